@@ -1,0 +1,235 @@
+"""The facts: images, containers, usage, policy, decisions. Frozen; times are aware and in UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryStep:
+    """One line of an image's build history; the base image's come first."""
+
+    created_by: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What inspect and history say of an image. It never changes for a given image ID."""
+
+    layers: tuple[str, ...] = ()  # diff IDs, base first
+    parent: str = ""  # the image it was built on, by the classic builder only
+    created: datetime | None = None  # build time; never a last use
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    history: tuple[HistoryStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One image as the engine lists it now."""
+
+    id: str  # full, with its algorithm: "sha256:..."
+    references: tuple[str, ...] = ()  # "repository:tag", familiar form, sorted
+    digests: tuple[str, ...] = ()  # "repository@sha256:..."
+    origin: str | None = None  # a digest reference it can be pulled again by; None: nothing proves one
+    size_bytes: int = 0
+    details: Details | None = None  # None: the inspect failed, so it is unknown, and kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container, in any state: it holds its image for as long as it exists."""
+
+    id: str
+    image_id: str
+    name: str = ""
+    state: str = "exited"  # created, running, paused, restarting, removing, exited, dead
+    last_active: datetime | None = None  # the end of its last run, else its start or creation
+    image_mounts: tuple[str, ...] = ()  # references or IDs mounted with type=image
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("running", "paused", "restarting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All images and all containers of one engine, as listed at one time."""
+
+    at: datetime
+    images: tuple[Image, ...] = ()
+    containers: tuple[Container, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the agent knows of the life of one image on this host."""
+
+    image_id: str
+    first_seen: datetime
+    arrived: datetime | None = None  # pull, load, import or tag by others than the agent
+    last_used: datetime | None = None
+    last_used_by: str = ""  # the container of the last use
+    released: datetime | None = None  # when the last protection ended
+    protected: bool = False  # whether a protection held it when last asked
+    references: tuple[str, ...] = ()  # as last seen
+    references_changed: datetime | None = None
+    pulled: bool = False  # the agent itself saw it pulled
+    present: bool = True  # whether it was there when last listed
+
+
+class Class(StrEnum):
+    PYTORCH = "pytorch"
+    AMBIGUOUS = "ambiguous"
+    OTHER = "other"
+
+
+class Strength(StrEnum):
+    STRONG = "strong"
+    MEDIUM = "medium"
+    WEAK = "weak"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One sign that an image is, or is not clearly, a PyTorch image."""
+
+    family: str  # env, label, history, repository, entrypoint, lineage, name
+    strength: Strength
+    text: str  # for people: 'ENV PYTORCH_VERSION=2.9.0'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What an image is, and on what evidence."""
+
+    kind: Class
+    evidence: tuple[Evidence, ...] = ()
+    torch_version: str | None = None  # "2.9.0"; None: not told
+    accelerator: str | None = None  # "cuda11.8", "rocm6.1", "cpu"; None: not told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A `[[policy.rules]]` entry. Exactly what it names is overridden."""
+
+    match: str  # a glob on "repository:tag"; `*` crosses `/`
+    ttl: timedelta | None = None
+    keep: bool = False
+    evict_local: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What may be evicted, and when."""
+
+    ttl: timedelta = timedelta(days=14)
+    min_age: timedelta = timedelta(hours=1)
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ("*:latest", "*:stable")
+    rules: tuple[Rule, ...] = ()
+    evict_local: bool = False
+    evict_ambiguous: bool = False
+    observe: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """A promise to keep an image, by reference and by ID."""
+
+    id: str  # the image's ID when it was pinned
+    reference: str  # what the person wrote, as a reference; "" where it was pinned by ID
+    at: datetime
+    until: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holds:
+    """Pins and the pause. `readable` is False where their file could not be read: then nothing is evicted."""
+
+    pins: tuple[Pin, ...] = ()
+    paused: bool = False
+    paused_until: datetime | None = None
+    pause_reason: str = ""
+    readable: bool = True
+
+
+class Action(StrEnum):
+    KEEP = "keep"
+    EVICT = "evict"
+
+
+class Reason(StrEnum):
+    """In the order in which they are asked, HAS_CHILDREN and RECENT last."""
+
+    NOT_PYTORCH = "not-pytorch"
+    UNKNOWN = "unknown"
+    AMBIGUOUS = "ambiguous"
+    IN_USE = "in-use"
+    EXCLUDED = "excluded"
+    PINNED = "pinned"
+    LABEL_KEEP = "label-keep"
+    PROTECTED_TAG = "protected-tag"
+    RULE_KEEP = "rule-keep"
+    LOCAL_ONLY = "local-only"
+    MIN_AGE = "min-age"
+    GAP = "gap"
+    DANGLING = "dangling"
+    IDLE_TTL = "idle-ttl"
+    HAS_CHILDREN = "has-children"
+    RECENT = "recent"
+
+
+class HeldBy(StrEnum):
+    """Why an eviction that is due does not happen now."""
+
+    OBSERVE = "observe"
+    PAUSED = "paused"
+    UNPROVEN = "unproven"
+    BACKOFF = "backoff"
+
+
+class Outcome(StrEnum):
+    REMOVED = "removed"
+    REFUSED = "refused"
+    FAILED = "failed"
+    WOULD_REMOVE = "would-remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One image, one verdict, one reason, at one time."""
+
+    image: Image
+    verdict: Verdict
+    action: Action
+    reason: Reason
+    explanation: str  # one sentence for people
+    held_by: HeldBy | None = None
+    last_used: datetime | None = None
+    last_used_by: str = ""
+    idle_since: datetime | None = None
+    idle: timedelta | None = None
+    ttl: timedelta | None = None
+    deadline: datetime | None = None  # idle_since + ttl
+    due: datetime | None = None  # when it would go, min_age included; None: never by itself
+    estimated_bytes: int = 0  # what its removal alone would free
+    protected: bool = False  # a tag, pin, rule or label keeps it
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A decision for every image, at one time. `evictions` stand in the order of removal, children first."""
+
+    at: datetime
+    decisions: tuple[Decision, ...] = ()
+    evictions: tuple[Decision, ...] = ()  # due and not held
+    next_due: datetime | None = None  # when the next kept or held image comes due
+    estimated_bytes: int = 0  # what all `action == evict` together would free

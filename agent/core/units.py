@@ -1,0 +1,81 @@
+"""Durations (`90s`, `12h`, `14d`), sizes (`200GB`) and times, to and from text."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s|m|h|d|w)")
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+_LONGEST = timedelta(days=36500)
+
+
+def duration(text: object) -> timedelta:
+    """Parse `90s`, `15m`, `12h`, `14d` or `2w`; a bare `0` needs no unit.
+
+    Raises ValueError, with the way out in its message, for anything else and for more than 100 years.
+    """
+    if isinstance(text, timedelta):
+        return text
+    if text in ("0", 0) and text is not False:
+        return timedelta()
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration; write a number and a unit, like 90s, 12h or 14d")
+    value = float(match[1]) * _UNITS[match[2]]
+    if value > _LONGEST:
+        raise ValueError(f"{text!r} is longer than 100 years")
+    return value
+
+
+def format_duration(value: timedelta) -> str:
+    """The two largest units, for people: `15 d 3 h`, `4 min 10 s`, `0.4 s`."""
+    seconds = value.total_seconds()
+    if seconds < 0:
+        return "-" + format_duration(-value)
+    if seconds < 10:
+        return f"{seconds:.1f}".rstrip("0").rstrip(".") + " s"
+    parts: list[tuple[int, str]] = []
+    rest = round(seconds)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append((count, unit))
+    return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count)
+
+
+def format_bytes(count: int) -> str:
+    """Decimal units, as `docker images` shows them: `4.8 GB`."""
+    value, sign = float(abs(count)), "-" if count < 0 else ""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    text = f"{value:.0f}" if unit == "B" or value >= 99.95 else f"{value:.1f}"
+    return f"{sign}{text} {unit}"
+
+
+def format_time(at: datetime) -> str:
+    """RFC 3339 in UTC with `Z`. Rejects a time without a zone (ValueError)."""
+    if at.tzinfo is None:
+        raise ValueError(f"a time without a zone: {at!r}")
+    text = at.astimezone(UTC).isoformat(timespec="microseconds")
+    return text.replace(".000000", "").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime | None:
+    """An RFC 3339 time as UTC; None for the engine's "never" (year 1) and for rubbish."""
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", text or "")
+    if match is None:
+        return None
+    micros = (match[2] or "0")[:6].ljust(6, "0")
+    try:
+        at = datetime.fromisoformat(f"{match[1]}.{micros}{match[3].replace('Z', '+00:00')}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return at if at.year > 1 else None

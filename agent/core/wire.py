@@ -1,0 +1,271 @@
+"""What goes over MQTT: topics, and versioned payloads both ways.
+
+Every payload carries what it needs in its body (ids, epoch, seq): an MQTT 3.1.1 broker has no properties.
+Unknown fields are ignored on the way in, so that a newer agent can be watched by an older monitor.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+
+from agent.core import units
+
+VERSION = "v1"
+MAX_PAYLOAD = 1_000_000  # bytes; half of what mosquitto 2.1 takes by default
+LAST_DECISIONS = 20  # decisions carried by the inventory
+
+Time = Annotated[AwareDatetime, PlainSerializer(units.format_time, return_type=str, when_used="json")]
+
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
+def valid_host(name: str) -> bool:
+    """Whether a name can be a level of a topic, a user name of the broker and a label of a metric."""
+    return _HOST.fullmatch(name) is not None
+
+
+def slug(name: str) -> str:
+    """The nearest valid host name: `GPU 07 (lab)` becomes `gpu-07-lab`; `host` where nothing is left."""
+    text = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip("-._")[:63].rstrip("-._")
+    return text or "host"
+
+
+class Topics:
+    """The topics of one host, or of all (`host="+"`), under one prefix."""
+
+    def __init__(self, prefix: str, host: str) -> None:
+        self._base = f"{prefix}/{VERSION}"
+        self.host = host
+        own = f"{self._base}/hosts/{host}"
+        self.status = f"{own}/status"
+        self.info = f"{own}/info"
+        self.inventory = f"{own}/inventory"
+        self.events = f"{own}/events"
+        self._alerts = f"{own}/alerts"
+        self.ack = f"{self._base}/control/{host}/ack"
+
+    def alert(self, alert_id: str) -> str:
+        return f"{self._alerts}/{alert_id}"
+
+    def parse(self, topic: str) -> tuple[str, str] | None:
+        """The (host, rest) of a topic below `hosts/`, rest being like `status` or `alerts/<id>`; else None."""
+        head = f"{self._base}/hosts/"
+        host, slash, rest = topic.removeprefix(head).partition("/")
+        return (host, rest) if topic.startswith(head) and slash and rest and valid_host(host) else None
+
+
+class Payload(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def encode(self) -> bytes:
+        return self.model_dump_json().encode()
+
+
+P = TypeVar("P", bound=Payload)
+
+
+class Status(Payload):
+    """`status`, retained, and the will. `session` is compared with the last birth for equality only."""
+
+    state: Literal["online", "offline"]
+    session: int
+    at: Time
+    agent_id: str = ""  # tells two agents with one name apart
+
+
+class Info(Payload):
+    """`info`, retained: who speaks, and by which policy. Never a secret."""
+
+    host: str
+    version: str
+    engine: dict[str, str]  # id, name, version, api_version, driver, root
+    agent_id: str
+    epoch: str
+    mode: Literal["enforce", "observe"]
+    policy: dict[str, Any]
+    started: Time
+    at: Time
+
+
+class ImageRef(Payload):
+    """The image a decision or an outcome is about."""
+
+    id: str
+    references: list[str]
+    size_bytes: int
+    torch_version: str | None = None
+    accelerator: str | None = None
+    origin: str | None = None  # the digest reference to pull it again by
+
+
+class DecisionData(Payload):
+    """`torchkeeper.decision`, written and on disk before the act."""
+
+    epoch: str
+    seq: int
+    decision_id: str
+    action: str
+    reason: str
+    mode: Literal["enforce", "observe"]
+    held_by: str | None = None
+    explanation: str
+    image: ImageRef
+    last_used: Time | None
+    last_used_by: str = ""
+    idle_since: Time | None = None
+    idle_seconds: float
+    ttl_seconds: float
+    estimated_bytes: int
+    evidence: list[str]
+
+
+class OutcomeData(Payload):
+    """`torchkeeper.outcome`, after the act. `measured_bytes` is None where the disk could not be seen."""
+
+    epoch: str
+    seq: int
+    decision_id: str
+    outcome: Literal["removed", "refused", "failed", "would-remove"]
+    image: ImageRef
+    measured_bytes: int | None
+    error: str | None
+
+
+class SweepData(Payload):
+    """`torchkeeper.sweep`: one pass that decided something, with the number of images by reason."""
+
+    epoch: str
+    seq: int
+    mode: Literal["enforce", "observe"]
+    reasons: dict[str, int]
+    outcomes: dict[str, int]
+    estimated_bytes: int
+    measured_bytes: int | None
+
+
+class GapData(Payload):
+    """`torchkeeper.gap`: time in which uses may have gone unseen."""
+
+    epoch: str
+    seq: int
+    since: Time
+    until: Time
+    seconds: float
+    cause: str
+
+
+class Event(Payload):
+    """A CloudEvent in structured JSON. `data` is one of the models above, as its type says."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str  # "<host>/<epoch>/<seq>"
+    source: str  # "torchkeeper/<host>"
+    type: str
+    time: Time
+    subject: str | None = None  # the image ID
+    datacontenttype: str = "application/json"
+    data: dict[str, Any]
+
+
+DATA_OF_TYPE: dict[str, type[Payload]] = {
+    "torchkeeper.decision": DecisionData,
+    "torchkeeper.outcome": OutcomeData,
+    "torchkeeper.sweep": SweepData,
+    "torchkeeper.gap": GapData,
+}
+
+
+def event(
+    *, host: str, epoch: str, seq: int, kind: str, at: datetime, subject: str | None, data: dict[str, Any]
+) -> Event:
+    """An event as it goes out. `data` lacks epoch and seq: they are the row's, and are put in here."""
+    full = {"epoch": epoch, "seq": seq, **data}
+    return Event(
+        id=f"{host}/{epoch}/{seq}",
+        source=f"torchkeeper/{host}",
+        type=kind,
+        time=at,
+        subject=subject,
+        data=full,
+    )
+
+
+class Disk(Payload):
+    """The file system of the engine's root directory; None where it cannot be seen from here."""
+
+    total_bytes: int | None = None
+    used_bytes: int | None = None
+    images_bytes: int = 0  # sum of the listed sizes; a shared layer counts each time
+    reclaimable_bytes: int = 0  # what the images due now would free together
+
+
+class InventoryImage(Payload):
+    """One image in the inventory. The same fields, in the same words, stand in `images --json`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    id: str
+    references: list[str]
+    action: str
+    reason: str
+    held_by: str | None = None
+    explanation: str
+    kind: str = Field(alias="class", serialization_alias="class")
+    torch_version: str | None
+    accelerator: str | None
+    last_used: Time | None
+    last_used_by: str = ""
+    idle_since: Time | None
+    deadline: Time | None
+    size_bytes: int
+    estimated_bytes: int
+
+
+class LastDecision(Payload):
+    """A decision with its outcome, as the inventory carries the last twenty."""
+
+    decision_id: str
+    at: Time
+    image_id: str
+    references: list[str]
+    reason: str
+    mode: str
+    explanation: str
+    estimated_bytes: int
+    outcome: str | None = None
+    measured_bytes: int | None = None
+    error: str | None = None
+
+
+class Inventory(Payload):
+    """`inventory`, retained, on change. What is not PyTorch comes last, and is cut first."""
+
+    host: str
+    at: Time
+    disk: Disk
+    totals: dict[str, int]  # images by reason
+    images: list[InventoryImage]
+    images_left_out: int = 0  # cut, so that the payload stays below MAX_PAYLOAD
+    decisions: list[LastDecision]
+
+    def encode(self) -> bytes:
+        return self.model_dump_json(by_alias=True).encode()
+
+
+class Alert(Payload):
+    """`alerts/<id>`, retained while it holds; an empty payload clears it."""
+
+    id: str
+    severity: Literal["warning", "critical"]
+    message: str
+    since: Time
+
+
+def decode(model: type[P], payload: bytes | str) -> P | None:
+    """A payload from outside as its model, or None: a stranger's message is never an error."""
+    try:
+        return model.model_validate_json(payload)
+    except (ValidationError, ValueError):
+        return None
