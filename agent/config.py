@@ -134,9 +134,7 @@ class History(Section):
 class Settings(BaseSettings):
     """Everything an operator can set. Frozen; one instance serves the whole process."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     agent: Agent = Agent()
     docker: Docker = Docker()
@@ -197,9 +195,7 @@ def load(file: Path | None = None) -> Settings:
         lines = [_explain(item) for item in error.errors(include_url=False)]
         raise ConfigError(f"{path or 'the environment'}: " + "; ".join(lines)) from None
     except SettingsError as error:
-        raise ConfigError(
-            f"the environment: {error}; lists and tables are written as JSON, like '[\"a/*\"]'"
-        ) from None
+        raise ConfigError(f"the environment: {error}; lists and tables are written as JSON, like '[\"a/*\"]'") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -235,11 +231,7 @@ def _explain(item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "value_error" and message.split(":")[0] in _fields_at(item["loc"]):
         return f"{where}.{message}"
-    return (
-        f"{where}: {message}"
-        if item["type"] == "value_error"
-        else f"{where}: {message} (it is {item['input']!r})"
-    )
+    return f"{where}: {message}" if item["type"] == "value_error" else f"{where}: {message} (it is {item['input']!r})"
 
 
 def _known_keys(location: tuple[str | int, ...]) -> str:

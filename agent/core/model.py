@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+RUNNING = ("running", "paused", "restarting")  # states of a container that is used now
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryStep:
@@ -53,7 +55,7 @@ class Container:
 
     @property
     def running(self) -> bool:
-        return self.state in ("running", "paused", "restarting")
+        return self.state in RUNNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,7 @@ class Holds:
 
     pins: tuple[Pin, ...] = ()
     paused: bool = False
+    paused_at: datetime | None = None
     paused_until: datetime | None = None
     pause_reason: str = ""
     readable: bool = True
@@ -231,5 +234,6 @@ class Plan:
     at: datetime
     decisions: tuple[Decision, ...] = ()
     evictions: tuple[Decision, ...] = ()  # due and not held
-    next_due: datetime | None = None  # when the next kept or held image comes due
+    hold: HeldBy | None = None  # what holds every eviction
+    next_due: datetime | None = None  # when the plan may change by the mere passing of time
     estimated_bytes: int = 0  # what all `action == evict` together would free

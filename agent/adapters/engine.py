@@ -1,0 +1,113 @@
+"""The contract of the engine adapter: what the loops ask, and how it fails.
+
+Never force, always `noprune`, never a prune: there is no call for them. Lists are whole or an error, never empty
+because of one.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.core.events import EngineEvent
+from agent.core.model import Container, Details, Image
+
+
+class EngineError(Exception):
+    """The engine answered with an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EngineUnavailable(EngineError):
+    """The engine cannot be reached, or did not answer in time. Weather: try again later."""
+
+
+class PermissionDenied(EngineUnavailable):
+    """This user may not open the engine's socket."""
+
+
+class NotFound(EngineError):
+    """The engine does not know this image or container."""
+
+
+class Conflict(EngineError):
+    """The engine refused: the thing is in use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """Which engine this is. Usage is kept by (id, driver): switching the image store changes all image IDs."""
+
+    id: str
+    name: str
+    version: str
+    api_version: str
+    driver: str
+    containerd_store: bool
+    root: str  # its directory, as it sees it itself
+
+
+@dataclass(frozen=True, slots=True)
+class RingRows:
+    """The engine's ring: the rows that the agent reads, and the number and oldest time of all rows."""
+
+    events: tuple[EngineEvent, ...]
+    size: int
+    oldest_ns: int
+
+
+class Engine(Protocol):
+    """What the loops ask of an engine. The fake for tests satisfies the same contract suite."""
+
+    async def connect(self) -> EngineInfo:
+        """A fresh client. Raises EngineUnavailable."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def ping(self) -> None:
+        """Raises EngineUnavailable where no answer comes in time."""
+        ...
+
+    def events(self, since_ns: int) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
+        """The live stream from a time on, replay first; it ends when the engine ends it."""
+        ...
+
+    async def ring(self) -> RingRows:
+        """All that the engine still remembers, unfiltered."""
+        ...
+
+    async def containers(self, known: Mapping[str, Container]) -> list[Container]:
+        """All containers; stopped ones with the end of their run, which `known` may already tell."""
+        ...
+
+    async def container_image(self, container_id: str) -> str:
+        """The full ID of the image that a container was made from. Raises NotFound."""
+        ...
+
+    async def images(self, known: Mapping[str, Details]) -> list[Image]:
+        """All images, intermediate ones too; one whose inspect fails has no details."""
+        ...
+
+    async def image_id(self, reference: str) -> str:
+        """The full ID behind a reference now. Raises NotFound."""
+        ...
+
+    async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The tags and the digest references of an image now. Raises NotFound."""
+        ...
+
+    async def untag(self, reference: str) -> None:
+        """Take one reference away; with the last one the image goes. Raises NotFound, Conflict."""
+        ...
+
+    async def delete(self, image_id: str) -> None:
+        """Delete an image by its full ID. Raises NotFound, Conflict."""
+        ...
+
+    async def tag(self, image_id: str, reference: str) -> None:
+        """Give an image a tag (back). Raises NotFound."""
+        ...

@@ -1,0 +1,113 @@
+-- name: get_meta
+SELECT value FROM meta WHERE key = :key
+
+-- name: put_meta
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+
+-- name: add_engine
+INSERT INTO engines (engine_id, driver) VALUES (:engine_id, :driver) ON CONFLICT (engine_id, driver) DO NOTHING
+
+-- name: get_engine
+SELECT * FROM engines WHERE engine_id = :engine_id AND driver = :driver
+
+-- name: latest_engine
+SELECT * FROM engines WHERE alive_at IS NOT NULL ORDER BY alive_at DESC LIMIT 1
+
+-- name: move_cursor
+UPDATE engines SET cursor_ns = :cursor_ns, cursor_key = :cursor_key, alive_at = :alive_at, engine_ended = 0
+WHERE engine = :engine AND :cursor_ns >= cursor_ns
+
+-- name: beat
+UPDATE engines SET alive_at = :alive_at, engine_ended = :engine_ended
+WHERE engine = :engine AND (alive_at IS NULL OR :alive_at >= alive_at)
+
+-- name: set_gap
+UPDATE engines SET gap_end = max(coalesce(gap_end, 0), :gap_end) WHERE engine = :engine
+
+-- name: get_usages
+SELECT * FROM usage WHERE engine = :engine
+
+-- name: put_usage
+INSERT INTO usage (engine, image_id, first_seen, arrived, last_used, last_used_by, released, protected,
+                   image_references, references_changed, pulled, present)
+VALUES (:engine, :image_id, :first_seen, :arrived, :last_used, :last_used_by, :released, :protected,
+        :image_references, :references_changed, :pulled, :present)
+ON CONFLICT (engine, image_id) DO UPDATE SET
+    first_seen = excluded.first_seen, arrived = excluded.arrived, last_used = excluded.last_used,
+    last_used_by = excluded.last_used_by, released = excluded.released, protected = excluded.protected,
+    image_references = excluded.image_references, references_changed = excluded.references_changed,
+    pulled = excluded.pulled, present = excluded.present
+
+-- name: get_containers
+SELECT * FROM containers WHERE engine = :engine
+
+-- name: put_container
+INSERT INTO containers (engine, container_id, image_id, name, state)
+VALUES (:engine, :container_id, :image_id, :name, :state)
+ON CONFLICT (engine, container_id) DO UPDATE SET
+    image_id = excluded.image_id, name = excluded.name, state = excluded.state
+
+-- name: drop_container
+DELETE FROM containers WHERE engine = :engine AND container_id = :container_id
+
+-- name: add_use
+INSERT INTO uses (engine, container_id, at, action, image_id, used_by)
+VALUES (:engine, :container_id, :at, :action, :image_id, :used_by)
+ON CONFLICT DO NOTHING
+
+-- name: get_uses
+SELECT * FROM uses WHERE engine = :engine AND image_id = :image_id ORDER BY at DESC LIMIT :most
+
+-- name: add_event
+INSERT INTO events (type, at, subject, decision_id, data) VALUES (:type, :at, :subject, :decision_id, :data)
+ON CONFLICT DO NOTHING
+RETURNING seq
+
+-- name: get_events
+SELECT * FROM events WHERE at >= :since ORDER BY seq
+
+-- name: last_decisions
+SELECT * FROM events WHERE type = 'torchkeeper.decision' ORDER BY seq DESC LIMIT :most
+
+-- name: last_outcome
+SELECT * FROM events WHERE type = 'torchkeeper.outcome' AND decision_id = :decision_id ORDER BY seq DESC LIMIT 1
+
+-- name: unsent
+SELECT * FROM events WHERE seq > :after AND retired = 0 AND set_aside IS NULL ORDER BY seq LIMIT :most
+
+-- name: retire
+UPDATE events SET retired = 1 WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL
+
+-- name: set_aside
+UPDATE events SET set_aside = :error WHERE seq = :seq
+
+-- name: forget_events
+DELETE FROM events WHERE at < :before AND (retired = 1 OR set_aside IS NOT NULL OR :unsent_too)
+
+-- name: forget_uses
+DELETE FROM uses WHERE at < :before
+
+-- name: forget_usages
+DELETE FROM usage WHERE present = 0 AND max(first_seen, coalesce(arrived, 0), coalesce(last_used, 0)) < :before
+
+-- name: add_removal
+INSERT INTO removals (engine, image_id, decision_id, image_references, at, image)
+VALUES (:engine, :image_id, :decision_id, :image_references, :at, :image)
+ON CONFLICT (engine, image_id) DO UPDATE SET decision_id = excluded.decision_id,
+    image_references = excluded.image_references, at = excluded.at, image = excluded.image
+
+-- name: get_removals
+SELECT * FROM removals WHERE engine = :engine ORDER BY at
+
+-- name: drop_removal
+DELETE FROM removals WHERE engine = :engine AND image_id = :image_id
+
+-- name: get_backoff
+SELECT * FROM backoff WHERE engine = :engine
+
+-- name: put_backoff
+INSERT INTO backoff (engine, image_id, failures, not_before) VALUES (:engine, :image_id, :failures, :not_before)
+ON CONFLICT (engine, image_id) DO UPDATE SET failures = excluded.failures, not_before = excluded.not_before
+
+-- name: drop_backoff
+DELETE FROM backoff WHERE engine = :engine AND image_id = :image_id

@@ -1,0 +1,73 @@
+"""The state, asked from the event loop and answered in a thread of its own.
+
+A commit waits for the disk; the event loop, and with it the reader of the engine's stream, must not.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from agent.adapters import database
+from agent.adapters.outbox import OutboxRow
+from agent.adapters.tables import Tables
+from agent.core.report import NewEvent
+
+T = TypeVar("T")
+
+
+class Store:
+    """One state file. Satisfies `outbox.Outbox`."""
+
+    def __init__(self, connection: sqlite3.Connection, host: str, folder: Path | None = None) -> None:
+        self._tables = Tables(connection, host)
+        self._folder = folder  # None: a copy in memory
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self.appended = asyncio.Event()
+        self.host = host
+        self.epoch = self._tables.epoch
+
+    async def run(self, work: Callable[[Tables], T]) -> T:
+        """Do one piece of work. On a full disk the reserve is released and the work done once more.
+
+        Raises StateFull, StateDamaged, StateError.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+
+    def _guarded(self, work: Callable[[Tables], T]) -> T:
+        try:
+            return self._once(work)
+        except database.StateFull:
+            if self._folder is None or not database.release_reserve(self._folder):
+                raise
+        return self._once(work)
+
+    def _once(self, work: Callable[[Tables], T]) -> T:
+        try:
+            return work(self._tables)
+        except sqlite3.OperationalError as error:
+            if database.is_full(error):
+                raise database.StateFull(f"the disk under {self._folder} is full") from error
+            raise database.StateError(f"the state in {self._folder} cannot be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise database.StateDamaged(f"the state in {self._folder} is damaged: {error}") from error
+
+    async def log(self, event: NewEvent) -> None:
+        """Append one event, and wake the publisher."""
+        await self.run(lambda tables: tables.append(event))
+        self.appended.set()
+
+    async def unsent(self, after: int, limit: int) -> list[OutboxRow]:
+        return await self.run(lambda tables: tables.unsent(after, limit))
+
+    async def retire(self, up_to: int) -> None:
+        await self.run(lambda tables: tables.retire(up_to))
+
+    async def set_aside(self, seq: int, error: str) -> None:
+        await self.run(lambda tables: tables.set_aside(seq, error))
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._tables.close)
+        self._thread.shutdown(wait=True)

@@ -1,0 +1,72 @@
+"""Whether the watch has a hole: time in which the engine was up and nobody saw its events.
+
+The engine keeps a ring of its last 256 events, of all types. Where the last event that we processed is in it, or it
+is not full and the engine is the one that we last saw, nothing fell out. Otherwise the time between the moment we
+were last known to watch and the oldest event in the ring is blind. Anything that cannot be proven counts as blind.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agent.core.events import EngineEvent, Key
+
+RING_SIZE = 256  # events; measured on 20.10 to 29.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far the agent has read, and until when it is known to have been watching."""
+
+    time_ns: int = 0  # of the latest event processed; 0: none yet
+    key: Key | None = None
+    alive_at: datetime | None = None  # None: never watched this engine before
+    engine_ended: bool = False  # the stream ended because the engine did, under our eyes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ring:
+    """The engine's whole ring, unfiltered, as read after the new stream was opened."""
+
+    at: datetime
+    size: int  # rows of all types
+    oldest: datetime | None
+    keys: frozenset[Key]  # of the rows that the agent reads
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """Time in which uses may have gone unseen."""
+
+    since: datetime
+    until: datetime
+    cause: str
+
+    @property
+    def length(self) -> timedelta:
+        return self.until - self.since
+
+
+def ring_of(rows: Iterable[EngineEvent], size: int, oldest_ns: int, at: datetime) -> Ring:
+    rows = list(rows)
+    oldest = EngineEvent(oldest_ns, "", "", "").at if size else None
+    return Ring(at=at, size=size, oldest=oldest, keys=frozenset(row.key for row in rows))
+
+
+def blind_time(cursor: Cursor, ring: Ring) -> Blind | None:
+    """The blind time before a (re)connection, or None where nothing can have been missed.
+
+    None on the very first start, too: every image is first seen then, which is later than any use.
+    """
+    if cursor.alive_at is None or cursor.key in ring.keys:
+        return None
+    whole = ring.size < RING_SIZE  # everything since the engine's start is in it
+    if whole and cursor.engine_ended:
+        return None
+    if whole and cursor.key is None and ring.oldest is not None and ring.oldest <= cursor.alive_at:
+        return None  # the same engine as before: it remembers more than we had to
+    until = ring.oldest if not whole and ring.oldest is not None else ring.at
+    if until <= cursor.alive_at:
+        return None
+    cause = "the engine restarted while nobody watched" if whole else "more happened than the engine remembers"
+    return Blind(cursor.alive_at, until, cause)

@@ -1,0 +1,64 @@
+"""The inventory: what the host shows of itself, small enough for one message."""
+
+from collections.abc import Iterable
+
+from agent.core import report, wire
+from agent.core.model import Action, Class, Decision, Plan
+
+_RANK = {Class.PYTORCH: 0, Class.AMBIGUOUS: 1, Class.OTHER: 2}
+
+
+def build(
+    plan: Plan,
+    host: str,
+    disk: wire.Disk,
+    last: Iterable[tuple[wire.Event, wire.Event | None]],
+) -> wire.Inventory:
+    """All images of a plan, and the last decisions with their outcome, cut to below MAX_PAYLOAD.
+
+    PyTorch images come first and the next to go before the others; what is cut is counted in `images_left_out`.
+    """
+    ranked = sorted(plan.decisions, key=_rank)
+    whole = wire.Inventory(
+        host=host,
+        at=plan.at,
+        disk=disk,
+        totals=report.totals(plan),
+        images=[report.inventory_image(item) for item in ranked],
+        decisions=[_last_decision(decision, outcome) for decision, outcome in last],
+    )
+    return _cut(whole)
+
+
+def _rank(item: Decision) -> tuple[object, ...]:
+    untagged = not item.image.references and not item.image.digests
+    due = item.deadline.timestamp() if item.deadline else float("inf")
+    return _RANK[item.verdict.kind], untagged, item.action is Action.KEEP, due, item.image.id
+
+
+def _cut(inventory: wire.Inventory) -> wire.Inventory:
+    """Halve the list of images until it fits."""
+    images = inventory.images
+    while images and len(inventory.encode()) > wire.MAX_PAYLOAD:
+        images = images[: len(images) // 2]
+        left_out = len(inventory.images) + inventory.images_left_out - len(images)
+        inventory = inventory.model_copy(update={"images": images, "images_left_out": left_out})
+    return inventory
+
+
+def _last_decision(decision: wire.Event, outcome: wire.Event | None) -> wire.LastDecision:
+    said = wire.DecisionData.model_validate(decision.data)
+    became = wire.OutcomeData.model_validate(outcome.data) if outcome is not None else None
+    return wire.LastDecision(
+        decision_id=said.decision_id,
+        at=decision.time,
+        image_id=said.image.id,
+        references=said.image.references,
+        reason=said.reason,
+        mode=said.mode,
+        explanation=said.explanation,
+        estimated_bytes=said.estimated_bytes,
+        outcome=became.outcome if became else None,
+        measured_bytes=became.measured_bytes if became else None,
+        error=became.error if became else None,
+    )

@@ -1,0 +1,149 @@
+"""Decisions, outcomes and sweeps as the events that report them."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agent.core import wire
+from agent.core.continuity import Blind
+from agent.core.model import Decision, Outcome, Plan
+
+DECISION = "torchkeeper.decision"
+OUTCOME = "torchkeeper.outcome"
+SWEEP = "torchkeeper.sweep"
+GAP = "torchkeeper.gap"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event before it has its number: `data` lacks epoch and seq."""
+
+    kind: str
+    at: datetime
+    subject: str | None
+    data: Mapping[str, Any]
+    decision_id: str | None = None
+
+
+def decision_id(decision: Decision, mode: str, epoch: str) -> str:
+    """The same for the same image, due time and mode: it can be written but once."""
+    due = decision.due or decision.idle_since
+    key = f"{epoch} {decision.image.id} {due.timestamp() if due else 0} {mode} {decision.reason}"
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def image_ref(decision: Decision, *, pulled: bool = False) -> wire.ImageRef:
+    """`pulled`: the agent saw it pulled, so that its digest can be pulled again on any image store."""
+    image, verdict = decision.image, decision.verdict
+    return wire.ImageRef(
+        id=image.id,
+        references=list(image.references),
+        size_bytes=image.size_bytes,
+        torch_version=verdict.torch_version,
+        accelerator=verdict.accelerator,
+        origin=image.origin or (image.digests[0] if pulled and image.digests else None),
+    )
+
+
+def decision(item: Decision, image: wire.ImageRef, mode: str, at: datetime, identity: str) -> NewEvent:
+    """`torchkeeper.decision`, before the act."""
+    data = wire.DecisionData(
+        epoch="",
+        seq=0,
+        decision_id=identity,
+        action=item.action,
+        reason=item.reason,
+        mode="observe" if mode == "observe" else "enforce",
+        held_by=item.held_by,
+        explanation=item.explanation,
+        image=image,
+        last_used=item.last_used,
+        last_used_by=item.last_used_by,
+        idle_since=item.idle_since,
+        idle_seconds=item.idle.total_seconds() if item.idle else 0.0,
+        ttl_seconds=item.ttl.total_seconds() if item.ttl else 0.0,
+        estimated_bytes=item.estimated_bytes,
+        evidence=[evidence.text for evidence in item.verdict.evidence],
+    )
+    return NewEvent(DECISION, at, item.image.id, _without_number(data), identity)
+
+
+def outcome(
+    identity: str,
+    image: wire.ImageRef,
+    result: Outcome,
+    at: datetime,
+    *,
+    measured_bytes: int | None = None,
+    error: str | None = None,
+) -> NewEvent:
+    """`torchkeeper.outcome`, after the act."""
+    data = wire.OutcomeData(
+        epoch="",
+        seq=0,
+        decision_id=identity,
+        outcome=result.value,
+        image=image,
+        measured_bytes=measured_bytes,
+        error=error,
+    )
+    return NewEvent(OUTCOME, at, image.id, _without_number(data), identity)
+
+
+def sweep(plan: Plan, mode: str, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None) -> NewEvent:
+    """`torchkeeper.sweep`: what one pass found and did."""
+    data = wire.SweepData(
+        epoch="",
+        seq=0,
+        mode="observe" if mode == "observe" else "enforce",
+        reasons=totals(plan),
+        outcomes=dict(Counter(item.value for item in outcomes)),
+        estimated_bytes=plan.estimated_bytes,
+        measured_bytes=measured_bytes,
+    )
+    return NewEvent(SWEEP, at, None, _without_number(data))
+
+
+def gap(blind: Blind, at: datetime) -> NewEvent:
+    """`torchkeeper.gap`: time in which uses may have gone unseen."""
+    data = wire.GapData(
+        epoch="",
+        seq=0,
+        since=blind.since,
+        until=blind.until,
+        seconds=blind.length.total_seconds(),
+        cause=blind.cause,
+    )
+    return NewEvent(GAP, at, None, _without_number(data))
+
+
+def totals(plan: Plan) -> dict[str, int]:
+    """The number of images by reason."""
+    return dict(sorted(Counter(item.reason.value for item in plan.decisions).items()))
+
+
+def inventory_image(item: Decision) -> wire.InventoryImage:
+    return wire.InventoryImage(
+        id=item.image.id,
+        references=list(item.image.references),
+        action=item.action,
+        reason=item.reason,
+        held_by=item.held_by,
+        explanation=item.explanation,
+        kind=item.verdict.kind,
+        torch_version=item.verdict.torch_version,
+        accelerator=item.verdict.accelerator,
+        last_used=item.last_used,
+        last_used_by=item.last_used_by,
+        idle_since=item.idle_since,
+        deadline=item.deadline,
+        size_bytes=item.image.size_bytes,
+        estimated_bytes=item.estimated_bytes,
+    )
+
+
+def _without_number(data: wire.Payload) -> Mapping[str, Any]:
+    return data.model_dump(mode="json", exclude={"epoch", "seq"})

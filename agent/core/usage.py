@@ -1,0 +1,203 @@
+"""Folds engine events and listings into usage. Pure state: the watcher feeds it and commits what changed.
+
+Times only grow (`max`), so duplicates and events out of order change nothing; times in the future are now.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from agent.core.events import EngineEvent, Names, familiar
+from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
+
+_STATE_AFTER = {"create": "created", "start": "running", "die": "exited"}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A container that exists: which image it holds, by ID, whatever becomes of the image's names."""
+
+    id: str
+    image_id: str
+    name: str = ""
+    state: str = "exited"
+
+    @property
+    def running(self) -> bool:
+        return self.state in RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use, for the history."""
+
+    image_id: str
+    container_id: str
+    action: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a transaction has to write."""
+
+    usages: tuple[Usage, ...] = ()
+    held: tuple[Held, ...] = ()
+    let_go: tuple[str, ...] = ()  # IDs of containers that are gone
+    uses: tuple[Use, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.usages or self.held or self.let_go or self.uses)
+
+
+class Book:
+    """All usage of one engine, as of the events and listings taken in so far."""
+
+    def __init__(self, usages: Iterable[Usage] = (), held: Iterable[Held] = ()) -> None:
+        self.usages: dict[str, Usage] = {usage.image_id: usage for usage in usages}
+        self.held: dict[str, Held] = {container.id: container for container in held}
+        self.names = Names()
+        for usage in self.usages.values():
+            self.names.learn(usage.image_id, usage.references if usage.present else ())
+        self._dirty: dict[str, None] = {}
+        self._dirty_held: dict[str, None] = {}
+        self._uses: list[Use] = []
+
+    def take_changes(self) -> Changes:
+        """What has changed since the last call."""
+        changes = Changes(
+            usages=tuple(self.usages[image_id] for image_id in self._dirty),
+            held=tuple(self.held[key] for key in self._dirty_held if key in self.held),
+            let_go=tuple(key for key in self._dirty_held if key not in self.held),
+            uses=tuple(self._uses),
+        )
+        self._dirty, self._dirty_held, self._uses = {}, {}, []
+        return changes
+
+    def give_back(self, changes: Changes) -> None:
+        """The changes could not be written: they go with the next ones."""
+        self._dirty = dict.fromkeys([usage.image_id for usage in changes.usages]) | self._dirty
+        self._dirty_held = dict.fromkeys([*(held.id for held in changes.held), *changes.let_go]) | self._dirty_held
+        self._uses = [*changes.uses, *self._uses]
+
+    # Containers
+
+    def apply_container(self, event: EngineEvent, image_id: str, now: datetime) -> None:
+        """A container's create, start, die or destroy: a use of its image."""
+        at = min(event.at, now)
+        self._uses.append(Use(image_id, event.actor, event.action, at, event.name))
+        self.touch(image_id, at, event.name, now)
+        if event.action == "destroy":
+            self._let_go(event.actor)
+        else:
+            self._hold(Held(event.actor, image_id, event.name, _STATE_AFTER[event.action]))
+
+    def touch(self, image_id: str, at: datetime, by: str, now: datetime) -> None:
+        """A use at a time. An image never seen before is first seen by it."""
+        usage = self.usages.get(image_id) or Usage(image_id=image_id, first_seen=now, present=False)
+        if usage.last_used is None or at >= usage.last_used:
+            self._put(replace(usage, last_used=min(at, now), last_used_by=by))
+        elif image_id not in self.usages:
+            self._put(usage)
+
+    def _hold(self, held: Held) -> None:
+        if self.held.get(held.id) != held:
+            self.held[held.id] = held
+            self._dirty_held[held.id] = None
+
+    def _let_go(self, container_id: str) -> None:
+        if self.held.pop(container_id, None) is not None:
+            self._dirty_held[container_id] = None
+
+    # Images
+
+    def apply_tag(self, image_id: str, reference: str, at: datetime, now: datetime, *, own: bool) -> None:
+        """A reference now names this image. The one that lost it is told by nobody but this."""
+        reference, at = familiar(reference), min(at, now)
+        loser = self.names.move(reference, image_id)
+        if own:
+            return
+        self._arrive(image_id, at, now, gained=reference)
+        if loser is not None and loser in self.usages:
+            self._change_references(self.usages[loser], at, without=reference)
+
+    def apply_pull(self, image_id: str, reference: str, at: datetime, now: datetime) -> None:
+        """The image was pulled, or found up to date."""
+        self.apply_tag(image_id, reference, at, now, own=False)
+        self._put(replace(self.usages[image_id], pulled=True))
+
+    def apply_arrival(self, image_id: str, at: datetime, now: datetime) -> None:
+        """The image came by load or import."""
+        self._arrive(image_id, min(at, now), now)
+
+    def apply_delete(self, image_id: str) -> None:
+        usage = self.usages.get(image_id)
+        if usage is not None and usage.present:
+            self._put(replace(usage, present=False, references=(), pulled=False))
+
+    def protect(self, image_id: str, protected: bool, now: datetime) -> None:
+        """Record whether a protection holds; the end of the last one is `released`."""
+        usage = self.usages.get(image_id)
+        if usage is not None and usage.protected != protected:
+            released = usage.released if protected else now
+            self._put(replace(usage, protected=protected, released=released))
+
+    def _arrive(self, image_id: str, at: datetime, now: datetime, gained: str = "") -> None:
+        usage = self.usages.get(image_id) or Usage(image_id=image_id, first_seen=now)
+        arrived = at if usage.arrived is None else max(usage.arrived, at)
+        self._put(replace(usage, arrived=arrived, present=True))
+        if gained and gained not in usage.references:
+            self._change_references(self.usages[image_id], at, gained=gained)
+
+    def _change_references(self, usage: Usage, at: datetime, *, gained: str = "", without: str = "") -> None:
+        kept = {reference for reference in (*usage.references, gained) if reference and reference != without}
+        changed = at if usage.references_changed is None else max(usage.references_changed, at)
+        self._put(replace(usage, references=tuple(sorted(kept)), references_changed=changed))
+
+    def _put(self, usage: Usage) -> None:
+        if self.usages.get(usage.image_id) != usage:
+            self.usages[usage.image_id] = usage
+            self._dirty[usage.image_id] = None
+
+    # Listings
+
+    def reconcile(
+        self, snapshot: Snapshot, now: datetime, *, alive_until: datetime, busy: frozenset[str]
+    ) -> tuple[str, ...]:
+        """Take a full listing as the truth. Returns the IDs of images never seen before.
+
+        `alive_until`: when the agent last knew the engine's state; a container that vanished after it was used
+        until then at least (a gap covers the rest). `busy`: images that the agent itself is untagging now.
+        """
+        new = tuple(image.id for image in snapshot.images if self._see(image, now, busy))
+        listed = {image.id for image in snapshot.images}
+        for usage in [usage for usage in self.usages.values() if usage.present and usage.image_id not in listed]:
+            self.apply_delete(usage.image_id)
+        self._reconcile_containers({item.id: item for item in snapshot.containers}, now, alive_until)
+        self.names.replace(snapshot.images)
+        return new
+
+    def _see(self, image: Image, now: datetime, busy: frozenset[str]) -> bool:
+        usage = self.usages.get(image.id)
+        if usage is None:
+            self._put(Usage(image_id=image.id, first_seen=now, references=image.references))
+            return True
+        if not usage.present:  # it came (back) by a way that no event told
+            self._put(replace(usage, present=True, arrived=now, references=image.references))
+            return True
+        if usage.references != image.references and image.id not in busy:
+            self._put(replace(usage, references=image.references, references_changed=now))
+        return False
+
+    def _reconcile_containers(self, listed: Mapping[str, Container], now: datetime, alive_until: datetime) -> None:
+        for container in listed.values():
+            before = self.held.get(container.id)
+            at = now if container.running else container.last_active
+            if at is not None and (before is None or not container.running or not before.running):
+                self.touch(container.image_id, min(at, now), container.name, now)
+            self._hold(Held(container.id, container.image_id, container.name, container.state))
+        for gone in [held for held in self.held.values() if held.id not in listed]:
+            if gone.running:
+                self.touch(gone.image_id, min(alive_until, now), gone.name, now)
+            self._let_go(gone.id)

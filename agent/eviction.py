@@ -1,0 +1,146 @@
+"""One eviction, from the decision on disk to the outcome on disk, and the settling of one that was cut short.
+
+A SIGKILL before the decision row leaves nothing done; after it, before the journal row, a decision that the next
+sweep carries out; after the journal row, a removal that `settle_interrupted` ends.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from agent import removal
+from agent.adapters import disk
+from agent.adapters.clock import Clock
+from agent.adapters.engine import Engine
+from agent.adapters.store import Store
+from agent.adapters.tables import Removal
+from agent.core import report, wire
+from agent.core.model import Decision, Outcome
+from agent.sight import Sight
+
+log = structlog.get_logger()
+
+FIRST_BACKOFF = timedelta(minutes=10)
+LONGEST_BACKOFF = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one eviction. `measured_bytes` is None where the engine's disk cannot be seen."""
+
+    outcome: Outcome
+    error: str | None
+    measured_bytes: int | None
+
+
+class Evictor:
+    """Carries out decisions, one at a time, each recorded before and after."""
+
+    def __init__(self, engine: Engine, sight: Sight, store: Store, clock: Clock, *, mode: str) -> None:
+        self._engine = engine
+        self._sight = sight
+        self._store = store
+        self._clock = clock
+        self._mode = mode
+        self._unsettled = True  # whether the journal may have rows of a removal that was cut short
+
+    async def note_would_remove(self, item: Decision) -> bool:
+        """Record a decision that is not acted on, once for each due time; False where it was recorded before."""
+        now = self._clock.now()
+        identity, image = self._identity(item), self._image_ref(item)
+        decision = report.decision(item, image, self._mode, now, identity)
+        outcome = report.outcome(identity, image, Outcome.WOULD_REMOVE, now)
+        written = await self._store.run(lambda tables: tables.decide(decision, outcome))
+        if written:
+            self._store.appended.set()
+            log.info("would evict", action="decide", image=name_of(item), why=item.explanation)
+        return written
+
+    async def evict(self, item: Decision) -> Done:
+        """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
+        identity, image = self._identity(item), self._image_ref(item)
+        decision = report.decision(item, image, self._mode, self._clock.now(), identity)
+        await self._store.run(lambda tables: tables.decide(decision))
+        self._store.appended.set()
+        before = self._free_bytes()
+        result = await self._remove(item, identity, image)
+        after = self._free_bytes()
+        measured = after - before if before is not None and after is not None else None
+        await self._end(item.image.id, identity, image, result, measured)
+        log.info(
+            "evicted" if result.outcome is Outcome.REMOVED else "not evicted",
+            action="evict",
+            image=name_of(item),
+            why=item.explanation,
+            outcome=result.outcome.value,
+            error=result.error,
+        )
+        return Done(result.outcome, result.error, measured if result.outcome is Outcome.REMOVED else None)
+
+    async def _remove(self, item: Decision, identity: str, image: wire.ImageRef) -> removal.Result:
+        now, row, target = self._clock.now(), self._sight.row, item.image
+        journal = Removal(target.id, identity, target.references, now, image.model_dump(mode="json"))
+        await self._store.run(lambda tables: tables.begin_removal(row, journal))
+        self._sight.own.begin(target.id, now)
+        self._unsettled = True  # until the outcome is written
+        try:
+            engine = self._sight.engine
+            containerd = engine is not None and engine.containerd_store
+            return await removal.remove(self._engine, target, containerd=containerd)
+        finally:
+            self._sight.own.end(target.id, self._clock.now())
+
+    async def _end(
+        self, image_id: str, identity: str, image: wire.ImageRef, result: removal.Result, measured: int | None
+    ) -> None:
+        """Write the outcome. What was not removed is left alone for a while."""
+        now, row = self._clock.now(), self._sight.row
+        removed = result.outcome is Outcome.REMOVED
+        if removed:
+            self._sight.book.apply_delete(image_id)
+        event = report.outcome(
+            identity, image, result.outcome, now, measured_bytes=measured if removed else None, error=result.error
+        )
+        failures = (await self._store.run(lambda tables: tables.failures(row))).get(image_id, 0)
+        not_before = None if removed else now + _backoff(failures)
+        await self._store.run(lambda tables: tables.end_removal(row, image_id, event, not_before))
+        self._unsettled = False
+        self._store.appended.set()
+
+    async def settle_interrupted(self) -> None:
+        """End the removals that a crash or the engine's end cut short: gone with an outcome, or whole again."""
+        row = self._sight.row
+        if not self._unsettled:
+            return
+        for journal in await self._store.run(lambda tables: tables.removals(row)):
+            self._sight.own.begin(journal.image_id, self._clock.now())
+            try:
+                result = await removal.settle(self._engine, journal.image_id, journal.references)
+            finally:
+                self._sight.own.end(journal.image_id, self._clock.now())
+            image = wire.ImageRef.model_validate(journal.image)
+            await self._end(journal.image_id, journal.decision_id, image, result, None)
+            log.warning("settled a removal that was cut short", action="settle", image=journal.image_id,
+                        outcome=result.outcome.value)  # fmt: skip
+        self._unsettled = False
+
+    def _identity(self, item: Decision) -> str:
+        return report.decision_id(item, self._mode, self._store.epoch)
+
+    def _image_ref(self, item: Decision) -> wire.ImageRef:
+        usage = self._sight.book.usages.get(item.image.id)
+        return report.image_ref(item, pulled=usage is not None and usage.pulled)
+
+    def _free_bytes(self) -> int | None:
+        space = disk.space(self._sight.engine.root) if self._sight.engine is not None else None
+        return space.free_bytes if space else None
+
+
+def name_of(item: Decision) -> str:
+    """What people call an image: its first reference, else the start of its ID."""
+    return item.image.references[0] if item.image.references else item.image.id[7:19]
+
+
+def _backoff(failures: int) -> timedelta:
+    return min(LONGEST_BACKOFF, FIRST_BACKOFF * (1 << min(failures, 10)))

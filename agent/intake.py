@@ -1,0 +1,284 @@
+"""Events and listings of one engine -> the Sight, and the store.
+
+The watcher opens streams and feeds this; the sweeper asks it to list again before it acts. One at a time: what an
+event or a listing says is taken in whole, and committed with the cursor, before the next.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from agent.adapters.clock import Clock
+from agent.adapters.database import StateError
+from agent.adapters.engine import Engine, EngineInfo, EngineUnavailable, NotFound, RingRows
+from agent.adapters.store import Store
+from agent.adapters.tables import Saved
+from agent.core import continuity, layers, report
+from agent.core.continuity import Blind, Cursor
+from agent.core.events import COMMIT, EngineEvent, Key
+from agent.core.model import Decision, Snapshot
+from agent.core.usage import Book
+from agent.sight import Sight
+
+log = structlog.get_logger()
+
+OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and writers race by as much
+BUFFER = 20_000  # events that may wait for the store; the engine makes up to 1,900 a second
+REMEMBERED = 4096  # keys of events taken in, to know a replay by
+
+
+class StreamEnded(EngineUnavailable):
+    """The engine's event stream ended, or more came than could be taken in."""
+
+    proven = False  # whether the session had got as far as being proven
+
+
+class Buffer:
+    """Events between the socket and the store: bounded, and never a reason for the socket to wait."""
+
+    def __init__(self, limit: int = BUFFER) -> None:
+        self._events: deque[EngineEvent] = deque()
+        self._limit = limit
+        self.filled = asyncio.Event()
+
+    def put(self, event: EngineEvent) -> None:
+        """Raises StreamEnded where the limit is passed: what is lost is found at the next connection."""
+        if len(self._events) >= self._limit:
+            raise StreamEnded(0, f"more than {self._limit} events waited; reading the engine's memory instead")
+        self._events.append(event)
+        self.filled.set()
+
+    def take(self) -> list[EngineEvent]:
+        taken = list(self._events)
+        self._events.clear()
+        self.filled.clear()
+        return taken
+
+
+class Intake:
+    """Keeps a Sight true to one engine, and the store true to the Sight."""
+
+    def __init__(self, engine: Engine, store: Store, clock: Clock, *, gap_tolerance: timedelta) -> None:
+        self.sight = Sight()
+        self.buffer = Buffer()
+        self.stale = asyncio.Event()  # a listing is due: an event told of images
+        self._engine = engine
+        self._store = store
+        self._clock = clock
+        self._tolerance = gap_tolerance
+        self._cursor = Cursor()
+        self._seen: dict[Key, None] = {}
+        self._built: dict[str, datetime] = {}  # images that a build may have made, until they are listed
+        self._turn = asyncio.Lock()
+
+    async def restore(self, info: EngineInfo) -> None:
+        saved = await self._store.run(lambda tables: tables.load(info.id, info.driver))
+        self._cursor = saved.cursor
+        self.buffer = Buffer()
+        self._take_over(info, saved)
+
+    def _take_over(self, info: EngineInfo, saved: Saved) -> None:
+        sight = self.sight
+        if sight.engine is not None and (sight.engine.id, sight.engine.driver) != (info.id, info.driver):
+            sight.images, sight.verdicts = (), {}  # another engine, or another image store: all IDs are new
+        sight.engine = info
+        sight.row = saved.engine
+        sight.book = Book(saved.usages, saved.held)
+        sight.gap_end = saved.gap_end
+
+    def resume_ns(self) -> int:
+        """Where to read on from: the last event less the overlap; at the very first start, now less the overlap."""
+        overlap = int(OVERLAP.total_seconds()) * 10**9
+        return (self._cursor.time_ns or _ns(self._clock.now())) - overlap
+
+    # Catching up
+
+    async def catch_up(self, since_ns: int) -> None:
+        async with self._turn:
+            started = self._clock.now()
+            listing = await self._list(started)
+            ring = await self._engine.ring()
+            told = _in_order([*ring.events, *self.buffer.take()], since_ns)
+            for event in told:
+                await self._apply(event)
+            await self._reconcile(listing, first=self._cursor.alive_at is None)
+            self._rename([event for event in told if event.at >= started])
+            await self._prove(ring, started)
+            await self._commit(told)
+        self.sight.proven = True
+        self.sight.changed.set()
+        log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(told))
+
+    def _rename(self, told: Iterable[EngineEvent]) -> None:
+        """Tags that moved while the listing was made are newer than it."""
+        for event in told:
+            if event.kind == "image" and event.action == "tag":
+                self.sight.book.names.move(event.name, event.actor)
+
+    async def _prove(self, ring: RingRows, at: datetime) -> None:
+        read = continuity.ring_of(ring.events, ring.size, ring.oldest_ns, at)
+        blind = continuity.blind_time(self._cursor, read)
+        if blind is not None and blind.length > self._tolerance:
+            await self._record_gap(blind)
+
+    async def _record_gap(self, blind: Blind) -> None:
+        event = report.gap(blind, self._clock.now())
+        row = self.sight.row
+        await self._store.run(lambda tables: tables.record_gap(row, blind, event))
+        self._store.appended.set()
+        self.sight.gap_end = max(self.sight.gap_end or blind.until, blind.until)
+        log.warning("a gap in the watch", action="gap", cause=blind.cause, seconds=blind.length.total_seconds())
+
+    async def follow(self) -> None:
+        """Take in what the buffer gets, for ever."""
+        while True:
+            await self.buffer.filled.wait()
+            async with self._turn:
+                await self._take_in()
+
+    async def beat(self) -> None:
+        """Ping the engine, and note that the watch lasts. Raises EngineUnavailable."""
+        await self._engine.ping()
+        self._cursor = replace(self._cursor, alive_at=self._clock.now())
+        await self.note_alive(self._clock.now())
+
+    async def note_alive(self, until: datetime, *, engine_ended: bool = False) -> None:
+        """Until when the watch is known to have lasted, and whether the engine ended it."""
+        row = self.sight.row
+        await self._store.run(lambda tables: tables.beat(row, until, engine_ended=engine_ended))
+
+    async def protect(self, decisions: Iterable[Decision]) -> None:
+        """Record which images a protection holds now, so that its end is known as `released`."""
+        async with self._turn:
+            for decision in decisions:
+                self.sight.book.protect(decision.image.id, decision.protected, self._clock.now())
+            await self._write()
+
+    async def _take_in(self) -> list[EngineEvent]:
+        """Apply and commit what waits, and tell the sweeper unless it was only the agent's own doing."""
+        told = [event for event in self.buffer.take() if event.key not in self._seen]
+        for event in told:
+            await self._apply(event)
+        await self._commit(told)
+        if any(not self.sight.own.covers(event) for event in told):
+            self.sight.changed.set()
+        return told
+
+    async def _commit(self, told: list[EngineEvent]) -> None:
+        now = self._clock.now()
+        latest = max(told, key=lambda event: event.time_ns, default=None)
+        self._cursor = replace(self._cursor, alive_at=now, engine_ended=False)
+        if latest is not None and latest.time_ns >= self._cursor.time_ns:
+            self._cursor = replace(self._cursor, time_ns=latest.time_ns, key=latest.key)
+        self._remember(told)
+        await self._write()
+
+    async def _write(self) -> None:
+        """Commit what changed, with the cursor. What cannot be written now goes with the next commit."""
+        changes, cursor, row = self.sight.book.take_changes(), self._cursor, self.sight.row
+        try:
+            await self._store.run(lambda tables: tables.commit(row, changes, cursor))
+        except StateError:
+            self.sight.book.give_back(changes)
+            raise
+
+    def _remember(self, told: list[EngineEvent]) -> None:
+        self._seen.update({event.key: None for event in told})
+        for key in list(self._seen)[: max(0, len(self._seen) - 4096)]:
+            del self._seen[key]
+
+    async def _apply(self, event: EngineEvent) -> None:
+        if event.action == COMMIT:
+            self.stale.set()
+        elif event.kind == "container":
+            await self._apply_container(event)
+        else:
+            await self._apply_image(event)
+
+    async def _apply_container(self, event: EngineEvent) -> None:
+        image_id = await self._image_of(event)
+        if image_id is not None:
+            self.sight.book.apply_container(event, image_id, self._clock.now())
+            return
+        at = min(event.at, self._clock.now())
+        await self._record_gap(Blind(at, at, f"a use of {event.image!r} could not be matched to an image"))
+
+    async def _image_of(self, event: EngineEvent) -> str | None:
+        """The image of a container event: what is known of the container, the engine's word, the name as of then."""
+        held = self.sight.book.held.get(event.actor)
+        if held is not None:
+            return held.image_id
+        try:
+            return await self._engine.container_image(event.actor)
+        except NotFound:
+            return self.sight.book.names.resolve(event.image)
+
+    async def _apply_image(self, event: EngineEvent) -> None:
+        book, now, own = self.sight.book, self._clock.now(), self.sight.own.covers(event)
+        if event.action == "tag":
+            book.apply_tag(event.actor, event.name, event.at, now, own=own)
+        elif event.action == "untag" and event.name != event.actor:
+            book.names.drop(event.name)
+        elif event.action == "delete":
+            book.apply_delete(event.actor)
+        elif event.action == "pull":
+            await self._apply_pull(event)
+        elif event.action in ("load", "import", "create"):
+            book.apply_arrival(event.actor, event.at, now)
+        if not own:
+            self.stale.set()
+        if not own and event.action in ("tag", "create"):
+            self._built[event.actor] = event.at
+
+    async def _apply_pull(self, event: EngineEvent) -> None:
+        """A pull tells the reference only; what it means now is asked."""
+        with contextlib.suppress(NotFound):
+            image_id = await self._engine.image_id(event.actor)
+            self.sight.book.apply_pull(image_id, event.actor, event.at, self._clock.now())
+
+    # Listings
+
+    async def refresh(self) -> None:
+        """List again, after all that was told before. Raises EngineUnavailable; then nothing is known anew."""
+        async with self._turn:
+            await self._take_in()
+            listing = await self._list(self._clock.now())
+            told = await self._take_in()
+            await self._reconcile(listing, first=False)
+            self._rename(event for event in told if event.at >= listing.at)
+            await self._commit([])
+
+    async def _list(self, at: datetime) -> Snapshot:
+        containers = await self._engine.containers(self.sight.containers if self.sight.proven else {})
+        images = await self._engine.images(self.sight.details)
+        return Snapshot(at=at, images=tuple(images), containers=tuple(containers))
+
+    async def _reconcile(self, listing: Snapshot, *, first: bool) -> None:
+        now = self._clock.now()
+        alive = self._cursor.alive_at or now
+        new = self.sight.book.reconcile(listing, now, alive_until=alive, busy=self.sight.own.busy)
+        self.sight.show(listing.images, {container.id: container for container in listing.containers})
+        built, self._built = {**dict.fromkeys(new, now), **self._built}, {}
+        if not first:
+            self._touch_bases(built)
+
+    def _touch_bases(self, built: Mapping[str, datetime]) -> None:
+        """A build on top is a use of every image whose complete layers it begins with."""
+        for image_id, at in built.items():
+            for base in layers.bases_of(image_id, self.sight.images):
+                self.sight.book.touch(base, at, f"build of {image_id[7:19]}", self._clock.now())
+
+
+def _in_order(events: Iterable[EngineEvent], since_ns: int) -> list[EngineEvent]:
+    """Each event once, oldest first."""
+    once = {event.key: event for event in events if event.time_ns >= since_ns}
+    return sorted(once.values(), key=lambda event: event.time_ns)
+
+
+def _ns(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000

@@ -1,0 +1,78 @@
+"""What the agent sees of the engine now: the watcher writes it, the sweeper reads it."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+from agent.adapters.engine import EngineInfo
+from agent.core import pytorch
+from agent.core.events import EngineEvent
+from agent.core.model import Container, Details, Image, Snapshot, Verdict
+from agent.core.usage import Book
+
+
+class OwnActs:
+    """Which events are echoes of the agent's own removals: by image, from the first act to the last."""
+
+    def __init__(self) -> None:
+        self._spans: dict[str, tuple[datetime, datetime | None]] = {}
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """The images that are being removed now."""
+        return frozenset(image_id for image_id, (_, end) in self._spans.items() if end is None)
+
+    def begin(self, image_id: str, at: datetime) -> None:
+        self._spans[image_id] = (at, None)
+
+    def end(self, image_id: str, at: datetime) -> None:
+        start, _ = self._spans[image_id]
+        self._spans[image_id] = (start, at)
+
+    def covers(self, event: EngineEvent) -> bool:
+        """Whether this tag, untag or delete is the agent's own."""
+        span = self._spans.get(event.actor)
+        if span is None or event.kind != "image" or event.action not in ("tag", "untag", "delete"):
+            return False
+        start, end = span
+        return start <= event.at and (end is None or event.at <= end)
+
+
+class Sight:
+    """Images, containers and usage as of the last event, and whether that can be trusted."""
+
+    def __init__(self) -> None:
+        self.engine: EngineInfo | None = None
+        self.row = 0  # the engine's row in the store
+        self.book = Book()
+        self.images: tuple[Image, ...] = ()
+        self.verdicts: Mapping[str, Verdict] = {}
+        self.containers: Mapping[str, Container] = {}  # as last listed
+        self.proven = False  # the stream is live, and nothing that fell out of it is unrecorded
+        self.gap_end: datetime | None = None
+        self.own = OwnActs()
+        self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
+
+    @property
+    def details(self) -> dict[str, Details]:
+        """Image ID -> what inspect said. It never changes, so it is asked once."""
+        return {image.id: image.details for image in self.images if image.details is not None}
+
+    def show(self, images: tuple[Image, ...], containers: Mapping[str, Container]) -> None:
+        """Take a listing. Verdicts are made anew only where an image or a name changed."""
+        if images != self.images:
+            self.images = images
+            self.verdicts = pytorch.classify(images)
+        self.containers = containers
+
+    def snapshot(self, at: datetime) -> Snapshot:
+        """The last listing, with the containers as the events since have left them."""
+        held = (self._container(container.id) for container in self.book.held.values())
+        present = tuple(image for image in self.images if self.book.usages[image.id].present)
+        return Snapshot(at=at, images=present, containers=tuple(held))
+
+    def _container(self, container_id: str) -> Container:
+        held = self.book.held[container_id]
+        listed = self.containers.get(container_id)
+        mounts = listed.image_mounts if listed is not None else ()
+        return Container(id=held.id, image_id=held.image_id, name=held.name, state=held.state, image_mounts=mounts)

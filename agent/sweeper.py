@@ -1,0 +1,209 @@
+"""Plan, and act on it: sleeps until the next deadline, wakes on change, removes one image at a time.
+
+The plan is `policy.plan`, pure. Before each removal the engine is listed again and the plan made anew; then the
+decision is on disk before the first act, and the journal row before the first reference goes.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from agent.adapters import database, disk, holds
+from agent.adapters.clock import Clock
+from agent.adapters.engine import Engine, EngineError
+from agent.adapters.store import Store
+from agent.board import Board
+from agent.core import inventory, policy, report, wire
+from agent.core.judge import Context
+from agent.core.model import Action, Decision, HeldBy, Holds, Outcome, Plan, Policy
+from agent.eviction import Done, Evictor
+from agent.intake import Intake
+
+log = structlog.get_logger()
+
+COALESCE = 0.3  # seconds: a burst of events is one new plan
+LOOK_AT_HOLDS = 2.0  # seconds between looks at the file with pins and the pause
+AGAIN_AFTER = 10.0  # seconds until a sweep that failed is tried again
+LONGEST_SLEEP = 3600.0  # seconds; a wall clock that was set is noticed by then
+
+
+@dataclass(slots=True)
+class Pass:
+    """One sweep: the plan that it ended with, and what became of what it touched."""
+
+    plan: Plan
+    outcomes: dict[str, Outcome] = field(default_factory=dict)  # image ID -> outcome
+    errors: dict[str, str] = field(default_factory=dict)  # image ID -> the engine's word
+    measured_bytes: int | None = None
+
+    def add(self, image_id: str, done: Done) -> None:
+        self.outcomes[image_id] = done.outcome
+        if done.error is not None:
+            self.errors[image_id] = done.error
+        if done.measured_bytes is not None:
+            self.measured_bytes = (self.measured_bytes or 0) + done.measured_bytes
+
+
+class Sweeper:
+    """Decides and evicts on one engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        intake: Intake,
+        store: Store,
+        clock: Clock,
+        board: Board,
+        *,
+        rules: Policy,
+        folder: Path,
+    ) -> None:
+        self._intake = intake
+        self._sight = intake.sight
+        self._store = store
+        self._clock = clock
+        self._board = board
+        self._rules = rules
+        self._folder = folder
+        self._mode = "observe" if rules.observe else "enforce"
+        self._evictor = Evictor(engine, intake.sight, store, clock, mode=self._mode)
+        self._failed = False
+
+    async def run(self) -> None:
+        """Sweep for ever. An engine or a disk that fails is waited for; nothing is evicted meanwhile."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_at_holds(), name="look-at-holds")
+            while True:
+                self._sight.changed.clear()
+                latest = await self._try_sweep()
+                await self._sleep_until(latest.plan.next_due if latest is not None else None)
+
+    async def _try_sweep(self) -> Pass | None:
+        self._failed = True
+        try:
+            latest = await self.sweep() if self._sight.engine is not None else None
+        except EngineError as error:
+            log.warning("the sweep stopped: the engine failed", action="sweep", error=str(error))
+            return None
+        except database.StateFull as error:
+            self._board.raise_alert("state-full", str(error), self._clock.now(), "critical")
+            log.error("the sweep stopped: the state cannot be written", action="sweep", error=str(error))
+            return None
+        self._failed = False
+        return latest
+
+    async def sweep(self, *, dry_run: bool = False) -> Pass:
+        """One pass over all images. Raises EngineError, StateFull; what was done until then is recorded."""
+        if self._sight.proven and not dry_run:
+            await self._evictor.settle_interrupted()
+        done = Pass(await self.plan())
+        if dry_run:
+            done.outcomes = {item.image.id: Outcome.WOULD_REMOVE for item in done.plan.evictions}
+            return done
+        await self._intake.protect(done.plan.decisions)
+        await self._observe(done)
+        await self._evict(done)
+        await self._report(done)
+        return done
+
+    async def plan(self) -> Plan:
+        """What a sweep would do now."""
+        now = self._clock.now()
+        row = self._sight.row
+        context = Context(
+            holds=self._holds(now),
+            proven=self._sight.proven,
+            gap_end=self._sight.gap_end,
+            backoff=await self._store.run(lambda tables: tables.backoff(row)),
+        )
+        snapshot = self._sight.snapshot(now)
+        return policy.plan(snapshot, self._sight.verdicts, self._sight.book.usages, self._rules, now, context)
+
+    def _holds(self, now: datetime) -> Holds:
+        try:
+            found = holds.load(self._folder)
+        except holds.HoldsUnreadable as error:
+            self._board.raise_alert("holds-unreadable", str(error), now, "critical")
+            return Holds(readable=False)
+        self._board.clear_alert("holds-unreadable")
+        return found
+
+    # Observe mode: the same plan without the act
+
+    async def _observe(self, done: Pass) -> None:
+        for item in done.plan.decisions:
+            if item.held_by is HeldBy.OBSERVE and await self._evictor.note_would_remove(item):
+                done.outcomes[item.image.id] = Outcome.WOULD_REMOVE
+
+    # Evicting
+
+    async def _evict(self, done: Pass) -> None:
+        for planned in done.plan.evictions:
+            await self._intake.refresh()
+            done.plan = await self.plan()
+            if policy.still_goes(planned, done.plan):
+                done.add(planned.image.id, await self._evictor.evict(_current(planned, done.plan)))
+        if done.outcomes and done.plan.evictions:
+            done.plan = await self.plan()
+
+    # Showing
+
+    async def _report(self, done: Pass) -> None:
+        now = self._clock.now()
+        if done.outcomes:
+            event = report.sweep(done.plan, self._mode, done.outcomes.values(), now, done.measured_bytes)
+            await self._store.log(event)
+            await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
+        last = await self._store.run(lambda tables: tables.last_decisions(wire.LAST_DECISIONS))
+        self._board.show_inventory(inventory.build(done.plan, self._store.host, self._disk(done.plan), last))
+
+    def _disk(self, plan: Plan) -> wire.Disk:
+        space = disk.space(self._sight.engine.root) if self._sight.engine is not None else None
+        return wire.Disk(
+            total_bytes=space.total_bytes if space else None,
+            used_bytes=space.total_bytes - space.free_bytes if space else None,
+            images_bytes=sum(item.image.size_bytes for item in plan.decisions),
+            reclaimable_bytes=plan.estimated_bytes,
+        )
+
+    # Waiting
+
+    async def _sleep_until(self, due: datetime | None) -> None:
+        """Until the next deadline, or until something changes; a burst of changes counts once."""
+        seconds = LONGEST_SLEEP
+        if due is not None:
+            seconds = min(seconds, max(0.0, (due - self._clock.now()).total_seconds()))
+        if self._failed:
+            seconds = min(seconds, AGAIN_AFTER)
+        sleeper = asyncio.create_task(self._clock.sleep(seconds), name="sleep-until-due")
+        waker = asyncio.create_task(self._sight.changed.wait(), name="wake-on-change")
+        try:
+            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
+            if not sleeper.done():
+                await self._clock.sleep(COALESCE)
+        finally:
+            for task in (sleeper, waker):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _look_at_holds(self) -> None:
+        seen = holds.stamp(self._folder)
+        while True:
+            await self._clock.sleep(LOOK_AT_HOLDS)
+            now = holds.stamp(self._folder)
+            if now != seen:
+                seen = now
+                self._sight.changed.set()
+
+
+def _current(planned: Decision, fresh: Plan) -> Decision:
+    """The decision as the recheck sees it; a parent that follows its child keeps the reason to."""
+    now = next(item for item in fresh.decisions if item.image.id == planned.image.id)
+    if now.action is Action.EVICT:
+        return now
+    return replace(now, action=planned.action, reason=planned.reason, explanation=planned.explanation)
