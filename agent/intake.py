@@ -74,6 +74,7 @@ class Intake:
         self._cursor = Cursor()
         self._seen: dict[Key, None] = {}
         self._built: dict[str, datetime] = {}  # images that a build may have made, until they are listed
+        self._came: set[str] = set()  # images that came whole, by import, load or pull, until they are listed
         self._turn = asyncio.Lock()
 
     async def restore(self, info: EngineInfo) -> None:
@@ -230,6 +231,8 @@ class Intake:
             await self._apply_pull(event)
         elif event.action in ("load", "import", "create"):
             book.apply_arrival(event.actor, event.at, now)
+        if event.action in ("load", "import"):
+            self._came.add(event.actor)
         if not own:
             self.stale.set()
         if not own and event.action in ("tag", "create"):
@@ -240,6 +243,7 @@ class Intake:
         with contextlib.suppress(NotFound):
             image_id = await self._engine.image_id(event.actor)
             self.sight.book.apply_pull(image_id, event.actor, event.at, self._clock.now())
+            self._came.add(image_id)
 
     # Listings
 
@@ -263,9 +267,10 @@ class Intake:
         alive = self._cursor.alive_at or now
         new = self.sight.book.reconcile(listing, now, alive_until=alive, busy=self.sight.own.busy)
         self.sight.show(listing.images, {container.id: container for container in listing.containers})
-        built, self._built = {**dict.fromkeys(new, now), **self._built}, {}
         if not first:
-            self._touch_bases(built)
+            candidates = {**dict.fromkeys(new, now), **self._built}
+            self._touch_bases({key: at for key, at in candidates.items() if key not in self._came})
+        self._built, self._came = {}, set()
 
     def _touch_bases(self, built: Mapping[str, datetime]) -> None:
         """A build on top is a use of every image whose complete layers it begins with."""

@@ -33,9 +33,10 @@ LONGEST_SLEEP = 3600.0  # seconds; a wall clock that was set is noticed by then
 
 @dataclass(slots=True)
 class Pass:
-    """One sweep: the plan that it ended with, and what became of what it touched."""
+    """One sweep: its plan before and after, and what became of what it touched."""
 
-    plan: Plan
+    plan: Plan  # as it stands now
+    first: Plan  # as it stood before the first act
     outcomes: dict[str, Outcome] = field(default_factory=dict)  # image ID -> outcome
     errors: dict[str, str] = field(default_factory=dict)  # image ID -> the engine's word
     measured_bytes: int | None = None
@@ -100,7 +101,8 @@ class Sweeper:
         """One pass over all images. Raises EngineError, StateFull; what was done until then is recorded."""
         if self._sight.proven and not dry_run:
             await self._evictor.settle_interrupted()
-        done = Pass(await self.plan())
+        first = await self.plan()
+        done = Pass(first, first)
         if dry_run:
             done.outcomes = {item.image.id: Outcome.WOULD_REMOVE for item in done.plan.evictions}
             return done

@@ -56,7 +56,7 @@ class Watcher:
         async for attempt in retrying:
             with attempt:
                 try:
-                    await self._session()
+                    await self.session()
                 except StreamEnded as ended:
                     if not ended.proven:
                         raise
@@ -76,7 +76,7 @@ class Watcher:
 
     # One connection
 
-    async def _session(self) -> None:
+    async def session(self) -> None:
         """Connect, catch up, follow. Ends by an exception: StreamEnded once it had been proven."""
         info = await self._engine.connect()
         try:

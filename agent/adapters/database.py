@@ -6,6 +6,7 @@ SQLite, WAL, `synchronous=FULL`: what is committed survives a SIGKILL and a loss
 import os
 import re
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,12 +64,24 @@ def prepare_folder(folder: Path) -> None:
     """Make the state folder where it is missing, readable by its owner alone. Raises StateError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "Permission denied")
     except OSError as error:
-        raise StateError(
-            f"agent.state_dir: {folder}: {error.strerror}; make it writable for this user or set another folder"
-        ) from None
+        raise _unusable(folder, error) from None
+    probe_folder(folder)
+
+
+def probe_folder(folder: Path) -> None:
+    """Whether a file can be made here: permissions, a read-only or a full file system. Raises StateError."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unusable(folder, error) from None
+
+
+def _unusable(folder: Path, error: OSError) -> StateError:
+    return StateError(
+        f"agent.state_dir: {folder}: {error.strerror}; make it writable for this user or set another folder"
+    )
 
 
 def agent_id(folder: Path) -> str:

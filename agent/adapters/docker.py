@@ -152,6 +152,10 @@ class DockerEngine:
         listed = await self._list("images/json", {"all": "1"})
         return await _each(listed, lambda row: self._image(row, known))
 
+    async def count_images(self) -> int:
+        """The number of tagged images."""
+        return len(await self._list("images/json"))
+
     async def _image(self, row: dict[str, Any], known: Mapping[str, Details]) -> Image | None:
         image_id = str(row["Id"])
         try:

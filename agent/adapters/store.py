@@ -7,6 +7,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,13 +22,21 @@ T = TypeVar("T")
 class Store:
     """One state file. Satisfies `outbox.Outbox`."""
 
-    def __init__(self, connection: sqlite3.Connection, host: str, folder: Path | None = None) -> None:
-        self._tables = Tables(connection, host)
+    def __init__(self, connection: sqlite3.Connection, folder: Path | None = None) -> None:
+        self._tables = Tables(connection)
         self._folder = folder  # None: a copy in memory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self.appended = asyncio.Event()
-        self.host = host
-        self.epoch = self._tables.epoch
+        self.epoch = self._tables.epoch  # tells this state file from one made anew
+
+    @property
+    def host(self) -> str:
+        """The name that events bear: the one used last, until it is set."""
+        return self._tables.host
+
+    async def name_host(self, host: str) -> None:
+        """Use a host name from now on, and remember it for when the engine cannot be asked."""
+        await self.run(lambda tables: tables.name_host(host))
 
     async def run(self, work: Callable[[Tables], T]) -> T:
         """Do one piece of work. On a full disk the reserve is released and the work done once more.
@@ -67,6 +76,10 @@ class Store:
 
     async def set_aside(self, seq: int, error: str) -> None:
         await self.run(lambda tables: tables.set_aside(seq, error))
+
+    async def forget(self, before: datetime, *, unsent_too: bool) -> None:
+        """Drop history older than a time; events that wait for the broker only where `unsent_too`."""
+        await self.run(lambda tables: tables.forget(before, unsent_too=unsent_too))
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._tables.close)

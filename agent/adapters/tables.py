@@ -48,18 +48,21 @@ class Removal:
 class Tables:
     """The queries on one open state file (or a copy of it)."""
 
-    def __init__(self, connection: sqlite3.Connection, host: str) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self.host = host
-        self.epoch = self._epoch()
+        self.host = self._meta("host") or ""
+        self.epoch = self._meta("epoch") or self._remember("epoch", uuid.uuid4().hex)
 
-    def _epoch(self) -> str:
-        row = self._one("get_meta", key="epoch")
-        if row is not None:
-            return str(row["value"])
-        made = uuid.uuid4().hex
-        self._do("put_meta", key="epoch", value=made)
-        return made
+    def name_host(self, host: str) -> None:
+        self.host = self._remember("host", host)
+
+    def _meta(self, key: str) -> str | None:
+        row = self._one("get_meta", key=key)
+        return str(row["value"]) if row is not None else None
+
+    def _remember(self, key: str, value: str) -> str:
+        self._do("put_meta", key=key, value=value)
+        return value
 
     # Usage
 
@@ -253,12 +256,12 @@ class Tables:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _do(self, name: str, **values: object) -> None:
+    def _do(self, name: str, /, **values: object) -> None:
         self._db.execute(database.queries()[name], values)
 
-    def _one(self, name: str, **values: object) -> sqlite3.Row | None:
+    def _one(self, name: str, /, **values: object) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._db.execute(database.queries()[name], values).fetchone()
         return row
 
-    def _all(self, name: str, **values: object) -> list[sqlite3.Row]:
+    def _all(self, name: str, /, **values: object) -> list[sqlite3.Row]:
         return self._db.execute(database.queries()[name], values).fetchall()

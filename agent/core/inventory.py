@@ -18,7 +18,7 @@ def build(
 
     PyTorch images come first and the next to go before the others; what is cut is counted in `images_left_out`.
     """
-    ranked = sorted(plan.decisions, key=_rank)
+    ranked = sorted(plan.decisions, key=rank)
     whole = wire.Inventory(
         host=host,
         at=plan.at,
@@ -30,7 +30,8 @@ def build(
     return _cut(whole)
 
 
-def _rank(item: Decision) -> tuple[object, ...]:
+def rank(item: Decision) -> tuple[object, ...]:
+    """Sorts PyTorch images first, tagged before untagged, those to go before those that stay, the next due first."""
     untagged = not item.image.references and not item.image.digests
     due = item.deadline.timestamp() if item.deadline else float("inf")
     return _RANK[item.verdict.kind], untagged, item.action is Action.KEEP, due, item.image.id

@@ -1,0 +1,73 @@
+"""The command line: parse, one call, print, exit code."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from agent import config
+from agent.adapters.database import StateError
+from agent.adapters.engine import EngineError, PermissionDenied
+from agent.adapters.holds import HoldsUnreadable
+from agent.cli import act, fleet, look, run
+from agent.cli.common import Failed, WrongUse
+from agent.state import StateBusy
+
+app = typer.Typer(
+    name="torchkeeper",
+    help="Evicts idle PyTorch images from a Docker host by when they were last used, and says why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    run.run,
+    look.plan,
+    act.sweep,
+    look.images,
+    look.explain,
+    look.history,
+    act.pin,
+    act.unpin,
+    act.pause,
+    act.resume,
+    look.check,
+    run.demo,
+)
+for command in _COMMANDS:
+    app.command()(command)
+app.add_typer(fleet.app, name="fleet")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    if version:
+        from agent import __version__
+
+        typer.echo(f"torchkeeper {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command. What a user can cause ends in one sentence and an exit code, never in a traceback."""
+    try:
+        app()
+    except (config.ConfigError, WrongUse) as error:
+        _stop(str(error), 2)
+    except PermissionDenied as error:
+        _stop(f"{error}; run as root or as a member of the socket's group", 1)
+    except EngineError as error:
+        _stop(f"{error}; `torchkeeper check` tells what to do", 1)
+    except (Failed, StateError, StateBusy, HoldsUnreadable) as error:
+        _stop(str(error), 1)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"torchkeeper: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,151 @@
+"""Commands that change something: `sweep`, `pin`, `unpin`, `pause`, `resume`."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent import config
+from agent.cli.common import ConfigOption, Failed, JsonOption, find_image, parse_duration, print_json, tell
+from agent.core import documents, units
+from agent.core.model import Holds, Image, Outcome, Pin
+
+if TYPE_CHECKING:
+    from agent.sweeper import Pass
+
+ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="For how long; without it, for good.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the people who will ask.")]
+ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="A reference, an ID, or the start of an ID.")]
+
+
+def sweep(
+    config_file: ConfigOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, but remove and record nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """One sweep now, then exit. Refused while an agent runs here."""
+    from agent.cli import tables
+
+    done, host, notes = asyncio.run(_sweep(config.load(config_file), dry_run=dry_run))
+    if as_json:
+        print_json(documents.plan(done.first, host, notes, done.outcomes, done.errors))
+    else:
+        tell(notes)
+        tables.show(tables.sweep(done))
+    raise typer.Exit(1 if Outcome.FAILED in done.outcomes.values() else 0)
+
+
+async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[Pass, str, tuple[str, ...]]":
+    from agent import daemon, logs, state
+    from agent.adapters import database
+
+    logs.configure("console", quiet=True)
+    folder = settings.agent.state_dir
+    if not dry_run:
+        database.prepare_folder(folder)
+    with state.locked(folder) if folder.is_dir() else nullcontext():
+        if dry_run:
+            look = state.look(folder)
+            store, notes = look.store, look.notes
+        else:
+            store, word = state.open_store(folder, datetime.now(UTC))
+            notes = (word,) if word else ()
+        try:
+            async with daemon.watching(settings, store, folder) as parts:
+                done = await parts.sweeper.sweep(dry_run=dry_run)
+            return done, store.host, (*notes, *(alert.message for alert in parts.board.alerts.values()))
+        finally:
+            await store.close()
+
+
+def pin(
+    image: ImageArgument, config_file: ConfigOption = None, for_: ForOption = None, reason: ReasonOption = ""
+) -> None:
+    """Keep an image, whatever its age."""
+    settings = config.load(config_file)
+    length, now = parse_duration(for_, "--for"), datetime.now(UTC)
+    found = asyncio.run(_find(settings, image))
+    reference = "" if found.id.removeprefix("sha256:").startswith(image.removeprefix("sha256:")) else _reference(image)
+    made = Pin(id=found.id, reference=reference, at=now, until=now + length if length else None, reason=reason)
+    _change(settings, lambda holds: replace(holds, pins=(*_without(holds, found.id, reference), made)))
+    until = f" until {units.format_time(made.until)}" if made.until else ""
+    print(f"pinned {reference or found.id[7:19]}{until}")
+
+
+def unpin(image: ImageArgument, config_file: ConfigOption = None) -> None:
+    """Let the policy decide about an image again. Its idle time starts anew."""
+    settings = config.load(config_file)
+    before: list[int] = []
+
+    def edit(holds: Holds) -> Holds:
+        kept = tuple(item for item in holds.pins if not _means(image, item))
+        before.append(len(holds.pins) - len(kept))
+        return replace(holds, pins=kept)
+
+    _change(settings, edit)
+    if not before[-1]:
+        raise Failed(f"no pin on {image!r}; `torchkeeper plan` shows what is pinned")
+    print(f"unpinned {image}")
+
+
+def pause(config_file: ConfigOption = None, for_: ForOption = None, reason: ReasonOption = "") -> None:
+    """Evict nothing, until `resume` or for a while. Uses are still recorded."""
+    settings = config.load(config_file)
+    length, now = parse_duration(for_, "--for"), datetime.now(UTC)
+    until = now + length if length else None
+    _change(settings, lambda holds: replace(holds, paused=True, paused_at=now, paused_until=until, pause_reason=reason))
+    print(f"paused until {units.format_time(until)}" if until else "paused until `torchkeeper resume`")
+
+
+def resume(config_file: ConfigOption = None) -> None:
+    """End a pause."""
+    settings = config.load(config_file)
+    _change(
+        settings,
+        lambda holds: replace(holds, paused=False, paused_at=None, paused_until=None, pause_reason=""),
+    )
+    print("resumed")
+
+
+def _change(settings: config.Settings, edit: Callable[[Holds], Holds]) -> None:
+    from agent.adapters import database, holds
+
+    folder: Path = settings.agent.state_dir
+    database.prepare_folder(folder)
+    try:
+        holds.change(folder, edit)
+    except OSError as error:
+        raise Failed(f"{folder / holds.FILE}: {error.strerror}; run this as the agent's user") from None
+
+
+async def _find(settings: config.Settings, text: str) -> Image:
+    from agent.adapters.docker import DockerEngine
+
+    engine = DockerEngine(settings.docker.url)
+    await engine.connect()
+    try:
+        return find_image(text, await engine.images({}))
+    finally:
+        await engine.close()
+
+
+def _without(holds: Holds, image_id: str, reference: str) -> tuple[Pin, ...]:
+    """The other pins: the same image by the same name is pinned once, with the latest word."""
+    return tuple(item for item in holds.pins if (item.id, item.reference) != (image_id, reference))
+
+
+def _means(text: str, item: Pin) -> bool:
+    prefix = text if text.startswith("sha256:") else f"sha256:{text}"
+    by_id = len(prefix) >= len("sha256:") + 4 and item.id.startswith(prefix)
+    return by_id or (bool(item.reference) and _reference(text) == item.reference)
+
+
+def _reference(text: str) -> str:
+    from agent.core.events import familiar
+
+    return familiar(text)

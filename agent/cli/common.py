@@ -1,0 +1,72 @@
+"""What all commands share: the options, the errors, and how a result is printed."""
+
+import json
+import sys
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent.core import units
+from agent.core.model import Image
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="Configuration file.", show_default="/etc/torchkeeper/torchkeeper.toml"
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+
+
+class WrongUse(Exception):
+    """The command was used wrongly; the message names what, and the way out."""
+
+
+class Failed(Exception):
+    """The command could not do its work; the message says why, and what to do."""
+
+
+def parse_duration(text: str | None, option: str) -> timedelta | None:
+    """An option's duration. Raises WrongUse, naming the option."""
+    if text is None:
+        return None
+    try:
+        value = units.duration(text)
+    except ValueError as error:
+        raise WrongUse(f"{option}: {error}") from None
+    if value <= timedelta():
+        raise WrongUse(f"{option}: must be longer than 0")
+    return value
+
+
+def print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+    print()
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Notes beside a result: on standard error, so that the result stays alone on standard output."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def find_image(text: str, images: Iterable[Image]) -> Image:
+    """The image that a person means by a reference, a digest reference, an ID or a prefix of one.
+
+    Raises Failed where there is none, and, with the candidates, where there are several.
+    """
+    from agent.core.events import familiar
+
+    images = tuple(images)
+    named = [image for image in images if familiar(text) in image.references or text in image.digests]
+    prefix = text if text.startswith("sha256:") else f"sha256:{text}"
+    found = named or [image for image in images if len(prefix) > len("sha256:") and image.id.startswith(prefix)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{image.id[7:19]} ({' '.join(image.references) or 'untagged'})" for image in found)
+        raise Failed(f"{text!r} is ambiguous: {names}; give more of the ID")
+    raise Failed(f"no image {text!r} here; `torchkeeper images --all` lists them")

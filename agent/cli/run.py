@@ -1,0 +1,42 @@
+"""`run` and `demo`: commands that last."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent import config
+from agent.cli.common import ConfigOption
+
+
+def run(
+    config_file: ConfigOption = None,
+    observe: Annotated[bool, typer.Option("--observe", help="Decide and report, but remove nothing.")] = False,
+) -> None:
+    """Be the agent: watch, evict what is idle, report. Ends on SIGTERM."""
+    import structlog
+
+    from agent import daemon, logs, state
+
+    settings = config.load(config_file)
+    if observe:
+        settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"mode": "observe"})})
+    logs.configure(settings.agent.log)
+    folder, word = state.folder_for_run(settings.agent.state_dir)
+    if word:
+        structlog.get_logger().warning(word, action="open-state")
+    with state.locked(folder):
+        asyncio.run(daemon.run(settings, folder))
+
+
+def demo(
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="URL", help="Use this engine instead of a private one.")
+    ] = "",
+    keep: Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Keep the state and logs here.")] = None,
+) -> None:
+    """The whole story on one machine, in about a minute, with nothing else set up."""
+    from agent import demo as story
+
+    raise typer.Exit(story.tell(engine_url=engine, keep=keep))

@@ -1,0 +1,203 @@
+"""Results for people: tables that fit 80 columns, plain where they are piped, colour never the only sign."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agent.check import Check
+from agent.core import inventory, text, units, wire
+from agent.core.model import Action, Class, Decision, Outcome, Plan
+from agent.core.usage import Use
+from agent.sweeper import Pass
+
+_STYLE = {"evict": "bold yellow", "keep": "green", "removed": "bold yellow", "failed": "bold red", "refused": "red"}
+
+
+def show(content: RenderableType) -> None:
+    """Print to standard output: the terminal's width, 80 columns in a file."""
+    console = Console(highlight=False, soft_wrap=False)
+    console.print(content)
+
+
+def plan(seen: Plan, *, show_all: bool) -> RenderableType:
+    """Every image, its decision, and why."""
+    table = _table("DECISION", "REASON", "IMAGE AND WHY")
+    for item in _shown(seen, show_all=show_all):
+        what = Text(_action(item), style=_STYLE[item.action])
+        table.add_row(what, Text(item.reason), _with_line(_name(item), item.explanation))
+    return Group(table, Text(), *_totals(seen, show_all=show_all))
+
+
+def images(seen: Plan, *, show_all: bool) -> RenderableType:
+    """What each image is, and where it stands."""
+    table = _table("IMAGE", "TORCH", "ACCEL", "LAST USE", "IDLE", "DUE IN", "SIZE", "STATE")
+    for item in _shown(seen, show_all=show_all):
+        verdict = item.verdict
+        table.add_row(
+            _name(item),
+            verdict.torch_version or "-",
+            verdict.accelerator or "-",
+            _ago(item, seen.at),
+            _short(item.idle_since, seen.at),
+            _due(item, seen.at),
+            units.format_bytes(item.image.size_bytes),
+            Text(f"{_action(item)}: {item.reason}", style=_STYLE[item.action]),
+        )
+    return Group(table, Text(), *_totals(seen, show_all=show_all))
+
+
+def sweep(done: Pass) -> RenderableType:
+    """What became of each eviction that was due."""
+    table = _table("OUTCOME", "IMAGE AND WHY")
+    due = [item for item in done.first.decisions if item.action is Action.EVICT]
+    for item in due:
+        became = done.outcomes.get(item.image.id)
+        word = became.value if became is not None else f"held: {item.held_by}" if item.held_by else "kept"
+        why = done.errors.get(item.image.id, item.explanation)
+        table.add_row(Text(word, style=_STYLE.get(word, "")), _with_line(_name(item), why))
+    removed = sum(outcome is Outcome.REMOVED for outcome in done.outcomes.values())
+    line = f"{len(done.first.decisions)} images looked at, {len(due)} due, {removed} removed"
+    if done.measured_bytes is not None:
+        line += f", {units.format_bytes(done.measured_bytes)} freed"
+    return Group(table, Text(), Text(line)) if due else Group(Text(line))
+
+
+def history(events: Sequence[wire.Event], since: str) -> RenderableType:
+    """Decisions with their outcomes, oldest first, and how to pull again what went."""
+    rows = [row for row in map(_event_row, events) if row is not None]
+    if not rows:
+        return Text(f"nothing was decided in the last {since}")
+    table = _table("WHEN (UTC)", "WHAT", "IMAGE AND WHY")
+    for at, what, body in rows:
+        table.add_row(f"{at:%Y-%m-%d %H:%M:%S}", Text(what, style=_STYLE.get(what, "")), body)
+    return table
+
+
+def _event_row(event: wire.Event) -> tuple[datetime, str, RenderableType] | None:
+    if event.type == "torchkeeper.decision":
+        said = wire.DecisionData.model_validate(event.data)
+        return event.time, f"decided: {said.reason}", _with_line(_ref_name(said.image), said.explanation)
+    if event.type == "torchkeeper.outcome":
+        became = wire.OutcomeData.model_validate(event.data)
+        lines = [became.error or _freed(became.measured_bytes)]
+        if became.outcome == "removed" and became.image.origin:
+            lines.append(f"docker pull {became.image.origin}")
+        return event.time, became.outcome, _with_line(_ref_name(became.image), *filter(None, lines))
+    if event.type == "torchkeeper.gap":
+        gap = wire.GapData.model_validate(event.data)
+        return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
+    return None
+
+
+def story(item: Decision, uses: Iterable[Use], now: datetime) -> RenderableType:
+    """One image: what it is, who used it, which rule decides, what would be freed, how to keep it."""
+    lines = Table.grid(padding=(0, 2), expand=False)
+    lines.add_column(no_wrap=True, style="bold")
+    lines.add_column(overflow="fold")
+    for head, body in _story_rows(item, uses, now):
+        lines.add_row(head, Text(text.clean(body), overflow="fold"))
+    return lines
+
+
+def _story_rows(item: Decision, uses: Iterable[Use], now: datetime) -> Iterable[tuple[str, str]]:
+    verdict = item.verdict
+    yield "image", " ".join(item.image.references) or "untagged"
+    yield "id", item.image.id
+    told = ", ".join(filter(None, [verdict.torch_version and f"torch {verdict.torch_version}", verdict.accelerator]))
+    yield "class", verdict.kind + (f" ({told})" if told else "")
+    for evidence in verdict.evidence:
+        yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.family})"
+    yield "size", f"{units.format_bytes(item.image.size_bytes)}, alone {units.format_bytes(item.estimated_bytes)}"
+    if item.last_used is not None:
+        by = f" by {item.last_used_by}" if item.last_used_by else ""
+        yield "last used", f"{units.format_time(item.last_used)}{by}"
+    for use in uses:
+        yield "use", f"{units.format_time(use.at)} {use.action} {use.by}"
+    if item.idle_since is not None and item.ttl is not None:
+        yield "idle since", units.format_time(item.idle_since)
+        yield "TTL", units.format_duration(item.ttl)
+    yield "decision", f"{_action(item)}: {item.reason}"
+    yield "why", item.explanation
+    if item.due is not None and item.due > now:
+        yield "goes", f"{units.format_time(item.due)}, unless it is used before"
+    for warning in item.warnings:
+        yield "warning", warning
+    if item.verdict.kind is not Class.OTHER:
+        yield "keep it", f"torchkeeper pin {item.image.references[0] if item.image.references else item.image.id[7:19]}"
+
+
+def checks(found: Iterable[Check]) -> RenderableType:
+    """Each finding, with what to do about it."""
+    table = _table("CHECK", "", "DETAIL")
+    for item in found:
+        word = Text("ok" if item.ok else "FAILED", style="green" if item.ok else "bold red")
+        table.add_row(item.name, word, _with_line(item.detail, f"-> {item.hint}" if item.hint else ""))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, column in enumerate(columns):
+        last = number == len(columns) - 1
+        table.add_column(column, overflow="fold", ratio=None, no_wrap=not last and column not in ("IMAGE", "STATE"))
+    return table
+
+
+def _shown(seen: Plan, *, show_all: bool) -> list[Decision]:
+    ranked = sorted(seen.decisions, key=inventory.rank)
+    return [item for item in ranked if show_all or item.image.references or item.image.digests]
+
+
+def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
+    evicting = [item for item in seen.decisions if item.action is Action.EVICT]
+    freed = units.format_bytes(seen.estimated_bytes)
+    yield Text(f"{len(seen.decisions)} images, {len(evicting)} to evict, about {freed} to free")
+    left_out = len(seen.decisions) - len(_shown(seen, show_all=show_all))
+    if left_out:
+        yield Text(f"{left_out} untagged not shown (--all shows them)")
+    if seen.hold is not None and evicting:
+        yield Text(f"nothing is removed now: {seen.hold}")
+
+
+def _action(item: Decision) -> str:
+    return f"{item.action} (held: {item.held_by})" if item.held_by else item.action.value
+
+
+def _name(item: Decision) -> str:
+    names = item.image.references or item.image.digests
+    return text.clean("\n".join(names)) if names else f"untagged {item.image.id[7:19]}"
+
+
+def _ref_name(image: wire.ImageRef) -> str:
+    return text.clean(" ".join(image.references)) or f"untagged {image.id[7:19]}"
+
+
+def _with_line(first: str, *more: str) -> RenderableType:
+    lines = Text(text.clean(first), overflow="fold")
+    for line in filter(None, more):
+        lines.append("\n" + text.clean(line), style="dim")
+    return lines
+
+
+def _ago(item: Decision, now: datetime) -> str:
+    if item.reason == "in-use" and item.last_used == now:
+        return "now"
+    return f"{_short(item.last_used, now)} ago" if item.last_used else "never seen"
+
+
+def _short(at: datetime | None, now: datetime) -> str:
+    """The largest unit alone: `15 d`."""
+    return " ".join(units.format_duration(now - at).split(" ")[:2]) if at is not None else "-"
+
+
+def _due(item: Decision, now: datetime) -> str:
+    if item.due is None:
+        return "-"
+    return _short(now, item.due) if item.due > now else "now"
+
+
+def _freed(measured: int | None) -> str:
+    return f"freed {units.format_bytes(measured)}" if measured is not None else ""

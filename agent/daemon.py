@@ -1,0 +1,200 @@
+"""The agent: builds the adapters, runs the loops in one TaskGroup, stops them on SIGTERM and SIGINT."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from agent import __version__, config, state
+from agent.adapters import database
+from agent.adapters.clock import Clock, SystemClock
+from agent.adapters.docker import DockerEngine
+from agent.adapters.engine import Engine, EngineError, EngineInfo
+from agent.adapters.store import Store
+from agent.board import Board
+from agent.core import wire
+from agent.intake import Intake
+from agent.sweeper import Sweeper
+from agent.watcher import LONGEST_WAIT, Watcher
+
+log = structlog.get_logger()
+
+BETWEEN_LOOKS = 5.0  # seconds until a new engine shows in `info`
+ONE_DAY = 86400.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The loops of one agent, built and not yet running."""
+
+    engine: Engine
+    store: Store
+    board: Board
+    intake: Intake
+    watcher: Watcher
+    sweeper: Sweeper
+
+
+def build(settings: config.Settings, store: Store, folder: Path, clock: Clock, engine: Engine) -> Parts:
+    """Wire one agent together."""
+    board = Board()
+    intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance)
+    watcher = Watcher(engine, intake, clock, board)
+    sweeper = Sweeper(engine, intake, store, clock, board, rules=settings.core_policy(), folder=folder)
+    return Parts(engine, store, board, intake, watcher, sweeper)
+
+
+async def run(settings: config.Settings, folder: Path) -> None:
+    """Be the agent until SIGTERM or SIGINT. The folder is prepared and locked by the caller. Raises StateError."""
+    clock = SystemClock()
+    store, word = state.open_store(folder, clock.now())
+    parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
+    if word:
+        log.error(word, action="open-state")
+        parts.board.raise_alert("state-damaged", word, clock.now(), "critical")
+    try:
+        with _stopping_on_signals():
+            await _run_loops(settings, folder, parts, clock)
+    except asyncio.CancelledError:
+        log.info("stopped", action="stop")
+    finally:
+        await store.close()
+
+
+async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, clock: Clock) -> None:
+    host = await learn_host(settings, parts.store, parts.engine, clock)
+    log.info("starting", action="start", host=host, version=__version__, mode=settings.agent.mode, state=str(folder))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(parts.watcher.run(), name="watcher")
+        group.create_task(parts.sweeper.run(), name="sweeper")
+        group.create_task(_show_info(settings, folder, parts, clock), name="info")
+        group.create_task(_forget(settings, parts.store, clock), name="forget-old-history")
+        if settings.mqtt.url:
+            group.create_task(_publish(settings, host, folder, parts, clock), name="publisher")
+
+
+async def learn_host(settings: config.Settings, store: Store, engine: Engine, clock: Clock) -> str:
+    """The host's name: the configured one, the one used last, or the engine's, waited for."""
+    host = settings.agent.host or store.host
+    wait = 0.5
+    while not host:
+        try:
+            host = wire.slug((await engine.connect()).name)
+        except EngineError as error:
+            log.warning("no engine yet, and no agent.host is set; waiting", action="start", error=str(error))
+            await clock.sleep(wait)
+            wait = min(LONGEST_WAIT, wait * 2)
+        finally:
+            await engine.close()
+    if host != store.host:
+        await store.name_host(host)
+    return host
+
+
+async def _publish(settings: config.Settings, host: str, folder: Path, parts: Parts, clock: Clock) -> None:
+    from agent.adapters import broker
+    from agent.publisher import Publisher
+
+    agent_id = database.agent_id(folder)
+    options = broker.options(settings.mqtt, client_id=broker.agent_client_id(host, agent_id))
+    await Publisher(
+        connect=lambda will: broker.connect(options, will),
+        topics=wire.Topics(settings.mqtt.prefix, host),
+        board=parts.board,
+        outbox=parts.store,
+        clock=clock,
+        agent_id=agent_id,
+    ).run()
+
+
+async def _show_info(settings: config.Settings, folder: Path, parts: Parts, clock: Clock) -> None:
+    """Publish who we are, and again whenever the engine is another."""
+    started, shown, agent_id = clock.now(), None, database.agent_id(folder)
+    while True:
+        await parts.watcher.ready.wait()
+        engine = parts.intake.sight.engine
+        if engine is not None and engine != shown:
+            shown = engine
+            parts.board.show_info(
+                wire.Info(
+                    host=parts.store.host,
+                    version=__version__,
+                    engine=_engine_facts(engine),
+                    agent_id=agent_id,
+                    epoch=parts.store.epoch,
+                    mode=settings.agent.mode,
+                    policy=policy_in_force(settings),
+                    started=started,
+                    at=clock.now(),
+                )
+            )
+        await clock.sleep(BETWEEN_LOOKS)
+
+
+def _engine_facts(engine: EngineInfo) -> dict[str, str]:
+    names = ("id", "name", "version", "api_version", "driver", "root")
+    return {name: str(getattr(engine, name)) for name in names}
+
+
+def policy_in_force(settings: config.Settings) -> dict[str, object]:
+    """The settings that decide, as JSON takes them; durations as seconds. Never a secret."""
+    return {
+        "images": settings.images.model_dump(mode="json"),
+        "policy": settings.policy.model_dump(mode="json"),
+        "usage": settings.usage.model_dump(mode="json"),
+    }
+
+
+async def _forget(settings: config.Settings, store: Store, clock: Clock) -> None:
+    """Once a day, drop history older than the retention. What still waits for a broker is kept."""
+    while True:
+        with contextlib.suppress(database.StateFull):
+            await store.forget(clock.now() - settings.history.retention, unsent_too=not settings.mqtt.url)
+        await clock.sleep(ONE_DAY)
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[None]:
+    """Cancel the current task on the first SIGTERM or SIGINT."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - run inside asyncio.run
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def watching(settings: config.Settings, store: Store, folder: Path) -> AsyncIterator[Parts]:
+    """One proven look at the engine, for a command that ends: the same parts as the agent's, no publisher.
+
+    Raises EngineError where the engine cannot be watched.
+    """
+    clock = SystemClock()
+    parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
+    session = asyncio.create_task(parts.watcher.session(), name="watcher")
+    ready = asyncio.create_task(parts.watcher.ready.wait(), name="ready")
+    try:
+        await asyncio.wait({session, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if session.done():
+            session.result()
+        if not store.host or settings.agent.host:
+            await store.name_host(settings.agent.host or wire.slug(_engine_name(parts)))
+        yield parts
+    finally:
+        for task in (session, ready):
+            task.cancel()
+        await asyncio.gather(session, ready, return_exceptions=True)
+
+
+def _engine_name(parts: Parts) -> str:
+    engine = parts.intake.sight.engine
+    return engine.name if engine is not None else ""
