@@ -1,0 +1,77 @@
+"""Blind time: none where nothing can have been missed, and never less than the truth."""
+
+from datetime import timedelta
+
+import pytest
+
+from agent.core.continuity import RING_SIZE, Blind, Cursor, Ring, blind_time, ring_of
+from agent.core.events import EngineEvent
+from tests.core.builders import HOUR, NOW
+
+KEY = (1, "container", "die", "c")
+ALIVE = NOW - HOUR
+
+
+def ring(**changes: object) -> Ring:
+    fields: dict[str, object] = {"at": NOW, "size": 3, "oldest": NOW - HOUR / 2, "keys": frozenset(), **changes}
+    return Ring(**fields)  # type: ignore[arg-type]
+
+
+def cursor(**changes: object) -> Cursor:
+    fields: dict[str, object] = {"time_ns": 1, "key": KEY, "alive_at": ALIVE, **changes}
+    return Cursor(**fields)  # type: ignore[arg-type]
+
+
+RESTARTED = "the engine restarted while nobody watched"
+OVERRUN = "more happened than the engine remembers"
+FULL = {"size": RING_SIZE}
+
+CASES = [
+    ("the very first start", cursor(alive_at=None, key=None), ring(), None),
+    ("the last event is still there", cursor(), ring(keys=frozenset([KEY])), None),
+    ("the last event is still in a full ring", cursor(), ring(keys=frozenset([KEY]), **FULL), None),
+    ("the engine ended under our eyes", cursor(engine_ended=True), ring(), None),
+    (
+        "the engine ended under our eyes, and much happened since",
+        cursor(engine_ended=True),
+        ring(**FULL),
+        Blind(ALIVE, NOW - HOUR / 2, OVERRUN),
+    ),
+    ("the engine restarted while the agent was away", cursor(), ring(), Blind(ALIVE, NOW, RESTARTED)),
+    ("it restarted and did nothing", cursor(), ring(size=0, oldest=None), Blind(ALIVE, NOW, RESTARTED)),
+    ("more happened than is remembered", cursor(), ring(**FULL), Blind(ALIVE, NOW - HOUR / 2, OVERRUN)),
+    (
+        "a full ring that reaches back to when the agent watched",
+        cursor(),
+        ring(oldest=ALIVE - timedelta(seconds=1), **FULL),
+        None,
+    ),
+    (
+        "no event was ever seen, and the engine remembers from before",
+        cursor(key=None, time_ns=0),
+        ring(oldest=ALIVE),
+        None,
+    ),
+    (
+        "no event was ever seen, and the engine remembers from after",
+        cursor(key=None, time_ns=0),
+        ring(),
+        Blind(ALIVE, NOW, RESTARTED),
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "before", "after", "blind"), CASES, ids=[case[0] for case in CASES])
+def test_blind_time_where(what: str, before: Cursor, after: Ring, blind: Blind | None) -> None:
+    assert blind_time(before, after) == blind
+
+
+def test_a_ring_knows_its_oldest_row_of_any_type() -> None:
+    event = EngineEvent(5_000_000_000, "container", "die", "c")
+    read = ring_of([event], size=7, oldest_ns=3_000_000_000, at=NOW)
+    assert (read.size, read.keys) == (7, frozenset([event.key]))
+    assert read.oldest == EngineEvent(3_000_000_000, "", "", "").at
+
+
+def test_an_empty_ring_has_no_oldest_row() -> None:
+    assert ring_of([], size=0, oldest_ns=0, at=NOW).oldest is None

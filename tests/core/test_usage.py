@@ -1,0 +1,242 @@
+"""Usage: what events and listings make of it."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.events import EngineEvent, Names, familiar
+from agent.core.model import Snapshot, Usage
+from agent.core.usage import Book, Changes, Held, Use
+from tests.core.builders import HOUR, LONG_AGO, NOW, container, image, image_id, usage
+
+A, B = image("a", "team/a:1"), image("b", "team/b:1")
+EPOCH_NS = 10**9
+
+
+def event(action: str, at: datetime = NOW, actor: str = "c1", name: str = "box") -> EngineEvent:
+    return EngineEvent(int(at.timestamp() * EPOCH_NS), "container", action, actor, "team/a:1", name)
+
+
+def book(*usages: Usage, held: tuple[Held, ...] = ()) -> Book:
+    made = Book(usages or (usage(A), usage(B)), held)
+    made.names.learn(A.id, A.references)
+    made.names.learn(B.id, B.references)
+    return made
+
+
+def listed(made: Book, *images_: object, containers: tuple[object, ...] = (), at: datetime = NOW) -> tuple[str, ...]:
+    snapshot = Snapshot(at=at, images=images_, containers=containers)  # type: ignore[arg-type]
+    return made.reconcile(snapshot, at, alive_until=at - HOUR, busy=frozenset())
+
+
+def test_each_container_event_is_a_use() -> None:
+    for action in ("create", "start", "die", "destroy"):
+        made = book()
+        made.apply_container(event(action), A.id, NOW)
+        assert made.usages[A.id] == usage(A, last_used=NOW, last_used_by="box")
+
+
+def test_a_container_goes_from_created_to_running_to_exited_and_away() -> None:
+    made, states = book(), []
+    for action in ("create", "start", "die"):
+        made.apply_container(event(action), A.id, NOW)
+        states.append(made.held["c1"].state)
+    made.apply_container(event("destroy"), A.id, NOW)
+    assert (states, made.held) == (["created", "running", "exited"], {})
+
+
+def test_idle_starts_at_the_end_of_use() -> None:
+    made = book()
+    made.apply_container(event("create", NOW - 5 * HOUR), A.id, NOW)
+    made.apply_container(event("destroy", NOW), A.id, NOW)
+    assert made.usages[A.id].last_used == NOW
+
+
+def test_a_time_in_the_future_is_now() -> None:
+    made = book()
+    made.apply_container(event("die", NOW + HOUR), A.id, NOW)
+    assert made.usages[A.id].last_used == NOW
+
+
+def test_an_image_never_seen_is_first_seen_by_its_use() -> None:
+    made = Book()
+    made.apply_container(event("die"), A.id, NOW)
+    assert made.usages[A.id] == Usage(image_id=A.id, first_seen=NOW, last_used=NOW, last_used_by="box", present=False)
+
+
+def test_what_changed_is_taken_once() -> None:
+    made = book()
+    made.apply_container(event("create"), A.id, NOW)
+    assert made.take_changes() == Changes(
+        usages=(usage(A, last_used=NOW, last_used_by="box"),),
+        held=(Held("c1", A.id, "box", "created"),),
+        uses=(Use(A.id, "c1", "create", NOW, "box"),),
+    )
+    assert not made.take_changes()
+
+
+def test_changes_that_could_not_be_written_go_with_the_next() -> None:
+    made = book()
+    made.apply_container(event("create"), A.id, NOW)
+    lost = made.take_changes()
+    made.apply_container(event("destroy", NOW + HOUR), A.id, NOW + HOUR)
+    made.give_back(lost)
+    again = made.take_changes()
+    assert (again.usages, again.held, again.let_go) == ((made.usages[A.id],), (), ("c1",))
+    assert [use.action for use in again.uses] == ["create", "destroy"]
+
+
+def test_a_tag_makes_the_image_arrive_and_the_loser_change() -> None:
+    made = book()
+    made.apply_tag(B.id, "team/a:1", NOW, NOW, own=False)
+    assert made.usages[A.id] == usage(A, references=(), references_changed=NOW)
+    assert made.usages[B.id] == usage(B, arrived=NOW, references=("team/a:1", "team/b:1"), references_changed=NOW)
+    assert made.names.resolve("team/a:1") == B.id
+
+
+def test_the_agents_own_tag_changes_names_alone() -> None:
+    made = book()
+    made.apply_tag(B.id, "team/b:1", NOW, NOW, own=True)
+    assert (made.usages[B.id], made.names.resolve("team/b:1")) == (usage(B), B.id)
+
+
+def test_a_pull_is_an_arrival_that_proves_an_origin() -> None:
+    made = book()
+    made.apply_pull(A.id, "team/a:1", NOW, NOW)
+    assert made.usages[A.id] == usage(A, arrived=NOW, pulled=True)
+
+
+def test_a_deleted_image_is_not_present_and_its_history_stays() -> None:
+    made = book()
+    made.apply_delete(A.id)
+    assert made.usages[A.id] == usage(A, present=False, references=())
+
+
+def test_the_end_of_a_protection_is_its_release() -> None:
+    made = book()
+    made.protect(A.id, True, NOW - HOUR)
+    made.protect(A.id, True, NOW - HOUR / 2)
+    assert made.usages[A.id] == usage(A, protected=True)
+    made.protect(A.id, False, NOW)
+    assert made.usages[A.id] == usage(A, released=NOW)
+
+
+def test_a_listing_tells_the_images_never_seen_before() -> None:
+    new = image("new", "team/new:1")
+    made = book()
+    assert listed(made, A, B, new) == (new.id,)
+    assert made.usages[new.id] == Usage(image_id=new.id, first_seen=NOW, references=("team/new:1",))
+
+
+def test_an_image_that_comes_back_untold_arrives_when_it_is_found() -> None:
+    made = book(usage(A, present=False, references=()))
+    assert listed(made, A) == (A.id,)
+    assert made.usages[A.id] == usage(A, arrived=NOW)
+
+
+def test_references_that_changed_untold_changed_when_it_is_found() -> None:
+    made = book(usage(A, references=("team/a:0",)))
+    listed(made, A)
+    assert made.usages[A.id] == usage(A, references_changed=NOW)
+
+
+def test_references_that_the_agent_itself_is_taking_change_nothing() -> None:
+    made = book(usage(A, references=("team/a:1", "team/a:2")))
+    made.reconcile(Snapshot(at=NOW, images=(A,)), NOW, alive_until=NOW, busy=frozenset([A.id]))
+    assert made.usages[A.id] == usage(A, references=("team/a:1", "team/a:2"))
+
+
+def test_an_unknown_stopped_container_was_used_until_it_stopped() -> None:
+    made = book()
+    listed(made, A, B, containers=(container(A, "box", last_active=NOW - HOUR),))
+    assert made.usages[A.id] == usage(A, last_used=NOW - HOUR, last_used_by="box")
+
+
+def test_an_unknown_running_container_is_used_now() -> None:
+    made = book()
+    listed(made, A, B, containers=(container(A, "box", "running"),))
+    assert made.usages[A.id].last_used == NOW
+
+
+def test_a_container_that_ran_and_vanished_was_used_while_the_agent_watched() -> None:
+    made = book(held=(Held("c1", A.id, "box", "running"),))
+    listed(made, A, B)
+    assert (made.usages[A.id].last_used, made.held) == (NOW - HOUR, {})
+
+
+def test_a_stopped_container_that_vanished_tells_no_use() -> None:
+    made = book(held=(Held("c1", A.id, "box", "exited"),))
+    listed(made, A, B)
+    assert (made.usages[A.id].last_used, made.held) == (LONG_AGO, {})
+
+
+EVENTS = st.lists(
+    st.builds(
+        event,
+        st.sampled_from(["create", "start", "die"]),
+        st.integers(-1000, 10).map(lambda seconds: NOW + timedelta(seconds=seconds)),
+        st.sampled_from(["c1", "c2"]),
+    ),
+    max_size=8,
+)
+
+
+@given(EVENTS, st.randoms())
+def test_duplicates_and_disorder_do_not_change_the_last_use(events: list[EngineEvent], random: object) -> None:
+    straight, mixed = book(), book()
+    doubled = [*events, *events]
+    random.shuffle(doubled)  # type: ignore[attr-defined]
+    for one in events:
+        straight.apply_container(one, A.id, NOW)
+    for one in doubled:
+        mixed.apply_container(one, A.id, NOW)
+    assert mixed.usages[A.id].last_used == straight.usages[A.id].last_used
+
+
+@pytest.mark.parametrize(
+    ("given_", "meant"),
+    [
+        ("base", "base:latest"),
+        ("docker.io/library/base:v1", "base:v1"),
+        ("docker.io/team/a:1", "team/a:1"),
+        ("index.docker.io/team/a:1", "team/a:1"),
+        ("localhost:5000/a", "localhost:5000/a:latest"),
+        ("team/a:1@sha256:12", "team/a@sha256:12"),
+        ("r.io:5000/a:1@sha256:12", "r.io:5000/a@sha256:12"),
+        ("a@sha256:12", "a@sha256:12"),
+    ],
+)
+def test_names_are_made_familiar(given_: str, meant: str) -> None:
+    assert familiar(given_) == meant
+
+
+def test_a_name_is_an_id_then_a_reference_then_a_prefix() -> None:
+    names = Names()
+    names.learn(A.id, ["6100:latest", "team/a@sha256:12"])
+    names.learn(B.id, [])
+    short = B.id.removeprefix("sha256:")[:12]
+    asked = [A.id, A.id.removeprefix("sha256:"), "6100", "team/a:9@sha256:12", short, f"sha256:{short}", "61", "none"]
+    assert [names.resolve(name) for name in asked] == [A.id, A.id, A.id, A.id, B.id, B.id, None, None]
+
+
+def test_a_prefix_of_several_ids_means_none_of_them() -> None:
+    names = Names()
+    names.learn("sha256:" + "ab" * 32, [])
+    names.learn("sha256:" + "ab" * 31 + "cd", [])
+    assert names.resolve("abab") is None
+
+
+def test_an_id_stays_known_after_its_image_is_gone() -> None:
+    names = Names()
+    names.learn(image_id("gone"), ["gone:1"])
+    names.replace([A])
+    assert (names.resolve(image_id("gone")), names.resolve("gone:1")) == (image_id("gone"), None)
+
+
+def test_replace_is_a_fresh_start_for_names_only() -> None:
+    made = book()
+    listed(made, replace(A, references=("x/a:2",)))
+    assert (made.names.resolve("team/a:1"), made.names.resolve("x/a:2")) == (None, A.id)
