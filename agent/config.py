@@ -71,6 +71,12 @@ class Agent(Section):
 class Docker(Section):
     url: str = ""  # "": DOCKER_HOST, then the usual sockets
 
+    @model_validator(mode="after")
+    def _url(self) -> "Docker":
+        if self.url and not re.match(r"(unix|tcp|http|https|ssh)://.", self.url):
+            raise ValueError(f"url: {self.url!r} is not unix://PATH, tcp://HOST:PORT, https:// or ssh://")
+        return self
+
 
 class Mqtt(Section):
     url: str = ""  # "": no broker
@@ -84,11 +90,12 @@ class Mqtt(Section):
 
     @model_validator(mode="after")
     def _url_and_prefix(self) -> "Mqtt":
-        if self.url and not re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", self.url):
+        if "@" in self.url:  # the value is not repeated: it may hold a password
             raise ValueError(
-                f"url: {self.url!r} is not mqtt://host[:port] or mqtts://host[:port]; "
-                "user and password go into mqtt.username and mqtt.password_file"
+                "url: the address holds a user or a password; they go into mqtt.username and mqtt.password_file"
             )
+        if self.url and not re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", self.url):
+            raise ValueError(f"url: {self.url!r} is not mqtt://host[:port] or mqtts://host[:port]")
         if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
             raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
         return self
@@ -235,8 +242,7 @@ def _explain(item: Any) -> str:
 
 
 def _known_keys(location: tuple[str | int, ...]) -> str:
-    fields = _fields_at(location[:-1])
-    return "known here: " + ", ".join(fields) if fields else _sections()
+    return "known here: " + ", ".join(_fields_at(location[:-1])) if len(location) > 1 else _sections()
 
 
 def _fields_at(location: tuple[str | int, ...]) -> list[str]:

@@ -68,8 +68,12 @@ class Sight:
     def snapshot(self, at: datetime) -> Snapshot:
         """The last listing, with the containers as the events since have left them."""
         held = (self._container(container.id) for container in self.book.held.values())
-        present = tuple(image for image in self.images if self.book.usages[image.id].present)
-        return Snapshot(at=at, images=present, containers=tuple(held))
+        return Snapshot(at=at, images=tuple(filter(self._present, self.images)), containers=tuple(held))
+
+    def _present(self, image: Image) -> bool:
+        """Usage that could not be written is lost at a reconnection; the image is there all the same."""
+        usage = self.book.usages.get(image.id)
+        return usage is None or usage.present
 
     def _container(self, container_id: str) -> Container:
         held = self.book.held[container_id]

@@ -33,18 +33,16 @@ def plan(seen: Plan, *, show_all: bool) -> RenderableType:
 
 def images(seen: Plan, *, show_all: bool) -> RenderableType:
     """What each image is, and where it stands."""
-    table = _table("IMAGE", "TORCH", "ACCEL", "LAST USE", "IDLE", "DUE IN", "SIZE", "STATE")
+    table = _table("TORCH", "ACCEL", "USED", "IDLE", "DUE", "SIZE", "IMAGE AND STATE")
     for item in _shown(seen, show_all=show_all):
-        verdict = item.verdict
         table.add_row(
-            _name(item),
-            verdict.torch_version or "-",
-            verdict.accelerator or "-",
-            _ago(item, seen.at),
+            item.verdict.torch_version or "-",
+            item.verdict.accelerator or "-",
+            _used(item, seen.at),
             _short(item.idle_since, seen.at),
             _due(item, seen.at),
             units.format_bytes(item.image.size_bytes),
-            Text(f"{_action(item)}: {item.reason}", style=_STYLE[item.action]),
+            _with_line(_name(item), f"{_action(item)}: {item.reason}"),
         )
     return Group(table, Text(), *_totals(seen, show_all=show_all))
 
@@ -59,7 +57,7 @@ def sweep(done: Pass) -> RenderableType:
         why = done.errors.get(item.image.id, item.explanation)
         table.add_row(Text(word, style=_STYLE.get(word, "")), _with_line(_name(item), why))
     removed = sum(outcome is Outcome.REMOVED for outcome in done.outcomes.values())
-    line = f"{len(done.first.decisions)} images looked at, {len(due)} due, {removed} removed"
+    line = f"{_count(done.first.decisions)} looked at, {len(due)} due, {removed} removed"
     if done.measured_bytes is not None:
         line += f", {units.format_bytes(done.measured_bytes)} freed"
     return Group(table, Text(), Text(line)) if due else Group(Text(line))
@@ -142,7 +140,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, column in enumerate(columns):
         last = number == len(columns) - 1
-        table.add_column(column, overflow="fold", ratio=None, no_wrap=not last and column not in ("IMAGE", "STATE"))
+        table.add_column(column, overflow="fold", ratio=None, no_wrap=not last)
     return table
 
 
@@ -154,12 +152,16 @@ def _shown(seen: Plan, *, show_all: bool) -> list[Decision]:
 def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
     evicting = [item for item in seen.decisions if item.action is Action.EVICT]
     freed = units.format_bytes(seen.estimated_bytes)
-    yield Text(f"{len(seen.decisions)} images, {len(evicting)} to evict, about {freed} to free")
+    yield Text(f"{_count(seen.decisions)}, {len(evicting)} to evict, about {freed} to free")
     left_out = len(seen.decisions) - len(_shown(seen, show_all=show_all))
     if left_out:
         yield Text(f"{left_out} untagged not shown (--all shows them)")
     if seen.hold is not None and evicting:
         yield Text(f"nothing is removed now: {seen.hold}")
+
+
+def _count(decisions: Sequence[Decision]) -> str:
+    return f"{len(decisions)} image" + ("" if len(decisions) == 1 else "s")
 
 
 def _action(item: Decision) -> str:
@@ -182,10 +184,9 @@ def _with_line(first: str, *more: str) -> RenderableType:
     return lines
 
 
-def _ago(item: Decision, now: datetime) -> str:
-    if item.reason == "in-use" and item.last_used == now:
-        return "now"
-    return f"{_short(item.last_used, now)} ago" if item.last_used else "never seen"
+def _used(item: Decision, now: datetime) -> str:
+    """How long ago it was last used; `-`: never that the agent knows."""
+    return "now" if item.last_used == now else _short(item.last_used, now)
 
 
 def _short(at: datetime | None, now: datetime) -> str:

@@ -1,0 +1,38 @@
+# Everything is set up by .ci/bootstrap on a Debian machine with Python 3.11 and make; the first time as root.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench lock clean
+
+BIN := .venv/bin
+# Extra arguments: make test ARGS="-k sweep", make demo ARGS="--help"
+ARGS ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+
+demo: ## the whole story on this machine, with an engine and a broker of its own
+	@.ci/bootstrap demo
+	@$(BIN)/torchkeeper demo $(ARGS)
+
+test: lint ## set-up, lint, and every test on the built package
+	@echo "make: pytest" >&2
+	@site=$$(echo .venv/lib/python3.*/site-packages) && \
+		TEST_BUILT_PACKAGE=1 $(BIN)/pytest -o "pythonpath=$$site ." $(ARGS)
+
+lint: ## set-up, ruff, mypy and the import lint
+	@.ci/bootstrap test
+	@echo "make: ruff check" >&2 && $(BIN)/ruff check --quiet agent tests
+	@echo "make: ruff format --check" >&2 && $(BIN)/ruff format --quiet --check agent tests
+	@echo "make: mypy" >&2 && $(BIN)/mypy --no-error-summary agent tests
+	@echo "make: lint-imports" >&2 && $(BIN)/lint-imports --no-logo
+
+bench: ## set-up and the benchmarks
+	@.ci/bootstrap test
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+lock: ## write the lock files anew from pyproject.toml
+	@.ci/lock
+
+clean: ## remove everything that set-up and tests made in this tree
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

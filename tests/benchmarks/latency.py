@@ -1,0 +1,128 @@
+"""From a container event to its committed row, against the floor: the bare stream and a bare commit."""
+
+import asyncio
+import sqlite3
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from agent import config, daemon, state
+from agent.adapters.clock import SystemClock
+from agent.adapters.docker import DockerEngine
+from agent.adapters.store import Store
+from agent.adapters.tables import Tables
+from agent.core.events import EngineEvent
+from tests.support import dockerd
+
+T = TypeVar("T")
+CREATES = 200
+
+
+async def measure(engine: dockerd.Dockerd, folder: Path) -> list[str]:
+    url = f"unix://{engine.socket}"
+    bare = await _through_the_stream(engine, url)
+    commit = _bare_commits(folder / "bare.db")
+    agent = await _through_the_agent(engine, url, folder / "state")
+    floor = statistics.median(bare) + statistics.median(commit)
+    return [
+        f"event to stream reader (floor)      median {_ms(bare)}",
+        f"one bare SQLite commit (floor)      median {_ms(commit)}",
+        f"event to committed row              median {_ms(agent)}, p95 {_p95(agent)}"
+        f", {statistics.median(agent) / floor:.1f} x the floor",
+    ]
+
+
+def _ms(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds) * 1000:.2f} ms"
+
+
+def _p95(seconds: list[float]) -> str:
+    return f"{statistics.quantiles(seconds, n=20)[-1] * 1000:.2f} ms"
+
+
+async def _create_containers(engine: dockerd.Dockerd) -> None:
+    """One at a time, as people do; in a thread, so that it does not hold up the loop that is measured."""
+    for _ in range(CREATES):
+        body = {"Image": "bench/pytorch:1", "Cmd": ["/bin/true"]}
+        status, made = await asyncio.to_thread(engine.api, "POST", "/containers/create", body)
+        assert status == 201, made
+        await asyncio.sleep(0.005)
+
+
+async def _through_the_stream(engine: dockerd.Dockerd, url: str) -> list[float]:
+    docker = DockerEngine(url)
+    await docker.connect()
+    latencies: list[float] = []
+
+    async def read(stream: AsyncIterator[EngineEvent]) -> None:
+        async for event in stream:
+            latencies.append((time.time_ns() - event.time_ns) / 1e9)
+
+    async with docker.events(time.time_ns()) as stream:
+        reader = asyncio.create_task(read(stream))
+        await _create_containers(engine)
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+    await docker.close()
+    return latencies
+
+
+async def _through_the_agent(engine: dockerd.Dockerd, url: str, folder: Path) -> list[float]:
+    async with _agent(url, folder) as latencies:
+        await _create_containers(engine)
+    return latencies
+
+
+@asynccontextmanager
+async def _agent(url: str, folder: Path) -> AsyncIterator[list[float]]:
+    """The agent's own loops in this process, with the moment of each commit noted."""
+    store, _ = state.open_store(folder, SystemClock().now())
+    latencies: list[float] = []
+    _note_commits(store, latencies)
+    settings = config.Settings(docker=config.Docker(url=url))
+    async with daemon.watching(settings, store, folder) as parts:
+        sweeper = asyncio.create_task(parts.sweeper.run())
+        latencies.clear()
+        yield latencies
+        sweeper.cancel()
+        await asyncio.gather(sweeper, return_exceptions=True)
+    await store.close()
+
+
+def _note_commits(store: Store, latencies: list[float]) -> None:
+    run = store.run
+
+    async def noted(work: Callable[[Tables], T]) -> T:
+        before = _cursor(store)
+        done = await run(work)
+        after = _cursor(store)
+        if after > before:
+            latencies.append((time.time_ns() - after) / 1e9)
+        return done
+
+    store.run = noted  # type: ignore[method-assign]
+
+
+def _cursor(store: Store) -> int:
+    """The time of the latest event that is committed, in nanoseconds."""
+    row = store._tables._db.execute("SELECT max(cursor_ns) FROM engines").fetchone()
+    return int(row[0] or 0)
+
+
+def _bare_commits(path: Path) -> list[float]:
+    return list(_timed_commits(path))
+
+
+def _timed_commits(path: Path) -> Iterator[float]:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE t (n INTEGER)")
+    for number in range(CREATES):
+        began = time.perf_counter()
+        connection.execute("INSERT INTO t VALUES (?)", (number,))
+        yield time.perf_counter() - began
+    connection.close()

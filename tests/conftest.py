@@ -1,0 +1,63 @@
+"""Fixtures of the real parts. A test that asks for one is marked `real`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import agent
+from tests.support import dockerd, mosquitto, registry
+from tests.support.proc import ROOT
+
+REAL = {"engine", "fresh_engine", "own_engine", "broker", "loopback_registry"}
+
+
+def pytest_report_header() -> str:
+    return f"agent: {Path(agent.__file__).parent}"
+
+
+def pytest_configure() -> None:
+    if os.environ.get("TEST_BUILT_PACKAGE") and Path(agent.__file__).is_relative_to(ROOT / "agent"):
+        pytest.exit(f"the tests would import the source tree ({agent.__file__}) and not the built package", 2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if REAL & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[dockerd.Dockerd]:
+    """The engine that the whole session shares: other tests' images may be on it. Do not stop it."""
+    with dockerd.running() as shared:
+        yield shared
+
+
+@pytest.fixture
+def fresh_engine(engine: dockerd.Dockerd) -> dockerd.Dockerd:
+    """The shared engine without a container or an image on it. Do not stop it."""
+    engine.empty()
+    return engine
+
+
+@pytest.fixture
+def own_engine() -> Iterator[dockerd.Dockerd]:
+    """An engine of the test's own, to stop, freeze and kill as it likes."""
+    with dockerd.running() as own:
+        yield own
+
+
+@pytest.fixture
+def broker() -> Iterator[mosquitto.Mosquitto]:
+    """A broker of the test's own, open to everyone on loopback and without persistence."""
+    with mosquitto.running() as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def loopback_registry() -> Iterator[registry.Registry]:
+    """A registry that the session shares."""
+    with registry.running() as shared:
+        yield shared

@@ -1,0 +1,69 @@
+"""A clock that stands still until a test moves it."""
+
+import asyncio
+import heapq
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+_MANY = 100_000  # turns of the event loop, after which a task is taken to spin
+
+
+class FakeClock:
+    """`agent.adapters.clock.Clock`, moved by `advance`. Sleepers wake in the order of their ends.
+
+    Between two wake-ups every task runs until all of them wait. What waits for a thread, a socket or a
+    process is not followed: wait for its effect as well, where a test has such a part.
+    """
+
+    def __init__(self, now: datetime = START) -> None:
+        self._now = now
+        self._monotonic = 1000.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = 0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        waking = asyncio.get_running_loop().create_future()
+        self._order += 1
+        heapq.heappush(self._sleepers, (self._monotonic + seconds, self._order, waking))
+        await waking
+
+    async def advance(self, seconds: float = 0.0) -> None:
+        """Let this much time pass, one sleeper after the other; 0 only lets the tasks run."""
+        end = self._monotonic + seconds
+        await _settle()
+        while self._sleepers and self._sleepers[0][0] <= end + 1e-6:  # sums of seconds are rounded
+            at, _, waking = heapq.heappop(self._sleepers)
+            if waking.done():  # its task was cancelled
+                continue
+            self._move(at)
+            waking.set_result(None)
+            await _settle()
+        self._move(end)
+        await _settle()
+
+    def jump(self, seconds: float) -> None:
+        """The wall clock is set; no time passes, and nobody wakes."""
+        self._now += timedelta(seconds=seconds)
+
+    def _move(self, monotonic: float) -> None:
+        self._now += timedelta(seconds=monotonic - self._monotonic)
+        self._monotonic = monotonic
+
+
+async def _settle() -> None:
+    """Run the other tasks until each of them waits for something."""
+    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # asyncio tells no other way
+    for _ in range(_MANY):
+        await asyncio.sleep(0)
+        if not ready:
+            return
+    raise AssertionError("a task never waits")

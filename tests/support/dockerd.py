@@ -1,0 +1,207 @@
+"""A private Docker Engine: its own folder, socket, containerd and data, beside any other engine."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tests.support import proc
+
+FLAGS = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Dockerd(proc.Daemon):
+    """One engine in `folder`, with the programs that the search path `path` finds first."""
+
+    def __init__(self, folder: Path, path: str, config: Mapping[str, object]) -> None:
+        self.folder = folder
+        self.socket = folder / "docker.sock"
+        self.url = f"unix://{self.socket}"
+        settings = folder / "daemon.json"
+        settings.write_text(json.dumps(config))
+        argv = [
+            str(shutil.which("dockerd", path=path)),
+            *FLAGS,
+            f"--config-file={settings}",
+            f"--data-root={folder / 'data'}",
+            f"--exec-root={folder / 'exec'}",
+            f"--host={self.url}",
+            f"--pidfile={folder / 'docker.pid'}",
+        ]
+        env = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")} | {"PATH": path}
+        super().__init__(argv, folder / "dockerd.log", env)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        super().start()
+        self.wait_until(self.ping)
+
+    def restart(self) -> None:
+        """A graceful stop, then a start on the same data; also the way back after `kill`."""
+        self.stop()
+        self.start()
+
+    def kill(self) -> None:
+        """SIGKILL; containerd dies with it, its shims and the containers go on until the next start."""
+        super().kill()
+        # Where the first process of a machine does not reap, dockerd takes a dead containerd for a live one.
+        pidfile = self.folder / "exec" / "containerd" / "containerd.pid"
+        if pidfile.exists():
+            proc.eventually(lambda: int(pidfile.read_text()) not in _arguments())
+            pidfile.unlink()
+
+    def ping(self) -> bool:
+        try:
+            return self.api("GET", "/_ping", timeout=2.0)[0] == 200
+        except OSError:
+            return False
+
+    def api(self, method: str, path: str, body: object = None, timeout: float = 60.0) -> tuple[int, Any]:
+        """One call of the engine's API: the status, and the JSON document (or the text) of the answer."""
+        connection = _UnixConnection(self.socket, timeout)
+        try:
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            is_json = (answer.getheader("Content-Type") or "").startswith("application/json")
+            return answer.status, json.loads(text) if is_json and text else text
+        finally:
+            connection.close()
+
+    def docker(self, *args: str, stdin: bytes = b"", buildkit: bool = False, timeout: float = 300.0) -> str:
+        """What the docker CLI prints, stripped; AssertionError with its complaint where it fails."""
+        done = self._cli(args, stdin, buildkit, timeout)
+        if done.returncode:
+            raise AssertionError(f"docker {' '.join(args)}: {done.stderr.decode().strip()}\n{self.tail(10)}")
+        return done.stdout.decode().strip()
+
+    def logs(self, container: str, lines: int = 50) -> str:
+        """The last lines that a container wrote, to standard output and then to standard error."""
+        done = self._cli(("logs", f"--tail={lines}", container))
+        return (done.stdout + done.stderr).decode(errors="replace").strip()
+
+    def _cli(
+        self, args: Sequence[str], stdin: bytes = b"", buildkit: bool = False, timeout: float = 60.0
+    ) -> subprocess.CompletedProcess[bytes]:
+        env = self.env | {
+            "DOCKER_HOST": self.url,
+            "DOCKER_CONFIG": str(self.folder / "cli"),  # no plugins, contexts or credentials of the user
+            "DOCKER_BUILDKIT": str(int(buildkit)),
+        }
+        program = proc.require_program("docker", "docker.io")
+        return subprocess.run([program, *args], env=env, input=stdin, capture_output=True, check=False, timeout=timeout)
+
+    def images(self) -> list[dict[str, Any]]:
+        """Every image, the intermediate ones too, as the API lists them."""
+        return list(self.api("GET", "/images/json?all=1")[1])
+
+    def references(self) -> set[str]:
+        """Every `repository:tag` that the engine holds."""
+        return {tag for image in self.images() for tag in image["RepoTags"] or () if tag != "<none>:<none>"}
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Every container in any state, as the API lists them."""
+        return list(self.api("GET", "/containers/json?all=1")[1])
+
+    def empty(self) -> None:
+        """Remove every container, image and build cache, which is quicker than a new engine."""
+        for container in self.containers():
+            self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+        self.api("POST", "/build/prune?all=1")
+        proc.eventually(self._without_images, timeout=30.0)
+
+    def _without_images(self) -> bool:
+        for image in self.images():
+            self.api("DELETE", f"/images/{quote(image['Id'])}?force=1")
+        return not self.images()
+
+    def close(self) -> None:
+        """Stop it, and leave no process, mount or file of it behind."""
+        with suppress(OSError):
+            self.cont_signal()
+            for container in self.containers():
+                self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+        self.stop()
+        _end_processes_of(self.folder)
+        for point in reversed(mounts_under(self.folder)):
+            subprocess.run(["umount", "--lazy", point], check=False)
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def running(binaries: Path | None = None, config: Mapping[str, object] | None = None) -> Iterator[Dockerd]:
+    """A private engine for as long as the block lasts.
+
+    `binaries` is a folder with another version's dockerd and containerd; `config` is what daemon.json holds.
+    """
+    proc.require_root()
+    path = f"{binaries}:{proc.SYSTEM_PATH}" if binaries else proc.SYSTEM_PATH
+    proc.require(shutil.which("dockerd", path=path), "dockerd is missing: apt-get install docker.io")
+    # A short path of its own: containerd's sockets below it may not exceed 107 characters.
+    engine = Dockerd(Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp")), path, config or {})
+    try:
+        engine.start()
+        yield engine
+    finally:
+        engine.close()
+
+
+def processes_of(folder: Path) -> list[int]:
+    """The processes that name `folder` in their arguments, and all below them: shims, containers."""
+    found = {pid for pid, argv in _arguments().items() if f"{folder}/" in argv}
+    parents = _parents()
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found)
+
+
+def mounts_under(folder: Path) -> list[str]:
+    """The mount points below `folder`, in the order in which they were mounted."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [point for line in lines if (point := line.split()[4]).startswith(f"{folder}/")]
+
+
+def _end_processes_of(folder: Path) -> None:
+    for pid in processes_of(folder):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    proc.eventually(lambda: not processes_of(folder))
+
+
+def _arguments() -> dict[int, str]:
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if argv := entry.read_bytes():  # empty once it is dead, reaped or not
+                found[int(entry.parent.name)] = argv.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def _parents() -> dict[int, int]:
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name in brackets may itself hold spaces and brackets.
+            found[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+    return found

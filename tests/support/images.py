@@ -1,0 +1,113 @@
+"""Small images that look real to an engine: made of a static busybox, without a registry or a network."""
+
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.support import proc
+from tests.support.dockerd import Dockerd
+
+APPLETS = ("sh", "sleep", "true", "false", "cat", "echo", "touch", "ls")
+MB = 1_000_000  # bytes
+
+
+def import_image(
+    engine: Dockerd,
+    ref: str,
+    env: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    entrypoint: Sequence[str] | None = None,
+    size_mb: int = 1,
+    extra_refs: Sequence[str] = (),
+    cmd: Sequence[str] = ("true",),
+) -> str:
+    """Import an image of one layer that no other image shares, of `size_mb` random megabytes; its ID."""
+    changes = [
+        *(f"ENV {key}={_quoted(value)}" for key, value in (env or {}).items()),
+        *(f"LABEL {_quoted(key)}={_quoted(value)}" for key, value in (labels or {}).items()),
+        *([f"ENTRYPOINT {json.dumps(list(entrypoint))}"] if entrypoint else []),
+        f"CMD {json.dumps(list(cmd))}",
+    ]
+    flags = [flag for change in changes for flag in ("--change", change)]
+    image = engine.docker("import", *flags, "-", ref, stdin=_root_file_system(size_mb)).splitlines()[-1]
+    for extra in extra_refs:
+        engine.docker("tag", image, extra)
+    return image
+
+
+def build_child(
+    engine: Dockerd,
+    base_ref: str,
+    ref: str,
+    classic: bool = True,
+    lines: Sequence[str] = ("COPY payload /child",),
+    labels: Mapping[str, str] | None = None,
+    size_mb: int = 1,
+) -> str:
+    """Build `ref` on `base_ref` with the classic builder or BuildKit; its ID.
+
+    `lines` are those of a Dockerfile below FROM; `payload` is a file of `size_mb` random megabytes.
+    """
+    dockerfile = [
+        f"FROM {base_ref}",
+        *lines,
+        *(f"LABEL {_quoted(key)}={_quoted(value)}" for key, value in (labels or {}).items()),
+    ]
+    with tempfile.TemporaryDirectory() as context:
+        Path(context, "payload").write_bytes(os.urandom(size_mb * MB))
+        Path(context, "Dockerfile").write_text("\n".join(dockerfile))
+        engine.docker("build", "--network=none", "--tag", ref, context, buildkit=not classic)
+    return image_id(engine, ref)
+
+
+def image_id(engine: Dockerd, ref: str) -> str:
+    """The full ID that `ref` stands for at this moment."""
+    return engine.docker("image", "inspect", "--format={{.Id}}", ref)
+
+
+def run(
+    engine: Dockerd,
+    ref: str,
+    *cmd: str,
+    rm: bool = False,
+    detach: bool = False,
+    name: str = "",
+    options: Sequence[str] = (),
+) -> str:
+    """Run a container: its output, or with `detach` its ID."""
+    flags = ["--rm"] * rm + ["--detach"] * detach
+    return engine.docker("run", *flags, *_common(name), *options, ref, *cmd)
+
+
+def create(engine: Dockerd, ref: str, *cmd: str, name: str = "", options: Sequence[str] = ()) -> str:
+    """Create a container that is never started; its ID."""
+    return engine.docker("create", *_common(name), *options, ref, *cmd)
+
+
+def _common(name: str) -> list[str]:
+    # A shell or a sleep as the first process ignores SIGTERM: wait one second for it and not ten.
+    return ["--network=none", "--stop-timeout=1", *([f"--name={name}"] if name else [])]
+
+
+def _root_file_system(size_mb: int) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        tar.add(proc.require_program("busybox", "busybox-static"), "bin/busybox")
+        for applet in APPLETS:
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        payload = os.urandom(max(size_mb * MB, 16))  # never empty, so that no two images share a layer
+        info = tarfile.TarInfo("payload")
+        info.size = len(payload)
+        tar.addfile(info, io.BytesIO(payload))
+    return out.getvalue()
+
+
+def _quoted(text: str) -> str:
+    """A word of a Dockerfile that is taken as it stands."""
+    return json.dumps(text, ensure_ascii=False).replace("$", r"\$")

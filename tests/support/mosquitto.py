@@ -1,0 +1,137 @@
+"""A private MQTT broker on loopback: its own port, folder and accounts."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support import proc
+
+# A host writes below its own name only, and reads what is meant for it; `collector` sees all of the fleet.
+ACL = """\
+pattern write torchkeeper/v1/hosts/%u/#
+pattern read torchkeeper/v1/hosts/%u/status
+pattern read torchkeeper/v1/control/%u/#
+topic read torchkeeper/v1/control/all/#
+
+user collector
+topic readwrite torchkeeper/#
+"""
+
+
+class Mosquitto(proc.Daemon):
+    """One broker in `folder`; `kill` and `restart` keep its port, and its data where it is persistent."""
+
+    def __init__(self, folder: Path, port: int, ca_file: Path | None) -> None:
+        self.folder = folder
+        self.host = "localhost"
+        self.port = port
+        self.ca_file = ca_file
+        self.url = f"{'mqtts' if ca_file else 'mqtt'}://{self.host}:{port}"
+        program = proc.require_program("mosquitto", "mosquitto")
+        super().__init__([program, "-v", "-c", str(folder / "mosquitto.conf")], folder / "mosquitto.log")
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        super().start()
+        self.wait_until(self.listens, timeout=10.0)
+
+    def restart(self) -> None:
+        """A graceful stop, then a start on the same port; also the way back after `kill`."""
+        self.stop()
+        self.start()
+
+    def listens(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
+                return True
+        except OSError:
+            return False
+
+
+@contextmanager
+def running(
+    *,
+    persistence: bool = False,
+    users: Mapping[str, str] | None = None,
+    acl: str = "",
+    tls: bool = False,
+    extra: Sequence[str] = (),
+) -> Iterator[Mosquitto]:
+    """A broker for as long as the block lasts.
+
+    `users` maps names to passwords; without it everyone may connect. `acl` is the text of an ACL file
+    (`ACL` is the fleet's). With `tls` the broker's `ca_file` proves it. `extra` are lines of mosquitto.conf.
+    """
+    proc.require_root()
+    folder = Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp"))
+    try:
+        broker = Mosquitto(folder, free_port(), make_certificates(folder) if tls else None)
+        _configure(broker, persistence, users or {}, acl, extra)
+        broker.start()
+        try:
+            yield broker
+        finally:
+            broker.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_certificates(folder: Path) -> Path:
+    """Write `server.crt` and `server.key` for localhost into `folder`; the certificate of their CA."""
+    ca, key, request = folder / "ca.crt", folder / "server.key", folder / "server.csr"
+    ca_key, names = folder / "ca.key", folder / "names"
+    names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    new_key = ["-newkey", "rsa:2048", "-nodes"]
+    _openssl("req", "-x509", *new_key, "-keyout", ca_key, "-out", ca, "-subj", "/CN=test CA", "-days", "2")
+    _openssl("req", *new_key, "-keyout", key, "-out", request, "-subj", "/CN=localhost")
+    _openssl(
+        *("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial"),
+        *("-days", "2", "-extfile", names, "-out", folder / "server.crt"),
+    )
+    return ca
+
+
+def _configure(broker: Mosquitto, persistence: bool, users: Mapping[str, str], acl: str, extra: Sequence[str]) -> None:
+    folder = broker.folder
+    lines = [
+        "user root",  # it would else become a user that cannot read this folder
+        f"listener {broker.port} 127.0.0.1",
+        "set_tcp_nodelay true",
+        "max_queued_messages 200000",
+        "log_dest stderr",
+        f"allow_anonymous {'false' if users else 'true'}",
+        f"persistence {'true' if persistence else 'false'}",
+        f"persistence_location {folder}/",
+    ]
+    if users:
+        lines.append(f"password_file {_write_passwords(folder / 'passwords', users)}")
+    if acl:
+        (folder / "acl").write_text(acl)
+        lines.append(f"acl_file {folder / 'acl'}")
+    if broker.ca_file:
+        lines += [f"certfile {folder / 'server.crt'}", f"keyfile {folder / 'server.key'}"]
+    (folder / "mosquitto.conf").write_text("\n".join([*lines, *extra, ""]))
+
+
+def _write_passwords(path: Path, users: Mapping[str, str]) -> Path:
+    program = proc.require_program("mosquitto_passwd", "mosquitto")
+    path.touch(mode=0o600)
+    for name, password in users.items():
+        subprocess.run([program, "-b", str(path), name, password], check=True, capture_output=True)
+    return path
+
+
+def _openssl(*args: str | Path) -> None:
+    program = proc.require_program("openssl", "openssl")
+    subprocess.run([program, *map(str, args)], check=True, capture_output=True)

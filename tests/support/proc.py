@@ -1,0 +1,214 @@
+"""Programs under test: daemons stopped by their own pid, the `torchkeeper` command, and bounded waiting."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parents[2]
+POLL = 0.05  # seconds between two looks
+# The distribution's own programs first: another version of the same name may stand in /usr/local.
+SYSTEM_PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{os.environ.get('PATH', '')}"
+
+
+def require(found: object, why: str) -> None:
+    """Skip the test where a real part cannot be had; where CI is set that is a failure."""
+    if found:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+def require_root() -> None:
+    require(os.geteuid() == 0, "real parts need root")
+
+
+def require_program(name: str, package: str) -> str:
+    """The path of a program of the system; `package` is what Debian calls its package."""
+    path = shutil.which(name, path=SYSTEM_PATH)
+    require(path, f"{name} is missing: apt-get install {package}")
+    return str(path)
+
+
+def eventually(look: Callable[[], T], timeout: float = 10.0) -> T:
+    """The first true value that `look` returns; AssertionError with the last one after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while not (value := look()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {timeout} s; the last value was {value!r}")
+        time.sleep(POLL)
+    return value
+
+
+async def eventually_async(look: Callable[[], Awaitable[T]], timeout: float = 10.0) -> T:
+    """As `eventually`, for a coroutine function; the loop goes on running between two looks."""
+    end = time.monotonic() + timeout
+    while not (value := await look()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {timeout} s; the last value was {value!r}")
+        await asyncio.sleep(POLL)
+    return value
+
+
+class Daemon:
+    """A program in the background, in a session of its own, that writes to one log file."""
+
+    def __init__(self, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+        self.argv = tuple(argv)
+        self.log = log
+        self.env = dict(os.environ if env is None else env)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again; what it writes is added to the log."""
+        with self.log.open("ab") as out:
+            self._process = subprocess.Popen(
+                self.argv,
+                env=self.env,
+                cwd=self.log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def returncode(self) -> int | None:
+        """How it ended (a negative number is a signal), or None while it runs."""
+        return self._running().poll()
+
+    def stop(self, grace: float = 20.0) -> int:
+        """SIGTERM, then SIGKILL after `grace` seconds; the exit code."""
+        process = self._running()
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(grace)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        return process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL: no time to write anything down."""
+        self._running().kill()
+        self._running().wait()
+
+    def stop_signal(self) -> None:
+        """SIGSTOP: it lives, its sockets stay open, and it answers nothing."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def cont_signal(self) -> None:
+        self._running().send_signal(signal.SIGCONT)
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def tail(self, lines: int = 30) -> str:
+        return "\n".join(self.output().splitlines()[-lines:])
+
+    def wait_until(self, ready: Callable[[], object], timeout: float = 30.0) -> None:
+        """Wait for `ready`; AssertionError with the end of the log if it ends first or takes too long."""
+        try:
+            eventually(lambda: self.returncode() is not None or ready(), timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{self.argv[0]}: {error}\n{self.tail()}") from error
+        if self.returncode() is not None:
+            raise AssertionError(f"{self.argv[0]} ended with {self.returncode()}\n{self.tail()}")
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise AssertionError(f"{self.argv[0]} was never started")
+        return self._process
+
+
+def command() -> list[str]:
+    """The installed `torchkeeper`; in an environment that lacks it, the same entry point from the tree."""
+    installed = Path(sys.executable).with_name("torchkeeper")
+    if installed.exists():
+        return [str(installed)]
+    return [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[0] = 'torchkeeper'\n"
+        "from agent.cli import main; main()",
+    ]
+
+
+def torchkeeper(
+    *args: str, config: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end; the exit code is the caller's to judge."""
+    return subprocess.run(
+        [*command(), *args],
+        env=_environment(config, env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+
+
+@contextmanager
+def agent(
+    *args: str,
+    folder: Path,
+    config: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    ready: Callable[[], object] | None = None,
+    timeout: float = 30.0,
+    verb: str = "run",
+) -> Iterator[Daemon]:
+    """`torchkeeper run` in the background from when `ready` is true; SIGTERM at the end.
+
+    `folder` receives the log (`<verb>.log`). `verb="monitor"` starts the fleet's monitor the same way.
+    """
+    daemon = Daemon([*command(), verb, *args], folder / f"{verb}.log", _environment(config, env))
+    daemon.start()
+    try:
+        daemon.wait_until(ready or (lambda: True), timeout)
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+def write_config(path: Path, **sections: Mapping[str, object]) -> Path:
+    """Write settings as TOML: `write_config(path, policy={"ttl": "3s", "rules": [{"match": "a:*"}]})`."""
+    lines = (
+        f"[{section}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())
+        for section, keys in sections.items()
+    )
+    path.write_text("\n".join(lines))
+    return path
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+
+
+def _environment(config: Path | None, env: Mapping[str, str] | None) -> dict[str, str]:
+    """The caller's environment without what would steer the command: only `config` and `env` may."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("TORCHKEEPER_", "DOCKER_"))}
+    chosen = {"TORCHKEEPER_CONFIG": str(config)} if config else {}
+    return clean | chosen | dict(env or {})

@@ -1,0 +1,117 @@
+"""The README shows what the program prints, and names what there is."""
+
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import typer.main
+from rich.console import Console, RenderableType
+
+from agent import cli, config
+from agent.cli import tables
+from agent.core.model import Image, Plan, Policy, Reason, Rule
+from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+MB = 1_000_000
+LATER = {Reason.DANGLING, Reason.IDLE_TTL}
+
+
+def blocks() -> dict[str, str]:
+    """Command -> what the README says that it prints."""
+    shown = re.search(r"(?ms)^    \$ torchkeeper plan.*?(?=^\S)", README)
+    assert shown
+    text = re.sub(r"(?m)^    ", "", shown[0])
+    parts = re.split(r"(?m)^\$ torchkeeper (\w+)\n", text)[1:]
+    return {name: body.strip("\n") for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def printed(content: RenderableType) -> str:
+    console = Console(width=80, force_terminal=False, highlight=False)
+    with console.capture() as capture:
+        console.print(content)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def example() -> Plan:
+    """The host that the README shows."""
+
+    def torch(name: str, reference: str, version: str, cuda: str, size: int, **more: object) -> Image:
+        env = {"PYTORCH_VERSION": version, **({"CUDA_VERSION": cuda} if cuda else {})}
+        return pytorch_image(name, reference, env=env, layers={f"sha256:{name}": size * MB}, **more)
+
+    shared = {"sha256:cuda": 4600 * MB}
+    idle = pytorch_image(
+        "idle",
+        "teamai/pytorch:2.7-cuda11.8",
+        env={"PYTORCH_VERSION": "2.7.1", "CUDA_VERSION": "11.8.0"},
+        layers={**shared, "sha256:idle": 4900 * MB},
+    )
+    used = pytorch_image(
+        "used",
+        "teamai/pytorch:2.9-cuda11.8",
+        env={"PYTORCH_VERSION": "2.9.0", "CUDA_VERSION": "11.8.0"},
+        layers={**shared, "sha256:used": 5000 * MB},
+    )
+    local = torch("local", "lab/finetune:exp7", "2.8.0", "", 6100, origin=None)
+    latest = torch("latest", "teamai/pytorch:latest", "2.10.0", "12.8.1", 9900)
+    ngc = torch("ngc", "nvcr.io/nvidia/pytorch:25.10-py3", "2.9.0a0", "13.0.2", 20_300)
+    ollama = image("ollama", "ollama/ollama:0.12", layers={"sha256:o": 3200 * MB})
+    postgres = image("postgres", "postgres:16", layers={"sha256:p": 440 * MB})
+    here = (idle, used, local, latest, ngc, ollama, postgres)
+    ago = (15.125, 3, 40, 20, 15.5, 50.1, 50)  # days since the last use
+    return decide(
+        *here,
+        usages=tuple(usage(item, last_used=NOW - timedelta(days=n)) for item, n in zip(here, ago, strict=True)),
+        containers=(container(used, "llm-train-3", "running"),),
+        rules=Policy(rules=(Rule(match="nvcr.io/nvidia/pytorch:*", ttl=timedelta(days=30)),)),
+    )
+
+
+def test_the_plan_that_it_shows_is_what_plan_prints() -> None:
+    assert blocks()["plan"] == printed(tables.plan(example(), show_all=False))
+
+
+def test_the_images_that_it_shows_are_what_images_prints() -> None:
+    assert blocks()["images"] == printed(tables.images(example(), show_all=False))
+
+
+def test_it_names_every_command() -> None:
+    known = set(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+    named = set(re.findall(r"`(\w+)(?: [^`]*)?`", "".join(_first_column())))
+    assert named == known
+
+
+def _first_column() -> list[str]:
+    table = README.split("| command |")[1].split("\n\n")[0]
+    return [line.split("|")[1] for line in table.splitlines()[2:]]
+
+
+def test_it_names_every_reason_in_its_order() -> None:
+    said = README.split("Why an image is kept")[1].split("\n\n")[0]
+    assert re.findall(r"`([a-z-]+)`", said)[: len(Reason) - 2] == [
+        reason.value for reason in Reason if reason not in LATER
+    ]
+
+
+def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = README.split("```toml\n")[1].split("```")[0]
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    settings = config.load(path)
+    assert (settings.policy.ttl, settings.agent.mode) == (timedelta(days=14), "observe")
+    assert set(tomllib.loads(text)) == {"agent", "mqtt", "images", "policy"}
+
+
+def test_its_acl_is_the_one_that_is_tested() -> None:
+    from tests.support import mosquitto
+
+    said = set(re.findall(r"(?m)^    ((?:pattern|topic) .*)$", README))
+    assert said <= set(mosquitto.ACL.splitlines())
+
+
+def test_what_it_links_to_is_there() -> None:
+    assert all((ROOT / target).exists() for target in re.findall(r"\]\(([^)#:]+)\)", README))
