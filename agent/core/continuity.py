@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from agent.core.events import EngineEvent, Key
 
 RING_SIZE = 256  # events; measured on 20.10 to 29.7
+REBOOT = timedelta(minutes=10)  # an agent told to stop, and a boot so soon after: the machine was rebooted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class Cursor:
     key: Key | None = None
     alive_at: datetime | None = None  # None: never watched this engine before
     engine_ended: bool = False  # the stream ended because the engine did, under our eyes
+    stopped: bool = False  # the agent was told to stop then
+    boot: str = ""  # the kernel's ID of the boot that it was in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,15 @@ class Ring:
     size: int  # rows of all types
     oldest: datetime | None
     keys: frozenset[Key]  # of the rows that the agent reads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """The machine's start, and its orderly end before that, where somebody recorded it."""
+
+    id: str
+    at: datetime
+    shutdown: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,7 @@ def ring_of(rows: Iterable[EngineEvent], size: int, oldest_ns: int, at: datetime
     return Ring(at=at, size=size, oldest=oldest, keys=frozenset(row.key for row in rows))
 
 
-def blind_time(cursor: Cursor, ring: Ring) -> Blind | None:
+def blind_time(cursor: Cursor, ring: Ring, boot: Boot | None = None) -> Blind | None:
     """The blind time before a (re)connection, or None where nothing can have been missed.
 
     None on the very first start, too: every image is first seen then, which is later than any use.
@@ -65,8 +77,21 @@ def blind_time(cursor: Cursor, ring: Ring) -> Blind | None:
         return None
     if whole and cursor.key is None and ring.oldest is not None and ring.oldest <= cursor.alive_at:
         return None  # the same engine as before: it remembers more than we had to
-    until = ring.oldest if not whole and ring.oldest is not None else ring.at
-    if until <= cursor.alive_at:
+    if not whole:
+        return _blind(cursor.alive_at, ring.oldest or ring.at, "more happened than the engine remembers")
+    rebooted = boot is not None and cursor.boot not in ("", boot.id)
+    until = _end_by_boot(cursor, boot) if boot is not None and rebooted else ring.oldest or ring.at
+    return _blind(cursor.alive_at, until, "the engine restarted while nobody watched")
+
+
+def _end_by_boot(cursor: Cursor, boot: Boot) -> datetime | None:
+    """When the engine ended at the latest, if it ended with the machine; None: with the agent."""
+    if cursor.alive_at is None or (cursor.stopped and boot.at - cursor.alive_at <= REBOOT):
         return None
-    cause = "the engine restarted while nobody watched" if whole else "more happened than the engine remembers"
-    return Blind(cursor.alive_at, until, cause)
+    if boot.shutdown is not None and cursor.alive_at <= boot.shutdown <= boot.at:
+        return boot.shutdown
+    return boot.at
+
+
+def _blind(since: datetime, until: datetime | None, cause: str) -> Blind | None:
+    return Blind(since, until, cause) if until is not None and until > since else None

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from agent.core import rules, units
+from agent.core import rules, timekeeping, units
+from agent.core.limits import Freed
 from agent.core.model import Action, Class, Container, Decision, Holds, Image, Policy, Reason, Usage, Verdict
+from agent.core.timekeeping import Absence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +19,10 @@ class Context:
 
     holds: Holds = Holds()
     proven: bool = True  # the stream is live, proven without an unrecorded hole, and read to its end
+    clock_trusted: bool = True  # the wall clock has not jumped lately
     gap_end: datetime | None = None  # the end of the last gap over the tolerance
+    absences: tuple[Absence, ...] = ()  # when the machine was off for more than a day
+    freed: tuple[Freed, ...] = ()  # what was evicted in the last hour
     backoff: Mapping[str, datetime] = field(default_factory=dict)  # image ID -> not before
 
 
@@ -83,7 +88,7 @@ class Question:
         if self.now >= self._deadline:
             return Reason.IDLE_TTL, f"idle {units.format_duration(self._idle)}, {ttl}; {freed}"
         left = units.format_duration(self._deadline - self.now)
-        if self.now >= self._known_idle_since + self._ttl:
+        if self.now >= _later(self._known_idle_since, self._ttl):
             return Reason.GAP, f"its use may have gone unseen in a gap of the watch; {ttl} ends in {left}"
         return Reason.RECENT, f"idle {units.format_duration(self._idle)}, {ttl}; goes in {left}"
 
@@ -117,12 +122,15 @@ class Question:
         usage = self.usage
         released = self.now if usage.protected and self._protection is None else usage.released
         known = (self._last_used, usage.arrived, usage.first_seen, released)
-        return max(min(at, self.now) for at in known if at is not None)
+        return self._awake(max(min(at, self.now) for at in known if at is not None))
 
     @property
     def _idle_since(self) -> datetime:
         gap_end = self.context.gap_end
-        return max(self._known_idle_since, min(gap_end, self.now)) if gap_end else self._known_idle_since
+        return max(self._known_idle_since, self._awake(min(gap_end, self.now))) if gap_end else self._known_idle_since
+
+    def _awake(self, since: datetime) -> datetime:
+        return timekeeping.without(self.context.absences, since, self.now)
 
     @property
     def _idle(self) -> timedelta:

@@ -126,6 +126,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How gently; None: no limit."""
+
+    evictions_per_sweep: int | None = None
+    bytes_per_hour: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What may be evicted, and when."""
 
@@ -138,6 +146,7 @@ class Policy:
     evict_local: bool = False
     evict_ambiguous: bool = False
     observe: bool = False
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +203,8 @@ class HeldBy(StrEnum):
 
     OBSERVE = "observe"
     PAUSED = "paused"
+    RATE_LIMIT = "rate-limit"
+    CLOCK = "clock"
     UNPROVEN = "unproven"
     BACKOFF = "backoff"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from agent.core import families, layers
+from agent.core import families, layers, limits
 from agent.core.judge import Context, Question
 from agent.core.model import (
     Action,
@@ -103,12 +103,15 @@ def _assemble(
         for key, value in decisions.items()
     }
     evicting = [held[image_id] for image_id in families.removal_order(held)]
+    waiting = limits.beyond(_going(evicting), policy.limits, context.freed, now)
+    held |= {key: replace(held[key], held_by=HeldBy.RATE_LIMIT) for key in waiting}
+    evicting = [held[decision.image.id] for decision in evicting]
     return Plan(
         at=now,
         decisions=tuple(held.values()),
         evictions=_going(evicting),
         hold=hold,
-        next_due=_next_due(held.values(), context, now),
+        next_due=_next_due(held.values(), policy, context, now),
         estimated_bytes=sum(space.release(decision.image.id) for decision in evicting),
     )
 
@@ -121,6 +124,8 @@ def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
         return HeldBy.OBSERVE
     if paused or not holds.readable:
         return HeldBy.PAUSED
+    if not context.clock_trusted:
+        return HeldBy.CLOCK
     return None if context.proven else HeldBy.UNPROVEN
 
 
@@ -141,10 +146,10 @@ def _going(evicting: list[Decision]) -> tuple[Decision, ...]:
     return tuple(going)
 
 
-def _next_due(decisions: Iterable[Decision], context: Context, now: datetime) -> datetime | None:
+def _next_due(decisions: Iterable[Decision], policy: Policy, context: Context, now: datetime) -> datetime | None:
     """When this plan may change by the mere passing of time; None: never."""
     times = [decision.due for decision in decisions]
     times += context.backoff.values()
     times += [pin.until for pin in context.holds.pins]
-    times += [context.holds.paused_until]
+    times += [context.holds.paused_until, limits.next_room(policy.limits, context.freed, now)]
     return min((at for at in times if at is not None and at > now), default=None)

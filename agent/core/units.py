@@ -33,6 +33,20 @@ def duration(text: object) -> timedelta:
     return value
 
 
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kMGTP]?i?B)")
+_PREFIXES = " kMGTP"
+
+
+def size(text: object) -> int:
+    """Parse `200GB` or `10GiB` to bytes. Raises ValueError, with the way out in its message."""
+    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or match[2] == "iB":
+        raise ValueError(f"{text!r} is not a size; write a number and a unit, like 500MB, 200GB or 10GiB")
+    base = 1024 if "i" in match[2] else 1000
+    power = 0 if match[2] == "B" else _PREFIXES.index(match[2][0])
+    return int(float(match[1]) * base**power)
+
+
 def format_duration(value: timedelta) -> str:
     """The two largest units, for people: `15 d 3 h`, `4 min 10 s`, `0.4 s`."""
     seconds = value.total_seconds()

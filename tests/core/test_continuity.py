@@ -1,10 +1,11 @@
 """Blind time: none where nothing can have been missed, and never less than the truth."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from agent.core.continuity import RING_SIZE, Blind, Cursor, Ring, blind_time, ring_of
+from agent.core.continuity import RING_SIZE, Blind, Boot, Cursor, Ring, blind_time, ring_of
 from agent.core.events import EngineEvent
 from tests.core.builders import HOUR, NOW
 
@@ -37,7 +38,12 @@ CASES = [
         ring(**FULL),
         Blind(ALIVE, NOW - HOUR / 2, OVERRUN),
     ),
-    ("the engine restarted while the agent was away", cursor(), ring(), Blind(ALIVE, NOW, RESTARTED)),
+    (
+        "the engine restarted while the agent was away: before its first event at the latest",
+        cursor(),
+        ring(),
+        Blind(ALIVE, NOW - HOUR / 2, RESTARTED),
+    ),
     ("it restarted and did nothing", cursor(), ring(size=0, oldest=None), Blind(ALIVE, NOW, RESTARTED)),
     ("more happened than is remembered", cursor(), ring(**FULL), Blind(ALIVE, NOW - HOUR / 2, OVERRUN)),
     (
@@ -56,9 +62,48 @@ CASES = [
         "no event was ever seen, and the engine remembers from after",
         cursor(key=None, time_ns=0),
         ring(),
-        Blind(ALIVE, NOW, RESTARTED),
+        Blind(ALIVE, NOW - HOUR / 2, RESTARTED),
     ),
 ]
+
+BOOT = Boot(id="b2", at=NOW - HOUR / 4)
+SOON = Boot(id="b2", at=ALIVE + timedelta(minutes=10))
+LATE = Boot(id="b2", at=ALIVE + timedelta(minutes=10, seconds=1))
+EMPTY = {"size": 0, "oldest": None}
+BOOTS = [
+    ("a crash of the machine", cursor(boot="b1"), BOOT, Blind(ALIVE, BOOT.at, RESTARTED)),
+    ("an agent told to stop, and a boot ten minutes later", cursor(boot="b1", stopped=True), SOON, None),
+    (
+        "an agent told to stop, and a boot a moment later than that",
+        cursor(boot="b1", stopped=True),
+        LATE,
+        Blind(ALIVE, LATE.at, RESTARTED),
+    ),
+    (
+        "a shutdown that was recorded",
+        cursor(boot="b1", stopped=True),
+        replace(BOOT, shutdown=ALIVE + timedelta(seconds=5)),
+        Blind(ALIVE, ALIVE + timedelta(seconds=5), RESTARTED),
+    ),
+    ("a shutdown at the last moment of the watch", cursor(boot="b1"), replace(BOOT, shutdown=ALIVE), None),
+    (
+        "a shutdown from before the watch says nothing",
+        cursor(boot="b1"),
+        replace(BOOT, shutdown=ALIVE - HOUR),
+        Blind(ALIVE, BOOT.at, RESTARTED),
+    ),
+    ("the same boot: only the engine restarted", cursor(boot="b2"), BOOT, Blind(ALIVE, NOW, RESTARTED)),
+    ("a boot that was not recorded", cursor(), BOOT, Blind(ALIVE, NOW, RESTARTED)),
+]
+
+
+@pytest.mark.parametrize(("what", "before", "boot", "blind"), BOOTS, ids=[case[0] for case in BOOTS])
+def test_blind_time_over_a_boot_after(what: str, before: Cursor, boot: Boot, blind: Blind | None) -> None:
+    assert blind_time(before, ring(**EMPTY), boot) == blind
+
+
+def test_a_boot_proves_nothing_about_a_ring_that_is_full() -> None:
+    assert blind_time(cursor(boot="b1", stopped=True), ring(**FULL), SOON) == Blind(ALIVE, NOW - HOUR / 2, OVERRUN)
 
 
 @pytest.mark.parametrize(("what", "before", "after", "blind"), CASES, ids=[case[0] for case in CASES])

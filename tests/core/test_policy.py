@@ -6,6 +6,7 @@ import pytest
 
 from agent.core.judge import Context
 from agent.core.model import HeldBy, Holds, Image, Pin, Policy, Rule, Usage
+from agent.core.timekeeping import Absence
 from tests.core.builders import (
     DAY,
     HOUR,
@@ -294,6 +295,12 @@ def test_a_gap_floors_idle_since_and_leaves_last_used() -> None:
     assert (decision.last_used, decision.idle_since) == (LONG_AGO, NOW - DAY)
 
 
+def test_time_in_which_the_machine_was_off_is_no_idle_time() -> None:
+    month = Context(absences=(Absence(NOW - 31 * DAY, NOW - DAY),))
+    decision = only(decide(A, usages=(usage(A, last_used=NOW - 33 * DAY),), context=month))
+    assert (decision.reason.value, decision.idle, decision.last_used) == ("recent", 3 * DAY, NOW - 33 * DAY)
+
+
 def test_the_explanation_is_a_sentence_with_idle_time_ttl_and_bytes() -> None:
     asked = pytorch_image("a", layers={"sha256:big": 4_800_000_000})
     decision = only(decide(asked, usages=(usage(asked, last_used=NOW - 15 * DAY - 3 * HOUR),)))
@@ -307,6 +314,7 @@ HOLDS = [
     ("a pause that is over", {"context": Context(holds=Holds(paused=True, paused_until=NOW))}, None),
     ("holds that cannot be read", {"context": Context(holds=Holds(readable=False))}, HeldBy.PAUSED),
     ("a stream that is not proven", {"context": Context(proven=False)}, HeldBy.UNPROVEN),
+    ("a clock that jumped", {"context": Context(clock_trusted=False)}, HeldBy.CLOCK),
     ("a refusal before", {"context": Context(backoff={A.id: NOW + HOUR})}, HeldBy.BACKOFF),
     ("a refusal that is over", {"context": Context(backoff={A.id: NOW})}, None),
 ]

@@ -1,0 +1,87 @@
+"""Whether the wall clock can be trusted: held against a clock that never jumps, and against the engine's own time.
+
+A wall clock that jumps forward makes everything look idle. So a jump, in either direction, holds evictions until the
+clock has been steady for a while, and no image counts as idle from before it. Slow corrections (NTP slews at most
+0.5 ms a second) are no jump. Time in which the machine was off for more than a day is no idle time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+TOLERANCE = timedelta(seconds=10)  # between two looks, which are seconds apart
+SETTLING = 300.0  # seconds of a steady clock before evictions go on
+LONG_ABSENCE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The clocks, read together."""
+
+    wall: datetime
+    steady: float  # seconds since boot, sleep included; never jumps within one boot
+    boot: str  # the kernel's ID of this boot; "" where it cannot be read
+
+    @property
+    def booted_at(self) -> datetime:
+        """When the machine started, by the wall clock of now."""
+        return self.wall - timedelta(seconds=self.steady)
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Time in which the machine was off."""
+
+    since: datetime
+    until: datetime
+
+
+def jump(before: Reading, after: Reading) -> timedelta | None:
+    """By how much the wall clock jumped between two readings; None where it did not, or nothing can be said.
+
+    Over a reboot only a step back is seen: how long the machine was off is not known by any other clock.
+    """
+    if before.boot and before.boot == after.boot:
+        moved = (after.wall - before.wall) - timedelta(seconds=after.steady - before.steady)
+        return moved if abs(moved) > TOLERANCE else None
+    back = after.wall - before.wall
+    return back if back < -TOLERANCE else None
+
+
+def absence(before: Reading, after: Reading) -> Absence | None:
+    """The time for which the machine was off between two readings, where that was more than a day."""
+    if before.boot == after.boot or after.booted_at - before.wall <= LONG_ABSENCE:
+        return None
+    return Absence(before.wall, after.booted_at)
+
+
+def without(absences: Iterable[Absence], since: datetime, now: datetime) -> datetime:
+    """`since`, moved later by the time that the machine was off after it: that time is not idle time."""
+    off = sum(
+        (max(item.until - max(item.since, since), timedelta()) for item in absences if item.until <= now), timedelta()
+    )
+    return min(since + off, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockWatch:
+    """What the looks so far have shown. `steady_since` is on the steady clock; None: never disturbed."""
+
+    last: Reading
+    steady_since: float | None = None
+
+    def look(self, now: Reading, *, disturbed: bool = False) -> tuple["ClockWatch", timedelta | None]:
+        """One more look, and the jump that it found. `disturbed`: something else spoke against the clock."""
+        moved = jump(self.last, now)
+        since = now.steady if moved is not None or disturbed else self.steady_since
+        return ClockWatch(last=now, steady_since=since), moved
+
+    @property
+    def trusted(self) -> bool:
+        """Whether evictions may go on."""
+        return self.steady_since is None or self.last.steady - self.steady_since >= SETTLING
+
+
+def disagree(wall: datetime, engine: datetime | None) -> bool:
+    """Whether the engine's own time speaks against ours. An engine that tells none does not."""
+    return engine is not None and abs(wall - engine) > TOLERANCE
