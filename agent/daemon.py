@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 BETWEEN_LOOKS = 5.0  # seconds until a new engine shows in `info`
 ONE_DAY = 86400.0  # seconds
+# What the loops raise; an earlier run may have left any of it on the broker.
+ALERTS = ("engine-down", "holds-unreadable", "state-damaged", "state-full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +99,19 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
 
 
 async def _publish(settings: config.Settings, host: str, folder: Path, parts: Parts, clock: Clock) -> None:
+    from agent import publisher
     from agent.adapters import broker
-    from agent.publisher import Publisher
 
     agent_id = database.agent_id(folder)
     options = broker.options(settings.mqtt, client_id=broker.agent_client_id(host, agent_id))
-    await Publisher(
+    await publisher.Publisher(
         connect=lambda will: broker.connect(options, will),
         topics=wire.Topics(settings.mqtt.prefix, host),
         board=parts.board,
         outbox=parts.store,
         clock=clock,
         agent_id=agent_id,
+        former_alerts=(*publisher.ALERTS, *ALERTS),
     ).run()
 
 
@@ -142,7 +145,7 @@ def _engine_facts(engine: EngineInfo) -> dict[str, str]:
 
 
 def policy_in_force(settings: config.Settings) -> dict[str, object]:
-    """The settings that decide, as JSON takes them; durations as seconds. Never a secret."""
+    """The settings that decide, as JSON takes them; durations in ISO 8601, like `P14D`. Never a secret."""
     return {
         "images": settings.images.model_dump(mode="json"),
         "policy": settings.policy.model_dump(mode="json"),

@@ -1,0 +1,126 @@
+"""`torchkeeper fleet`: every host that reports to the broker, from any machine that reaches it."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from agent import config
+from agent.adapters.clock import SystemClock
+from agent.cli import common
+
+if TYPE_CHECKING:  # slow to import, so inside the commands otherwise: `torchkeeper --help` needs none of it
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from rich.console import RenderableType
+
+    from agent.adapters import broker
+    from agent.fleet.view import FleetView
+
+T = TypeVar("T")
+
+app = typer.Typer(help="The fleet in the terminal: every host that reports to the broker.", no_args_is_help=True)
+
+WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it, as it changes.")]
+SinceOption = Annotated[str, typer.Option("--since", metavar="DURATION", help="How far back.")]
+HostOption = Annotated[str | None, typer.Option("--host", metavar="NAME", help="Only this host.", show_default=False)]
+
+
+@app.command()
+def status(file: common.ConfigOption = None, as_json: common.JsonOption = False, watch: WatchOption = False) -> None:
+    """Each host: whether it is there, when it was last seen, its images, its disk."""
+    from agent.fleet import terminal, view
+
+    clock = SystemClock()
+    source = _Source(file, watch, as_json)
+    if watch:
+        source.watch(lambda fleet: terminal.status_view(fleet, clock.now()))
+        return
+    fleet = source.snapshot()
+    if as_json:
+        common.print_json(view.status_document(fleet, clock.now()))
+    else:
+        terminal.make_console().print(terminal.status_view(fleet, clock.now()))
+
+
+@app.command()
+def decisions(
+    file: common.ConfigOption = None,
+    as_json: common.JsonOption = False,
+    watch: WatchOption = False,
+    since: SinceOption = "7d",
+    host: HostOption = None,
+) -> None:
+    """The last evictions decided on each host, and what became of them."""
+    from agent.fleet import terminal, view
+
+    clock, span = SystemClock(), common.parse_duration(since, "--since") or timedelta()
+    source = _Source(file, watch, as_json)
+    if watch:
+        source.watch(lambda fleet: terminal.decisions_view(fleet.decisions(clock.now() - span, host), clock.now()))
+        return
+    lines = source.snapshot().decisions(clock.now() - span, host)
+    if as_json:
+        common.print_json(view.decisions_document(lines))
+    else:
+        terminal.make_console().print(terminal.decisions_view(lines, clock.now()))
+
+
+@app.command()
+def images(file: common.ConfigOption = None, as_json: common.JsonOption = False) -> None:
+    """The PyTorch images of the fleet: how many hosts have each, when it was last used, when it comes due."""
+    from agent.fleet import terminal, view
+
+    fleet = _Source(file, False, as_json).snapshot()
+    if as_json:
+        common.print_json(view.images_document(fleet))
+    else:
+        terminal.make_console().print(terminal.images_view(fleet, SystemClock().now()))
+
+
+class _Source:
+    """The broker of the configuration. Raises ConfigError and WrongUse."""
+
+    def __init__(self, file: Path | None, watch: bool, as_json: bool) -> None:
+        from agent.adapters import broker
+
+        if watch and as_json:
+            raise common.WrongUse("--watch: does not go together with --json; leave one of them out")
+        if watch and not sys.stdout.isatty():
+            raise common.WrongUse("--watch: needs a terminal; leave it out, or use --json")
+        settings = config.load(file)
+        self._prefix = settings.mqtt.prefix
+        self._options = broker.options(settings.mqtt, broker.viewer_client_id())
+
+    def snapshot(self) -> "FleetView":
+        from agent.fleet import collector
+
+        return _run(collector.snapshot(self._connect, self._prefix, SystemClock()))
+
+    def watch(self, render: "Callable[[FleetView], RenderableType]") -> None:
+        from agent.fleet import collector, terminal
+
+        feed = collector.Feed(self._connect, self._prefix, SystemClock())
+        with suppress(KeyboardInterrupt):  # the way out
+            _run(terminal.watch(feed, render, terminal.make_console(), SystemClock()))
+
+    def _connect(self, will: "broker.Message | None") -> "AbstractAsyncContextManager[broker.Connection]":
+        from agent.adapters import broker
+
+        return broker.connect(self._options, will)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """The result. Raises Failed where the broker does not play along."""
+    from agent.adapters import broker
+
+    try:
+        return asyncio.run(work)
+    except (broker.BrokerUnavailable, broker.SubscribeRefused) as error:
+        raise common.Failed(str(error)) from None

@@ -1,0 +1,211 @@
+"""The fleet for people: tables that fit 80 columns. Names in them come from strangers, and are neutralised."""
+
+import asyncio
+import io
+import sys
+import unicodedata
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from agent.adapters.clock import Clock
+from agent.core import units, wire
+from agent.fleet.collector import Feed
+from agent.fleet.view import DecisionLine, FleetView, Host
+
+REFRESH = 1.0  # seconds
+WIDTH = 80  # columns, where the output is no terminal
+_STATE_STYLE = {"online": "green", "stale": "yellow", "offline": "red", "unknown": "yellow"}
+_OUTCOME_STYLE = {"removed": "green", "refused": "yellow", "failed": "red", "would-remove": "cyan"}
+
+# Controls, formats (some turn the writing around), surrogates, private ones, and separators of lines.
+_UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_RUNNING = {"recent", "min-age", "gap"}  # reasons that end with time
+
+NO_HOSTS = (
+    "No host has reported yet. Set mqtt.url in the configuration of each agent to this broker, and the same\n"
+    "mqtt.prefix here and there; `torchkeeper check` on a host says whether it reaches the broker."
+)
+NO_DECISIONS = "No decision so far: no image has been due. `torchkeeper fleet images` shows when each one comes due."
+NO_IMAGES = "No PyTorch image on any host that reports. `torchkeeper fleet status` shows which hosts do."
+
+
+def make_console() -> Console:
+    """Standard output; plain and 80 columns wide where that is no terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal of another time shows `?`, and no traceback
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def clean(text: str) -> str:
+    """Text from a stranger, safe to print: no control characters, no markup."""
+    visible = ("?" if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
+    return escape("".join(visible))
+
+
+def status_view(view: FleetView, now: datetime) -> RenderableType:
+    """The hosts as a table with their alerts below; a sentence where there are none."""
+    hosts = view.hosts()
+    if not hosts:
+        return Text(NO_HOSTS)
+    alerts = [(host, alert) for host in hosts for _, alert in sorted(host.alerts.items())]
+    return Group(status_table(hosts, now), *(_alert_line(host, alert) for host, alert in alerts))
+
+
+def status_table(hosts: list[Host], now: datetime) -> Table:
+    table = _table(("HOST", "left", 1), ("STATE", "left", None), ("SEEN", "right", None))
+    for name in ("IMAGES", "DISK USED", "RECLAIMABLE", "ALERTS"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for host in hosts:
+        state = host.state(now)
+        table.add_row(
+            clean(host.name),
+            f"[{_STATE_STYLE[state]}]{state}[/]",
+            _ago(host.last_seen, now),
+            str(host.images) if host.inventory else "-",
+            _disk(host.inventory),
+            units.format_bytes(host.inventory.disk.reclaimable_bytes) if host.inventory else "-",
+            f"[red]{len(host.alerts)}[/]" if host.alerts else "0",
+        )
+    return table
+
+
+def decisions_view(lines: list[DecisionLine], now: datetime) -> RenderableType:
+    """The decisions as a table, newest first; a sentence where there are none."""
+    return decisions_table(lines, now) if lines else Text(NO_DECISIONS)
+
+
+def decisions_table(lines: list[DecisionLine], now: datetime) -> Table:
+    table = _table(("WHEN", "right", None), ("HOST", "left", 1), ("IMAGE", "left", 2), ("REASON", "left", None))
+    table.add_column("OUTCOME", no_wrap=True)
+    table.add_column("BYTES", justify="right", no_wrap=True)
+    for line in lines:
+        outcome = line.outcome or "pending"
+        table.add_row(
+            _ago(line.at, now),
+            clean(line.host),
+            _image_name(line.references, line.image_id),
+            clean(line.reason) or "-",
+            f"[{_OUTCOME_STYLE.get(outcome, 'yellow')}]{clean(outcome)}[/]",
+            _bytes_of(line),
+        )
+    return table
+
+
+def images_view(view: FleetView, now: datetime) -> RenderableType:
+    """The fleet's PyTorch images, each once, with the number of hosts that have it."""
+    having: dict[str, list[wire.InventoryImage]] = {}
+    others = 0
+    for host in view.hosts():
+        for image in host.inventory.images if host.inventory else ():
+            if image.kind == "other":
+                others += 1
+            else:
+                having.setdefault(image.id, []).append(image)
+    if not having:
+        return Text(NO_IMAGES)
+    left_out = Text(f"Left out, as they are not PyTorch: {others}. --json has them.") if others else Text("")
+    return Group(images_table(list(having.values()), now), left_out)
+
+
+def images_table(having: list[list[wire.InventoryImage]], now: datetime) -> Table:
+    table = _table(("IMAGE", "left", 1), ("TORCH", "left", None), ("HOSTS", "right", None))
+    for name in ("SIZE", "LAST USED", "NEXT"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for copies in sorted(having, key=lambda copies: (copies[0].references, copies[0].id)):
+        first = copies[0]
+        used = [image.last_used for image in copies if image.last_used is not None]
+        table.add_row(
+            _image_name(tuple(first.references), first.id),
+            clean(first.torch_version or "-"),
+            str(len(copies)),
+            units.format_bytes(first.size_bytes),
+            _ago(max(used, default=None), now) if used else "never",
+            _next(copies, now),
+        )
+    return table
+
+
+async def watch(feed: Feed, render: Callable[[FleetView], RenderableType], console: Console, clock: Clock) -> None:
+    """Draw the fleet again every second, endlessly. Raises what the first connection of the feed raises."""
+    feeding = asyncio.create_task(feed.run(), name="fleet-feed")
+    try:
+        with Live(Text("Waiting for the broker ..."), console=console, screen=True, auto_refresh=False) as live:
+            while not feeding.done():
+                if feed.view is not None:
+                    live.update(_frame(feed, feed.view, render, clock.now()), refresh=True)
+                await clock.sleep(REFRESH)
+        await feeding
+    finally:
+        feeding.cancel()
+
+
+def _frame(feed: Feed, view: FleetView, render: Callable[[FleetView], RenderableType], now: datetime) -> RenderableType:
+    foot = f"[yellow]Not up to date: {clean(feed.trouble)}[/]" if feed.trouble else "Ctrl-C ends."
+    return Group(render(view), Text.from_markup(f"{now:%H:%M:%S} UTC  {foot}"))
+
+
+def _table(*columns: tuple[str, str, int | None]) -> Table:
+    """A table as wide as the console; columns with a ratio share what the others leave, and are cut."""
+    table = Table(box=None, pad_edge=False, expand=True, header_style="bold")
+    for name, justify, ratio in columns:
+        table.add_column(
+            name, justify="right" if justify == "right" else "left", ratio=ratio, no_wrap=True, overflow="ellipsis"
+        )
+    return table
+
+
+def _alert_line(host: Host, alert: wire.Alert) -> Text:
+    style = "red" if alert.severity == "critical" else "yellow"
+    return Text.from_markup(f"[{style}]{alert.severity}[/] {clean(host.name)}: {clean(alert.message)}")
+
+
+def _image_name(references: tuple[str, ...], image_id: str) -> str:
+    """The first name, and how many more there are; the short ID of an untagged image."""
+    if not references:
+        return clean(image_id.removeprefix("sha256:")[:12])
+    more = f" +{len(references) - 1}" if len(references) > 1 else ""
+    return clean(references[0]) + more
+
+
+def _bytes_of(line: DecisionLine) -> str:
+    """What was measured, or the estimate with a tilde."""
+    if line.measured_bytes is not None:
+        return units.format_bytes(line.measured_bytes)
+    return f"~{units.format_bytes(line.estimated_bytes)}"
+
+
+def _disk(inventory: wire.Inventory | None) -> str:
+    disk = inventory.disk if inventory else wire.Disk()
+    if disk.used_bytes is None or not disk.total_bytes:
+        return "-"
+    return f"{units.format_bytes(disk.used_bytes)} ({100 * disk.used_bytes / disk.total_bytes:.0f} %)"
+
+
+def _ago(at: datetime | None, now: datetime) -> str:
+    return _largest(now - at) + " ago" if at is not None else "never"
+
+
+def _next(copies: list[wire.InventoryImage], now: datetime) -> str:
+    """What comes first of an image on any host: its eviction, its deadline, else why it is kept."""
+    due = [image for image in copies if image.action == "evict"]
+    if due:
+        held = {image.held_by for image in due}
+        return "due" if None in held else clean(f"due ({', '.join(sorted(filter(None, held)))})")
+    running = [image.deadline for image in copies if image.reason in _RUNNING and image.deadline is not None]
+    if running:
+        return "in " + _largest(min(running) - now)
+    reasons = {image.reason for image in copies}
+    return clean(reasons.pop()) if len(reasons) == 1 else "kept"
+
+
+def _largest(span: timedelta) -> str:
+    """The largest unit of a span only: `3 d`, `0 s`; a span into the future, by a clock that is ahead, is 0."""
+    seconds = max(0, int(span.total_seconds()))
+    return " ".join(units.format_duration(timedelta(seconds=seconds)).split()[:2])

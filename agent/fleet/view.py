@@ -1,0 +1,288 @@
+"""The fleet as its messages tell it: a pure fold. No clock, no broker; `at` is when a message came."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from agent.core import units, wire
+
+STALE_AFTER = timedelta(minutes=3)  # three missed status messages
+MAX_EVENTS = 500  # of the whole fleet, the latest
+
+State = Literal["online", "stale", "offline", "unknown"]
+
+
+@dataclass
+class Host:
+    """What one host's retained topics say."""
+
+    name: str
+    status: wire.Status | None = None
+    session: int | None = None  # of the last birth
+    info: wire.Info | None = None
+    inventory: wire.Inventory | None = None
+    alerts: dict[str, wire.Alert] = field(default_factory=dict)
+    last_seen: datetime | None = None
+
+    def state(self, now: datetime) -> State:
+        if self.status is None:
+            return "unknown"
+        if self.status.state == "offline":
+            return "offline"
+        silent = self.last_seen is None or now - self.last_seen > STALE_AFTER
+        return "stale" if silent else "online"
+
+    @property
+    def images(self) -> int:
+        """How many images it has, those that its inventory had no room for included."""
+        return len(self.inventory.images) + self.inventory.images_left_out if self.inventory else 0
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is left of it: who clears a host's retained topics takes it off the list."""
+        return bool(self.status or self.info or self.inventory or self.alerts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionLine:
+    """One eviction decision of one host, with what became of it as far as that is known."""
+
+    host: str
+    decision_id: str
+    at: datetime
+    image_id: str
+    references: tuple[str, ...]
+    reason: str = ""  # "": only the outcome has been seen
+    mode: str = ""
+    explanation: str = ""
+    estimated_bytes: int = 0
+    outcome: str | None = None
+    measured_bytes: int | None = None
+    error: str | None = None
+
+
+class FleetView:
+    """All hosts below one prefix. Feed it with `apply`; the same message twice changes nothing."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._topics = wire.Topics(prefix, "+")
+        self._hosts: dict[str, Host] = {}
+        self._events: OrderedDict[tuple[str, str, int], tuple[str, wire.Event]] = OrderedDict()
+        self.applied = 0  # messages so far
+
+    def apply(self, topic: str, payload: bytes, at: datetime, *, retained: bool = False) -> None:
+        """Fold one message in. `retained`: it is older than `at`, so only its own time tells its age."""
+        self.applied += 1
+        place = self._topics.parse(topic)
+        if place is None:
+            return
+        name, rest = place
+        if rest == "events":
+            self._apply_event(name, payload)
+            if name in self._hosts and not retained:
+                _see(self._hosts[name], at)
+            return
+        host = self._hosts.setdefault(name, Host(name))
+        _apply_retained(host, rest, payload, at, retained)
+        if not host.known:
+            del self._hosts[name]
+
+    def hosts(self) -> list[Host]:
+        """By name."""
+        return [self._hosts[name] for name in sorted(self._hosts)]
+
+    def decisions(self, since: datetime | None = None, host: str | None = None) -> list[DecisionLine]:
+        """One line a decision, newest first: the inventories' last ones and all events, merged."""
+        lines: dict[tuple[str, str], DecisionLine] = {}
+        for known in self.hosts():
+            for last in known.inventory.decisions if known.inventory else ():
+                lines[known.name, last.decision_id] = _line_of_last(known.name, last)
+        for name, event in sorted(self._events.values(), key=lambda item: item[1].time):
+            _merge_event(lines, name, event)
+        wanted = (
+            line
+            for line in lines.values()
+            if (since is None or line.at >= since) and (host is None or line.host == host)
+        )
+        return sorted(wanted, key=lambda line: (line.at, line.host, line.decision_id), reverse=True)
+
+    def renewed(self) -> "FleetView":
+        """A view to fill from the retained messages anew: what was cleared meanwhile is gone, events stay."""
+        fresh = FleetView(self._prefix)
+        fresh._events = self._events.copy()
+        return fresh
+
+    def _apply_event(self, name: str, payload: bytes) -> None:
+        event = wire.decode(wire.Event, payload)
+        epoch, seq = (event.data.get("epoch"), event.data.get("seq")) if event else (None, None)
+        if event is None or not isinstance(epoch, str) or not isinstance(seq, int):
+            return
+        self._events.setdefault((name, epoch, seq), (name, event))
+        while len(self._events) > MAX_EVENTS:
+            self._events.popitem(last=False)
+
+
+def status_document(view: FleetView, now: datetime) -> dict[str, Any]:
+    """`fleet status --json`."""
+    return {"hosts": [_host_document(host, now) for host in view.hosts()]}
+
+
+def decisions_document(lines: list[DecisionLine]) -> dict[str, Any]:
+    """`fleet decisions --json`."""
+    return {"decisions": [_line_document(line) for line in lines]}
+
+
+def images_document(view: FleetView) -> dict[str, Any]:
+    """`fleet images --json`: every image of every inventory, with its host."""
+    return {
+        "images": [
+            {"host": host.name, **image.model_dump(mode="json", by_alias=True)}
+            for host in view.hosts()
+            for image in (host.inventory.images if host.inventory else ())
+        ],
+        "images_left_out": sum(host.inventory.images_left_out for host in view.hosts() if host.inventory),
+    }
+
+
+def _host_document(host: Host, now: datetime) -> dict[str, Any]:
+    disk = host.inventory.disk if host.inventory else wire.Disk()
+    return {
+        "host": host.name,
+        "state": host.state(now),
+        "last_seen": units.format_time(host.last_seen) if host.last_seen else None,
+        "images": host.images,
+        "disk_used_bytes": disk.used_bytes,
+        "disk_total_bytes": disk.total_bytes,
+        "reclaimable_bytes": disk.reclaimable_bytes,
+        "mode": host.info.mode if host.info else None,
+        "version": host.info.version if host.info else None,
+        "alerts": [alert.model_dump(mode="json") for _, alert in sorted(host.alerts.items())],
+    }
+
+
+def _line_document(line: DecisionLine) -> dict[str, Any]:
+    names = DecisionLine.__slots__
+    return {
+        **{name: getattr(line, name) for name in names},
+        "at": units.format_time(line.at),
+        "references": list(line.references),
+    }
+
+
+def _see(host: Host, at: datetime) -> None:
+    host.last_seen = max(at, host.last_seen) if host.last_seen else at
+
+
+def _apply_retained(host: Host, rest: str, payload: bytes, at: datetime, retained: bool) -> None:
+    """One retained topic of a host; an empty payload clears it, and rubbish changes nothing."""
+    own_time: datetime | None = None
+    if rest == "status":
+        own_time = _apply_status(host, payload, at, retained)
+    elif rest == "info":
+        info = wire.decode(wire.Info, payload)
+        host.info = info if info or not payload else host.info
+        own_time = info.at if info else None
+    elif rest == "inventory":
+        inventory = wire.decode(wire.Inventory, payload)
+        host.inventory = inventory if inventory or not payload else host.inventory
+        own_time = inventory.at if inventory else None
+    elif rest.startswith("alerts/"):
+        _apply_alert(host, rest.removeprefix("alerts/"), payload)
+    if own_time is not None:
+        _see(host, min(own_time, at) if retained else at)
+
+
+def _apply_status(host: Host, payload: bytes, at: datetime, retained: bool) -> datetime | None:
+    """When the status proves the host to have been alive; None where it proves nothing."""
+    status = wire.decode(wire.Status, payload)
+    if status is None:
+        if not payload:
+            host.status = host.session = None
+        return None
+    if status.state == "online":
+        host.status, host.session = status, status.session
+        return status.at
+    if host.session not in (None, status.session):
+        return None  # a late will of a former session
+    host.status = status
+    # A will was written when its session began, and comes from the broker: only its own time counts.
+    _see(host, min(status.at, at))
+    return None
+
+
+def _apply_alert(host: Host, alert_id: str, payload: bytes) -> None:
+    alert = wire.decode(wire.Alert, payload)
+    if alert is not None:
+        host.alerts[alert_id] = alert
+    elif not payload:
+        host.alerts.pop(alert_id, None)
+
+
+def _line_of_last(host: str, last: wire.LastDecision) -> DecisionLine:
+    return DecisionLine(
+        host=host,
+        decision_id=last.decision_id,
+        at=last.at,
+        image_id=last.image_id,
+        references=tuple(last.references),
+        reason=last.reason,
+        mode=last.mode,
+        explanation=last.explanation,
+        estimated_bytes=last.estimated_bytes,
+        outcome=last.outcome,
+        measured_bytes=last.measured_bytes,
+        error=last.error,
+    )
+
+
+def _merge_event(lines: dict[tuple[str, str], DecisionLine], host: str, event: wire.Event) -> None:
+    if event.type == "torchkeeper.decision":
+        _merge_decision(lines, host, event)
+    elif event.type == "torchkeeper.outcome":
+        _merge_outcome(lines, host, event)
+
+
+def _merge_decision(lines: dict[tuple[str, str], DecisionLine], host: str, event: wire.Event) -> None:
+    data = _data(wire.DecisionData, event)
+    if data is None or data.action != "evict":
+        return
+    known = lines.get((host, data.decision_id))
+    lines[host, data.decision_id] = DecisionLine(
+        host=host,
+        decision_id=data.decision_id,
+        at=event.time,
+        image_id=data.image.id,
+        references=tuple(data.image.references),
+        reason=data.reason,
+        mode=data.mode,
+        explanation=data.explanation,
+        estimated_bytes=data.estimated_bytes,
+        outcome=known.outcome if known else None,
+        measured_bytes=known.measured_bytes if known else None,
+        error=known.error if known else None,
+    )
+
+
+def _merge_outcome(lines: dict[tuple[str, str], DecisionLine], host: str, event: wire.Event) -> None:
+    data = _data(wire.OutcomeData, event)
+    if data is None:
+        return
+    line = lines.get((host, data.decision_id)) or DecisionLine(
+        host=host,
+        decision_id=data.decision_id,
+        at=event.time,
+        image_id=data.image.id,
+        references=tuple(data.image.references),
+    )
+    lines[host, data.decision_id] = replace(
+        line, outcome=data.outcome, measured_bytes=data.measured_bytes, error=data.error
+    )
+
+
+def _data(model: type[wire.P], event: wire.Event) -> wire.P | None:
+    try:
+        return model.model_validate(event.data)
+    except ValueError:
+        return None

@@ -1,0 +1,152 @@
+"""A broker in memory. It keeps the contract that tests/adapters/test_broker.py checks on mosquitto as well."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from agent.adapters import broker
+from agent.adapters.broker import Message
+
+
+class FakeBroker:
+    """What was published, in order, and the switches for what can go wrong."""
+
+    def __init__(self) -> None:
+        self.published: list[Message] = []
+        self.retained: dict[str, bytes] = {}
+        self.denied: dict[str, int] = {}  # topic -> the reason code that refuses it
+        self.unreadable: set[str] = set()  # topic filters that nobody may subscribe to
+        self.poison: Callable[[Message], bool] = lambda _: False  # what ends the connection that sends it
+        self.login_refused = False
+        self.acknowledging = asyncio.Event()  # cleared, it takes messages and acknowledges none
+        self.acknowledging.set()
+        self.connects = 0
+        self._up = True
+        self._clients: dict[str, _Client] = {}
+        self._numbers = itertools.count()
+
+    def connector(self, client_id: str) -> broker.Connect:
+        return partial(self.connect, client_id)
+
+    @asynccontextmanager
+    async def connect(self, client_id: str, will: Message | None = None) -> AsyncIterator[broker.Connection]:
+        await asyncio.sleep(0)
+        if not self._up:
+            raise broker.BrokerUnavailable("fake: down")
+        if self.login_refused:
+            raise broker.LoginRefused("fake: refused; check mqtt.username")
+        self.connects += 1
+        client = _Client(self, will)
+        if client_id in self._clients:
+            self._end(client_id, broker.BrokerUnavailable("fake: taken over"), with_will=True)
+        self._clients[client_id] = client
+        try:
+            yield client
+        finally:
+            if self._clients.get(client_id) is client:
+                del self._clients[client_id]
+
+    def stop(self) -> None:
+        """A crash: all connections end, and what was retained is gone."""
+        self._up = False
+        self.retained.clear()
+        for client_id in list(self._clients):
+            self._end(client_id, broker.BrokerUnavailable("fake: lost"), with_will=False)
+
+    def start(self) -> None:
+        self._up = True
+
+    def cut(self, client_id: str) -> None:
+        """One client's network fails; the broker publishes its will."""
+        self._end(client_id, broker.BrokerUnavailable("fake: cut"), with_will=True)
+
+    def route(self, message: Message) -> None:
+        """Take a message and pass it on, as if some client had published it."""
+        self.published.append(message)
+        if message.retain and message.payload:
+            self.retained[message.topic] = message.payload
+        elif message.retain:
+            self.retained.pop(message.topic, None)
+        for client in self._clients.values():
+            client.deliver(Message(message.topic, message.payload))
+
+    def take(self, sender: "_Client", message: Message) -> None:
+        if message.topic in self.denied:
+            raise broker.PublishRefused(self.denied[message.topic], "fake: refused")
+        if self.poison(message):
+            client_id = next(name for name, client in self._clients.items() if client is sender)
+            self._end(client_id, broker.BrokerUnavailable("fake: malformed packet"), with_will=True)
+        else:
+            self.route(message)
+
+    def _end(self, client_id: str, error: broker.BrokerUnavailable, *, with_will: bool) -> None:
+        client = self._clients.pop(client_id)
+        client.end(error)
+        if with_will and client.will is not None:
+            self.route(client.will)
+
+
+class _Client:
+    """One connection."""
+
+    def __init__(self, server: FakeBroker, will: Message | None) -> None:
+        self.will = will
+        self._server = server
+        self._filters: list[str] = []
+        self._waiting: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._error: broker.BrokerUnavailable | None = None
+        self._ended = asyncio.Event()
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self._check()
+        self._server.take(self, Message(topic, payload, retain))
+        acknowledged = asyncio.ensure_future(self._server.acknowledging.wait())
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({acknowledged, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            acknowledged.cancel()
+            ended.cancel()
+        self._check()
+
+    async def subscribe(self, topic: str) -> None:
+        self._check()
+        if topic in self._server.unreadable:
+            raise broker.SubscribeRefused("fake: not readable")
+        self._filters.append(topic)
+        for name, payload in self._server.retained.items():
+            if matches(topic, name):
+                self._waiting.put_nowait(Message(name, payload, retain=True))
+        await asyncio.sleep(0)
+
+    async def messages(self) -> AsyncIterator[Message]:
+        while (message := await self._waiting.get()) is not None:
+            yield message
+        self._waiting.put_nowait(None)
+        self._check()
+
+    def deliver(self, message: Message) -> None:
+        if any(matches(pattern, message.topic) for pattern in self._filters):
+            self._waiting.put_nowait(message)
+
+    def end(self, error: broker.BrokerUnavailable) -> None:
+        self._error = error
+        self._ended.set()
+        self._waiting.put_nowait(None)
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise type(self._error)(str(self._error))
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Whether a topic filter takes a topic: `+` is one level, `#` all that follow, none included."""
+    levels = topic.split("/")
+    for index, part in enumerate(pattern.split("/")):
+        if part == "#":
+            return True
+        if index >= len(levels) or part not in ("+", levels[index]):
+            return False
+    return len(levels) == pattern.count("/") + 1

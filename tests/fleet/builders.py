@@ -1,0 +1,141 @@
+"""What agents publish, with defaults: each test says only what it is about."""
+
+from datetime import datetime
+from typing import Any
+
+from agent.core import wire
+from tests.fake_clock import START
+
+BASE = "torchkeeper/v1/hosts"
+
+
+def topic(rest: str, host: str = "gpu-07") -> str:
+    return f"{BASE}/{host}/{rest}"
+
+
+def make_status(state: str = "online", session: int = 1, at: datetime = START) -> bytes:
+    return wire.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": "a"}).encode()
+
+
+def make_info(host: str = "gpu-07") -> bytes:
+    return wire.Info(
+        host=host,
+        version="0.1.0",
+        engine={},
+        agent_id="a",
+        epoch="e",
+        mode="enforce",
+        policy={},
+        started=START,
+        at=START,
+    ).encode()
+
+
+def make_image(
+    image_id: str = "sha256:" + "1" * 64, reference: str = "teamai/a:1", **fields: Any
+) -> wire.InventoryImage:
+    defaults: dict[str, Any] = {
+        "id": image_id,
+        "references": [reference] if reference else [],
+        "action": "keep",
+        "reason": "recent",
+        "explanation": "",
+        "class": "pytorch",
+        "torch_version": "2.9.0",
+        "accelerator": "cuda12.8",
+        "last_used": None,
+        "idle_since": None,
+        "deadline": None,
+        "size_bytes": 9_000_000_000,
+        "estimated_bytes": 0,
+    }
+    return wire.InventoryImage.model_validate(defaults | fields)
+
+
+def make_inventory(
+    *images: wire.InventoryImage,
+    host: str = "gpu-07",
+    at: datetime = START,
+    disk: wire.Disk | None = None,
+    left_out: int = 0,
+    decisions: tuple[wire.LastDecision, ...] = (),
+) -> bytes:
+    return wire.Inventory(
+        host=host,
+        at=at,
+        disk=disk or wire.Disk(),
+        totals={},
+        images=list(images),
+        images_left_out=left_out,
+        decisions=list(decisions),
+    ).encode()
+
+
+def make_last(decision_id: str = "d1", at: datetime = START, **fields: Any) -> wire.LastDecision:
+    defaults: dict[str, Any] = {
+        "decision_id": decision_id,
+        "at": at,
+        "image_id": "sha256:" + "1" * 64,
+        "references": ["teamai/a:1"],
+        "reason": "idle-ttl",
+        "mode": "enforce",
+        "explanation": "idle 15 d, TTL 14 d",
+        "estimated_bytes": 4_800_000_000,
+    }
+    return wire.LastDecision.model_validate(defaults | fields)
+
+
+def make_decision(
+    seq: int = 1, decision_id: str = "d1", at: datetime = START, host: str = "gpu-07", **fields: Any
+) -> bytes:
+    data = wire.DecisionData.model_validate(
+        {
+            "epoch": "e",
+            "seq": seq,
+            "decision_id": decision_id,
+            "action": "evict",
+            "reason": "idle-ttl",
+            "mode": "enforce",
+            "explanation": "idle 15 d, TTL 14 d",
+            "image": make_ref(),
+            "last_used": None,
+            "idle_seconds": 0.0,
+            "ttl_seconds": 0.0,
+            "estimated_bytes": 4_800_000_000,
+            "evidence": [],
+        }
+        | fields
+    )
+    return _event("torchkeeper.decision", seq, at, host, data)
+
+
+def make_outcome(
+    seq: int = 2, decision_id: str = "d1", at: datetime = START, host: str = "gpu-07", **fields: Any
+) -> bytes:
+    data = wire.OutcomeData.model_validate(
+        {
+            "epoch": "e",
+            "seq": seq,
+            "decision_id": decision_id,
+            "outcome": "removed",
+            "image": make_ref(),
+            "measured_bytes": 5_000_000_000,
+            "error": None,
+        }
+        | fields
+    )
+    return _event("torchkeeper.outcome", seq, at, host, data)
+
+
+def make_ref() -> wire.ImageRef:
+    return wire.ImageRef(id="sha256:" + "1" * 64, references=["teamai/a:1"], size_bytes=9_000_000_000)
+
+
+def make_alert(alert_id: str = "disk", message: str = "nearly full") -> bytes:
+    return wire.Alert(id=alert_id, severity="warning", message=message, since=START).encode()
+
+
+def _event(kind: str, seq: int, at: datetime, host: str, data: wire.Payload) -> bytes:
+    return wire.event(
+        host=host, epoch="e", seq=seq, kind=kind, at=at, subject=None, data=data.model_dump(mode="json")
+    ).encode()
