@@ -1,0 +1,75 @@
+"""`torchkeeper demo`: the real agent on a stage of its own, and what it does there, in about a minute."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from agent.demo.show import Screen
+from agent.demo.stage import Stage
+from agent.demo.story import Story
+from agent.demo.trouble import Trouble
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def tell(*, engine_url: str = "", keep: Path | None = None) -> int:
+    """Play the story and clean up, whatever happens. Returns the exit code: 128 + n after signal n.
+
+    `engine_url` is an engine to use instead of a private one; `keep` a folder, new or empty, for what the
+    agent wrote. Without them nothing stays.
+    """
+    try:
+        return asyncio.run(_Play(engine_url, keep).perform())
+    except Trouble as trouble:
+        print(f"torchkeeper: {trouble}", file=sys.stderr)
+        return trouble.code
+
+
+class _Play:
+    """One performance, which a signal ends early. What is being cleaned up is not interrupted."""
+
+    def __init__(self, engine_url: str, keep: Path | None) -> None:
+        self._screen = Screen()
+        self._stage = Stage(engine_url, keep)
+        self._caught: signal.Signals | None = None
+        self._cleaning = False
+
+    async def perform(self) -> int:
+        self._watch_signals()
+        story = Story(self._stage, self._screen)
+        try:
+            await self._until_signal(story)
+        finally:
+            await self._clean_up()
+        if self._caught is not None:
+            self._screen.say("stopped before the end; everything that the demo had made is removed")
+            return 128 + self._caught
+        story.summary()
+        return 0
+
+    async def _until_signal(self, story: Story) -> None:
+        try:
+            await story.play()
+        except asyncio.CancelledError:
+            if self._caught is None:
+                raise
+
+    async def _clean_up(self) -> None:
+        self._cleaning = True
+        with self._screen.busy("cleaning up"):
+            await self._stage.close()
+
+    def _watch_signals(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - run inside asyncio.run
+
+        def caught(number: signal.Signals) -> None:
+            if self._caught is None and not self._cleaning:
+                task.cancel()
+            self._caught = self._caught or number
+
+        for number in _SIGNALS:
+            if signal.getsignal(number) is signal.SIG_IGN:  # as nohup has it
+                continue
+            loop.add_signal_handler(number, caught, number)

@@ -1,0 +1,38 @@
+"""A private engine's command line: beside any other engine, and without a trace outside its folder."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from agent.demo.trouble import Trouble
+
+
+def require() -> None:
+    """Raises Trouble where a private engine cannot be had here."""
+    way_out = "or give an engine you may use: torchkeeper demo --engine unix:///var/run/docker.sock"
+    if shutil.which("dockerd") is None:
+        raise Trouble(f"no dockerd on the PATH for a private engine: apt-get install docker.io, {way_out}")
+    if os.geteuid() != 0:
+        raise Trouble(f"a private engine needs root: sudo torchkeeper demo, {way_out}")
+
+
+def argv(folder: Path) -> list[str]:
+    """It makes no bridge and no firewall rule, and shares no folder or socket with another engine."""
+    program = str(shutil.which("dockerd"))
+    usage = subprocess.run([program, "--help"], capture_output=True, check=False, timeout=10).stdout  # noqa: S603
+    settings = folder / "daemon.json"
+    settings.write_text("{}")  # instead of /etc/docker/daemon.json
+    return [
+        program,
+        "--bridge=none",
+        "--iptables=false",
+        *(["--ip6tables=false"] if b"--ip6tables" in usage else []),  # not on every version
+        "--ip-forward=false",
+        "--ip-masq=false",
+        f"--config-file={settings}",
+        f"--data-root={folder}/data",
+        f"--exec-root={folder}/exec",
+        f"--pidfile={folder}/docker.pid",
+        f"--host=unix://{folder}/docker.sock",
+    ]

@@ -1,0 +1,96 @@
+"""Programs in the background, ended by their own ids and nothing else."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from agent.demo.trouble import Trouble
+
+POLL = 0.05  # seconds between two looks
+GRACE = 15.0  # seconds from SIGTERM to SIGKILL
+AFTER_KILL = 5.0  # seconds until a killed process must be gone
+
+
+class Daemon:
+    """One program, in a session of its own: a Ctrl-C at the terminal is not meant for it."""
+
+    def __init__(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(  # noqa: S603 - programs that the caller found
+                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=dict(env), start_new_session=True
+            )
+
+    async def until(self, ready: Callable[[], Awaitable[bool]], timeout: float) -> None:
+        """Wait until `ready` says so. Raises Trouble, with the log's last words, if it ends or takes too long."""
+        end = time.monotonic() + timeout
+        while not await ready():
+            self.check()
+            if time.monotonic() > end:
+                raise Trouble(f"{self.name} was not ready within {timeout:.0f} s: {self.last_words()}")
+            await asyncio.sleep(POLL)
+
+    def check(self) -> None:
+        """Raises Trouble if it has ended."""
+        code = self._process.poll()
+        if code is not None:
+            raise Trouble(f"{self.name} ended by itself with {code}: {self.last_words()}")
+
+    def last_words(self) -> str:
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1].strip()[-300:] if lines else "it said nothing"
+
+    async def stop(self) -> None:
+        """SIGTERM, then SIGKILL; bounded."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        if not await _within(GRACE, self._gone):
+            self._process.kill()
+            await _within(AFTER_KILL, self._gone)
+
+    def _gone(self) -> bool:
+        return self._process.poll() is not None
+
+
+async def end_all_of(folder: Path) -> list[int]:
+    """SIGKILL what still names a file in `folder` in its arguments, and all below; the ids that stay."""
+    for pid in _processes_of(folder):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    await _within(AFTER_KILL, lambda: not _processes_of(folder))
+    return _processes_of(folder)
+
+
+async def _within(seconds: float, look: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not look():
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(POLL)
+    return True
+
+
+def _processes_of(folder: Path) -> list[int]:
+    """containerd's shims outlive an engine that had to be killed; the folder in their arguments tells them."""
+    mark = f"{folder}/".encode()
+    found = {pid for pid, argv in _read("cmdline").items() if mark in argv} - {os.getpid()}
+    # The name in brackets may itself hold spaces and brackets; the parent is the second word after it.
+    parents = {pid: int(stat.rpartition(b")")[2].split()[1]) for pid, stat in _read("stat").items()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found)
+
+
+def _read(name: str) -> dict[int, bytes]:
+    found = {}
+    for entry in Path("/proc").glob(f"[0-9]*/{name}"):
+        with contextlib.suppress(OSError):
+            if text := entry.read_bytes():
+                found[int(entry.parent.name)] = text
+    return found
