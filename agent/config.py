@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     StrictBool,
     ValidationError,
     model_validator,
@@ -40,6 +41,12 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
+def _some(value: int) -> int:
+    if value <= 0:
+        raise ValueError("must be more than 0 bytes")
+    return value
+
+
 def _glob(value: str) -> str:
     if not value.strip():
         raise ValueError("is an empty pattern; write a glob like 'teamai/*'")
@@ -48,6 +55,7 @@ def _glob(value: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(units.duration)]
 PositiveDuration = Annotated[timedelta, BeforeValidator(units.duration), AfterValidator(_positive)]
+Size = Annotated[int, BeforeValidator(units.size), AfterValidator(_some)]
 Glob = Annotated[str, AfterValidator(_glob)]
 
 
@@ -130,6 +138,12 @@ class Policy(Section):
     rules: tuple[Rule, ...] = ()
 
 
+class Limits(Section):
+    evictions_per_sweep: Annotated[int, Field(gt=0)] | None = None
+    bytes_per_hour: Size | None = None
+    pause: Duration = timedelta(seconds=2)
+
+
 class UsageSection(Section):
     gap_tolerance: Duration = timedelta(seconds=60)
 
@@ -148,6 +162,7 @@ class Settings(BaseSettings):
     mqtt: Mqtt = Mqtt()
     images: Images = Images()
     policy: Policy = Policy()
+    limits: Limits = Limits()
     usage: UsageSection = UsageSection()
     history: History = History()
 
@@ -174,6 +189,9 @@ class Settings(BaseSettings):
             evict_local=self.policy.local_images == "evict",
             evict_ambiguous=self.images.ambiguous == "evict",
             observe=self.agent.mode == "observe",
+            limits=model.Limits(
+                evictions_per_sweep=self.limits.evictions_per_sweep, bytes_per_hour=self.limits.bytes_per_hour
+            ),
         )
 
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from agent.adapters.clock import Clock
-from agent.adapters.database import StateError
-from agent.adapters.engine import Engine, EngineInfo, EngineUnavailable, NotFound, RingRows
+from agent.adapters.database import StateError, StateFull
+from agent.adapters.engine import Engine, EngineError, EngineInfo, EngineUnavailable, NotFound, RingRows
 from agent.adapters.store import Store
 from agent.adapters.tables import Saved
 from agent.core import continuity, layers, report
@@ -30,12 +30,13 @@ log = structlog.get_logger()
 OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and writers race by as much
 BUFFER = 20_000  # events that may wait for the store; the engine makes up to 1,900 a second
 REMEMBERED = 4096  # keys of events taken in, to know a replay by
+LAST_WORDS = 2.0  # seconds to take in what was told before a stream ended
 
 
 class StreamEnded(EngineUnavailable):
     """The engine's event stream ended, or more came than could be taken in."""
 
-    proven = False  # whether the session had got as far as being proven
+    weather: Exception | None = None  # what ended the session, where it had been proven
 
 
 class Buffer:
@@ -44,11 +45,13 @@ class Buffer:
     def __init__(self, limit: int = BUFFER) -> None:
         self._events: deque[EngineEvent] = deque()
         self._limit = limit
+        self.overflowed = False
         self.filled = asyncio.Event()
 
     def put(self, event: EngineEvent) -> None:
         """Raises StreamEnded where the limit is passed: what is lost is found at the next connection."""
         if len(self._events) >= self._limit:
+            self.overflowed = True
             raise StreamEnded(0, f"more than {self._limit} events waited; reading the engine's memory instead")
         self._events.append(event)
         self.filled.set()
@@ -58,6 +61,12 @@ class Buffer:
         self._events.clear()
         self.filled.clear()
         return taken
+
+    def give_back(self, taken: Iterable[EngineEvent]) -> None:
+        """What was taken could not be taken in: it waits again, before what came since."""
+        self._events = deque([*taken, *self._events])
+        if self._events:
+            self.filled.set()
 
 
 class Intake:
@@ -93,9 +102,9 @@ class Intake:
         sight.gap_end = saved.gap_end
 
     def resume_ns(self) -> int:
-        """Where to read on from: the last event less the overlap; at the very first start, now less the overlap."""
+        """Where to read on from: the last event, else the end of the last watch, else now; less the overlap."""
         overlap = int(OVERLAP.total_seconds()) * 10**9
-        return (self._cursor.time_ns or _ns(self._clock.now())) - overlap
+        return (self._cursor.time_ns or _ns(self._cursor.alive_at or self._clock.now())) - overlap
 
     # Catching up
 
@@ -104,22 +113,23 @@ class Intake:
             started = self._clock.now()
             listing = await self._list(started)
             ring = await self._engine.ring()
+            read_until = self._clock.now()
             told = _in_order([*ring.events, *self.buffer.take()], since_ns)
             for event in told:
                 await self._apply(event)
             await self._reconcile(listing, first=self._cursor.alive_at is None)
-            self._rename([event for event in told if event.at >= started])
+            await self._apply_later(told, started)
             await self._prove(ring, started)
-            await self._commit(told)
+            await self._commit(told, read_until)
         self.sight.proven = True
         self.sight.changed.set()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(told))
 
-    def _rename(self, told: Iterable[EngineEvent]) -> None:
-        """Tags that moved while the listing was made are newer than it."""
+    async def _apply_later(self, told: Iterable[EngineEvent], listed: datetime) -> None:
+        """What happened while the listing was made is newer than it, and applied once more on top of it."""
         for event in told:
-            if event.kind == "image" and event.action == "tag":
-                self.sight.book.names.move(event.name, event.actor)
+            if event.at >= listed:
+                await self._apply(event)
 
     async def _prove(self, ring: RingRows, at: datetime) -> None:
         read = continuity.ring_of(ring.events, ring.size, ring.oldest_ns, at)
@@ -145,8 +155,19 @@ class Intake:
     async def beat(self) -> None:
         """Ping the engine, and note that the watch lasts. Raises EngineUnavailable."""
         await self._engine.ping()
-        self._cursor = replace(self._cursor, alive_at=self._clock.now())
-        await self.note_alive(self._clock.now())
+        async with self._turn:
+            await self._take_in()
+
+    async def finish(self) -> bool:
+        """Take in what was told before the stream ended. False where that cannot be: then it may be lost."""
+        if self.buffer.overflowed:
+            return False
+        try:
+            async with asyncio.timeout(LAST_WORDS), self._turn:
+                await self._take_in()
+        except (EngineError, StateFull, TimeoutError):
+            return False
+        return True
 
     async def note_alive(self, until: datetime, *, engine_ended: bool = False) -> None:
         """Until when the watch is known to have lasted, and whether the engine ended it."""
@@ -158,30 +179,35 @@ class Intake:
         async with self._turn:
             for decision in decisions:
                 self.sight.book.protect(decision.image.id, decision.protected, self._clock.now())
-            await self._write()
+            await self._write(None)
 
     async def _take_in(self) -> list[EngineEvent]:
         """Apply and commit what waits, and tell the sweeper unless it was only the agent's own doing."""
-        told = [event for event in self.buffer.take() if event.key not in self._seen]
-        for event in told:
-            await self._apply(event)
-        await self._commit(told)
+        read_until, buffer = self._clock.now(), self.buffer
+        waiting = buffer.take()
+        told = [event for event in waiting if event.key not in self._seen]
+        try:
+            for event in told:
+                await self._apply(event)
+            await self._commit(told, read_until)
+        except BaseException:
+            buffer.give_back(waiting)  # in part applied already: that changes nothing
+            raise
         if any(not self.sight.own.covers(event) for event in told):
             self.sight.changed.set()
         return told
 
-    async def _commit(self, told: list[EngineEvent]) -> None:
-        now = self._clock.now()
+    async def _commit(self, told: list[EngineEvent], read_until: datetime) -> None:
         latest = max(told, key=lambda event: event.time_ns, default=None)
-        self._cursor = replace(self._cursor, alive_at=now, engine_ended=False)
+        self._cursor = replace(self._cursor, alive_at=read_until, engine_ended=False)
         if latest is not None and latest.time_ns >= self._cursor.time_ns:
             self._cursor = replace(self._cursor, time_ns=latest.time_ns, key=latest.key)
         self._remember(told)
-        await self._write()
+        await self._write(self._cursor)
 
-    async def _write(self) -> None:
+    async def _write(self, cursor: Cursor | None) -> None:
         """Commit what changed, with the cursor. What cannot be written now goes with the next commit."""
-        changes, cursor, row = self.sight.book.take_changes(), self._cursor, self.sight.row
+        changes, row = self.sight.book.take_changes(), self.sight.row
         try:
             await self._store.run(lambda tables: tables.commit(row, changes, cursor))
         except StateError:
@@ -190,7 +216,7 @@ class Intake:
 
     def _remember(self, told: list[EngineEvent]) -> None:
         self._seen.update({event.key: None for event in told})
-        for key in list(self._seen)[: max(0, len(self._seen) - 4096)]:
+        for key in list(self._seen)[: max(0, len(self._seen) - REMEMBERED)]:
             del self._seen[key]
 
     async def _apply(self, event: EngineEvent) -> None:
@@ -210,14 +236,18 @@ class Intake:
         await self._record_gap(Blind(at, at, f"a use of {event.image!r} could not be matched to an image"))
 
     async def _image_of(self, event: EngineEvent) -> str | None:
-        """The image of a container event: what is known of the container, the engine's word, the name as of then."""
-        held = self.sight.book.held.get(event.actor)
+        """The image of a container event: what is known of the container, the engine's word, the name as of then.
+
+        A container that is gone may have been told of before, and then its name may mean another image by now.
+        """
+        row, held = self.sight.row, self.sight.book.held.get(event.actor)
         if held is not None:
             return held.image_id
         try:
             return await self._engine.container_image(event.actor)
         except NotFound:
-            return self.sight.book.names.resolve(event.image)
+            told_before = await self._store.run(lambda tables: tables.image_of(row, event.actor))
+            return told_before or self.sight.book.names.resolve(event.image)
 
     async def _apply_image(self, event: EngineEvent) -> None:
         book, now, own = self.sight.book, self._clock.now(), self.sight.own.covers(event)
@@ -250,12 +280,19 @@ class Intake:
     async def refresh(self) -> None:
         """List again, after all that was told before. Raises EngineUnavailable; then nothing is known anew."""
         async with self._turn:
+            self._insist_on_the_stream()
             await self._take_in()
             listing = await self._list(self._clock.now())
+            self._insist_on_the_stream()
             told = await self._take_in()
             await self._reconcile(listing, first=False)
-            self._rename(event for event in told if event.at >= listing.at)
-            await self._commit([])
+            await self._apply_later(told, listing.at)
+            await self._write(self._cursor)
+
+    def _insist_on_the_stream(self) -> None:
+        """A listing does not stand for the events that nobody reads, so it may not move the cursor."""
+        if not self.sight.proven:
+            raise StreamEnded(0, "the engine's events are not being read")
 
     async def _list(self, at: datetime) -> Snapshot:
         containers = await self._engine.containers(self.sight.containers if self.sight.proven else {})

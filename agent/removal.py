@@ -58,13 +58,19 @@ async def restore(engine: Engine, image_id: str, references: tuple[str, ...]) ->
 
 
 async def _take_apart(engine: Engine, image: Image, *, containerd: bool) -> None:
-    for reference in image.references[1:]:
+    for reference in _all_but_the_kept(image):
         if await _holder(engine, reference) != image.id:
             raise Conflict(409, f"{reference} names another image by now")
         await engine.untag(reference)
     if not containerd:  # there a digest reference is the image: deleting it deletes all
         await _drop_extra_digests(engine, image.id)
     await engine.delete(image.id)
+
+
+def _all_but_the_kept(image: Image) -> list[str]:
+    """A repository's digest goes with its last tag and cannot be put back, so a tag that has one stays longest."""
+    pulled = {digest.partition("@")[0] for digest in image.digests}
+    return sorted(image.references, key=lambda reference: _repository(reference) not in pulled)[1:]
 
 
 async def _drop_extra_digests(engine: Engine, image_id: str) -> None:

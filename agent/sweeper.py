@@ -95,6 +95,8 @@ class Sweeper:
             log.error("the sweep stopped: the state cannot be written", action="sweep", error=str(error))
             return None
         self._failed = False
+        if latest is not None:
+            self._board.clear_alert("state-full")  # every sweep writes, so there is room again
         return latest
 
     async def sweep(self, *, dry_run: bool = False) -> Pass:

@@ -7,14 +7,13 @@ truth, and prove that nothing fell out in between, or record the blind time. Onl
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import datetime
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never, wait_exponential, wait_random
 
 from agent.adapters.clock import Clock
 from agent.adapters.database import StateFull
-from agent.adapters.engine import Engine, EngineError
+from agent.adapters.engine import Engine, EngineError, EngineUnavailable
 from agent.board import Board
 from agent.core.events import EngineEvent
 from agent.intake import Intake, StreamEnded
@@ -24,6 +23,7 @@ log = structlog.get_logger()
 BEAT = 15.0  # seconds between pings; also how exactly the end of the watch is known after a SIGKILL
 RELIST_AFTER = 0.3  # seconds after an image event, for a pull or a build raises several
 RELIST_EVERY = 3600.0  # seconds; BuildKit can make an image without any event
+STOPPING = 15.0  # seconds that an engine may take to end: its socket goes first, its stream up to 10 s later
 PAUSE = 0.2  # seconds between the end of one stream and the next
 LONGEST_WAIT = 30.0  # seconds between attempts to reach the engine
 
@@ -47,7 +47,7 @@ class Watcher:
         """Sessions, one after another; the waits grow only while none gets as far as being proven."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((EngineError, StateFull)),
-            wait=wait_exponential_jitter(initial=0.2, max=LONGEST_WAIT),
+            wait=wait_exponential(multiplier=0.2, max=LONGEST_WAIT) + wait_random(0, 1),
             stop=stop_never,
             sleep=self._clock.sleep,
             before_sleep=self._note_down,
@@ -58,9 +58,9 @@ class Watcher:
                 try:
                     await self.session()
                 except StreamEnded as ended:
-                    if not ended.proven:
+                    if ended.weather is None:
                         raise
-                    self._note(ended)
+                    self._note(ended.weather)
         await self._clock.sleep(PAUSE)  # it had been proven: the waits begin anew
 
     def _note_down(self, state: RetryCallState) -> None:
@@ -100,12 +100,15 @@ class Watcher:
                 group.create_task(self._beat(), name="ping-engine")
         except ExceptionGroup as errors:
             weather = _weather(errors)
-            await self._note_the_end(until=self._clock.now() if isinstance(weather, StreamEnded) else None)
+            if isinstance(weather, StreamEnded):
+                await self._note_the_end()
+            if not self._intake.sight.proven:
+                raise weather from errors
             ended = StreamEnded(0, str(weather))
-            ended.proven = self._intake.sight.proven
-            raise (ended if ended.proven else weather) from errors
+            ended.weather = weather
+            raise ended from errors
         except asyncio.CancelledError:  # told to stop: watched until now
-            await self._note_the_end(until=self._clock.now(), engine_ended=False)
+            await self._note_the_end(engine_ended=False)
             raise
 
     async def _read(self, stream: AsyncIterator[EngineEvent]) -> None:
@@ -120,9 +123,10 @@ class Watcher:
         self._board.clear_alert("state-full")
         self.ready.set()
 
-    async def _note_the_end(self, *, until: datetime | None, engine_ended: bool | None = None) -> None:
-        """Until when the watch lasted (None: the last beat), and whether it was the engine that ended it."""
-        if not self._intake.sight.proven or until is None:
+    async def _note_the_end(self, *, engine_ended: bool | None = None) -> None:
+        """The watch lasted until now, unless something that was told is lost; and whether the engine ended it."""
+        until = self._clock.now()
+        if not self._intake.sight.proven or not await self._intake.finish():
             return
         ended = not await self._answers() if engine_ended is None else engine_ended
         with contextlib.suppress(StateFull):
@@ -158,7 +162,11 @@ class Watcher:
         """A stopped engine says nothing: only a ping without an answer tells it from one at rest."""
         while True:
             await self._clock.sleep(BEAT)
-            await self._intake.beat()
+            try:
+                await self._intake.beat()
+            except EngineUnavailable:
+                await self._clock.sleep(STOPPING)  # what it still tells while it ends counts, and that it ended
+                await self._intake.beat()
 
 
 def _weather(errors: ExceptionGroup[Exception]) -> EngineError | StateFull:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import agent
-from tests.support import dockerd, mosquitto, registry
+from tests.support import dockerd, engines, mosquitto, registry
 from tests.support.proc import ROOT
 
-REAL = {"engine", "fresh_engine", "own_engine", "broker", "loopback_registry"}
+REAL = {"engine", "fresh_engine", "own_engine", "pool_of_engines", "broker", "loopback_registry"}
 
 
 def pytest_report_header() -> str:
@@ -47,6 +47,18 @@ def own_engine() -> Iterator[dockerd.Dockerd]:
     """An engine of the test's own, to stop, freeze and kill as it likes."""
     with dockerd.running() as own:
         yield own
+
+
+@pytest.fixture(scope="session")
+def pool_of_engines() -> Iterator[engines.Pool]:
+    with engines.pool() as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session", params=engines.KINDS)
+def any_engine(request: pytest.FixtureRequest, pool_of_engines: engines.Pool) -> dockerd.Dockerd:
+    """Each kind of engine in turn. The session shares them: other tests' images may be on it. Do not stop it."""
+    return pool_of_engines.get(request.param)
 
 
 @pytest.fixture

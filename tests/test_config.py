@@ -36,12 +36,15 @@ def test_the_commented_default_says_what_is_built_in() -> None:
 
 
 def test_the_commented_default_names_every_key() -> None:
-    written = tomllib.loads((ROOT / "config/torchkeeper.toml").read_text())
+    text = (ROOT / "config/torchkeeper.toml").read_text()
+    written = tomllib.loads(text)
     known = {
         name: set(field.annotation.model_fields) - {"rules"}  # type: ignore[union-attr]
         for name, field in config.Settings.model_fields.items()
     }
-    assert {name: set(section) for name, section in written.items()} == known
+    commented = {"limits": {"evictions_per_sweep", "bytes_per_hour"}}  # TOML has no word for "not set"
+    assert all(f"# {key} = " in text for keys in commented.values() for key in keys)
+    assert {name: set(section) | commented.get(name, set()) for name, section in written.items()} == known
 
 
 def test_the_rules_shown_in_the_default_are_rules_that_work(load) -> None:  # type: ignore[no-untyped-def]
@@ -128,6 +131,9 @@ MISTAKES = [
     ("a rule that contradicts itself", "[[policy.rules]]\nmatch='x'\nkeep=true\nttl='1d'", "policy.rules.0: has both"),
     ("a rule without a match", "[[policy.rules]]\nkeep=true", "policy.rules.0.match: Field required"),
     ("keep that is no boolean", "[[policy.rules]]\nmatch='x'\nkeep='yes'", "policy.rules.0.keep"),
+    ("a limit of 0", "[limits]\nevictions_per_sweep = 0", "limits.evictions_per_sweep"),
+    ("a budget of 0", "[limits]\nbytes_per_hour = '0GB'", "limits.bytes_per_hour: must be more than 0 bytes"),
+    ("a budget without a unit", "[limits]\nbytes_per_hour = 5", "limits.bytes_per_hour: 5 is not a size"),
     ("an unknown mode", "[agent]\nmode = 'dry'", "agent.mode: Input should be 'enforce' or 'observe' (it is 'dry')"),
     (
         "a host that is no topic level",

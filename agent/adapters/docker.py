@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 import aiodocker
 import aiohttp
 from aiodocker.exceptions import DockerError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from agent.adapters import engine_rows as rows
 from agent.adapters.engine import (
@@ -35,6 +36,8 @@ from agent.core.model import Container, Details, Image
 NEWEST_API = (1, 51)  # from 1.52 on the events lose fields; nothing newer is needed
 TIMEOUT = 60.0  # seconds for one call; a containerd store took 2.2 s to list 500 images
 PING_TIMEOUT = 10.0  # seconds
+LIST_TRIES = 10  # a containerd store answers 404 to a list while images go: up to 11 of 13 in one measurement
+LIST_PAUSE = 0.1  # seconds between two tries
 AT_ONCE = 4  # inspects in flight; more gains little, and the agent is a guest
 LONGEST_LINE = 16 * 1024 * 1024  # bytes of one event; beyond that the stream is not what it should be
 
@@ -170,7 +173,7 @@ class DockerEngine:
 
     async def _details(self, image_id: str) -> Details:
         inspected = await self._json(f"images/{image_id}/json")
-        history = await self._list(f"images/{image_id}/history")
+        history = await self._parsed(f"images/{image_id}/history", None, list)
         return rows.details(inspected, history)
 
     async def image_id(self, reference: str) -> str:
@@ -237,12 +240,16 @@ class DockerEngine:
         return cast(dict[str, Any], await self._parsed(path, None, dict))
 
     async def _list(self, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
-        """A list, whole. A 404 from a list is weather (28.5's containerd store gave it in deletes), never "none"."""
+        """A list, whole. A 404 (a containerd store's, while images go) is asked again, and never means "none"."""
+        trying = AsyncRetrying(
+            retry=retry_if_exception_type(NotFound),
+            stop=stop_after_attempt(LIST_TRIES),
+            wait=wait_fixed(LIST_PAUSE),
+            reraise=True,
+        )
         try:
-            return cast(list[Any], await self._parsed(path, params, list))
+            return cast(list[Any], await trying(self._parsed, path, params, list))
         except NotFound as error:
-            if path.endswith("/history"):
-                raise
             raise EngineUnavailable(404, f"/{path} answered 404: {error}") from error
 
     async def _parsed(self, path: str, params: Mapping[str, str] | None, kind: type) -> Any:

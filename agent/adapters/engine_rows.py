@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from agent.adapters.engine import EngineInfo, RingRows
@@ -77,7 +78,7 @@ def _event(row: Mapping[str, Any]) -> EngineEvent | None:
 def ring(lines: Iterable[bytes]) -> RingRows:
     """All rows of an unfiltered finite read."""
     lines = [line for line in lines if line.strip()]
-    times = [_time_ns(line) for line in lines]
+    times = [time_ns for time_ns in map(_time_ns, lines) if time_ns > 0]  # an old time would hide a gap
     events = tuple(item for item in map(event, lines) if item is not None)
     return RingRows(events=events, size=len(lines), oldest_ns=min(times, default=0))
 
@@ -105,7 +106,10 @@ def container(row: Mapping[str, Any]) -> Container:
 
 
 def with_times(found: Container, before: Container | None) -> Container:
-    return replace(found, last_active=before.last_active) if before is not None else found
+    """With what only an inspect tells: the end of its run, and image mounts."""
+    if before is None:
+        return found
+    return replace(found, last_active=before.last_active, image_mounts=_once(found.image_mounts, before.image_mounts))
 
 
 def stopped(found: Container, inspected: Mapping[str, Any]) -> Container:
@@ -118,17 +122,26 @@ def stopped(found: Container, inspected: Mapping[str, Any]) -> Container:
     return replace(
         found,
         last_active=next((at for at in times if at is not None), found.last_active),
-        image_mounts=tuple({*found.image_mounts, *filter(None, sources)}),
+        image_mounts=_once(found.image_mounts, filter(None, sources)),
     )
 
 
+def _once(*names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain(*names)))
+
+
 def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool) -> Image:
-    """A row of `/images/json`. On the containerd store a digest proves no origin: it is there without any push."""
+    """A row of `/images/json`.
+
+    On the containerd store a digest proves no origin: it is there without any push, the image's ID in the repository
+    of each tag. The list of 26.1 tells only one of them, where inspect tells all.
+    """
     tags, digests = references(row)
+    own = [f"{tag.rpartition(':')[0]}@{row['Id']}" for tag in tags] if containerd else []
     return Image(
         id=row["Id"],
         references=tags,
-        digests=digests,
+        digests=tuple(sorted({*digests, *own})),
         origin=None if containerd or not digests else digests[0],
         size_bytes=int(row.get("Size") or 0),
         details=found,

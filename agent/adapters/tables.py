@@ -124,6 +124,11 @@ class Tables:
         """The latest uses of an image, newest first."""
         return [rows.use(row) for row in self._all("get_uses", engine=engine, image_id=image_id, most=most)]
 
+    def image_of(self, engine: int, container_id: str) -> str | None:
+        """The image that a container used, from the history; None where it has none."""
+        row = self._one("image_of_container", engine=engine, container_id=container_id)
+        return row["image_id"] if row is not None else None
+
     # Decisions and their outcomes
 
     def decide(self, decision: NewEvent, outcome: NewEvent | None = None) -> bool:

@@ -150,13 +150,13 @@ class Dockerd(proc.Daemon):
 
 
 @contextmanager
-def running(binaries: Path | None = None, config: Mapping[str, object] | None = None) -> Iterator[Dockerd]:
+def running(binaries: Sequence[Path] = (), config: Mapping[str, object] | None = None) -> Iterator[Dockerd]:
     """A private engine for as long as the block lasts.
 
-    `binaries` is a folder with another version's dockerd and containerd; `config` is what daemon.json holds.
+    `binaries` are the folders of another version's dockerd and containerd; `config` is what daemon.json holds.
     """
     proc.require_root()
-    path = f"{binaries}:{proc.SYSTEM_PATH}" if binaries else proc.SYSTEM_PATH
+    path = ":".join([*map(str, binaries), proc.SYSTEM_PATH])
     proc.require(shutil.which("dockerd", path=path), "dockerd is missing: apt-get install docker.io")
     # A short path of its own: containerd's sockets below it may not exceed 107 characters.
     engine = Dockerd(Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp")), path, config or {})

@@ -58,6 +58,9 @@ ON CONFLICT DO NOTHING
 -- name: get_uses
 SELECT * FROM uses WHERE engine = :engine AND image_id = :image_id ORDER BY at DESC LIMIT :most
 
+-- name: image_of_container
+SELECT image_id FROM uses WHERE engine = :engine AND container_id = :container_id LIMIT 1
+
 -- name: add_event
 INSERT INTO events (type, at, subject, decision_id, data) VALUES (:type, :at, :subject, :decision_id, :data)
 ON CONFLICT DO NOTHING

@@ -1,0 +1,39 @@
+"""A host on the shared engine, a broker with accounts and the fleet's ACL, and a collector on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.collector import PASSWORD, USER, Collector, collecting
+from tests.acceptance.host import NAME, Host
+from tests.support import dockerd, mosquitto
+
+USERS = {NAME: "secret", "gpu-02": "other", USER: PASSWORD}
+# What the broker has acknowledged survives even a SIGKILL: it writes its file after every change.
+DURABLE = ("autosave_on_changes true", "autosave_interval 1")
+
+
+@pytest.fixture
+def fleet_broker() -> Iterator[mosquitto.Mosquitto]:
+    with mosquitto.running(users=USERS, acl=mosquitto.ACL, persistence=True, extra=DURABLE) as broker:
+        yield broker
+
+
+@pytest.fixture
+def collector(fleet_broker: mosquitto.Mosquitto) -> Iterator[Collector]:
+    with collecting(fleet_broker) as subscribed:
+        yield subscribed
+
+
+@pytest.fixture
+def lone_host(fresh_engine: dockerd.Dockerd, tmp_path: Path) -> Host:
+    """A host without a broker, on the shared engine."""
+    return Host(fresh_engine, tmp_path)
+
+
+@pytest.fixture
+def host(lone_host: Host, fleet_broker: mosquitto.Mosquitto) -> Host:
+    """A host on the shared engine that reports to the broker."""
+    lone_host.report_to(fleet_broker)
+    return lone_host

@@ -1,0 +1,155 @@
+"""`check` names each problem and the way out, and fails only where there is one."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.collector import Collector
+from tests.acceptance.host import Host
+from tests.support import mosquitto, proc
+
+CAPABILITIES = "-dac_override,-dac_read_search"  # without these, root is bound by permissions as others are
+
+
+def as_plain_user(host: Host, *args: str) -> subprocess.CompletedProcess[str]:
+    program = proc.require_program("setpriv", "util-linux")
+    drop = [program, f"--bounding-set={CAPABILITIES}", f"--inh-caps={CAPABILITIES}", "--clear-groups"]
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("TORCHKEEPER_", "DOCKER_"))}
+    done = subprocess.run(
+        [*drop, *proc.command(), *args, "--config", str(host.config)],
+        env=env | {"HOME": str(host.folder), "XDG_STATE_HOME": str(host.folder / "xdg")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return done
+
+
+@contextmanager
+def somebody_elses(path: Path, mode: int) -> Iterator[None]:
+    before = path.stat()
+    os.chown(path, 65534, 65534)
+    path.chmod(mode)
+    try:
+        yield
+    finally:
+        os.chown(path, before.st_uid, before.st_gid)
+        path.chmod(before.st_mode & 0o7777)
+
+
+def test_all_is_well(host: Host, collector: Collector, fleet_broker: mosquitto.Mosquitto) -> None:
+    code, found = host.checks()
+    assert (code, [item["name"] for item in found.values() if not item["ok"]]) == (0, [])
+    assert found.keys() == {"configuration", "state", "pins", "engine", "disk", "broker"}
+    assert all(item.keys() == {"name", "ok", "detail", "hint"} for item in found.values())
+    assert host.engine.url in found["engine"]["detail"]
+    assert fleet_broker.url in found["broker"]["detail"]
+    assert "FAILED" not in host.say("check")
+    assert not [topic for topic in collector.latest if not topic.endswith("/alerts/check")]
+
+
+def test_no_engine(lone_host: Host) -> None:
+    lone_host.configure(docker={"url": f"unix://{lone_host.folder}/none.sock"})
+    code, found = lone_host.checks()
+    assert (code, found["engine"]["ok"]) == (1, False)
+    assert "none.sock" in found["engine"]["detail"]
+    assert "docker.url" in found["engine"]["hint"]
+    planned = lone_host.run("plan")
+    assert (planned.returncode, "torchkeeper check" in planned.stderr) == (1, True)
+
+
+def test_no_permission_on_the_socket(lone_host: Host) -> None:
+    with somebody_elses(lone_host.engine.socket, 0o600):
+        checked, planned = as_plain_user(lone_host, "check"), as_plain_user(lone_host, "plan")
+    assert checked.returncode == planned.returncode == 1
+    assert "engine FAILED" in " ".join(checked.stdout.split())
+    assert "add this user to the group" in " ".join(checked.stdout.split())
+    assert "member of the socket's group" in planned.stderr
+
+
+def test_a_state_folder_that_cannot_be_written(lone_host: Host) -> None:
+    lone_host.state.mkdir()
+    with somebody_elses(lone_host.state, 0o500):
+        checked, swept = as_plain_user(lone_host, "check"), as_plain_user(lone_host, "sweep")
+        pinned = as_plain_user(lone_host, "pause")
+    assert checked.returncode == swept.returncode == pinned.returncode == 1
+    assert "state FAILED" in " ".join(checked.stdout.split())
+    for told in (" ".join(checked.stdout.split()), swept.stderr, pinned.stderr):
+        assert "agent.state_dir" in told
+
+
+def test_no_broker(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
+    fleet_broker.stop()
+    code, found = host.checks()
+    assert (code, found["broker"]["ok"], found["engine"]["ok"]) == (1, False, True)
+    assert str(fleet_broker.port) in found["broker"]["detail"]
+    assert "start the broker" in found["broker"]["hint"]
+
+
+def test_a_refused_login(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
+    host.report_to(fleet_broker, password="wrong")
+    code, found = host.checks()
+    assert (code, found["broker"]["ok"]) == (1, False)
+    assert "mqtt.password_file" in found["broker"]["hint"]
+    assert "wrong" not in str(found)
+
+
+def test_a_name_that_the_acl_does_not_let_us_use(host: Host) -> None:
+    host.configure(agent={"host": "gpu-02"})
+    code, found = host.checks()
+    assert (code, found["broker"]["ok"]) == (1, False)
+    assert "torchkeeper/v1/hosts/gpu-02/#" in found["broker"]["hint"]
+
+
+def test_a_missing_password_file(host: Host) -> None:
+    host.configure(mqtt={"password_file": host.folder / "none"})
+    code, found = host.checks()
+    assert (code, found["broker"]["ok"]) == (1, False)
+    assert str(host.folder / "none") in found["broker"]["detail"]
+
+
+def test_a_broker_with_tls_is_trusted_by_its_ca_alone(lone_host: Host) -> None:
+    with mosquitto.running(tls=True) as broker:
+        lone_host.configure(mqtt={"url": broker.url, "ca_file": broker.ca_file})
+        trusted, _ = lone_host.checks()
+        lone_host.configure(mqtt={"ca_file": ""})
+        code, found = lone_host.checks()
+    assert (trusted, code, found["broker"]["ok"]) == (0, 1, False)
+    assert "certificate" in found["broker"]["detail"]
+    assert "TLS files" in found["broker"]["hint"]
+
+
+def test_a_wrong_key(lone_host: Host) -> None:
+    lone_host.configure(policy={"tll": "3d"})
+    code, found = lone_host.checks()
+    assert (code, set(found)) == (1, {"configuration"})
+    assert "policy.tll" in found["configuration"]["detail"]
+
+
+@pytest.mark.parametrize("text", ['{"pins": 3}', ""])
+def test_pins_that_cannot_be_read_stop_eviction_until_they_can(lone_host: Host, text: str) -> None:
+    lone_host.state.mkdir()
+    (lone_host.state / "holds.json").write_text(text)
+    code, found = lone_host.checks()
+    assert (code, found["pins"]["ok"]) == (1, False)
+    assert "mend or remove" in found["pins"]["hint"]
+    assert lone_host.run("pause").returncode == 1
+    assert (lone_host.state / "holds.json").read_text() == text
+
+
+def test_pins_damaged_beside_a_running_agent_hold_everything_and_mended_ones_nothing(lone_host: Host) -> None:
+    host = lone_host
+    host.state.mkdir()
+    (host.state / "holds.json").write_text("rubbish")
+    image = host.torch("team/idle:1")
+    with host.agent():
+        proc.eventually(lambda: host.row(image)["held_by"] == "paused")
+        assert host.has(image)
+        (host.state / "holds.json").unlink()
+        host.await_gone(image)

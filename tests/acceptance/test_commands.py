@@ -1,0 +1,180 @@
+"""What an operator types beside a running agent, and without one."""
+
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+from agent.core.model import Reason
+from tests.acceptance.collector import Collector
+from tests.acceptance.host import NAME, TTL, Host, age, seconds_between
+from tests.support import images, proc, registry
+
+ROW = {
+    "id",
+    "references",
+    "action",
+    "reason",
+    "held_by",
+    "explanation",
+    "class",
+    "torch_version",
+    "accelerator",
+    "last_used",
+    "idle_since",
+    "deadline",
+    "size_bytes",
+    "estimated_bytes",
+}
+
+
+def test_plan_gives_every_image_of_the_engine_a_reason_and_its_counts_add_up(lone_host: Host) -> None:
+    host = lone_host
+    host.torch("team/train:1")
+    host.plain("team/web:1")
+    images.build_child(host.engine, "team/web:1", "team/built:1", lines=["ENV A=1", "ENV B=2", "COPY payload /x"])
+    document = host.json("plan")
+    rows, totals = document["images"], document["totals"]
+    assert {row["id"] for row in rows} == {row["Id"] for row in host.engine.images()}
+    assert len(rows) == 5  # two of them untagged steps of the build
+    assert all(row.keys() >= ROW and row["explanation"] for row in rows)
+    assert {row["reason"] for row in rows} <= {reason.value for reason in Reason}
+    assert totals["reasons"] == Counter(row["reason"] for row in rows) == {"not-pytorch": 4, "recent": 1}
+    assert (totals["images"], totals["keep"], totals["evict"]) == (5, 5, 0)
+    assert (document["host"], age(document["at"]) < 30) == (NAME, True)
+    assert any("no agent has run here yet" in note for note in document["notes"])
+    assert "2 untagged not shown" in host.say("plan")
+    assert "untagged not shown" not in host.say("plan", "--all")
+
+
+def test_images_shows_versions_bytes_and_state(lone_host: Host) -> None:
+    image = lone_host.torch("acme/pytorch:2.3.1-cuda12.1", version="2.3.1", env={"CUDA_VERSION": "12.1.0"}, size_mb=5)
+    size = lone_host.engine.images()[0]["Size"]
+    document = lone_host.json("images")
+    assert document.keys() >= {"at", "host", "images", "totals"}
+    row = document["images"][0]
+    facts = ("id", "references", "class", "torch_version", "accelerator", "size_bytes", "estimated_bytes", "reason")
+    assert [row[key] for key in facts] == [
+        *(image, ["acme/pytorch:2.3.1-cuda12.1"], "pytorch", "2.3.1", "cuda12.1", size, size, "recent"),
+    ]
+    assert "2.3.1" in lone_host.say("images")
+
+
+def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lone_host: Host) -> None:
+    lone_host.configure(policy={"ttl": "3h"})
+    image = lone_host.torch("team/train:1")
+    with lone_host.agent():
+        images.run(lone_host.engine, "team/train:1", rm=True, name="last-run")
+        proc.eventually(lambda: lone_host.row(image)["last_used"])
+        told = lone_host.say("explain", "team/train:1")
+        assert lone_host.say("explain", image[7:19]).startswith("image team/train:1")
+    expected = ("ENV PYTORCH_VERSION=2.4.0", "last-run", "TTL 3 h", "keep: recent", "torchkeeper pin team/train:1")
+    assert [text for text in expected if text not in told] == []
+    unknown = lone_host.run("explain", "no/such:1")
+    assert (unknown.returncode, "no image 'no/such:1' here" in unknown.stderr) == (1, True)
+
+
+def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: Host) -> None:
+    host = lone_host
+    image = host.torch("team/pinned:1")
+    assert host.say("pin", "team/pinned:1", "--reason", "for the paper") == "pinned team/pinned:1"
+    with host.agent():
+        host.let_one_go()
+        assert host.reasons() == {"team/pinned:1": "pinned"}
+        assert "for the paper" in host.say("explain", "team/pinned:1")
+        assert host.say("unpin", "team/pinned:1") == "unpinned team/pinned:1"
+        unpinned = time.monotonic()
+        host.await_gone(image)
+        assert time.monotonic() - unpinned >= TTL
+    again = host.run("unpin", "team/pinned:1")
+    assert (again.returncode, "no pin on 'team/pinned:1'" in again.stderr) == (1, True)
+
+
+def test_a_pin_for_a_while_ends_by_itself(lone_host: Host) -> None:
+    image = lone_host.torch("team/pinned:1")
+    asked = time.monotonic()
+    assert lone_host.say("pin", image[7:19], "--for", "4s").startswith(f"pinned {image[7:19]} until")
+    with lone_host.agent():
+        lone_host.await_gone(image)
+        assert time.monotonic() - asked >= 4
+
+
+def test_a_pause_holds_what_is_due_until_resume(host: Host, collector: Collector) -> None:
+    image = host.torch("team/idle:1")
+    host.say("pause", "--reason", "a deadline")
+    with host.agent():
+        row = collector.await_image(NAME, image, lambda item: item["held_by"])
+        assert (row["action"], row["reason"], row["held_by"]) == ("evict", "idle-ttl", "paused")
+        assert "nothing is removed now: paused" in host.say("plan")
+        assert host.has(image)
+        assert host.say("resume") == "resumed"
+        host.await_gone(image)
+
+
+def test_a_pause_for_a_while_ends_by_itself(lone_host: Host) -> None:
+    image = lone_host.torch("team/idle:1")
+    asked = time.monotonic()
+    assert lone_host.say("pause", "--for", "4s").startswith("paused until 20")
+    with lone_host.agent():
+        lone_host.await_gone(image)
+        assert time.monotonic() - asked >= 4
+
+
+def test_a_sweep_is_refused_while_an_agent_runs(lone_host: Host) -> None:
+    with lone_host.agent():
+        done = lone_host.run("sweep")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "an agent runs on" in done.stderr
+    assert "torchkeeper plan" in done.stderr
+
+
+def test_a_second_agent_on_the_same_state_is_refused(lone_host: Host) -> None:
+    with lone_host.agent():
+        done = lone_host.run("run")
+    assert done.returncode == 1
+    assert "an agent runs on" in done.stderr
+
+
+def test_a_dry_sweep_changes_nothing_and_a_sweep_evicts(lone_host: Host) -> None:
+    host = lone_host
+    image, other = host.torch("team/idle:1"), host.plain("team/web:1")
+    first = host.json("sweep")
+    assert [row["outcome"] for row in first["images"]] == [None, None]
+    proc.eventually(lambda: host.row(image)["action"] == "evict")
+    before = (host.state / "state.db").read_bytes()
+    dry = host.json("sweep", "--dry-run")
+    assert {row["id"]: row["outcome"] for row in dry["images"]} == {image: "would-remove", other: None}
+    assert ((host.state / "state.db").read_bytes(), host.has(image)) == (before, True)
+    assert host.json("history")["events"] == []
+    done = host.json("sweep")
+    assert {row["id"]: row["outcome"] for row in done["images"]} == {image: "removed", other: None}
+    assert [row["Id"] for row in host.engine.images()] == [other]
+    kinds = [event["type"].partition(".")[2] for event in host.json("history")["events"]]
+    assert kinds == ["decision", "outcome", "sweep"]
+
+
+def test_a_pulled_image_goes_with_a_hint_to_pull_it_again_and_an_imported_one_stays(
+    lone_host: Host, loopback_registry: registry.Registry
+) -> None:
+    host = lone_host
+    host.configure(policy={"local_images": "keep", "ttl": "2s"})
+    ref = f"{loopback_registry.name}/team/pulled:1"
+    image = host.torch(ref)
+    host.engine.docker("push", ref)
+    host.engine.docker("image", "rm", ref)
+    host.torch("team/imported:1")
+    started = datetime.now(UTC).isoformat()
+    with host.agent():
+        host.engine.docker("pull", ref)
+        digest = host.engine.docker("image", "inspect", "--format={{index .RepoDigests 0}}", ref)
+        host.await_gone(image)
+        proc.eventually(lambda: len(host.json("history")["events"]) >= 2)
+    assert host.reasons() == {"team/imported:1": "local-only"}
+    document = host.json("history")
+    assert document["host"] == NAME
+    assert [event["subject"] for event in document["events"][:2]] == [image, image]
+    assert all(seconds_between(started, event["time"]) > 0 for event in document["events"])
+    # A table folds long words: only the letters count.
+    assert f"docker pull {digest}".replace(" ", "") in host.say("history").replace(" ", "")
+    host.engine.docker("pull", digest)
+    assert host.has(image)
+    assert "nothing was decided" in host.say("history", "--since", "1ms")

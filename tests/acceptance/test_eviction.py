@@ -1,0 +1,129 @@
+"""Exactly the idle PyTorch images go, and each is told of before and after."""
+
+import time
+from datetime import UTC, datetime
+
+from tests.acceptance.collector import Collector
+from tests.acceptance.host import NAME, TTL, Host, age
+from tests.support import images
+
+SLEEP = ("sleep", "600")
+
+
+def deleted_at(host: Host, image: str) -> str:
+    """When the engine deleted an image, by its own word."""
+    until = f"--until={time.time():.3f}"
+    told = host.engine.docker(
+        "events", "--since=1", until, "--filter=event=delete", f"--filter=image={image}", "--format={{.TimeNano}}"
+    )
+    return datetime.fromtimestamp(int(told) / 1e9, UTC).isoformat()
+
+
+def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(host: Host, collector: Collector) -> None:
+    ref = "acme/pytorch:2.4.0-cuda12.4"
+    image = host.torch(ref, env={"CUDA_VERSION": "12.4.1"}, size_mb=3)
+    size = next(row["Size"] for row in host.engine.images() if row["Id"] == image)
+    with host.agent():
+        host.await_gone(image)
+        outcome, decision = collector.await_event("outcome", image), collector.await_event("decision", image)
+    said, became = decision["data"], outcome["data"]
+    named = {
+        "id": image,
+        "references": [ref],
+        "size_bytes": size,
+        "torch_version": "2.4.0",
+        "accelerator": "cuda12.4",
+        "origin": None,
+    }
+    assert decision == {
+        "specversion": "1.0",
+        "id": f"{NAME}/{said['epoch']}/{said['seq']}",
+        "source": f"torchkeeper/{NAME}",
+        "type": "torchkeeper.decision",
+        "time": decision["time"],
+        "subject": image,
+        "datacontenttype": "application/json",
+        "data": said,
+    }
+    assert outcome == decision | {
+        "id": f"{NAME}/{became['epoch']}/{became['seq']}",
+        "type": "torchkeeper.outcome",
+        "time": outcome["time"],
+        "data": became,
+    }
+    assert (said["epoch"], said["decision_id"]) == (became["epoch"], became["decision_id"])
+    assert said["seq"] < became["seq"]
+    assert decision["time"] < deleted_at(host, image) < outcome["time"]
+    fixed = ("action", "reason", "mode", "held_by", "image", "last_used", "ttl_seconds", "estimated_bytes")
+    assert {key: said[key] for key in fixed} == {
+        "action": "evict",
+        "reason": "idle-ttl",
+        "mode": "enforce",
+        "held_by": None,
+        "image": named,
+        "last_used": None,
+        "ttl_seconds": TTL,
+        "estimated_bytes": size,
+    }
+    assert TTL <= said["idle_seconds"] < TTL + 10
+    assert said["explanation"].startswith("idle ")
+    assert "ENV PYTORCH_VERSION=2.4.0" in said["evidence"]
+    assert {key: became[key] for key in ("outcome", "image", "error")} == {
+        "outcome": "removed",
+        "image": named,
+        "error": None,
+    }
+    assert isinstance(became["measured_bytes"], int)
+
+
+def test_exactly_the_idle_pytorch_images_go(lone_host: Host) -> None:
+    host = lone_host
+    kept = {
+        host.torch("used/running:1"): "in-use",
+        host.torch("used/exited:1"): "in-use",
+        host.torch("used/created:1"): "in-use",
+        host.plain("team/web:1"): "not-pytorch",
+        host.plain("team/torch-docs:1"): "ambiguous",
+    }
+    idle = [host.torch("team/idle:1"), host.torch("team/idle:2")]
+    running = images.run(host.engine, "used/running:1", *SLEEP, detach=True)
+    images.run(host.engine, "used/exited:1")
+    images.create(host.engine, "used/created:1")
+    with host.agent():
+        for image in idle:
+            host.await_gone(image)
+        host.let_one_go()
+        planned = {image["id"]: image["reason"] for image in host.json("plan")["images"]}
+    assert planned == kept
+    assert {row["Id"] for row in host.engine.images()} == set(kept)
+    states = {row["Id"]: row["State"] for row in host.engine.containers()}
+    assert states[running] == "running"
+    assert sorted(states.values()) == ["created", "exited", "running"]
+
+
+def test_an_image_goes_a_ttl_after_its_last_container_went(lone_host: Host) -> None:
+    host = lone_host
+    image = host.torch("team/train:1")
+    container = images.run(host.engine, image, *SLEEP, detach=True)
+    with host.agent():
+        host.let_one_go()
+        assert host.has(image)
+        host.engine.docker("rm", "--force", container)
+        last_used = host.row(image)["last_used"]
+        host.await_gone(image)
+        assert age(last_used) >= TTL
+
+
+def test_a_multi_tag_image_goes_whole_or_not_at_all(host: Host, collector: Collector) -> None:
+    tags = ["one/a:1", "one/b:2", "two/c:3"]
+    image = host.torch(tags[0], extra_refs=tags[1:])
+    container = images.create(host.engine, "one/b:2")
+    with host.agent():
+        host.let_one_go()
+        assert host.engine.references() == set(tags)
+        host.engine.docker("rm", container)
+        host.await_gone(image)
+        outcome = collector.await_event("outcome", image)
+    assert host.engine.references() == set()
+    assert (outcome["data"]["outcome"], outcome["data"]["image"]["references"]) == ("removed", tags)
+    assert [event["data"]["outcome"] for event in collector.events("outcome", image)] == ["removed"]

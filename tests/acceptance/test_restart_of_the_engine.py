@@ -1,0 +1,51 @@
+"""An engine that is not there yet, goes, or comes back: the agent waits, and works on."""
+
+from pathlib import Path
+
+from tests.acceptance.host import WATCHING, Host
+from tests.support import dockerd, images, proc
+
+NOT_WATCHED = "the engine is not watched"
+
+
+def test_an_agent_started_before_its_engine_waits_for_it_and_takes_its_name(
+    own_engine: dockerd.Dockerd, tmp_path: Path
+) -> None:
+    host = Host(own_engine, tmp_path)
+    host.configure(agent={"host": ""})
+    image = host.torch("team/idle:1")
+    own_engine.stop()
+    with host.agent(ready=lambda: host.told("no engine yet, and no agent.host is set")):
+        own_engine.start()
+        host.await_gone(image, timeout=60)
+    name = own_engine.docker("info", "--format={{.Name}}")
+    assert host.json("history")["host"] == name.lower()
+
+
+def test_an_agent_with_a_name_waits_for_its_engine_too(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
+    host = Host(own_engine, tmp_path)
+    own_engine.stop()
+    with host.agent(ready=lambda: host.told(NOT_WATCHED)):
+        own_engine.start()
+        proc.eventually(lambda: host.told(WATCHING), timeout=60)
+
+
+def test_an_agent_evicts_on_after_its_engine_restarted(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
+    host = Host(own_engine, tmp_path)
+    used = host.torch("team/used:1")
+    images.create(own_engine, "team/used:1")
+    with host.agent():
+        host.let_one_go()
+        own_engine.restart()
+        host.await_gone(host.torch("team/late:1"), timeout=60)
+        assert host.has(used)
+    assert [event["type"] for event in host.json("history")["events"] if "gap" in event["type"]] == []
+
+
+def test_an_engine_killed_in_the_middle_is_watched_again(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
+    host = Host(own_engine, tmp_path)
+    with host.agent():
+        own_engine.kill()
+        proc.eventually(lambda: host.told(NOT_WATCHED))
+        own_engine.start()
+        host.await_gone(host.torch("team/late:1"), timeout=60)

@@ -1,0 +1,266 @@
+"""The engine's JSON, in all the shapes that versions, labels and half answers give it."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from agent.adapters import engine_rows as rows
+from agent.adapters.engine import EngineInfo
+from agent.core.events import EngineEvent
+from agent.core.model import Container, Details, HistoryStep, Image
+
+ID = "sha256:" + "a" * 64
+CID = "c" * 64
+DIGEST = "team/torch@sha256:" + "d" * 64
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def event_line(**changes: Any) -> bytes:
+    row = {
+        "Type": "container",
+        "Action": "start",
+        "Actor": {"ID": CID, "Attributes": {"image": "team/torch:1", "name": "box"}},
+        "scope": "local",
+        "time": 1,
+        "timeNano": 1_000_000_007,
+    }
+    return json.dumps(row | changes).encode()
+
+
+def image_line(action: str, **attributes: str) -> bytes:
+    return event_line(Type="image", Action=action, Actor={"ID": ID, "Attributes": attributes})
+
+
+# Events
+
+
+def test_a_container_event_has_its_image_as_the_client_wrote_it() -> None:
+    assert rows.event(event_line()) == EngineEvent(1_000_000_007, "container", "start", CID, "team/torch:1", "box")
+
+
+def test_a_tag_event_has_its_reference() -> None:
+    assert rows.event(image_line("tag", name="team/torch:1")) == EngineEvent(
+        1_000_000_007, "image", "tag", ID, "", "team/torch:1"
+    )
+
+
+@pytest.mark.parametrize("action", ["delete", "pull", "load", "import", "create"])
+def test_a_label_called_name_or_image_is_not_taken_for_a_reference(action: str) -> None:
+    assert rows.event(image_line(action, name="evil:1", image="evil:2")) == EngineEvent(
+        1_000_000_007, "image", action, ID
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Type": "network"},
+        {"Type": "volume", "Action": "create"},
+        {"Type": "image", "Action": "push"},
+        {"Action": "exec_create: sh -c true"},
+        {"Action": "exec_die"},
+        {"Action": "health_status: healthy"},
+        {"Action": "rename"},
+        {"Actor": {}},
+        {"Actor": None},
+        {"Actor": {"ID": ""}},
+        {"Actor": {"ID": 7}},
+        {"timeNano": "soon"},
+        {"timeNano": -1},
+        {"timeNano": 2**63},
+        {"timeNano": 0, "time": 0},
+        {"Type": None},
+        {"Actor": {"ID": CID, "Attributes": ["image"]}},
+    ],
+    ids=str,
+)
+def test_a_row_that_is_none_of_ours_is_passed_over(changes: dict[str, Any]) -> None:
+    assert rows.event(event_line(**changes)) is None
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b"7", b'"x"', b"\xff\xfe", b"{}"])
+def test_a_line_that_is_no_event_is_passed_over(line: bytes) -> None:
+    assert rows.event(line) is None
+
+
+def test_an_event_without_attributes_is_an_event() -> None:
+    line = event_line(Actor={"ID": CID, "Attributes": None})
+    assert rows.event(line) == EngineEvent(1_000_000_007, "container", "start", CID)
+
+
+def test_an_event_of_an_old_engine_has_whole_seconds() -> None:
+    found = rows.event(event_line(timeNano=None, time=5))
+    assert found is not None
+    assert found.time_ns == 5 * 10**9
+
+
+def test_the_ring_counts_all_rows_and_keeps_those_that_are_read() -> None:
+    ring = rows.ring([event_line(Type="network", timeNano=3), b"", event_line(timeNano=5), b"rubbish"])
+    assert ([event.time_ns for event in ring.events], ring.size, ring.oldest_ns) == ([5], 3, 3)
+
+
+def test_an_empty_ring_has_no_oldest_row() -> None:
+    ring = rows.ring([])
+    assert (ring.events, ring.size, ring.oldest_ns) == ((), 0, 0)
+
+
+def test_the_filter_asks_for_everything_that_is_read_and_for_no_exec() -> None:
+    asked = json.loads(rows.FILTERS)
+    assert asked["type"] == ["container", "image"]
+    assert set(asked["event"]) == {
+        *("create", "start", "die", "destroy", "commit"),
+        *("tag", "untag", "delete", "pull", "load", "import"),
+    }
+
+
+def test_a_time_is_asked_for_in_seconds_with_nine_digits() -> None:
+    assert rows.timestamp(1_000_000_007) == "1.000000007"
+
+
+# Who it is
+
+
+@pytest.mark.parametrize(
+    ("server", "spoken"),
+    [("1.41", "v1.41"), ("1.51", "v1.51"), ("1.53", "v1.51"), ("2.0", "v1.51"), ("", "v1.51"), ("x.y", "v1.51")],
+)
+def test_the_api_is_the_servers_but_no_newer_than_ours(server: str, spoken: str) -> None:
+    assert rows.api_version({"ApiVersion": server}, (1, 51)) == spoken
+
+
+def test_a_server_that_names_no_version_is_spoken_to_in_ours() -> None:
+    assert rows.api_version({}, (1, 51)) == "v1.51"
+
+
+def test_an_engine_tells_who_it_is() -> None:
+    told = {
+        "ID": "X",
+        "Name": "gpu-07",
+        "Driver": "overlayfs",
+        "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+        "DockerRootDir": "/var/lib/docker",
+    }
+    assert rows.engine_info(told, {"Version": "28.5.2"}, "1.51") == EngineInfo(
+        id="X",
+        name="gpu-07",
+        version="28.5.2",
+        api_version="1.51",
+        driver="overlayfs",
+        containerd_store=True,
+        root="/var/lib/docker",
+    )
+
+
+def test_an_engine_that_tells_nothing_is_a_graph_driver_without_a_name() -> None:
+    nobody = EngineInfo(id="", name="", version="", api_version="1.41", driver="", containerd_store=False, root="")
+    assert rows.engine_info({"DriverStatus": None}, {}, "1.41") == nobody
+    assert rows.engine_info({"DriverStatus": [["a"], ["b", "c", "d"]]}, {}, "1.41") == nobody
+
+
+# Containers
+
+
+def test_a_listed_container_has_its_image_by_id() -> None:
+    row = {"Id": CID, "ImageID": ID, "Names": ["/box"], "State": "running", "Created": int(AT.timestamp())}
+    assert rows.container(row) == Container(id=CID, image_id=ID, name="box", state="running", last_active=AT)
+
+
+@pytest.mark.parametrize("names", [None, []])
+def test_a_container_may_lack_all_but_its_ids(names: object) -> None:
+    assert rows.container({"Id": CID, "ImageID": ID, "Names": names, "Mounts": None}) == Container(
+        id=CID, image_id=ID, state="exited"
+    )
+
+
+def test_a_mounted_image_is_known_by_its_source_and_its_name() -> None:
+    mounts = [{"Type": "image", "Source": "team/data:1", "Name": None}, {"Type": "bind", "Source": "/srv"}]
+    assert rows.container({"Id": CID, "ImageID": ID, "Mounts": mounts}).image_mounts == ("team/data:1",)
+
+
+@pytest.mark.parametrize(
+    ("state", "created", "last_active"),
+    [
+        ({"FinishedAt": "2026-03-01T12:00:00Z", "StartedAt": "2026-02-01T12:00:00Z"}, None, AT),
+        ({"FinishedAt": "0001-01-01T00:00:00Z", "StartedAt": "2026-03-01T12:00:00Z"}, None, AT),
+        ({"FinishedAt": "0001-01-01T00:00:00Z", "StartedAt": "0001-01-01T00:00:00Z"}, "2026-03-01T12:00:00Z", AT),
+        ({}, None, None),
+        (None, None, None),
+    ],
+)
+def test_a_stopped_container_was_active_until_its_end_or_start_or_creation(
+    state: object, created: str | None, last_active: datetime | None
+) -> None:
+    found = rows.stopped(Container(id=CID, image_id=ID), {"State": state, "Created": created, "HostConfig": None})
+    assert found.last_active == last_active
+
+
+def test_a_stopped_container_keeps_the_images_mounted_into_it_at_the_next_listing() -> None:
+    listed = Container(id=CID, image_id=ID)
+    inspected = rows.stopped(listed, {"HostConfig": {"Mounts": [{"Type": "image", "Source": "team/data:1"}]}})
+    assert inspected.image_mounts == ("team/data:1",)
+    assert rows.with_times(listed, inspected) == inspected
+    assert rows.with_times(listed, None) == listed
+
+
+# Images
+
+
+@pytest.mark.parametrize("nothing", [None, [], ["<none>:<none>"], ["<none>@<none>"]], ids=str)
+def test_an_image_may_have_no_references_in_many_ways(nothing: object) -> None:
+    row = {"Id": ID, "RepoTags": nothing, "RepoDigests": nothing, "Size": None}
+    assert rows.image(row, None, containerd=False) == Image(id=ID)
+
+
+def test_on_a_graph_driver_a_digest_proves_where_it_came_from() -> None:
+    row = {"Id": ID, "RepoTags": ["team/torch:2", "team/torch:1"], "RepoDigests": [DIGEST], "Size": 7}
+    named = {"references": ("team/torch:1", "team/torch:2"), "digests": (DIGEST,), "size_bytes": 7}
+    assert rows.image(row, None, containerd=False) == Image(id=ID, origin=DIGEST, **named)  # type: ignore[arg-type]
+
+
+def test_on_the_containerd_store_the_id_is_a_digest_and_proves_nothing() -> None:
+    row = {"Id": ID, "RepoTags": ["other/torch:1", "team/torch:1"], "RepoDigests": None}
+    assert rows.image(row, None, containerd=True) == Image(
+        id=ID,
+        references=("other/torch:1", "team/torch:1"),
+        digests=(f"other/torch@{ID}", f"team/torch@{ID}"),
+    )
+
+
+def test_a_digest_among_the_tags_is_a_digest() -> None:
+    assert rows.references({"RepoTags": [DIGEST], "RepoDigests": [DIGEST]}) == ((), (DIGEST,))
+
+
+def test_inspect_and_history_are_one_set_of_details() -> None:
+    inspected = {
+        "RootFS": {"Layers": ["sha256:1", "sha256:2"]},
+        "Parent": "sha256:p",
+        "Created": "2026-03-01T12:00:00Z",
+        "Config": {
+            "Env": ["A=1=2", "EMPTY=", "BARE"],
+            "Labels": {"a": "b"},
+            "Entrypoint": ["python"],
+            "Cmd": "run me",
+        },
+    }
+    history: list[dict[str, Any]] = [{"CreatedBy": "RUN b", "Size": 2}, {"CreatedBy": None, "Size": None}]
+    assert rows.details(inspected, history) == Details(
+        layers=("sha256:1", "sha256:2"),
+        parent="sha256:p",
+        created=AT,
+        env={"A": "1=2", "EMPTY": "", "BARE": ""},
+        labels={"a": "b"},
+        entrypoint=("python",),
+        command=("run me",),
+        history=(HistoryStep("", 0), HistoryStep("RUN b", 2)),
+    )
+
+
+@pytest.mark.parametrize(
+    "inspected",
+    [{}, {"Config": None, "RootFS": None}, {"Config": {"Env": None, "Labels": None, "Entrypoint": None, "Cmd": None}}],
+    ids=str,
+)
+def test_an_image_may_tell_nothing_of_itself(inspected: dict[str, Any]) -> None:
+    assert rows.details(inspected, []) == Details()

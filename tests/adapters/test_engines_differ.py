@@ -1,0 +1,244 @@
+"""Engines differ in version and in image store; what the agent relies on looks the same on all of them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from agent import removal
+from agent.adapters.docker import DockerEngine
+from agent.adapters.engine import NotFound
+from agent.core import layers
+from agent.core.model import Image, Outcome
+from tests.support import dockerd, engines, images, registry
+
+SLEEP = ("sleep", "600")
+LOCAL = ("a:1", "a:2", "b/c:1")
+
+
+@pytest.fixture
+def fresh(any_engine: dockerd.Dockerd) -> dockerd.Dockerd:
+    any_engine.empty()
+    return any_engine
+
+
+@pytest.fixture
+async def engine(fresh: dockerd.Dockerd) -> AsyncIterator[DockerEngine]:
+    client = DockerEngine(fresh.url)
+    await client.connect()
+    yield client
+    await client.close()
+
+
+async def listed(engine: DockerEngine, image_id: str) -> Image | None:
+    return next((image for image in await engine.images({}) if image.id == image_id), None)
+
+
+async def remove(engine: DockerEngine, image_id: str) -> removal.Result:
+    image = await listed(engine, image_id)
+    assert image is not None
+    return await removal.remove(engine, image, containerd=(await engine.connect()).containerd_store)
+
+
+def push(daemon: dockerd.Dockerd, references: Sequence[str]) -> str:
+    """Import an image, push it under all of these names, and forget it; its digest in the registry."""
+    images.import_image(daemon, references[0], extra_refs=references[1:])
+    said = [daemon.docker("push", reference) for reference in references]
+    daemon.empty()
+    return said[0].rpartition("digest: ")[2].split()[0]
+
+
+def pull(daemon: dockerd.Dockerd, *references: str) -> str:
+    """Pull one image by these names; its ID."""
+    for reference in references:
+        daemon.docker("pull", reference)
+    return images.image_id(daemon, references[0])
+
+
+@pytest.mark.parametrize("kind", engines.KINDS)
+async def test_each_kind_of_engine_is_the_one_that_it_is_called(kind: str, pool_of_engines: engines.Pool) -> None:
+    client = DockerEngine(pool_of_engines.get(kind).url)
+    info = await client.connect()
+    await client.close()
+    assert info.version.startswith(kind.partition("-")[0] + ".")
+    assert info.containerd_store is kind.endswith("-containerd")
+
+
+# Identity and names
+
+
+async def test_the_list_and_the_inspect_agree_on_the_names_of_an_image(
+    fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    image_id = images.import_image(fresh, LOCAL[0], extra_refs=LOCAL[1:])
+    (image,) = await engine.images({})
+    assert (image.id, image.references, image.origin) == (image_id, LOCAL, None)
+    assert (image.references, image.digests) == await engine.references(image_id)
+
+
+async def test_a_pulled_image_has_the_digest_that_the_push_told(
+    fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
+) -> None:
+    name = f"{loopback_registry.name}/pulled/app"
+    digest = f"{name}@{push(fresh, [f'{name}:1'])}"
+    image_id = pull(fresh, f"{name}:1")
+    (image,) = await engine.images({})
+    assert (image.id, image.references, image.digests) == (image_id, (f"{name}:1",), (digest,))
+    assert image.origin == (None if (await engine.connect()).containerd_store else digest)
+    assert await engine.image_id(digest) == image_id
+
+
+async def test_an_image_pulled_by_digest_has_no_tag_and_is_not_nameless(
+    fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
+) -> None:
+    name = f"{loopback_registry.name}/digest/app"
+    digest = f"{name}@{push(fresh, [f'{name}:1'])}"
+    image_id = pull(fresh, digest)
+    (image,) = await engine.images({})
+    assert (image.id, image.references, image.digests) == (image_id, (), (digest,))
+
+
+async def test_a_tag_that_moved_names_the_new_image_alone(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
+    old = images.import_image(fresh, "moved:1")
+    new = images.import_image(fresh, "moved:1")
+    assert await engine.image_id("moved:1") == new
+    left = await listed(engine, old)  # a containerd store may have dropped it
+    assert left is None or (left.references, left.digests) == ((), ())
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "created"])
+async def test_a_container_keeps_its_image_after_the_tag_moved(
+    running: bool, fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    old = images.import_image(fresh, "moved:1")
+    container = (
+        images.run(fresh, "moved:1", *SLEEP, detach=True) if running else images.create(fresh, "moved:1", *SLEEP)
+    )
+    images.import_image(fresh, "moved:1")
+    assert await engine.container_image(container) == old
+    assert [found.image_id for found in await engine.containers({})] == [old]
+
+
+# Layers
+
+
+@pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
+async def test_a_build_shows_its_base_and_what_it_adds(
+    classic: bool, fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    base = images.import_image(fresh, "base:1", size_mb=3)
+    child = images.build_child(fresh, "base:1", "child:1", classic=classic)
+    found = await engine.images({})
+    top = next(image for image in found if image.id == child)
+    assert base in layers.bases_of(child, found)
+    assert top.details is not None
+    assert bool(top.details.parent) is classic
+    assert images.MB <= layers.Ledger(found).would_free(child) < 1.1 * images.MB
+
+
+async def test_an_image_built_by_buildkit_runs_on_without_its_base(
+    fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    base = images.import_image(fresh, "base:1")
+    images.build_child(fresh, "base:1", "child:1", classic=False)
+    assert (await remove(engine, base)).outcome is Outcome.REMOVED
+    assert images.run(fresh, "child:1", "echo", "alive", rm=True) == "alive"
+
+
+# Removal, whole or not at all
+
+
+async def test_an_image_with_many_tags_goes_whole_and_alone(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
+    stays = images.import_image(fresh, "other:1")
+    goes = images.import_image(fresh, LOCAL[0], extra_refs=LOCAL[1:])
+    assert await remove(engine, goes) == removal.Result(Outcome.REMOVED)
+    assert [image.id for image in await engine.images({})] == [stays]
+    with pytest.raises(NotFound):
+        await engine.image_id(goes)
+
+
+@pytest.mark.parametrize("names", ["a:1", "a:1 a:2", "a:1 b:1", "a", "a:1 a", "a:1 a:2 b:1 a b"])
+async def test_a_pulled_image_goes_whole(
+    names: str, fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
+) -> None:
+    """`names`: the tags by which it is pulled; one without a tag stands for the digest."""
+    place = f"{loopback_registry.name}/goes"
+    digest = push(fresh, [f"{place}/{tag}" for tag in ("a:1", "a:2", "b:1")])
+    image_id = pull(
+        fresh, *(f"{place}/{name}" if ":" in name else f"{place}/{name}@{digest}" for name in names.split())
+    )
+    assert await remove(engine, image_id) == removal.Result(Outcome.REMOVED)
+    assert fresh.images() == []
+
+
+@pytest.mark.parametrize("state", ["running", "created", "exited"])
+async def test_an_image_in_use_is_left_with_all_its_tags(
+    state: str, fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    image_id = images.import_image(fresh, LOCAL[0], extra_refs=LOCAL[1:])
+    before = await engine.references(image_id)
+    if state == "created":
+        images.create(fresh, image_id)
+    else:
+        images.run(fresh, image_id, *(SLEEP if state == "running" else ("true",)), detach=state == "running")
+    result = await remove(engine, image_id)
+    assert result.outcome is Outcome.REFUSED
+    assert "is being used by" in (result.error or "")
+    assert await engine.references(image_id) == before
+
+
+async def test_a_pulled_image_in_use_keeps_its_digest_and_the_tags_of_others(
+    fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
+) -> None:
+    name = f"{loopback_registry.name}/used/app:1"
+    push(fresh, [name])
+    image_id = pull(fresh, name)
+    await engine.tag(image_id, "alias:1")
+    await engine.tag(image_id, "zebra:1")
+    before = await engine.references(image_id)
+    images.create(fresh, name)
+    assert (await remove(engine, image_id)).outcome is Outcome.REFUSED
+    assert await engine.references(image_id) == before
+
+
+# Events and lists
+
+
+async def test_the_events_of_an_image_tell_its_id_but_a_pull_its_reference(
+    fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
+) -> None:
+    name = f"{loopback_registry.name}/told/app:1"
+    push(fresh, [name])
+    since_ns = time.time_ns()
+    image_id = pull(fresh, name)
+    await engine.tag(image_id, "told:1")
+    await engine.untag("told:1")
+    await engine.delete(image_id)
+    imported = images.import_image(fresh, "told:2")
+    told = [event for event in (await engine.ring()).events if event.time_ns >= since_ns]
+    assert [event.name for event in told if (event.action, event.actor) == ("tag", image_id)] == ["told:1"]
+    # A graph driver tells of a digest that goes with its tag, too, and of the tag of an import.
+    seen = dict.fromkeys((event.action, event.actor) for event in told)
+    assert [one for one in seen if one != ("tag", imported)] == [
+        ("pull", name),
+        ("tag", image_id),
+        ("untag", image_id),
+        ("delete", image_id),
+        ("import", imported),
+    ]
+
+
+async def test_lists_stay_whole_while_images_go(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
+    stays = images.import_image(fresh, "stays:1")
+    going = [images.import_image(fresh, f"goes:{number}", size_mb=0) for number in range(15)]
+    deleting = asyncio.create_task(_delete(engine, going))
+    while not deleting.done():
+        assert stays in [image.id for image in await engine.images({})]
+    await deleting
+    assert [image.id for image in await engine.images({})] == [stays]
+
+
+async def _delete(engine: DockerEngine, image_ids: Sequence[str]) -> None:
+    for image_id in image_ids:
+        await engine.delete(image_id)

@@ -1,0 +1,119 @@
+"""Pins and the pause in their file: whole, readable, and never lost to another writer."""
+
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import holds
+from agent.core.model import Holds, Pin
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+UNTIL = datetime(2026, 4, 1, 12, tzinfo=UTC)
+PIN = Pin(id="sha256:1", reference="team/torch:1", at=AT, until=UNTIL, reason="a paper")
+EVERYTHING = Holds(pins=(PIN,), paused=True, paused_at=AT, paused_until=UNTIL, pause_reason="a demo")
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / holds.FILE).write_text(text)
+
+
+def test_without_a_file_nothing_is_held(tmp_path: Path) -> None:
+    assert holds.load(tmp_path) == Holds()
+
+
+@pytest.mark.parametrize("held", [EVERYTHING, Holds(), Holds(pins=(replace(PIN, reference="", until=None),))])
+def test_what_is_written_is_read_back(tmp_path: Path, held: Holds) -> None:
+    assert holds.change(tmp_path, lambda _: held) == held
+    assert holds.load(tmp_path) == held
+
+
+def test_the_file_is_one_that_people_can_read(tmp_path: Path) -> None:
+    holds.change(tmp_path, lambda _: Holds(pins=(PIN,)))
+    assert json.loads((tmp_path / holds.FILE).read_text())["pins"] == [
+        {
+            "id": "sha256:1",
+            "reference": "team/torch:1",
+            "at": "2026-03-01T12:00:00Z",
+            "until": "2026-04-01T12:00:00Z",
+            "reason": "a paper",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"pin": []}',
+        '{"pins": [{"id": "x"}]}',
+        '{"pins": [{"id": "x", "at": "2026-03-01T12:00:00"}]}',
+        '{"pins": [{"id": "x", "at": "yesterday"}]}',
+        '{"pause": {"at": "2026-03-01T12:00:00Z", "unti": null}}',
+    ],
+)
+def test_a_file_that_is_not_understood_is_unreadable(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(holds.HoldsUnreadable, match="nothing is evicted until then"):
+        holds.load(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_unreadable(tmp_path: Path) -> None:
+    (tmp_path / holds.FILE).write_bytes(b'{"pins": [], "\xff": 1}')
+    with pytest.raises(holds.HoldsUnreadable):
+        holds.load(tmp_path)
+
+
+def test_a_folder_in_its_place_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / holds.FILE).mkdir()
+    with pytest.raises(holds.HoldsUnreadable, match="Is a directory; nothing is evicted until it can be read"):
+        holds.load(tmp_path)
+
+
+def test_an_unreadable_file_is_never_overwritten(tmp_path: Path) -> None:
+    write(tmp_path, "{")
+    with pytest.raises(holds.HoldsUnreadable):
+        holds.change(tmp_path, lambda _: EVERYTHING)
+    assert (tmp_path / holds.FILE).read_text() == "{"
+
+
+def test_a_change_that_fails_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds.change(tmp_path, lambda _: EVERYTHING)
+    before = set(tmp_path.iterdir())
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        holds.change(tmp_path, lambda _: Holds())
+    assert (holds.load(tmp_path), set(tmp_path.iterdir())) == (EVERYTHING, before)
+
+
+def test_writers_at_once_lose_no_pin(tmp_path: Path) -> None:
+    def pin(number: int) -> None:
+        added = replace(PIN, id=f"sha256:{number}")
+        holds.change(tmp_path, lambda held: replace(held, pins=(*held.pins, added)))
+
+    writers = [threading.Thread(target=pin, args=(number,)) for number in range(16)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert {found.id for found in holds.load(tmp_path).pins} == {f"sha256:{number}" for number in range(16)}
+
+
+def test_its_stamp_changes_with_the_file_and_only_then(tmp_path: Path) -> None:
+    missing = holds.stamp(tmp_path)
+    holds.change(tmp_path, lambda _: Holds())
+    first = holds.stamp(tmp_path)
+    assert holds.stamp(tmp_path) == first
+    holds.change(tmp_path, lambda _: Holds())
+    assert len({missing, first, holds.stamp(tmp_path)}) == 3

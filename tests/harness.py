@@ -1,0 +1,199 @@
+"""One agent on a daemon in memory, a clock that a test moves, and real SQLite: no threads, no waiting.
+
+`Agent` is the watcher and the sweeper with what they need. Making a new one on the same `World` is a new process on
+the same state folder: nothing but the database and the file with the pins is handed on.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agent.adapters import database
+from agent.adapters.store import Store
+from agent.board import Board
+from agent.core import report, wire
+from agent.core.model import Decision, Plan, Policy, Reason, Usage
+from agent.intake import Intake
+from agent.sweeper import Sweeper
+from agent.watcher import Watcher
+from tests.fake_clock import FakeClock
+from tests.fake_docker import FakeDocker
+from tests.fake_engine import FakeEngine
+
+TTL = timedelta(minutes=20)  # short: a beat every 15 s of the time that passes costs real time
+MIN_AGE = timedelta(minutes=5)
+PAST_TTL = TTL.total_seconds() + 60.0  # seconds
+TOLERANCE = timedelta(seconds=60)
+
+
+class Killed(BaseException):
+    """The process dies here: nothing after it runs but what the interpreter itself unwinds."""
+
+
+class InlineExecutor(ThreadPoolExecutor):
+    """Runs at once what others run in a thread, so that a fake clock can follow it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+class World:
+    """What outlives an agent: the clock, the daemon, and the state folder."""
+
+    def __init__(self, folder: Path, *, containerd: bool = False) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.docker = FakeDocker(self.clock, containerd=containerd)
+        self.db = database.open_copy(folder / "none")  # real SQLite, in memory
+        self.agents: list[Agent] = []
+
+    def agent(self, **rules: Any) -> "Agent":
+        self.agents.append(Agent(self, Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules))))
+        return self.agents[-1]
+
+    async def close(self) -> None:
+        for agent in self.agents:
+            await agent.kill()
+        self.db.close()
+
+
+@asynccontextmanager
+async def world(folder: Path, *, containerd: bool = False) -> AsyncIterator[World]:
+    """A world whose agents all end with it."""
+    made = World(folder, containerd=containerd)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+class Agent:
+    """One process of the agent. `start` runs it as the daemon does; `watch` and `sweep` run parts of it."""
+
+    def __init__(self, world: World, rules: Policy) -> None:
+        self.world = world
+        self.clock = world.clock
+        self.engine = FakeEngine(world.docker)
+        self.store = inline_store(world.db, world.folder)
+        self.board = Board()
+        self.intake = Intake(self.engine, self.store, self.clock, gap_tolerance=TOLERANCE)
+        self.sight = self.intake.sight
+        self.watcher = Watcher(self.engine, self.intake, self.clock, self.board)
+        self.sweeper = Sweeper(
+            self.engine, self.intake, self.store, self.clock, self.board, rules=rules, folder=world.folder
+        )
+        self.tasks: list[asyncio.Task[None]] = []
+
+    # Running it
+
+    async def watch(self) -> "Agent":
+        """Run the watcher until it is proven."""
+        self._spawn(self.watcher.run(), "watcher")
+        await self.clock.advance()
+        self.check()
+        return self
+
+    async def start(self) -> "Agent":
+        """Run the watcher and the sweeper."""
+        await self.watch()
+        self._spawn(self.sweeper.run(), "sweeper")
+        await self.clock.advance()
+        self.check()
+        return self
+
+    async def wait(self, seconds: float = 1.0) -> None:
+        """Let time pass; a loop that ended meanwhile is a failure."""
+        await self.clock.advance(seconds)
+        self.check()
+
+    async def stop(self) -> None:
+        """SIGTERM."""
+        await self._end()
+
+    async def kill(self) -> None:
+        """SIGKILL: from here on it reaches neither its engine nor its state."""
+        self.engine.forget_hooks()
+        self.engine.on("*", Killed(), once=False)
+        self.store.run = _dead  # type: ignore[method-assign,assignment]
+        await self._end()
+
+    async def _end(self) -> None:
+        """Before Python 3.13 a TaskGroup forgets a cancellation while one of its tasks fails: cancel until it ends."""
+        while pending := [task for task in self.tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks.clear()
+
+    async def rest(self) -> None:
+        """End the watcher, but let its sight count as proven: hours without an event then cost nothing."""
+        await self._end()
+        await self.engine.connect()
+        self.sight.proven = True
+
+    def check(self) -> None:
+        for task in self.tasks:
+            if task.done():
+                task.result()
+                raise AssertionError(f"{task.get_name()} ended")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        asyncio.get_running_loop().set_default_executor(InlineExecutor(1))
+        self.tasks.append(asyncio.create_task(work, name=name))
+
+    # Looking at it
+
+    def usage(self, image_id: str) -> Usage:
+        return self.sight.book.usages[image_id]
+
+    async def plan(self) -> Plan:
+        return await self.sweeper.plan()
+
+    async def decision(self, image_id: str) -> Decision:
+        return next(item for item in (await self.plan()).decisions if item.image.id == image_id)
+
+    async def reason(self, image_id: str) -> Reason:
+        return (await self.decision(image_id)).reason
+
+    async def events(self, kind: str = "") -> list[wire.Event]:
+        """What the event log holds, oldest first."""
+        found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, self.clock.now().tzinfo)))
+        return [event for event in found if event.type.startswith(kind)]
+
+    async def outcomes(self) -> list[str]:
+        return [event.data["outcome"] for event in await self.events(report.OUTCOME)]
+
+    async def gaps(self) -> list[tuple[float, str]]:
+        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(report.GAP)]
+
+    async def saved(self) -> dict[str, Usage]:
+        """The usage on disk."""
+        saved = await self.store.run(lambda tables: tables.load(self.world.docker.engine_id, "overlay2"))
+        return {usage.image_id: usage for usage in saved.usages}
+
+
+def inline_store(connection: sqlite3.Connection, folder: Path) -> Store:
+    """A store whose work is done at once."""
+    store = Store(connection, folder)
+    store._thread = InlineExecutor(1)
+    store._tables.host = "gpu-07"
+    return store
+
+
+def names_of(decisions: Sequence[Decision]) -> list[str]:
+    return [item.image.references[0] for item in decisions]
+
+
+async def _dead(_work: object) -> Any:
+    raise Killed

@@ -1,0 +1,401 @@
+"""What events and listings do to usage: no use is missed, none is counted for the wrong image."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.adapters.engine import EngineError, EngineUnavailable
+from agent.core.events import EngineEvent
+from agent.core.model import Reason
+from agent.intake import Buffer, StreamEnded
+from tests import harness
+from tests.builders import make_event, make_id, make_image, pytorch_image
+from tests.fake_clock import START
+from tests.harness import Agent, World
+
+REF = "team/torch:1"
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with harness.world(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def image(world: World) -> str:
+    return world.docker.add(pytorch_image("torch", REF))
+
+
+async def used(agent: Agent, image_id: str) -> tuple[object, str]:
+    usage = agent.usage(image_id)
+    return usage.last_used, usage.last_used_by
+
+
+async def test_an_image_seen_for_the_first_time_counts_from_then(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    usage = agent.usage(image)
+    assert (usage.first_seen, usage.arrived, usage.last_used) == (START, None, None)
+
+
+@pytest.mark.parametrize("act", ["create", "start", "die", "destroy"])
+async def test_each_act_of_a_container_is_a_use(world: World, image: str, act: str) -> None:
+    agent = await world.agent().watch()
+    cid = ""
+    acts: list[tuple[str, Callable[[], object]]] = [
+        ("create", lambda: world.docker.create(REF, "box")),
+        ("start", lambda: world.docker.begin(cid)),
+        ("die", lambda: world.docker.end(cid)),
+        ("destroy", lambda: world.docker.remove(cid)),
+    ]
+    for name, do in acts:
+        await agent.wait(60)
+        cid = str(do() or cid)
+        await agent.wait(0)
+        assert await used(agent, image) == (world.clock.now(), "box")
+        if name == act:
+            return
+
+
+async def test_what_is_no_use_changes_nothing(world: World, image: str) -> None:
+    cid = world.docker.run(REF, "box")
+    agent = await world.agent().watch()
+    before = agent.usage(image)
+    await agent.wait(60)
+    for action in ("exec_create: sh", "exec_start: sh", "exec_die", "health_status: healthy", "rename", "attach"):
+        world.docker.emit("container", action, cid, image=REF, name="box")
+    world.docker.emit("volume", "create", "data")
+    await agent.wait()
+    assert agent.usage(image) == before
+
+
+async def test_idle_starts_at_the_end_of_the_use(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    cid = world.docker.run(REF)
+    await agent.wait(600)
+    assert await agent.reason(image) is Reason.IN_USE
+    world.docker.remove(cid)
+    end = world.clock.now()
+    await agent.wait(600)
+    assert (await agent.decision(image)).idle_since == end
+
+
+async def test_a_stopped_container_found_at_the_start_was_last_used_at_its_end(world: World, image: str) -> None:
+    cid = world.docker.run(REF, "box")
+    await world.clock.advance(60)
+    world.docker.end(cid)
+    await world.clock.advance(3600)
+    agent = await world.agent().watch()
+    assert await used(agent, image) == (START + MINUTE, "box")
+
+
+@pytest.mark.parametrize("call", ["containers", "images", "ring"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_use_while_catching_up_is_not_missed(world: World, image: str, call: str, after: bool) -> None:
+    agent = world.agent()
+    agent.engine.on(call, lambda: world.docker.run(REF, "box"), after=after)
+    await agent.watch()
+    assert await used(agent, image) == (START, "box")
+    assert await agent.reason(image) is Reason.IN_USE
+
+
+@pytest.mark.parametrize("call", ["containers", "images", "ring"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_container_that_goes_while_catching_up_holds_nothing(
+    world: World, image: str, call: str, after: bool
+) -> None:
+    cid = world.docker.run(REF, "box")
+    agent = world.agent()
+    agent.engine.on(call, lambda: world.docker.remove(cid), after=after)
+    await agent.watch()
+    assert await used(agent, image) == (START, "box")
+    assert agent.sight.book.held == {}
+
+
+async def test_a_container_that_came_while_listing_again_is_held(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    agent.engine.on("containers", lambda: world.docker.run(REF, "box"), after=True)
+    await agent.intake.refresh()
+    assert [held.state for held in agent.sight.book.held.values()] == ["running"]
+
+
+async def test_an_image_pulled_while_listing_again_stays_known_as_pulled(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    fresh = pytorch_image("fresh", "team/fresh:1")
+
+    async def pull() -> None:
+        world.docker.pull(fresh)
+        await world.clock.sleep(1)
+
+    agent.engine.on("images", pull, after=True)
+    world.docker.emit("image", "untag", image, name=image)  # a listing is due
+    await agent.wait(10)
+    assert agent.usage(fresh.id).pulled
+
+
+async def test_a_container_gone_before_the_inspect_is_known_by_its_name(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait()
+    assert await used(agent, image) == (START + MINUTE, "box")
+    assert await agent.gaps() == []
+
+
+async def test_a_name_means_what_it_meant_at_the_time_of_the_event(world: World, image: str) -> None:
+    other = world.docker.add(pytorch_image("other", "team/other:1"))
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    world.docker.run(REF, "before", rm=True)
+    world.docker.tag(other, REF)
+    await agent.wait(0)
+    assert (await used(agent, image), agent.usage(other).last_used) == ((START + MINUTE, "before"), None)
+    await agent.wait(60)
+    world.docker.run(REF, "after", rm=True)
+    await agent.wait(0)
+    assert (await used(agent, image))[1] == "before"
+    assert (await used(agent, other))[1] == "after"
+
+
+async def test_a_container_keeps_using_its_image_after_the_tag_moved(world: World, image: str) -> None:
+    cid = world.docker.run(REF, "box")
+    agent = await world.agent().watch()
+    other = world.docker.add(pytorch_image("other", "team/other:1"))
+    world.docker.tag(other, REF)
+    await agent.wait(60)
+    world.docker.remove(cid)
+    end = world.clock.now()
+    await agent.wait()
+    assert await used(agent, image) == (end, "box")
+    assert agent.usage(other).last_used is None
+
+
+async def test_an_image_that_loses_its_tag_has_changed_its_references(world: World, image: str) -> None:
+    other = world.docker.add(pytorch_image("other", "team/other:1"))
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    world.docker.tag(other, REF)
+    moved = world.clock.now()
+    await agent.wait()
+    assert (agent.usage(image).references, agent.usage(image).references_changed) == ((), moved)
+    assert agent.usage(other).arrived == moved
+
+
+async def test_a_replay_changes_nothing(world: World, image: str) -> None:
+    world.docker.run(REF, "kept")
+    agent = await world.agent().watch()
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait(0.01)
+    before, uses = await agent.saved(), await agent.store.run(lambda tables: tables.uses(1, image, 99))
+    world.docker.cut_streams()
+    await agent.wait(0.5)  # reconnected, with everything told again
+    assert agent.engine.counts()["events"] == 2
+    assert (await agent.saved(), await agent.store.run(lambda tables: tables.uses(1, image, 99))) == (before, uses)
+
+
+async def test_a_use_told_twice_counts_for_its_image_even_where_the_name_is_gone(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait(0.01)
+    world.docker.delete(REF)
+    await agent.wait(0.01)
+    await agent.kill()
+    again = await world.agent().watch()
+    assert await again.gaps() == []
+
+
+async def test_a_use_that_matches_no_image_floors_the_idle_time_of_all(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(3600)
+    world.docker.emit("container", "create", "f" * 64, image="gone/long-ago:1", name="box")
+    seen = world.clock.now()
+    await agent.wait(60)
+    assert await agent.gaps() == [(0.0, "a use of 'gone/long-ago:1' could not be matched to an image")]
+    assert ((await agent.decision(image)).idle_since, agent.usage(image).last_used) == (seen, None)
+
+
+async def test_a_time_in_the_future_counts_as_now(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.clock.jump(3600)
+    cid = world.docker.create(REF, "box")
+    world.clock.jump(-3600)
+    await agent.wait(0)
+    assert await used(agent, image) == (START, "box")
+    assert cid in agent.sight.book.held
+
+
+@pytest.mark.parametrize("error", [EngineError(500, "oops"), EngineUnavailable(0, "slow")])
+async def test_an_error_in_a_refresh_loses_no_event(world: World, image: str, error: EngineError) -> None:
+    agent = await world.agent().watch()
+    agent.engine.on("container_image", error)
+    agent.intake.buffer.put(_create_of(world))
+    with pytest.raises(EngineError):
+        await agent.intake.refresh()
+    await agent.wait()
+    assert await used(agent, image) == (START, "box")
+
+
+def _create_of(world: World) -> EngineEvent:
+    """An event that lies in the buffer, while its stream says no more."""
+    streams, world.docker.streams = world.docker.streams, []
+    cid = world.docker.create(REF, "box")
+    world.docker.streams = streams
+    time_ns = world.docker.ring[-1]["timeNano"]
+    return EngineEvent(time_ns=time_ns, kind="container", action="create", actor=cid, image=REF, name="box")
+
+
+async def test_a_refresh_without_a_stream_is_refused(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    agent.sight.proven = False
+    with pytest.raises(StreamEnded):
+        await agent.intake.refresh()
+
+
+async def test_usage_and_cursor_are_one_commit(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.run(REF, "box", rm=True)
+    world.db.execute(
+        "CREATE TRIGGER no_cursor BEFORE UPDATE OF cursor_ns ON engines BEGIN SELECT RAISE(ABORT, 'x'); END"
+    )
+    with pytest.raises(BaseExceptionGroup):
+        await agent.wait(0.1)
+    world.db.execute("DROP TRIGGER no_cursor")
+    assert (await agent.saved())[image].last_used is None
+    again = await world.agent().watch()
+    assert (await again.saved())[image].last_used == START
+
+
+async def test_killed_before_the_commit_the_event_is_read_again(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    world.docker.create(REF, "box")
+    agent.engine.on("container_image", agent.engine.hang)
+    await agent.wait(1)
+    await agent.kill()
+    again = world.agent()
+    assert (await again.saved())[image].last_used is None
+    await again.watch()
+    assert (await again.saved())[image].last_used == START + MINUTE
+
+
+async def test_a_restart_forgets_nothing(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.pull(pytorch_image("pulled", "team/pulled:1"))
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait(600)
+    before = await agent.saved()
+    await agent.kill()
+    again = await world.agent().watch()
+    await again.wait()
+    assert await again.saved() == before
+    assert dict(again.sight.book.usages) == before
+
+
+async def test_another_image_store_has_usage_of_its_own(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait()
+    await agent.stop()
+    world.docker.engine_id = "engine-2"
+    await world.clock.advance(60)
+    again = await world.agent().watch()
+    assert (again.usage(image).first_seen, again.usage(image).last_used) == (world.clock.now(), None)
+
+
+# What comes, and what is built on top
+
+
+async def test_a_pull_is_an_arrival_and_no_use(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    world.docker.pull(pytorch_image("torch", REF))
+    pulled = world.clock.now()
+    await agent.wait()
+    usage = agent.usage(image)
+    assert (usage.arrived, usage.last_used, usage.pulled) == (pulled, None, True)
+
+
+@pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
+@pytest.mark.parametrize("silent", [True, False], ids=["silent", "tagged"])
+async def test_a_build_on_top_is_a_use_of_the_base(world: World, image: str, classic: bool, silent: bool) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    child = world.docker.build("team/app:1", REF, classic=classic, silent=silent)
+    built = world.clock.now()
+    await agent.wait(3600 if silent else 1)
+    at, by = await used(agent, image)
+    assert by == f"build of {child[7:19]}"
+    assert at == built if not silent else at is not None
+
+
+@pytest.mark.parametrize("way", ["pull", "load", "import"])
+async def test_what_comes_whole_is_no_use_of_what_it_begins_with(world: World, image: str, way: str) -> None:
+    agent = await world.agent().watch()
+    base = world.docker.images[image].details
+    above = pytorch_image("above", "team/above:1", layers=[*base.layers, make_id("top")])
+    if way == "pull":
+        world.docker.pull(above)
+    else:
+        world.docker.load(above, way)
+    await agent.wait()
+    assert (agent.usage(image).last_used, agent.usage(above.id).arrived) == (None, START)
+
+
+async def test_what_was_there_at_the_very_start_touches_no_base(world: World, image: str) -> None:
+    world.docker.build("team/app:1", REF, silent=True)
+    agent = await world.agent().watch()
+    assert agent.usage(image).last_used is None
+
+
+async def test_an_image_that_vanished_and_came_back_unseen_has_just_arrived(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    del world.docker.images[image]
+    await agent.intake.refresh()
+    assert not agent.usage(image).present
+    await agent.wait(60)
+    world.docker.add(pytorch_image("torch", REF))
+    await agent.intake.refresh()
+    usage = agent.usage(image)
+    assert (usage.present, usage.first_seen, usage.arrived) == (True, START, world.clock.now())
+
+
+async def test_an_image_that_cannot_be_inspected_is_unknown_until_it_can(world: World, image: str) -> None:
+    agent = world.agent()
+    agent.engine.uninspectable.add(image)
+    await agent.watch()
+    assert await agent.reason(image) is Reason.UNKNOWN
+    agent.engine.uninspectable.clear()
+    await agent.intake.refresh()
+    assert await agent.reason(image) is Reason.MIN_AGE
+
+
+async def test_an_image_mounted_into_a_container_is_in_use(world: World, image: str) -> None:
+    world.docker.add(make_image("tool", "tool:1"))
+    world.docker.create("tool:1", image_mounts=[REF])
+    agent = await world.agent().watch()
+    assert await agent.reason(image) is Reason.IN_USE
+
+
+# The buffer
+
+
+def test_a_full_buffer_ends_the_stream() -> None:
+    buffer = Buffer(limit=2)
+    buffer.put(make_event("create"))
+    buffer.put(make_event("start"))
+    with pytest.raises(StreamEnded, match="more than 2 events waited"):
+        buffer.put(make_event("die"))
+    assert buffer.overflowed
+
+
+def test_what_is_given_back_waits_before_what_came_since() -> None:
+    buffer = Buffer()
+    buffer.put(make_event("create"))
+    taken = buffer.take()
+    buffer.put(make_event("start"))
+    buffer.give_back(taken)
+    assert [event.action for event in buffer.take()] == ["create", "start"]
+    assert not buffer.filled.is_set()

@@ -1,0 +1,339 @@
+"""The life of the stream: connecting again, catching up, and what is recorded as blind time."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import database
+from agent.adapters.engine import EngineError, EngineUnavailable
+from agent.core.model import HeldBy
+from agent.intake import Buffer
+from tests import harness
+from tests.builders import pytorch_image
+from tests.fake_docker import RING
+from tests.harness import TOLERANCE, Agent, World
+
+REF = "team/torch:1"
+OVER = TOLERANCE.total_seconds() + 30.0  # seconds
+UNDER = TOLERANCE.total_seconds() - 30.0  # seconds
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with harness.world(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def image(world: World) -> str:
+    return world.docker.add(pytorch_image("torch", REF))
+
+
+async def unproven(agent: Agent) -> bool:
+    return (await agent.plan()).hold is HeldBy.UNPROVEN
+
+
+def overflow_the_ring(world: World) -> None:
+    for _ in range(RING + 1):
+        world.docker.emit("network", "connect", "bridge")
+
+
+# Connecting
+
+
+async def test_the_stream_is_opened_before_anything_is_listed(world: World) -> None:
+    agent = await world.agent().watch()
+    assert [call.method for call in agent.engine.calls] == ["connect", "events", "containers", "images", "ring"]
+
+
+async def test_the_first_stream_begins_a_moment_before_now(world: World) -> None:
+    agent = await world.agent().watch()
+    now_ns = int(world.clock.now().timestamp()) * 10**9
+    assert agent.engine.calls[1].argument == str(now_ns - 2 * 10**9)
+
+
+async def test_nothing_may_go_until_the_watch_is_proven(world: World, image: str) -> None:
+    agent = world.agent()
+    agent.engine.on("ring", agent.engine.hang)
+    await agent.watch()
+    assert (agent.watcher.ready.is_set(), await unproven(agent)) == (False, True)
+
+
+@pytest.mark.parametrize("call", ["connect", "events", "containers", "images", "ring"])
+@pytest.mark.parametrize("status", [0, 404, 500])
+async def test_an_error_while_connecting_is_weather(world: World, image: str, call: str, status: int) -> None:
+    agent = world.agent()
+    agent.engine.on(call, EngineUnavailable(status, "no") if status != 500 else EngineError(500, "no"))
+    await agent.watch()
+    assert (await unproven(agent), list(agent.board.alerts)) == (True, ["engine-down"])
+    await agent.wait(2)
+    assert (await unproven(agent), list(agent.board.alerts)) == (False, [])
+
+
+async def test_a_bug_is_no_weather(world: World) -> None:
+    agent = world.agent()
+    agent.engine.on("ring", ZeroDivisionError("a bug"))
+    with pytest.raises(ExceptionGroup, match="unhandled errors"):
+        await agent.watch()
+
+
+async def test_an_engine_that_is_down_for_long_is_asked_ever_more_rarely(world: World) -> None:
+    world.docker.stop()
+    agent = await world.agent().watch()
+    await agent.wait(3600)
+    assert 3600 / 31 - 2 <= agent.engine.counts()["connect"] <= 3600 / 30 + 10
+
+
+async def test_a_full_disk_is_waited_for(world: World, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = await world.agent().start()
+    real = agent.store._tables.commit
+
+    def full(*_: object) -> None:
+        raise database.StateFull("the disk is full")
+
+    monkeypatch.setattr(agent.store._tables, "commit", full)
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait(60)
+    assert list(agent.board.alerts) == ["state-full"]
+    monkeypatch.setattr(agent.store._tables, "commit", real)
+    await agent.wait(60)
+    assert (list(agent.board.alerts), agent.usage(image).last_used_by) == ([], "box")
+
+
+async def test_a_full_disk_at_the_first_start_ends_nothing(
+    world: World, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = world.agent()
+
+    def full(*_: object) -> None:
+        raise database.StateFull("the disk is full")
+
+    monkeypatch.setattr(agent.store._tables, "commit", full)
+    agent.engine.on("containers", lambda: world.clock.sleep(20), once=False)  # the sweeper looks meanwhile
+    await agent.start()
+    await agent.wait(120)
+    assert "state-full" in agent.board.alerts
+    assert agent.engine.mutations == []
+
+
+# The end of a stream
+
+
+async def test_after_the_end_of_a_stream_everything_is_caught_up_with(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.cut_streams()
+    await agent.wait(0.01)
+    assert await unproven(agent)
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait(1)
+    assert not await unproven(agent)
+    assert agent.usage(image).last_used_by == "box"
+    assert await agent.gaps() == []
+
+
+async def test_the_next_stream_begins_before_the_last_event(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.run(REF, "box", rm=True)
+    last_ns = world.docker.ring[-1]["timeNano"]
+    await agent.wait(60)
+    world.docker.cut_streams()
+    await agent.wait(1)
+    opened = [call.argument for call in agent.engine.calls if call.method == "events"]
+    assert opened[1:] == [str(last_ns - 2 * 10**9)]
+
+
+async def test_an_engine_that_hangs_is_left_at_the_second_ping(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    agent.engine.on("ping", EngineUnavailable(0, "no answer in time"), once=False)
+    await agent.wait(60)
+    assert await unproven(agent) or agent.engine.counts()["connect"] > 1
+    agent.engine.forget_hooks()
+    await agent.wait(60)
+    assert not await unproven(agent)
+
+
+async def test_the_stream_of_a_stopping_engine_is_read_to_its_end(world: World, image: str) -> None:
+    cid = world.docker.run(REF, "box")
+    agent = await world.agent().watch()
+    await agent.wait(10)
+    agent.engine.on("*", EngineUnavailable(900, "its socket is gone"), once=False)
+    await agent.wait(10)  # a ping fails
+    world.docker.end(cid)
+    died = world.clock.now()
+    world.docker.stop()
+    await agent.wait(3600)
+    world.docker.start()
+    agent.engine.forget_hooks()
+    await agent.wait(60)
+    assert (agent.usage(image).last_used, await agent.gaps()) == (died, [])
+
+
+async def test_a_restart_of_the_engine_under_our_eyes_is_no_gap(world: World, image: str) -> None:
+    agent = await world.agent(ttl=timedelta(days=1)).start()
+    world.docker.run(REF, "box", rm=True)
+    used = world.clock.now()
+    await agent.wait(60)
+    world.docker.stop()
+    await agent.wait(3600)
+    world.docker.start()
+    await agent.wait(60)
+    assert (await agent.gaps(), (await agent.decision(image)).idle_since) == ([], used)
+
+
+async def test_what_an_engine_told_at_its_very_end_counts(world: World, image: str) -> None:
+    cid = world.docker.run(REF, "box")
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    world.docker.remove(cid)
+    world.docker.stop()
+    removed = world.clock.now()
+    await agent.wait(3600)
+    world.docker.start()
+    await agent.wait(60)
+    assert (agent.usage(image).last_used, await agent.gaps()) == (removed, [])
+
+
+async def test_what_an_engine_told_at_its_end_and_cannot_be_asked_any_more_is_a_gap(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    world.docker.run(REF, "box")
+    world.docker.containers.clear()
+    world.docker.stop()
+    await agent.wait(3600)
+    world.docker.start()
+    await agent.wait(60)
+    assert [cause for _, cause in await agent.gaps()] == ["the engine restarted while nobody watched"]
+
+
+async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(
+    world: World, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.intake.Buffer", lambda: Buffer(limit=2 * RING))
+    agent = await world.agent().watch()
+    agent.engine.on("container_image", lambda: world.clock.sleep(300))  # the store, or the engine, is slow
+    first = world.docker.create(REF, "first")
+    await agent.wait(1)
+    since = world.clock.now()
+    await agent.wait(OVER)
+    for _ in range(2 * RING + 1):
+        world.docker.emit("container", "start", first, image=REF, name="first")
+    await agent.wait(1)
+    assert agent.engine.counts()["connect"] == 2
+    [(seconds, cause)] = await agent.gaps()
+    assert cause == "more happened than the engine remembers"
+    assert OVER <= seconds <= OVER + (world.clock.now() - since).total_seconds()
+
+
+# The end of the agent
+
+
+@pytest.mark.parametrize("ending", ["stop", "kill"])
+async def test_blind_time_over_the_tolerance_floors_the_idle_time(world: World, image: str, ending: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(3600)
+    await getattr(agent, ending)()
+    await world.clock.advance(OVER)
+    overflow_the_ring(world)
+    again = await world.agent().watch()
+    [(seconds, cause)] = await again.gaps()
+    assert (cause, seconds >= OVER) == ("more happened than the engine remembers", True)
+    assert (await again.decision(image)).idle_since == world.clock.now()
+    assert again.usage(image).last_used is None
+
+
+@pytest.mark.parametrize("ending", ["stop", "kill"])
+async def test_blind_time_under_the_tolerance_floors_nothing(world: World, image: str, ending: str) -> None:
+    agent = await world.agent().watch()
+    first_seen = world.clock.now()
+    await agent.wait(3600)
+    await getattr(agent, ending)()
+    await world.clock.advance(UNDER)
+    overflow_the_ring(world)
+    again = await world.agent().watch()
+    assert (await again.gaps(), (await again.decision(image)).idle_since) == ([], first_seen)
+
+
+async def test_what_the_engine_remembers_is_no_gap_however_long_it_was(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.run(REF, "one", rm=True)
+    await agent.wait()
+    await agent.kill()
+    await world.clock.advance(OVER)
+    world.docker.run(REF, "two", rm=True)
+    used = world.clock.now()
+    await world.clock.advance(100 * OVER)
+    again = await world.agent().watch()
+    assert (again.usage(image).last_used, await again.gaps()) == (used, [])
+
+
+async def test_an_engine_restarted_while_nobody_watched_is_a_gap(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.run(REF, "one", rm=True)
+    await agent.wait()
+    await agent.kill()
+    world.docker.run(REF, "missed", rm=True)
+    world.docker.stop()
+    await world.clock.advance(OVER)
+    world.docker.start()
+    again = await world.agent().watch()
+    assert [cause for _, cause in await again.gaps()] == ["the engine restarted while nobody watched"]
+    assert (await again.decision(image)).idle_since == world.clock.now()
+
+
+async def test_a_gap_survives_a_restart_of_the_agent(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.kill()
+    await world.clock.advance(OVER)
+    overflow_the_ring(world)
+    seen = world.clock.now()
+    again = await world.agent().watch()
+    await again.wait(600)
+    await again.kill()
+    third = await world.agent().watch()
+    assert (await third.decision(image)).idle_since == seen
+    assert len(await third.gaps()) == 1
+
+
+async def test_a_use_after_a_quiet_watch_is_caught_up_with(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.kill()
+    await world.clock.advance(UNDER / 2)
+    world.docker.run(REF, "box", rm=True)
+    used = world.clock.now()
+    await world.clock.advance(UNDER / 2)
+    again = await world.agent().watch()
+    assert again.usage(image).last_used == used
+
+
+async def test_a_second_stop_is_no_gap_where_nothing_happened(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait()
+    await world.clock.advance(100 * OVER)
+    again = await world.agent().watch()
+    assert await again.gaps() == []
+
+
+# At rest
+
+
+async def test_an_hour_at_rest_costs_pings_and_one_listing(world: World, image: str) -> None:
+    agent = await world.agent(ttl=timedelta(days=1)).start()
+    before = agent.engine.counts()
+    await agent.wait(3600)
+    after = agent.engine.counts()
+    assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)} == {
+        "ping": 240
+    }
+    await agent.wait(1)
+    assert {name: agent.engine.counts()[name] for name in ("containers", "images")} == {"containers": 2, "images": 2}
+
+
+async def test_several_images_at_once_are_one_listing(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    for number in range(5):
+        world.docker.pull(pytorch_image(f"image-{number}", f"team/image:{number}"))
+    await agent.wait(5)
+    assert agent.engine.counts()["images"] == 2
