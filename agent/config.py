@@ -95,6 +95,7 @@ class Mqtt(Section):
     key_file: str = ""
     prefix: str = "torchkeeper"
     version: Literal["5", "3.1.1"] = "5"
+    collector: str = "main"
 
     @model_validator(mode="after")
     def _url_and_prefix(self) -> "Mqtt":
@@ -106,6 +107,8 @@ class Mqtt(Section):
             raise ValueError(f"url: {self.url!r} is not mqtt://host[:port] or mqtts://host[:port]")
         if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
             raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
+        if not wire.valid_host(self.collector):
+            raise ValueError(f"collector: {self.collector!r} is no name; try {wire.slug(self.collector)!r}")
         return self
 
 

@@ -25,9 +25,11 @@ from agent.watcher import LONGEST_WAIT, Watcher
 log = structlog.get_logger()
 
 BETWEEN_LOOKS = 5.0  # seconds until a new engine shows in `info`
+BETWEEN_RESERVES = 600.0  # seconds until the reserve is looked at again
 ONE_DAY = 86400.0  # seconds
+ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
-ALERTS = ("engine-down", "holds-unreadable", "state-damaged", "state-full")
+ALERTS = ("engine-down", "holds-unreadable", "state-damaged", "state-full", "sweep-failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ def build(settings: config.Settings, store: Store, folder: Path, clock: Clock, e
     board = Board()
     intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance)
     watcher = Watcher(engine, intake, clock, board)
-    sweeper = Sweeper(engine, intake, store, clock, board, rules=settings.core_policy(), folder=folder)
+    sweeper = Sweeper(
+        engine, intake, store, clock, board, rules=settings.core_policy(), folder=folder, pause=settings.limits.pause
+    )
     return Parts(engine, store, board, intake, watcher, sweeper)
 
 
@@ -76,6 +80,7 @@ async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, cloc
         group.create_task(parts.sweeper.run(), name="sweeper")
         group.create_task(_show_info(settings, folder, parts, clock), name="info")
         group.create_task(_forget(settings, parts.store, clock), name="forget-old-history")
+        group.create_task(_keep_reserve(folder, clock), name="keep-reserve")
         if settings.mqtt.url:
             group.create_task(_publish(settings, host, folder, parts, clock), name="publisher")
 
@@ -111,6 +116,7 @@ async def _publish(settings: config.Settings, host: str, folder: Path, parts: Pa
         outbox=parts.store,
         clock=clock,
         agent_id=agent_id,
+        collector=settings.mqtt.collector,
         former_alerts=(*publisher.ALERTS, *ALERTS),
     ).run()
 
@@ -154,23 +160,40 @@ def policy_in_force(settings: config.Settings) -> dict[str, object]:
 
 
 async def _forget(settings: config.Settings, store: Store, clock: Clock) -> None:
-    """Once a day, drop history older than the retention. What still waits for a broker is kept."""
+    """Once a day, drop history older than the retention. What still waits then is named, where a broker is set."""
     while True:
+        now = clock.now()
         with contextlib.suppress(database.StateFull):
-            await store.forget(clock.now() - settings.history.retention, unsent_too=not settings.mqtt.url)
+            await store.forget(now - settings.history.retention, now, quietly=not settings.mqtt.url)
         await clock.sleep(ONE_DAY)
+
+
+async def _keep_reserve(folder: Path, clock: Clock) -> None:
+    """Make the reserve again, once what released it is over."""
+    while True:
+        await asyncio.to_thread(database.keep_reserve, folder)
+        await clock.sleep(BETWEEN_RESERVES)
 
 
 @contextmanager
 def _stopping_on_signals() -> Iterator[None]:
-    """Cancel the current task on the first SIGTERM or SIGINT."""
+    """Cancel the current task on SIGTERM and SIGINT, until it has ended."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - run inside asyncio.run
+    again: list[asyncio.TimerHandle] = []
+
+    def stop() -> None:
+        # Before Python 3.13 a TaskGroup forgets a cancel that comes while one of its tasks fails: ask again.
+        task.cancel()
+        again.append(loop.call_later(ASK_AGAIN, stop))
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
+        for handle in again:
+            handle.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
 

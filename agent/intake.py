@@ -6,67 +6,32 @@ event or a listing says is taken in whole, and committed with the cursor, before
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.database import StateError, StateFull
-from agent.adapters.engine import Engine, EngineError, EngineInfo, EngineUnavailable, NotFound, RingRows
+from agent.adapters.engine import Engine, EngineError, EngineInfo, NotFound
 from agent.adapters.store import Store
 from agent.adapters.tables import Saved
-from agent.core import continuity, layers, report
+from agent.buffer import Buffer, StreamEnded
+from agent.core import continuity, layers
 from agent.core.continuity import Blind, Cursor
 from agent.core.events import COMMIT, EngineEvent, Key
 from agent.core.model import Decision, Snapshot
+from agent.core.timekeeping import Reading
 from agent.core.usage import Book
+from agent.gaps import Gaps
 from agent.sight import Sight
 
 log = structlog.get_logger()
 
 OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and writers race by as much
-BUFFER = 20_000  # events that may wait for the store; the engine makes up to 1,900 a second
 REMEMBERED = 4096  # keys of events taken in, to know a replay by
 LAST_WORDS = 2.0  # seconds to take in what was told before a stream ended
-
-
-class StreamEnded(EngineUnavailable):
-    """The engine's event stream ended, or more came than could be taken in."""
-
-    weather: Exception | None = None  # what ended the session, where it had been proven
-
-
-class Buffer:
-    """Events between the socket and the store: bounded, and never a reason for the socket to wait."""
-
-    def __init__(self, limit: int = BUFFER) -> None:
-        self._events: deque[EngineEvent] = deque()
-        self._limit = limit
-        self.overflowed = False
-        self.filled = asyncio.Event()
-
-    def put(self, event: EngineEvent) -> None:
-        """Raises StreamEnded where the limit is passed: what is lost is found at the next connection."""
-        if len(self._events) >= self._limit:
-            self.overflowed = True
-            raise StreamEnded(0, f"more than {self._limit} events waited; reading the engine's memory instead")
-        self._events.append(event)
-        self.filled.set()
-
-    def take(self) -> list[EngineEvent]:
-        taken = list(self._events)
-        self._events.clear()
-        self.filled.clear()
-        return taken
-
-    def give_back(self, taken: Iterable[EngineEvent]) -> None:
-        """What was taken could not be taken in: it waits again, before what came since."""
-        self._events = deque([*taken, *self._events])
-        if self._events:
-            self.filled.set()
 
 
 class Intake:
@@ -79,7 +44,7 @@ class Intake:
         self._engine = engine
         self._store = store
         self._clock = clock
-        self._tolerance = gap_tolerance
+        self._gaps = Gaps(self.sight, store, clock, gap_tolerance)
         self._cursor = Cursor()
         self._seen: dict[Key, None] = {}
         self._built: dict[str, datetime] = {}  # images that a build may have made, until they are listed
@@ -88,9 +53,9 @@ class Intake:
 
     async def restore(self, info: EngineInfo) -> None:
         saved = await self._store.run(lambda tables: tables.load(info.id, info.driver))
-        self._cursor = saved.cursor
         self.buffer = Buffer()
         self._take_over(info, saved)
+        self._cursor = await self._gaps.look_back(saved.cursor, info)
 
     def _take_over(self, info: EngineInfo, saved: Saved) -> None:
         sight = self.sight
@@ -100,11 +65,13 @@ class Intake:
         sight.row = saved.engine
         sight.book = Book(saved.usages, saved.held)
         sight.gap_end = saved.gap_end
+        sight.absences = saved.absences
 
     def resume_ns(self) -> int:
         """Where to read on from: the last event, else the end of the last watch, else now; less the overlap."""
         overlap = int(OVERLAP.total_seconds()) * 10**9
-        return (self._cursor.time_ns or _ns(self._cursor.alive_at or self._clock.now())) - overlap
+        last = self._cursor.time_ns or continuity.nanoseconds(self._cursor.alive_at or self._clock.now())
+        return last - overlap
 
     # Catching up
 
@@ -113,13 +80,13 @@ class Intake:
             started = self._clock.now()
             listing = await self._list(started)
             ring = await self._engine.ring()
-            read_until = self._clock.now()
+            read_until = self._clock.reading()
             told = _in_order([*ring.events, *self.buffer.take()], since_ns)
             for event in told:
                 await self._apply(event)
             await self._reconcile(listing, first=self._cursor.alive_at is None)
             await self._apply_later(told, started)
-            await self._prove(ring, started)
+            await self._gaps.prove(self._cursor, ring, replace(read_until, wall=started))
             await self._commit(told, read_until)
         self.sight.proven = True
         self.sight.changed.set()
@@ -131,20 +98,6 @@ class Intake:
             if event.at >= listed:
                 await self._apply(event)
 
-    async def _prove(self, ring: RingRows, at: datetime) -> None:
-        read = continuity.ring_of(ring.events, ring.size, ring.oldest_ns, at)
-        blind = continuity.blind_time(self._cursor, read)
-        if blind is not None and blind.length > self._tolerance:
-            await self._record_gap(blind)
-
-    async def _record_gap(self, blind: Blind) -> None:
-        event = report.gap(blind, self._clock.now())
-        row = self.sight.row
-        await self._store.run(lambda tables: tables.record_gap(row, blind, event))
-        self._store.appended.set()
-        self.sight.gap_end = max(self.sight.gap_end or blind.until, blind.until)
-        log.warning("a gap in the watch", action="gap", cause=blind.cause, seconds=blind.length.total_seconds())
-
     async def follow(self) -> None:
         """Take in what the buffer gets, for ever."""
         while True:
@@ -155,8 +108,16 @@ class Intake:
     async def beat(self) -> None:
         """Ping the engine, and note that the watch lasts. Raises EngineUnavailable."""
         await self._engine.ping()
+        await self.check_clock()
         async with self._turn:
             await self._take_in()
+
+    async def check_clock(self) -> None:
+        """Hold the wall clock against the steady one. After a step back, what it told before is no cursor."""
+        moved = await self._gaps.check_clock()
+        if moved is not None and moved < timedelta():
+            async with self._turn:
+                self._cursor = await self._gaps.rewind(self._cursor)
 
     async def finish(self) -> bool:
         """Take in what was told before the stream ended. False where that cannot be: then it may be lost."""
@@ -169,10 +130,13 @@ class Intake:
             return False
         return True
 
-    async def note_alive(self, until: datetime, *, engine_ended: bool = False) -> None:
-        """Until when the watch is known to have lasted, and whether the engine ended it."""
-        row = self.sight.row
-        await self._store.run(lambda tables: tables.beat(row, until, engine_ended=engine_ended))
+    async def note_the_end(self, *, engine_ended: bool, stopped: bool) -> None:
+        """The watch lasted until now; whether the engine ended it, or the agent was told to stop."""
+        row, ending = self.sight.row, replace(self._alive(self._clock.reading()), engine_ended=engine_ended)
+        await self._store.run(lambda tables: tables.beat(row, replace(ending, stopped=stopped)))
+
+    def _alive(self, now: Reading) -> Cursor:
+        return replace(self._cursor, alive_at=now.wall, steady=now.steady, boot=now.boot)
 
     async def protect(self, decisions: Iterable[Decision]) -> None:
         """Record which images a protection holds now, so that its end is known as `released`."""
@@ -183,7 +147,7 @@ class Intake:
 
     async def _take_in(self) -> list[EngineEvent]:
         """Apply and commit what waits, and tell the sweeper unless it was only the agent's own doing."""
-        read_until, buffer = self._clock.now(), self.buffer
+        read_until, buffer = self._clock.reading(), self.buffer
         waiting = buffer.take()
         told = [event for event in waiting if event.key not in self._seen]
         try:
@@ -197,9 +161,9 @@ class Intake:
             self.sight.changed.set()
         return told
 
-    async def _commit(self, told: list[EngineEvent], read_until: datetime) -> None:
+    async def _commit(self, told: list[EngineEvent], read_until: Reading) -> None:
         latest = max(told, key=lambda event: event.time_ns, default=None)
-        self._cursor = replace(self._cursor, alive_at=read_until, engine_ended=False)
+        self._cursor = replace(self._alive(read_until), engine_ended=False, stopped=False)
         if latest is not None and latest.time_ns >= self._cursor.time_ns:
             self._cursor = replace(self._cursor, time_ns=latest.time_ns, key=latest.key)
         self._remember(told)
@@ -233,7 +197,7 @@ class Intake:
             self.sight.book.apply_container(event, image_id, self._clock.now())
             return
         at = min(event.at, self._clock.now())
-        await self._record_gap(Blind(at, at, f"a use of {event.image!r} could not be matched to an image"))
+        await self._gaps.record(Blind(at, at, f"a use of {event.image!r} could not be matched to an image"))
 
     async def _image_of(self, event: EngineEvent) -> str | None:
         """The image of a container event: what is known of the container, the engine's word, the name as of then.
@@ -320,7 +284,3 @@ def _in_order(events: Iterable[EngineEvent], since_ns: int) -> list[EngineEvent]
     """Each event once, oldest first."""
     once = {event.key: event for event in events if event.time_ns >= since_ns}
     return sorted(once.values(), key=lambda event: event.time_ns)
-
-
-def _ns(at: datetime) -> int:
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000

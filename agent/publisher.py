@@ -18,7 +18,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox
 from agent.board import Board
 from agent.core import wire
-from agent.sender import DENIED_ALERT, POISON_ALERT, Sender
+from agent.sender import DENIED_ALERT, FULL_ALERT, POISON_ALERT, Sender
 
 STATUS_EVERY = 60.0  # seconds
 BOARD_EVERY = 2.0  # seconds, at most one inventory in that time
@@ -27,7 +27,7 @@ LASTED = 60.0  # seconds; a connection that held longer starts the back-off agai
 LONGEST_WAIT = 60.0  # seconds between two attempts to connect
 FOREIGN_MEMORY = 180.0  # seconds without a sign of the other agent until its alert is cleared
 TWO_AGENTS_ALERT = "two-agents"
-ALERTS = (TWO_AGENTS_ALERT, DENIED_ALERT, POISON_ALERT)  # those that the publisher itself raises
+ALERTS = (TWO_AGENTS_ALERT, DENIED_ALERT, POISON_ALERT, FULL_ALERT)  # those that the publisher itself raises
 
 log = structlog.get_logger()
 
@@ -44,16 +44,19 @@ class Publisher:
         outbox: Outbox,
         clock: Clock,
         agent_id: str,
+        collector: str = "main",
         former_alerts: Iterable[str] = ALERTS,
-        board_every: float = BOARD_EVERY,
     ) -> None:
-        """`former_alerts` are ids that an earlier run may have left on the broker: cleared unless they hold."""
+        """`collector` is the one whose acknowledgements count.
+
+        `former_alerts` are ids that an earlier run may have left on the broker: cleared unless they hold.
+        """
         self._connect = connect
         self._topics = topics
         self._board = board
         self._clock = clock
         self._agent_id = agent_id
-        self._board_every = board_every
+        self._collector = collector
         self._sender = Sender(outbox, topics.events, board, clock)
         self._first_session = secrets.randbits(40)  # a nonce of this start; each connect adds one
         self._session = self._first_session - 1
@@ -104,6 +107,7 @@ class Publisher:
                 group.create_task(self._beat(connection), name="mqtt-status")
                 group.create_task(self._follow_board(connection), name="mqtt-board")
                 group.create_task(self._sender.run(connection), name="mqtt-outbox")
+                group.create_task(self._sender.watch(connection), name="mqtt-resend")
         except BaseExceptionGroup as group_error:
             lost, bugs = group_error.split(broker.BrokerUnavailable)
             if lost is None or bugs is not None:
@@ -111,11 +115,12 @@ class Publisher:
             raise lost.exceptions[0] from None
 
     async def _subscribe(self, connection: Connection) -> None:
-        """Ask for one's own status, before the birth: so the first answer is the state that was there."""
-        try:
-            await connection.subscribe(self._topics.status)
-        except broker.SubscribeRefused as refused:
-            self._log_refusal(self._topics.status, refused)
+        """Ask for the collector's word, and for one's own status before the birth: so as to see what was there."""
+        for topic in (self._topics.status, self._topics.ack):
+            try:
+                await connection.subscribe(topic)
+            except broker.SubscribeRefused as refused:
+                self._log_refusal(topic, refused)
 
     async def _be_born(self, connection: Connection) -> None:
         """All that is retained, again."""
@@ -158,7 +163,7 @@ class Publisher:
             await self._board.changed.wait()
             self._board.changed.clear()
             await self._show_board(connection)
-            await self._clock.sleep(self._board_every)
+            await self._clock.sleep(BOARD_EVERY)
 
     async def _beat(self, connection: Connection) -> None:
         while True:
@@ -167,18 +172,29 @@ class Publisher:
             self._forget_foreign()
 
     async def _listen(self, connection: Connection) -> None:
-        """Watch one's own status: others may overwrite it."""
         async for message in connection.messages():
-            status = wire.decode(wire.Status, message.payload)
-            if message.retain:
-                self._look_at_former(status)
-            elif status is not None and status.state == "online":
-                if status.agent_id != self._agent_id:
-                    self._saw_foreign()
-            elif status is not None or not message.payload:
-                # A late will of a former session, or somebody's clearing: we are here, so say so
-                # (the bug that zigbee2mqtt had again and again: #5288, #18862).
-                await self._say(connection, "online")
+            if message.topic == self._topics.ack:
+                await self._take_ack(message)
+            else:
+                await self._take_status(connection, message)
+
+    async def _take_ack(self, message: Message) -> None:
+        ack = wire.decode(wire.Ack, message.payload)
+        if ack is not None and ack.collector == self._collector:
+            await self._sender.acknowledged(ack.epoch, ack.seq)
+
+    async def _take_status(self, connection: Connection, message: Message) -> None:
+        """Watch one's own status: others may overwrite it."""
+        status = wire.decode(wire.Status, message.payload)
+        if message.retain:
+            self._look_at_former(status)
+        elif status is not None and status.state == "online":
+            if status.agent_id != self._agent_id:
+                self._saw_foreign()
+        elif status is not None or not message.payload:
+            # A late will of a former session, or somebody's clearing: we are here, so say so
+            # (the bug that zigbee2mqtt had again and again: #5288, #18862).
+            await self._say(connection, "online")
 
     def _look_at_former(self, status: wire.Status | None) -> None:
         """What was there before this birth. Between two of our own births, only another agent is born."""

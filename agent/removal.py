@@ -19,7 +19,7 @@ class Result:
 
 
 async def remove(engine: Engine, image: Image, *, containerd: bool) -> Result:
-    """Remove an image with all its references, or leave it with all of them.
+    """Remove an image with all its references, or leave it with all its tags.
 
     The caller has checked that nothing uses it, and written the journal row. Raises EngineUnavailable where the
     engine is lost on the way: the journal row then stays, and `settle` ends it when the engine is back.
@@ -59,11 +59,13 @@ async def restore(engine: Engine, image_id: str, references: tuple[str, ...]) ->
 
 async def _take_apart(engine: Engine, image: Image, *, containerd: bool) -> None:
     for reference in _all_but_the_kept(image):
-        if await _holder(engine, reference) != image.id:
+        holder = await _holder(engine, reference)
+        if holder is None:  # somebody else took it meanwhile
+            continue
+        if holder != image.id:
             raise Conflict(409, f"{reference} names another image by now")
         await engine.untag(reference)
-    if not containerd:  # there a digest reference is the image: deleting it deletes all
-        await _drop_extra_digests(engine, image.id)
+    await _drop_extra_digests(engine, image.id, containerd=containerd)
     await engine.delete(image.id)
 
 
@@ -73,10 +75,16 @@ def _all_but_the_kept(image: Image) -> list[str]:
     return sorted(image.references, key=lambda reference: _repository(reference) not in pulled)[1:]
 
 
-async def _drop_extra_digests(engine: Engine, image_id: str) -> None:
-    """A graph driver deletes by ID only with a single reference left: one tag with its own digest, or one digest."""
+async def _drop_extra_digests(engine: Engine, image_id: str, *, containerd: bool) -> None:
+    """The engine deletes by ID only with the references of one repository left.
+
+    A graph driver takes a single digest beside the tag. On the containerd store deleting a digest deletes every
+    reference of its repository, so those of the kept one stay, and all of them where a tag came meanwhile.
+    """
     tags, digests = await engine.references(image_id)
     kept = _repository(tags[0]) if tags else None
+    if containerd and len(tags) > 1:
+        return
     own = [digest for digest in digests if kept is None or digest.partition("@")[0] == kept]
     for digest in digests:
         if digest not in own[:1]:

@@ -1,20 +1,29 @@
-"""Outbox rows to the broker: in order, a bounded number in flight, each retired once it is acknowledged."""
+"""Outbox rows to the broker: in order, a bounded number in flight, sent again until the collector has them.
+
+A row is retired once the broker has it, until a collector is heard; from then on only the collector's watermark
+retires: a broker that is killed loses what it acknowledged.
+"""
 
 import asyncio
+import contextlib
 from collections import deque
 
 import structlog
 
-from agent.adapters import broker
+from agent.adapters import broker, database
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.board import Board
 
 WINDOW = 20  # rows in flight; more gain nothing
 BREAKS = 5  # connections that end over one row, before it is set aside
+BREAKS_OF_DELIVERED = 50  # the same for a row that a broker took before: the fault is hardly its own
 DENIED_PAUSE = 60.0  # seconds until the broker is asked again whether it takes events now
+PATIENCE = 30.0  # seconds without progress of the watermark, until rows are sent again; doubles each time
+LONGEST_PATIENCE = 600.0  # seconds
 POISON_ALERT = "outbox-poison"
 DENIED_ALERT = "events-denied"
+FULL_ALERT = "outbox-full"
 
 log = structlog.get_logger()
 
@@ -28,11 +37,19 @@ class Sender:
         self._board = board
         self._clock = clock
         self._flying: deque[tuple[OutboxRow, asyncio.Task[None]]] = deque()
-        self._single = 0  # rows to send one by one
+        self._sent = 0  # the last row given to this connection
+        self._delivered = 0  # the last row that some broker took
+        self._single = 0  # rows to send one by one, from the suspect on
         self._suspect = (0, 0)  # seq, and how many connections ended over it
+        self._watermark: int | None = None  # None: no collector was ever heard, a PUBACK counts
+        self._heard = 0  # how often the watermark rose
+        self._asking = False  # whether the collector is to show that it lives before all is sent again
+        self._again_from: int | None = None  # where to go on, if not after the last row
+        self._doubted = False  # whether an acknowledgement was ignored, which is logged once
 
     async def run(self, connection: broker.Connection) -> None:
         """Send what is there and what is added, endlessly. Raises BrokerUnavailable; then call `broke`."""
+        self._watermark = await self._outbox.watermark()
         while True:
             try:
                 await self._stream(connection)
@@ -42,6 +59,38 @@ class Sender:
                 self._board.raise_alert(DENIED_ALERT, f"the broker denies events: {refused}", self._clock.now())
                 await self._clock.sleep(DENIED_PAUSE)
 
+    async def watch(self, connection: broker.Connection) -> None:
+        """Send again what the collector says nothing about, ever more rarely, endlessly. Raises BrokerUnavailable."""
+        patience = PATIENCE
+        while True:
+            await self._show_room()
+            waits, heard = self._waits(), self._heard
+            await self._clock.sleep(patience)
+            if not waits or heard != self._heard:
+                patience = PATIENCE
+                continue
+            if patience == PATIENCE:
+                log.warning("the collector lacks events; sending again", action="resend", after=self._watermark)
+            patience = min(2 * patience, LONGEST_PATIENCE)
+            await self._ask(connection)
+
+    async def acknowledged(self, epoch: str, seq: int) -> None:
+        """The collector's word: it has all events of an epoch up to a number. Nothing it says can lose a row."""
+        try:
+            found = await self._outbox.acknowledge(epoch, seq, self._clock.now())
+        except database.StateFull:
+            return  # it will say so again
+        if found is None:
+            if not self._doubted:
+                self._doubted = True
+                log.warning("an acknowledgement that cannot be ours", action="ack-ignored", epoch=epoch, seq=seq)
+            return
+        if self._watermark is not None and found.seq > self._watermark:
+            self._heard += 1
+        self._watermark = found.seq
+        if found.back or self._asking:
+            self._send_again(found.seq)
+
     async def broke(self) -> None:
         """Tell that the connection was lost. A row that ends one connection after the other is set aside."""
         if not self._flying:
@@ -50,19 +99,28 @@ class Sender:
         self._flying.clear()
         self._single = WINDOW  # one by one, so that the next break shows which row it was
         self._suspect = (first, self._suspect[1] + 1 if self._suspect[0] == first else 1)
-        if self._suspect[1] >= BREAKS:
-            await self._set_aside(first, f"{BREAKS} connections ended over it")
+        breaks = BREAKS if first > self._delivered else BREAKS_OF_DELIVERED
+        if self._suspect[1] >= breaks:
+            await self._set_aside(first, f"{breaks} connections ended over it")
+
+    async def _show_room(self) -> None:
+        """Raise or clear the alert that the outbox is full."""
+        if await self._outbox.nearly_full():
+            message = "the outbox is full: sweeps and gaps are given up, oldest first; is the collector there?"
+            self._board.raise_alert(FULL_ALERT, message, self._clock.now())
+        else:
+            self._board.clear_alert(FULL_ALERT)
 
     async def _stream(self, connection: broker.Connection) -> None:
-        last = 0
+        self._send_again(0)
         self._flying.clear()
         try:
             while True:
                 self._outbox.appended.clear()
-                room = (1 if self._single else WINDOW) - len(self._flying)
-                for row in await self._outbox.unsent(last, room) if room > 0 else ():
-                    self._launch(connection, row)
-                    last = row.seq
+                if self._again_from is not None:
+                    self._sent, self._again_from = self._again_from, None
+                room = WINDOW - len(self._flying)
+                self._launch(connection, await self._outbox.unsent(self._sent, room) if room > 0 else [])
                 if self._flying:
                     await self._land()
                 else:
@@ -72,14 +130,21 @@ class Sender:
                 task.cancel()
             await asyncio.gather(*(task for _, task in self._flying), return_exceptions=True)
 
-    def _launch(self, connection: broker.Connection, row: OutboxRow) -> None:
-        publishing = connection.publish(self._topic, row.payload)
-        self._flying.append((row, asyncio.create_task(publishing, name=f"event-{row.seq}")))
+    def _launch(self, connection: broker.Connection, rows: list[OutboxRow]) -> None:
+        for row in rows:
+            if self._flying and self._alone(row):
+                return
+            publishing = connection.publish(self._topic, row.payload)
+            self._flying.append((row, asyncio.create_task(publishing, name=f"event-{row.seq}")))
+            self._sent = row.seq
+
+    def _alone(self, row: OutboxRow) -> bool:
+        return self._single > 0 and row.seq >= self._suspect[0]
 
     async def _land(self) -> None:
         """Wait for the oldest row, and retire it with those behind it that are acknowledged as well."""
         await asyncio.wait({self._flying[0][1]})
-        retired = 0
+        landed = 0
         while self._flying and self._flying[0][1].done():
             row, task = self._flying[0]
             error = task.exception()
@@ -88,17 +153,46 @@ class Sender:
             elif error is not None:
                 break
             else:
-                retired = row.seq
+                landed = row.seq
             self._flying.popleft()
-            self._single = max(0, self._single - 1)
-        if retired:
-            await self._outbox.retire(retired)
-            self._board.clear_alert(DENIED_ALERT)
+            if self._alone(row):
+                self._single -= 1
+        if landed:
+            await self._took(landed)
         if self._flying and self._flying[0][1].done():
             self._flying[0][1].result()  # raises what ended it
 
+    async def _took(self, seq: int) -> None:
+        """The broker has the rows up to here."""
+        self._delivered = max(self._delivered, seq)
+        self._board.clear_alert(DENIED_ALERT)
+        if self._watermark is None:
+            with contextlib.suppress(database.StateFull):  # retired with the next one, or sent again
+                await self._outbox.retire(seq)
+
+    # The collector
+
+    def _waits(self) -> bool:
+        """Whether the collector has yet to say that it has what was sent."""
+        return self._watermark is not None and self._sent > self._watermark
+
+    async def _ask(self, connection: broker.Connection) -> None:
+        """Send the first rows again; the collector, where it lives, answers, and then the others follow."""
+        with contextlib.suppress(database.StateFull):
+            await self._outbox.name_missing(self._clock.now())
+        self._asking = True
+        with contextlib.suppress(broker.PublishRefused):  # `_stream` finds out as well
+            for row in await self._outbox.unsent(self._watermark or 0, WINDOW):
+                await connection.publish(self._topic, row.payload)
+
+    def _send_again(self, after: int) -> None:
+        self._asking = False
+        self._again_from = after
+        self._outbox.appended.set()
+
     async def _set_aside(self, seq: int, error: str) -> None:
-        await self._outbox.set_aside(seq, error)
+        with contextlib.suppress(database.StateFull):
+            await self._outbox.set_aside(seq, error, self._clock.now())
         log.warning("an event cannot be delivered and is set aside", action="set-aside", seq=seq, error=error)
         message = f"events cannot be delivered and stay on the host; the last is number {seq}: {error}"
         self._board.raise_alert(POISON_ALERT, message, self._clock.now())

@@ -8,6 +8,7 @@ from agent.adapters.engine import EngineInfo
 from agent.core import pytorch
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
+from agent.core.timekeeping import Absence
 from agent.core.usage import Book
 
 
@@ -50,6 +51,8 @@ class Sight:
         self.containers: Mapping[str, Container] = {}  # as last listed
         self.proven = False  # the stream is live, and nothing that fell out of it is unrecorded
         self.gap_end: datetime | None = None
+        self.absences: tuple[Absence, ...] = ()  # when the machine was off for more than a day
+        self.clock_trusted = True
         self.own = OwnActs()
         self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
 

@@ -7,7 +7,7 @@ decision is on disk before the first act, and the journal row before the first r
 import asyncio
 import contextlib
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -17,7 +17,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError
 from agent.adapters.store import Store
 from agent.board import Board
-from agent.core import inventory, policy, report, wire
+from agent.core import inventory, limits, policy, report, timekeeping, wire
 from agent.core.judge import Context
 from agent.core.model import Action, Decision, HeldBy, Holds, Outcome, Plan, Policy
 from agent.eviction import Done, Evictor
@@ -27,7 +27,8 @@ log = structlog.get_logger()
 
 COALESCE = 0.3  # seconds: a burst of events is one new plan
 LOOK_AT_HOLDS = 2.0  # seconds between looks at the file with pins and the pause
-AGAIN_AFTER = 10.0  # seconds until a sweep that failed is tried again
+AGAIN_AFTER = 10.0  # seconds until a sweep that failed is tried again, doubling
+FAILED_ALERT, FULL_ALERT = "sweep-failed", "state-full"
 LONGEST_SLEEP = 3600.0  # seconds; a wall clock that was set is noticed by then
 
 
@@ -62,6 +63,7 @@ class Sweeper:
         *,
         rules: Policy,
         folder: Path,
+        pause: timedelta = timedelta(),
     ) -> None:
         self._intake = intake
         self._sight = intake.sight
@@ -72,7 +74,8 @@ class Sweeper:
         self._folder = folder
         self._mode = "observe" if rules.observe else "enforce"
         self._evictor = Evictor(engine, intake.sight, store, clock, mode=self._mode)
-        self._failed = False
+        self._pause = pause.total_seconds()  # how long the engine is left alone between two removals
+        self._failures = 0  # sweeps in a row that the engine or the disk stopped
 
     async def run(self) -> None:
         """Sweep for ever. An engine or a disk that fails is waited for; nothing is evicted meanwhile."""
@@ -84,20 +87,25 @@ class Sweeper:
                 await self._sleep_until(latest.plan.next_due if latest is not None else None)
 
     async def _try_sweep(self) -> Pass | None:
-        self._failed = True
+        if self._sight.engine is None:
+            return None
         try:
-            latest = await self.sweep() if self._sight.engine is not None else None
-        except EngineError as error:
-            log.warning("the sweep stopped: the engine failed", action="sweep", error=str(error))
+            latest = await self.sweep()
+        except (EngineError, database.StateFull) as error:
+            self._note_failure(error)
             return None
-        except database.StateFull as error:
-            self._board.raise_alert("state-full", str(error), self._clock.now(), "critical")
-            log.error("the sweep stopped: the state cannot be written", action="sweep", error=str(error))
-            return None
-        self._failed = False
-        if latest is not None:
-            self._board.clear_alert("state-full")  # every sweep writes, so there is room again
+        self._failures = 0
+        for alert in (FAILED_ALERT, FULL_ALERT):
+            self._board.clear_alert(alert)  # every sweep asks the engine, and writes
         return latest
+
+    def _note_failure(self, error: Exception) -> None:
+        """Nothing more is evicted in this sweep, and it says so; the next comes later each time."""
+        self._failures += 1
+        alert = FULL_ALERT if isinstance(error, database.StateFull) else FAILED_ALERT
+        message = f"the sweep stopped, and nothing more was evicted: {error}"
+        self._board.raise_alert(alert, message, self._clock.now(), "critical" if alert == FULL_ALERT else "warning")
+        log.warning("the sweep stopped", action="sweep", error=str(error), failures=self._failures)
 
     async def sweep(self, *, dry_run: bool = False) -> Pass:
         """One pass over all images. Raises EngineError, StateFull; what was done until then is recorded."""
@@ -116,12 +124,16 @@ class Sweeper:
 
     async def plan(self) -> Plan:
         """What a sweep would do now."""
-        now = self._clock.now()
-        row = self._sight.row
+        await self._intake.check_clock()
+        now, sight = self._clock.now(), self._sight
+        row = sight.row
         context = Context(
             holds=self._holds(now),
-            proven=self._sight.proven,
-            gap_end=self._sight.gap_end,
+            proven=sight.proven,
+            clock_trusted=sight.clock_trusted,
+            gap_end=sight.gap_end,
+            absences=sight.absences,
+            freed=await self._store.run(lambda tables: tables.freed(now - limits.HOUR)),
             backoff=await self._store.run(lambda tables: tables.backoff(row)),
         )
         snapshot = self._sight.snapshot(now)
@@ -146,7 +158,9 @@ class Sweeper:
     # Evicting
 
     async def _evict(self, done: Pass) -> None:
-        for planned in done.plan.evictions:
+        for number, planned in enumerate(done.plan.evictions):
+            if number:
+                await self._clock.sleep(self._pause)
             await self._intake.refresh()
             done.plan = await self.plan()
             if policy.still_goes(planned, done.plan):
@@ -181,8 +195,13 @@ class Sweeper:
         seconds = LONGEST_SLEEP
         if due is not None:
             seconds = min(seconds, max(0.0, (due - self._clock.now()).total_seconds()))
-        if self._failed:
-            seconds = min(seconds, AGAIN_AFTER)
+        if self._failures:  # a host in trouble is left alone, longer each time
+            seconds = min(LONGEST_SLEEP, AGAIN_AFTER * 2 ** min(self._failures - 1, 10))
+        if not self._sight.clock_trusted:
+            seconds = min(seconds, timekeeping.SETTLING)
+        if self._failures:
+            await self._clock.sleep(seconds)
+            return
         sleeper = asyncio.create_task(self._clock.sleep(seconds), name="sleep-until-due")
         waker = asyncio.create_task(self._sight.changed.wait(), name="wake-on-change")
         try:

@@ -15,8 +15,9 @@ from agent.adapters.clock import Clock
 from agent.adapters.database import StateFull
 from agent.adapters.engine import Engine, EngineError, EngineUnavailable
 from agent.board import Board
+from agent.buffer import StreamEnded
 from agent.core.events import EngineEvent
-from agent.intake import Intake, StreamEnded
+from agent.intake import Intake
 
 log = structlog.get_logger()
 
@@ -108,7 +109,7 @@ class Watcher:
             ended.weather = weather
             raise ended from errors
         except asyncio.CancelledError:  # told to stop: watched until now
-            await self._note_the_end(engine_ended=False)
+            await self._note_the_end(stopped=True)
             raise
 
     async def _read(self, stream: AsyncIterator[EngineEvent]) -> None:
@@ -123,14 +124,13 @@ class Watcher:
         self._board.clear_alert("state-full")
         self.ready.set()
 
-    async def _note_the_end(self, *, engine_ended: bool | None = None) -> None:
-        """The watch lasted until now, unless something that was told is lost; and whether the engine ended it."""
-        until = self._clock.now()
+    async def _note_the_end(self, *, stopped: bool = False) -> None:
+        """The watch lasted until now, unless something that was told is lost; and who ended it."""
         if not self._intake.sight.proven or not await self._intake.finish():
             return
-        ended = not await self._answers() if engine_ended is None else engine_ended
+        engine_ended = not stopped and not await self._answers()
         with contextlib.suppress(StateFull):
-            await self._intake.note_alive(until, engine_ended=ended)
+            await self._intake.note_the_end(engine_ended=engine_ended, stopped=stopped)
 
     async def _answers(self) -> bool:
         try:

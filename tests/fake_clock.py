@@ -4,6 +4,8 @@ import asyncio
 import heapq
 from datetime import UTC, datetime, timedelta
 
+from agent.core.timekeeping import Reading
+
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _MANY = 100_000  # turns of the event loop, after which a task is taken to spin
 
@@ -18,6 +20,7 @@ class FakeClock:
     def __init__(self, now: datetime = START) -> None:
         self._now = now
         self._monotonic = 1000.0
+        self.boot = "boot-1"
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = 0
 
@@ -26,6 +29,9 @@ class FakeClock:
 
     def monotonic(self) -> float:
         return self._monotonic
+
+    def reading(self) -> Reading:
+        return Reading(wall=self._now, steady=self._monotonic, boot=self.boot)
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:

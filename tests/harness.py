@@ -17,7 +17,7 @@ from agent.adapters import database
 from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import report, wire
-from agent.core.model import Decision, Plan, Policy, Reason, Usage
+from agent.core.model import Decision, Outcome, Plan, Policy, Reason, Usage
 from agent.intake import Intake
 from agent.sweeper import Sweeper
 from agent.watcher import Watcher
@@ -181,6 +181,25 @@ class Agent:
         """The usage on disk."""
         saved = await self.store.run(lambda tables: tables.load(self.world.docker.engine_id, "overlay2"))
         return {usage.image_id: usage for usage in saved.usages}
+
+
+async def due(world: World, **rules: Any) -> Agent:
+    """An agent that watches, past the TTL of all that was there when it started."""
+    agent = await world.agent(**rules).watch()
+    await agent.wait(PAST_TTL)
+    return agent
+
+
+async def sweep(agent: Agent) -> dict[str, Outcome]:
+    """Image reference -> outcome of one sweep."""
+    done = await agent.sweeper.sweep()
+    names = {item.image.id: names_of([item])[0] for item in done.first.decisions if item.image.references}
+    return {names.get(image_id, image_id): outcome for image_id, outcome in done.outcomes.items()}
+
+
+async def kinds(agent: Agent) -> list[str]:
+    """The types of all events, oldest first."""
+    return [event.type.removeprefix("torchkeeper.") for event in await agent.events()]
 
 
 def inline_store(connection: sqlite3.Connection, folder: Path) -> Store:

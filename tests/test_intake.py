@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.engine import EngineError, EngineUnavailable
+from agent.buffer import Buffer, StreamEnded
 from agent.core.events import EngineEvent
 from agent.core.model import Reason
-from agent.intake import Buffer, StreamEnded
 from tests import harness
-from tests.builders import make_event, make_id, make_image, pytorch_image
+from tests.builders import make_event, pytorch_image
 from tests.fake_clock import START
 from tests.harness import Agent, World
 
@@ -252,131 +252,24 @@ async def test_a_refresh_without_a_stream_is_refused(world: World, image: str) -
     agent.sight.proven = False
     with pytest.raises(StreamEnded):
         await agent.intake.refresh()
+    assert agent.engine.counts()["images"] == 1
 
 
-async def test_usage_and_cursor_are_one_commit(world: World, image: str) -> None:
+async def test_a_refresh_whose_stream_ends_meanwhile_counts_for_nothing(world: World, image: str) -> None:
     agent = await world.agent().watch()
-    world.docker.run(REF, "box", rm=True)
-    world.db.execute(
-        "CREATE TRIGGER no_cursor BEFORE UPDATE OF cursor_ns ON engines BEGIN SELECT RAISE(ABORT, 'x'); END"
-    )
-    with pytest.raises(BaseExceptionGroup):
-        await agent.wait(0.1)
-    world.db.execute("DROP TRIGGER no_cursor")
-    assert (await agent.saved())[image].last_used is None
-    again = await world.agent().watch()
-    assert (await again.saved())[image].last_used == START
+    before = await agent.store.run(lambda tables: tables.load_latest())
+    await agent.wait(5)
 
+    def end() -> None:
+        agent.sight.proven = False
 
-async def test_killed_before_the_commit_the_event_is_read_again(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    await agent.wait(60)
-    world.docker.create(REF, "box")
-    agent.engine.on("container_image", agent.engine.hang)
-    await agent.wait(1)
-    await agent.kill()
-    again = world.agent()
-    assert (await again.saved())[image].last_used is None
-    await again.watch()
-    assert (await again.saved())[image].last_used == START + MINUTE
-
-
-async def test_a_restart_forgets_nothing(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.pull(pytorch_image("pulled", "team/pulled:1"))
-    world.docker.run(REF, "box", rm=True)
-    await agent.wait(600)
-    before = await agent.saved()
-    await agent.kill()
-    again = await world.agent().watch()
-    await again.wait()
-    assert await again.saved() == before
-    assert dict(again.sight.book.usages) == before
-
-
-async def test_another_image_store_has_usage_of_its_own(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.run(REF, "box", rm=True)
-    await agent.wait()
-    await agent.stop()
-    world.docker.engine_id = "engine-2"
-    await world.clock.advance(60)
-    again = await world.agent().watch()
-    assert (again.usage(image).first_seen, again.usage(image).last_used) == (world.clock.now(), None)
-
-
-# What comes, and what is built on top
-
-
-async def test_a_pull_is_an_arrival_and_no_use(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    await agent.wait(60)
-    world.docker.pull(pytorch_image("torch", REF))
-    pulled = world.clock.now()
-    await agent.wait()
-    usage = agent.usage(image)
-    assert (usage.arrived, usage.last_used, usage.pulled) == (pulled, None, True)
-
-
-@pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
-@pytest.mark.parametrize("silent", [True, False], ids=["silent", "tagged"])
-async def test_a_build_on_top_is_a_use_of_the_base(world: World, image: str, classic: bool, silent: bool) -> None:
-    agent = await world.agent().watch()
-    await agent.wait(60)
-    child = world.docker.build("team/app:1", REF, classic=classic, silent=silent)
-    built = world.clock.now()
-    await agent.wait(3600 if silent else 1)
-    at, by = await used(agent, image)
-    assert by == f"build of {child[7:19]}"
-    assert at == built if not silent else at is not None
-
-
-@pytest.mark.parametrize("way", ["pull", "load", "import"])
-async def test_what_comes_whole_is_no_use_of_what_it_begins_with(world: World, image: str, way: str) -> None:
-    agent = await world.agent().watch()
-    base = world.docker.images[image].details
-    above = pytorch_image("above", "team/above:1", layers=[*base.layers, make_id("top")])
-    if way == "pull":
-        world.docker.pull(above)
-    else:
-        world.docker.load(above, way)
-    await agent.wait()
-    assert (agent.usage(image).last_used, agent.usage(above.id).arrived) == (None, START)
-
-
-async def test_what_was_there_at_the_very_start_touches_no_base(world: World, image: str) -> None:
-    world.docker.build("team/app:1", REF, silent=True)
-    agent = await world.agent().watch()
-    assert agent.usage(image).last_used is None
-
-
-async def test_an_image_that_vanished_and_came_back_unseen_has_just_arrived(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    del world.docker.images[image]
-    await agent.intake.refresh()
-    assert not agent.usage(image).present
-    await agent.wait(60)
-    world.docker.add(pytorch_image("torch", REF))
-    await agent.intake.refresh()
-    usage = agent.usage(image)
-    assert (usage.present, usage.first_seen, usage.arrived) == (True, START, world.clock.now())
-
-
-async def test_an_image_that_cannot_be_inspected_is_unknown_until_it_can(world: World, image: str) -> None:
-    agent = world.agent()
-    agent.engine.uninspectable.add(image)
-    await agent.watch()
-    assert await agent.reason(image) is Reason.UNKNOWN
-    agent.engine.uninspectable.clear()
-    await agent.intake.refresh()
-    assert await agent.reason(image) is Reason.MIN_AGE
-
-
-async def test_an_image_mounted_into_a_container_is_in_use(world: World, image: str) -> None:
-    world.docker.add(make_image("tool", "tool:1"))
-    world.docker.create("tool:1", image_mounts=[REF])
-    agent = await world.agent().watch()
-    assert await agent.reason(image) is Reason.IN_USE
+    agent.engine.on("images", end, after=True)
+    with pytest.raises(StreamEnded):
+        await agent.intake.refresh()
+    after = await agent.store.run(lambda tables: tables.load_latest())
+    assert before is not None
+    assert after is not None
+    assert after.usages == before.usages
 
 
 # The buffer

@@ -5,6 +5,9 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from agent.adapters.boot import boot_id
+from agent.core.timekeeping import Reading
+
 
 class Clock(Protocol):
     def now(self) -> datetime:
@@ -13,6 +16,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never jump."""
+        ...
+
+    def reading(self) -> Reading:
+        """The wall clock, and one that never jumps, read together."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...
@@ -26,6 +33,10 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def reading(self) -> Reading:
+        # CLOCK_BOOTTIME goes on while the machine sleeps, as the wall clock does; CLOCK_MONOTONIC does not.
+        return Reading(wall=self.now(), steady=time.clock_gettime(time.CLOCK_BOOTTIME), boot=boot_id())
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

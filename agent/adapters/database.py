@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from importlib import resources
+from itertools import chain, count
 from pathlib import Path
 
 FILE = "state.db"
@@ -195,7 +196,8 @@ def is_full(error: sqlite3.Error) -> bool:
 
 
 def _move_aside(path: Path, now: datetime) -> Path:
-    aside = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
+    names = (f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}{suffix}" for suffix in chain([""], map("-{}".format, count(2))))
+    aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
     for suffix in ("-wal", "-shm", ""):
         part = path.with_name(path.name + suffix)
         if part.exists():

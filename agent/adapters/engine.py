@@ -7,6 +7,7 @@ because of one.
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from agent.core.events import EngineEvent
@@ -48,6 +49,7 @@ class EngineInfo:
     driver: str
     containerd_store: bool
     root: str  # its directory, as it sees it itself
+    time: datetime | None = None  # its own clock, when it was asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ def engine_info(info: Mapping[str, Any], server: Mapping[str, Any], api: str) ->
         driver=str(info.get("Driver") or ""),
         containerd_store=status.get("driver-type") == "io.containerd.snapshotter.v1",
         root=str(info.get("DockerRootDir") or ""),
+        time=units.parse_time(str(info.get("SystemTime") or "")),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -13,22 +14,49 @@ class OutboxRow:
     payload: bytes  # the encoded CloudEvent, ready to send
 
 
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """How far the collector has all events."""
+
+    seq: int
+    back: bool  # it fell, or is the first: rows above it that were retired wait again
+
+
 class Outbox(Protocol):
-    """A row is in the outbox until it is retired or set aside."""
+    """A row is in the outbox until it is retired, set aside, or given up and named by a `dropped` event."""
 
     async def unsent(self, after: int, limit: int) -> list[OutboxRow]:
         """The first `limit` rows in the outbox with seq > after, in order."""
         ...
 
     async def retire(self, up_to: int) -> None:
-        """The broker has all rows with seq <= up_to."""
+        """The broker has all rows with seq <= up_to. Without effect once the collector was heard."""
         ...
 
-    async def set_aside(self, seq: int, error: str) -> None:
-        """This row cannot be delivered; keep it for people, and never send it again."""
+    async def watermark(self) -> int | None:
+        """The collector's last word that counted, also from before a restart; None where there was none."""
+        ...
+
+    async def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
+        """The collector has all rows of an epoch with seq <= `seq`: those are retired, and those above are not.
+
+        None where that cannot be, and then nothing changes.
+        """
+        ...
+
+    async def set_aside(self, seq: int, error: str, now: datetime) -> None:
+        """This row cannot be delivered; keep it for people, name it as dropped, and never send it again."""
+        ...
+
+    async def name_missing(self, now: datetime) -> None:
+        """Add a `dropped` event for numbers above the watermark that can never arrive and are not named yet."""
+        ...
+
+    async def nearly_full(self) -> bool:
+        """Whether rows are given up for want of room, or soon will be."""
         ...
 
     @property
     def appended(self) -> asyncio.Event:
-        """Set whenever a row is added; the sender clears it."""
+        """Set whenever a row is added or comes back; the sender clears it."""
         ...

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from agent.adapters import database
-from agent.adapters.outbox import OutboxRow
+from agent.adapters import database, event_log
+from agent.adapters.outbox import OutboxRow, Watermark
 from agent.adapters.tables import Tables
 from agent.core.report import NewEvent
 
@@ -22,8 +22,11 @@ T = TypeVar("T")
 class Store:
     """One state file. Satisfies `outbox.Outbox`."""
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path | None = None) -> None:
-        self._tables = Tables(connection)
+    def __init__(
+        self, connection: sqlite3.Connection, folder: Path | None = None, *, bound: int = event_log.BOUND
+    ) -> None:
+        """`bound`: bytes of events that may wait for the collector."""
+        self._tables = Tables(connection, bound)
         self._folder = folder  # None: a copy in memory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self.appended = asyncio.Event()
@@ -74,12 +77,30 @@ class Store:
     async def retire(self, up_to: int) -> None:
         await self.run(lambda tables: tables.retire(up_to))
 
-    async def set_aside(self, seq: int, error: str) -> None:
-        await self.run(lambda tables: tables.set_aside(seq, error))
+    async def watermark(self) -> int | None:
+        return await self.run(lambda tables: tables.watermark())
 
-    async def forget(self, before: datetime, *, unsent_too: bool) -> None:
-        """Drop history older than a time; events that wait for the broker only where `unsent_too`."""
-        await self.run(lambda tables: tables.forget(before, unsent_too=unsent_too))
+    async def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
+        found = await self.run(lambda tables: tables.acknowledge(epoch, seq, now))
+        if found is not None and found.back:
+            self.appended.set()
+        return found
+
+    async def set_aside(self, seq: int, error: str, now: datetime) -> None:
+        await self.run(lambda tables: tables.set_aside(seq, error, now))
+        self.appended.set()
+
+    async def name_missing(self, now: datetime) -> None:
+        await self.run(lambda tables: tables.name_missing(now))
+        self.appended.set()
+
+    async def nearly_full(self) -> bool:
+        return await self.run(lambda tables: tables.nearly_full())
+
+    async def forget(self, before: datetime, now: datetime, *, quietly: bool) -> None:
+        """Drop history older than a time. Events that still wait are given up, and named unless `quietly`."""
+        await self.run(lambda tables: tables.forget(before, now, quietly=quietly))
+        self.appended.set()
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._tables.close)

@@ -4,7 +4,9 @@ import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
+from agent.core.continuity import Cursor
 from agent.core.model import Usage
+from agent.core.timekeeping import Absence
 from agent.core.usage import Held, Use
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,6 +60,19 @@ def usage_row(engine: int, usage: Usage) -> dict[str, object]:
         "pulled": int(usage.pulled),
         "present": int(usage.present),
     }
+
+
+def cursor_row(cursor: Cursor) -> dict[str, object]:
+    key = json.dumps(cursor.key) if cursor.key else None
+    return {"cursor_ns": cursor.time_ns, "cursor_key": key, **alive_row(cursor)}
+
+
+def alive_row(cursor: Cursor) -> dict[str, object]:
+    return {"alive_at": us(cursor.alive_at), "alive_steady": cursor.steady, "boot": cursor.boot}
+
+
+def absence(row: sqlite3.Row) -> Absence:
+    return Absence(known(row["since"]), known(row["until"]))
 
 
 def held(row: sqlite3.Row) -> Held:

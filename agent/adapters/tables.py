@@ -1,24 +1,21 @@
-"""What the agent remembers: usage, containers, cursor, event log (audit trail and outbox), removal journal.
+"""What the agent remembers: usage, containers, cursor, removal journal, and by `EventLog` what it has to tell.
 
 Plain calls on one connection; `store` puts them into a thread of their own. Each public method is one transaction.
 """
 
 import json
 import sqlite3
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agent.adapters import database
 from agent.adapters import store_rows as rows
-from agent.adapters.outbox import OutboxRow
-from agent.core import wire
+from agent.adapters.event_log import EventLog
 from agent.core.continuity import Blind, Cursor
+from agent.core.limits import Freed
 from agent.core.model import Usage
 from agent.core.report import NewEvent
+from agent.core.timekeeping import Absence
 from agent.core.usage import Changes, Held, Use
 
 
@@ -31,6 +28,7 @@ class Saved:
     held: tuple[Held, ...]
     cursor: Cursor
     gap_end: datetime | None
+    absences: tuple[Absence, ...]
     backoff: dict[str, datetime]
 
 
@@ -45,24 +43,8 @@ class Removal:
     image: dict[str, Any]  # a wire.ImageRef
 
 
-class Tables:
+class Tables(EventLog):
     """The queries on one open state file (or a copy of it)."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-        self.host = self._meta("host") or ""
-        self.epoch = self._meta("epoch") or self._remember("epoch", uuid.uuid4().hex)
-
-    def name_host(self, host: str) -> None:
-        self.host = self._remember("host", host)
-
-    def _meta(self, key: str) -> str | None:
-        row = self._one("get_meta", key=key)
-        return str(row["value"]) if row is not None else None
-
-    def _remember(self, key: str, value: str) -> str:
-        self._do("put_meta", key=key, value=value)
-        return value
 
     # Usage
 
@@ -90,8 +72,12 @@ class Tables:
                 key=tuple(key) if key else None,
                 alive_at=rows.at(row["alive_at"]),
                 engine_ended=bool(row["engine_ended"]),
+                stopped=bool(row["stopped"]),
+                boot=row["boot"],
+                steady=row["alive_steady"],
             ),
             gap_end=rows.at(row["gap_end"]),
+            absences=tuple(rows.absence(item) for item in self._all("get_absences", engine=engine)),
             backoff=self.backoff(engine),
         )
 
@@ -107,13 +93,23 @@ class Tables:
             for use in changes.uses:
                 self._do("add_use", engine=engine, **rows.use_row(use))
             if cursor is not None:
-                key = json.dumps(cursor.key) if cursor.key else None
-                alive = rows.us(cursor.alive_at)
-                self._do("move_cursor", engine=engine, cursor_ns=cursor.time_ns, cursor_key=key, alive_at=alive)
+                self._do("move_cursor", engine=engine, **rows.cursor_row(cursor))
 
-    def beat(self, engine: int, at: datetime, *, engine_ended: bool = False) -> None:
-        """Note that the agent is (was) watching until now."""
-        self._do("beat", engine=engine, alive_at=rows.us(at), engine_ended=int(engine_ended))
+    def rewind(self, engine: int, cursor: Cursor) -> None:
+        """Set the cursor back: the clock that it was taken by was wrong."""
+        self._do("rewind", engine=engine, **rows.cursor_row(cursor))
+
+    def beat(self, engine: int, cursor: Cursor) -> None:
+        """Note until when the agent is known to have been watching, and how that ended."""
+        ending = {"stopped": int(cursor.stopped), "engine_ended": int(cursor.engine_ended)}
+        self._do("beat", engine=engine, **rows.alive_row(cursor), **ending)
+
+    def add_absence(self, engine: int, off: Absence) -> None:
+        self._do("add_absence", engine=engine, since=rows.us(off.since), until=rows.us(off.until))
+
+    def freed(self, since: datetime) -> tuple[Freed, ...]:
+        """The evictions done since a time, with their estimated bytes, oldest first."""
+        return tuple(Freed(rows.known(row["at"]), row["bytes"]) for row in self._all("freed", since=rows.us(since)))
 
     def record_gap(self, engine: int, blind: Blind, event: NewEvent) -> None:
         with self._transaction():
@@ -128,6 +124,13 @@ class Tables:
         """The image that a container used, from the history; None where it has none."""
         row = self._one("image_of_container", engine=engine, container_id=container_id)
         return row["image_id"] if row is not None else None
+
+    def forget(self, before: datetime, now: datetime, *, quietly: bool) -> None:
+        """Drop history older than a time. Events that still wait are given up, and named unless `quietly`."""
+        with self._transaction():
+            self._forget_events(before, now, quietly=quietly)
+            self._do("forget_uses", before=rows.us(before))
+            self._do("forget_usages", before=rows.us(before))
 
     # Decisions and their outcomes
 
@@ -186,87 +189,3 @@ class Tables:
     def failures(self, engine: int) -> dict[str, int]:
         """Image ID -> refusals and failures in a row."""
         return {row["image_id"]: row["failures"] for row in self._all("get_backoff", engine=engine)}
-
-    # The event log
-
-    def append(self, event: NewEvent) -> None:
-        self._append(event)
-
-    def events(self, since: datetime) -> list[wire.Event]:
-        """All events from a time on, as on MQTT, oldest first."""
-        return [self._event(row) for row in self._all("get_events", since=rows.us(since))]
-
-    def last_decisions(self, most: int) -> list[tuple[wire.Event, wire.Event | None]]:
-        """The latest decisions, newest first, each with its last outcome."""
-        found = []
-        for row in self._all("last_decisions", most=most):
-            outcome = self._one("last_outcome", decision_id=row["decision_id"])
-            found.append((self._event(row), self._event(outcome) if outcome is not None else None))
-        return found
-
-    def unsent(self, after: int, most: int) -> list[OutboxRow]:
-        waiting = self._all("unsent", after=after, most=most)
-        return [OutboxRow(seq=row["seq"], payload=self._event(row).encode()) for row in waiting]
-
-    def retire(self, up_to: int) -> None:
-        self._do("retire", up_to=up_to)
-
-    def set_aside(self, seq: int, error: str) -> None:
-        self._do("set_aside", seq=seq, error=error)
-
-    def forget(self, before: datetime, *, unsent_too: bool) -> None:
-        """Drop history older than a time. Events that still wait for the broker stay, unless `unsent_too`."""
-        with self._transaction():
-            self._do("forget_events", before=rows.us(before), unsent_too=int(unsent_too))
-            self._do("forget_uses", before=rows.us(before))
-            self._do("forget_usages", before=rows.us(before))
-
-    def _append(self, event: NewEvent) -> int | None:
-        row = self._db.execute(
-            database.queries()["add_event"],
-            {
-                "type": event.kind,
-                "at": rows.us(event.at),
-                "subject": event.subject,
-                "decision_id": event.decision_id,
-                "data": json.dumps(event.data, separators=(",", ":")),
-            },
-        ).fetchone()
-        return None if row is None else int(row["seq"])
-
-    def _event(self, row: sqlite3.Row) -> wire.Event:
-        return wire.event(
-            host=self.host,
-            epoch=self.epoch,
-            seq=row["seq"],
-            kind=row["type"],
-            at=rows.known(row["at"]),
-            subject=row["subject"],
-            data=json.loads(row["data"]),
-        )
-
-    # The connection
-
-    def close(self) -> None:
-        self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
-    def _do(self, name: str, /, **values: object) -> None:
-        self._db.execute(database.queries()[name], values)
-
-    def _one(self, name: str, /, **values: object) -> sqlite3.Row | None:
-        row: sqlite3.Row | None = self._db.execute(database.queries()[name], values).fetchone()
-        return row
-
-    def _all(self, name: str, /, **values: object) -> list[sqlite3.Row]:
-        return self._db.execute(database.queries()[name], values).fetchall()

@@ -87,6 +87,9 @@ def _event_row(event: wire.Event) -> tuple[datetime, str, RenderableType] | None
     if event.type == "torchkeeper.gap":
         gap = wire.GapData.model_validate(event.data)
         return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
+    if event.type == "torchkeeper.dropped":
+        lost = wire.DroppedData.model_validate(event.data)
+        return event.time, "dropped", Text(f"{lost.reason}: {lost.count} events, {lost.first_seq} to {lost.last_seq}")
     return None
 
 

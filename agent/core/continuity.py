@@ -7,9 +7,10 @@ were last known to watch and the oldest event in the ring is blind. Anything tha
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from agent.core.events import EngineEvent, Key
+from agent.core.timekeeping import Reading
 
 RING_SIZE = 256  # events; measured on 20.10 to 29.7
 REBOOT = timedelta(minutes=10)  # an agent told to stop, and a boot so soon after: the machine was rebooted
@@ -25,6 +26,12 @@ class Cursor:
     engine_ended: bool = False  # the stream ended because the engine did, under our eyes
     stopped: bool = False  # the agent was told to stop then
     boot: str = ""  # the kernel's ID of the boot that it was in
+    steady: float = 0.0  # seconds since that boot, at alive_at
+
+    @property
+    def reading(self) -> Reading | None:
+        """The clocks when the watch was last known to last; None where they were not noted."""
+        return Reading(wall=self.alive_at, steady=self.steady, boot=self.boot) if self.alive_at and self.boot else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,11 @@ class Blind:
     @property
     def length(self) -> timedelta:
         return self.until - self.since
+
+
+def nanoseconds(at: datetime) -> int:
+    """A time as the engine's events bear it."""
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
 def ring_of(rows: Iterable[EngineEvent], size: int, oldest_ns: int, at: datetime) -> Ring:

@@ -57,8 +57,8 @@ def _layers_of(image: Image) -> list[tuple[str, int]]:
         return []
     chain = chain_ids(image.details.layers)
     sizes = layer_sizes(image.details)
-    if sizes is None:  # count nothing but the whole, and only where it is shared with nobody
-        return [(layer, 0) for layer in chain[:-1]] + [(layer, image.size_bytes) for layer in chain[-1:]]
+    if sizes is None:  # count nothing but the whole, and only where not even its base is shared with anybody
+        return [(layer, image.size_bytes) for layer in chain[:1]] + [(layer, 0) for layer in chain[1:]]
     return list(zip(chain, sizes, strict=True))
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from agent.core import families, layers, limits
+from agent.core.events import Names
 from agent.core.judge import Context, Question
 from agent.core.model import (
     Action,
@@ -81,10 +82,11 @@ def still_goes(decision: Decision, fresh: Plan) -> bool:
 
 def _holders(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:
     """Image ID -> the containers that hold it, in any state, as their image or as a mount."""
-    names = {name: image.id for image in snapshot.images for name in (*image.references, *image.digests)}
+    names = Names()
+    names.replace(snapshot.images)
     held: dict[str, tuple[Container, ...]] = {}
     for container in snapshot.containers:
-        mounted = {names.get(name, name) for name in container.image_mounts}
+        mounted = {names.resolve(name) or name for name in container.image_mounts}
         for image_id in {container.image_id, *mounted}:
             held[image_id] = (*held.get(image_id, ()), container)
     return held

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from agent.core import wire
@@ -15,6 +16,9 @@ DECISION = "torchkeeper.decision"
 OUTCOME = "torchkeeper.outcome"
 SWEEP = "torchkeeper.sweep"
 GAP = "torchkeeper.gap"
+DROPPED = "torchkeeper.dropped"
+
+Range = tuple[int, int]  # numbers of events, both ends included
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def image_ref(decision: Decision, *, pulled: bool = False) -> wire.ImageRef:
         size_bytes=image.size_bytes,
         torch_version=verdict.torch_version,
         accelerator=verdict.accelerator,
-        origin=image.origin or (image.digests[0] if pulled and image.digests else None),
+        origin=image.origin or (image.digests[0] if pulled and len(image.digests) == 1 else None),
     )
 
 
@@ -118,6 +122,37 @@ def gap(blind: Blind, at: datetime) -> NewEvent:
         cause=blind.cause,
     )
     return NewEvent(GAP, at, None, _without_number(data))
+
+
+def dropped(ranges: Sequence[Range], reason: str, at: datetime) -> NewEvent:
+    """`torchkeeper.dropped`: numbers that will never be sent. `ranges` are merged, and not empty."""
+    data = wire.DroppedData(
+        epoch="",
+        seq=0,
+        first_seq=ranges[0][0],
+        last_seq=ranges[-1][1],
+        count=sum(last - first + 1 for first, last in ranges),
+        reason=reason,
+        ranges=list(ranges),
+    )
+    return NewEvent(DROPPED, at, None, _without_number(data))
+
+
+def merged(ranges: Iterable[Range]) -> list[Range]:
+    """The same numbers in as few ranges as can be, rising."""
+    found: list[Range] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return found
+
+
+def missing(above: int, last: int, known: Iterable[Range]) -> list[Range]:
+    """The numbers over `above`, up to `last`, that are in none of the known ranges."""
+    ends = [(0, above), *known, (last + 1, last + 1)]
+    return [(left + 1, right - 1) for (_, left), (right, _) in pairwise(merged(ends))]
 
 
 def totals(plan: Plan) -> dict[str, int]:

@@ -156,6 +156,29 @@ class GapData(Payload):
     cause: str
 
 
+class DroppedData(Payload):
+    """`torchkeeper.dropped`: events that will never be sent. A collector takes their numbers for received."""
+
+    epoch: str
+    seq: int
+    first_seq: int
+    last_seq: int
+    count: int
+    reason: str  # outbox-full, retention, undeliverable, missing
+    ranges: list[tuple[int, int]]  # their numbers, both ends included, rising: others between them do arrive
+
+
+class Ack(Payload):
+    """`control/<host>/ack`, retained: a collector has every event of one epoch up to `seq`, on disk.
+
+    A collector sends it after each commit, also where all was known: that tells an agent that it is there.
+    """
+
+    collector: str
+    epoch: str
+    seq: Annotated[int, Field(strict=True, ge=0)]
+
+
 class Event(Payload):
     """A CloudEvent in structured JSON. `data` is one of the models above, as its type says."""
 
@@ -174,6 +197,7 @@ DATA_OF_TYPE: dict[str, type[Payload]] = {
     "torchkeeper.outcome": OutcomeData,
     "torchkeeper.sweep": SweepData,
     "torchkeeper.gap": GapData,
+    "torchkeeper.dropped": DroppedData,
 }
 
 

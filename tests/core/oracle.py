@@ -120,9 +120,9 @@ class Oracle:
         return settled and self.idle(image.id, now) >= ttl(image)
 
     def goes(
-        self, images: Mapping[str, Image], held: set[str], holds: Holds, wall: datetime, now: datetime
+        self, images: Mapping[str, Image], held: set[str], holds: Holds, wall: datetime, now: datetime | None
     ) -> set[str]:
-        """What a sweep evicts that knows everything."""
+        """What a sweep evicts that knows everything. `now` None: after any time at all."""
 
         def one(image: Image) -> bool:
             children = [item for item in images.values() if item.details and item.details.parent == image.id]
@@ -131,7 +131,7 @@ class Oracle:
             if not all(one(child) for child in children):
                 return False
             follows = bool(children) and not image.references and not image.digests
-            return follows or (may_go(image) and self.due(image, now))
+            return follows or (may_go(image) and (now is None or self.due(image, now)))
 
         return {image.id for image in images.values() if one(image)}
 
@@ -155,4 +155,4 @@ def protected(image: Image, pins: Iterable[Pin], wall: datetime) -> bool:
 
 def may_go(image: Image) -> bool:
     """It can be pulled again, or nobody minds."""
-    return image.origin is not None or (bool(image.references) and LOCAL_MAY_GO >= {*image.references})
+    return image.origin is not None or (bool(image.references) and {*image.references} <= LOCAL_MAY_GO)

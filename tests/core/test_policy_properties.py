@@ -162,6 +162,6 @@ def test_together_they_free_each_layer_once(world: dict[str, object], rules: Pol
 
 def _sizes(item: Image) -> dict[str, int]:
     assert item.details is not None
-    if any(step.size_bytes == 0 for step in item.details.history):  # then the whole counts for the last layer
-        return {item.details.layers[-1]: item.size_bytes}
+    if any(step.size_bytes == 0 for step in item.details.history):  # then the whole counts for the base
+        return {item.details.layers[0]: item.size_bytes}
     return dict(zip(item.details.layers, (step.size_bytes for step in item.details.history), strict=True))

@@ -238,11 +238,13 @@ class World:
         for _ in range(count):
             self._emit("network", "connect", "bridge")
 
-    def swap_last(self) -> None:
-        """The last two events come in the wrong order, as they do from two writers."""
+    def reverse_last(self, count: int) -> None:
+        """The last events come in the wrong order, as they do from several writers within two seconds."""
         for rows in (self.ring, self.stream):
-            if rows and len(rows) > 1:
-                rows[-1], rows[-2] = rows[-2], rows[-1]
+            if rows is not None:
+                last = [rows.pop() for _ in range(min(count, len(rows)))]
+                together = [row for row in last if last[0].time_ns - row.time_ns < 2 * 10**9]
+                rows.extend([*reversed(last[len(together) :]), *together])
 
     def repeat(self, count: int) -> None:
         """The last events come once more."""

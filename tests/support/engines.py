@@ -51,4 +51,4 @@ def _unpacked() -> tuple[str, str]:
     done = subprocess.run(
         [str(proc.ROOT / ".ci" / "bootstrap"), "engines"], capture_output=True, text=True, check=False
     )
-    return ("", done.stderr.strip()) if done.returncode else (done.stdout.splitlines()[-1], "")
+    return ("", done.stderr.strip().rpartition("\n")[2]) if done.returncode else (done.stdout.splitlines()[-1], "")

@@ -13,10 +13,21 @@ CREATE TABLE engines (
     cursor_ns    INTEGER NOT NULL DEFAULT 0,   -- of the latest event processed, nanoseconds
     cursor_key   TEXT,                         -- its identity, JSON
     alive_at     INTEGER,                      -- when the agent last knew that it was watching
+    alive_steady REAL NOT NULL DEFAULT 0,      -- seconds since boot then
+    boot         TEXT NOT NULL DEFAULT '',     -- the kernel's ID of the boot then
+    stopped      INTEGER NOT NULL DEFAULT 0,   -- 1: the agent was told to stop then
     engine_ended INTEGER NOT NULL DEFAULT 0,   -- 1: the stream ended because the engine did
     gap_end      INTEGER,                      -- end of the last gap over the tolerance
     UNIQUE (engine_id, driver)
 ) STRICT;
+
+-- When the machine was off for more than a day: no idle time.
+CREATE TABLE absences (
+    engine INTEGER NOT NULL REFERENCES engines,
+    since  INTEGER NOT NULL,
+    until  INTEGER NOT NULL,
+    PRIMARY KEY (engine, since)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE usage (
     engine             INTEGER NOT NULL REFERENCES engines,

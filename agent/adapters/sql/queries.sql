@@ -14,11 +14,32 @@ SELECT * FROM engines WHERE engine_id = :engine_id AND driver = :driver
 SELECT * FROM engines WHERE alive_at IS NOT NULL ORDER BY alive_at DESC LIMIT 1
 
 -- name: move_cursor
-UPDATE engines SET cursor_ns = :cursor_ns, cursor_key = :cursor_key, alive_at = :alive_at, engine_ended = 0
+UPDATE engines SET cursor_ns = :cursor_ns, cursor_key = :cursor_key, alive_at = :alive_at,
+    alive_steady = :alive_steady, boot = :boot, stopped = 0, engine_ended = 0
 WHERE engine = :engine AND :cursor_ns >= cursor_ns
 
+-- name: rewind
+UPDATE engines SET cursor_ns = :cursor_ns, cursor_key = :cursor_key, alive_at = :alive_at,
+    alive_steady = :alive_steady, boot = :boot, stopped = 0, engine_ended = 0
+WHERE engine = :engine
+
+-- name: add_absence
+INSERT INTO absences (engine, since, until) VALUES (:engine, :since, :until) ON CONFLICT DO NOTHING
+
+-- name: get_absences
+SELECT * FROM absences WHERE engine = :engine ORDER BY since
+
+-- name: freed
+SELECT outcomes.at AS at, json_extract(decisions.data, '$.estimated_bytes') AS bytes
+FROM events AS outcomes
+JOIN events AS decisions ON decisions.decision_id = outcomes.decision_id AND decisions.type = 'torchkeeper.decision'
+WHERE outcomes.type = 'torchkeeper.outcome' AND outcomes.at > :since
+  AND json_extract(outcomes.data, '$.outcome') = 'removed'
+ORDER BY outcomes.at
+
 -- name: beat
-UPDATE engines SET alive_at = :alive_at, engine_ended = :engine_ended
+UPDATE engines SET alive_at = :alive_at, alive_steady = :alive_steady, boot = :boot,
+    stopped = :stopped, engine_ended = :engine_ended
 WHERE engine = :engine AND (alive_at IS NULL OR :alive_at >= alive_at)
 
 -- name: set_gap
@@ -62,8 +83,11 @@ SELECT * FROM uses WHERE engine = :engine AND image_id = :image_id ORDER BY at D
 SELECT image_id FROM uses WHERE engine = :engine AND container_id = :container_id LIMIT 1
 
 -- name: add_event
-INSERT INTO events (type, at, subject, decision_id, data) VALUES (:type, :at, :subject, :decision_id, :data)
-ON CONFLICT DO NOTHING
+-- Not ON CONFLICT DO NOTHING: what is ignored uses a number up, and the collector would wait for it.
+INSERT INTO events (type, at, subject, decision_id, data)
+SELECT :type, :at, :subject, :decision_id, :data
+WHERE :type <> 'torchkeeper.decision' OR NOT EXISTS
+    (SELECT 1 FROM events WHERE type = 'torchkeeper.decision' AND decision_id = :decision_id)
 RETURNING seq
 
 -- name: get_events
@@ -79,13 +103,51 @@ SELECT * FROM events WHERE type = 'torchkeeper.outcome' AND decision_id = :decis
 SELECT * FROM events WHERE seq > :after AND retired = 0 AND set_aside IS NULL ORDER BY seq LIMIT :most
 
 -- name: retire
+UPDATE events SET retired = 1
+WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'watermark')
+RETURNING length(data) AS bytes
+
+-- name: retire_acknowledged
 UPDATE events SET retired = 1 WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL
+RETURNING length(data) AS bytes
+
+-- name: take_back
+UPDATE events SET retired = 0 WHERE seq > :watermark AND retired = 1
+RETURNING length(data) AS bytes
 
 -- name: set_aside
-UPDATE events SET set_aside = :error WHERE seq = :seq
+UPDATE events SET set_aside = :error WHERE seq = :seq AND retired = 0 AND set_aside IS NULL
+RETURNING seq, type, data, length(data) AS bytes
+
+-- name: last_seq
+SELECT seq FROM sqlite_sequence WHERE name = 'events'
+
+-- name: numbers
+SELECT seq FROM events WHERE seq > :above AND set_aside IS NULL
+
+-- name: dropped
+SELECT type, data FROM events WHERE seq > :above AND set_aside IS NULL AND type = 'torchkeeper.dropped'
+
+-- name: waiting_bytes
+SELECT coalesce(sum(length(data) + :row_bytes), 0) AS bytes FROM events WHERE retired = 0 AND set_aside IS NULL
+
+-- name: telemetry
+SELECT seq, length(data) AS bytes FROM events
+WHERE retired = 0 AND set_aside IS NULL AND type NOT IN ('torchkeeper.decision', 'torchkeeper.outcome')
+ORDER BY seq
+
+-- name: give_up_telemetry
+DELETE FROM events
+WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL
+  AND type NOT IN ('torchkeeper.decision', 'torchkeeper.outcome')
+RETURNING seq, type, data, length(data) AS bytes
+
+-- name: give_up_before
+DELETE FROM events WHERE at < :before AND retired = 0 AND set_aside IS NULL
+RETURNING seq, type, data, length(data) AS bytes
 
 -- name: forget_events
-DELETE FROM events WHERE at < :before AND (retired = 1 OR set_aside IS NOT NULL OR :unsent_too)
+DELETE FROM events WHERE at < :before AND (retired = 1 OR set_aside IS NOT NULL)
 
 -- name: forget_uses
 DELETE FROM uses WHERE at < :before

@@ -1,0 +1,88 @@
+"""The engine's API for a driver: unmeasured, unguarded, fast. What the agent does by its own adapter, others do by this."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.support import proc
+
+SMALL = 64  # bytes of the file that makes each image's layer its own
+
+
+class Api:
+    """Calls of one engine. Each raises OSError, TimeoutError or aiohttp.ClientError where it gets no answer."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def call(
+        self, method: str, path: str, body: object = None, params: Iterable[tuple[str, str]] = ()
+    ) -> tuple[int, Any]:
+        """The status, and the JSON document (or the text) of the answer."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
+        headers = {"Content-Type": kind} if data is not None else {}
+        query = list(params)
+        async with self._session.request(method, f"http://engine/{path}", data=data, params=query, headers=headers) as answer:
+            text = await answer.text()
+            is_json = answer.content_type == "application/json" and path.partition("?")[0] != "images/create"
+            return answer.status, json.loads(text) if is_json and text else text
+
+    async def load(self, reference: str, changes: Iterable[str], tar: bytes) -> str:
+        """Import an image under one tag; its full ID. Raises AssertionError where the engine refuses."""
+        repository, _, tag = reference.rpartition(":")
+        params = [("fromSrc", "-"), ("repo", repository), ("tag", tag), *(("changes", change) for change in changes)]
+        status, text = await self.call("POST", "images/create", tar, params)
+        assert status == 200, text
+        told = json.loads(text.strip().splitlines()[-1])
+        assert "status" in told, told
+        return str(told["status"])
+
+    async def tag(self, image: str, reference: str) -> int:
+        repository, _, tag = reference.rpartition(":")
+        return (await self.call("POST", f"images/{image}/tag", params=[("repo", repository), ("tag", tag)]))[0]
+
+    async def create(self, name: str, image: str, cmd: Iterable[str] = ("true",)) -> tuple[int, Any]:
+        body = {"Image": image, "Cmd": list(cmd), "StopTimeout": 1, "HostConfig": {"NetworkMode": "none"}}
+        return await self.call("POST", "containers/create", body, [("name", name)])
+
+    async def tags(self, image: str) -> set[str] | None:
+        """The tags of an image by its ID, or None where it is gone."""
+        status, found = await self.call("GET", f"images/{image}/json")
+        return set(found["RepoTags"] or ()) if status == 200 else None
+
+
+@asynccontextmanager
+async def calling(socket: Path, timeout: float = 30.0) -> AsyncIterator[Api]:
+    """A client for as long as the block lasts; it outlives restarts of the engine."""
+    limits = aiohttp.ClientTimeout(total=timeout)
+    connector = aiohttp.UnixConnector(str(socket), limit=16, force_close=True)
+    async with aiohttp.ClientSession(connector=connector, timeout=limits) as session:
+        yield Api(session)
+
+
+def tiny_tar() -> bytes:
+    """A root file system with a static busybox and a file that no other has."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        tar.add(proc.require_program("busybox", "busybox-static"), "bin/busybox")
+        for applet in ("sh", "sleep", "true"):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        info = tarfile.TarInfo("payload")
+        info.size = SMALL
+        tar.addfile(info, io.BytesIO(os.urandom(SMALL)))
+    return out.getvalue()
+
+
+def env(variables: Mapping[str, str]) -> list[str]:
+    """The changes of an import that set an environment."""
+    return [f"ENV {key}={value}" for key, value in variables.items()]

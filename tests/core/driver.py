@@ -1,0 +1,311 @@
+"""The agent without its loops: what `agent.intake` and `agent.sweeper` do, in the same order, on a World.
+
+Everything is the core's but the order of the steps. `Disk` is what a new process finds.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from agent.core import continuity, layers, policy, pytorch, timekeeping
+from agent.core.continuity import Cursor
+from agent.core.events import EngineEvent, Key
+from agent.core.judge import Context
+from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
+from agent.core.timekeeping import Absence, ClockWatch, Reading
+from agent.core.usage import Book, Held
+from tests.core.oracle import POLICY
+from tests.core.world import World
+
+OVERLAP_NS = 2 * 10**9
+TOLERANCE = timedelta()  # of a gap: none, so that the oracle can be strict
+
+
+class DiskFull(Exception):
+    """The state cannot be written."""
+
+
+@dataclass
+class Disk:
+    """The state folder."""
+
+    usages: dict[str, Usage] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
+    history: dict[str, str] = field(default_factory=dict)  # container -> the image that it used
+    cursor: Cursor = field(default_factory=Cursor)
+    gap_end: datetime | None = None
+    absences: tuple[Absence, ...] = ()
+    reading: Reading | None = None  # of the clocks, at the end of the last watch
+    full: bool = False
+
+
+class Agent:
+    """One agent: processes come and go (`begin`, `kill`, `terminate`), the disk stays."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.disk = Disk()
+        self.running = False
+        self.proven = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self.book = Book()
+        self.cursor = Cursor()
+        self.images: tuple[Image, ...] = ()
+        self.verdicts: Mapping[str, Verdict] = {}
+        self.boxes: Mapping[str, Container] = {}
+        self.clock = ClockWatch(last=self.world.reading)
+        self.seen: set[Key] = set()
+        self.built: dict[str, datetime] = {}
+        self.came: set[str] = set()
+        self.removing: frozenset[str] = frozenset()
+
+    # Processes
+
+    def begin(self) -> None:
+        """A new process: it looks at the clocks first. How an engine ended proves nothing of what it did since."""
+        self._forget()
+        self.disk.cursor = replace(self.disk.cursor, engine_ended=False)
+        self.running = True
+        before, now = self.disk.reading, self.world.reading
+        if before is not None:
+            self.clock = ClockWatch(last=before)
+            away = timekeeping.absence(before, now)
+            self.disk.absences += (away,) if away is not None else ()
+        self.look()
+        self.connect()
+
+    def kill(self) -> None:
+        self.running = False
+        self.lose_the_stream()
+
+    def terminate(self) -> None:
+        """SIGTERM: what was told is taken in, and the end of the watch is noted."""
+        if self.proven and self._last_words():
+            self.disk.cursor = replace(self.disk.cursor, alive_at=self.world.wall, stopped=True)
+        self.kill()
+
+    # Clocks
+
+    @property
+    def remembers_this_boot(self) -> bool:
+        """Whether a clock that is set now will be seen to have been."""
+        return self.disk.reading is not None and self.disk.reading.boot == self.world.boot.id
+
+    def look(self) -> None:
+        """Read the clocks. Nothing counts as idle from before a jump."""
+        self.clock, moved = self.clock.look(self.world.reading)
+        self.disk.reading = self.world.reading
+        if moved is not None:
+            self._record_gap(self.world.wall)
+
+    # The stream
+
+    def connect(self) -> None:
+        if not (self.running and self.world.up and not self.disk.full):
+            return
+        self.book = Book(self.disk.usages.values(), self.disk.held.values())
+        self.cursor = self.disk.cursor
+        since = self._resume_ns()
+        self.world.listen(since)
+        self._catch_up(since)
+
+    def _resume_ns(self) -> int:
+        return (self.cursor.time_ns or _ns(self.cursor.alive_at or self.world.wall)) - OVERLAP_NS
+
+    def _catch_up(self, since_ns: int) -> None:
+        listing = self._list()
+        ring = self.world.read_ring()
+        told = _in_order([*self.world.ring_rows(), *self._take()], since_ns)
+        for event in told:
+            self._apply(event)
+        self._reconcile(listing, first=self.cursor.alive_at is None)
+        blind = continuity.blind_time(self.cursor, ring, self.world.boot)
+        if blind is not None and blind.length > TOLERANCE:
+            self._record_gap(blind.until)
+        self._commit(told)
+        self.proven = True
+
+    def lose_the_stream(self) -> None:
+        """It ends, and what was told and not yet taken in is lost."""
+        self.world.stream = None
+        self.proven = False
+
+    def end_the_stream(self, *, engine_ended: bool) -> None:
+        """It ends, and what was told before is taken in."""
+        if self.proven and self._last_words():
+            self.disk.cursor = replace(self.disk.cursor, alive_at=self.world.wall, engine_ended=engine_ended)
+        self.lose_the_stream()
+
+    def _last_words(self) -> bool:
+        try:
+            self.take_in()
+        except DiskFull:
+            return False
+        return True
+
+    def take_in(self) -> None:
+        told = [event for event in self._take() if event.key not in self.seen]
+        for event in told:
+            self._apply(event)
+        self._commit(told)
+
+    def _take(self) -> list[EngineEvent]:
+        taken, self.world.stream = self.world.stream or [], []
+        return taken
+
+    # Events
+
+    def _apply(self, event: EngineEvent) -> None:
+        if event.kind == "container":
+            self._apply_container(event)
+        else:
+            self._apply_image(event)
+
+    def _apply_container(self, event: EngineEvent) -> None:
+        image_id = self._image_of(event)
+        if image_id is not None:
+            self.book.apply_container(event, image_id, self.world.wall)
+        else:
+            self._record_gap(min(event.at, self.world.wall))
+
+    def _image_of(self, event: EngineEvent) -> str | None:
+        held, box = self.book.held.get(event.actor), self.world.boxes.get(event.actor)
+        if held is not None:
+            return held.image_id
+        if box is not None:
+            return box.image_id
+        return self.disk.history.get(event.actor) or self.book.names.resolve(event.image)
+
+    def _apply_image(self, event: EngineEvent) -> None:
+        book, now, own = self.book, self.world.wall, event.actor in self.removing
+        if event.action == "tag":
+            book.apply_tag(event.actor, event.name, event.at, now, own=own)
+        elif event.action == "delete":
+            book.apply_delete(event.actor)
+        elif event.action == "pull":
+            image_id = self.world.find(event.actor)
+            if image_id is not None:
+                book.apply_pull(image_id, event.actor, event.at, now)
+                self.came.add(image_id)
+        elif event.action == "load":
+            book.apply_arrival(event.actor, event.at, now)
+            self.came.add(event.actor)
+        if event.action == "tag" and not own:
+            self.built[event.actor] = event.at
+
+    # Listings
+
+    def refresh(self) -> None:
+        self.take_in()
+        listing = self._list()
+        self._reconcile(listing, first=False)
+        self._write(self.cursor)
+
+    def _list(self) -> Snapshot:
+        return Snapshot(at=self.world.wall, images=self.world.list_images(), containers=self.world.containers())
+
+    def _reconcile(self, listing: Snapshot, *, first: bool) -> None:
+        now = self.world.wall
+        alive = self.cursor.alive_at or now
+        new = self.book.reconcile(listing, now, alive_until=alive, busy=self.removing)
+        if listing.images != self.images:
+            self.images, self.verdicts = listing.images, pytorch.classify(listing.images)
+        self.boxes = {container.id: container for container in listing.containers}
+        if not first:
+            self._touch_bases({**dict.fromkeys(new, now), **self.built})
+        self.built, self.came = {}, set()
+
+    def _touch_bases(self, built: Mapping[str, datetime]) -> None:
+        for image_id, at in built.items():
+            for base in layers.bases_of(image_id, self.images) if image_id not in self.came else ():
+                self.book.touch(base, at, "build", self.world.wall)
+
+    # The disk
+
+    def _commit(self, told: list[EngineEvent]) -> None:
+        latest = max(told, key=lambda event: event.time_ns, default=None)
+        boot = self.world.boot.id
+        self.cursor = replace(self.cursor, alive_at=self.world.wall, engine_ended=False, stopped=False, boot=boot)
+        if latest is not None and latest.time_ns >= self.cursor.time_ns:
+            self.cursor = replace(self.cursor, time_ns=latest.time_ns, key=latest.key)
+        self.seen.update(event.key for event in told)
+        self._write(self.cursor)
+
+    def _write(self, cursor: Cursor | None) -> None:
+        changes = self.book.take_changes()
+        if self.disk.full:
+            self.book.give_back(changes)
+            raise DiskFull
+        self.disk.usages |= {usage.image_id: usage for usage in changes.usages}
+        self.disk.held |= {held.id: held for held in changes.held}
+        self.disk.history |= {use.container_id: use.image_id for use in changes.uses}
+        for gone in changes.let_go:
+            self.disk.held.pop(gone, None)
+        self.disk.cursor = cursor or self.disk.cursor
+
+    def _record_gap(self, until: datetime) -> None:
+        if self.disk.full:
+            raise DiskFull
+        self.disk.gap_end = max(self.disk.gap_end or until, until)
+
+    # Sweeps
+
+    def plan(self) -> Plan:
+        now = self.world.wall
+        context = Context(
+            holds=self.world.holds,
+            proven=self.proven,
+            clock_trusted=self.clock.trusted,
+            gap_end=self.disk.gap_end,
+            absences=self.disk.absences,
+        )
+        return policy.plan(self._snapshot(now), self.verdicts, self.book.usages, POLICY, now, context)
+
+    def _snapshot(self, now: datetime) -> Snapshot:
+        held = tuple(self._container(item) for item in self.book.held.values())
+        usages = self.book.usages
+        images = tuple(image for image in self.images if image.id not in usages or usages[image.id].present)
+        return Snapshot(at=now, images=images, containers=held)
+
+    def _container(self, held: Held) -> Container:
+        listed = self.boxes.get(held.id)
+        mounts = listed.image_mounts if listed is not None else ()
+        return Container(id=held.id, image_id=held.image_id, name=held.name, state=held.state, image_mounts=mounts)
+
+    def observe(self) -> Plan:
+        """A plan, and a note of what it found protected."""
+        plan = self.plan()
+        for decision in plan.decisions:
+            self.book.protect(decision.image.id, decision.protected, self.world.wall)
+        self._write(None)
+        return plan
+
+    def sweep(self, evict: Callable[[Decision], bool], between: Callable[[], None] = lambda: None) -> Plan:
+        """`evict` is asked to remove, and says whether it did; `between` comes before each recheck."""
+        first = self.observe()
+        for planned in first.evictions:
+            between()
+            self.refresh()
+            fresh = self.plan()
+            if policy.still_goes(planned, fresh):
+                self._remove(planned, evict)
+        return first
+
+    def _remove(self, planned: Decision, evict: Callable[[Decision], bool]) -> None:
+        self.removing = frozenset([planned.image.id])
+        removed = evict(planned)
+        self.take_in()
+        self.removing = frozenset()
+        if removed:
+            self.book.apply_delete(planned.image.id)
+
+
+def _in_order(events: Iterable[EngineEvent], since_ns: int) -> list[EngineEvent]:
+    once = {event.key: event for event in events if event.time_ns >= since_ns}
+    return sorted(once.values(), key=lambda event: event.time_ns)
+
+
+def _ns(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000

@@ -1,0 +1,192 @@
+"""What holds an eviction: observe, pauses, proof, refusals and errors; and the agent's own echoes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import holds
+from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
+from agent.core import report
+from agent.core.model import HeldBy, Holds, Outcome
+from tests import harness
+from tests.builders import pytorch_image
+from tests.harness import PAST_TTL, World
+
+REF = "team/torch:1"
+MINUTE = 60.0  # seconds
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with harness.world(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def image(world: World) -> str:
+    return world.docker.add(pytorch_image("torch", REF))
+
+
+# What holds an eviction
+
+
+async def test_observe_writes_the_decision_once_and_removes_nothing(world: World, image: str) -> None:
+    agent = await harness.due(world, observe=True)
+    assert [await harness.sweep(agent) for _ in range(3)] == [{REF: Outcome.WOULD_REMOVE}, {}, {}]
+    assert (await harness.kinds(agent), await agent.outcomes()) == (["decision", "outcome", "sweep"], ["would-remove"])
+    assert (agent.engine.mutations, set(world.docker.images)) == ([], {image})
+
+
+async def test_observe_decides_anew_after_a_use(world: World, image: str) -> None:
+    agent = await harness.due(world, observe=True)
+    await harness.sweep(agent)
+    world.docker.run(REF, rm=True)
+    await agent.wait()
+    await agent.wait(PAST_TTL)
+    await harness.sweep(agent)
+    assert await agent.outcomes() == ["would-remove", "would-remove"]
+
+
+async def test_a_dry_run_writes_nothing(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    done = await agent.sweeper.sweep(dry_run=True)
+    assert (done.outcomes, await agent.events()) == ({image: Outcome.WOULD_REMOVE}, [])
+    assert set(world.docker.images) == {image}
+
+
+async def test_a_pause_holds_everything_until_it_ends(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    until = world.clock.now() + timedelta(hours=1)
+    holds.change(world.folder, lambda _: Holds(paused=True, paused_at=world.clock.now(), paused_until=until))
+    assert (await harness.sweep(agent), (await agent.plan()).hold) == ({}, HeldBy.PAUSED)
+    await agent.wait(3600)
+    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+
+
+async def test_holds_that_cannot_be_read_hold_everything(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    (world.folder / holds.FILE).write_text("{")
+    assert (await harness.sweep(agent), list(agent.board.alerts)) == ({}, ["holds-unreadable"])
+    (world.folder / holds.FILE).unlink()
+    assert (await harness.sweep(agent), list(agent.board.alerts)) == ({REF: Outcome.REMOVED}, [])
+
+
+async def test_without_proof_nothing_goes(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    agent.sight.proven = False
+    assert (await harness.sweep(agent), (await agent.plan()).hold) == ({}, HeldBy.UNPROVEN)
+    assert agent.engine.mutations == []
+
+
+# Refusals, errors and their back-off
+
+
+async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    await agent.rest()
+    agent.engine.on("delete", Conflict(409, "in use"), once=False)
+    waits = []
+    for _ in range(10):
+        assert await harness.sweep(agent) == {REF: Outcome.REFUSED}
+        not_before = (await agent.store.run(lambda tables: tables.backoff(agent.sight.row)))[image]
+        waits.append(not_before - world.clock.now())
+        assert (await agent.decision(image)).held_by is HeldBy.BACKOFF
+        assert (await agent.plan()).next_due == not_before
+        await agent.wait(waits[-1].total_seconds() - 1)
+        assert await harness.sweep(agent) == {}
+        await agent.wait(1)
+    minutes = [10, 20, 40, 80, 160, 320, 640, 1280]
+    assert waits == [timedelta(minutes=count) for count in minutes] + [DAY, DAY]
+    assert world.docker.images[image].tags == [REF]
+    assert len(await agent.events(report.DECISION)) == 1
+    agent.engine.forget_hooks()
+    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+
+
+async def test_a_back_off_survives_a_restart(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    agent.engine.on("delete", Conflict(409, "in use"))
+    await harness.sweep(agent)
+    await agent.kill()
+    again = await world.agent().watch()
+    assert await harness.sweep(again) == {}
+    assert (await again.decision(image)).held_by is HeldBy.BACKOFF
+
+
+@pytest.mark.parametrize("call", ["containers", "images", "container_image"])
+@pytest.mark.parametrize("error", [EngineUnavailable(404, "a list"), EngineError(500, "oops")], ids=["404", "500"])
+async def test_an_error_before_the_act_removes_nothing(world: World, image: str, call: str, error: EngineError) -> None:
+    agent = await harness.due(world)
+    if call == "container_image":
+        agent.engine.on("containers", lambda: _create(world))
+    agent.engine.on(call, error, once=False)
+    with pytest.raises(EngineError):
+        await agent.sweeper.sweep()
+    assert (agent.engine.mutations, await agent.events(), set(world.docker.images)) == ([], [], {image})
+
+
+async def _create(world: World) -> None:
+    world.docker.run(REF)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("call", ["references", "delete", "image_id"])
+async def test_an_error_in_the_act_leaves_the_image_whole_or_gone(world: World, image: str, call: str) -> None:
+    agent = await harness.due(world)
+    agent.engine.on(call, EngineUnavailable(0, "no answer in time"))
+    with pytest.raises(EngineUnavailable):
+        await agent.sweeper.sweep()
+    assert await agent.outcomes() == []
+    await agent.wait(60)
+    await agent.sweeper.sweep()
+    gone = image not in world.docker.images
+    assert (await agent.outcomes(), gone) == ((["removed"], True) if call == "image_id" else (["failed"], False))
+
+
+# The agent's own acts
+
+
+async def test_its_own_tags_and_deletions_are_no_arrival_and_wake_nobody(world: World) -> None:
+    refs = (REF, "team/torch:2", "team/torch:3")
+    image = pytorch_image("torch", *refs)
+    world.docker.add(image)
+    agent = await harness.due(world)
+    before = agent.usage(image.id)
+    agent.engine.on("delete", Conflict(409, "in use"))
+    agent.sight.changed.clear()
+    agent.intake.stale.clear()
+    await harness.sweep(agent)
+    await agent.wait(1)
+    assert [call.method for call in agent.engine.mutations] == ["untag", "untag", "delete", "tag", "tag"]
+    assert agent.usage(image.id) == before
+    assert (agent.sight.changed.is_set(), agent.intake.stale.is_set()) == (False, False)
+
+
+async def test_its_own_acts_read_late_change_nothing(world: World) -> None:
+    image = pytorch_image("torch", REF, "team/torch:2")
+    world.docker.add(image)
+    agent = await harness.due(world)
+    before = agent.usage(image.id)
+    agent.engine.on("delete", Conflict(409, "in use"))
+    streams, world.docker.streams = world.docker.streams, []
+    await harness.sweep(agent)
+    await agent.wait(60)
+    world.docker.streams = streams
+    world.docker.cut_streams()
+    await agent.wait(5)
+    assert agent.usage(image.id) == before
+
+
+async def test_a_refused_image_does_not_look_used(world: World) -> None:
+    image = pytorch_image("torch", REF, "team/torch:2")
+    world.docker.add(image)
+    agent = await harness.due(world)
+    agent.engine.on("delete", Conflict(409, "in use"))
+    await harness.sweep(agent)
+    await agent.wait(600)
+    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
