@@ -122,9 +122,9 @@ class Rig:
 @asynccontextmanager
 async def rigged(folder: Path, **keys: Any) -> AsyncIterator[Rig]:
     """A rig on a state file in this folder."""
-    store = Store(database.open_file(folder, START)[0], **keys)
-    yield Rig(store)
-    await store.close()
+    made = Rig(Store(database.open_file(folder, START)[0], **keys))
+    yield made
+    await made.store.close()
 
 
 def without_repeats(numbers: Iterable[int]) -> list[int]:

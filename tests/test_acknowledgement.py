@@ -1,6 +1,9 @@
 """What the collector's word does to the outbox, on the fake broker; tests/test_delivery.py is the same on mosquitto."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,16 @@ def make_ack(rig: Rig, seq: Any, collector: str = "main", epoch: str | None = No
 def say(rig: Rig, seq: Any, **keys: Any) -> None:
     """A collector publishes its watermark."""
     rig.server.route(Message(TOPICS.ack, make_ack(rig, seq, **keys), retain=True))
+
+
+@asynccontextmanager
+async def heard(rig: Rig) -> AsyncIterator[None]:
+    """A publisher whose collector is there, and has nothing yet."""
+    rig.server.retained[TOPICS.ack] = make_ack(rig, 0)
+    async with rig.running(), asyncio.timeout(60):
+        while await rig.store.watermark() is None:
+            await rig.quiet()
+        yield
 
 
 async def send(rig: Rig, count: int) -> None:
@@ -67,7 +80,7 @@ async def test_once_a_collector_was_heard_the_brokers_word_retires_nothing(rig: 
 async def test_that_holds_over_a_restart_and_over_a_broker_that_forgot_what_was_retained(
     rig: Rig, tmp_path: Path
 ) -> None:
-    async with rig.running():
+    async with heard(rig):
         await send(rig, 2)
         say(rig, 1)
         await until_waiting(rig, [2])
@@ -90,7 +103,7 @@ async def test_the_watermark_that_the_broker_kept_counts_at_the_start(rig: Rig) 
 
 
 async def test_each_connection_begins_after_the_watermark(rig: Rig) -> None:
-    async with rig.running():
+    async with heard(rig):
         await send(rig, 3)
         say(rig, 2)
         await send(rig, 2)
@@ -122,7 +135,7 @@ async def test_each_connection_begins_after_the_watermark(rig: Rig) -> None:
     ],
 )
 async def test_a_word_that_cannot_be_true_changes_nothing(rig: Rig, payload: bytes) -> None:
-    async with rig.running():
+    async with heard(rig):
         await send(rig, 3)
         say(rig, 2)
         await until_waiting(rig, [3])
@@ -144,7 +157,7 @@ async def test_a_collector_that_knows_only_another_epoch_gets_everything(rig: Ri
 
 
 async def test_a_collector_that_went_back_gets_the_rows_above_again(rig: Rig) -> None:
-    async with rig.running():
+    async with heard(rig):
         await send(rig, 6)
         say(rig, 6)
         await until_waiting(rig, [])
@@ -155,8 +168,7 @@ async def test_a_collector_that_went_back_gets_the_rows_above_again(rig: Rig) ->
 
 
 async def test_a_collector_without_a_word_is_asked_by_the_first_rows_and_ever_more_rarely(rig: Rig) -> None:
-    async with rig.running():
-        say(rig, 0)
+    async with heard(rig):
         await send(rig, 3)
         asked: list[float] = []
         for _ in range(360):
@@ -165,7 +177,7 @@ async def test_a_collector_without_a_word_is_asked_by_the_first_rows_and_ever_mo
             await rig.quiet()
             if len(rig.sent()) > seen:
                 asked.append(rig.clock.monotonic())
-        waits = [round(later - earlier, -1) for earlier, later in zip(asked, asked[1:], strict=False)]
+        waits = [round(later - earlier, -1) for earlier, later in pairwise(asked)]
         assert waits[:3] == [60, 120, 240]
         assert set(waits[4:]) == {600}
         assert rig.sent() == [1, 2, 3] * (len(asked) + 1)
@@ -173,8 +185,7 @@ async def test_a_collector_without_a_word_is_asked_by_the_first_rows_and_ever_mo
 
 
 async def test_only_a_window_asks_and_all_follows_once_the_collector_answers(rig: Rig) -> None:
-    async with rig.running():
-        say(rig, 0)
+    async with heard(rig):
         await send(rig, 50)
         await rig.until(lambda: len(rig.sent()) > 50, tick=5)
         await rig.until(lambda: len(rig.sent()) == 50 + sender.WINDOW)
@@ -185,8 +196,7 @@ async def test_only_a_window_asks_and_all_follows_once_the_collector_answers(rig
 
 
 async def test_new_events_go_out_at_once_while_the_collector_says_nothing(rig: Rig) -> None:
-    async with rig.running():
-        say(rig, 0)
+    async with heard(rig):
         await send(rig, 30)
         await rig.clock.advance(200)
         await rig.quiet()
@@ -195,8 +205,7 @@ async def test_new_events_go_out_at_once_while_the_collector_says_nothing(rig: R
 
 
 async def test_progress_of_the_watermark_means_patience(rig: Rig) -> None:
-    async with rig.running():
-        say(rig, 0)
+    async with heard(rig):
         await send(rig, 30)
         for number in range(1, 30):
             await rig.clock.advance(20)
@@ -255,7 +264,7 @@ async def test_a_connection_that_breaks_often_sets_aside_no_row_that_a_broker_to
     rig.server.retained[TOPICS.ack] = make_ack(rig, 0)
     await rig.add(2)
     async with rig.running():
-        await rig.until(lambda: rig.sent() == [1, 2])
+        await rig.until(lambda: len(rig.sent()) >= 2)
         await rig.quiet()
         rig.server.acknowledging.clear()
         for number in range(3 * sender.BREAKS):
@@ -288,8 +297,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(rig: Rig, mon
     async def full(*_: object) -> None:
         raise database.StateFull
 
-    async with rig.running():
-        say(rig, 0)
+    async with heard(rig):
         await send(rig, 2)
         with monkeypatch.context() as patch:
             patch.setattr(rig.store, "acknowledge", full)

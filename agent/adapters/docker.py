@@ -110,9 +110,15 @@ class DockerEngine:
         """The live stream from a time on, replay first. No read time-out: an engine at rest says nothing.
 
         The iterator ends when the engine closes the stream. A row that is no event is passed over.
+        Raises EngineUnavailable where the stream does not open within TIMEOUT.
         """
         params = {"since": rows.timestamp(since_ns), "filters": rows.FILTERS}
-        async with self._request("events", params=params, timeout=None) as response:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(TIMEOUT):  # nothing else watches an engine that takes the call and is silent
+                    response = await stack.enter_async_context(self._request("events", params=params, timeout=None))
+            except TimeoutError as error:
+                raise EngineUnavailable(0, "no answer to GET /events in time") from error
             yield self._read(response)
 
     async def _read(self, response: aiohttp.ClientResponse) -> AsyncIterator[EngineEvent]:

@@ -125,15 +125,16 @@ class EventLog:
             seq = 0
         if not 0 <= seq <= self._last_seq():
             return None
-        back = known is None or seq < known
+        taken_back: list[sqlite3.Row] = []
         if seq != known:
             with self._transaction():
                 self._remember(WATERMARK, str(seq))
                 self._uncount(self._all("retire_acknowledged", up_to=seq))
-                if back:
-                    self._uncount(self._all("take_back", watermark=seq), sign=-1)
+                if known is None or seq < known:
+                    taken_back = self._all("take_back", watermark=seq)
+                    self._uncount(taken_back, sign=-1)
                     self._name_missing(seq, now)
-        return Watermark(seq, back)
+        return Watermark(seq, back=bool(taken_back))
 
     def set_aside(self, seq: int, error: str, now: datetime) -> None:
         """Keep a row that cannot be delivered for people, and never send it again."""

@@ -19,7 +19,7 @@ class Watermark:
     """How far the collector has all events."""
 
     seq: int
-    back: bool  # it fell, or is the first: rows above it that were retired wait again
+    back: bool  # rows above it that were retired wait again: it fell, or is the first
 
 
 class Outbox(Protocol):

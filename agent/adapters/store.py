@@ -82,8 +82,7 @@ class Store:
 
     async def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
         found = await self.run(lambda tables: tables.acknowledge(epoch, seq, now))
-        if found is not None and found.back:
-            self.appended.set()
+        self.appended.set()
         return found
 
     async def set_aside(self, seq: int, error: str, now: datetime) -> None:

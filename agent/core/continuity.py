@@ -13,6 +13,7 @@ from agent.core.events import EngineEvent, Key
 from agent.core.timekeeping import Reading
 
 RING_SIZE = 256  # events; measured on 20.10 to 29.7
+RESTARTED = "the engine restarted while nobody watched"
 REBOOT = timedelta(minutes=10)  # an agent told to stop, and a boot so soon after: the machine was rebooted
 
 
@@ -91,9 +92,11 @@ def blind_time(cursor: Cursor, ring: Ring, boot: Boot | None = None) -> Blind | 
         return None  # the same engine as before: it remembers more than we had to
     if not whole:
         return _blind(cursor.alive_at, ring.oldest or ring.at, "more happened than the engine remembers")
+    remembers = ring.oldest or ring.at
     rebooted = boot is not None and cursor.boot not in ("", boot.id)
-    until = _end_by_boot(cursor, boot) if boot is not None and rebooted else ring.oldest or ring.at
-    return _blind(cursor.alive_at, until, "the engine restarted while nobody watched")
+    if boot is not None and rebooted and remembers - boot.at <= REBOOT:  # later it may have restarted since
+        return _blind(cursor.alive_at, _end_by_boot(cursor, boot), RESTARTED)
+    return _blind(cursor.alive_at, remembers, RESTARTED)
 
 
 def _end_by_boot(cursor: Cursor, boot: Boot) -> datetime | None:

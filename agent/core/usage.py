@@ -120,7 +120,7 @@ class Book:
             return
         self._arrive(image_id, at, now, gained=reference)
         if loser is not None and loser in self.usages:
-            self._change_references(self.usages[loser], at, without=reference)
+            self._change_references(self.usages[loser], now, without=reference)
 
     def apply_pull(self, image_id: str, reference: str, at: datetime, now: datetime) -> None:
         """The image was pulled, or found up to date."""
@@ -148,11 +148,12 @@ class Book:
         arrived = at if usage.arrived is None else max(usage.arrived, at)
         self._put(replace(usage, arrived=arrived, present=True))
         if gained and gained not in usage.references:
-            self._change_references(self.usages[image_id], at, gained=gained)
+            self._change_references(self.usages[image_id], now, gained=gained)
 
-    def _change_references(self, usage: Usage, at: datetime, *, gained: str = "", without: str = "") -> None:
+    def _change_references(self, usage: Usage, now: datetime, *, gained: str = "", without: str = "") -> None:
+        """A change counts from when it is learned: a pull replayed late may have had its reference moved since."""
         kept = {reference for reference in (*usage.references, gained) if reference and reference != without}
-        changed = at if usage.references_changed is None else max(usage.references_changed, at)
+        changed = now if usage.references_changed is None else max(usage.references_changed, now)
         self._put(replace(usage, references=tuple(sorted(kept)), references_changed=changed))
 
     def _put(self, usage: Usage) -> None:

@@ -120,7 +120,7 @@ async def test_the_brokers_word_retires_until_the_collector_is_heard_and_never_a
 
 async def test_the_watermark_retires_up_to_itself(store: Store) -> None:
     await add(store, 4)
-    assert await acknowledge(store, 1) == Watermark(1, back=True)
+    assert await acknowledge(store, 1) == Watermark(1, back=False)
     assert await acknowledge(store, 3) == Watermark(3, back=False)
     assert await acknowledge(store, 3) == Watermark(3, back=False)
     assert await waiting(store) == [4]

@@ -1,11 +1,13 @@
-"""The engine's API for a driver: unmeasured, unguarded, fast. What the agent does by its own adapter, others do by this."""
+"""The engine's API for everybody but the agent: fast, and with the bare answers."""
 
+import asyncio
 import io
 import json
 import os
 import tarfile
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,13 @@ class Api:
         self, method: str, path: str, body: object = None, params: Iterable[tuple[str, str]] = ()
     ) -> tuple[int, Any]:
         """The status, and the JSON document (or the text) of the answer."""
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        data = None if body is None else io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
         kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
         headers = {"Content-Type": kind} if data is not None else {}
         query = list(params)
-        async with self._session.request(method, f"http://engine/{path}", data=data, params=query, headers=headers) as answer:
+        async with self._session.request(
+            method, f"http://engine/{path}", data=data, params=query, headers=headers
+        ) as answer:
             text = await answer.text()
             is_json = answer.content_type == "application/json" and path.partition("?")[0] != "images/create"
             return answer.status, json.loads(text) if is_json and text else text
@@ -58,6 +62,19 @@ class Api:
         status, found = await self.call("GET", f"images/{image}/json")
         return set(found["RepoTags"] or ()) if status == 200 else None
 
+    async def events(self, kind: str, stopping: asyncio.Event) -> AsyncIterator[dict[str, Any]]:
+        """The events of one type from now on, until the engine ends or `stopping` is set."""
+        params = {"filters": json.dumps({"type": [kind]})}
+        limits = aiohttp.ClientTimeout(total=None, sock_read=0.5)
+        since = time.time() - 2
+        while not stopping.is_set():
+            query = {**params, "since": f"{since:.9f}"}
+            since = time.time() - 2
+            with suppress(aiohttp.SocketTimeoutError):  # nothing told: ask again, so that the end is seen
+                async with self._session.get("http://engine/events", params=query, timeout=limits) as answer:
+                    async for line in answer.content:
+                        yield json.loads(line)
+
 
 @asynccontextmanager
 async def calling(socket: Path, timeout: float = 30.0) -> AsyncIterator[Api]:
@@ -66,6 +83,7 @@ async def calling(socket: Path, timeout: float = 30.0) -> AsyncIterator[Api]:
     connector = aiohttp.UnixConnector(str(socket), limit=16, force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=limits) as session:
         yield Api(session)
+    await asyncio.sleep(0)  # closed sockets go one turn of the loop later
 
 
 def tiny_tar() -> bytes:
@@ -81,8 +99,3 @@ def tiny_tar() -> bytes:
         info.size = SMALL
         tar.addfile(info, io.BytesIO(os.urandom(SMALL)))
     return out.getvalue()
-
-
-def env(variables: Mapping[str, str]) -> list[str]:
-    """The changes of an import that set an environment."""
-    return [f"ENV {key}={value}" for key, value in variables.items()]

@@ -5,10 +5,10 @@ Everything is the core's but the order of the steps. `Disk` is what a new proces
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from agent.core import continuity, layers, policy, pytorch, timekeeping
-from agent.core.continuity import Cursor
+from agent.core.continuity import Cursor, nanoseconds
 from agent.core.events import EngineEvent, Key
 from agent.core.judge import Context
 from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
@@ -59,14 +59,14 @@ class Agent:
         self.seen: set[Key] = set()
         self.built: dict[str, datetime] = {}
         self.came: set[str] = set()
+        self.saw_the_end = False  # the engine ended under the eyes of this process, and it has met none since
         self.removing: frozenset[str] = frozenset()
 
     # Processes
 
     def begin(self) -> None:
-        """A new process: it looks at the clocks first. How an engine ended proves nothing of what it did since."""
+        """A new process: it looks at the clocks first."""
         self._forget()
-        self.disk.cursor = replace(self.disk.cursor, engine_ended=False)
         self.running = True
         before, now = self.disk.reading, self.world.reading
         if before is not None:
@@ -99,27 +99,38 @@ class Agent:
         self.disk.reading = self.world.reading
         if moved is not None:
             self._record_gap(self.world.wall)
+        if moved is not None and moved < timedelta():
+            self.cursor, self.disk.cursor = self._rewound(self.cursor), self._rewound(self.disk.cursor)
+
+    def _rewound(self, cursor: Cursor) -> Cursor:
+        """After a step back nothing that was read lies in the future."""
+        if cursor.alive_at is None:
+            return cursor
+        wall = self.world.wall
+        return replace(cursor, time_ns=min(cursor.time_ns, nanoseconds(wall)), key=None, alive_at=wall)
 
     # The stream
 
     def connect(self) -> None:
-        if not (self.running and self.world.up and not self.disk.full):
+        if not (self.running and self.world.up):
+            return
+        ended, self.saw_the_end = self.saw_the_end, False
+        if self.disk.full:
             return
         self.book = Book(self.disk.usages.values(), self.disk.held.values())
-        self.cursor = self.disk.cursor
+        self.cursor = replace(self.disk.cursor, engine_ended=self.disk.cursor.engine_ended and ended)
         since = self._resume_ns()
         self.world.listen(since)
         self._catch_up(since)
 
     def _resume_ns(self) -> int:
-        return (self.cursor.time_ns or _ns(self.cursor.alive_at or self.world.wall)) - OVERLAP_NS
+        return (self.cursor.time_ns or nanoseconds(self.cursor.alive_at or self.world.wall)) - OVERLAP_NS
 
     def _catch_up(self, since_ns: int) -> None:
         listing = self._list()
         ring = self.world.read_ring()
         told = _in_order([*self.world.ring_rows(), *self._take()], since_ns)
-        for event in told:
-            self._apply(event)
+        self._apply_all(told)
         self._reconcile(listing, first=self.cursor.alive_at is None)
         blind = continuity.blind_time(self.cursor, ring, self.world.boot)
         if blind is not None and blind.length > TOLERANCE:
@@ -136,6 +147,7 @@ class Agent:
         """It ends, and what was told before is taken in."""
         if self.proven and self._last_words():
             self.disk.cursor = replace(self.disk.cursor, alive_at=self.world.wall, engine_ended=engine_ended)
+            self.saw_the_end = engine_ended
         self.lose_the_stream()
 
     def _last_words(self) -> bool:
@@ -147,8 +159,7 @@ class Agent:
 
     def take_in(self) -> None:
         told = [event for event in self._take() if event.key not in self.seen]
-        for event in told:
-            self._apply(event)
+        self._apply_all(told)
         self._commit(told)
 
     def _take(self) -> list[EngineEvent]:
@@ -156,6 +167,13 @@ class Agent:
         return taken
 
     # Events
+
+    def _apply_all(self, told: list[EngineEvent]) -> None:
+        for at, event in enumerate(told):
+            if event.action == "pull" and any(_names(later, event.actor) for later in told[at + 1 :]):
+                self._record_gap(min(event.at, self.world.wall))  # what it was then, nobody can say any more
+            else:
+                self._apply(event)
 
     def _apply(self, event: EngineEvent) -> None:
         if event.kind == "container":
@@ -185,15 +203,23 @@ class Agent:
         elif event.action == "delete":
             book.apply_delete(event.actor)
         elif event.action == "pull":
-            image_id = self.world.find(event.actor)
-            if image_id is not None:
-                book.apply_pull(image_id, event.actor, event.at, now)
-                self.came.add(image_id)
+            self._apply_pull(event)
         elif event.action == "load":
             book.apply_arrival(event.actor, event.at, now)
             self.came.add(event.actor)
         if event.action == "tag" and not own:
             self.built[event.actor] = event.at
+
+    def _apply_pull(self, event: EngineEvent) -> None:
+        """A pull tells the reference only. One told before may have named another image then."""
+        image_id, now = self.world.find(event.actor), self.world.wall
+        if image_id is None:
+            return
+        if event.time_ns > self.cursor.time_ns:
+            self.came.add(image_id)
+        elif image_id not in self.book.usages:
+            self.built[image_id] = now
+        self.book.apply_pull(image_id, event.actor, event.at, now)
 
     # Listings
 
@@ -302,10 +328,12 @@ class Agent:
             self.book.apply_delete(planned.image.id)
 
 
+def _names(event: EngineEvent, reference: str) -> bool:
+    """Whether an event points a reference at an image."""
+    told = {"tag": event.name, "pull": event.actor}
+    return event.kind == "image" and told.get(event.action) == reference
+
+
 def _in_order(events: Iterable[EngineEvent], since_ns: int) -> list[EngineEvent]:
     once = {event.key: event for event in events if event.time_ns >= since_ns}
     return sorted(once.values(), key=lambda event: event.time_ns)
-
-
-def _ns(at: datetime) -> int:
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000

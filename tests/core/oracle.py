@@ -30,13 +30,14 @@ TTL_OF = {  # what POLICY means for each name
     "ci/b:1": 2 * DAY,
     "ci/slow:1": 20 * DAY,
     "scratch/a:1": 7 * DAY,
+    "scratch/b:1": 7 * DAY,
     "team/a:stable": 7 * DAY,
     "x/prod/a:1": 7 * DAY,
     "kept/a:1": 7 * DAY,
 }
 TAGS = tuple(TTL_OF)
 PROTECTED = {"team/a:stable", "x/prod/a:1", "kept/a:1"}
-LOCAL_MAY_GO = {"scratch/a:1"}
+LOCAL_MAY_GO = {"scratch/a:1", "scratch/b:1"}
 LABEL_TTL = {"30d": 30 * DAY, "1d": DAY}
 LONGEST_TTL = 30 * DAY
 
@@ -45,8 +46,7 @@ LONGEST_TTL = 30 * DAY
 class Life:
     """What truly happened to one image."""
 
-    uses: list[datetime] = field(default_factory=list)
-    arrived: datetime | None = None
+    uses: list[datetime] = field(default_factory=list)  # and arrivals
     renamed: datetime | None = None
     released: datetime | None = None
     protection_seen: bool = False  # the agent looked while a protection held
@@ -71,7 +71,7 @@ class Oracle:
             self.life(image_id).uses.append(at)
 
     def arrived(self, image_id: str, at: datetime) -> None:
-        self.life(image_id).arrived = at
+        self.used([image_id], at)
 
     def renamed(self, image_id: str, at: datetime) -> None:
         self.life(image_id).renamed = at
@@ -82,7 +82,7 @@ class Oracle:
 
     def listed(self) -> None:
         for image_id, at in self._unlisted.items():
-            self.used(self.lineage[image_id], at)
+            self.used(self.lineage.get(image_id, ()), at)
         self._unlisted.clear()
 
     def gone(self, image_id: str) -> None:
@@ -91,7 +91,8 @@ class Oracle:
     def forgive(self, since: datetime, until: datetime) -> None:
         """Uses in a time that the design lets go unseen."""
         for life in self.lives.values():
-            life.uses = [at for at in life.uses if not since <= at <= until]
+            life.uses = [at for at in life.uses if not since < at <= until] or life.uses
+            life.renamed = None if life.renamed and since < life.renamed <= until else life.renamed
 
     def see_protections(self, images: Iterable[Image], holds: Holds, wall: datetime) -> None:
         """The agent makes a plan now, so it knows what is protected."""
@@ -109,8 +110,7 @@ class Oracle:
 
     def idle(self, image_id: str, now: datetime) -> timedelta:
         life = self.life(image_id)
-        known = (*life.uses, life.arrived, life.released)
-        since = max(at for at in known if at is not None)
+        since = max(at for at in (*life.uses, life.released) if at is not None)
         long_off = [(max(start, since), end) for start, end in self.off if end - start > DAY and end > since]
         return now - since - sum((end - start for start, end in long_off), timedelta())
 

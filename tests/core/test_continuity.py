@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.continuity import RING_SIZE, Blind, Boot, Cursor, Ring, blind_time, ring_of
+from agent.core.continuity import REBOOT, RING_SIZE, Blind, Boot, Cursor, Ring, blind_time, ring_of
 from agent.core.events import EngineEvent
 from tests.core.builders import HOUR, NOW
 
@@ -92,14 +92,20 @@ BOOTS = [
         replace(BOOT, shutdown=ALIVE - HOUR),
         Blind(ALIVE, BOOT.at, RESTARTED),
     ),
-    ("the same boot: only the engine restarted", cursor(boot="b2"), BOOT, Blind(ALIVE, NOW, RESTARTED)),
-    ("a boot that was not recorded", cursor(), BOOT, Blind(ALIVE, NOW, RESTARTED)),
+    ("the same boot: only the engine restarted", cursor(boot="b2"), BOOT, Blind(ALIVE, BOOT.at + REBOOT, RESTARTED)),
+    ("a boot that was not recorded", cursor(), BOOT, Blind(ALIVE, BOOT.at + REBOOT, RESTARTED)),
 ]
 
 
 @pytest.mark.parametrize(("what", "before", "boot", "blind"), BOOTS, ids=[case[0] for case in BOOTS])
 def test_blind_time_over_a_boot_after(what: str, before: Cursor, boot: Boot, blind: Blind | None) -> None:
-    assert blind_time(before, ring(**EMPTY), boot) == blind
+    assert blind_time(before, ring(**EMPTY, at=boot.at + REBOOT), boot) == blind
+
+
+@pytest.mark.parametrize("before", [cursor(boot="b1"), cursor(boot="b1", stopped=True)], ids=["crash", "told to stop"])
+def test_an_engine_that_remembers_only_from_long_after_the_boot_may_have_restarted_since(before: Cursor) -> None:
+    late = SOON.at + REBOOT + timedelta(seconds=1)
+    assert blind_time(before, ring(**EMPTY, at=late), SOON) == Blind(ALIVE, late, RESTARTED)
 
 
 def test_a_boot_proves_nothing_about_a_ring_that_is_full() -> None:

@@ -24,12 +24,12 @@ from agent.core.model import Decision, Pin, Plan, Reason
 from agent.core.timekeeping import SETTLING
 from tests.core.builders import DAY, HOUR
 from tests.core.driver import Agent, DiskFull
-from tests.core.oracle import LONGEST_TTL, MIN_AGE, TAGS, is_pytorch, may_go, protected
+from tests.core.oracle import LONGEST_TTL, MIN_AGE, TAGS, is_pytorch, may_go, protected, ttl
 from tests.core.world import REGISTRY, World
 
 MINUTE = timedelta(minutes=1)
 SETTLE = timedelta(minutes=10)  # the clock is trusted again long before
-EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "500"))
 SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=40,
@@ -39,9 +39,11 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
 )
 
+MEDDLING = st.sampled_from(["", "", "create", "mount", "tag", "silent"])
 CHOICE = st.integers(0, 11)
 NAMES = st.sampled_from(["torch-a", "torch-a", *REGISTRY])
 PULLED = st.sampled_from(TAGS)
+BUILT = st.sampled_from([None, "scratch/a:1", "scratch/b:1", *TAGS])  # mostly what may go
 STEPS = st.sampled_from([MINUTE, 7 * MINUTE, HOUR, 11 * HOUR, DAY, 2 * DAY, 3 * DAY, 6 * DAY, 7 * DAY])
 OFF = st.sampled_from([MINUTE, 9 * MINUTE, HOUR, DAY, 3 * DAY, 30 * DAY])
 JUMPS = st.sampled_from([MINUTE, 3 * HOUR, DAY, 5 * DAY, 40 * DAY])
@@ -66,9 +68,10 @@ class Histories(RuleBasedStateMachine):
 
     # What people do with images
 
-    @initialize(name=NAMES, tag=PULLED)
-    def first_pull(self, name: str, tag: str) -> None:
+    @initialize(name=NAMES, tag=PULLED, busy=MEDDLING, which=CHOICE)
+    def begin(self, name: str, tag: str, busy: str, which: int) -> None:
         self.pull(name, tag)
+        self.busy, self.which = busy, which  # for the end
 
     @rule(name=NAMES, tag=PULLED)
     def pull(self, name: str, tag: str) -> None:
@@ -96,7 +99,7 @@ class Histories(RuleBasedStateMachine):
     def remove_image(self, which: int) -> None:
         self.with_image(which, self.world.remove_image)
 
-    @rule(which=CHOICE, tag=st.none() | PULLED)
+    @rule(which=CHOICE, tag=BUILT)
     def build_classic(self, which: int, tag: str | None) -> None:
         self.with_image(which, lambda image_id: self.world.build_classic(image_id, tag or ""))
 
@@ -124,9 +127,15 @@ class Histories(RuleBasedStateMachine):
 
     # What people do with containers
 
-    @rule(which=CHOICE, by=st.sampled_from(["id", "short", "name"]))
-    def create(self, which: int, by: str) -> None:
-        self.with_image(which, lambda image_id: self.world.create(image_id, self.word_for(image_id, by)))
+    @rule(which=CHOICE, by=st.sampled_from(["id", "short", "name"]), begin=st.booleans(), mount=PULLED)
+    def create(self, which: int, by: str, begin: bool, mount: str) -> None:
+        def act(image_id: str) -> None:
+            mounted = self.world.find(mount) or ""
+            box = self.world.create(image_id, self.word_for(image_id, by), mount=mounted)
+            if begin:
+                self.world.start(box)
+
+        self.with_image(which, act)
 
     @rule(which=CHOICE, by=st.sampled_from(["id", "short", "name"]))
     def run_and_forget(self, which: int, by: str) -> None:
@@ -231,6 +240,30 @@ class Histories(RuleBasedStateMachine):
         self.faultless = False
         self.stop(asked)
 
+    @precondition(lambda self: self.agent.proven and not self.agent.disk.full and not self.unseen)
+    @rule(which=CHOICE, loss=st.sampled_from(["nothing", "overrun", "restart", "boot"]))
+    def use_while_nobody_watches(self, which: int, loss: str) -> None:
+        """What the engine still remembers is read; more than it can remember, or a restart, is a gap."""
+        if loss == "boot":  # long after it, nothing tells whether the engine has restarted since
+            self.reboot(off=MINUTE, orderly=True, recorded=False, emptied=False)
+            self.tick(by=DAY)
+        self.cut_the_stream(lost=True)
+        self.run_and_forget(which=which, by="id")
+        if loss == "overrun":
+            self.world.noise(300)
+        elif loss in ("restart", "boot"):
+            self.stop_the_engine(killed=False)
+        self.recover()
+
+    @precondition(lambda self: self.agent.proven and not self.agent.disk.full and not self.unseen)
+    @rule(which=CHOICE)
+    def run_until_a_reboot(self, which: int) -> None:
+        """`docker run --rm`, for days: what was used until the machine went down is not idle since its start."""
+        self.create(which=which, by="id", begin=True, mount="")
+        self.tick(by=DAY)
+        self.reboot(off=MINUTE, orderly=True, recorded=False, emptied=True)
+        self.recover()
+
     @precondition(lambda self: not self.agent.running and not self.agent.disk.full)
     @rule()
     def start_the_agent(self) -> None:
@@ -257,10 +290,14 @@ class Histories(RuleBasedStateMachine):
         self.reconnect()
 
     @precondition(lambda self: not self.unseen)
-    @rule(off=OFF, orderly=st.booleans(), recorded=st.booleans())
-    def reboot(self, off: timedelta, orderly: bool, recorded: bool) -> None:
+    @rule(off=OFF, orderly=st.booleans(), recorded=st.booleans(), emptied=st.booleans())
+    def reboot(self, off: timedelta, orderly: bool, recorded: bool, emptied: bool) -> None:
+        """`emptied`: its containers go with it, as those of `docker run --rm` do."""
         self.faultless = False
+        self.world.note_running()
         self.stop(orderly)
+        for box in [*self.world.boxes] if emptied and self.world.up else ():
+            self.world.destroy(box)
         if self.world.up:
             self.world.stop_engine(killed=not orderly)
         self.world.power_off()
@@ -270,9 +307,10 @@ class Histories(RuleBasedStateMachine):
         self.forgive_a_quick_reboot()
         self.world.start_engine()
 
-    @precondition(lambda self: not self.agent.disk.full and self.agent.remembers_this_boot)
+    @precondition(lambda self: not self.unseen and not self.agent.disk.full and self.agent.remembers_this_boot)
     @rule(by=JUMPS, back=st.booleans())
     def set_the_clock(self, by: timedelta, back: bool) -> None:
+        """Once at most while no agent looks: two steps that cancel each other out leave no trace."""
         self.faultless = False
         self.latest_wall = max(self.latest_wall, self.world.wall)
         self.world.set_clock(-by if back else by)
@@ -300,7 +338,7 @@ class Histories(RuleBasedStateMachine):
 
     # Sweeps
 
-    @rule(busy=st.sampled_from(["", "", "create", "tag", "silent"]), which=CHOICE)
+    @rule(busy=MEDDLING, which=CHOICE)
     def sweep(self, busy: str = "", which: int = 0) -> None:
         """`busy`: what somebody does between the plan and the recheck of each eviction."""
         if self.agent.proven and not self.agent.disk.full:
@@ -328,7 +366,7 @@ class Histories(RuleBasedStateMachine):
             return True
 
         self.oracle.see_protections(self.world.images.values(), self.world.holds, self.world.wall)
-        check(self.agent.observe(), self.world)
+        self.check(self.agent.observe())
         self.agent.sweep(evict, lambda: self.interfere(busy, which))
         return evicted
 
@@ -336,6 +374,8 @@ class Histories(RuleBasedStateMachine):
         image_id = [*self.world.images][which % len(self.world.images)]
         if busy == "create":
             self.world.create(image_id, image_id)
+        elif busy == "mount":
+            self.world.create(next(iter(self.world.images)), "first", mount=image_id)
         elif busy == "tag":
             self.world.tag(image_id, TAGS[which % len(TAGS)])
         elif busy == "silent":
@@ -367,7 +407,27 @@ class Histories(RuleBasedStateMachine):
             self.agent.lose_the_stream()
             return
         self.oracle.see_protections(world.images.values(), world.holds, world.wall)
-        check(plan, world)
+        self.check(plan)
+
+    def check(self, plan: Plan) -> None:
+        """Each image has one decision; it knows the TTL, and thinks no image more idle than it is."""
+        assert sorted(decision.image.id for decision in plan.decisions) == sorted(self.world.images)
+        for decision in plan.decisions:
+            self.check_decision(decision)
+        order = [decision.image.id for decision in plan.evictions]
+        for image in self.world.images.values():
+            parent = image.details.parent if image.details else ""
+            assert parent not in order or image.id in order[: order.index(parent)]
+
+    def check_decision(self, decision: Decision) -> None:
+        image_id = decision.image.id
+        idle = timedelta() if image_id in self.world.running() else self.oracle.idle(image_id, self.world.now)
+        assert decision.image == self.world.images[image_id]
+        assert decision.ttl == ttl(decision.image)
+        assert decision.idle is not None
+        assert decision.idle >= timedelta()
+        assert decision.reason is not Reason.IDLE_TTL or self.oracle.due(decision.image, self.world.now)
+        assert decision.idle == idle or (decision.idle < idle and not self.faultless)
 
     @invariant()
     def nothing_goes_unseen(self) -> None:
@@ -377,20 +437,30 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever has happened: left alone for long enough, all that may go goes, and nothing else."""
-        if sys.exc_info()[0] is not None:
+        if sys.exc_info()[0] is not None or not self.world.images:
             return
-        self.make_quiet()
-        expected = self.expected(None)
-        self.pass_time(LONGEST_TTL + MIN_AGE + SETTLE + max(self.latest_wall - self.world.wall, timedelta()))
-        assert self.evict("", 0) == expected
-        assert not self.agent.plan().evictions
-
-    def make_quiet(self) -> None:
-        self.world.pins.clear()
         self.recover()
+        self.wait_for_everything()
+        self.meddle_at_the_end()
+        self.world.pins.clear()
         for box in list(self.world.boxes):
             self.world.destroy(box)
         self.settle()
+        expected = self.expected(None)
+        self.wait_for_everything()
+        assert self.evict("", 0) == expected
+        assert not self.agent.plan().evictions
+
+    def wait_for_everything(self) -> None:
+        self.pass_time(LONGEST_TTL + MIN_AGE + SETTLE + max(self.latest_wall - self.world.wall, timedelta()))
+
+    def meddle_at_the_end(self) -> None:
+        """What is held or pinned still is. A name moves, and somebody does something between plan and act."""
+        if self.which % 2:
+            self.tag(which=self.which, tag=TAGS[self.which % len(TAGS)])
+        expected = self.expected(self.world.now)
+        evicted = self.evict(self.busy, self.which)
+        assert self.busy or evicted == expected
 
     def with_image(self, which: int, act: Callable[[str], object]) -> None:
         if self.world.up and self.world.images:
@@ -404,16 +474,7 @@ class Histories(RuleBasedStateMachine):
 
     def word_for(self, image_id: str, by: str) -> str:
         names = self.world.images[image_id].references
-        return names[0] if names and by == "name" else image_id[7:19] if by == "short" else image_id
-
-
-def check(plan: Plan, world: World) -> None:
-    """Every image has one decision, and no parent goes before its child, or without it."""
-    assert sorted(decision.image.id for decision in plan.decisions) == sorted(world.images)
-    order = [decision.image.id for decision in plan.evictions]
-    for image in world.images.values():
-        parent = image.details.parent if image.details else ""
-        assert parent not in order or image.id in order[: order.index(parent)]
+        return names[0] if names and by == "name" else image_id[7:31] if by == "short" else image_id
 
 
 def test_any_history_at_all() -> None:

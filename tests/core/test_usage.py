@@ -97,6 +97,21 @@ def test_a_tag_makes_the_image_arrive_and_the_loser_change() -> None:
     assert made.names.resolve("team/a:1") == B.id
 
 
+def test_a_pull_told_late_changes_names_from_when_it_is_learned() -> None:
+    made = book()
+    made.apply_pull(B.id, "team/a:1", LONG_AGO, NOW)  # by now its reference may name another image than then
+    assert made.usages[A.id].references_changed == NOW
+    assert made.usages[B.id].references_changed == NOW
+
+
+def test_changes_given_back_are_taken_again_whole() -> None:
+    made = book()
+    made.apply_container(event("create"), A.id, NOW)
+    lost = made.take_changes()
+    made.give_back(lost)
+    assert made.take_changes() == lost
+
+
 def test_the_agents_own_tag_changes_names_alone() -> None:
     made = book()
     made.apply_tag(B.id, "team/b:1", NOW, NOW, own=True)

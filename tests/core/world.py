@@ -113,6 +113,7 @@ class World:
 
     def pull(self, name: str, tag: str) -> str:
         """An image of the registry under a name; whoever has the name loses it."""
+        self.now += MOMENT
         made = builders.image(name, **REGISTRY[name])
         self.images.setdefault(made.id, replace(made, references=(), digests=(f"team/{name}@sha256:1",)))
         self._name(made.id, tag)
@@ -122,18 +123,22 @@ class World:
 
     def load(self, name: str) -> None:
         """An image from a file, without a name; nothing shows a registry that it came from."""
+        self.now += MOMENT
         made = builders.image(f"file-{name}", **REGISTRY[name])
         self.images.setdefault(made.id, replace(made, references=(), origin=None))
         self.oracle.arrived(made.id, self.now)
         self._emit("image", "load", made.id)
 
     def tag(self, image_id: str, tag: str) -> None:
+        self.now += MOMENT
         self._name(image_id, tag)
         self.oracle.arrived(image_id, self.now)
         self._emit("image", "tag", image_id, name=tag)
+        self.oracle.built(image_id, self.now)  # a build's last event, or a new name: they cannot be told apart
 
     def untag(self, tag: str) -> None:
         """`docker rmi` of one of an image's several names: on a graph driver no event tells which."""
+        self.now += MOMENT
         image = self.images[self.find(tag) or ""]
         if len(image.references) > 1 or image.digests:
             self._rename(image.id, set(image.references) - {tag})
@@ -141,28 +146,30 @@ class World:
 
     def build_classic(self, base_id: str, tag: str) -> str:
         """A container from the base for each step, then a name; the result has a parent."""
-        made = self._build(base_id, parent=base_id)
         box = self.create(base_id, base_id)
         self.start(box)
-        self.die(box)
         self.destroy(box)
+        made = self._build(base_id, parent=base_id)
+        self.oracle.built(made, self.now)
         if tag:
             self.tag(made, tag)
         return made
 
     def build_buildkit(self, base_id: str, tag: str, *, silent: bool) -> str:
         """No container event; the name alone tells of it, or nothing does."""
+        self.now += MOMENT
         made = self._build(base_id, parent="")
-        self.oracle.built(made, self.now)
         if silent:
             self._name(made, tag)
             self.oracle.arrived(made, self.now)
+            self.oracle.built(made, self.now)
         else:
             self.tag(made, tag)
         return made
 
     def remove_image(self, image_id: str) -> bool:
         """By its ID, without force. False where the engine refuses."""
+        self.now += MOMENT
         parents = {image.details.parent for image in self.images.values() if image.details}
         if image_id in parents or any(image_id in self._images_of(box) for box in self.boxes.values()):
             return False
@@ -227,6 +234,15 @@ class World:
     def _images_of(self, box: Box) -> set[str]:
         return {box.image_id, *(self.find(mount) or mount for mount in box.mounts)}
 
+    def running(self) -> set[str]:
+        """The images that are used now, as a container's own or as a mount."""
+        running = [self._images_of(box) for box in self.boxes.values() if box.state in RUNNING]
+        return set().union(*running)
+
+    def note_running(self) -> None:
+        """What runs is used now."""
+        self.oracle.used([box.image_id for box in self.boxes.values() if box.state in RUNNING], self.now)
+
     def held(self) -> set[str]:
         """The images that a container holds, in any state."""
         return set().union(*(self._images_of(box) for box in self.boxes.values()))
@@ -235,6 +251,7 @@ class World:
 
     def noise(self, count: int) -> None:
         """Events that the agent does not read, but which fill the ring."""
+        self.now += MOMENT
         for _ in range(count):
             self._emit("network", "connect", "bridge")
 
@@ -252,7 +269,6 @@ class World:
             self.stream += self.ring_rows()[-count:]
 
     def _emit(self, kind: str, action: str, actor: str, *, image: str = "", name: str = "") -> None:
-        self.now += MOMENT
         time_ns = (self.wall - _EPOCH) // timedelta(microseconds=1) * 1000
         row = EngineEvent(time_ns, kind, action, actor, image, name)
         self.ring.append(row)

@@ -1,0 +1,33 @@
+"""`python -m tests.chaos --seconds 600 --seed 7`: a longer run, and as many races as a thousand takes."""
+
+import argparse
+import asyncio
+import sys
+
+from tests.chaos import races, run
+from tests.support import dockerd
+
+RACES = 1000
+RACING = 300.0  # seconds at most
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    options.add_argument("--seconds", type=float, default=600.0, help="how long parts are killed (600)")
+    options.add_argument("--seed", type=int, default=1, help="of all that is random (1)")
+    options.add_argument("--races", type=int, default=RACES, help=f"creates that race a removal ({RACES}; 0: none)")
+    given = options.parse_args()
+    found = asyncio.run(run.run(given.seconds, given.seed))
+    print(f"seed {given.seed}: {found}", flush=True)
+    faults = list(found.faults)
+    if given.races:
+        with dockerd.running() as engine:
+            raced = asyncio.run(races.race(engine, rounds=given.races, seconds=RACING, seed=given.seed))
+        print(raced)
+        faults += raced.faults
+    print("\n".join(faults), file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""A bounded run: real parts under load, each killed at random and started again; then what is left must be right."""
+
+import asyncio
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos import api, hub, verdict
+from tests.chaos.load import Load
+from tests.support import dockerd, mosquitto, proc
+
+HOST = "gpu-01"
+TTL = 2.0  # seconds
+# part -> seconds from its start to its death, and from its death to its start
+LIVES = {"agent": ((2.0, 9.0), (0.0, 1.5)), "broker": ((3.0, 9.0), (0.0, 2.0)),
+         "collector": ((3.0, 12.0), (0.0, 3.0)), "engine": ((8.0, 16.0), (0.0, 1.0))}  # fmt: skip
+AMID = 0.6  # of the kills come as soon as a removal has begun, where one does
+WAITING = 4.0  # seconds for that
+SETTLING = 90.0  # seconds that all may take to come to rest
+
+
+@dataclass(slots=True)
+class Place:
+    """The parts of one run, all running."""
+
+    folder: Path
+    engine: dockerd.Dockerd
+    broker: mosquitto.Mosquitto
+    collector: proc.Daemon
+    agent: proc.Daemon
+    kills: Counter[str]
+    faults: list[str]
+
+    def part(self, name: str) -> proc.Daemon:
+        parts: dict[str, proc.Daemon] = {
+            "agent": self.agent, "broker": self.broker, "collector": self.collector, "engine": self.engine
+        }  # fmt: skip
+        return parts[name]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL. That it still lived is part of the test."""
+        part = self.part(name)
+        if part.returncode() is not None:
+            self.faults.append(f"the {name} ended by itself, with {part.returncode()}:\n{part.tail(15)}")
+        self.kills[name] += 1
+        part.kill()
+
+    def begin_anew(self) -> None:
+        """Collector and agent, in this order: neither still waits to connect, and nothing is sent to nobody."""
+        self.kill("agent")
+        self.kill("collector")
+        before = self.collector.output().count(hub.SUBSCRIBED)
+        self.collector.start()
+        self.collector.wait_until(lambda: self.collector.output().count(hub.SUBSCRIBED) > before)
+        self.agent.start()
+
+
+async def run(seconds: float, seed: int) -> verdict.Verdict:
+    """Chaos for so long, and what was found. Ends by itself, some two minutes later at most."""
+    with _place() as place:
+        async with api.calling(place.engine.socket) as client:
+            load = Load(client, seed)
+            async with _under(load):
+                await _kill_for(place, load, seconds, seed)
+            return await _settle(place, load, client)
+
+
+@asynccontextmanager
+async def _under(load: Load) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(load.run(), name="load")
+        try:
+            yield
+        finally:
+            load.stopping.set()
+
+
+# The parts
+
+
+@contextmanager
+def _place() -> Iterator[Place]:
+    folder = Path(tempfile.mkdtemp(prefix="tk-chaos-", dir="/tmp"))
+    try:
+        with dockerd.running() as engine, mosquitto.running() as broker:
+            config = _configure(folder, engine, broker)
+            argv = [sys.executable, "-m", "tests.chaos.hub", str(broker.port), str(folder / "collector.db")]
+            collector = proc.Daemon(argv, folder / "collector.log", os.environ | {"PYTHONPATH": str(proc.ROOT)})
+            collector.start()
+            try:
+                with proc.agent(folder=folder, config=config) as agent:
+                    yield Place(folder, engine, broker, collector, agent, Counter(), [])
+            finally:
+                collector.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _configure(folder: Path, engine: dockerd.Dockerd, broker: mosquitto.Mosquitto) -> Path:
+    return proc.write_config(
+        folder / "torchkeeper.toml",
+        agent={"host": HOST, "state_dir": folder / "state"},
+        docker={"url": engine.url},
+        mqtt={"url": broker.url},
+        policy={"ttl": f"{TTL}s", "min_age": "0s", "local_images": "evict"},
+        limits={"pause": "0s"},
+        usage={"gap_tolerance": "0s"},  # so that all blind time is a recorded gap
+    )
+
+
+# Killing
+
+
+async def _kill_for(place: Place, load: Load, seconds: float, seed: int) -> None:
+    until = time.monotonic() + seconds
+    async with asyncio.TaskGroup() as group:
+        for number, name in enumerate(LIVES):
+            dice = random.Random(seed * 31 + number)
+            group.create_task(_kill_again_and_again(place, load, name, dice, until), name=f"kill-{name}")
+
+
+async def _kill_again_and_again(place: Place, load: Load, name: str, dice: random.Random, until: float) -> None:
+    life, pause = LIVES[name]
+    while (wait := dice.uniform(*life)) < until - time.monotonic():
+        await asyncio.sleep(wait)
+        if dice.random() < AMID:
+            await _removal_begun(load, min(WAITING, until - time.monotonic()))
+        await asyncio.to_thread(place.kill, name)
+        await asyncio.sleep(dice.uniform(*pause))
+        await asyncio.to_thread(place.part(name).start)
+    await asyncio.sleep(max(0.0, until - time.monotonic()))
+
+
+async def _removal_begun(load: Load, timeout: float) -> None:
+    load.untagged.clear()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await load.untagged.wait()
+
+
+# Coming to rest
+
+
+async def _settle(place: Place, load: Load, client: api.Api) -> verdict.Verdict:
+    """Wait until nothing is due and nothing waits; then stop the agent and judge."""
+    await asyncio.to_thread(place.begin_anew)
+    case = verdict.Case(place.folder, load.truth, TTL)
+    at_rest = await _await(lambda: case.at_rest(place.engine), SETTLING)
+    for box in load.truth.boxes:
+        if box.made and not box.gone:
+            await load.look_after(box)
+    code = await asyncio.to_thread(place.agent.stop)
+    place.faults += [] if at_rest else [f"not at rest after {SETTLING:.0f} s: {case.unrest(place.engine)}"]
+    place.faults += [] if code == 0 else [f"the agent ended with {code} on SIGTERM:\n{place.agent.tail(15)}"]
+    place.faults += ["a traceback in the log:\n" + place.agent.tail(60)] * ("Traceback" in place.agent.output())
+    return case.judge(place.engine, place.kills, place.faults)
+
+
+async def _await(look: Callable[[], bool], timeout: float) -> bool:
+    end = time.monotonic() + timeout
+    while not await asyncio.to_thread(look):
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.5)
+    return True

@@ -1,0 +1,19 @@
+"""Agent, engine, broker and collector are killed at random for a while; afterwards every promise still holds."""
+
+import pytest
+
+from tests.chaos import run
+from tests.support import proc
+
+SECONDS = 45.0
+SEED = 7
+
+
+@pytest.mark.real
+@pytest.mark.timeout(240)
+async def test_every_promise_holds_through_a_minute_of_kills() -> None:
+    proc.require_root()
+    found = await run.run(SECONDS, SEED)
+    print(found)
+    assert found.faults == ()
+    assert all(found.figures.get(name, 0) for name in ("evictions removed", "uses", "of the agent", "of the engine"))

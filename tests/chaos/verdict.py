@@ -1,0 +1,219 @@
+"""What must hold after a run: the driver's truth against the agent's state, the collector's store and the engine."""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.hub import Received
+from tests.chaos.truth import Span, Truth
+from tests.support import dockerd
+
+RACE = timedelta(seconds=1)  # from the last look at the engine to the deletion: a create inside it races
+KIND = "torchkeeper."
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The figures of a run, and all that was wrong with it."""
+
+    figures: Mapping[str, object]
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.figures.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """A decision and its last outcome, at their times."""
+
+    image: str
+    decided: datetime
+    ended: datetime
+    outcome: str
+    references: tuple[str, ...]
+
+
+class Case:
+    """One run's evidence."""
+
+    def __init__(self, folder: Path, truth: Truth, ttl: float) -> None:
+        self._state = folder / "state" / "state.db"
+        self._received = Received(folder / "collector.db")
+        self._truth = truth
+        self._ttl = timedelta(seconds=ttl)
+
+    # Rest
+
+    def at_rest(self, engine: dockerd.Dockerd) -> bool:
+        return not self.unrest(engine)
+
+    def unrest(self, engine: dockerd.Dockerd) -> Json:
+        """What is still to be done: due images, removals under way, events that wait."""
+        state = {
+            "removals": self._count("SELECT count(*) FROM removals"),
+            "waiting": self._count("SELECT count(*) FROM events WHERE retired = 0"),
+            "due": len(self._due(engine)),
+        }
+        return {name: value for name, value in state.items() if value}
+
+    def _due(self, engine: dockerd.Dockerd) -> list[str]:
+        backoff = {row["image_id"] for row in self._rows("SELECT image_id FROM backoff")}
+        torch = {image.id for image in self._truth.images.values() if image.kind != "postgres"}
+        there = {image["Id"] for image in engine.images()}
+        return sorted((there & torch) - self._truth.held_now() - backoff)
+
+    # Judging
+
+    def judge(self, engine: dockerd.Dockerd, kills: Counter[str], faults: list[str]) -> Verdict:
+        events, listed = self._events(), {image["Id"]: image for image in engine.images()}
+        evictions, gaps = self._evictions(events), self._gaps(events)
+        found = [
+            *faults,
+            *self._truth.faults,
+            *self._used_when_removed(evictions),
+            *self._used_within_the_ttl(evictions),
+            *self._phantoms(evictions, listed),
+            *self._without_outcome(events),
+            *self._half_there(listed),
+            *self._missed_uses(gaps),
+            *self._not_collected(),
+        ]
+        outcomes = Counter(eviction.outcome for eviction in evictions)
+        figures = {
+            "kills": sum(kills.values()),
+            **{f"of the {name}": count for name, count in sorted(kills.items())},
+            "images": len(self._truth.images),
+            "containers": len(self._truth.boxes),
+            "uses": sum(len(box.uses) for box in self._truth.boxes),
+            "creates turned down": self._truth.turned_down,
+            **{f"evictions {name}": count for name, count in sorted(outcomes.items())},
+            "settled": sum("interrupted" in str(e["data"].get("error")) for e in events),
+            "gaps": len(gaps),
+            "seconds in gaps": round(sum((until - since).total_seconds() for since, until in gaps), 1),
+            "events": len(events),
+            "duplicates": self._received.duplicates(),
+            "faults": len(found),
+        }
+        return Verdict(figures, tuple(found))
+
+    def _used_when_removed(self, evictions: list[Eviction]) -> Iterator[str]:
+        """Promise 1: at no removal did a container hold the image."""
+        for item in evictions:
+            if item.outcome == "removed":
+                at = self._truth.deleted.get(item.image)
+                span = (at - RACE, at) if at is not None else (item.decided, item.ended)
+                for box in self._truth.boxes_of(item.image):
+                    if box.holds(span):
+                        yield f"{item.image} was removed at {span} while {box} held it"
+
+    def _used_within_the_ttl(self, evictions: list[Eviction]) -> Iterator[str]:
+        """Promise 4: what was used within the TTL stays, gap or not."""
+        for item in evictions:
+            young = (item.decided - self._ttl, item.decided - RACE)
+            for asked, acknowledged in self._truth.uses_of(item.image):
+                if young[0] < asked and acknowledged < young[1]:
+                    yield f"{item.image} was evicted at {item.decided}, and used at {asked}"
+
+    def _phantoms(self, evictions: list[Eviction], listed: Mapping[str, Json]) -> Iterator[str]:
+        """What is told to be removed is gone, and was when it was told; and nobody else removed anything."""
+        removed = {item.image: item for item in evictions if item.outcome == "removed"}
+        for image, item in removed.items():
+            at = self._truth.deleted.get(image)
+            if image in listed or (at is not None and at > item.ended):
+                yield f"{image} is told to be removed at {item.ended}, and went at {at}; listed: {image in listed}"
+        for made in self._truth.images.values():
+            if made.id not in listed and made.id not in removed:
+                yield f"{made} went, and no outcome tells so"
+            if made.kind == "postgres" and made.id not in listed:
+                yield f"{made} is no PyTorch image and went"
+
+    def _without_outcome(self, events: list[Json]) -> Iterator[str]:
+        """Each decision was carried out or given up, and says which."""
+        ended = {event["data"]["decision_id"] for event in events if event["type"] == f"{KIND}outcome"}
+        for event in events:
+            if event["type"] == f"{KIND}decision" and event["data"]["decision_id"] not in ended:
+                yield f"a decision without an outcome: {event['data']['decision_id']} at {event['time']}"
+        if self._count("SELECT count(*) FROM removals"):
+            yield "a removal was never settled"
+
+    def _half_there(self, listed: Mapping[str, Json]) -> Iterator[str]:
+        """Every image is whole or gone."""
+        for made in self._truth.images.values():
+            if made.id in listed and not made.tags <= set(listed[made.id]["RepoTags"] or ()):
+                yield f"{made} is half there: {listed[made.id]['RepoTags']}"
+
+    def _missed_uses(self, gaps: list[Span]) -> Iterator[str]:
+        """Promise 5: no use is missing outside a recorded gap."""
+        recorded = {row["image_id"]: row["last_used"] for row in self._rows("SELECT * FROM usage")}
+        for made in self._truth.images.values():
+            seen = [use for use in self._truth.uses_of(made.id) if not _in_one(use, gaps)]
+            last = recorded.get(made.id)
+            if seen and (last is None or last < _us(max(asked for asked, _ in seen))):
+                yield f"{made} was used at {max(seen)}, and the record says {last and _time(last)}"
+
+    def _not_collected(self) -> Iterator[str]:
+        """Promise 6: each event is in the collector once, or still waits on the host; and nothing else is there."""
+        there = {key[1:]: event for key, event in self._received.events().items()}
+        epoch = self._rows("SELECT value FROM meta WHERE key = 'epoch'")[0]["value"]
+        for row in self._rows("SELECT * FROM events"):
+            told = there.pop((epoch, row["seq"]), None)
+            if told is None and row["retired"]:
+                yield f"{row['type']} {row['seq']} is neither in the collector nor in the outbox"
+            elif told is not None and (told["type"], told["subject"]) != (row["type"], row["subject"]):
+                yield f"the collector has {told} as {row['seq']}, a {row['type']}"
+        for key in there:
+            yield f"the collector has {key}, which the host does not know"
+
+    # The agent's state
+
+    def _events(self) -> list[Json]:
+        return [
+            {"type": row["type"], "time": _time(row["at"]), "subject": row["subject"], "data": json.loads(row["data"])}
+            for row in self._rows("SELECT * FROM events ORDER BY seq")
+        ]
+
+    def _evictions(self, events: list[Json]) -> list[Eviction]:
+        decided = {e["data"]["decision_id"]: e["time"] for e in events if e["type"] == f"{KIND}decision"}
+        return [
+            Eviction(
+                event["subject"],
+                decided[event["data"]["decision_id"]],
+                event["time"],
+                event["data"]["outcome"],
+                tuple(event["data"]["image"]["references"]),
+            )
+            for event in events
+            if event["type"] == f"{KIND}outcome"
+        ]
+
+    def _gaps(self, events: list[Json]) -> list[Span]:
+        found = [event["data"] for event in events if event["type"] == f"{KIND}gap"]
+        return [(datetime.fromisoformat(gap["since"]), datetime.fromisoformat(gap["until"])) for gap in found]
+
+    def _count(self, query: str) -> int:
+        return int(self._rows(query)[0][0])
+
+    def _rows(self, query: str) -> list[sqlite3.Row]:
+        with closing(sqlite3.connect(self._state, timeout=10)) as db:
+            db.row_factory = sqlite3.Row
+            return db.execute(query).fetchall()
+
+
+def _in_one(use: Span, gaps: list[Span]) -> bool:
+    return any(since <= use[1] and use[0] <= until for since, until in gaps)
+
+
+def _us(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _time(micros: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)

@@ -1,0 +1,145 @@
+"""The agent's loops in the test's own process, on a real engine behind a proxy, with a real state file."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tenacity import wait_none
+
+from agent import config, daemon, intake, sweeper, watcher
+from agent.adapters import database, docker
+from agent.adapters.clock import SystemClock
+from agent.adapters.docker import DockerEngine
+from agent.adapters.store import Store
+from agent.adapters.tables import Tables
+from agent.core import report, wire
+from agent.core.model import Usage
+from tests.support import images
+from tests.support.dockerd import Dockerd
+
+HOST = "gpu-01"
+PATIENCE = 10.0  # seconds
+DUE_AT_ONCE = config.Policy(ttl=timedelta(microseconds=1), min_age=timedelta(), local_images="evict")
+
+
+def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten every wait of the agent: what it does stays the same."""
+    monkeypatch.setattr(docker, "TIMEOUT", 0.3)
+    for call in (docker.DockerEngine._text, docker.DockerEngine._request.__wrapped__):  # type: ignore[attr-defined]
+        monkeypatch.setattr(call, "__defaults__", ("GET", None, 0.3))
+    monkeypatch.setattr(docker, "PING_TIMEOUT", 0.3)
+    monkeypatch.setattr(docker, "LIST_PAUSE", 0.01)
+    monkeypatch.setattr(watcher, "PAUSE", 0.01)
+    monkeypatch.setattr(watcher, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(watcher, "wait_random", lambda *_: wait_none())
+    monkeypatch.setattr(watcher, "RELIST_AFTER", 0.05)
+    monkeypatch.setattr(watcher, "STOPPING", 0.1)
+    monkeypatch.setattr(sweeper, "AGAIN_AFTER", 0.05)
+    monkeypatch.setattr(sweeper, "COALESCE", 0.02)
+    monkeypatch.setattr(intake, "LAST_WORDS", 0.5)
+
+
+class Agent:
+    """One process of the agent: `start` runs its loops, `kill` is a SIGKILL."""
+
+    def __init__(self, url: str, folder: Path, **sections: Any) -> None:
+        settings = config.Settings(
+            agent=config.Agent(host=HOST, state_dir=folder), docker=config.Docker(url=url), **sections
+        )
+        self.store = Store(database.open_file(folder, datetime.now(UTC))[0], folder)
+        self.store._tables.host = HOST
+        self.parts = daemon.build(settings, self.store, folder, SystemClock(), DockerEngine(url))
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, *, sweeping: bool = True) -> "Agent":
+        loops = {"watcher": self.parts.watcher.run} | ({"sweeper": self.parts.sweeper.run} if sweeping else {})
+        self.tasks = [asyncio.create_task(loop(), name=name) for name, loop in loops.items()]
+        return self
+
+    async def ready(self) -> None:
+        """Wait until the sight is proven; a loop that ended is a failure."""
+        waiting = asyncio.create_task(self.parts.watcher.ready.wait(), name="ready")
+        try:
+            await asyncio.wait({waiting, *self.tasks}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            self.check()
+            assert waiting.done(), "never proven"
+        finally:
+            waiting.cancel()
+
+    def check(self) -> None:
+        """A loop that ended is a failure, with its own error."""
+        for task in self.tasks:
+            if task.done():
+                task.result()
+                raise AssertionError(f"{task.get_name()} ended")
+
+    async def kill(self) -> None:
+        """SIGKILL: from here on it reaches neither its engine nor its state."""
+        store = self.store
+        store.run = _dead  # type: ignore[method-assign,assignment]
+        await self._end()
+        await asyncio.get_running_loop().run_in_executor(store._thread, store._tables.close)
+        store._thread.shutdown()
+
+    async def _end(self) -> None:
+        """Before Python 3.13 a TaskGroup forgets a cancellation while one of its tasks fails: cancel until it ends."""
+        while pending := [task for task in self.tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.parts.engine.close()
+
+    # What it has on disk
+
+    async def events(self, kind: str = "") -> list[wire.Event]:
+        """The event log, oldest first."""
+        found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, UTC)))
+        return [event for event in found if event.type.startswith(kind)]
+
+    async def gaps(self) -> list[str]:
+        return [event.data["cause"] for event in await self.events(report.GAP)]
+
+    async def usages(self) -> dict[str, Usage]:
+        saved = await self.store.run(Tables.load_latest)
+        return {usage.image_id: usage for usage in saved.usages} if saved is not None else {}
+
+    async def has_journal(self) -> bool:
+        row = self.parts.intake.sight.row
+        return bool(await self.store.run(lambda tables: tables.removals(row)))
+
+    async def backed_off(self) -> set[str]:
+        """The IDs of the images that were refused or failed, and are left alone for a while."""
+        row = self.parts.intake.sight.row
+        return set(await self.store.run(lambda tables: tables.backoff(row)))
+
+
+async def _dead(_work: object) -> Any:
+    raise asyncio.CancelledError
+
+
+@asynccontextmanager
+async def running(url: str, folder: Path, *, sweeping: bool = True, **sections: Any) -> AsyncIterator[Agent]:
+    """An agent for as long as the block lasts; killed at the end."""
+    agent = await Agent(url, folder, **sections).start(sweeping=sweeping)
+    try:
+        yield agent
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            await agent.kill()
+
+
+def torch(engine: Dockerd, *refs: str) -> str:
+    """Import a small image that says it is PyTorch, with all its tags; its ID."""
+    return images.import_image(engine, refs[0], env={"PYTORCH_VERSION": "2.4.0"}, size_mb=0, extra_refs=refs[1:])
+
+
+def tags(engine: Dockerd, image: str) -> set[str] | None:
+    """The tags of an image, None where the engine does not know it."""
+    status, found = engine.api("GET", f"/images/{image}/json")
+    return set(found["RepoTags"] or ()) if status == 200 else None

@@ -1,0 +1,243 @@
+"""A sweep meets every fault at every single call to a real engine: an image goes whole or stays whole.
+
+The TTL is a microsecond: each image is due from the start, so that only what must keep it does.
+"""
+
+import asyncio
+import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from agent.core import report, wire
+from agent.core.model import Reason
+from tests.faults import running
+from tests.faults.running import DUE_AT_ONCE, PATIENCE, Agent
+from tests.support import engines, images, proc, proxy
+from tests.support.dockerd import Dockerd
+from tests.support.proxy import HALF, HANG, LOSE, REFUSE, Call, Fault, Hold, Proxy
+
+LISTS = ("/containers/json", "/images/json")
+TAGS = {"team/idle:1", "team/idle:2", "other/idle:1"}
+USED_TAGS = {"team/used:1", "team/used:2"}
+FAULTS = {
+    "refused": REFUSE,
+    "no answer": HANG,
+    "half an answer": HALF,
+    **{str(status): proxy.answer(status) for status in (404, 409, 500)},
+}
+SEED = 7
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    running.be_quick(monkeypatch)
+    # The lists of a round are those of its sweep, so that each call has its place in every round.
+    monkeypatch.setattr("agent.watcher.RELIST_AFTER", 0.7)
+
+
+@dataclass(frozen=True)
+class Host:
+    """An engine with one image in use, of two tags; each round adds an idle one."""
+
+    engine: Dockerd
+    folder: Path
+    used: str
+    container: str
+
+
+def make_host(engine: Dockerd, folder: Path) -> Host:
+    used = running.torch(engine, *sorted(USED_TAGS))
+    return Host(engine, folder, used, images.create(engine, "team/used:1"))
+
+
+@pytest.fixture
+def host(fresh_engine: Dockerd, tmp_path: Path) -> Host:
+    return make_host(fresh_engine, tmp_path)
+
+
+@pytest.fixture(params=engines.KINDS[1:])
+def later_host(request: pytest.FixtureRequest, pool_of_engines: engines.Pool, tmp_path: Path) -> Host:
+    engine = pool_of_engines.get(request.param)
+    engine.empty()
+    return make_host(engine, tmp_path)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One call of a sweep: the n-th with this method and target, with the image's ID as `IDLE`."""
+
+    method: str
+    target: str
+    nth: int
+
+    def pattern(self, idle: str) -> str:
+        return "^" + re.escape(self.target).replace("IDLE", idle).replace("TIME", r"[\d.]+") + "$"
+
+
+@dataclass
+class Round:
+    """One agent, one idle image, one trouble."""
+
+    host: Host
+    between: Proxy
+    idle: str
+    created: list[str] = field(default_factory=list)  # containers of the idle image
+
+    def strike(self, point: Point, fault: Fault) -> None:
+        times = 2 if fault is REFUSE else 1  # the client itself asks again, once, where a connection ends in silence
+        self.between.on(point.method, point.pattern(self.idle), fault, nth=point.nth, times=times)
+
+    def hold(self, point: Point) -> Hold:
+        return self.between.hold(point.method, point.pattern(self.idle), nth=point.nth)
+
+    def use_at(self, point: Point) -> None:
+        """Somebody creates a container while the engine has not got the call yet."""
+        self.between.on(point.method, point.pattern(self.idle), nth=point.nth, before=self._create)
+
+    async def _create(self) -> None:
+        body = {"Image": self.idle, "Cmd": ["true"]}
+        status, answer = await asyncio.to_thread(self.host.engine.api, "POST", "/containers/create", body)
+        if status == 201:
+            self.created.append(answer["Id"])
+
+    async def settled(self, agent: Agent) -> None:
+        """Wait until the image is gone, in use, or left alone for a while, and no removal is under way."""
+        await proc.eventually_async(lambda: self._is_settled(agent), PATIENCE)
+
+    async def _is_settled(self, agent: Agent) -> bool:
+        agent.check()
+        if await agent.has_journal():
+            return False
+        if running.tags(self.host.engine, self.idle) is None:
+            return bool(await agent.events(report.OUTCOME))
+        reasons = {item.image.id: item.reason for item in (await agent.parts.sweeper.plan()).decisions}
+        return self.idle in await agent.backed_off() or reasons.get(self.idle) is Reason.IN_USE
+
+    async def judge(self, agent: Agent) -> None:
+        """All that must hold, whatever happened."""
+        engine, left = self.host.engine, running.tags(self.host.engine, self.idle)
+        assert left in ([TAGS] if self.created else [None, TAGS])
+        assert running.tags(engine, self.host.used) == USED_TAGS
+        for container, image in [(self.host.container, self.host.used), *((cid, self.idle) for cid in self.created)]:
+            assert engine.api("GET", f"/containers/{container}/json")[1]["Image"] == image
+        consistent(await agent.events(), self.idle, gone=left is None)
+        never_on_a_bad_list(self.between.calls)
+        deletes = [call.target for call in self.between.calls if call.method == "DELETE"]
+        assert all(target.endswith("?noprune=1") for target in deletes)
+
+    def clear(self) -> None:
+        for container in self.created:
+            self.host.engine.api("DELETE", f"/containers/{container}?force=1")
+        self.host.engine.api("DELETE", f"/images/{self.idle}?force=1")
+
+
+def consistent(events: list[wire.Event], idle: str, *, gone: bool) -> None:
+    """Each decision is of the idle image, once, before its outcomes; the last outcome is what is true now."""
+    decided = [event for event in events if event.type == report.DECISION]
+    outcomes = [event for event in events if event.type == report.OUTCOME]
+    assert {event.subject for event in [*decided, *outcomes]} <= {idle}
+    first = {event.data["decision_id"]: event.data["seq"] for event in reversed(decided)}
+    assert len(first) == len(decided)
+    assert {event.data["decision_id"] for event in outcomes} == first.keys()
+    assert all(first[event.data["decision_id"]] < event.data["seq"] for event in outcomes)
+    told = [event.data["outcome"] for event in outcomes]
+    assert told.count("removed") == int(gone)
+    assert told[-1:] == ["removed"] or not gone
+
+
+def never_on_a_bad_list(calls: list[Call]) -> None:
+    """After a list that failed, nothing is deleted before both lists were had whole."""
+    whole = dict.fromkeys(LISTS, False)
+    for call in calls:
+        if call.path in LISTS:
+            whole[call.path] = call.fault is None and call.status == 200
+        assert call.method != "DELETE" or all(whole.values()), f"{call} after a list that failed"
+
+
+async def play(host: Host, number: int, trouble: Callable[[Round], Hold | None]) -> tuple[list[Call], str]:
+    """A fresh idle image and a fresh agent, until it has settled. Where a call is held, the agent is killed then."""
+    folder = host.folder / str(number)
+    folder.mkdir()
+    async with proxy.before(host.engine.socket, folder) as between:
+        one = Round(host, between, running.torch(host.engine, *sorted(TAGS)))
+        held = trouble(one)
+        agent = await Agent(between.url, folder, policy=DUE_AT_ONCE).start()
+        try:
+            if held is not None:
+                await asyncio.wait_for(held.reached.wait(), PATIENCE)
+                await agent.kill()
+                held.release.set()  # what was under way still reaches the engine
+                agent = await Agent(between.url, folder, policy=DUE_AT_ONCE).start()
+            await one.settled(agent)
+            assert between.met()
+            await one.judge(agent)
+        finally:
+            await agent.kill()
+            one.clear()
+        return between.calls, one.idle
+
+
+async def clean_points(host: Host) -> list[Point]:
+    """The calls of a sweep that nothing disturbs, up to the look whether the image is gone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("agent.watcher.RELIST_AFTER", 60.0)  # on a slow machine, too
+        calls, idle = await play(host, 0, lambda _: None)
+    last = [(call.method, call.target) for call in calls].index(("DELETE", f"/images/{idle}?noprune=1")) + 1
+    assert calls[last].path == f"/images/{idle}/json"
+    seen: Counter[tuple[str, str]] = Counter()
+    points = []
+    for call in calls[: last + 1]:
+        target = re.sub(r"(since|until)=[\d.]+", r"\1=TIME", call.target.replace(idle, "IDLE"))
+        seen[call.method, target] += 1
+        points.append(Point(call.method, target, seen[call.method, target]))
+    # Asked a second time only while its creation is young enough to be told again: not in the later rounds.
+    return [point for point in points if point.nth == 1 or host.container not in point.target]
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_fault_at_any_call_leaves_each_image_whole_or_gone(host: Host, fault: Fault) -> None:
+    for number, point in enumerate(await clean_points(host), start=1):
+        await play(host, number, lambda one, point=point: one.strike(point, fault))  # type: ignore[misc]
+
+
+async def test_a_deed_whose_answer_is_lost_is_done_again_and_leaves_each_image_whole_or_gone(host: Host) -> None:
+    deeds = [point for point in await clean_points(host) if point.method == "DELETE"]
+    for number, point in enumerate(deeds, start=1):
+        await play(host, number, lambda one, point=point: one.strike(point, LOSE))  # type: ignore[misc]
+
+
+async def test_a_kill_at_any_call_leaves_each_image_whole_or_gone(host: Host) -> None:
+    for number, point in enumerate(await clean_points(host), start=1):
+        await play(host, number, lambda one, point=point: one.hold(point))  # type: ignore[misc]
+
+
+async def test_the_end_of_the_stream_at_any_call_leaves_each_image_whole_or_gone(host: Host) -> None:
+    for number, point in enumerate(await clean_points(host), start=1):
+        await play(host, number, lambda one, point=point: end_stream_at(one, point))  # type: ignore[misc]
+
+
+def end_stream_at(one: Round, point: Point) -> None:
+    async def cut() -> None:
+        one.between.cut_streams()
+
+    one.between.on(point.method, point.pattern(one.idle), nth=point.nth, before=cut)
+
+
+async def test_an_image_that_gets_a_container_at_any_call_before_it_goes_stays_whole(host: Host) -> None:
+    for number, point in enumerate(await clean_points(host), start=1):
+        await play(host, number, lambda one, point=point: one.use_at(point))  # type: ignore[misc]
+
+
+async def test_any_trouble_at_any_call_leaves_each_image_whole_or_gone_on_later_engines(later_host: Host) -> None:
+    chance = random.Random(SEED)
+    for number, point in enumerate(await clean_points(later_host), start=1):
+        fault = chance.choice([*FAULTS.values(), None])
+        if fault is None:
+            await play(later_host, number, lambda one, point=point: one.use_at(point))  # type: ignore[misc]
+        else:
+            await play(later_host, number, lambda one, point=point, fault=fault: one.strike(point, fault))  # type: ignore[misc]

@@ -1,0 +1,148 @@
+"""An engine that says nothing, and one that says too much: both are found, and nothing is lost or evicted meanwhile."""
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agent import config
+from agent.core import report
+from tests.faults import running
+from tests.faults.running import DUE_AT_ONCE, PATIENCE, Agent
+from tests.support import images, proc, proxy
+from tests.support.dockerd import Dockerd
+
+RING = 256  # events that an engine remembers
+NO_TOLERANCE = config.UsageSection(gap_tolerance=timedelta())
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    running.be_quick(monkeypatch)
+
+
+def use(engine: Dockerd, image: str, times: int = 1) -> None:
+    """Create a container and remove it: two events."""
+    for _ in range(times):
+        cid = engine.api("POST", "/containers/create", {"Image": image, "Cmd": ["true"]})[1]["Id"]
+        engine.api("DELETE", f"/containers/{cid}")
+
+
+def last_of(engine: Dockerd) -> int:
+    """The time of the last event that the engine remembers, in microseconds."""
+    span = ("--since=1", f"--until={time.time():.9f}")
+    rows = engine.docker("events", *span, "--format={{.TimeNano}}", "--filter=type=container")
+    return max(int(line) // 1000 for line in rows.splitlines())
+
+
+async def knows(agent: Agent, image: str, at_us: int) -> None:
+    """Wait until the last use of an image on disk is at a time, or find it another."""
+
+    async def found() -> bool:
+        agent.check()
+        usage = (await agent.usages()).get(image)
+        return usage is not None and usage.last_used is not None and round(usage.last_used.timestamp() * 1e6) == at_us
+
+    await proc.eventually_async(found, PATIENCE)
+
+
+async def distrusted(agent: Agent) -> None:
+    async def unready() -> bool:
+        agent.check()
+        return not agent.parts.watcher.ready.is_set()
+
+    await proc.eventually_async(unready, PATIENCE)
+
+
+async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(
+    own_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.watcher.BEAT", 0.2)
+    monkeypatch.setattr("agent.watcher.RELIST_AFTER", 60.0)  # only the ping asks the engine anything
+    image = running.torch(own_engine, "team/torch:1")
+    async with running.running(own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
+        await agent.ready()
+        own_engine.stop_signal()
+        await distrusted(agent)
+        own_engine.cont_signal()
+        await agent.ready()
+        await asyncio.to_thread(use, own_engine, image)
+        await knows(agent, image, last_of(own_engine))
+        assert await agent.gaps() == []
+
+
+@pytest.mark.parametrize("target", ["version", "info", r"events\?(?!.*until)", "containers/json", r"events.*until"])
+async def test_an_engine_that_falls_silent_while_the_agent_connects_is_given_up_and_asked_again(
+    fresh_engine: Dockerd, tmp_path: Path, target: str
+) -> None:
+    async with proxy.before(fresh_engine.socket, tmp_path) as between:
+        between.on("GET", f"^/{target}", proxy.HANG)
+        async with running.running(between.url, tmp_path, sweeping=False) as agent:
+            await agent.ready()
+
+
+async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
+    fresh_engine: Dockerd, tmp_path: Path
+) -> None:
+    image = running.torch(fresh_engine, "team/torch:1")
+    async with running.running(fresh_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
+        await agent.ready()
+        full = agent.parts.intake.buffer
+        full._limit = 10
+        async with agent.parts.intake._turn:  # the store is slow: nothing is taken in
+            await asyncio.to_thread(use, fresh_engine, image, 10)
+            await distrusted(agent)
+        assert full.overflowed
+        await agent.ready()
+        await knows(agent, image, last_of(fresh_engine))
+        assert await agent.gaps() == []
+
+
+async def test_more_events_than_the_engine_remembers_while_it_cannot_be_reached_are_a_gap(
+    fresh_engine: Dockerd, tmp_path: Path
+) -> None:
+    image = running.torch(fresh_engine, "team/torch:1")
+    async with (
+        proxy.before(fresh_engine.socket, tmp_path) as between,
+        running.running(between.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
+    ):
+        await agent.ready()
+        await asyncio.to_thread(use, fresh_engine, image)
+        await knows(agent, image, last_of(fresh_engine))
+        between.on("GET", "/", proxy.REFUSE, times=None)
+        between.cut_streams()
+        await distrusted(agent)
+        await asyncio.to_thread(use, fresh_engine, image, RING // 2 + 1)
+        between.heal()
+        await agent.ready()
+        assert await agent.gaps() == ["more happened than the engine remembers"]
+        await knows(agent, image, last_of(fresh_engine))
+
+
+async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tmp_path: Path) -> None:
+    idle, used = running.torch(fresh_engine, "team/idle:1"), running.torch(fresh_engine, "team/used:1")
+    images.create(fresh_engine, "team/used:1")
+    async with proxy.before(fresh_engine.socket, tmp_path) as between:
+        for number, status in enumerate((404, 409, 500, 503)):
+            between.on("GET", "/containers/json", proxy.answer(status), nth=2, times=None)
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            async with running.running(between.url, folder, policy=DUE_AT_ONCE) as agent:
+                await proc.eventually_async(lambda agent=agent: _failed(agent), PATIENCE)  # type: ignore[misc]
+                assert await agent.events(report.DECISION) == []
+            between.heal()
+        assert [call for call in between.calls if call.method == "DELETE"] == []
+        async with running.running(between.url, folder, policy=DUE_AT_ONCE):
+            await proc.eventually_async(lambda: asyncio.to_thread(_gone, fresh_engine, idle), PATIENCE)
+        assert running.tags(fresh_engine, used) == {"team/used:1"}
+
+
+async def _failed(agent: Agent) -> bool:
+    agent.check()
+    return "sweep-failed" in agent.parts.board.alerts
+
+
+def _gone(engine: Dockerd, image: str) -> bool:
+    return running.tags(engine, image) is None
