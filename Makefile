@@ -1,7 +1,7 @@
 # Everything is set up by .ci/bootstrap on a Debian machine with Python 3.11 and make; the first time as root.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench chaos lock clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="-k sweep", make demo ARGS="--help"
@@ -29,6 +29,11 @@ lint: ## set-up, ruff, mypy and the import lint
 bench: ## set-up and the benchmarks
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+chaos: ## set-up; faults at every call, stream cuts, create races, and parts killed at random: minutes
+	@.ci/bootstrap test
+	@$(BIN)/pytest -m soak tests/faults tests/chaos
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: ## write the lock files anew from pyproject.toml
 	@.ci/lock

@@ -5,6 +5,8 @@ import pytest
 from tests.chaos import run
 from tests.support import proc
 
+pytestmark = pytest.mark.soak
+
 SECONDS = 45.0
 SEED = 7
 

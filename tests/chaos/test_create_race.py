@@ -1,7 +1,11 @@
 """A create that races each removal: the container lives, or was turned down; the image is whole, or gone."""
 
+import pytest
+
 from tests.chaos import races
 from tests.support import dockerd
+
+pytestmark = pytest.mark.soak
 
 SEED = 1
 THE_LONG_ONE = 1000  # rounds

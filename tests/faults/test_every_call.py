@@ -21,6 +21,8 @@ from tests.support import engines, images, proc, proxy
 from tests.support.dockerd import Dockerd
 from tests.support.proxy import HALF, HANG, LOSE, REFUSE, Call, Fault, Hold, Proxy
 
+pytestmark = pytest.mark.soak
+
 LISTS = ("/containers/json", "/images/json")
 TAGS = {"team/idle:1", "team/idle:2", "other/idle:1"}
 USED_TAGS = {"team/used:1", "team/used:2"}

@@ -24,6 +24,8 @@ from tests.support import proc, proxy
 from tests.support.dockerd import Dockerd
 from tests.support.proxy import Proxy
 
+pytestmark = pytest.mark.soak
+
 CUTS = 100
 RESTARTS = 4  # of the agent, by SIGKILL, spread over the cuts
 IMAGES = 6
