@@ -1,7 +1,7 @@
 """One eviction, from the decision on disk to the outcome on disk, and the settling of one that was cut short.
 
-A SIGKILL before the decision row leaves nothing done; after it, before the journal row, a decision that the next
-sweep carries out; after the journal row, a removal that `settle_interrupted` ends.
+The decision and the journal row are one transaction: a SIGKILL before it leaves nothing done, and after it a removal
+that `settle_interrupted` ends, so that each decision has its outcome.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from agent.adapters.engine import Engine
 from agent.adapters.store import Store
 from agent.adapters.tables import Removal
 from agent.core import report, wire
-from agent.core.model import Decision, Outcome
+from agent.core.model import Decision, Image, Outcome
 from agent.sight import Sight
 
 log = structlog.get_logger()
@@ -61,10 +61,9 @@ class Evictor:
         """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
         identity, image = self._identity(item), self._image_ref(item)
         decision = report.decision(item, image, self._mode, self._clock.now(), identity)
-        await self._store.run(lambda tables: tables.decide(decision))
-        self._store.appended.set()
+        await self._begin(item.image, decision, image)
         before = self._free_bytes()
-        result = await self._remove(item, identity, image)
+        result = await self._remove(item.image)
         after = self._free_bytes()
         measured = after - before if before is not None and after is not None else None
         await self._end(item.image.id, identity, image, result, measured)
@@ -78,12 +77,15 @@ class Evictor:
         )
         return Done(result.outcome, result.error, measured if result.outcome is Outcome.REMOVED else None)
 
-    async def _remove(self, item: Decision, identity: str, image: wire.ImageRef) -> removal.Result:
-        now, row, target = self._clock.now(), self._sight.row, item.image
-        journal = Removal(target.id, identity, target.references, now, image.model_dump(mode="json"))
-        await self._store.run(lambda tables: tables.begin_removal(row, journal))
-        self._sight.own.begin(target.id, now)
+    async def _begin(self, target: Image, decision: report.NewEvent, image: wire.ImageRef) -> None:
+        row, identity = self._sight.row, str(decision.decision_id)
+        journal = Removal(target.id, identity, target.references, decision.at, image.model_dump(mode="json"))
         self._unsettled = True  # until the outcome is written
+        await self._store.run(lambda tables: tables.begin_removal(row, journal, decision))
+        self._store.appended.set()
+
+    async def _remove(self, target: Image) -> removal.Result:
+        self._sight.own.begin(target.id, self._clock.now())
         try:
             engine = self._sight.engine
             containerd = engine is not None and engine.containerd_store

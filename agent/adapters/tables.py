@@ -134,28 +134,33 @@ class Tables(EventLog):
 
     # Decisions and their outcomes
 
-    def decide(self, decision: NewEvent, outcome: NewEvent | None = None) -> bool:
-        """Write a decision (and, where it is not acted on, its outcome with it).
+    def decide(self, decision: NewEvent, outcome: NewEvent) -> bool:
+        """Write a decision that is not acted on, and its outcome with it.
 
         False, and nothing written, where the decision was written before: one for each image and due time.
         """
         with self._transaction():
             written = self._append(decision) is not None
-            if written and outcome is not None:
+            if written:
                 self._append(outcome)
         return written
 
-    def begin_removal(self, engine: int, removal: Removal) -> None:
-        """Write the journal row. From here on, until `end_removal`, a crash is settled at the next start."""
-        self._do(
-            "add_removal",
-            engine=engine,
-            image_id=removal.image_id,
-            decision_id=removal.decision_id,
-            image_references=json.dumps(removal.references),
-            at=rows.us(removal.at),
-            image=json.dumps(removal.image),
-        )
+    def begin_removal(self, engine: int, removal: Removal, decision: NewEvent) -> None:
+        """Write the decision, unless it was written before, and the journal row, together.
+
+        From here on, until `end_removal`, a crash is settled at the next start: each decision gets its outcome.
+        """
+        with self._transaction():
+            self._append(decision)
+            self._do(
+                "add_removal",
+                engine=engine,
+                image_id=removal.image_id,
+                decision_id=removal.decision_id,
+                image_references=json.dumps(removal.references),
+                at=rows.us(removal.at),
+                image=json.dumps(removal.image),
+            )
 
     def end_removal(self, engine: int, image_id: str, outcome: NewEvent, not_before: datetime | None) -> None:
         """Write the outcome and end the journal row, together; `not_before` is the back-off, None lifts it."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent.adapters import database
+from agent.adapters.database import StateError
 from agent.adapters.store import Store
 from agent.adapters.tables import Removal
 from agent.core.continuity import Blind, Cursor
@@ -156,15 +157,22 @@ async def test_a_gap_is_recorded_with_its_event_and_only_grows(store: Store) -> 
 # Decisions, removals and their back-off
 
 
-async def decide(store: Store, identity: str, outcome: NewEvent | None = None) -> bool:
+async def decide(store: Store, identity: str) -> bool:
+    outcome = note(OUTCOME, decision_id=identity, outcome="would-remove")
     return await store.run(lambda tables: tables.decide(note(DECISION, decision_id=identity), outcome))
 
 
-async def test_a_decision_is_written_once(store: Store) -> None:
-    outcome = note(OUTCOME, decision_id="d1")
-    assert [await decide(store, "d1", outcome), await decide(store, "d1", outcome)] == [True, False]
-    assert await decide(store, "d2")
-    assert len(await store.unsent(0, 9)) == 3
+async def begin(store: Store, row: int) -> None:
+    await store.run(lambda tables: tables.begin_removal(row, REMOVAL, note(DECISION, decision_id="d1")))
+
+
+async def types(store: Store) -> list[str]:
+    return [event.type for event in await store.run(lambda tables: tables.events(START))]
+
+
+async def test_a_decision_that_is_not_acted_on_is_written_once_with_its_outcome(store: Store) -> None:
+    assert [await decide(store, "d1"), await decide(store, "d1")] == [True, False]
+    assert await types(store) == [DECISION, OUTCOME]
 
 
 async def test_the_last_decisions_come_with_their_last_outcome(store: Store) -> None:
@@ -174,7 +182,7 @@ async def test_the_last_decisions_come_with_their_last_outcome(store: Store) -> 
         await store.log(note(OUTCOME, decision_id="d1", outcome=result))
     found = await store.run(lambda tables: tables.last_decisions(9))
     assert [(decision.data["seq"], outcome and outcome.data["outcome"]) for decision, outcome in found] == [
-        (2, None),
+        (3, "would-remove"),
         (1, "removed"),
     ]
     assert len(await store.run(lambda tables: tables.last_decisions(1))) == 1
@@ -182,13 +190,31 @@ async def test_the_last_decisions_come_with_their_last_outcome(store: Store) -> 
 
 async def test_a_removal_is_in_the_journal_until_its_outcome_is_written(store: Store, tmp_path: Path) -> None:
     row = (await load(store)).engine
-    await store.run(lambda tables: tables.begin_removal(row, REMOVAL))
+    await begin(store, row)
     again = await reopened(store, tmp_path)
     assert await again.run(lambda tables: tables.removals(row)) == [REMOVAL]
     await again.run(lambda tables: tables.end_removal(row, IMAGE, note(OUTCOME, decision_id="d1"), None))
     assert await again.run(lambda tables: tables.removals(row)) == []
-    assert len(await again.unsent(0, 9)) == 1
+    assert await types(again) == [DECISION, OUTCOME]
     await again.close()
+
+
+async def test_a_second_try_has_a_journal_row_and_no_second_decision(store: Store) -> None:
+    row = (await load(store)).engine
+    await begin(store, row)
+    await store.run(lambda tables: tables.end_removal(row, IMAGE, note(OUTCOME, decision_id="d1"), START))
+    await begin(store, row)
+    assert await store.run(lambda tables: tables.removals(row)) == [REMOVAL]
+    assert await types(store) == [DECISION, OUTCOME]
+
+
+async def test_no_decision_is_on_disk_without_its_journal_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = (await load(store)).engine
+    with monkeypatch.context() as patch:
+        patch.setitem(database.queries(), "add_removal", "INSERT INTO removals VALUES (1)")
+        with pytest.raises(StateError):
+            await begin(store, row)
+    assert await types(store) == []
 
 
 async def test_refusals_are_counted_until_one_succeeds(store: Store) -> None:
