@@ -94,8 +94,7 @@ def _disk(info: EngineInfo | None) -> Check:
     space = disk.space(info.root) if info is not None else None
     if info is None or space is None:
         return Check("disk", True, "the engine's directory cannot be seen from here; freed bytes stay an estimate")
-    used = 100 * (space.total_bytes - space.free_bytes) // max(1, space.total_bytes)
-    return Check("disk", True, f"{info.root}: {used} % of {units.format_bytes(space.total_bytes)} used")
+    return Check("disk", True, f"{info.root}: {space.share:.0%} of {units.format_bytes(space.total_bytes)} used")
 
 
 async def _broker(settings: config.Settings, info: EngineInfo | None) -> Check:

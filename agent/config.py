@@ -1,23 +1,12 @@
 """Settings: built-in defaults, a TOML file, and the environment, in rising order. An error names the key."""
 
 import os
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,7 +14,23 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from agent.core import model, units, wire
+from agent import sections
+from agent.core import model
+from agent.core.schedule import Schedule
+from agent.sections import Agent, Cleanup, Docker, History, Images, Limits, Mqtt, Policy, Pressure, Rule, UsageSection
+
+__all__ = [
+    "Agent",
+    "ConfigError",
+    "Docker",
+    "Mqtt",
+    "Policy",
+    "Rule",
+    "Settings",
+    "UsageSection",
+    "find_file",
+    "load",
+]
 
 PREFIX = "TORCHKEEPER_"
 DEFAULT_FILE = Path("/etc/torchkeeper/torchkeeper.toml")
@@ -33,126 +38,6 @@ DEFAULT_FILE = Path("/etc/torchkeeper/torchkeeper.toml")
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message names the key and the way out."""
-
-
-def _positive(value: timedelta) -> timedelta:
-    if value <= timedelta():
-        raise ValueError("must be longer than 0: an image would be evicted the moment it is idle")
-    return value
-
-
-def _some(value: int) -> int:
-    if value <= 0:
-        raise ValueError("must be more than 0 bytes")
-    return value
-
-
-def _glob(value: str) -> str:
-    if not value.strip():
-        raise ValueError("is an empty pattern; write a glob like 'teamai/*'")
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(units.duration)]
-PositiveDuration = Annotated[timedelta, BeforeValidator(units.duration), AfterValidator(_positive)]
-Size = Annotated[int, BeforeValidator(units.size), AfterValidator(_some)]
-Glob = Annotated[str, AfterValidator(_glob)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Agent(Section):
-    host: str = ""  # "": the engine's name, as a slug
-    mode: Literal["enforce", "observe"] = "enforce"
-    state_dir: Path = Path("/var/lib/torchkeeper")
-    log: Literal["console", "json"] = "console"
-
-    @model_validator(mode="after")
-    def _host_is_a_topic_level(self) -> "Agent":
-        if self.host and not wire.valid_host(self.host):
-            raise ValueError(f"host: {self.host!r} cannot be part of a topic; try {wire.slug(self.host)!r}")
-        return self
-
-
-class Docker(Section):
-    url: str = ""  # "": DOCKER_HOST, then the usual sockets
-
-    @model_validator(mode="after")
-    def _url(self) -> "Docker":
-        if self.url and not re.match(r"(unix|tcp|http|https|ssh)://.", self.url):
-            raise ValueError(f"url: {self.url!r} is not unix://PATH, tcp://HOST:PORT, https:// or ssh://")
-        return self
-
-
-class Mqtt(Section):
-    url: str = ""  # "": no broker
-    username: str = ""
-    password_file: str = ""
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    prefix: str = "torchkeeper"
-    version: Literal["5", "3.1.1"] = "5"
-    collector: str = "main"
-
-    @model_validator(mode="after")
-    def _url_and_prefix(self) -> "Mqtt":
-        if "@" in self.url:  # the value is not repeated: it may hold a password
-            raise ValueError(
-                "url: the address holds a user or a password; they go into mqtt.username and mqtt.password_file"
-            )
-        if self.url and not re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", self.url):
-            raise ValueError(f"url: {self.url!r} is not mqtt://host[:port] or mqtts://host[:port]")
-        if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
-            raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
-        if not wire.valid_host(self.collector):
-            raise ValueError(f"collector: {self.collector!r} is no name; try {wire.slug(self.collector)!r}")
-        return self
-
-
-class Images(Section):
-    include: tuple[Glob, ...] = ()
-    exclude: tuple[Glob, ...] = ()
-    ambiguous: Literal["keep", "evict"] = "keep"
-
-
-class Rule(Section):
-    match: Glob
-    ttl: PositiveDuration | None = None
-    keep: StrictBool = False
-    local_images: Literal["keep", "evict"] | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> "Rule":
-        if self.ttl is None and not self.keep and self.local_images is None:
-            raise ValueError("has no effect; give it a ttl, keep = true or local_images")
-        if self.keep and self.ttl is not None:
-            raise ValueError("has both keep = true and a ttl; a kept image has no TTL, so leave one out")
-        return self
-
-
-class Policy(Section):
-    ttl: PositiveDuration = timedelta(days=14)
-    min_age: Duration = timedelta(hours=1)
-    protect: tuple[Glob, ...] = ("*:latest", "*:stable")
-    local_images: Literal["keep", "evict"] = "keep"
-    rules: tuple[Rule, ...] = ()
-
-
-class Limits(Section):
-    evictions_per_sweep: Annotated[int, Field(gt=0)] | None = None
-    bytes_per_hour: Size | None = None
-    pause: Duration = timedelta(seconds=2)
-
-
-class UsageSection(Section):
-    gap_tolerance: Duration = timedelta(seconds=60)
-
-
-class History(Section):
-    retention: PositiveDuration = timedelta(days=90)
 
 
 class Settings(BaseSettings):
@@ -165,6 +50,9 @@ class Settings(BaseSettings):
     mqtt: Mqtt = Mqtt()
     images: Images = Images()
     policy: Policy = Policy()
+    pressure: Pressure = Pressure()
+    schedule: sections.Schedule = sections.Schedule()
+    cleanup: Cleanup = Cleanup()
     limits: Limits = Limits()
     usage: UsageSection = UsageSection()
     history: History = History()
@@ -188,9 +76,13 @@ class Settings(BaseSettings):
             include=self.images.include,
             exclude=self.images.exclude,
             protect=self.policy.protect,
+            keep_newest=self.policy.keep_newest,
             rules=tuple(_core_rule(rule) for rule in self.policy.rules),
             evict_local=self.policy.local_images == "evict",
             evict_ambiguous=self.images.ambiguous == "evict",
+            dangling_after=self.cleanup.dangling_after,
+            pressure=model.Pressure(high=self.pressure.high, low=self.pressure.low, budget=self.pressure.budget),
+            schedule=Schedule(windows=self.schedule.windows, timezone=self.schedule.timezone),
             observe=self.agent.mode == "observe",
             limits=model.Limits(
                 evictions_per_sweep=self.limits.evictions_per_sweep, bytes_per_hour=self.limits.bytes_per_hour
@@ -200,7 +92,9 @@ class Settings(BaseSettings):
 
 def _core_rule(rule: Rule) -> model.Rule:
     evict_local = None if rule.local_images is None else rule.local_images == "evict"
-    return model.Rule(match=rule.match, ttl=rule.ttl, keep=rule.keep, evict_local=evict_local)
+    return model.Rule(
+        match=rule.match, ttl=rule.ttl, keep=rule.keep, keep_newest=rule.keep_newest, evict_local=evict_local
+    )
 
 
 def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:

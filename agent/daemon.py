@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from agent import __version__, config, state
+from agent import __version__, config, showing, state
 from agent.adapters import database
 from agent.adapters.clock import Clock, SystemClock
 from agent.adapters.docker import DockerEngine
@@ -19,7 +19,7 @@ from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import wire
 from agent.intake import Intake
-from agent.sweeper import Sweeper
+from agent.sweeper import Manners, Sweeper
 from agent.watcher import LONGEST_WAIT, Watcher
 
 log = structlog.get_logger()
@@ -29,7 +29,7 @@ BETWEEN_RESERVES = 600.0  # seconds until the reserve is looked at again
 ONE_DAY = 86400.0  # seconds
 ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
-ALERTS = ("engine-down", "holds-unreadable", "state-damaged", "state-full", "sweep-failed")
+ALERTS = ("engine-down", "holds-unreadable", "state-damaged", "state-full", "sweep-failed", *showing.ALERTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,14 @@ def build(settings: config.Settings, store: Store, folder: Path, clock: Clock, e
     intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance)
     watcher = Watcher(engine, intake, clock, board)
     sweeper = Sweeper(
-        engine, intake, store, clock, board, rules=settings.core_policy(), folder=folder, pause=settings.limits.pause
+        engine,
+        intake,
+        store,
+        clock,
+        board,
+        rules=settings.core_policy(),
+        folder=folder,
+        manners=Manners(pause=settings.limits.pause, grace=settings.policy.change_grace),
     )
     return Parts(engine, store, board, intake, watcher, sweeper)
 
@@ -155,6 +162,10 @@ def policy_in_force(settings: config.Settings) -> dict[str, object]:
     return {
         "images": settings.images.model_dump(mode="json"),
         "policy": settings.policy.model_dump(mode="json"),
+        "pressure": settings.pressure.model_dump(mode="json"),
+        "schedule": settings.schedule.model_dump(mode="json"),
+        "cleanup": settings.cleanup.model_dump(mode="json"),
+        "limits": settings.limits.model_dump(mode="json"),
         "usage": settings.usage.model_dump(mode="json"),
     }
 

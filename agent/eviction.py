@@ -62,10 +62,10 @@ class Evictor:
         identity, image = self._identity(item), self._image_ref(item)
         decision = report.decision(item, image, self._mode, self._clock.now(), identity)
         await self._begin(item.image, decision, image)
-        before = self._free_bytes()
+        before = self._used_bytes()
         result = await self._remove(item.image)
-        after = self._free_bytes()
-        measured = after - before if before is not None and after is not None else None
+        after = self._used_bytes()
+        measured = before - after if before is not None and after is not None else None
         await self._end(item.image.id, identity, image, result, measured)
         log.info(
             "evicted" if result.outcome is Outcome.REMOVED else "not evicted",
@@ -134,9 +134,9 @@ class Evictor:
         usage = self._sight.book.usages.get(item.image.id)
         return report.image_ref(item, pulled=usage is not None and usage.pulled)
 
-    def _free_bytes(self) -> int | None:
+    def _used_bytes(self) -> int | None:
         space = disk.space(self._sight.engine.root) if self._sight.engine is not None else None
-        return space.free_bytes if space else None
+        return space.used_bytes if space else None
 
 
 def name_of(item: Decision) -> str:

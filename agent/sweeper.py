@@ -17,16 +17,19 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError
 from agent.adapters.store import Store
 from agent.board import Board
-from agent.core import inventory, limits, policy, report, timekeeping, wire
+from agent.core import change, limits, policy, pressure, report, timekeeping
 from agent.core.judge import Context
 from agent.core.model import Action, Decision, HeldBy, Holds, Outcome, Plan, Policy
 from agent.eviction import Done, Evictor
 from agent.intake import Intake
+from agent.showing import Showcase
 
 log = structlog.get_logger()
 
 COALESCE = 0.3  # seconds: a burst of events is one new plan
 LOOK_AT_HOLDS = 2.0  # seconds between looks at the file with pins and the pause
+LOOK_AT_DISK = 10.0  # seconds between looks at the file system, where its pressure matters
+AGAIN_UNDER_PRESSURE = 60.0  # seconds until the next look at what may go under pressure
 AGAIN_AFTER = 10.0  # seconds until a sweep that failed is tried again, doubling
 FAILED_ALERT, FULL_ALERT = "sweep-failed", "state-full"
 LONGEST_SLEEP = 3600.0  # seconds; a wall clock that was set is noticed by then
@@ -50,6 +53,17 @@ class Pass:
             self.measured_bytes = (self.measured_bytes or 0) + done.measured_bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How gently evictions come."""
+
+    pause: timedelta = timedelta()  # how long the engine is left alone between two removals
+    grace: timedelta = timedelta()  # how long what only a new policy evicts waits
+
+
+_AT_ONCE = Manners()
+
+
 class Sweeper:
     """Decides and evicts on one engine."""
 
@@ -63,7 +77,7 @@ class Sweeper:
         *,
         rules: Policy,
         folder: Path,
-        pause: timedelta = timedelta(),
+        manners: Manners = _AT_ONCE,
     ) -> None:
         self._intake = intake
         self._sight = intake.sight
@@ -74,13 +88,18 @@ class Sweeper:
         self._folder = folder
         self._mode = "observe" if rules.observe else "enforce"
         self._evictor = Evictor(engine, intake.sight, store, clock, mode=self._mode)
-        self._pause = pause.total_seconds()  # how long the engine is left alone between two removals
+        self._showcase = Showcase(board, intake.sight, store, rules)
+        self._grace = manners.grace
+        self._memory: change.Memory | None = None  # None: not asked yet
+        self._pressing = False
+        self._pause = manners.pause.total_seconds()
         self._failures = 0  # sweeps in a row that the engine or the disk stopped
 
     async def run(self) -> None:
         """Sweep for ever. An engine or a disk that fails is waited for; nothing is evicted meanwhile."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_at_holds(), name="look-at-holds")
+            group.create_task(self._look_at_disk(), name="look-at-disk")
             while True:
                 self._sight.changed.clear()
                 latest = await self._try_sweep()
@@ -122,12 +141,22 @@ class Sweeper:
         await self._report(done)
         return done
 
-    async def plan(self) -> Plan:
-        """What a sweep would do now."""
+    async def plan(self, *, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Plan:
+        """What a sweep would do now; or some time ahead if nothing is used until then; or by another policy."""
         await self._intake.check_clock()
         now, sight = self._clock.now(), self._sight
+        context = await self._context(now)
+        if instead is not None:
+            context = replace(context, change=None)
+        rules = instead or self._rules
+        found = policy.plan(sight.snapshot(now), sight.verdicts, sight.book.usages, rules, now + ahead, context)
+        self._pressing = found.pressing
+        return found
+
+    async def _context(self, now: datetime) -> Context:
+        sight = self._sight
         row = sight.row
-        context = Context(
+        return Context(
             holds=self._holds(now),
             proven=sight.proven,
             clock_trusted=sight.clock_trusted,
@@ -135,9 +164,21 @@ class Sweeper:
             absences=sight.absences,
             freed=await self._store.run(lambda tables: tables.freed(now - limits.HOUR)),
             backoff=await self._store.run(lambda tables: tables.backoff(row)),
+            space=disk.space(sight.engine.root) if sight.engine is not None else None,
+            pressing=self._pressing,
+            change=await self._change(now),
         )
-        snapshot = self._sight.snapshot(now)
-        return policy.plan(snapshot, self._sight.verdicts, self._sight.book.usages, self._rules, now, context)
+
+    async def _change(self, now: datetime) -> change.Change | None:
+        """The change of policy that is still to be gentle about."""
+        if self._memory is None:
+            kept = await self._store.run(lambda tables: tables.policies())
+            memory = change.recall(kept, self._rules, now, self._grace)
+            text = change.encode(memory)
+            if text != kept:
+                await self._store.run(lambda tables: tables.keep_policies(text))
+            self._memory = memory
+        return change.change(self._memory, self._grace)
 
     def _holds(self, now: datetime) -> Holds:
         try:
@@ -176,17 +217,7 @@ class Sweeper:
             event = report.sweep(done.plan, self._mode, done.outcomes.values(), now, done.measured_bytes)
             await self._store.log(event)
             await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
-        last = await self._store.run(lambda tables: tables.last_decisions(wire.LAST_DECISIONS))
-        self._board.show_inventory(inventory.build(done.plan, self._store.host, self._disk(done.plan), last))
-
-    def _disk(self, plan: Plan) -> wire.Disk:
-        space = disk.space(self._sight.engine.root) if self._sight.engine is not None else None
-        return wire.Disk(
-            total_bytes=space.total_bytes if space else None,
-            used_bytes=space.total_bytes - space.free_bytes if space else None,
-            images_bytes=sum(item.image.size_bytes for item in plan.decisions),
-            reclaimable_bytes=plan.estimated_bytes,
-        )
+        await self._showcase.show(done.plan)
 
     # Waiting
 
@@ -197,6 +228,8 @@ class Sweeper:
             seconds = min(seconds, max(0.0, (due - self._clock.now()).total_seconds()))
         if self._failures:  # a host in trouble is left alone, longer each time
             seconds = min(LONGEST_SLEEP, AGAIN_AFTER * 2 ** min(self._failures - 1, 10))
+        if self._pressing:
+            seconds = min(seconds, AGAIN_UNDER_PRESSURE)
         if not self._sight.clock_trusted:
             seconds = min(seconds, timekeeping.SETTLING)
         if self._failures:
@@ -221,6 +254,15 @@ class Sweeper:
             now = holds.stamp(self._folder)
             if now != seen:
                 seen = now
+                self._sight.changed.set()
+
+    async def _look_at_disk(self) -> None:
+        """A disk fills up without an event: a training run writes, a pull is under way."""
+        while self._rules.pressure.high is not None:
+            await self._clock.sleep(LOOK_AT_DISK)
+            engine = self._sight.engine
+            space = disk.space(engine.root) if engine is not None else None
+            if not self._pressing and pressure.presses(self._rules.pressure, space, 0, before=False):
                 self._sight.changed.set()
 
 

@@ -42,7 +42,11 @@ def test_the_commented_default_names_every_key() -> None:
         name: set(field.annotation.model_fields) - {"rules"}  # type: ignore[union-attr]
         for name, field in config.Settings.model_fields.items()
     }
-    commented = {"limits": {"evictions_per_sweep", "bytes_per_hour"}}  # TOML has no word for "not set"
+    commented = {  # TOML has no word for "not set"
+        "pressure": {"high", "low", "budget"},
+        "cleanup": {"dangling_after", "build_cache_after"},
+        "limits": {"evictions_per_sweep", "bytes_per_hour"},
+    }
     assert all(f"# {key} = " in text for keys in commented.values() for key in keys)
     assert {name: set(section) | commented.get(name, set()) for name, section in written.items()} == known
 
@@ -116,7 +120,7 @@ def test_the_file_is_the_one_given_then_the_one_in_the_environment(
 MISTAKES = [
     ("an unknown key", "[policy]\ntll = '7d'", "policy.tll: is an unknown key; known here: ttl, min_age"),
     ("an unknown section", "[polcy]\nttl = '7d'", "polcy: is an unknown key; the sections are [agent]"),
-    ("a key of a later release", "[pressure]\nhigh = '85%'", "pressure: is an unknown key"),
+    ("a key of a later release", "[monitor]\nlisten = ''", "monitor: is an unknown key"),
     (
         "an unknown key of a rule",
         "[[policy.rules]]\nmatch='x'\nkeeep=true\nttl='1d'",

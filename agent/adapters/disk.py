@@ -1,16 +1,9 @@
 """The file system of the engine's directory, where it can be seen from here."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """Bytes of a file system."""
-
-    total_bytes: int
-    free_bytes: int
+from agent.core.space import Space
 
 
 def space(root: str) -> Space | None:
@@ -21,4 +14,10 @@ def space(root: str) -> Space | None:
         status = os.statvfs(root)
     except OSError:
         return None
-    return Space(total_bytes=status.f_blocks * status.f_frsize, free_bytes=status.f_bfree * status.f_frsize)
+    return Space(
+        total_bytes=status.f_blocks * status.f_frsize,
+        used_bytes=(status.f_blocks - status.f_bfree) * status.f_frsize,
+        available_bytes=status.f_bavail * status.f_frsize,
+        used_inodes=status.f_files - status.f_ffree,
+        available_inodes=status.f_favail,
+    )

@@ -132,6 +132,13 @@ class Tables(EventLog):
             self._do("forget_uses", before=rows.us(before))
             self._do("forget_usages", before=rows.us(before))
 
+    def policies(self) -> str | None:
+        """What was kept of the policies in force, as `keep_policies` was given it."""
+        return self._meta("policies")
+
+    def keep_policies(self, text: str) -> None:
+        self._remember("policies", text)
+
     # Decisions and their outcomes
 
     def decide(self, decision: NewEvent, outcome: NewEvent) -> bool:

@@ -3,7 +3,8 @@
 A graph-driver engine refuses to delete an image that a child was built on. BuildKit records no parent.
 """
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,25 +14,52 @@ from agent.core.model import Action, Class, Container, Decision, Holds, Image, R
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
-def settle(
-    decisions: dict[str, Decision],
-    holders: Mapping[str, tuple[Container, ...]],
-    holds: Holds,
-    now: datetime,
-) -> dict[str, Decision]:
-    """Keep parents whose children stay; take along untagged parents that would be left without children."""
-    children = children_of(decision.image for decision in decisions.values())
-    settled = dict(decisions)
-    for parent_id in parents_last(children):  # a parent is asked after all below it
-        decision = settled.get(parent_id)
-        if decision is None:
-            continue
-        staying = [child for child in children[parent_id] if settled[child].action is Action.KEEP]
-        if staying and decision.action is Action.EVICT:
-            settled[parent_id] = _has_children(decision, len(staying))
-        elif not staying and _may_follow(decision, holders, holds, now):
-            settled[parent_id] = _dangling(decision)
-    return settled
+class Family:
+    """Who was built on whom, among all images, and what may follow a child that goes."""
+
+    def __init__(
+        self, images: Iterable[Image], holders: Mapping[str, tuple[Container, ...]], holds: Holds, now: datetime
+    ) -> None:
+        self.children = children_of(images)
+        self.parents_last = parents_last(self.children)
+        self._holders = holders
+        self._holds = holds
+        self._now = now
+
+    def settle(self, decisions: Mapping[str, Decision]) -> dict[str, Decision]:
+        """Keep parents whose children stay; take along untagged parents that would be left without children."""
+        settled = dict(decisions)
+        for parent_id in self.parents_last:  # a parent is asked after all below it
+            decision = settled.get(parent_id)
+            if decision is None:
+                continue
+            staying = [child for child in self.children[parent_id] if settled[child].action is Action.KEEP]
+            if staying and decision.action is Action.EVICT:
+                settled[parent_id] = _has_children(decision, len(staying))
+            elif not staying and self._may_follow(decision):
+                settled[parent_id] = _dangling(decision)
+        return settled
+
+    def followers(self, image_id: str, decisions: Mapping[str, Decision], gone: Collection[str]) -> list[str]:
+        """The parents that go once this image goes, nearest first. `gone`: all that go so far, it among them."""
+        found: list[str] = []
+        current = decisions.get(image_id)
+        while current is not None and current.image.details is not None:
+            parent = current.image.details.parent
+            current = decisions.get(parent)
+            left = [child for child in self.children.get(parent, []) if child not in gone and child not in found]
+            if current is None or left or parent in gone or parent in found:
+                break
+            if current.action is not Action.EVICT and not self._may_follow(current):
+                break
+            found.append(parent)
+        return found
+
+    def _may_follow(self, decision: Decision) -> bool:
+        image = decision.image
+        held = image.id in self._holders or rules.pin_for(image, self._holds, self._now) is not None
+        known = image.details is not None and decision.verdict.kind is Class.PYTORCH
+        return image.untagged and known and not held and decision.reason is not Reason.LABEL_KEEP
 
 
 def children_of(images: Iterable[Image]) -> dict[str, list[str]]:
@@ -66,24 +94,33 @@ def _has_children(decision: Decision, count: int) -> Decision:
     return replace(decision, action=Action.KEEP, reason=Reason.HAS_CHILDREN, explanation=why, due=None)
 
 
-def _may_follow(decision: Decision, holders: Mapping[str, tuple[Container, ...]], holds: Holds, now: datetime) -> bool:
-    image = decision.image
-    untagged = not image.references and not image.digests
-    held = image.id in holders or rules.pin_for(image, holds, now) is not None
-    known = image.details is not None and decision.verdict.kind is Class.PYTORCH
-    return untagged and known and not held and decision.reason is not Reason.LABEL_KEEP
-
-
 def _dangling(decision: Decision) -> Decision:
     freed = units.format_bytes(decision.estimated_bytes)
     why = f"an untagged step of a build whose last image goes; frees about {freed}"
-    return replace(decision, action=Action.EVICT, reason=Reason.DANGLING, explanation=why, due=None)
+    return replace(decision, action=Action.EVICT, reason=Reason.DANGLING, explanation=why, due=None, follows=True)
 
 
-def removal_order(decisions: Mapping[str, Decision]) -> list[str]:
-    """The image IDs of all evictions, least recently used first, but every child before its parent."""
-    evicting = {key: value for key, value in decisions.items() if value.action is Action.EVICT}
-    oldest_first = sorted(evicting, key=lambda key: (evicting[key].idle_since or _BEGINNING, key))
-    parents = parents_last(children_of(decision.image for decision in evicting.values()))
-    leaves = [key for key in oldest_first if key not in set(parents)]
-    return leaves + [key for key in parents if key in evicting]
+def order(decisions: Mapping[str, Decision]) -> list[str]:
+    """The image IDs in the order in which they go: by `rank`, but every child before its parent.
+
+    A cycle of parents, which no engine makes, comes last.
+    """
+    left = {key: len(below) for key, below in children_of(item.image for item in decisions.values()).items()}
+    ready = [(rank(item), key) for key, item in decisions.items() if not left.get(key)]
+    heapq.heapify(ready)
+    found: list[str] = []
+    while ready:
+        _, key = heapq.heappop(ready)
+        found.append(key)
+        details = decisions[key].image.details
+        parent = details.parent if details is not None else ""
+        if parent in decisions:
+            left[parent] -= 1
+            if not left[parent]:
+                heapq.heappush(ready, (rank(decisions[parent]), parent))
+    return found + sorted(decisions.keys() - set(found))
+
+
+def rank(decision: Decision) -> tuple[datetime, int]:
+    """What goes first: the least recently used, then what frees the most."""
+    return decision.seen_idle_since or _BEGINNING, -decision.estimated_bytes

@@ -5,11 +5,14 @@ Only a parent's reason may change after this (`families`), and only in the sight
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from agent.core import rules, timekeeping, units
+from agent.core import idle, rules, units
+from agent.core.change import Change
+from agent.core.idle import Times
 from agent.core.limits import Freed
 from agent.core.model import Action, Class, Container, Decision, Holds, Image, Policy, Reason, Usage, Verdict
+from agent.core.space import Space
 from agent.core.timekeeping import Absence
 
 
@@ -24,6 +27,9 @@ class Context:
     absences: tuple[Absence, ...] = ()  # when the machine was off for more than a day
     freed: tuple[Freed, ...] = ()  # what was evicted in the last hour
     backoff: Mapping[str, datetime] = field(default_factory=dict)  # image ID -> not before
+    space: Space | None = None  # the engine's file system; None: it cannot be seen from here
+    pressing: bool = False  # whether the pressure that began before has not ended
+    change: Change | None = None  # a policy that is new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,32 +43,48 @@ class Question:
     policy: Policy
     now: datetime
     context: Context
+    newest: str  # why keep_newest keeps it; "": it does not
     estimated_bytes: int
 
     def answer(self) -> Decision:
-        reason, why = self._keep() or self._time()
-        evict = reason is Reason.IDLE_TTL
+        protection = self._protection()
+        times = idle.times(
+            self.image,
+            self.usage,
+            self.holders,
+            self.policy,
+            self.now,
+            protected=protection is not None,
+            gap_end=self.context.gap_end,
+            absences=self.context.absences,
+        )
+        reason, why = self._keep(protection) or self._time(times)
         warning = rules.label_ttl(self.image).error
         return Decision(
             image=self.image,
             verdict=self.verdict,
-            action=Action.EVICT if evict else Action.KEEP,
+            action=Action.EVICT if reason in _GOES else Action.KEEP,
             reason=reason,
             explanation=why,
-            last_used=self._last_used,
-            last_used_by=self._last_used_by,
-            idle_since=self._idle_since,
-            idle=self._idle,
-            ttl=self._ttl,
-            deadline=self._deadline,
-            due=self._due if reason in _RIPENING else None,
+            last_used=times.last_used,
+            last_used_by=times.last_used_by,
+            idle_since=times.idle_since,
+            seen_idle_since=times.seen_idle_since,
+            idle=times.idle,
+            ttl=times.ttl,
+            deadline=times.deadline,
+            due=self._due(times) if reason in _RIPENING else None,
             estimated_bytes=self.estimated_bytes,
-            protected=self._protection is not None,
+            protected=protection is not None,
             warnings=(warning,) if warning else (),
         )
 
-    def _keep(self) -> tuple[Reason, str] | None:
-        """The first reason to keep it that is not a matter of waiting for its TTL."""
+    def _protection(self) -> tuple[Reason, str] | None:
+        named = rules.protection(self.image, self.policy, self.context.holds, self.now)
+        return named or ((Reason.KEEP_NEWEST, self.newest) if self.newest else None)
+
+    def _keep(self, protection: tuple[Reason, str] | None) -> tuple[Reason, str] | None:
+        """The first reason to keep it that is not a matter of waiting."""
         if self.image.details is None:
             return Reason.UNKNOWN, "the engine could not say what it is; kept until it can"
         if self.verdict.kind is Class.OTHER:
@@ -71,97 +93,55 @@ class Question:
             return Reason.AMBIGUOUS, f"may be PyTorch, but not surely: {self.verdict.evidence[0].text}"
         if self.holders:
             return Reason.IN_USE, _in_use(self.holders)
-        if self._protection is not None:
-            reason, clause = self._protection
-            return reason, f"kept: {clause}"
-        if not self._pullable and not rules.evicts_local(self.image, self.policy):
+        if protection is not None:
+            return protection[0], f"kept: {protection[1]}"
+        if not self._ends_by_ttl and not self._ends_as_dangling:
             return Reason.LOCAL_ONLY, "may exist nowhere else: nothing shows a registry that it came from"
         return None
 
-    def _time(self) -> tuple[Reason, str]:
+    def _time(self, times: Times) -> tuple[Reason, str]:
         """Whether it has been idle long enough."""
-        freed = f"frees about {units.format_bytes(self.estimated_bytes)}"
-        ttl = f"TTL {units.format_duration(self._ttl)}"
-        if self.now < self._old_enough:
-            left = units.format_duration(self._old_enough - self.now)
+        if self.now < times.old_enough:
+            left = units.format_duration(times.old_enough - self.now)
             return Reason.MIN_AGE, f"arrived or changed its name lately; policy.min_age ends in {left}"
-        if self.now >= self._deadline:
-            return Reason.IDLE_TTL, f"idle {units.format_duration(self._idle)}, {ttl}; {freed}"
-        left = units.format_duration(self._deadline - self.now)
-        if self.now >= _later(self._known_idle_since, self._ttl):
-            return Reason.GAP, f"its use may have gone unseen in a gap of the watch; {ttl} ends in {left}"
-        return Reason.RECENT, f"idle {units.format_duration(self._idle)}, {ttl}; goes in {left}"
+        idle_for = f"idle {units.format_duration(times.idle)}"
+        freed = f"frees about {units.format_bytes(self.estimated_bytes)}"
+        limit, ends = self._limit(times)
+        if self.now >= ends:
+            reason = Reason.DANGLING if ends == times.dangling_at else Reason.IDLE_TTL
+            return reason, f"{idle_for}, {limit}; {freed}"
+        left = units.format_duration(ends - self.now)
+        if self.now >= self._ends(times.seen_deadline, times.seen_dangling_at):
+            return Reason.GAP, f"its use may have gone unseen in a gap of the watch; {limit} ends in {left}"
+        return Reason.RECENT, f"{idle_for}, {limit}; goes in {left}"
+
+    def _limit(self, times: Times) -> tuple[str, datetime]:
+        """What ends its stay first, in words, and when."""
+        ends = self._ends(times.deadline, times.dangling_at)
+        if ends == times.dangling_at and self.policy.dangling_after is not None:
+            return f"without a name, cleanup.dangling_after {units.format_duration(self.policy.dangling_after)}", ends
+        return f"TTL {units.format_duration(times.ttl)}", ends
+
+    def _ends(self, deadline: datetime, dangling_at: datetime | None) -> datetime:
+        """A local image without a name has no TTL to end by, but `dangling_after`."""
+        ends = [deadline] if self._ends_by_ttl else []
+        return min([*ends, dangling_at] if dangling_at is not None else ends)
+
+    def _due(self, times: Times) -> datetime:
+        return max(self._ends(times.deadline, times.dangling_at), times.old_enough)
 
     @property
-    def _protection(self) -> tuple[Reason, str] | None:
-        return rules.protection(self.image, self.policy, self.context.holds, self.now)
+    def _ends_by_ttl(self) -> bool:
+        pullable = self.image.origin is not None or (self.usage.pulled and bool(self.image.digests))
+        return pullable or rules.evicts_local(self.image, self.policy)
 
     @property
-    def _pullable(self) -> bool:
-        return self.image.origin is not None or (self.usage.pulled and bool(self.image.digests))
-
-    @property
-    def _running(self) -> bool:
-        return any(container.running for container in self.holders)
-
-    @property
-    def _last_used(self) -> datetime | None:
-        if self._running:
-            return self.now
-        known = [container.last_active for container in self.holders] + [self.usage.last_used]
-        return max((min(at, self.now) for at in known if at is not None), default=None)
-
-    @property
-    def _last_used_by(self) -> str:
-        running = next((container.name for container in self.holders if container.running), "")
-        return running or self.usage.last_used_by
-
-    @property
-    def _known_idle_since(self) -> datetime:
-        """idle_since, but for the gap."""
-        usage = self.usage
-        released = self.now if usage.protected and self._protection is None else usage.released
-        known = (self._last_used, usage.arrived, usage.first_seen, released)
-        return self._awake(max(min(at, self.now) for at in known if at is not None))
-
-    @property
-    def _idle_since(self) -> datetime:
-        gap_end = self.context.gap_end
-        return max(self._known_idle_since, self._awake(min(gap_end, self.now))) if gap_end else self._known_idle_since
-
-    def _awake(self, since: datetime) -> datetime:
-        return timekeeping.without(self.context.absences, since, self.now)
-
-    @property
-    def _idle(self) -> timedelta:
-        return self.now - self._idle_since
-
-    @property
-    def _ttl(self) -> timedelta:
-        return rules.ttl(self.image, self.policy)
-
-    @property
-    def _deadline(self) -> datetime:
-        return _later(self._idle_since, self._ttl)
-
-    @property
-    def _old_enough(self) -> datetime:
-        usage = self.usage
-        born = (usage.arrived, usage.first_seen, usage.references_changed)
-        return _later(max(min(at, self.now) for at in born if at is not None), self.policy.min_age)
-
-    @property
-    def _due(self) -> datetime:
-        return max(self._deadline, self._old_enough)
+    def _ends_as_dangling(self) -> bool:
+        return self.policy.dangling_after is not None and self.image.untagged
 
 
-_RIPENING = (Reason.MIN_AGE, Reason.GAP, Reason.IDLE_TTL, Reason.RECENT)
-_NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-def _later(at: datetime, by: timedelta) -> datetime:
-    """`at + by`, or the end of time where that lies beyond it."""
-    return at + by if by < _NEVER - at else _NEVER
+_GOES = (Reason.DANGLING, Reason.IDLE_TTL)
+_RIPENING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_GOES)
 
 
 def _in_use(holders: tuple[Container, ...]) -> str:

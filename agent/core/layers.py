@@ -40,6 +40,18 @@ class Ledger:
             self._layers[image.id] = _layers_of(image)
             self._holders.update(chain for chain, _ in self._layers[image.id])
 
+    def copy(self) -> "Ledger":
+        """One of its own, to release from."""
+        other = Ledger(())
+        other._layers, other._holders = dict(self._layers), Counter(self._holders)
+        return other
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes of all layers that any image holds, each once."""
+        once = {chain: size for layers in self._layers.values() for chain, size in layers}
+        return sum(once.values())
+
     def would_free(self, image_id: str) -> int:
         """The bytes of the layers that only this image holds now; 0 for an image that is not known."""
         layers = self._layers.get(image_id, [])

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from agent.core.schedule import Schedule
+
 RUNNING = ("running", "paused", "restarting")  # states of a container that is used now
 
 
@@ -41,6 +43,11 @@ class Image:
     size_bytes: int = 0
     details: Details | None = None  # None: the inspect failed, so it is unknown, and kept
 
+    @property
+    def untagged(self) -> bool:
+        """Whether no name at all means it, by tag or digest."""
+        return not self.references and not self.digests
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
@@ -52,6 +59,8 @@ class Container:
     state: str = "exited"  # created, running, paused, restarting, removing, exited, dead
     last_active: datetime | None = None  # the end of its last run, else its start or creation
     image_mounts: tuple[str, ...] = ()  # references or IDs mounted with type=image
+    by: str = ""  # who that is, for people: its name, Compose project and user
+    ignored: bool = False  # it holds its image and is no use of it: a scanner's
 
     @property
     def running(self) -> bool:
@@ -122,7 +131,17 @@ class Rule:
     match: str  # a glob on "repository:tag"; `*` crosses `/`
     ttl: timedelta | None = None
     keep: bool = False
+    keep_newest: int | None = None
     evict_local: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressure:
+    """When disk space itself is a reason: shares of the engine's file system, or bytes of images; all None: never."""
+
+    high: float | None = None  # above this share, 0 to 1, evict
+    low: float | None = None  # until it is not above this one
+    budget: int | None = None  # bytes of all images' layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +161,13 @@ class Policy:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     protect: tuple[str, ...] = ("*:latest", "*:stable")
+    keep_newest: int = 0  # of each repository, scheme, flavour and accelerator
     rules: tuple[Rule, ...] = ()
     evict_local: bool = False
     evict_ambiguous: bool = False
+    dangling_after: timedelta | None = None  # for images without any name; None: the ordinary TTL
+    pressure: Pressure = Pressure()
+    schedule: Schedule = Schedule()
     observe: bool = False
     limits: Limits = Limits()
 
@@ -189,10 +212,12 @@ class Reason(StrEnum):
     LABEL_KEEP = "label-keep"
     PROTECTED_TAG = "protected-tag"
     RULE_KEEP = "rule-keep"
+    KEEP_NEWEST = "keep-newest"
     LOCAL_ONLY = "local-only"
     MIN_AGE = "min-age"
     GAP = "gap"
     DANGLING = "dangling"
+    DISK_PRESSURE = "disk-pressure"
     IDLE_TTL = "idle-ttl"
     HAS_CHILDREN = "has-children"
     RECENT = "recent"
@@ -203,6 +228,7 @@ class HeldBy(StrEnum):
 
     OBSERVE = "observe"
     PAUSED = "paused"
+    WINDOW = "window"
     RATE_LIMIT = "rate-limit"
     CLOCK = "clock"
     UNPROVEN = "unproven"
@@ -229,12 +255,14 @@ class Decision:
     last_used: datetime | None = None
     last_used_by: str = ""
     idle_since: datetime | None = None
+    seen_idle_since: datetime | None = None  # the same without regard to gaps: what the order of evictions rests on
     idle: timedelta | None = None
     ttl: timedelta | None = None
     deadline: datetime | None = None  # idle_since + ttl
     due: datetime | None = None  # when it would go, min_age included; None: never by itself
     estimated_bytes: int = 0  # what its removal alone would free
-    protected: bool = False  # a tag, pin, rule or label keeps it
+    protected: bool = False  # a tag, pin, rule, label or keep_newest keeps it
+    follows: bool = False  # it goes only because the last image that was built on it goes
     warnings: tuple[str, ...] = ()
 
 
@@ -246,5 +274,12 @@ class Plan:
     decisions: tuple[Decision, ...] = ()
     evictions: tuple[Decision, ...] = ()  # due and not held
     hold: HeldBy | None = None  # what holds every eviction
+    opens: datetime | None = None  # where `hold` is the window: when the next one opens
+    pressing: bool = False  # whether disk space is a reason to evict now
+    pressure: str = ""  # the state of the disk, for people; "": no pressure is set
+    kept_bytes: Mapping[Reason, int] = field(default_factory=dict)  # what no eviction frees, most first, if pressing
+    short_bytes: int = 0  # under pressure: what would still be wanting after every eviction
+    changed: tuple[Decision, ...] = ()  # kept for a while, for only a policy that is new would evict them
+    changed_bytes: int = 0  # what those would free together
     next_due: datetime | None = None  # when the plan may change by the mere passing of time
     estimated_bytes: int = 0  # what all `action == evict` together would free

@@ -4,18 +4,21 @@
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from agent.core import families, layers, limits
+from agent.core import change, families, limits, newest, pressure, schedule
 from agent.core.events import Names
+from agent.core.families import Family
 from agent.core.judge import Context, Question
+from agent.core.layers import Ledger
 from agent.core.model import (
     Action,
     Class,
     Container,
     Decision,
     HeldBy,
+    Image,
     Plan,
     Policy,
     Reason,
@@ -36,23 +39,81 @@ def plan(
     context: Context,
 ) -> Plan:
     """Decide every image of the snapshot. An image without a usage is taken as first seen now."""
-    space = layers.Ledger(snapshot.images)
-    holders = _holders(snapshot)
-    decisions = {
-        image.id: Question(
-            image=image,
-            verdict=verdicts.get(image.id, _UNKNOWN),
-            usage=usages.get(image.id) or Usage(image_id=image.id, first_seen=now),
-            holders=holders.get(image.id, ()),
-            policy=policy,
-            now=now,
+    scene = _Scene.of(snapshot, verdicts, usages, context, now)
+    decisions = scene.decide(policy)
+    waiting: dict[str, Decision] = {}
+    if context.change is not None and now < context.change.until:
+        before = scene.decide(context.change.before) if context.change.before is not None else {}
+        waiting = change.waiting(decisions, before, context.change.until, now)
+    return _assemble({**decisions, **waiting}, tuple(waiting.values()), scene, policy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """All facts of one moment, for any policy."""
+
+    images: tuple[Image, ...]
+    verdicts: Mapping[str, Verdict]
+    usages: Mapping[str, Usage]
+    holders: Mapping[str, tuple[Container, ...]]
+    family: Family
+    ledger: Ledger  # holds all images; copied before anything is released
+    context: Context
+    now: datetime
+
+    @classmethod
+    def of(
+        cls,
+        snapshot: Snapshot,
+        verdicts: Mapping[str, Verdict],
+        usages: Mapping[str, Usage],
+        context: Context,
+        now: datetime,
+    ) -> "_Scene":
+        holders = _holders(snapshot)
+        return cls(
+            images=snapshot.images,
+            verdicts=verdicts,
+            usages=usages,
+            holders=holders,
+            family=Family(snapshot.images, holders, context.holds, now),
+            ledger=Ledger(snapshot.images),
             context=context,
-            estimated_bytes=space.would_free(image.id),
+            now=now,
+        )
+
+    def decide(self, policy: Policy) -> dict[str, Decision]:
+        """A decision for every image: its own questions, then pressure, then its children's fate."""
+        newest_of = newest.kept(self.images, self.verdicts, policy)
+        answers = {image.id: self._answer(image, policy, newest_of.get(image.id, "")) for image in self.images}
+        if self.presses(policy):
+            wanted = pressure.wanting(policy.pressure, self.context.space, self.ledger.held_bytes)
+            state = pressure.words(policy.pressure, self.context.space, self.ledger.held_bytes)
+            for key in pressure.choose(answers, self.family, self.ledger.copy(), wanted):
+                answers[key] = pressure.evict(answers[key], state)
+        return self.family.settle(answers)
+
+    def presses(self, policy: Policy) -> bool:
+        before = self.context.pressing
+        return pressure.presses(policy.pressure, self.context.space, self.ledger.held_bytes, before=before)
+
+    def short_bytes(self, policy: Policy, going_bytes: int) -> int:
+        """What is still wanting under pressure after so much was freed."""
+        wanted = pressure.wanting(policy.pressure, self.context.space, self.ledger.held_bytes)
+        return max(0, wanted - going_bytes) if self.presses(policy) else 0
+
+    def _answer(self, image: Image, policy: Policy, newest_clause: str) -> Decision:
+        return Question(
+            image=image,
+            verdict=self.verdicts.get(image.id, _UNKNOWN),
+            usage=self.usages.get(image.id) or Usage(image_id=image.id, first_seen=self.now),
+            holders=self.holders.get(image.id, ()),
+            policy=policy,
+            now=self.now,
+            context=self.context,
+            newest=newest_clause,
+            estimated_bytes=self.ledger.would_free(image.id),
         ).answer()
-        for image in snapshot.images
-    }
-    settled = families.settle(decisions, holders, context.holds, now)
-    return _assemble(settled, space, context, policy, now)
 
 
 _ENDS_A_FOLLOWER = (
@@ -62,6 +123,7 @@ _ENDS_A_FOLLOWER = (
     Reason.EXCLUDED,
     Reason.PINNED,
     Reason.LABEL_KEEP,
+    Reason.KEEP_NEWEST,
     Reason.HAS_CHILDREN,
 )
 
@@ -69,12 +131,12 @@ _ENDS_A_FOLLOWER = (
 def still_goes(decision: Decision, fresh: Plan) -> bool:
     """The recheck: whether an eviction stands in the light of a plan made just before the act.
 
-    A `dangling` parent's child is gone by then, so it is judged by what it is now, not by the child.
+    The child that a parent follows is gone by then, so the parent is judged by what it is now.
     """
     now = next((item for item in fresh.decisions if item.image.id == decision.image.id), None)
     if now is None or now.image.references != decision.image.references:
         return False
-    if decision.reason is not Reason.DANGLING or now.action is Action.EVICT:
+    if not decision.follows or now.action is Action.EVICT:
         return any(item.image.id == decision.image.id for item in fresh.evictions)
     parents = families.children_of(item.image for item in fresh.decisions)
     return now.reason not in _ENDS_A_FOLLOWER and decision.image.id not in parents and fresh.hold is None
@@ -92,30 +154,40 @@ def _holders(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:
     return held
 
 
-def _assemble(
-    decisions: Mapping[str, Decision],
-    space: layers.Ledger,
-    context: Context,
-    policy: Policy,
-    now: datetime,
-) -> Plan:
+def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], scene: _Scene, policy: Policy) -> Plan:
+    context, now = scene.context, scene.now
     hold = _hold(context, policy, now)
     held = {
         key: replace(value, held_by=hold or _backoff(key, context, now)) if value.action is Action.EVICT else value
         for key, value in decisions.items()
     }
-    evicting = [held[image_id] for image_id in families.removal_order(held)]
-    waiting = limits.beyond(_going(evicting), policy.limits, context.freed, now)
-    held |= {key: replace(held[key], held_by=HeldBy.RATE_LIMIT) for key in waiting}
-    evicting = [held[decision.image.id] for decision in evicting]
+    evicting = families.order({key: value for key, value in held.items() if value.action is Action.EVICT})
+    for key in limits.beyond(_going([held[key] for key in evicting]), policy.limits, context.freed, now):
+        held[key] = replace(held[key], held_by=HeldBy.RATE_LIMIT)
+    estimated = _together(scene, evicting)
+    pressing = scene.presses(policy)
+    opens = schedule.next_opening(policy.schedule, now) if hold is HeldBy.WINDOW else None
     return Plan(
         at=now,
         decisions=tuple(held.values()),
-        evictions=_going(evicting),
+        evictions=_going([held[key] for key in evicting]),
         hold=hold,
-        next_due=_next_due(held.values(), policy, context, now),
-        estimated_bytes=sum(space.release(decision.image.id) for decision in evicting),
+        opens=opens,
+        pressing=pressing,
+        pressure=pressure.words(policy.pressure, context.space, scene.ledger.held_bytes),
+        kept_bytes=pressure.kept_bytes(held, scene.ledger) if pressing else {},
+        short_bytes=scene.short_bytes(policy, estimated),
+        changed=waiting,
+        changed_bytes=_together(scene, [item.image.id for item in waiting]),
+        next_due=_next_due(held.values(), policy, context, now, opens),
+        estimated_bytes=estimated,
     )
+
+
+def _together(scene: _Scene, image_ids: Iterable[str]) -> int:
+    """What images free together: a layer that they share counts when its last holder goes."""
+    ledger = scene.ledger.copy()
+    return sum(ledger.release(image_id) for image_id in image_ids)
 
 
 def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
@@ -126,6 +198,8 @@ def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
         return HeldBy.OBSERVE
     if paused or not holds.readable:
         return HeldBy.PAUSED
+    if not schedule.is_open(policy.schedule, now):
+        return HeldBy.WINDOW
     if not context.clock_trusted:
         return HeldBy.CLOCK
     return None if context.proven else HeldBy.UNPROVEN
@@ -148,10 +222,12 @@ def _going(evicting: list[Decision]) -> tuple[Decision, ...]:
     return tuple(going)
 
 
-def _next_due(decisions: Iterable[Decision], policy: Policy, context: Context, now: datetime) -> datetime | None:
+def _next_due(
+    decisions: Iterable[Decision], policy: Policy, context: Context, now: datetime, opens: datetime | None
+) -> datetime | None:
     """When this plan may change by the mere passing of time; None: never."""
     times = [decision.due for decision in decisions]
     times += context.backoff.values()
     times += [pin.until for pin in context.holds.pins]
-    times += [context.holds.paused_until, limits.next_room(policy.limits, context.freed, now)]
+    times += [opens, context.holds.paused_until, limits.next_room(policy.limits, context.freed, now)]
     return min((at for at in times if at is not None and at > now), default=None)

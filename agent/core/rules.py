@@ -60,6 +60,12 @@ def _reference_ttl(reference: str, policy: Policy) -> timedelta:
     return max(named, default=policy.ttl)
 
 
+def keep_newest(reference: str, policy: Policy) -> int:
+    """How many images of its line a reference is kept among: the most that its rules say, else the policy."""
+    named = [rule.keep_newest for rule in _rules_for(reference, policy) if rule.keep_newest is not None]
+    return max(named, default=policy.keep_newest)
+
+
 def evicts_local(image: Image, policy: Policy) -> bool:
     """Whether an image that may exist nowhere else may go: only where every one of its references says so."""
     return all(_reference_evicts_local(reference, policy) for reference in image.references or ("",))

@@ -47,6 +47,19 @@ def size(text: object) -> int:
     return int(float(match[1]) * base**power)
 
 
+_SHARE = re.compile(r"(\d{1,2}(?:\.\d{1,3})?)\s*%")
+
+
+def share(text: object) -> float:
+    """Parse `85%` to 0.85. Raises ValueError, with the way out in its message; 0 % and 100 % are never reached."""
+    if isinstance(text, float) and 0 < text < 1:
+        return text
+    match = _SHARE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or float(match[1]) == 0:
+        raise ValueError(f'{text!r} is not a share; write it with its sign, between 0 and 100, like "85%"')
+    return float(match[1]) / 100
+
+
 def format_duration(value: timedelta) -> str:
     """The two largest units, for people: `15 d 3 h`, `4 min 10 s`, `0.4 s`."""
     seconds = value.total_seconds()

@@ -31,7 +31,7 @@ class Host:
         self._sections: dict[str, dict[str, object]] = {
             "agent": {"host": NAME, "state_dir": self.state},
             "docker": {"url": engine.url},
-            "policy": {"ttl": f"{TTL}s", "min_age": "0s", "local_images": "evict"},
+            "policy": {"ttl": f"{TTL}s", "min_age": "0s", "local_images": "evict", "change_grace": "0s"},
         }
         self.configure()
 

@@ -1,0 +1,36 @@
+"""How full a file system is, as `df` tells it: what only root may fill counts as neither used nor free."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """Bytes and inodes of a file system. No inodes at all: it does not count them."""
+
+    total_bytes: int = 0
+    used_bytes: int
+    available_bytes: int  # to everybody: without the reserve of root
+    used_inodes: int = 0
+    available_inodes: int = 0
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1, of bytes or of inodes, whichever is worse."""
+        return max(_share(self.used_bytes, self.available_bytes), _share(self.used_inodes, self.available_inodes))
+
+    @property
+    def worse(self) -> str:
+        """Which of the two that is: "bytes" or "inodes"."""
+        by_bytes = _share(self.used_bytes, self.available_bytes)
+        return "bytes" if by_bytes >= _share(self.used_inodes, self.available_inodes) else "inodes"
+
+    def over(self, share: float) -> int:
+        """The bytes to free until neither is above a share; an inode counts as much as files take on average."""
+        over_bytes = self.used_bytes - share * (self.used_bytes + self.available_bytes)
+        over_inodes = self.used_inodes - share * (self.used_inodes + self.available_inodes)
+        average = self.used_bytes / self.used_inodes if self.used_inodes else 0.0
+        return max(0, round(max(over_bytes, over_inodes * average)))
+
+
+def _share(used: int, available: int) -> float:
+    return used / (used + available) if used + available else 0.0

@@ -1,0 +1,208 @@
+"""The sections of the configuration, each key with its type, its default, and what is refused."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    model_validator,
+)
+
+from agent.core import rules, schedule, units, wire
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta():
+        raise ValueError("must be longer than 0: an image would be evicted the moment it is idle")
+    return value
+
+
+def _some(value: int) -> int:
+    if value <= 0:
+        raise ValueError("must be more than 0 bytes")
+    return value
+
+
+def _glob(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is an empty pattern; write a glob like 'teamai/*'")
+    return value
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is not a number; write how many, like 2")
+    return value
+
+
+def _timezone(value: str) -> str:
+    schedule.zone(value)
+    return value
+
+
+def _window(value: object) -> schedule.Window:
+    if isinstance(value, schedule.Window):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a window; write it like 'Mon-Fri 02:00-05:00'")
+    return schedule.parse(value)
+
+
+def _not_all(value: str) -> str:
+    """Every one of these has nothing in common but the colon, so what matches them all, matches everything."""
+    if all(rules.matches(value, name) for name in ("a:b", "registry.io:5000/team/name:1-x", "0/y:Z")):
+        raise ValueError(f"{value!r} matches every image, so none would ever go; to see and not evict: agent.mode")
+    return value
+
+
+def _not_every_container(value: str) -> str:
+    if all(rules.matches(value, name) for name in ("a", "Train_1", "0.x-y/z:1=2")):
+        raise ValueError(f"{value!r} matches every container, so that nothing would count as a use")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(units.duration)]
+PositiveDuration = Annotated[timedelta, BeforeValidator(units.duration), AfterValidator(_positive)]
+Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1000)]
+Size = Annotated[int, BeforeValidator(units.size), AfterValidator(_some)]
+Glob = Annotated[str, AfterValidator(_glob)]
+Exclusion = Annotated[Glob, AfterValidator(_not_all)]
+ContainerGlob = Annotated[Glob, AfterValidator(_not_every_container)]
+Share = Annotated[float, BeforeValidator(units.share)]
+Window = Annotated[schedule.Window, BeforeValidator(_window), PlainSerializer(schedule.text)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Agent(Section):
+    host: str = ""  # "": the engine's name, as a slug
+    mode: Literal["enforce", "observe"] = "enforce"
+    state_dir: Path = Path("/var/lib/torchkeeper")
+    log: Literal["console", "json"] = "console"
+
+    @model_validator(mode="after")
+    def _host_is_a_topic_level(self) -> "Agent":
+        if self.host and not wire.valid_host(self.host):
+            raise ValueError(f"host: {self.host!r} cannot be part of a topic; try {wire.slug(self.host)!r}")
+        return self
+
+
+class Docker(Section):
+    url: str = ""  # "": DOCKER_HOST, then the usual sockets
+
+    @model_validator(mode="after")
+    def _url(self) -> "Docker":
+        if self.url and not re.match(r"(unix|tcp|http|https|ssh)://.", self.url):
+            raise ValueError(f"url: {self.url!r} is not unix://PATH, tcp://HOST:PORT, https:// or ssh://")
+        return self
+
+
+class Mqtt(Section):
+    url: str = ""  # "": no broker
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    prefix: str = "torchkeeper"
+    version: Literal["5", "3.1.1"] = "5"
+    collector: str = "main"
+
+    @model_validator(mode="after")
+    def _url_and_prefix(self) -> "Mqtt":
+        if "@" in self.url:  # the value is not repeated: it may hold a password
+            raise ValueError(
+                "url: the address holds a user or a password; they go into mqtt.username and mqtt.password_file"
+            )
+        if self.url and not re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", self.url):
+            raise ValueError(f"url: {self.url!r} is not mqtt://host[:port] or mqtts://host[:port]")
+        if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
+            raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
+        if not wire.valid_host(self.collector):
+            raise ValueError(f"collector: {self.collector!r} is no name; try {wire.slug(self.collector)!r}")
+        return self
+
+
+class Images(Section):
+    include: tuple[Glob, ...] = ()
+    exclude: tuple[Exclusion, ...] = ()
+    ambiguous: Literal["keep", "evict"] = "keep"
+
+
+class Rule(Section):
+    match: Glob
+    ttl: PositiveDuration | None = None
+    keep: StrictBool = False
+    keep_newest: Count | None = None
+    local_images: Literal["keep", "evict"] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Rule":
+        if self.ttl is None and not self.keep and self.keep_newest is None and self.local_images is None:
+            raise ValueError("has no effect; give it a ttl, keep = true, keep_newest or local_images")
+        if self.keep and self.ttl is not None:
+            raise ValueError("has both keep = true and a ttl; a kept image has no TTL, so leave one out")
+        return self
+
+
+class Policy(Section):
+    ttl: PositiveDuration = timedelta(days=14)
+    min_age: Duration = timedelta(hours=1)
+    protect: tuple[Glob, ...] = ("*:latest", "*:stable")
+    keep_newest: Count = 0
+    local_images: Literal["keep", "evict"] = "keep"
+    change_grace: Duration = timedelta(hours=1)
+    rules: tuple[Rule, ...] = ()
+
+
+class Pressure(Section):
+    high: Share | None = None
+    low: Share | None = None
+    budget: Size | None = None
+
+    @model_validator(mode="after")
+    def _one_way_or_none(self) -> "Pressure":
+        if self.budget is not None and (self.high is not None or self.low is not None):
+            raise ValueError("budget: stands beside high or low; give either the budget or both of the others")
+        if self.high is not None and self.low is None:
+            raise ValueError('low: is missing; say where evicting under pressure ends, like low = "75%"')
+        if self.low is not None and self.high is None:
+            raise ValueError('high: is missing; say where evicting under pressure begins, like high = "85%"')
+        if self.high is not None and self.low is not None and self.low >= self.high:
+            raise ValueError(f"low: {self.low:.0%} is not under high, {self.high:.0%}")
+        return self
+
+
+class Schedule(Section):
+    windows: tuple[Window, ...] = ()
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+
+
+class Cleanup(Section):
+    dangling_after: PositiveDuration | None = None
+    build_cache_after: PositiveDuration | None = None
+
+
+class Limits(Section):
+    evictions_per_sweep: Annotated[int, Field(gt=0)] | None = None
+    bytes_per_hour: Size | None = None
+    pause: Duration = timedelta(seconds=2)
+
+
+class UsageSection(Section):
+    ignore_containers: tuple[ContainerGlob, ...] = ()
+    gap_tolerance: Duration = timedelta(seconds=60)
+
+
+class History(Section):
+    retention: PositiveDuration = timedelta(days=90)

@@ -1,0 +1,76 @@
+"""What a plan shows on the board: the inventory, and alerts about the disk and the policy."""
+
+from agent.adapters import disk
+from agent.adapters.store import Store
+from agent.board import Board
+from agent.core import inventory, units, wire
+from agent.core.model import Action, Plan, Policy
+from agent.sight import Sight
+
+DISK_FULL = "disk-full-nothing-evictable"
+DISK_UNSEEN = "pressure-unseen"
+POLICY_CHANGE = "policy-change"
+ALERTS = (DISK_FULL, DISK_UNSEEN, POLICY_CHANGE)
+
+
+class Showcase:
+    """Shows plans, one after another."""
+
+    def __init__(self, board: Board, sight: Sight, store: Store, policy: Policy) -> None:
+        self._board = board
+        self._sight = sight
+        self._store = store
+        self._policy = policy
+
+    async def show(self, plan: Plan) -> None:
+        """Put a plan on the board."""
+        self._alert(DISK_FULL, _disk_full(plan), plan, "critical")
+        self._alert(DISK_UNSEEN, self._disk_unseen(), plan)
+        self._alert(POLICY_CHANGE, _policy_change(plan), plan)
+        last = await self._store.run(lambda tables: tables.last_decisions(wire.LAST_DECISIONS))
+        self._board.show_inventory(inventory.build(plan, self._store.host, self._disk(plan), last))
+
+    def _alert(self, alert_id: str, message: str, plan: Plan, severity: str = "warning") -> None:
+        if message:
+            self._board.raise_alert(alert_id, message, plan.at, "critical" if severity == "critical" else "warning")
+        else:
+            self._board.clear_alert(alert_id)
+
+    def _disk(self, plan: Plan) -> wire.Disk:
+        engine = self._sight.engine
+        space = disk.space(engine.root) if engine is not None else None
+        return wire.Disk(
+            total_bytes=space.total_bytes if space else None,
+            used_bytes=space.used_bytes if space else None,
+            images_bytes=sum(item.image.size_bytes for item in plan.decisions),
+            reclaimable_bytes=plan.estimated_bytes,
+        )
+
+    def _disk_unseen(self) -> str:
+        engine = self._sight.engine
+        if self._policy.pressure.high is None or engine is None or disk.space(engine.root) is not None:
+            return ""
+        return (
+            f"pressure.high has no effect: the engine's directory {engine.root} cannot be seen from here; "
+            "mount it there (read-only), or set pressure.budget"
+        )
+
+
+def _disk_full(plan: Plan) -> str:
+    if not plan.pressing or plan.evictions:
+        return ""
+    held = [item for item in plan.decisions if item.action is Action.EVICT]
+    kept = [f"{reason} {units.format_bytes(size)}" for reason, size in plan.kept_bytes.items() if size]
+    if held:
+        kept.insert(0, f"held ({held[0].held_by}) {units.format_bytes(plan.estimated_bytes)}")
+    return f"{plan.pressure}, and nothing may be evicted now; kept: {', '.join(kept) or 'nothing'}"
+
+
+def _policy_change(plan: Plan) -> str:
+    if not plan.changed:
+        return ""
+    count, until = len(plan.changed), units.format_time(max(item.due or plan.at for item in plan.changed))
+    return (
+        f"the policy changed: {count} image{'' if count == 1 else 's'} ({units.format_bytes(plan.changed_bytes)}) "
+        f"that only the new one evicts may go from {until}; until then it can be taken back"
+    )
