@@ -1,7 +1,7 @@
 # Everything is set up by .ci/bootstrap on a Debian machine with Python 3.11 and make; the first time as root.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos lock clean
+.PHONY: help demo test lint bench chaos schema lock clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="-k sweep", make demo ARGS="--help"
@@ -34,6 +34,11 @@ chaos: ## set-up; faults at every call, stream cuts, create races, and parts kil
 	@.ci/bootstrap test
 	@$(BIN)/pytest -m soak tests/faults tests/chaos
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+schema: ## write config/torchkeeper.schema.json anew from the settings
+	@.ci/bootstrap test
+	@$(BIN)/python -c "import json; from agent import config; print(json.dumps(config.schema(), indent=2))" \
+		>config/torchkeeper.schema.json
 
 lock: ## write the lock files anew from pyproject.toml
 	@.ci/lock

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from agent import config, state
 from agent.adapters import database, disk, holds
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
-from agent.core import units, wire
+from agent.core import totals, units, wire
+from agent.core.model import Container, Pin, Plan
+from agent.core.rules import never_matches
 
 PATIENCE = 10.0  # seconds for one check
+STOPPED_NAMED = 5  # containers
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,68 @@ async def run(config_file: Path | None) -> list[Check]:
         settings = config.load(config_file)
     except config.ConfigError as error:
         return [Check("configuration", False, str(error), "mend the key named here; the others wait for it")]
-    source = config.find_file(config_file, os.environ)
     engine, info = await _engine(settings)
+    kept = _state(settings.agent.state_dir)
+    look = await _look(settings) if info is not None and kept.ok else None
     return [
-        Check("configuration", True, f"{source or 'built-in defaults'}; mode {settings.agent.mode}"),
-        _state(settings.agent.state_dir),
-        _holds(settings.agent.state_dir),
+        _configuration(settings, config.find_file(config_file, os.environ)),
+        kept,
+        _holds(settings.agent.state_dir, look),
         engine,
-        _disk(info),
+        _disk(settings, info),
+        *_stopped(look),
         await _broker(settings, info),
     ]
+
+
+def _configuration(settings: config.Settings, source: Path | None) -> Check:
+    detail = f"{source or 'built-in defaults'}; mode {settings.agent.mode}"
+    useless = [f"{key}: {pattern!r}: {why}" for key, pattern in _patterns(settings) if (why := never_matches(pattern))]
+    if not useless:
+        return Check("configuration", True, detail)
+    return Check("configuration", True, f"{detail}; {len(useless)} pattern(s) can never match", "; ".join(useless))
+
+
+def _patterns(settings: config.Settings) -> Iterable[tuple[str, str]]:
+    """Each pattern on references, with its key."""
+    yield from (("images.include", pattern) for pattern in settings.images.include)
+    yield from (("images.exclude", pattern) for pattern in settings.images.exclude)
+    yield from (("policy.protect", pattern) for pattern in settings.policy.protect)
+    yield from (("policy.rules.match", rule.match) for rule in settings.policy.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at the engine told."""
+
+    plan: Plan
+    containers: tuple[Container, ...]
+
+
+async def _look(settings: config.Settings) -> Look | None:
+    """None where the engine cannot be watched; its own check says why."""
+    from agent import daemon
+
+    copy = state.look(settings.agent.state_dir).store
+    try:
+        async with asyncio.timeout(PATIENCE), daemon.watching(settings, copy, settings.agent.state_dir) as parts:
+            plan = await parts.sweeper.plan()
+            return Look(plan, parts.intake.sight.snapshot(plan.at).containers)
+    except (EngineError, TimeoutError):
+        return None
+    finally:
+        await copy.close()
+
+
+def _stopped(look: Look | None) -> list[Check]:
+    """Stopped containers that keep images: nothing is wrong, and space could be had."""
+    found = totals.stopped(look.plan, look.containers) if look is not None else []
+    if not found:
+        return []
+    names = [item.container.name or item.container.id[:12] for item in found]
+    held = len({item.decision.image.id for item in found})
+    detail = f"{len(found)} stopped keep {held} PyTorch image(s); the oldest: {', '.join(names[:STOPPED_NAMED])}"
+    return [Check("containers", True, detail, f"those that nobody needs: docker rm {' '.join(names[:STOPPED_NAMED])}")]
 
 
 def _state(folder: Path) -> Check:
@@ -63,13 +119,23 @@ def _state(folder: Path) -> Check:
     return Check("state", True, "; ".join([f"{folder}: {running}", *look.notes]))
 
 
-def _holds(folder: Path) -> Check:
+def _holds(folder: Path, look: Look | None) -> Check:
     try:
         found = holds.load(folder)
     except holds.HoldsUnreadable as error:
         return Check("pins", False, str(error), f"mend or remove {folder / holds.FILE}")
     paused = "; eviction is paused" if found.paused else ""
-    return Check("pins", True, f"{len(found.pins)} pinned{paused}")
+    detail = f"{len(found.pins)} pinned{paused}"
+    lost = [pin.reference or pin.id for pin in found.pins if look is not None and not _is_here(pin, look.plan)]
+    if not lost:
+        return Check("pins", True, detail)
+    hint = f"pull it again, or: torchkeeper unpin {lost[0]}"
+    return Check("pins", True, f"{detail}; no such image is here: {', '.join(lost)}", hint)
+
+
+def _is_here(pin: Pin, plan: Plan) -> bool:
+    images = (item.image for item in plan.decisions)
+    return any(pin.id == image.id or pin.reference in image.references for image in images)
 
 
 async def _engine(settings: config.Settings) -> tuple[Check, EngineInfo | None]:
@@ -90,10 +156,14 @@ async def _engine(settings: config.Settings) -> tuple[Check, EngineInfo | None]:
     return Check("engine", True, detail), info
 
 
-def _disk(info: EngineInfo | None) -> Check:
+def _disk(settings: config.Settings, info: EngineInfo | None) -> Check:
     space = disk.space(info.root) if info is not None else None
     if info is None or space is None:
-        return Check("disk", True, "the engine's directory cannot be seen from here; freed bytes stay an estimate")
+        detail = "the engine's directory cannot be seen from here; freed bytes stay an estimate"
+        if settings.pressure.high is None or info is None:
+            return Check("disk", True, detail)
+        hint = f"mount {info.root} into the agent's container (read-only), or set pressure.budget"
+        return Check("disk", False, f"{detail}, and pressure.high has no effect", hint)
     return Check("disk", True, f"{info.root}: {space.share:.0%} of {units.format_bytes(space.total_bytes)} used")
 
 

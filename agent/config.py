@@ -30,6 +30,7 @@ __all__ = [
     "UsageSection",
     "find_file",
     "load",
+    "schema",
 ]
 
 PREFIX = "TORCHKEEPER_"
@@ -95,6 +96,18 @@ def _core_rule(rule: Rule) -> model.Rule:
     return model.Rule(
         match=rule.match, ttl=rule.ttl, keep=rule.keep, keep_newest=rule.keep_newest, evict_local=evict_local
     )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the configuration file, for editors: generated from the sections."""
+    document = Settings.model_json_schema(mode="validation")
+    for section, keys in Settings.model_construct().model_dump(mode="json").items():
+        document["properties"][section].pop("default")
+        name = document["properties"][section]["$ref"].rpartition("/")[2]
+        for key, default in keys.items():  # as they are written, not as Python has them
+            document["$defs"][name]["properties"][key]["default"] = default
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "torchkeeper's configuration"}
+    return {**head, **{key: value for key, value in document.items() if key not in ("title", "description")}}
 
 
 def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:

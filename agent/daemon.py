@@ -158,7 +158,7 @@ def _engine_facts(engine: EngineInfo) -> dict[str, str]:
 
 
 def policy_in_force(settings: config.Settings) -> dict[str, object]:
-    """The settings that decide, as JSON takes them; durations in ISO 8601, like `P14D`. Never a secret."""
+    """The settings that decide, as they stand in a configuration file. Never a secret."""
     return {
         "images": settings.images.model_dump(mode="json"),
         "policy": settings.policy.model_dump(mode="json"),

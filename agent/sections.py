@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StrictBool,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -69,15 +70,32 @@ def _not_every_container(value: str) -> str:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(units.duration)]
-PositiveDuration = Annotated[timedelta, BeforeValidator(units.duration), AfterValidator(_positive)]
-Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1000)]
-Size = Annotated[int, BeforeValidator(units.size), AfterValidator(_some)]
-Glob = Annotated[str, AfterValidator(_glob)]
+def _written(pattern: str, *examples: str) -> WithJsonSchema:
+    """How a value looks in the file, for the JSON Schema."""
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
+
+
+_DURATION = _written(r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h|d|w)$", "90s", "12h", "14d")
+
+Duration = Annotated[timedelta, BeforeValidator(units.duration), PlainSerializer(units.duration_text), _DURATION]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Count = Annotated[int, Field(ge=0, le=1000), BeforeValidator(_number)]
+Size = Annotated[
+    int,
+    BeforeValidator(units.size),
+    AfterValidator(_some),
+    _written(r"^[0-9]+(\.[0-9]+)? *([kMGTP]i?)?B$", "200GB", "10GiB"),
+]
+Share = Annotated[float, BeforeValidator(units.share), _written(r"^[0-9]{1,2}(\.[0-9]+)? *%$", "85%")]
+Glob = Annotated[str, AfterValidator(_glob), Field(min_length=1)]
 Exclusion = Annotated[Glob, AfterValidator(_not_all)]
 ContainerGlob = Annotated[Glob, AfterValidator(_not_every_container)]
-Share = Annotated[float, BeforeValidator(units.share)]
-Window = Annotated[schedule.Window, BeforeValidator(_window), PlainSerializer(schedule.text)]
+Window = Annotated[
+    schedule.Window,
+    BeforeValidator(_window),
+    PlainSerializer(schedule.text),
+    _written(r"^([A-Za-z, -]+ )?[0-9]{1,2}:[0-9]{2} ?- ?[0-9]{1,2}:[0-9]{2}$", "Mon-Fri 02:00-05:00", "22:00-04:00"),
+]
 
 
 class Section(BaseModel):

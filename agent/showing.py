@@ -3,7 +3,7 @@
 from agent.adapters import disk
 from agent.adapters.store import Store
 from agent.board import Board
-from agent.core import inventory, units, wire
+from agent.core import inventory, totals, units, wire
 from agent.core.model import Action, Plan, Policy
 from agent.sight import Sight
 
@@ -59,11 +59,11 @@ class Showcase:
 def _disk_full(plan: Plan) -> str:
     if not plan.pressing or plan.evictions:
         return ""
-    held = [item for item in plan.decisions if item.action is Action.EVICT]
-    kept = [f"{reason} {units.format_bytes(size)}" for reason, size in plan.kept_bytes.items() if size]
-    if held:
-        kept.insert(0, f"held ({held[0].held_by}) {units.format_bytes(plan.estimated_bytes)}")
-    return f"{plan.pressure}, and nothing may be evicted now; kept: {', '.join(kept) or 'nothing'}"
+    shares = {reason: share.bytes for reason, share in totals.by_reason(plan).items() if share.bytes}
+    most_first = sorted(shares, key=lambda reason: -shares[reason])
+    kept = ", ".join(f"{reason} {units.format_bytes(shares[reason])}" for reason in most_first)
+    held = next((f" (held: {item.held_by})" for item in plan.decisions if item.action is Action.EVICT), "")
+    return f"{plan.pressure}, and nothing may be evicted now{held}: {kept or 'no image takes any space'}"
 
 
 def _policy_change(plan: Plan) -> str:

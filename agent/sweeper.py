@@ -199,15 +199,19 @@ class Sweeper:
     # Evicting
 
     async def _evict(self, done: Pass) -> None:
-        for number, planned in enumerate(done.plan.evictions):
-            if number:
-                await self._clock.sleep(self._pause)
-            await self._intake.refresh()
-            done.plan = await self.plan()
-            if policy.still_goes(planned, done.plan):
-                done.add(planned.image.id, await self._evictor.evict(_current(planned, done.plan)))
-        if done.outcomes and done.plan.evictions:
-            done.plan = await self.plan()
+        """What is planned; and where less was freed than estimated, what the pressure that is left asks for."""
+        tried: set[str] = set()
+        while coming := [item for item in done.plan.evictions if item.image.id not in tried]:
+            for planned in coming:
+                if tried:
+                    await self._clock.sleep(self._pause)
+                tried.add(planned.image.id)
+                await self._intake.refresh()
+                done.plan = await self.plan()
+                if policy.still_goes(planned, done.plan):
+                    done.add(planned.image.id, await self._evictor.evict(_current(planned, done.plan)))
+            if done.outcomes:
+                done.plan = await self.plan()
 
     # Showing
 

@@ -9,7 +9,7 @@ from agent import config
 from agent.adapters.database import StateError
 from agent.adapters.engine import EngineError, PermissionDenied
 from agent.adapters.holds import HoldsUnreadable
-from agent.cli import act, fleet, look, run
+from agent.cli import act, fleet, lint, look, run
 from agent.cli.common import Failed, WrongUse
 from agent.state import StateBusy
 
@@ -32,6 +32,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     act.unpin,
     act.pause,
     act.resume,
+    lint.lint,
     look.check,
     run.demo,
 )

@@ -1,6 +1,9 @@
 """Commands that look and change nothing: `plan`, `images`, `explain`, `history`, `check`."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,48 +11,73 @@ import typer
 
 from agent import config
 from agent.cli.common import ConfigOption, JsonOption, find_image, parse_duration, print_json, tell
-from agent.core import documents, wire
-from agent.core.model import Decision, Plan
+from agent.core import documents, totals, units, wire
+from agent.core.model import Container, Decision, Plan, Policy
 from agent.core.usage import Use
 
 if TYPE_CHECKING:
-    from agent import state
+    from agent import daemon, state
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
 USES_SHOWN = 5
 
 
-def plan(config_file: ConfigOption = None, as_json: JsonOption = False, show_all: AllOption = False) -> None:
+def plan(
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+    show_all: AllOption = False,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="DURATION", help="So far ahead, if nothing is used until then.")
+    ] = None,
+    ttl: Annotated[
+        str | None, typer.Option("--ttl", metavar="DURATION", help="With another policy.ttl; changes nothing.")
+    ] = None,
+) -> None:
     """What a sweep would do now, and why, image by image. Changes nothing."""
     from agent.cli import tables
 
-    seen, host, notes = asyncio.run(_plan(config.load(config_file)))
+    settings = config.load(config_file)
+    ahead = parse_duration(at, "--at") or timedelta()
+    instead = _with_ttl(settings, parse_duration(ttl, "--ttl"))
+    seen = asyncio.run(_look(settings, ahead, instead))
+    notes = [*seen.notes]
+    if ahead:
+        notes.append(f"as of {units.format_time(seen.plan.at)}, if nothing is used until then")
+    if instead is not None:
+        notes.append(f"by a policy.ttl of {units.format_duration(instead.ttl)}; rules and labels as they are")
     if as_json:
-        print_json(documents.plan(seen, host, notes))
+        print_json(documents.plan(seen.plan, seen.host, notes, stopped=seen.stopped))
         return
     tell(notes)
-    tables.show(tables.plan(seen, show_all=show_all))
+    tables.show(tables.plan(seen.plan, show_all=show_all))
+    if seen.stopped:
+        tables.show(tables.stopped(seen.stopped, seen.plan.at))
+
+
+def _with_ttl(settings: config.Settings, ttl: timedelta | None) -> Policy | None:
+    return None if ttl is None else replace(settings.core_policy(), ttl=ttl)
 
 
 def images(config_file: ConfigOption = None, as_json: JsonOption = False, show_all: AllOption = False) -> None:
     """What is here: versions, last use, idle time, deadline, bytes, state."""
     from agent.cli import tables
 
-    seen, host, notes = asyncio.run(_plan(config.load(config_file)))
+    seen = asyncio.run(_look(config.load(config_file)))
     if as_json:
-        print_json(documents.plan(seen, host, notes))
+        print_json(documents.plan(seen.plan, seen.host, seen.notes))
         return
-    tell(notes)
-    tables.show(tables.images(seen, show_all=show_all))
+    tell(seen.notes)
+    tables.show(tables.images(seen.plan, show_all=show_all))
 
 
 def explain(image: Annotated[str, typer.Argument(metavar="IMAGE")], config_file: ConfigOption = None) -> None:
     """The evidence, the uses, the rule that decides, and the bytes that would be freed."""
-    from agent.cli import tables
+    from agent.cli import story, tables
 
-    decision, uses, notes = asyncio.run(_explain(config.load(config_file), image))
+    settings = config.load(config_file)
+    decision, uses, holders, notes = asyncio.run(_explain(settings, image))
     tell(notes)
-    tables.show(tables.story(decision, uses, datetime.now(UTC)))
+    tables.show(story.story(decision, uses, holders, settings.core_policy(), datetime.now(UTC)))
 
 
 def history(
@@ -89,39 +117,51 @@ def check(config_file: ConfigOption = None, as_json: JsonOption = False) -> None
     raise typer.Exit(0 if ok else 1)
 
 
-async def _plan(settings: config.Settings) -> tuple[Plan, str, tuple[str, ...]]:
-    from agent import daemon, state
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at the engine."""
 
-    look = state.look(settings.agent.state_dir)
-    _quiet()
-    async with daemon.watching(settings, look.store, settings.agent.state_dir) as parts:
-        seen = await parts.sweeper.plan()
-    await look.store.close()
-    alerts = (alert.message for alert in parts.board.alerts.values())
-    return seen, look.store.host, (*look.notes, *alerts)
+    plan: Plan
+    host: str
+    notes: tuple[str, ...]
+    stopped: list[totals.Stopped]
 
 
-async def _explain(settings: config.Settings, text: str) -> tuple[Decision, list[Use], tuple[str, ...]]:
-    from agent import daemon, state
+async def _look(settings: config.Settings, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Seen:
+    async with _watched(settings) as (parts, notes):
+        plan = await parts.sweeper.plan(ahead=ahead, instead=instead)
+        held = totals.stopped(plan, parts.intake.sight.snapshot(plan.at).containers)
+        alerts = (alert.message for alert in parts.board.alerts.values())
+        return Seen(plan, parts.store.host, (*notes, *alerts), held)
 
-    look = state.look(settings.agent.state_dir)
-    _quiet()
-    async with daemon.watching(settings, look.store, settings.agent.state_dir) as parts:
-        seen = await parts.sweeper.plan()
-        image = find_image(text, (decision.image for decision in seen.decisions))
+
+async def _explain(
+    settings: config.Settings, text: str
+) -> tuple[Decision, list[Use], list[Container], tuple[str, ...]]:
+    async with _watched(settings) as (parts, notes):
+        plan = await parts.sweeper.plan()
+        image = find_image(text, (decision.image for decision in plan.decisions))
         row = parts.intake.sight.row
-        uses = await look.store.run(lambda tables: tables.uses(row, image.id, USES_SHOWN))
-    await look.store.close()
-    return next(item for item in seen.decisions if item.image.id == image.id), uses, look.notes
+        uses = await parts.store.run(lambda tables: tables.uses(row, image.id, USES_SHOWN))
+        held = [item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id]
+    return next(item for item in plan.decisions if item.image.id == image.id), uses, held, notes
+
+
+@asynccontextmanager
+async def _watched(settings: config.Settings) -> "AsyncIterator[tuple[daemon.Parts, tuple[str, ...]]]":
+    """The agent's own parts on a copy of its state: what they do changes nothing."""
+    from agent import daemon, logs, state
+
+    logs.configure("console", quiet=True)
+    look = state.look(settings.agent.state_dir)
+    try:
+        async with daemon.watching(settings, look.store, settings.agent.state_dir) as parts:
+            yield parts, look.notes
+    finally:
+        await look.store.close()
 
 
 async def _events(look: "state.Look", since: datetime) -> list[wire.Event]:
     events = await look.store.run(lambda tables: tables.events(since))
     await look.store.close()
     return events
-
-
-def _quiet() -> None:
-    from agent import logs
-
-    logs.configure("console", quiet=True)

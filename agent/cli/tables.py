@@ -8,10 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.check import Check
-from agent.core import inventory, text, units, wire
-from agent.core.model import Action, Class, Decision, Outcome, Plan
-from agent.core.usage import Use
+from agent.core import inventory, text, totals, units, wire
+from agent.core.lint import Finding
+from agent.core.model import Action, Decision, Outcome, Plan
 from agent.sweeper import Pass
+
+NEXT_SHOWN = 3  # images that go next, below a plan
+STOPPED_SHOWN = 10  # containers that keep images
 
 _STYLE = {"evict": "bold yellow", "keep": "green", "removed": "bold yellow", "failed": "bold red", "refused": "red"}
 
@@ -28,7 +31,7 @@ def plan(seen: Plan, *, show_all: bool) -> RenderableType:
     for item in _shown(seen, show_all=show_all):
         what = Text(_action(item), style=_STYLE[item.action])
         table.add_row(what, Text(item.reason), _with_line(_name(item), item.explanation))
-    return Group(table, Text(), *_totals(seen, show_all=show_all))
+    return Group(table, Text(), *_totals(seen, show_all=show_all), Text(), _reasons(seen), *_ahead(seen))
 
 
 def images(seen: Plan, *, show_all: bool) -> RenderableType:
@@ -93,43 +96,6 @@ def _event_row(event: wire.Event) -> tuple[datetime, str, RenderableType] | None
     return None
 
 
-def story(item: Decision, uses: Iterable[Use], now: datetime) -> RenderableType:
-    """One image: what it is, who used it, which rule decides, what would be freed, how to keep it."""
-    lines = Table.grid(padding=(0, 2), expand=False)
-    lines.add_column(no_wrap=True, style="bold")
-    lines.add_column(overflow="fold")
-    for head, body in _story_rows(item, uses, now):
-        lines.add_row(head, Text(text.clean(body), overflow="fold"))
-    return lines
-
-
-def _story_rows(item: Decision, uses: Iterable[Use], now: datetime) -> Iterable[tuple[str, str]]:
-    verdict = item.verdict
-    yield "image", " ".join(item.image.references) or "untagged"
-    yield "id", item.image.id
-    told = ", ".join(filter(None, [verdict.torch_version and f"torch {verdict.torch_version}", verdict.accelerator]))
-    yield "class", verdict.kind + (f" ({told})" if told else "")
-    for evidence in verdict.evidence:
-        yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.family})"
-    yield "size", f"{units.format_bytes(item.image.size_bytes)}, alone {units.format_bytes(item.estimated_bytes)}"
-    if item.last_used is not None:
-        by = f" by {item.last_used_by}" if item.last_used_by else ""
-        yield "last used", f"{units.format_time(item.last_used)}{by}"
-    for use in uses:
-        yield "use", f"{units.format_time(use.at)} {use.action} {use.by}"
-    if item.idle_since is not None and item.ttl is not None:
-        yield "idle since", units.format_time(item.idle_since)
-        yield "TTL", units.format_duration(item.ttl)
-    yield "decision", f"{_action(item)}: {item.reason}"
-    yield "why", item.explanation
-    if item.due is not None and item.due > now:
-        yield "goes", f"{units.format_time(item.due)}, unless it is used before"
-    for warning in item.warnings:
-        yield "warning", warning
-    if item.verdict.kind is not Class.OTHER:
-        yield "keep it", f"torchkeeper pin {item.image.references[0] if item.image.references else item.image.id[7:19]}"
-
-
 def checks(found: Iterable[Check]) -> RenderableType:
     """Each finding, with what to do about it."""
     table = _table("CHECK", "", "DETAIL")
@@ -137,6 +103,18 @@ def checks(found: Iterable[Check]) -> RenderableType:
         word = Text("ok" if item.ok else "FAILED", style="green" if item.ok else "bold red")
         table.add_row(item.name, word, _with_line(item.detail, f"-> {item.hint}" if item.hint else ""))
     return table
+
+
+def lint(findings: Sequence[Finding]) -> RenderableType:
+    """Each name that misleads, and why."""
+    images = len({item.image_id for item in findings})
+    counted = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
+    if not findings:
+        return Text(counted)
+    table = _table("RULE", "IMAGE AND WHY")
+    for item in findings:
+        table.add_row(item.rule, _with_line(item.reference, item.explanation))
+    return Group(table, Text(), Text(f"{counted} on {images} image{'' if images == 1 else 's'}"))
 
 
 def _table(*columns: str) -> Table:
@@ -152,6 +130,39 @@ def _shown(seen: Plan, *, show_all: bool) -> list[Decision]:
     return [item for item in ranked if show_all or item.image.references or item.image.digests]
 
 
+def _reasons(seen: Plan) -> RenderableType:
+    """Images and bytes by reason."""
+    table = _table("REASON", "IMAGES", "BYTES")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for reason, share in totals.by_reason(seen).items():
+        table.add_row(reason, str(share.images), units.format_bytes(share.bytes))
+    return table
+
+
+def _ahead(seen: Plan) -> Iterable[RenderableType]:
+    """What goes next, if nothing is used until then."""
+    coming = totals.next_to_go(seen, NEXT_SHOWN)
+    if coming:
+        yield Text()
+    for item in coming:
+        left = units.format_duration((item.due or seen.at) - seen.at)
+        yield Text(f"next, in {left}: {_name(item).splitlines()[0]}")
+
+
+def stopped(found: Sequence[totals.Stopped], now: datetime) -> RenderableType:
+    """The stopped containers that keep images, and what would let those go."""
+    if not found:
+        return Text()
+    table = _table("STOPPED", "HOLDS", "CONTAINER AND WHAT WOULD LET ITS IMAGE GO")
+    for item in found[:STOPPED_SHOWN]:
+        name = text.clean(item.container.name or item.container.id[:12])
+        holds = units.format_bytes(item.decision.estimated_bytes)
+        line = f"docker rm {name}"
+        table.add_row(_short(item.container.last_active, now), holds, _with_line(_name(item.decision), line))
+    more = len(found) - STOPPED_SHOWN
+    return Group(Text(), table, *([Text(f"and {more} more")] if more > 0 else []))
+
+
 def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
     evicting = [item for item in seen.decisions if item.action is Action.EVICT]
     freed = units.format_bytes(seen.estimated_bytes)
@@ -159,8 +170,15 @@ def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
     left_out = len(seen.decisions) - len(_shown(seen, show_all=show_all))
     if left_out:
         yield Text(f"{left_out} untagged not shown (--all shows them)")
+    if seen.pressure:
+        wanting = f"; {units.format_bytes(seen.short_bytes)} more would have to go" if seen.short_bytes else ""
+        yield Text(f"{seen.pressure}{wanting}")
     if seen.hold is not None and evicting:
-        yield Text(f"nothing is removed now: {seen.hold}")
+        until = f", until {units.format_time(seen.opens)}" if seen.opens is not None else ""
+        yield Text(f"nothing is removed now: {seen.hold}{until}")
+    if seen.changed:
+        bytes_waiting = units.format_bytes(seen.changed_bytes)
+        yield Text(f"{_count(seen.changed)} ({bytes_waiting}) wait, for only the policy that is new evicts them")
 
 
 def _count(decisions: Sequence[Decision]) -> str:

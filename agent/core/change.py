@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from agent.core import units
 from agent.core.model import Action, Decision, Limits, Policy, Reason
@@ -21,7 +21,7 @@ class Memory:
 
     settled: Policy | None
     current: Policy
-    since: datetime  # when `current` came into force
+    since: AwareDatetime  # when `current` came into force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def remember(memory: Memory | None, policy: Policy, now: datetime, grace: timede
     if memory is None:
         return Memory(settled=policy, current=policy, since=now)
     if memory.current == policy:
-        return memory
+        return replace(memory, since=min(memory.since, now))  # a clock set back must not make the wait longer
     settled = memory.current if now - memory.since >= grace else memory.settled
     return Memory(settled=settled, current=policy, since=now)
 

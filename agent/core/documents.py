@@ -4,7 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.core import inventory, report, units
+from agent.core.lint import Finding
 from agent.core.model import Action, Decision, Outcome, Plan
+from agent.core.totals import Stopped, by_reason, next_to_go
+
+NEXT = 10  # images whose time comes next
 
 
 def plan(
@@ -13,6 +17,7 @@ def plan(
     notes: Iterable[str],
     outcomes: Mapping[str, Outcome] | None = None,
     errors: Mapping[str, str] | None = None,
+    stopped: Iterable[Stopped] = (),
 ) -> dict[str, Any]:
     """`plan --json`, `images --json`, and with outcomes `sweep --json`."""
     images = [_image(item, outcomes, errors) for item in sorted(seen.decisions, key=inventory.rank)]
@@ -21,6 +26,51 @@ def plan(
         "host": host,
         "images": images,
         "totals": totals(seen),
+        "next": [_next(item) for item in next_to_go(seen, NEXT)],
+        "stopped": [_stopped(item) for item in stopped],
+        "notes": list(notes),
+    }
+
+
+def _next(item: Decision) -> dict[str, Any]:
+    return {
+        "id": item.image.id,
+        "references": list(item.image.references),
+        "due": units.format_time(item.due) if item.due else None,
+        "estimated_bytes": item.estimated_bytes,
+    }
+
+
+def _stopped(item: Stopped) -> dict[str, Any]:
+    """A stopped container that keeps an image, and the command that would let that go."""
+    name = item.container.name or item.container.id[:12]
+    since = item.container.last_active
+    return {
+        "container": name,
+        "since": units.format_time(since) if since else None,
+        "image": item.decision.image.id,
+        "references": list(item.decision.image.references),
+        "estimated_bytes": item.decision.estimated_bytes,
+        "command": f"docker rm {name}",
+    }
+
+
+def lint(findings: Iterable[Finding], seen: Plan, host: str, notes: Iterable[str]) -> dict[str, Any]:
+    """`lint --json`."""
+    references = {item.image.id: list(item.image.references) for item in seen.decisions}
+    return {
+        "at": units.format_time(seen.at),
+        "host": host,
+        "findings": [
+            {
+                "image": item.reference,
+                "rule": item.rule,
+                "explanation": item.explanation,
+                "id": item.image_id,
+                "references": references[item.image_id],
+            }
+            for item in findings
+        ],
         "notes": list(notes),
     }
 
@@ -35,6 +85,12 @@ def totals(seen: Plan) -> dict[str, Any]:
         "held": sum(item.held_by is not None for item in evicting),
         "estimated_bytes": seen.estimated_bytes,
         "reasons": report.totals(seen),
+        "bytes": {reason.value: share.bytes for reason, share in by_reason(seen).items()},
+        "held_by": seen.hold,
+        "opens": units.format_time(seen.opens) if seen.opens else None,
+        "pressure": seen.pressure or None,
+        "short_bytes": seen.short_bytes,
+        "waiting_for_grace": len(seen.changed),
     }
 
 
@@ -42,7 +98,6 @@ def _image(item: Decision, outcomes: Mapping[str, Outcome] | None, errors: Mappi
     document = report.inventory_image(item).model_dump(mode="json", by_alias=True)
     document["due"] = units.format_time(item.due) if item.due else None
     document["evidence"] = [evidence.text for evidence in item.verdict.evidence]
-    document["warnings"] = list(item.warnings)
     if outcomes is not None:
         document["outcome"] = outcomes.get(item.image.id)
         document["error"] = (errors or {}).get(item.image.id)

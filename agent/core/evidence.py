@@ -142,6 +142,12 @@ def _convention(tag: tags.Tag) -> model.Strength | None:
     return _STRONG if accelerator.startswith("cuda") else _MEDIUM
 
 
+def is_vendors(repository: str) -> bool:
+    """Whether a vendor publishes it, here or behind a mirror: nobody on this host chose its name."""
+    name = repository.lower()
+    return name.startswith(_VENDORS) or _KNOWN_PREFIX.match(name) is not None or _is_mirror(name)
+
+
 def _is_mirror(repository: str) -> bool:
     """A well-known path behind another registry or folder. Anybody can push there, so it is only medium."""
     return any(repository.endswith("/" + path) for path in _MIRRORED_PATHS)
@@ -153,6 +159,13 @@ def _without_registry(repository: str) -> str:
 
 
 _MIRRORED_PATHS = tuple(sorted({_without_registry(repository) for repository in _WELL_KNOWN}))
+_VENDORS = (
+    *sorted({repository.rpartition("/")[0] + "/" for repository in _WELL_KNOWN}),
+    "bitnami/",
+    "mcr.microsoft.com/",
+    "nvidia/",
+    "us-docker.pkg.dev/deeplearning-platform-release/",
+)
 
 
 def _of_env(details: model.Details) -> Iterator[model.Evidence]:

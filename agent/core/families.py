@@ -12,6 +12,7 @@ from agent.core import rules, units
 from agent.core.model import Action, Class, Container, Decision, Holds, Image, Reason
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
+_STAYS = (Reason.LABEL_KEEP, Reason.EXCLUDED)  # whatever becomes of what was built on it
 
 
 class Family:
@@ -59,7 +60,7 @@ class Family:
         image = decision.image
         held = image.id in self._holders or rules.pin_for(image, self._holds, self._now) is not None
         known = image.details is not None and decision.verdict.kind is Class.PYTORCH
-        return image.untagged and known and not held and decision.reason is not Reason.LABEL_KEEP
+        return image.untagged and known and not held and decision.reason not in _STAYS
 
 
 def children_of(images: Iterable[Image]) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from agent.core import report, wire
+from agent.core import lint, report, wire
 from agent.core.model import Action, Class, Decision, Plan
 
 _RANK = {Class.PYTORCH: 0, Class.AMBIGUOUS: 1, Class.OTHER: 2}
@@ -19,12 +19,14 @@ def build(
     PyTorch images come first and the next to go before the others; what is cut is counted in `images_left_out`.
     """
     ranked = sorted(plan.decisions, key=rank)
+    verdicts = {item.image.id: item.verdict for item in ranked}
+    misleading = lint.warnings_by_image(lint.find((item.image for item in ranked), verdicts))
     whole = wire.Inventory(
         host=host,
         at=plan.at,
         disk=disk,
         totals=report.totals(plan),
-        images=[report.inventory_image(item) for item in ranked],
+        images=[report.inventory_image(item, misleading.get(item.image.id, ())) for item in ranked],
         decisions=[_last_decision(decision, outcome) for decision, outcome in last],
     )
     return _cut(whole)

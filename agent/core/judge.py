@@ -118,9 +118,12 @@ class Question:
     def _limit(self, times: Times) -> tuple[str, datetime]:
         """What ends its stay first, in words, and when."""
         ends = self._ends(times.deadline, times.dangling_at)
-        if ends == times.dangling_at and self.policy.dangling_after is not None:
-            return f"without a name, cleanup.dangling_after {units.format_duration(self.policy.dangling_after)}", ends
-        return f"TTL {units.format_duration(times.ttl)}", ends
+        if ends != times.dangling_at or self.policy.dangling_after is None:
+            return f"TTL {units.format_duration(times.ttl)}", ends
+        label = rules.label_ttl(self.image).ttl
+        if label is not None and label > self.policy.dangling_after:
+            return f"without a name, label {rules.LABEL_TTL} {units.format_duration(label)}", ends
+        return f"without a name, cleanup.dangling_after {units.format_duration(self.policy.dangling_after)}", ends
 
     def _ends(self, deadline: datetime, dangling_at: datetime | None) -> datetime:
         """A local image without a name has no TTL to end by, but `dangling_after`."""

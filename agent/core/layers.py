@@ -49,7 +49,9 @@ class Ledger:
     @property
     def held_bytes(self) -> int:
         """The bytes of all layers that any image holds, each once."""
-        once = {chain: size for layers in self._layers.values() for chain, size in layers}
+        once: dict[str, int] = {}
+        for chain, size in (layer for layers in self._layers.values() for layer in layers):
+            once[chain] = max(size, once.get(chain, 0))  # where the history of one image does not tell
         return sum(once.values())
 
     def would_free(self, image_id: str) -> int:

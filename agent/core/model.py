@@ -277,7 +277,6 @@ class Plan:
     opens: datetime | None = None  # where `hold` is the window: when the next one opens
     pressing: bool = False  # whether disk space is a reason to evict now
     pressure: str = ""  # the state of the disk, for people; "": no pressure is set
-    kept_bytes: Mapping[Reason, int] = field(default_factory=dict)  # what no eviction frees, most first, if pressing
     short_bytes: int = 0  # under pressure: what would still be wanting after every eviction
     changed: tuple[Decision, ...] = ()  # kept for a while, for only a policy that is new would evict them
     changed_bytes: int = 0  # what those would free together

@@ -43,7 +43,7 @@ def plan(
     decisions = scene.decide(policy)
     waiting: dict[str, Decision] = {}
     if context.change is not None and now < context.change.until:
-        before = scene.decide(context.change.before) if context.change.before is not None else {}
+        before = scene.afresh().decide(context.change.before) if context.change.before is not None else {}
         waiting = change.waiting(decisions, before, context.change.until, now)
     return _assemble({**decisions, **waiting}, tuple(waiting.values()), scene, policy)
 
@@ -93,6 +93,10 @@ class _Scene:
                 answers[key] = pressure.evict(answers[key], state)
         return self.family.settle(answers)
 
+    def afresh(self) -> "_Scene":
+        """The same for a policy that has not begun to press: that another one has, is nothing to it."""
+        return replace(self, context=replace(self.context, pressing=False))
+
     def presses(self, policy: Policy) -> bool:
         before = self.context.pressing
         return pressure.presses(policy.pressure, self.context.space, self.ledger.held_bytes, before=before)
@@ -119,6 +123,7 @@ class _Scene:
 _ENDS_A_FOLLOWER = (
     Reason.NOT_PYTORCH,
     Reason.UNKNOWN,
+    Reason.AMBIGUOUS,
     Reason.IN_USE,
     Reason.EXCLUDED,
     Reason.PINNED,
@@ -165,7 +170,6 @@ def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], 
     for key in limits.beyond(_going([held[key] for key in evicting]), policy.limits, context.freed, now):
         held[key] = replace(held[key], held_by=HeldBy.RATE_LIMIT)
     estimated = _together(scene, evicting)
-    pressing = scene.presses(policy)
     opens = schedule.next_opening(policy.schedule, now) if hold is HeldBy.WINDOW else None
     return Plan(
         at=now,
@@ -173,9 +177,8 @@ def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], 
         evictions=_going([held[key] for key in evicting]),
         hold=hold,
         opens=opens,
-        pressing=pressing,
+        pressing=scene.presses(policy),
         pressure=pressure.words(policy.pressure, context.space, scene.ledger.held_bytes),
-        kept_bytes=pressure.kept_bytes(held, scene.ledger) if pressing else {},
         short_bytes=scene.short_bytes(policy, estimated),
         changed=waiting,
         changed_bytes=_together(scene, [item.image.id for item in waiting]),

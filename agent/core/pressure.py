@@ -3,8 +3,8 @@
 Whatever keeps an image, keeps it under pressure, but for the wait for its TTL (`recent`).
 """
 
-from collections import Counter
-from collections.abc import Mapping
+import heapq
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from agent.core import families, units
@@ -45,39 +45,37 @@ def words(settings: Pressure, space: Space | None, images_bytes: int) -> str:
 def choose(answers: Mapping[str, Decision], family: Family, ledger: Ledger, bytes_wanted: int) -> frozenset[str]:
     """The images to evict beyond those that `answers` evict, so that all together free what is wanted.
 
-    What waits only for a gap to be forgotten (`gap`) counts as if it went: what was used after it must not go in its
-    stead. `ledger` is used up.
+    What waits only for a gap to be forgotten (`gap`) counts as if it went: nothing else may go in its stead.
+    `ledger` is used up.
     """
-    settled = family.settle(answers)
-    free = bytes_wanted
-    for key, decision in settled.items():
-        if decision.action is Action.EVICT or decision.reason is Reason.GAP:
-            free -= ledger.release(key)
-    gone = {key for key, decision in settled.items() if decision.action is Action.EVICT}
-    chosen: list[str] = []
-    for key in families.order(_candidates(answers, settled, family, gone)):
-        if free <= 0:
-            break
-        chosen.append(key)
+    answers = {key: _as_if_seen(decision) for key, decision in answers.items()}
+    gone = {key for key, decision in family.settle(answers).items() if decision.action is Action.EVICT}
+    wanted = bytes_wanted - sum(ledger.release(key) for key in gone)
+    ready = [(families.rank(answers[key]), key) for key in answers if _may_go(key, answers, family, gone)]
+    heapq.heapify(ready)
+    chosen: set[str] = set()
+    while ready and wanted > 0:
+        _, key = heapq.heappop(ready)
+        chosen.add(key)
         gone.add(key)
-        free -= ledger.release(key)
-        for follower in family.followers(key, answers, gone):
-            gone.add(follower)
-            free -= ledger.release(follower)
+        going = [key, *family.followers(key, answers, gone)]
+        gone.update(going)
+        wanted -= sum(ledger.release(one) for one in going)
+        details = answers[going[-1]].image.details
+        parent = details.parent if details is not None else ""
+        if _may_go(parent, answers, family, gone):
+            heapq.heappush(ready, (families.rank(answers[parent]), parent))
     return frozenset(chosen)
 
 
-def _candidates(
-    answers: Mapping[str, Decision], settled: Mapping[str, Decision], family: Family, gone: set[str]
-) -> dict[str, Decision]:
-    """What waits only for its TTL, and has no child that stays in any case."""
-    found: dict[str, Decision] = {}
-    for key in [*(key for key in settled if key not in family.children), *family.parents_last]:
-        decision = answers.get(key)
-        free = all(child in gone or child in found for child in family.children.get(key, []))
-        if free and decision is not None and decision.reason is Reason.RECENT and key not in gone:
-            found[key] = decision
-    return found
+def _as_if_seen(decision: Decision) -> Decision:
+    return replace(decision, action=Action.EVICT) if decision.reason is Reason.GAP else decision
+
+
+def _may_go(key: str, answers: Mapping[str, Decision], family: Family, gone: Collection[str]) -> bool:
+    """Whether it waits only for its TTL, and no child is left."""
+    waits = key in answers and answers[key].reason is Reason.RECENT
+    return waits and key not in gone and all(child in gone for child in family.children.get(key, []))
 
 
 def evict(decision: Decision, state: str) -> Decision:
@@ -85,13 +83,3 @@ def evict(decision: Decision, state: str) -> Decision:
     idle = units.format_duration(decision.idle) if decision.idle is not None else "?"
     why = f"{state}; idle {idle}; frees about {units.format_bytes(decision.estimated_bytes)}"
     return replace(decision, action=Action.EVICT, reason=Reason.DISK_PRESSURE, explanation=why, due=None)
-
-
-def kept_bytes(decisions: Mapping[str, Decision], ledger: Ledger) -> dict[Reason, int]:
-    """Reason -> the bytes that its images hold and no other's do, most first. `ledger` holds all images."""
-    kept = [(key, item.reason) for key, item in decisions.items() if item.action is Action.KEEP]
-    found: Counter[Reason] = Counter()
-    for reason in {reason for _, reason in kept}:
-        alone = ledger.copy()
-        found[reason] = sum(alone.release(key) for key, why in kept if why is reason)
-    return dict(found.most_common())

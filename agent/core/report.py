@@ -160,7 +160,8 @@ def totals(plan: Plan) -> dict[str, int]:
     return dict(sorted(Counter(item.reason.value for item in plan.decisions).items()))
 
 
-def inventory_image(item: Decision) -> wire.InventoryImage:
+def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> wire.InventoryImage:
+    """`misleading`: what `lint` says of its names."""
     return wire.InventoryImage(
         id=item.image.id,
         references=list(item.image.references),
@@ -177,6 +178,7 @@ def inventory_image(item: Decision) -> wire.InventoryImage:
         deadline=item.deadline,
         size_bytes=item.image.size_bytes,
         estimated_bytes=item.estimated_bytes,
+        warnings=[*item.warnings, *misleading],
     )
 
 

@@ -60,6 +60,35 @@ def _reference_ttl(reference: str, policy: Policy) -> timedelta:
     return max(named, default=policy.ttl)
 
 
+def ttl_source(image: Image, policy: Policy) -> str:
+    """Where the TTL in force comes from, for people."""
+    label, longest = label_ttl(image).ttl, ttl(image, policy)
+    if label is not None and label == longest:
+        return f"its label {LABEL_TTL}"
+    for reference in image.references:
+        for rule in _rules_for(reference, policy):
+            if rule.ttl == longest:
+                return f"the rule for {rule.match}"
+    return "policy.ttl"
+
+
+def never_matches(pattern: str) -> str:
+    """Why a pattern can match no reference as the engine lists them; "" where it can."""
+    repository, tag = pattern.rpartition(":")[::2] if ":" in pattern.rpartition("/")[2] else (pattern, "")
+    for prefix in ("docker.io/", "index.docker.io/", "library/"):
+        if pattern.startswith(prefix):
+            return f"the engine lists such images without {prefix}"
+    if "@" in pattern:
+        return "patterns match repository:tag, not digests"
+    if not tag and not any(sign in pattern for sign in "*?["):
+        return f"it has no tag; write {pattern}:*"
+    if re.search(r"\s", pattern) or "://" in pattern:
+        return "no reference looks like that; write it like team/pytorch:*"
+    if any(letter.isupper() for letter in re.split(r"[*?\[]", repository)[0]):
+        return "repositories are written in lower case"
+    return ""
+
+
 def keep_newest(reference: str, policy: Policy) -> int:
     """How many images of its line a reference is kept among: the most that its rules say, else the policy."""
     named = [rule.keep_newest for rule in _rules_for(reference, policy) if rule.keep_newest is not None]

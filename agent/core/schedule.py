@@ -11,7 +11,6 @@ _DAY = 24 * 60  # minutes
 _WEEK = 7 * _DAY  # minutes
 _MINUTE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
-_STEP = timedelta(days=1)  # no zone of the tz database has ever changed its offset twice within three days
 _FAR = timedelta(days=16)  # a weekly minute that the clock skips once comes again within two weeks
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -142,11 +141,10 @@ def _states(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, bool]
     if now.tzinfo is None:
         raise ValueError(f"a time without a zone: {now!r}")
     at = now.astimezone(UTC)
-    edges = _edges(schedule.windows)
-    if edges == (0, _WEEK):
+    if not schedule.windows:
         yield at, True
         return
-    where, end = zone(schedule.timezone), at + _FAR
+    edges, where, end = _edges(schedule.windows), zone(schedule.timezone), at + _FAR
     while at < end:
         local = at.astimezone(where)
         minute = local.weekday() * _DAY + local.hour * 60 + local.minute
@@ -154,7 +152,7 @@ def _states(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, bool]
         yield at, passed % 2 == 1
         into = timedelta(seconds=local.second, microseconds=local.microsecond)
         edge = edges[passed] if passed < len(edges) else _WEEK
-        at = _before_shift(at, at + min((edge - minute) * _MINUTE - into, _STEP), where)
+        at = _before_shift(at, at + (edge - minute) * _MINUTE - into, where)
 
 
 def _edges(windows: Iterable[Window]) -> tuple[int, ...]:
@@ -165,7 +163,7 @@ def _edges(windows: Iterable[Window]) -> tuple[int, ...]:
             edges[-1] = max(edges[-1], end)
         else:
             edges += [start, end]
-    return tuple(edges) or (0, _WEEK)
+    return tuple(edges)
 
 
 def _spans(window: Window) -> Iterator[tuple[int, int]]:
@@ -178,7 +176,10 @@ def _spans(window: Window) -> Iterator[tuple[int, int]]:
 
 
 def _before_shift(at: datetime, until: datetime, where: ZoneInfo) -> datetime:
-    """`until`, or the instant before it at which the zone's offset changes: up to there the wall clock runs evenly."""
+    """`until`, or the instant before it at which the zone's offset changes: up to there the wall clock runs evenly.
+
+    `until` is in the same week, Monday to Sunday: no zone of the tz database has changed twice in one since 1970.
+    """
     offset = at.astimezone(where).utcoffset()
     if until.astimezone(where).utcoffset() == offset:
         return until

@@ -1,6 +1,7 @@
 """How full a file system is, as `df` tells it: what only root may fill counts as neither used nor free."""
 
 from dataclasses import dataclass
+from math import ceil
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +26,16 @@ class Space:
         return "bytes" if by_bytes >= _share(self.used_inodes, self.available_inodes) else "inodes"
 
     def over(self, share: float) -> int:
-        """The bytes to free until neither is above a share; an inode counts as much as files take on average."""
+        """The bytes to free until neither is above a share; an inode counts as much as files take on average.
+
+        More than 0 exactly where `share` is above it.
+        """
+        if self.share <= share:
+            return 0
         over_bytes = self.used_bytes - share * (self.used_bytes + self.available_bytes)
         over_inodes = self.used_inodes - share * (self.used_inodes + self.available_inodes)
         average = self.used_bytes / self.used_inodes if self.used_inodes else 0.0
-        return max(0, round(max(over_bytes, over_inodes * average)))
+        return max(1, ceil(max(over_bytes, over_inodes * average)))
 
 
 def _share(used: int, available: int) -> float:

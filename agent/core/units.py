@@ -33,6 +33,14 @@ def duration(text: object) -> timedelta:
     return value
 
 
+def duration_text(value: timedelta) -> str:
+    """The shortest text that `duration` reads back: `14d`, `90s`, `0s`."""
+    for unit in ("d", "h", "m"):
+        if value and not value % _UNITS[unit]:
+            return f"{value // _UNITS[unit]}{unit}"
+    return f"{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
+
+
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kMGTP]?i?B)")
 _PREFIXES = " kMGTP"
 

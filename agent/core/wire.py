@@ -245,6 +245,7 @@ class InventoryImage(Payload):
     deadline: Time | None
     size_bytes: int
     estimated_bytes: int
+    warnings: list[str] = []  # what is wrong with its labels, or misleading in its names
 
 
 class LastDecision(Payload):

@@ -24,7 +24,7 @@ def test_status_info_and_inventory_are_retained(host: Host, fleet_broker: mosqui
     assert (info["version"], info["mode"], info["agent_id"]) == (__version__, "enforce", status["agent_id"])
     assert (info["engine"]["driver"], info["policy"]["policy"]["ttl"]) == (
         host.engine.api("GET", "/info")[1]["Driver"],
-        "PT1H",
+        "1h",
     )
     assert "secret" not in str(info)
     assert [item["id"] for item in inventory["images"]] == [image, other]

@@ -1,0 +1,38 @@
+"""`torchkeeper lint`: names that mislead."""
+
+import asyncio
+
+from agent import config
+from agent.cli.common import ConfigOption, JsonOption, print_json, tell
+from agent.core import documents
+from agent.core import lint as rules
+from agent.core.model import Plan
+
+
+def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Names that mislead: outside the convention, look-alikes, a tag that contradicts its image. Changes nothing.
+
+    The convention is org/framework:version-cuda<version>. Exit code 0 with findings, too: they are advice.
+    """
+    from agent.cli import tables
+
+    seen, host, notes = asyncio.run(_look(config.load(config_file)))
+    verdicts = {item.image.id: item.verdict for item in seen.decisions}
+    findings = rules.find((item.image for item in seen.decisions), verdicts)
+    if as_json:
+        print_json(documents.lint(findings, seen, host, notes))
+        return
+    tell(notes)
+    tables.show(tables.lint(findings))
+
+
+async def _look(settings: config.Settings) -> tuple[Plan, str, tuple[str, ...]]:
+    """All images with their verdicts. What may be missing in the agent's state is no matter here, and not told."""
+    from agent import daemon, logs, state
+
+    look = state.look(settings.agent.state_dir)
+    logs.configure("console", quiet=True)
+    async with daemon.watching(settings, look.store, settings.agent.state_dir) as parts:
+        seen = await parts.sweeper.plan()
+    await look.store.close()
+    return seen, look.store.host, tuple(alert.message for alert in parts.board.alerts.values())

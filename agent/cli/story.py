@@ -1,0 +1,77 @@
+"""One image, told: what it is, who used it, which rule decides, when it goes, what that frees, how to keep it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agent.core import rules, text, units
+from agent.core.model import Action, Class, Container, Decision, Policy, Reason
+from agent.core.usage import Use
+
+
+def story(
+    item: Decision, uses: Sequence[Use], holders: Iterable[Container], policy: Policy, now: datetime
+) -> RenderableType:
+    """Lines with a head each, in the order of the questions that people ask."""
+    lines = Table.grid(padding=(0, 2), expand=False)
+    lines.add_column(no_wrap=True, style="bold")
+    lines.add_column(overflow="fold")
+    rows = [*_what(item), *_who(item, uses, holders), *_which(item, policy), *_when(item, now), *_keep(item)]
+    for head, body in rows:
+        lines.add_row(head, Text(text.clean(body), overflow="fold"))
+    return lines
+
+
+def _what(item: Decision) -> Iterable[tuple[str, str]]:
+    verdict = item.verdict
+    yield "image", " ".join(item.image.references) or "untagged"
+    yield "id", item.image.id
+    told = ", ".join(filter(None, [verdict.torch_version and f"torch {verdict.torch_version}", verdict.accelerator]))
+    yield "class", verdict.kind + (f" ({told})" if told else "")
+    for evidence in verdict.evidence:
+        yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.family})"
+    yield "from", item.image.origin or "nothing shows a registry that it came from"
+
+
+def _who(item: Decision, uses: Sequence[Use], holders: Iterable[Container]) -> Iterable[tuple[str, str]]:
+    for container in holders:
+        ignored = ", which counts as no use (usage.ignore_containers)" if container.ignored else ""
+        yield "held by", f"container {container.by or container.name or container.id[:12]} ({container.state}){ignored}"
+    if item.last_used is not None:
+        by = f" by {item.last_used_by}" if item.last_used_by else ""
+        yield "last used", f"{units.format_time(item.last_used)}{by}"
+    elif not uses:
+        yield "last used", "never, as far as the agent has seen"
+    for use in uses:
+        yield "use", f"{units.format_time(use.at)} {use.action} {use.by}"
+
+
+def _which(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
+    held = f" (held: {item.held_by})" if item.held_by else ""
+    if item.idle_since is not None and item.ttl is not None and item.idle is not None:
+        yield "idle since", f"{units.format_time(item.idle_since)}, {units.format_duration(item.idle)}"
+        yield "TTL", f"{units.format_duration(item.ttl)}, by {rules.ttl_source(item.image, policy)}"
+    yield "decision", f"{item.action}{held}: {item.reason}"
+    yield "why", item.explanation
+    for warning in item.warnings:
+        yield "warning", warning
+
+
+def _when(item: Decision, now: datetime) -> Iterable[tuple[str, str]]:
+    size = units.format_bytes(item.image.size_bytes)
+    yield "frees", f"about {units.format_bytes(item.estimated_bytes)} of {size}: what no other image has"
+    if item.action is Action.EVICT:
+        yield "goes", "with the next sweep, once nothing holds it" if item.held_by else "with the next sweep"
+    elif item.due is not None and item.due > now:
+        yield "goes", f"{units.format_time(item.due)}, unless it is used before"
+    else:
+        yield "goes", "not by itself" if item.reason is not Reason.IN_USE else "a TTL after its last container is gone"
+
+
+def _keep(item: Decision) -> Iterable[tuple[str, str]]:
+    if item.verdict.kind is not Class.OTHER:
+        name = item.image.references[0] if item.image.references else item.image.id[7:19]
+        yield "keep it", f"torchkeeper pin {name}"
