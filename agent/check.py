@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +126,9 @@ def _holds(folder: Path, look: Look | None) -> Check:
     except holds.HoldsUnreadable as error:
         return Check("pins", False, str(error), f"mend or remove {folder / holds.FILE}")
     paused = "; eviction is paused" if found.paused else ""
-    detail = f"{len(found.pins)} pinned{paused}"
-    lost = [pin.reference or pin.id for pin in found.pins if look is not None and not _is_here(pin, look.plan)]
+    pins = [pin for pin in found.pins if not pin.over(datetime.now(UTC))]
+    detail = f"{len(pins)} pinned{paused}"
+    lost = [pin.reference or pin.id for pin in pins if look is not None and not _is_here(pin, look.plan)]
     if not lost:
         return Check("pins", True, detail)
     hint = f"pull it again, or: torchkeeper unpin {lost[0]}"
@@ -134,8 +136,7 @@ def _holds(folder: Path, look: Look | None) -> Check:
 
 
 def _is_here(pin: Pin, plan: Plan) -> bool:
-    images = (item.image for item in plan.decisions)
-    return any(pin.id == image.id or pin.reference in image.references for image in images)
+    return any(pin.means(item.image) for item in plan.decisions)
 
 
 async def _engine(settings: config.Settings) -> tuple[Check, EngineInfo | None]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,8 @@ from agent.core.model import Holds, Image, Outcome, Pin
 
 if TYPE_CHECKING:
     from agent.sweeper import Pass
+
+FORGOTTEN = timedelta(days=730)  # after its end a pin is dropped from the file
 
 ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="For how long; without it, for good.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the people who will ask.")]
@@ -79,16 +81,16 @@ def pin(
 
 def unpin(image: ImageArgument, config_file: ConfigOption = None) -> None:
     """Let the policy decide about an image again. Its idle time starts anew."""
-    settings = config.load(config_file)
-    before: list[int] = []
+    settings, now = config.load(config_file), datetime.now(UTC)
+    ended: list[Pin] = []
 
     def edit(holds: Holds) -> Holds:
-        kept = tuple(item for item in holds.pins if not _means(image, item))
-        before.append(len(holds.pins) - len(kept))
-        return replace(holds, pins=kept)
+        ended.extend(item for item in holds.pins if _means(image, item) and not item.over(now))
+        pins = (replace(item, until=now) if item in ended else item for item in holds.pins)
+        return replace(holds, pins=tuple(pins))  # one that is over stays: the end of a pin counts, whoever saw it
 
     _change(settings, edit)
-    if not before[-1]:
+    if not ended:
         raise Failed(f"no pin on {image!r}; `torchkeeper plan` shows what is pinned")
     print(f"unpinned {image}")
 
@@ -136,7 +138,9 @@ async def _find(settings: config.Settings, text: str) -> Image:
 
 def _without(holds: Holds, image_id: str, reference: str) -> tuple[Pin, ...]:
     """The other pins: the same image by the same name is pinned once, with the latest word."""
-    return tuple(item for item in holds.pins if (item.id, item.reference) != (image_id, reference))
+    recent = datetime.now(UTC) - FORGOTTEN
+    others = (item for item in holds.pins if (item.id, item.reference) != (image_id, reference))
+    return tuple(item for item in others if not item.over(recent))
 
 
 def _means(text: str, item: Pin) -> bool:

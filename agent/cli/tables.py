@@ -1,7 +1,7 @@
 """Results for people: tables that fit 80 columns, plain where they are piped, colour never the only sign."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -90,6 +90,12 @@ def _event_row(event: wire.Event) -> tuple[datetime, str, RenderableType] | None
     if event.type == "torchkeeper.gap":
         gap = wire.GapData.model_validate(event.data)
         return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
+    if event.type == "torchkeeper.build-cache":
+        cache = wire.BuildCacheData.model_validate(event.data)
+        size = units.format_bytes(cache.estimated_bytes if cache.measured_bytes is None else cache.measured_bytes)
+        idle = units.format_duration(timedelta(seconds=cache.unused_seconds))
+        why = cache.error or f"{cache.records} records unused for {idle}: {size}"
+        return event.time, f"build cache {cache.state}", Text(text.clean(why))
     if event.type == "torchkeeper.dropped":
         lost = wire.DroppedData.model_validate(event.data)
         return event.time, "dropped", Text(f"{lost.reason}: {lost.count} events, {lost.first_seq} to {lost.last_seq}")

@@ -4,7 +4,7 @@ Only a parent's reason may change after this (`families`), and only in the sight
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agent.core import idle, rules, units
@@ -50,7 +50,7 @@ class Question:
         protection = self._protection()
         times = idle.times(
             self.image,
-            self.usage,
+            self._usage(),
             self.holders,
             self.policy,
             self.now,
@@ -78,6 +78,13 @@ class Question:
             protected=protection is not None,
             warnings=(warning,) if warning else (),
         )
+
+    def _usage(self) -> Usage:
+        """With the end of a pin that no sweep saw."""
+        ended = rules.pin_ended(self.image, self.context.holds, self.now)
+        if ended is None or (self.usage.released is not None and ended <= self.usage.released):
+            return self.usage
+        return replace(self.usage, released=ended)
 
     def _protection(self) -> tuple[Reason, str] | None:
         named = rules.protection(self.image, self.policy, self.context.holds, self.now)

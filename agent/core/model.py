@@ -179,8 +179,15 @@ class Pin:
     id: str  # the image's ID when it was pinned
     reference: str  # what the person wrote, as a reference; "" where it was pinned by ID
     at: datetime
-    until: datetime | None = None
+    until: datetime | None = None  # its end, also that of one taken back; None: for good
     reason: str = ""
+
+    def over(self, now: datetime) -> bool:
+        return self.until is not None and self.until <= now
+
+    def means(self, image: Image) -> bool:
+        """By what it named then, and by what that name is now."""
+        return self.id == image.id or self.reference in image.references
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

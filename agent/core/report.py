@@ -4,9 +4,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from agent.core import wire
 from agent.core.continuity import Blind
@@ -16,6 +16,7 @@ DECISION = "torchkeeper.decision"
 OUTCOME = "torchkeeper.outcome"
 SWEEP = "torchkeeper.sweep"
 GAP = "torchkeeper.gap"
+BUILD_CACHE = "torchkeeper.build-cache"
 DROPPED = "torchkeeper.dropped"
 
 Range = tuple[int, int]  # numbers of events, both ends included
@@ -122,6 +123,32 @@ def gap(blind: Blind, at: datetime) -> NewEvent:
         cause=blind.cause,
     )
     return NewEvent(GAP, at, None, _without_number(data))
+
+
+def build_cache(
+    state: Literal["decided", "pruned", "failed", "would-prune"],
+    mode: str,
+    at: datetime,
+    *,
+    unused_for: timedelta,
+    records: int,
+    estimated_bytes: int,
+    measured_bytes: int | None,
+    error: str | None,
+) -> NewEvent:
+    """`torchkeeper.build-cache`: before a prune of the engine's build cache, and after it."""
+    data = wire.BuildCacheData(
+        epoch="",
+        seq=0,
+        mode="observe" if mode == "observe" else "enforce",
+        state=state,
+        unused_seconds=unused_for.total_seconds(),
+        records=records,
+        estimated_bytes=estimated_bytes,
+        measured_bytes=measured_bytes,
+        error=error,
+    )
+    return NewEvent(BUILD_CACHE, at, None, _without_number(data))
 
 
 def dropped(ranges: Sequence[Range], reason: str, at: datetime) -> NewEvent:

@@ -123,9 +123,13 @@ def _included(image: Image, policy: Policy) -> bool:
 
 
 def pin_for(image: Image, holds: Holds, now: datetime) -> Pin | None:
-    """The pin that keeps it, by ID or any reference: what it named then, and what that name is now."""
-    live = (pin for pin in holds.pins if pin.until is None or pin.until > now)
-    return next((pin for pin in live if pin.id == image.id or pin.reference in image.references), None)
+    """The pin that keeps it, by ID or any reference."""
+    return next((pin for pin in holds.pins if not pin.over(now) and pin.means(image)), None)
+
+
+def pin_ended(image: Image, holds: Holds, now: datetime) -> datetime | None:
+    """When the last pin that kept it ended, whether an agent saw that or not."""
+    return max((pin.until for pin in holds.pins if pin.until and pin.over(now) and pin.means(image)), default=None)
 
 
 def protection(image: Image, policy: Policy, holds: Holds, now: datetime) -> tuple[Reason, str] | None:

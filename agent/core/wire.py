@@ -156,6 +156,20 @@ class GapData(Payload):
     cause: str
 
 
+class BuildCacheData(Payload):
+    """`torchkeeper.build-cache`: cache records that were not used for long. Before the act `decided`, then its end."""
+
+    epoch: str
+    seq: int
+    mode: Literal["enforce", "observe"]
+    state: Literal["decided", "pruned", "failed", "would-prune"]
+    unused_seconds: float  # at least so long
+    records: int
+    estimated_bytes: int
+    measured_bytes: int | None  # as the engine tells it; None: not pruned
+    error: str | None
+
+
 class DroppedData(Payload):
     """`torchkeeper.dropped`: events that will never be sent. A collector takes their numbers for received."""
 
@@ -197,6 +211,7 @@ DATA_OF_TYPE: dict[str, type[Payload]] = {
     "torchkeeper.outcome": OutcomeData,
     "torchkeeper.sweep": SweepData,
     "torchkeeper.gap": GapData,
+    "torchkeeper.build-cache": BuildCacheData,
     "torchkeeper.dropped": DroppedData,
 }
 
