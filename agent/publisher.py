@@ -18,7 +18,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox
 from agent.board import Board
 from agent.core import wire
-from agent.sender import DENIED_ALERT, FULL_ALERT, POISON_ALERT, Sender
+from agent.sender import BEHIND_ALERT, DENIED_ALERT, FULL_ALERT, POISON_ALERT, Sender
 
 STATUS_EVERY = 60.0  # seconds
 BOARD_EVERY = 2.0  # seconds, at most one inventory in that time
@@ -27,7 +27,8 @@ LASTED = 60.0  # seconds; a connection that held longer starts the back-off agai
 LONGEST_WAIT = 60.0  # seconds between two attempts to connect
 FOREIGN_MEMORY = 180.0  # seconds without a sign of the other agent until its alert is cleared
 TWO_AGENTS_ALERT = "two-agents"
-ALERTS = (TWO_AGENTS_ALERT, DENIED_ALERT, POISON_ALERT, FULL_ALERT)  # those that the publisher itself raises
+# those that the publisher itself raises
+ALERTS = (TWO_AGENTS_ALERT, BEHIND_ALERT, DENIED_ALERT, POISON_ALERT, FULL_ALERT)
 
 log = structlog.get_logger()
 

@@ -12,18 +12,19 @@ import structlog
 
 from agent.adapters import broker, database
 from agent.adapters.clock import Clock
-from agent.adapters.outbox import Outbox, OutboxRow
+from agent.adapters.outbox import NeverGiven, Outbox, OutboxRow, Watermark
 from agent.board import Board
+from agent.suspicion import Suspicion
 
 WINDOW = 20  # rows in flight; more gain nothing
-BREAKS = 5  # connections that end over one row, before it is set aside
-BREAKS_OF_DELIVERED = 50  # the same for a row that a broker took before: the fault is hardly its own
+STEADY = 10.0  # seconds that a connection must hold before it gets a row that ended others
 DENIED_PAUSE = 60.0  # seconds until the broker is asked again whether it takes events now
 PATIENCE = 30.0  # seconds without progress of the watermark, until rows are sent again; doubles each time
 LONGEST_PATIENCE = 600.0  # seconds
 POISON_ALERT = "outbox-poison"
 DENIED_ALERT = "events-denied"
 FULL_ALERT = "outbox-full"
+BEHIND_ALERT = "outbox-behind"
 
 log = structlog.get_logger()
 
@@ -38,9 +39,7 @@ class Sender:
         self._clock = clock
         self._flying: deque[tuple[OutboxRow, asyncio.Task[None]]] = deque()
         self._sent = 0  # the last row given to this connection
-        self._delivered = 0  # the last row that some broker took
-        self._single = 0  # rows to send one by one, from the suspect on
-        self._suspect = (0, 0)  # seq, and how many connections ended over it
+        self._suspicion = Suspicion(WINDOW)
         self._watermark: int | None = None  # None: no collector was ever heard, a PUBACK counts
         self._heard = 0  # how often the watermark rose
         self._asking = False  # whether the collector is to show that it lives before all is sent again
@@ -80,10 +79,16 @@ class Sender:
             found = await self._outbox.acknowledge(epoch, seq, self._clock.now())
         except database.StateFull:
             return  # it will say so again
+        except NeverGiven:
+            self._warn_of_reuse(seq)
+        else:
+            self._follow(found, epoch)
+
+    def _follow(self, found: Watermark | None, epoch: str) -> None:
         if found is None:
             if not self._doubted:
                 self._doubted = True
-                log.warning("an acknowledgement that cannot be ours", action="ack-ignored", epoch=epoch, seq=seq)
+                log.warning("an acknowledgement of another epoch", action="ack-ignored", epoch=epoch)
             return
         if self._watermark is not None and found.seq > self._watermark:
             self._heard += 1
@@ -93,15 +98,10 @@ class Sender:
 
     async def broke(self) -> None:
         """Tell that the connection was lost. A row that ends one connection after the other is set aside."""
-        if not self._flying:
-            return
-        first = self._flying[0][0].seq
+        unanswered = [row.seq for row, task in self._flying if not _succeeded(task)]
         self._flying.clear()
-        self._single = WINDOW  # one by one, so that the next break shows which row it was
-        self._suspect = (first, self._suspect[1] + 1 if self._suspect[0] == first else 1)
-        breaks = BREAKS if first > self._delivered else BREAKS_OF_DELIVERED
-        if self._suspect[1] >= breaks:
-            await self._set_aside(first, f"{breaks} connections ended over it")
+        if unanswered and (breaks := self._suspicion.broke(unanswered[0])):
+            await self._set_aside(unanswered[0], f"{breaks} connections ended over it")
 
     async def _show_room(self) -> None:
         """Raise or clear the alert that the outbox is full."""
@@ -114,6 +114,8 @@ class Sender:
     async def _stream(self, connection: broker.Connection) -> None:
         self._send_again(0)
         self._flying.clear()
+        if self._suspicion.wants_proof:
+            await self._clock.sleep(STEADY)
         try:
             while True:
                 self._outbox.appended.clear()
@@ -132,14 +134,11 @@ class Sender:
 
     def _launch(self, connection: broker.Connection, rows: list[OutboxRow]) -> None:
         for row in rows:
-            if self._flying and self._alone(row):
+            if self._flying and self._suspicion.alone(row.seq):
                 return
             publishing = connection.publish(self._topic, row.payload)
             self._flying.append((row, asyncio.create_task(publishing, name=f"event-{row.seq}")))
             self._sent = row.seq
-
-    def _alone(self, row: OutboxRow) -> bool:
-        return self._single > 0 and row.seq >= self._suspect[0]
 
     async def _land(self) -> None:
         """Wait for the oldest row, and retire it with those behind it that are acknowledged as well."""
@@ -147,30 +146,44 @@ class Sender:
         landed = 0
         while self._flying and self._flying[0][1].done():
             row, task = self._flying[0]
-            error = task.exception()
-            if isinstance(error, broker.PublishRefused) and error.code != broker.NOT_AUTHORIZED:
-                await self._set_aside(row.seq, str(error))
-            elif error is not None:
-                break
-            else:
+            if _succeeded(task):
                 landed = row.seq
+            elif not await self._is_refused(row, task):
+                break
             self._flying.popleft()
-            if self._alone(row):
-                self._single -= 1
+            self._suspicion.answered(row.seq, taken=landed == row.seq)
         if landed:
             await self._took(landed)
         if self._flying and self._flying[0][1].done():
             self._flying[0][1].result()  # raises what ended it
 
+    async def _is_refused(self, row: OutboxRow, task: asyncio.Task[None]) -> bool:
+        """Whether the broker will never take this very row; it is then set aside."""
+        error = task.exception()
+        if not isinstance(error, broker.PublishRefused):
+            return False
+        if error.code == broker.NOT_AUTHORIZED:
+            self._suspicion.answered(row.seq, taken=False)
+            return False
+        await self._set_aside(row.seq, str(error))
+        return True
+
     async def _took(self, seq: int) -> None:
         """The broker has the rows up to here."""
-        self._delivered = max(self._delivered, seq)
         self._board.clear_alert(DENIED_ALERT)
         if self._watermark is None:
             with contextlib.suppress(database.StateFull):  # retired with the next one, or sent again
                 await self._outbox.retire(seq)
 
     # The collector
+
+    def _warn_of_reuse(self, seq: int) -> None:
+        """From here on numbers may be used twice, and the collector takes the second for a duplicate."""
+        message = (
+            f"the collector has events up to number {seq}, more than this state ever gave: it was put back from an"
+            " older copy, or another agent runs on a copy; stop the agent, move state.db aside and start it again"
+        )
+        self._board.raise_alert(BEHIND_ALERT, message, self._clock.now(), "critical")
 
     def _waits(self) -> bool:
         """Whether the collector has yet to say that it has what was sent."""
@@ -196,3 +209,7 @@ class Sender:
         log.warning("an event cannot be delivered and is set aside", action="set-aside", seq=seq, error=error)
         message = f"events cannot be delivered and stay on the host; the last is number {seq}: {error}"
         self._board.raise_alert(POISON_ALERT, message, self._clock.now())
+
+
+def _succeeded(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None

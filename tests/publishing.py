@@ -5,11 +5,14 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent import config
 from agent.adapters import broker, database
 from agent.adapters.store import Store
 from agent.board import Board
@@ -18,6 +21,7 @@ from agent.core.report import NewEvent
 from agent.publisher import Publisher
 from tests.adapters.fake_broker import FakeBroker
 from tests.fake_clock import START, FakeClock
+from tests.support.mosquitto import Mosquitto
 
 TOPICS = wire.Topics("torchkeeper", "gpu-07")
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
@@ -82,8 +86,8 @@ class Rig:
 
     async def until(self, true: Callable[[], object], tick: float = 0.0) -> None:
         """Let tasks and the store's thread run until this holds; each look moves the clock by `tick`."""
-        async with asyncio.timeout(30):
-            while not true():
+        async with asyncio.timeout(60):
+            while not (await found if isawaitable(found := true()) else found):
                 await self.clock.advance(tick)
                 await asyncio.sleep(0.002)
 
@@ -97,6 +101,9 @@ class Rig:
     async def add(self, count: int) -> None:
         for _ in range(count):
             await self.store.log(NewEvent("torchkeeper.test", START, None, {}))
+
+    async def is_empty(self) -> bool:
+        return await self.waiting() == []
 
     async def waiting(self) -> list[int]:
         return [row.seq for row in await self.store.unsent(0, 1000)]
@@ -125,6 +132,37 @@ async def rigged(folder: Path, **keys: Any) -> AsyncIterator[Rig]:
     made = Rig(Store(database.open_file(folder, START)[0], **keys))
     yield made
     await made.store.close()
+
+
+class QuickClock(FakeClock):
+    """Waits a thirtieth of the time, so that what is sent again comes soon."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 30)
+
+
+@asynccontextmanager
+async def on_mosquitto(rig: Rig, server: Mosquitto) -> AsyncIterator[None]:
+    """A publisher on a real broker, until the block ends."""
+    live = Publisher(
+        connect=partial(broker.connect, make_options(server, CLIENT_ID)),
+        topics=TOPICS,
+        board=rig.board,
+        outbox=rig.store,
+        clock=QuickClock(),
+        agent_id=AGENT_ID,
+    )
+    running = asyncio.create_task(live.run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+def make_options(server: Mosquitto, client_id: str) -> broker.Options:
+    return broker.options(config.Mqtt(url=server.url), client_id)
 
 
 def without_repeats(numbers: Iterable[int]) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent import sender
+from agent import sender, suspicion
 from agent.adapters import broker, database
 from agent.adapters.broker import Message
 from agent.adapters.store import Store
@@ -52,6 +52,15 @@ async def send(rig: Rig, count: int) -> None:
     before = len(rig.sent())
     await rig.add(count)
     await rig.until(lambda: len(rig.sent()) >= before + count)
+    await rig.quiet()
+
+
+async def reconnect(rig: Rig, sending: int) -> None:
+    """Lose the connection, and wait until at least so many events went over the next one."""
+    before = len(rig.sent())
+    rig.server.cut(CLIENT_ID)
+    await rig.until(rig.online, tick=1)
+    await rig.until(lambda: len(rig.sent()) >= before + sending)
     await rig.quiet()
 
 
@@ -146,6 +155,18 @@ async def test_a_word_that_cannot_be_true_changes_nothing(rig: Rig, payload: byt
         assert rig.sent() == [1, 2, 3]
         say(rig, 3)
         await until_waiting(rig, [])
+
+
+async def test_a_collector_that_has_more_than_was_ever_given_is_an_alert(rig: Rig) -> None:
+    async with heard(rig):
+        await send(rig, 3)
+        say(rig, 3)
+        await until_waiting(rig, [])
+        assert rig.board.alerts == {}
+        say(rig, 4)
+        await rig.until(lambda: "alerts/outbox-behind" in rig.retained(), tick=1)
+        assert "up to number 4, more than this state ever gave" in rig.board.alerts["outbox-behind"].message
+        assert rig.board.alerts["outbox-behind"].severity == "critical"
 
 
 async def test_a_collector_that_knows_only_another_epoch_gets_everything(rig: Rig) -> None:
@@ -243,6 +264,19 @@ async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(ri
         assert named.data["ranges"] == [[1, 3]]
 
 
+async def test_what_no_event_names_is_named_once_the_collector_gets_no_further(rig: Rig) -> None:
+    async with heard(rig):
+        await send(rig, 1)
+        say(rig, 1)
+        await rig.until(rig.is_empty)
+        await rig.add(1)
+        await rig.store.set_aside(2, "too long", START)
+        await rig.store.set_aside(3, "too long as well: the event that names the other", START)
+        await rig.add(1)
+        await rig.until(lambda: 5 in rig.sent(), tick=5)
+        assert (await events(rig))[-1].data["ranges"] == [[2, 3]]
+
+
 async def events(rig: Rig) -> list[wire.Event]:
     return await rig.store.run(lambda tables: tables.events(START))
 
@@ -260,6 +294,23 @@ async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: 
         assert "outbox-poison" in rig.board.alerts
 
 
+async def test_a_connection_that_breaks_often_sets_aside_no_row_that_a_broker_took(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspicion, "DOUBT", 2)  # so that ten breaks would be enough
+    async with heard(rig):
+        await send(rig, 3)
+        for _ in range(suspicion.BREAKS * suspicion.DOUBT + 1):
+            rig.server.withheld.add(TOPICS.events)
+            await reconnect(rig, sending=1)
+            rig.server.withheld.clear()
+            await reconnect(rig, sending=3)
+        assert await rig.waiting() == [1, 2, 3]
+        assert rig.board.alerts == {}
+        say(rig, 3)
+        await rig.until(rig.is_empty)
+
+
 async def test_where_the_word_may_not_be_read_it_publishes_all_the_same(rig: Rig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
@@ -275,7 +326,7 @@ async def test_an_outbox_that_overflowed_is_an_alert_until_it_is_sent(rig: Rig) 
         await rig.until(lambda: "alerts/outbox-full" in rig.retained(), tick=1)
         rig.server.denied.clear()
         await rig.until(lambda: "alerts/outbox-full" not in rig.retained(), tick=5)
-        assert await rig.waiting() == []
+        await until_waiting(rig, [])  # the alert ends before: as soon as there is some room
 
 
 async def test_a_disk_without_room_for_the_watermark_costs_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

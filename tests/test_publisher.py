@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,12 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from agent import config, publisher, sender
+from agent import publisher, sender, suspicion
 from agent.adapters import broker
 from agent.adapters.broker import Message
 from agent.adapters.outbox import OutboxRow
 from agent.core import wire
-from agent.publisher import Publisher
-from tests.fake_clock import START, FakeClock
+from tests.fake_clock import START
 from tests.publishing import (
     AGENT_ID,
     CLIENT_ID,
@@ -30,7 +28,9 @@ from tests.publishing import (
     Rig,
     make_info,
     make_inventory,
+    make_options,
     make_status,
+    on_mosquitto,
     rigged,
     without_repeats,
 )
@@ -312,7 +312,7 @@ async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive
         assert without_repeats(rig.sent()) == [number for number in range(1, 42) if number != 7]
         assert await rig.waiting() == []
         assert "the last is number 7: 5 connections ended over it" in rig.board.alerts["outbox-poison"].message
-        assert rig.server.connects == sender.BREAKS + 2  # the first break does not tell which row it was
+        assert rig.server.connects == suspicion.BREAKS + 2  # the first break does not tell which row it was
 
 
 async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
@@ -341,7 +341,7 @@ async def test_a_denied_topic_costs_no_event_and_heals_when_the_acl_does(rig: Ri
     async with rig.running():
         await rig.until(lambda: "alerts/events-denied" in rig.retained())
         assert len(await rig.waiting()) == 30
-        for _ in range(2 * sender.BREAKS):
+        for _ in range(2 * suspicion.BREAKS):
             rig.server.cut(CLIENT_ID)
             await rig.until(rig.online, tick=5)
         rig.server.denied.clear()
@@ -353,13 +353,76 @@ async def test_a_denied_topic_costs_no_event_and_heals_when_the_acl_does(rig: Ri
 
 async def test_connections_that_end_by_themselves_set_no_row_aside(rig: Rig) -> None:
     async with rig.running():
-        for number in range(2 * sender.BREAKS):
+        for number in range(2 * suspicion.BREAKS):
             await rig.add(1)
             await rig.until(lambda number=number: number + 1 in rig.sent())  # type: ignore[misc]
             rig.server.cut(CLIENT_ID)
             await rig.until(rig.online, tick=5)
-        assert without_repeats(rig.sent()) == list(range(1, 2 * sender.BREAKS + 1))
+        assert without_repeats(rig.sent()) == list(range(1, 2 * suspicion.BREAKS + 1))
         assert rig.board.alerts == {}
+
+
+async def test_a_broker_that_dies_again_and_again_with_a_row_in_flight_sets_none_aside(rig: Rig) -> None:
+    rig.server.withheld.add(TOPICS.events)
+    await rig.add(30)
+    async with rig.running():
+        for number in range(4 * suspicion.BREAKS):
+            if number < suspicion.STEADY_AFTER:
+                await rig.until(lambda: rig.server.published[-1].topic == TOPICS.events)
+            rig.server.cut(CLIENT_ID)
+            await rig.until(rig.online, tick=5)
+        rig.server.withheld.clear()
+        await rig.until(lambda: 30 in rig.sent(), tick=5)
+        await rig.until(rig.is_empty)
+        assert without_repeats(rig.sent()) == list(range(1, 31))
+        assert rig.board.alerts == {}
+
+
+async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: Rig) -> None:
+    rig.server.withheld.add(TOPICS.events)
+    await rig.add(1)
+    async with rig.running():
+        for number in range(suspicion.STEADY_AFTER):
+            await rig.until(lambda number=number: len(rig.sent()) == number + 1)  # type: ignore[misc]
+            rig.server.cut(CLIENT_ID)
+            await rig.until(rig.online, tick=0.1)
+        await rig.clock.advance(sender.STEADY - 1)
+        await rig.quiet()
+        assert rig.sent() == [1] * suspicion.STEADY_AFTER
+        await rig.clock.advance(1)
+        await rig.until(lambda: len(rig.sent()) == suspicion.STEADY_AFTER + 1)
+
+
+async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: Rig) -> None:
+    rig.server.withheld.add(TOPICS.events)
+    await rig.add(1)
+    async with rig.running():
+        for number in range(2 * suspicion.BREAKS - 2):
+            if number == suspicion.BREAKS - 1:
+                rig.server.denied[TOPICS.events] = broker.NOT_AUTHORIZED
+                await rig.until(lambda: "events-denied" in rig.board.alerts, tick=1)
+                rig.server.denied.clear()
+            await rig.until(lambda number=number: len(rig.sent()) == number + 1, tick=5)  # type: ignore[misc]
+            rig.server.cut(CLIENT_ID)
+            await rig.until(rig.online, tick=1)
+        assert await rig.waiting() == [1]
+
+
+async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_not_blamed(rig: Rig) -> None:
+    await rig.add(1)
+    events = sender.Sender(rig.store, TOPICS.events, rig.board, rig.clock)
+    for _ in range(suspicion.BREAKS):
+        connection = HeldFirst()
+        running = asyncio.create_task(events.run(connection))
+        await rig.until(lambda connection=connection: connection.seen, tick=5)  # type: ignore[misc]
+        connection.release.set()
+        await asyncio.sleep(0)  # so that the row has its answer, and the sender has not looked yet
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await events.broke()
+    assert await rig.waiting() == [1]
+    assert rig.board.alerts == {}
 
 
 async def test_a_stop_says_offline_with_the_session_of_the_birth_and_once(rig: Rig) -> None:
@@ -465,36 +528,6 @@ async def test_what_is_no_weather_escapes(rig: Rig, monkeypatch: pytest.MonkeyPa
 
 
 # On mosquitto, with the machine's own time.
-
-
-class QuickClock(FakeClock):
-    """Waits a tenth of the time, so that a reconnect comes soon."""
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 10)
-
-
-@asynccontextmanager
-async def on_mosquitto(rig: Rig, server: Mosquitto) -> AsyncIterator[None]:
-    live = Publisher(
-        connect=partial(broker.connect, make_options(server, CLIENT_ID)),
-        topics=TOPICS,
-        board=rig.board,
-        outbox=rig.store,
-        clock=QuickClock(),
-        agent_id=AGENT_ID,
-    )
-    running = asyncio.create_task(live.run())
-    try:
-        yield
-    finally:
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-
-def make_options(server: Mosquitto, client_id: str) -> broker.Options:
-    return broker.options(config.Mqtt(url=server.url), client_id)
 
 
 async def read_retained(server: Mosquitto, topics: set[str]) -> dict[str, bytes]:

@@ -259,7 +259,8 @@ class _Client(aiomqtt.Client):
 
     A publish ends as soon as the connection does, and not after its time-out; the reason code of a PUBACK
     is kept (aiomqtt reports success for what the ACL denied); a connection that ends before it is
-    acknowledged is an error at once; a failed TLS handshake closes its socket; and closing never waits.
+    acknowledged is an error at once; a failed TLS handshake closes its socket; a closed socket is not
+    watched for writing; and closing never waits.
     """
 
     def __init__(
@@ -354,6 +355,21 @@ class _Client(aiomqtt.Client):
         for future in (self._connected, self._disconnected):
             if not future.cancel() and not future.cancelled():
                 future.exception()  # looked at, so that asyncio does not complain that nobody did
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        """May be told in another thread. At the loop's next turn the socket may be closed already."""
+        self._loop.call_soon_threadsafe(self._write_when_ready, sock)
+
+    def _write_when_ready(self, sock: Any) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except Exception as error:  # the connection broke
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
 
     def _client_connect(self) -> None:
         """Runs in a thread that cannot be cancelled: who left meanwhile leaves the closing to it."""

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from agent.adapters import database
 from agent.adapters import store_rows as rows
-from agent.adapters.outbox import OutboxRow, Watermark
+from agent.adapters.outbox import NeverGiven, OutboxRow, Watermark
 from agent.core import report, wire
 from agent.core.report import NewEvent, Range
 
@@ -114,8 +114,8 @@ class EventLog:
     def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
         """The collector says that it has all events of an epoch up to a number; what that changed.
 
-        None, and nothing changed, where it cannot be true: a number that was never given. Of another epoch it is
-        believed only so far as that it has none of this one, and only while it has not spoken of this one: two agents
+        Raises NeverGiven, and nothing changed, where the number cannot be true. Of another epoch it is believed only
+        so far as that it has none of this one, and only while it has not spoken of this one, else None: two agents
         with one name would else send everything again at each other's every word.
         """
         known = self.watermark()
@@ -124,7 +124,7 @@ class EventLog:
                 return None
             seq = 0
         if not 0 <= seq <= self._last_seq():
-            return None
+            raise NeverGiven
         taken_back: list[sqlite3.Row] = []
         if seq != known:
             with self._transaction():

@@ -22,6 +22,10 @@ class Watermark:
     back: bool  # rows above it that were retired wait again: it fell, or is the first
 
 
+class NeverGiven(Exception):
+    """The collector has a number that this outbox never gave: its state was put back, or a copy of it runs as well."""
+
+
 class Outbox(Protocol):
     """A row is in the outbox until it is retired, set aside, or given up and named by a `dropped` event."""
 
@@ -40,7 +44,7 @@ class Outbox(Protocol):
     async def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
         """The collector has all rows of an epoch with seq <= `seq`: those are retired, and those above are not.
 
-        None where that cannot be, and then nothing changes.
+        None where the word is not about this outbox; NeverGiven where it cannot be true. Then nothing changes.
         """
         ...
 

@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.client import MQTTMessage
 
+from tests.collector import kept_session, make_client
 from tests.support import mosquitto, proc
 
 Json = dict[str, Any]
@@ -19,7 +16,6 @@ Json = dict[str, Any]
 ROOT = "torchkeeper/v1/hosts"
 USER, PASSWORD = "collector", "collects"
 PATIENCE = 20.0  # seconds
-SESSION = 3600  # seconds for which the broker keeps what we miss
 
 
 class Collector:
@@ -97,19 +93,11 @@ class Collector:
 def collecting(broker: mosquitto.Mosquitto, session: str = "collector") -> Iterator[Collector]:
     """A collector that is subscribed before the block begins, and comes back by itself when the broker does."""
     collector, subscribed = Collector(), threading.Event()
-    client = Client(CallbackAPIVersion.VERSION2, session, protocol=MQTTProtocolVersion.MQTTv5)
+    client = make_client(session, f"{ROOT}/#")
     client.username_pw_set(USER, PASSWORD)
-    client.reconnect_delay_set(min_delay=1, max_delay=1)
     client.on_message = lambda _client, _data, message: collector.take(message)
     client.on_subscribe = lambda *_: subscribed.set()
-
-    def subscribe(at: Client, _data: object, _flags: ConnectFlags, _code: ReasonCode, _: Properties | None) -> None:
-        at.subscribe(f"{ROOT}/#", qos=1)
-
-    client.on_connect = subscribe
-    keep = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    keep.SessionExpiryInterval = SESSION
-    client.connect(broker.host, broker.port, clean_start=False, properties=keep)
+    client.connect(broker.host, broker.port, clean_start=False, properties=kept_session())
     client.loop_start()
     try:
         assert subscribed.wait(PATIENCE)

@@ -22,6 +22,7 @@ class FakeBroker:
         self.login_refused = False
         self.acknowledging = asyncio.Event()  # cleared, it takes messages and acknowledges none
         self.acknowledging.set()
+        self.withheld: set[str] = set()  # topics whose messages it takes and never acknowledges
         self.connects = 0
         self._up = True
         self._clients: dict[str, _Client] = {}
@@ -102,7 +103,9 @@ class _Client:
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._check()
         self._server.take(self, Message(topic, payload, retain))
-        acknowledged = asyncio.ensure_future(self._server.acknowledging.wait())
+        never = asyncio.Event()
+        answer = never if topic in self._server.withheld else self._server.acknowledging
+        acknowledged = asyncio.ensure_future(answer.wait())
         ended = asyncio.ensure_future(self._ended.wait())
         try:
             await asyncio.wait({acknowledged, ended}, return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.adapters import database, event_log
-from agent.adapters.outbox import Watermark
+from agent.adapters.outbox import NeverGiven, Watermark
 from agent.adapters.store import Store
 from agent.core import report, wire
 from agent.core.report import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
@@ -80,6 +80,16 @@ async def test_a_decision_that_was_written_before_uses_up_no_number(store: Store
         await store.run(lambda tables: tables.decide(decision, make_event(OUTCOME, decision_id="d1")))
     await add(store, 1)
     assert await waiting(store) == [1, 2, 3]
+
+
+async def test_a_state_made_anew_has_another_epoch_and_one_that_is_opened_again_has_its_own(
+    store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "new").mkdir()
+    again, anew = reopen(tmp_path), reopen(tmp_path / "new")
+    assert again.epoch == store.epoch != anew.epoch
+    await again.close()
+    await anew.close()
 
 
 def test_ranges_are_merged_into_as_few_as_can_be() -> None:
@@ -173,10 +183,12 @@ async def test_without_a_collector_nothing_counts_as_missing(store: Store) -> No
 @pytest.mark.parametrize("seq", [-1, 4, 2**62, 2**63, 2**100])
 async def test_a_number_that_was_never_given_changes_nothing(store: Store, seq: int) -> None:
     await add(store, 3)
-    assert await acknowledge(store, seq) is None
+    with pytest.raises(NeverGiven):
+        await acknowledge(store, seq)
     assert (await waiting(store), await store.watermark()) == ([1, 2, 3], None)
     await acknowledge(store, 2)
-    assert await acknowledge(store, seq) is None
+    with pytest.raises(NeverGiven):
+        await acknowledge(store, seq)
     assert (await waiting(store), await store.watermark()) == ([3], 2)
 
 

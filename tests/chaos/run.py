@@ -1,10 +1,8 @@
 """A bounded run: real parts under load, each killed at random and started again; then what is left must be right."""
 
 import asyncio
-import os
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -13,7 +11,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos import api, hub, verdict
+from tests import collector
+from tests.chaos import api, verdict
 from tests.chaos.load import Load
 from tests.support import dockerd, mosquitto, proc
 
@@ -34,7 +33,7 @@ class Place:
     folder: Path
     engine: dockerd.Dockerd
     broker: mosquitto.Mosquitto
-    collector: proc.Daemon
+    collector: collector.Collector
     agent: proc.Daemon
     kills: Counter[str]
     faults: list[str]
@@ -57,9 +56,7 @@ class Place:
         """Collector and agent, in this order: neither still waits to connect, and nothing is sent to nobody."""
         self.kill("agent")
         self.kill("collector")
-        before = self.collector.output().count(hub.SUBSCRIBED)
-        self.collector.start()
-        self.collector.wait_until(lambda: self.collector.output().count(hub.SUBSCRIBED) > before)
+        self.collector.start_subscribed()
         self.agent.start()
 
 
@@ -92,14 +89,8 @@ def _place() -> Iterator[Place]:
     try:
         with dockerd.running() as engine, mosquitto.running() as broker:
             config = _configure(folder, engine, broker)
-            argv = [sys.executable, "-m", "tests.chaos.hub", str(broker.port), str(folder / "collector.db")]
-            collector = proc.Daemon(argv, folder / "collector.log", os.environ | {"PYTHONPATH": str(proc.ROOT)})
-            collector.start()
-            try:
-                with proc.agent(folder=folder, config=config) as agent:
-                    yield Place(folder, engine, broker, collector, agent, Counter(), [])
-            finally:
-                collector.stop()
+            with collector.running(broker.port, folder) as hub, proc.agent(folder=folder, config=config) as agent:
+                yield Place(folder, engine, broker, hub, agent, Counter(), [])
     finally:
         shutil.rmtree(folder)
 
@@ -154,14 +145,21 @@ async def _settle(place: Place, load: Load, client: api.Api) -> verdict.Verdict:
     await asyncio.to_thread(place.begin_anew)
     case = verdict.Case(place.folder, load.truth, TTL)
     at_rest = await _await(lambda: case.at_rest(place.engine), SETTLING)
+    unrest = "" if at_rest else await asyncio.to_thread(case.why_unrest, place.engine)
     for box in load.truth.boxes:
         if box.made and not box.gone:
             await load.look_after(box)
     code = await asyncio.to_thread(place.agent.stop)
-    place.faults += [] if at_rest else [f"not at rest after {SETTLING:.0f} s: {case.unrest(place.engine)}"]
+    place.faults += [] if at_rest else [f"not at rest after {SETTLING:.0f} s: {unrest}\n{place.agent.tail(40)}"]
     place.faults += [] if code == 0 else [f"the agent ended with {code} on SIGTERM:\n{place.agent.tail(15)}"]
-    place.faults += ["a traceback in the log:\n" + place.agent.tail(60)] * ("Traceback" in place.agent.output())
+    place.faults += _traceback(place.agent.output().splitlines())
     return case.judge(place.engine, place.kills, place.faults)
+
+
+def _traceback(lines: list[str]) -> list[str]:
+    """The first traceback of a log, with what stands around it, as one fault."""
+    at = next((number for number, line in enumerate(lines) if "Traceback" in line), None)
+    return [] if at is None else ["\n".join(["a traceback in the log:", *lines[max(0, at - 5) : at + 40]])]
 
 
 async def _await(look: Callable[[], bool], timeout: float) -> bool:

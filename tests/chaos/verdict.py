@@ -1,6 +1,7 @@
 """What must hold after a run: the driver's truth against the agent's state, the collector's store and the engine."""
 
 import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.hub import Received
 from tests.chaos.truth import Span, Truth
+from tests.collector import Received
 from tests.support import dockerd
 
 RACE = timedelta(seconds=1)  # from the last look at the engine to the deletion: a create inside it races
@@ -64,6 +65,15 @@ class Case:
         }
         return {name: value for name, value in state.items() if value}
 
+    def why_unrest(self, engine: dockerd.Dockerd) -> str:
+        """What is still to be done, and all that is known of each image that is due."""
+        lines = [str(self.unrest(engine))]
+        for image in self._due(engine):
+            usage = [dict(row) for row in self._rows("SELECT * FROM usage") if row["image_id"] == image]
+            boxes = [(box["Names"], box["State"]) for box in engine.containers() if box["ImageID"] == image]
+            lines.append(f"due: {self._truth.images[image]}, containers {boxes}, usage {usage}")
+        return "\n".join(lines)
+
     def _due(self, engine: dockerd.Dockerd) -> list[str]:
         backoff = {row["image_id"] for row in self._rows("SELECT image_id FROM backoff")}
         torch = {image.id for image in self._truth.images.values() if image.kind != "postgres"}
@@ -87,6 +97,7 @@ class Case:
             *self._not_collected(),
         ]
         outcomes = Counter(eviction.outcome for eviction in evictions)
+        causes = Counter(_cause(event["data"]["cause"]) for event in events if event["type"] == f"{KIND}gap")
         figures = {
             "kills": sum(kills.values()),
             **{f"of the {name}": count for name, count in sorted(kills.items())},
@@ -97,6 +108,7 @@ class Case:
             **{f"evictions {name}": count for name, count in sorted(outcomes.items())},
             "settled": sum("interrupted" in str(e["data"].get("error")) for e in events),
             "gaps": len(gaps),
+            **{f"where {cause}": count for cause, count in sorted(causes.items())},
             "seconds in gaps": round(sum((until - since).total_seconds() for since, until in gaps), 1),
             "events": len(events),
             "duplicates": self._received.duplicates(),
@@ -209,6 +221,11 @@ class Case:
 
 def _in_one(use: Span, gaps: list[Span]) -> bool:
     return any(since <= use[1] and use[0] <= until for since, until in gaps)
+
+
+def _cause(text: str) -> str:
+    """A gap's cause without the name of what it concerns."""
+    return re.sub("'[^']*'", "a name", text)
 
 
 def _us(at: datetime) -> int:
