@@ -33,6 +33,10 @@ class Buffer:
         self._events.append(event)
         self.filled.set()
 
+    @property
+    def waiting(self) -> tuple[EngineEvent, ...]:
+        return tuple(self._events)
+
     def take(self) -> list[EngineEvent]:
         taken = list(self._events)
         self._events.clear()

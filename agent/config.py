@@ -82,6 +82,7 @@ class Settings(BaseSettings):
             evict_local=self.policy.local_images == "evict",
             evict_ambiguous=self.images.ambiguous == "evict",
             dangling_after=self.cleanup.dangling_after,
+            build_cache_after=self.cleanup.build_cache_after,
             pressure=model.Pressure(high=self.pressure.high, low=self.pressure.low, budget=self.pressure.budget),
             schedule=Schedule(windows=self.schedule.windows, timezone=self.schedule.timezone),
             observe=self.agent.mode == "observe",

@@ -18,6 +18,7 @@ from agent.adapters.engine import Engine, EngineError, EngineInfo
 from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import wire
+from agent.core.users import Ignored
 from agent.intake import Intake
 from agent.sweeper import Manners, Sweeper
 from agent.watcher import LONGEST_WAIT, Watcher
@@ -47,7 +48,8 @@ class Parts:
 def build(settings: config.Settings, store: Store, folder: Path, clock: Clock, engine: Engine) -> Parts:
     """Wire one agent together."""
     board = Board()
-    intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance)
+    ignored = Ignored(settings.usage.ignore_containers)
+    intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored)
     watcher = Watcher(engine, intake, clock, board)
     sweeper = Sweeper(
         engine,
@@ -86,7 +88,7 @@ async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, cloc
         group.create_task(parts.watcher.run(), name="watcher")
         group.create_task(parts.sweeper.run(), name="sweeper")
         group.create_task(_show_info(settings, folder, parts, clock), name="info")
-        group.create_task(_forget(settings, parts.store, clock), name="forget-old-history")
+        group.create_task(_forget(settings, parts, clock), name="forget-old-history")
         group.create_task(_keep_reserve(folder, clock), name="keep-reserve")
         if settings.mqtt.url:
             group.create_task(_publish(settings, host, folder, parts, clock), name="publisher")
@@ -170,12 +172,17 @@ def policy_in_force(settings: config.Settings) -> dict[str, object]:
     }
 
 
-async def _forget(settings: config.Settings, store: Store, clock: Clock) -> None:
-    """Once a day, drop history older than the retention. What still waits then is named, where a broker is set."""
+async def _forget(settings: config.Settings, parts: Parts, clock: Clock) -> None:
+    """Once a day, drop history older than the retention. What still waits then is named, where a broker is set.
+
+    Not on a day on which the clock jumped, as far as that is known: after a jump of years nothing would be left.
+    """
     while True:
+        await parts.watcher.ready.wait()  # by then the clocks were held against those of the last watch
         now = clock.now()
-        with contextlib.suppress(database.StateFull):
-            await store.forget(now - settings.history.retention, now, quietly=not settings.mqtt.url)
+        if parts.intake.sight.clock_trusted:
+            with contextlib.suppress(database.StateFull):
+                await parts.store.forget(now - settings.history.retention, now, quietly=not settings.mqtt.url)
         await clock.sleep(ONE_DAY)
 
 

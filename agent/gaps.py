@@ -13,7 +13,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineInfo, RingRows
 from agent.adapters.store import Store
 from agent.core import continuity, report, timekeeping, units
-from agent.core.continuity import Blind, Cursor
+from agent.core.continuity import Blind, Cursor, Downtime
 from agent.core.timekeeping import Absence, ClockWatch, Reading
 from agent.sight import Sight
 
@@ -29,12 +29,14 @@ class Gaps:
         self._clock = clock
         self._tolerance = tolerance
         self._watch = ClockWatch(last=clock.reading())
+        self._recorded: Blind | None = None  # what the last proof found
 
     async def look_back(self, cursor: Cursor, info: EngineInfo) -> Cursor:
         """At a connection: hold the clocks against those of the last watch, and the engine's time against ours.
 
         Returns the cursor to go on from: one that lies in the future after a step back is now.
         """
+        cursor = continuity.inherited(cursor)
         before, now = cursor.reading, self._clock.reading()
         await self.check_clock(disturbed=timekeeping.disagree(now.wall, info.time))
         if before is None:
@@ -61,13 +63,20 @@ class Gaps:
             log.warning("trust in the clock changed", action="clock", trusted=self._watch.trusted)
         return moved
 
-    async def prove(self, cursor: Cursor, ring: RingRows, now: Reading) -> None:
-        """Find out whether anything fell out of the stream since the last watch, and record it where it may have."""
+    async def prove(self, cursor: Cursor, ring: RingRows, now: Reading, down: Downtime | None = None) -> bool:
+        """Find out whether anything fell out of the stream since the last watch, and record it where it may have.
+
+        False where it may have. What may have for no longer than the tolerance counts as none.
+        """
         read = continuity.ring_of(ring.events, ring.size, ring.oldest_ns, now.wall)
         machine = boot.last(now) if now.boot else None
-        blind = continuity.blind_time(cursor, read, machine)
-        if blind is not None and blind.length > self._tolerance:
+        blind = continuity.blind_time(continuity.after_downtime(cursor, read, down, self._tolerance), read, machine)
+        if blind is None or blind.length <= self._tolerance:
+            return True
+        if blind != self._recorded:  # a connection that was lost before its end finds the same again
             await self.record(blind)
+            self._recorded = blind
+        return False
 
     async def record(self, blind: Blind) -> None:
         """A gap: no image counts as idle from before its end."""

@@ -5,50 +5,60 @@ event or a listing says is taken in whole, and committed with the cursor, before
 """
 
 import asyncio
-import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from agent.adapters.clock import Clock
-from agent.adapters.database import StateError, StateFull
-from agent.adapters.engine import Engine, EngineError, EngineInfo, NotFound
+from agent.adapters.database import StateFull
+from agent.adapters.engine import Engine, EngineError, EngineInfo
 from agent.adapters.store import Store
 from agent.adapters.tables import Saved
 from agent.buffer import Buffer, StreamEnded
-from agent.core import continuity, layers
-from agent.core.continuity import Blind, Cursor
-from agent.core.events import COMMIT, EngineEvent, Key
+from agent.core import continuity
+from agent.core.continuity import Cursor, Downtime
+from agent.core.events import EngineEvent, Key
 from agent.core.model import Decision, Snapshot
 from agent.core.timekeeping import Reading
 from agent.core.usage import Book
+from agent.core.users import Ignored
 from agent.gaps import Gaps
+from agent.meaning import Meaning
 from agent.sight import Sight
 
 log = structlog.get_logger()
 
 OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and writers race by as much
-REMEMBERED = 4096  # keys of events taken in, to know a replay by
 LAST_WORDS = 2.0  # seconds to take in what was told before a stream ended
 
 
 class Intake:
     """Keeps a Sight true to one engine, and the store true to the Sight."""
 
-    def __init__(self, engine: Engine, store: Store, clock: Clock, *, gap_tolerance: timedelta) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        clock: Clock,
+        *,
+        gap_tolerance: timedelta,
+        ignored: Ignored = Ignored(),
+    ) -> None:
+        """`ignored`: containers whose runs are no uses."""
         self.sight = Sight()
         self.buffer = Buffer()
-        self.stale = asyncio.Event()  # a listing is due: an event told of images
+        self.unsure = asyncio.Event()  # an inspect failed in the last listing
         self._engine = engine
         self._store = store
         self._clock = clock
         self._gaps = Gaps(self.sight, store, clock, gap_tolerance)
+        self._meaning = Meaning(engine, self.sight, store, clock, self._gaps, ignored)
+        self.stale = self._meaning.stale
         self._cursor = Cursor()
-        self._seen: dict[Key, None] = {}
-        self._built: dict[str, datetime] = {}  # images that a build may have made, until they are listed
-        self._came: set[str] = set()  # images that came whole, by import, load or pull, until they are listed
+        self._tolerance = gap_tolerance
+        self._down: Downtime | None = None  # since the last watch ended
         self._turn = asyncio.Lock()
 
     async def restore(self, info: EngineInfo) -> None:
@@ -56,11 +66,14 @@ class Intake:
         self.buffer = Buffer()
         self._take_over(info, saved)
         self._cursor = await self._gaps.look_back(saved.cursor, info)
+        self._meaning.begin(self._cursor.time_ns)
+        self.sight.watched = self._cursor.alive_at is not None
 
     def _take_over(self, info: EngineInfo, saved: Saved) -> None:
         sight = self.sight
         if sight.engine is not None and (sight.engine.id, sight.engine.driver) != (info.id, info.driver):
             sight.images, sight.verdicts = (), {}  # another engine, or another image store: all IDs are new
+            self._down = None
         sight.engine = info
         sight.row = saved.engine
         sight.book = Book(saved.usages, saved.held)
@@ -76,27 +89,40 @@ class Intake:
     # Catching up
 
     async def catch_up(self, since_ns: int) -> None:
+        """Take in all that was told since the last watch, then a listing. Until both are done nothing is proven."""
         async with self._turn:
-            started = self._clock.now()
-            listing = await self._list(started)
-            ring = await self._engine.ring()
+            alive_until = self._cursor.alive_at
+            first = alive_until is None
+            told = await self._hear(since_ns, first=first)
+            listing = await self._list(self._clock.now())
             read_until = self._clock.reading()
-            told = _in_order([*ring.events, *self.buffer.take()], since_ns)
-            for event in told:
-                await self._apply(event)
-            await self._reconcile(listing, first=self._cursor.alive_at is None)
-            await self._apply_later(told, started)
-            await self._gaps.prove(self._cursor, ring, replace(read_until, wall=started))
-            await self._commit(told, read_until)
+            later = _in_order(self._meaning.unheard(self.buffer.take()))
+            await self._meaning.apply(later)
+            self._reconcile(listing, alive_until, first=first)
+            await self._meaning.apply_later(later, listing.at)
+            await self._commit([*told, *later], read_until)
         self.sight.proven = True
         self.sight.changed.set()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(told))
 
-    async def _apply_later(self, told: Iterable[EngineEvent], listed: datetime) -> None:
-        """What happened while the listing was made is newer than it, and applied once more on top of it."""
-        for event in told:
-            if event.at >= listed:
-                await self._apply(event)
+    async def _hear(self, since_ns: int, *, first: bool) -> list[EngineEvent]:
+        """Take in and commit what the engine remembers, before the listing: that may be cut off again and again.
+
+        The proof comes before the cursor moves, for it starts from where the last watch ended. Before the very first
+        listing nothing is known that a cursor could stand for.
+        """
+        started = self._clock.now()
+        ring = await self._engine.ring()
+        read_until = self._clock.reading()
+        told = _in_order([*_since(ring.events, since_ns, self._cursor.key), *self.buffer.take()])
+        if not await self._gaps.prove(self._cursor, ring, replace(read_until, wall=started), self._down):
+            self.sight.book.names.distrust()
+        await self._meaning.apply(told, self.buffer.waiting)
+        if first or not self._meaning.settled:
+            await self._write(None)
+        else:
+            await self._commit(told, read_until)
+        return told
 
     async def follow(self) -> None:
         """Take in what the buffer gets, for ever."""
@@ -106,8 +132,7 @@ class Intake:
                 await self._take_in()
 
     async def beat(self) -> None:
-        """Ping the engine, and note that the watch lasts. Raises EngineUnavailable."""
-        await self._engine.ping()
+        """Note that the watch lasts."""
         await self.check_clock()
         async with self._turn:
             await self._take_in()
@@ -118,6 +143,7 @@ class Intake:
         if moved is not None and moved < timedelta():
             async with self._turn:
                 self._cursor = await self._gaps.rewind(self._cursor)
+                self._meaning.step_back(self._cursor.time_ns)
 
     async def finish(self) -> bool:
         """Take in what was told before the stream ended. False where that cannot be: then it may be lost."""
@@ -130,10 +156,21 @@ class Intake:
             return False
         return True
 
-    async def note_the_end(self, *, engine_ended: bool, stopped: bool) -> None:
-        """The watch lasted until now; whether the engine ended it, or the agent was told to stop."""
-        row, ending = self.sight.row, replace(self._alive(self._clock.reading()), engine_ended=engine_ended)
-        await self._store.run(lambda tables: tables.beat(row, replace(ending, stopped=stopped)))
+    async def note_the_end(self, *, stopped: bool) -> None:
+        """The watch lasted until now; whether the agent was told to stop."""
+        row, now = self.sight.row, self._clock.reading()
+        self._cursor = replace(self._alive(now), stopped=stopped)
+        self._down = Downtime(until=now.wall)
+        await self._store.run(lambda tables: tables.beat(row, self._cursor))
+
+    async def look_for_engine(self, at: datetime, *, down: bool) -> None:
+        """An attempt at the engine that began then: whether it surely was down. Nothing else is known of that time."""
+        if self._down is None:
+            return
+        before, self._down = self._down, self._down.look(at, down=down, tolerance=self._tolerance)
+        if self._down.found and not before.found:
+            row, ending = self.sight.row, replace(self._cursor, engine_ended=True)
+            await self._store.run(lambda tables: tables.beat(row, ending))
 
     def _alive(self, now: Reading) -> Cursor:
         return replace(self._cursor, alive_at=now.wall, steady=now.steady, boot=now.boot)
@@ -149,10 +186,9 @@ class Intake:
         """Apply and commit what waits, and tell the sweeper unless it was only the agent's own doing."""
         read_until, buffer = self._clock.reading(), self.buffer
         waiting = buffer.take()
-        told = [event for event in waiting if event.key not in self._seen]
+        told = self._meaning.unheard(waiting)
         try:
-            for event in told:
-                await self._apply(event)
+            await self._meaning.apply(told, buffer.waiting)
             await self._commit(told, read_until)
         except BaseException:
             buffer.give_back(waiting)  # in part applied already: that changes nothing
@@ -166,78 +202,20 @@ class Intake:
         self._cursor = replace(self._alive(read_until), engine_ended=False, stopped=False)
         if latest is not None and latest.time_ns >= self._cursor.time_ns:
             self._cursor = replace(self._cursor, time_ns=latest.time_ns, key=latest.key)
-        self._remember(told)
+        self._meaning.note_applied(told)
         await self._write(self._cursor)
+        self._meaning.note_written()
+        self.sight.watched, self._down = True, None
 
     async def _write(self, cursor: Cursor | None) -> None:
         """Commit what changed, with the cursor. What cannot be written now goes with the next commit."""
+        await self._meaning.record_what_was_missed()
         changes, row = self.sight.book.take_changes(), self.sight.row
         try:
             await self._store.run(lambda tables: tables.commit(row, changes, cursor))
-        except StateError:
+        except BaseException:  # cancelled, too: it may wait for the store's thread, and then is never done
             self.sight.book.give_back(changes)
             raise
-
-    def _remember(self, told: list[EngineEvent]) -> None:
-        self._seen.update({event.key: None for event in told})
-        for key in list(self._seen)[: max(0, len(self._seen) - REMEMBERED)]:
-            del self._seen[key]
-
-    async def _apply(self, event: EngineEvent) -> None:
-        if event.action == COMMIT:
-            self.stale.set()
-        elif event.kind == "container":
-            await self._apply_container(event)
-        else:
-            await self._apply_image(event)
-
-    async def _apply_container(self, event: EngineEvent) -> None:
-        image_id = await self._image_of(event)
-        if image_id is not None:
-            self.sight.book.apply_container(event, image_id, self._clock.now())
-            return
-        at = min(event.at, self._clock.now())
-        await self._gaps.record(Blind(at, at, f"a use of {event.image!r} could not be matched to an image"))
-
-    async def _image_of(self, event: EngineEvent) -> str | None:
-        """The image of a container event: what is known of the container, the engine's word, the name as of then.
-
-        A container that is gone may have been told of before, and then its name may mean another image by now.
-        """
-        row, held = self.sight.row, self.sight.book.held.get(event.actor)
-        if held is not None:
-            return held.image_id
-        try:
-            return await self._engine.container_image(event.actor)
-        except NotFound:
-            told_before = await self._store.run(lambda tables: tables.image_of(row, event.actor))
-            return told_before or self.sight.book.names.resolve(event.image)
-
-    async def _apply_image(self, event: EngineEvent) -> None:
-        book, now, own = self.sight.book, self._clock.now(), self.sight.own.covers(event)
-        if event.action == "tag":
-            book.apply_tag(event.actor, event.name, event.at, now, own=own)
-        elif event.action == "untag" and event.name != event.actor:
-            book.names.drop(event.name)
-        elif event.action == "delete":
-            book.apply_delete(event.actor)
-        elif event.action == "pull":
-            await self._apply_pull(event)
-        elif event.action in ("load", "import", "create"):
-            book.apply_arrival(event.actor, event.at, now)
-        if event.action in ("load", "import"):
-            self._came.add(event.actor)
-        if not own:
-            self.stale.set()
-        if not own and event.action in ("tag", "create"):
-            self._built[event.actor] = event.at
-
-    async def _apply_pull(self, event: EngineEvent) -> None:
-        """A pull tells the reference only; what it means now is asked."""
-        with contextlib.suppress(NotFound):
-            image_id = await self._engine.image_id(event.actor)
-            self.sight.book.apply_pull(image_id, event.actor, event.at, self._clock.now())
-            self._came.add(image_id)
 
     # Listings
 
@@ -249,8 +227,8 @@ class Intake:
             listing = await self._list(self._clock.now())
             self._insist_on_the_stream()
             told = await self._take_in()
-            await self._reconcile(listing, first=False)
-            await self._apply_later(told, listing.at)
+            self._reconcile(listing, self._cursor.alive_at, first=False)
+            await self._meaning.apply_later(told, listing.at)
             await self._write(self._cursor)
 
     def _insist_on_the_stream(self) -> None:
@@ -261,26 +239,24 @@ class Intake:
     async def _list(self, at: datetime) -> Snapshot:
         containers = await self._engine.containers(self.sight.containers if self.sight.proven else {})
         images = await self._engine.images(self.sight.details)
-        return Snapshot(at=at, images=tuple(images), containers=tuple(containers))
+        return Snapshot(at=at, images=tuple(images), containers=tuple(map(self._meaning.read, containers)))
 
-    async def _reconcile(self, listing: Snapshot, *, first: bool) -> None:
-        now = self._clock.now()
-        alive = self._cursor.alive_at or now
-        new = self.sight.book.reconcile(listing, now, alive_until=alive, busy=self.sight.own.busy)
-        self.sight.show(listing.images, {container.id: container for container in listing.containers})
-        if not first:
-            candidates = {**dict.fromkeys(new, now), **self._built}
-            self._touch_bases({key: at for key, at in candidates.items() if key not in self._came})
-        self._built, self._came = {}, set()
-
-    def _touch_bases(self, built: Mapping[str, datetime]) -> None:
-        """A build on top is a use of every image whose complete layers it begins with."""
-        for image_id, at in built.items():
-            for base in layers.bases_of(image_id, self.sight.images):
-                self.sight.book.touch(base, at, f"build of {image_id[7:19]}", self._clock.now())
+    def _reconcile(self, listing: Snapshot, alive_until: datetime | None, *, first: bool) -> None:
+        self._meaning.reconcile(listing, alive_until=alive_until, first=first)
+        if any(image.details is None for image in listing.images):
+            self.unsure.set()
+        else:
+            self.unsure.clear()
 
 
-def _in_order(events: Iterable[EngineEvent], since_ns: int) -> list[EngineEvent]:
+def _since(events: Iterable[EngineEvent], since_ns: int, key: Key | None = None) -> list[EngineEvent]:
+    """The events from a time on, and those that follow one in the engine's memory: its clock may have been set back."""
+    events = list(events)
+    keys = [event.key for event in events]
+    after = keys.index(key) if key in keys else len(keys)
+    return [event for number, event in enumerate(events) if number > after or event.time_ns >= since_ns]
+
+
+def _in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
     """Each event once, oldest first."""
-    once = {event.key: event for event in events if event.time_ns >= since_ns}
-    return sorted(once.values(), key=lambda event: event.time_ns)
+    return sorted({event.key: event for event in events}.values(), key=lambda event: event.time_ns)

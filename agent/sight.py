@@ -49,6 +49,7 @@ class Sight:
         self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}
         self.containers: Mapping[str, Container] = {}  # as last listed
+        self.watched = False  # this engine was listed at least once, by this process or another
         self.proven = False  # the stream is live, and nothing that fell out of it is unrecorded
         self.gap_end: datetime | None = None
         self.absences: tuple[Absence, ...] = ()  # when the machine was off for more than a day
@@ -82,4 +83,14 @@ class Sight:
         held = self.book.held[container_id]
         listed = self.containers.get(container_id)
         mounts = listed.image_mounts if listed is not None else ()
-        return Container(id=held.id, image_id=held.image_id, name=held.name, state=held.state, image_mounts=mounts)
+        ended = listed.last_active if listed is not None and listed.state == held.state else None
+        return Container(
+            id=held.id,
+            image_id=held.image_id,
+            name=held.name,
+            state=held.state,
+            last_active=ended,
+            image_mounts=mounts,
+            by=held.by,
+            ignored=held.ignored,
+        )

@@ -17,6 +17,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError
 from agent.adapters.store import Store
 from agent.board import Board
+from agent.cleanup import Cleanup
 from agent.core import change, limits, policy, pressure, report, timekeeping
 from agent.core.judge import Context
 from agent.core.model import Action, Decision, HeldBy, Holds, Outcome, Plan, Policy
@@ -88,6 +89,7 @@ class Sweeper:
         self._folder = folder
         self._mode = "observe" if rules.observe else "enforce"
         self._evictor = Evictor(engine, intake.sight, store, clock, mode=self._mode)
+        self._cleanup = Cleanup(engine, store, clock, after=rules.build_cache_after, mode=self._mode)
         self._showcase = Showcase(board, intake.sight, store, rules)
         self._grace = manners.grace
         self._memory: change.Memory | None = None  # None: not asked yet
@@ -138,6 +140,7 @@ class Sweeper:
         await self._intake.protect(done.plan.decisions)
         await self._observe(done)
         await self._evict(done)
+        await self._cleanup.sweep(done.plan.hold)
         await self._report(done)
         return done
 

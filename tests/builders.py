@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, HistoryStep, Image, Usage
@@ -81,7 +82,7 @@ def make_usage(image: str = "image", *, first_seen: datetime = START, **facts: o
     return Usage(image_id=make_id(image), first_seen=first_seen, **facts)  # type: ignore[arg-type]
 
 
-def make_event(action: str = "start", actor: str = "box", *, at: datetime = START, **facts: str) -> EngineEvent:
+def make_event(action: str = "start", actor: str = "box", *, at: datetime = START, **facts: Any) -> EngineEvent:
     """A container's event, unless `kind` says otherwise."""
     kind = facts.pop("kind", "container")
     time_ns = int(at.timestamp()) * 10**9 + at.microsecond * 1000

@@ -10,11 +10,13 @@ import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.adapters import engine_rows
 from agent.adapters.engine import Conflict, NotFound
+from agent.core import build_cache
+from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent, familiar
 from agent.core.model import RUNNING, Details, Image
 from tests import builders
@@ -30,6 +32,7 @@ class FakeImage:
     digests: list[str]
     details: Details
     size_bytes: int
+    named: datetime  # when a name of it was last set
 
     @property
     def references(self) -> list[str]:
@@ -59,6 +62,7 @@ class FakeDocker:
         self.up = True
         self.images: dict[str, FakeImage] = {}
         self.containers: dict[str, FakeContainer] = {}
+        self.build_cache: list[CacheRecord] = []
         self.ring: deque[dict[str, Any]] = deque(maxlen=RING)
         self.streams: list[asyncio.Queue[EngineEvent | None]] = []
         self._last_ns = 0
@@ -99,13 +103,16 @@ class FakeDocker:
     def add(self, image: Image) -> str:
         """An image that was there before anybody watched: no event tells of it."""
         assert image.details is not None
-        self.images[image.id] = FakeImage(image.id, [], list(image.digests), image.details, image.size_bytes)
+        digests, named = list(image.digests), self.clock.now()
+        self.images[image.id] = FakeImage(image.id, [], digests, image.details, image.size_bytes, named)
         for reference in image.references:
             self._name(image.id, reference)
         return image.id
 
     def pull(self, image: Image, reference: str = "") -> str:
         self.add(image)
+        if not image.digests:
+            self.images[image.id].digests = [builders.make_digest(image.references[0].rpartition(":")[0], image.id)]
         self.emit("image", "pull", reference or image.references[0], name=image.references[0])
         return image.id
 
@@ -148,6 +155,7 @@ class FakeDocker:
             if reference in image.tags:
                 image.tags.remove(reference)
         self.images[image_id].tags = sorted([*self.images[image_id].tags, reference])
+        self.images[image_id].named = self.clock.now()
 
     # Deleting, without force and without pruning of parents
 
@@ -250,6 +258,12 @@ class FakeDocker:
         if rm:
             self.remove(cid)
         return cid
+
+    def prune_build_cache(self, unused_for: timedelta) -> int:
+        """`docker builder prune --all --filter until=...`."""
+        gone = build_cache.stale(self.build_cache, unused_for, self.clock.now())
+        self.build_cache = [record for record in self.build_cache if record not in gone]
+        return sum(record.size_bytes for record in gone)
 
     def _tell(self, container: FakeContainer, action: str) -> None:
         own = {"image": container.image, "name": container.name}

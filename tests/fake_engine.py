@@ -10,9 +10,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from agent.adapters import engine_rows
-from agent.adapters.engine import EngineInfo, EngineUnavailable, NotFound, RingRows
+from agent.adapters.engine import EngineDown, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
+from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import RUNNING, Container, Details, Image
 from tests.fake_docker import FakeContainer, FakeDocker, FakeImage
@@ -79,8 +81,10 @@ class FakeEngine:
         await asyncio.sleep(0)
         hooks = self._due(method)
         await self._run(hook for hook in hooks if not hook.after)
-        if not self.docker.up or not (self._connected or method == "connect"):
-            raise EngineUnavailable(900, "cannot connect")
+        if not self.docker.up:
+            raise EngineDown(900, "nobody listens")
+        if not (self._connected or method == "connect"):
+            raise EngineUnavailable(0, "not connected")
         yield
         await self._run(hook for hook in hooks if hook.after)
 
@@ -181,6 +185,17 @@ class FakeEngine:
         async with self._call("image_id", reference):
             return self.docker.resolve(reference)
 
+    async def named(self, reference: str) -> Named:
+        async with self._call("named", reference):
+            image = self.docker.images[self.docker.resolve(reference)]
+            metadata = {"LastTagTime": image.named.isoformat()}
+            inspected = {"Id": image.id, "RepoDigests": image.digests, "Metadata": metadata}
+            return engine_rows.named(inspected, reference, containerd=self.docker.containerd)
+
+    async def layers(self, image_id: str) -> tuple[str, ...]:
+        async with self._call("layers", image_id):
+            return self.docker.images[self.docker.resolve(image_id)].details.layers
+
     async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         async with self._call("references", image_id):
             image = self.docker.images[self.docker.resolve(image_id)]
@@ -197,6 +212,14 @@ class FakeEngine:
     async def tag(self, image_id: str, reference: str) -> None:
         async with self._call("tag", reference):
             self.docker.tag(image_id, reference)
+
+    async def build_cache(self) -> list[CacheRecord]:
+        async with self._call("build_cache"):
+            return list(self.docker.build_cache)
+
+    async def prune_build_cache(self, unused_for: timedelta) -> int:
+        async with self._call("prune_build_cache", str(unused_for)):
+            return self.docker.prune_build_cache(unused_for)
 
 
 async def _read(stream: asyncio.Queue[EngineEvent | None]) -> AsyncIterator[EngineEvent]:
@@ -216,4 +239,6 @@ def _container(found: FakeContainer, known: Mapping[str, Container]) -> Containe
         state=found.state,
         last_active=told or ended,
         image_mounts=found.image_mounts,
+        image=found.image,
+        labels=found.labels,
     )

@@ -18,8 +18,9 @@ from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import report, wire
 from agent.core.model import Decision, Outcome, Plan, Policy, Reason, Usage
+from agent.core.users import Ignored
 from agent.intake import Intake
-from agent.sweeper import Sweeper
+from agent.sweeper import Manners, Sweeper
 from agent.watcher import Watcher
 from tests.fake_clock import FakeClock
 from tests.fake_docker import FakeDocker
@@ -29,6 +30,8 @@ TTL = timedelta(minutes=20)  # short: a beat every 15 s of the time that passes 
 MIN_AGE = timedelta(minutes=5)
 PAST_TTL = TTL.total_seconds() + 60.0  # seconds
 TOLERANCE = timedelta(seconds=60)
+AT_ONCE = Manners()
+NOBODY = Ignored()
 
 
 class Killed(BaseException):
@@ -57,8 +60,8 @@ class World:
         self.db = database.open_copy(folder / "none")  # real SQLite, in memory
         self.agents: list[Agent] = []
 
-    def agent(self, **rules: Any) -> "Agent":
-        self.agents.append(Agent(self, Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules))))
+    def agent(self, *, manners: Manners = AT_ONCE, ignored: Ignored = NOBODY, **rules: Any) -> "Agent":
+        self.agents.append(Agent(self, Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules)), manners, ignored))
         return self.agents[-1]
 
     async def close(self) -> None:
@@ -80,17 +83,24 @@ async def world(folder: Path, *, containerd: bool = False) -> AsyncIterator[Worl
 class Agent:
     """One process of the agent. `start` runs it as the daemon does; `watch` and `sweep` run parts of it."""
 
-    def __init__(self, world: World, rules: Policy) -> None:
+    def __init__(self, world: World, rules: Policy, manners: Manners, ignored: Ignored = NOBODY) -> None:
         self.world = world
         self.clock = world.clock
         self.engine = FakeEngine(world.docker)
         self.store = inline_store(world.db, world.folder)
         self.board = Board()
-        self.intake = Intake(self.engine, self.store, self.clock, gap_tolerance=TOLERANCE)
+        self.intake = Intake(self.engine, self.store, self.clock, gap_tolerance=TOLERANCE, ignored=ignored)
         self.sight = self.intake.sight
         self.watcher = Watcher(self.engine, self.intake, self.clock, self.board)
         self.sweeper = Sweeper(
-            self.engine, self.intake, self.store, self.clock, self.board, rules=rules, folder=world.folder
+            self.engine,
+            self.intake,
+            self.store,
+            self.clock,
+            self.board,
+            rules=rules,
+            folder=world.folder,
+            manners=manners,
         )
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -132,7 +142,7 @@ class Agent:
         while pending := [task for task in self.tasks if not task.done()]:
             for task in pending:
                 task.cancel()
-            await asyncio.sleep(0.001)
+            await asyncio.wait(pending, timeout=0.2)  # a second cancel would cut short what the first one ends
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
 

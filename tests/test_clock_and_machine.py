@@ -145,3 +145,23 @@ async def test_a_crash_of_the_machine_is_blind_until_the_boot(world: World, imag
     again = await world.agent().start()
     (seconds, cause) = (await again.gaps())[0]
     assert (3540 <= seconds <= 3620, cause) == (True, "the engine restarted while nobody watched")
+
+
+async def test_a_reboot_that_ends_the_engine_before_the_agent_is_no_gap(world: World, image: str) -> None:
+    agent = await world.agent().start()
+    await agent.wait(60)
+    world.docker.stop()
+    await agent.wait(5)
+    await reboot(world, agent, NIGHT)
+    again = await world.agent().start()
+    assert await again.gaps() == []
+
+
+async def test_a_boot_long_after_the_engine_ended_is_a_gap(world: World, image: str) -> None:
+    agent = await world.agent().start()
+    await agent.wait(60)
+    world.docker.stop()
+    await agent.wait(5)
+    await reboot(world, agent, 3600)
+    again = await world.agent().start()
+    assert [cause for _, cause in await again.gaps()] == ["the engine restarted while nobody watched"]

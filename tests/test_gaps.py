@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.adapters import database
+from agent.adapters.engine import EngineDown, EngineUnavailable
 from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_docker import RING
@@ -116,3 +118,117 @@ async def test_a_second_stop_is_no_gap_where_nothing_happened(world: World, imag
     await world.clock.advance(100 * OVER)
     again = await world.agent().watch()
     assert await again.gaps() == []
+
+
+# An engine that ended under our eyes
+
+
+async def come_and_go(world: World) -> None:
+    """The engine comes up, something runs, and it restarts: what it remembered of that is gone."""
+    world.docker.start()
+    await world.clock.advance(5)
+    if world.docker.up:
+        world.docker.run(REF, "missed", rm=True)
+    world.docker.stop()
+    await world.clock.advance(5)
+    world.docker.start()
+
+
+async def test_an_engine_that_ran_after_its_end_is_a_gap_for_the_next_process(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    world.docker.stop()
+    await agent.wait(10)
+    await agent.kill()
+    await world.clock.advance(OVER)
+    await come_and_go(world)
+    again = await world.agent().watch()
+    assert [cause for _, cause in await again.gaps()] == ["the engine restarted while nobody watched"]
+    assert (await again.decision(image)).idle_since == world.clock.now()
+
+
+async def test_an_engine_seen_up_and_not_read_is_a_gap_from_when_it_was_last_down(
+    world: World, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.watcher.LONGEST_WAIT", 2.0)
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    world.docker.stop()
+    await agent.wait(600)
+    agent.engine.on("events", EngineUnavailable(0, "no"), once=False)
+    world.docker.start()
+    await agent.wait(UNDER)
+    world.docker.run(REF, "missed", rm=True)
+    world.docker.stop()
+    await agent.wait(OVER)
+    agent.engine.forget_hooks()
+    world.docker.start()
+    await agent.wait(60)
+    [(seconds, cause)] = await agent.gaps()
+    assert (cause, OVER + UNDER <= seconds <= OVER + UNDER + 10) == ("the engine restarted while nobody watched", True)
+
+
+async def test_an_engine_that_does_not_answer_is_not_known_to_be_down(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    agent.engine.on("*", EngineUnavailable(0, "no answer in time"), once=False)
+    world.docker.stop()
+    await agent.wait(OVER)
+    agent.engine.forget_hooks()
+    world.docker.start()
+    await agent.wait(60)
+    assert [cause for _, cause in await agent.gaps()] == ["the engine restarted while nobody watched"]
+
+
+async def test_an_engine_that_remembers_from_before_it_was_found_down_was_not(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    agent.engine.on("*", EngineDown(900, "so it seems"), once=False)
+    world.docker.cut_streams()
+    await agent.wait(OVER)
+    world.docker.stop()
+    world.docker.start()
+    world.docker.create(REF, "early")
+    await agent.wait(120)
+    agent.engine.forget_hooks()
+    await agent.wait(60)
+    [(seconds, _)] = await agent.gaps()
+    assert OVER - 1 <= seconds <= OVER + 1
+
+
+async def test_a_gap_found_at_each_of_several_lost_connections_is_told_once(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait(60)
+    await agent.kill()
+    await world.clock.advance(OVER)
+    overflow_the_ring(world)
+    again = world.agent()
+    for _ in range(3):
+        again.engine.on("ring", lambda: again.store.run(_full_once), after=True)
+    await again.watch()
+    await again.wait(60)
+    assert len(await again.gaps()) == 1
+
+
+def _full_once(_: object) -> None:
+    raise database.StateFull("the disk is full")
+
+
+async def test_after_a_gap_a_name_tells_nothing_of_a_container_that_is_gone(world: World, image: str) -> None:
+    other = world.docker.add(pytorch_image("other", "team/other:1"))
+    agent = await world.agent().watch()
+    await agent.kill()
+    await world.clock.advance(OVER)
+    world.docker.tag(other, REF)
+    overflow_the_ring(world)
+    await world.clock.advance(60)
+    world.docker.run(REF, "box", rm=True)  # of the other image, by now
+    used = world.clock.now()
+    await world.clock.advance(60)
+    again = await world.agent().watch()
+    assert again.usage(image).last_used is None
+    assert (await again.decision(other)).idle_since == used
+    assert [cause for _, cause in await again.gaps()] == [
+        "more happened than the engine remembers",
+        f"a use of '{REF}' could not be matched to an image",
+    ]

@@ -1,5 +1,6 @@
 """What events and listings do to usage: no use is missed, none is counted for the wrong image."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -292,3 +293,38 @@ def test_what_is_given_back_waits_before_what_came_since() -> None:
     buffer.give_back(taken)
     assert [event.action for event in buffer.take()] == ["create", "start"]
     assert not buffer.filled.is_set()
+
+
+# The store
+
+
+async def test_a_write_that_is_cancelled_while_it_waits_loses_no_use(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait()
+    run, waits = agent.store.run, asyncio.Event()
+
+    async def wait(_: object) -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    agent.store.run = wait  # type: ignore[method-assign,assignment]
+    world.docker.create(REF, "box")
+    used_at = world.clock.now()
+    await waits.wait()
+    agent.store.run = run  # type: ignore[method-assign]
+    world.docker.stop()  # its stream ends, and cancels the write
+    await agent.wait()
+    assert (await agent.saved())[image].last_used == used_at
+
+
+async def test_an_event_after_a_clock_that_was_set_back_a_little_is_read_again(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.emit("image", "untag", image, name=image)
+    await agent.wait()
+    await agent.kill()
+    world.clock.jump(-8)
+    world.docker._last_ns = 0
+    world.docker.run(REF, "box", rm=True)
+    used_at = world.clock.now()
+    again = await world.agent().watch()
+    assert await used(again, image) == (used_at, "box")

@@ -1,15 +1,19 @@
 """The life of the stream: connecting again, catching up, and what is recorded as blind time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.adapters import database
-from agent.adapters.engine import EngineError, EngineUnavailable
+from agent.adapters.docker import PING_TIMEOUT
+from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
 from agent.buffer import Buffer
 from agent.core.model import HeldBy
+from agent.watcher import STOPPING
 from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_docker import RING
@@ -45,7 +49,7 @@ def overflow_the_ring(world: World) -> None:
 
 async def test_the_stream_is_opened_before_anything_is_listed(world: World) -> None:
     agent = await world.agent().watch()
-    assert [call.method for call in agent.engine.calls] == ["connect", "events", "containers", "images", "ring"]
+    assert [call.method for call in agent.engine.calls] == ["connect", "events", "ring", "containers", "images"]
 
 
 async def test_the_first_stream_begins_a_moment_before_now(world: World) -> None:
@@ -158,7 +162,7 @@ async def test_the_stream_of_a_stopping_engine_is_read_to_its_end(world: World, 
     cid = world.docker.run(REF, "box")
     agent = await world.agent().watch()
     await agent.wait(10)
-    agent.engine.on("*", EngineUnavailable(900, "its socket is gone"), once=False)
+    agent.engine.on("*", EngineDown(900, "its socket is gone"), once=False)
     await agent.wait(10)  # a ping fails
     world.docker.end(cid)
     died = world.clock.now()
@@ -247,3 +251,140 @@ async def test_several_images_at_once_are_one_listing(world: World, image: str) 
         world.docker.pull(pytorch_image(f"image-{number}", f"team/image:{number}"))
     await agent.wait(5)
     assert agent.engine.counts()["images"] == 2
+
+
+# Trouble, by its name
+
+
+def said(logged: list[MutableMapping[str, Any]]) -> list[str]:
+    return [entry["event"] for entry in logged if entry["action"] == "watch" and entry["event"] != CAUGHT_UP]
+
+
+CAUGHT_UP = "watching the engine"
+
+
+async def test_an_engine_that_goes_down_and_comes_back_is_told_once_each(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    with capture_logs() as logged:
+        world.docker.stop()
+        await agent.wait(600)
+        world.docker.start()
+        await agent.wait(60)
+    assert said(logged) == ["the engine is not watched", "the engine is watched again"]
+
+
+async def test_a_full_disk_is_told_once_by_its_own_name(
+    world: World, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await world.agent().start()
+    real, alerts = agent.store._tables.commit, set[tuple[str, ...]]()
+
+    def full(*_: object) -> None:
+        raise database.StateFull("the disk is full")
+
+    with capture_logs() as logged:
+        monkeypatch.setattr(agent.store._tables, "commit", full)
+        world.docker.run(REF, "box", rm=True)
+        for _ in range(60):
+            await agent.wait(1)
+            alerts.add(tuple(agent.board.alerts))
+        monkeypatch.setattr(agent.store._tables, "commit", real)
+        await agent.wait(120)
+    assert (said(logged), alerts) == (
+        ["the state cannot be written", "the state can be written again"],
+        {("state-full",)},
+    )
+
+
+async def test_a_full_disk_after_an_engine_that_was_down_takes_its_place(
+    world: World, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await world.agent().watch()
+    world.docker.stop()
+    await agent.wait(60)
+    assert list(agent.board.alerts) == ["engine-down"]
+
+    def full(*_: object) -> None:
+        raise database.StateFull("the disk is full")
+
+    monkeypatch.setattr(agent.store._tables, "commit", full)
+    world.docker.start()
+    await agent.wait(60)
+    assert list(agent.board.alerts) == ["state-full"]
+
+
+# Silence
+
+
+async def freeze(agent: Agent) -> None:
+    """Its pings time out."""
+    await agent.clock.sleep(PING_TIMEOUT)
+    raise EngineUnavailable(0, "no answer in time")
+
+
+async def test_a_frozen_engine_is_distrusted_within_twenty_seconds(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    agent.engine.on("ping", lambda: freeze(agent), once=False)
+    agent.engine.on("images", agent.engine.hang)
+    world.docker.emit("image", "untag", image, name=image)  # a listing hangs meanwhile, too
+    await agent.wait(20)
+    assert (agent.watcher.ready.is_set(), await unproven(agent)) == (False, True)
+    assert list(agent.board.alerts) == ["engine-down"]
+
+
+async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    agent.engine.on("ping", lambda: freeze(agent))
+    await agent.wait(20)
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait(STOPPING)
+    assert (agent.watcher.ready.is_set(), await unproven(agent)) == (True, False)
+    assert (agent.engine.counts()["connect"], agent.usage(image).last_used_by) == (1, "box")
+    assert (list(agent.board.alerts), await agent.gaps()) == ([], [])
+
+
+async def test_nothing_may_go_from_the_moment_that_the_stream_ends(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    agent.engine.on("ping", agent.engine.hang)  # the agent asks whether the engine is still there
+    world.docker.cut_streams()
+    await agent.wait(0)
+    assert await unproven(agent)
+
+
+# A stream that is cut again and again
+
+
+async def test_uses_are_recorded_though_no_listing_ever_ends(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait()
+
+    async def cut() -> None:
+        world.docker.cut_streams()
+        await agent.engine.hang()
+
+    agent.engine.on("images", cut, once=False)
+    world.docker.cut_streams()
+    for number in range(4):
+        await agent.wait(60)
+        for _ in range(RING // 8):
+            world.docker.run(REF, f"box-{number}", rm=True)
+        used = world.clock.now()
+        await agent.wait(60)
+        assert ((await agent.saved())[image].last_used, await unproven(agent)) == (used, True)
+    agent.engine.forget_hooks()
+    await agent.wait(60)
+    assert (await agent.gaps(), await unproven(agent)) == ([], False)
+
+
+async def test_a_gap_is_recorded_before_the_cursor_passes_it(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await agent.wait()
+    await agent.kill()
+    await world.clock.advance(OVER)
+    overflow_the_ring(world)
+    again = world.agent()
+    again.engine.on("images", world.docker.cut_streams)
+    await again.watch()
+    await again.kill()
+    third = await world.agent().watch()
+    assert [cause for _, cause in await third.gaps()] == ["more happened than the engine remembers"]

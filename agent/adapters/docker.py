@@ -8,98 +8,55 @@ import asyncio
 import contextlib
 import json
 import os
-import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
-import aiodocker
 import aiohttp
-from aiodocker.exceptions import DockerError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from agent.adapters import engine_rows as rows
-from agent.adapters.engine import (
-    Conflict,
-    EngineError,
-    EngineInfo,
-    EngineUnavailable,
-    NotFound,
-    PermissionDenied,
-    RingRows,
-)
+from agent.adapters.docker_client import TIMEOUT, Connection, find_url, lines
+from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
+from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image
 
 NEWEST_API = (1, 51)  # from 1.52 on the events lose fields; nothing newer is needed
-TIMEOUT = 60.0  # seconds for one call; a containerd store took 2.2 s to list 500 images
-PING_TIMEOUT = 10.0  # seconds
-LIST_TRIES = 10  # a containerd store answers 404 to a list while images go: up to 11 of 13 in one measurement
-LIST_PAUSE = 0.1  # seconds between two tries
+PING_TIMEOUT = 4.0  # seconds
 AT_ONCE = 4  # inspects in flight; more gains little, and the agent is a guest
-LONGEST_LINE = 16 * 1024 * 1024  # bytes of one event; beyond that the stream is not what it should be
+ANOTHER_CLOCK = timedelta(seconds=3)  # by less two looks at one clock may differ, on a busy host
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def find_url(configured: str, environ: Mapping[str, str]) -> str:
-    """The engine's address: the configured one, DOCKER_HOST, then the first usual socket that is there.
-
-    Raises EngineUnavailable, naming the places looked at, where there is none.
-    """
-    given = configured or environ.get("DOCKER_HOST", "")
-    if given:
-        return given
-    places = ["/var/run/docker.sock", "/run/docker.sock"]
-    if environ.get("XDG_RUNTIME_DIR"):
-        places.append(f"{environ['XDG_RUNTIME_DIR']}/docker.sock")
-    places.append(str(Path("~/.docker/run/docker.sock").expanduser()))
-    for place in places:
-        if _is_socket(place):
-            return f"unix://{place}"
-    raise EngineUnavailable(0, f"no engine socket at {', '.join(places)}; set docker.url or DOCKER_HOST")
-
-
-def _is_socket(place: str) -> bool:
-    try:
-        return stat.S_ISSOCK(Path(place).stat().st_mode)
-    except OSError:
-        return False
-
-
-class DockerEngine:
-    """The real one. A new client for each connection: the API version is the server's of that moment."""
+class DockerEngine(Connection):
+    """The real one."""
 
     def __init__(self, url: str = "") -> None:
+        super().__init__(url)
         self._configured = url
-        self.url = url
-        self._client: aiodocker.Docker | None = None
         self._containerd = False
+        self._ahead = timedelta()  # by how much the engine's clock is ahead of ours
 
     async def connect(self) -> EngineInfo:
         """A fresh client, pinged. Raises EngineUnavailable."""
-        await self.close()
         self.url = find_url(self._configured, os.environ)
-        self._client = _client(self.url, "v1.24")
         try:
+            await self._open("v1.24")
             server = await self._json("version")
-            await self.close()
             api = rows.api_version(server, NEWEST_API)
-            self._client = _client(self.url, api)
+            await self._open(api)
+            began = datetime.now(UTC)
             info = rows.engine_info(await self._json("info"), server, api.removeprefix("v"))
         except BaseException:
             await self.close()
             raise
         self._containerd = info.containerd_store
+        self._ahead = _ahead(info.time, began)
         return info
-
-    async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
 
     async def ping(self) -> None:
         """Raises EngineUnavailable where no answer comes within PING_TIMEOUT."""
@@ -123,16 +80,17 @@ class DockerEngine:
 
     async def _read(self, response: aiohttp.ClientResponse) -> AsyncIterator[EngineEvent]:
         with contextlib.suppress(aiohttp.ClientError, OSError):  # an engine that was killed: the end of the stream
-            async for line in _lines(response):
+            async for line in lines(response):
                 event = rows.event(line)
                 if event is not None:
                     yield event
 
     async def ring(self) -> RingRows:
-        """All that the engine still remembers."""
-        params = {"since": "1", "until": rows.timestamp(time.time_ns())}
+        """All that the engine still remembers, up to now by its own clock."""
+        until = time.time_ns() + self._ahead // timedelta(microseconds=1) * 1000
+        params = {"since": "1", "until": rows.timestamp(until)}
         async with self._request("events", params=params) as response:
-            return rows.ring([line async for line in _lines(response)])
+            return rows.ring([line async for line in lines(response)])
 
     async def containers(self, known: Mapping[str, Container]) -> list[Container]:
         """All containers. Stopped ones are inspected for the end of their run, unless `known` tells it already."""
@@ -151,7 +109,7 @@ class DockerEngine:
 
     async def container_image(self, container_id: str) -> str:
         """The full ID of the image that a container was made from. Raises NotFound."""
-        return str((await self._json(f"containers/{container_id}/json"))["Image"])
+        return str(_field(await self._json(f"containers/{container_id}/json"), "Image"))
 
     async def images(self, known: Mapping[str, Details]) -> list[Image]:
         """All images, intermediate ones too. Details come from `known`, else by inspect and history.
@@ -184,7 +142,17 @@ class DockerEngine:
 
     async def image_id(self, reference: str) -> str:
         """The full ID behind a reference now. Raises NotFound."""
-        return str((await self._json(f"images/{reference}/json"))["Id"])
+        return str(_field(await self._json(f"images/{reference}/json"), "Id"))
+
+    async def named(self, reference: str) -> Named:
+        """The image behind a reference that was pulled, and since when it surely is the pulled one. Raises NotFound."""
+        inspected = await self._json(f"images/{reference}/json")
+        _field(inspected, "Id")
+        return rows.named(inspected, reference, containerd=self._containerd)
+
+    async def layers(self, image_id: str) -> tuple[str, ...]:
+        """The diff IDs of an image, base first. Raises NotFound."""
+        return rows.details(await self._json(f"images/{image_id}/json"), ()).layers
 
     async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The tags and digest references of an image now. Raises NotFound."""
@@ -204,99 +172,30 @@ class DockerEngine:
         repository, _, tag = reference.rpartition(":")
         await self._text(f"images/{image_id}/tag", "POST", params={"repo": repository, "tag": tag})
 
-    # One way to the engine, one place where its errors are read
+    async def build_cache(self) -> list[CacheRecord]:
+        """The records of BuildKit's cache."""
+        return [rows.cache_record(row) for row in (await self._json("system/df")).get("BuildCache") or []]
 
-    @asynccontextmanager
-    async def _request(
-        self,
-        path: str,
-        method: str = "GET",
-        params: Mapping[str, str] | None = None,
-        timeout: float | None = TIMEOUT,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._client is None:
-            raise EngineUnavailable(0, "not connected")
-        limits = aiohttp.ClientTimeout(total=timeout, connect=PING_TIMEOUT)
-        try:
-            async with self._client._query(
-                path, method, params=params, timeout=limits, versioned_api=path not in ("_ping", "version")
-            ) as response:
-                try:
-                    yield response
-                finally:
-                    response.close()
-        except DockerError as error:
-            raise _translate(self.url, error.status, str(error.message)) from error
-        except TimeoutError as error:
-            raise EngineUnavailable(0, f"no answer to {method} /{path} in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineUnavailable(0, f"{self.url}: {error}") from error
-
-    async def _text(
-        self,
-        path: str,
-        method: str = "GET",
-        params: Mapping[str, str] | None = None,
-        timeout: float = TIMEOUT,
-    ) -> str:
-        async with self._request(path, method, params, timeout) as response:
-            return await response.text()
-
-    async def _json(self, path: str) -> dict[str, Any]:
-        return cast(dict[str, Any], await self._parsed(path, None, dict))
-
-    async def _list(self, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
-        """A list, whole. A 404 (a containerd store's, while images go) is asked again, and never means "none"."""
-        trying = AsyncRetrying(
-            retry=retry_if_exception_type(NotFound),
-            stop=stop_after_attempt(LIST_TRIES),
-            wait=wait_fixed(LIST_PAUSE),
-            reraise=True,
-        )
-        try:
-            return cast(list[Any], await trying(self._parsed, path, params, list))
-        except NotFound as error:
-            raise EngineUnavailable(404, f"/{path} answered 404: {error}") from error
-
-    async def _parsed(self, path: str, params: Mapping[str, str] | None, kind: type) -> Any:
-        text = await self._text(path, params=params)
-        try:
-            parsed = json.loads(text)
-        except ValueError as error:
-            raise EngineUnavailable(0, f"half an answer to /{path}") from error
-        if not isinstance(parsed, kind):
-            raise EngineUnavailable(0, f"/{path} answered with something else than a {kind.__name__}")
-        return parsed
+    async def prune_build_cache(self, unused_for: timedelta) -> int:
+        """Drop the records that were not used for so long, and nothing else. Returns the bytes that this freed."""
+        filters = json.dumps({"until": [f"{unused_for.total_seconds():.0f}s"]})
+        answer = await self._parsed("build/prune", {"all": "1", "filters": filters}, dict, "POST")
+        return int(answer.get("SpaceReclaimed") or 0)
 
 
-def _client(url: str, api_version: str) -> aiodocker.Docker:
-    try:
-        return aiodocker.Docker(url=url, api_version=api_version)
-    except (ValueError, OSError) as error:
-        raise EngineUnavailable(0, f"docker.url: {url!r} cannot be used: {error}") from error
+def _ahead(told: datetime | None, asked: datetime) -> timedelta:
+    """By how much a clock that was asked then is ahead of ours; none where it is surely the same one.
+
+    Rather a little too much: a ring that is read up to a moment too early lacks its newest events.
+    """
+    ahead = told - asked if told is not None else timedelta()
+    return ahead if abs(ahead) > ANOTHER_CLOCK else timedelta()
 
 
-def _translate(url: str, status: int, message: str) -> EngineError:
-    """The engine's status codes as our errors; 900 is aiodocker's own for "cannot connect"."""
-    if status in (0, 900):
-        kind = PermissionDenied if "ermission denied" in message else EngineUnavailable
-        return kind(status, f"{url}: {message}")
-    if status == 404:
-        return NotFound(status, message)
-    if status == 409:
-        return Conflict(status, message)
-    return EngineUnavailable(status, message) if status in (502, 503, 504) else EngineError(status, message)
-
-
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The lines of a stream. A last line without an end was cut off, and is left out."""
-    rest = b""
-    async for chunk in response.content.iter_any():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line
-        if len(rest) > LONGEST_LINE:
-            raise aiohttp.ClientPayloadError(f"a line of more than {LONGEST_LINE} bytes")
+def _field(answer: Mapping[str, Any], name: str) -> Any:
+    if not answer.get(name):
+        raise EngineUnavailable(0, f"an answer without {name!r}")
+    return answer[name]
 
 
 async def _each(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> list[R]:
@@ -305,7 +204,10 @@ async def _each(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> 
 
     async def one(item: T) -> R | None:
         async with turnstile:
-            return await ask(item)
+            try:
+                return await ask(item)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise EngineUnavailable(0, f"a row of a list cannot be read: {error!r}") from error
 
     try:
         async with asyncio.TaskGroup() as group:

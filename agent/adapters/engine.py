@@ -1,15 +1,16 @@
 """The contract of the engine adapter: what the loops ask, and how it fails.
 
-Never force, always `noprune`, never a prune: there is no call for them. Lists are whole or an error, never empty
-because of one.
+Never force, always `noprune`, never an image prune: there is no call for them. Lists are whole or an error, never
+empty because of one.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image
 
@@ -24,6 +25,10 @@ class EngineError(Exception):
 
 class EngineUnavailable(EngineError):
     """The engine cannot be reached, or did not answer in time. Weather: try again later."""
+
+
+class EngineDown(EngineUnavailable):
+    """Nobody listens at the engine's own socket: it does not run. Never said of an engine behind a network."""
 
 
 class PermissionDenied(EngineUnavailable):
@@ -53,6 +58,14 @@ class EngineInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What a reference means now. A pull told at `at` or later, and nothing after it, gave it that meaning."""
+
+    id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RingRows:
     """The engine's ring: the rows that the agent reads, and the number and oldest time of all rows."""
 
@@ -65,7 +78,7 @@ class Engine(Protocol):
     """What the loops ask of an engine. The fake for tests satisfies the same contract suite."""
 
     async def connect(self) -> EngineInfo:
-        """A fresh client. Raises EngineUnavailable."""
+        """A fresh client. Raises EngineUnavailable; EngineDown where it surely does not run."""
         ...
 
     async def close(self) -> None: ...
@@ -98,6 +111,14 @@ class Engine(Protocol):
         """The full ID behind a reference now. Raises NotFound."""
         ...
 
+    async def named(self, reference: str) -> Named:
+        """The image behind a reference that was pulled, and since when it surely is the pulled one. Raises NotFound."""
+        ...
+
+    async def layers(self, image_id: str) -> tuple[str, ...]:
+        """The diff IDs of an image, base first. Raises NotFound."""
+        ...
+
     async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The tags and the digest references of an image now. Raises NotFound."""
         ...
@@ -112,4 +133,12 @@ class Engine(Protocol):
 
     async def tag(self, image_id: str, reference: str) -> None:
         """Give an image a tag (back). Raises NotFound."""
+        ...
+
+    async def build_cache(self) -> list[CacheRecord]:
+        """The records of the engine's build cache."""
+        ...
+
+    async def prune_build_cache(self, unused_for: timedelta) -> int:
+        """Drop the cache records that were not used for so long. Returns the bytes that this freed."""
         ...

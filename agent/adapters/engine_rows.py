@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
-from agent.adapters.engine import EngineInfo, RingRows
+from agent.adapters.engine import EngineInfo, Named, RingRows
 from agent.core import units
-from agent.core.events import COMMIT, IMAGE_ACTIONS, USES, EngineEvent
+from agent.core.build_cache import CacheRecord
+from agent.core.events import COMMIT, IMAGE_ACTIONS, USES, EngineEvent, familiar
 from agent.core.model import Container, Details, HistoryStep, Image
 
 FILTERS = json.dumps(
@@ -73,7 +74,13 @@ def _event(row: Mapping[str, Any]) -> EngineEvent | None:
         actor=actor,
         image=str(attributes.get("image") or "") if kind == "container" else "",
         name=str(attributes.get("name") or "") if named else "",
+        labels=_labels(attributes) if kind == "container" else {},
     )
+
+
+def _labels(found: Mapping[str, Any]) -> dict[str, str]:
+    """Labels, or an event's attributes, among which the engine's own stand, too."""
+    return {str(key): str(value) for key, value in found.items() if key not in ("image", "name")}
 
 
 def ring(lines: Iterable[bytes]) -> RingRows:
@@ -103,6 +110,8 @@ def container(row: Mapping[str, Any]) -> Container:
         state=str(row.get("State") or "exited"),
         last_active=datetime.fromtimestamp(row["Created"], UTC) if row.get("Created") else None,
         image_mounts=tuple(str(source) for source in sources if source),
+        image=str(row.get("Image") or ""),
+        labels=_labels(row.get("Labels") or {}),
     )
 
 
@@ -131,6 +140,17 @@ def _once(*names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain(*names)))
 
 
+def cache_record(row: Mapping[str, Any]) -> CacheRecord:
+    """A row of `BuildCache` in `/system/df`."""
+    return CacheRecord(
+        id=str(row["ID"]),
+        size_bytes=int(row.get("Size") or 0),
+        created=units.parse_time(str(row.get("CreatedAt") or "")),
+        last_used=units.parse_time(str(row.get("LastUsedAt") or "")),
+        in_use=bool(row.get("InUse")),
+    )
+
+
 def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool) -> Image:
     """A row of `/images/json`.
 
@@ -147,6 +167,21 @@ def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool) ->
         size_bytes=int(row.get("Size") or 0),
         details=found,
     )
+
+
+def named(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> Named:
+    """What a pulled reference means now, and since when.
+
+    The containerd store tells when a name of an image was last set, by a build without any event, too. A graph
+    driver gives a digest of the repository to what was pulled, and to nothing that was built.
+    """
+    if containerd:
+        told = units.parse_time(str((inspected.get("Metadata") or {}).get("LastTagTime") or ""))
+    else:
+        repository = reference.partition("@")[0] if "@" in reference else familiar(reference).rpartition(":")[0]
+        pulled = any(digest.startswith(f"{repository}@") for digest in references(inspected)[1])
+        told = datetime.fromtimestamp(0, UTC) if pulled else None
+    return Named(id=str(inspected["Id"]), at=told or datetime.max.replace(tzinfo=UTC))
 
 
 def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -50,7 +50,7 @@ def recall(text: str | None, policy: Policy, now: datetime, grace: timedelta) ->
 
 def what_decides(policy: Policy) -> Policy:
     """A policy without what only says when and how gently."""
-    return replace(policy, observe=False, limits=Limits(), schedule=Schedule())
+    return replace(policy, observe=False, limits=Limits(), schedule=Schedule(), build_cache_after=None)
 
 
 def remember(memory: Memory | None, policy: Policy, now: datetime, grace: timedelta) -> Memory:
@@ -74,9 +74,9 @@ def change(memory: Memory, grace: timedelta) -> Change | None:
 def waiting(
     decisions: Mapping[str, Decision], before: Mapping[str, Decision], until: datetime, now: datetime
 ) -> dict[str, Decision]:
-    """What only `decisions` evict, kept for as long as the change is new."""
+    """What only `decisions` evict, kept for as long as the change is new, or until the other evicts it as well."""
     return {
-        key: _wait(item, until, now)
+        key: _wait(item, _until(before.get(key), until), now)
         for key, item in decisions.items()
         if item.action is Action.EVICT and not _goes(before.get(key))
     }
@@ -84,6 +84,10 @@ def waiting(
 
 def _goes(item: Decision | None) -> bool:
     return item is not None and item.action is Action.EVICT
+
+
+def _until(before: Decision | None, until: datetime) -> datetime:
+    return until if before is None or before.due is None else min(until, before.due)
 
 
 def _wait(item: Decision, until: datetime, now: datetime) -> Decision:

@@ -6,7 +6,7 @@ were last known to watch and the oldest event in the ring is blind. Anything tha
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from agent.core.events import EngineEvent, Key
@@ -33,6 +33,24 @@ class Cursor:
     def reading(self) -> Reading | None:
         """The clocks when the watch was last known to last; None where they were not noted."""
         return Reading(wall=self.alive_at, steady=self.steady, boot=self.boot) if self.alive_at and self.boot else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downtime:
+    """Since a watch that missed nothing ended, and for as long as the engine was found down again and again.
+
+    An engine can come up, run something and end again between two looks; that much is never known.
+    """
+
+    until: datetime  # when it was last known to run nothing: the end of the watch, then each look
+    found: bool = False  # it was found down, at least once
+    unbroken: bool = True  # at every look since the end of the watch
+
+    def look(self, at: datetime, *, down: bool, tolerance: timedelta) -> "Downtime":
+        """One more look. What is unknown for longer than the tolerance breaks it for good."""
+        if not (self.unbroken and down and timedelta() <= at - self.until <= tolerance):
+            return replace(self, unbroken=False)
+        return replace(self, until=at, found=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +94,27 @@ def ring_of(rows: Iterable[EngineEvent], size: int, oldest_ns: int, at: datetime
     rows = list(rows)
     oldest = EngineEvent(oldest_ns, "", "", "").at if size else None
     return Ring(at=at, size=size, oldest=oldest, keys=frozenset(row.key for row in rows))
+
+
+def inherited(cursor: Cursor) -> Cursor:
+    """A cursor that another process left.
+
+    It saw the engine end, not what came later: only a boot soon after says that the machine went down with it.
+    """
+    return replace(cursor, engine_ended=False, stopped=cursor.stopped or cursor.engine_ended)
+
+
+def after_downtime(cursor: Cursor, ring: Ring, down: Downtime | None, tolerance: timedelta) -> Cursor:
+    """The cursor of the process that saw the engine end, at its first connection since.
+
+    An event from before a look that found it down means that it was not: then nothing is known of that time.
+    """
+    if cursor.alive_at is None or down is None or not down.found:
+        return replace(cursor, engine_ended=False)
+    if ring.oldest is not None and ring.oldest <= down.until:
+        return replace(cursor, engine_ended=False)
+    ended = down.unbroken and ring.at - down.until <= tolerance
+    return replace(cursor, alive_at=max(cursor.alive_at, down.until), engine_ended=ended)
 
 
 def blind_time(cursor: Cursor, ring: Ring, boot: Boot | None = None) -> Blind | None:

@@ -1,8 +1,8 @@
 """An engine event as the core takes it, and the names by which events mean images."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from agent.core.model import Image
@@ -26,6 +26,7 @@ class EngineEvent:
     actor: str  # container ID; image ID; for a pull the reference
     image: str = ""  # containers: the image as the client wrote it, never its ID for sure
     name: str = ""  # containers: its name; tag: the reference
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)  # containers: theirs
 
     @property
     def at(self) -> datetime:
@@ -68,6 +69,10 @@ class Names:
 
     def drop(self, reference: str) -> None:
         self._by_name.pop(reference, None)
+
+    def distrust(self) -> None:
+        """After blind time a reference may mean another image; an ID never does."""
+        self._by_name.clear()
 
     def replace(self, images: Iterable[Image]) -> None:
         """Take a listing as the truth about names. IDs that are gone stay known, for uses told late."""

@@ -113,8 +113,9 @@ def _of_names(image: model.Image) -> Iterator[model.Evidence]:
     named = [(tag.repository, found) for tag in parsed if (found := _of_name(tag))]
     if named:
         repository, best = min(named, key=lambda one: _STRONGEST_FIRST.index(one[1].strength))
-        pulled = best.strength is _STRONG and any(one.startswith(f"{repository}@") for one in image.digests)
-        # A tag can be set by hand; a digest of the same repository comes from a registry.
+        pulled = best.strength is _STRONG and (image.origin or "").startswith(f"{repository}@")
+        # A tag can be set by hand; a digest that proves an origin comes from a registry. On the containerd store
+        # every tag has a digest, and none proves anything.
         yield sign(best.family, best.strength, best.text + ", with a digest of it" if pulled else best.text)
 
 

@@ -59,6 +59,8 @@ class Container:
     state: str = "exited"  # created, running, paused, restarting, removing, exited, dead
     last_active: datetime | None = None  # the end of its last run, else its start or creation
     image_mounts: tuple[str, ...] = ()  # references or IDs mounted with type=image
+    image: str = ""  # as whoever made it named it
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)
     by: str = ""  # who that is, for people: its name, Compose project and user
     ignored: bool = False  # it holds its image and is no use of it: a scanner's
 
@@ -166,6 +168,7 @@ class Policy:
     evict_local: bool = False
     evict_ambiguous: bool = False
     dangling_after: timedelta | None = None  # for images without any name; None: the ordinary TTL
+    build_cache_after: timedelta | None = None  # for the engine's build cache; None: it stays
     pressure: Pressure = Pressure()
     schedule: Schedule = Schedule()
     observe: bool = False

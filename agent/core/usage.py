@@ -4,9 +4,10 @@ Times only grow (`max`), so duplicates and events out of order change nothing; t
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from agent.core import users
 from agent.core.events import EngineEvent, Names, familiar
 from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
 
@@ -21,6 +22,8 @@ class Held:
     image_id: str
     name: str = ""
     state: str = "exited"
+    by: str = field(default="", compare=False)  # its name and whose it is, for people
+    ignored: bool = field(default=False, compare=False)  # its runs are no uses; asked anew at each start
 
     @property
     def running(self) -> bool:
@@ -83,15 +86,17 @@ class Book:
 
     # Containers
 
-    def apply_container(self, event: EngineEvent, image_id: str, now: datetime) -> None:
-        """A container's create, start, die or destroy: a use of its image."""
-        at = min(event.at, now)
-        self._uses.append(Use(image_id, event.actor, event.action, at, event.name))
-        self.touch(image_id, at, event.name, now)
+    def apply_container(self, event: EngineEvent, image_id: str, now: datetime, *, ignored: bool = False) -> None:
+        """A container's create, start, die or destroy: a use of its image, unless its runs are ignored."""
+        by = users.words(event.name, event.labels)
+        if not ignored:
+            at = min(event.at, now)
+            self._uses.append(Use(image_id, event.actor, event.action, at, by))
+            self.touch(image_id, at, by, now)
         if event.action == "destroy":
             self._let_go(event.actor)
         else:
-            self._hold(Held(event.actor, image_id, event.name, _STATE_AFTER[event.action]))
+            self._hold(Held(event.actor, image_id, event.name, _STATE_AFTER[event.action], by, ignored))
 
     def touch(self, image_id: str, at: datetime, by: str, now: datetime) -> None:
         """A use at a time. An image never seen before is first seen by it."""
@@ -103,8 +108,8 @@ class Book:
 
     def _hold(self, held: Held) -> None:
         if self.held.get(held.id) != held:
-            self.held[held.id] = held
             self._dirty_held[held.id] = None
+        self.held[held.id] = held
 
     def _let_go(self, container_id: str) -> None:
         if self.held.pop(container_id, None) is not None:
@@ -175,7 +180,8 @@ class Book:
         listed = {image.id for image in snapshot.images}
         for usage in [usage for usage in self.usages.values() if usage.present and usage.image_id not in listed]:
             self.apply_delete(usage.image_id)
-        self._reconcile_containers({item.id: item for item in snapshot.containers}, now, alive_until)
+        containers = {item.id: item for item in snapshot.containers}
+        self._reconcile_containers(containers, now, alive_until, listed_at=snapshot.at)
         self.names.replace(snapshot.images)
         return new
 
@@ -191,14 +197,24 @@ class Book:
             self._put(replace(usage, references=image.references, references_changed=now))
         return False
 
-    def _reconcile_containers(self, listed: Mapping[str, Container], now: datetime, alive_until: datetime) -> None:
+    def _reconcile_containers(
+        self, listed: Mapping[str, Container], now: datetime, alive_until: datetime, *, listed_at: datetime
+    ) -> None:
         for container in listed.values():
             before = self.held.get(container.id)
-            at = now if container.running else container.last_active
+            at = listed_at if container.running else container.last_active
             if at is not None and (before is None or not container.running or not before.running):
-                self.touch(container.image_id, min(at, now), container.name, now)
-            self._hold(Held(container.id, container.image_id, container.name, container.state))
+                self._touch_by(container, min(at, now), now)
+            self._hold(_held(container))
         for gone in [held for held in self.held.values() if held.id not in listed]:
-            if gone.running:
-                self.touch(gone.image_id, min(alive_until, now), gone.name, now)
+            if gone.running and not gone.ignored:
+                self.touch(gone.image_id, min(alive_until, now), gone.by or gone.name, now)
             self._let_go(gone.id)
+
+    def _touch_by(self, container: Container, at: datetime, now: datetime) -> None:
+        if not container.ignored:
+            self.touch(container.image_id, at, container.by or container.name, now)
+
+
+def _held(listed: Container) -> Held:
+    return Held(listed.id, listed.image_id, listed.name, listed.state, listed.by, listed.ignored)

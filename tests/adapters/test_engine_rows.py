@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.adapters import engine_rows as rows
-from agent.adapters.engine import EngineInfo
+from agent.adapters.engine import EngineInfo, Named
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, HistoryStep, Image
 
@@ -264,3 +264,43 @@ def test_inspect_and_history_are_one_set_of_details() -> None:
 )
 def test_an_image_may_tell_nothing_of_itself(inspected: dict[str, Any]) -> None:
     assert rows.details(inspected, []) == Details()
+
+
+# What a pull brought
+
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("reference", "digests", "at"),
+    [
+        ("team/torch:1", [DIGEST], datetime.fromtimestamp(0, UTC)),
+        ("docker.io/team/torch:1", [DIGEST], datetime.fromtimestamp(0, UTC)),
+        (DIGEST, [DIGEST], datetime.fromtimestamp(0, UTC)),
+        ("team/torch:1", ["other/torch@sha256:" + "d" * 64], NEVER),
+        ("team/torch:1", [], NEVER),
+        ("team/torch:1", None, NEVER),
+    ],
+)
+def test_on_a_graph_driver_a_digest_of_the_repository_shows_that_a_name_was_pulled(
+    reference: str, digests: list[str] | None, at: datetime
+) -> None:
+    named = rows.named({"Id": ID, "RepoDigests": digests}, reference, containerd=False)
+    assert named == Named(ID, at)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "at"),
+    [
+        ({"LastTagTime": "2026-03-01T12:00:00.000000001Z"}, AT),
+        ({"LastTagTime": "0001-01-01T00:00:00Z"}, NEVER),
+        ({}, NEVER),
+        (None, NEVER),
+    ],
+)
+def test_on_the_containerd_store_a_name_is_as_old_as_the_last_one_that_was_set(
+    metadata: dict[str, str] | None, at: datetime
+) -> None:
+    inspected = {"Id": ID, "RepoDigests": [DIGEST], "Metadata": metadata}
+    assert rows.named(inspected, "team/torch:1", containerd=True) == Named(ID, at)

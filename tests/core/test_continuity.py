@@ -5,7 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.continuity import REBOOT, RING_SIZE, Blind, Boot, Cursor, Ring, blind_time, ring_of
+from agent.core.continuity import (
+    REBOOT,
+    RING_SIZE,
+    Blind,
+    Boot,
+    Cursor,
+    Downtime,
+    Ring,
+    after_downtime,
+    blind_time,
+    inherited,
+    ring_of,
+)
 from agent.core.events import EngineEvent
 from tests.core.builders import HOUR, NOW
 
@@ -126,3 +138,48 @@ def test_a_ring_knows_its_oldest_row_of_any_type() -> None:
 
 def test_an_empty_ring_has_no_oldest_row() -> None:
     assert ring_of([], size=0, oldest_ns=0, at=NOW).oldest is None
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def looks(*found: tuple[int, bool]) -> Downtime:
+    """Looks at an engine, so many seconds after the end of the watch."""
+    down = Downtime(until=ALIVE)
+    for seconds, gone in found:
+        down = down.look(ALIVE + timedelta(seconds=seconds), down=gone, tolerance=MINUTE)
+    return down
+
+
+DOWNTIMES = [
+    ("found down again and again", looks((1, True), (61, True)), 61, True),
+    ("never looked at", looks(), 0, False),
+    ("looked at too late", looks((61, True)), 0, False),
+    ("found up once", looks((1, True), (2, False), (3, True)), 1, False),
+    ("not looked at for longer than the tolerance", looks((1, True), (62, True), (63, True)), 1, False),
+    ("looked at before its end, by a clock that was set back", looks((-1, True)), 0, False),
+]
+
+
+@pytest.mark.parametrize(("what", "down", "until", "trusted"), DOWNTIMES, ids=[case[0] for case in DOWNTIMES])
+def test_an_engine_is_known_to_be_down(what: str, down: Downtime, until: int, trusted: bool) -> None:
+    since = ALIVE + timedelta(seconds=until)
+    soon = ring(size=0, oldest=None, at=since + MINUTE)
+    assert after_downtime(cursor(), soon, down, MINUTE) == cursor(alive_at=since, engine_ended=trusted)
+
+
+def test_what_came_later_than_the_tolerance_after_it_was_found_down_is_blind() -> None:
+    late = ring(size=0, oldest=None, at=ALIVE + timedelta(seconds=62))
+    assert after_downtime(cursor(), late, looks((1, True)), MINUTE) == cursor(alive_at=ALIVE + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize("down", [None, looks((1, True))], ids=["not seen", "seen down"])
+def test_an_end_that_the_engine_itself_contradicts_or_nobody_saw_is_none(down: Downtime | None) -> None:
+    older = ring(oldest=ALIVE + timedelta(seconds=1))
+    assert after_downtime(cursor(engine_ended=True), older, down, MINUTE) == cursor()
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_next_process_takes_an_end_of_the_engine_for_a_stop_at_most(stopped: bool, ended: bool) -> None:
+    assert inherited(cursor(engine_ended=ended, stopped=stopped)) == cursor(stopped=stopped or ended)

@@ -15,10 +15,17 @@ def verdict(image: model.Image) -> Verdict:
 
 
 def test_evidence_is_told_in_words() -> None:
-    assert verdict(catalogue.pytorch_runtime()).evidence == (
+    image = catalogue.pytorch_runtime()
+    assert verdict(replace(image, origin=image.digests[0])).evidence == (
         Evidence("repository", Strength.STRONG, "repository pytorch/pytorch, with a digest of it"),
         Evidence("env", Strength.STRONG, "ENV PYTORCH_VERSION=2.9.0"),
     )
+
+
+def test_a_digest_that_proves_no_origin_is_no_evidence() -> None:
+    image = catalogue.pytorch_runtime()
+    assert image.digests
+    assert verdict(image).evidence[0].text == "repository pytorch/pytorch"
 
 
 def test_evidence_is_short_and_printable() -> None:

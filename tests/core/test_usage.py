@@ -255,3 +255,16 @@ def test_replace_is_a_fresh_start_for_names_only() -> None:
     made = book()
     listed(made, replace(A, references=("x/a:2",)))
     assert (made.names.resolve("team/a:1"), made.names.resolve("x/a:2")) == (None, A.id)
+
+
+def test_a_running_container_was_used_when_the_listing_began() -> None:
+    made = book()
+    snapshot = Snapshot(at=NOW - HOUR / 2, images=(A, B), containers=(container(A, "box", "running"),))
+    made.reconcile(snapshot, NOW, alive_until=NOW, busy=frozenset())
+    assert made.usages[A.id].last_used == NOW - HOUR / 2
+
+
+def test_names_that_are_not_trusted_any_more_mean_nothing_and_ids_do() -> None:
+    made = book()
+    made.names.distrust()
+    assert (made.names.resolve("team/a:1"), made.names.resolve(A.id)) == (None, A.id)

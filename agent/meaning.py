@@ -1,0 +1,193 @@
+"""What the engine's events mean: which image was used or came. And what can no longer be told, which is a gap."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from agent.adapters.clock import Clock
+from agent.adapters.engine import Engine, NotFound
+from agent.adapters.store import Store
+from agent.arrivals import Arrivals
+from agent.core import users
+from agent.core.continuity import Blind
+from agent.core.events import COMMIT, EngineEvent, Key, familiar
+from agent.core.model import Container, Snapshot
+from agent.core.users import Ignored
+from agent.gaps import Gaps
+from agent.sight import Sight
+
+REMEMBERED = 4096  # keys of events taken in, to know a replay by
+
+
+class Meaning:
+    """Applies events and listings to the Sight's book."""
+
+    def __init__(self, engine: Engine, sight: Sight, store: Store, clock: Clock, gaps: Gaps, ignored: Ignored) -> None:
+        self.stale = asyncio.Event()  # a listing is due: an event told of images
+        self._engine = engine
+        self._sight = sight
+        self._store = store
+        self._clock = clock
+        self._gaps = gaps
+        self._ignored = ignored
+        self._arrivals = Arrivals(engine, sight, clock)
+        self._seen: dict[Key, None] = {}  # taken in, and on disk
+        self._applied: dict[Key, None] = {}  # in the book, and not yet on disk
+        self._old_ns = 0  # what is as old as this was taken in over an earlier connection
+        self._missed: Blind | None = None  # the latest that cannot be told, until it is recorded
+        self._by_name: dict[str, EngineEvent] = {}  # the last use of each name that only the name told, until listed
+
+    def begin(self, old_ns: int) -> None:
+        """A connection begins, with a book from the disk. What was told up to a time was taken in before."""
+        self._old_ns = old_ns
+        self._applied.clear()
+
+    def step_back(self, old_ns: int) -> None:
+        """The clock was set back: what is told from now on is new."""
+        self._old_ns = min(self._old_ns, old_ns)
+
+    @property
+    def settled(self) -> bool:
+        """False while the use of what a build was based on waits for the first listing: then no cursor may pass it."""
+        return not self._arrivals.unsettled
+
+    def unheard(self, events: Iterable[EngineEvent]) -> list[EngineEvent]:
+        return [event for event in events if event.key not in self._seen and event.key not in self._applied]
+
+    def note_applied(self, told: Iterable[EngineEvent]) -> None:
+        """They are in the book, whether it can be written now or not."""
+        self._applied.update({event.key: None for event in told})
+
+    def note_written(self) -> None:
+        self._seen.update(self._applied)
+        self._applied.clear()
+        for key in list(self._seen)[: max(0, len(self._seen) - REMEMBERED)]:
+            del self._seen[key]
+
+    async def record_what_was_missed(self) -> None:
+        """To be done before a cursor passes it. At the very start every image is first seen later than that."""
+        if self._missed is not None and self._sight.watched:
+            await self._gaps.record(self._missed)
+        self._missed = None
+
+    def _miss(self, at: datetime, what: str) -> None:
+        """Something that may have been a use, of nobody knows what: no image counts as idle from before it."""
+        at = min(at, self._clock.now())
+        ends = [self._sight.gap_end, self._missed.until if self._missed is not None else None]
+        if all(end is None or at > end for end in ends):
+            self._missed = Blind(at, at, what)
+
+    # Events
+
+    async def apply(self, told: list[EngineEvent], waiting: Iterable[EngineEvent] = ()) -> None:
+        """Apply events in their order. `waiting`: what came since, which may say what became of their names."""
+        after = (*told, *waiting)
+        for event in told:
+            if event.action == COMMIT:
+                self.stale.set()
+            elif event.kind == "container":
+                await self._apply_container(event)
+            else:
+                await self._apply_image(event, after)
+
+    def _is_old(self, event: EngineEvent) -> bool:
+        """Whether it was taken in before, and is told again."""
+        return event.key in self._seen or event.time_ns <= self._old_ns
+
+    async def _apply_container(self, event: EngineEvent) -> None:
+        image_id = await self._image_of(event)
+        if image_id is None:
+            self._miss(event.at, f"a use of {event.image!r} could not be matched to an image")
+            return
+        if image_id not in self._sight.book.usages:  # it came without an event, by a build perhaps
+            self.stale.set()
+        ignored = self._ignored.covers(event.name, event.image, event.labels)
+        self._sight.book.apply_container(event, image_id, self._clock.now(), ignored=ignored)
+
+    async def _image_of(self, event: EngineEvent) -> str | None:
+        """The image of a container event: what is known of the container, the engine's word, the name as of then.
+
+        A container that is gone may have been told of before, and then its name may mean another image by now.
+        """
+        row, held = self._sight.row, self._sight.book.held.get(event.actor)
+        if held is not None:
+            return held.image_id
+        try:
+            return await self._engine.container_image(event.actor)
+        except NotFound:
+            told_before = await self._store.run(lambda tables: tables.image_of(row, event.actor))
+        if told_before is None:
+            self._by_name[event.image] = event
+        return told_before or self._sight.book.names.resolve(event.image)
+
+    async def _apply_image(self, event: EngineEvent, after: Iterable[EngineEvent]) -> None:
+        book, now, own = self._sight.book, self._clock.now(), self._sight.own.covers(event)
+        if event.action == "tag":
+            book.apply_tag(event.actor, event.name, event.at, now, own=own)
+        elif event.action == "untag" and event.name != event.actor:
+            book.names.drop(event.name)
+        elif event.action == "delete":
+            self._apply_delete(event)
+        elif event.action == "pull":
+            await self._apply_pull(event, after)
+        elif event.action in ("load", "import", "create"):
+            book.apply_arrival(event.actor, event.at, now)
+        if event.action in ("load", "import"):
+            self._arrivals.come_whole(event.actor)
+        if not own:
+            self.stale.set()
+        new = self._sight.watched and not self._is_old(event)  # at the very start no build tells of a use
+        if new and not own and event.action in ("tag", "create"):
+            await self._arrivals.build(event)
+
+    def _apply_delete(self, event: EngineEvent) -> None:
+        if event.actor not in self._sight.book.usages and not self._is_old(event):
+            self._miss(event.at, "an image came and went unseen: what it was built on is not known")
+        self._sight.book.apply_delete(event.actor)
+
+    async def _apply_pull(self, event: EngineEvent, after: Iterable[EngineEvent]) -> None:
+        """A pull tells the reference only. One told again says nothing new, and the reference may have moved since."""
+        if self._is_old(event) and not self._arrivals.remembers(event):
+            return
+        image_id = await self._arrivals.pulled(event, after)
+        if image_id is None:
+            self._sight.book.names.drop(familiar(event.actor))
+            self._miss(event.at, f"a pull of {event.actor!r} could not be matched to an image")
+            return
+        self._sight.book.apply_pull(image_id, event.actor, event.at, self._clock.now())
+        self._arrivals.come_whole(image_id)
+
+    # Listings
+
+    def read(self, container: Container) -> Container:
+        """A listed container with whose it is, and whether its runs count."""
+        labels = container.labels
+        return replace(
+            container,
+            by=users.words(container.name, labels),
+            ignored=self._ignored.covers(container.name, container.image, labels),
+        )
+
+    def reconcile(self, listing: Snapshot, *, alive_until: datetime | None, first: bool) -> None:
+        """Take a listing as the truth."""
+        book, sight, now = self._sight.book, self._sight, self._clock.now()
+        meant = {name: book.names.resolve(name) for name in self._by_name}
+        new = book.reconcile(listing, now, alive_until=alive_until or now, busy=sight.own.busy)
+        sight.show(listing.images, {container.id: container for container in listing.containers})
+        for at in self._arrivals.settle(new, first=first):
+            self._miss(at, "an image came and went unseen: what it was built on is not known")
+        for name, event in self._by_name.items():
+            self._use_what_it_means_now(name, event, meant[name])
+        self._by_name.clear()
+
+    def _use_what_it_means_now(self, name: str, event: EngineEvent, meant: str | None) -> None:
+        """A name that no event moved, and that means another image now: at the time of the use it may have meant it."""
+        now_means = self._sight.book.names.resolve(name)
+        if now_means is not None and meant is not None and now_means != meant:
+            self._sight.book.touch(now_means, event.at, event.name, self._clock.now())
+
+    async def apply_later(self, told: list[EngineEvent], listed: datetime) -> None:
+        """What happened while the listing was made is newer than it, and applied once more on top of it."""
+        await self.apply([event for event in told if event.at >= listed])
+        self._arrivals.forget_pulls()
