@@ -97,9 +97,10 @@ def _stopped(look: Look | None) -> list[Check]:
     found = totals.stopped(look.plan, look.containers) if look is not None else []
     if not found:
         return []
-    names = [item.container.name or item.container.id[:12] for item in found]
-    held = len({item.decision.image.id for item in found})
-    detail = f"{len(found)} stopped keep {held} PyTorch image(s); the oldest: {', '.join(names[:STOPPED_NAMED])}"
+    names = [name for item in found for name in item.names]
+    held = units.format_bytes(sum(item.decision.estimated_bytes for item in found))
+    oldest = ", ".join(names[:STOPPED_NAMED])
+    detail = f"{len(names)} stopped keep {len(found)} PyTorch image(s), about {held}; the oldest: {oldest}"
     return [Check("containers", True, detail, f"those that nobody needs: docker rm {' '.join(names[:STOPPED_NAMED])}")]
 
 

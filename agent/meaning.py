@@ -35,7 +35,7 @@ class Meaning:
         self._seen: dict[Key, None] = {}  # taken in, and on disk
         self._applied: dict[Key, None] = {}  # in the book, and not yet on disk
         self._old_ns = 0  # what is as old as this was taken in over an earlier connection
-        self._missed: Blind | None = None  # the latest that cannot be told, until it is recorded
+        self._missed: Blind | None = None  # from the first to the last that cannot be told, until it is recorded
         self._by_name: dict[str, EngineEvent] = {}  # the last use of each name that only the name told, until listed
 
     def begin(self, old_ns: int) -> None:
@@ -74,14 +74,16 @@ class Meaning:
     def _miss(self, at: datetime, what: str) -> None:
         """Something that may have been a use, of nobody knows what: no image counts as idle from before it."""
         at = min(at, self._clock.now())
-        ends = [self._sight.gap_end, self._missed.until if self._missed is not None else None]
-        if all(end is None or at > end for end in ends):
-            self._missed = Blind(at, at, what)
+        known = self._missed or Blind(at, at, what)
+        self._missed = Blind(min(at, known.since), max(at, known.until), what if at >= known.until else known.cause)
 
     # Events
 
-    async def apply(self, told: list[EngineEvent], waiting: Iterable[EngineEvent] = ()) -> None:
-        """Apply events in their order. `waiting`: what came since, which may say what became of their names."""
+    async def apply(self, told: list[EngineEvent], waiting: Iterable[EngineEvent] = (), *, again: bool = False) -> None:
+        """Apply events in their order. `waiting`: what came since, which may say what became of their names.
+
+        `again`: they were applied before, and are newer than the listing since.
+        """
         after = (*told, *waiting)
         for event in told:
             if event.action == COMMIT:
@@ -89,16 +91,17 @@ class Meaning:
             elif event.kind == "container":
                 await self._apply_container(event)
             else:
-                await self._apply_image(event, after)
+                await self._apply_image(event, after, again=again)
 
     def _is_old(self, event: EngineEvent) -> bool:
-        """Whether it was taken in before, and is told again."""
-        return event.key in self._seen or event.time_ns <= self._old_ns
+        """Whether it was taken in before, and is told again. What a process itself took in, it knows by its key."""
+        return event.key in self._seen or (not self._seen and event.time_ns <= self._old_ns)
 
     async def _apply_container(self, event: EngineEvent) -> None:
         image_id = await self._image_of(event)
         if image_id is None:
-            self._miss(event.at, f"a use of {event.image!r} could not be matched to an image")
+            if not self._is_old(event):
+                self._miss(event.at, f"a use of {event.image!r} could not be matched to an image")
             return
         if image_id not in self._sight.book.usages:  # it came without an event, by a build perhaps
             self.stale.set()
@@ -121,12 +124,13 @@ class Meaning:
             self._by_name[event.image] = event
         return told_before or self._sight.book.names.resolve(event.image)
 
-    async def _apply_image(self, event: EngineEvent, after: Iterable[EngineEvent]) -> None:
+    async def _apply_image(self, event: EngineEvent, after: Iterable[EngineEvent], *, again: bool) -> None:
         book, now, own = self._sight.book, self._clock.now(), self._sight.own.covers(event)
         if event.action == "tag":
             book.apply_tag(event.actor, event.name, event.at, now, own=own)
         elif event.action == "untag" and event.name != event.actor:
-            book.names.drop(event.name)
+            if again or not self._is_old(event):  # the names on disk are newer, and an import may name without a tag
+                book.names.drop(event.name)
         elif event.action == "delete":
             self._apply_delete(event)
         elif event.action == "pull":
@@ -153,7 +157,8 @@ class Meaning:
         image_id = await self._arrivals.pulled(event, after)
         if image_id is None:
             self._sight.book.names.drop(familiar(event.actor))
-            self._miss(event.at, f"a pull of {event.actor!r} could not be matched to an image")
+            if not self._is_old(event):
+                self._miss(event.at, f"a pull of {event.actor!r} could not be matched to an image")
             return
         self._sight.book.apply_pull(image_id, event.actor, event.at, self._clock.now())
         self._arrivals.come_whole(image_id)
@@ -184,10 +189,14 @@ class Meaning:
     def _use_what_it_means_now(self, name: str, event: EngineEvent, meant: str | None) -> None:
         """A name that no event moved, and that means another image now: at the time of the use it may have meant it."""
         now_means = self._sight.book.names.resolve(name)
-        if now_means is not None and meant is not None and now_means != meant:
+        if now_means is None or meant is None or now_means == meant:
+            return
+        other = self._sight.book.usages[now_means]
+        came_later = other.first_seen > event.at and other.arrived is not None and other.arrived > event.at
+        if not came_later:
             self._sight.book.touch(now_means, event.at, event.name, self._clock.now())
 
     async def apply_later(self, told: list[EngineEvent], listed: datetime) -> None:
         """What happened while the listing was made is newer than it, and applied once more on top of it."""
-        await self.apply([event for event in told if event.at >= listed])
+        await self.apply([event for event in told if event.at >= listed], again=True)
         self._arrivals.forget_pulls()

@@ -4,7 +4,7 @@ from agent.adapters import disk
 from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import inventory, totals, units, wire
-from agent.core.model import Action, Plan, Policy
+from agent.core.model import Action, HeldBy, Plan, Policy
 from agent.sight import Sight
 
 DISK_FULL = "disk-full-nothing-evictable"
@@ -24,7 +24,8 @@ class Showcase:
 
     async def show(self, plan: Plan) -> None:
         """Put a plan on the board."""
-        self._alert(DISK_FULL, _disk_full(plan), plan, "critical")
+        if plan.hold is not HeldBy.UNPROVEN:  # that passes by itself, and is no news of the disk
+            self._alert(DISK_FULL, _disk_full(plan), plan, "critical")
         self._alert(DISK_UNSEEN, self._disk_unseen(), plan)
         self._alert(POLICY_CHANGE, _policy_change(plan), plan)
         last = await self._store.run(lambda tables: tables.last_decisions(wire.LAST_DECISIONS))

@@ -221,7 +221,7 @@ class Sweeper:
     async def _report(self, done: Pass) -> None:
         now = self._clock.now()
         if done.outcomes:
-            event = report.sweep(done.plan, self._mode, done.outcomes.values(), now, done.measured_bytes)
+            event = report.sweep(done.first, done.plan, self._mode, done.outcomes.values(), now, done.measured_bytes)
             await self._store.log(event)
             await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
         await self._showcase.show(done.plan)
@@ -269,7 +269,7 @@ class Sweeper:
             await self._clock.sleep(LOOK_AT_DISK)
             engine = self._sight.engine
             space = disk.space(engine.root) if engine is not None else None
-            if not self._pressing and pressure.presses(self._rules.pressure, space, 0, before=False):
+            if self._pressing != pressure.presses(self._rules.pressure, space, 0, before=self._pressing):
                 self._sight.changed.set()
 
 

@@ -159,11 +159,12 @@ class Watcher:
     async def _catch_up(self, since_ns: int) -> None:
         await self._intake.catch_up(since_ns)
         self._caught_up = True
-        if not self._reading:
-            return self._distrust()
-        self._is_back(ENGINE_DOWN, "the engine is watched again")
-        self._is_back(STATE_FULL, "the state can be written again")
-        self.ready.set()
+        if self._reading:
+            self._is_back(ENGINE_DOWN, "the engine is watched again")
+            self._is_back(STATE_FULL, "the state can be written again")
+            self.ready.set()
+        else:
+            self._distrust()
 
     async def _note_the_end(self, *, stopped: bool = False) -> None:
         """The watch lasted until now, unless something that was told is lost; and who ended it."""

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from agent import config
-from agent.core import model
+from agent.core import model, schedule
+from agent.core.schedule import Schedule
+from tests.config_mistakes import IN_THE_ENVIRONMENT, MISTAKES
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,11 +79,25 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         ttl = "7d"
         min_age = "0s"
         protect = []
+        keep_newest = 3
         local_images = "evict"
         [[policy.rules]]
         match = "x"
         ttl = "1d"
+        keep_newest = 0
         local_images = "keep"
+        [pressure]
+        high = "85%"
+        low = "74.5 %"
+        [schedule]
+        windows = ["Mon-Fri 02:00-05:00", "22:00-04:00"]
+        timezone = "Europe/Berlin"
+        [cleanup]
+        dangling_after = "2d"
+        build_cache_after = "7d"
+        [limits]
+        evictions_per_sweep = 5
+        bytes_per_hour = "200GB"
         """
     )
     assert settings.core_policy() == model.Policy(
@@ -90,11 +106,42 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         include=("a/*",),
         exclude=("b/*",),
         protect=(),
-        rules=(model.Rule(match="x", ttl=timedelta(days=1), evict_local=False),),
+        keep_newest=3,
+        rules=(model.Rule(match="x", ttl=timedelta(days=1), keep_newest=0, evict_local=False),),
         evict_local=True,
         evict_ambiguous=True,
+        dangling_after=timedelta(days=2),
+        build_cache_after=timedelta(days=7),
+        pressure=model.Pressure(high=0.85, low=0.745),
+        schedule=Schedule(
+            windows=(schedule.parse("Mon-Fri 02:00-05:00"), schedule.parse("22:00-04:00")), timezone="Europe/Berlin"
+        ),
         observe=True,
+        limits=model.Limits(evictions_per_sweep=5, bytes_per_hour=200 * 10**9),
     )
+
+
+def test_a_budget_stands_alone(load) -> None:  # type: ignore[no-untyped-def]
+    settings = load("[pressure]\nbudget = '200GB'")
+    assert settings.core_policy().pressure == model.Pressure(budget=200 * 10**9)
+
+
+def test_a_rule_may_say_nothing_but_keep_newest(load) -> None:  # type: ignore[no-untyped-def]
+    settings = load("[[policy.rules]]\nmatch='x'\nkeep_newest=2")
+    assert settings.core_policy().rules == (model.Rule(match="x", keep_newest=2),)
+
+
+def test_the_grace_of_a_change_may_be_0(load) -> None:  # type: ignore[no-untyped-def]
+    assert load("[policy]\nchange_grace = '0s'").policy.change_grace == timedelta()
+    assert config.Settings().policy.change_grace == timedelta(hours=1)
+
+
+def test_patterns_for_some_containers_and_images_are_taken(load) -> None:  # type: ignore[no-untyped-def]
+    settings = load(
+        "[usage]\nignore_containers = ['trivy*', 'role=scanner']\n[images]\nexclude = ['*/prod/*', '*:v*', '[a-m]*']"
+    )
+    assert settings.usage.ignore_containers == ("trivy*", "role=scanner")
+    assert settings.images.exclude == ("*/prod/*", "*:v*", "[a-m]*")
 
 
 def test_the_environment_wins_over_the_file(load, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
@@ -106,6 +153,35 @@ def test_the_environment_wins_over_the_file(load, monkeypatch: pytest.MonkeyPatc
     assert settings.images.include == ("env/*",)
 
 
+def test_the_environment_sets_every_new_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "POLICY__KEEP_NEWEST": "2",
+        "POLICY__CHANGE_GRACE": "2h",
+        "PRESSURE__HIGH": "85%",
+        "PRESSURE__LOW": "75%",
+        "SCHEDULE__WINDOWS": '["Mon-Fri 02:00-05:00"]',
+        "SCHEDULE__TIMEZONE": "Europe/Berlin",
+        "CLEANUP__DANGLING_AFTER": "2d",
+        "CLEANUP__BUILD_CACHE_AFTER": "7d",
+        "USAGE__IGNORE_CONTAINERS": '["trivy*"]',
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(config.PREFIX + name, value)
+    settings = config.load(ROOT / "config/torchkeeper.toml")
+    assert (settings.policy.keep_newest, settings.policy.change_grace) == (2, timedelta(hours=2))
+    assert (settings.pressure.high, settings.pressure.low) == (0.85, 0.75)
+    assert settings.schedule.windows == (schedule.parse("Mon-Fri 02:00-05:00"),)
+    assert settings.schedule.timezone == "Europe/Berlin"
+    assert settings.cleanup.dangling_after == timedelta(days=2)
+    assert settings.cleanup.build_cache_after == timedelta(days=7)
+    assert settings.usage.ignore_containers == ("trivy*",)
+
+
+def test_a_budget_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHKEEPER_PRESSURE__BUDGET", "200GB")
+    assert config.load(ROOT / "config/torchkeeper.toml").core_policy().pressure == model.Pressure(budget=200 * 10**9)
+
+
 def test_the_file_is_the_one_given_then_the_one_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,47 +191,6 @@ def test_the_file_is_the_one_given_then_the_one_in_the_environment(
     monkeypatch.setenv("TORCHKEEPER_CONFIG", str(other))
     assert config.load(one).policy.ttl == timedelta(days=1)
     assert config.load().policy.ttl == timedelta(days=2)
-
-
-MISTAKES = [
-    ("an unknown key", "[policy]\ntll = '7d'", "policy.tll: is an unknown key; known here: ttl, min_age"),
-    ("an unknown section", "[polcy]\nttl = '7d'", "polcy: is an unknown key; the sections are [agent]"),
-    ("a key of a later release", "[monitor]\nlisten = ''", "monitor: is an unknown key"),
-    (
-        "an unknown key of a rule",
-        "[[policy.rules]]\nmatch='x'\nkeeep=true\nttl='1d'",
-        "policy.rules.0.keeep: is an unknown key; known here: match",
-    ),
-    ("a value outside a section", "ttl = '7d'", "ttl: is a value outside a section"),
-    ("a TTL of 0", "[policy]\nttl = '0s'", "policy.ttl: must be longer than 0"),
-    ("a negative TTL", "[policy]\nttl = '-1d'", "policy.ttl: '-1d' is not a duration"),
-    ("a TTL without a unit", "[policy]\nttl = 14", "policy.ttl: 14 is not a duration; write a number and a unit, like"),
-    ("a rule's TTL of 0", "[[policy.rules]]\nmatch='x'\nttl='0s'", "policy.rules.0.ttl: must be longer than 0"),
-    ("a rule that says nothing", "[[policy.rules]]\nmatch='x'", "policy.rules.0: has no effect"),
-    ("a rule that contradicts itself", "[[policy.rules]]\nmatch='x'\nkeep=true\nttl='1d'", "policy.rules.0: has both"),
-    ("a rule without a match", "[[policy.rules]]\nkeep=true", "policy.rules.0.match: Field required"),
-    ("keep that is no boolean", "[[policy.rules]]\nmatch='x'\nkeep='yes'", "policy.rules.0.keep"),
-    ("a limit of 0", "[limits]\nevictions_per_sweep = 0", "limits.evictions_per_sweep"),
-    ("a budget of 0", "[limits]\nbytes_per_hour = '0GB'", "limits.bytes_per_hour: must be more than 0 bytes"),
-    ("a budget without a unit", "[limits]\nbytes_per_hour = 5", "limits.bytes_per_hour: 5 is not a size"),
-    ("an unknown mode", "[agent]\nmode = 'dry'", "agent.mode: Input should be 'enforce' or 'observe' (it is 'dry')"),
-    (
-        "a host that is no topic level",
-        "[agent]\nhost = 'a/b'",
-        "agent.host: 'a/b' cannot be part of a topic; try 'a-b'",
-    ),
-    ("a list that is a string", "[images]\ninclude = 'x'", "images.include"),
-    ("an empty pattern", "[images]\ninclude = ['']", "images.include.0: is an empty pattern"),
-    (
-        "an engine's address of no known kind",
-        "[docker]\nurl = '/var/run/docker.sock'",
-        "docker.url: '/var/run/docker.sock' is not",
-    ),
-    ("a broker's address of no known kind", "[mqtt]\nurl = 'http://x'", "mqtt.url: 'http://x' is not mqtt://"),
-    ("a password in the address", "[mqtt]\nurl = 'mqtt://u:p@x'", "mqtt.url: the address holds a user or a password"),
-    ("a prefix with a wildcard", "[mqtt]\nprefix = 'a/+'", "mqtt.prefix: 'a/+' cannot start a topic"),
-    ("no TOML", "[policy", "is not valid TOML"),
-]
 
 
 @pytest.mark.parametrize(("what", "text", "message"), MISTAKES, ids=[case[0] for case in MISTAKES])
@@ -176,14 +211,7 @@ def test_a_secret_in_a_refused_address_is_not_repeated(load) -> None:  # type: i
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("TORCHKEEPER_POLICY__TLL", "7d", "policy.tll: is an unknown key"),
-        ("TORCHKEEPER_POLCY__TTL", "7d", "TORCHKEEPER_POLCY__TTL: is an unknown key"),
-        ("TORCHKEEPER_IMAGES__INCLUDE", "a/*", "written as JSON"),
-    ],
-)
+@pytest.mark.parametrize(("name", "value", "message"), IN_THE_ENVIRONMENT)
 def test_a_mistake_in_the_environment_is_named(
     name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Blind time: found, recorded and floored where it is too long, and never made up."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from agent.adapters import database
 from agent.adapters.engine import EngineDown, EngineUnavailable
 from tests import harness
 from tests.builders import pytorch_image
+from tests.fake_clock import START
 from tests.fake_docker import RING
 from tests.harness import TOLERANCE, World
 
@@ -232,3 +234,33 @@ async def test_after_a_gap_a_name_tells_nothing_of_a_container_that_is_gone(worl
         "more happened than the engine remembers",
         f"a use of '{REF}' could not be matched to an image",
     ]
+
+
+async def test_uses_that_cannot_be_matched_are_one_gap_from_the_first_to_the_last(world: World) -> None:
+    agent = await world.agent().watch()
+    await agent.stop()
+    await world.clock.advance(10)
+    for seconds in (20, 30):
+        other = world.docker.add(pytorch_image(f"gone-{seconds}", f"team/gone:{seconds}"))
+        world.docker.run(f"team/gone:{seconds}", rm=True)
+        world.docker.delete(f"team/gone:{seconds}")
+        assert other not in world.docker.images
+        await world.clock.advance(seconds)
+    again = await world.agent().watch()
+    (gap,) = [event.data for event in await again.events("torchkeeper.gap")]
+    assert (gap["seconds"], again.sight.gap_end) == (20.0, START + timedelta(seconds=30))
+
+
+async def test_a_use_that_cannot_be_matched_is_one_gap_however_often_it_is_told(world: World) -> None:
+    agent = await world.agent().watch()
+    await agent.stop()
+    world.docker.add(pytorch_image("gone", "team/gone:1"))
+    world.docker.run("team/gone:1", rm=True)
+    world.docker.delete("team/gone:1")
+    again = await world.agent().watch()
+    told = await again.gaps()
+    assert len(told) == 1
+    for _ in range(3):
+        world.docker.cut_streams()
+        await again.wait(2)
+    assert await again.gaps() == told

@@ -9,8 +9,9 @@ import pytest
 
 from agent.adapters import holds
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
-from agent.core import report
+from agent.core import report, schedule
 from agent.core.model import HeldBy, Holds, Outcome
+from agent.core.schedule import Schedule
 from tests import harness
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, World
@@ -65,6 +66,29 @@ async def test_a_pause_holds_everything_until_it_ends(world: World, image: str) 
     assert (await harness.sweep(agent), (await agent.plan()).hold) == ({}, HeldBy.PAUSED)
     await agent.wait(3600)
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+
+
+async def test_a_window_holds_everything_until_it_opens(world: World, image: str) -> None:
+    night = Schedule(windows=(schedule.parse("13:00-13:30"),))  # the clock starts at 12:00
+    agent = await world.agent(schedule=night).start()
+    await agent.wait(59 * MINUTE)
+    opens = world.clock.now() + timedelta(minutes=1)
+    plan = await agent.plan()
+    assert (plan.hold, plan.opens, plan.next_due) == (HeldBy.WINDOW, opens, opens)
+    assert ((await agent.decision(image)).held_by, agent.board.alerts) == (HeldBy.WINDOW, {})
+    await agent.wait(MINUTE - 1)
+    assert (agent.engine.mutations, set(world.docker.images)) == ([], {image})
+    await agent.wait(2)
+    assert world.docker.images == {}
+
+
+async def test_what_is_due_after_the_window_waits_for_the_next(world: World, image: str) -> None:
+    noon = Schedule(windows=(schedule.parse("12:00-12:20"),))  # the TTL ends at 12:20
+    agent = await world.agent(schedule=noon).start()
+    await agent.wait(PAST_TTL)
+    plan = await agent.plan()
+    assert (plan.hold, plan.opens) == (HeldBy.WINDOW, world.clock.now().replace(hour=12, minute=0, second=0) + DAY)
+    assert set(world.docker.images) == {image}
 
 
 async def test_holds_that_cannot_be_read_hold_everything(world: World, image: str) -> None:

@@ -53,9 +53,10 @@ def tell(notes: Iterable[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def find_image(text: str, images: Iterable[Image]) -> Image:
-    """The image that a person means by a reference, a digest reference, an ID or a prefix of one.
+def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -> Image:
+    """The image that a person means by a reference, a digest reference, an ID or the start of one.
 
+    With `by_prefix`, the start of a reference will do, where nothing else is meant.
     Raises Failed where there is none, and, with the candidates, where there are several.
     """
     from agent.core.events import familiar
@@ -64,9 +65,11 @@ def find_image(text: str, images: Iterable[Image]) -> Image:
     named = [image for image in images if familiar(text) in image.references or text in image.digests]
     prefix = text if text.startswith("sha256:") else f"sha256:{text}"
     found = named or [image for image in images if len(prefix) > len("sha256:") and image.id.startswith(prefix)]
+    if by_prefix and not found:
+        found = [image for image in images if any(reference.startswith(text) for reference in image.references)]
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(f"{image.id[7:19]} ({' '.join(image.references) or 'untagged'})" for image in found)
-        raise Failed(f"{text!r} is ambiguous: {names}; give more of the ID")
+        raise Failed(f"{text!r} is ambiguous: {names}; give more of it")
     raise Failed(f"no image {text!r} here; `torchkeeper images --all` lists them")

@@ -140,7 +140,7 @@ async def _explain(
 ) -> tuple[Decision, list[Use], list[Container], tuple[str, ...]]:
     async with _watched(settings) as (parts, notes):
         plan = await parts.sweeper.plan()
-        image = find_image(text, (decision.image for decision in plan.decisions))
+        image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
         row = parts.intake.sight.row
         uses = await parts.store.run(lambda tables: tables.uses(row, image.id, USES_SHOWN))
         held = [item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id]

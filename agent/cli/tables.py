@@ -159,12 +159,11 @@ def stopped(found: Sequence[totals.Stopped], now: datetime) -> RenderableType:
     """The stopped containers that keep images, and what would let those go."""
     if not found:
         return Text()
-    table = _table("STOPPED", "HOLDS", "CONTAINER AND WHAT WOULD LET ITS IMAGE GO")
+    table = _table("STOPPED", "HOLDS", "IMAGE THAT ONLY STOPPED CONTAINERS KEEP")
     for item in found[:STOPPED_SHOWN]:
-        name = text.clean(item.container.name or item.container.id[:12])
         holds = units.format_bytes(item.decision.estimated_bytes)
-        line = f"docker rm {name}"
-        table.add_row(_short(item.container.last_active, now), holds, _with_line(_name(item.decision), line))
+        line = f"docker rm {' '.join(item.names)}"
+        table.add_row(_short(item.since, now), holds, _with_line(_name(item.decision), line))
     more = len(found) - STOPPED_SHOWN
     return Group(Text(), table, *([Text(f"and {more} more")] if more > 0 else []))
 

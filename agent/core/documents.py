@@ -42,16 +42,14 @@ def _next(item: Decision) -> dict[str, Any]:
 
 
 def _stopped(item: Stopped) -> dict[str, Any]:
-    """A stopped container that keeps an image, and the command that would let that go."""
-    name = item.container.name or item.container.id[:12]
-    since = item.container.last_active
+    """The stopped containers that keep an image, and the command that would let it go."""
     return {
-        "container": name,
-        "since": units.format_time(since) if since else None,
+        "containers": list(item.names),
+        "since": units.format_time(item.since) if item.since else None,
         "image": item.decision.image.id,
         "references": list(item.decision.image.references),
         "estimated_bytes": item.decision.estimated_bytes,
-        "command": f"docker rm {name}",
+        "command": f"docker rm {' '.join(item.names)}",
     }
 
 

@@ -156,5 +156,5 @@ _RIPENING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_GOES)
 
 def _in_use(holders: tuple[Container, ...]) -> str:
     first = min(holders, key=lambda container: (not container.running, container.name, container.id))
-    others = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
-    return f"container {first.name or first.id[:12]} ({first.state}){others} uses it"
+    uses = f" and {len(holders) - 1} more use it" if len(holders) > 1 else " uses it"
+    return f"container {first.name or first.id[:12]} ({first.state}){uses}"

@@ -39,7 +39,9 @@ def words(settings: Pressure, space: Space | None, images_bytes: int) -> str:
     if space is None:
         return "the disk of the engine cannot be seen from here"
     what = "disk" if space.worse == "bytes" else "disk's inodes"
-    return f"{what} {space.share:.0%} full (high {settings.high:.0%}, low {settings.low:.0%})"
+    near = min(abs(space.share - settings.high), abs(space.share - settings.low)) < 0.01
+    full = f"{space.share:.1%}" if near else f"{space.share:.0%}"  # not "85% full (high 85%)"
+    return f"{what} {full} full (high {settings.high:.0%}, low {settings.low:.0%})"
 
 
 def choose(answers: Mapping[str, Decision], family: Family, ledger: Ledger, bytes_wanted: int) -> frozenset[str]:

@@ -98,15 +98,17 @@ def outcome(
     return NewEvent(OUTCOME, at, image.id, _without_number(data), identity)
 
 
-def sweep(plan: Plan, mode: str, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None) -> NewEvent:
-    """`torchkeeper.sweep`: what one pass found and did."""
+def sweep(
+    first: Plan, plan: Plan, mode: str, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None
+) -> NewEvent:
+    """`torchkeeper.sweep`: what one pass found and did. `first`: as it stood before; `plan`: as it stands now."""
     data = wire.SweepData(
         epoch="",
         seq=0,
         mode="observe" if mode == "observe" else "enforce",
         reasons=totals(plan),
         outcomes=dict(Counter(item.value for item in outcomes)),
-        estimated_bytes=plan.estimated_bytes,
+        estimated_bytes=first.estimated_bytes,
         measured_bytes=measured_bytes,
     )
     return NewEvent(SWEEP, at, None, _without_number(data))

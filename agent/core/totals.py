@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent.core import families
 from agent.core.layers import Ledger
 from agent.core.model import Action, Container, Decision, Plan, Reason
 
@@ -19,17 +20,43 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A container that runs no more and alone with its like keeps a PyTorch image that would free space."""
+    """A PyTorch image that only stopped containers keep."""
 
-    container: Container
+    containers: tuple[Container, ...]  # the longest stopped first
     decision: Decision
+
+    @property
+    def since(self) -> datetime | None:
+        """When the first of them stopped; None: not known."""
+        return self.containers[0].last_active
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(container.name or container.id[:12] for container in self.containers)
 
 
 def by_reason(plan: Plan) -> dict[Reason, Share]:
-    """In the order of `Reason`, those that any image has. A layer that images of two reasons share counts for none."""
+    """In the order of `Reason`, those that any image has.
+
+    A layer that kept images of two reasons share counts for none. One that several evictions share counts for the
+    last to go, so that their bytes add up to those of the plan.
+    """
     ledger = Ledger(item.image for item in plan.decisions)
     counts = Counter(item.reason for item in plan.decisions)
-    return {reason: Share(counts[reason], _together(ledger, plan, reason)) for reason in Reason if counts[reason]}
+    freed = _freed(ledger.copy(), plan)
+    return {
+        reason: Share(counts[reason], freed[reason] if reason in freed else _together(ledger, plan, reason))
+        for reason in Reason
+        if counts[reason]
+    }
+
+
+def _freed(ledger: Ledger, plan: Plan) -> Counter[Reason]:
+    going = {item.image.id: item for item in plan.decisions if item.action is Action.EVICT}
+    found: Counter[Reason] = Counter({item.reason: 0 for item in going.values()})
+    for key in families.order(going):
+        found[going[key].reason] += ledger.release(key)
+    return found
 
 
 def _together(ledger: Ledger, plan: Plan, reason: Reason) -> int:
@@ -44,20 +71,21 @@ def next_to_go(plan: Plan, most: int) -> list[Decision]:
 
 
 def stopped(plan: Plan, containers: Iterable[Container]) -> list[Stopped]:
-    """The stopped containers that keep images, the longest stopped first.
+    """The images that only stopped containers keep, with those containers; the longest stopped first.
 
-    Where a running container uses the image as well, removing the stopped one would free nothing.
+    Where a running container uses the image as well, removing the stopped ones would free nothing.
     """
-    containers = tuple(containers)
-    running = {container.image_id for container in containers if container.running}
-    kept = {item.image.id: item for item in plan.decisions if item.reason is Reason.IN_USE}
+    holders: dict[str, list[Container]] = {}
+    for container in containers:
+        holders.setdefault(container.image_id, []).append(container)
     found = [
-        Stopped(container, kept[container.image_id])
-        for container in containers
-        if not container.running and container.image_id in kept and container.image_id not in running
+        Stopped(tuple(sorted(held, key=lambda container: _since(container, plan.at))), item)
+        for item in plan.decisions
+        if item.reason is Reason.IN_USE and (held := holders.get(item.image.id))
+        if not any(container.running for container in held)
     ]
-    return sorted(found, key=lambda item: (_since(item.container, plan.at), item.container.id))
+    return sorted(found, key=lambda item: _since(item.containers[0], plan.at))
 
 
-def _since(container: Container, now: datetime) -> datetime:
-    return container.last_active or now
+def _since(container: Container, now: datetime) -> tuple[datetime, str]:
+    return container.last_active or now, container.id

@@ -134,7 +134,10 @@ class OutcomeData(Payload):
 
 
 class SweepData(Payload):
-    """`torchkeeper.sweep`: one pass that decided something, with the number of images by reason."""
+    """`torchkeeper.sweep`: one pass that decided something, with the number of images by reason after it.
+
+    `estimated_bytes`: what all that was due before it would free.
+    """
 
     epoch: str
     seq: int

@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 from tests.chaos import races, run
 from tests.support import dockerd
 
 RACES = 1000
-RACING = 300.0  # seconds at most
 
 
 def main() -> int:
@@ -21,12 +23,17 @@ def main() -> int:
     print(f"seed {given.seed}: {found}", flush=True)
     faults = list(found.faults)
     if given.races:
-        with dockerd.running() as engine:
-            raced = asyncio.run(races.race(engine, rounds=given.races, seconds=RACING, seed=given.seed))
-        print(raced)
-        faults += raced.faults
+        for raced in _race(given.races, given.seed):
+            print(raced, flush=True)
+            faults += raced.faults
     print("\n".join(faults), file=sys.stderr)
     return 1 if faults else 0
+
+
+def _race(rounds: int, seed: int) -> Iterator[races.Races]:
+    with dockerd.running() as engine, tempfile.TemporaryDirectory() as folder:
+        yield asyncio.run(races.race_removals(engine, rounds=rounds, seed=seed))
+        yield asyncio.run(races.race_evictions(engine, Path(folder), rounds=rounds, seed=seed))
 
 
 if __name__ == "__main__":

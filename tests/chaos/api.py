@@ -15,6 +15,7 @@ import aiohttp
 
 from tests.support import proc
 
+STREAMED = ("images/create", "images/load")  # answered with one document a line
 SMALL = 64  # bytes of the file that makes each image's layer its own
 
 
@@ -36,7 +37,7 @@ class Api:
             method, f"http://engine/{path}", data=data, params=query, headers=headers
         ) as answer:
             text = await answer.text()
-            is_json = answer.content_type == "application/json" and path.partition("?")[0] != "images/create"
+            is_json = answer.content_type == "application/json" and path not in STREAMED
             return answer.status, json.loads(text) if is_json and text else text
 
     async def load(self, reference: str, changes: Iterable[str], tar: bytes) -> str:
@@ -48,6 +49,17 @@ class Api:
         told = json.loads(text.strip().splitlines()[-1])
         assert "status" in told, told
         return str(told["status"])
+
+    async def load_all(self, tar: bytes) -> None:
+        """Load what `docker save` wrote. Raises AssertionError where the engine refuses."""
+        status, text = await self.call("POST", "images/load", tar, [("quiet", "1")])
+        assert status == 200, text
+        assert "errorDetail" not in str(text), text
+
+    async def image_id(self, reference: str) -> str:
+        status, found = await self.call("GET", f"images/{reference}/json")
+        assert status == 200, found
+        return str(found["Id"])
 
     async def tag(self, image: str, reference: str) -> int:
         repository, _, tag = reference.rpartition(":")

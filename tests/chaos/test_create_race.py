@@ -1,29 +1,42 @@
 """A create that races each removal: the container lives, or was turned down; the image is whole, or gone."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.chaos import races
-from tests.support import dockerd
-
-pytestmark = pytest.mark.soak
+from tests.support import dockerd, engines
 
 SEED = 1
-THE_LONG_ONE = 1000  # rounds
-SECONDS = 75.0  # for it
-A_FEW = 150  # rounds
-A_WHILE = 25.0  # seconds
+ROUNDS = {"20.10": 500, "26.1": 120, "26.1-containerd": 100}  # by each of the two tests
+
+pytestmark = pytest.mark.timeout(400)
 
 
-async def test_a_create_that_races_a_removal_lives_or_is_turned_down(fresh_engine: dockerd.Dockerd) -> None:
-    run = await races.race(fresh_engine, rounds=THE_LONG_ONE, seconds=SECONDS, seed=SEED)
+@pytest.fixture(params=engines.KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def course(kind: str, pool_of_engines: engines.Pool) -> dockerd.Dockerd:
+    engine = pool_of_engines.get(kind)
+    engine.empty()
+    return engine
+
+
+async def test_a_create_that_races_a_removal_lives_or_is_turned_down(course: dockerd.Dockerd, kind: str) -> None:
+    judge(await races.race_removals(course, rounds=ROUNDS[kind], seed=SEED))
+
+
+async def test_a_create_that_races_an_eviction_does_too_and_each_decision_has_its_outcome(
+    course: dockerd.Dockerd, kind: str, tmp_path: Path
+) -> None:
+    judge(await races.race_evictions(course, tmp_path, rounds=ROUNDS[kind], seed=SEED))
+
+
+def judge(run: races.Races) -> None:
     print(run)
     assert run.faults == []
-    assert {"kept and created", "gone and 404"} <= set(run.ended), "no round was close enough to be a race"
-
-
-async def test_it_does_on_every_engine(any_engine: dockerd.Dockerd) -> None:
-    any_engine.empty()
-    run = await races.race(any_engine, rounds=A_FEW, seconds=A_WHILE, seed=SEED)
-    print(run)
-    assert run.faults == []
-    assert run.rounds >= A_FEW / 3
+    assert set(run.asked) == {"before", "within", "after"}, run
+    assert {"kept and created", "gone and 404"} <= set(run.ended), run

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from agent.core import policy, pytorch
 from agent.core.judge import Context
-from agent.core.model import Container, Decision, Details, HistoryStep, Image, Plan, Policy, Snapshot, Usage
+from agent.core.model import Action, Container, Decision, Details, HistoryStep, Image, Plan, Policy, Snapshot, Usage
+from agent.core.space import Space
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -32,6 +33,7 @@ def image(name: str = "a", *references: str, **changes: object) -> Image:
         env=changes.pop("env", {}),  # type: ignore[arg-type]
         labels=changes.pop("labels", {}),  # type: ignore[arg-type]
         parent=changes.pop("parent", ""),  # type: ignore[arg-type]
+        created=changes.pop("created", None),  # type: ignore[arg-type]
     )
     fields: dict[str, object] = {
         "id": image_id(name),
@@ -58,6 +60,11 @@ def usage(of: Image, **changes: object) -> Usage:
 
 def container(of: Image, name: str = "c", state: str = "exited", **changes: object) -> Container:
     return Container(id=f"id-{name}", image_id=of.id, name=name, state=state, **changes)  # type: ignore[arg-type]
+
+
+def disk(used_bytes: int, total_bytes: int = 1000) -> Space:
+    """A file system without a reserve, that counts no inodes."""
+    return Space(total_bytes=total_bytes, used_bytes=used_bytes, available_bytes=total_bytes - used_bytes)
 
 
 def decide(
@@ -90,3 +97,8 @@ def verdict(plan: Plan, of: Image) -> tuple[str, str]:
     """The action and reason for one image."""
     found = next(item for item in plan.decisions if item.image.id == of.id)
     return found.action.value, found.reason.value
+
+
+def evicted(plan: Plan) -> set[str]:
+    """The IDs of all images that it evicts, held or not."""
+    return {item.image.id for item in plan.decisions if item.action is Action.EVICT}

@@ -7,6 +7,7 @@ does not change the other's history; what a sweep of the run with faults would e
 import os
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -145,6 +146,7 @@ NUMBER = st.integers(0, 11)
 STEPS = st.lists(st.tuples(st.sampled_from(ACTS), NUMBER, NUMBER, st.sampled_from(FAULTS)), min_size=25, max_size=50)
 
 
+@pytest.mark.timeout(600)  # one long search; a busy machine must not end it
 @SETTINGS
 @given(STEPS)
 def test_faults_only_make_the_set_of_evictions_smaller(steps: list[tuple[str, int, int, str]]) -> None:

@@ -50,6 +50,37 @@ def test_an_unknown_image_frees_nothing() -> None:
     assert layers.Ledger([]).release("sha256:none") == 0
 
 
+def test_a_copy_is_independent_both_ways() -> None:
+    first = layers.Ledger([BASE, TOP])
+    second = first.copy()
+    assert (second.release(BASE.id), second.release(TOP.id), second.held_bytes) == (0, 107, 0)
+    assert (first.held_bytes, first.would_free(TOP.id)) == (107, 7)
+    third = first.copy()
+    first.release(TOP.id)
+    assert (third.held_bytes, third.would_free(TOP.id), first.would_free(BASE.id)) == (107, 7, 100)
+
+
+def test_what_is_held_counts_each_layer_once() -> None:
+    same = image("same", layers={"sha256:b": 100, "sha256:t": 7})
+    ledger = layers.Ledger([BASE, TOP, same])
+    held = [ledger.held_bytes]
+    for item in (TOP, BASE, same):
+        ledger.release(item.id)
+        held.append(ledger.held_bytes)
+    assert held == [107, 107, 107, 0]
+
+
+def test_what_is_held_is_the_same_in_any_order_where_one_history_does_not_tell() -> None:
+    assert TOP.details is not None
+    unclear = replace(TOP, details=replace(TOP.details, history=()))
+    assert [layers.Ledger(both).held_bytes for both in ([BASE, unclear], [unclear, BASE])] == [107, 107]
+
+
+def test_an_image_is_released_once() -> None:
+    ledger = layers.Ledger([BASE, TOP])
+    assert [ledger.release(TOP.id), ledger.release(TOP.id), ledger.release(BASE.id)] == [7, 0, 100]
+
+
 def test_bases_are_the_images_whose_complete_layers_come_first() -> None:
     same = image("same", layers={"sha256:b": 100, "sha256:t": 7})
     stranger = image("stranger", layers={"sha256:t": 7})

@@ -1,148 +1,160 @@
-"""Properties of every plan, and the liveness that keeps them honest."""
+"""Properties of every plan without pressure, and the liveness that keeps them honest."""
 
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core import policy, totals
+from agent.core.change import Change
 from agent.core.judge import Context
-from agent.core.model import Action, Container, Holds, Image, Pin, Plan, Policy, Reason, Rule, Usage
-from tests.core.builders import LONG_AGO, NOW, container, decide, image, image_id, pytorch_image
+from agent.core.model import Action, Container, Holds, Image, Pin, Policy, Reason, Rule
+from tests.core.builders import HOUR, LONG_AGO, NOW, decide, evicted, image_id
+from tests.core.strategies import CONTEXTS, MOST, TIMES, TTLS, World, policies, pressed, worlds
 
-TIMES = st.integers(-200, 0).map(lambda days: NOW + timedelta(days=days))
-TTLS = st.integers(1, 60).map(lambda days: timedelta(days=days))
-NAMES = st.sampled_from(["team/a:1", "team/a:latest", "ci/a:2", "x/prod/a:3", "r.io:5000/a:4"])
-GLOBS = st.sampled_from(["team/*", "ci/*", "*:latest", "*/prod/*", "none"])
+WHICH = st.integers(0, MOST - 1).map(lambda number: image_id(f"i{number}"))
 
 
-@st.composite
-def images(draw: st.DrawFn, number: int) -> Image:
-    make = draw(st.sampled_from([pytorch_image, pytorch_image, pytorch_image, image]))
-    parent = draw(st.sampled_from(["", *(image_id(f"i{below}") for below in range(number))]))
-    labels = draw(st.sampled_from([{}, {}, {"torchkeeper.keep": "true"}, {"torchkeeper.ttl": "30d"}]))
-    return make(
-        f"i{number}",
-        references=tuple(draw(st.lists(NAMES, max_size=2, unique=True))),
-        parent=parent,
-        labels=labels,
-        origin=draw(st.sampled_from([None, "a@sha256:1"])),
-        layers={"sha256:base": 50, f"sha256:l{number}": draw(st.integers(0, 100))},
-    )
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> dict[str, object]:
-    known = tuple(draw(images(number)) for number in range(draw(st.integers(1, 5))))
-    usages = tuple(
-        Usage(
-            image_id=item.id,
-            first_seen=draw(TIMES),
-            arrived=draw(st.none() | TIMES),
-            last_used=draw(st.none() | TIMES),
-            released=draw(st.none() | TIMES),
-            protected=draw(st.booleans()),
-            references_changed=draw(st.none() | TIMES),
-        )
-        for item in known
-    )
-    held = draw(st.lists(st.sampled_from(known), max_size=1))
-    return {"images": known, "usages": usages, "containers": tuple(container(item) for item in held)}
-
-
-@st.composite
-def policies(draw: st.DrawFn) -> Policy:
-    return Policy(
-        ttl=draw(TTLS),
-        exclude=tuple(draw(st.lists(GLOBS, max_size=1))),
-        protect=tuple(draw(st.lists(GLOBS, max_size=1))),
-        rules=tuple(Rule(match=glob, ttl=draw(TTLS)) for glob in draw(st.lists(GLOBS, max_size=2))),
-        evict_local=draw(st.booleans()),
-    )
-
-
-def planned(world: dict[str, object], rules: Policy, context: Context | None = None) -> Plan:
-    return decide(
-        *world["images"],  # type: ignore[misc]
-        usages=world["usages"],  # type: ignore[arg-type]
-        containers=world["containers"],  # type: ignore[arg-type]
-        rules=rules,
-        context=context,
-    )
-
-
-def evicted(plan: Plan) -> set[str]:
-    return {item.image.id for item in plan.decisions if item.action is Action.EVICT}
-
-
-@given(worlds(), policies())
-def test_every_image_has_one_decision_and_a_sentence(world: dict[str, object], rules: Policy) -> None:
-    plan = planned(world, rules)
-    assert [item.image for item in plan.decisions] == list(world["images"])  # type: ignore[call-overload]
+@given(worlds(), pressed(policies()), CONTEXTS)
+def test_every_image_has_one_decision_and_a_sentence(world: World, rules: Policy, context: Context) -> None:
+    plan = world.plan(rules, context)
+    assert [item.image for item in plan.decisions] == list(world.images)
     assert all(item.explanation for item in plan.decisions)
 
 
-@given(worlds(), policies())
-def test_what_is_used_or_not_pytorch_never_goes(world: dict[str, object], rules: Policy) -> None:
-    held = {item.image_id for item in world["containers"]}  # type: ignore[attr-defined]
-    for item in planned(world, rules).decisions:
+@given(worlds(), pressed(policies()), CONTEXTS)
+def test_counts_by_reason_add_up_to_the_number_of_images(world: World, rules: Policy, context: Context) -> None:
+    plan = world.plan(rules, context)
+    counts = {reason: share.images for reason, share in totals.by_reason(plan).items()}
+    assert counts == dict(Counter(item.reason for item in plan.decisions))
+    assert sum(counts.values()) == len(world.images)
+
+
+@given(worlds(), pressed(policies()), CONTEXTS)
+def test_what_is_used_or_not_pytorch_never_goes(world: World, rules: Policy, context: Context) -> None:
+    held = {item.image_id for item in world.containers}
+    for item in world.plan(rules, context).decisions:
         if item.image.id in held or item.verdict.kind.value == "other":
             assert item.action is Action.KEEP
 
 
+# What can only make it evict less
+
+
 @given(worlds(), policies(), TTLS)
-def test_a_longer_ttl_never_evicts_more(world: dict[str, object], rules: Policy, more: timedelta) -> None:
+def test_a_longer_ttl_never_evicts_more(world: World, rules: Policy, more: timedelta) -> None:
     longer = replace(rules, ttl=rules.ttl + more)
-    assert evicted(planned(world, longer)) <= evicted(planned(world, rules))
+    assert evicted(world.plan(longer)) <= evicted(world.plan(rules))
 
 
-@given(worlds(), policies(), st.integers(0, 4))
-def test_a_pin_never_evicts_more(world: dict[str, object], rules: Policy, which: int) -> None:
-    pin = Pin(id=image_id(f"i{which}"), reference="", at=LONG_AGO)
-    assert evicted(planned(world, rules, Context(holds=Holds(pins=(pin,))))) <= evicted(planned(world, rules))
+@given(worlds(), policies(), TTLS)
+def test_a_longer_ttl_of_a_rule_never_evicts_more(world: World, rules: Policy, more: timedelta) -> None:
+    longer = replace(rules, rules=tuple(replace(rule, ttl=(rule.ttl or more) + more) for rule in rules.rules))
+    assert evicted(world.plan(longer)) <= evicted(world.plan(rules))
+
+
+@given(worlds(), policies(), TTLS)
+def test_a_longer_dangling_after_or_none_never_evicts_more(world: World, rules: Policy, more: timedelta) -> None:
+    short = replace(rules, dangling_after=more)
+    for longer in (replace(rules, dangling_after=2 * more), replace(rules, dangling_after=None)):
+        assert evicted(world.plan(longer)) <= evicted(world.plan(short))
+
+
+@given(worlds(), policies(), WHICH)
+def test_a_pin_never_evicts_more(world: World, rules: Policy, which: str) -> None:
+    pin = Pin(id=which, reference="", at=LONG_AGO)
+    assert evicted(world.plan(rules, Context(holds=Holds(pins=(pin,))))) <= evicted(world.plan(rules))
+
+
+@given(worlds(), policies(), st.integers(1, 3))
+def test_a_larger_keep_newest_never_evicts_more(world: World, rules: Policy, more: int) -> None:
+    larger = replace(rules, keep_newest=rules.keep_newest + more)
+    assert evicted(world.plan(larger)) <= evicted(world.plan(rules))
+
+
+@given(worlds(), policies(), st.integers(1, 3))
+def test_a_keep_newest_by_rule_never_evicts_more(world: World, rules: Policy, count: int) -> None:
+    more = Rule(match="team/*", keep_newest=rules.keep_newest + count)
+    assert evicted(world.plan(replace(rules, rules=(*rules.rules, more)))) <= evicted(world.plan(rules))
 
 
 @given(worlds(), policies(), TIMES)
-def test_a_gap_never_evicts_more(world: dict[str, object], rules: Policy, end: object) -> None:
-    assert evicted(planned(world, rules, Context(gap_end=end))) <= evicted(planned(world, rules))  # type: ignore[arg-type]
+def test_a_gap_never_evicts_more(world: World, rules: Policy, end: datetime) -> None:
+    assert evicted(world.plan(rules, Context(gap_end=end))) <= evicted(world.plan(rules))
 
 
-@given(worlds(), policies(), st.integers(0, 4))
-def test_a_container_never_evicts_more(world: dict[str, object], rules: Policy, which: int) -> None:
-    more = Container(id="more", image_id=image_id(f"i{which}"))
-    busier = {**world, "containers": (*world["containers"], more)}  # type: ignore[misc]
-    assert evicted(planned(busier, rules)) <= evicted(planned(world, rules))
+@given(worlds(), policies(), WHICH)
+def test_a_container_never_evicts_more(world: World, rules: Policy, which: str) -> None:
+    busier = replace(world, containers=(*world.containers, Container(id="more", image_id=which)))
+    assert evicted(busier.plan(rules)) <= evicted(world.plan(rules))
+
+
+@given(worlds(), policies(), WHICH, TIMES)
+def test_a_later_end_of_a_protection_never_evicts_more(
+    world: World, rules: Policy, which: str, released: datetime
+) -> None:
+    later = tuple(
+        replace(item, released=max(released, item.released or released)) if item.image_id == which else item
+        for item in world.usages
+    )
+    assert evicted(replace(world, usages=later).plan(rules)) <= evicted(world.plan(rules))
+
+
+@given(worlds(), pressed(policies()), CONTEXTS)
+def test_what_is_held_evicts_nothing(world: World, rules: Policy, context: Context) -> None:
+    held = (
+        replace(context, proven=False),
+        replace(context, holds=Holds(paused=True)),
+        replace(context, holds=Holds(readable=False)),
+        replace(context, clock_trusted=False),
+    )
+    assert all(world.plan(rules, one).evictions == () for one in held)
+    assert world.plan(replace(rules, observe=True), context).evictions == ()
+
+
+# A changed policy
+
+
+@given(worlds(), pressed(policies()), pressed(policies()), CONTEXTS)
+def test_a_change_evicts_during_its_grace_what_both_evict_and_after_it_what_the_new_one_does(
+    world: World, old: Policy, new: Policy, context: Context
+) -> None:
+    alone, fresh = world.plan(new, context), replace(context, pressing=False)
+    during = world.plan(new, replace(context, change=Change(before=old, until=NOW + HOUR)))
+    both = evicted(alone) & evicted(world.plan(old, fresh))
+    assert (evicted(during), {item.image.id for item in during.changed}) == (both, evicted(alone) - both)
+    assert world.plan(new, replace(context, change=Change(before=old, until=NOW))) == alone
+
+
+@given(worlds(), policies(), policies())
+def test_during_the_grace_of_a_change_no_parent_goes_alone(world: World, old: Policy, new: Policy) -> None:
+    plan = world.plan(new, Context(change=Change(before=old, until=NOW + HOUR)))
+    for parent, children in world.children.items():
+        assert parent not in evicted(plan) or children <= evicted(plan)
+
+
+# Order, bytes, and that it does go
+
+
+@given(worlds(), pressed(policies()), CONTEXTS)
+def test_children_go_before_their_parents_and_no_parent_goes_alone(
+    world: World, rules: Policy, context: Context
+) -> None:
+    order = [item.image.id for item in world.plan(rules, context).evictions]
+    for parent in order:
+        assert world.children[parent] <= set(order[: order.index(parent)])
 
 
 @given(worlds(), policies())
-def test_what_is_held_evicts_nothing(world: dict[str, object], rules: Policy) -> None:
-    for context in (Context(proven=False), Context(holds=Holds(paused=True)), Context(holds=Holds(readable=False))):
-        assert planned(world, rules, context).evictions == ()
-    assert planned(world, replace(rules, observe=True)).evictions == ()
-
-
-@given(worlds(), policies())
-def test_children_go_before_their_parents_and_no_parent_goes_alone(world: dict[str, object], rules: Policy) -> None:
-    plan = planned(world, rules)
-    order = [item.image.id for item in plan.evictions]
-    for item in plan.decisions:
-        parent = item.image.details.parent if item.image.details else ""
-        if parent in order:
-            assert item.image.id in order
-            assert order.index(item.image.id) < order.index(parent)
-
-
-@given(worlds(), policies())
-def test_idle_unprotected_unused_images_do_go(world: dict[str, object], rules: Policy) -> None:
+def test_idle_unprotected_unused_images_do_go(world: World, rules: Policy) -> None:
     """Liveness: a policy that never evicts passes every test of safety."""
-    plan = planned(world, rules)
-    for item in plan.decisions:
-        stays = item.reason in (Reason.RECENT, Reason.MIN_AGE, Reason.GAP)
-        if stays and item.due is not None:
-            known = {**world, "containers": ()}
+    for item in world.plan(rules).decisions:
+        if item.action is Action.KEEP and item.due is not None:
             later = decide(
-                *known["images"],  # type: ignore[misc]
-                usages=tuple(replace(one, protected=False) for one in known["usages"]),  # type: ignore[attr-defined]
+                *world.images,
+                usages=tuple(replace(one, protected=False) for one in world.usages),
                 rules=rules,
                 now=item.due,
             )
@@ -150,18 +162,28 @@ def test_idle_unprotected_unused_images_do_go(world: dict[str, object], rules: P
             assert then.action is Action.EVICT or then.reason is Reason.HAS_CHILDREN
 
 
-@given(worlds(), policies())
-def test_together_they_free_each_layer_once(world: dict[str, object], rules: Policy) -> None:
-    plan = planned(world, rules)
-    going = evicted(plan)
-    stays = [item for item in world["images"] if item.id not in going]  # type: ignore[attr-defined]
-    everything = {layer for item in world["images"] for layer in _sizes(item).items()}  # type: ignore[attr-defined]
-    kept = {layer for item in stays for layer in _sizes(item).items()}
-    assert plan.estimated_bytes == sum(size for _, size in everything - kept)
+@given(worlds(), pressed(policies()), CONTEXTS)
+def test_together_they_free_each_layer_once(world: World, rules: Policy, context: Context) -> None:
+    plan = world.plan(rules, context)
+    assert plan.estimated_bytes == freed(world, evicted(plan))
 
 
-def _sizes(item: Image) -> dict[str, int]:
+def freed(world: World, going: set[str]) -> int:
+    """The bytes of the layers that only these have."""
+    everything = {layer for item in world.images for layer in _sizes(item)}
+    kept = {layer for item in world.images if item.id not in going for layer in _sizes(item)}
+    return sum(size for _, size in everything - kept)
+
+
+def _sizes(item: Image) -> set[tuple[str, int]]:
     assert item.details is not None
-    if any(step.size_bytes == 0 for step in item.details.history):  # then the whole counts for the base
-        return {item.details.layers[0]: item.size_bytes}
-    return dict(zip(item.details.layers, (step.size_bytes for step in item.details.history), strict=True))
+    return set(zip(item.details.layers, (step.size_bytes for step in item.details.history), strict=True))
+
+
+@given(worlds(), policies())
+def test_the_sweep_evicts_what_the_plan_shows(world: World, rules: Policy) -> None:
+    left = world
+    for planned in world.plan(rules).evictions:
+        assert policy.still_goes(planned, left.plan(rules))
+        left = left.without(planned.image.id)
+    assert left.plan(rules).evictions == ()

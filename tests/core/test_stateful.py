@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -477,5 +478,6 @@ class Histories(RuleBasedStateMachine):
         return names[0] if names and by == "name" else image_id[7:31] if by == "short" else image_id
 
 
+@pytest.mark.timeout(600)  # one long search; a busy machine must not end it
 def test_any_history_at_all() -> None:
     run_state_machine_as_test(Histories, settings=SETTINGS)

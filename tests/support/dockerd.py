@@ -77,11 +77,15 @@ class Dockerd(proc.Daemon):
             return False
 
     def api(self, method: str, path: str, body: object = None, timeout: float = 60.0) -> tuple[int, Any]:
-        """One call of the engine's API: the status, and the JSON document (or the text) of the answer."""
+        """One call of the engine's API: the status, and the JSON document (or the text) of the answer.
+
+        A body of bytes is a tar.
+        """
         connection = _UnixConnection(self.socket, timeout)
         try:
-            headers = {"Content-Type": "application/json"} if body is not None else {}
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+            kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
+            connection.request(method, path, data, {"Content-Type": kind} if data is not None else {})
             answer = connection.getresponse()
             text = answer.read().decode()
             is_json = (answer.getheader("Content-Type") or "").startswith("application/json")

@@ -1,0 +1,94 @@
+"""Bytes that are honest: what a plan says and what the disk says, where images share layers on a graph driver."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import small_disk
+from tests.acceptance.host import Host, Json
+from tests.support import dockerd, images, proc
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def small_engine() -> Iterator[dockerd.Dockerd]:
+    """On a disk that nobody else writes to, so that its free space tells what a removal freed."""
+    with small_disk.engine(size_mb=250) as engine:
+        yield engine
+
+
+@pytest.fixture
+def small_host(small_engine: dockerd.Dockerd, tmp_path: Path) -> Host:
+    small_engine.empty()
+    host = Host(small_engine, tmp_path)
+    host.configure(limits={"pause": "0s"})
+    return host
+
+
+def _committed(engine: dockerd.Dockerd, base: str, ref: str, size_mb: int, torch: bool = False) -> str:
+    """An image of one layer more than its base, of random megabytes that a container of it wrote; its ID."""
+    write = ("/bin/busybox", "dd", "if=/dev/urandom", "of=/written", "bs=1000000", f"count={size_mb}")
+    images.run(engine, base, *write, name="writer")
+    image = engine.docker("commit", *(["--change=ENV PYTORCH_VERSION=2.4.0"] if torch else []), "writer", ref)
+    engine.docker("rm", "writer")
+    return image
+
+
+def _du(engine: dockerd.Dockerd) -> int:
+    """The bytes of the engine's directory on its disk."""
+    told = subprocess.run(["du", "-sxB1", small_disk.data(engine)], capture_output=True, text=True, check=True)
+    return int(told.stdout.split()[0])
+
+
+def _shared_layers(host: Host) -> str:
+    """Idle images on a base that goes with them, on one that is no PyTorch, on one that another child keeps.
+
+    The ID of the first base.
+    """
+    engine = host.engine
+    base = host.torch("team/base:1", size_mb=30)
+    for number, size_mb in enumerate((5, 8)):
+        images.build_child(engine, "team/base:1", f"team/child:{number}", size_mb=size_mb)
+    _committed(engine, "team/child:1", "team/grandchild:1", size_mb=6)
+    images.build_child(engine, "team/base:1", "team/built:1", lines=["ENV A=1", "COPY payload /x"], size_mb=7)
+    host.plain("web/base:1", size_mb=20)
+    _committed(engine, "web/base:1", "team/on-web:1", size_mb=4, torch=True)
+    host.torch("kept/base:1", size_mb=9)
+    images.build_child(engine, "kept/base:1", "kept/child:stable", size_mb=3)
+    images.build_child(engine, "kept/base:1", "team/on-kept:1", size_mb=3)
+    engine.docker("tag", "team/child:0", "other/child:0")
+    return base
+
+
+def test_a_plan_over_shared_layers_frees_what_it_says_together_and_one_by_one(small_host: Host) -> None:
+    host, engine = small_host, small_host.engine
+    base = _shared_layers(host)
+    host.json("sweep")  # sees them all for the first time
+    planned = proc.eventually(lambda: _due(host, count=8))  # one of them an untagged step of a build
+    before = _du(engine)
+    swept = host.json("sweep")
+    freed = before - _du(engine)
+    assert engine.references() == {"web/base:1", "kept/base:1", "kept/child:stable"}
+    assert planned["totals"]["estimated_bytes"] == pytest.approx(freed, rel=0.05)
+    going = {row["id"]: row["estimated_bytes"] for row in planned["images"] if row["action"] == "evict"}
+    assert freed > 60 * images.MB > 35 * images.MB > sum(going.values())  # each by itself, as if the others stayed
+    assert going.keys() == {row["id"] for row in swept["images"] if row["outcome"] == "removed"}
+    events = host.json("history")["events"]
+    estimated, measured = _bytes(events, "decision", "estimated_bytes"), _bytes(events, "outcome", "measured_bytes")
+    assert measured == pytest.approx(estimated, rel=0.05, abs=0.1 * images.MB)
+    assert list(estimated)[-1] == base
+    assert estimated[base] > 30 * images.MB  # the last holder of a layer frees it
+    assert sum(measured.values()) == pytest.approx(freed, rel=0.05)
+
+
+def _due(host: Host, count: int) -> Json:
+    """The plan, once it evicts so many; empty until then."""
+    planned = host.json("plan")
+    return planned if planned["totals"]["evict"] == count else {}
+
+
+def _bytes(events: list[Json], kind: str, key: str) -> dict[str, int]:
+    return {event["subject"]: event["data"][key] for event in events if event["type"] == f"torchkeeper.{kind}"}

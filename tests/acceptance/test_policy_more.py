@@ -1,0 +1,126 @@
+"""When the operator says what may go: the newest of each line, images without a name, windows, a changed policy."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from tests.acceptance.collector import Collector
+from tests.acceptance.host import NAME, PATIENCE, Host, seconds_between
+from tests.support import engines, proc
+
+pytestmark = engines.ON_ONE
+
+ZONE = "Asia/Kolkata"  # five hours and a half before UTC, in summer and in winter
+
+
+def test_the_newest_of_each_line_of_builds_stay_until_a_newer_one_comes(lone_host: Host) -> None:
+    host = lone_host
+    host.configure(policy={"keep_newest": 2, "rules": [{"match": "lab/*", "keep_newest": 1}]}, limits={"pause": "0.1s"})
+    kept = [
+        *("acme/pytorch:2.10.0-cuda12.1-devel", "acme/pytorch:2.9.1-cuda12.1-devel"),
+        "acme/pytorch:2.1.0-cuda11.8-devel",
+        "acme/pytorch:2.1.0-cuda12.1-runtime",
+        "lab/pytorch:24.05-py3",
+    ]
+    for ref in kept:
+        host.torch(ref)
+    older = [host.torch(ref) for ref in ("acme/pytorch:2.8.0-cuda12.1-devel", "lab/pytorch:23.10-py3")]
+    with host.agent():
+        older.append(host.torch("acme/pytorch:nightly"))  # the last to be due
+        for image in older:
+            host.await_gone(image)
+        assert host.reasons() == dict.fromkeys(kept, "keep-newest")
+        assert "the newest of lab/pytorch" in host.say("explain", "lab/pytorch:24.05-py3")
+        kept[-1:] = ["lab/pytorch:24.10-py3"]
+        host.torch("lab/pytorch:24.10-py3")
+        proc.eventually(lambda: host.engine.references() == set(kept), PATIENCE)
+
+
+def test_an_image_that_lost_its_name_goes_after_its_own_time_and_local_ones_with_a_name_stay(
+    host: Host, collector: Collector
+) -> None:
+    host.configure(policy={"local_images": "keep", "ttl": "1h"}, cleanup={"dangling_after": "2s"})
+    with host.agent():
+        first = host.torch("team/train:1")
+        labelled = host.torch("team/long:1", labels={"torchkeeper.ttl": "1h"})
+        collector.await_image(NAME, labelled, lambda row: row["reason"] == "local-only")
+        renamed = datetime.now(UTC).isoformat()
+        named = [host.torch("team/train:1"), host.torch("team/long:1")]
+        decided = collector.await_event("decision")
+        host.await_gone(first)
+        rows = {row["id"]: row for row in host.json("plan")["images"]}
+    assert (decided["subject"], decided["data"]["reason"]) == (first, "dangling")
+    assert "without a name, cleanup.dangling_after 2 s" in decided["data"]["explanation"]
+    assert seconds_between(renamed, decided["time"]) >= 2
+    assert {key: row["reason"] for key, row in rows.items()} == {
+        labelled: "recent",
+        **dict.fromkeys(named, "local-only"),
+    }
+    assert seconds_between(renamed, rows[labelled]["due"]) >= 3600
+    assert len(collector.events("decision")) == 1
+
+
+def test_a_closed_window_holds_and_an_open_one_lets_go(lone_host: Host) -> None:
+    host = lone_host
+    image = host.torch("team/idle:1")
+    now = datetime.now(ZoneInfo(ZONE))
+    opens = (now + timedelta(hours=2)).replace(second=0, microsecond=0)
+    host.configure(schedule={"windows": [_window(opens, opens + timedelta(hours=1))], "timezone": ZONE})
+    with host.agent():
+        proc.eventually(lambda: host.row(image)["held_by"] == "window", PATIENCE)
+        totals = host.json("plan")["totals"]
+        told = host.say("plan")
+        assert host.has(image)
+    until = opens.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert (totals["evict"], totals["held_by"], totals["opens"]) == (1, "window", until)
+    assert "evict (held: window)" in told
+    assert f"nothing is removed now: window, until {until}" in told
+    assert host.json("history")["events"] == []
+    host.configure(schedule={"windows": [_window(now - timedelta(hours=1), now + timedelta(hours=1))]})
+    with host.agent():
+        host.await_gone(image)
+
+
+def _window(opens: datetime, closes: datetime) -> str:
+    return f"{opens:%a %H:%M}-{closes:%H:%M}"
+
+
+def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(host: Host, collector: Collector) -> None:
+    host.configure(policy={"ttl": "1h", "change_grace": "1h"})
+    slipped = [host.torch("team/one:1", size_mb=4), host.torch("team/two:1", size_mb=6)]
+    host.plain("team/web:1")
+    with host.agent():
+        collector.await_image(NAME, slipped[1], lambda row: row["reason"] == "recent")
+    host.configure(policy={"ttl": "1s"})
+    with host.agent():
+        proc.eventually(lambda: "policy-change" in collector.alerts(NAME), PATIENCE)
+        alert = collector.read(f"{NAME}/alerts/policy-change")["message"]
+        rows = [
+            collector.await_image(NAME, image, lambda row: "change_grace" in row["explanation"]) for image in slipped
+        ]
+        told = host.say("plan")
+        assert all(map(host.has, slipped))
+    assert alert.startswith("the policy changed: 2 images (14.0 MB) that only the new one evicts may go from 20")
+    assert [(row["action"], row["reason"]) for row in rows] == [("keep", "recent")] * 2
+    assert "2 images (14.0 MB) wait, for only the policy that is new evicts them" in told
+    host.configure(policy={"ttl": "1h"})
+    with host.agent():
+        proc.eventually(lambda: collector.alerts(NAME) == set(), PATIENCE)
+        row = collector.await_image(NAME, slipped[0], lambda row: "TTL 1 h" in row["explanation"])
+    assert row["reason"] == "recent"
+    assert host.json("history")["events"] == []
+
+
+def test_what_only_the_new_policy_evicts_goes_after_the_grace_and_what_the_old_one_does_at_once(host: Host) -> None:
+    host.configure(policy={"rules": [{"match": "team/*", "ttl": "1h"}], "change_grace": "5s"})
+    waiting = host.torch("team/long:1")
+    with host.agent():
+        proc.eventually(lambda: host.row(waiting)["reason"] == "recent")
+    host.configure(policy={"rules": []})
+    at_once = host.torch("control/pytorch:1")
+    started = time.monotonic()
+    with host.agent():
+        host.await_gone(waiting)
+        assert time.monotonic() - started >= 5
+    decided = [event["subject"] for event in host.json("history")["events"] if event["type"].endswith(".decision")]
+    assert decided == [at_once, waiting]

@@ -1,0 +1,143 @@
+"""Mistakes in a configuration, and how each is named: what, the text, the start of the message."""
+
+PRESSURE = "[pressure]\nhigh = '{}'\nlow = '{}'\n"
+WINDOW = "[schedule]\nwindows = ['{}']"
+MISTAKES = [
+    ("an unknown key", "[policy]\ntll = '7d'", "policy.tll: is an unknown key; known here: ttl, min_age"),
+    ("an unknown section", "[polcy]\nttl = '7d'", "polcy: is an unknown key; the sections are [agent]"),
+    ("a key of a later release", "[monitor]\nlisten = ''", "monitor: is an unknown key"),
+    (
+        "an unknown key of a rule",
+        "[[policy.rules]]\nmatch='x'\nkeeep=true\nttl='1d'",
+        "policy.rules.0.keeep: is an unknown key; known here: match",
+    ),
+    ("a value outside a section", "ttl = '7d'", "ttl: is a value outside a section"),
+    ("a TTL of 0", "[policy]\nttl = '0s'", "policy.ttl: must be longer than 0"),
+    ("a negative TTL", "[policy]\nttl = '-1d'", "policy.ttl: '-1d' is not a duration"),
+    ("a TTL without a unit", "[policy]\nttl = 14", "policy.ttl: 14 is not a duration; write a number and a unit, like"),
+    ("a rule's TTL of 0", "[[policy.rules]]\nmatch='x'\nttl='0s'", "policy.rules.0.ttl: must be longer than 0"),
+    ("a rule that says nothing", "[[policy.rules]]\nmatch='x'", "policy.rules.0: has no effect"),
+    ("a rule that contradicts itself", "[[policy.rules]]\nmatch='x'\nkeep=true\nttl='1d'", "policy.rules.0: has both"),
+    ("a rule without a match", "[[policy.rules]]\nkeep=true", "policy.rules.0.match: Field required"),
+    ("keep that is no boolean", "[[policy.rules]]\nmatch='x'\nkeep='yes'", "policy.rules.0.keep"),
+    ("a limit of 0", "[limits]\nevictions_per_sweep = 0", "limits.evictions_per_sweep"),
+    ("a budget of 0", "[limits]\nbytes_per_hour = '0GB'", "limits.bytes_per_hour: must be more than 0 bytes"),
+    ("a budget without a unit", "[limits]\nbytes_per_hour = 5", "limits.bytes_per_hour: 5 is not a size"),
+    ("an unknown mode", "[agent]\nmode = 'dry'", "agent.mode: Input should be 'enforce' or 'observe' (it is 'dry')"),
+    (
+        "a host that is no topic level",
+        "[agent]\nhost = 'a/b'",
+        "agent.host: 'a/b' cannot be part of a topic; try 'a-b'",
+    ),
+    ("a list that is a string", "[images]\ninclude = 'x'", "images.include"),
+    ("an empty pattern", "[images]\ninclude = ['']", "images.include.0: is an empty pattern"),
+    (
+        "an engine's address of no known kind",
+        "[docker]\nurl = '/var/run/docker.sock'",
+        "docker.url: '/var/run/docker.sock' is not",
+    ),
+    ("a broker's address of no known kind", "[mqtt]\nurl = 'http://x'", "mqtt.url: 'http://x' is not mqtt://"),
+    ("a password in the address", "[mqtt]\nurl = 'mqtt://u:p@x'", "mqtt.url: the address holds a user or a password"),
+    ("a prefix with a wildcard", "[mqtt]\nprefix = 'a/+'", "mqtt.prefix: 'a/+' cannot start a topic"),
+    ("no TOML", "[policy", "is not valid TOML"),
+    ("low at high", PRESSURE.format("85%", "85%"), "pressure.low: 85% is not under high, 85%"),
+    ("low above high", PRESSURE.format("75%", "85%"), "pressure.low: 85% is not under high, 75%"),
+    ("high without low", "[pressure]\nhigh = '85%'", "pressure.low: is missing"),
+    ("low without high", "[pressure]\nlow = '75%'", "pressure.high: is missing"),
+    ("a budget of 0 for images", "[pressure]\nbudget = '0GB'", "pressure.budget: must be more than 0 bytes"),
+    ("a budget for images without a unit", "[pressure]\nbudget = 200", "pressure.budget: 200 is not a size"),
+    ("a budget beside both", PRESSURE.format("85%", "75%") + "budget = '1GB'", "pressure.budget: stands beside"),
+    ("a budget beside high", "[pressure]\nhigh = '85%'\nbudget = '1GB'", "pressure.budget: stands beside"),
+    ("a budget beside low", "[pressure]\nlow = '85%'\nbudget = '1GB'", "pressure.budget: stands beside"),
+    ("a share without its sign", PRESSURE.format("85", "75%"), "pressure.high: '85' is not a share"),
+    ("a share that is a number", "[pressure]\nhigh = 85\nlow = '75%'", "pressure.high: 85 is not a share"),
+    ("a share of 1.0", "[pressure]\nhigh = 1.0\nlow = '75%'", "pressure.high: 1.0 is not a share"),
+    ("a share that is true", "[pressure]\nhigh = true\nlow = '75%'", "pressure.high: True is not a share"),
+    ("a share of 0", PRESSURE.format("85%", "0%"), "pressure.low: '0%' is not a share"),
+    ("a share of 0.000", PRESSURE.format("85%", "0.000%"), "pressure.low: '0.000%' is not a share"),
+    ("a share of 100", PRESSURE.format("100%", "75%"), "pressure.high: '100%' is not a share"),
+    ("a negative share", PRESSURE.format("85%", "-5%"), "pressure.low: '-5%' is not a share"),
+    (
+        "a window that never opens",
+        WINDOW.format("02:00-02:00"),
+        "schedule.windows.0: '02:00-02:00' is not a window: it",
+    ),
+    ("a window of an unknown day", WINDOW.format("Mo 02:00-05:00"), "schedule.windows.0: 'Mo 02:00-05:00' is not"),
+    ("a window of an hour that is not", WINDOW.format("02:00-25:00"), "schedule.windows.0: '02:00-25:00' is not"),
+    ("a window of junk", WINDOW.format("at night"), "schedule.windows.0: 'at night' is not a window; write"),
+    ("a window of nothing", WINDOW.format(""), "schedule.windows.0: '' is not a window; write"),
+    ("a window that is a number", "[schedule]\nwindows = [5]", "schedule.windows.0: 5 is not a window; write"),
+    ("windows that are no list", "[schedule]\nwindows = '02:00-05:00'", "schedule.windows"),
+    ("an unknown time zone", "[schedule]\ntimezone = 'Europe/Berlim'", "schedule.timezone: 'Europe/Berlim' is not a"),
+    ("a time zone that is a path", "[schedule]\ntimezone = '../../etc/passwd'", "schedule.timezone: '../../etc/pas"),
+    ("a time zone that is a folder", "[schedule]\ntimezone = 'Europe'", "schedule.timezone: 'Europe' is not a"),
+    *[
+        (
+            f"exclude {pattern}",
+            f"[images]\nexclude = ['a/*', '{pattern}']",
+            f"images.exclude.1: '{pattern}' matches every",
+        )
+        for pattern in ("*", "**", "*:*", "?*", "*?:?*", "[!-]*")
+    ],
+    *[
+        (
+            f"ignore_containers {pattern}",
+            f"[usage]\nignore_containers = ['trivy', '{pattern}']",
+            f"usage.ignore_containers.1: '{pattern}' matches every",
+        )
+        for pattern in ("*", "**", "?*", "[!-]*")
+    ],
+    ("a container of no name", "[usage]\nignore_containers = ['']", "usage.ignore_containers.0: is an empty pattern"),
+    ("keep_newest that is true", "[policy]\nkeep_newest = true", "policy.keep_newest: true is not a number; write how"),
+    ("keep_newest that is false", "[policy]\nkeep_newest = false", "policy.keep_newest: false is not a number"),
+    (
+        "a negative keep_newest",
+        "[policy]\nkeep_newest = -1",
+        "policy.keep_newest: Input should be greater than or equal",
+    ),
+    ("keep_newest in words", "[policy]\nkeep_newest = 'two'", "policy.keep_newest: Input should be a valid integer"),
+    ("a broken keep_newest", "[policy]\nkeep_newest = 1.5", "policy.keep_newest: Input should be a valid integer"),
+    (
+        "a rule's keep_newest that is true",
+        "[[policy.rules]]\nmatch='x'\nkeep_newest=true",
+        "policy.rules.0.keep_newest: t",
+    ),
+    (
+        "a rule's negative keep_newest",
+        "[[policy.rules]]\nmatch='x'\nkeep_newest=-1",
+        "policy.rules.0.keep_newest: Input",
+    ),
+    ("dangling_after of 0", "[cleanup]\ndangling_after = '0s'", "cleanup.dangling_after: must be longer than 0"),
+    ("dangling_after of a bare 0", "[cleanup]\ndangling_after = 0", "cleanup.dangling_after: must be longer than 0"),
+    (
+        "dangling_after that is true",
+        "[cleanup]\ndangling_after = true",
+        "cleanup.dangling_after: True is not a duration",
+    ),
+    (
+        "build_cache_after of 0",
+        "[cleanup]\nbuild_cache_after = '0s'",
+        "cleanup.build_cache_after: must be longer than 0",
+    ),
+    ("a grace without a unit", "[policy]\nchange_grace = 1", "policy.change_grace: 1 is not a duration"),
+    ("a negative grace", "[policy]\nchange_grace = '-1h'", "policy.change_grace: '-1h' is not a duration"),
+    (
+        "an unknown key of pressure",
+        "[pressure]\nhihg = '85%'",
+        "pressure.hihg: is an unknown key; known here: high, low",
+    ),
+]
+
+IN_THE_ENVIRONMENT = [
+    ("TORCHKEEPER_POLICY__TLL", "7d", "policy.tll: is an unknown key"),
+    ("TORCHKEEPER_POLCY__TTL", "7d", "TORCHKEEPER_POLCY__TTL: is an unknown key"),
+    ("TORCHKEEPER_IMAGES__INCLUDE", "a/*", "written as JSON"),
+    ("TORCHKEEPER_POLICY__KEEP_NEWEST", "two", "policy.keep_newest: Input should be a valid integer"),
+    ("TORCHKEEPER_POLICY__KEEP_NEWEST", "-1", "policy.keep_newest: Input should be greater"),
+    ("TORCHKEEPER_PRESSURE__HIGH", "85%", "pressure.low: is missing"),
+    ("TORCHKEEPER_PRESSURE__BUDGET", "0GB", "pressure.budget: must be more than 0 bytes"),
+    ("TORCHKEEPER_SCHEDULE__TIMEZONE", "Mars", "schedule.timezone: 'Mars' is not a time zone"),
+    ("TORCHKEEPER_SCHEDULE__WINDOWS", '["02:00-02:00"]', "schedule.windows.0: '02:00-02:00' is not a window"),
+    ("TORCHKEEPER_USAGE__IGNORE_CONTAINERS", '["*"]', "usage.ignore_containers.0: .* matches every"),
+    ("TORCHKEEPER_CLEANUP__DANGLING_AFTER", "0s", "cleanup.dangling_after: must be longer than 0"),
+]
