@@ -6,6 +6,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # Extra arguments: make test ARGS="-k sweep", make demo ARGS="--help"
 ARGS ?=
+# Tests of real parts mostly wait, so three at once suit two cores; a file's tests share what it starts
+WORKERS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -17,7 +19,7 @@ demo: ## the whole story on this machine, with an engine and a broker of its own
 test: lint ## set-up, lint, and every test on the built package
 	@echo "make: pytest" >&2
 	@site=$$(echo .venv/lib/python3.*/site-packages) && \
-		TEST_BUILT_PACKAGE=1 $(BIN)/pytest -o "pythonpath=$$site ." $(ARGS)
+		TEST_BUILT_PACKAGE=1 $(BIN)/pytest -o "pythonpath=$$site ." $(WORKERS) $(ARGS)
 
 lint: ## set-up, ruff, mypy and the import lint
 	@.ci/bootstrap test

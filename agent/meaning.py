@@ -191,8 +191,8 @@ class Meaning:
         now_means = self._sight.book.names.resolve(name)
         if now_means is None or meant is None or now_means == meant:
             return
-        other = self._sight.book.usages[now_means]
-        came_later = other.first_seen > event.at and other.arrived is not None and other.arrived > event.at
+        other = self._sight.book.usages.get(now_means)
+        came_later = other is not None and other.first_seen > event.at and (other.arrived or event.at) > event.at
         if not came_later:
             self._sight.book.touch(now_means, event.at, event.name, self._clock.now())
 

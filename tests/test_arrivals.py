@@ -300,6 +300,32 @@ async def test_a_name_that_was_moved_without_an_event_counts_for_both_images(con
     assert ((await used(again, new)), again.usage(old).last_used) == ((ran, "box"), ran)
 
 
+async def test_a_name_that_an_import_took_after_the_use_counts_for_the_old_image_alone(containerd: World) -> None:
+    old = containerd.docker.add(pytorch_image("torch", REF))
+    await containerd.agent().watch()
+    await away(containerd)
+    containerd.docker.run(REF, "box", rm=True)
+    ran = containerd.clock.now()
+    await containerd.clock.advance(5)
+    new = containerd.docker.load(pytorch_image("new", REF), "import")
+    again = await containerd.agent().watch()
+    assert ((await used(again, old)), again.usage(new).last_used) == ((ran, "box"), None)
+
+
+async def test_a_name_that_was_taken_away_before_and_given_anew_is_known_over_a_restart(containerd: World) -> None:
+    containerd.docker.add(pytorch_image("torch", REF))
+    agent = await containerd.agent().watch()
+    await agent.wait()
+    containerd.docker.delete(REF)
+    new = containerd.docker.load(pytorch_image("new", REF), "import")
+    await agent.wait()
+    await agent.kill()
+    containerd.docker.run(REF, "box", rm=True)
+    ran = containerd.clock.now()
+    again = await containerd.agent().watch()
+    assert (await used(again, new), await again.gaps()) == ((ran, "box"), [])
+
+
 # Images that cannot be told
 
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 MB = 1_000_000
 
+
 def blocks() -> dict[str, str]:
     """Command -> what the README says that it prints."""
     shown = re.search(r"(?ms)^    \$ torchkeeper plan.*?(?=^\S)", README)

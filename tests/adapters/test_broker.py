@@ -458,3 +458,16 @@ def test_settings_that_contradict_each_other_are_refused_with_their_key(keys: di
 
 def test_the_client_id_of_an_agent_has_its_name_and_eight_digits_of_its_id() -> None:
     assert broker.agent_client_id("gpu-07", "0123abcd-4567-89ab-cdef-0123456789ab") == "torchkeeper-gpu-07-0123abcd"
+
+
+async def test_a_socket_that_is_closed_before_it_is_watched_is_let_alone() -> None:
+    client = broker._Client(broker.Options(host="localhost", port=1883, client_id="late"), None, None, None)
+    mine, other = socket.socketpair()
+    with other:
+        client._on_socket_register_write(None, None, mine)
+        mine.close()
+        complaints: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert complaints == []

@@ -9,9 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from agent.adapters import docker
+from agent.adapters import docker, docker_client
 from agent.adapters.docker import DockerEngine
-from agent.adapters.engine import EngineDown, EngineUnavailable, NotFound
+from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable, NotFound
+from tests.support.proc import eventually_async
 
 CID = "c" * 64
 DROP = None  # an answer: the connection ends without one
@@ -184,3 +185,41 @@ async def test_the_ring_is_read_up_to_now_by_the_engines_own_clock(
     await engine.ring()
     until = float(parse_qs(urlsplit(server.calls[-1]).query)["until"][0])
     assert abs(until - (datetime.now(UTC) + ahead).timestamp()) < 10
+
+
+# Lists
+
+
+NO_LISTS = {
+    "404": answer({"message": "x"}, 404),
+    "500": answer({"message": "x"}, 500),
+    "half": answer(b"[{"),
+    "no list": answer({"message": "ok"}),
+    "null": answer(None),
+}
+
+
+@pytest.mark.parametrize("path", ["images/json", "containers/json"])
+@pytest.mark.parametrize("told", NO_LISTS.values(), ids=NO_LISTS.keys())
+async def test_a_list_that_fails_is_never_an_empty_one(
+    server: Server, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, path: str, told: bytes
+) -> None:
+    monkeypatch.setattr(docker_client, "LIST_PAUSE", 0.0)
+    server.answers[path] = told
+    with pytest.raises(EngineError):
+        await (engine.images({}) if path == "images/json" else engine.containers({}))
+
+
+async def test_a_list_that_answers_404_for_a_moment_is_asked_again(
+    server: Server, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_client, "LIST_PAUSE", 0.05)
+    server.answers["images/json"] = NO_LISTS["404"]
+    asking = asyncio.create_task(engine.images({}))
+
+    async def asked_again() -> bool:
+        return len(server.calls_of("GET")) > 1
+
+    await eventually_async(asked_again)
+    server.answers["images/json"] = answer([])
+    assert await asking == []
