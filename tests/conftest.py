@@ -29,10 +29,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[dockerd.Dockerd]:
-    """The engine that the whole session shares: other tests' images may be on it. Do not stop it."""
-    with dockerd.running() as shared:
+def pool_of_engines() -> Iterator[engines.Pool]:
+    with engines.pool() as shared:
         yield shared
+
+
+@pytest.fixture(scope="session")
+def kind() -> str:
+    """Which of engines.KINDS `engine` and `own_engine` are. A folder or a module that is for each overrides this."""
+    return engines.KINDS[0]
+
+
+@pytest.fixture(scope="session")
+def engine(kind: str, pool_of_engines: engines.Pool) -> dockerd.Dockerd:
+    """An engine that the whole session shares: other tests' images may be on it. Do not stop it."""
+    return pool_of_engines.get(kind)
 
 
 @pytest.fixture
@@ -43,16 +54,10 @@ def fresh_engine(engine: dockerd.Dockerd) -> dockerd.Dockerd:
 
 
 @pytest.fixture
-def own_engine() -> Iterator[dockerd.Dockerd]:
+def own_engine(kind: str) -> Iterator[dockerd.Dockerd]:
     """An engine of the test's own, to stop, freeze and kill as it likes."""
-    with dockerd.running() as own:
+    with engines.running(kind) as own:
         yield own
-
-
-@pytest.fixture(scope="session")
-def pool_of_engines() -> Iterator[engines.Pool]:
-    with engines.pool() as shared:
-        yield shared
 
 
 @pytest.fixture(scope="session", params=engines.KINDS)

@@ -1,4 +1,4 @@
-"""A host on the shared engine, a broker with accounts and the fleet's ACL, and a collector on it."""
+"""A host on each kind of engine, a broker with accounts and the fleet's ACL, and a collector on it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,17 @@ import pytest
 
 from tests.acceptance.collector import PASSWORD, USER, Collector, collecting
 from tests.acceptance.host import NAME, Host
-from tests.support import dockerd, mosquitto
+from tests.support import dockerd, engines, mosquitto
 
 USERS = {NAME: "secret", "gpu-02": "other", USER: PASSWORD}
 # What the broker has acknowledged survives even a SIGKILL: it writes its file after every change.
 DURABLE = ("autosave_on_changes true", "autosave_interval 1")
+
+
+@pytest.fixture(scope="session", params=engines.KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Every story is for each kind of engine, but for those that say `engines.ON_ONE`."""
+    return str(request.param)
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from agent.core import units
 from tests.support import dockerd, images, mosquitto, proc
 
 Json = dict[str, Any]
@@ -74,7 +76,15 @@ class Host:
 
     def row(self, image: str) -> Json:
         """What `images` says of one image."""
-        return next(dict(row) for row in self.json("images")["images"] if row["id"] == image)
+        return self.rows()[image]
+
+    def rows(self) -> dict[str, Json]:
+        """What `images` says of every image, by its ID."""
+        return {row["id"]: dict(row) for row in self.json("images")["images"]}
+
+    def events(self, image: str) -> list[Json]:
+        """What `history` has about one image."""
+        return [event for event in self.json("history")["events"] if event["subject"] == image]
 
     def checks(self) -> tuple[int, dict[str, Json]]:
         """The exit code of `check`, and its findings by name."""
@@ -104,6 +114,17 @@ class Host:
     def plain(self, ref: str, **more: Any) -> str:
         """Import an image without a sign of PyTorch; its ID."""
         return images.import_image(self.engine, ref, **more)
+
+    def layer_bytes(self, image: str) -> int:
+        """The bytes of all layers, unpacked. On the containerd store an image's size has the packed ones besides."""
+        return sum(step["Size"] for step in self.engine.api("GET", f"/images/{image}/history")[1])
+
+    def last_told(self, action: str, **about: str) -> str:
+        """When the engine last did something, by its own word: `last_told("delete", image=ID)`."""
+        filters = [f"--filter={key}={value}" for key, value in {"event": action, **about}.items()]
+        until = f"--until={time.time():.3f}"
+        told = self.engine.docker("events", "--since=1", until, *filters, "--format={{.TimeNano}}").splitlines()
+        return units.format_time(datetime.fromtimestamp(int(told[-1]) // 1000 / 1e6, UTC))
 
     def has(self, image: str) -> bool:
         return self.engine.api("GET", f"/images/{image}/json")[0] == 200

@@ -6,7 +6,9 @@ import pytest
 
 from tests.acceptance.collector import Collector
 from tests.acceptance.host import NAME, Host
-from tests.support import images, proc
+from tests.support import engines, images, proc
+
+pytestmark = engines.ON_ONE
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,6 @@ def test_an_unknown_image_cannot_be_pinned_and_half_an_id_may_mean_two(lone_host
     ids = [lone_host.torch(f"team/many:{number}") for number in range(17)]
     first = max("0123456789abcdef", key=lambda digit: sum(image[7] == digit for image in ids))
     done = lone_host.run("pin", first)
-    assert (done.returncode, "is ambiguous" in done.stderr, "give more of the ID" in done.stderr) == (1, True, True)
+    assert (done.returncode, "is ambiguous" in done.stderr, "give more of it" in done.stderr) == (1, True, True)
     assert not (lone_host.state / "holds.json").exists()
     assert images.image_id(lone_host.engine, "team/many:0") == ids[0]

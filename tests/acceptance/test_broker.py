@@ -2,7 +2,9 @@
 
 from tests.acceptance.collector import Collector, Json, collecting
 from tests.acceptance.host import NAME, Host
-from tests.support import mosquitto, proc
+from tests.support import engines, mosquitto, proc
+
+pytestmark = engines.ON_ONE
 
 RECONNECT = 60.0  # seconds for the agent's back-off and the collector's
 

@@ -1,14 +1,85 @@
-"""The classic builder's parents and children, and BuildKit's, which have none."""
+"""Builds are uses. The classic builder's parents and children, and BuildKit's, which have none."""
 
+from datetime import UTC, datetime
+
+import pytest
+
+from agent.core import units
 from tests.acceptance.collector import Collector
-from tests.acceptance.host import Host
-from tests.support import images
+from tests.acceptance.host import NAME, Host, seconds_between
+from tests.support import engines, images, proc
 
+EACH_BUILDER = pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
 STEPS = ("ENV A=1", "ENV PYTORCH_VERSION=2.4.0", "COPY payload /child")
+
+
+def now() -> str:
+    return units.format_time(datetime.now(UTC))
 
 
 def parent_of(host: Host, image: str) -> str:
     return str(host.engine.api("GET", f"/images/{image}/json")[1]["Parent"])
+
+
+@EACH_BUILDER
+def test_a_build_is_a_use_of_its_base_and_both_go_a_ttl_after_it(
+    host: Host, collector: Collector, kind: str, classic: bool
+) -> None:
+    host.configure(policy={"ttl": "2s"})
+    base = host.torch("team/base:1")
+    host.say("pause")
+    with host.agent():
+        collector.await_image(NAME, base, lambda item: item["held_by"] == "paused")
+        started = now()
+        child = images.build_child(host.engine, "team/base:1", "team/child:1", classic=classic)
+        ended = now()
+        host.say("resume")
+        outcomes = [collector.await_event("outcome", image)["data"]["outcome"] for image in (base, child)]
+    used = host.events(base)[0]["data"]["last_used"]
+    assert outcomes == ["removed", "removed"]
+    if kind in engines.BUILDS_IN_SILENCE and not classic:
+        assert used > ended  # seen when the images were listed again, before the eviction
+    else:
+        assert used == host.last_told("tag", image=child)
+    assert seconds_between(used, host.last_told("delete", image=base)) >= 2
+    assert seconds_between(started, host.last_told("delete", image=child)) >= 2
+
+
+@EACH_BUILDER
+def test_a_base_that_is_due_stays_for_the_build_that_nobody_watched(lone_host: Host, classic: bool) -> None:
+    host = lone_host
+    host.configure(policy={"ttl": "3s"})
+    base = host.torch("team/base:1")
+    with host.agent() as agent:
+        agent.kill()
+    started = now()
+    images.build_child(host.engine, "team/base:1", "team/child:1", classic=classic)
+    with host.agent():
+        host.await_gone(base)
+        proc.eventually(lambda: len(host.events(base)) == 2)
+    used = host.events(base)[0]["data"]["last_used"]
+    assert used > started
+    assert seconds_between(used, host.last_told("delete", image=base)) >= 3
+
+
+@EACH_BUILDER
+def test_a_result_whose_tag_the_next_build_took_has_its_ttl_like_others(
+    lone_host: Host, kind: str, classic: bool
+) -> None:
+    host = lone_host
+    host.configure(policy={"ttl": "1h", "rules": [{"match": "team/*", "keep": True}]})
+    base = host.torch("team/base:1")
+    with host.agent():
+        old = images.build_child(host.engine, "team/base:1", "team/child:1", classic=classic)
+        new = images.build_child(host.engine, "team/base:1", "team/child:1", classic=classic)
+        rows = host.rows()
+    forgotten = kind in engines.FORGETS_WHAT_LOST_ITS_TAG and not classic
+    left: dict[str, tuple[list[str], str]] = {} if forgotten else {old: ([], "recent")}
+    assert {image: (row["references"], row["reason"]) for image, row in rows.items()} == {
+        base: (["team/base:1"], "rule-keep"),
+        new: (["team/child:1"], "rule-keep"),
+        **left,
+    }
 
 
 def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others_stay(

@@ -10,7 +10,9 @@ import pytest
 
 from tests.acceptance.collector import Collector
 from tests.acceptance.host import Host
-from tests.support import mosquitto, proc
+from tests.support import engines, mosquitto, proc
+
+pytestmark = engines.ON_ONE
 
 CAPABILITIES = "-dac_override,-dac_read_search"  # without these, root is bound by permissions as others are
 

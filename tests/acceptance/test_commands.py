@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from agent.core.model import Reason
 from tests.acceptance.collector import Collector
 from tests.acceptance.host import NAME, Host, age, seconds_between
-from tests.support import images, proc, registry
+from tests.support import engines, images, proc, registry
 
 ROW = {
     "id",
@@ -25,6 +25,12 @@ ROW = {
     "size_bytes",
     "estimated_bytes",
 }
+
+
+def test_check_finds_nothing_wrong_with_any_engine(lone_host: Host, kind: str) -> None:
+    lone_host.plain("team/web:1")
+    code, found = lone_host.checks()
+    assert (code, kind.partition("-")[0] in found["engine"]["detail"]) == (0, True)
 
 
 def test_plan_gives_every_image_of_the_engine_a_reason_and_its_counts_add_up(lone_host: Host) -> None:
@@ -48,13 +54,13 @@ def test_plan_gives_every_image_of_the_engine_a_reason_and_its_counts_add_up(lon
 
 def test_images_shows_versions_bytes_and_state(lone_host: Host) -> None:
     image = lone_host.torch("acme/pytorch:2.3.1-cuda12.1", version="2.3.1", env={"CUDA_VERSION": "12.1.0"}, size_mb=5)
-    size = lone_host.engine.images()[0]["Size"]
+    size, layers = lone_host.engine.images()[0]["Size"], lone_host.layer_bytes(image)
     document = lone_host.json("images")
     assert document.keys() >= {"at", "host", "images", "totals"}
-    row = document["images"][0]
+    [row] = document["images"]
     facts = ("id", "references", "class", "torch_version", "accelerator", "size_bytes", "estimated_bytes", "reason")
     assert [row[key] for key in facts] == [
-        *(image, ["acme/pytorch:2.3.1-cuda12.1"], "pytorch", "2.3.1", "cuda12.1", size, size, "recent"),
+        *(image, ["acme/pytorch:2.3.1-cuda12.1"], "pytorch", "2.3.1", "cuda12.1", size, layers, "recent"),
     ]
     assert "2.3.1" in lone_host.say("images")
 
@@ -73,6 +79,7 @@ def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lon
     assert (unknown.returncode, "no image 'no/such:1' here" in unknown.stderr) == (1, True)
 
 
+@engines.ON_ONE
 def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: Host) -> None:
     host = lone_host
     host.configure(policy={"rules": [{"match": "team/*", "ttl": "3s"}]})
@@ -91,6 +98,7 @@ def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: Host
     assert (again.returncode, "no pin on 'team/pinned:1'" in again.stderr) == (1, True)
 
 
+@engines.ON_ONE
 def test_a_pin_for_a_while_ends_by_itself(lone_host: Host) -> None:
     image = lone_host.torch("team/pinned:1")
     asked = time.monotonic()
@@ -100,6 +108,7 @@ def test_a_pin_for_a_while_ends_by_itself(lone_host: Host) -> None:
         assert time.monotonic() - asked >= 4
 
 
+@engines.ON_ONE
 def test_a_pause_holds_what_is_due_until_resume(host: Host, collector: Collector) -> None:
     image = host.torch("team/idle:1")
     host.say("pause", "--reason", "a deadline")
@@ -112,6 +121,7 @@ def test_a_pause_holds_what_is_due_until_resume(host: Host, collector: Collector
         host.await_gone(image)
 
 
+@engines.ON_ONE
 def test_a_pause_for_a_while_ends_by_itself(lone_host: Host) -> None:
     image = lone_host.torch("team/idle:1")
     asked = time.monotonic()
@@ -121,6 +131,7 @@ def test_a_pause_for_a_while_ends_by_itself(lone_host: Host) -> None:
         assert time.monotonic() - asked >= 4
 
 
+@engines.ON_ONE
 def test_a_sweep_is_refused_while_an_agent_runs(lone_host: Host) -> None:
     with lone_host.agent():
         done = lone_host.run("sweep")
@@ -129,6 +140,7 @@ def test_a_sweep_is_refused_while_an_agent_runs(lone_host: Host) -> None:
     assert "torchkeeper plan" in done.stderr
 
 
+@engines.ON_ONE
 def test_a_second_agent_on_the_same_state_is_refused(lone_host: Host) -> None:
     with lone_host.agent():
         done = lone_host.run("run")

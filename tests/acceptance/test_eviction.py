@@ -1,28 +1,17 @@
 """Exactly the idle PyTorch images go, and each is told of before and after."""
 
-import time
-from datetime import UTC, datetime
-
 from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, TTL, Host, age
-from tests.support import images
+from tests.acceptance.host import NAME, TTL, Host, seconds_between
+from tests.support import images, proc
 
 SLEEP = ("sleep", "600")
-
-
-def deleted_at(host: Host, image: str) -> str:
-    """When the engine deleted an image, by its own word."""
-    until = f"--until={time.time():.3f}"
-    told = host.engine.docker(
-        "events", "--since=1", until, "--filter=event=delete", f"--filter=image={image}", "--format={{.TimeNano}}"
-    )
-    return datetime.fromtimestamp(int(told) / 1e9, UTC).isoformat()
 
 
 def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(host: Host, collector: Collector) -> None:
     ref = "acme/pytorch:2.4.0-cuda12.4"
     image = host.torch(ref, env={"CUDA_VERSION": "12.4.1"}, size_mb=3)
     size = next(row["Size"] for row in host.engine.images() if row["Id"] == image)
+    layers = host.layer_bytes(image)
     with host.agent():
         host.await_gone(image)
         outcome, decision = collector.await_event("outcome", image), collector.await_event("decision", image)
@@ -53,7 +42,7 @@ def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(host: Host, 
     }
     assert (said["epoch"], said["decision_id"]) == (became["epoch"], became["decision_id"])
     assert said["seq"] < became["seq"]
-    assert decision["time"] < deleted_at(host, image) < outcome["time"]
+    assert decision["time"] < host.last_told("delete", image=image) < outcome["time"]
     fixed = ("action", "reason", "mode", "held_by", "image", "last_used", "ttl_seconds", "estimated_bytes")
     assert {key: said[key] for key in fixed} == {
         "action": "evict",
@@ -63,7 +52,7 @@ def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(host: Host, 
         "image": named,
         "last_used": None,
         "ttl_seconds": TTL,
-        "estimated_bytes": size,
+        "estimated_bytes": layers,
     }
     assert TTL <= said["idle_seconds"] < TTL + 10
     assert said["explanation"].startswith("idle ")
@@ -109,9 +98,11 @@ def test_an_image_goes_a_ttl_after_its_last_container_went(lone_host: Host) -> N
         host.let_one_go()
         assert host.has(image)
         host.engine.docker("rm", "--force", container)
-        last_used = host.row(image)["last_used"]
         host.await_gone(image)
-        assert age(last_used) >= TTL
+        proc.eventually(lambda: len(host.events(image)) == 2)
+    decision = host.events(image)[0]["data"]
+    assert decision["last_used"] == host.last_told("destroy", container=container)
+    assert seconds_between(decision["last_used"], host.last_told("delete", image=image)) >= TTL
 
 
 def test_a_multi_tag_image_goes_whole_or_not_at_all(host: Host, collector: Collector) -> None:

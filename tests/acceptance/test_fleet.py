@@ -6,7 +6,9 @@ import pytest
 
 from tests.acceptance.collector import PASSWORD, USER, Collector
 from tests.acceptance.host import NAME, Host, age
-from tests.support import dockerd, mosquitto, proc
+from tests.support import dockerd, engines, mosquitto, proc
+
+pytestmark = engines.ON_ONE
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import pytest
 
 from tests.acceptance.collector import Collector
 from tests.acceptance.host import NAME, Host
-from tests.support import images, proc
+from tests.support import engines, images, proc
+
+pytestmark = engines.ON_ONE
 
 SIZE = "20m"  # the reserve takes 16 MiB of it
 
@@ -49,7 +51,7 @@ def test_an_agent_on_a_full_disk_evicts_and_loses_nothing(host: Host, collector:
         for image in idle:
             host.await_gone(image)
             collector.await_event("outcome", image)
-        assert not (small_disk / "reserve").exists()
+        proc.eventually(lambda: not (small_disk / "reserve").exists())  # each sweep tries to make it again
         filler.unlink()
         last = host.torch("team/last:1")
         collector.await_event("outcome", last)

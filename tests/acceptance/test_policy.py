@@ -1,7 +1,7 @@
 """What the operator and the image's maker say, on a real engine."""
 
 from tests.acceptance.host import Host, seconds_between
-from tests.support import images
+from tests.support import engines, images
 
 
 def test_labels_lists_and_rules_keep_what_they_name_and_nothing_else(lone_host: Host) -> None:
@@ -54,6 +54,7 @@ def test_labels_lists_and_rules_keep_what_they_name_and_nothing_else(lone_host: 
     assert ttl == {"team/labelled:ttl": 7200, "lab/long:1": 3600}
 
 
+@engines.ON_ONE
 def test_an_ambiguous_image_stays_until_the_configuration_lifts_it(lone_host: Host) -> None:
     host = lone_host
     image, plain = host.plain("team/torch-tools:1"), host.plain("team/web:1")
@@ -66,6 +67,7 @@ def test_an_ambiguous_image_stays_until_the_configuration_lifts_it(lone_host: Ho
     assert host.has(plain)
 
 
+@engines.ON_ONE
 def test_a_young_image_stays_for_its_minimum_age(lone_host: Host) -> None:
     host = lone_host
     host.configure(policy={"min_age": "1h"})

@@ -5,7 +5,7 @@ import pytest
 from agent import __version__
 from tests.acceptance.collector import Collector, collecting
 from tests.acceptance.host import NAME, TTL, Host, age
-from tests.support import images, mosquitto, proc
+from tests.support import engines, images, mosquitto, proc
 
 BIRTH_FIELDS = {"state", "session", "at", "agent_id"}
 
@@ -43,6 +43,7 @@ def test_status_info_and_inventory_are_retained(host: Host, fleet_broker: mosqui
     assert inventory["decisions"] == []
 
 
+@engines.ON_ONE
 def test_the_inventory_has_the_last_decisions_with_their_outcome(host: Host, collector: Collector) -> None:
     image = host.torch("team/idle:1")
     with host.agent():
@@ -52,6 +53,7 @@ def test_the_inventory_has_the_last_decisions_with_their_outcome(host: Host, col
     assert image not in [item["id"] for item in collector.read(f"{NAME}/inventory")["images"]]
 
 
+@engines.ON_ONE
 @pytest.mark.parametrize("killed", [False, True], ids=["SIGTERM", "SIGKILL"])
 def test_a_host_goes_offline_with_its_agent_and_comes_back_in_another_session(
     host: Host, collector: Collector, killed: bool
@@ -74,6 +76,7 @@ def test_a_host_goes_offline_with_its_agent_and_comes_back_in_another_session(
     assert first != second
 
 
+@engines.ON_ONE
 def test_a_broker_that_forgot_everything_is_told_again(host: Host) -> None:
     users = {NAME: "secret", "collector": "collects"}
     with mosquitto.running(users=users, acl=mosquitto.ACL) as broker:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 from agent.adapters.docker import DockerEngine
@@ -19,6 +18,7 @@ class Side(Protocol):
     """What people do to the engine that the adapter under test is connected to."""
 
     engine: Engine
+    containerd: bool  # the image store, which is not the classic one
 
     def now_ns(self) -> int: ...
     def add(self, ref: str, *more: str, env: Mapping[str, str] | None = None) -> str: ...
@@ -31,7 +31,9 @@ class Side(Protocol):
 
 
 class FakeSide:
-    def __init__(self, _: Path) -> None:
+    containerd = False
+
+    def __init__(self) -> None:
         self.clock = FakeClock(datetime.now(UTC))
         self.docker = FakeDocker(self.clock)
         self.engine: Engine = FakeEngine(self.docker)
@@ -70,8 +72,9 @@ class FakeSide:
 
 
 class RealSide:
-    def __init__(self, real: dockerd.Dockerd) -> None:
+    def __init__(self, real: dockerd.Dockerd, *, containerd: bool) -> None:
         self.real = real
+        self.containerd = containerd
         self.engine: Engine = DockerEngine(real.url)
 
     def now_ns(self) -> int:

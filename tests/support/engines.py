@@ -6,9 +6,16 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.support import dockerd, proc
 
 KINDS = ("20.10", "26.1", "26.1-containerd")
+# What a story must know of an engine, for nothing that the agent does can change it.
+FORGETS_WHAT_LOST_ITS_TAG = {"26.1-containerd"}  # whose last tag an import or BuildKit took, in use or not
+BUILDS_IN_SILENCE = {"26.1-containerd"}  # BuildKit's images come without an event
+# A test to which the engine makes no difference: of the fixtures that are for each kind it gets the quickest one.
+ON_ONE = pytest.mark.parametrize("kind", KINDS[:1], indirect=True, scope="session")
 
 
 def running(kind: str) -> AbstractContextManager[dockerd.Dockerd]:

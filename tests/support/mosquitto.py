@@ -1,5 +1,6 @@
 """A private MQTT broker on loopback: its own port, folder and accounts."""
 
+import secrets
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tests.support import proc
 
+PORTS = range(10_000, 32_000)  # below Linux's own choice for clients, 32768 to 60999
 # A host writes below its own name only, and reads what is meant for it; `collector` sees all of the fleet.
 ACL = """\
 pattern write torchkeeper/v1/hosts/%u/#
@@ -81,10 +83,18 @@ def running(
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody uses at this moment.
+
+    It is not one that the system gives to a client: a broker that is away for a while finds its port free again.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def make_certificates(folder: Path) -> Path:
