@@ -50,7 +50,7 @@ class Question:
         protection = self._protection()
         times = idle.times(
             self.image,
-            self._usage(),
+            self.usage if protection is not None else self._released(),
             self.holders,
             self.policy,
             self.now,
@@ -79,8 +79,8 @@ class Question:
             warnings=(warning,) if warning else (),
         )
 
-    def _usage(self) -> Usage:
-        """With the end of a pin that no sweep saw."""
+    def _released(self) -> Usage:
+        """Its usage, with the end of a pin that no sweep saw."""
         ended = rules.pin_ended(self.image, self.context.holds, self.now)
         if ended is None or (self.usage.released is not None and ended <= self.usage.released):
             return self.usage

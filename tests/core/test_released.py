@@ -35,6 +35,11 @@ def test_the_latest_of_several_ends_counts() -> None:
     assert only(decide(A, context=Context(holds=Holds(pins=pins)))).idle_since == NOW - 2 * DAY
 
 
+def test_the_end_of_one_pin_is_no_release_while_another_protection_holds() -> None:
+    pins = (Pin(id=A.id, reference="", at=LONG_AGO), Pin(id=A.id, reference="team/a:1", at=LONG_AGO, until=NOW))
+    assert only(decide(A, context=Context(holds=Holds(pins=pins)))).idle_since == LONG_AGO
+
+
 def test_the_end_of_another_images_pin_changes_nothing() -> None:
     assert only(decide(A, context=ended(NOW, id=image_id("other")))).idle_since == LONG_AGO
 
