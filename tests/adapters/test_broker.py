@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pytest
 
 from agent import config
-from agent.adapters import broker
+from agent.adapters import broker, mqtt_client
 from agent.adapters.broker import Message
 from tests.adapters.fake_broker import FakeBroker, matches
 from tests.support import mosquitto
@@ -461,7 +461,7 @@ def test_the_client_id_of_an_agent_has_its_name_and_eight_digits_of_its_id() -> 
 
 
 async def test_a_socket_that_is_closed_before_it_is_watched_is_let_alone() -> None:
-    client = broker._Client(broker.Options(host="localhost", port=1883, client_id="late"), None, None, None)
+    client = mqtt_client.Client(broker.Options(host="localhost", port=1883, client_id="late"), None, None, None)
     mine, other = socket.socketpair()
     with other:
         client._on_socket_register_write(None, None, mine)

@@ -1,0 +1,81 @@
+"""The contract of a connection to the broker: what is sent and received, and how it fails."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+ANSWER_TIMEOUT = 10.0  # seconds, for any one acknowledgement
+NOT_AUTHORIZED = 135
+PACKET_TOO_LARGE = 149
+TOPIC_INVALID = 144
+
+
+class BrokerUnavailable(Exception):
+    """The broker cannot be reached, or the connection is lost: weather, so try again."""
+
+
+class LoginRefused(BrokerUnavailable):
+    """The broker is there and does not let us in, until a person changes something."""
+
+
+class PublishRefused(Exception):
+    """The broker will never take this message. `code` is the MQTT 5 reason code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"[code:{code}] {reason}")
+        self.code = code
+
+
+class SubscribeRefused(Exception):
+    """The broker does not let us read these topics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, either way. Received, `retain` says that it is from before the subscription."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+class Connection(Protocol):
+    """An open connection. Every method raises BrokerUnavailable as soon as the connection is lost."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Return once the broker has it (QoS 1). Calls started in order are sent in order.
+
+        Raises PublishRefused where it never will; MQTT 3.1.1 cannot say so, and drops silently.
+        """
+        ...
+
+    async def subscribe(self, topic: str) -> None:
+        """Ask for a topic filter. Some brokers, mosquitto too, grant filters whose messages they withhold."""
+        ...
+
+    def messages(self) -> AsyncIterator[Message]:
+        """What arrives, endlessly, in order, without a bound on what waits. One reader at a time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Where the broker is and who we are. Holds paths of secrets, never a secret."""
+
+    host: str
+    port: int
+    client_id: str
+    tls: bool = False
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    version: Literal["5", "3.1.1"] = "5"
+    answer_timeout: float = ANSWER_TIMEOUT
+
+    @property
+    def name(self) -> str:
+        """The broker, as people write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
