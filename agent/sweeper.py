@@ -233,10 +233,10 @@ class Sweeper:
         seconds = LONGEST_SLEEP
         if due is not None:
             seconds = min(seconds, max(0.0, (due - self._clock.now()).total_seconds()))
-        if self._failures:  # a host in trouble is left alone, longer each time
-            seconds = min(LONGEST_SLEEP, AGAIN_AFTER * 2 ** min(self._failures - 1, 10))
         if self._pressing:
             seconds = min(seconds, AGAIN_UNDER_PRESSURE)
+        if self._failures:  # a host in trouble is left alone, longer each time
+            seconds = min(LONGEST_SLEEP, AGAIN_AFTER * 2 ** min(self._failures - 1, 10))
         if not self._sight.clock_trusted:
             seconds = min(seconds, timekeeping.SETTLING)
         if self._failures:
