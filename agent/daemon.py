@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from agent import __version__, config, showing, state
-from agent.adapters import database
+from agent.adapters import database, tasks
 from agent.adapters.clock import Clock, SystemClock
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import Engine, EngineError, EngineInfo
@@ -84,14 +84,18 @@ async def run(settings: config.Settings, folder: Path) -> None:
 async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, clock: Clock) -> None:
     host = await learn_host(settings, parts.store, parts.engine, clock)
     log.info("starting", action="start", host=host, version=__version__, mode=settings.agent.mode, state=str(folder))
+    loops = {
+        "watcher": parts.watcher.run(),
+        "sweeper": parts.sweeper.run(),
+        "info": _show_info(settings, folder, parts, clock),
+        "forget-old-history": _forget(settings, parts, clock),
+        "keep-reserve": _keep_reserve(folder, clock),
+    }
+    if settings.mqtt.url:
+        loops["publisher"] = _publish(settings, host, folder, parts, clock)
     async with asyncio.TaskGroup() as group:
-        group.create_task(parts.watcher.run(), name="watcher")
-        group.create_task(parts.sweeper.run(), name="sweeper")
-        group.create_task(_show_info(settings, folder, parts, clock), name="info")
-        group.create_task(_forget(settings, parts, clock), name="forget-old-history")
-        group.create_task(_keep_reserve(folder, clock), name="keep-reserve")
-        if settings.mqtt.url:
-            group.create_task(_publish(settings, host, folder, parts, clock), name="publisher")
+        for name, loop in loops.items():
+            group.create_task(tasks.endless(loop, name), name=name)
 
 
 async def learn_host(settings: config.Settings, store: Store, engine: Engine, clock: Clock) -> str:

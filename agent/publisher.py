@@ -12,7 +12,7 @@ from typing import Literal
 import structlog
 import tenacity
 
-from agent.adapters import broker
+from agent.adapters import broker, tasks
 from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox
@@ -94,7 +94,7 @@ class Publisher:
                 await self._subscribe(connection)
                 await self._be_born(connection)
                 self._came_up()
-                await self._work(connection)
+                await tasks.alone(self._work(connection), "mqtt")
             except broker.BrokerUnavailable:
                 await self._sender.broke()
                 raise

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never, wait_exponential, wait_random
 
+from agent.adapters import tasks
 from agent.adapters.clock import Clock
 from agent.adapters.database import StateFull
 from agent.adapters.engine import Engine, EngineDown, EngineError, EngineInfo
@@ -124,27 +125,30 @@ class Watcher:
     async def _watch(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
         self._reading = True
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(stream), name="read-events")
-                await self._catch_up(since_ns)
-                group.create_task(self._intake.follow(), name="follow-events")
-                group.create_task(self._keep_listing(), name="list-again")
-                group.create_task(self._relist_hourly(), name="list-hourly")
-                group.create_task(self._ask_unknown_again(), name="ask-unknown-again")
-                group.create_task(self._ping(), name="ping-engine")
-                group.create_task(self._beat(), name="note-the-watch")
+            await tasks.alone(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
             weather = _weather(errors)
             if isinstance(weather, StreamEnded):
-                await self._note_the_end()
+                await tasks.alone(self._note_the_end())
             if not self._caught_up:
                 raise weather from errors
             ended = StreamEnded(0, str(weather))
             ended.weather = weather
             raise ended from errors
         except asyncio.CancelledError:  # told to stop: watched until now
-            await self._note_the_end(stopped=True)
+            await tasks.alone(self._note_the_end(stopped=True))
             raise
+
+    async def _read_and_follow(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read(stream), name="read-events")
+            await self._catch_up(since_ns)
+            group.create_task(self._intake.follow(), name="follow-events")
+            group.create_task(self._keep_listing(), name="list-again")
+            group.create_task(self._relist_hourly(), name="list-hourly")
+            group.create_task(self._ask_unknown_again(), name="ask-unknown-again")
+            group.create_task(self._ping(), name="ping-engine")
+            group.create_task(self._beat(), name="note-the-watch")
 
     async def _read(self, stream: AsyncIterator[EngineEvent]) -> None:
         """Drain the socket, whatever else goes on: a slow reader makes the whole engine slow."""

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from agent.adapters import engine_rows as rows
+from agent.adapters import tasks
 from agent.adapters.docker_client import TIMEOUT, Connection, find_url, lines
 from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
 from agent.core.build_cache import CacheRecord
@@ -209,9 +210,16 @@ async def _each(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> 
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise EngineUnavailable(0, f"a row of a list cannot be read: {error!r}") from error
 
-    try:
+    async def all_of_them() -> list[R | None]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item)) for item in items]
-    except* EngineError as errors:
-        raise errors.exceptions[0] from None
-    return [answer for answer in (task.result() for task in tasks) if answer is not None]
+            asked = [group.create_task(one(item)) for item in items]
+        return [task.result() for task in asked]
+
+    try:
+        answers = await tasks.alone(all_of_them())
+    except ExceptionGroup as errors:
+        known, bugs = errors.split(EngineError)
+        if known is None or bugs is not None:
+            raise
+        raise known.exceptions[0] from None
+    return [answer for answer in answers if answer is not None]

@@ -16,6 +16,8 @@ from tests.chaos import api, verdict
 from tests.chaos.load import Load
 from tests.support import dockerd, mosquitto, proc
 
+WATCHING = "watching the engine"  # what the agent logs once it is proven
+
 HOST = "gpu-01"
 TTL = 2.0  # seconds
 # part -> seconds from its start to its death, and from its death to its start
@@ -57,7 +59,9 @@ class Place:
         self.kill("agent")
         self.kill("collector")
         self.collector.start_subscribed()
+        before = self.agent.output().count(WATCHING)
         self.agent.start()
+        self.agent.wait_until(lambda: self.agent.output().count(WATCHING) > before)  # a signal before it is there kills
 
 
 async def run(seconds: float, seed: int) -> verdict.Verdict:
