@@ -1,12 +1,13 @@
 """Fixtures of the real parts. A test that asks for one is marked `real`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 import agent
+from tests import harness
 from tests.support import dockerd, engines, mosquitto, registry
 from tests.support.proc import ROOT
 
@@ -26,6 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if REAL & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[harness.World]:
+    """What outlives an agent: an engine in memory, a clock that the test moves, and a state folder."""
+    async with harness.world(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,6 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
 def image(world: World) -> str:
     return world.docker.add(pytorch_image("torch", REF))
 

@@ -1,27 +1,18 @@
 """The clock and the machine: what speaks against them holds evictions, and is told."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from agent.core.model import HeldBy, Reason
 from agent.core.timekeeping import SETTLING, Absence
-from tests import harness
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, Agent, World
 
 REF = "team/torch:1"
 DAY = 86400.0  # seconds
 NIGHT = 300.0  # seconds that a reboot takes
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

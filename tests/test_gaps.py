@@ -1,14 +1,11 @@
 """Blind time: found, recorded and floored where it is too long, and never made up."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from agent.adapters import database
 from agent.adapters.engine import EngineDown, EngineUnavailable
-from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_clock import START
 from tests.fake_docker import RING
@@ -17,12 +14,6 @@ from tests.harness import TOLERANCE, World
 REF = "team/torch:1"
 OVER = TOLERANCE.total_seconds() + 30.0  # seconds
 UNDER = TOLERANCE.total_seconds() - 30.0  # seconds
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

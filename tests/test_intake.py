@@ -1,9 +1,8 @@
 """What events and listings do to usage: no use is missed, none is counted for the wrong image."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,19 +10,12 @@ from agent.adapters.engine import EngineError, EngineUnavailable
 from agent.buffer import Buffer, StreamEnded
 from agent.core.events import EngineEvent
 from agent.core.model import Reason
-from tests import harness
 from tests.builders import make_event, pytorch_image
 from tests.fake_clock import START
 from tests.harness import Agent, World
 
 REF = "team/torch:1"
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

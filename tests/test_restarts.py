@@ -1,24 +1,15 @@
 """Usage over the death of the agent: one commit with the cursor, read again, and nothing forgotten."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_clock import START
 from tests.harness import Agent, World
 
 REF = "team/torch:1"
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

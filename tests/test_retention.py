@@ -4,24 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from agent import config, daemon
 from agent.core.report import NewEvent
-from tests import harness
 from tests.fake_clock import START
 from tests.harness import Agent, World
 
 DAY = 86400.0  # seconds
 KEPT = 3  # days
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @asynccontextmanager

@@ -1,9 +1,7 @@
 """Plan, recheck, evict, record: what goes, what stays, and in which order it is written down."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,12 +16,6 @@ from tests.harness import PAST_TTL, Agent, World
 REF = "team/torch:1"
 MINUTE = 60.0  # seconds
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """What holds an eviction: observe, pauses, proof, refusals and errors; and the agent's own echoes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -19,12 +17,6 @@ from tests.harness import PAST_TTL, World
 REF = "team/torch:1"
 MINUTE = 60.0  # seconds
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 """The sweeper sleeps until something is due or changes, and only then."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from agent.adapters import holds
 from agent.adapters.engine import EngineUnavailable
 from agent.core.model import Holds, Pin, Reason
-from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_engine import Call
 from tests.harness import TTL, World
@@ -17,12 +14,6 @@ from tests.harness import TTL, World
 REF = "team/torch:1"
 MINUTE = 60.0  # seconds
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """The life of the stream: connecting again, catching up, and what is recorded as blind time."""
 
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import MutableMapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
 from agent.buffer import Buffer
 from agent.core.model import HeldBy
 from agent.watcher import STOPPING
-from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_docker import RING
 from tests.harness import TOLERANCE, Agent, World
@@ -22,12 +20,6 @@ from tests.harness import TOLERANCE, Agent, World
 REF = "team/torch:1"
 OVER = TOLERANCE.total_seconds() + 30.0  # seconds
 UNDER = TOLERANCE.total_seconds() - 30.0  # seconds
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

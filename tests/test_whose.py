@@ -1,24 +1,14 @@
 """Scanners do not count as use, whatever way they are seen; and the last use tells whose it was."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from agent.core.model import Reason
 from agent.core.users import PROJECT, Ignored
-from tests import harness
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, TTL, World
 
 REF = "team/torch:1"
 SCANNERS = Ignored(("trivy*", "role=scanner"))
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture
