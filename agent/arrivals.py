@@ -93,10 +93,12 @@ class Arrivals:
 
         `new`: the images that the listing showed for the first time. At the very `first` one all are, and tell nothing.
         """
-        now = self._clock.now()
-        fresh = {image_id: Built(now, self._listed_layers(image_id)) for image_id in new}
-        built = {key: item for key, item in (fresh | self._built).items() if not first and key not in self._came}
+        now, known, came = self._clock.now(), self._built, self._came
         self._built, self._came = {}, set()
+        if first:
+            return ()
+        fresh = {image_id: Built(now, self._listed_layers(image_id)) for image_id in new}
+        built = {key: item for key, item in (fresh | known).items() if key not in came}
         return tuple(item.at for key, item in built.items() if not self._use_bases(key, item.layers, item.at))
 
     def forget_pulls(self) -> None:

@@ -81,15 +81,12 @@ async def _look(settings: config.Settings) -> Look | None:
     """None where the engine cannot be watched; its own check says why."""
     from agent import daemon
 
-    copy = state.look(settings.agent.state_dir).store
     try:
-        async with asyncio.timeout(PATIENCE), daemon.watching(settings, copy, settings.agent.state_dir) as parts:
+        async with asyncio.timeout(PATIENCE), daemon.looking(settings) as (parts, _):
             plan = await parts.sweeper.plan()
             return Look(plan, parts.intake.sight.snapshot(plan.at).containers)
     except (EngineError, TimeoutError):
         return None
-    finally:
-        await copy.close()
 
 
 def _stopped(look: Look | None) -> list[Check]:

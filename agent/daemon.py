@@ -243,6 +243,21 @@ async def watching(settings: config.Settings, store: Store, folder: Path) -> Asy
         await asyncio.gather(session, ready, return_exceptions=True)
 
 
+@asynccontextmanager
+async def looking(settings: config.Settings) -> AsyncIterator[tuple[Parts, tuple[str, ...]]]:
+    """As `watching`, on a copy of the agent's state, so that nothing is changed; and what to tell about that state.
+
+    Raises StateError and EngineError.
+    """
+    folder = settings.agent.state_dir
+    look = state.look(folder)
+    try:
+        async with watching(settings, look.store, folder) as parts:
+            yield parts, look.notes
+    finally:
+        await look.store.close()
+
+
 def _engine_name(parts: Parts) -> str:
     engine = parts.intake.sight.engine
     return engine.name if engine is not None else ""

@@ -10,7 +10,6 @@ from datetime import timedelta
 import structlog
 
 from agent import removal
-from agent.adapters import disk
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine
 from agent.adapters.store import Store
@@ -135,7 +134,7 @@ class Evictor:
         return report.image_ref(item, pulled=usage is not None and usage.pulled)
 
     def _used_bytes(self) -> int | None:
-        space = disk.space(self._sight.engine.root) if self._sight.engine is not None else None
+        space = self._sight.space()
         return space.used_bytes if space else None
 
 

@@ -1,6 +1,7 @@
 """What a plan shows on the board: the inventory, and alerts about the disk and the policy."""
 
-from agent.adapters import disk
+from typing import Literal
+
 from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import inventory, totals, units, wire
@@ -31,15 +32,16 @@ class Showcase:
         last = await self._store.run(lambda tables: tables.last_decisions(wire.LAST_DECISIONS))
         self._board.show_inventory(inventory.build(plan, self._store.host, self._disk(plan), last))
 
-    def _alert(self, alert_id: str, message: str, plan: Plan, severity: str = "warning") -> None:
+    def _alert(
+        self, alert_id: str, message: str, plan: Plan, severity: Literal["warning", "critical"] = "warning"
+    ) -> None:
         if message:
-            self._board.raise_alert(alert_id, message, plan.at, "critical" if severity == "critical" else "warning")
+            self._board.raise_alert(alert_id, message, plan.at, severity)
         else:
             self._board.clear_alert(alert_id)
 
     def _disk(self, plan: Plan) -> wire.Disk:
-        engine = self._sight.engine
-        space = disk.space(engine.root) if engine is not None else None
+        space = self._sight.space()
         return wire.Disk(
             total_bytes=space.total_bytes if space else None,
             used_bytes=space.used_bytes if space else None,
@@ -49,7 +51,7 @@ class Showcase:
 
     def _disk_unseen(self) -> str:
         engine = self._sight.engine
-        if self._policy.pressure.high is None or engine is None or disk.space(engine.root) is not None:
+        if self._policy.pressure.high is None or engine is None or self._sight.space() is not None:
             return ""
         return (
             f"pressure.high has no effect: the engine's directory {engine.root} cannot be seen from here; "

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
+from agent.adapters import disk
 from agent.adapters.engine import EngineInfo
 from agent.core import pytorch
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
+from agent.core.space import Space
 from agent.core.timekeeping import Absence
 from agent.core.usage import Book
 
@@ -61,6 +63,10 @@ class Sight:
     def details(self) -> dict[str, Details]:
         """Image ID -> what inspect said. It never changes, so it is asked once."""
         return {image.id: image.details for image in self.images if image.details is not None}
+
+    def space(self) -> Space | None:
+        """The engine's file system now; None where it cannot be seen from here, or no engine is known."""
+        return disk.space(self.engine.root) if self.engine is not None else None
 
     def show(self, images: tuple[Image, ...], containers: Mapping[str, Container]) -> None:
         """Take a listing. Verdicts are made anew only where an image or a name changed."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.adapters import database, disk, holds
+from agent.adapters import database, holds
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError
 from agent.adapters.store import Store
@@ -167,7 +167,7 @@ class Sweeper:
             absences=sight.absences,
             freed=await self._store.run(lambda tables: tables.freed(now - limits.HOUR)),
             backoff=await self._store.run(lambda tables: tables.backoff(row)),
-            space=disk.space(sight.engine.root) if sight.engine is not None else None,
+            space=sight.space(),
             pressing=self._pressing,
             change=await self._change(now),
         )
@@ -267,8 +267,7 @@ class Sweeper:
         """A disk fills up without an event: a training run writes, a pull is under way."""
         while self._rules.pressure.high is not None:
             await self._clock.sleep(LOOK_AT_DISK)
-            engine = self._sight.engine
-            space = disk.space(engine.root) if engine is not None else None
+            space = self._sight.space()
             if self._pressing != pressure.presses(self._rules.pressure, space, 0, before=self._pressing):
                 self._sight.changed.set()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent import config
-from agent.cli.common import ConfigOption, Failed, JsonOption, find_image, parse_duration, print_json, tell
+from agent.cli.common import ConfigOption, Failed, JsonOption, find_image, parse_duration, print_json, quiet, tell
 from agent.core import documents, units
 from agent.core.model import Holds, Image, Outcome, Pin
 
@@ -43,10 +43,10 @@ def sweep(
 
 
 async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[Pass, str, tuple[str, ...]]":
-    from agent import daemon, logs, state
+    from agent import daemon, state
     from agent.adapters import database
 
-    logs.configure("console", quiet=True)
+    quiet()
     folder = settings.agent.state_dir
     if not dry_run:
         database.prepare_folder(folder)

@@ -47,6 +47,13 @@ def print_json(document: Any) -> None:
     print()
 
 
+def quiet() -> None:
+    """Log nothing of what a command does to find its answer."""
+    from agent import logs
+
+    logs.configure("console", quiet=True)
+
+
 def tell(notes: Iterable[str]) -> None:
     """Notes beside a result: on standard error, so that the result stays alone on standard output."""
     for note in notes:

@@ -3,7 +3,7 @@
 import asyncio
 
 from agent import config
-from agent.cli.common import ConfigOption, JsonOption, print_json, tell
+from agent.cli.common import ConfigOption, JsonOption, print_json, quiet, tell
 from agent.core import documents
 from agent.core import lint as rules
 from agent.core.model import Plan
@@ -28,11 +28,9 @@ def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 async def _look(settings: config.Settings) -> tuple[Plan, str, tuple[str, ...]]:
     """All images with their verdicts. What may be missing in the agent's state is no matter here, and not told."""
-    from agent import daemon, logs, state
+    from agent import daemon
 
-    look = state.look(settings.agent.state_dir)
-    logs.configure("console", quiet=True)
-    async with daemon.watching(settings, look.store, settings.agent.state_dir) as parts:
+    quiet()
+    async with daemon.looking(settings) as (parts, _):
         seen = await parts.sweeper.plan()
-    await look.store.close()
-    return seen, look.store.host, tuple(alert.message for alert in parts.board.alerts.values())
+        return seen, parts.store.host, tuple(alert.message for alert in parts.board.alerts.values())

@@ -1,8 +1,6 @@
 """Commands that look and change nothing: `plan`, `images`, `explain`, `history`, `check`."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent import config
-from agent.cli.common import ConfigOption, JsonOption, find_image, parse_duration, print_json, tell
+from agent.cli.common import ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
 from agent.core import documents, totals, units, wire
 from agent.core.model import Container, Decision, Plan, Policy
 from agent.core.usage import Use
 
 if TYPE_CHECKING:
-    from agent import daemon, state
+    from agent import state
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
 USES_SHOWN = 5
@@ -104,10 +102,9 @@ def history(
 def check(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Configuration, engine, broker, state: what works, what does not, and what to do."""
     from agent import check as checks
-    from agent import logs
     from agent.cli import tables
 
-    logs.configure("console", quiet=True)
+    quiet()
     found = asyncio.run(checks.run(config_file))
     ok = all(item.ok for item in found)
     if as_json:
@@ -128,7 +125,10 @@ class Seen:
 
 
 async def _look(settings: config.Settings, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Seen:
-    async with _watched(settings) as (parts, notes):
+    from agent import daemon
+
+    quiet()
+    async with daemon.looking(settings) as (parts, notes):
         plan = await parts.sweeper.plan(ahead=ahead, instead=instead)
         held = totals.stopped(plan, parts.intake.sight.snapshot(plan.at).containers)
         alerts = (alert.message for alert in parts.board.alerts.values())
@@ -138,27 +138,16 @@ async def _look(settings: config.Settings, ahead: timedelta = timedelta(), inste
 async def _explain(
     settings: config.Settings, text: str
 ) -> tuple[Decision, list[Use], list[Container], tuple[str, ...]]:
-    async with _watched(settings) as (parts, notes):
+    from agent import daemon
+
+    quiet()
+    async with daemon.looking(settings) as (parts, notes):
         plan = await parts.sweeper.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
         row = parts.intake.sight.row
         uses = await parts.store.run(lambda tables: tables.uses(row, image.id, USES_SHOWN))
         held = [item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id]
     return next(item for item in plan.decisions if item.image.id == image.id), uses, held, notes
-
-
-@asynccontextmanager
-async def _watched(settings: config.Settings) -> "AsyncIterator[tuple[daemon.Parts, tuple[str, ...]]]":
-    """The agent's own parts on a copy of its state: what they do changes nothing."""
-    from agent import daemon, logs, state
-
-    logs.configure("console", quiet=True)
-    look = state.look(settings.agent.state_dir)
-    try:
-        async with daemon.watching(settings, look.store, settings.agent.state_dir) as parts:
-            yield parts, look.notes
-    finally:
-        await look.store.close()
 
 
 async def _events(look: "state.Look", since: datetime) -> list[wire.Event]:

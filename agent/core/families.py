@@ -45,8 +45,8 @@ class Family:
         """The parents that go once this image goes, nearest first. `gone`: all that go so far, it among them."""
         found: list[str] = []
         current = decisions.get(image_id)
-        while current is not None and current.image.details is not None:
-            parent = current.image.details.parent
+        while current is not None:
+            parent = current.image.parent
             current = decisions.get(parent)
             left = [child for child in self.children.get(parent, []) if child not in gone and child not in found]
             if current is None or left or parent in gone or parent in found:
@@ -67,8 +67,8 @@ def children_of(images: Iterable[Image]) -> dict[str, list[str]]:
     """Parent ID -> its children's IDs, as the classic builder recorded them."""
     children: dict[str, list[str]] = {}
     for image in images:
-        if image.details is not None and image.details.parent:
-            children.setdefault(image.details.parent, []).append(image.id)
+        if image.parent:
+            children.setdefault(image.parent, []).append(image.id)
     return children
 
 
@@ -113,8 +113,7 @@ def order(decisions: Mapping[str, Decision]) -> list[str]:
     while ready:
         _, key = heapq.heappop(ready)
         found.append(key)
-        details = decisions[key].image.details
-        parent = details.parent if details is not None else ""
+        parent = decisions[key].image.parent
         if parent in decisions:
             left[parent] -= 1
             if not left[parent]:

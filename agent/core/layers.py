@@ -46,6 +46,11 @@ class Ledger:
         other._layers, other._holders = dict(self._layers), Counter(self._holders)
         return other
 
+    def together(self, image_ids: Iterable[str]) -> int:
+        """What images would free together: a layer that they share counts when its last holder goes."""
+        alone = self.copy()
+        return sum(alone.release(image_id) for image_id in image_ids)
+
     @property
     def held_bytes(self) -> int:
         """The bytes of all layers that any image holds, each once."""

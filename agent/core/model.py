@@ -48,6 +48,11 @@ class Image:
         """Whether no name at all means it, by tag or digest."""
         return not self.references and not self.digests
 
+    @property
+    def parent(self) -> str:
+        """The image that it was built on, by the classic builder; "" where none is known."""
+        return self.details.parent if self.details is not None else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:

@@ -58,6 +58,7 @@ class _Scene:
     holders: Mapping[str, tuple[Container, ...]]
     family: Family
     ledger: Ledger  # holds all images; copied before anything is released
+    images_bytes: int  # of all layers, each once
     context: Context
     now: datetime
 
@@ -70,14 +71,15 @@ class _Scene:
         context: Context,
         now: datetime,
     ) -> "_Scene":
-        holders = _holders(snapshot)
+        holders, ledger = _holders(snapshot), Ledger(snapshot.images)
         return cls(
             images=snapshot.images,
             verdicts=verdicts,
             usages=usages,
             holders=holders,
             family=Family(snapshot.images, holders, context.holds, now),
-            ledger=Ledger(snapshot.images),
+            ledger=ledger,
+            images_bytes=ledger.held_bytes,
             context=context,
             now=now,
         )
@@ -87,8 +89,8 @@ class _Scene:
         newest_of = newest.kept(self.images, self.verdicts, policy)
         answers = {image.id: self._answer(image, policy, newest_of.get(image.id, "")) for image in self.images}
         if self.presses(policy):
-            wanted = pressure.wanting(policy.pressure, self.context.space, self.ledger.held_bytes)
-            state = pressure.words(policy.pressure, self.context.space, self.ledger.held_bytes)
+            wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
+            state = pressure.words(policy.pressure, self.context.space, self.images_bytes)
             for key in pressure.choose(answers, self.family, self.ledger.copy(), wanted):
                 answers[key] = pressure.evict(answers[key], state)
         return self.family.settle(answers)
@@ -99,11 +101,11 @@ class _Scene:
 
     def presses(self, policy: Policy) -> bool:
         before = self.context.pressing
-        return pressure.presses(policy.pressure, self.context.space, self.ledger.held_bytes, before=before)
+        return pressure.presses(policy.pressure, self.context.space, self.images_bytes, before=before)
 
     def short_bytes(self, policy: Policy, going_bytes: int) -> int:
         """What is still wanting under pressure after so much was freed."""
-        wanted = pressure.wanting(policy.pressure, self.context.space, self.ledger.held_bytes)
+        wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
         return max(0, wanted - going_bytes) if self.presses(policy) else 0
 
     def _answer(self, image: Image, policy: Policy, newest_clause: str) -> Decision:
@@ -169,7 +171,7 @@ def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], 
     evicting = families.order({key: value for key, value in held.items() if value.action is Action.EVICT})
     for key in limits.beyond(_going([held[key] for key in evicting]), policy.limits, context.freed, now):
         held[key] = replace(held[key], held_by=HeldBy.RATE_LIMIT)
-    estimated = _together(scene, evicting)
+    estimated = scene.ledger.together(evicting)
     opens = schedule.next_opening(policy.schedule, now) if hold is HeldBy.WINDOW else None
     return Plan(
         at=now,
@@ -178,19 +180,13 @@ def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], 
         hold=hold,
         opens=opens,
         pressing=scene.presses(policy),
-        pressure=pressure.words(policy.pressure, context.space, scene.ledger.held_bytes),
+        pressure=pressure.words(policy.pressure, context.space, scene.images_bytes),
         short_bytes=scene.short_bytes(policy, estimated),
         changed=waiting,
-        changed_bytes=_together(scene, [item.image.id for item in waiting]),
+        changed_bytes=scene.ledger.together(item.image.id for item in waiting),
         next_due=_next_due(held.values(), policy, context, now, opens),
         estimated_bytes=estimated,
     )
-
-
-def _together(scene: _Scene, image_ids: Iterable[str]) -> int:
-    """What images free together: a layer that they share counts when its last holder goes."""
-    ledger = scene.ledger.copy()
-    return sum(ledger.release(image_id) for image_id in image_ids)
 
 
 def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
@@ -220,8 +216,8 @@ def _going(evicting: list[Decision]) -> tuple[Decision, ...]:
     for decision in evicting:
         if decision.held_by is None and decision.image.id not in waiting:
             going.append(decision)
-        elif decision.image.details is not None:
-            waiting.add(decision.image.details.parent)
+        else:
+            waiting.add(decision.image.parent)
     return tuple(going)
 
 

@@ -63,8 +63,7 @@ def choose(answers: Mapping[str, Decision], family: Family, ledger: Ledger, byte
         going = [key, *family.followers(key, answers, gone)]
         gone.update(going)
         wanted -= sum(ledger.release(one) for one in going)
-        details = answers[going[-1]].image.details
-        parent = details.parent if details is not None else ""
+        parent = answers[going[-1]].image.parent
         if _may_go(parent, answers, family, gone):
             heapq.heappush(ready, (families.rank(answers[parent]), parent))
     return frozenset(chosen)

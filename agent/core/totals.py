@@ -45,7 +45,7 @@ def by_reason(plan: Plan) -> dict[Reason, Share]:
     counts = Counter(item.reason for item in plan.decisions)
     freed = _freed(ledger.copy(), plan)
     return {
-        reason: Share(counts[reason], freed[reason] if reason in freed else _together(ledger, plan, reason))
+        reason: Share(counts[reason], freed[reason] if reason in freed else ledger.together(_of(plan, reason)))
         for reason in Reason
         if counts[reason]
     }
@@ -59,9 +59,8 @@ def _freed(ledger: Ledger, plan: Plan) -> Counter[Reason]:
     return found
 
 
-def _together(ledger: Ledger, plan: Plan, reason: Reason) -> int:
-    alone = ledger.copy()
-    return sum(alone.release(item.image.id) for item in plan.decisions if item.reason is reason)
+def _of(plan: Plan, reason: Reason) -> Iterable[str]:
+    return (item.image.id for item in plan.decisions if item.reason is reason)
 
 
 def next_to_go(plan: Plan, most: int) -> list[Decision]:
