@@ -34,6 +34,7 @@ def test_a_use_of_one_second_is_recorded_with_its_end(host: Host, collector: Col
     assert seconds_between(row["last_used"], row["deadline"]) == 3600
 
 
+@engines.ON_BOTH_ENDS
 def test_a_running_container_uses_its_image_now(lone_host: Host) -> None:
     image = lone_host.torch("team/serve:1")
     images.run(lone_host.engine, "team/serve:1", "sleep", "600", detach=True, name="server")
@@ -73,6 +74,7 @@ def test_a_use_before_the_tag_moved_counts_for_the_old_image_even_if_both_went_u
     assert {image: row["last_used_by"] for image, row in rows.items()} == {new: "", **left}
 
 
+@engines.ON_BOTH_ENDS
 @AWAY
 def test_a_restart_forgets_nothing(lone_host: Host, end: End) -> None:
     host = lone_host

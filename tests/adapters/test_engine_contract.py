@@ -16,7 +16,6 @@ from tests.support import engines, proc
 WHO = {
     "fake": ("20.10.24", "1.41", False),
     "20.10": ("20.10.24", "1.41", False),
-    "26.1": ("26.1.5", "1.45", False),
     "26.1-containerd": ("26.1.5", "1.45", True),
 }
 RUN = ["create", "start", "die", "destroy"]
@@ -59,6 +58,15 @@ async def told(side: Side, act: Callable[[], object], last: str, since_ns: int =
     return found
 
 
+def who(kind: str, side: Side) -> tuple[str, str, bool]:
+    """Version, API version, whether it is the containerd store. The current engine is another one every few months."""
+    if not isinstance(side, RealSide) or kind in WHO:
+        return WHO[kind]
+    told = side.real.api("GET", "/version")[1]
+    major, minor = map(int, told["ApiVersion"].split("."))
+    return told["Version"].partition("+")[0], f"{major}.{min(minor, 51)}", side.containerd
+
+
 def named(side: Side, image_id: str, *references: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What an image that was never pushed is called: the containerd store has a digest for it in each repository."""
     repositories = {reference.rpartition(":")[0] for reference in references} if side.containerd else set()
@@ -78,7 +86,7 @@ async def stopped(side: Side) -> list[Container]:
 
 async def test_it_tells_who_it_is(side: Side, kind: str) -> None:
     info = await side.engine.connect()
-    assert (info.version.partition("+")[0], info.api_version, info.containerd_store) == WHO[kind]
+    assert (info.version.partition("+")[0], info.api_version, info.containerd_store) == who(kind, side)
     assert "" not in (info.id, info.name, info.driver)
     await side.engine.ping()
 
