@@ -12,7 +12,7 @@ from agent import config, state
 from agent.adapters import database, disk, holds
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
-from agent.core import totals, units, wire
+from agent.core import layers, totals, units, wire
 from agent.core.model import Container, Pin, Plan
 from agent.core.rules import never_matches
 
@@ -96,8 +96,9 @@ def _stopped(look: Look | None) -> list[Check]:
         return []
     names = [name for item in found for name in item.names]
     held = units.format_bytes(sum(item.decision.estimated_bytes for item in found))
+    about = layers.about(item.decision.image for item in found)
     oldest = ", ".join(names[:STOPPED_NAMED])
-    detail = f"{len(names)} stopped keep {len(found)} PyTorch image(s), about {held}; the oldest: {oldest}"
+    detail = f"{len(names)} stopped keep {len(found)} PyTorch image(s), {about} {held}; the oldest: {oldest}"
     return [Check("containers", True, detail, f"those that nobody needs: docker rm {' '.join(names[:STOPPED_NAMED])}")]
 
 

@@ -137,9 +137,10 @@ class DockerEngine(Connection):
         return rows.image(row, details, containerd=self._containerd)
 
     async def _details(self, image_id: str) -> Details:
-        inspected = await self._json(f"images/{image_id}/json")
+        with_bytes = {"manifests": "1"} if self._containerd else None
+        inspected = await self._parsed(f"images/{image_id}/json", with_bytes, dict)
         history = await self._parsed(f"images/{image_id}/history", None, list)
-        return rows.details(inspected, history)
+        return rows.details(inspected, history, containerd=self._containerd)
 
     async def image_id(self, reference: str) -> str:
         """The full ID behind a reference now. Raises NotFound."""

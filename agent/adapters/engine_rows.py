@@ -192,7 +192,7 @@ def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]
     return tuple(sorted(named)), tuple(sorted({*digests, *(tag for tag in tags if "@" in tag)}))
 
 
-def details(inspected: Mapping[str, Any], history: Iterable[Mapping[str, Any]]) -> Details:
+def details(inspected: Mapping[str, Any], history: Iterable[Mapping[str, Any]], *, containerd: bool = False) -> Details:
     """Inspect and history as one. The engine gives history newest first; ours starts at the base."""
     config = inspected.get("Config") or {}
     steps = [HistoryStep(str(step.get("CreatedBy") or ""), int(step.get("Size") or 0)) for step in history]
@@ -206,7 +206,14 @@ def details(inspected: Mapping[str, Any], history: Iterable[Mapping[str, Any]]) 
         entrypoint=_words(config.get("Entrypoint")),
         command=_words(config.get("Cmd")),
         history=tuple(reversed(steps)),
+        packed_bytes=_packed_bytes(inspected) if containerd else 0,
     )
+
+
+def _packed_bytes(inspected: Mapping[str, Any]) -> int | None:
+    """The compressed bytes that the containerd store keeps of an image; None before API 1.48, which reports none."""
+    sizes = [manifest.get("Size") or {} for manifest in inspected.get("Manifests") or []]
+    return sum(int(size.get("Content") or 0) for size in sizes) if sizes else None
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from agent.core import idle, rules, units
+from agent.core import idle, layers, rules, units
 from agent.core.change import Change
 from agent.core.idle import Times
 from agent.core.limits import Freed
@@ -112,7 +112,7 @@ class Question:
             left = units.format_duration(times.old_enough - self.now)
             return Reason.MIN_AGE, f"arrived or changed its name lately; policy.min_age ends in {left}"
         idle_for = f"idle {units.format_duration(times.idle)}"
-        freed = f"frees about {units.format_bytes(self.estimated_bytes)}"
+        freed = f"frees {layers.about([self.image])} {units.format_bytes(self.estimated_bytes)}"
         limit, ends = self._limit(times)
         if self.now >= ends:
             reason = Reason.DANGLING if ends == times.dangling_at else Reason.IDLE_TTL

@@ -30,6 +30,7 @@ class Details:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     history: tuple[HistoryStep, ...] = ()
+    packed_bytes: int | None = 0  # compressed layers that the store keeps besides; None: it does not report them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,6 +205,19 @@ async def test_an_image_tells_what_it_is(side: Side) -> None:
     assert sum(step.size_bytes for step in found.details.history) > 0
 
 
+async def test_an_image_of_the_containerd_store_tells_its_compressed_bytes_if_the_engine_does(
+    side: Side, kind: str
+) -> None:
+    image_id = side.add("team/base:1")
+    details = (await listed(side))[image_id].details
+    assert details is not None
+    if kind == "current-containerd":
+        assert details.packed_bytes is not None
+        assert details.packed_bytes > 100_000
+    else:
+        assert details.packed_bytes == (None if side.containerd else 0)
+
+
 async def test_a_child_has_its_parent_and_its_layers(side: Side) -> None:
     base = side.add("team/base:1")
     child = side.build("team/child:1", "team/base:1")

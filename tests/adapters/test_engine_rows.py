@@ -258,6 +258,22 @@ def test_inspect_and_history_are_one_set_of_details() -> None:
 
 
 @pytest.mark.parametrize(
+    ("manifests", "packed"),
+    [
+        ([{"Size": {"Content": 40, "Total": 140}}, {"Kind": "attestation", "Size": {"Content": 2}}], 42),
+        ([{"Size": {"Content": None}}, {"Size": None}, {}], 0),
+        ([], None),  # below API 1.48
+        (None, None),
+    ],
+)
+def test_the_containerd_store_tells_the_bytes_of_compressed_layers_from_api_1_48_on(
+    manifests: list[dict[str, Any]] | None, packed: int | None
+) -> None:
+    assert rows.details({"Manifests": manifests}, [], containerd=True).packed_bytes == packed
+    assert rows.details({"Manifests": manifests}, []).packed_bytes == 0  # a graph driver keeps none
+
+
+@pytest.mark.parametrize(
     "inspected",
     [{}, {"Config": None, "RootFS": None}, {"Config": {"Env": None, "Labels": None, "Entrypoint": None, "Cmd": None}}],
     ids=str,

@@ -34,6 +34,7 @@ def image(name: str = "a", *references: str, **changes: object) -> Image:
         labels=changes.pop("labels", {}),  # type: ignore[arg-type]
         parent=changes.pop("parent", ""),  # type: ignore[arg-type]
         created=changes.pop("created", None),  # type: ignore[arg-type]
+        packed_bytes=changes.pop("packed_bytes", 0),  # type: ignore[arg-type]
     )
     fields: dict[str, object] = {
         "id": image_id(name),

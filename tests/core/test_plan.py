@@ -6,7 +6,7 @@ import pytest
 
 from agent.core import schedule
 from agent.core.judge import Context
-from agent.core.model import HeldBy, Holds, Pin, Policy, Rule
+from agent.core.model import HeldBy, Holds, Pin, Policy, Pressure, Rule
 from agent.core.schedule import Schedule
 from agent.core.timekeeping import Absence
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, only, pytorch_image, usage, verdict
@@ -79,6 +79,14 @@ def test_the_explanation_is_a_sentence_with_idle_time_ttl_and_bytes() -> None:
     asked = pytorch_image("a", layers={"sha256:big": 4_800_000_000})
     decision = only(decide(asked, usages=(usage(asked, last_used=NOW - 15 * DAY - 3 * HOUR),)))
     assert decision.explanation == "idle 15 d 3 h, TTL 14 d; frees about 4.8 GB"
+
+
+def test_an_estimate_that_the_engine_understates_is_called_a_minimum() -> None:
+    asked = pytorch_image("a", layers={"sha256:big": 4_800_000_000}, packed_bytes=None)
+    aged = (usage(asked, last_used=NOW - 15 * DAY),)
+    assert only(decide(asked, usages=aged)).explanation == "idle 15 d, TTL 14 d; frees at least 4.8 GB"
+    budget = decide(asked, usages=(usage(asked, last_used=NOW - DAY),), rules=Policy(pressure=Pressure(budget=10**9)))
+    assert only(budget).explanation == "images take at least 4.8 GB (budget 1.0 GB); idle 1 d; frees at least 4.8 GB"
 
 
 HOLDS = [
