@@ -20,6 +20,7 @@ from agent.core import report, wire
 from agent.core.model import Decision, Outcome, Plan, Policy, Reason, Usage
 from agent.core.users import Ignored
 from agent.intake import Intake
+from agent.stalls import StallDetector
 from agent.sweeper import Manners, Sweeper
 from agent.watcher import Watcher
 from tests.fake_clock import FakeClock
@@ -36,6 +37,16 @@ NOBODY = Ignored()
 
 class Killed(BaseException):
     """The process dies here: nothing after it runs but what the interpreter itself unwinds."""
+
+
+class Stalls(StallDetector):
+    """Notices a stall when the test says so: no real time counts."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def check(self) -> bool:
+        return self.noticed.is_set()
 
 
 class InlineExecutor(ThreadPoolExecutor):
@@ -89,7 +100,10 @@ class Agent:
         self.engine = FakeEngine(world.docker)
         self.store = inline_store(world.db, world.folder)
         self.board = Board()
-        self.intake = Intake(self.engine, self.store, self.clock, gap_tolerance=TOLERANCE, ignored=ignored)
+        self.stalls = Stalls()
+        self.intake = Intake(
+            self.engine, self.store, self.clock, gap_tolerance=TOLERANCE, ignored=ignored, stalls=self.stalls
+        )
         self.sight = self.intake.sight
         self.watcher = Watcher(self.engine, self.intake, self.clock, self.board)
         self.sweeper = Sweeper(
