@@ -17,9 +17,9 @@ from agent.adapters.engine import Engine, EngineError, EngineInfo, RingRows
 from agent.adapters.store import Store
 from agent.adapters.tables import Saved
 from agent.buffer import Buffer, StreamEnded
-from agent.core import continuity
-from agent.core.continuity import Cursor, Downtime, Ring
-from agent.core.events import EngineEvent, Key
+from agent.core import continuity, replay
+from agent.core.continuity import Cursor, Downtime
+from agent.core.events import EngineEvent
 from agent.core.model import Decision, Snapshot
 from agent.core.timekeeping import Reading
 from agent.core.usage import Book
@@ -33,8 +33,6 @@ log = structlog.get_logger()
 
 OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and writers race by as much
 LAST_WORDS = 2.0  # seconds to take in what was told before a stream ended
-AUDIT_EVERY = 60.0  # seconds of a silent stream
-AUDIT_AT_LEAST_EVERY = 5.0  # seconds, where other events soon push out what the last audit has seen
 IN_FLIGHT = 2.0  # seconds that an event may take from the engine's memory to us
 LOOK_AGAIN = 0.1  # seconds
 
@@ -70,7 +68,7 @@ class Intake:
         self._turn = asyncio.Lock()
         self._opened_ns = 0  # from where the stream was read
         self._quiet_since = clock.monotonic()  # nothing was read, and nothing audited, since then
-        self._audit_every = AUDIT_EVERY
+        self._audit_every = replay.AUDIT_EVERY
 
     async def restore(self, info: EngineInfo) -> None:
         saved = await self._store.run(lambda tables: tables.load(info.id, info.driver))
@@ -110,7 +108,7 @@ class Intake:
             told = await self._hear(since_ns, first=first)
             listing = await self._list(self._clock.now())
             read_until = self._clock.reading()
-            later = _in_order(self._meaning.unheard(self.buffer.take()))
+            later = replay.in_order(self._meaning.unheard(self.buffer.take()))
             await self._meaning.apply(later)
             self._reconcile(listing, alive_until, first=first)
             await self._meaning.apply_later(later, listing.at)
@@ -129,7 +127,7 @@ class Intake:
         started = self._clock.now()
         ring = await self._engine.ring()
         read_until = self._clock.reading()
-        told = _in_order([*_since(ring.events, since_ns, self._cursor.key), *self.buffer.take()])
+        told = replay.in_order([*replay.since(ring.events, since_ns, self._cursor.key), *self.buffer.take()])
         if not await self._gaps.prove(self._cursor, ring, replace(read_until, wall=started), self._down):
             self.sight.book.names.distrust()
         await self._meaning.apply(told, self.buffer.waiting)
@@ -283,7 +281,7 @@ class Intake:
         await self._meaning.apply(missing, self.buffer.waiting)
         await self._commit(missing, read_until, audited=True)
         self.stalls.clear()
-        self._audit_every = _audit_every(ring, read_until)
+        self._audit_every = replay.audit_every(ring, read_until)
         if stalled:
             self.sight.changed.set()
         if missing or blind is not None:
@@ -294,10 +292,10 @@ class Intake:
         give_up = self._clock.monotonic() + IN_FLIGHT
         while True:
             await self._take_in()
-            since = _since(rows.events, self._opened_ns, self._cursor.key)
+            since = replay.since(rows.events, self._opened_ns, self._cursor.key)
             missing = self._meaning.unheard(since)
             if not missing or self._clock.monotonic() >= give_up:
-                return _in_order(missing)
+                return replay.in_order(missing)
             await self._clock.sleep(LOOK_AGAIN)
 
     def _reopen(self, why: str) -> None:
@@ -338,24 +336,3 @@ class Intake:
             self.unsure.set()
         else:
             self.unsure.clear()
-
-
-def _audit_every(ring: Ring, now: Reading) -> float:
-    """Seconds until the next audit: soon enough for the engine to still remember what this one has seen."""
-    if ring.size < continuity.RING_SIZE or ring.oldest is None:
-        return AUDIT_EVERY
-    remembered = (now.wall - ring.oldest).total_seconds()
-    return max(AUDIT_AT_LEAST_EVERY, min(AUDIT_EVERY, remembered / 2))
-
-
-def _since(events: Iterable[EngineEvent], since_ns: int, key: Key | None = None) -> list[EngineEvent]:
-    """The events from a time on, and those that follow one in the engine's memory: its clock may have been set back."""
-    events = list(events)
-    keys = [event.key for event in events]
-    after = keys.index(key) if key in keys else len(keys)
-    return [event for number, event in enumerate(events) if number > after or event.time_ns >= since_ns]
-
-
-def _in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
-    """Each event once, oldest first."""
-    return sorted({event.key: event for event in events}.values(), key=lambda event: event.time_ns)

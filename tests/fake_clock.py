@@ -62,6 +62,10 @@ class FakeClock:
         """The wall clock is set; no time passes, and nobody wakes."""
         self._now += timedelta(seconds=seconds)
 
+    def freeze(self, seconds: float) -> None:
+        """Time passes, and this process does not run: those who sleep wake late."""
+        self._move(self._monotonic + seconds)
+
     def suspend(self, seconds: float) -> None:
         """The machine is suspended: the wall clock and the time since boot go on, and no timer runs."""
         self._now += timedelta(seconds=seconds)
