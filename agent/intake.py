@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 import structlog
 
@@ -55,6 +56,7 @@ class Intake:
         self.buffer = Buffer()
         self.unsure = asyncio.Event()  # an inspect failed in the last listing
         self.lost = asyncio.Event()  # an audit found that the stream lost events: it is to be opened anew
+        self.loss: StreamEnded | None = None  # what it lost
         self.stalls = stalls or StallDetector()
         self._engine = engine
         self._store = store
@@ -112,8 +114,8 @@ class Intake:
             await self._meaning.apply(later)
             self._reconcile(listing, alive_until, first=first)
             await self._meaning.apply_later(later, listing.at)
-            await self._commit([*told, *later], read_until)
-            self._quiet_since = self._clock.monotonic()
+            await self._commit([*told, *later], read_until, proven=True)
+            self._audit_every = replay.AUDIT_EVERY if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
         self.sight.proven = True
         self.sight.changed.set()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(told))
@@ -134,7 +136,8 @@ class Intake:
         if first or not self._meaning.settled:
             await self._write(None)
         else:
-            await self._commit(told, read_until)
+            self._cursor = continuity.anchored(self._cursor, ring.events)
+            await self._commit(told, read_until, proven=True)
         return told
 
     async def follow(self) -> None:
@@ -216,23 +219,26 @@ class Intake:
             self.sight.changed.set()
         return told
 
-    async def _commit(self, told: list[EngineEvent], read_until: Reading, *, audited: bool = False) -> None:
-        """Write what was applied. The cursor moves with it where nothing before it can have been lost."""
+    async def _commit(self, told: list[EngineEvent], read_until: Reading, *, proven: bool = False) -> None:
+        """Write what was applied, and the cursor unless a stall may have cost events before it.
+
+        `proven`: it was compared with what the engine remembers.
+        """
         self._meaning.note_applied(told)
-        if audited or not self.stalls.check():
-            self._cursor = self._moved(told, read_until, audited=audited)
-            await self._write(self._cursor)
-        else:
+        if self.stalls.check():
             await self._write(None)
+        else:
+            self._cursor = self._moved(told, read_until, proven=proven)
+            await self._write(self._cursor)
         self._meaning.note_written()
         self.sight.watched, self._down = True, None
-        if told or audited:
+        if told or proven:
             self._quiet_since = self._clock.monotonic()
 
-    def _moved(self, told: list[EngineEvent], read_until: Reading, *, audited: bool) -> Cursor:
+    def _moved(self, told: list[EngineEvent], read_until: Reading, *, proven: bool) -> Cursor:
         """A stream that passes a network or a proxy can be dead without an end: its silence proves nothing."""
-        proven = audited or told or self._is_direct or self._cursor.alive_at is None
-        cursor = replace(self._alive(read_until) if proven else self._cursor, engine_ended=False)
+        alive = proven or told or self._is_direct
+        cursor = replace(self._alive(read_until) if alive else self._cursor, engine_ended=False)
         latest = max(told, key=lambda event: event.time_ns, default=None)
         if latest is not None and latest.time_ns >= cursor.time_ns:
             cursor = replace(cursor, time_ns=latest.time_ns, key=latest.key)
@@ -279,13 +285,16 @@ class Intake:
         else:
             blind = None
         await self._meaning.apply(missing, self.buffer.waiting)
-        await self._commit(missing, read_until, audited=True)
         self.stalls.clear()
-        self._audit_every = replay.audit_every(ring, read_until)
+        self._cursor = continuity.anchored(self._cursor, rows.events)
+        await self._commit(missing, read_until, proven=True)
+        self._audit_every = replay.audit_every(ring, read_until, self._audit_every)
         if stalled:
             self.sight.changed.set()
-        if missing or blind is not None:
-            self._reopen(f"the event stream lost {len(missing)} events that the engine still remembers")
+        if missing:
+            self._reopen(f"the event stream lost {len(missing)} events that Docker still remembers")
+        if blind is not None:
+            self._reopen("the event stream may have lost events that Docker no longer remembers")
 
     async def _missing(self, rows: RingRows) -> list[EngineEvent]:
         """What the engine remembers of this session and the stream did not bring, however long one waits for it."""
@@ -298,9 +307,10 @@ class Intake:
                 return replay.in_order(missing)
             await self._clock.sleep(LOOK_AGAIN)
 
-    def _reopen(self, why: str) -> None:
-        log.warning("the event stream is opened again", action="watch", error=why)
+    def _reopen(self, why: str) -> NoReturn:
+        """Ends the session, whoever asked for the audit."""
         self.sight.proven = False
+        self.loss = StreamEnded(0, why)
         self.lost.set()
         raise StreamEnded(0, why)
 
@@ -310,8 +320,6 @@ class Intake:
         """List again, after all that was told before. Raises EngineUnavailable; then nothing is known anew."""
         async with self._turn:
             self._insist_on_the_stream()
-            if self.stalls.check():
-                await self._audit()
             await self._take_in()
             listing = await self._list(self._clock.now())
             self._insist_on_the_stream()

@@ -262,7 +262,7 @@ class Watcher:
     async def _end_when_lost(self) -> None:
         """Whoever found that events were lost, the session ends by it."""
         await self._intake.lost.wait()
-        raise StreamEnded(0, "the event stream has lost events")
+        raise self._intake.loss or StreamEnded(0, "the event stream lost events")
 
     async def _beat(self) -> None:
         while True:

@@ -71,8 +71,16 @@ class World:
         self.db = database.open_copy(folder / "none")  # real SQLite, in memory
         self.agents: list[Agent] = []
 
-    def agent(self, *, manners: Manners = AT_ONCE, ignored: Ignored = NOBODY, **rules: Any) -> "Agent":
-        self.agents.append(Agent(self, Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules)), manners, ignored))
+    def agent(
+        self,
+        *,
+        manners: Manners = AT_ONCE,
+        ignored: Ignored = NOBODY,
+        tolerance: timedelta = TOLERANCE,
+        **rules: Any,
+    ) -> "Agent":
+        policy = Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules))
+        self.agents.append(Agent(self, policy, manners, ignored, tolerance))
         return self.agents[-1]
 
     async def close(self) -> None:
@@ -94,7 +102,9 @@ async def world(folder: Path, *, containerd: bool = False) -> AsyncIterator[Worl
 class Agent:
     """One process of the agent. `start` runs it as the daemon does; `watch` and `sweep` run parts of it."""
 
-    def __init__(self, world: World, rules: Policy, manners: Manners, ignored: Ignored = NOBODY) -> None:
+    def __init__(
+        self, world: World, rules: Policy, manners: Manners, ignored: Ignored = NOBODY, tolerance: timedelta = TOLERANCE
+    ) -> None:
         self.world = world
         self.clock = world.clock
         self.engine = FakeEngine(world.docker)
@@ -102,7 +112,7 @@ class Agent:
         self.board = Board()
         self.stalls = Stalls()
         self.intake = Intake(
-            self.engine, self.store, self.clock, gap_tolerance=TOLERANCE, ignored=ignored, stalls=self.stalls
+            self.engine, self.store, self.clock, gap_tolerance=tolerance, ignored=ignored, stalls=self.stalls
         )
         self.sight = self.intake.sight
         self.watcher = Watcher(self.engine, self.intake, self.clock, self.board)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -41,8 +41,8 @@ def stall(agent: Agent) -> None:
     agent.stalls.noticed.set()
 
 
-async def behind_a_proxy(world: World) -> Agent:
-    agent = world.agent()
+async def behind_a_proxy(world: World, tolerance: timedelta = TOLERANCE) -> Agent:
+    agent = world.agent(tolerance=tolerance)
     agent.engine.direct = False
     return await agent.watch()
 
@@ -177,6 +177,14 @@ async def test_so_many_events_at_once_count_as_a_stall() -> None:
     assert found.check()
 
 
+async def test_a_burst_of_events_is_audited(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    for _ in range(BURST):
+        world.docker.emit("container", "create", "c" * 64, image=REF, name="box")
+    await agent.wait(1)
+    assert (agent.engine.counts()["ring"], agent.stalls.check(), await agent.gaps()) == (2, False, [])
+
+
 async def test_a_blocked_event_loop_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stalls, "TICK", 0.01)
     monkeypatch.setattr(stalls, "LATE", 0.05)
@@ -202,19 +210,25 @@ async def test_a_stream_that_is_dead_without_an_end_is_found_within_a_minute_of_
     assert (agent.usage(image).last_used, await agent.gaps(), agent.engine.counts()["events"]) == (used, [], 2)
 
 
-async def test_an_engine_that_restarted_behind_a_dead_stream_is_a_gap(world: World, image: str) -> None:
-    agent = await behind_a_proxy(world)
+@pytest.mark.parametrize("ending", ["stop", "kill", None])
+async def test_the_time_since_a_dead_stream_was_last_proven_is_blind_if_the_engine_restarts(
+    world: World, image: str, ending: str | None
+) -> None:
+    agent = await behind_a_proxy(world, timedelta())
     world.docker.run(REF, "known", rm=True)
-    await agent.wait()
+    await agent.wait(50)
     world.docker.streams.clear()
     world.docker.run(REF, "missed", rm=True)
-    await agent.wait(30)
+    used = world.clock.now()
     world.docker.stop()
     world.docker.start()
-    await agent.wait(120)
-    world.docker.run(REF, "later", rm=True)
-    await agent.wait(120)
-    assert [cause for _, cause in await agent.gaps()] == [RESTARTED]
+    await agent.wait(20)
+    if ending is not None:
+        await getattr(agent, ending)()
+        agent = await behind_a_proxy(world, timedelta())
+    await agent.wait(20)
+    assert {cause for _, cause in await agent.gaps()} == {RESTARTED}
+    assert (await agent.decision(image)).idle_since >= used  # type: ignore[operator]
 
 
 async def test_a_use_while_the_proxy_is_away_and_the_engine_restarts_is_covered_by_a_gap(
@@ -240,7 +254,7 @@ async def test_health_checks_that_fill_the_engines_memory_make_no_gap_and_hold_n
     world: World, image: str, direct: bool
 ) -> None:
     """Sixty of these events in ten seconds, as ten containers with a health check make: the memory lasts for 43 s."""
-    agent = world.agent()
+    agent = world.agent(tolerance=timedelta())
     agent.engine.direct = direct
     await agent.start()
     for _ in range(int(PAST_TTL / 10)):
@@ -248,6 +262,17 @@ async def test_health_checks_that_fill_the_engines_memory_make_no_gap_and_hold_n
             world.docker.emit("container", "exec_start", "c")
         await agent.wait(10)
     assert (await agent.gaps(), await agent.outcomes()) == ([], ["removed"])
+
+
+async def test_an_engine_that_restarted_and_is_at_rest_since_is_one_gap(world: World, image: str) -> None:
+    agent = await behind_a_proxy(world, timedelta(seconds=30))
+    world.docker.run(REF, "known", rm=True)
+    await agent.wait(50)
+    world.docker.stop()
+    await agent.wait(40)
+    world.docker.start()
+    await agent.wait(3600)
+    assert [cause for _, cause in await agent.gaps()] == [RESTARTED]
 
 
 # Before a removal
@@ -261,6 +286,7 @@ async def test_a_use_lost_just_before_a_sweep_keeps_its_image(world: World, imag
     with pytest.raises(EngineUnavailable, match="lost 4 events"):
         await sweeping
     assert (agent.usage(image).last_used, image in world.docker.images) == (used, True)
+    assert (agent.engine.counts()["events"], agent.sight.proven) == (2, True)
     assert await sweep(agent) == {}
 
 

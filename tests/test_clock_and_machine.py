@@ -247,3 +247,17 @@ async def test_a_suspension_of_less_than_a_day_is_idle_time(world: World, image:
     world.clock.suspend(DAY - 60)
     await agent.wait(LONGEST_SLEEP)
     assert (agent.sight.absences, await agent.outcomes()) == ((), ["removed"])
+
+
+async def test_a_suspension_is_counted_once_though_the_end_of_the_watch_could_not_be_noted(
+    world: World, image: str
+) -> None:
+    agent = await world.agent(ttl=timedelta(days=14)).start()
+    await agent.wait(60)
+    agent.engine.on("ring", agent.engine.hang)
+    agent.stalls.noticed.set()
+    world.clock.suspend(30 * DAY)
+    await agent.plan()
+    world.docker.cut_streams()
+    await agent.wait(60)
+    assert (agent.sight.proven, len(agent.sight.absences)) == (True, 1)

@@ -147,11 +147,24 @@ def blind_in_audit(cursor: Cursor, ring: Ring, *, stalled: bool, direct: bool) -
     brings everything to a process that runs on time, and cannot outlive the engine; any other stream may be dead
     without an end, and the engine behind it may have restarted.
     """
-    if not direct:
-        return blind_time(cursor, ring)
-    if not stalled or cursor.alive_at is None or cursor.key in ring.keys or ring.size < RING_SIZE:
+    if cursor.alive_at is None or cursor.key in ring.keys or (direct and not stalled):
         return None
-    return _blind(cursor.alive_at, ring.oldest or ring.at, OVERRUN)
+    if ring.size >= RING_SIZE:
+        return _blind(cursor.alive_at, ring.oldest or ring.at, OVERRUN)
+    if direct or cursor.key is None:
+        return None
+    return _blind(cursor.alive_at, ring.oldest or ring.at, RESTARTED)
+
+
+def anchored(cursor: Cursor, remembered: Iterable[EngineEvent]) -> Cursor:
+    """The cursor after a proof: at an event that the engine remembers, so that the next proof can start from it."""
+    events = {event.key: event for event in remembered}
+    if cursor.key in events:
+        return cursor
+    latest = max(events.values(), key=lambda event: event.time_ns, default=None)
+    if latest is None:
+        return replace(cursor, key=None)
+    return replace(cursor, key=latest.key, time_ns=max(cursor.time_ns, latest.time_ns))
 
 
 def _end_by_boot(cursor: Cursor, boot: Boot) -> datetime:

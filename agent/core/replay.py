@@ -23,9 +23,14 @@ def in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
     return sorted({event.key: event for event in events}.values(), key=lambda event: event.time_ns)
 
 
-def audit_every(ring: Ring, now: Reading) -> float:
-    """Seconds until the next audit: soon enough for the engine to still remember what this one has seen."""
+def audit_every(ring: Ring, now: Reading, before: float) -> float:
+    """Seconds until the next audit: soon enough for the engine to still remember what this one has seen.
+
+    `before`: how long it was until this one. How fast other events push out what the engine remembers is not known at
+    first, so the time grows step by step.
+    """
+    longest = min(AUDIT_EVERY, 2 * before)
     if ring.size < RING_SIZE or ring.oldest is None:
-        return AUDIT_EVERY
+        return longest
     remembered = (now.wall - ring.oldest).total_seconds()
-    return max(AUDIT_AT_LEAST_EVERY, min(AUDIT_EVERY, remembered / 2))
+    return max(AUDIT_AT_LEAST_EVERY, min(longest, remembered / 2))

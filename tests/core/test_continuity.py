@@ -14,6 +14,8 @@ from agent.core.continuity import (
     Downtime,
     Ring,
     after_downtime,
+    anchored,
+    blind_in_audit,
     blind_time,
     inherited,
     ring_of,
@@ -185,3 +187,45 @@ def test_an_end_that_the_engine_itself_contradicts_or_nobody_saw_is_none(down: D
 @pytest.mark.parametrize("ended", [True, False])
 def test_the_next_process_does_not_know_how_the_watch_ended(ended: bool) -> None:
     assert inherited(cursor(engine_ended=ended)) == cursor()
+
+
+# A stream that is still open
+
+AUDITS = [
+    ("the first watch", cursor(alive_at=None), ring(**FULL), None, None),
+    ("the last event is still remembered", cursor(), ring(keys=frozenset([KEY]), **FULL), None, None),
+    (
+        "more happened in a stall than is remembered",
+        cursor(),
+        ring(**FULL),
+        Blind(ALIVE, NOW - HOUR / 2, OVERRUN),
+        Blind(ALIVE, NOW - HOUR / 2, OVERRUN),
+    ),
+    ("all that happened in a stall is remembered", cursor(), ring(oldest=ALIVE, **FULL), None, None),
+    ("the engine forgot the last event", cursor(), ring(), None, Blind(ALIVE, NOW - HOUR / 2, RESTARTED)),
+    ("the engine forgot everything", cursor(), ring(size=0, oldest=None), None, Blind(ALIVE, NOW, RESTARTED)),
+    ("no event was ever seen", cursor(key=None), ring(size=0, oldest=None), None, None),
+]
+
+
+@pytest.mark.parametrize(("what", "before", "after", "direct", "proxied"), AUDITS, ids=[case[0] for case in AUDITS])
+def test_blind_time_of_an_open_stream_after_a_stall(
+    what: str, before: Cursor, after: Ring, direct: Blind | None, proxied: Blind | None
+) -> None:
+    assert blind_in_audit(before, after, stalled=True, direct=True) == direct
+    assert blind_in_audit(before, after, stalled=True, direct=False) == proxied
+
+
+@pytest.mark.parametrize(("what", "before", "after", "direct", "proxied"), AUDITS, ids=[case[0] for case in AUDITS])
+def test_an_engines_own_stream_brings_everything_to_a_process_that_runs_on_time(
+    what: str, before: Cursor, after: Ring, direct: Blind | None, proxied: Blind | None
+) -> None:
+    assert blind_in_audit(before, after, stalled=False, direct=True) is None
+    assert blind_in_audit(before, after, stalled=False, direct=False) == proxied
+
+
+def test_after_a_proof_the_cursor_is_at_an_event_that_the_engine_remembers() -> None:
+    older, newer = (EngineEvent(time_ns, "container", "die", "c") for time_ns in (1, 2))
+    assert anchored(cursor(), [older, newer]) == cursor()
+    assert anchored(cursor(key=(0, "container", "die", "c")), [newer, older]) == cursor(key=newer.key, time_ns=2)
+    assert anchored(cursor(), []) == cursor(key=None)
