@@ -41,7 +41,8 @@ class Watcher:
         self._intake = intake
         self._clock = clock
         self._board = board
-        self._reading = False  # the stream has not ended
+        self._reading = False  # the stream is being read
+        self._ended = False  # the stream came to its own end
         self._caught_up = False  # in this session: the stream is read, and nothing before it is unrecorded
         self._troubles: set[str] = set()  # what is down, and was logged
 
@@ -123,7 +124,7 @@ class Watcher:
             raise
 
     async def _watch(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
-        self._reading = True
+        self._reading, self._ended = True, False
         try:
             await tasks.alone(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
@@ -159,6 +160,7 @@ class Watcher:
         try:
             async for event in stream:
                 self._intake.buffer.put(event)
+            self._ended = True
         finally:
             self._reading = False
             self._distrust()  # at once: what comes from here on is not read
@@ -179,7 +181,7 @@ class Watcher:
         if not self._caught_up or not await self._intake.finish():
             return
         with contextlib.suppress(StateFull):
-            await self._intake.note_the_end(ended=not self._reading)
+            await self._intake.note_the_end(ended=self._ended)
             if not stopping:
                 await self._intake.look_for_engine(self._clock.now(), down=await self._is_down())
 
