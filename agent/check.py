@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -152,8 +152,18 @@ async def _engine(settings: config.Settings) -> tuple[Check, EngineInfo | None]:
         return Check("engine", False, str(error) or f"{engine.url}: no answer in time", hint), None
     finally:
         await engine.close()
-    detail = f"{engine.url}: Docker {info.version}, API {info.api_version}, {info.driver}, {images} images"
-    return Check("engine", True, detail), info
+    what = f"{info.product} {info.version}, API {info.api_version}, {info.driver}, {images} images"
+    return _observing(Check("engine", True, f"{engine.url}: {what}"), settings, info), info
+
+
+def _observing(found: Check, settings: config.Settings, info: EngineInfo) -> Check:
+    """The check of an engine, which fails where observe mode is forced on a configuration that asks for more."""
+    if not info.observe_only:
+        return found
+    detail = f"{found.detail}; observe mode: {info.observe_only}"
+    asked = settings.agent.mode != "observe"
+    hint = 'nothing is removed here; set agent.mode = "observe", or docker.url to a Docker Engine' if asked else ""
+    return replace(found, ok=not asked, detail=detail, hint=hint)
 
 
 def _disk(settings: config.Settings, info: EngineInfo | None) -> Check:

@@ -30,7 +30,10 @@ BETWEEN_RESERVES = 600.0  # seconds until the reserve is looked at again
 ONE_DAY = 86400.0  # seconds
 ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
-ALERTS = ("engine-down", "holds-unreadable", "state-damaged", "state-full", "sweep-failed", *showing.ALERTS)
+ALERTS = (
+    *("engine-down", "engine-observe-only", "holds-unreadable", "state-damaged", "state-full", "sweep-failed"),
+    *showing.ALERTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ async def _show_info(settings: config.Settings, folder: Path, parts: Parts, cloc
                     engine=_engine_facts(engine),
                     agent_id=agent_id,
                     epoch=parts.store.epoch,
-                    mode=settings.agent.mode,
+                    mode="observe" if engine.observe_only else settings.agent.mode,
                     policy=policy_in_force(settings),
                     started=started,
                     at=clock.now(),

@@ -60,6 +60,7 @@ class FakeDocker:
         self.clock = clock
         self.containerd = containerd
         self.engine_id = engine_id
+        self.observe_only = ""  # why nothing may be removed on it
         self.up = True
         self.images: dict[str, FakeImage] = {}
         self.containers: dict[str, FakeContainer] = {}

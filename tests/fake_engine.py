@@ -121,6 +121,7 @@ class FakeEngine:
                 driver="overlayfs" if self.docker.containerd else "overlay2",
                 containerd_store=self.docker.containerd,
                 root="",
+                observe_only=self.docker.observe_only,
                 direct=self.direct,
             )
 

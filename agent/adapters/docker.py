@@ -41,6 +41,7 @@ class DockerEngine(Connection):
         super().__init__(url)
         self._configured = url
         self._containerd = False
+        self._podman = False
         self._ahead = timedelta()  # by how much the engine's clock is ahead of ours
 
     async def connect(self) -> EngineInfo:
@@ -61,6 +62,7 @@ class DockerEngine(Connection):
             await self.close()
             raise
         self._containerd = info.containerd_store
+        self._podman = info.product == "Podman"
         self._direct = self.url if direct else ""
         self._ahead = _ahead(info.time, began)
         return replace(info, direct=direct)
@@ -140,7 +142,8 @@ class DockerEngine(Connection):
             raise
         except (EngineError, KeyError, TypeError, ValueError, AttributeError):
             details = None  # unknown, and therefore kept
-        return rows.image(row, details, containerd=self._containerd)
+        found = rows.image(row, details, containerd=self._containerd)
+        return replace(found, origin=None) if self._podman else found  # it has a digest for what was never pushed
 
     async def _details(self, image_id: str) -> Details:
         with_bytes = {"manifests": "1"} if self._containerd else None

@@ -58,6 +58,8 @@ class EngineInfo:
     containerd_store: bool
     root: str  # its directory, as it sees it itself
     time: datetime | None = None  # its own clock, when it was asked
+    product: str = "Docker"
+    observe_only: str = ""  # why nothing may be removed on it; "": the contract of this adapter was proven on it
     direct: bool = False  # the engine itself listens at our socket: its stream cannot end, or fall silent, without it
 
 

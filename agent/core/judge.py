@@ -22,6 +22,7 @@ class Context:
 
     holds: Holds = Holds()
     proven: bool = True  # the stream is live, proven without an unrecorded hole, and read to its end
+    observe_only: bool = False  # the engine is one on which nothing may be removed
     clock_trusted: bool = True  # the wall clock has not jumped lately
     gap_end: datetime | None = None  # the end of the last gap over the tolerance
     absences: tuple[Absence, ...] = ()  # when the machine was off for more than a day

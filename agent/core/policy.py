@@ -197,7 +197,7 @@ def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
     """What holds every eviction of this plan. The sight comes last: it is the one that passes by itself."""
     holds = context.holds
     paused = holds.paused and (holds.paused_until is None or now < holds.paused_until)
-    if policy.observe:
+    if policy.observe or context.observe_only:
         return HeldBy.OBSERVE
     if paused or not holds.readable:
         return HeldBy.PAUSED

@@ -159,6 +159,26 @@ def test_an_engine_that_tells_nothing_is_a_graph_driver_without_a_name() -> None
     assert rows.engine_info({"DriverStatus": [["a"], ["b", "c", "d"]]}, {}, "1.41") == nobody
 
 
+PODMAN = {
+    "Version": "4.3.1",
+    "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}, {"Name": "Conmon"}, None, {}],
+}
+
+
+def test_podman_is_only_observed_and_has_an_id_that_lasts() -> None:
+    said = [{"ID": made_up, "Name": "gpu-07", "DockerRootDir": "/data"} for made_up in ("a", "b")]
+    first, second = (rows.engine_info(info, PODMAN, "1.41") for info in said)
+    assert first == second
+    assert (first.product, first.id) == ("Podman", "podman gpu-07 /data")
+    assert first.observe_only.startswith("this is Podman 4.3.1, which removes an image's untagged parents")
+
+
+@pytest.mark.parametrize("parts", [None, [], [{"Name": "Engine"}, {"Name": "containerd"}]])
+def test_docker_is_not_only_observed(parts: object) -> None:
+    info = rows.engine_info({"ID": "X"}, {"Components": parts}, "1.51")
+    assert (info.product, info.id, info.observe_only) == ("Docker", "X", "")
+
+
 # Containers
 
 
@@ -226,6 +246,11 @@ def test_on_the_containerd_store_the_id_is_a_digest_and_proves_nothing() -> None
         references=("other/torch:1", "team/torch:1"),
         digests=(f"other/torch@{ID}", f"team/torch@{ID}"),
     )
+
+
+def test_names_are_those_that_docker_writes() -> None:
+    said = {"RepoTags": ["docker.io/library/base:1", "localhost/x:1"], "RepoDigests": [f"docker.io/{DIGEST}"]}
+    assert rows.references(said) == (("base:1", "localhost/x:1"), (DIGEST,))
 
 
 def test_a_digest_among_the_tags_is_a_digest() -> None:

@@ -221,6 +221,25 @@ async def test_a_reference_that_is_not_there_is_not_found(server: Server, engine
             await ask("gone:1")
 
 
+# Another product
+
+
+async def test_podman_is_recognised_by_its_version_and_a_digest_of_it_proves_no_origin(
+    server: Server, engine: DockerEngine
+) -> None:
+    listed = [{"Id": "sha256:" + "a" * 64, "RepoDigests": ["docker.io/team/torch@sha256:" + "d" * 64]}]
+    server.answers["images/json"] = answer(listed)
+    server.answers[f"images/{listed[0]['Id']}/json"] = answer({})
+    server.answers[f"images/{listed[0]['Id']}/history"] = answer([])
+    digest = "team/torch@sha256:" + "d" * 64
+    assert [image.origin for image in await engine.images({})] == [digest]
+    components = [{"Name": "Podman Engine", "Version": "4.3.1"}]
+    server.answers["version"] = answer({"ApiVersion": "1.41", "Version": "4.3.1", "Components": components})
+    info = await engine.connect()
+    assert (info.product, bool(info.observe_only)) == ("Podman", True)
+    assert [(image.digests, image.origin) for image in await engine.images({})] == [((digest,), None)]
+
+
 # The ring
 
 

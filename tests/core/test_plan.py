@@ -91,6 +91,7 @@ def test_an_estimate_that_the_engine_understates_is_called_a_minimum() -> None:
 
 HOLDS = [
     ("observe mode", {"rules": Policy(observe=True)}, HeldBy.OBSERVE),
+    ("an engine that is only observed", {"context": Context(observe_only=True)}, HeldBy.OBSERVE),
     ("a pause", {"context": Context(holds=Holds(paused=True))}, HeldBy.PAUSED),
     ("a pause that lasts", {"context": Context(holds=Holds(paused=True, paused_until=NOW + DAY))}, HeldBy.PAUSED),
     ("a pause that is over", {"context": Context(holds=Holds(paused=True, paused_until=NOW))}, None),
