@@ -158,11 +158,11 @@ async def test_a_back_off_survives_a_restart(world: World, image: str) -> None:
     assert (await again.decision(image)).held_by is HeldBy.BACKOFF
 
 
-@pytest.mark.parametrize("call", ["containers", "images", "container_image"])
+@pytest.mark.parametrize("call", ["containers", "images", "made_from"])
 @pytest.mark.parametrize("error", [EngineUnavailable(404, "a list"), EngineError(500, "oops")], ids=["404", "500"])
 async def test_an_error_before_the_act_removes_nothing(world: World, image: str, call: str, error: EngineError) -> None:
     agent = await harness.due(world)
-    if call == "container_image":
+    if call == "made_from":
         agent.engine.on("containers", lambda: _create(world))
     agent.engine.on(call, error, once=False)
     with pytest.raises(EngineError):

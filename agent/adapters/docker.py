@@ -20,7 +20,16 @@ import aiohttp
 from agent.adapters import engine_rows as rows
 from agent.adapters import listener, tasks
 from agent.adapters.docker_client import TIMEOUT, Connection, find_url, lines
-from agent.adapters.engine import EngineDown, EngineError, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
+from agent.adapters.engine import (
+    EngineDown,
+    EngineError,
+    EngineInfo,
+    EngineUnavailable,
+    MadeFrom,
+    Named,
+    NotFound,
+    RingRows,
+)
 from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image
@@ -116,9 +125,10 @@ class DockerEngine(Connection):
         except NotFound:
             return None  # it went between the list and now; its destroy event tells the use
 
-    async def container_image(self, container_id: str) -> str:
-        """The full ID of the image that a container was made from. Raises NotFound."""
-        return str(_field(await self._json(f"containers/{container_id}/json"), "Image"))
+    async def made_from(self, container_id: str) -> MadeFrom:
+        """The images of a container. Raises NotFound."""
+        inspected = await self._json(f"containers/{container_id}/json")
+        return MadeFrom(str(_field(inspected, "Image")), rows.mounts(inspected))
 
     async def images(self, known: Mapping[str, Details]) -> list[Image]:
         """All images, intermediate ones too. Details come from `known`, else by inspect and history.

@@ -72,6 +72,14 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeFrom:
+    """What a container was made from: its image by ID, and images mounted in it, as whoever made it named them."""
+
+    image_id: str
+    mounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RingRows:
     """The engine's ring: the rows that the agent reads, and the number and oldest time of all rows."""
 
@@ -105,8 +113,8 @@ class Engine(Protocol):
         """All containers; stopped ones with the end of their run, which `known` may already tell."""
         ...
 
-    async def container_image(self, container_id: str) -> str:
-        """The full ID of the image that a container was made from. Raises NotFound."""
+    async def made_from(self, container_id: str) -> MadeFrom:
+        """The images of a container. Raises NotFound."""
         ...
 
     async def images(self, known: Mapping[str, Details]) -> list[Image]:

@@ -113,18 +113,26 @@ def _time_ns(line: bytes) -> int:
 def container(row: Mapping[str, Any]) -> Container:
     """A row of `/containers/json`."""
     names = row.get("Names") or [""]
-    mounts = [mount for mount in row.get("Mounts") or [] if mount.get("Type") == "image"]
-    sources = [mount.get(key) for mount in mounts for key in ("Source", "Name")]
     return Container(
         id=row["Id"],
         image_id=row["ImageID"],
         name=str(names[0]).removeprefix("/"),
         state=str(row.get("State") or "exited"),
         last_active=datetime.fromtimestamp(row["Created"], UTC) if row.get("Created") else None,
-        image_mounts=tuple(str(source) for source in sources if source),
+        image_mounts=mounts(row),
         image=str(row.get("Image") or ""),
         labels=_labels(row.get("Labels") or {}),
     )
+
+
+def mounts(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The images mounted in a container, by the names that it was made with; from a list or an inspect.
+
+    A mount has the name under `Name`, and a folder of the engine under `Source`. What was asked for has no `Name`.
+    """
+    found = [*(row.get("Mounts") or []), *((row.get("HostConfig") or {}).get("Mounts") or [])]
+    names = [mount.get("Name") or mount.get("Source") for mount in found if mount.get("Type") == "image"]
+    return _once(str(name) for name in names if name)
 
 
 def with_times(found: Container, before: Container | None) -> Container:
@@ -139,12 +147,10 @@ def stopped(found: Container, inspected: Mapping[str, Any]) -> Container:
     state = inspected.get("State") or {}
     told = (state.get("FinishedAt"), state.get("StartedAt"), inspected.get("Created"))
     times = (units.parse_time(str(text or "")) for text in told)
-    mounts = ((inspected.get("HostConfig") or {}).get("Mounts")) or []
-    sources = [str(mount.get("Source") or "") for mount in mounts if mount.get("Type") == "image"]
     return replace(
         found,
         last_active=next((at for at in times if at is not None), found.last_active),
-        image_mounts=_once(found.image_mounts, filter(None, sources)),
+        image_mounts=_once(found.image_mounts, mounts(inspected)),
     )
 
 

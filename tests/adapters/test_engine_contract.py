@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.adapters.engine import Conflict, EngineUnavailable, NotFound
+from agent.adapters.engine import Conflict, EngineUnavailable, MadeFrom, NotFound
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Image
 from tests import builders
@@ -168,7 +168,7 @@ async def test_a_container_is_known_by_its_image_after_the_tag_moved(side: Side)
     old, new = side.add("team/base:1"), side.add("team/base:2")
     cid = side.create("team/base:1", "box")
     side.tag(new, "team/base:1")
-    assert await side.engine.container_image(cid) == old
+    assert await side.engine.made_from(cid) == MadeFrom(old)
     [found] = await side.engine.containers({})
     assert (found.id, found.image_id, found.name, found.state) == (cid, old, "box", "created")
 
@@ -188,7 +188,7 @@ async def test_a_stopped_container_was_active_until_its_end(side: Side) -> None:
 
 async def test_a_container_that_is_gone_is_not_found(side: Side) -> None:
     with pytest.raises(NotFound):
-        await side.engine.container_image("f" * 64)
+        await side.engine.made_from("f" * 64)
 
 
 # Images

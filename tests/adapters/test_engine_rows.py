@@ -199,6 +199,15 @@ def test_a_mounted_image_is_known_by_its_source_and_its_name() -> None:
     assert rows.container({"Id": CID, "ImageID": ID, "Mounts": mounts}).image_mounts == ("team/data:1",)
 
 
+def test_a_mount_has_its_name_and_a_folder_of_the_engine_that_is_none() -> None:
+    """As 28.5 lists and inspects it."""
+    mount = {"Type": "image", "Name": "team/data:1", "Source": "/data/overlay2/1bc6/merged", "Destination": "/m"}
+    asked = {"Type": "image", "Source": "team/data:1", "Target": "/m"}
+    assert rows.mounts({"Mounts": [mount]}) == ("team/data:1",)
+    assert rows.mounts({"Mounts": [mount], "HostConfig": {"Mounts": [asked]}}) == ("team/data:1",)
+    assert rows.mounts({"Mounts": None, "HostConfig": {"Mounts": None}}) == rows.mounts({}) == ()
+
+
 @pytest.mark.parametrize(
     ("state", "created", "last_active"),
     [

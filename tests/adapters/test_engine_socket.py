@@ -211,7 +211,7 @@ async def test_a_row_that_cannot_be_read_makes_the_list_an_error(
 async def test_an_answer_without_its_image_is_an_error(server: Server, engine: DockerEngine) -> None:
     server.answers[f"containers/{CID}/json"] = answer({"Id": CID})
     with pytest.raises(EngineUnavailable):
-        await engine.container_image(CID)
+        await engine.made_from(CID)
 
 
 async def test_a_reference_that_is_not_there_is_not_found(server: Server, engine: DockerEngine) -> None:

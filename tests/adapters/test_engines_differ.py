@@ -117,7 +117,7 @@ async def test_a_container_keeps_its_image_after_the_tag_moved(
         images.run(fresh, "moved:1", *SLEEP, detach=True) if running else images.create(fresh, "moved:1", *SLEEP)
     )
     images.import_image(fresh, "moved:1")
-    assert await engine.container_image(container) == old
+    assert (await engine.made_from(container)).image_id == old
     assert [found.image_id for found in await engine.containers({})] == [old]
 
 

@@ -184,7 +184,10 @@ class Agent:
     def _apply_container(self, event: EngineEvent) -> None:
         image_id = self._image_of(event)
         if image_id is not None:
-            self.book.apply_container(event, image_id, self.world.wall)
+            held, mounted = self.book.held.get(event.actor), self._mounted(event)
+            if mounted is None and (held is None or held.mounted is None):
+                self.world.oracle.lose_mounts(event.actor)
+            self.book.apply_container(event, image_id, self.world.wall, mounted=mounted)
         else:
             self._record_gap(min(event.at, self.world.wall))
 
@@ -195,6 +198,15 @@ class Agent:
         if box is not None:
             return box.image_id
         return self.disk.history.get(event.actor) or self.book.names.resolve(event.image)
+
+    def _mounted(self, event: EngineEvent) -> tuple[str, ...] | None:
+        """By what the names mean as of the event that made the container; else not known, until a listing."""
+        box = self.world.boxes.get(event.actor)
+        if box is None or (box.mounts and event.action != "create"):
+            return None
+        meant = [self.book.names.resolve(name) for name in box.mounts]
+        known = tuple(image_id for image_id in meant if image_id is not None)
+        return known if len(known) == len(meant) else None
 
     def _apply_image(self, event: EngineEvent) -> None:
         book, now, own = self.book, self.world.wall, event.actor in self.removing
@@ -215,7 +227,7 @@ class Agent:
         image_id, now = self.world.find(event.actor), self.world.wall
         if image_id is None:
             return
-        if event.time_ns > self.cursor.time_ns:
+        if event.time_ns > self.cursor.time_ns and event.key not in self.seen:  # the clock may have been set back
             self.came.add(image_id)
         elif image_id not in self.book.usages:
             self.built[image_id] = now
@@ -297,7 +309,8 @@ class Agent:
 
     def _container(self, held: Held) -> Container:
         listed = self.boxes.get(held.id)
-        mounts = listed.image_mounts if listed is not None else ()
+        named = listed.image_mounts if listed is not None else ()
+        mounts = held.mounted if held.mounted is not None else named
         return Container(id=held.id, image_id=held.image_id, name=held.name, state=held.state, image_mounts=mounts)
 
     def observe(self) -> Plan:

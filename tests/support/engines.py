@@ -22,6 +22,8 @@ BUILDS_IN_SILENCE = {"26.1-containerd"}  # BuildKit's images come without an eve
 UNDERSTATES_BYTES = {"26.1-containerd"}  # it does not report the compressed layers that it keeps
 # A test to which the engine makes no difference: of the fixtures that are for each kind it gets the quickest one.
 ON_ONE = pytest.mark.parametrize("kind", KINDS[:1], indirect=True, scope="session")
+# A test of what only the current engine has.
+ON_CURRENT = pytest.mark.parametrize("kind", KINDS[2:], indirect=True, scope="session")
 # A test to which it makes little difference: the oldest with a graph driver, and the current one with the other store.
 ON_BOTH_ENDS = pytest.mark.parametrize("kind", [KINDS[0], KINDS[-1]], indirect=True, scope="session")
 
