@@ -140,7 +140,7 @@ class Evictor:
 
 def name_of(item: Decision) -> str:
     """What people call an image: its first reference, else the start of its ID."""
-    return item.image.references[0] if item.image.references else item.image.id[7:19]
+    return item.image.standalone[0] if item.image.standalone else item.image.id[7:19]
 
 
 def _backoff(failures: int) -> timedelta:

@@ -13,7 +13,7 @@ from agent.core import users
 from agent.core.continuity import Blind
 from agent.core.events import COMMIT, EngineEvent, Key, familiar
 from agent.core.model import Container, Snapshot
-from agent.core.users import Ignored
+from agent.core.users import Ignored, Run
 from agent.gaps import Gaps
 from agent.sight import Sight
 
@@ -105,8 +105,9 @@ class Meaning:
             return
         if image_id not in self._sight.book.usages:  # it came without an event, by a build perhaps
             self.stale.set()
-        ignored = self._ignored.covers(event.name, event.image, event.labels)
-        self._sight.book.apply_container(event, image_id, self._clock.now(), ignored=ignored)
+        run = Run(name=event.name, image=event.image, image_id=image_id, labels=event.labels)
+        pattern = self._ignored.pattern_for(run)
+        self._sight.book.apply_container(event, image_id, self._clock.now(), ignored=bool(pattern))
 
     async def _image_of(self, event: EngineEvent) -> str | None:
         """The image of a container event: what is known of the container, the engine's word, the name as of then.
@@ -168,11 +169,9 @@ class Meaning:
     def read(self, container: Container) -> Container:
         """A listed container with whose it is, and whether its runs count."""
         labels = container.labels
-        return replace(
-            container,
-            by=users.words(container.name, labels),
-            ignored=self._ignored.covers(container.name, container.image, labels),
-        )
+        run = Run(name=container.name, image=container.image, image_id=container.image_id, labels=labels)
+        ignored = bool(self._ignored.pattern_for(run))
+        return replace(container, by=users.words(container.name, labels), ignored=ignored)
 
     def reconcile(self, listing: Snapshot, *, alive_until: datetime | None, first: bool) -> None:
         """Take a listing as the truth."""

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from agent.core import rules, schedule, units, wire
+from agent.core import patterns, schedule, units, users, wire
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -59,13 +59,19 @@ def _window(value: object) -> schedule.Window:
 
 def _not_all(value: str) -> str:
     """Every one of these has nothing in common but the colon, so what matches them all, matches everything."""
-    if all(rules.matches(value, name) for name in ("a:b", "registry.io:5000/team/name:1-x", "0/y:Z")):
+    tags = ("a:b", "registry.io:5000/team/name:1-x", "0/y:Z")
+    digests = [f"{patterns.repository(tag)}@sha256:{digit * 64}" for tag, digit in zip(tags, "0af", strict=True)]
+    if any(all(patterns.matches(value, name) for name in every) for every in (tags, digests)):
         raise ValueError(f"{value!r} matches every image, so none would ever go; to see and not evict: agent.mode")
     return value
 
 
 def _not_every_container(value: str) -> str:
-    if all(rules.matches(value, name) for name in ("a", "Train_1", "0.x-y/z:1=2")):
+    """As for images: what covers all of these, by their name, their image or a label, covers everything."""
+    every_name = [users.Run(name=name) for name in ("a", "Train_1", "0.x-y")]
+    every_image = [users.Run(image=image) for image in ("a", "registry.io:5000/team/name:1-x", "0/y:Z")]
+    every_label = [users.Run(labels={key: value}) for key, value in (("a", "b"), ("com.x/y", "Z 1"), ("0", ""))]
+    if any(all(map(users.Ignored((value,)).pattern_for, every)) for every in (every_name, every_image, every_label)):
         raise ValueError(f"{value!r} matches every container, so that nothing would count as a use")
     return value
 
@@ -170,6 +176,10 @@ class Rule(Section):
             raise ValueError("has no effect; give it a ttl, keep = true, keep_newest or local_images")
         if self.keep and self.ttl is not None:
             raise ValueError("has both keep = true and a ttl; a kept image has no TTL, so leave one out")
+        if self.keep_newest is not None and "@" in self.match:
+            raise ValueError(
+                "keep_newest: has no effect on digest references, which have no version; match tags instead"
+            )
         return self
 
 

@@ -138,10 +138,11 @@ def test_the_grace_of_a_change_may_be_0(load) -> None:  # type: ignore[no-untype
 
 def test_patterns_for_some_containers_and_images_are_taken(load) -> None:  # type: ignore[no-untyped-def]
     settings = load(
-        "[usage]\nignore_containers = ['trivy*', 'role=scanner']\n[images]\nexclude = ['*/prod/*', '*:v*', '[a-m]*']"
+        "[usage]\nignore_containers = ['trivy*', 'role=scanner', 'role=*', '*=scanner', '*:latest']\n"
+        "[images]\nexclude = ['*/prod/*', '*:v*', '[a-m]*', '*/prod/*@sha256:*']"
     )
-    assert settings.usage.ignore_containers == ("trivy*", "role=scanner")
-    assert settings.images.exclude == ("*/prod/*", "*:v*", "[a-m]*")
+    assert settings.usage.ignore_containers == ("trivy*", "role=scanner", "role=*", "*=scanner", "*:latest")
+    assert settings.images.exclude == ("*/prod/*", "*:v*", "[a-m]*", "*/prod/*@sha256:*")
 
 
 def test_the_environment_wins_over_the_file(load, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

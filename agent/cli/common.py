@@ -69,14 +69,14 @@ def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -
     from agent.core.events import familiar
 
     images = tuple(images)
-    named = [image for image in images if familiar(text) in image.references or text in image.digests]
+    named = [image for image in images if familiar(text) in image.all_references]
     prefix = text if text.startswith("sha256:") else f"sha256:{text}"
     found = named or [image for image in images if len(prefix) > len("sha256:") and image.id.startswith(prefix)]
     if by_prefix and not found:
-        found = [image for image in images if any(reference.startswith(text) for reference in image.references)]
+        found = [image for image in images if any(reference.startswith(text) for reference in image.all_references)]
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(f"{image.id[7:19]} ({' '.join(image.references) or 'untagged'})" for image in found)
+        names = ", ".join(f"{image.id[7:19]} ({' '.join(image.standalone) or 'untagged'})" for image in found)
         raise Failed(f"{text!r} is ambiguous: {names}; give more of it")
     raise Failed(f"no image {text!r} here; `torchkeeper images --all` lists them")

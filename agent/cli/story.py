@@ -27,7 +27,7 @@ def story(
 
 def _what(item: Decision) -> Iterable[tuple[str, str]]:
     verdict = item.verdict
-    yield "image", " ".join(item.image.references) or "untagged"
+    yield "image", " ".join(item.image.standalone) or "untagged"
     yield "id", item.image.id
     told = ", ".join(filter(None, [verdict.torch_version and f"torch {verdict.torch_version}", verdict.accelerator]))
     yield "class", verdict.kind + (f" ({told})" if told else "")
@@ -73,5 +73,5 @@ def _when(item: Decision, now: datetime) -> Iterable[tuple[str, str]]:
 
 def _keep(item: Decision) -> Iterable[tuple[str, str]]:
     if item.verdict.kind is not Class.OTHER:
-        name = item.image.references[0] if item.image.references else item.image.id[7:19]
+        name = item.image.standalone[0] if item.image.standalone else item.image.id[7:19]
         yield "keep it", f"torchkeeper pin {name}"

@@ -59,7 +59,6 @@ class Question:
             absences=self.context.absences,
         )
         reason, why = self._keep(protection) or self._time(times)
-        warning = rules.label_ttl(self.image).error
         return Decision(
             image=self.image,
             verdict=self.verdict,
@@ -76,7 +75,7 @@ class Question:
             due=self._due(times) if reason in _RIPENING else None,
             estimated_bytes=self.estimated_bytes,
             protected=protection is not None,
-            warnings=(warning,) if warning else (),
+            warnings=rules.label_warnings(self.image),
         )
 
     def _released(self) -> Usage:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from agent.core import patterns
 from agent.core.schedule import Schedule
 
 RUNNING = ("running", "paused", "restarting")  # states of a container that is used now
@@ -37,7 +38,7 @@ class Image:
     """One image as the engine lists it now."""
 
     id: str  # full, with its algorithm: "sha256:..."
-    references: tuple[str, ...] = ()  # "repository:tag", familiar form, sorted
+    references: tuple[str, ...] = ()  # its tags: "repository:tag", familiar form, sorted
     digests: tuple[str, ...] = ()  # "repository@sha256:..."
     origin: str | None = None  # a digest reference it can be pulled again by; None: nothing proves one
     size_bytes: int = 0
@@ -47,6 +48,16 @@ class Image:
     def untagged(self) -> bool:
         """Whether no name at all means it, by tag or digest."""
         return not self.references and not self.digests
+
+    @property
+    def all_references(self) -> tuple[str, ...]:
+        """Its tags and its digest references."""
+        return *self.references, *self.digests
+
+    @property
+    def standalone(self) -> tuple[str, ...]:
+        """Its references without the digest references that only repeat a tag."""
+        return patterns.standalone(self.all_references)
 
     @property
     def parent(self) -> str:
@@ -94,8 +105,8 @@ class Usage:
     last_used_by: str = ""  # the container of the last use
     released: datetime | None = None  # when the last protection ended
     protected: bool = False  # whether a protection held it when last asked
-    references: tuple[str, ...] = ()  # as last seen
-    references_changed: datetime | None = None
+    references: tuple[str, ...] = ()  # tags and digest references as last seen, sorted
+    references_changed: datetime | None = None  # when a tag, or a digest reference without one, came or went
     pulled: bool = False  # the agent itself saw it pulled
     present: bool = True  # whether it was there when last listed
 
@@ -135,7 +146,7 @@ class Verdict:
 class Rule:
     """A `[[policy.rules]]` entry. Exactly what it names is overridden."""
 
-    match: str  # a glob on "repository:tag"; `*` crosses `/`
+    match: str  # a pattern on references, as `patterns` reads it
     ttl: timedelta | None = None
     keep: bool = False
     keep_newest: int | None = None
@@ -195,7 +206,7 @@ class Pin:
 
     def means(self, image: Image) -> bool:
         """By what it named then, and by what that name is now."""
-        return self.id == image.id or self.reference in image.references
+        return self.id == image.id or self.reference in image.all_references
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

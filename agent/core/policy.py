@@ -141,7 +141,7 @@ def still_goes(decision: Decision, fresh: Plan) -> bool:
     The child that a parent follows is gone by then, so the parent is judged by what it is now.
     """
     now = next((item for item in fresh.decisions if item.image.id == decision.image.id), None)
-    if now is None or now.image.references != decision.image.references:
+    if now is None or now.image.all_references != decision.image.all_references:
         return False
     if not decision.follows or now.action is Action.EVICT:
         return any(item.image.id == decision.image.id for item in fresh.evictions)

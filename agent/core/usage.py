@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from agent.core import users
+from agent.core import patterns, users
 from agent.core.events import EngineEvent, Names, familiar
 from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
 
@@ -156,10 +156,18 @@ class Book:
             self._change_references(self.usages[image_id], now, gained=gained)
 
     def _change_references(self, usage: Usage, now: datetime, *, gained: str = "", without: str = "") -> None:
-        """A change counts from when it is learned: a pull replayed late may have had its reference moved since."""
         kept = {reference for reference in (*usage.references, gained) if reference and reference != without}
-        changed = now if usage.references_changed is None else max(usage.references_changed, now)
-        self._put(replace(usage, references=tuple(sorted(kept)), references_changed=changed))
+        self._set_references(usage, kept, now)
+
+    def _set_references(self, usage: Usage, references: Iterable[str], now: datetime) -> None:
+        """A change counts from when it is learned: a pull replayed late may have had its reference moved since.
+
+        A digest reference that only repeats a tag is not a change: a push of the tag must not restart `min_age`.
+        """
+        references, changed = tuple(sorted(references)), usage.references_changed
+        if {*patterns.standalone(references)} != {*patterns.standalone(usage.references)}:
+            changed = now if changed is None else max(changed, now)
+        self._put(replace(usage, references=references, references_changed=changed))
 
     def _put(self, usage: Usage) -> None:
         if self.usages.get(usage.image_id) != usage:
@@ -186,15 +194,15 @@ class Book:
         return new
 
     def _see(self, image: Image, now: datetime, busy: frozenset[str]) -> bool:
-        usage = self.usages.get(image.id)
+        usage, references = self.usages.get(image.id), tuple(sorted(image.all_references))
         if usage is None:
-            self._put(Usage(image_id=image.id, first_seen=now, references=image.references))
+            self._put(Usage(image_id=image.id, first_seen=now, references=references))
             return True
         if not usage.present:  # it came (back) by a way that no event told
-            self._put(replace(usage, present=True, arrived=now, references=image.references))
+            self._put(replace(usage, present=True, arrived=now, references=references))
             return True
-        if usage.references != image.references and image.id not in busy:
-            self._put(replace(usage, references=image.references, references_changed=now))
+        if image.id not in busy:
+            self._set_references(usage, references, now)
         return False
 
     def _reconcile_containers(

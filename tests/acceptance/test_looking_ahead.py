@@ -144,12 +144,12 @@ def test_check_warns_of_rules_and_pins_that_have_no_effect_and_all_is_well_other
     host.say("pin", "team/here:1")
     host.engine.docker("image", "rm", "team/gone:1")
     rules = [{"match": match, "ttl": "30d"} for match in ("docker.io/team/*", "Team/train:*", "team/here:*")]
-    host.configure(policy={"rules": rules}, images={"exclude": ["team/train@sha256:*"]})
+    host.configure(policy={"rules": rules}, images={"exclude": ["team/train@sha256:*", "team/train:1@sha256:*"]})
     code, found = host.checks()
     assert (code, all(item["ok"] for item in found.values())) == (0, True)
     assert found["configuration"]["detail"].endswith("3 pattern(s) can never match")
     assert found["configuration"]["hint"].split("; ") == [
-        "images.exclude: 'team/train@sha256:*': patterns match repository:tag, not digests",
+        "images.exclude: 'team/train:1@sha256:*': a digest reference has no tag; write team/train@sha256:*",
         "policy.rules.match: 'docker.io/team/*': the engine lists such images without docker.io/",
         "policy.rules.match: 'Team/train:*': repositories are written in lower case",
     ]

@@ -16,7 +16,8 @@ TTLS = st.integers(1, 60).map(lambda days: timedelta(days=days))
 NAMES = st.sampled_from(
     ["team/a:1", "team/a:2.0", "team/a:latest", "ci/a:2", "ci/a:main", "x/prod/a:3", "r.io:5000/a:4"]
 )
-GLOBS = st.sampled_from(["team/*", "ci/*", "*:latest", "*/prod/*", "none"])
+DIGESTS = st.sampled_from(["team/a@sha256:1", "ci/a@sha256:1", "x/prod/a@sha256:1"])
+GLOBS = st.sampled_from(["team/*", "ci/*", "*:latest", "*/prod/*", "team/*@sha256:*", "ci/a:*", "none"])
 MOST = 6  # images
 
 
@@ -55,6 +56,7 @@ def images(draw: st.DrawFn, number: int, families: bool) -> Image:
     return make(
         f"i{number}",
         references=tuple(draw(st.lists(NAMES, max_size=2, unique=True))),
+        digests=tuple(draw(st.lists(DIGESTS, max_size=1))),
         parent=draw(st.sampled_from(["", *below[-2:]])),
         labels=labels,
         origin=draw(st.sampled_from([None, "a@sha256:1", "a@sha256:1"])),

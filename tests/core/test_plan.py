@@ -81,6 +81,40 @@ def test_the_explanation_is_a_sentence_with_idle_time_ttl_and_bytes() -> None:
     assert decision.explanation == "idle 15 d 3 h, TTL 14 d; frees about 4.8 GB"
 
 
+WARNINGS = [
+    ({}, ()),
+    ({"torchkeeper.keep": "true"}, ()),
+    ({"torchkeeper.keep": " YES "}, ()),
+    ({"torchkeeper.keep": "0"}, ()),
+    ({"torchkeeper.keep": ""}, ("label torchkeeper.keep: '' is neither true nor false, so it keeps the image",)),
+    ({"torchkeeper.keep": "off"}, ("label torchkeeper.keep: 'off' is neither true nor false, so it keeps the image",)),
+]
+
+
+@pytest.mark.parametrize(("labels", "warnings"), WARNINGS, ids=str)
+def test_labels_that_are_unclear_are_warned_of(labels: dict[str, str], warnings: tuple[str, ...]) -> None:
+    assert only(decide(pytorch_image("a", labels=labels))).warnings == warnings
+
+
+def test_two_unclear_labels_are_two_warnings() -> None:
+    odd = pytorch_image("a", labels={"torchkeeper.keep": "x", "torchkeeper.ttl": "soon"})
+    told = [warning.partition(":")[0] for warning in only(decide(odd)).warnings]
+    assert told == ["label torchkeeper.keep", "label torchkeeper.ttl"]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("", "kept: its label torchkeeper.keep"),
+        ("true", "kept: its label torchkeeper.keep=true"),
+        ("a\n" + 200 * "b", "kept: its label torchkeeper.keep=a\N{REPLACEMENT CHARACTER}" + 97 * "b" + "…"),
+    ],
+    ids=["empty", "true", "long"],
+)
+def test_a_keep_label_is_told_with_its_value_in_one_short_line(value: str, why: str) -> None:
+    assert only(decide(pytorch_image("a", labels={"torchkeeper.keep": value}))).explanation == why
+
+
 HOLDS = [
     ("observe mode", {"rules": Policy(observe=True)}, HeldBy.OBSERVE),
     ("a pause", {"context": Context(holds=Holds(paused=True))}, HeldBy.PAUSED),
