@@ -210,7 +210,7 @@ class Intake:
     async def _write(self, cursor: Cursor | None) -> None:
         """Commit what changed, with the cursor. What cannot be written now goes with the next commit."""
         await self._meaning.record_what_was_missed()
-        changes, row = self.sight.book.take_changes(), self.sight.row
+        changes, row = self.sight.book.take_changes(ignored_runs=cursor is not None), self.sight.row
         try:
             await self._store.run(lambda tables: tables.commit(row, changes, cursor))
         except BaseException:  # cancelled, too: it may wait for the store's thread, and then is never done

@@ -10,11 +10,11 @@ import typer
 from agent import config
 from agent.cli.common import ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
 from agent.core import documents, totals, units, wire
-from agent.core.model import Container, Decision, Plan, Policy
-from agent.core.usage import Use
+from agent.core.model import Plan, Policy
 
 if TYPE_CHECKING:
     from agent import state
+    from agent.cli import story
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
 USES_SHOWN = 5
@@ -73,9 +73,9 @@ def explain(image: Annotated[str, typer.Argument(metavar="IMAGE")], config_file:
     from agent.cli import story, tables
 
     settings = config.load(config_file)
-    decision, uses, holders, notes = asyncio.run(_explain(settings, image))
+    facts, notes = asyncio.run(_explain(settings, image))
     tell(notes)
-    tables.show(story.story(decision, uses, holders, settings.core_policy(), datetime.now(UTC)))
+    tables.show(story.story(facts, settings.core_policy(), datetime.now(UTC)))
 
 
 def history(
@@ -135,19 +135,22 @@ async def _look(settings: config.Settings, ahead: timedelta = timedelta(), inste
         return Seen(plan, parts.store.host, (*notes, *alerts), held)
 
 
-async def _explain(
-    settings: config.Settings, text: str
-) -> tuple[Decision, list[Use], list[Container], tuple[str, ...]]:
+async def _explain(settings: config.Settings, text: str) -> "tuple[story.Facts, tuple[str, ...]]":
     from agent import daemon
+    from agent.cli import story
 
     quiet()
     async with daemon.looking(settings) as (parts, notes):
         plan = await parts.sweeper.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
         row = parts.intake.sight.row
-        uses = await parts.store.run(lambda tables: tables.uses(row, image.id, USES_SHOWN))
-        held = [item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id]
-    return next(item for item in plan.decisions if item.image.id == image.id), uses, held, notes
+        facts = story.Facts(
+            decision=next(item for item in plan.decisions if item.image.id == image.id),
+            uses=await parts.store.run(lambda tables: tables.uses(row, image.id, USES_SHOWN)),
+            ignored=await parts.store.run(lambda tables: tables.ignored_runs(row, image.id)),
+            holders=[item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id],
+        )
+    return facts, notes
 
 
 async def _events(look: "state.Look", since: datetime) -> list[wire.Event]:

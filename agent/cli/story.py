@@ -1,6 +1,7 @@
 """One image, told: what it is, who used it, which rule decides, when it goes, what that frees, how to keep it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from rich.console import RenderableType
@@ -9,17 +10,26 @@ from rich.text import Text
 
 from agent.core import rules, text, units
 from agent.core.model import Action, Class, Container, Decision, Policy, Reason
-from agent.core.usage import Use
+from agent.core.usage import IgnoredRuns, Use
 
 
-def story(
-    item: Decision, uses: Sequence[Use], holders: Iterable[Container], policy: Policy, now: datetime
-) -> RenderableType:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that there is to tell of one image."""
+
+    decision: Decision
+    uses: Sequence[Use]  # the latest, newest first
+    ignored: Sequence[IgnoredRuns]
+    holders: Sequence[Container]
+
+
+def story(facts: Facts, policy: Policy, now: datetime) -> RenderableType:
     """Lines with a head each, in the order of the questions that people ask."""
+    item = facts.decision
     lines = Table.grid(padding=(0, 2), expand=False)
     lines.add_column(no_wrap=True, style="bold")
     lines.add_column(overflow="fold")
-    rows = [*_what(item), *_who(item, uses, holders), *_which(item, policy), *_when(item, now), *_keep(item)]
+    rows = [*_what(item), *_who(facts), *_which(item, policy), *_when(item, now), *_keep(item)]
     for head, body in rows:
         lines.add_row(head, Text(text.clean(body), overflow="fold"))
     return lines
@@ -36,17 +46,22 @@ def _what(item: Decision) -> Iterable[tuple[str, str]]:
     yield "from", item.image.origin or "nothing shows a registry that it came from"
 
 
-def _who(item: Decision, uses: Sequence[Use], holders: Iterable[Container]) -> Iterable[tuple[str, str]]:
-    for container in holders:
+def _who(facts: Facts) -> Iterable[tuple[str, str]]:
+    item = facts.decision
+    for container in facts.holders:
         ignored = ", which counts as no use (usage.ignore_containers)" if container.ignored else ""
         yield "held by", f"container {container.by or container.name or container.id[:12]} ({container.state}){ignored}"
     if item.last_used is not None:
         by = f" by {item.last_used_by}" if item.last_used_by else ""
         yield "last used", f"{units.format_time(item.last_used)}{by}"
-    elif not uses:
+    elif not facts.uses:
         yield "last used", "never, as far as the agent has seen"
-    for use in uses:
+    for use in facts.uses:
         yield "use", f"{units.format_time(use.at)} {use.action} {use.by}"
+    for counted in facts.ignored:
+        runs = f"{counted.runs} run{'' if counted.runs == 1 else 's'} since {units.format_time(counted.first_at)}"
+        why = f"not uses: {counted.pattern!r} in usage.ignore_containers matches them"
+        yield "ignored", f"{runs}, the last {units.format_time(counted.last_at)}; {why}"
 
 
 def _which(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:

@@ -80,6 +80,21 @@ def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lon
 
 
 @engines.ON_ONE
+def test_explain_tells_how_many_runs_were_ignored_and_by_which_pattern(lone_host: Host) -> None:
+    host = lone_host
+    host.configure(policy={"ttl": "3h"}, usage={"ignore_containers": ["trivy*", "*test*"]})
+    host.torch("team/train:1")
+    with host.agent():
+        for number in range(2):
+            images.run(host.engine, "team/train:1", rm=True, name=f"trivy-{number}")
+        proc.eventually(lambda: "ignored 2 runs since " in host.say("explain", "team/train:1"))
+    told = host.say("explain", "team/train:1")
+    expected = ("not uses: 'trivy*' in usage.ignore_containers matches them", "last used never, as far as")
+    assert [text for text in expected if text not in told] == []
+    assert "*test*" not in told
+
+
+@engines.ON_ONE
 def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: Host) -> None:
     host = lone_host
     host.configure(policy={"rules": [{"match": "team/*", "ttl": "3s"}]})

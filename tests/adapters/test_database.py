@@ -120,6 +120,19 @@ def test_an_older_file_is_migrated_with_all_that_it_holds(tmp_path: Path, monkey
     connection.close()
 
 
+def test_a_file_of_the_first_schema_is_migrated_whatever_numbers_lie_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = database.migrations()[:1]
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "migrations", lambda: first)
+        make(tmp_path, "torch")
+    connection, word = database.open_file(tmp_path, START)
+    counted = connection.execute("SELECT count(*) FROM ignored_runs").fetchone()[0]
+    assert (word, version(connection), count(connection), counted) == ("", database.migrations()[-1][0], 1, 0)
+    connection.close()
+
+
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "torch")
     known = database.migrations()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.core.events import EngineEvent, Names, familiar
 from agent.core.model import Snapshot, Usage
-from agent.core.usage import Book, Changes, Held, Use
+from agent.core.usage import Book, Changes, Held, IgnoredRun, Use
 from tests.core.builders import HOUR, LONG_AGO, NOW, container, image, image_id, usage
 
 A, B = image("a", "team/a:1"), image("b", "team/b:1")
@@ -188,6 +188,23 @@ def test_a_pull_by_digest_names_the_image_and_a_restart_still_knows_it() -> None
     known = usage(B, references=("team/b:1", "team/c@sha256:2"), references_changed=NOW, arrived=NOW, pulled=True)
     assert made.usages[B.id] == known
     assert Book([known]).names.resolve("team/c:1@sha256:2") == B.id
+
+
+def test_an_ignored_run_is_counted_once_at_its_start() -> None:
+    made, starts = book(), event("start")
+    for one in (event("create"), starts, starts, event("die"), event("destroy")):
+        made.count_ignored(one, A.id, "trivy*", NOW)
+    assert made.take_changes() == Changes(ignored=(IgnoredRun(A.id, "trivy*", NOW, starts.key),))
+    assert not made.take_changes()
+
+
+def test_an_ignored_run_waits_for_a_cursor_and_comes_back_where_it_could_not_be_written() -> None:
+    made, counted = book(), IgnoredRun(A.id, "trivy*", NOW, event("start", NOW + HOUR).key)
+    made.count_ignored(event("start", NOW + HOUR), A.id, "trivy*", NOW)  # a time in the future is now
+    assert not made.take_changes(ignored_runs=False)
+    lost = made.take_changes()
+    made.give_back(lost)
+    assert (lost, made.take_changes()) == (Changes(ignored=(counted,)), lost)
 
 
 def test_references_that_the_agent_itself_is_taking_change_nothing() -> None:

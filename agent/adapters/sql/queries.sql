@@ -79,6 +79,15 @@ ON CONFLICT DO NOTHING
 -- name: get_uses
 SELECT * FROM uses WHERE engine = :engine AND image_id = :image_id ORDER BY at DESC LIMIT :most
 
+-- name: count_ignored_run
+INSERT INTO ignored_runs (engine, image_id, pattern, runs, first_at, last_at)
+VALUES (:engine, :image_id, :pattern, 1, :at, :at)
+ON CONFLICT (engine, image_id, pattern) DO UPDATE SET
+    runs = runs + 1, first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)
+
+-- name: get_ignored_runs
+SELECT * FROM ignored_runs WHERE engine = :engine AND image_id = :image_id ORDER BY pattern
+
 -- name: image_of_container
 SELECT image_id FROM uses WHERE engine = :engine AND container_id = :container_id LIMIT 1
 
@@ -151,6 +160,9 @@ DELETE FROM events WHERE at < :before AND (retired = 1 OR set_aside IS NOT NULL)
 
 -- name: forget_uses
 DELETE FROM uses WHERE at < :before
+
+-- name: forget_ignored_runs
+DELETE FROM ignored_runs WHERE last_at < :before
 
 -- name: forget_usages
 DELETE FROM usage WHERE present = 0 AND max(first_seen, coalesce(arrived, 0), coalesce(last_used, 0)) < :before
