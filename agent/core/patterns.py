@@ -86,7 +86,7 @@ def why_no_digest(pattern: str) -> str:
     """Why a pattern with `@` can match no digest reference; "" where it can."""
     name, _, digest = pattern.partition("@")
     if _TAGGED.fullmatch(name):
-        return f"a digest reference has no tag; write {name[: -len(tag_part(name)) - 1]}@{digest}"
+        return f"a digest reference has no tag: write {name[: -len(tag_part(name)) - 1]}@{digest}"
     if not _DIGEST.fullmatch(digest) and not any(sign in digest for sign in WILDCARDS):
-        return f"no digest looks like that; write it whole, or {name}@sha256:*"
+        return f"no digest looks like that: write it whole, or {name}@sha256:*"
     return ""

@@ -149,7 +149,7 @@ def test_check_warns_of_rules_and_pins_that_have_no_effect_and_all_is_well_other
     assert (code, all(item["ok"] for item in found.values())) == (0, True)
     assert found["configuration"]["detail"].endswith("3 pattern(s) can never match")
     assert found["configuration"]["hint"].split("; ") == [
-        "images.exclude: 'team/train:1@sha256:*': a digest reference has no tag; write team/train@sha256:*",
+        "images.exclude: 'team/train:1@sha256:*': a digest reference has no tag: write team/train@sha256:*",
         "policy.rules.match: 'docker.io/team/*': the engine lists such images without docker.io/",
         "policy.rules.match: 'Team/train:*': repositories are written in lower case",
     ]
