@@ -107,7 +107,7 @@ class Meaning:
             self.stale.set()
         run = Run(name=event.name, image=event.image, image_id=image_id, labels=event.labels)
         pattern = self._ignored.pattern_for(run)
-        if pattern and self._sight.watched and not self._is_old(event):
+        if pattern and not self._is_old(event):
             self._sight.book.count_ignored(event, image_id, pattern, self._clock.now())
         self._sight.book.apply_container(event, image_id, self._clock.now(), ignored=bool(pattern))
 
