@@ -199,7 +199,7 @@ async def _keep_reserve(folder: Path, clock: Clock) -> None:
 
 @contextmanager
 def _stopping_on_signals() -> Iterator[None]:
-    """Cancel the current task on SIGTERM and SIGINT, until it has ended."""
+    """Cancel the current task on SIGTERM and SIGINT, until it has ended. SIGHUP changes nothing."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - run inside asyncio.run
     again: list[asyncio.TimerHandle] = []
@@ -211,6 +211,7 @@ def _stopping_on_signals() -> Iterator[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, _ignore_hangup)
     try:
         yield
     finally:
@@ -218,6 +219,17 @@ def _stopping_on_signals() -> Iterator[None]:
             handle.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGHUP)
+        ignore_hangups()
+
+
+def ignore_hangups() -> None:
+    """From the first moment of the process to its last: a terminal that closes must not end an agent."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _ignore_hangup() -> None:
+    log.warning("SIGHUP was ignored: restart the agent to read its configuration again", action="signal")
 
 
 @asynccontextmanager

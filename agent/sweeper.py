@@ -161,7 +161,7 @@ class Sweeper:
         row = sight.row
         return Context(
             holds=self._holds(now),
-            proven=sight.proven,
+            proven=sight.proven and not self._intake.stalls.check(),
             clock_trusted=sight.clock_trusted,
             gap_end=sight.gap_end,
             absences=sight.absences,
@@ -208,6 +208,8 @@ class Sweeper:
             for planned in coming:
                 if tried:
                     await self._clock.sleep(self._pause)
+                else:
+                    await self._intake.audit()
                 tried.add(planned.image.id)
                 await self._intake.refresh()
                 done.plan = await self.plan()

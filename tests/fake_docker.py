@@ -8,7 +8,8 @@ import asyncio
 import hashlib
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,6 +84,15 @@ class FakeDocker:
         for stream in self.streams:
             stream.put_nowait(None)
         self.streams.clear()
+
+    @contextmanager
+    def losing_events(self) -> Iterator[None]:
+        """What happens in the block reaches the engine's memory and no stream, and the streams stay open."""
+        streams, self.streams = self.streams, []
+        try:
+            yield
+        finally:
+            self.streams = streams
 
     def emit(self, kind: str, action: str, actor: str, **attributes: str) -> None:
         now_ns = int(self.clock.now().replace(tzinfo=UTC).timestamp()) * 10**9 + self.clock.now().microsecond * 1000

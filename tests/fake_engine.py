@@ -45,6 +45,7 @@ class FakeEngine:
         self.docker = docker
         self.calls: list[Call] = []
         self.uninspectable: set[str] = set()  # images whose inspect fails
+        self.direct = True  # False: as behind a socket proxy or a network
         self._hooks: list[Hook] = []
         self._connected = False
         self._streams: list[asyncio.Queue[EngineEvent | None]] = []
@@ -82,7 +83,7 @@ class FakeEngine:
         hooks = self._due(method)
         await self._run(hook for hook in hooks if not hook.after)
         if not self.docker.up:
-            raise EngineDown(900, "nobody listens")
+            raise (EngineDown if self.direct else EngineUnavailable)(900, "nobody listens")
         if not (self._connected or method == "connect"):
             raise EngineUnavailable(0, "not connected")
         yield
@@ -120,6 +121,7 @@ class FakeEngine:
                 driver="overlayfs" if self.docker.containerd else "overlay2",
                 containerd_store=self.docker.containerd,
                 root="",
+                direct=self.direct,
             )
 
     async def close(self) -> None:

@@ -20,6 +20,7 @@ from agent.core import report, wire
 from agent.core.model import Decision, Outcome, Plan, Policy, Reason, Usage
 from agent.core.users import Ignored
 from agent.intake import Intake
+from agent.stalls import StallDetector
 from agent.sweeper import Manners, Sweeper
 from agent.watcher import Watcher
 from tests.fake_clock import FakeClock
@@ -36,6 +37,16 @@ NOBODY = Ignored()
 
 class Killed(BaseException):
     """The process dies here: nothing after it runs but what the interpreter itself unwinds."""
+
+
+class Stalls(StallDetector):
+    """Notices a stall when the test says so: no real time counts."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def check(self) -> bool:
+        return self.noticed.is_set()
 
 
 class InlineExecutor(ThreadPoolExecutor):
@@ -60,8 +71,16 @@ class World:
         self.db = database.open_copy(folder / "none")  # real SQLite, in memory
         self.agents: list[Agent] = []
 
-    def agent(self, *, manners: Manners = AT_ONCE, ignored: Ignored = NOBODY, **rules: Any) -> "Agent":
-        self.agents.append(Agent(self, Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules)), manners, ignored))
+    def agent(
+        self,
+        *,
+        manners: Manners = AT_ONCE,
+        ignored: Ignored = NOBODY,
+        tolerance: timedelta = TOLERANCE,
+        **rules: Any,
+    ) -> "Agent":
+        policy = Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules))
+        self.agents.append(Agent(self, policy, manners, ignored, tolerance))
         return self.agents[-1]
 
     async def close(self) -> None:
@@ -83,13 +102,18 @@ async def world(folder: Path, *, containerd: bool = False) -> AsyncIterator[Worl
 class Agent:
     """One process of the agent. `start` runs it as the daemon does; `watch` and `sweep` run parts of it."""
 
-    def __init__(self, world: World, rules: Policy, manners: Manners, ignored: Ignored = NOBODY) -> None:
+    def __init__(
+        self, world: World, rules: Policy, manners: Manners, ignored: Ignored = NOBODY, tolerance: timedelta = TOLERANCE
+    ) -> None:
         self.world = world
         self.clock = world.clock
         self.engine = FakeEngine(world.docker)
         self.store = inline_store(world.db, world.folder)
         self.board = Board()
-        self.intake = Intake(self.engine, self.store, self.clock, gap_tolerance=TOLERANCE, ignored=ignored)
+        self.stalls = Stalls()
+        self.intake = Intake(
+            self.engine, self.store, self.clock, gap_tolerance=tolerance, ignored=ignored, stalls=self.stalls
+        )
         self.sight = self.intake.sight
         self.watcher = Watcher(self.engine, self.intake, self.clock, self.board)
         self.sweeper = Sweeper(

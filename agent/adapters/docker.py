@@ -11,15 +11,16 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import aiohttp
 
 from agent.adapters import engine_rows as rows
-from agent.adapters import tasks
+from agent.adapters import listener, tasks
 from agent.adapters.docker_client import TIMEOUT, Connection, find_url, lines
-from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
+from agent.adapters.engine import EngineDown, EngineError, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
 from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image
@@ -43,8 +44,11 @@ class DockerEngine(Connection):
         self._ahead = timedelta()  # by how much the engine's clock is ahead of ours
 
     async def connect(self) -> EngineInfo:
-        """A fresh client, pinged. Raises EngineUnavailable."""
-        self.url = find_url(self._configured, os.environ)
+        """A fresh client. Raises EngineUnavailable; EngineDown where the engine itself listened and no longer does."""
+        try:
+            self.url = find_url(self._configured, os.environ)
+        except EngineUnavailable as error:
+            raise EngineDown(error.status, str(error)) if self._direct else error from None
         try:
             await self._open("v1.24")
             server = await self._json("version")
@@ -52,12 +56,14 @@ class DockerEngine(Connection):
             await self._open(api)
             began = datetime.now(UTC)
             info = rows.engine_info(await self._json("info"), server, api.removeprefix("v"))
+            direct = await listener.is_engine(self.url)
         except BaseException:
             await self.close()
             raise
         self._containerd = info.containerd_store
+        self._direct = self.url if direct else ""
         self._ahead = _ahead(info.time, began)
-        return info
+        return replace(info, direct=direct)
 
     async def ping(self) -> None:
         """Raises EngineUnavailable where no answer comes within PING_TIMEOUT."""

@@ -46,7 +46,7 @@ def find_url(configured: str, environ: Mapping[str, str]) -> str:
     for place in places:
         if _is_socket(place):
             return f"unix://{place}"
-    raise EngineDown(0, f"no engine socket at {', '.join(places)}; set docker.url or DOCKER_HOST")
+    raise EngineUnavailable(0, f"no engine socket at {', '.join(places)}; set docker.url or DOCKER_HOST")
 
 
 def _is_socket(place: str) -> bool:
@@ -62,6 +62,7 @@ class Connection:
     def __init__(self, url: str) -> None:
         self.url = url
         self._client: aiodocker.Docker | None = None
+        self._direct = ""  # the url at which the engine itself listened when last connected; "": none
 
     async def _open(self, api_version: str) -> None:
         await self.close()
@@ -93,7 +94,7 @@ class Connection:
                     response.close()
         except DockerError as error:
             cause = error.__context__
-            if isinstance(cause, UnixClientConnectorError) and cause.errno in NOBODY:
+            if isinstance(cause, UnixClientConnectorError) and cause.errno in NOBODY and self.url == self._direct:
                 raise EngineDown(error.status, f"{self.url}: {cause}") from error
             raise _translate(self.url, error.status, str(error.message)) from error
         except TimeoutError as error:

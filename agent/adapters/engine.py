@@ -28,7 +28,10 @@ class EngineUnavailable(EngineError):
 
 
 class EngineDown(EngineUnavailable):
-    """Nobody listens at the engine's own socket: it does not run. Never said of an engine behind a network."""
+    """The engine is not running: it listened at its own Unix socket, and nothing does now.
+
+    Never raised for an engine behind a network or a socket proxy: those end without the engine.
+    """
 
 
 class PermissionDenied(EngineUnavailable):
@@ -55,6 +58,7 @@ class EngineInfo:
     containerd_store: bool
     root: str  # its directory, as it sees it itself
     time: datetime | None = None  # its own clock, when it was asked
+    direct: bool = False  # the engine itself listens at our socket: its stream cannot end, or fall silent, without it
 
 
 @dataclass(frozen=True, slots=True)

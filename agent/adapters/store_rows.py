@@ -68,7 +68,8 @@ def cursor_row(cursor: Cursor) -> dict[str, object]:
 
 
 def alive_row(cursor: Cursor) -> dict[str, object]:
-    return {"alive_at": us(cursor.alive_at), "alive_steady": cursor.steady, "boot": cursor.boot}
+    clocks = {"alive_steady": cursor.steady, "alive_awake": cursor.awake, "boot": cursor.boot}
+    return {"alive_at": us(cursor.alive_at), **clocks}
 
 
 def absence(row: sqlite3.Row) -> Absence:

@@ -72,9 +72,9 @@ class Tables(EventLog):
                 key=tuple(key) if key else None,
                 alive_at=rows.at(row["alive_at"]),
                 engine_ended=bool(row["engine_ended"]),
-                stopped=bool(row["stopped"]),
                 boot=row["boot"],
                 steady=row["alive_steady"],
+                awake=row["alive_awake"],
             ),
             gap_end=rows.at(row["gap_end"]),
             absences=tuple(rows.absence(item) for item in self._all("get_absences", engine=engine)),
@@ -103,8 +103,7 @@ class Tables(EventLog):
 
     def beat(self, engine: int, cursor: Cursor) -> None:
         """Note until when the agent is known to have been watching, and how that ended."""
-        ending = {"stopped": int(cursor.stopped), "engine_ended": int(cursor.engine_ended)}
-        self._do("beat", engine=engine, **rows.alive_row(cursor), **ending)
+        self._do("beat", engine=engine, **rows.alive_row(cursor), engine_ended=int(cursor.engine_ended))
 
     def add_absence(self, engine: int, off: Absence) -> None:
         self._do("add_absence", engine=engine, since=rows.us(off.since), until=rows.us(off.until))

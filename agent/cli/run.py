@@ -19,6 +19,7 @@ def run(
 
     from agent import daemon, logs, state
 
+    daemon.ignore_hangups()
     settings = config.load(config_file)
     if observe:
         settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"mode": "observe"})})

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from agent.adapters import docker, docker_client
+from agent.adapters import docker, docker_client, listener
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable, NotFound
 from tests.support.proc import eventually_async
@@ -100,16 +102,64 @@ async def test_each_call_has_a_connection_of_its_own(server: Server, engine: Doc
 # Whether the engine runs
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["nobody listens", "no socket"])
-async def test_an_engine_whose_socket_nobody_serves_is_down(tmp_path: Path, there: bool) -> None:
-    path = tmp_path / "engine.sock"
-    if there:
-        listening = await asyncio.start_unix_server(Server().serve, path)
+@asynccontextmanager
+async def serving(path: Path) -> AsyncIterator[DockerEngine]:
+    """An engine that is connected; nobody listens any more when the block ends."""
+    listening = await asyncio.start_unix_server(Server().serve, path)
+    engine = DockerEngine(f"unix://{path}")
+    try:
+        await engine.connect()
+        yield engine
+    finally:
         listening.close()
         await listening.wait_closed()
-        assert path.exists()
-    with pytest.raises(EngineDown):
-        await DockerEngine(f"unix://{path}").connect()
+
+
+async def failure(engine: DockerEngine) -> type[BaseException]:
+    """How a connection fails."""
+    with pytest.raises(EngineUnavailable) as raised:
+        await engine.connect()
+    await engine.close()
+    return raised.type
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["nobody listens", "no socket"])
+async def test_an_engine_that_listened_itself_is_down_when_nobody_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr(listener, "names_engine", lambda pid: pid == os.getpid())
+    path = tmp_path / "engine.sock"
+    async with serving(path) as engine:
+        pass
+    if not there:
+        path.unlink()
+    assert await failure(engine) is EngineDown
+
+
+async def test_a_proxy_that_ended_does_not_mean_that_the_engine_is_down(tmp_path: Path) -> None:
+    """Who listens here is this test's own process, which is not called dockerd."""
+    async with serving(tmp_path / "engine.sock") as engine:
+        pass
+    assert await failure(engine) is EngineUnavailable
+
+
+async def test_a_proxy_in_place_of_the_engine_ends_what_was_known_of_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "engine.sock"
+    monkeypatch.setattr(listener, "names_engine", lambda pid: True)
+    async with serving(path) as engine:
+        pass
+    monkeypatch.setattr(listener, "names_engine", lambda pid: False)
+    listening = await asyncio.start_unix_server(Server().serve, path)
+    await engine.connect()
+    listening.close()
+    await listening.wait_closed()
+    assert await failure(engine) is EngineUnavailable
+
+
+async def test_a_socket_where_nobody_was_ever_met_says_nothing_about_the_engine(tmp_path: Path) -> None:
+    assert await failure(DockerEngine(f"unix://{tmp_path}/engine.sock")) is EngineUnavailable
 
 
 async def test_an_engine_behind_a_network_is_never_known_to_be_down() -> None:

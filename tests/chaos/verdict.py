@@ -82,7 +82,8 @@ class Case:
 
     # Judging
 
-    def judge(self, engine: dockerd.Dockerd, kills: Counter[str], faults: list[str]) -> Verdict:
+    def judge(self, engine: dockerd.Dockerd, done: Mapping[str, object], faults: list[str]) -> Verdict:
+        """`done`: figures of what was done to the parts. `faults`: what was seen to be wrong on the way."""
         events, listed = self._events(), {image["Id"]: image for image in engine.images()}
         evictions, gaps = self._evictions(events), self._gaps(events)
         found = [
@@ -99,8 +100,7 @@ class Case:
         outcomes = Counter(eviction.outcome for eviction in evictions)
         causes = Counter(_cause(event["data"]["cause"]) for event in events if event["type"] == f"{KIND}gap")
         figures = {
-            "kills": sum(kills.values()),
-            **{f"of the {name}": count for name, count in sorted(kills.items())},
+            **done,
             "images": len(self._truth.images),
             "containers": len(self._truth.boxes),
             "uses": sum(len(box.uses) for box in self._truth.boxes),

@@ -83,7 +83,7 @@ class Agent:
     def terminate(self) -> None:
         """SIGTERM: what was told is taken in, and the end of the watch is noted."""
         if self.proven and self._last_words():
-            self.disk.cursor = replace(self.disk.cursor, alive_at=self.world.wall, stopped=True)
+            self.disk.cursor = replace(self.disk.cursor, alive_at=self.world.wall)
         self.kill()
 
     # Clocks
@@ -253,7 +253,7 @@ class Agent:
     def _commit(self, told: list[EngineEvent]) -> None:
         latest = max(told, key=lambda event: event.time_ns, default=None)
         boot = self.world.boot.id
-        self.cursor = replace(self.cursor, alive_at=self.world.wall, engine_ended=False, stopped=False, boot=boot)
+        self.cursor = replace(self.cursor, alive_at=self.world.wall, engine_ended=False, boot=boot)
         if latest is not None and latest.time_ns >= self.cursor.time_ns:
             self.cursor = replace(self.cursor, time_ns=latest.time_ns, key=latest.key)
         self.seen.update(event.key for event in told)

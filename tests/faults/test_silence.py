@@ -1,7 +1,9 @@
 """An engine that says nothing, and one that says too much: both are found, and nothing is lost or evicted meanwhile."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,6 +83,58 @@ async def test_an_engine_that_falls_silent_while_the_agent_connects_is_given_up_
         between.on("GET", f"^/{target}", proxy.HANG)
         async with running.running(between.url, tmp_path, sweeping=False) as agent:
             await agent.ready()
+
+
+class Forwarder:
+    """TCP before an engine, as a network between: connections can lose their way without either end hearing of it."""
+
+    def __init__(self, engine: Path) -> None:
+        self._engine = engine
+        self._dark: set[asyncio.StreamWriter] = set()
+        self._open: set[asyncio.StreamWriter] = set()
+
+    def lose_all_connections(self) -> None:
+        """Nothing passes on those that are open now; new ones work."""
+        self._dark |= self._open
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        engine_reader, engine_writer = await asyncio.open_unix_connection(self._engine)
+        self._open |= {writer, engine_writer}
+        await asyncio.gather(self._pass(reader, engine_writer), self._pass(engine_reader, writer))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                if writer not in self._dark:
+                    writer.write(data)
+                    await writer.drain()
+        if writer not in self._dark:
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def network_before(engine: Path) -> AsyncIterator[tuple[str, Forwarder]]:
+    forwarder = Forwarder(engine)
+    async with await asyncio.start_server(forwarder.serve, "127.0.0.1", 0) as server:
+        yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", forwarder
+        for writer in forwarder._open:
+            writer.close()
+
+
+async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silence(
+    fresh_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.core.replay.AUDIT_EVERY", 1.0)
+    image = running.torch(fresh_engine, "team/torch:1")
+    async with (
+        network_before(fresh_engine.socket) as (url, network),
+        running.running(url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
+    ):
+        await agent.ready()
+        network.lose_all_connections()
+        await asyncio.to_thread(use, fresh_engine, image)
+        await knows(agent, image, last_of(fresh_engine))
+        assert await agent.gaps() == []
 
 
 async def test_more_events_than_can_wait_are_read_from_the_engine_instead(

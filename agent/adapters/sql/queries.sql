@@ -15,12 +15,12 @@ SELECT * FROM engines WHERE alive_at IS NOT NULL ORDER BY alive_at DESC LIMIT 1
 
 -- name: move_cursor
 UPDATE engines SET cursor_ns = :cursor_ns, cursor_key = :cursor_key, alive_at = :alive_at,
-    alive_steady = :alive_steady, boot = :boot, stopped = 0, engine_ended = 0
+    alive_steady = :alive_steady, alive_awake = :alive_awake, boot = :boot, engine_ended = 0
 WHERE engine = :engine AND :cursor_ns >= cursor_ns
 
 -- name: rewind
 UPDATE engines SET cursor_ns = :cursor_ns, cursor_key = :cursor_key, alive_at = :alive_at,
-    alive_steady = :alive_steady, boot = :boot, stopped = 0, engine_ended = 0
+    alive_steady = :alive_steady, alive_awake = :alive_awake, boot = :boot, engine_ended = 0
 WHERE engine = :engine
 
 -- name: add_absence
@@ -38,8 +38,8 @@ WHERE outcomes.type = 'torchkeeper.outcome' AND outcomes.at > :since
 ORDER BY outcomes.at
 
 -- name: beat
-UPDATE engines SET alive_at = :alive_at, alive_steady = :alive_steady, boot = :boot,
-    stopped = :stopped, engine_ended = :engine_ended
+UPDATE engines SET alive_at = :alive_at, alive_steady = :alive_steady, alive_awake = :alive_awake, boot = :boot,
+    engine_ended = :engine_ended
 WHERE engine = :engine AND (alive_at IS NULL OR :alive_at >= alive_at)
 
 -- name: set_gap
