@@ -126,10 +126,13 @@ def test_a_file_of_the_first_schema_is_migrated_whatever_numbers_lie_between(
     first = database.migrations()[:1]
     with monkeypatch.context() as patched:
         patched.setattr(database, "migrations", lambda: first)
-        make(tmp_path, "torch")
+        connection, _ = database.open_file(tmp_path, START)
+        connection.execute("INSERT INTO meta (key, value) VALUES ('a', 'kept')")
+        connection.close()
     connection, word = database.open_file(tmp_path, START)
+    rows = [row["value"] for row in connection.execute("SELECT value FROM meta WHERE key = 'a'")]
     counted = connection.execute("SELECT count(*) FROM ignored_runs").fetchone()[0]
-    assert (word, version(connection), count(connection), counted) == ("", database.migrations()[-1][0], 1, 0)
+    assert (word, version(connection), rows, counted) == ("", database.migrations()[-1][0], ["kept"], 0)
     connection.close()
 
 
