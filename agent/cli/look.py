@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent.cli import story
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
-USES_SHOWN = 5
+USES_LISTED = 100  # the latest, in a JSON document
 
 
 def plan(
@@ -68,14 +68,21 @@ def images(config_file: ConfigOption = None, as_json: JsonOption = False, show_a
     tables.show(tables.images(seen.plan, show_all=show_all))
 
 
-def explain(image: Annotated[str, typer.Argument(metavar="IMAGE")], config_file: ConfigOption = None) -> None:
+def explain(
+    image: Annotated[str, typer.Argument(metavar="IMAGE")],
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """The evidence, the uses, the rule that decides, and the bytes that would be freed."""
     from agent.cli import story, tables
 
     settings = config.load(config_file)
-    facts, notes = asyncio.run(_explain(settings, image))
+    facts, host, notes = asyncio.run(_explain(settings, image))
+    if as_json:
+        print_json(documents.explain(facts.decision, facts.uses, facts.ignored, facts.at, host, notes))
+        return
     tell(notes)
-    tables.show(story.story(facts, settings.core_policy(), datetime.now(UTC)))
+    tables.show(story.story(facts, settings.core_policy()))
 
 
 def history(
@@ -135,7 +142,7 @@ async def _look(settings: config.Settings, ahead: timedelta = timedelta(), inste
         return Seen(plan, parts.store.host, (*notes, *alerts), held)
 
 
-async def _explain(settings: config.Settings, text: str) -> "tuple[story.Facts, tuple[str, ...]]":
+async def _explain(settings: config.Settings, text: str) -> "tuple[story.Facts, str, tuple[str, ...]]":
     from agent import daemon
     from agent.cli import story
 
@@ -145,12 +152,13 @@ async def _explain(settings: config.Settings, text: str) -> "tuple[story.Facts, 
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
         row = parts.intake.sight.row
         facts = story.Facts(
+            at=plan.at,
             decision=next(item for item in plan.decisions if item.image.id == image.id),
-            uses=await parts.store.run(lambda tables: tables.uses(row, image.id, USES_SHOWN)),
+            uses=await parts.store.run(lambda tables: tables.uses(row, image.id, USES_LISTED)),
             ignored=await parts.store.run(lambda tables: tables.ignored_runs(row, image.id)),
             holders=[item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id],
         )
-    return facts, notes
+        return facts, parts.store.host, notes
 
 
 async def _events(look: "state.Look", since: datetime) -> list[wire.Event]:

@@ -12,24 +12,27 @@ from agent.core import rules, text, units
 from agent.core.model import Action, Class, Container, Decision, Policy, Reason
 from agent.core.usage import IgnoredRuns, Use
 
+USES_SHOWN = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """All that there is to tell of one image."""
 
+    at: datetime
     decision: Decision
     uses: Sequence[Use]  # the latest, newest first
     ignored: Sequence[IgnoredRuns]
     holders: Sequence[Container]
 
 
-def story(facts: Facts, policy: Policy, now: datetime) -> RenderableType:
+def story(facts: Facts, policy: Policy) -> RenderableType:
     """Lines with a head each, in the order of the questions that people ask."""
     item = facts.decision
     lines = Table.grid(padding=(0, 2), expand=False)
     lines.add_column(no_wrap=True, style="bold")
     lines.add_column(overflow="fold")
-    rows = [*_what(item), *_who(facts), *_which(item, policy), *_when(item, now), *_keep(item)]
+    rows = [*_what(item), *_who(facts), *_which(item, policy), *_when(item, facts.at), *_keep(item)]
     for head, body in rows:
         lines.add_row(head, Text(text.clean(body), overflow="fold"))
     return lines
@@ -56,7 +59,7 @@ def _who(facts: Facts) -> Iterable[tuple[str, str]]:
         yield "last used", f"{units.format_time(item.last_used)}{by}"
     elif not facts.uses:
         yield "last used", "never, as far as the agent has seen"
-    for use in facts.uses:
+    for use in facts.uses[:USES_SHOWN]:
         yield "use", f"{units.format_time(use.at)} {use.action} {use.by}"
     for counted in facts.ignored:
         runs = f"{counted.runs} run{'' if counted.runs == 1 else 's'} since {units.format_time(counted.first_at)}"

@@ -3,15 +3,16 @@
 Only a parent's reason may change after this (`families`), and only in the sight of all images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 
 from agent.core import idle, rules, units
 from agent.core.change import Change
 from agent.core.idle import Times
 from agent.core.limits import Freed
-from agent.core.model import Action, Class, Container, Decision, Holds, Image, Policy, Reason, Usage, Verdict
+from agent.core.model import Action, Class, Container, Decision, Holds, Image, Policy, Reason, Step, Usage, Verdict
 from agent.core.space import Space
 from agent.core.timekeeping import Absence
 
@@ -47,24 +48,26 @@ class Question:
     estimated_bytes: int
 
     def answer(self) -> Decision:
-        protection = self._protection()
+        protections = _asked(self._protections())
+        protected = bool(protections[-1].answer)
         times = idle.times(
             self.image,
-            self.usage if protection is not None else self._released(),
+            self.usage if protected else self._released(),
             self.holders,
             self.policy,
             self.now,
-            protected=protection is not None,
+            protected=protected,
             gap_end=self.context.gap_end,
             absences=self.context.absences,
         )
-        reason, why = self._keep(protection) or self._time(times)
+        steps = _asked(chain(self._kind(), protections, self._waiting(times)))
+        reason = steps[-1].reason
         return Decision(
             image=self.image,
             verdict=self.verdict,
             action=Action.EVICT if reason in _GOES else Action.KEEP,
             reason=reason,
-            explanation=why,
+            explanation=steps[-1].answer,
             last_used=times.last_used,
             last_used_by=times.last_used_by,
             idle_since=times.idle_since,
@@ -74,8 +77,9 @@ class Question:
             deadline=times.deadline,
             due=self._due(times) if reason in _RIPENING else None,
             estimated_bytes=self.estimated_bytes,
-            protected=protection is not None,
+            protected=protected,
             warnings=rules.label_warnings(self.image),
+            steps=steps,
         )
 
     def _released(self) -> Usage:
@@ -85,41 +89,42 @@ class Question:
             return self.usage
         return replace(self.usage, released=ended)
 
-    def _protection(self) -> tuple[Reason, str] | None:
-        named = rules.protection(self.image, self.policy, self.context.holds, self.now)
-        return named or ((Reason.KEEP_NEWEST, self.newest) if self.newest else None)
+    def _kind(self) -> Iterator[Step]:
+        """What it is, and whether anything uses it."""
+        unknown = self.image.details is None
+        yield Step(Reason.UNKNOWN, "the engine could not say what it is; kept until it can" if unknown else "")
+        other = self.verdict.kind is Class.OTHER
+        yield Step(Reason.NOT_PYTORCH, "nothing shows that it is a PyTorch image" if other else "")
+        unsure = not rules.recognised(self.image, self.verdict, self.policy)
+        maybe = f"may be PyTorch, but not surely: {self.verdict.evidence[0].text}" if unsure else ""
+        yield Step(Reason.AMBIGUOUS, maybe)
+        yield Step(Reason.IN_USE, _in_use(self.holders) if self.holders else "")
 
-    def _keep(self, protection: tuple[Reason, str] | None) -> tuple[Reason, str] | None:
-        """The first reason to keep it that is not a matter of waiting."""
-        if self.image.details is None:
-            return Reason.UNKNOWN, "the engine could not say what it is; kept until it can"
-        if self.verdict.kind is Class.OTHER:
-            return Reason.NOT_PYTORCH, "nothing shows that it is a PyTorch image"
-        if not rules.recognised(self.image, self.verdict, self.policy):
-            return Reason.AMBIGUOUS, f"may be PyTorch, but not surely: {self.verdict.evidence[0].text}"
-        if self.holders:
-            return Reason.IN_USE, _in_use(self.holders)
-        if protection is not None:
-            return protection[0], f"kept: {protection[1]}"
-        if not self._ends_by_ttl and not self._ends_as_dangling:
-            return Reason.LOCAL_ONLY, "may exist nowhere else: nothing shows a registry that it came from"
-        return None
+    def _protections(self) -> Iterator[Step]:
+        """What keeps it for as long as somebody says so."""
+        for reason, why in rules.protections(self.image, self.policy, self.context.holds, self.now):
+            yield Step(reason, f"kept: {why}" if why else "")
+        yield Step(Reason.KEEP_NEWEST, f"kept: {self.newest}" if self.newest else "")
 
-    def _time(self, times: Times) -> tuple[Reason, str]:
-        """Whether it has been idle long enough."""
-        if self.now < times.old_enough:
-            left = units.format_duration(times.old_enough - self.now)
-            return Reason.MIN_AGE, f"arrived or changed its name lately; policy.min_age ends in {left}"
-        idle_for = f"idle {units.format_duration(times.idle)}"
-        freed = f"frees about {units.format_bytes(self.estimated_bytes)}"
+    def _waiting(self, times: Times) -> Iterator[Step]:
+        """Whether it may go at all, and has been idle long enough."""
+        goes = self._ends_by_ttl or self._ends_as_dangling
+        local = "may exist nowhere else: nothing shows a registry that it came from"
+        yield Step(Reason.LOCAL_ONLY, "" if goes else local)
+        left = units.format_duration(times.old_enough - self.now)
+        young = f"arrived or changed its name lately; policy.min_age ends in {left}"
+        yield Step(Reason.MIN_AGE, young if self.now < times.old_enough else "")
         limit, ends = self._limit(times)
-        if self.now >= ends:
-            reason = Reason.DANGLING if ends == times.dangling_at else Reason.IDLE_TTL
-            return reason, f"{idle_for}, {limit}; {freed}"
         left = units.format_duration(ends - self.now)
-        if self.now >= self._ends(times.seen_deadline, times.seen_dangling_at):
-            return Reason.GAP, f"its use may have gone unseen in a gap of the watch; {limit} ends in {left}"
-        return Reason.RECENT, f"{idle_for}, {limit}; goes in {left}"
+        due, seen_due = self.now >= ends, self.now >= self._ends(times.seen_deadline, times.seen_dangling_at)
+        unseen = f"its use may have gone unseen in a gap of the watch; {limit} ends in {left}"
+        yield Step(Reason.GAP, unseen if seen_due and not due else "")
+        idle_for = f"idle {units.format_duration(times.idle)}, {limit}"
+        freed = f"{idle_for}; frees about {units.format_bytes(self.estimated_bytes)}"
+        nameless = ends == times.dangling_at
+        yield Step(Reason.DANGLING, freed if due and nameless else "")
+        yield Step(Reason.IDLE_TTL, freed if due and not nameless else "")
+        yield Step(Reason.RECENT, f"{idle_for}; goes in {left}")
 
     def _limit(self, times: Times) -> tuple[str, datetime]:
         """What ends its stay first, in words, and when."""
@@ -151,6 +156,16 @@ class Question:
 
 _GOES = (Reason.DANGLING, Reason.IDLE_TTL)
 _RIPENING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_GOES)
+
+
+def _asked(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps up to the first that has an answer."""
+    asked: list[Step] = []
+    for step in steps:
+        asked.append(step)
+        if step.answer:
+            break
+    return tuple(asked)
 
 
 def _in_use(holders: tuple[Container, ...]) -> str:

@@ -268,6 +268,14 @@ class Outcome(StrEnum):
     WOULD_REMOVE = "would-remove"
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question on the way to a decision."""
+
+    reason: Reason
+    answer: str  # why it decides, for people; "": it does not apply
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One image, one verdict, one reason, at one time."""
@@ -290,6 +298,7 @@ class Decision:
     protected: bool = False  # a tag, pin, rule, label or keep_newest keeps it
     follows: bool = False  # it goes only because the last image that was built on it goes
     warnings: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()  # what was asked of this image by itself, up to the first answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,28 +145,33 @@ def pin_ended(image: Image, holds: Holds, now: datetime) -> datetime | None:
     return max((pin.until for pin in holds.pins if pin.until and pin.over(now) and pin.means(image)), default=None)
 
 
-def protection(image: Image, policy: Policy, holds: Holds, now: datetime) -> tuple[Reason, str] | None:
-    """What the operator said to keep it, with a clause for people, in the order of `Reason`; or None."""
-    excluded = patterns.first_match(policy.exclude, image.all_references)
-    if excluded is not None:
-        return Reason.EXCLUDED, f"{excluded.reference} matches images.exclude"
-    left_out = _why_not_included(image, policy)
-    if left_out:
-        return Reason.EXCLUDED, left_out
-    pin = pin_for(image, holds, now)
-    if pin is not None:
-        until = f" until {units.format_time(pin.until)}" if pin.until else ""
-        return Reason.PINNED, f"pinned{until}" + (f": {pin.reason}" if pin.reason else "")
-    return _label_keep(image) or _tag_keep(image, policy)
+def protections(image: Image, policy: Policy, holds: Holds, now: datetime) -> Iterator[tuple[Reason, str]]:
+    """What an operator can say to keep it, in the order of `Reason`, each with a clause for people; "" where unsaid."""
+    yield Reason.EXCLUDED, _why_excluded(image, policy)
+    yield Reason.PINNED, _why_pinned(pin_for(image, holds, now))
+    yield Reason.LABEL_KEEP, _why_labelled(image)
+    yield Reason.PROTECTED_TAG, _why_protected(image, policy)
+    yield Reason.RULE_KEEP, _why_by_rule(image, policy)
 
 
-def _label_keep(image: Image) -> tuple[Reason, str] | None:
+def _why_excluded(image: Image, policy: Policy) -> str:
+    found = patterns.first_match(policy.exclude, image.all_references)
+    return f"{found.reference} matches images.exclude" if found is not None else _why_not_included(image, policy)
+
+
+def _why_pinned(pin: Pin | None) -> str:
+    if pin is None:
+        return ""
+    until = f" until {units.format_time(pin.until)}" if pin.until else ""
+    return f"pinned{until}" + (f": {pin.reason}" if pin.reason else "")
+
+
+def _why_labelled(image: Image) -> str:
     value = _keep_label(image)
     if value is not None and value.lower() not in _KEEPS_NOT:
-        return Reason.LABEL_KEEP, f"its label {LABEL_KEEP}" + (f"={names.shown(value)}" if value else "")
-    if label_ttl(image).error:
-        return Reason.LABEL_KEEP, f"its {label_ttl(image).error}"
-    return None
+        return f"its label {LABEL_KEEP}" + (f"={names.shown(value)}" if value else "")
+    error = label_ttl(image).error
+    return f"its {error}" if error else ""
 
 
 def _keep_label(image: Image) -> str | None:
@@ -182,12 +187,11 @@ def label_warnings(image: Image) -> tuple[str, ...]:
     return tuple(filter(None, (keep if unclear else "", label_ttl(image).error)))
 
 
-def _tag_keep(image: Image, policy: Policy) -> tuple[Reason, str] | None:
-    protected = patterns.first_match(policy.protect, image.all_references)
-    if protected is not None:
-        return Reason.PROTECTED_TAG, f"{protected.reference} matches policy.protect"
-    for reference in image.all_references:
-        for rule in _rules_for(reference, policy):
-            if rule.keep:
-                return Reason.RULE_KEEP, f"{reference} matches the rule for {rule.match}, which keeps it"
-    return None
+def _why_protected(image: Image, policy: Policy) -> str:
+    found = patterns.first_match(policy.protect, image.all_references)
+    return f"{found.reference} matches policy.protect" if found is not None else ""
+
+
+def _why_by_rule(image: Image, policy: Policy) -> str:
+    found = patterns.first_match((rule.match for rule in policy.rules if rule.keep), image.all_references)
+    return f"{found.reference} matches the rule for {found.pattern}, which keeps it" if found is not None else ""

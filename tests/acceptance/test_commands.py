@@ -73,6 +73,16 @@ def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lon
         proc.eventually(lambda: lone_host.row(image)["last_used"])
         told = lone_host.say("explain", "team/train:1")
         assert lone_host.say("explain", image[7:19]).startswith("image team/train:1")
+        document = lone_host.json("explain", "team/train:1")
+        row = lone_host.row(image)
+    assert document.keys() >= {*ROW, "evidence", "uses", "steps", "ignored_runs", "host"}
+    assert {key: document[key] for key in row} == row | {"explanation": document["explanation"]}
+    assert [(use["action"], use["by"]) for use in document["uses"]] == [
+        (action, "last-run") for action in ("destroy", "die", "start", "create")
+    ]
+    assert document["uses"][0]["at"] == document["last_used"]
+    answers = {step["reason"]: step["answer"] for step in document["steps"]}
+    assert answers == dict.fromkeys(list(answers)[:-1], "no") | {"recent": document["explanation"]}
     expected = ("ENV PYTORCH_VERSION=2.4.0", "last-run", "TTL 3 h", "keep: recent", "torchkeeper pin team/train:1")
     assert [text for text in expected if text not in told] == []
     unknown = lone_host.run("explain", "no/such:1")
@@ -92,6 +102,8 @@ def test_explain_tells_how_many_runs_were_ignored_and_by_which_pattern(lone_host
     expected = ("not uses: 'trivy*' in usage.ignore_containers matches them", "last used never, as far as")
     assert [text for text in expected if text not in told] == []
     assert "*test*" not in told
+    [counted] = host.json("explain", "team/train:1")["ignored_runs"]
+    assert (counted["pattern"], counted["runs"], age(counted["last_at"]) < 60) == ("trivy*", 2, True)
 
 
 @engines.ON_ONE
