@@ -58,7 +58,7 @@ def _window(value: object) -> schedule.Window:
 
 
 def _not_all(value: str) -> str:
-    """Every one of these has nothing in common but the colon, so what matches them all, matches everything."""
+    """The tags have nothing in common but the colon, so what matches them all matches everything; so do the digests."""
     tags = ("a:b", "registry.io:5000/team/name:1-x", "0/y:Z")
     digests = [f"{patterns.repository(tag)}@sha256:{digit * 64}" for tag, digit in zip(tags, "0af", strict=True)]
     if any(all(patterns.matches(value, name) for name in every) for every in (tags, digests)):

@@ -73,7 +73,7 @@ def _said_of_ttl(reference: str, policy: Policy) -> list[tuple[timedelta, str]]:
 
 
 def _by_rules_alone(image: Image, said: Mapping[str, Collection[object]]) -> bool:
-    """Whether rules say something of every reference that is asked, so that the policy's own word does not count."""
+    """Whether rules say something of every reference that is asked, so that the policy's own value does not count."""
     return bool(said) and all(said[reference] for reference in image.standalone)
 
 
@@ -117,12 +117,8 @@ def _rules_for(reference: str, policy: Policy) -> list[Rule]:
 def recognised(image: Image, verdict: Verdict, policy: Policy) -> bool:
     """Whether it counts as PyTorch: it does, or it is ambiguous and the settings lift that. Never OTHER."""
     if verdict.kind is Class.AMBIGUOUS:
-        return policy.evict_ambiguous or (bool(policy.include) and _included(image, policy))
+        return policy.evict_ambiguous or (bool(policy.include) and not _why_not_included(image, policy))
     return verdict.kind is Class.PYTORCH
-
-
-def _included(image: Image, policy: Policy) -> bool:
-    return not _why_not_included(image, policy)
 
 
 def _why_not_included(image: Image, policy: Policy) -> str:
