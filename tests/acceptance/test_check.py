@@ -27,7 +27,7 @@ def as_plain_user(host: Host, *args: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=proc.COMMAND,
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return done

@@ -17,7 +17,7 @@ def test_an_agent_started_before_its_engine_waits_for_it_and_takes_its_name(
     own_engine.stop()
     with host.agent(ready=lambda: host.told("no engine yet, and no agent.host is set")):
         own_engine.start()
-        host.await_gone(image, timeout=60)
+        host.await_gone(image)
     name = own_engine.docker("info", "--format={{.Name}}")
     assert host.json("history")["host"] == name.lower()
 
@@ -27,7 +27,7 @@ def test_an_agent_with_a_name_waits_for_its_engine_too(own_engine: dockerd.Docke
     own_engine.stop()
     with host.agent(ready=lambda: host.told(NOT_WATCHED)):
         own_engine.start()
-        proc.eventually(lambda: host.told(WATCHING), timeout=60)
+        proc.eventually(lambda: host.told(WATCHING))
 
 
 def test_an_agent_evicts_on_after_its_engine_restarted(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_an_agent_evicts_on_after_its_engine_restarted(own_engine: dockerd.Docke
     with host.agent():
         host.let_one_go()
         own_engine.restart()
-        host.await_gone(host.torch("team/late:1"), timeout=60)
+        host.await_gone(host.torch("team/late:1"))
         assert host.has(used)
     assert [event["type"] for event in host.json("history")["events"] if "gap" in event["type"]] == []
 
@@ -48,4 +48,4 @@ def test_an_engine_killed_in_the_middle_is_watched_again(own_engine: dockerd.Doc
         own_engine.kill()
         proc.eventually(lambda: host.told(NOT_WATCHED))
         own_engine.start()
-        host.await_gone(host.torch("team/late:1"), timeout=60)
+        host.await_gone(host.torch("team/late:1"))

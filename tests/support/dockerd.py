@@ -76,7 +76,7 @@ class Dockerd(proc.Daemon):
         except OSError:
             return False
 
-    def api(self, method: str, path: str, body: object = None, timeout: float = 60.0) -> tuple[int, Any]:
+    def api(self, method: str, path: str, body: object = None, timeout: float = proc.COMMAND) -> tuple[int, Any]:
         """One call of the engine's API: the status, and the JSON document (or the text) of the answer.
 
         A body of bytes is a tar.
@@ -106,7 +106,7 @@ class Dockerd(proc.Daemon):
         return (done.stdout + done.stderr).decode(errors="replace").strip()
 
     def _cli(
-        self, args: Sequence[str], stdin: bytes = b"", buildkit: bool = False, timeout: float = 60.0
+        self, args: Sequence[str], stdin: bytes = b"", buildkit: bool = False, timeout: float = proc.COMMAND
     ) -> subprocess.CompletedProcess[bytes]:
         env = self.env | {
             "DOCKER_HOST": self.url,
@@ -133,7 +133,7 @@ class Dockerd(proc.Daemon):
         for container in self.containers():
             self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
         self.api("POST", "/build/prune?all=1")
-        proc.eventually(self._without_images, timeout=30.0)
+        proc.eventually(self._without_images)
 
     def _without_images(self) -> bool:
         for image in self.images():

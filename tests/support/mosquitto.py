@@ -39,7 +39,7 @@ class Mosquitto(proc.Daemon):
     def start(self) -> None:
         """Start it and wait until it listens."""
         super().start()
-        self.wait_until(self.listens, timeout=10.0)
+        self.wait_until(self.listens)
 
     def restart(self) -> None:
         """A graceful stop, then a start on the same port; also the way back after `kill`."""

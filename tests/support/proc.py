@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL = 0.05  # seconds between two looks
+PATIENCE = 90.0  # seconds until what should happen soon has happened, on a machine that is very busy
+COMMAND = 180.0  # seconds that one command may take there
 # The distribution's own programs first: another version of the same name may stand in /usr/local.
 SYSTEM_PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{os.environ.get('PATH', '')}"
 
@@ -43,24 +45,31 @@ def require_program(name: str, package: str) -> str:
     return str(path)
 
 
-def eventually(look: Callable[[], T], timeout: float = 10.0) -> T:
-    """The first true value that `look` returns; AssertionError with the last one after `timeout` seconds."""
+def eventually(look: Callable[[], T], timeout: float = PATIENCE) -> T:
+    """The first true value that `look` returns; AssertionError with the last one after `timeout` seconds.
+
+    The last look begins after that time, however late this process had its turn.
+    """
     end = time.monotonic() + timeout
-    while not (value := look()):
-        if time.monotonic() > end:
+    while True:
+        is_last = time.monotonic() > end
+        if value := look():
+            return value
+        if is_last:
             raise AssertionError(f"not within {timeout} s; the last value was {value!r}")
         time.sleep(POLL)
-    return value
 
 
-async def eventually_async(look: Callable[[], Awaitable[T]], timeout: float = 10.0) -> T:
+async def eventually_async(look: Callable[[], Awaitable[T]], timeout: float = PATIENCE) -> T:
     """As `eventually`, for a coroutine function; the loop goes on running between two looks."""
     end = time.monotonic() + timeout
-    while not (value := await look()):
-        if time.monotonic() > end:
+    while True:
+        is_last = time.monotonic() > end
+        if value := await look():
+            return value
+        if is_last:
             raise AssertionError(f"not within {timeout} s; the last value was {value!r}")
         await asyncio.sleep(POLL)
-    return value
 
 
 class Daemon:
@@ -93,7 +102,7 @@ class Daemon:
         """How it ended (a negative number is a signal), or None while it runs."""
         return self._running().poll()
 
-    def stop(self, grace: float = 20.0) -> int:
+    def stop(self, grace: float = PATIENCE) -> int:
         """SIGTERM, then SIGKILL after `grace` seconds; the exit code."""
         process = self._running()
         if process.poll() is None:
@@ -123,7 +132,7 @@ class Daemon:
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.output().splitlines()[-lines:])
 
-    def wait_until(self, ready: Callable[[], object], timeout: float = 30.0) -> None:
+    def wait_until(self, ready: Callable[[], object], timeout: float = PATIENCE) -> None:
         """Wait for `ready`; AssertionError with the end of the log if it ends first or takes too long."""
         try:
             eventually(lambda: self.returncode() is not None or ready(), timeout)
@@ -152,7 +161,7 @@ def command() -> list[str]:
 
 
 def torchkeeper(
-    *args: str, config: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 60.0
+    *args: str, config: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = COMMAND
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end; the exit code is the caller's to judge."""
     return subprocess.run(
@@ -173,7 +182,7 @@ def agent(
     config: Path | None = None,
     env: Mapping[str, str] | None = None,
     ready: Callable[[], object] | None = None,
-    timeout: float = 30.0,
+    timeout: float = PATIENCE,
     verb: str = "run",
 ) -> Iterator[Daemon]:
     """`torchkeeper run` in the background from when `ready` is true; SIGTERM at the end.
