@@ -1,20 +1,13 @@
 """Builds are uses. The classic builder's parents and children, and BuildKit's, which have none."""
 
-from datetime import UTC, datetime
-
 import pytest
 
-from agent.core import units
 from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host, seconds_between
+from tests.acceptance.host import NAME, Host, now, seconds_between
 from tests.support import engines, images, proc
 
 EACH_BUILDER = pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
 STEPS = ("ENV A=1", "ENV PYTORCH_VERSION=2.4.0", "COPY payload /child")
-
-
-def now() -> str:
-    return units.format_time(datetime.now(UTC))
 
 
 def parent_of(host: Host, image: str) -> str:
@@ -95,6 +88,7 @@ def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others
         host.await_gone(torch_step)
         host.let_one_go()
         told = collector.await_event("decision", torch_step)
+        collector.await_event("outcome", torch_step)
     assert {row["Id"] for row in host.engine.images()} == {base, plain_step}
     assert (told["data"]["reason"], told["data"]["image"]["references"]) == ("dangling", [])
     first, second = collector.events("outcome")[:2]
