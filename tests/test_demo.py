@@ -17,7 +17,7 @@ import pytest
 from agent import demo, state
 from agent.core.report import NewEvent
 from agent.demo import feed
-from tests.support import dockerd, images, proc
+from tests.support import dockerd, images, orphans, proc
 
 GOES = {
     "teamai/pytorch:2.1-cuda11.8",
@@ -52,12 +52,11 @@ class Performance:
 def own_tmp() -> Iterator[Path]:
     """A folder for TMPDIR, whose path is short enough for an engine's sockets; emptied of what a bad demo leaves."""
     folder = Path(tempfile.mkdtemp(prefix="d-", dir="/tmp"))
+    orphans.note_folder(folder)
     try:
         yield folder
     finally:
-        for pid in dockerd.processes_of(folder):
-            os.kill(pid, signal.SIGKILL)
-        proc.eventually(lambda: not dockerd.processes_of(folder))
+        dockerd.end_processes_of(folder)
         for point in reversed(dockerd.mounts_under(folder)):
             subprocess.run(["umount", "--lazy", point], check=False)
         shutil.rmtree(folder)

@@ -15,9 +15,11 @@ from typing import TypeVar
 
 import pytest
 
+from tests.support import orphans
+
 T = TypeVar("T")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = orphans.ROOT
 POLL = 0.05  # seconds between two looks
 PATIENCE = 90.0  # seconds until what should happen soon has happened, on a machine that is very busy
 COMMAND = 180.0  # seconds that one command may take there
@@ -93,6 +95,7 @@ class Daemon:
                 stderr=out,
                 start_new_session=True,
             )
+        orphans.note_process(self._process.pid)
 
     @property
     def pid(self) -> int:
