@@ -19,7 +19,7 @@ from agent.core import wire
 from tests.support import dockerd, images, mosquitto, proc
 from tests.support.proc import ROOT
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(420)]  # seconds, with a cold cache
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]  # seconds, with a cold cache
 
 BASE = "python:3.13-slim"  # the Dockerfile's default
 IMAGE = "torchkeeper:test"
