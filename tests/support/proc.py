@@ -123,8 +123,9 @@ class Daemon:
         self._running().wait()
 
     def stop_signal(self) -> None:
-        """SIGSTOP: it lives, its sockets stay open, and it answers nothing."""
+        """SIGSTOP: it lives, its sockets stay open, and it answers nothing once all its threads have stopped."""
         self._running().send_signal(signal.SIGSTOP)
+        eventually(self._stands_still)
 
     def cont_signal(self) -> None:
         self._running().send_signal(signal.SIGCONT)
@@ -143,6 +144,10 @@ class Daemon:
             raise AssertionError(f"{self.argv[0]}: {error}\n{self.tail()}") from error
         if self.returncode() is not None:
             raise AssertionError(f"{self.argv[0]} ended with {self.returncode()}\n{self.tail()}")
+
+    def _stands_still(self) -> bool:
+        threads = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
