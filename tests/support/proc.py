@@ -147,7 +147,10 @@ class Daemon:
 
     def _stands_still(self) -> bool:
         threads = Path(f"/proc/{self.pid}/task").glob("*/stat")
-        return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+        try:
+            return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+        except OSError:  # a thread has just ended
+            return False
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
