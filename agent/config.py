@@ -17,6 +17,7 @@ from pydantic_settings import (
 from agent import sections
 from agent.core import model
 from agent.core.schedule import Schedule
+from agent.core.text import quoted
 from agent.sections import Agent, Cleanup, Docker, History, Images, Limits, Mqtt, Policy, Pressure, Rule, UsageSection
 
 __all__ = [
@@ -130,7 +131,7 @@ def load(file: Path | None = None) -> Settings:
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors(include_url=False)]
         raise ConfigError(f"{path or 'the environment'}: " + "; ".join(lines)) from None
-    except SettingsError as error:
+    except (SettingsError, RecursionError) as error:
         raise ConfigError(f"the environment: {error}; lists and tables are written as JSON, like '[\"a/*\"]'") from None
 
 
@@ -142,6 +143,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+    except ValueError:  # what Python says is for programmers
+        raise ConfigError(f"{path}: has a number of thousands of digits; write a smaller one") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: has lists in lists, too deep to read; no key takes such a value") from None
     for key, value in data.items():
         if not isinstance(value, dict):
             raise ConfigError(f"{path}: {key}: is a value outside a section; {_sections()}")
@@ -167,7 +172,7 @@ def _explain(item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "value_error" and message.split(":")[0] in _fields_at(item["loc"]):
         return f"{where}.{message}"
-    return f"{where}: {message}" if item["type"] == "value_error" else f"{where}: {message} (it is {item['input']!r})"
+    return f"{where}: {message}" + ("" if item["type"] == "value_error" else f" (it is {quoted(item['input'])})")
 
 
 def _known_keys(location: tuple[str | int, ...]) -> str:

@@ -101,6 +101,15 @@ Window = Annotated[
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nul(cls, values: object) -> object:
+        """A path or an address with a NUL in it would fail only once it is used."""
+        for key, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, str) and "\0" in value:
+                raise ValueError(f"{key}: has a NUL character in it; leave it out")
+        return values
+
 
 class Agent(Section):
     host: str = ""  # "": the engine's name, as a slug
@@ -142,7 +151,8 @@ class Mqtt(Section):
             raise ValueError(
                 "url: the address holds a user or a password; they go into mqtt.username and mqtt.password_file"
             )
-        if self.url and not re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", self.url):
+        address = re.fullmatch(r"mqtts?://(?:[^/:@\s]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", self.url)
+        if self.url and (address is None or int(address[1] or 1) not in range(1, 65536)):
             raise ValueError(f"url: {self.url!r} is not mqtt://host[:port] or mqtts://host[:port]")
         if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
             raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
