@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from agent.core import idle, rules, units
+from agent.core import idle, rules, text, units
 from agent.core.change import Change
 from agent.core.idle import Times
 from agent.core.limits import Freed
@@ -65,7 +65,7 @@ class Question:
             verdict=self.verdict,
             action=Action.EVICT if reason in _GOES else Action.KEEP,
             reason=reason,
-            explanation=why,
+            explanation=text.shortened(why, _LONGEST_EXPLANATION),
             last_used=times.last_used,
             last_used_by=times.last_used_by,
             idle_since=times.idle_since,
@@ -77,6 +77,7 @@ class Question:
             estimated_bytes=self.estimated_bytes,
             protected=protection is not None,
             warnings=(warning,) if warning else (),
+            failure=self._failure,
         )
 
     def _released(self) -> Usage:
@@ -92,12 +93,14 @@ class Question:
 
     def _keep(self, protection: tuple[Reason, str] | None) -> tuple[Reason, str] | None:
         """The first reason to keep it that is not a matter of waiting."""
+        if self._failure:
+            return Reason.UNKNOWN, _cannot_be_judged(self._failure)
         if self.image.details is None:
             return Reason.UNKNOWN, "the engine could not say what it is; kept until it can"
         if self.verdict.kind is Class.OTHER:
             return Reason.NOT_PYTORCH, "nothing shows that it is a PyTorch image"
         if not rules.recognised(self.image, self.verdict, self.policy):
-            return Reason.AMBIGUOUS, f"may be PyTorch, but not surely: {self.verdict.evidence[0].text}"
+            return Reason.AMBIGUOUS, _ambiguous(self.verdict)
         if self.holders:
             return Reason.IN_USE, _in_use(self.holders)
         if protection is not None:
@@ -141,6 +144,10 @@ class Question:
         return max(self._ends(times.deadline, times.dangling_at), times.old_enough)
 
     @property
+    def _failure(self) -> str:
+        return self.image.unreadable or self.verdict.failure
+
+    @property
     def _ends_by_ttl(self) -> bool:
         pullable = self.image.origin is not None or (self.usage.pulled and bool(self.image.digests))
         return pullable or rules.evicts_local(self.image, self.policy)
@@ -150,8 +157,31 @@ class Question:
         return self.policy.dangling_after is not None and self.image.untagged
 
 
+_LONGEST_EXPLANATION = 1_000  # characters; a label may be longer
 _GOES = (Reason.DANGLING, Reason.IDLE_TTL)
 _RIPENING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_GOES)
+
+
+def unknown(image: Image, failure: str) -> Decision:
+    """The decision for an image about which the questions could not be answered."""
+    return Decision(
+        image=image,
+        verdict=Verdict(kind=Class.OTHER, failure=failure),
+        action=Action.KEEP,
+        reason=Reason.UNKNOWN,
+        explanation=_cannot_be_judged(failure),
+        failure=failure,
+    )
+
+
+def _cannot_be_judged(failure: str) -> str:
+    return f"it cannot be judged, and is kept: {failure}"
+
+
+def _ambiguous(verdict: Verdict) -> str:
+    if verdict.left_out:
+        return f"may be PyTorch, but its {' and '.join(verdict.left_out)} cannot be read whole: too long"
+    return f"may be PyTorch, but not surely: {verdict.evidence[0].text}"
 
 
 def _in_use(holders: tuple[Container, ...]) -> str:

@@ -30,6 +30,7 @@ class Details:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     history: tuple[HistoryStep, ...] = ()
+    left_out: tuple[str, ...] = ()  # what of it was too long to read, in words (`bounds.bounded`)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class Image:
     origin: str | None = None  # a digest reference it can be pulled again by; None: nothing proves one
     size_bytes: int = 0
     details: Details | None = None  # None: the inspect failed, so it is unknown, and kept
+    unreadable: str = ""  # why what the engine says of it cannot be read; then it has no details
 
     @property
     def untagged(self) -> bool:
@@ -129,6 +131,10 @@ class Verdict:
     evidence: tuple[Evidence, ...] = ()
     torch_version: str | None = None  # "2.9.0"; None: not told
     accelerator: str | None = None  # "cuda11.8", "rocm6.1", "cpu"; None: not told
+    history_version: str | None = None  # the torch that the build history installed
+    history_accelerator: str | None = None
+    left_out: tuple[str, ...] = ()  # what of it was too long to read; then it is never surely PyTorch
+    failure: str = ""  # why it could not be judged; then it is unknown, and kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +285,7 @@ class Decision:
     protected: bool = False  # a tag, pin, rule, label or keep_newest keeps it
     follows: bool = False  # it goes only because the last image that was built on it goes
     warnings: tuple[str, ...] = ()
+    failure: str = ""  # why the image could not be read or judged; "": it could
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from agent.core import change, families, limits, newest, pressure, schedule
+from agent.core import apart, change, families, judge, limits, newest, pressure, schedule
 from agent.core.events import Names
 from agent.core.families import Family
 from agent.core.judge import Context, Question
@@ -71,13 +71,15 @@ class _Scene:
         context: Context,
         now: datetime,
     ) -> "_Scene":
-        holders, ledger = _holders(snapshot), Ledger(snapshot.images)
+        ledger = Ledger(snapshot.images)
+        images = apart.readable(snapshot.images, ledger.failures)
+        holders = _holders(replace(snapshot, images=images))
         return cls(
-            images=snapshot.images,
+            images=images,
             verdicts=verdicts,
             usages=usages,
             holders=holders,
-            family=Family(snapshot.images, holders, context.holds, now),
+            family=Family(images, holders, context.holds, now),
             ledger=ledger,
             images_bytes=ledger.held_bytes,
             context=context,
@@ -86,8 +88,13 @@ class _Scene:
 
     def decide(self, policy: Policy) -> dict[str, Decision]:
         """A decision for every image: its own questions, then pressure, then its children's fate."""
-        newest_of = newest.kept(self.images, self.verdicts, policy)
-        answers = {image.id: self._answer(image, policy, newest_of.get(image.id, "")) for image in self.images}
+        kept = newest.kept(self.images, self.verdicts, policy)
+        found, failed = apart.each(self.images, lambda image: self._answer(image, policy, kept.why.get(image.id, "")))
+        failures = {**kept.failures, **failed}
+        answers = {
+            image.id: judge.unknown(image, failures[image.id]) if image.id in failures else found[image.id]
+            for image in self.images
+        }
         if self.presses(policy):
             wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
             state = pressure.words(policy.pressure, self.context.space, self.images_bytes)
@@ -109,7 +116,7 @@ class _Scene:
         return max(0, wanted - going_bytes) if self.presses(policy) else 0
 
     def _answer(self, image: Image, policy: Policy, newest_clause: str) -> Decision:
-        return Question(
+        answer = Question(
             image=image,
             verdict=self.verdicts.get(image.id, _UNKNOWN),
             usage=self.usages.get(image.id) or Usage(image_id=image.id, first_seen=self.now),
@@ -120,6 +127,9 @@ class _Scene:
             newest=newest_clause,
             estimated_bytes=self.ledger.would_free(image.id),
         ).answer()
+        signs = (sign.text for sign in answer.verdict.evidence)
+        " ".join((answer.explanation, answer.last_used_by, *answer.warnings, *signs)).encode()  # else it cannot be told
+        return answer
 
 
 _ENDS_A_FOLLOWER = (

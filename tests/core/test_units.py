@@ -62,7 +62,7 @@ def test_the_largest_size_is_read() -> None:
     assert units.size("1000PB") == 10**18
 
 
-@given(st.one_of(st.tuples(st.just(read), texts) for read, texts in ACCEPTED.items()))
+@given(st.one_of([st.tuples(st.just(read), texts) for read, texts in ACCEPTED.items()]))
 def test_whatever_the_patterns_accept_is_a_value_or_a_value_error(case: tuple[Callable[[object], object], str]) -> None:
     read, written = case
     try:
