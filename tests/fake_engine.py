@@ -45,6 +45,7 @@ class FakeEngine:
         self.docker = docker
         self.calls: list[Call] = []
         self.uninspectable: set[str] = set()  # images whose inspect fails
+        self.unreadable: dict[str, str] = {}  # image ID -> why its inspect cannot be read
         self._hooks: list[Hook] = []
         self._connected = False
         self._streams: list[asyncio.Queue[EngineEvent | None]] = []
@@ -177,9 +178,11 @@ class FakeEngine:
             return [self._image(image, known) for image in self.docker.images.values()]
 
     def _image(self, image: FakeImage, known: Mapping[str, Details]) -> Image:
-        found = known.get(image.id) or (None if image.id in self.uninspectable else image.details)
+        fails = image.id in self.uninspectable or image.id in self.unreadable
+        found = known.get(image.id) or (None if fails else image.details)
         row = {"Id": image.id, "RepoTags": image.tags, "RepoDigests": image.digests, "Size": image.size_bytes}
-        return engine_rows.image(row, found, containerd=self.docker.containerd)
+        unreadable = self.unreadable.get(image.id, "")
+        return engine_rows.image(row, found, containerd=self.docker.containerd, unreadable=unreadable)
 
     async def image_id(self, reference: str) -> str:
         async with self._call("image_id", reference):
