@@ -20,13 +20,13 @@ from agent.buffer import Buffer, StreamEnded
 from agent.core import continuity
 from agent.core.continuity import Cursor, Downtime
 from agent.core.events import EngineEvent, Key
-from agent.core.model import Decision, Snapshot
+from agent.core.model import Decision
 from agent.core.timekeeping import Reading
 from agent.core.usage import Book
 from agent.core.users import Ignored
 from agent.gaps import Gaps
 from agent.meaning import Meaning
-from agent.sight import Sight
+from agent.sight import Listing, Sight
 
 log = structlog.get_logger()
 
@@ -72,7 +72,7 @@ class Intake:
     def _take_over(self, info: EngineInfo, saved: Saved) -> None:
         sight = self.sight
         if sight.engine is not None and (sight.engine.id, sight.engine.driver) != (info.id, info.driver):
-            sight.images, sight.verdicts = (), {}  # another engine, or another image store: all IDs are new
+            sight.forget()
             self._down = None
         sight.engine = info
         sight.row = saved.engine
@@ -236,14 +236,19 @@ class Intake:
         if not self.sight.proven:
             raise StreamEnded(0, "the engine's events are not being read")
 
-    async def _list(self, at: datetime) -> Snapshot:
+    async def _list(self, at: datetime) -> Listing:
         containers = await self._engine.containers(self.sight.containers if self.sight.proven else {})
-        images = await self._engine.images(self.sight.details)
-        return Snapshot(at=at, images=tuple(images), containers=tuple(map(self._meaning.read, containers)))
+        images = tuple(await self._engine.images(self.sight.details))
+        return Listing(
+            at=at,
+            images=images,
+            containers=tuple(map(self._meaning.read, containers)),
+            verdicts=await self.sight.recognise(images),
+        )
 
-    def _reconcile(self, listing: Snapshot, alive_until: datetime | None, *, first: bool) -> None:
+    def _reconcile(self, listing: Listing, alive_until: datetime | None, *, first: bool) -> None:
         self._meaning.reconcile(listing, alive_until=alive_until, first=first)
-        if any(image.details is None for image in listing.images):
+        if any(image.details is None and not image.unreadable for image in listing.images):
             self.unsure.set()
         else:
             self.unsure.clear()

@@ -12,10 +12,10 @@ from agent.arrivals import Arrivals
 from agent.core import users
 from agent.core.continuity import Blind
 from agent.core.events import COMMIT, EngineEvent, Key, familiar
-from agent.core.model import Container, Snapshot
+from agent.core.model import Container
 from agent.core.users import Ignored
 from agent.gaps import Gaps
-from agent.sight import Sight
+from agent.sight import Listing, Sight
 
 REMEMBERED = 4096  # keys of events taken in, to know a replay by
 
@@ -174,12 +174,12 @@ class Meaning:
             ignored=self._ignored.covers(container.name, container.image, labels),
         )
 
-    def reconcile(self, listing: Snapshot, *, alive_until: datetime | None, first: bool) -> None:
+    def reconcile(self, listing: Listing, *, alive_until: datetime | None, first: bool) -> None:
         """Take a listing as the truth."""
         book, sight, now = self._sight.book, self._sight, self._clock.now()
         meant = {name: book.names.resolve(name) for name in self._by_name}
         new = book.reconcile(listing, now, alive_until=alive_until or now, busy=sight.own.busy)
-        sight.show(listing.images, {container.id: container for container in listing.containers})
+        sight.show(listing)
         for at in self._arrivals.settle(new, first=first):
             self._miss(at, "an image came and went unseen: what it was built on is not known")
         for name, event in self._by_name.items():

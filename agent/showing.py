@@ -1,17 +1,19 @@
-"""What a plan shows on the board: the inventory, and alerts about the disk and the policy."""
+"""What a plan shows on the board: the inventory, and alerts about the disk, the policy, and unreadable images."""
 
+import asyncio
 from typing import Literal
 
 from agent.adapters.store import Store
 from agent.board import Board
-from agent.core import inventory, totals, units, wire
-from agent.core.model import Action, HeldBy, Plan, Policy
+from agent.core import inventory, names, totals, units, wire
+from agent.core.model import Action, Decision, HeldBy, Plan, Policy
 from agent.sight import Sight
 
 DISK_FULL = "disk-full-nothing-evictable"
 DISK_UNSEEN = "pressure-unseen"
 POLICY_CHANGE = "policy-change"
-ALERTS = (DISK_FULL, DISK_UNSEEN, POLICY_CHANGE)
+IMAGE_UNREADABLE = "image-unreadable"
+ALERTS = (DISK_FULL, DISK_UNSEEN, POLICY_CHANGE, IMAGE_UNREADABLE)
 
 
 class Showcase:
@@ -29,8 +31,10 @@ class Showcase:
             self._alert(DISK_FULL, _disk_full(plan), plan, "critical")
         self._alert(DISK_UNSEEN, self._disk_unseen(), plan)
         self._alert(POLICY_CHANGE, _policy_change(plan), plan)
+        self._alert(IMAGE_UNREADABLE, _image_unreadable(plan), plan)
         last = await self._store.run(lambda tables: tables.last_decisions(wire.LAST_DECISIONS))
-        self._board.show_inventory(inventory.build(plan, self._store.host, self._disk(plan), last))
+        host, disk = self._store.host, self._disk(plan)
+        self._board.show_inventory(await asyncio.to_thread(inventory.build, plan, host, disk, last))
 
     def _alert(
         self, alert_id: str, message: str, plan: Plan, severity: Literal["warning", "critical"] = "warning"
@@ -77,3 +81,17 @@ def _policy_change(plan: Plan) -> str:
         f"the policy changed: {count} image{'' if count == 1 else 's'} ({units.format_bytes(plan.changed_bytes)}) "
         f"that only the new one evicts may go from {until}; until then it can be taken back"
     )
+
+
+def _image_unreadable(plan: Plan) -> str:
+    unreadable = sorted((item for item in plan.decisions if item.failure), key=lambda item: item.image.id)
+    if not unreadable:
+        return ""
+    said = [f"{_called(item)} ({item.failure})" for item in unreadable[: names.MOST_LISTED]]
+    more = f" and {len(unreadable) - len(said)} more" if len(unreadable) > len(said) else ""
+    noun = "image that cannot be judged is" if len(unreadable) == 1 else "images that cannot be judged are"
+    return f"{len(unreadable)} {noun} kept: {', '.join(said)}{more}; `torchkeeper explain IMAGE` shows one of them"
+
+
+def _called(item: Decision) -> str:
+    return names.shown(item.image.references[0]) if item.image.references else item.image.id[:19]
