@@ -17,7 +17,7 @@ KEYS = {
     units.size: ("pressure.budget", "limits.bytes_per_hour"),
     units.share: ("pressure.high", "pressure.low"),
 }
-CASES = st.one_of(st.tuples(st.sampled_from(keys), ACCEPTED[read]) for read, keys in KEYS.items())
+CASES = st.one_of([st.tuples(st.sampled_from(keys), ACCEPTED[read]) for read, keys in KEYS.items()])
 
 
 def load(text: str) -> config.Settings:

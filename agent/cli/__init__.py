@@ -11,6 +11,7 @@ from agent.adapters.engine import EngineError, PermissionDenied
 from agent.adapters.holds import HoldsUnreadable
 from agent.cli import act, fleet, lint, look, run
 from agent.cli.common import Failed, WrongUse
+from agent.core import text
 from agent.state import StateBusy
 
 app = typer.Typer(
@@ -70,5 +71,5 @@ def main() -> None:
 
 
 def _stop(message: str, code: int) -> None:
-    print(f"torchkeeper: {message}", file=sys.stderr)
+    print(f"torchkeeper: {text.clean(message)}", file=sys.stderr)
     sys.exit(code)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.core import units
+from agent.core import text, units
 from agent.core.model import Image
 
 ConfigOption = Annotated[
@@ -43,8 +43,9 @@ def parse_duration(text: str | None, option: str) -> timedelta | None:
 
 
 def print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
-    print()
+    """One document, in which what a terminal would obey is escaped."""
+    written = json.dumps(document, indent=2, ensure_ascii=False)
+    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written))
 
 
 def quiet() -> None:
@@ -57,7 +58,7 @@ def quiet() -> None:
 def tell(notes: Iterable[str]) -> None:
     """Notes beside a result: on standard error, so that the result stays alone on standard output."""
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {text.clean(note)}", file=sys.stderr)
 
 
 def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -> Image:
