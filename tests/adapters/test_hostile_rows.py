@@ -13,7 +13,7 @@ from agent.adapters import engine_rows as rows
 from agent.adapters.engine_json import UNREADABLE
 from agent.core import users
 from agent.core.events import EngineEvent
-from agent.core.model import Container, Details, Image
+from agent.core.model import Container, Image
 from tests.core import hostile
 from tests.core.builders import decide
 
@@ -131,7 +131,3 @@ def test_half_a_surrogate_pair_is_replaced_wherever_it_stands(escaped: str) -> N
     assert "?" in "".join((*found[0].keys(), *found[0].values()))
     assert json.dumps(found, ensure_ascii=False).encode()
     assert found[1] == "\U0001f600"
-
-
-def test_details_that_the_engine_gives_pass_unchanged() -> None:
-    assert rows.details({"Config": {"Env": ["A=1"]}}, []) == Details(env={"A": "1"})
