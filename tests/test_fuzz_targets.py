@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_without_a_fuzzer_that_is_said_aloud(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runner.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(runner, "has_fuzzer", lambda: False)
     assert run(monkeypatch) == 0
     assert capsys.readouterr().err.startswith("fuzz: NOTHING WAS FUZZED: atheris is not installed here")
 
@@ -46,7 +46,7 @@ def test_a_find_names_the_file_that_has_the_input(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runner, "WORKER", ("-c", script))
-    monkeypatch.setattr(runner.importlib.util, "find_spec", lambda _name: True)
+    monkeypatch.setattr(runner, "has_fuzzer", lambda: True)
     assert run(monkeypatch, "duration", "size") == 1
     assert capsys.readouterr().out.splitlines() == [
         "fuzz: duration: 9 inputs, nothing found",

@@ -9,8 +9,9 @@ import pytest
 import typer.main
 from rich.console import Console, RenderableType
 
-from agent import cli, config
+from agent import cli, config, showing
 from agent.cli import tables
+from agent.core import bounds
 from agent.core.model import Image, Plan, Policy, Reason, Rule
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 
@@ -92,6 +93,12 @@ def _first_column() -> list[str]:
 def test_it_names_every_reason_in_its_order() -> None:
     said = re.findall(r"`([a-z-]+)`", README.split("Why an image is kept")[1].split("\n\n")[0])
     assert said == [reason.value for reason in Reason]
+
+
+def test_what_it_says_of_images_that_cannot_be_judged_is_so() -> None:
+    paragraph = README.split("An image that cannot be read or judged")[1].split("\n\n")[0]
+    assert re.findall(r"`([a-z-]+)`", paragraph) == [Reason.UNKNOWN, showing.IMAGE_UNREADABLE, Reason.AMBIGUOUS]
+    assert re.findall(r"(\d+) kB", paragraph) == [str(most // 1000) for most in (bounds.HISTORY, bounds.ENV)]
 
 
 def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

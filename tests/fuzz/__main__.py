@@ -32,12 +32,16 @@ def main() -> int:
     given = options.parse_args()
     if unknown := sorted(set(given.targets) - set(TARGETS)):
         options.error(f"no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
-    if importlib.util.find_spec("atheris") is None:
+    if not has_fuzzer():
         print(ABSENT, file=sys.stderr)
         return 0
     failed = [name for name in given.targets or TARGETS if not fuzz(name, given.seconds)]
     print(f"fuzz: found something in {', '.join(failed)}" if failed else "fuzz: nothing found", flush=True)
     return 1 if failed else 0
+
+
+def has_fuzzer() -> bool:
+    return importlib.util.find_spec("atheris") is not None
 
 
 def fuzz(name: str, seconds: int) -> bool:
