@@ -84,6 +84,15 @@ def test_an_image_on_which_the_classification_stumbles_is_unknown(monkeypatch: p
     assert pytorch.classify([odd])[odd.id].kind is Class.OTHER
 
 
+def test_an_image_whose_layers_cannot_be_added_up_is_unknown() -> None:
+    plan = decide(pytorch_image("odd", layers={"sha256:odd": 2**64}), FINE, rules=Policy(pressure=Pressure(budget=1)))
+    assert [(item.reason, item.failure) for item in plan.decisions] == [
+        (Reason.UNKNOWN, "its layers are larger than any disk"),
+        (Reason.IDLE_TTL, ""),
+    ]
+    assert plan.pressure == "images take 1.0 kB (budget 1 B)"
+
+
 def test_names_on_which_keep_newest_stumbles_keep_their_image(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = pytorch_image("a", "team/a:1.0"), pytorch_image("b", "team/b:1.0")
     builds = newest._builds
