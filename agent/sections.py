@@ -109,6 +109,13 @@ class Agent(Section):
     log: Literal["console", "json"] = "console"
 
     @model_validator(mode="after")
+    def _state_dir_is_the_same_for_every_command(self) -> "Agent":
+        if not self.state_dir.is_absolute():
+            path = str(self.state_dir)
+            raise ValueError(f"state_dir: {path!r} is not an absolute path; write one like /var/lib/torchkeeper")
+        return self
+
+    @model_validator(mode="after")
     def _host_is_a_topic_level(self) -> "Agent":
         if self.host and not wire.valid_host(self.host):
             raise ValueError(f"host: {self.host!r} cannot be part of a topic; try {wire.slug(self.host)!r}")

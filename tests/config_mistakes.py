@@ -25,6 +25,13 @@ MISTAKES = [
     ("a budget without a unit", "[limits]\nbytes_per_hour = 5", "limits.bytes_per_hour: 5 is not a size"),
     ("an unknown mode", "[agent]\nmode = 'dry'", "agent.mode: Input should be 'enforce' or 'observe' (it is 'dry')"),
     (
+        "a relative state folder",
+        "[agent]\nstate_dir = 'state'",
+        "agent.state_dir: 'state' is not an absolute path; write one",
+    ),
+    ("a state folder under ~", "[agent]\nstate_dir = '~/tk'", "agent.state_dir: '~/tk' is not an absolute path"),
+    ("a state folder of no name", "[agent]\nstate_dir = ''", "agent.state_dir: '.' is not an absolute path"),
+    (
         "a host that is no topic level",
         "[agent]\nhost = 'a/b'",
         "agent.host: 'a/b' cannot be part of a topic; try 'a-b'",

@@ -15,7 +15,11 @@ from agent.core.model import Image
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="Configuration file.", show_default="/etc/torchkeeper/torchkeeper.toml"
+        "--config",
+        metavar="FILE",
+        help="Configuration file.",
+        show_default="/etc/torchkeeper/torchkeeper.toml",
+        readable=False,  # `config` itself says why a file cannot be read, and what to do
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
