@@ -89,13 +89,14 @@ def history(
 
     settings = config.load(config_file)
     back = parse_duration(since, "--since") or timedelta()
-    look = state.look(settings.agent.state_dir)
+    place = state.place_to_look_at(settings.agent.state_dir)
+    look = state.look(place.folder)
     events = asyncio.run(_events(look, datetime.now(UTC) - back))
     if as_json:
         host = settings.agent.host or look.store.host
         print_json({"host": host, "events": [event.model_dump(mode="json") for event in events]})
         return
-    tell(look.notes)
+    tell((*place.notes, *look.notes))
     tables.show(tables.history(events, since))
 
 

@@ -184,7 +184,7 @@ class Policy:
 class Pin:
     """A promise to keep an image, by reference and by ID."""
 
-    id: str  # the image's ID when it was pinned
+    id: str  # the image's ID when it was pinned, or its first digits, written by hand; "" where only a name was written
     reference: str  # what the person wrote, as a reference; "" where it was pinned by ID
     at: datetime
     until: datetime | None = None  # its end, also that of one taken back; None: for good
@@ -194,8 +194,9 @@ class Pin:
         return self.until is not None and self.until <= now
 
     def means(self, image: Image) -> bool:
-        """By what it named then, and by what that name is now."""
-        return self.id == image.id or self.reference in image.references
+        """By what it named then, and by what that name is now. The start of an ID means every image that has it."""
+        by_id = bool(self.id) and image.id.startswith(self.id)
+        return by_id or self.reference in image.references or self.reference in image.digests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

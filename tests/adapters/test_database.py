@@ -56,17 +56,6 @@ def test_a_new_file_is_durable_and_migrated(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_the_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
-    database.prepare_folder(tmp_path / "a" / "b")
-    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(database.StateError, match=r"agent\.state_dir: .*file/state: Not a directory; make it writable"):
-        database.prepare_folder(tmp_path / "file" / "state")
-
-
 def test_the_agent_has_one_id_for_ever(tmp_path: Path) -> None:
     first = database.agent_id(tmp_path)
     assert database.agent_id(tmp_path) == first
