@@ -10,6 +10,7 @@ import typer.main
 from rich.console import Console, RenderableType
 
 from agent import cli, config
+from agent.adapters import holds
 from agent.cli import tables
 from agent.core.model import Image, Plan, Policy, Reason, Rule
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
@@ -101,6 +102,11 @@ def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     settings = config.load(path)
     assert (settings.policy.ttl, settings.agent.mode) == (timedelta(days=14), "observe")
     assert set(tomllib.loads(text)) == {"agent", "mqtt", "images", "policy"}
+
+
+def test_its_pin_is_one_that_is_read(tmp_path: Path) -> None:
+    (tmp_path / holds.FILE).write_text(README.split("```json\n")[1].split("```")[0])
+    assert [pin.reference for pin in holds.load(tmp_path).pins] == ["team/pytorch:2.9-cuda12.8"]
 
 
 def test_its_acl_is_the_one_that_is_tested() -> None:

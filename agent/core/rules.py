@@ -16,6 +16,8 @@ from agent.core.model import Class, Holds, Image, Pin, Policy, Reason, Rule, Ver
 LABEL_KEEP = "torchkeeper.keep"
 LABEL_TTL = "torchkeeper.ttl"
 
+_TAGS = ("latest", "stable", "nightly", "edge", "main", "master", "dev", "release")  # names that are tags, mostly
+
 
 @lru_cache(maxsize=4096)
 def _regex(pattern: str) -> re.Pattern[str]:
@@ -81,12 +83,23 @@ def never_matches(pattern: str) -> str:
     if "@" in pattern:
         return "patterns match repository:tag, not digests"
     if not tag and not any(sign in pattern for sign in "*?["):
-        return f"it has no tag; write {pattern}:*"
+        return f"it has no tag; {_with_a_tag(pattern)}"
     if re.search(r"\s", pattern) or "://" in pattern:
         return "no reference looks like that; write it like team/pytorch:*"
-    if any(letter.isupper() for letter in re.split(r"[*?\[]", repository)[0]):
+    fixed = re.split(r"[*?\[]", repository)[0]
+    first, slash, path = fixed.partition("/")  # before the first slash a registry may stand, in any case
+    if any(letter.isupper() for letter in path or (first if not slash and fixed == repository else "")):
         return "repositories are written in lower case"
     return ""
+
+
+def _with_a_tag(pattern: str) -> str:
+    """What the author of a pattern without a tag may have meant."""
+    if "/" in pattern:
+        return f"write {pattern}:*"
+    if pattern in _TAGS or re.match(r"v?\d", pattern):
+        return f"write *:{pattern}"
+    return f"write *{pattern}*:* for every name with it, {pattern}:* for the repository, or *:{pattern} for the tag"
 
 
 def keep_newest(reference: str, policy: Policy) -> int:
