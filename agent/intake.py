@@ -62,7 +62,7 @@ class Intake:
         self._turn = asyncio.Lock()
 
     async def restore(self, info: EngineInfo) -> None:
-        saved = await self._store.run(lambda tables: tables.load(info.id, info.driver))
+        saved = await self._store.run(lambda tables: tables.load(*info.key))
         self.buffer = Buffer()
         self._take_over(info, saved)
         self._cursor = await self._gaps.look_back(saved.cursor, info)
@@ -71,8 +71,8 @@ class Intake:
 
     def _take_over(self, info: EngineInfo, saved: Saved) -> None:
         sight = self.sight
-        if sight.engine is not None and (sight.engine.id, sight.engine.driver) != (info.id, info.driver):
-            sight.images, sight.verdicts = (), {}  # another engine, or another image store: all IDs are new
+        if sight.engine is not None and sight.engine.key != info.key:
+            sight.images, sight.verdicts = (), {}  # another engine, image store or root directory: all images are new
             self._down = None
         sight.engine = info
         sight.row = saved.engine

@@ -59,6 +59,8 @@ class FakeDocker:
         self.clock = clock
         self.containerd = containerd
         self.engine_id = engine_id
+        self.root = ""
+        self._other_roots: dict[str, tuple[dict[str, FakeImage], dict[str, FakeContainer]]] = {}
         self.up = True
         self.images: dict[str, FakeImage] = {}
         self.containers: dict[str, FakeContainer] = {}
@@ -78,6 +80,14 @@ class FakeDocker:
 
     def start(self) -> None:
         self.up = True
+
+    def move_to(self, root: str) -> None:
+        """A restart on another root directory, with the images and containers that are there."""
+        self.stop()
+        self._other_roots[self.root] = self.images, self.containers
+        self.root = root
+        self.images, self.containers = self._other_roots.pop(root, ({}, {}))
+        self.start()
 
     def cut_streams(self) -> None:
         for stream in self.streams:

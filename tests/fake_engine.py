@@ -119,7 +119,7 @@ class FakeEngine:
                 api_version="1.41",
                 driver="overlayfs" if self.docker.containerd else "overlay2",
                 containerd_store=self.docker.containerd,
-                root="",
+                root=self.docker.root,
             )
 
     async def close(self) -> None:

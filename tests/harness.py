@@ -189,7 +189,9 @@ class Agent:
 
     async def saved(self) -> dict[str, Usage]:
         """The usage on disk."""
-        saved = await self.store.run(lambda tables: tables.load(self.world.docker.engine_id, "overlay2"))
+        saved = await self.store.run(
+            lambda tables: tables.load(self.world.docker.engine_id, "overlay2", self.world.docker.root)
+        )
         return {usage.image_id: usage for usage in saved.usages}
 
 

@@ -45,7 +45,7 @@ class Conflict(EngineError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """Which engine this is. Usage is kept by (id, driver): switching the image store changes all image IDs."""
+    """Which engine this is."""
 
     id: str
     name: str
@@ -55,6 +55,11 @@ class EngineInfo:
     containerd_store: bool
     root: str  # its directory, as it sees it itself
     time: datetime | None = None  # its own clock, when it was asked
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What usage is kept by. Another image store has other image IDs, another root directory other images."""
+        return self.id, self.driver, self.root
 
 
 @dataclass(frozen=True, slots=True)

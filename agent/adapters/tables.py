@@ -48,10 +48,13 @@ class Tables(EventLog):
 
     # Usage
 
-    def load(self, engine_id: str, driver: str) -> Saved:
-        """Everything of one engine; an empty start for one never seen."""
-        self._do("add_engine", engine_id=engine_id, driver=driver)
-        row = self._one("get_engine", engine_id=engine_id, driver=driver)
+    def load(self, engine_id: str, driver: str, root: str) -> Saved:
+        """Everything of one engine on one root directory; an empty start for one never seen."""
+        key = {"engine_id": engine_id, "driver": driver, "root": root}
+        with self._transaction():
+            self._do("adopt_engine", **key)
+            self._do("add_engine", **key)
+        row = self._one("get_engine", **key)
         assert row is not None  # noqa: S101 - added above
         return self._saved(row)
 

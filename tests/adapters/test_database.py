@@ -27,7 +27,7 @@ def make(folder: Path, *images: str) -> None:
         connection, _ = database.open_file(folder, START)
         store = Store(connection, folder)
         usages = tuple(make_usage(name) for name in images)
-        row = (await store.run(lambda tables: tables.load("engine", "overlay2"))).engine
+        row = (await store.run(lambda tables: tables.load("engine", "overlay2", "/root"))).engine
         await store.run(lambda tables: tables.commit(row, Changes(usages=usages), None))
         await store.close()
 

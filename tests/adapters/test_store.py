@@ -60,8 +60,8 @@ async def reopened(_: Store, folder: Path) -> Store:
     return Store(connection, folder)
 
 
-async def load(store: Store, engine_id: str = "engine", driver: str = "overlay2") -> Any:
-    return await store.run(lambda tables: tables.load(engine_id, driver))
+async def load(store: Store, engine_id: str = "engine", driver: str = "overlay2", root: str = "/root") -> Any:
+    return await store.run(lambda tables: tables.load(engine_id, driver, root))
 
 
 async def commit(store: Store, changes: Changes, cursor: Cursor | None = None) -> int:
@@ -105,10 +105,12 @@ async def test_a_use_told_twice_is_one_row(store: Store) -> None:
     assert await store.run(lambda tables: tables.image_of(row, "c9")) is None
 
 
-async def test_each_engine_and_driver_has_usage_of_its_own(store: Store) -> None:
+async def test_each_engine_driver_and_root_directory_has_usage_of_its_own(store: Store) -> None:
     await commit(store, Changes(usages=(USAGE,)), CURSOR)
     assert (await load(store, driver="overlayfs")).usages == ()
     assert (await load(store, engine_id="other")).cursor == Cursor()
+    assert (await load(store, root="/data")).usages == ()
+    assert (await load(store, root="")).usages == ()
     assert (await load(store)).usages == (USAGE,)
 
 

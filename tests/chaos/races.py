@@ -133,7 +133,7 @@ class Evicting:
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
         sight = Sight()
         sight.engine = info
-        sight.row = (await store.run(lambda tables: tables.load(info.id, info.driver))).engine
+        sight.row = (await store.run(lambda tables: tables.load(*info.key))).engine
         return cls(Evictor(agent, sight, store, SystemClock(), mode="enforce"), sight, store)
 
     async def remove(self, image: Image) -> Outcome:

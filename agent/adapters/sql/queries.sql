@@ -4,11 +4,18 @@ SELECT value FROM meta WHERE key = :key
 -- name: put_meta
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
+-- name: adopt_engine
+-- The first root directory that connects with the ID and driver of a row without one takes that row over.
+UPDATE engines SET root = :root
+WHERE engine_id = :engine_id AND driver = :driver AND root IS NULL AND NOT EXISTS
+    (SELECT 1 FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root)
+
 -- name: add_engine
-INSERT INTO engines (engine_id, driver) VALUES (:engine_id, :driver) ON CONFLICT (engine_id, driver) DO NOTHING
+INSERT INTO engines (engine_id, driver, root) VALUES (:engine_id, :driver, :root)
+ON CONFLICT (engine_id, driver, root) DO NOTHING
 
 -- name: get_engine
-SELECT * FROM engines WHERE engine_id = :engine_id AND driver = :driver
+SELECT * FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root
 
 -- name: latest_engine
 SELECT * FROM engines WHERE alive_at IS NOT NULL ORDER BY alive_at DESC LIMIT 1
