@@ -138,7 +138,10 @@ class FakeDocker:
         self.emit("image", "tag", image_id, name=familiar(reference))
 
     def build(self, reference: str, base: str, *, classic: bool = False, silent: bool = False) -> str:
-        """Build on an image: the classic builder records the parent, BuildKit may not even raise an event."""
+        """Build on an image: the classic builder records the parent, BuildKit may not even raise an event.
+
+        Without a reference it is a step of a build.
+        """
         below = self.images[self.resolve(base)].details
         name = f"build of {reference} on {base}"
         details = builders.make_details(name, layers=[*below.layers, builders.make_id(name)], env=below.env)
@@ -146,8 +149,21 @@ class FakeDocker:
         self.add(builders.make_image(name, details=details))
         if silent:
             self._name(builders.make_id(name), reference)
-        else:
+        elif reference:
             self.tag(builders.make_id(name), reference)
+        return builders.make_id(name)
+
+    def commit(self, cid: str, reference: str = "") -> str:
+        """`docker commit`: its parent is the container's image."""
+        container = self.containers[cid]
+        below = self.images[container.image_id].details
+        name = f"commit of {cid}"
+        details = builders.make_details(name, layers=[*below.layers, builders.make_id(name)], env=below.env)
+        details = replace(details, parent=container.image_id, labels=below.labels, committed=True)
+        self.add(builders.make_image(name, details=details))
+        if reference:
+            self.tag(builders.make_id(name), reference)
+        self.emit("container", "commit", cid, image=container.image, name=container.name)
         return builders.make_id(name)
 
     def resolve(self, name: str) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
+from agent.adapters import commits
 from agent.adapters.engine import EngineInfo, Named, RingRows
 from agent.core import units
 from agent.core.build_cache import CacheRecord
@@ -194,7 +195,7 @@ def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]
 
 def details(inspected: Mapping[str, Any], history: Iterable[Mapping[str, Any]]) -> Details:
     """Inspect and history as one. The engine gives history newest first; ours starts at the base."""
-    config = inspected.get("Config") or {}
+    config, history = inspected.get("Config") or {}, tuple(history)
     steps = [HistoryStep(str(step.get("CreatedBy") or ""), int(step.get("Size") or 0)) for step in history]
     variables = (str(line).partition("=") for line in config.get("Env") or [])
     return Details(
@@ -206,6 +207,7 @@ def details(inspected: Mapping[str, Any], history: Iterable[Mapping[str, Any]]) 
         entrypoint=_words(config.get("Entrypoint")),
         command=_words(config.get("Cmd")),
         history=tuple(reversed(steps)),
+        committed=commits.may_be_commit(inspected, history),
     )
 
 

@@ -44,20 +44,13 @@ class Question:
     now: datetime
     context: Context
     newest: str  # why keep_newest keeps it; "": it does not
+    watched_since: datetime  # when the agent first saw this engine: what was used before, nobody knows
     estimated_bytes: int
 
     def answer(self) -> Decision:
         protection = self._protection()
-        times = idle.times(
-            self.image,
-            self.usage if protection is not None else self._released(),
-            self.holders,
-            self.policy,
-            self.now,
-            protected=protection is not None,
-            gap_end=self.context.gap_end,
-            absences=self.context.absences,
-        )
+        usage = self.usage if protection is not None else self._released()
+        times = self._times(usage, protected=protection is not None)
         reason, why = self._keep(protection) or self._time(times)
         warning = rules.label_ttl(self.image).error
         return Decision(
@@ -76,8 +69,33 @@ class Question:
             due=self._due(times) if reason in _RIPENING else None,
             estimated_bytes=self.estimated_bytes,
             protected=protection is not None,
+            may_follow=protection is None and self._may_follow(usage),
             warnings=(warning,) if warning else (),
         )
+
+    def _times(self, usage: Usage, *, protected: bool) -> Times:
+        return idle.times(
+            self.image,
+            usage,
+            self.holders,
+            self.policy,
+            self.now,
+            protected=protected,
+            gap_end=self.context.gap_end,
+            absences=self.context.absences,
+        )
+
+    def _may_follow(self, usage: Usage) -> bool:
+        """Whether it may go with the last image that is built on it, by what is true of it alone.
+
+        Its own time must have passed, too. A step is listed a moment after the build that made it, which may be a
+        moment too late: no use of it went unseen since the watch began, so its time counts from there.
+        """
+        if not self.image.dangling or self.verdict.kind is not Class.PYTORCH or self.holders:
+            return False
+        seen = replace(usage, first_seen=min(usage.first_seen, self.watched_since))
+        times = self._times(seen, protected=False)
+        return self.now >= max(times.deadline, times.old_enough)
 
     def _released(self) -> Usage:
         """Its usage, with the end of a pin that no sweep saw."""
@@ -147,7 +165,7 @@ class Question:
 
     @property
     def _ends_as_dangling(self) -> bool:
-        return self.policy.dangling_after is not None and self.image.untagged
+        return self.policy.dangling_after is not None and self.image.dangling
 
 
 _GOES = (Reason.DANGLING, Reason.IDLE_TTL)

@@ -30,6 +30,7 @@ class Details:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     history: tuple[HistoryStep, ...] = ()
+    committed: bool = False  # made by `docker commit`, as far as anybody can tell: it may exist nowhere else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,11 @@ class Image:
     def untagged(self) -> bool:
         """Whether no name at all means it, by tag or digest."""
         return not self.references and not self.digests
+
+    @property
+    def dangling(self) -> bool:
+        """Whether `cleanup.dangling_after` is about it: nothing names it, and `docker commit` did not make it."""
+        return self.untagged and self.details is not None and not self.details.committed
 
     @property
     def parent(self) -> str:
@@ -277,6 +283,7 @@ class Decision:
     due: datetime | None = None  # when it would go, min_age included; None: never by itself
     estimated_bytes: int = 0  # what its removal alone would free
     protected: bool = False  # a tag, pin, rule, label or keep_newest keeps it
+    may_follow: bool = False  # it goes with the last image built on it: an untagged step of a build, itself idle
     follows: bool = False  # it goes only because the last image that was built on it goes
     warnings: tuple[str, ...] = ()
 

@@ -21,7 +21,6 @@ from agent.core.model import (
     Image,
     Plan,
     Policy,
-    Reason,
     Snapshot,
     Usage,
     Verdict,
@@ -59,6 +58,7 @@ class _Scene:
     family: Family
     ledger: Ledger  # holds all images; copied before anything is released
     images_bytes: int  # of all layers, each once
+    watched_since: datetime
     context: Context
     now: datetime
 
@@ -77,9 +77,10 @@ class _Scene:
             verdicts=verdicts,
             usages=usages,
             holders=holders,
-            family=Family(snapshot.images, holders, context.holds, now),
+            family=Family(snapshot.images),
             ledger=ledger,
             images_bytes=ledger.held_bytes,
+            watched_since=min((usage.first_seen for usage in usages.values()), default=now),
             context=context,
             now=now,
         )
@@ -109,30 +110,19 @@ class _Scene:
         return max(0, wanted - going_bytes) if self.presses(policy) else 0
 
     def _answer(self, image: Image, policy: Policy, newest_clause: str) -> Decision:
+        usage = self.usages.get(image.id)
         return Question(
             image=image,
             verdict=self.verdicts.get(image.id, _UNKNOWN),
-            usage=self.usages.get(image.id) or Usage(image_id=image.id, first_seen=self.now),
+            usage=usage or Usage(image_id=image.id, first_seen=self.now),
             holders=self.holders.get(image.id, ()),
             policy=policy,
             now=self.now,
             context=self.context,
             newest=newest_clause,
+            watched_since=self.watched_since if usage is not None else self.now,
             estimated_bytes=self.ledger.would_free(image.id),
         ).answer()
-
-
-_ENDS_A_FOLLOWER = (
-    Reason.NOT_PYTORCH,
-    Reason.UNKNOWN,
-    Reason.AMBIGUOUS,
-    Reason.IN_USE,
-    Reason.EXCLUDED,
-    Reason.PINNED,
-    Reason.LABEL_KEEP,
-    Reason.KEEP_NEWEST,
-    Reason.HAS_CHILDREN,
-)
 
 
 def still_goes(decision: Decision, fresh: Plan) -> bool:
@@ -146,7 +136,7 @@ def still_goes(decision: Decision, fresh: Plan) -> bool:
     if not decision.follows or now.action is Action.EVICT:
         return any(item.image.id == decision.image.id for item in fresh.evictions)
     parents = families.children_of(item.image for item in fresh.decisions)
-    return now.reason not in _ENDS_A_FOLLOWER and decision.image.id not in parents and fresh.hold is None
+    return now.may_follow and decision.image.id not in parents and fresh.hold is None
 
 
 def _holders(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:

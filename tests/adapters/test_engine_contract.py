@@ -207,6 +207,19 @@ async def test_a_child_has_its_parent_and_its_layers(side: Side) -> None:
     assert (above.parent, above.layers[:1]) == (base, below.layers)
 
 
+async def test_an_image_made_by_docker_commit_is_told_from_one_that_was_imported_or_built(side: Side) -> None:
+    base = side.add("team/base:1")
+    child = side.build("team/child:1", "team/base:1")
+    made = [side.commit(side.create("team/base:1")), side.commit(side.create("team/child:1"), "team/work:1")]
+    found = {image_id: image.details for image_id, image in (await listed(side)).items()}
+    assert {image_id: details.committed for image_id, details in found.items() if details is not None} == {
+        base: False,
+        child: False,
+        **dict.fromkeys(made, True),
+    }
+    assert [details.parent for details in map(found.get, made) if details is not None] == [base, child]
+
+
 async def test_known_details_are_not_asked_for_again(side: Side) -> None:
     image_id = side.add("team/base:1")
     told_before = builders.make_details("told before")

@@ -263,7 +263,7 @@ def test_inspect_and_history_are_one_set_of_details() -> None:
     ids=str,
 )
 def test_an_image_may_tell_nothing_of_itself(inspected: dict[str, Any]) -> None:
-    assert rows.details(inspected, []) == Details()
+    assert rows.details(inspected, []) == Details(committed=True)
 
 
 # What a pull brought

@@ -146,6 +146,42 @@ async def test_an_image_built_by_buildkit_runs_on_without_its_base(
     assert images.run(fresh, "child:1", "echo", "alive", rm=True) == "alive"
 
 
+# Commits
+
+
+async def test_no_step_of_a_build_on_a_graph_driver_is_taken_for_a_commit(
+    fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    images.import_image(fresh, "base:1")
+    lines = ("RUN true > /run", 'RUN ["touch", "/exec"]', "ENV A=1", "COPY payload /child", 'CMD ["sleep"]')
+    for classic in (True, False):
+        images.build_child(fresh, "base:1", f"child:{classic}", lines=lines, classic=classic)
+    found = await engine.images({})
+    graph = not (await engine.connect()).containerd_store
+    unsure = {"/bin/sh -c true > /run", "touch /exec"}  # the containerd store does not tell these steps from a commit
+    taken = {image.details.history[-1].created_by for image in found if image.details and image.details.committed}
+    assert len(found) == 7
+    assert taken == (set() if graph else unsure)
+
+
+@pytest.mark.parametrize("flags", [(), ("-m", "Imported from me"), ("-c", 'CMD ["true"]'), ("-c", "ENV A=1")], ids=str)
+@pytest.mark.parametrize("by_id", [False, True], ids=["by name", "by ID"])
+async def test_a_commit_is_never_taken_for_a_step_of_a_build(
+    flags: tuple[str, ...], by_id: bool, fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    base = images.import_image(fresh, "base:1")
+    of, shell = base if by_id else "base:1", ("/bin/sh", "-c", "true > /shell")
+    containers = [
+        images.create(fresh, of),
+        images.create(fresh, of, *shell),
+        fresh.docker("create", "--network=host", of, *shell),
+        images.create(fresh, of, *shell, options=("--uts=host",)),
+    ]
+    made = {fresh.docker("commit", *flags, container) for container in containers}
+    found = [image.details for image in await engine.images({}) if image.id in made]
+    assert [details is not None and details.committed for details in found] == [True] * len(made)
+
+
 # Removal, whole or not at all
 
 

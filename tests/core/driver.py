@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from agent.core import continuity, layers, policy, pytorch, timekeeping
 from agent.core.continuity import Cursor, nanoseconds
-from agent.core.events import EngineEvent, Key
+from agent.core.events import COMMIT, EngineEvent, Key
 from agent.core.judge import Context
 from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
 from agent.core.timekeeping import Absence, ClockWatch, Reading
@@ -177,7 +177,8 @@ class Agent:
 
     def _apply(self, event: EngineEvent) -> None:
         if event.kind == "container":
-            self._apply_container(event)
+            if event.action != COMMIT:
+                self._apply_container(event)
         else:
             self._apply_image(event)
 

@@ -89,7 +89,8 @@ class Oracle:
         self._unlisted.pop(image_id, None)
 
     def forgive(self, since: datetime, until: datetime) -> None:
-        """Uses in a time that the design lets go unseen."""
+        """Uses, and builds that nothing but a lost event told of, in a time that the design lets go unseen."""
+        self._unlisted = {key: at for key, at in self._unlisted.items() if not since < at <= until}
         for life in self.lives.values():
             life.uses = [at for at in life.uses if not since < at <= until] or life.uses
             life.renamed = None if life.renamed and since < life.renamed <= until else life.renamed
@@ -130,10 +131,17 @@ class Oracle:
                 return False
             if not all(one(child) for child in children):
                 return False
-            follows = bool(children) and not image.references and not image.digests
-            return follows or (may_go(image) and (now is None or self.due(image, now)))
+            return (bool(children) and self.is_idle_step(image, now)) or (
+                may_go(image) and (now is None or self.due(image, now))
+            )
 
         return {image.id for image in images.values() if one(image)}
+
+    def is_idle_step(self, image: Image, now: datetime | None) -> bool:
+        """An untagged image that a builder made, not used for its own TTL. `now` None: after any time at all."""
+        assert image.details is not None
+        named = bool(image.references or image.digests)
+        return not named and not image.details.committed and (now is None or self.due(image, now))
 
 
 def ttl(image: Image) -> timedelta:

@@ -34,12 +34,8 @@ class World:
         )
 
     def without(self, gone: str) -> "World":
-        """The same once an image is gone."""
-        return replace(
-            self,
-            images=tuple(item for item in self.images if item.id != gone),
-            usages=tuple(item for item in self.usages if item.image_id != gone),
-        )
+        """The same once an image is gone. What is known of its use stays known."""
+        return replace(self, images=tuple(item for item in self.images if item.id != gone))
 
     @property
     def children(self) -> Mapping[str, set[str]]:
@@ -57,6 +53,7 @@ def images(draw: st.DrawFn, number: int, families: bool) -> Image:
         references=tuple(draw(st.lists(NAMES, max_size=2, unique=True))),
         parent=draw(st.sampled_from(["", *below[-2:]])),
         labels=labels,
+        committed=draw(st.sampled_from([False, False, False, True])),
         origin=draw(st.sampled_from([None, "a@sha256:1", "a@sha256:1"])),
         layers={"sha256:base": 50, f"sha256:l{number}": draw(st.integers(1, 100))},
     )

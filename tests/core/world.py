@@ -167,6 +167,17 @@ class World:
             self.tag(made, tag)
         return made
 
+    def commit(self, box_id: str, tag: str) -> str:
+        """What a container wrote, as an image: its parent is the container's image."""
+        self.now += MOMENT
+        base_id = self.boxes[box_id].image_id
+        made = self._build(base_id, parent=base_id, committed=True)
+        self._emit("container", "commit", box_id, image=self.boxes[box_id].image, name=box_id)
+        self.oracle.built(made, self.now)
+        if tag:
+            self.tag(made, tag)
+        return made
+
     def remove_image(self, image_id: str) -> bool:
         """By its ID, without force. False where the engine refuses."""
         self.now += MOMENT
@@ -180,14 +191,15 @@ class World:
         self._emit("image", "delete", image_id)
         return True
 
-    def _build(self, base_id: str, *, parent: str) -> str:
+    def _build(self, base_id: str, *, parent: str, committed: bool = False) -> str:
         self._made += 1
         base = self.images[base_id]
         assert base.details is not None
         layers = dict.fromkeys((*base.details.layers, f"sha256:layer-{self._made}"), 100)
         made = builders.image(
-            f"build-{self._made}", layers=layers, env=base.details.env, labels=base.details.labels, parent=parent
-        )
+            f"build-{self._made}", layers=layers, env=base.details.env, labels=base.details.labels, parent=parent,
+            committed=committed,
+        )  # fmt: skip
         self.images[made.id] = replace(made, references=(), origin=None)
         self.oracle.lineage[made.id] = (base_id, *self.oracle.lineage.get(base_id, ()))
         self.oracle.arrived(made.id, self.now)
