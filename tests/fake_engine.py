@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from agent.adapters import engine_rows
-from agent.adapters.engine import EngineDown, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
+from agent.adapters.engine import EngineDown, EngineInfo, EngineUnavailable, Named, NotFound, Removed, RingRows
 from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import RUNNING, Container, Details, Image
@@ -45,6 +45,7 @@ class FakeEngine:
         self.docker = docker
         self.calls: list[Call] = []
         self.uninspectable: set[str] = set()  # images whose inspect fails
+        self.answers_readable = True  # those to a DELETE
         self._hooks: list[Hook] = []
         self._connected = False
         self._streams: list[asyncio.Queue[EngineEvent | None]] = []
@@ -201,13 +202,15 @@ class FakeEngine:
             image = self.docker.images[self.docker.resolve(image_id)]
             return engine_rows.references({"RepoTags": image.tags, "RepoDigests": image.digests})
 
-    async def untag(self, reference: str) -> None:
+    async def untag(self, reference: str) -> Removed:
         async with self._call("untag", reference):
-            self.docker.delete(reference)
+            removed = self.docker.delete(reference)
+        return removed if self.answers_readable else Removed(readable=False)
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image_id: str) -> Removed:
         async with self._call("delete", image_id):
-            self.docker.delete(image_id)
+            removed = self.docker.delete(image_id)
+        return removed if self.answers_readable else Removed(readable=False)
 
     async def tag(self, image_id: str, reference: str) -> None:
         async with self._call("tag", reference):

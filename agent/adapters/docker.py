@@ -19,7 +19,7 @@ import aiohttp
 from agent.adapters import engine_rows as rows
 from agent.adapters import tasks
 from agent.adapters.docker_client import TIMEOUT, Connection, find_url, lines
-from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
+from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, Named, NotFound, Removed, RingRows
 from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image
@@ -160,13 +160,13 @@ class DockerEngine(Connection):
         inspected = await self._json(f"images/{image_id}/json")
         return rows.references(inspected)
 
-    async def untag(self, reference: str) -> None:
+    async def untag(self, reference: str) -> Removed:
         """Take one reference away. On the last one the engine deletes the image, too. Raises NotFound, Conflict."""
-        await self._text(f"images/{reference}", "DELETE", params={"noprune": "1"})
+        return rows.removed(await self._text(f"images/{reference}", "DELETE", params={"noprune": "1"}))
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image_id: str) -> Removed:
         """Delete an image by its full ID. Raises NotFound, Conflict."""
-        await self._text(f"images/{image_id}", "DELETE", params={"noprune": "1"})
+        return rows.removed(await self._text(f"images/{image_id}", "DELETE", params={"noprune": "1"}))
 
     async def tag(self, image_id: str, reference: str) -> None:
         """Give an image a tag (back). Raises NotFound."""

@@ -63,6 +63,15 @@ class EngineInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """What a DELETE took, by the engine's answer. `readable` is False where that cannot be read: then nobody knows."""
+
+    untagged: tuple[str, ...] = ()  # references, in the familiar form
+    deleted: tuple[str, ...] = ()  # image IDs; on a graph driver the chain IDs of their layers, too
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """What a reference means now. A pull told at `at` or later, and nothing after it, gave it that meaning."""
 
@@ -128,11 +137,11 @@ class Engine(Protocol):
         """The tags and the digest references of an image now. Raises NotFound."""
         ...
 
-    async def untag(self, reference: str) -> None:
+    async def untag(self, reference: str) -> Removed:
         """Take one reference away; with the last one the image goes. Raises NotFound, Conflict."""
         ...
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image_id: str) -> Removed:
         """Delete an image by its full ID. Raises NotFound, Conflict."""
         ...
 

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from agent.adapters import commits
-from agent.adapters.engine import EngineInfo, Named, RingRows
+from agent.adapters.engine import EngineInfo, Named, Removed, RingRows
 from agent.core import units
 from agent.core.build_cache import CacheRecord
 from agent.core.events import COMMIT, IMAGE_ACTIONS, USES, EngineEvent, familiar
@@ -191,6 +191,25 @@ def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]
     digests = [str(item) for item in row.get("RepoDigests") or [] if not str(item).startswith("<none>")]
     named = {tag for tag in tags if "@" not in tag}
     return tuple(sorted(named)), tuple(sorted({*digests, *(tag for tag in tags if "@" in tag)}))
+
+
+def removed(answer: str) -> Removed:
+    """The answer to a DELETE of an image: `[{"Untagged": "team/a:1"}, {"Deleted": "sha256:..."}]`."""
+    try:
+        entries = json.loads(answer)
+    except ValueError:
+        return Removed(readable=False)
+    if not isinstance(entries, list) or not all(map(_tells_what_went, entries)):
+        return Removed(readable=False)
+    return Removed(
+        untagged=tuple(familiar(entry["Untagged"]) for entry in entries if "Untagged" in entry),
+        deleted=tuple(entry["Deleted"] for entry in entries if "Deleted" in entry),
+    )
+
+
+def _tells_what_went(entry: object) -> bool:
+    told = [entry[key] for key in ("Untagged", "Deleted") if key in entry] if isinstance(entry, dict) else []
+    return bool(told) and all(isinstance(name, str) for name in told)
 
 
 def details(inspected: Mapping[str, Any], history: Iterable[Mapping[str, Any]]) -> Details:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.adapters.engine import Conflict, EngineUnavailable, NotFound
+from agent.adapters.engine import Conflict, EngineUnavailable, NotFound, Removed
 from agent.core.events import EngineEvent
+from agent.core.layers import chain_ids
 from agent.core.model import Container, Image
 from tests import builders
 from tests.adapters.engine_sides import FakeSide, RealSide, Side
@@ -306,6 +307,25 @@ async def test_deleting_a_child_leaves_its_untagged_parent(side: Side) -> None:
     await side.engine.untag("team/base:1")
     await side.engine.delete(child)
     assert set(await listed(side)) == {base}
+
+
+async def test_the_answer_to_an_untag_names_the_reference_alone(side: Side) -> None:
+    side.add("team/base:1", "base:2")
+    assert await side.engine.untag("docker.io/library/base:2") == Removed(("base:2",))
+
+
+@pytest.mark.parametrize("by", ["tag", "id"])
+async def test_the_answer_to_a_deletion_names_the_image_and_on_a_graph_driver_the_layers_that_went(
+    side: Side, by: str
+) -> None:
+    base = side.add("team/base:1")
+    child = side.build("team/child:1", "team/base:1")
+    below, above = (await listed(side))[base].details, (await listed(side))[child].details
+    assert below is not None
+    assert above is not None
+    removed = await (side.engine.untag("team/child:1") if by == "tag" else side.engine.delete(child))
+    own = [chain for chain in chain_ids(above.layers) if chain not in chain_ids(below.layers)]
+    assert removed == Removed(("team/child:1",), (child, *(() if side.containerd else own)))
 
 
 async def test_a_tag_can_be_given_back(side: Side) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.adapters import engine_rows as rows
-from agent.adapters.engine import EngineInfo, Named
+from agent.adapters.engine import EngineInfo, Named, Removed
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, HistoryStep, Image
 
@@ -304,3 +304,26 @@ def test_on_the_containerd_store_a_name_is_as_old_as_the_last_one_that_was_set(
 ) -> None:
     inspected = {"Id": ID, "RepoDigests": [DIGEST], "Metadata": metadata}
     assert rows.named(inspected, "team/torch:1", containerd=True) == Named(ID, at)
+
+
+# Answers to a DELETE
+
+
+def test_an_answer_tells_what_was_untagged_and_deleted() -> None:
+    answer = (
+        '[{"Untagged":"docker.io/library/a:1"},{"Untagged":"a@sha256:1"},{"Deleted":"sha256:2"},{"Deleted":"sha256:3"}]'
+    )
+    assert rows.removed(answer) == Removed(("a:1", "a@sha256:1"), ("sha256:2", "sha256:3"))
+    assert rows.removed("[]") == Removed()
+
+
+UNREADABLE = ["", "null", "{}", '{"Untagged":"a:1"}', "[7]", '["a:1"]', '[{"Untagged"', "[null]", '[{"Untagged":null}]']
+
+
+@pytest.mark.parametrize("answer", [*UNREADABLE, '[{"Untagged":"a:1"},{"Squashed":"b"}]'])
+def test_an_answer_that_does_not_say_what_went_cannot_be_read(answer: str) -> None:
+    assert rows.removed(answer) == Removed(readable=False)
+
+
+def test_what_else_an_answer_says_is_left_out() -> None:
+    assert rows.removed('[{"Deleted":"sha256:2","Size":7}]') == Removed((), ("sha256:2",))
