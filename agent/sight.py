@@ -7,38 +7,11 @@ from datetime import datetime
 from agent.adapters import disk
 from agent.adapters.engine import EngineInfo
 from agent.core import pytorch
-from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
+from agent.core.own_acts import OwnActs
 from agent.core.space import Space
 from agent.core.timekeeping import Absence
 from agent.core.usage import Book
-
-
-class OwnActs:
-    """Which events are echoes of the agent's own removals: by image, from the first act to the last."""
-
-    def __init__(self) -> None:
-        self._spans: dict[str, tuple[datetime, datetime | None]] = {}
-
-    @property
-    def busy(self) -> frozenset[str]:
-        """The images that are being removed now."""
-        return frozenset(image_id for image_id, (_, end) in self._spans.items() if end is None)
-
-    def begin(self, image_id: str, at: datetime) -> None:
-        self._spans[image_id] = (at, None)
-
-    def end(self, image_id: str, at: datetime) -> None:
-        start, _ = self._spans[image_id]
-        self._spans[image_id] = (start, at)
-
-    def covers(self, event: EngineEvent) -> bool:
-        """Whether this tag, untag or delete is the agent's own."""
-        span = self._spans.get(event.actor)
-        if span is None or event.kind != "image" or event.action not in ("tag", "untag", "delete"):
-            return False
-        start, end = span
-        return start <= event.at and (end is None or event.at <= end)
 
 
 class Sight:

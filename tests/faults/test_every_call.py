@@ -20,7 +20,7 @@ from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, PATIENCE, Agent
 from tests.support import engines, images, proc, proxy
 from tests.support.dockerd import Dockerd
-from tests.support.proxy import HALF, HANG, LOSE, REFUSE, Call, Fault, Hold, Proxy
+from tests.support.proxy import GARBLE, HALF, HANG, LOSE, REFUSE, Call, Fault, Hold, Proxy
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -31,8 +31,10 @@ FAULTS = {
     "refused": REFUSE,
     "no answer": HANG,
     "half an answer": HALF,
+    "rubbish": GARBLE,
     **{str(status): proxy.answer(status) for status in (404, 409, 500)},
 }
+NAME = "user/idle:1"
 SEED = 7
 UNHURRIED = 20.0  # seconds
 TRIES = 3  # a busy machine may time a call out before the one that is meant, where the time is short
@@ -99,6 +101,7 @@ class Round:
     between: Proxy
     idle: str
     created: list[str] = field(default_factory=list)  # containers of the idle image
+    named: set[str] = field(default_factory=set)  # tags that it was given meanwhile
 
     def strike(self, point: Point, fault: Fault) -> None:
         times = 2 if fault is REFUSE else 1  # the client itself asks again, once, where a connection ends in silence
@@ -117,6 +120,17 @@ class Round:
         if status == 201:
             self.created.append(answer["Id"])
 
+    def name_at(self, point: Point, tag: str) -> None:
+        """Somebody gives it a tag while the engine has not got the call yet."""
+
+        async def name() -> None:
+            query = "repo={}&tag={}".format(*tag.split(":"))
+            target = f"/images/{self.idle}/tag?{query}"
+            status, _ = await asyncio.to_thread(self.host.engine.api, "POST", target)
+            self.named |= {tag} if status == 201 else set()
+
+        self.between.on(point.method, point.pattern(self.idle), nth=point.nth, before=name)
+
     async def settled(self, agent: Agent) -> None:
         """Wait until the image is gone, in use, or left alone for a while, and no removal is under way."""
         await proc.eventually_async(lambda: self._is_settled(agent), PATIENCE)
@@ -133,7 +147,9 @@ class Round:
     async def judge(self, agent: Agent) -> None:
         """All that must hold, whatever happened."""
         engine, left = self.host.engine, running.tags(self.host.engine, self.idle)
-        assert left in ([TAGS] if self.created else [None, TAGS])
+        assert left in ([TAGS] if self.created else [None, TAGS | self.named])
+        if left is None:
+            assert self.named <= await self._recorded(agent)
         assert running.tags(engine, self.host.used) == USED_TAGS
         for container, image in [(self.host.container, self.host.used), *((cid, self.idle) for cid in self.created)]:
             assert engine.api("GET", f"/containers/{container}/json")[1]["Image"] == image
@@ -141,6 +157,11 @@ class Round:
         never_on_a_bad_list(self.between.calls)
         deletes = [call.target for call in self.between.calls if call.method == "DELETE"]
         assert all(target.endswith("?noprune=1") for target in deletes)
+
+    async def _recorded(self, agent: Agent) -> set[str]:
+        """The names with which it went, by its outcome."""
+        became = wire.OutcomeData.model_validate((await agent.events(report.OUTCOME))[-1].data)
+        return {*became.image.references, *became.also_removed}
 
     def clear(self) -> None:
         for container in self.created:
@@ -269,6 +290,13 @@ async def test_an_image_that_gets_a_container_at_any_call_before_it_goes_stays_w
     await at_every_call(host, lambda point, one: one.use_at(point))
 
 
+@pytest.mark.parametrize("tag", ["user/idle:1", "team/idle:2"], ids=["a new one", "one that it has or had"])
+async def test_an_image_that_gets_a_tag_at_any_call_before_it_goes_keeps_it_or_goes_with_it_on_record(
+    host: Host, tag: str
+) -> None:
+    await at_every_call(host, lambda point, one: one.name_at(point, tag))
+
+
 async def test_any_trouble_at_any_call_leaves_each_image_whole_or_gone_on_later_engines(
     later_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,9 +304,11 @@ async def test_any_trouble_at_any_call_leaves_each_image_whole_or_gone_on_later_
     chance = random.Random(SEED)
 
     def any_trouble(point: Point, one: Round) -> None:
-        fault = chance.choice([*FAULTS.values(), None])
+        fault = chance.choice([*FAULTS.values(), None, NAME])
         if fault is None:
             one.use_at(point)
+        elif isinstance(fault, str):
+            one.name_at(point, fault)
         else:
             one.strike(point, fault)
 

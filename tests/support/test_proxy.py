@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests.support import proc, proxy
-from tests.support.proxy import HALF, HANG, LOSE, REFUSE, Fault, Proxy
+from tests.support.proxy import GARBLE, HALF, HANG, LOSE, REFUSE, Fault, Proxy
 
 LIST = b'[{"Id": "a"}, {"Id": "b"}]'
 
@@ -113,6 +113,15 @@ async def test_a_fault_ends_the_call_after_or_before_the_deed(
         async with client.delete("/v1.41/images/a") as response:
             await response.read()
     assert bool(daemon.deleted) == reaches  # twice, where the client asks again by itself
+
+
+async def test_a_garbled_answer_is_whole_and_the_deed_is_done(
+    client: aiohttp.ClientSession, between: Proxy, daemon: Daemon
+) -> None:
+    between.on("DELETE", "/images/a", GARBLE)
+    async with client.delete("/v1.41/images/a") as response:
+        assert (response.status, await response.read()) == (200, b"<html>")
+    assert daemon.deleted == 1
 
 
 async def test_a_stream_passes_unbuffered_and_is_cut_at_will(

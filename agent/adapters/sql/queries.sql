@@ -106,6 +106,11 @@ SELECT * FROM events WHERE type = 'torchkeeper.decision' ORDER BY seq DESC LIMIT
 -- name: last_outcome
 SELECT * FROM events WHERE type = 'torchkeeper.outcome' AND decision_id = :decision_id ORDER BY seq DESC LIMIT 1
 
+-- name: also_removed
+SELECT * FROM events
+WHERE type = 'torchkeeper.outcome' AND at > :since AND json_array_length(data, '$.also_removed') > 0
+ORDER BY seq DESC
+
 -- name: unsent
 SELECT * FROM events WHERE seq > :after AND retired = 0 AND set_aside IS NULL ORDER BY seq LIMIT :most
 
