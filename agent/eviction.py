@@ -21,6 +21,8 @@ from agent.sight import Sight
 
 log = structlog.get_logger()
 
+Seen = tuple[Usage | None, datetime | None]  # of an image, and the end of the last gap
+
 FIRST_BACKOFF = timedelta(minutes=10)
 LONGEST_BACKOFF = timedelta(days=1)
 
@@ -60,11 +62,12 @@ class Evictor:
 
     async def evict(self, item: Decision) -> Done:
         """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
+        seen = self._seen_of(item.image)  # before anything is waited for: the plan is as old as this
         identity, image = self._identity(item), self._image_ref(item)
         decision = report.decision(item, image, self._mode, self._clock.now(), identity)
         await self._begin(item.image, decision, image)
         before = self._used_bytes()
-        result = await self._remove(item.image)
+        result = await self._remove(item.image, seen)
         after = self._used_bytes()
         measured = before - after if before is not None and after is not None else None
         await self._end(item.image.id, identity, image, result, measured)
@@ -85,9 +88,8 @@ class Evictor:
         await self._store.run(lambda tables: tables.begin_removal(row, journal, decision))
         self._store.appended.set()
 
-    async def _remove(self, target: Image) -> removal.Result:
+    async def _remove(self, target: Image, seen: Seen) -> removal.Result:
         sight, engine = self._sight, self._sight.engine
-        before = self._seen_of(target)
         self._answers[target.id] = Answers(target, {image.id: self._origin(image) for image in sight.images})
         sight.own.begin(target.id, self._clock.now())
         try:
@@ -97,12 +99,12 @@ class Evictor:
                 sight.own,
                 self._answers[target.id],
                 containerd=engine is not None and engine.containerd_store,
-                undisturbed=lambda: sight.proven and self._seen_of(target) == before,
+                undisturbed=lambda: sight.proven and self._seen_of(target) == seen,
             )
         finally:
             sight.own.end(target.id, self._clock.now())
 
-    def _seen_of(self, target: Image) -> tuple[Usage | None, datetime | None]:
+    def _seen_of(self, target: Image) -> Seen:
         """What changes with every use, arrival or name that the stream tells of, or that was lost from it."""
         return self._sight.book.usages.get(target.id), self._sight.gap_end
 

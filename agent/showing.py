@@ -99,6 +99,6 @@ def _taken_with(event: wire.Event) -> str:
     what, back = ", ".join(became.also_removed), report.pull_again(became.also_removed)
     return (
         f"the eviction of {' '.join(became.image.references) or became.image.id} at {units.format_time(event.time)} "
-        f"also removed {what}, for a name changed hands in that moment, and the engine has no lock; "
+        f"also removed {what} (the engine has no lock: a name may pass to another image in that moment); "
         f"to bring it back: {back or 'pull, build, load or tag it again'}"
     )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -82,6 +83,25 @@ async def test_an_image_that_somebody_uses_names_or_pulls_during_its_removal_sta
     assert await agent.outcomes() == ["refused"]
     await agent.wait()
     assert await agent.reason(image.id) in (Reason.RECENT, Reason.MIN_AGE)
+
+
+async def test_a_use_between_the_plan_and_the_first_act_is_noticed(
+    world: World, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await due(world)
+    evictor = agent.sweeper._evictor
+    begin = evictor._begin
+
+    async def use_and_begin(*args: Any) -> None:
+        world.docker.run(image.id, rm=True)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        await begin(*args)
+
+    monkeypatch.setattr(evictor, "_begin", use_and_begin)
+    await agent.sweeper.sweep()
+    assert (set(world.docker.images[image.id].tags), agent.engine.mutations) == (set(REFS), [])
+    assert await agent.outcomes() == ["refused"]
 
 
 @pytest.mark.parametrize("act", BLINDING.values(), ids=BLINDING)

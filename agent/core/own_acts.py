@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from agent.core.events import EngineEvent, Key
 
-LOST = timedelta(hours=1)  # after a removal, until an echo of it is not expected any more
+LATE = timedelta(hours=1)  # how long after a removal an echo of it may still come
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class OwnActs:
         return frozenset(image_id for image_id, span in self._spans.items() if span.end is None)
 
     def begin(self, image_id: str, at: datetime) -> None:
-        ended = [key for key, span in self._spans.items() if span.end is not None and at - span.end > LOST]
+        ended = [key for key, span in self._spans.items() if span.end is not None and at - span.end > LATE]
         for key in ended:
             del self._spans[key]
         self._spans[image_id] = _Span(at)

@@ -58,7 +58,7 @@ class _Scene:
     family: Family
     ledger: Ledger  # holds all images; copied before anything is released
     images_bytes: int  # of all layers, each once
-    watched_since: datetime
+    watched_since: datetime  # the first listing ever: what was used before that, nobody knows
     context: Context
     now: datetime
 
