@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from agent.core import continuity, layers, policy, pytorch, timekeeping
 from agent.core.continuity import Cursor, nanoseconds
-from agent.core.events import EngineEvent, Key
+from agent.core.events import COMMIT, EngineEvent, Key
 from agent.core.judge import Context
 from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
 from agent.core.timekeeping import Absence, ClockWatch, Reading
@@ -177,7 +177,8 @@ class Agent:
 
     def _apply(self, event: EngineEvent) -> None:
         if event.kind == "container":
-            self._apply_container(event)
+            if event.action != COMMIT:
+                self._apply_container(event)
         else:
             self._apply_image(event)
 
@@ -209,6 +210,16 @@ class Agent:
             self.came.add(event.actor)
         if event.action == "tag" and not own:
             self.built[event.actor] = event.at
+            self._touch_bases_at_once(event)
+
+    def _touch_bases_at_once(self, event: EngineEvent) -> None:
+        """What it was built on counts as used before the next listing: this process may have ended by then."""
+        made = self.world.images.get(event.actor)
+        if made is None or event.actor in self.came:
+            return
+        others = (image for image in self.images if image.id != made.id)
+        for base in layers.bases_of(made.id, (*others, made)):
+            self.book.touch(base, event.at, "build", self.world.wall)
 
     def _apply_pull(self, event: EngineEvent) -> None:
         """A pull tells the reference only. One told before may have named another image then."""
