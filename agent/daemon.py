@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from agent import __version__, config, showing, state
+from agent import __version__, config, no_effect, showing, state
 from agent.adapters import database, tasks
 from agent.adapters.clock import Clock, SystemClock
 from agent.adapters.docker import DockerEngine
@@ -31,8 +31,14 @@ ONE_DAY = 86400.0  # seconds
 ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
 ALERTS = (
-    *("engine-down", "engine-observe-only", "holds-unreadable", "state-damaged", "state-full", "sweep-failed"),
+    "engine-down",
+    "engine-observe-only",
+    "holds-unreadable",
+    "state-damaged",
+    "state-full",
+    "sweep-failed",
     *showing.ALERTS,
+    *no_effect.ALERTS,
 )
 
 
@@ -67,26 +73,40 @@ def build(settings: config.Settings, store: Store, folder: Path, clock: Clock, e
     return Parts(engine, store, board, intake, watcher, sweeper)
 
 
-async def run(settings: config.Settings, folder: Path) -> None:
-    """Be the agent until SIGTERM or SIGINT. The folder is prepared and locked by the caller. Raises StateError."""
+async def run(settings: config.Settings, folder: Path, source: Path | None) -> None:
+    """Be the agent until SIGTERM or SIGINT. The folder is prepared and locked by the caller. Raises StateError.
+
+    `source`: the configuration file that was read; None: there is none.
+    """
     clock = SystemClock()
     store, word = state.open_store(folder, clock.now())
     parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
     if word:
         log.error(word, action="open-state")
         parts.board.raise_alert("state-damaged", word, clock.now(), "critical")
+    for alert, message in no_effect.alerts(settings, folder, clock.now()).items():
+        log.warning(message, action="configure")
+        parts.board.raise_alert(alert, message, clock.now())
     try:
         with _stopping_on_signals():
-            await _run_loops(settings, folder, parts, clock)
+            await _run_loops(settings, folder, parts, clock, source)
     except asyncio.CancelledError:
         log.info("stopped", action="stop")
     finally:
         await store.close()
 
 
-async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, clock: Clock) -> None:
+async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, clock: Clock, source: Path | None) -> None:
     host = await learn_host(settings, parts.store, parts.engine, clock)
-    log.info("starting", action="start", host=host, version=__version__, mode=settings.agent.mode, state=str(folder))
+    log.info(
+        "starting",
+        action="start",
+        host=host,
+        version=__version__,
+        mode=settings.agent.mode,
+        config=str(source or "built-in defaults"),
+        state=str(folder),
+    )
     loops = {
         "watcher": parts.watcher.run(),
         "sweeper": parts.sweeper.run(),
@@ -264,11 +284,11 @@ async def looking(settings: config.Settings) -> AsyncIterator[tuple[Parts, tuple
 
     Raises StateError and EngineError.
     """
-    folder = settings.agent.state_dir
-    look = state.look(folder)
+    place = state.place_to_look_at(settings.agent.state_dir)
+    look = state.look(place.folder)
     try:
-        async with watching(settings, look.store, folder) as parts:
-            yield parts, look.notes
+        async with watching(settings, look.store, place.folder) as parts:
+            yield parts, (*place.notes, *look.notes)
     finally:
         await look.store.close()
 

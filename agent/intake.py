@@ -21,13 +21,13 @@ from agent.buffer import Buffer, StreamEnded
 from agent.core import continuity, replay
 from agent.core.continuity import Cursor, Downtime
 from agent.core.events import EngineEvent
-from agent.core.model import Decision, Snapshot
+from agent.core.model import Decision
 from agent.core.timekeeping import Reading
 from agent.core.usage import Book
 from agent.core.users import Ignored
 from agent.gaps import Gaps
 from agent.meaning import Meaning
-from agent.sight import Sight
+from agent.sight import Listing, Sight
 from agent.stalls import StallDetector
 
 log = structlog.get_logger()
@@ -52,12 +52,12 @@ class Intake:
         stalls: StallDetector | None = None,
     ) -> None:
         """`ignored`: containers whose runs are no uses. `stalls`: a test's own, to stall when it likes."""
-        self.sight = Sight()
+        self.stalls = stalls or StallDetector()
+        self.sight = Sight(self.stalls)
         self.buffer = Buffer()
         self.unsure = asyncio.Event()  # an inspect failed in the last listing
         self.lost = asyncio.Event()  # an audit found that the stream lost events: it is to be opened anew
         self.loss: StreamEnded | None = None  # what it lost
-        self.stalls = stalls or StallDetector()
         self._engine = engine
         self._store = store
         self._clock = clock
@@ -73,7 +73,7 @@ class Intake:
         self._audit_every = replay.AUDIT_EVERY
 
     async def restore(self, info: EngineInfo) -> None:
-        saved = await self._store.run(lambda tables: tables.load(info.id, info.driver))
+        saved = await self._store.run(lambda tables: tables.load(*info.key))
         self.buffer = Buffer()
         self.lost.clear()
         self.stalls.restart()
@@ -84,8 +84,8 @@ class Intake:
 
     def _take_over(self, info: EngineInfo, saved: Saved) -> None:
         sight = self.sight
-        if sight.engine is not None and (sight.engine.id, sight.engine.driver) != (info.id, info.driver):
-            sight.images, sight.verdicts = (), {}  # another engine, or another image store: all IDs are new
+        if sight.engine is not None and sight.engine.key != info.key:
+            sight.forget()  # another engine, image store or root directory: all images are new
             self._down = None
         sight.engine = info
         sight.row = saved.engine
@@ -251,7 +251,7 @@ class Intake:
     async def _write(self, cursor: Cursor | None) -> None:
         """Commit what changed, with the cursor. What cannot be written now goes with the next commit."""
         await self._meaning.record_what_was_missed()
-        changes, row = self.sight.book.take_changes(), self.sight.row
+        changes, row = self.sight.book.take_changes(ignored_runs=cursor is not None), self.sight.row
         try:
             await self._store.run(lambda tables: tables.commit(row, changes, cursor))
         except BaseException:  # cancelled, too: it may wait for the store's thread, and then is never done
@@ -333,14 +333,19 @@ class Intake:
         if not self.sight.proven:
             raise StreamEnded(0, "the engine's events are not being read")
 
-    async def _list(self, at: datetime) -> Snapshot:
+    async def _list(self, at: datetime) -> Listing:
         containers = await self._engine.containers(self.sight.containers if self.sight.proven else {})
-        images = await self._engine.images(self.sight.details)
-        return Snapshot(at=at, images=tuple(images), containers=tuple(map(self._meaning.read, containers)))
+        images = tuple(await self._engine.images(self.sight.details))
+        return Listing(
+            at=at,
+            images=images,
+            containers=tuple(map(self._meaning.read, containers)),
+            verdicts=await self.sight.recognise(images),
+        )
 
-    def _reconcile(self, listing: Snapshot, alive_until: datetime | None, *, first: bool) -> None:
+    def _reconcile(self, listing: Listing, alive_until: datetime | None, *, first: bool) -> None:
         self._meaning.reconcile(listing, alive_until=alive_until, first=first)
-        if any(image.details is None for image in listing.images):
+        if any(image.details is None and not image.unreadable for image in listing.images):
             self.unsure.set()
         else:
             self.unsure.clear()

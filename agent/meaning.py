@@ -12,10 +12,10 @@ from agent.arrivals import Arrivals
 from agent.core import users
 from agent.core.continuity import Blind
 from agent.core.events import COMMIT, EngineEvent, Key, familiar
-from agent.core.model import Container, Snapshot
-from agent.core.users import Ignored
+from agent.core.model import Container
+from agent.core.users import Ignored, Run
 from agent.gaps import Gaps
-from agent.sight import Sight
+from agent.sight import Listing, Sight
 
 REMEMBERED = 4096  # keys of events taken in, to know a replay by
 
@@ -105,9 +105,11 @@ class Meaning:
             return
         if image_id not in self._sight.book.usages:  # it came without an event, by a build perhaps
             self.stale.set()
-        ignored = self._ignored.covers(event.name, event.image, event.labels)
-        now = self._clock.now()
-        self._sight.book.apply_container(event, image_id, now, ignored=ignored, mounted=mounted)
+        run = Run(name=event.name, image=event.image, image_id=image_id, labels=event.labels)
+        pattern, now = self._ignored.pattern_for(run), self._clock.now()
+        if pattern and not self._is_old(event):
+            self._sight.book.count_ignored(event, image_id, pattern, now)
+        self._sight.book.apply_container(event, image_id, now, ignored=bool(pattern), mounted=mounted)
 
     async def _images_of(self, event: EngineEvent) -> tuple[str | None, tuple[str, ...] | None]:
         """The image of a container event: what is known of the container, the engine's word, the name as of then.
@@ -127,12 +129,14 @@ class Meaning:
             self._by_name[event.image] = event
         return told_before or self._sight.book.names.resolve(event.image), None
 
-    async def _mounted(self, event: EngineEvent, names: Iterable[str]) -> tuple[str, ...] | None:
+    async def _mounted(self, event: EngineEvent, names: Iterable[str] | None) -> tuple[str, ...] | None:
         """The images that a container mounted by name when it was made; None where nobody can say, until a listing.
 
         What a name means now counts, too: an import may have given it to another image without an event.
         """
         found: set[str] = set()
+        if names is None:
+            return None
         for name in names:
             meant = self._sight.book.names.resolve(name) if event.action == "create" else None
             if meant is None:
@@ -193,18 +197,16 @@ class Meaning:
     def read(self, container: Container) -> Container:
         """A listed container with whose it is, and whether its runs count."""
         labels = container.labels
-        return replace(
-            container,
-            by=users.words(container.name, labels),
-            ignored=self._ignored.covers(container.name, container.image, labels),
-        )
+        run = Run(name=container.name, image=container.image, image_id=container.image_id, labels=labels)
+        ignored = bool(self._ignored.pattern_for(run))
+        return replace(container, by=users.words(container.name, labels), ignored=ignored)
 
-    def reconcile(self, listing: Snapshot, *, alive_until: datetime | None, first: bool) -> None:
+    def reconcile(self, listing: Listing, *, alive_until: datetime | None, first: bool) -> None:
         """Take a listing as the truth."""
         book, sight, now = self._sight.book, self._sight, self._clock.now()
         meant = {name: book.names.resolve(name) for name in self._by_name}
         new = book.reconcile(listing, now, alive_until=alive_until or now, busy=sight.own.busy)
-        sight.show(listing.images, {container.id: container for container in listing.containers})
+        sight.show(listing)
         for at in self._arrivals.settle(new, first=first):
             self._miss(at, "an image came and went unseen: what it was built on is not known")
         for name, event in self._by_name.items():

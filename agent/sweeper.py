@@ -88,6 +88,7 @@ class Sweeper:
         self._board = board
         self._rules = rules
         self._folder = folder
+        self._folder_identity = holds.identity(folder)
         self._evictor = Evictor(engine, intake.sight, store, clock)
         self._cleanup = Cleanup(engine, store, clock, after=rules.build_cache_after)
         self._showcase = Showcase(board, intake.sight, store, rules)
@@ -161,7 +162,7 @@ class Sweeper:
         row = sight.row
         return Context(
             holds=self._holds(now),
-            proven=sight.proven and not self._intake.stalls.check(),
+            proven=sight.current,
             observe_only=self._may_only_observe(now),
             clock_trusted=sight.clock_trusted,
             gap_end=sight.gap_end,
@@ -186,6 +187,9 @@ class Sweeper:
 
     def _holds(self, now: datetime) -> Holds:
         try:
+            if self._folder_identity not in (None, holds.identity(self._folder)):
+                hint = "bring the folder back, or restart the agent"
+                raise holds.HoldsUnreadable(f"{self._folder} is not the folder that the agent started with", hint)
             found = holds.load(self._folder)
         except holds.HoldsUnreadable as error:
             self._board.raise_alert("holds-unreadable", str(error), now, "critical")

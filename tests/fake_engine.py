@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from agent.adapters import engine_rows
-from agent.adapters.engine import EngineDown, EngineInfo, EngineUnavailable, MadeFrom, Named, NotFound, RingRows
+from agent.adapters.engine import (
+    EngineDown,
+    EngineInfo,
+    EngineUnavailable,
+    MadeFrom,
+    Named,
+    NotFound,
+    Removed,
+    RingRows,
+)
 from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import RUNNING, Container, Details, Image
@@ -46,6 +55,8 @@ class FakeEngine:
         self.calls: list[Call] = []
         self.uninspectable: set[str] = set()  # images whose inspect fails
         self.direct = True  # False: as behind a socket proxy or a network
+        self.unreadable: dict[str, str] = {}  # image ID -> why its inspect cannot be read
+        self.answers_readable = True  # those to a DELETE
         self._hooks: list[Hook] = []
         self._connected = False
         self._streams: list[asyncio.Queue[EngineEvent | None]] = []
@@ -120,7 +131,7 @@ class FakeEngine:
                 api_version="1.41",
                 driver="overlayfs" if self.docker.containerd else "overlay2",
                 containerd_store=self.docker.containerd,
-                root="",
+                root=self.docker.root,
                 observe_only=self.docker.observe_only,
                 direct=self.direct,
             )
@@ -180,9 +191,11 @@ class FakeEngine:
             return [self._image(image, known) for image in self.docker.images.values()]
 
     def _image(self, image: FakeImage, known: Mapping[str, Details]) -> Image:
-        found = known.get(image.id) or (None if image.id in self.uninspectable else image.details)
+        fails = image.id in self.uninspectable or image.id in self.unreadable
+        found = known.get(image.id) or (None if fails else image.details)
         row = {"Id": image.id, "RepoTags": image.tags, "RepoDigests": image.digests, "Size": image.size_bytes}
-        return engine_rows.image(row, found, containerd=self.docker.containerd)
+        unreadable = self.unreadable.get(image.id, "")
+        return engine_rows.image(row, found, containerd=self.docker.containerd, unreadable=unreadable)
 
     async def image_id(self, reference: str) -> str:
         async with self._call("image_id", reference):
@@ -204,13 +217,15 @@ class FakeEngine:
             image = self.docker.images[self.docker.resolve(image_id)]
             return engine_rows.references({"RepoTags": image.tags, "RepoDigests": image.digests})
 
-    async def untag(self, reference: str) -> None:
+    async def untag(self, reference: str) -> Removed:
         async with self._call("untag", reference):
-            self.docker.delete(reference)
+            removed = self.docker.delete(reference)
+        return removed if self.answers_readable else Removed(readable=False)
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image_id: str) -> Removed:
         async with self._call("delete", image_id):
-            self.docker.delete(image_id)
+            removed = self.docker.delete(image_id)
+        return removed if self.answers_readable else Removed(readable=False)
 
     async def tag(self, image_id: str, reference: str) -> None:
         async with self._call("tag", reference):

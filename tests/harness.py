@@ -13,17 +13,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from agent import removal
 from agent.adapters import database
+from agent.adapters.engine import Engine
 from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import report, wire
-from agent.core.model import Decision, Outcome, Plan, Policy, Reason, Usage
+from agent.core.answers import Answers
+from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
+from agent.core.own_acts import OwnActs
 from agent.core.users import Ignored
 from agent.intake import Intake
 from agent.stalls import StallDetector
 from agent.sweeper import Manners, Sweeper
 from agent.watcher import Watcher
-from tests.fake_clock import FakeClock
+from tests.fake_clock import START, FakeClock
 from tests.fake_docker import FakeDocker
 from tests.fake_engine import FakeEngine
 
@@ -166,7 +170,7 @@ class Agent:
         while pending := [task for task in self.tasks if not task.done()]:
             for task in pending:
                 task.cancel()
-            await asyncio.wait(pending, timeout=0.2)  # a second cancel would cut short what the first one ends
+            await self.clock.advance()  # as far as it gets: a second cancel would cut short what the first one ends
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
 
@@ -213,7 +217,9 @@ class Agent:
 
     async def saved(self) -> dict[str, Usage]:
         """The usage on disk."""
-        saved = await self.store.run(lambda tables: tables.load(self.world.docker.engine_id, "overlay2"))
+        saved = await self.store.run(
+            lambda tables: tables.load(self.world.docker.engine_id, "overlay2", self.world.docker.root)
+        )
         return {usage.image_id: usage for usage in saved.usages}
 
 
@@ -234,6 +240,21 @@ async def sweep(agent: Agent) -> dict[str, Outcome]:
 async def kinds(agent: Agent) -> list[str]:
     """The types of all events, oldest first."""
     return [event.type.removeprefix("torchkeeper.") for event in await agent.events()]
+
+
+async def remove(engine: Engine, image: Image, *, containerd: bool, answers: Answers | None = None) -> removal.Result:
+    """`removal.remove`, and nothing around it. No event tells of anybody."""
+    own = OwnActs()
+    own.begin(image.id, START)
+    answers = answers or Answers(image, {})
+    return await removal.remove(engine, image, own, answers, containerd=containerd, undisturbed=lambda: True)
+
+
+async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.Result:
+    """`removal.settle`, and nothing around it."""
+    own = OwnActs()
+    own.begin(image_id, START)
+    return await removal.settle(engine, image_id, references, own)
 
 
 def inline_store(connection: sqlite3.Connection, folder: Path) -> Store:

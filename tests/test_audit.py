@@ -9,7 +9,7 @@ import pytest
 from agent import intake, stalls
 from agent.adapters.engine import EngineUnavailable
 from agent.core.continuity import OVERRUN, RESTARTED
-from agent.core.model import HeldBy
+from agent.core.model import HeldBy, Outcome
 from agent.core.replay import AUDIT_EVERY
 from agent.stalls import BURST, LATE, TICK, StallDetector
 from tests.builders import pytorch_image
@@ -324,3 +324,10 @@ async def test_a_stall_between_two_removals_is_audited_before_the_second(world: 
     with pytest.raises(EngineUnavailable):
         await sweeping
     assert len(world.docker.images) == 1
+
+
+async def test_a_stall_between_the_decision_and_the_removal_leaves_the_image_whole(world: World, image: str) -> None:
+    agent = await due(world)
+    agent.engine.on("references", lambda: stall(agent))
+    assert await sweep(agent) == {REF: Outcome.REFUSED}
+    assert (agent.engine.mutations, image in world.docker.images) == ([], True)

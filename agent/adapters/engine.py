@@ -48,7 +48,7 @@ class Conflict(EngineError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """Which engine this is. Usage is kept by (id, driver): switching the image store changes all image IDs."""
+    """Which engine this is."""
 
     id: str
     name: str
@@ -61,6 +61,20 @@ class EngineInfo:
     product: str = "Docker"
     observe_only: str = ""  # why nothing may be removed on it; "": the contract of this adapter was proven on it
     direct: bool = False  # the engine itself listens at our socket: its stream cannot end, or fall silent, without it
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What usage is kept by. Another image store has other image IDs, another root directory other images."""
+        return self.id, self.driver, self.root
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a DELETE took, by the engine's answer. `readable` is False where that cannot be read: then nobody knows."""
+
+    untagged: tuple[str, ...] = ()  # references, in the familiar form
+    deleted: tuple[str, ...] = ()  # image IDs; on a graph driver the chain IDs of their layers, too
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +90,7 @@ class MadeFrom:
     """What a container was made from: its image by ID, and images mounted in it, as whoever made it named them."""
 
     image_id: str
-    mounts: tuple[str, ...] = ()
+    mounts: tuple[str, ...] | None = ()  # None: they cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +151,11 @@ class Engine(Protocol):
         """The tags and the digest references of an image now. Raises NotFound."""
         ...
 
-    async def untag(self, reference: str) -> None:
+    async def untag(self, reference: str) -> Removed:
         """Take one reference away; with the last one the image goes. Raises NotFound, Conflict."""
         ...
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image_id: str) -> Removed:
         """Delete an image by its full ID. Raises NotFound, Conflict."""
         ...
 

@@ -7,9 +7,14 @@ The containerd store keeps each layer twice, unpacked and compressed, and gives 
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 
+from agent.core import apart
 from agent.core.model import Details, Image
+
+_MOST_BYTES = 2**63 - 1  # what engines count in
+
+Layers = list[tuple[str, int]]  # chain ID and bytes of each, base first
 
 
 def chain_ids(layers: tuple[str, ...]) -> tuple[str, ...]:
@@ -31,7 +36,7 @@ def layer_sizes(details: Details) -> tuple[int, ...] | None:
     return sizes if len(sizes) == len(details.layers) else None
 
 
-def packed_sizes(images: Iterable[Image]) -> dict[str, int]:
+def packed_sizes(images: Iterable[tuple[int, Layers]]) -> dict[str, int]:
     """Chain ID -> the compressed bytes of a layer, on a store that keeps them beside the unpacked ones.
 
     The engine reports them only for an image as a whole. Here each image's are shared among those of its layers that
@@ -39,19 +44,16 @@ def packed_sizes(images: Iterable[Image]) -> dict[str, int]:
     is here, and a guess where layers of one build compress differently and another image has only some of them.
     """
     found: dict[str, int] = {}
-    for _, details, sizes in sorted(_sized(images), key=lambda item: (sum(item[2]), len(item[2]), item[0])):
-        chain = chain_ids(details.layers)
-        own = {layer: size for layer, size in zip(chain, sizes, strict=True) if layer not in found}
-        rest = max(0, (details.packed_bytes or 0) - sum(found.get(layer, 0) for layer in chain))
+    for packed_bytes, layers in sorted(images, key=lambda item: _size_of(item[1])):
+        own = {layer: size for layer, size in layers if layer not in found}
+        rest = max(0, packed_bytes - sum(found.get(layer, 0) for layer, _ in layers))
         found.update({layer: rest * size // sum(own.values()) for layer, size in own.items()})
     return found
 
 
-def _sized(images: Iterable[Image]) -> Iterator[tuple[str, Details, tuple[int, ...]]]:
-    for image in images:
-        sizes = layer_sizes(image.details) if image.details is not None else None
-        if image.details is not None and sizes is not None:
-            yield image.id, image.details, sizes
+def _size_of(layers: Layers) -> tuple[int, int, str]:
+    """Sorts what an image was built on before it."""
+    return sum(size for _, size in layers), len(layers), layers[-1][0]
 
 
 def understated(images: Iterable[Image]) -> bool:
@@ -68,13 +70,14 @@ class Ledger:
     """Who holds which layer. `release` takes images away, one after another, and tells what each frees."""
 
     def __init__(self, images: Iterable[Image]) -> None:
-        self._layers: dict[str, list[tuple[str, int]]] = {}
-        self._holders: Counter[str] = Counter()
         images = tuple(images)
-        packed = packed_sizes(images)
-        for image in images:
-            self._layers[image.id] = _layers_of(image, packed)
-            self._holders.update(chain for chain, _ in self._layers[image.id])
+        self._layers, self.failures = apart.each(images, _layers_of)  # failures: image ID -> why they cannot be read
+        packed = {image.id: _packed_bytes(image) for image in images if image.id in self._layers}
+        packed = {key: packed_bytes for key, packed_bytes in packed.items() if packed_bytes}
+        sizes = packed_sizes((packed_bytes, self._layers[key]) for key, packed_bytes in packed.items())
+        for key in packed:
+            self._layers[key] = [(layer, size + sizes[layer]) for layer, size in self._layers[key]]
+        self._holders = Counter(chain for layers in self._layers.values() for chain, _ in layers)
 
     def copy(self) -> "Ledger":
         """One of its own, to release from."""
@@ -107,14 +110,23 @@ class Ledger:
         return freed
 
 
-def _layers_of(image: Image, packed: Mapping[str, int]) -> list[tuple[str, int]]:
+def _layers_of(image: Image) -> Layers:
     if image.details is None:
         return []
     chain = chain_ids(image.details.layers)
     sizes = layer_sizes(image.details)
+    if sum((image.size_bytes, image.details.packed_bytes or 0, *(sizes or ()))) > _MOST_BYTES:
+        raise ValueError("its layers are larger than any disk")
     if sizes is None:  # count nothing but the whole, and only where not even its base is shared with anybody
         return [(layer, image.size_bytes) for layer in chain[:1]] + [(layer, 0) for layer in chain[1:]]
-    return [(layer, size + packed[layer]) for layer, size in zip(chain, sizes, strict=True)]
+    return list(zip(chain, sizes, strict=True))
+
+
+def _packed_bytes(image: Image) -> int:
+    """Its compressed bytes, to be shared among its layers; 0 where it is counted as a whole, in which they are."""
+    if image.details is None or not image.details.layers or layer_sizes(image.details) is None:
+        return 0
+    return image.details.packed_bytes or 0
 
 
 def bases_of(image_id: str, images: Iterable[Image]) -> tuple[str, ...]:

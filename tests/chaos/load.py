@@ -10,6 +10,7 @@ import aiohttp
 
 from tests.chaos import api, truth
 from tests.chaos.truth import Box, Made, Truth
+from tests.support import proc
 
 KINDS = {"idle": 5, "used": 4, "postgres": 1}  # kind -> weight
 MOST_IMAGES = 24  # that are there at a time
@@ -127,7 +128,7 @@ class Load:
             status, why = await self.insist("DELETE", f"containers/{box.name}", force="1")
             if status in (204, 404):
                 box.gone = truth.now()
-            elif (box.gone or asked) and (truth.now() - asked).total_seconds() > 60:
+            elif (box.gone or asked) and (truth.now() - asked).total_seconds() > proc.COMMAND:
                 self.truth.faults.append(f"{box.name} cannot be removed: {status} {why}")
                 box.gone = truth.now()
             else:
@@ -142,8 +143,8 @@ class Load:
             self.truth.faults.append(f"{box.name} of {box.image} was harmed: {status} {found}")
 
     async def insist(self, method: str, path: str, **params: str) -> tuple[int, Any]:
-        """An answer, however often the engine is killed meanwhile (a minute at most)."""
-        async with asyncio.timeout(60):
+        """An answer, however often the engine is killed meanwhile (COMMAND at most)."""
+        async with asyncio.timeout(proc.COMMAND):
             while True:
                 with suppress(*LOST):
                     return await self._api.call(method, path, params=params.items())

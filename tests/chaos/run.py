@@ -14,7 +14,7 @@ from pathlib import Path
 from tests import collector
 from tests.chaos import api, verdict
 from tests.chaos.load import Load
-from tests.support import dockerd, mosquitto, proc
+from tests.support import dockerd, mosquitto, orphans, proc
 
 WATCHING = "watching the engine"  # what the agent logs once it is proven
 
@@ -27,7 +27,7 @@ FREEZES = ((3.0, 12.0), 1.0, 60.0)  # seconds from one freeze of the agent to th
 FROZEN = 0.2  # of a run that one freeze may take at the most
 AMID = 0.6  # of the kills come as soon as a removal has begun, where one does
 WAITING = 4.0  # seconds for that
-SETTLING = 90.0  # seconds that all may take to come to rest
+SETTLING = 2 * proc.PATIENCE  # that all may take to come to rest
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Place:
 
 
 async def run(seconds: float, seed: int) -> verdict.Verdict:
-    """Chaos for so long, and what was found. Ends by itself, some two minutes later at most."""
+    """Chaos for so long, and what was found. Ends by itself, some minutes later at most."""
     with _place() as place:
         async with api.calling(place.engine.socket) as client:
             load = Load(client, seed)
@@ -94,6 +94,7 @@ async def _under(load: Load) -> AsyncIterator[None]:
 @contextmanager
 def _place() -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="tk-chaos-", dir="/tmp"))
+    orphans.note_folder(folder)
     try:
         with dockerd.running() as engine, mosquitto.running() as broker:
             config = _configure(folder, engine, broker)

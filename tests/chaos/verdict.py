@@ -15,7 +15,7 @@ from tests.chaos.truth import Span, Truth
 from tests.collector import Received
 from tests.support import dockerd
 
-RACE = timedelta(seconds=1)  # from the last look at the engine to the deletion: a create inside it races
+RACE = timedelta(seconds=1)  # from the last look at the engine to the decision: a create from then on races
 KIND = "torchkeeper."
 Json = dict[str, Any]
 
@@ -121,7 +121,7 @@ class Case:
         for item in evictions:
             if item.outcome == "removed":
                 at = self._truth.deleted.get(item.image)
-                span = (at - RACE, at) if at is not None else (item.decided, item.ended)
+                span = (item.decided - RACE, at or item.ended)
                 for box in self._truth.boxes_of(item.image):
                     if box.holds(span):
                         yield f"{item.image} was removed at {span} while {box} held it"

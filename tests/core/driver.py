@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from agent.core import continuity, layers, policy, pytorch, timekeeping
 from agent.core.continuity import Cursor, nanoseconds
-from agent.core.events import EngineEvent, Key
+from agent.core.events import COMMIT, EngineEvent, Key
 from agent.core.judge import Context
 from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
 from agent.core.timekeeping import Absence, ClockWatch, Reading
@@ -129,7 +129,7 @@ class Agent:
     def _catch_up(self, since_ns: int) -> None:
         listing = self._list()
         ring = self.world.read_ring()
-        told = _in_order([*self.world.ring_rows(), *self._take()], since_ns)
+        told = _in_order([*_since(self.world.ring_rows(), since_ns, self.cursor.key), *self._take()])
         self._apply_all(told)
         self._reconcile(listing, first=self.cursor.alive_at is None)
         blind = continuity.blind_time(self.cursor, ring, self.world.boot)
@@ -177,7 +177,8 @@ class Agent:
 
     def _apply(self, event: EngineEvent) -> None:
         if event.kind == "container":
-            self._apply_container(event)
+            if event.action != COMMIT:
+                self._apply_container(event)
         else:
             self._apply_image(event)
 
@@ -221,13 +222,27 @@ class Agent:
             self.came.add(event.actor)
         if event.action == "tag" and not own:
             self.built[event.actor] = event.at
+            self._touch_bases_at_once(event)
+
+    def _touch_bases_at_once(self, event: EngineEvent) -> None:
+        """What it was built on counts as used before the next listing: this process may have ended by then."""
+        made = self.world.images.get(event.actor)
+        if made is None or event.actor in self.came:
+            return
+        others = (image for image in self.images if image.id != made.id)
+        for base in layers.bases_of(made.id, (*others, made)):
+            self.book.touch(base, event.at, "build", self.world.wall)
 
     def _apply_pull(self, event: EngineEvent) -> None:
         """A pull tells the reference only. One told before may have named another image then."""
         image_id, now = self.world.find(event.actor), self.world.wall
         if image_id is None:
             return
-        if event.time_ns > self.cursor.time_ns and event.key not in self.seen:  # the clock may have been set back
+        new = event.time_ns > self.cursor.time_ns and event.key not in self.seen  # the clock may have been set back
+        if new and not self.world.images[image_id].digests:  # a build has taken the name without an event
+            self._record_gap(min(event.at, now))
+            return
+        if new:
             self.came.add(image_id)
         elif image_id not in self.book.usages:
             self.built[image_id] = now
@@ -347,6 +362,13 @@ def _names(event: EngineEvent, reference: str) -> bool:
     return event.kind == "image" and told.get(event.action) == reference
 
 
-def _in_order(events: Iterable[EngineEvent], since_ns: int) -> list[EngineEvent]:
-    once = {event.key: event for event in events if event.time_ns >= since_ns}
+def _since(events: list[EngineEvent], since_ns: int, key: Key | None) -> list[EngineEvent]:
+    """From a time on, and those that follow the last one that was taken in: the clock may have been set back."""
+    keys = [event.key for event in events]
+    after = keys.index(key) if key in keys else len(keys)
+    return [event for number, event in enumerate(events) if number > after or event.time_ns >= since_ns]
+
+
+def _in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
+    once = {event.key: event for event in events}
     return sorted(once.values(), key=lambda event: event.time_ns)

@@ -168,6 +168,11 @@ class Histories(RuleBasedStateMachine):
                 self.world.destroy(box)
             self.settle()
 
+    @rule(which=CHOICE, tag=BUILT)
+    def commit(self, which: int, tag: str | None) -> None:
+        """`docker commit`, with a name or without one."""
+        self.with_box(which, lambda box_id: self.world.commit(box_id, tag or ""))
+
     # Time
 
     @rule(by=STEPS)
@@ -353,8 +358,8 @@ class Histories(RuleBasedStateMachine):
             assert is_pytorch(image)
             assert image.id not in self.world.held()
             assert not protected(image, self.world.pins, self.world.wall)
-            assert not follows or not (image.references or image.digests)
-            assert image.id in parents if follows else may_go(image) and self.oracle.due(image, self.world.now)
+            step = image.id in parents and self.oracle.is_idle_step(image, self.world.now)
+            assert step if follows else may_go(image) and self.oracle.due(image, self.world.now)
             assert self.world.remove_image(image.id)
             evicted.add(image.id)
             return True

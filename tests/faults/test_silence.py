@@ -12,7 +12,7 @@ import pytest
 from agent import config
 from agent.core import report
 from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE, PATIENCE, Agent
+from tests.faults.running import DUE_AT_ONCE, Agent
 from tests.support import images, proc, proxy
 from tests.support.dockerd import Dockerd
 
@@ -23,6 +23,7 @@ NO_TOLERANCE = config.UsageSection(gap_tolerance=timedelta())
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     running.be_quick(monkeypatch)
+    running.time_out_after(monkeypatch, proc.PATIENCE)  # of silence only where a test says so
 
 
 def use(engine: Dockerd, image: str, times: int = 1) -> None:
@@ -47,7 +48,7 @@ async def knows(agent: Agent, image: str, at_us: int) -> None:
         usage = (await agent.usages()).get(image)
         return usage is not None and usage.last_used is not None and round(usage.last_used.timestamp() * 1e6) == at_us
 
-    await proc.eventually_async(found, PATIENCE)
+    await proc.eventually_async(found)
 
 
 async def distrusted(agent: Agent) -> None:
@@ -55,13 +56,14 @@ async def distrusted(agent: Agent) -> None:
         agent.check()
         return not agent.parts.watcher.ready.is_set()
 
-    await proc.eventually_async(unready, PATIENCE)
+    await proc.eventually_async(unready)
 
 
 async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(
     own_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.watcher.BEAT", 0.2)
+    monkeypatch.setattr("agent.adapters.docker.PING_TIMEOUT", running.QUICK)
     monkeypatch.setattr("agent.watcher.RELIST_AFTER", 60.0)  # only the ping asks the engine anything
     image = running.torch(own_engine, "team/torch:1")
     async with running.running(own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
@@ -77,8 +79,9 @@ async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(
 
 @pytest.mark.parametrize("target", ["version", "info", r"events\?(?!.*until)", "containers/json", r"events.*until"])
 async def test_an_engine_that_falls_silent_while_the_agent_connects_is_given_up_and_asked_again(
-    fresh_engine: Dockerd, tmp_path: Path, target: str
+    fresh_engine: Dockerd, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    running.time_out_after(monkeypatch, running.QUICK)  # it connects again until every other call is as quick
     async with proxy.before(fresh_engine.socket, tmp_path) as between:
         between.on("GET", f"^/{target}", proxy.HANG)
         async with running.running(between.url, tmp_path, sweeping=False) as agent:
@@ -184,12 +187,12 @@ async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tm
             folder = tmp_path / str(number)
             folder.mkdir()
             async with running.running(between.url, folder, policy=DUE_AT_ONCE) as agent:
-                await proc.eventually_async(lambda agent=agent: _failed(agent), PATIENCE)  # type: ignore[misc]
+                await proc.eventually_async(lambda agent=agent: _failed(agent))  # type: ignore[misc]
                 assert await agent.events(report.DECISION) == []
             between.heal()
         assert [call for call in between.calls if call.method == "DELETE"] == []
         async with running.running(between.url, folder, policy=DUE_AT_ONCE):
-            await proc.eventually_async(lambda: asyncio.to_thread(_gone, fresh_engine, idle), PATIENCE)
+            await proc.eventually_async(lambda: asyncio.to_thread(_gone, fresh_engine, idle))
         assert running.tags(fresh_engine, used) == {"team/used:1"}
 
 
