@@ -30,7 +30,10 @@ BETWEEN_RESERVES = 600.0  # seconds until the reserve is looked at again
 ONE_DAY = 86400.0  # seconds
 ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
-ALERTS = ("engine-down", "holds-unreadable", "state-damaged", "state-full", "sweep-failed", *showing.ALERTS)
+ALERTS = (
+    *("engine-down", "holds-unreadable", "state-copied", "state-damaged", "state-full", "sweep-failed"),
+    *showing.ALERTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ async def run(settings: config.Settings, folder: Path) -> None:
     if word:
         log.error(word, action="open-state")
         parts.board.raise_alert("state-damaged", word, clock.now(), "critical")
+    if store.copied:
+        log.warning(store.copied, action="state-copied")
+        parts.board.raise_alert("state-copied", store.copied, clock.now())
     try:
         with _stopping_on_signals():
             await _run_loops(settings, folder, parts, clock)
@@ -87,12 +93,12 @@ async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, cloc
     loops = {
         "watcher": parts.watcher.run(),
         "sweeper": parts.sweeper.run(),
-        "info": _show_info(settings, folder, parts, clock),
+        "info": _show_info(settings, parts, clock),
         "forget-old-history": _forget(settings, parts, clock),
         "keep-reserve": _keep_reserve(folder, clock),
     }
     if settings.mqtt.url:
-        loops["publisher"] = _publish(settings, host, folder, parts, clock)
+        loops["publisher"] = _publish(settings, host, parts, clock)
     async with asyncio.TaskGroup() as group:
         for name, loop in loops.items():
             group.create_task(tasks.endless(loop, name), name=name)
@@ -116,11 +122,11 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
     return host
 
 
-async def _publish(settings: config.Settings, host: str, folder: Path, parts: Parts, clock: Clock) -> None:
+async def _publish(settings: config.Settings, host: str, parts: Parts, clock: Clock) -> None:
     from agent import publisher
     from agent.adapters import broker
 
-    agent_id = database.agent_id(folder)
+    agent_id = parts.store.agent_id
     options = broker.options(settings.mqtt, client_id=broker.agent_client_id(host, agent_id))
     await publisher.Publisher(
         connect=lambda will: broker.connect(options, will),
@@ -134,9 +140,9 @@ async def _publish(settings: config.Settings, host: str, folder: Path, parts: Pa
     ).run()
 
 
-async def _show_info(settings: config.Settings, folder: Path, parts: Parts, clock: Clock) -> None:
+async def _show_info(settings: config.Settings, parts: Parts, clock: Clock) -> None:
     """Publish who we are, and again whenever the engine is another."""
-    started, shown, agent_id = clock.now(), None, database.agent_id(folder)
+    started, shown = clock.now(), None
     while True:
         await parts.watcher.ready.wait()
         engine = parts.intake.sight.engine
@@ -147,7 +153,7 @@ async def _show_info(settings: config.Settings, folder: Path, parts: Parts, cloc
                     host=parts.store.host,
                     version=__version__,
                     engine=_engine_facts(engine),
-                    agent_id=agent_id,
+                    agent_id=parts.store.agent_id,
                     epoch=parts.store.epoch,
                     mode=settings.agent.mode,
                     policy=policy_in_force(settings),

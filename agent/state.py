@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from agent.adapters import database
+from agent.adapters import database, identity
 from agent.adapters.store import Store
 
 LOCK = "agent.lock"
@@ -76,10 +76,14 @@ def busy(folder: Path) -> bool:
 
 
 def open_store(folder: Path, now: datetime) -> tuple[Store, str]:
-    """The state for writing, and a word where a damaged file was moved aside. Raises StateError."""
+    """The state for writing, and a word where a damaged file was moved aside. Raises StateError.
+
+    State that was copied from another machine is made this one's own: `Store.copied` says so.
+    """
     connection, word = database.open_file(folder, now)
     database.keep_reserve(folder)
-    return Store(connection, folder), word
+    copied = identity.settle(connection, folder)
+    return Store(connection, folder, copied=copied), word
 
 
 def look(folder: Path) -> Look:

@@ -7,7 +7,6 @@ import os
 import re
 import sqlite3
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -85,17 +84,6 @@ def _unusable(folder: Path, error: OSError) -> StateError:
     )
 
 
-def agent_id(folder: Path) -> str:
-    """The agent's own UUID, made once: an engine's ID is the same on every cloned machine."""
-    path = folder / "agent-id"
-    try:
-        return str(uuid.UUID(path.read_text().strip()))
-    except (OSError, ValueError):
-        made = str(uuid.uuid4())
-        path.write_text(made + "\n")
-        return made
-
-
 def open_file(folder: Path, now: datetime) -> tuple[sqlite3.Connection, str]:
     """The state file, sound and migrated, and a word about what had to be done ("" mostly).
 
@@ -118,7 +106,7 @@ def open_copy(folder: Path) -> sqlite3.Connection:
     copy = _connect(":memory:")
     path = folder / FILE
     if _exists(path):
-        with _reading_errors(path):
+        with reading_errors(path):
             source = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
             try:
                 source.backup(copy)
@@ -140,7 +128,7 @@ def _exists(path: Path) -> bool:
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:
-    with _reading_errors(path):
+    with reading_errors(path):
         connection = _connect(str(path))
         try:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -178,7 +166,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _reading_errors(path: Path) -> Iterator[None]:
+def reading_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors as StateError, with the way out."""
     try:
         yield
     except sqlite3.OperationalError as error:

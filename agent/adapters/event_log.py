@@ -40,6 +40,8 @@ class EventLog:
         self._waiting: int | None = None  # bytes; None: to be counted
         self.host = self._meta("host") or ""
         self.epoch = self._meta("epoch") or self._remember("epoch", uuid.uuid4().hex)
+        # an engine's ID is the same on every cloned machine
+        self.agent_id = self._meta("agent_id") or self._remember("agent_id", str(uuid.uuid4()))
 
     def name_host(self, host: str) -> None:
         self.host = self._remember("host", host)
@@ -51,8 +53,13 @@ class EventLog:
             self._append(event)
 
     def events(self, since: datetime) -> list[wire.Event]:
-        """All events from a time on, as on MQTT, oldest first."""
-        return [self._event(row) for row in self._all("get_events", since=rows.us(since))]
+        """All events from a time on, as on MQTT, oldest first; those of a machine that this state was copied from
+        bear its name and its epoch, and come before the own ones."""
+        former = self._all("get_former_events", since=rows.us(since))
+        return [
+            *(_as_event(row, row["host"], row["epoch"]) for row in former),
+            *(self._event(row) for row in self._all("get_events", since=rows.us(since))),
+        ]
 
     def last_decisions(self, most: int) -> list[tuple[wire.Event, wire.Event | None]]:
         """The latest decisions, newest first, each with its last outcome."""
@@ -85,15 +92,7 @@ class EventLog:
         return int(row["seq"])
 
     def _event(self, row: sqlite3.Row) -> wire.Event:
-        return wire.event(
-            host=self.host,
-            epoch=self.epoch,
-            seq=row["seq"],
-            kind=row["type"],
-            at=rows.known(row["at"]),
-            subject=row["subject"],
-            data=json.loads(row["data"]),
-        )
+        return _as_event(row, self.host, self.epoch)
 
     # The outbox
 
@@ -154,6 +153,7 @@ class EventLog:
     def _forget_events(self, before: datetime, now: datetime, *, quietly: bool) -> None:
         """Inside a transaction: drop what is older. What still waits is given up, and named unless `quietly`."""
         self._do("forget_events", before=rows.us(before))
+        self._do("forget_former_events", before=rows.us(before))
         given_up = self._all("give_up_before", before=rows.us(before))
         self._uncount(given_up)
         if not quietly:
@@ -249,6 +249,18 @@ class EventLog:
 
     def _all(self, name: str, /, **values: object) -> list[sqlite3.Row]:
         return self._db.execute(database.queries()[name], values).fetchall()
+
+
+def _as_event(row: sqlite3.Row, host: str, epoch: str) -> wire.Event:
+    return wire.event(
+        host=host,
+        epoch=epoch,
+        seq=row["seq"],
+        kind=row["type"],
+        at=rows.known(row["at"]),
+        subject=row["subject"],
+        data=json.loads(row["data"]),
+    )
 
 
 def _named_by(row: sqlite3.Row) -> list[Range]:

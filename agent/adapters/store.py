@@ -23,14 +23,21 @@ class Store:
     """One state file. Satisfies `outbox.Outbox`."""
 
     def __init__(
-        self, connection: sqlite3.Connection, folder: Path | None = None, *, bound: int = event_log.BOUND
+        self,
+        connection: sqlite3.Connection,
+        folder: Path | None = None,
+        *,
+        bound: int = event_log.BOUND,
+        copied: str = "",
     ) -> None:
-        """`bound`: bytes of events that may wait for the collector."""
+        """`bound`: bytes of events that may wait for the collector. `copied`: what `identity.settle` found."""
         self._tables = Tables(connection, bound)
         self._folder = folder  # None: a copy in memory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self.appended = asyncio.Event()
         self.epoch = self._tables.epoch  # tells this state file from one made anew
+        self.agent_id = self._tables.agent_id  # tells two agents of one name apart
+        self.copied = copied  # "" unless this state was another machine's until now
 
     @property
     def host(self) -> str:

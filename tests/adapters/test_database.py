@@ -67,11 +67,14 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         database.prepare_folder(tmp_path / "file" / "state")
 
 
-def test_the_agent_has_one_id_for_ever(tmp_path: Path) -> None:
-    first = database.agent_id(tmp_path)
-    assert database.agent_id(tmp_path) == first
-    (tmp_path / "agent-id").write_text("rubbish")
-    assert database.agent_id(tmp_path) not in (first, "rubbish")
+async def test_the_agent_has_one_id_for_as_long_as_its_state(tmp_path: Path) -> None:
+    ids = []
+    for folder in (tmp_path, tmp_path, tmp_path / "other"):
+        database.prepare_folder(folder)
+        store = Store(database.open_file(folder, START)[0])
+        ids.append(store.agent_id)
+        await store.close()
+    assert ids[0] == ids[1] != ids[2]
 
 
 @pytest.mark.parametrize("damage", ["rubbish", "truncated", "overwritten"])

@@ -4,6 +4,33 @@ SELECT value FROM meta WHERE key = :key
 -- name: put_meta
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
+-- name: count_waiting
+SELECT count(*) FROM events WHERE retired = 0 AND set_aside IS NULL
+
+-- name: set_events_apart
+INSERT INTO former_events (host, epoch, seq, type, at, subject, decision_id, data)
+SELECT coalesce((SELECT value FROM meta WHERE key = 'host'), ''), (SELECT value FROM meta WHERE key = 'epoch'),
+    seq, type, at, subject, decision_id, data
+FROM events
+
+-- name: drop_events
+DELETE FROM events
+
+-- name: restart_numbers
+DELETE FROM sqlite_sequence WHERE name = 'events'
+
+-- name: drop_identity
+DELETE FROM meta WHERE key IN ('host', 'watermark')
+
+-- name: get_former_events
+SELECT * FROM former_events WHERE at >= :since ORDER BY at, epoch, seq
+
+-- name: former_decision
+SELECT * FROM former_events WHERE type = 'torchkeeper.decision' AND decision_id = :decision_id
+
+-- name: forget_former_events
+DELETE FROM former_events WHERE at < :before
+
 -- name: add_engine
 INSERT INTO engines (engine_id, driver) VALUES (:engine_id, :driver) ON CONFLICT (engine_id, driver) DO NOTHING
 
