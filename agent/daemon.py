@@ -127,9 +127,8 @@ async def _publish(settings: config.Settings, host: str, parts: Parts, clock: Cl
     from agent.adapters import broker
 
     agent_id = parts.store.agent_id
-    options = broker.options(settings.mqtt, client_id=broker.agent_client_id(host, agent_id))
     await publisher.Publisher(
-        connect=lambda will: broker.connect(options, will),
+        connect=broker.connector(settings.mqtt, broker.agent_client_id(host, agent_id)),
         topics=wire.Topics(settings.mqtt.prefix, host),
         board=parts.board,
         outbox=parts.store,

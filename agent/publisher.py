@@ -17,6 +17,7 @@ from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox
 from agent.board import Board
+from agent.collectors import Collectors
 from agent.core import wire
 from agent.sender import BEHIND_ALERT, DENIED_ALERT, FULL_ALERT, POISON_ALERT, Sender
 
@@ -68,6 +69,7 @@ class Publisher:
         self._foreign_at: float | None = None  # when the other agent was last seen
         self._trouble: type[BaseException] | None = None  # what was logged last, until the broker is back
         self._refused: set[str] = set()  # topics whose refusal is logged
+        self._collectors = Collectors(clock)
 
     async def run(self) -> None:
         """Endless. BrokerUnavailable is weather, retried here with jitter; anything else escapes."""
@@ -93,7 +95,7 @@ class Publisher:
             try:
                 await self._subscribe(connection)
                 await self._be_born(connection)
-                self._came_up()
+                self._came_up(connection.peer)
                 await tasks.alone(self._work(connection), "mqtt")
             except broker.BrokerUnavailable:
                 await self._sender.broke()
@@ -107,6 +109,7 @@ class Publisher:
                 group.create_task(self._listen(connection), name="mqtt-listen")
                 group.create_task(self._beat(connection), name="mqtt-status")
                 group.create_task(self._follow_board(connection), name="mqtt-board")
+                group.create_task(self._answer_births(connection), name="mqtt-births")
                 group.create_task(self._sender.run(connection), name="mqtt-outbox")
                 group.create_task(self._sender.watch(connection), name="mqtt-resend")
         except BaseExceptionGroup as group_error:
@@ -116,8 +119,8 @@ class Publisher:
             raise lost.exceptions[0] from None
 
     async def _subscribe(self, connection: Connection) -> None:
-        """Ask for the collector's word, and for one's own status before the birth: so as to see what was there."""
-        for topic in (self._topics.status, self._topics.ack):
+        """Ask for the collectors' word, and for one's own status before the birth: so as to see what was there."""
+        for topic in (self._topics.status, self._topics.ack, self._topics.collectors):
             try:
                 await connection.subscribe(topic)
             except broker.SubscribeRefused as refused:
@@ -126,11 +129,16 @@ class Publisher:
     async def _be_born(self, connection: Connection) -> None:
         """All that is retained, again."""
         self._board.changed.clear()
-        self._shown_info = self._shown_inventory = None
-        self._shown = dict.fromkeys(self._shown)
+        self._collectors.answered()
+        self._forget_shown()
         await self._say(connection, "online")
         self._births = (*self._births, self._clock.now())[:2]
         await self._show_board(connection)
+
+    def _forget_shown(self) -> None:
+        """Whatever is on the board is published again, when its turn comes."""
+        self._shown_info = self._shown_inventory = None
+        self._shown = dict.fromkeys(self._shown)
 
     async def _say(self, connection: Connection, state: Literal["online", "offline"]) -> None:
         await self._retain(connection, self._topics.status, self._status(state).encode())
@@ -176,6 +184,8 @@ class Publisher:
         async for message in connection.messages():
             if message.topic == self._topics.ack:
                 await self._take_ack(message)
+            elif (collector := self._topics.collector_of(message.topic)) is not None:
+                self._collectors.heard(collector, message)
             else:
                 await self._take_status(connection, message)
 
@@ -183,6 +193,16 @@ class Publisher:
         ack = wire.decode(wire.Ack, message.payload)
         if ack is not None and ack.collector == self._collector:
             await self._sender.acknowledged(ack.epoch, ack.seq)
+
+    async def _answer_births(self, connection: Connection) -> None:
+        """Publish everything again whenever a collector was born."""
+        while True:
+            await self._collectors.asked()
+            log.info("a collector was born; publishing everything again", action="republish")
+            await self._say(connection, "online")
+            self._forget_shown()
+            self._board.changed.set()
+            await self._sender.show_waiting(connection)
 
     async def _take_status(self, connection: Connection, message: Message) -> None:
         """Watch one's own status: others may overwrite it."""
@@ -241,6 +261,6 @@ class Publisher:
             self._trouble = type(error)
             log.warning("the broker is not reachable; retrying", action="mqtt-down", reason=str(error))
 
-    def _came_up(self) -> None:
+    def _came_up(self, peer: str) -> None:
         self._trouble = None
-        log.info("connected to the broker", action="mqtt-up", session=self._session)
+        log.info("connected to the broker", action="mqtt-up", broker=peer, session=self._session)

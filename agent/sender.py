@@ -73,6 +73,11 @@ class Sender:
             patience = min(2 * patience, LONGEST_PATIENCE)
             await self._ask(connection)
 
+    async def show_waiting(self, connection: broker.Connection) -> None:
+        """Send the first rows again that the collector lacks, as far as known; its answer brings the others."""
+        if self._waits():
+            await self._ask(connection)
+
     async def acknowledged(self, epoch: str, seq: int) -> None:
         """The collector's word: it has all events of an epoch up to a number. Nothing it says can lose a row."""
         try:

@@ -218,6 +218,8 @@ async def test_events_go_out_in_order_and_are_retired(rig: Rig) -> None:
 class HeldFirst:
     """A connection that acknowledges all but the first row, until it is told to."""
 
+    peer = "held"
+
     def __init__(self) -> None:
         self.seen: list[int] = []
         self.release = asyncio.Event()

@@ -42,6 +42,11 @@ class Message:
 class Connection(Protocol):
     """An open connection. Every method raises BrokerUnavailable as soon as the connection is lost."""
 
+    @property
+    def peer(self) -> str:
+        """The broker and the version of MQTT in use: `mqtt://broker:1883, MQTT 5`."""
+        ...
+
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Return once the broker has it (QoS 1). Calls started in order are sent in order.
 
@@ -71,7 +76,7 @@ class Options:
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
-    version: Literal["5", "3.1.1"] = "5"
+    version: Literal["auto", "5", "3.1.1"] = "5"
     answer_timeout: float = ANSWER_TIMEOUT
 
     @property

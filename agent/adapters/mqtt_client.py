@@ -1,6 +1,7 @@
 """aiomqtt's client, repaired. The only module that reaches into it."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from functools import partial
@@ -17,6 +18,7 @@ from agent.adapters.broker_contract import (
     Options,
     PublishRefused,
 )
+from agent.adapters.mqtt_errors import HungUp, NotMqtt, TlsFailed
 
 T = TypeVar("T")
 
@@ -24,6 +26,7 @@ KEEPALIVE = 15  # seconds; the broker takes a silent client for dead after 1.5 t
 CONNECT_TIMEOUT = 5.0  # seconds, for the TCP connection and again for the TLS handshake
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 _UNSPECIFIED = 128
+_FIRST_BYTES = (0x20, 0xE0)  # how a broker's first packet begins: CONNACK, or DISCONNECT
 _PACKET_OVERHEAD = 32  # bytes of a PUBLISH beside its topic and payload, rounded up
 
 
@@ -32,8 +35,8 @@ class Client(aiomqtt.Client):
 
     A publish ends as soon as the connection does, and not after its time-out; the reason code of a PUBACK
     is kept (aiomqtt reports success for what the ACL denied); a connection that ends before it is
-    acknowledged is an error at once; a failed TLS handshake closes its socket; a closed socket is not
-    watched for writing; and closing never waits.
+    acknowledged is an error at once, and so is an answer that is not MQTT; a failed TLS handshake closes its
+    socket; a closed socket is not watched for writing; and closing never waits.
     """
 
     def __init__(
@@ -57,9 +60,14 @@ class Client(aiomqtt.Client):
         )
         self.pending_calls_threshold = 1000  # only a warning in the log
         self._client.connect_timeout = CONNECT_TIMEOUT
+        self._client._reconnect_on_failure = False  # paho would try MQTT 3.1 by itself, and block the loop
+        self._client._sock_recv = self._receive_first  # type: ignore[method-assign, assignment]
         if context is not None:
             self._client._ssl_wrap_socket = partial(_handshake, context, options.host)  # type: ignore[method-assign]
-        self._name = options.name
+        self.name = options.name
+        self.peer = f"{options.name}, MQTT {options.version}"
+        self.opened = False  # whether the port took the connection, with TLS where that was asked for
+        self._not_mqtt = b""  # how the answer begins, where it is something else
         self._acks: dict[int, asyncio.Future[ReasonCode]] = {}
         self._largest: int | None = None  # bytes of a packet, where the broker says so
         self._closed = False
@@ -106,11 +114,11 @@ class Client(aiomqtt.Client):
     def lost(self) -> BrokerUnavailable:
         """Why the connection is of no use any more."""
         if not self._disconnected.done():
-            return BrokerUnavailable(f"{self._name}: no answer within {self.timeout:g} s")
+            return BrokerUnavailable(f"{self.name}: no answer within {self.timeout:g} s")
         error = None if self._disconnected.cancelled() else self._disconnected.exception()
         code = getattr(error, "rc", None)
         silent = error is None or (isinstance(code, ReasonCode) and code.value == _UNSPECIFIED)
-        return BrokerUnavailable(f"{self._name}: the connection is lost: {'the broker hung up' if silent else error}")
+        return BrokerUnavailable(f"{self.name}: the connection is lost: {'the broker hung up' if silent else error}")
 
     def close(self) -> None:
         """Say goodbye if that needs no waiting, and close: at the loop's next turn.
@@ -144,6 +152,22 @@ class Client(aiomqtt.Client):
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
 
+    def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:
+        self.opened = True
+        super()._on_socket_open(client, userdata, sock)
+
+    def _receive_first(self, size: int) -> bytes:
+        """The first bytes: an HTTP server's would be read as the head of a packet whose rest never comes."""
+        heard: bytes = type(self._client)._sock_recv(self._client, size)
+        if heard:
+            del self._client._sock_recv  # paho's own from here on
+        if heard and heard[0] not in _FIRST_BYTES:
+            with contextlib.suppress(OSError):
+                heard += type(self._client)._sock_recv(self._client, 40)
+            self._not_mqtt = heard
+            raise ConnectionError("it does not answer in MQTT")
+        return heard
+
     def _client_connect(self) -> None:
         """Runs in a thread that cannot be cancelled: who left meanwhile leaves the closing to it."""
         super()._client_connect()
@@ -164,7 +188,7 @@ class Client(aiomqtt.Client):
 
     def _give_up_connecting(self) -> None:
         if not self._connected.done():
-            self._connected.set_exception(aiomqtt.MqttError("it hung up before it answered"))
+            self._connected.set_exception(NotMqtt(self._not_mqtt) if self._not_mqtt else HungUp())
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
         answer = self._acks.get(mid)
@@ -178,6 +202,9 @@ def _handshake(context: ssl.SSLContext, host: str, tcp: socket.socket) -> ssl.SS
     try:
         encrypted.settimeout(CONNECT_TIMEOUT)
         encrypted.do_handshake()
+    except OSError as error:
+        encrypted.close()
+        raise TlsFailed(error) from None
     except BaseException:
         encrypted.close()
         raise

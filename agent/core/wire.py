@@ -27,8 +27,11 @@ def valid_host(name: str) -> bool:
 
 
 def slug(name: str) -> str:
-    """The nearest valid host name: `GPU 07 (lab)` becomes `gpu-07-lab`; `host` where nothing is left."""
-    text = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip("-._")[:63].rstrip("-._")
+    """The nearest name that every broker takes: `GPU-07.lab` becomes `gpu-07-lab`; `host` where nothing is left.
+
+    Without dots, although `valid_host` permits them: to RabbitMQ and NATS a dot is another level of the topic.
+    """
+    text = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:63].rstrip("-_")
     return text or "host"
 
 
@@ -45,6 +48,8 @@ class Topics:
         self.events = f"{own}/events"
         self._alerts = f"{own}/alerts"
         self.ack = f"{self._base}/control/{host}/ack"
+        self._collectors = f"{self._base}/collectors/"
+        self.collectors = f"{self._collectors}+/status"
 
     def alert(self, alert_id: str) -> str:
         return f"{self._alerts}/{alert_id}"
@@ -54,6 +59,11 @@ class Topics:
         head = f"{self._base}/hosts/"
         host, slash, rest = topic.removeprefix(head).partition("/")
         return (host, rest) if topic.startswith(head) and slash and rest and valid_host(host) else None
+
+    def collector_of(self, topic: str) -> str | None:
+        """The id of the collector whose status this topic is, or None."""
+        name = topic.removeprefix(self._collectors).removesuffix("/status")
+        return name if topic == f"{self._collectors}{name}/status" and valid_host(name) else None
 
 
 class Payload(BaseModel):
@@ -194,6 +204,17 @@ class Ack(Payload):
     collector: str
     epoch: str
     seq: Annotated[int, Field(strict=True, ge=0)]
+
+
+class CollectorStatus(Payload):
+    """`collectors/<id>/status`, retained, and the will: a birth asks the agents to publish again.
+
+    `session` is another one at each birth, and compared for equality only.
+    """
+
+    state: Literal["online", "offline"]
+    session: int
+    at: Time
 
 
 class Event(Payload):

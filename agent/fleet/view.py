@@ -71,6 +71,7 @@ class FleetView:
         self._hosts: dict[str, Host] = {}
         self._events: OrderedDict[tuple[str, str, int], tuple[str, wire.Event]] = OrderedDict()
         self.applied = 0  # messages so far
+        self.retained = 0  # of them, those that were there before we came
 
     def apply(self, topic: str, payload: bytes, at: datetime, *, retained: bool = False) -> None:
         """Fold one message in. `retained`: it is older than `at`, so only its own time tells its age."""
@@ -78,6 +79,7 @@ class FleetView:
         place = self._topics.parse(topic)
         if place is None:
             return
+        self.retained += retained
         name, rest = place
         if rest == "events":
             self._apply_event(name, payload)

@@ -92,6 +92,8 @@ class FakeBroker:
 class _Client:
     """One connection."""
 
+    peer = "fake, MQTT 5"
+
     def __init__(self, server: FakeBroker, will: Message | None) -> None:
         self.will = will
         self._server = server

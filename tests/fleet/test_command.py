@@ -55,12 +55,33 @@ def test_decisions_can_be_narrowed_to_a_host_and_a_time(broker: Mosquitto, tmp_p
     assert json.loads(recent.stdout) == {"decisions": []}
 
 
-def test_an_empty_fleet_is_no_error(broker: Mosquitto, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["status", "images", "decisions"])
+def test_a_broker_that_retains_nothing_is_a_failure_and_not_an_empty_fleet(
+    broker: Mosquitto, tmp_path: Path, command: str
+) -> None:
     file = settings_for(tmp_path, url=broker.url)
+    for more in ((), ("--json",)):
+        done = proc.torchkeeper("fleet", command, *more, config=file)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"{broker.url}: the broker gave no retained message below torchkeeper/v1/hosts." in done.stderr
+        assert "this user may not read there" in done.stderr
+        assert "--watch" in done.stderr
+
+
+def test_the_next_address_of_a_list_is_asked_where_one_is_dead(broker: Mosquitto, tmp_path: Path) -> None:
+    publish(broker, status=make_status())
+    dead = [f"mqtt://127.0.0.1:{mosquitto.free_port()}" for _ in range(3)]
+    file = proc.write_config(tmp_path / "torchkeeper.toml", mqtt={"url": [*dead, broker.url]})
+    done = proc.torchkeeper("fleet", "status", "--json", config=file)
+    assert [host["host"] for host in json.loads(done.stdout)["hosts"]] == ["gpu-07"]
+
+
+def test_where_all_addresses_of_a_list_are_dead_each_is_named(tmp_path: Path) -> None:
+    dead = [f"mqtt://127.0.0.1:{mosquitto.free_port()}" for _ in range(2)]
+    file = proc.write_config(tmp_path / "torchkeeper.toml", mqtt={"url": dead})
     done = proc.torchkeeper("fleet", "status", config=file)
-    assert done.returncode == 0
-    assert "No host has reported yet." in done.stdout
-    assert json.loads(proc.torchkeeper("fleet", "status", "--json", config=file).stdout) == {"hosts": []}
+    assert (done.returncode, done.stdout) == (1, "")
+    assert all(f"{url}: [Errno 111] Connection refused" in done.stderr for url in dead)
 
 
 def test_a_broker_that_is_not_there_is_one_sentence_and_a_failure(tmp_path: Path) -> None:
