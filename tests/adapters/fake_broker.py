@@ -132,9 +132,10 @@ class _Client:
         self._waiting.put_nowait(None)
         self._check()
 
-    def deliver(self, message: Message) -> None:
+    def deliver(self, message: Message, topic: str | None = None) -> None:
+        """Hand a message on where a filter takes its topic; under another topic, where one is given."""
         if any(matches(pattern, message.topic) for pattern in self._filters):
-            self._waiting.put_nowait(message)
+            self._waiting.put_nowait(Message(topic or message.topic, message.payload))
 
     def end(self, error: broker.BrokerUnavailable) -> None:
         self._error = error
