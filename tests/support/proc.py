@@ -110,6 +110,9 @@ class Daemon:
         self._running().kill()
         self._running().wait()
 
+    def send_signal(self, number: signal.Signals) -> None:
+        self._running().send_signal(number)
+
     def stop_signal(self) -> None:
         """SIGSTOP: it lives, its sockets stay open, and it answers nothing."""
         self._running().send_signal(signal.SIGSTOP)
