@@ -128,7 +128,7 @@ async def _publish(settings: config.Settings, host: str, parts: Parts, clock: Cl
 
     agent_id = parts.store.agent_id
     await publisher.Publisher(
-        connect=broker.connector(settings.mqtt, broker.agent_client_id(host, agent_id)),
+        connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
         topics=wire.Topics(settings.mqtt.prefix, host),
         board=parts.board,
         outbox=parts.store,

@@ -5,7 +5,7 @@ A fresh client serves each connection: a reused one resends by itself what the l
 
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from urllib.parse import urlsplit
@@ -109,15 +109,14 @@ async def connect(options: Options, will: Message | None = None) -> AsyncIterato
         yield connection
 
 
-def connector(mqtt: config.Mqtt, client_id: str, shuffle: Callable[[list[Options]], None] = random.shuffle) -> Connect:
-    """As `connect`, for `[mqtt]` with all its addresses, and it remembers what it learns about them.
+def connector(several: Iterable[Options], shuffle: Callable[[list[Options]], None] = random.shuffle) -> Connect:
+    """As `connect`, for all the addresses of one broker, and it remembers what it learns about them.
 
     They are shuffled once, so that a fleet spreads; at each failure the next one has its turn.
-    Raises ConfigError.
     """
-    several = list(all_options(mqtt, client_id))
-    shuffle(several)
-    return partial(_connected, Addresses(several))
+    order = list(several)
+    shuffle(order)
+    return partial(_connected, Addresses(order))
 
 
 @asynccontextmanager

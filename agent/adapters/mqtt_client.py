@@ -61,12 +61,14 @@ class Client(aiomqtt.Client):
         self.pending_calls_threshold = 1000  # only a warning in the log
         self._client.connect_timeout = CONNECT_TIMEOUT
         self._client._reconnect_on_failure = False  # paho would try MQTT 3.1 by itself, and block the loop
-        self._client._sock_recv = self._receive_first  # type: ignore[method-assign, assignment]
+        self._receive = self._client._sock_recv
+        self._client._sock_recv = self._receive_mqtt  # type: ignore[method-assign, assignment]
         if context is not None:
             self._client._ssl_wrap_socket = partial(_handshake, context, options.host)  # type: ignore[method-assign]
         self.name = options.name
         self.peer = f"{options.name}, MQTT {options.version}"
         self.opened = False  # whether the port took the connection, with TLS where that was asked for
+        self._answered = False  # whether anything was received
         self._not_mqtt = b""  # how the answer begins, where it is something else
         self._acks: dict[int, asyncio.Future[ReasonCode]] = {}
         self._largest: int | None = None  # bytes of a packet, where the broker says so
@@ -156,17 +158,17 @@ class Client(aiomqtt.Client):
         self.opened = True
         super()._on_socket_open(client, userdata, sock)
 
-    def _receive_first(self, size: int) -> bytes:
-        """The first bytes: an HTTP server's would be read as the head of a packet whose rest never comes."""
-        heard: bytes = type(self._client)._sock_recv(self._client, size)
-        if heard:
-            del self._client._sock_recv  # paho's own from here on
-        if heard and heard[0] not in _FIRST_BYTES:
-            with contextlib.suppress(OSError):
-                heard += type(self._client)._sock_recv(self._client, 40)
-            self._not_mqtt = heard
-            raise ConnectionError("it does not answer in MQTT")
-        return heard
+    def _receive_mqtt(self, size: int) -> bytes:
+        """The first byte tells a broker: paho would take an HTTP server's for the head of a packet, and wait."""
+        received: bytes = self._receive(size)
+        if received and not self._answered:
+            self._answered = True
+            if received[0] not in _FIRST_BYTES:
+                with contextlib.suppress(OSError):
+                    received += self._receive(40)
+                self._not_mqtt = received
+                raise ConnectionError("it does not answer in MQTT")
+        return received
 
     def _client_connect(self) -> None:
         """Runs in a thread that cannot be cancelled: who left meanwhile leaves the closing to it."""

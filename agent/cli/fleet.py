@@ -102,7 +102,7 @@ class _Source:
         settings = config.load(file)
         self._prefix = settings.mqtt.prefix
         self._urls = settings.mqtt.urls
-        self._connect = broker.connector(settings.mqtt, broker.viewer_client_id())
+        self._connect = broker.connector(broker.all_options(settings.mqtt, broker.viewer_client_id()))
 
     def snapshot(self) -> "FleetView":
         """What is retained. Raises Failed where nothing is: that is no empty fleet, but nothing to judge it by."""

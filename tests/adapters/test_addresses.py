@@ -77,9 +77,13 @@ def newer() -> Peer:
 
 def make_addresses(*peers: Peer, version: str = "auto") -> Addresses:
     """The peers' addresses, in this order. Where one of them says nothing, nobody waits ten seconds for it."""
-    mqtt = config.Mqtt.model_validate({"url": [peer.url for peer in peers], "version": version})
     patience = 2.0 if any(SILENT in peer.answers.values() for peer in peers) else 20.0
-    return Addresses(replace(options, answer_timeout=patience) for options in broker.all_options(mqtt, "a"))
+    return Addresses(replace(options, answer_timeout=patience) for options in options_of(*peers, version=version))
+
+
+def options_of(*peers: Peer, version: str = "auto") -> tuple[broker.Options, ...]:
+    mqtt = config.Mqtt.model_validate({"url": [peer.url for peer in peers], "version": version})
+    return broker.all_options(mqtt, "a")
 
 
 async def peer_of(addresses: Addresses) -> str:
@@ -171,8 +175,7 @@ async def test_the_next_address_is_tried_at_each_failure_and_kept_while_it_works
 
 async def test_a_connection_that_is_lost_goes_on_with_the_next_address() -> None:
     async with serving(newer()) as a, serving(newer()) as b:
-        mqtt = config.Mqtt(url=(a.url, b.url))
-        connect = broker.connector(mqtt, "a", shuffle=lambda several: None)
+        connect = broker.connector(options_of(a, b), shuffle=lambda several: None)
         with pytest.raises(broker.BrokerUnavailable):
             await be_cut_off(connect, a)
         async with connect(None) as connection:
@@ -193,7 +196,7 @@ async def test_the_addresses_are_shuffled_once() -> None:
         several.reverse()
 
     async with serving(newer()) as a, serving(newer()) as b:
-        connect = broker.connector(config.Mqtt(url=(a.url, b.url)), "a", shuffle=reverse)
+        connect = broker.connector(options_of(a, b), shuffle=reverse)
         for _ in range(2):
             async with connect(None) as connection:
                 assert connection.peer == f"{b.url}, MQTT 5"
@@ -204,7 +207,7 @@ async def test_a_fleet_spreads_over_the_addresses() -> None:
     used = set()
     async with serving(newer()) as a, serving(newer()) as b:
         for _ in range(30):
-            async with broker.connector(config.Mqtt(url=(a.url, b.url)), "a")(None) as connection:
+            async with broker.connector(options_of(a, b))(None) as connection:
                 used.add(connection.peer)
     assert len(used) == 2
 
@@ -213,8 +216,8 @@ async def test_a_name_with_several_addresses_works_where_the_first_one_is_dead(m
     async with serving(newer()) as peer:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{end}", peer.port)) for end in (11, 12, 1)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
-        connect = broker.connector(config.Mqtt(url=f"mqtt://brokers.test:{peer.port}"), "a")
-        async with connect(None) as connection:
+        mqtt = config.Mqtt(url=f"mqtt://brokers.test:{peer.port}")
+        async with broker.connect(broker.options(mqtt, "a")) as connection:
             assert connection.peer == f"mqtt://brokers.test:{peer.port}, MQTT 5"
 
 

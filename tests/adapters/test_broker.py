@@ -444,7 +444,7 @@ def test_options_take_the_ports_of_the_protocol_and_brackets_off_addresses() -> 
 
 def test_a_broker_without_an_address_is_refused_with_its_key() -> None:
     with pytest.raises(config.ConfigError, match=r"^mqtt\.url: is empty"):
-        broker.connector(config.Mqtt(), "a")
+        broker.all_options(config.Mqtt(), "a")
 
 
 def test_the_client_id_of_an_agent_has_its_name_and_eight_digits_of_its_id() -> None:

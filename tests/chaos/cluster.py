@@ -52,7 +52,7 @@ async def kill_a_node(seed: int) -> Found:
         urls = tuple(node.url for node in nodes)
 
         def connect(_: str, client_id: str) -> broker.Connect:
-            return broker.connector(config.Mqtt(url=urls), client_id)
+            return broker.connector(broker.all_options(config.Mqtt(url=urls), client_id))
 
         async with collecting(connect, Path(folder)) as received, _hosts(connect, Path(folder)) as rigs:
             await asyncio.gather(*(_add(rig, number) for number, rig in enumerate(rigs.values())), _kill(nodes[victim]))

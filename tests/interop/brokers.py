@@ -94,7 +94,7 @@ class Place:
         return config.Mqtt.model_validate(given | keys)
 
     def connect(self, user: str, client_id: str) -> broker.Connect:
-        return broker.connector(self.mqtt(user), client_id)
+        return broker.connector(broker.all_options(self.mqtt(user), client_id))
 
     def denials(self) -> int:
         """How many publishes it has denied."""

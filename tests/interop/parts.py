@@ -60,7 +60,8 @@ async def collecting(connect: Dial, folder: Path) -> AsyncIterator[Received]:
         await connection.publish(birth_topic, _birth(), retain=True)
         subscribed.set()
         async for message in connection.messages():
-            await _confirm(connection, received, received.take(json.loads(message.payload)))
+            if message.payload:  # an empty one is no event
+                await _confirm(connection, received, received.take(json.loads(message.payload)))
 
     async def come_back() -> None:
         again = connect(COLLECTOR, "collector")

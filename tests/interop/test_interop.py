@@ -29,8 +29,8 @@ from agent.adapters import broker
 
 async def main():
     topic, online, will, settings = sys.argv[1:]
-    connect = broker.connector(config.Mqtt.model_validate_json(settings), "victim")
-    async with connect(broker.Message(topic, will.encode(), True)) as connection:
+    options = broker.options(config.Mqtt.model_validate_json(settings), "victim")
+    async with broker.connect(options, broker.Message(topic, will.encode(), True)) as connection:
         await connection.publish(topic, online.encode(), retain=True)
         await asyncio.sleep(600)
 
@@ -51,7 +51,7 @@ async def test_a_wrong_password_is_told(place: Place, tmp_path: Path) -> None:
     (tmp_path / "wrong").write_text("wrong")
     mqtt = place.mqtt("gpu-01", password_file=str(tmp_path / "wrong"))
     with pytest.raises(broker.LoginRefused, match=r"the broker refused user 'gpu-01'"):
-        async with broker.connector(mqtt, "a")(None):
+        async with broker.connect(broker.options(mqtt, "a")):
             pass
 
 
@@ -187,5 +187,5 @@ async def test_with_tls_the_broker_is_trusted_by_its_own_authority_alone(place: 
         async with own.connect("gpu-01", "a")(None) as connection:
             assert connection.peer == f"{server.url}, {own.kind.in_use}"
         with pytest.raises(broker.BrokerUnavailable, match="certificate verify failed"):
-            async with broker.connector(own.mqtt("gpu-01", ca_file=""), "a")(None):
+            async with broker.connect(broker.options(own.mqtt("gpu-01", ca_file=""), "a")):
                 pass
