@@ -110,5 +110,13 @@ def test_its_acl_is_the_one_that_is_tested() -> None:
     assert said <= set(mosquitto.ACL.splitlines())
 
 
+def test_the_brokers_that_it_names_are_those_of_the_suite() -> None:
+    from tests.interop.brokers import KINDS
+
+    said = README.split("- Tested on ")[1].split(". ")[0]
+    assert said == "mosquitto with 5 and with 3.1.1, and on NATS with JetStream"
+    assert set(KINDS) == {"mosquitto", "mosquitto with 3.1.1", "NATS"}
+
+
 def test_what_it_links_to_is_there() -> None:
     assert all((ROOT / target).exists() for target in re.findall(r"\]\(([^)#:]+)\)", README))

@@ -79,7 +79,9 @@ def _tls_trouble(reason: OSError, options: Options) -> str:
             return f"{reason.verify_message} Write the name that its certificate has in mqtt.url"
         authority = f"by mqtt.ca_file, {options.ca_file}" if options.ca_file else "by this system; set mqtt.ca_file"
         return f"certificate verify failed: {reason.verify_message}; it is not proven {authority}"
-    return f"TLS failed: {reason.strerror or reason}; is it a port with TLS? Without it, write mqtt:// in mqtt.url"
+    code = getattr(reason, "reason", None)  # OpenSSL's, like WRONG_VERSION_NUMBER
+    why = code.lower().replace("_", " ") if code else reason.strerror or reason
+    return f"TLS failed: {why}; is it a port with TLS? Without it, write mqtt:// in mqtt.url"
 
 
 def _read_password(options: Options) -> str | None:
