@@ -77,8 +77,9 @@ def _tls_trouble(reason: OSError, options: Options) -> str:
     if isinstance(reason, ssl.SSLCertVerificationError):
         if "mismatch" in reason.verify_message:
             return f"{reason.verify_message} Write the name that its certificate has in mqtt.url"
-        authority = f"by mqtt.ca_file, {options.ca_file}" if options.ca_file else "by this system; set mqtt.ca_file"
-        return f"certificate verify failed: {reason.verify_message}; it is not proven {authority}"
+        own = f"mqtt.ca_file, {options.ca_file}"
+        against = own if options.ca_file else "this system's authorities; for one of your own set mqtt.ca_file"
+        return f"certificate verify failed: {reason.verify_message}; it is checked against {against}"
     code = getattr(reason, "reason", None)  # OpenSSL's, like WRONG_VERSION_NUMBER
     why = code.lower().replace("_", " ") if code else reason.strerror or reason
     return f"TLS failed: {why}; is it a port with TLS? Without it, write mqtt:// in mqtt.url"

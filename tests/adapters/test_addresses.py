@@ -276,8 +276,8 @@ async def test_a_certificate_that_proves_nothing_is_told_from_a_broker_that_is_a
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
         misnamed = await said_of(f"mqtts://brokers.test:{server.port}", ca_file=str(server.ca_file))
     assert f"{server.url}: certificate verify failed: " in unknown
-    assert unknown.endswith("it is not proven by this system; set mqtt.ca_file")
-    assert foreign.endswith(f"it is not proven by mqtt.ca_file, {other.ca_file}")
+    assert unknown.endswith("it is checked against this system's authorities; for one of your own set mqtt.ca_file")
+    assert foreign.endswith(f"it is checked against mqtt.ca_file, {other.ca_file}")
     assert "not valid for 'brokers.test'" in misnamed
     assert "Write the name that its certificate has in mqtt.url" in misnamed
     assert not any("is it running" in said for said in (unknown, foreign, misnamed))
