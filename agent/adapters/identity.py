@@ -7,6 +7,7 @@ host, epoch and number, so what two machines report under one identity hides hal
 import json
 import sqlite3
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -59,9 +60,9 @@ def _begin_anew(db: sqlite3.Connection, facts: machine.Facts) -> str:
         _put(db, "agent_id", str(uuid.uuid4()))
         _put(db, "machine", json.dumps(facts))
     return (
-        f"this state was copied from another machine, where it was the state of {host}: here a new agent id, a new"
-        f" epoch and an own host name begin; {waiting} events that waited to be sent there stay in the history,"
-        " and are not sent from here"
+        f"this state was copied from another machine, where it was the state of {host}: this agent now has an id, an"
+        f" epoch and a host name of its own; {waiting} events that waited to be sent there stay in the history and"
+        " are not sent from here"
     )
 
 
@@ -75,7 +76,8 @@ def _take_over_file(db: sqlite3.Connection, path: Path) -> None:
         agent_id = ""
     if agent_id and _get(db, "agent_id") is None:
         _put(db, "agent_id", agent_id)
-    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.unlink()
 
 
 def _noted(db: sqlite3.Connection) -> machine.Facts:

@@ -22,7 +22,7 @@ _PLACEHOLDERS = {
     "00020003-0004-0005-0006-000700080009",
     "12345678-1234-5678-90ab-cddeefaabbcc",
 }
-_SERIALS = ("wwid", "device/wwid", "serial", "device/serial")  # of a disk; the first that says something counts
+_SERIALS = ("wwid", "device/wwid", "serial", "device/serial")  # of a disk; another kernel may change one of them
 _CONTAINER_MARKS = (".dockerenv", "run/.containerenv")
 
 
@@ -35,8 +35,8 @@ def facts(folder: Path, root: Path = Path("/")) -> Facts:
 def is_another(then: Facts, now: Facts) -> bool:
     """Whether these are the facts of two machines.
 
-    The DMI UUID decides where both have one. Otherwise one source that differs is enough: the disk differs where none
-    of the former ones is there. So a new mainboard counts as another machine, and without the UUID a new disk does.
+    The DMI UUID decides where both have one. Otherwise one source that differs is enough; the disk differs where it
+    has no serial number in common. So a new mainboard counts as another machine, and without the UUID a new disk does.
     """
     common = then.keys() & now.keys()
     if DMI in common:
@@ -71,7 +71,7 @@ def _disks(folder: Path, root: Path) -> set[str]:
     except OSError:
         return set()
     whole = _whole_disks(root / "sys/dev/block" / f"{os.major(device)}:{os.minor(device)}")
-    return {serial for disk in whole if (serial := _serial(disk))}
+    return {serial for disk in whole for name in _SERIALS if (serial := _read(disk / name))}
 
 
 def _whole_disks(device: Path) -> Iterator[Path]:
@@ -84,10 +84,6 @@ def _whole_disks(device: Path) -> Iterator[Path]:
         yield device.resolve().parent
     elif device.exists():
         yield device
-
-
-def _serial(disk: Path) -> str:
-    return next((text for name in _SERIALS if (text := _read(disk / name))), "")
 
 
 def _read(path: Path) -> str:

@@ -109,6 +109,15 @@ def test_a_disk_is_known_by_whatever_serial_number_it_has(tmp_path: Path, name: 
     assert sources(tmp_path) == {DISK}
 
 
+def test_a_disk_of_which_another_kernel_says_something_else_is_the_same(tmp_path: Path) -> None:
+    write(block_device(tmp_path, tmp_path), "wwid", "eui.0000000000000001")
+    write(block_device(tmp_path, tmp_path), "device/serial", "S4EWNX0R")
+    before = machine.facts(tmp_path, tmp_path)
+    write(block_device(tmp_path, tmp_path), "wwid", "nvme.144d-S4EWNX0R")
+    assert before != machine.facts(tmp_path, tmp_path)
+    assert not machine.is_another(before, machine.facts(tmp_path, tmp_path))
+
+
 def test_a_partition_is_known_by_its_disk(tmp_path: Path) -> None:
     disk = tmp_path / "sys/devices/nvme0n1"
     write(disk, "wwid", "eui.1")

@@ -48,11 +48,7 @@ class Mosquitto(proc.Daemon):
         self.start()
 
     def listens(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
-                return True
-        except OSError:
-            return False
+        return proc.listens(self.port)
 
 
 @contextmanager

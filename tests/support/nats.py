@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -69,11 +68,7 @@ class Nats(proc.Daemon):
         self.wait_until(lambda: self.output().count("Reloaded server configuration") > before)
 
     def listens(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
-                return True
-        except OSError:
-            return False
+        return proc.listens(self.port)
 
 
 def program() -> str:

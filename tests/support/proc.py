@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -61,6 +62,15 @@ async def eventually_async(look: Callable[[], Awaitable[T]], timeout: float = 10
             raise AssertionError(f"not within {timeout} s; the last value was {value!r}")
         await asyncio.sleep(POLL)
     return value
+
+
+def listens(port: int) -> bool:
+    """Whether a port of loopback takes connections."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return True
+    except OSError:
+        return False
 
 
 class Daemon:
