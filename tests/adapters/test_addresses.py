@@ -38,9 +38,9 @@ class Peer:
         self.writers.append(writer)
         with suppress(ConnectionError):
             if packet := await reader.read(1000):
-                version = packet[packet.index(b"MQTT") + 4]
+                version = packet[packet.index(b"MQTT") + 4] if b"MQTT" in packet else 3
                 self.tried.append(version)
-                answer = self.answers[version]
+                answer = self.answers.get(version, HUNG_UP)
                 if answer != HUNG_UP:
                     writer.write(answer)
                     await reader.read()
