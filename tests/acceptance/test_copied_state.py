@@ -8,7 +8,7 @@ import pytest
 
 from agent.adapters import machine
 from tests.acceptance.collector import collecting
-from tests.acceptance.host import WATCHING, Host
+from tests.acceptance.host import PATIENCE, WATCHING, Host
 from tests.support import engines, mosquitto, proc
 
 pytestmark = engines.ON_ONE
@@ -25,15 +25,16 @@ def test_it_is_reported_and_the_host_name_is_learned_anew(lone_host: Host) -> No
     with mosquitto.running() as broker, collecting(broker) as collector:
         host.configure(mqtt={"url": broker.url})
         with host.agent():
-            proc.eventually(lambda: len(collector.alerts(engine_name(host))) > 0)
-            said = collector.read(f"{engine_name(host)}/alerts/state-copied")
-            info = collector.read(f"{engine_name(host)}/info")
+            name = engine_name(host)
+            proc.eventually(lambda: "state-copied" in collector.alerts(name), PATIENCE)
+            proc.eventually(lambda: collector.read(f"{name}/info"), PATIENCE)
+            said, info = collector.read(f"{name}/alerts/state-copied"), collector.read(f"{name}/info")
         assert (said["severity"], "the state of the-other" in said["message"]) == ("warning", True)
         assert info["epoch"] == meta(host, "epoch") != epoch
         assert host.told("action=state-copied") == 1
         assert host.row(image)["idle_since"] == first_seen
         with host.agent():
-            proc.eventually(lambda: collector.alerts(engine_name(host)) == set())
+            proc.eventually(lambda: collector.alerts(name) == set(), PATIENCE)
     assert host.told("action=state-copied") == 1
 
 
