@@ -192,6 +192,11 @@ class Client(aiomqtt.Client):
         if not self._connected.done():
             self._connected.set_exception(NotMqtt(self._not_mqtt) if self._not_mqtt else HungUp())
 
+    def _on_subscribe(self, client: Any, userdata: Any, mid: int, reason_codes: Any, properties: Any = None) -> None:
+        """One that comes after its time is not waited for any more; aiomqtt would log a traceback."""
+        if mid in self._pending_subscribes:
+            super()._on_subscribe(client, userdata, mid, reason_codes, properties)
+
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
         answer = self._acks.get(mid)
         if answer is not None and not answer.done():

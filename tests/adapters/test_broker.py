@@ -429,6 +429,12 @@ async def test_a_refused_subscription_is_told() -> None:
             await connection.subscribe("secret/#")
 
 
+async def test_an_answer_to_a_subscription_that_comes_too_late_is_let_alone(caplog: pytest.LogCaptureFixture) -> None:
+    client = mqtt_client.Client(broker.Options(host="localhost", port=1883, client_id="late"), None, None, None)
+    client._on_subscribe(None, None, 7, [])
+    assert caplog.records == []
+
+
 async def test_a_host_name_that_is_none_is_weather_and_not_a_crash() -> None:
     with pytest.raises(broker.BrokerUnavailable):
         await connect_once(broker.Options(host="a..b", port=1883, client_id="a"))

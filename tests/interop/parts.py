@@ -43,8 +43,7 @@ async def reporting(connect: Dial, rig: Rig, host: str, clock: Clock | None = No
     try:
         yield
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await _end(running)
 
 
 @asynccontextmanager
@@ -77,9 +76,15 @@ async def collecting(connect: Dial, folder: Path) -> AsyncIterator[Received]:
             await subscribed.wait()
         yield received
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await _end(running)
         received.close()
+
+
+async def _end(running: asyncio.Task[None]) -> None:
+    """Cancel it. Raises what ended it before, if anything did."""
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
 
 
 def _birth() -> bytes:
