@@ -70,6 +70,12 @@ def _not_every_container(value: str) -> str:
     return value
 
 
+def _keepalive(value: timedelta) -> timedelta:
+    if value.microseconds or not timedelta(seconds=5) <= value <= timedelta(seconds=65535):
+        raise ValueError("must be whole seconds between 5s and 65535s, which is the most that MQTT can say")
+    return value
+
+
 def _written(pattern: str, *examples: str) -> WithJsonSchema:
     """How a value looks in the file, for the JSON Schema."""
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
@@ -135,6 +141,8 @@ class Mqtt(Section):
     prefix: str = "torchkeeper"
     version: Literal["5", "3.1.1"] = "5"
     collector: str = "main"
+    keepalive: Annotated[Duration, AfterValidator(_keepalive)] = timedelta(seconds=15)
+    compress: StrictBool = False
 
     @model_validator(mode="after")
     def _url_and_prefix(self) -> "Mqtt":

@@ -18,9 +18,11 @@ from agent import config
 from agent.adapters.broker_contract import (
     NOT_AUTHORIZED,
     PACKET_TOO_LARGE,
+    PAYLOAD_INVALID,
     TOPIC_INVALID,
     BrokerUnavailable,
     Connection,
+    Flooded,
     LoginRefused,
     Message,
     Options,
@@ -28,14 +30,17 @@ from agent.adapters.broker_contract import (
     SubscribeRefused,
 )
 from agent.adapters.mqtt_client import Client
+from agent.core import wire
 
 __all__ = [
     "NOT_AUTHORIZED",
     "PACKET_TOO_LARGE",
+    "PAYLOAD_INVALID",
     "TOPIC_INVALID",
     "BrokerUnavailable",
     "Connect",
     "Connection",
+    "Flooded",
     "LoginRefused",
     "Message",
     "Options",
@@ -79,6 +84,8 @@ def options(mqtt: config.Mqtt, client_id: str) -> Options:
         cert_file=mqtt.cert_file,
         key_file=mqtt.key_file,
         version=mqtt.version,
+        keepalive=int(mqtt.keepalive.total_seconds()),
+        compress=mqtt.compress,
     )
 
 
@@ -100,7 +107,7 @@ async def connect(options: Options, will: Message | None = None) -> AsyncIterato
     """
     client = await _open(options, will)
     try:
-        yield _Connection(client, options.name)
+        yield _Connection(client, options)
     finally:
         client.close()
 
@@ -165,12 +172,13 @@ def _no_passphrase() -> str:
 
 
 class _Connection:
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Client, options: Options) -> None:
         self._client = client
-        self._name = name
+        self._name = options.name
+        self._compress = options.compress
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        code = await self._client.send(topic, payload, retain)
+        code = await self._client.send(topic, wire.packed(payload) if self._compress else payload, retain)
         if code.value >= _REFUSAL:
             raise PublishRefused(code.value, f"{code} (topic {topic})")
 
@@ -181,7 +189,8 @@ class _Connection:
 
     async def messages(self) -> AsyncIterator[Message]:
         try:
-            async for message in self._client.messages:
+            while True:
+                message = await self._client.next_message()
                 yield Message(str(message.topic), bytes(message.payload), message.retain)
         except aiomqtt.MqttError:
             raise self._client.lost() from None

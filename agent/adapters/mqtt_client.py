@@ -7,20 +7,23 @@ from functools import partial
 from typing import Any, TypeVar
 
 import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.adapters.broker_contract import (
     PACKET_TOO_LARGE,
     TOPIC_INVALID,
     BrokerUnavailable,
+    Flooded,
     Message,
     Options,
     PublishRefused,
 )
+from agent.adapters.incoming import IncomingLimit
 
 T = TypeVar("T")
 
-KEEPALIVE = 15  # seconds; the broker takes a silent client for dead after 1.5 times that
 CONNECT_TIMEOUT = 5.0  # seconds, for the TCP connection and again for the TLS handshake
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 _UNSPECIFIED = 128
@@ -47,13 +50,14 @@ class Client(aiomqtt.Client):
             password=password,
             protocol=_PROTOCOLS[options.version],
             clean_session=None if options.version == "5" else True,
-            keepalive=KEEPALIVE,
+            keepalive=options.keepalive,
             timeout=options.answer_timeout,
             tls_context=context,
+            properties=_properties(options),
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=will.retain) if will else None,
             # with Nagle on either side a publish waits 45 to 90 ms for its acknowledgement
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-            max_queued_incoming_messages=0,  # unlimited: a bound would drop what is acknowledged already
+            max_queued_incoming_messages=0,  # a bound here drops acknowledged messages; see IncomingLimit
         )
         self.pending_calls_threshold = 1000  # only a warning in the log
         self._client.connect_timeout = CONNECT_TIMEOUT
@@ -63,6 +67,8 @@ class Client(aiomqtt.Client):
         self._acks: dict[int, asyncio.Future[ReasonCode]] = {}
         self._largest: int | None = None  # bytes of a packet, where the broker says so
         self._closed = False
+        self._disconnected.add_done_callback(lambda _: self._give_up_connecting())
+        self._incoming = IncomingLimit(self._client, options.largest_incoming) if options.largest_incoming else None
 
     async def send(self, topic: str, payload: bytes, retain: bool) -> ReasonCode:
         """Publish with QoS 1; the reason code of the PUBACK."""
@@ -78,6 +84,8 @@ class Client(aiomqtt.Client):
             raise PublishRefused(TOPIC_INVALID, f"{error} (topic {topic!r})") from None
         if info.rc != 0:
             raise self.lost()
+        if self._incoming is not None:
+            self._incoming.published()
         answer = self._acks[info.mid] = self._loop.create_future()
         try:
             return await self._first(answer)
@@ -95,6 +103,10 @@ class Client(aiomqtt.Client):
             asking.cancel()
         return list(codes)
 
+    async def next_message(self) -> aiomqtt.Message:
+        """The next message, without a turn of the event loop if one is queued. Raises MqttError."""
+        return await anext(self.messages) if self._queue.empty() else self._queue.get_nowait()
+
     async def _first(self, answer: asyncio.Future[T]) -> T:
         """The answer, unless the connection is lost or the broker says nothing for too long."""
         either: set[asyncio.Future[Any]] = {answer, self._disconnected}
@@ -107,10 +119,17 @@ class Client(aiomqtt.Client):
         """Why the connection is of no use any more."""
         if not self._disconnected.done():
             return BrokerUnavailable(f"{self._name}: no answer within {self.timeout:g} s")
-        error = None if self._disconnected.cancelled() else self._disconnected.exception()
+        error = self._error()
+        if isinstance(error, Flooded):
+            return Flooded(f"{self._name}: {error}")
         code = getattr(error, "rc", None)
         silent = error is None or (isinstance(code, ReasonCode) and code.value == _UNSPECIFIED)
         return BrokerUnavailable(f"{self._name}: the connection is lost: {'the broker hung up' if silent else error}")
+
+    def _error(self) -> BaseException | None:
+        """What ended the connection; None if it has not ended or gave no reason."""
+        done = self._disconnected.done() and not self._disconnected.cancelled()
+        return self._disconnected.exception() if done else None
 
     def close(self) -> None:
         """Say goodbye if that needs no waiting, and close: at the loop's next turn.
@@ -164,12 +183,22 @@ class Client(aiomqtt.Client):
 
     def _give_up_connecting(self) -> None:
         if not self._connected.done():
-            self._connected.set_exception(aiomqtt.MqttError("it hung up before it answered"))
+            flooded = isinstance(error := self._error(), Flooded)
+            self._connected.set_exception(aiomqtt.MqttError(str(error) if flooded else "it hung up before it answered"))
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
         answer = self._acks.get(mid)
         if answer is not None and not answer.done():
             answer.set_result(reason_code)
+
+
+def _properties(options: Options) -> Properties | None:
+    """Properties of the CONNECT. An MQTT 5 broker does not send a packet above the size that we name here."""
+    if options.version != "5" or not options.largest_incoming:
+        return None
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = options.largest_incoming
+    return properties
 
 
 def _handshake(context: ssl.SSLContext, host: str, tcp: socket.socket) -> ssl.SSLSocket:

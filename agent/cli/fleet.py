@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -96,7 +97,8 @@ class _Source:
             raise common.WrongUse("--watch: needs a terminal; leave it out, or use --json")
         settings = config.load(file)
         self._prefix = settings.mqtt.prefix
-        self._options = broker.options(settings.mqtt, broker.viewer_client_id())
+        # no limit: this reader asks for the retained messages of the whole fleet
+        self._options = replace(broker.options(settings.mqtt, broker.viewer_client_id()), largest_incoming=0)
 
     def snapshot(self) -> "FleetView":
         from agent.fleet import collector

@@ -2,9 +2,11 @@
 
 Every payload carries what it needs in its body (ids, epoch, seq): an MQTT 3.1.1 broker has no properties.
 Unknown fields are ignored on the way in, so that a newer agent can be watched by an older monitor.
+A payload may be zlib-compressed: JSON begins with `{`, zlib with 0x78.
 """
 
 import re
+import zlib
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,7 +16,11 @@ from agent.core import units
 
 VERSION = "v1"
 MAX_PAYLOAD = 1_000_000  # bytes; half of what mosquitto 2.1 takes by default
+MAX_UNPACKED = 4 * MAX_PAYLOAD  # bytes of a decompressed payload: zlib can expand one a thousand times
 LAST_DECISIONS = 20  # decisions carried by the inventory
+# An empty message on `events` is not an event, and collectors ignore it. An agent publishes it (QoS 1, not retained) to
+# find out whether it may publish there at all.
+PROBE = b""
 
 Time = Annotated[AwareDatetime, PlainSerializer(units.format_time, return_type=str, when_used="json")]
 
@@ -119,6 +125,7 @@ class DecisionData(Payload):
     ttl_seconds: float
     estimated_bytes: int
     evidence: list[str]
+    shortened: bool = False  # the broker rejected the whole event, so texts and references were left out
 
 
 class OutcomeData(Payload):
@@ -131,6 +138,7 @@ class OutcomeData(Payload):
     image: ImageRef
     measured_bytes: int | None
     error: str | None
+    shortened: bool = False  # as in a decision
 
 
 class SweepData(Payload):
@@ -253,11 +261,12 @@ class InventoryImage(Payload):
     action: str
     reason: str
     held_by: str | None = None
-    explanation: str
+    explanation: str = ""  # on MQTT only if `action` is evict; for the others see `sentence.why`
     kind: str = Field(alias="class", serialization_alias="class")
     torch_version: str | None
     accelerator: str | None
-    last_used: Time | None
+    running: bool = False  # a container runs, so it is used now; on MQTT it then has no idle_since and no deadline
+    last_used: Time | None  # on MQTT, if `running`: the latest recorded use
     last_used_by: str = ""
     idle_since: Time | None
     deadline: Time | None
@@ -309,6 +318,25 @@ class Alert(Payload):
 def decode(model: type[P], payload: bytes | str) -> P | None:
     """A payload from outside as its model, or None: a stranger's message is never an error."""
     try:
-        return model.model_validate_json(payload)
+        return model.model_validate_json(unpacked(payload) if isinstance(payload, bytes) else payload)
     except (ValidationError, ValueError):
         return None
+
+
+def packed(payload: bytes) -> bytes:
+    """The payload, compressed if that makes it shorter."""
+    return min(payload, zlib.compress(payload), key=len)
+
+
+def unpacked(payload: bytes) -> bytes:
+    """The payload, decompressed if it is compressed. Raises ValueError if it is damaged or larger than MAX_UNPACKED."""
+    if not payload.startswith(b"\x78"):
+        return payload
+    unpacking = zlib.decompressobj()
+    try:
+        text = unpacking.decompress(payload, MAX_UNPACKED)
+    except zlib.error as error:
+        raise ValueError(f"a payload that cannot be decompressed: {error}") from None
+    if not unpacking.eof:
+        raise ValueError(f"a payload that is incomplete, or larger than {MAX_UNPACKED} bytes")
+    return text

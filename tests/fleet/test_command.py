@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from agent import config
 from agent.adapters import broker
+from agent.adapters.broker_contract import LARGEST_INCOMING
+from agent.core import wire
 from tests.fleet.builders import make_image, make_inventory, make_last, make_status, topic
 from tests.support import mosquitto, proc
 from tests.support.mosquitto import Mosquitto
@@ -53,6 +56,17 @@ def test_decisions_can_be_narrowed_to_a_host_and_a_time(broker: Mosquitto, tmp_p
         assert len(json.loads(done.stdout)["decisions"]) == count, more
     recent = proc.torchkeeper("fleet", "decisions", "--json", "--since", "1ms", config=file)
     assert json.loads(recent.stdout) == {"decisions": []}
+
+
+def test_a_large_and_compressed_inventory_is_read_like_any_other(broker: Mosquitto, tmp_path: Path) -> None:
+    large = make_inventory(*(make_image(f"sha256:{secrets.token_hex(32)}") for _ in range(2000)))
+    assert len(large) > 2 * LARGEST_INCOMING
+    publish(broker, status=make_status(), inventory=large)
+    file = settings_for(tmp_path, url=broker.url)
+    for payload in (large, wire.packed(large)):
+        publish(broker, inventory=payload)
+        done = proc.torchkeeper("fleet", "images", "--json", config=file)
+        assert (done.returncode, len(json.loads(done.stdout)["images"])) == (0, 2000)
 
 
 def test_an_empty_fleet_is_no_error(broker: Mosquitto, tmp_path: Path) -> None:
