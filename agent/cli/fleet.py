@@ -78,11 +78,12 @@ def images(file: common.ConfigOption = None, as_json: common.JsonOption = False)
     """The PyTorch images of the fleet: how many hosts have each, when it was last used, when it comes due."""
     from agent.fleet import terminal, view
 
+    clock = SystemClock()
     fleet = _Source(file, False, as_json).snapshot()
     if as_json:
-        common.print_json(view.images_document(fleet))
+        common.print_json(view.images_document(fleet, clock.now()))
     else:
-        terminal.make_console().print(terminal.images_view(fleet, SystemClock().now()))
+        terminal.make_console().print(terminal.images_view(fleet, clock.now()))
 
 
 class _Source:

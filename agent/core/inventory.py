@@ -26,7 +26,7 @@ def build(
         at=plan.at,
         disk=disk,
         totals=report.totals(plan),
-        images=[report.inventory_image(item, misleading.get(item.image.id, ())) for item in ranked],
+        images=[_image(item, misleading.get(item.image.id, ())) for item in ranked],
         decisions=[_last_decision(decision, outcome) for decision, outcome in last],
     )
     return _cut(whole)
@@ -37,6 +37,17 @@ def rank(item: Decision) -> tuple[object, ...]:
     untagged = not item.image.references and not item.image.digests
     due = item.deadline.timestamp() if item.deadline else float("inf")
     return _RANK[item.verdict.kind], untagged, item.action is Action.KEEP, due, item.image.id
+
+
+def _image(item: Decision, misleading: Iterable[str]) -> wire.InventoryImage:
+    """An image without what changes by the passing of time alone, so that its bytes change only with the image."""
+    image = report.inventory_image(item, misleading)
+    fixed: dict[str, object] = {}
+    if item.action is not Action.EVICT:
+        fixed["explanation"] = ""
+    if item.running:
+        fixed |= {"last_used": item.recorded_use, "idle_since": None, "deadline": None}
+    return image.model_copy(update=fixed)
 
 
 def _cut(inventory: wire.Inventory) -> wire.Inventory:

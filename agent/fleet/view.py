@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from agent.core import units, wire
+from agent.core import sentence, units, wire
 
 STALE_AFTER = timedelta(minutes=3)  # three missed status messages
 MAX_EVENTS = 500  # of the whole fleet, the latest
@@ -134,11 +134,15 @@ def decisions_document(lines: list[DecisionLine]) -> dict[str, Any]:
     return {"decisions": [_line_document(line) for line in lines]}
 
 
-def images_document(view: FleetView) -> dict[str, Any]:
-    """`fleet images --json`: every image of every inventory, with its host."""
+def images_document(view: FleetView, now: datetime) -> dict[str, Any]:
+    """`fleet images --json`: every image of every inventory, with its host, and each with its sentence."""
     return {
         "images": [
-            {"host": host.name, **image.model_dump(mode="json", by_alias=True)}
+            {
+                "host": host.name,
+                **image.model_dump(mode="json", by_alias=True),
+                "explanation": sentence.why(image, now),
+            }
             for host in view.hosts()
             for image in (host.inventory.images if host.inventory else ())
         ],
