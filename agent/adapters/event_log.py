@@ -19,9 +19,9 @@ from agent.core import report, wire
 from agent.core.report import NewEvent, Range
 
 # Bytes that may wait. An event takes about 1 KB: a host that evicts fifty images a day fills it in a year.
-# Decisions and outcomes are beyond it: they are never given up for room. One image and due time has one decision,
-# and each try an outcome, with at least ten minutes between two: the retention bounds them, and at last the disk
-# (`StateFull`), which stops evictions rather than forget one.
+# Decisions and outcomes are beyond it: one that waits for the collector is never given up, for room or for its age.
+# One image and due time has one decision, and each try an outcome, with at least ten minutes between two: the disk
+# bounds them (`StateFull`), which stops evictions rather than forget one.
 BOUND = 64 * 1024 * 1024
 BATCH = 16  # telemetry goes by this part of the bound, so that few `dropped` events name it
 NEARLY = 7 / 8  # of the bound: from here on `nearly_full`; after a batch went it is still above
@@ -99,12 +99,12 @@ class EventLog:
 
     def unsent(self, after: int, most: int) -> list[OutboxRow]:
         waiting = self._all("unsent", after=after, most=most)
-        return [OutboxRow(seq=row["seq"], payload=self._event(row).encode()) for row in waiting]
+        return [OutboxRow(row["seq"], self._event(row).encode(), row["type"]) for row in waiting]
 
-    def retire(self, up_to: int) -> None:
-        """The broker has these rows. That counts for nothing once the collector was heard."""
+    def retire(self, up_to: int, deferred: Iterable[int] = ()) -> None:
+        """The broker has these rows, but the deferred ones. That counts for nothing once the collector was heard."""
         with self._transaction():
-            self._uncount(self._all("retire", up_to=up_to))
+            self._uncount(self._all("retire", up_to=up_to, deferred=json.dumps(list(deferred))))
 
     def watermark(self) -> int | None:
         """Up to which number the collector has all events; None where it was never heard."""
@@ -152,9 +152,10 @@ class EventLog:
                 self._name_missing(watermark, now)
 
     def _forget_events(self, before: datetime, now: datetime, *, quietly: bool) -> None:
-        """Inside a transaction: drop what is older. What still waits is given up, and named unless `quietly`."""
+        """Inside a transaction: delete what is older. Of the rows that still wait, decisions and outcomes are kept,
+        and the others are given up and named. `quietly`, without a broker, all are deleted and none is named."""
         self._do("forget_events", before=rows.us(before))
-        given_up = self._all("give_up_before", before=rows.us(before))
+        given_up = self._all("give_up_before", before=rows.us(before), all=quietly)
         self._uncount(given_up)
         if not quietly:
             self._name(given_up, "retention", now)

@@ -5,7 +5,7 @@ A commit waits for the disk; the event loop, and with it the reader of the engin
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -74,8 +74,9 @@ class Store:
     async def unsent(self, after: int, limit: int) -> list[OutboxRow]:
         return await self.run(lambda tables: tables.unsent(after, limit))
 
-    async def retire(self, up_to: int) -> None:
-        await self.run(lambda tables: tables.retire(up_to))
+    async def retire(self, up_to: int, deferred: Iterable[int] = ()) -> None:
+        but = tuple(deferred)
+        await self.run(lambda tables: tables.retire(up_to, but))
 
     async def watermark(self) -> int | None:
         return await self.run(lambda tables: tables.watermark())

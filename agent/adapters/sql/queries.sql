@@ -104,7 +104,8 @@ SELECT * FROM events WHERE seq > :after AND retired = 0 AND set_aside IS NULL OR
 
 -- name: retire
 UPDATE events SET retired = 1
-WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'watermark')
+WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL AND seq NOT IN (SELECT value FROM json_each(:deferred))
+  AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'watermark')
 RETURNING length(data) AS bytes
 
 -- name: retire_acknowledged
@@ -116,7 +117,8 @@ UPDATE events SET retired = 0 WHERE seq > :watermark AND retired = 1
 RETURNING length(data) AS bytes
 
 -- name: set_aside
-UPDATE events SET set_aside = :error WHERE seq = :seq AND retired = 0 AND set_aside IS NULL
+UPDATE events SET set_aside = :error
+WHERE seq = :seq AND retired = 0 AND set_aside IS NULL AND type NOT IN ('torchkeeper.decision', 'torchkeeper.outcome')
 RETURNING seq, type, data, length(data) AS bytes
 
 -- name: last_seq
@@ -143,7 +145,9 @@ WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL
 RETURNING seq, type, data, length(data) AS bytes
 
 -- name: give_up_before
-DELETE FROM events WHERE at < :before AND retired = 0 AND set_aside IS NULL
+DELETE FROM events
+WHERE at < :before AND retired = 0 AND set_aside IS NULL
+  AND (:all OR type NOT IN ('torchkeeper.decision', 'torchkeeper.outcome'))
 RETURNING seq, type, data, length(data) AS bytes
 
 -- name: forget_events
