@@ -129,7 +129,11 @@ async def _publish(settings: config.Settings, host: str, folder: Path, parts: Pa
         outbox=parts.store,
         clock=clock,
         agent_id=agent_id,
-        collector=settings.mqtt.collector,
+        settings=publisher.Settings(
+            collector=settings.mqtt.collector,
+            confirm=settings.mqtt.confirm,
+            inventory_every=settings.mqtt.inventory_every.total_seconds(),
+        ),
         former_alerts=(*publisher.ALERTS, *ALERTS),
     ).run()
 

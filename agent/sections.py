@@ -76,6 +76,12 @@ def _keepalive(value: timedelta) -> timedelta:
     return value
 
 
+def _inventory_every(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=2):
+        raise ValueError("must be at least 2s: an inventory carries every image of the host")
+    return value
+
+
 def _written(pattern: str, *examples: str) -> WithJsonSchema:
     """How a value looks in the file, for the JSON Schema."""
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
@@ -141,7 +147,9 @@ class Mqtt(Section):
     prefix: str = "torchkeeper"
     version: Literal["5", "3.1.1"] = "5"
     collector: str = "main"
+    confirm: Literal["broker", "collector"] = "broker"
     keepalive: Annotated[Duration, AfterValidator(_keepalive)] = timedelta(seconds=15)
+    inventory_every: Annotated[Duration, AfterValidator(_inventory_every)] = timedelta(seconds=2)
     compress: StrictBool = False
 
     @model_validator(mode="after")
