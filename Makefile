@@ -1,7 +1,7 @@
 # Everything is set up by .ci/bootstrap on a Debian machine with Python 3.11 and make; the first time as root.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos schema lock clean
+.PHONY: help demo test lint bench chaos fuzz schema lock clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="-k sweep", make demo ARGS="--help"
@@ -35,6 +35,10 @@ bench: ## set-up and the benchmarks
 chaos: ## set-up; parts killed at random for ten minutes, then creates that race removals
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: ## set-up; what comes from outside, fuzzed for a minute a reader
+	@.ci/bootstrap test
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 schema: ## write config/torchkeeper.schema.json anew from the settings
 	@.ci/bootstrap test

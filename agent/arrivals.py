@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent.adapters.clock import Clock
-from agent.adapters.engine import Engine, EngineError, EngineUnavailable, NotFound
+from agent.adapters.engine import Engine, EngineError, EngineUnavailable
 from agent.core import layers
 from agent.core.events import EngineEvent, Key, familiar
 from agent.core.model import Details, Image
@@ -77,7 +77,9 @@ class Arrivals:
     async def _ask(self, event: EngineEvent, told: Iterable[EngineEvent]) -> str | None:
         try:
             named = await self._engine.named(event.actor)
-        except NotFound:
+        except EngineUnavailable:
+            raise
+        except EngineError:
             return None
         later = [other for other in told if other.time_ns > event.time_ns and other.kind == "image"]
         moves = [other for other in later if _names(other) == familiar(event.actor)]

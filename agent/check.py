@@ -2,22 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent import config, state
-from agent.adapters import database, disk, holds
+from agent import config, no_effect, state
+from agent.adapters import database, disk, folder, holds
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
 from agent.core import totals, units, wire
 from agent.core.model import Container, Pin, Plan
-from agent.core.rules import never_matches
 
 PATIENCE = 10.0  # seconds for one check
 STOPPED_NAMED = 5  # containers
+LONGEST_BUILD = timedelta(hours=1)  # builds take less, mostly
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,15 @@ async def run(config_file: Path | None) -> list[Check]:
     try:
         settings = config.load(config_file)
     except config.ConfigError as error:
-        return [Check("configuration", False, str(error), "mend the key named here; the others wait for it")]
+        return [Check("configuration", False, str(error), "correct this first; the other checks were skipped")]
     engine, info = await _engine(settings)
     kept = _state(settings.agent.state_dir)
     look = await _look(settings) if info is not None and kept.ok else None
     return [
         _configuration(settings, config.find_file(config_file, os.environ)),
+        *_cleanup(settings),
         kept,
-        _holds(settings.agent.state_dir, look),
+        *_holds(settings.agent.state_dir, look),
         engine,
         _disk(settings, info),
         *_stopped(look),
@@ -55,18 +55,22 @@ async def run(config_file: Path | None) -> list[Check]:
 
 def _configuration(settings: config.Settings, source: Path | None) -> Check:
     detail = f"{source or 'built-in defaults'}; mode {settings.agent.mode}"
-    useless = [f"{key}: {pattern!r}: {why}" for key, pattern in _patterns(settings) if (why := never_matches(pattern))]
+    useless = no_effect.patterns(settings)
     if not useless:
         return Check("configuration", True, detail)
-    return Check("configuration", True, f"{detail}; {len(useless)} pattern(s) can never match", "; ".join(useless))
+    return Check("configuration", False, f"{detail}; {len(useless)} pattern(s) can never match", "; ".join(useless))
 
 
-def _patterns(settings: config.Settings) -> Iterable[tuple[str, str]]:
-    """Each pattern on references, with its key."""
-    yield from (("images.include", pattern) for pattern in settings.images.include)
-    yield from (("images.exclude", pattern) for pattern in settings.images.exclude)
-    yield from (("policy.protect", pattern) for pattern in settings.policy.protect)
-    yield from (("policy.rules.match", rule.match) for rule in settings.policy.rules)
+def _cleanup(settings: config.Settings) -> list[Check]:
+    """A build leaves its first stages without a name until its end: they must not go before."""
+    after = settings.cleanup.dangling_after
+    if after is None or after >= LONGEST_BUILD:
+        return []
+    detail = (
+        f"cleanup.dangling_after is {units.duration_text(after)}: a build that takes longer may lose its first stages"
+    )
+    hint = f"set it to more than the longest build takes, at least {units.duration_text(LONGEST_BUILD)}"
+    return [Check("cleanup", True, detail, hint)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +105,58 @@ def _stopped(look: Look | None) -> list[Check]:
     return [Check("containers", True, detail, f"those that nobody needs: docker rm {' '.join(names[:STOPPED_NAMED])}")]
 
 
-def _state(folder: Path) -> Check:
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+def _state(configured: Path) -> Check:
     try:
-        database.probe_folder(existing)
+        place, running = state.place_to_look_at(configured), state.agents_on(configured)
     except database.StateError as error:
-        return Check("state", False, str(error), f"make {folder} writable for this user, or set agent.state_dir")
+        return Check("state", False, str(error), "make the folder usable, or set agent.state_dir to another one")
+    where = [f"{place.folder}: an agent runs on it"] if running else []
     try:
-        look = state.look(folder)
-    except database.StateError as error:
+        if folder.is_there(place.folder):
+            folder.probe(place.folder)
+        look = state.look(place.folder)
+    except database.StateTooNew as error:
         return Check("state", False, str(error), "a newer torchkeeper, or another agent.state_dir, can read it")
-    running = "an agent runs on it" if state.busy(folder) else "no agent runs on it now"
-    damaged = [note for note in look.notes if "damaged" in note]
-    if damaged:
-        return Check("state", False, damaged[0], "start the agent; it moves the file aside and begins anew")
-    return Check("state", True, "; ".join([f"{folder}: {running}", *look.notes]))
+    except database.StateError as error:
+        hint = "make the folder usable, or set agent.state_dir to another one"
+        return Check("state", False, "; ".join([str(error), *where]), hint)
+    detail = "; ".join([*(where or [f"{place.folder}: no agent runs on it now"]), *place.notes, *look.notes])
+    if any("damaged" in note for note in look.notes):
+        return Check("state", False, detail, "start the agent; it moves the file aside and begins anew")
+    if running and place.folder != state.resolve(configured).folder:
+        return Check("state", False, detail, f"restart that agent, or set agent.state_dir to {place.folder}")
+    return Check("state", True, detail)
 
 
-def _holds(folder: Path, look: Look | None) -> Check:
+def _holds(configured: Path, look: Look | None) -> list[Check]:
+    """Nothing where the folder itself cannot be looked into: its own check says so."""
+    now = datetime.now(UTC)
     try:
-        found = holds.load(folder)
+        place = state.place_to_look_at(configured)
+        found = holds.load(place.folder)
+    except database.StateError:
+        return []
     except holds.HoldsUnreadable as error:
-        return Check("pins", False, str(error), f"mend or remove {folder / holds.FILE}")
-    paused = "; eviction is paused" if found.paused else ""
-    pins = [pin for pin in found.pins if not pin.over(datetime.now(UTC))]
-    detail = f"{len(pins)} pinned{paused}"
-    lost = [pin.reference or pin.id for pin in pins if look is not None and not _is_here(pin, look.plan)]
+        return [Check("pins", False, f"{error.detail}; {error.effect}", error.hint)]
+    elsewhere = no_effect.pins_elsewhere(configured, place.folder, now)
+    if elsewhere:
+        return [Check("pins", False, elsewhere, "torchkeeper pin, or torchkeeper pause, acts where the agent reads")]
+    pins = [pin for pin in found.pins if not pin.over(now)]
+    detail = f"{len(pins)} pinned" + ("; eviction is paused" if found.paused else "")
+    if look is None:
+        return [Check("pins", True, detail)]
+    vague = [f"; the ID {pin.id} begins {count} images, and keeps them all" for pin, count in _vague(pins, look.plan)]
+    lost = [pin.reference or pin.id for pin in pins if not _is_here(pin, look.plan)]
     if not lost:
-        return Check("pins", True, detail)
+        return [Check("pins", True, "".join([detail, *vague]))]
     hint = f"pull it again, or: torchkeeper unpin {lost[0]}"
-    return Check("pins", True, f"{detail}; no such image is here: {', '.join(lost)}", hint)
+    return [Check("pins", True, "".join([detail, *vague, f"; no such image is here: {', '.join(lost)}"]), hint)]
+
+
+def _vague(pins: list[Pin], plan: Plan) -> list[tuple[Pin, int]]:
+    """The pins by the start of an ID that several images have, with their number."""
+    counts = ((pin, sum(bool(pin.id) and item.image.id.startswith(pin.id) for item in plan.decisions)) for pin in pins)
+    return [(pin, count) for pin, count in counts if count > 1]
 
 
 def _is_here(pin: Pin, plan: Plan) -> bool:

@@ -1,5 +1,6 @@
 """Settings: built-in defaults, a TOML file, and the environment, in rising order. An error names the key."""
 
+import errno
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from pydantic_settings import (
 from agent import sections
 from agent.core import model
 from agent.core.schedule import Schedule
+from agent.core.text import quoted
 from agent.sections import Agent, Cleanup, Docker, History, Images, Limits, Mqtt, Policy, Pressure, Rule, UsageSection
 
 __all__ = [
@@ -117,7 +119,20 @@ def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
         return given
     if environ.get("TORCHKEEPER_CONFIG"):
         return Path(environ["TORCHKEEPER_CONFIG"])
-    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+    return None if _absent(DEFAULT_FILE) else DEFAULT_FILE
+
+
+def _absent(path: Path) -> bool:
+    """Whether certainly nothing has this name. A dangling link, or a folder that cannot be entered, proves nothing."""
+    for name in (path, *path.parents):
+        try:
+            name.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+        return name != path and name.is_dir()
+    return True
 
 
 def load(file: Path | None = None) -> Settings:
@@ -130,7 +145,7 @@ def load(file: Path | None = None) -> Settings:
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors(include_url=False)]
         raise ConfigError(f"{path or 'the environment'}: " + "; ".join(lines)) from None
-    except SettingsError as error:
+    except (SettingsError, RecursionError) as error:
         raise ConfigError(f"the environment: {error}; lists and tables are written as JSON, like '[\"a/*\"]'") from None
 
 
@@ -139,13 +154,30 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             data = tomllib.load(stream)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}; {_way_out(path, error)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+    except ValueError:  # what Python says is for programmers
+        raise ConfigError(f"{path}: has a number of thousands of digits; write a smaller one") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: has lists in lists, too deep to read; no key takes such a value") from None
     for key, value in data.items():
         if not isinstance(value, dict):
             raise ConfigError(f"{path}: {key}: is a value outside a section; {_sections()}")
     return data
+
+
+def _way_out(path: Path, error: OSError) -> str:
+    if error.errno == errno.EISDIR:
+        return f"it is a folder; name the file in it, like {path / DEFAULT_FILE.name}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"run this as the agent's user, or let uid {os.geteuid()} read it and enter the folders above it"
+    for name in (path, *path.parents):
+        if name.is_symlink() and not name.exists():
+            return f"{name} is a dangling link to {name.readlink()}; restore that, or name another file"
+    if error.errno == errno.ENOTDIR:
+        return "a part of its path is not a folder; correct the path, or move the file that is in its way"
+    return "name a file that is there with --config or TORCHKEEPER_CONFIG"
 
 
 def _refuse_unknown_environment(environ: Iterable[str]) -> None:
@@ -167,7 +199,7 @@ def _explain(item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "value_error" and message.split(":")[0] in _fields_at(item["loc"]):
         return f"{where}.{message}"
-    return f"{where}: {message}" if item["type"] == "value_error" else f"{where}: {message} (it is {item['input']!r})"
+    return f"{where}: {message}" + ("" if item["type"] == "value_error" else f" (it is {quoted(item['input'])})")
 
 
 def _known_keys(location: tuple[str | int, ...]) -> str:

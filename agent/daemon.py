@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from agent import __version__, config, showing, state
+from agent import __version__, config, no_effect, showing, state
 from agent.adapters import database, tasks
 from agent.adapters.clock import Clock, SystemClock
 from agent.adapters.docker import DockerEngine
@@ -30,7 +30,15 @@ BETWEEN_RESERVES = 600.0  # seconds until the reserve is looked at again
 ONE_DAY = 86400.0  # seconds
 ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
-ALERTS = ("engine-down", "holds-unreadable", "state-damaged", "state-full", "sweep-failed", *showing.ALERTS)
+ALERTS = (
+    "engine-down",
+    "holds-unreadable",
+    "state-damaged",
+    "state-full",
+    "sweep-failed",
+    *showing.ALERTS,
+    *no_effect.ALERTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +72,40 @@ def build(settings: config.Settings, store: Store, folder: Path, clock: Clock, e
     return Parts(engine, store, board, intake, watcher, sweeper)
 
 
-async def run(settings: config.Settings, folder: Path) -> None:
-    """Be the agent until SIGTERM or SIGINT. The folder is prepared and locked by the caller. Raises StateError."""
+async def run(settings: config.Settings, folder: Path, source: Path | None) -> None:
+    """Be the agent until SIGTERM or SIGINT. The folder is prepared and locked by the caller. Raises StateError.
+
+    `source`: the configuration file that was read; None: there is none.
+    """
     clock = SystemClock()
     store, word = state.open_store(folder, clock.now())
     parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
     if word:
         log.error(word, action="open-state")
         parts.board.raise_alert("state-damaged", word, clock.now(), "critical")
+    for alert, message in no_effect.alerts(settings, folder, clock.now()).items():
+        log.warning(message, action="configure")
+        parts.board.raise_alert(alert, message, clock.now())
     try:
         with _stopping_on_signals():
-            await _run_loops(settings, folder, parts, clock)
+            await _run_loops(settings, folder, parts, clock, source)
     except asyncio.CancelledError:
         log.info("stopped", action="stop")
     finally:
         await store.close()
 
 
-async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, clock: Clock) -> None:
+async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, clock: Clock, source: Path | None) -> None:
     host = await learn_host(settings, parts.store, parts.engine, clock)
-    log.info("starting", action="start", host=host, version=__version__, mode=settings.agent.mode, state=str(folder))
+    log.info(
+        "starting",
+        action="start",
+        host=host,
+        version=__version__,
+        mode=settings.agent.mode,
+        config=str(source or "built-in defaults"),
+        state=str(folder),
+    )
     loops = {
         "watcher": parts.watcher.run(),
         "sweeper": parts.sweeper.run(),
@@ -203,7 +225,7 @@ async def _keep_reserve(folder: Path, clock: Clock) -> None:
 
 @contextmanager
 def _stopping_on_signals() -> Iterator[None]:
-    """Cancel the current task on SIGTERM and SIGINT, until it has ended."""
+    """Cancel the current task on SIGTERM and SIGINT, until it has ended. SIGHUP changes nothing."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - run inside asyncio.run
     again: list[asyncio.TimerHandle] = []
@@ -215,6 +237,7 @@ def _stopping_on_signals() -> Iterator[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, _ignore_hangup)
     try:
         yield
     finally:
@@ -222,6 +245,17 @@ def _stopping_on_signals() -> Iterator[None]:
             handle.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGHUP)
+        ignore_hangups()
+
+
+def ignore_hangups() -> None:
+    """From the first moment of the process to its last: a terminal that closes must not end an agent."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _ignore_hangup() -> None:
+    log.warning("SIGHUP was ignored: restart the agent to read its configuration again", action="signal")
 
 
 @asynccontextmanager
@@ -253,11 +287,11 @@ async def looking(settings: config.Settings) -> AsyncIterator[tuple[Parts, tuple
 
     Raises StateError and EngineError.
     """
-    folder = settings.agent.state_dir
-    look = state.look(folder)
+    place = state.place_to_look_at(settings.agent.state_dir)
+    look = state.look(place.folder)
     try:
-        async with watching(settings, look.store, folder) as parts:
-            yield parts, look.notes
+        async with watching(settings, look.store, place.folder) as parts:
+            yield parts, (*place.notes, *look.notes)
     finally:
         await look.store.close()
 

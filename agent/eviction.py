@@ -5,7 +5,7 @@ that `settle_interrupted` ends, so that each decision has its outcome.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -15,10 +15,13 @@ from agent.adapters.engine import Engine
 from agent.adapters.store import Store
 from agent.adapters.tables import Removal
 from agent.core import report, wire
-from agent.core.model import Decision, Image, Outcome
+from agent.core.answers import Answers
+from agent.core.model import Decision, Image, Outcome, Usage
 from agent.sight import Sight
 
 log = structlog.get_logger()
+
+Seen = tuple[Usage | None, datetime | None]  # of an image, and the end of the last gap
 
 FIRST_BACKOFF = timedelta(minutes=10)
 LONGEST_BACKOFF = timedelta(days=1)
@@ -43,6 +46,7 @@ class Evictor:
         self._clock = clock
         self._mode = mode
         self._unsettled = True  # whether the journal may have rows of a removal that was cut short
+        self._answers: dict[str, Answers] = {}  # of removals whose outcome is not written yet, by image
 
     async def note_would_remove(self, item: Decision) -> bool:
         """Record a decision that is not acted on, once for each due time; False where it was recorded before."""
@@ -58,11 +62,12 @@ class Evictor:
 
     async def evict(self, item: Decision) -> Done:
         """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
+        seen = self._seen_of(item.image)  # before anything is waited for: the plan is as old as this
         identity, image = self._identity(item), self._image_ref(item)
         decision = report.decision(item, image, self._mode, self._clock.now(), identity)
         await self._begin(item.image, decision, image)
         before = self._used_bytes()
-        result = await self._remove(item.image)
+        result = await self._remove(item.image, seen)
         after = self._used_bytes()
         measured = before - after if before is not None and after is not None else None
         await self._end(item.image.id, identity, image, result, measured)
@@ -83,14 +88,25 @@ class Evictor:
         await self._store.run(lambda tables: tables.begin_removal(row, journal, decision))
         self._store.appended.set()
 
-    async def _remove(self, target: Image) -> removal.Result:
-        self._sight.own.begin(target.id, self._clock.now())
+    async def _remove(self, target: Image, seen: Seen) -> removal.Result:
+        sight, engine = self._sight, self._sight.engine
+        self._answers[target.id] = Answers(target, {image.id: self._origin(image) for image in sight.images})
+        sight.own.begin(target.id, self._clock.now())
         try:
-            engine = self._sight.engine
-            containerd = engine is not None and engine.containerd_store
-            return await removal.remove(self._engine, target, containerd=containerd)
+            return await removal.remove(
+                self._engine,
+                target,
+                sight.own,
+                self._answers[target.id],
+                containerd=engine is not None and engine.containerd_store,
+                undisturbed=lambda: sight.current and self._seen_of(target) == seen,
+            )
         finally:
-            self._sight.own.end(target.id, self._clock.now())
+            sight.own.end(target.id, self._clock.now())
+
+    def _seen_of(self, target: Image) -> Seen:
+        """What changes with every use, arrival or name that the stream tells of, or that was lost from it."""
+        return self._sight.book.usages.get(target.id), self._sight.gap_end
 
     async def _end(
         self, image_id: str, identity: str, image: wire.ImageRef, result: removal.Result, measured: int | None
@@ -100,12 +116,23 @@ class Evictor:
         removed = result.outcome is Outcome.REMOVED
         if removed:
             self._sight.book.apply_delete(image_id)
+        answers = self._answers.get(image_id)
+        also = answers.also_removed if answers is not None else ()
         event = report.outcome(
-            identity, image, result.outcome, now, measured_bytes=measured if removed else None, error=result.error
+            identity,
+            image,
+            result.outcome,
+            now,
+            measured_bytes=measured if removed else None,
+            error=result.error,
+            also_removed=also,
         )
         failures = (await self._store.run(lambda tables: tables.failures(row))).get(image_id, 0)
         not_before = None if removed else now + _backoff(failures)
         await self._store.run(lambda tables: tables.end_removal(row, image_id, event, not_before))
+        self._answers.pop(image_id, None)
+        if also:
+            log.error("removed something else as well", action="evict", image=image_id, also_removed=list(also))
         self._unsettled = False
         self._store.appended.set()
 
@@ -115,11 +142,13 @@ class Evictor:
         if not self._unsettled:
             return
         for journal in await self._store.run(lambda tables: tables.removals(row)):
-            self._sight.own.begin(journal.image_id, self._clock.now())
+            answers, own = self._answers.get(journal.image_id), self._sight.own
+            lacking = answers.lacking if answers is not None else removal.UNHEARD
+            own.begin(journal.image_id, self._clock.now())
             try:
-                result = await removal.settle(self._engine, journal.image_id, journal.references)
+                result = await removal.settle(self._engine, journal.image_id, journal.references, own, lacking)
             finally:
-                self._sight.own.end(journal.image_id, self._clock.now())
+                own.end(journal.image_id, self._clock.now())
             image = wire.ImageRef.model_validate(journal.image)
             await self._end(journal.image_id, journal.decision_id, image, result, None)
             log.warning("settled a removal that was cut short", action="settle", image=journal.image_id,
@@ -130,8 +159,14 @@ class Evictor:
         return report.decision_id(item, self._mode, self._store.epoch)
 
     def _image_ref(self, item: Decision) -> wire.ImageRef:
-        usage = self._sight.book.usages.get(item.image.id)
-        return report.image_ref(item, pulled=usage is not None and usage.pulled)
+        return report.image_ref(item, pulled=self._pulled(item.image))
+
+    def _origin(self, image: Image) -> str | None:
+        return report.origin(image, pulled=self._pulled(image))
+
+    def _pulled(self, image: Image) -> bool:
+        usage = self._sight.book.usages.get(image.id)
+        return usage is not None and usage.pulled
 
     def _used_bytes(self) -> int | None:
         space = self._sight.space()
@@ -140,7 +175,7 @@ class Evictor:
 
 def name_of(item: Decision) -> str:
     """What people call an image: its first reference, else the start of its ID."""
-    return item.image.references[0] if item.image.references else item.image.id[7:19]
+    return item.image.standalone[0] if item.image.standalone else item.image.id[7:19]
 
 
 def _backoff(failures: int) -> timedelta:

@@ -28,7 +28,8 @@ class Gaps:
         self._store = store
         self._clock = clock
         self._tolerance = tolerance
-        self._watch = ClockWatch(last=clock.reading())
+        self._began = clock.reading()  # of this process; what came later is seen by `check_clock`
+        self._watch = ClockWatch(last=self._began)
         self._recorded: Blind | None = None  # what the last proof found
 
     async def look_back(self, cursor: Cursor, info: EngineInfo) -> Cursor:
@@ -41,9 +42,7 @@ class Gaps:
         await self.check_clock(disturbed=timekeeping.disagree(now.wall, info.time))
         if before is None:
             return cursor
-        off = timekeeping.absence(before, now)
-        if off is not None:
-            await self._record_absence(off)
+        await self._record_absence(timekeeping.absence(before, self._began if before.boot == now.boot else now))
         moved = timekeeping.jump(before, now)
         if moved is None:
             return cursor
@@ -53,8 +52,9 @@ class Gaps:
 
     async def check_clock(self, *, disturbed: bool = False) -> timedelta | None:
         """One more look at the clocks. Returns the jump that it found, which is recorded as a gap."""
-        now = self._clock.reading()
+        before, now = self._watch.last, self._clock.reading()
         self._watch, moved = self._watch.look(now, disturbed=disturbed)
+        await self._record_absence(timekeeping.absence(before, now))
         if moved is not None:
             await self._record_jump(moved, now)
         if self._sight.clock_trusted != self._watch.trusted:
@@ -95,6 +95,7 @@ class Gaps:
         row = self._sight.row
         time_ns = min(cursor.time_ns, continuity.nanoseconds(now.wall))
         moved = replace(cursor, time_ns=time_ns, key=None, alive_at=now.wall, steady=now.steady, boot=now.boot)
+        moved = replace(moved, awake=now.awake)
         await self._store.run(lambda tables: tables.rewind(row, moved))
         return moved
 
@@ -107,8 +108,10 @@ class Gaps:
         self._watch = ClockWatch(last=now, steady_since=now.steady)
         self._sight.clock_trusted = False
 
-    async def _record_absence(self, off: Absence) -> None:
+    async def _record_absence(self, off: Absence | None) -> None:
+        if off is None:
+            return
         row = self._sight.row
         await self._store.run(lambda tables: tables.add_absence(row, off))
         self._sight.absences = (*self._sight.absences, off)
-        log.info("the machine was off", action="absence", seconds=(off.until - off.since).total_seconds())
+        log.info("the machine was off or suspended", action="absence", seconds=(off.until - off.since).total_seconds())

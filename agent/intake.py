@@ -8,30 +8,34 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.database import StateFull
-from agent.adapters.engine import Engine, EngineError, EngineInfo
+from agent.adapters.engine import Engine, EngineError, EngineInfo, RingRows
 from agent.adapters.store import Store
 from agent.adapters.tables import Saved
 from agent.buffer import Buffer, StreamEnded
-from agent.core import continuity
+from agent.core import continuity, replay
 from agent.core.continuity import Cursor, Downtime
-from agent.core.events import EngineEvent, Key
-from agent.core.model import Decision, Snapshot
+from agent.core.events import EngineEvent
+from agent.core.model import Decision
 from agent.core.timekeeping import Reading
 from agent.core.usage import Book
 from agent.core.users import Ignored
 from agent.gaps import Gaps
 from agent.meaning import Meaning
-from agent.sight import Sight
+from agent.sight import Listing, Sight
+from agent.stalls import StallDetector
 
 log = structlog.get_logger()
 
 OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and writers race by as much
 LAST_WORDS = 2.0  # seconds to take in what was told before a stream ended
+IN_FLIGHT = 2.0  # seconds that an event may take from the engine's memory to us
+LOOK_AGAIN = 0.1  # seconds
 
 
 class Intake:
@@ -45,11 +49,15 @@ class Intake:
         *,
         gap_tolerance: timedelta,
         ignored: Ignored = Ignored(),
+        stalls: StallDetector | None = None,
     ) -> None:
-        """`ignored`: containers whose runs are no uses."""
-        self.sight = Sight()
+        """`ignored`: containers whose runs are no uses. `stalls`: a test's own, to stall when it likes."""
+        self.stalls = stalls or StallDetector()
+        self.sight = Sight(self.stalls)
         self.buffer = Buffer()
         self.unsure = asyncio.Event()  # an inspect failed in the last listing
+        self.lost = asyncio.Event()  # an audit found that the stream lost events: it is to be opened anew
+        self.loss: StreamEnded | None = None  # what it lost
         self._engine = engine
         self._store = store
         self._clock = clock
@@ -60,10 +68,15 @@ class Intake:
         self._tolerance = gap_tolerance
         self._down: Downtime | None = None  # since the last watch ended
         self._turn = asyncio.Lock()
+        self._opened_ns = 0  # from where the stream was read
+        self._quiet_since = clock.monotonic()  # nothing was read, and nothing audited, since then
+        self._audit_every = replay.AUDIT_EVERY
 
     async def restore(self, info: EngineInfo) -> None:
-        saved = await self._store.run(lambda tables: tables.load(info.id, info.driver))
+        saved = await self._store.run(lambda tables: tables.load(*info.key))
         self.buffer = Buffer()
+        self.lost.clear()
+        self.stalls.restart()
         self._take_over(info, saved)
         self._cursor = await self._gaps.look_back(saved.cursor, info)
         self._meaning.begin(self._cursor.time_ns)
@@ -71,8 +84,8 @@ class Intake:
 
     def _take_over(self, info: EngineInfo, saved: Saved) -> None:
         sight = self.sight
-        if sight.engine is not None and (sight.engine.id, sight.engine.driver) != (info.id, info.driver):
-            sight.images, sight.verdicts = (), {}  # another engine, or another image store: all IDs are new
+        if sight.engine is not None and sight.engine.key != info.key:
+            sight.forget()  # another engine, image store or root directory: all images are new
             self._down = None
         sight.engine = info
         sight.row = saved.engine
@@ -91,16 +104,18 @@ class Intake:
     async def catch_up(self, since_ns: int) -> None:
         """Take in all that was told since the last watch, then a listing. Until both are done nothing is proven."""
         async with self._turn:
+            self._opened_ns = since_ns
             alive_until = self._cursor.alive_at
             first = alive_until is None
             told = await self._hear(since_ns, first=first)
             listing = await self._list(self._clock.now())
             read_until = self._clock.reading()
-            later = _in_order(self._meaning.unheard(self.buffer.take()))
+            later = replay.in_order(self._meaning.unheard(self.buffer.take()))
             await self._meaning.apply(later)
             self._reconcile(listing, alive_until, first=first)
             await self._meaning.apply_later(later, listing.at)
-            await self._commit([*told, *later], read_until)
+            await self._commit([*told, *later], read_until, proven=True)
+            self._audit_every = replay.AUDIT_EVERY if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
         self.sight.proven = True
         self.sight.changed.set()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(told))
@@ -114,14 +129,15 @@ class Intake:
         started = self._clock.now()
         ring = await self._engine.ring()
         read_until = self._clock.reading()
-        told = _in_order([*_since(ring.events, since_ns, self._cursor.key), *self.buffer.take()])
+        told = replay.in_order([*replay.since(ring.events, since_ns, self._cursor.key), *self.buffer.take()])
         if not await self._gaps.prove(self._cursor, ring, replace(read_until, wall=started), self._down):
             self.sight.book.names.distrust()
         await self._meaning.apply(told, self.buffer.waiting)
         if first or not self._meaning.settled:
             await self._write(None)
         else:
-            await self._commit(told, read_until)
+            self._cursor = continuity.anchored(self._cursor, ring.events)
+            await self._commit(told, read_until, proven=True)
         return told
 
     async def follow(self) -> None:
@@ -156,10 +172,15 @@ class Intake:
             return False
         return True
 
-    async def note_the_end(self, *, stopped: bool) -> None:
-        """The watch lasted until now; whether the agent was told to stop."""
+    async def note_the_end(self, *, ended: bool) -> None:
+        """The watch lasted until now, unless a stall may have cost events: then it lasted until before that.
+
+        `ended`: the stream itself ended, so that it was not dead before, as one through a network or a proxy can be.
+        """
+        if self.stalls.check() or not (ended or self._is_direct):
+            return
         row, now = self.sight.row, self._clock.reading()
-        self._cursor = replace(self._alive(now), stopped=stopped)
+        self._cursor = self._alive(now)
         self._down = Downtime(until=now.wall)
         await self._store.run(lambda tables: tables.beat(row, self._cursor))
 
@@ -173,7 +194,7 @@ class Intake:
             await self._store.run(lambda tables: tables.beat(row, ending))
 
     def _alive(self, now: Reading) -> Cursor:
-        return replace(self._cursor, alive_at=now.wall, steady=now.steady, boot=now.boot)
+        return replace(self._cursor, alive_at=now.wall, steady=now.steady, boot=now.boot, awake=now.awake)
 
     async def protect(self, decisions: Iterable[Decision]) -> None:
         """Record which images a protection holds now, so that its end is known as `released`."""
@@ -186,6 +207,7 @@ class Intake:
         """Apply and commit what waits, and tell the sweeper unless it was only the agent's own doing."""
         read_until, buffer = self._clock.reading(), self.buffer
         waiting = buffer.take()
+        self.stalls.note_taken_in(len(waiting))
         told = self._meaning.unheard(waiting)
         try:
             await self._meaning.apply(told, buffer.waiting)
@@ -197,25 +219,100 @@ class Intake:
             self.sight.changed.set()
         return told
 
-    async def _commit(self, told: list[EngineEvent], read_until: Reading) -> None:
-        latest = max(told, key=lambda event: event.time_ns, default=None)
-        self._cursor = replace(self._alive(read_until), engine_ended=False, stopped=False)
-        if latest is not None and latest.time_ns >= self._cursor.time_ns:
-            self._cursor = replace(self._cursor, time_ns=latest.time_ns, key=latest.key)
+    async def _commit(self, told: list[EngineEvent], read_until: Reading, *, proven: bool = False) -> None:
+        """Write what was applied, and the cursor unless a stall may have cost events before it.
+
+        `proven`: it was compared with what the engine remembers.
+        """
         self._meaning.note_applied(told)
-        await self._write(self._cursor)
+        if self.stalls.check():
+            await self._write(None)
+        else:
+            self._cursor = self._moved(told, read_until, proven=proven)
+            await self._write(self._cursor)
         self._meaning.note_written()
         self.sight.watched, self._down = True, None
+        if told or proven:
+            self._quiet_since = self._clock.monotonic()
+
+    def _moved(self, told: list[EngineEvent], read_until: Reading, *, proven: bool) -> Cursor:
+        """A stream that passes a network or a proxy can be dead without an end: its silence proves nothing."""
+        alive = proven or told or self._is_direct
+        cursor = replace(self._alive(read_until) if alive else self._cursor, engine_ended=False)
+        latest = max(told, key=lambda event: event.time_ns, default=None)
+        if latest is not None and latest.time_ns >= cursor.time_ns:
+            cursor = replace(cursor, time_ns=latest.time_ns, key=latest.key)
+        return cursor
+
+    @property
+    def _is_direct(self) -> bool:
+        return self.sight.engine is not None and self.sight.engine.direct
 
     async def _write(self, cursor: Cursor | None) -> None:
         """Commit what changed, with the cursor. What cannot be written now goes with the next commit."""
         await self._meaning.record_what_was_missed()
-        changes, row = self.sight.book.take_changes(), self.sight.row
+        changes, row = self.sight.book.take_changes(ignored_runs=cursor is not None), self.sight.row
         try:
             await self._store.run(lambda tables: tables.commit(row, changes, cursor))
         except BaseException:  # cancelled, too: it may wait for the store's thread, and then is never done
             self.sight.book.give_back(changes)
             raise
+
+    # Auditing the stream
+
+    def audit_due(self) -> float:
+        """Seconds until a stream that stays silent is to be audited."""
+        return self._quiet_since + self._audit_every - self._clock.monotonic()
+
+    async def audit(self) -> None:
+        """Compare what was taken in with what the engine remembers, and take in what the stream has lost.
+
+        Raises StreamEnded where it has lost anything: then a new one is to be opened. Raises EngineUnavailable.
+        """
+        async with self._turn:
+            self._insist_on_the_stream()
+            await self._audit()
+
+    async def _audit(self) -> None:
+        stalled, before = self.stalls.check(), self._cursor
+        rows = await self._engine.ring()
+        read_until = self._clock.reading()
+        missing = await self._missing(rows)
+        ring = continuity.ring_of(rows.events, rows.size, rows.oldest_ns, read_until.wall)
+        blind = continuity.blind_in_audit(before, ring, stalled=stalled, direct=self._is_direct)
+        if blind is not None and (missing or blind.length > self._tolerance):
+            await self._gaps.record(blind)
+        else:
+            blind = None
+        await self._meaning.apply(missing, self.buffer.waiting)
+        self.stalls.clear()
+        self._cursor = continuity.anchored(self._cursor, rows.events)
+        await self._commit(missing, read_until, proven=True)
+        self._audit_every = replay.audit_every(ring, read_until, self._audit_every)
+        if stalled:
+            self.sight.changed.set()
+        if missing:
+            self._reopen(f"the event stream lost {len(missing)} events that Docker still remembers")
+        if blind is not None:
+            self._reopen("the event stream may have lost events that Docker no longer remembers")
+
+    async def _missing(self, rows: RingRows) -> list[EngineEvent]:
+        """What the engine remembers of this session and the stream did not bring, however long one waits for it."""
+        give_up = self._clock.monotonic() + IN_FLIGHT
+        while True:
+            await self._take_in()
+            since = replay.since(rows.events, self._opened_ns, self._cursor.key)
+            missing = self._meaning.unheard(since)
+            if not missing or self._clock.monotonic() >= give_up:
+                return replay.in_order(missing)
+            await self._clock.sleep(LOOK_AGAIN)
+
+    def _reopen(self, why: str) -> NoReturn:
+        """Ends the session, whoever asked for the audit."""
+        self.sight.proven = False
+        self.loss = StreamEnded(0, why)
+        self.lost.set()
+        raise StreamEnded(0, why)
 
     # Listings
 
@@ -236,27 +333,19 @@ class Intake:
         if not self.sight.proven:
             raise StreamEnded(0, "the engine's events are not being read")
 
-    async def _list(self, at: datetime) -> Snapshot:
+    async def _list(self, at: datetime) -> Listing:
         containers = await self._engine.containers(self.sight.containers if self.sight.proven else {})
-        images = await self._engine.images(self.sight.details)
-        return Snapshot(at=at, images=tuple(images), containers=tuple(map(self._meaning.read, containers)))
+        images = tuple(await self._engine.images(self.sight.details))
+        return Listing(
+            at=at,
+            images=images,
+            containers=tuple(map(self._meaning.read, containers)),
+            verdicts=await self.sight.recognise(images),
+        )
 
-    def _reconcile(self, listing: Snapshot, alive_until: datetime | None, *, first: bool) -> None:
+    def _reconcile(self, listing: Listing, alive_until: datetime | None, *, first: bool) -> None:
         self._meaning.reconcile(listing, alive_until=alive_until, first=first)
-        if any(image.details is None for image in listing.images):
+        if any(image.details is None and not image.unreadable for image in listing.images):
             self.unsure.set()
         else:
             self.unsure.clear()
-
-
-def _since(events: Iterable[EngineEvent], since_ns: int, key: Key | None = None) -> list[EngineEvent]:
-    """The events from a time on, and those that follow one in the engine's memory: its clock may have been set back."""
-    events = list(events)
-    keys = [event.key for event in events]
-    after = keys.index(key) if key in keys else len(keys)
-    return [event for number, event in enumerate(events) if number > after or event.time_ns >= since_ns]
-
-
-def _in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
-    """Each event once, oldest first."""
-    return sorted({event.key: event for event in events}.values(), key=lambda event: event.time_ns)

@@ -6,6 +6,8 @@ from typing import Literal
 
 import structlog
 
+from agent.core import text
+
 
 def configure(style: Literal["console", "json"], *, quiet: bool = False) -> None:
     """`quiet`: warnings and errors only, for commands whose result is on standard output."""
@@ -19,9 +21,18 @@ def configure(style: Literal["console", "json"], *, quiet: bool = False) -> None
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _clean,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _clean(_logger: object, _method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Names and labels of strangers stand in log lines: none may end its line, or be obeyed by a terminal."""
+    for key, value in fields.items():
+        if isinstance(value, str):
+            fields[key] = text.clean(value) if key == "exception" else text.one_line(value)
+    return fields

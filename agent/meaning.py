@@ -12,10 +12,10 @@ from agent.arrivals import Arrivals
 from agent.core import users
 from agent.core.continuity import Blind
 from agent.core.events import COMMIT, EngineEvent, Key, familiar
-from agent.core.model import Container, Snapshot
-from agent.core.users import Ignored
+from agent.core.model import Container
+from agent.core.users import Ignored, Run
 from agent.gaps import Gaps
-from agent.sight import Sight
+from agent.sight import Listing, Sight
 
 REMEMBERED = 4096  # keys of events taken in, to know a replay by
 
@@ -105,8 +105,11 @@ class Meaning:
             return
         if image_id not in self._sight.book.usages:  # it came without an event, by a build perhaps
             self.stale.set()
-        ignored = self._ignored.covers(event.name, event.image, event.labels)
-        self._sight.book.apply_container(event, image_id, self._clock.now(), ignored=ignored)
+        run = Run(name=event.name, image=event.image, image_id=image_id, labels=event.labels)
+        pattern = self._ignored.pattern_for(run)
+        if pattern and not self._is_old(event):
+            self._sight.book.count_ignored(event, image_id, pattern, self._clock.now())
+        self._sight.book.apply_container(event, image_id, self._clock.now(), ignored=bool(pattern))
 
     async def _image_of(self, event: EngineEvent) -> str | None:
         """The image of a container event: what is known of the container, the engine's word, the name as of then.
@@ -168,18 +171,16 @@ class Meaning:
     def read(self, container: Container) -> Container:
         """A listed container with whose it is, and whether its runs count."""
         labels = container.labels
-        return replace(
-            container,
-            by=users.words(container.name, labels),
-            ignored=self._ignored.covers(container.name, container.image, labels),
-        )
+        run = Run(name=container.name, image=container.image, image_id=container.image_id, labels=labels)
+        ignored = bool(self._ignored.pattern_for(run))
+        return replace(container, by=users.words(container.name, labels), ignored=ignored)
 
-    def reconcile(self, listing: Snapshot, *, alive_until: datetime | None, first: bool) -> None:
+    def reconcile(self, listing: Listing, *, alive_until: datetime | None, first: bool) -> None:
         """Take a listing as the truth."""
         book, sight, now = self._sight.book, self._sight, self._clock.now()
         meant = {name: book.names.resolve(name) for name in self._by_name}
         new = book.reconcile(listing, now, alive_until=alive_until or now, busy=sight.own.busy)
-        sight.show(listing.images, {container.id: container for container in listing.containers})
+        sight.show(listing)
         for at in self._arrivals.settle(new, first=first):
             self._miss(at, "an image came and went unseen: what it was built on is not known")
         for name, event in self._by_name.items():

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from agent.core import rules, schedule, units, wire
+from agent.core import patterns, schedule, units, users, wire
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -58,14 +58,20 @@ def _window(value: object) -> schedule.Window:
 
 
 def _not_all(value: str) -> str:
-    """Every one of these has nothing in common but the colon, so what matches them all, matches everything."""
-    if all(rules.matches(value, name) for name in ("a:b", "registry.io:5000/team/name:1-x", "0/y:Z")):
+    """The tags have nothing in common but the colon, so what matches them all matches everything; so do the digests."""
+    tags = ("a:b", "registry.io:5000/team/name:1-x", "0/y:Z")
+    digests = [f"{patterns.repository(tag)}@sha256:{digit * 64}" for tag, digit in zip(tags, "0af", strict=True)]
+    if any(all(patterns.matches(value, name) for name in every) for every in (tags, digests)):
         raise ValueError(f"{value!r} matches every image, so none would ever go; to see and not evict: agent.mode")
     return value
 
 
 def _not_every_container(value: str) -> str:
-    if all(rules.matches(value, name) for name in ("a", "Train_1", "0.x-y/z:1=2")):
+    """As for images: what covers all of these, by their name, their image or a label, covers everything."""
+    every_name = [users.Run(name=name) for name in ("a", "Train_1", "0.x-y")]
+    every_image = [users.Run(image=image) for image in ("a", "registry.io:5000/team/name:1-x", "0/y:Z")]
+    every_label = [users.Run(labels={key: value}) for key, value in (("a", "b"), ("com.x/y", "Z 1"), ("0", ""))]
+    if any(all(map(users.Ignored((value,)).pattern_for, every)) for every in (every_name, every_image, every_label)):
         raise ValueError(f"{value!r} matches every container, so that nothing would count as a use")
     return value
 
@@ -113,12 +119,28 @@ Window = Annotated[
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nul(cls, values: object) -> object:
+        """A path or an address with a NUL in it would fail only once it is used."""
+        for key, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, str) and "\0" in value:
+                raise ValueError(f"{key}: has a NUL character in it; leave it out")
+        return values
+
 
 class Agent(Section):
     host: str = ""  # "": the engine's name, as a slug
     mode: Literal["enforce", "observe"] = "enforce"
     state_dir: Path = Path("/var/lib/torchkeeper")
     log: Literal["console", "json"] = "console"
+
+    @model_validator(mode="after")
+    def _state_dir_is_the_same_for_every_command(self) -> "Agent":
+        if not self.state_dir.is_absolute():
+            path = str(self.state_dir)
+            raise ValueError(f"state_dir: {path!r} is not an absolute path; write one like /var/lib/torchkeeper")
+        return self
 
     @model_validator(mode="after")
     def _host_is_a_topic_level(self) -> "Agent":
@@ -158,7 +180,8 @@ class Mqtt(Section):
             raise ValueError(
                 "url: the address holds a user or a password; they go into mqtt.username and mqtt.password_file"
             )
-        if self.url and not re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", self.url):
+        address = re.fullmatch(r"mqtts?://(?:[^/:@\s]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", self.url)
+        if self.url and (address is None or int(address[1] or 1) not in range(1, 65536)):
             raise ValueError(f"url: {self.url!r} is not mqtt://host[:port] or mqtts://host[:port]")
         if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
             raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
@@ -186,6 +209,10 @@ class Rule(Section):
             raise ValueError("has no effect; give it a ttl, keep = true, keep_newest or local_images")
         if self.keep and self.ttl is not None:
             raise ValueError("has both keep = true and a ttl; a kept image has no TTL, so leave one out")
+        if self.keep_newest is not None and "@" in self.match:
+            raise ValueError(
+                "keep_newest: has no effect on digest references, which have no version; match tags instead"
+            )
         return self
 
 

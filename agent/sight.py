@@ -2,54 +2,39 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from agent.adapters import disk
 from agent.adapters.engine import EngineInfo
 from agent.core import pytorch
-from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
+from agent.core.own_acts import OwnActs
+from agent.core.pytorch import Examined
 from agent.core.space import Space
 from agent.core.timekeeping import Absence
 from agent.core.usage import Book
+from agent.stalls import StallDetector
 
 
-class OwnActs:
-    """Which events are echoes of the agent's own removals: by image, from the first act to the last."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing(Snapshot):
+    """All images and containers, and what the images are."""
 
-    def __init__(self) -> None:
-        self._spans: dict[str, tuple[datetime, datetime | None]] = {}
-
-    @property
-    def busy(self) -> frozenset[str]:
-        """The images that are being removed now."""
-        return frozenset(image_id for image_id, (_, end) in self._spans.items() if end is None)
-
-    def begin(self, image_id: str, at: datetime) -> None:
-        self._spans[image_id] = (at, None)
-
-    def end(self, image_id: str, at: datetime) -> None:
-        start, _ = self._spans[image_id]
-        self._spans[image_id] = (start, at)
-
-    def covers(self, event: EngineEvent) -> bool:
-        """Whether this tag, untag or delete is the agent's own."""
-        span = self._spans.get(event.actor)
-        if span is None or event.kind != "image" or event.action not in ("tag", "untag", "delete"):
-            return False
-        start, end = span
-        return start <= event.at and (end is None or event.at <= end)
+    verdicts: Mapping[str, Verdict]
 
 
 class Sight:
     """Images, containers and usage as of the last event, and whether that can be trusted."""
 
-    def __init__(self) -> None:
+    def __init__(self, stalls: StallDetector | None = None) -> None:
+        self.stalls = stalls  # None: nothing reads a stream
         self.engine: EngineInfo | None = None
         self.row = 0  # the engine's row in the store
         self.book = Book()
         self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}
+        self._examined: dict[str, Examined] = {}  # image ID -> what it says of itself, which never changes
         self.containers: Mapping[str, Container] = {}  # as last listed
         self.watched = False  # this engine was listed at least once, by this process or another
         self.proven = False  # the stream is live, and nothing that fell out of it is unrecorded
@@ -60,6 +45,11 @@ class Sight:
         self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
 
     @property
+    def current(self) -> bool:
+        """Whether it can be acted on: proven, and this process was not stalled since what it last read."""
+        return self.proven and not (self.stalls is not None and self.stalls.check())
+
+    @property
     def details(self) -> dict[str, Details]:
         """Image ID -> what inspect said. It never changes, so it is asked once."""
         return {image.id: image.details for image in self.images if image.details is not None}
@@ -68,12 +58,28 @@ class Sight:
         """The engine's file system now; None where it cannot be seen from here, or no engine is known."""
         return disk.space(self.engine.root) if self.engine is not None else None
 
-    def show(self, images: tuple[Image, ...], containers: Mapping[str, Container]) -> None:
-        """Take a listing. Verdicts are made anew only where an image or a name changed."""
-        if images != self.images:
-            self.images = images
-            self.verdicts = pytorch.classify(images)
-        self.containers = containers
+    async def recognise(self, images: tuple[Image, ...]) -> Mapping[str, Verdict]:
+        """What the images of a listing are. Off the event loop, image by image: each may hold what is slow to read.
+
+        An image is examined once. What depends on the names and on the other images is asked anew where any changed.
+        """
+        if images == self.images:
+            return self.verdicts
+        for image in images:
+            if image.details is not None and image.id not in self._examined:
+                self._examined[image.id] = await asyncio.to_thread(pytorch.examine, image)
+        here = {image.id for image in images if image.details is not None}
+        self._examined = {image_id: found for image_id, found in self._examined.items() if image_id in here}
+        return await asyncio.to_thread(pytorch.verdicts, images, self._examined)
+
+    def show(self, listing: Listing) -> None:
+        """Take a listing."""
+        self.images, self.verdicts = listing.images, listing.verdicts
+        self.containers = {container.id: container for container in listing.containers}
+
+    def forget(self) -> None:
+        """Another engine, or another image store: all IDs are new."""
+        self.images, self.verdicts, self._examined = (), {}, {}
 
     def snapshot(self, at: datetime) -> Snapshot:
         """The last listing, with the containers as the events since have left them."""

@@ -87,6 +87,7 @@ class Sweeper:
         self._board = board
         self._rules = rules
         self._folder = folder
+        self._folder_identity = holds.identity(folder)
         self._mode = "observe" if rules.observe else "enforce"
         self._evictor = Evictor(engine, intake.sight, store, clock, mode=self._mode)
         self._cleanup = Cleanup(engine, store, clock, after=rules.build_cache_after, mode=self._mode)
@@ -161,7 +162,7 @@ class Sweeper:
         row = sight.row
         return Context(
             holds=self._holds(now),
-            proven=sight.proven,
+            proven=sight.current,
             clock_trusted=sight.clock_trusted,
             gap_end=sight.gap_end,
             absences=sight.absences,
@@ -185,6 +186,9 @@ class Sweeper:
 
     def _holds(self, now: datetime) -> Holds:
         try:
+            if self._folder_identity not in (None, holds.identity(self._folder)):
+                hint = "bring the folder back, or restart the agent"
+                raise holds.HoldsUnreadable(f"{self._folder} is not the folder that the agent started with", hint)
             found = holds.load(self._folder)
         except holds.HoldsUnreadable as error:
             self._board.raise_alert("holds-unreadable", str(error), now, "critical")
@@ -208,6 +212,8 @@ class Sweeper:
             for planned in coming:
                 if tried:
                     await self._clock.sleep(self._pause)
+                else:
+                    await self._intake.audit()
                 tried.add(planned.image.id)
                 await self._intake.refresh()
                 done.plan = await self.plan()

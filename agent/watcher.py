@@ -41,7 +41,8 @@ class Watcher:
         self._intake = intake
         self._clock = clock
         self._board = board
-        self._reading = False  # the stream has not ended
+        self._reading = False  # the stream is being read
+        self._ended = False  # the stream came to its own end
         self._caught_up = False  # in this session: the stream is read, and nothing before it is unrecorded
         self._troubles: set[str] = set()  # what is down, and was logged
 
@@ -123,7 +124,7 @@ class Watcher:
             raise
 
     async def _watch(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
-        self._reading = True
+        self._reading, self._ended = True, False
         try:
             await tasks.alone(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
@@ -136,12 +137,13 @@ class Watcher:
             ended.weather = weather
             raise ended from errors
         except asyncio.CancelledError:  # told to stop: watched until now
-            await tasks.alone(self._note_the_end(stopped=True))
+            await tasks.alone(self._note_the_end(stopping=True))
             raise
 
     async def _read_and_follow(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(stream), name="read-events")
+            group.create_task(self._intake.stalls.run(), name="notice-stalls")
             await self._catch_up(since_ns)
             group.create_task(self._intake.follow(), name="follow-events")
             group.create_task(self._keep_listing(), name="list-again")
@@ -149,12 +151,16 @@ class Watcher:
             group.create_task(self._ask_unknown_again(), name="ask-unknown-again")
             group.create_task(self._ping(), name="ping-engine")
             group.create_task(self._beat(), name="note-the-watch")
+            group.create_task(self._audit_silence(), name="audit-silence")
+            group.create_task(self._audit_stalls(), name="audit-stalls")
+            group.create_task(self._end_when_lost(), name="end-when-lost")
 
     async def _read(self, stream: AsyncIterator[EngineEvent]) -> None:
         """Drain the socket, whatever else goes on: a slow reader makes the whole engine slow."""
         try:
             async for event in stream:
                 self._intake.buffer.put(event)
+            self._ended = True
         finally:
             self._reading = False
             self._distrust()  # at once: what comes from here on is not read
@@ -170,13 +176,13 @@ class Watcher:
         else:
             self._distrust()
 
-    async def _note_the_end(self, *, stopped: bool = False) -> None:
+    async def _note_the_end(self, *, stopping: bool = False) -> None:
         """The watch lasted until now, unless something that was told is lost; and who ended it."""
         if not self._caught_up or not await self._intake.finish():
             return
         with contextlib.suppress(StateFull):
-            await self._intake.note_the_end(stopped=stopped)
-            if not stopped:
+            await self._intake.note_the_end(ended=self._ended)
+            if not stopping:
                 await self._intake.look_for_engine(self._clock.now(), down=await self._is_down())
 
     async def _is_down(self) -> bool:
@@ -240,6 +246,25 @@ class Watcher:
         self._intake.sight.proven = True
         self.ready.set()
         self._intake.sight.changed.set()
+
+    async def _audit_silence(self) -> None:
+        """A stream that says nothing for long may have nothing to say, or be dead."""
+        while True:
+            while (left := self._intake.audit_due()) > 0:
+                await self._clock.sleep(left)
+            await self.ready.wait()
+            await self._intake.audit()
+
+    async def _audit_stalls(self) -> None:
+        while True:
+            await self._intake.stalls.noticed.wait()
+            await self.ready.wait()
+            await self._intake.audit()
+
+    async def _end_when_lost(self) -> None:
+        """Whoever found that events were lost, the session ends by it."""
+        await self._intake.lost.wait()
+        raise self._intake.loss or StreamEnded(0, "the event stream lost events")
 
     async def _beat(self) -> None:
         while True:

@@ -25,6 +25,13 @@ MISTAKES = [
     ("a budget without a unit", "[limits]\nbytes_per_hour = 5", "limits.bytes_per_hour: 5 is not a size"),
     ("an unknown mode", "[agent]\nmode = 'dry'", "agent.mode: Input should be 'enforce' or 'observe' (it is 'dry')"),
     (
+        "a relative state folder",
+        "[agent]\nstate_dir = 'state'",
+        "agent.state_dir: 'state' is not an absolute path; write one",
+    ),
+    ("a state folder under ~", "[agent]\nstate_dir = '~/tk'", "agent.state_dir: '~/tk' is not an absolute path"),
+    ("a state folder of no name", "[agent]\nstate_dir = ''", "agent.state_dir: '.' is not an absolute path"),
+    (
         "a host that is no topic level",
         "[agent]\nhost = 'a/b'",
         "agent.host: 'a/b' cannot be part of a topic; try 'a-b'",
@@ -37,6 +44,7 @@ MISTAKES = [
         "docker.url: '/var/run/docker.sock' is not",
     ),
     ("a broker's address of no known kind", "[mqtt]\nurl = 'http://x'", "mqtt.url: 'http://x' is not mqtt://"),
+    ("a port that cannot be", "[mqtt]\nurl = 'mqtt://x:70000'", "mqtt.url: 'mqtt://x:70000' is not mqtt://"),
     ("a password in the address", "[mqtt]\nurl = 'mqtt://u:p@x'", "mqtt.url: the address holds a user or a password"),
     ("a prefix with a wildcard", "[mqtt]\nprefix = 'a/+'", "mqtt.prefix: 'a/+' cannot start a topic"),
     ("a keepalive that MQTT cannot say", "[mqtt]\nkeepalive = '1d'", "mqtt.keepalive: must be whole seconds between"),
@@ -83,7 +91,7 @@ MISTAKES = [
             f"[images]\nexclude = ['a/*', '{pattern}']",
             f"images.exclude.1: '{pattern}' matches every",
         )
-        for pattern in ("*", "**", "*:*", "?*", "*?:?*", "[!-]*")
+        for pattern in ("*", "**", "*:*", "?*", "*?:?*", "[!-]*", "*@*", "*@sha256:*")
     ],
     *[
         (
@@ -91,7 +99,7 @@ MISTAKES = [
             f"[usage]\nignore_containers = ['trivy', '{pattern}']",
             f"usage.ignore_containers.1: '{pattern}' matches every",
         )
-        for pattern in ("*", "**", "?*", "[!-]*")
+        for pattern in ("*", "**", "?*", "[!-]*", "*:*", "*=*", "?*=*")
     ],
     ("a container of no name", "[usage]\nignore_containers = ['']", "usage.ignore_containers.0: is an empty pattern"),
     ("keep_newest that is true", "[policy]\nkeep_newest = true", "policy.keep_newest: true is not a number; write how"),
@@ -112,6 +120,11 @@ MISTAKES = [
         "a rule's negative keep_newest",
         "[[policy.rules]]\nmatch='x'\nkeep_newest=-1",
         "policy.rules.0.keep_newest: Input",
+    ),
+    (
+        "keep_newest of digest references",
+        "[[policy.rules]]\nmatch='team/*@sha256:*'\nttl='1d'\nkeep_newest=2",
+        "policy.rules.0.keep_newest: has no effect on digest references",
     ),
     ("dangling_after of 0", "[cleanup]\ndangling_after = '0s'", "cleanup.dangling_after: must be longer than 0"),
     ("dangling_after of a bare 0", "[cleanup]\ndangling_after = 0", "cleanup.dangling_after: must be longer than 0"),

@@ -1,6 +1,7 @@
 """Fixtures of the real parts. A test that asks for one is marked `real`."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def pytest_report_header() -> str:
 
 
 def pytest_configure() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script: what we start inherits it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("TEST_BUILT_PACKAGE") and Path(agent.__file__).is_relative_to(ROOT / "agent"):
         pytest.exit(f"the tests would import the source tree ({agent.__file__}) and not the built package", 2)
 

@@ -20,6 +20,7 @@ class FakeClock:
     def __init__(self, now: datetime = START) -> None:
         self._now = now
         self._monotonic = 1000.0
+        self._suspended = 0.0
         self.boot = "boot-1"
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = 0
@@ -31,7 +32,8 @@ class FakeClock:
         return self._monotonic
 
     def reading(self) -> Reading:
-        return Reading(wall=self._now, steady=self._monotonic, boot=self.boot)
+        steady = self._monotonic + self._suspended
+        return Reading(wall=self._now, steady=steady, boot=self.boot, awake=self._monotonic)
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
@@ -59,6 +61,15 @@ class FakeClock:
     def jump(self, seconds: float) -> None:
         """The wall clock is set; no time passes, and nobody wakes."""
         self._now += timedelta(seconds=seconds)
+
+    def freeze(self, seconds: float) -> None:
+        """Time passes, and this process does not run: those who sleep wake late."""
+        self._move(self._monotonic + seconds)
+
+    def suspend(self, seconds: float) -> None:
+        """The machine is suspended: the wall clock and the time since boot go on, and no timer runs."""
+        self._now += timedelta(seconds=seconds)
+        self._suspended += seconds
 
     def _move(self, monotonic: float) -> None:
         self._now += timedelta(seconds=monotonic - self._monotonic)

@@ -8,16 +8,18 @@ import asyncio
 import hashlib
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.adapters import engine_rows
-from agent.adapters.engine import Conflict, NotFound
+from agent.adapters.engine import Conflict, NotFound, Removed
 from agent.core import build_cache
 from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent, familiar
+from agent.core.layers import chain_ids
 from agent.core.model import RUNNING, Details, Image
 from tests import builders
 from tests.fake_clock import FakeClock
@@ -59,6 +61,8 @@ class FakeDocker:
         self.clock = clock
         self.containerd = containerd
         self.engine_id = engine_id
+        self.root = ""
+        self._other_roots: dict[str, tuple[dict[str, FakeImage], dict[str, FakeContainer]]] = {}
         self.up = True
         self.images: dict[str, FakeImage] = {}
         self.containers: dict[str, FakeContainer] = {}
@@ -79,10 +83,27 @@ class FakeDocker:
     def start(self) -> None:
         self.up = True
 
+    def move_to(self, root: str) -> None:
+        """A restart on another root directory, with the images and containers that are there."""
+        self.stop()
+        self._other_roots[self.root] = self.images, self.containers
+        self.root = root
+        self.images, self.containers = self._other_roots.pop(root, ({}, {}))
+        self.start()
+
     def cut_streams(self) -> None:
         for stream in self.streams:
             stream.put_nowait(None)
         self.streams.clear()
+
+    @contextmanager
+    def losing_events(self) -> Iterator[None]:
+        """What happens in the block reaches the engine's memory and no stream, and the streams stay open."""
+        streams, self.streams = self.streams, []
+        try:
+            yield
+        finally:
+            self.streams = streams
 
     def emit(self, kind: str, action: str, actor: str, **attributes: str) -> None:
         now_ns = int(self.clock.now().replace(tzinfo=UTC).timestamp()) * 10**9 + self.clock.now().microsecond * 1000
@@ -128,7 +149,10 @@ class FakeDocker:
         self.emit("image", "tag", image_id, name=familiar(reference))
 
     def build(self, reference: str, base: str, *, classic: bool = False, silent: bool = False) -> str:
-        """Build on an image: the classic builder records the parent, BuildKit may not even raise an event."""
+        """Build on an image: the classic builder records the parent, BuildKit may not even raise an event.
+
+        Without a reference it is a step of a build.
+        """
         below = self.images[self.resolve(base)].details
         name = f"build of {reference} on {base}"
         details = builders.make_details(name, layers=[*below.layers, builders.make_id(name)], env=below.env)
@@ -136,8 +160,21 @@ class FakeDocker:
         self.add(builders.make_image(name, details=details))
         if silent:
             self._name(builders.make_id(name), reference)
-        else:
+        elif reference:
             self.tag(builders.make_id(name), reference)
+        return builders.make_id(name)
+
+    def commit(self, cid: str, reference: str = "") -> str:
+        """`docker commit`: its parent is the container's image."""
+        container = self.containers[cid]
+        below = self.images[container.image_id].details
+        name = f"commit of {cid}"
+        details = builders.make_details(name, layers=[*below.layers, builders.make_id(name)], env=below.env)
+        details = replace(details, parent=container.image_id, labels=below.labels, committed=True)
+        self.add(builders.make_image(name, details=details))
+        if reference:
+            self.tag(builders.make_id(name), reference)
+        self.emit("container", "commit", cid, image=container.image, name=container.name)
         return builders.make_id(name)
 
     def resolve(self, name: str) -> str:
@@ -159,25 +196,23 @@ class FakeDocker:
 
     # Deleting, without force and without pruning of parents
 
-    def delete(self, name: str) -> None:
-        """By name or by full ID. Raises NotFound, Conflict."""
+    def delete(self, name: str) -> Removed:
+        """By name or by full ID; what went. Raises NotFound, Conflict."""
         image = self.images[self.resolve(name)]
-        if name == image.id:
-            self._delete_by_id(image)
-        else:
-            self._delete_by_name(image, familiar(name))
+        return self._delete_by_id(image) if name == image.id else self._delete_by_name(image, familiar(name))
 
-    def _delete_by_id(self, image: FakeImage) -> None:
+    def _delete_by_id(self, image: FakeImage) -> Removed:
         if len(image.references) > 1 and not self._single(image):
             raise Conflict(409, "unable to delete: image is referenced in multiple repositories")
         self._refuse_where_used(image)
         if self._children(image) and not self.containerd:
             raise Conflict(409, "unable to delete: image has dependent child images")
-        for reference in image.references:
+        untagged = tuple(image.tags or image.digests) if self.containerd else tuple(image.references)
+        for reference in untagged:
             self.emit("image", "untag", image.id, name=reference if self.containerd else image.id)
-        self._drop(image)
+        return Removed(untagged, self._drop(image))
 
-    def _delete_by_name(self, image: FakeImage, reference: str) -> None:
+    def _delete_by_name(self, image: FakeImage, reference: str) -> Removed:
         if self._single(image):
             self._refuse_where_used(image)
         whole = self.containerd and "@" in reference
@@ -186,8 +221,9 @@ class FakeDocker:
         image.digests = [digest for digest in image.digests if digest not in gone]
         self.emit("image", "untag", image.id, name=reference if self.containerd else image.id)
         hidden_parent = self._children(image) and not self.containerd
-        if not image.references and not hidden_parent and not self._users(image):
-            self._drop(image)
+        stays = image.references or hidden_parent or self._users(image)
+        untagged = [reference] if self.containerd else gone
+        return Removed(tuple(untagged), () if stays else self._drop(image))
 
     def _named_with(self, image: FakeImage, reference: str) -> list[str]:
         """With the last tag of a repository its digests go."""
@@ -218,9 +254,13 @@ class FakeDocker:
     def _children(self, image: FakeImage) -> list[FakeImage]:
         return [other for other in self.images.values() if other.details.parent == image.id]
 
-    def _drop(self, image: FakeImage) -> None:
+    def _drop(self, image: FakeImage) -> tuple[str, ...]:
+        """What a real one says that it deleted: a graph driver names the layers that nobody else has, topmost first."""
         del self.images[image.id]
         self.emit("image", "delete", image.id, name=image.id)
+        kept = {chain for other in self.images.values() for chain in chain_ids(other.details.layers)}
+        layers = [chain for chain in reversed(chain_ids(image.details.layers)) if chain not in kept]
+        return image.id, *(() if self.containerd else layers)
 
     # What people do with containers
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from agent.adapters import engine_rows
-from agent.adapters.engine import EngineDown, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
+from agent.adapters.engine import EngineDown, EngineInfo, EngineUnavailable, Named, NotFound, Removed, RingRows
 from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import RUNNING, Container, Details, Image
@@ -45,6 +45,9 @@ class FakeEngine:
         self.docker = docker
         self.calls: list[Call] = []
         self.uninspectable: set[str] = set()  # images whose inspect fails
+        self.direct = True  # False: as behind a socket proxy or a network
+        self.unreadable: dict[str, str] = {}  # image ID -> why its inspect cannot be read
+        self.answers_readable = True  # those to a DELETE
         self._hooks: list[Hook] = []
         self._connected = False
         self._streams: list[asyncio.Queue[EngineEvent | None]] = []
@@ -82,7 +85,7 @@ class FakeEngine:
         hooks = self._due(method)
         await self._run(hook for hook in hooks if not hook.after)
         if not self.docker.up:
-            raise EngineDown(900, "nobody listens")
+            raise (EngineDown if self.direct else EngineUnavailable)(900, "nobody listens")
         if not (self._connected or method == "connect"):
             raise EngineUnavailable(0, "not connected")
         yield
@@ -119,7 +122,8 @@ class FakeEngine:
                 api_version="1.41",
                 driver="overlayfs" if self.docker.containerd else "overlay2",
                 containerd_store=self.docker.containerd,
-                root="",
+                root=self.docker.root,
+                direct=self.direct,
             )
 
     async def close(self) -> None:
@@ -177,9 +181,11 @@ class FakeEngine:
             return [self._image(image, known) for image in self.docker.images.values()]
 
     def _image(self, image: FakeImage, known: Mapping[str, Details]) -> Image:
-        found = known.get(image.id) or (None if image.id in self.uninspectable else image.details)
+        fails = image.id in self.uninspectable or image.id in self.unreadable
+        found = known.get(image.id) or (None if fails else image.details)
         row = {"Id": image.id, "RepoTags": image.tags, "RepoDigests": image.digests, "Size": image.size_bytes}
-        return engine_rows.image(row, found, containerd=self.docker.containerd)
+        unreadable = self.unreadable.get(image.id, "")
+        return engine_rows.image(row, found, containerd=self.docker.containerd, unreadable=unreadable)
 
     async def image_id(self, reference: str) -> str:
         async with self._call("image_id", reference):
@@ -201,13 +207,15 @@ class FakeEngine:
             image = self.docker.images[self.docker.resolve(image_id)]
             return engine_rows.references({"RepoTags": image.tags, "RepoDigests": image.digests})
 
-    async def untag(self, reference: str) -> None:
+    async def untag(self, reference: str) -> Removed:
         async with self._call("untag", reference):
-            self.docker.delete(reference)
+            removed = self.docker.delete(reference)
+        return removed if self.answers_readable else Removed(readable=False)
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image_id: str) -> Removed:
         async with self._call("delete", image_id):
-            self.docker.delete(image_id)
+            removed = self.docker.delete(image_id)
+        return removed if self.answers_readable else Removed(readable=False)
 
     async def tag(self, image_id: str, reference: str) -> None:
         async with self._call("tag", reference):

@@ -13,16 +13,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from agent import removal
 from agent.adapters import database
+from agent.adapters.engine import Engine
 from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import report, wire
-from agent.core.model import Decision, Outcome, Plan, Policy, Reason, Usage
+from agent.core.answers import Answers
+from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
+from agent.core.own_acts import OwnActs
 from agent.core.users import Ignored
 from agent.intake import Intake
+from agent.stalls import StallDetector
 from agent.sweeper import Manners, Sweeper
 from agent.watcher import Watcher
-from tests.fake_clock import FakeClock
+from tests.fake_clock import START, FakeClock
 from tests.fake_docker import FakeDocker
 from tests.fake_engine import FakeEngine
 
@@ -36,6 +41,16 @@ NOBODY = Ignored()
 
 class Killed(BaseException):
     """The process dies here: nothing after it runs but what the interpreter itself unwinds."""
+
+
+class Stalls(StallDetector):
+    """Notices a stall when the test says so: no real time counts."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def check(self) -> bool:
+        return self.noticed.is_set()
 
 
 class InlineExecutor(ThreadPoolExecutor):
@@ -60,8 +75,16 @@ class World:
         self.db = database.open_copy(folder / "none")  # real SQLite, in memory
         self.agents: list[Agent] = []
 
-    def agent(self, *, manners: Manners = AT_ONCE, ignored: Ignored = NOBODY, **rules: Any) -> "Agent":
-        self.agents.append(Agent(self, Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules)), manners, ignored))
+    def agent(
+        self,
+        *,
+        manners: Manners = AT_ONCE,
+        ignored: Ignored = NOBODY,
+        tolerance: timedelta = TOLERANCE,
+        **rules: Any,
+    ) -> "Agent":
+        policy = Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules))
+        self.agents.append(Agent(self, policy, manners, ignored, tolerance))
         return self.agents[-1]
 
     async def close(self) -> None:
@@ -83,13 +106,18 @@ async def world(folder: Path, *, containerd: bool = False) -> AsyncIterator[Worl
 class Agent:
     """One process of the agent. `start` runs it as the daemon does; `watch` and `sweep` run parts of it."""
 
-    def __init__(self, world: World, rules: Policy, manners: Manners, ignored: Ignored = NOBODY) -> None:
+    def __init__(
+        self, world: World, rules: Policy, manners: Manners, ignored: Ignored = NOBODY, tolerance: timedelta = TOLERANCE
+    ) -> None:
         self.world = world
         self.clock = world.clock
         self.engine = FakeEngine(world.docker)
         self.store = inline_store(world.db, world.folder)
         self.board = Board()
-        self.intake = Intake(self.engine, self.store, self.clock, gap_tolerance=TOLERANCE, ignored=ignored)
+        self.stalls = Stalls()
+        self.intake = Intake(
+            self.engine, self.store, self.clock, gap_tolerance=tolerance, ignored=ignored, stalls=self.stalls
+        )
         self.sight = self.intake.sight
         self.watcher = Watcher(self.engine, self.intake, self.clock, self.board)
         self.sweeper = Sweeper(
@@ -142,7 +170,7 @@ class Agent:
         while pending := [task for task in self.tasks if not task.done()]:
             for task in pending:
                 task.cancel()
-            await asyncio.wait(pending, timeout=0.2)  # a second cancel would cut short what the first one ends
+            await self.clock.advance()  # as far as it gets: a second cancel would cut short what the first one ends
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
 
@@ -189,7 +217,9 @@ class Agent:
 
     async def saved(self) -> dict[str, Usage]:
         """The usage on disk."""
-        saved = await self.store.run(lambda tables: tables.load(self.world.docker.engine_id, "overlay2"))
+        saved = await self.store.run(
+            lambda tables: tables.load(self.world.docker.engine_id, "overlay2", self.world.docker.root)
+        )
         return {usage.image_id: usage for usage in saved.usages}
 
 
@@ -210,6 +240,21 @@ async def sweep(agent: Agent) -> dict[str, Outcome]:
 async def kinds(agent: Agent) -> list[str]:
     """The types of all events, oldest first."""
     return [event.type.removeprefix("torchkeeper.") for event in await agent.events()]
+
+
+async def remove(engine: Engine, image: Image, *, containerd: bool, answers: Answers | None = None) -> removal.Result:
+    """`removal.remove`, and nothing around it. No event tells of anybody."""
+    own = OwnActs()
+    own.begin(image.id, START)
+    answers = answers or Answers(image, {})
+    return await removal.remove(engine, image, own, answers, containerd=containerd, undisturbed=lambda: True)
+
+
+async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.Result:
+    """`removal.settle`, and nothing around it."""
+    own = OwnActs()
+    own.begin(image_id, START)
+    return await removal.settle(engine, image_id, references, own)
 
 
 def inline_store(connection: sqlite3.Connection, folder: Path) -> Store:

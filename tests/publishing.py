@@ -24,6 +24,7 @@ from agent.core.report import DECISION, NewEvent
 from tests.adapters.fake_broker import FakeBroker
 from tests.fake_clock import START, FakeClock
 from tests.support.mosquitto import Mosquitto
+from tests.support.proc import PATIENCE
 
 TOPICS = wire.Topics("torchkeeper", "gpu-07")
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
@@ -88,7 +89,7 @@ class Rig:
 
     async def until(self, true: Callable[[], object], tick: float = 0.0) -> None:
         """Let tasks and the store's thread run until this holds; each look moves the clock by `tick`."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not (await found if isawaitable(found := true()) else found):
                 await self.clock.advance(tick)
                 await asyncio.sleep(0.002)

@@ -16,6 +16,7 @@ from agent.adapters.store import Store
 from agent.core import report, wire
 from tests.fake_clock import START
 from tests.publishing import CLIENT_ID, TOPICS, Rig, rigged, without_repeats
+from tests.support.proc import PATIENCE
 
 DAY = 86400.0  # seconds
 
@@ -41,7 +42,7 @@ def say(rig: Rig, seq: Any, **keys: Any) -> None:
 async def heard(rig: Rig) -> AsyncIterator[None]:
     """A publisher whose collector is there, and has nothing yet."""
     rig.server.retained[TOPICS.ack] = make_ack(rig, 0)
-    async with rig.running(), asyncio.timeout(60):
+    async with rig.running(), asyncio.timeout(PATIENCE):
         while await rig.store.watermark() is None:
             await rig.quiet()
         yield

@@ -1,12 +1,15 @@
 """The clock and the machine: what speaks against them holds evictions, and is told."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from agent.adapters import boot
+from agent.core.continuity import RESTARTED, Boot
 from agent.core.model import HeldBy, Reason
-from agent.core.timekeeping import SETTLING, Absence
+from agent.core.timekeeping import SETTLING, Absence, Reading
+from agent.sweeper import LONGEST_SLEEP
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, Agent, World
 
@@ -20,10 +23,26 @@ def image(world: World) -> str:
     return world.docker.add(pytorch_image("torch", REF))
 
 
-async def reboot(world: World, agent: Agent, off: float, *, orderly: bool = True) -> None:
-    """The machine goes down and comes up again, and the engine with it."""
+@pytest.fixture(autouse=True)
+def shutdowns(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+    """The orderly shutdowns that the machine recorded, oldest first."""
+    recorded: list[datetime] = []
+
+    def last(now: Reading) -> Boot:
+        return Boot(id=now.boot, at=now.booted_at, shutdown=recorded[-1] if recorded else None)
+
+    monkeypatch.setattr(boot, "last", last)
+    return recorded
+
+
+async def reboot(
+    world: World, agent: Agent, off: float, *, orderly: bool = True, record: list[datetime] | None = None
+) -> None:
+    """The machine goes down and comes up again, and the engine with it. `record` gets the time of the shutdown."""
     await (agent.stop() if orderly else agent.kill())
     world.docker.stop()
+    if record is not None:
+        record.append(world.clock.now())
     await world.clock.advance(off)
     world.clock.boot += "+"
     world.clock._monotonic = 1.0
@@ -118,13 +137,15 @@ async def test_a_machine_that_was_off_for_a_month_evicts_nothing_because_of_it(w
     assert (await again.reason(image), await again.outcomes()) == (Reason.RECENT, [])
 
 
-async def test_a_machine_that_reboots_every_night_still_evicts_after_its_ttl(world: World, image: str) -> None:
+async def test_a_machine_that_reboots_every_night_still_evicts_after_its_ttl(
+    world: World, image: str, shutdowns: list[datetime]
+) -> None:
     """With days of an hour, for a beat every 15 s costs real time."""
     days, ttl = 0, timedelta(hours=3)
     while image in world.docker.images and days < 6:
         agent = await world.agent(ttl=ttl).start()
         await agent.wait(3600)
-        await reboot(world, agent, NIGHT)
+        await reboot(world, agent, NIGHT, record=shutdowns)
         days += 1
     assert days == 3
 
@@ -138,14 +159,46 @@ async def test_a_crash_of_the_machine_is_blind_until_the_boot(world: World, imag
     assert (3540 <= seconds <= 3620, cause) == (True, "the engine restarted while nobody watched")
 
 
-async def test_a_reboot_that_ends_the_engine_before_the_agent_is_no_gap(world: World, image: str) -> None:
+async def test_a_reboot_that_ends_the_engine_before_the_agent_is_not_a_gap(
+    world: World, image: str, shutdowns: list[datetime]
+) -> None:
     agent = await world.agent().start()
     await agent.wait(60)
     world.docker.stop()
     await agent.wait(5)
-    await reboot(world, agent, NIGHT)
+    await reboot(world, agent, NIGHT, record=shutdowns)
     again = await world.agent().start()
     assert await again.gaps() == []
+
+
+async def test_a_use_between_the_stop_of_the_agent_and_an_unrecorded_reboot_is_covered_by_a_gap(
+    world: World, image: str
+) -> None:
+    agent = await world.agent().start()
+    await agent.wait(60)
+    await agent.stop()
+    await world.clock.advance(200)
+    world.docker.run(REF, "missed", rm=True)
+    used = world.clock.now()
+    await reboot(world, agent, 120)
+    again = await world.agent().start()
+    assert [cause for _, cause in await again.gaps()] == [RESTARTED]
+    assert (await again.decision(image)).idle_since >= used  # type: ignore[operator]
+
+
+async def test_a_use_before_a_recorded_shutdown_is_covered_by_a_gap_that_ends_with_it(
+    world: World, image: str, shutdowns: list[datetime]
+) -> None:
+    agent = await world.agent().start()
+    await agent.wait(60)
+    await agent.stop()
+    stopped = world.clock.now()
+    await world.clock.advance(200)
+    world.docker.run(REF, "missed", rm=True)
+    await reboot(world, agent, 120, record=shutdowns)
+    again = await world.agent().start()
+    (gap,) = [event.data for event in await again.events("torchkeeper.gap")]
+    assert (datetime.fromisoformat(gap["since"]), datetime.fromisoformat(gap["until"])) == (stopped, shutdowns[-1])
 
 
 async def test_a_boot_long_after_the_engine_ended_is_a_gap(world: World, image: str) -> None:
@@ -155,4 +208,56 @@ async def test_a_boot_long_after_the_engine_ended_is_a_gap(world: World, image: 
     await agent.wait(5)
     await reboot(world, agent, 3600)
     again = await world.agent().start()
-    assert [cause for _, cause in await again.gaps()] == ["the engine restarted while nobody watched"]
+    assert [cause for _, cause in await again.gaps()] == [RESTARTED]
+
+
+# Suspension
+
+
+async def test_a_suspension_of_a_month_evicts_nothing_because_of_it(world: World, image: str) -> None:
+    agent = await world.agent(ttl=timedelta(days=14)).start()
+    await agent.wait(60)
+    world.clock.suspend(30 * DAY)
+    await agent.wait(20)
+    assert (await agent.reason(image), await agent.outcomes()) == (Reason.RECENT, [])
+    assert [off.until - off.since for off in agent.sight.absences] == [timedelta(days=30)]
+
+
+async def test_a_suspension_is_not_idle_time_for_the_next_process_either(world: World, image: str) -> None:
+    agent = await world.agent(ttl=timedelta(days=14)).start()
+    await agent.wait(60)
+    world.clock.suspend(30 * DAY)
+    await agent.wait(20)
+    await agent.stop()
+    again = await world.agent(ttl=timedelta(days=14)).start()
+    assert (await again.reason(image), len(again.sight.absences)) == (Reason.RECENT, 1)
+
+
+async def test_a_suspension_while_the_agent_was_away_is_not_idle_time(world: World, image: str) -> None:
+    agent = await world.agent(ttl=timedelta(days=14)).start()
+    await agent.wait(60)
+    await agent.stop()
+    world.clock.suspend(30 * DAY)
+    again = await world.agent(ttl=timedelta(days=14)).start()
+    assert (await again.reason(image), len(again.sight.absences)) == (Reason.RECENT, 1)
+
+
+async def test_a_suspension_of_less_than_a_day_is_idle_time(world: World, image: str) -> None:
+    agent = await world.agent(ttl=timedelta(hours=12)).start()
+    world.clock.suspend(DAY - 60)
+    await agent.wait(LONGEST_SLEEP)
+    assert (agent.sight.absences, await agent.outcomes()) == ((), ["removed"])
+
+
+async def test_a_suspension_is_counted_once_though_the_end_of_the_watch_could_not_be_noted(
+    world: World, image: str
+) -> None:
+    agent = await world.agent(ttl=timedelta(days=14)).start()
+    await agent.wait(60)
+    agent.engine.on("ring", agent.engine.hang)
+    agent.stalls.noticed.set()
+    world.clock.suspend(30 * DAY)
+    await agent.plan()
+    world.docker.cut_streams()
+    await agent.wait(60)
+    assert (agent.sight.proven, len(agent.sight.absences)) == (True, 1)

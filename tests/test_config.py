@@ -1,5 +1,7 @@
 """Configuration: every key works, every mistake is named, and nothing is guessed."""
 
+import errno
+import os
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -138,10 +140,11 @@ def test_the_grace_of_a_change_may_be_0(load) -> None:  # type: ignore[no-untype
 
 def test_patterns_for_some_containers_and_images_are_taken(load) -> None:  # type: ignore[no-untyped-def]
     settings = load(
-        "[usage]\nignore_containers = ['trivy*', 'role=scanner']\n[images]\nexclude = ['*/prod/*', '*:v*', '[a-m]*']"
+        "[usage]\nignore_containers = ['trivy*', 'role=scanner', 'role=*', '*=scanner', '*:latest']\n"
+        "[images]\nexclude = ['*/prod/*', '*:v*', '[a-m]*', '*/prod/*@sha256:*']"
     )
-    assert settings.usage.ignore_containers == ("trivy*", "role=scanner")
-    assert settings.images.exclude == ("*/prod/*", "*:v*", "[a-m]*")
+    assert settings.usage.ignore_containers == ("trivy*", "role=scanner", "role=*", "*=scanner", "*:latest")
+    assert settings.images.exclude == ("*/prod/*", "*:v*", "[a-m]*", "*/prod/*@sha256:*")
 
 
 def test_the_environment_wins_over_the_file(load, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
@@ -223,3 +226,75 @@ def test_a_mistake_in_the_environment_is_named(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(config.ConfigError, match=r"none\.toml: cannot be read: No such file"):
         config.load(tmp_path / "none.toml")
+
+
+# A file that has a name and cannot be read
+
+
+UNREADABLE = [
+    ("folder", "Is a directory; it is a folder; name the file in it, like {0}/folder/torchkeeper.toml"),
+    ("dangling", "No such file or directory; {0}/dangling is a dangling link to {0}/gone; restore that"),
+    ("loop", "Too many levels of symbolic links; {0}/loop is a dangling link to {0}/loop"),
+    ("dangling/torchkeeper.toml", "No such file or directory; {0}/dangling is a dangling link to {0}/gone"),
+    ("file/torchkeeper.toml", "Not a directory; a part of its path is not a folder"),
+]
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Path:
+    """Names that are there, and cannot be read as a file."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "message"), UNREADABLE)
+def test_a_file_that_cannot_be_read_is_named_with_the_way_out(names: Path, name: str, message: str) -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.load(names / name)
+    assert str(caught.value).startswith(f"{names / name}: cannot be read: {message.format(names)}")
+
+
+@pytest.mark.parametrize("name", [name for name, _ in UNREADABLE])
+def test_a_default_file_that_exists_as_a_name_is_never_no_configuration(
+    names: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "DEFAULT_FILE", names / name)
+    assert config.find_file(None, {}) == names / name
+    with pytest.raises(config.ConfigError, match="cannot be read"):
+        config.load()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN])
+def test_a_default_file_of_which_nothing_can_be_known_is_never_no_configuration(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lstat(_: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(config, "DEFAULT_FILE", tmp_path / "torchkeeper.toml")
+    monkeypatch.setattr(Path, "lstat", lstat)
+    assert config.find_file(None, {}) == tmp_path / "torchkeeper.toml"
+
+
+@pytest.mark.parametrize("name", ["torchkeeper.toml", "none/torchkeeper.toml", "linked/torchkeeper.toml"])
+@pytest.mark.parametrize("environ", [{}, {"TORCHKEEPER_CONFIG": ""}])
+def test_a_default_file_that_is_truly_absent_means_the_built_in_defaults(
+    tmp_path: Path, name: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    monkeypatch.setattr(config, "DEFAULT_FILE", tmp_path / name)
+    assert config.find_file(None, environ) is None
+
+
+def test_a_file_that_may_not_be_read_asks_for_the_agents_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(config.ConfigError) as caught:
+        config.load(tmp_path / "c.toml")
+    assert "c.toml: cannot be read: Permission denied; run this as the agent's user, or let uid" in str(caught.value)

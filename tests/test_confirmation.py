@@ -12,10 +12,9 @@ from agent.core import wire
 from tests.publishing import CLIENT_ID, TOPICS, Rig, connected, rigged, without_repeats
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
-from tests.support.proc import eventually_async
+from tests.support.proc import PATIENCE, eventually_async
 
 BY_COLLECTOR = publisher.Settings(confirm="collector")
-PATIENCE = 60.0  # seconds
 
 
 @pytest.fixture
@@ -121,10 +120,10 @@ async def test_by_the_broker_a_denied_event_is_taken_for_delivered_in_mqtt_3_1_1
 ) -> None:
     await rig.add(3)
     async with connected(rig, options(denying, tmp_path, "5")):
-        await eventually_async(lambda: stands(rig, "events-denied"), PATIENCE)
+        await eventually_async(lambda: stands(rig, "events-denied"))
         assert await rig.waiting() == [1, 2, 3]
     async with connected(rig, options(denying, tmp_path, "3.1.1")):
-        await eventually_async(rig.is_empty, PATIENCE)
+        await eventually_async(rig.is_empty)
 
 
 @pytest.mark.real
@@ -133,13 +132,13 @@ async def test_by_the_collector_a_denied_event_waits_in_mqtt_3_1_1_with_an_alert
 ) -> None:
     await rig.add(3)
     async with connected(rig, options(denying, tmp_path, "3.1.1"), speed=120, settings=BY_COLLECTOR):
-        await eventually_async(lambda: stands(rig, "unconfirmed"), PATIENCE)
+        await eventually_async(lambda: stands(rig, "unconfirmed"))
         assert await rig.waiting() == [1, 2, 3]
         (denying.folder / "acl").write_text(mosquitto.ACL)
         await asyncio.to_thread(denying.restart)
         got = await collected(rig, options(denying, tmp_path, "5", user="collector"))
-        await eventually_async(rig.is_empty, PATIENCE)
-        await eventually_async(lambda: stands(rig, "unconfirmed", no=True), PATIENCE)
+        await eventually_async(rig.is_empty)
+        await eventually_async(lambda: stands(rig, "unconfirmed", no=True))
     assert without_repeats(got) == [1, 2, 3]
 
 

@@ -19,7 +19,7 @@ from agent.core import wire
 from tests.support import dockerd, images, mosquitto, proc
 from tests.support.proc import ROOT
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(420)]  # seconds, with a cold cache
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]  # seconds, with a cold cache
 
 BASE = "python:3.13-slim"  # the Dockerfile's default
 IMAGE = "torchkeeper:test"
@@ -126,14 +126,14 @@ def agent_config(path: Path, broker: mosquitto.Mosquitto) -> Path:
 async def listening(
     engine: dockerd.Dockerd, broker: mosquitto.Mosquitto
 ) -> AsyncIterator[AsyncIterator[aiomqtt.Message]]:
-    """What the fleet hears, for at most a minute; a silence ends with what the container wrote."""
+    """What the fleet hears, until COMMAND is over; a silence ends with what the container wrote."""
     async with aiomqtt.Client(broker.host, broker.port) as client:
         await client.subscribe("torchkeeper/v1/hosts/#", qos=1)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(proc.COMMAND):
                 yield aiter(client.messages)
         except TimeoutError:
-            raise AssertionError(f"silence for a minute\n{engine.logs('torchkeeper')}") from None
+            raise AssertionError(f"silence for {proc.COMMAND:.0f} s\n{engine.logs('torchkeeper')}") from None
 
 
 async def states(messages: AsyncIterator[aiomqtt.Message], state: str) -> None:

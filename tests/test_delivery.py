@@ -20,13 +20,12 @@ from tests.collector import Collector, Received
 from tests.fake_clock import START
 from tests.publishing import AGENT_ID, CLIENT_ID, TOPICS, Rig, make_options, make_status, on_mosquitto, rigged
 from tests.support.mosquitto import Mosquitto
-from tests.support.proc import eventually_async
+from tests.support.proc import PATIENCE, eventually_async
 
 T = TypeVar("T")
 
 ROUNDS = 5  # in each the broker is killed
 BURST = 60  # events a round
-PATIENCE = 25.0  # seconds
 
 pytestmark = pytest.mark.real
 

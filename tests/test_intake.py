@@ -173,7 +173,8 @@ async def test_an_image_that_loses_its_tag_has_changed_its_references(world: Wor
     world.docker.tag(other, REF)
     moved = world.clock.now()
     await agent.wait()
-    assert (agent.usage(image).references, agent.usage(image).references_changed) == ((), moved)
+    digest = tuple(world.docker.images[image].digests)
+    assert (agent.usage(image).references, agent.usage(image).references_changed) == (digest, moved)
     assert agent.usage(other).arrived == moved
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -36,7 +35,7 @@ from tests.publishing import (
 )
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
-from tests.support.proc import eventually_async
+from tests.support.proc import PATIENCE, eventually_async
 
 
 @pytest.fixture
@@ -456,10 +455,9 @@ async def test_a_stop_says_offline_with_the_session_of_the_birth_and_once(rig: R
 
 async def test_a_broker_that_does_not_answer_does_not_hold_up_a_stop(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "GOODBYE", 0.05)
-    async with rig.running():
+    async with asyncio.timeout(PATIENCE) as patience, rig.running():  # the broker's answer would never come
         rig.server.acknowledging.clear()
-        stopped = time.monotonic()
-    assert time.monotonic() - stopped < 2
+    assert not patience.expired()
 
 
 async def test_it_is_logged_once_when_the_broker_goes_and_once_when_it_comes(rig: Rig) -> None:
@@ -553,7 +551,7 @@ async def test_what_is_no_weather_escapes(rig: Rig, monkeypatch: pytest.MonkeyPa
 async def read_retained(server: Mosquitto, topics: set[str]) -> dict[str, bytes]:
     """What the broker has of these topics, once it has all of them."""
     found: dict[str, bytes] = {}
-    async with asyncio.timeout(10), broker.connect(make_options(server, "reader")) as connection:
+    async with asyncio.timeout(PATIENCE), broker.connect(make_options(server, "reader")) as connection:
         await connection.subscribe("torchkeeper/#")
         async for message in connection.messages():
             found[message.topic] = message.payload
@@ -601,7 +599,7 @@ async def test_no_event_is_lost_or_out_of_order_over_restarts_of_mosquitto(rig: 
                 await asyncio.to_thread(server.restart)
             await until_waiting(rig, fewer_than=1)
         got: list[int] = []
-        async with archive(server) as after, asyncio.timeout(20):
+        async with archive(server) as after, asyncio.timeout(PATIENCE):
             async for message in after.messages:
                 if message.payload != wire.PROBE:
                     got.append(json.loads(bytes(message.payload))["data"]["seq"])
@@ -615,4 +613,4 @@ async def until_waiting(rig: Rig, fewer_than: int) -> None:
     async def few() -> bool:
         return len(await rig.waiting()) < fewer_than
 
-    await eventually_async(few, timeout=20)
+    await eventually_async(few)

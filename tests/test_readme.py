@@ -9,8 +9,10 @@ import pytest
 import typer.main
 from rich.console import Console, RenderableType
 
-from agent import cli, config
+from agent import cli, config, showing
+from agent.adapters import holds
 from agent.cli import tables
+from agent.core import bounds
 from agent.core.model import Image, Plan, Policy, Reason, Rule
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 
@@ -94,6 +96,12 @@ def test_it_names_every_reason_in_its_order() -> None:
     assert said == [reason.value for reason in Reason]
 
 
+def test_what_it_says_of_images_that_cannot_be_judged_is_so() -> None:
+    paragraph = README.split("An image that cannot be read or judged")[1].split("\n\n")[0]
+    assert re.findall(r"`([a-z-]+)`", paragraph) == [Reason.UNKNOWN, showing.IMAGE_UNREADABLE, Reason.AMBIGUOUS]
+    assert re.findall(r"(\d+) kB", paragraph) == [str(most // 1000) for most in (bounds.HISTORY, bounds.ENV)]
+
+
 def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = README.split("```toml\n")[1].split("```")[0]
     path = tmp_path / "c.toml"
@@ -101,6 +109,11 @@ def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     settings = config.load(path)
     assert (settings.policy.ttl, settings.agent.mode) == (timedelta(days=14), "observe")
     assert set(tomllib.loads(text)) == {"agent", "mqtt", "images", "policy"}
+
+
+def test_its_pin_is_one_that_is_read(tmp_path: Path) -> None:
+    (tmp_path / holds.FILE).write_text(README.split("```json\n")[1].split("```")[0])
+    assert [pin.reference for pin in holds.load(tmp_path).pins] == ["team/pytorch:2.9-cuda12.8"]
 
 
 def test_its_acl_is_the_one_that_is_tested() -> None:

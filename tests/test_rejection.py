@@ -22,7 +22,6 @@ from tests.support import hanging_broker
 from tests.support.hanging_broker import HangingBroker
 from tests.support.proc import eventually_async
 
-PATIENCE = 60.0  # seconds
 SPEED = 300  # times as fast as the machine's clock
 
 
@@ -325,7 +324,7 @@ async def test_a_real_broker_that_hangs_up_on_events_gets_every_event_once_it_al
             await until(lambda: len(server.hung_up) > suspicion.BREAKS + 3)
             assert await rig.waiting() == [1, 2, 3, 4]
             server.hangs_up = lambda _: False
-            await eventually_async(rig.is_empty, PATIENCE)
+            await eventually_async(rig.is_empty)
             await until(lambda: TOPICS.alert("events-denied") not in server.retained)
     assert without_repeats(numbers(server)) == [1, 2, 3, 4]
     assert await aside(rig) == []
@@ -337,7 +336,7 @@ async def test_a_real_broker_that_hangs_up_on_large_messages_gets_a_decision_sho
         await rig.decide(references=50)
         await rig.decide()
         async with connected(rig, live_options(server), speed=SPEED):
-            await eventually_async(rig.is_empty, PATIENCE)
+            await eventually_async(rig.is_empty)
     taken = [data_of(payload) for payload in server.payloads(TOPICS.events) if payload]
     assert {data["seq"]: data.get("shortened", False) for data in taken} == {1: True, 2: False}
 
@@ -350,7 +349,7 @@ async def until(true: Callable[[], object]) -> None:
     async def look() -> bool:
         return bool(true())
 
-    await eventually_async(look, PATIENCE)
+    await eventually_async(look)
 
 
 async def test_the_empty_message_is_published_alone_and_never_retained(rig: Rig) -> None:

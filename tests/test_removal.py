@@ -9,14 +9,18 @@ import pytest
 
 from agent import removal
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
+from agent.core.answers import Answers
 from agent.core.model import Image, Outcome
+from agent.core.own_acts import OwnActs
 from tests import harness
-from tests.builders import make_digest, make_id, pytorch_image
+from tests.builders import make_digest, make_event, make_id, pytorch_image
 from tests.fake_engine import Call, FakeEngine
 from tests.harness import PAST_TTL, Agent, Killed, World
 
 REFS = ("team/torch:1", "team/torch:2", "other/torch:1")
 DIGESTS = (make_digest("other/torch", "o"), make_digest("team/torch", "t"))
+UNHEARD = "whether the engine removed anything else is not known: an answer was not heard"
+UNREADABLE = "whether the engine removed anything else is not known: an answer could not be read"
 
 
 @pytest.fixture(params=[False, True], ids=["graph", "containerd"])
@@ -39,7 +43,7 @@ def add(world: World, *references: str, digests: tuple[str, ...] = DIGESTS) -> I
 
 
 async def remove(world: World, engine: FakeEngine, image: Image) -> removal.Result:
-    return await removal.remove(engine, image, containerd=world.docker.containerd)
+    return await harness.remove(engine, image, containerd=world.docker.containerd)
 
 
 def tags(world: World, image: Image) -> set[str]:
@@ -145,7 +149,7 @@ async def test_a_tag_that_moved_before_its_turn_is_not_taken_from_its_new_image(
     assert tags(world, image) == set(REFS) - {REFS[1]}
 
 
-@pytest.mark.parametrize("call", ["image_id", "untag", "delete"])
+@pytest.mark.parametrize("call", ["references", "untag", "delete"])
 async def test_an_image_that_others_delete_meanwhile_is_removed(world: World, engine: FakeEngine, call: str) -> None:
     image = add(world, digests=())
     engine.on(call, lambda: world.docker._drop(world.docker.images[image.id]))
@@ -195,14 +199,174 @@ async def test_an_engine_lost_on_the_way_is_left_to_the_settling(world: World, e
     engine.on("delete", EngineUnavailable(0, "gone"))
     with pytest.raises(EngineUnavailable):
         await remove(world, engine, image)
-    result = await removal.settle(engine, image.id, image.references)
-    assert result == removal.Result(Outcome.FAILED, "interrupted; the image is whole")
+    result = await harness.settle(engine, image.id, image.references)
+    assert result == removal.Result(Outcome.FAILED, f"interrupted; the image is whole; {UNHEARD}")
     assert tags(world, image) == set(REFS)
 
 
 async def test_settling_an_image_that_is_gone_touches_nothing(world: World, engine: FakeEngine) -> None:
-    assert await removal.settle(engine, make_id("gone"), REFS) == removal.Result(Outcome.REMOVED)
+    assert await harness.settle(engine, make_id("gone"), REFS) == removal.Result(Outcome.REMOVED, UNHEARD)
     assert engine.mutations == []
+
+
+# Somebody else's names
+
+
+def answers_about(world: World, image: Image) -> Answers:
+    """With the origin of every image that the fake has."""
+    digests = {key: found.digests for key, found in world.docker.images.items()}
+    return Answers(image, {key: found[0] if found else None for key, found in digests.items()})
+
+
+@pytest.mark.parametrize("references", [(), REFS[:1], REFS], ids=len)
+@pytest.mark.parametrize("name", ["user/torch:1", *REFS])
+@pytest.mark.parametrize("step", range(1, 9))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_name_that_somebody_gives_an_image_at_any_step_stays_or_its_loss_is_recorded(
+    world: World, engine: FakeEngine, references: tuple[str, ...], name: str, step: int, after: bool
+) -> None:
+    image = replace(add(world, *references, digests=()), references=references)
+    world.docker.images[image.id].tags = list(references)
+    given: list[str] = []
+
+    def name_it() -> None:
+        if image.id in world.docker.images:
+            world.docker.tag(image.id, name)
+            given.append(name)
+
+    engine.on("*", name_it, nth=step, after=after)
+    answers = answers_about(world, image)
+    result = await harness.remove(engine, image, containerd=world.docker.containerd, answers=answers)
+    if result.outcome is Outcome.REFUSED:
+        assert tags(world, image) == {*references, *given}
+    else:
+        assert (result, world.docker.images) == (removal.Result(Outcome.REMOVED), {})
+        assert answers.also_removed == tuple(name for name in given if name not in references)
+
+
+@pytest.mark.parametrize("references", [(), REFS[:1]], ids=["nameless", "renamed"])
+async def test_an_image_whose_one_name_somebody_gave_it_before_the_last_look_stays(
+    world: World, engine: FakeEngine, references: tuple[str, ...]
+) -> None:
+    """The engine would delete it by its ID, with that name."""
+    image = replace(add(world, *references, digests=()), references=references)
+    world.docker.images[image.id].tags = list(references)
+
+    def name_it() -> None:
+        world.docker.tag(image.id, "user/torch:1")
+        for reference in references:
+            world.docker.delete(reference)
+
+    engine.on("references", name_it)
+    assert await remove(world, engine, image) == removal.Result(
+        Outcome.REFUSED, "somebody named it user/torch:1 meanwhile"
+    )
+    assert tags(world, image) == {"user/torch:1"}
+
+
+async def test_an_image_without_a_name_that_gets_one_after_the_last_look_is_lost_and_recorded(
+    world: World, engine: FakeEngine
+) -> None:
+    image = replace(add(world, digests=()), references=())
+    world.docker.images[image.id].tags = []
+    engine.on("delete", lambda: world.docker.tag(image.id, "user/torch:1"))
+    answers = answers_about(world, image)
+    await harness.remove(engine, image, containerd=world.docker.containerd, answers=answers)
+    assert answers.also_removed == ("user/torch:1",)
+
+
+async def test_an_image_whose_tag_passed_to_another_one_after_the_look_stays_and_the_loss_is_recorded(
+    world: World, engine: FakeEngine
+) -> None:
+    image = add(world, digests=())
+    origin = make_digest("team/torch", "new")
+    other = world.docker.add(replace(pytorch_image("new"), references=(), digests=(origin,)))
+    engine.on("untag", lambda: world.docker.tag(other, REFS[0]))
+    answers = answers_about(world, image)
+    result = await harness.remove(engine, image, containerd=world.docker.containerd, answers=answers)
+    assert result == removal.Result(Outcome.REFUSED, f"{REFS[0]} had passed to another image, which lost it")
+    assert answers.also_removed == (REFS[0], origin, other)
+    assert (tags(world, image), set(world.docker.images)) == ({*REFS[1:]}, {image.id})
+
+
+async def remove_while_a_tag_passes(
+    world: World, engine: FakeEngine, *, after: bool
+) -> tuple[removal.Result, tuple[str, ...]]:
+    """Another image, which has a name, gets a tag just before or after it is untagged, and the stream tells of it."""
+    image, other = add(world, digests=()), world.docker.add(pytorch_image("new", "team/new:1"))
+    own, answers = OwnActs(), answers_about(world, image)
+    own.begin(image.id, world.clock.now())
+
+    def pass_on() -> None:
+        world.docker.tag(other, REFS[0])
+        own.covers(make_event("tag", other, kind="image", name=REFS[0], at=world.clock.now()))
+
+    engine.on("untag", pass_on, after=after)
+    result = await removal.remove(
+        engine, image, own, answers, containerd=world.docker.containerd, undisturbed=lambda: True
+    )
+    return result, answers.also_removed
+
+
+def names_of(world: World, image: str) -> set[str]:
+    return set(world.docker.images[make_id(image)].tags)
+
+
+async def test_a_tag_that_an_image_with_other_names_lost_is_recorded(world: World, engine: FakeEngine) -> None:
+    found = await remove_while_a_tag_passes(world, engine, after=False)
+    assert found == (removal.Result(Outcome.REMOVED), (REFS[0],))
+    assert names_of(world, "new") == {"team/new:1"}
+
+
+async def test_a_tag_that_an_image_with_other_names_lost_is_not_given_to_the_one_that_stays(
+    world: World, engine: FakeEngine
+) -> None:
+    engine.on("delete", Conflict(409, "no"))
+    found = await remove_while_a_tag_passes(world, engine, after=False)
+    assert found == (removal.Result(Outcome.REFUSED, "no"), (REFS[0],))
+    assert (names_of(world, "torch"), names_of(world, "new")) == ({*REFS[1:]}, {"team/new:1"})
+
+
+async def test_a_tag_that_another_image_got_after_the_untag_is_not_lost(world: World, engine: FakeEngine) -> None:
+    found = await remove_while_a_tag_passes(world, engine, after=True)
+    assert found == (removal.Result(Outcome.REMOVED), ())
+    assert names_of(world, "new") == {"team/new:1", REFS[0]}
+
+
+async def test_an_image_of_one_tag_goes_by_its_id_so_that_no_other_can_be_meant(
+    world: World, engine: FakeEngine
+) -> None:
+    image = add(world, REFS[0], digests=())
+    other = world.docker.add(replace(pytorch_image("new"), references=()))
+    engine.on("delete", lambda: world.docker.tag(other, REFS[0]))
+    assert await remove(world, engine, image) == removal.Result(Outcome.REMOVED)
+    assert engine.mutations == [Call("delete", image.id)]
+    assert tags(world, replace(image, id=other)) == {REFS[0]}
+
+
+async def test_an_answer_that_cannot_be_read_is_told_and_the_image_is_looked_at(
+    world: World, engine: FakeEngine
+) -> None:
+    engine.answers_readable = False
+    image = add(world)
+    assert await remove(world, engine, image) == removal.Result(Outcome.REMOVED, UNREADABLE)
+    assert world.docker.images == {}
+
+
+async def test_an_answer_that_cannot_be_read_is_told_of_an_image_that_stays(world: World, engine: FakeEngine) -> None:
+    engine.answers_readable = False
+    image = add(world)
+    engine.on("delete", Conflict(409, "no"))
+    assert await remove(world, engine, image) == removal.Result(Outcome.REFUSED, f"no; {UNREADABLE}")
+    assert tags(world, image) == set(REFS)
+
+
+async def test_a_tag_that_somebody_takes_away_meanwhile_is_not_put_back(world: World, engine: FakeEngine) -> None:
+    image = add(world, digests=())
+    engine.on("untag", lambda: world.docker.delete(REFS[1]), after=True)
+    engine.on("delete", Conflict(409, "no"))
+    await remove(world, engine, image)
+    assert tags(world, image) == {REFS[0], REFS[2]}
 
 
 # A death at every call
@@ -286,4 +450,4 @@ async def test_a_tag_taken_by_another_image_while_the_agent_was_dead_is_left_to_
     await again.sweeper.sweep()
     assert (tags(world, image), set(world.docker.images[other].tags)) == (set(REFS) - {taken}, {"team/new:1", taken})
     [outcome] = await again.events("torchkeeper.outcome")
-    assert outcome.data["error"] == f"interrupted; the image is whole; {taken} names another image by now"
+    assert outcome.data["error"] == (f"interrupted; the image is whole; {taken} names another image by now; {UNHEARD}")

@@ -73,6 +73,45 @@ async def test_another_image_store_has_usage_of_its_own(world: World, image: str
     assert (again.usage(image).first_seen, again.usage(image).last_used) == (world.clock.now(), None)
 
 
+async def test_another_root_directory_has_usage_of_its_own_and_the_first_one_is_known_again(
+    world: World, image: str
+) -> None:
+    agent = await world.agent().watch()
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait(600)
+    first = agent.usage(image)
+    world.docker.move_to("/data-2")
+    world.docker.add(pytorch_image("torch", REF))
+    await agent.wait(60)
+    assert (agent.usage(image).first_seen > START, agent.usage(image).last_used) == (True, None)
+    world.docker.move_to("")
+    await agent.wait(60)
+    assert agent.usage(image) == first
+
+
+async def test_images_of_another_root_directory_are_not_shown_until_those_of_this_one_are_listed(
+    world: World, image: str
+) -> None:
+    agent = await world.agent().watch()
+    shown: list[int] = []
+    agent.engine.on("images", lambda: shown.append(len(agent.sight.images)))
+    world.docker.move_to("/data-2")
+    await agent.wait(60)
+    assert shown == [0]
+
+
+async def test_after_a_restart_the_root_directory_tells_whose_usage_it_is(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    world.docker.run(REF, "box", rm=True)
+    await agent.wait()
+    await agent.stop()
+    world.docker.move_to("/data-2")
+    world.docker.add(pytorch_image("torch", REF))
+    await world.clock.advance(60)
+    again = await world.agent().watch()
+    assert (again.usage(image).first_seen, again.usage(image).last_used) == (world.clock.now(), None)
+
+
 async def test_a_container_that_went_unseen_was_used_until_the_watch_ended(world: World, image: str) -> None:
     agent = await world.agent().watch()
     cid = world.docker.run(REF, "box")

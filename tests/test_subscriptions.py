@@ -20,8 +20,6 @@ from tests.publishing import CLIENT_ID, TOPICS, Rig, connected, rigged
 from tests.support import hanging_broker
 from tests.support.proc import eventually_async
 
-PATIENCE = 60.0  # seconds
-
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
@@ -190,7 +188,7 @@ async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_as
         server.retained[TOPICS.ack] = word.encode()
         options = broker.Options(host="127.0.0.1", port=server.port, client_id=CLIENT_ID, version="3.1.1")
         async with connected(rig, options, speed=120):
-            await eventually_async(partial(has_watermark, rig, 0), PATIENCE)
+            await eventually_async(partial(has_watermark, rig, 0))
         assert server.refusals[TOPICS.ack] == 0
         assert "acks-denied" not in rig.board.alerts
         assert json.loads(server.retained[TOPICS.status])["state"] == "offline"

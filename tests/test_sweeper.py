@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from agent.core import report
 from agent.core.model import Holds, Outcome, Pin, Reason, Rule
 from tests import harness
 from tests.builders import pytorch_image
+from tests.fake_docker import FakeDocker
 from tests.harness import PAST_TTL, Agent, World
 
 REF = "team/torch:1"
@@ -188,6 +190,52 @@ async def test_an_untagged_step_goes_with_the_last_image_built_on_it(world: Worl
     assert set(world.docker.images) == {image}
     decisions = [(event.subject, event.data["reason"]) for event in await agent.events(report.DECISION)]
     assert decisions == [(child, "idle-ttl"), (step, "dangling")]
+
+
+STEPS_MAY_GO: dict[str, Any] = {"rules": (Rule(match="team/child:*", evict_local=True),), "protect": (REF,)}
+
+
+def build_of_two_steps(docker: FakeDocker) -> tuple[str, str]:
+    """What the classic builder does: a container of its own for each step. The IDs of the step and the image."""
+    docker.run(REF, rm=True)
+    step = docker.build("", REF, classic=True)
+    docker.run(step, rm=True)
+    return step, docker.build("team/child:1", step, classic=True)
+
+
+async def test_a_step_whose_build_was_watched_goes_with_its_image_as_soon_as_that_is_due(
+    world: World, image: str
+) -> None:
+    agent = await world.agent(**STEPS_MAY_GO).watch()
+    await agent.wait(60)
+    step, child = build_of_two_steps(world.docker)
+    await agent.wait(60)
+    due = (await agent.decision(child)).due
+    assert due is not None
+    assert agent.usage(step).first_seen > agent.usage(child).first_seen  # it is listed after the build has ended
+    await agent.wait((due - world.clock.now()).total_seconds())
+    await agent.sweeper.sweep()
+    assert set(world.docker.images) == {image}
+
+
+async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_goes(world: World, image: str) -> None:
+    step, _ = build_of_two_steps(world.docker)
+    agent = await harness.due(world, **STEPS_MAY_GO)
+    world.docker.run(step, rm=True)
+    await agent.wait()
+    await agent.sweeper.sweep()
+    assert set(world.docker.images) == {image, step}
+    assert await agent.reason(step) is Reason.LOCAL_ONLY
+
+
+async def test_a_parent_that_docker_commit_made_stays_when_its_image_goes(world: World, image: str) -> None:
+    cid = world.docker.create(REF)
+    commit = world.docker.commit(cid)
+    world.docker.remove(cid)
+    world.docker.build("team/child:1", commit, classic=True)
+    agent = await harness.due(world, **STEPS_MAY_GO)
+    await agent.sweeper.sweep()
+    assert set(world.docker.images) == {image, commit}
 
 
 async def test_a_parent_waits_where_its_child_was_refused(world: World, image: str) -> None:

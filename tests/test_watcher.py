@@ -225,13 +225,14 @@ async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(
 # At rest
 
 
-async def test_an_hour_at_rest_costs_pings_and_one_listing(world: World, image: str) -> None:
+async def test_an_hour_at_rest_costs_pings_one_audit_a_minute_and_one_listing(world: World, image: str) -> None:
     agent = await world.agent(ttl=timedelta(days=1)).start()
     before = agent.engine.counts()
     await agent.wait(3600)
     after = agent.engine.counts()
     assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)} == {
-        "ping": 240
+        "ping": 240,
+        "ring": 60,
     }
     await agent.wait(1)
     assert {name: agent.engine.counts()[name] for name in ("containers", "images")} == {"containers": 2, "images": 2}

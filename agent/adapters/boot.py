@@ -1,7 +1,7 @@
 """The machine's boots: the kernel's ID of this one, and the end of the one before where wtmp tells it."""
 
 import struct
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def _shutdowns(wtmp: Path) -> list[datetime]:
         return []
     whole = data[: len(data) - len(data) % _ROW.size]
     return [
-        datetime.fromtimestamp(row[9], UTC)
+        datetime.fromtimestamp(row[9], UTC) + timedelta(microseconds=row[10])
         for row in _ROW.iter_unpack(whole)
         if row[0] == _RUN_LEVEL and row[4].rstrip(b"\0") == b"shutdown"
     ]

@@ -35,8 +35,9 @@ class SystemClock:
         return time.monotonic()
 
     def reading(self) -> Reading:
-        # CLOCK_BOOTTIME goes on while the machine sleeps, as the wall clock does; CLOCK_MONOTONIC does not.
-        return Reading(wall=self.now(), steady=time.clock_gettime(time.CLOCK_BOOTTIME), boot=boot_id())
+        # CLOCK_BOOTTIME goes on while the machine is suspended, as the wall clock does; CLOCK_MONOTONIC does not.
+        awake, steady = time.clock_gettime(time.CLOCK_MONOTONIC), time.clock_gettime(time.CLOCK_BOOTTIME)
+        return Reading(wall=self.now(), steady=steady, boot=boot_id(), awake=awake)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

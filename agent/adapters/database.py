@@ -6,10 +6,9 @@ SQLite, WAL, `synchronous=FULL`: what is committed survives a SIGKILL and a loss
 import os
 import re
 import sqlite3
-import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -18,8 +17,10 @@ from pathlib import Path
 
 FILE = "state.db"
 RESERVE = "reserve"
+FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", RESERVE)
 RESERVE_BYTES = 16 * 1024 * 1024  # freed when the disk is full, so that the decision that frees it can be written
 BUSY_TIMEOUT = 10.0  # seconds to wait for another process that reads
+_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHMSIZE")  # no permission, or no room, for the index of the log
 
 
 class StateError(Exception):
@@ -61,30 +62,6 @@ def _sql(name: str) -> str:
     return (_folder() / name).read_text(encoding="utf-8")
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make the state folder where it is missing, readable by its owner alone. Raises StateError."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unusable(folder, error) from None
-    probe_folder(folder)
-
-
-def probe_folder(folder: Path) -> None:
-    """Whether a file can be made here: permissions, a read-only or a full file system. Raises StateError."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise _unusable(folder, error) from None
-
-
-def _unusable(folder: Path, error: OSError) -> StateError:
-    return StateError(
-        f"agent.state_dir: {folder}: {error.strerror}; make it writable for this user or set another folder"
-    )
-
-
 def agent_id(folder: Path) -> str:
     """The agent's own UUID, made once: an engine's ID is the same on every cloned machine."""
     path = folder / "agent-id"
@@ -117,19 +94,32 @@ def open_copy(folder: Path) -> sqlite3.Connection:
     """
     copy = _connect(":memory:")
     path = folder / FILE
-    if _exists(path):
-        with _reading_errors(path):
-            source = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
+    if exists(path):
+        with reading_errors(path):
             try:
-                source.backup(copy)
-            finally:
-                source.close()
+                _copy(path, "mode=ro", copy)
+            except sqlite3.OperationalError as error:
+                if not _lacks_only_an_index(error, path):
+                    raise
+                _copy(path, "immutable=1", copy)
             _check(copy, path)
     _migrate(copy, path)
     return copy
 
 
-def _exists(path: Path) -> bool:
+def _copy(path: Path, how: str, copy: sqlite3.Connection) -> None:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_TIMEOUT)) as source:
+        source.backup(copy)
+
+
+def _lacks_only_an_index(error: sqlite3.Error, path: Path) -> bool:
+    """Whether a copy failed for an index of the log, which a full or read-only disk denies, and the log is empty."""
+    log = path.with_name(f"{path.name}-wal")
+    return getattr(error, "sqlite_errorname", "") in _NO_INDEX and not (exists(log) and log.stat().st_size)
+
+
+def exists(path: Path) -> bool:
+    """Whether a file of the state is there. Raises StateError where this user may not see that."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -140,7 +130,7 @@ def _exists(path: Path) -> bool:
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:
-    with _reading_errors(path):
+    with reading_errors(path):
         connection = _connect(str(path))
         try:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -178,12 +168,13 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _reading_errors(path: Path) -> Iterator[None]:
+def reading_errors(path: Path) -> Iterator[None]:
+    """Raise SQLite's errors as StateFull, StateDamaged and StateError."""
     try:
         yield
     except sqlite3.OperationalError as error:
         if is_full(error):
-            raise StateFull(f"{path}: the disk is full") from error
+            raise StateFull(f"{path}: the disk is full; free some room on it") from error
         if "malformed" in str(error) or "not a database" in str(error):
             raise StateDamaged(f"{path} is damaged ({error})") from error
         raise StateError(f"{path}: {error}; check its permissions and its disk") from error
@@ -192,7 +183,8 @@ def _reading_errors(path: Path) -> Iterator[None]:
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    return "disk is full" in str(error)
+    """Whether the disk has no room: for data, or already for the index of the log, which SQLite calls an I/O error."""
+    return "disk is full" in str(error) or getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE"
 
 
 def _move_aside(path: Path, now: datetime) -> Path:

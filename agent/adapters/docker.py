@@ -9,23 +9,36 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import aiohttp
 
+from agent.adapters import engine_json, listener, tasks
 from agent.adapters import engine_rows as rows
-from agent.adapters import tasks
 from agent.adapters.docker_client import TIMEOUT, Connection, find_url, lines
-from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, Named, NotFound, RingRows
+from agent.adapters.engine import (
+    EngineDown,
+    EngineError,
+    EngineInfo,
+    EngineUnavailable,
+    Named,
+    NotFound,
+    Removed,
+    RingRows,
+)
+from agent.adapters.engine_json import UNREADABLE
+from agent.core import apart
 from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image
 
 NEWEST_API = (1, 51)  # from 1.52 on the events lose fields; nothing newer is needed
 PING_TIMEOUT = 4.0  # seconds
+LARGEST_ANSWER = 4 * 1024 * 1024  # bytes about one image; 515 public images have up to 60 kB of history and ENV
 AT_ONCE = 4  # inspects in flight; more gains little, and the agent is a guest
 ANOTHER_CLOCK = timedelta(seconds=3)  # by less two looks at one clock may differ, on a busy host
 
@@ -40,11 +53,15 @@ class DockerEngine(Connection):
         super().__init__(url)
         self._configured = url
         self._containerd = False
+        self._unreadable: dict[str, str] = {}  # image ID -> why its details cannot be read, of the images listed last
         self._ahead = timedelta()  # by how much the engine's clock is ahead of ours
 
     async def connect(self) -> EngineInfo:
-        """A fresh client, pinged. Raises EngineUnavailable."""
-        self.url = find_url(self._configured, os.environ)
+        """A fresh client. Raises EngineUnavailable; EngineDown where the engine itself listened and no longer does."""
+        try:
+            self.url = find_url(self._configured, os.environ)
+        except EngineUnavailable as error:
+            raise EngineDown(error.status, str(error)) if self._direct else error from None
         try:
             await self._open("v1.24")
             server = await self._json("version")
@@ -52,12 +69,14 @@ class DockerEngine(Connection):
             await self._open(api)
             began = datetime.now(UTC)
             info = rows.engine_info(await self._json("info"), server, api.removeprefix("v"))
+            direct = await listener.is_engine(self.url)
         except BaseException:
             await self.close()
             raise
-        self._containerd = info.containerd_store
+        self._containerd, self._unreadable = info.containerd_store, {}
+        self._direct = self.url if direct else ""
         self._ahead = _ahead(info.time, began)
-        return info
+        return replace(info, direct=direct)
 
     async def ping(self) -> None:
         """Raises EngineUnavailable where no answer comes within PING_TIMEOUT."""
@@ -110,63 +129,81 @@ class DockerEngine(Connection):
 
     async def container_image(self, container_id: str) -> str:
         """The full ID of the image that a container was made from. Raises NotFound."""
-        return str(_field(await self._json(f"containers/{container_id}/json"), "Image"))
+        return _identifier(await self._json(f"containers/{container_id}/json"), "Image")
 
     async def images(self, known: Mapping[str, Details]) -> list[Image]:
         """All images, intermediate ones too. Details come from `known`, else by inspect and history.
 
-        An image whose inspect fails is there without details. One that is gone meanwhile is left out.
+        An image whose inspect fails is there without details, and so is one of which the engine says what cannot be
+        read; that one is not asked again over this connection. One that is gone meanwhile is left out.
         """
         listed = await self._list("images/json", {"all": "1"})
-        return await _each(listed, lambda row: self._image(row, known))
+        found = await _each(listed, lambda row: self._image(row, known))
+        self._unreadable = {image.id: why for image in found if (why := self._unreadable.get(image.id))}
+        return found
 
     async def count_images(self) -> int:
         """The number of tagged images."""
         return len(await self._list("images/json"))
 
     async def _image(self, row: dict[str, Any], known: Mapping[str, Details]) -> Image | None:
-        image_id = str(row["Id"])
-        try:
-            details = known.get(image_id) or await self._details(image_id)
-        except NotFound:
-            return None
-        except EngineUnavailable:
-            raise
-        except (EngineError, KeyError, TypeError, ValueError, AttributeError):
-            details = None  # unknown, and therefore kept
-        return rows.image(row, details, containerd=self._containerd)
+        image_id = engine_json.identifier(row["Id"])
+        details = known.get(image_id)
+        if details is None and image_id not in self._unreadable:
+            try:
+                details = await self._details(image_id)
+            except NotFound:
+                return None
+            except EngineUnavailable:
+                raise
+            except EngineError:
+                pass  # unknown, and therefore kept
+            except UNREADABLE as error:
+                self._unreadable[image_id] = apart.failure(error)
+        unreadable = self._unreadable.get(image_id, "")
+        return rows.image(row, details, containerd=self._containerd, unreadable=unreadable)
 
     async def _details(self, image_id: str) -> Details:
-        inspected = await self._json(f"images/{image_id}/json")
-        history = await self._parsed(f"images/{image_id}/history", None, list)
-        return rows.details(inspected, history)
+        """Raises one of UNREADABLE where the answers are not what an engine gives, or too long."""
+        inspected = await self._about(f"images/{image_id}/json")
+        return rows.details(inspected, await self._about(f"images/{image_id}/history"))
+
+    async def _about(self, path: str) -> Any:
+        """What the engine says of one image. Raises ValueError where it says more than LARGEST_ANSWER, or no JSON."""
+        async with self._request(path) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > LARGEST_ANSWER:
+                    raise ValueError(f"the engine says more than {LARGEST_ANSWER} bytes of it")
+        return engine_json.parsed(bytes(body))
 
     async def image_id(self, reference: str) -> str:
         """The full ID behind a reference now. Raises NotFound."""
-        return str(_field(await self._json(f"images/{reference}/json"), "Id"))
+        return _identifier(await self._json(f"images/{reference}/json"), "Id")
 
     async def named(self, reference: str) -> Named:
         """The image behind a reference that was pulled, and since when it surely is the pulled one. Raises NotFound."""
-        inspected = await self._json(f"images/{reference}/json")
-        _field(inspected, "Id")
-        return rows.named(inspected, reference, containerd=self._containerd)
+        with _readable(reference):
+            return rows.named(await self._about(f"images/{reference}/json"), reference, containerd=self._containerd)
 
     async def layers(self, image_id: str) -> tuple[str, ...]:
         """The diff IDs of an image, base first. Raises NotFound."""
-        return rows.details(await self._json(f"images/{image_id}/json"), ()).layers
+        with _readable(image_id):
+            return rows.details(await self._about(f"images/{image_id}/json"), None).layers
 
     async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The tags and digest references of an image now. Raises NotFound."""
-        inspected = await self._json(f"images/{image_id}/json")
-        return rows.references(inspected)
+        with _readable(image_id):
+            return rows.references(await self._about(f"images/{image_id}/json"))
 
-    async def untag(self, reference: str) -> None:
+    async def untag(self, reference: str) -> Removed:
         """Take one reference away. On the last one the engine deletes the image, too. Raises NotFound, Conflict."""
-        await self._text(f"images/{reference}", "DELETE", params={"noprune": "1"})
+        return rows.removed(await self._text(f"images/{reference}", "DELETE", params={"noprune": "1"}))
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image_id: str) -> Removed:
         """Delete an image by its full ID. Raises NotFound, Conflict."""
-        await self._text(f"images/{image_id}", "DELETE", params={"noprune": "1"})
+        return rows.removed(await self._text(f"images/{image_id}", "DELETE", params={"noprune": "1"}))
 
     async def tag(self, image_id: str, reference: str) -> None:
         """Give an image a tag (back). Raises NotFound."""
@@ -175,13 +212,15 @@ class DockerEngine(Connection):
 
     async def build_cache(self) -> list[CacheRecord]:
         """The records of BuildKit's cache."""
-        return [rows.cache_record(row) for row in (await self._json("system/df")).get("BuildCache") or []]
+        with _readable("the build cache"):
+            return [rows.cache_record(row) for row in (await self._json("system/df")).get("BuildCache") or []]
 
     async def prune_build_cache(self, unused_for: timedelta) -> int:
         """Drop the records that were not used for so long, and nothing else. Returns the bytes that this freed."""
         filters = json.dumps({"until": [f"{unused_for.total_seconds():.0f}s"]})
         answer = await self._parsed("build/prune", {"all": "1", "filters": filters}, dict, "POST")
-        return int(answer.get("SpaceReclaimed") or 0)
+        with _readable("what a prune freed"):
+            return engine_json.whole(answer.get("SpaceReclaimed"))
 
 
 def _ahead(told: datetime | None, asked: datetime) -> timedelta:
@@ -193,10 +232,20 @@ def _ahead(told: datetime | None, asked: datetime) -> timedelta:
     return ahead if abs(ahead) > ANOTHER_CLOCK else timedelta()
 
 
-def _field(answer: Mapping[str, Any], name: str) -> Any:
-    if not answer.get(name):
-        raise EngineUnavailable(0, f"an answer without {name!r}")
-    return answer[name]
+def _identifier(answer: Mapping[str, Any], name: str) -> str:
+    try:
+        return engine_json.identifier(answer.get(name))
+    except ValueError as error:
+        raise EngineUnavailable(0, f"an answer without {name!r}") from error
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Raises EngineError for an answer that cannot be read: unlike one that did not come, asking again is no help."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise EngineError(0, f"{what}: the engine's answer cannot be read: {apart.failure(error)}") from error
 
 
 async def _each(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> list[R]:
@@ -207,8 +256,8 @@ async def _each(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> 
         async with turnstile:
             try:
                 return await ask(item)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise EngineUnavailable(0, f"a row of a list cannot be read: {error!r}") from error
+            except UNREADABLE as error:
+                raise EngineUnavailable(0, f"a row of a list cannot be read: {apart.failure(error)}") from error
 
     async def all_of_them() -> list[R | None]:
         async with asyncio.TaskGroup() as group:

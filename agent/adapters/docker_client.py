@@ -1,7 +1,6 @@
 """One way to the engine, and one place where its errors are read: requests through aiodocker's own client."""
 
 import errno
-import json
 import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from aiodocker.exceptions import DockerError
 from aiohttp.client_exceptions import UnixClientConnectorError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from agent.adapters import engine_json
 from agent.adapters.engine import (
     Conflict,
     EngineDown,
@@ -46,7 +46,7 @@ def find_url(configured: str, environ: Mapping[str, str]) -> str:
     for place in places:
         if _is_socket(place):
             return f"unix://{place}"
-    raise EngineDown(0, f"no engine socket at {', '.join(places)}; set docker.url or DOCKER_HOST")
+    raise EngineUnavailable(0, f"no engine socket at {', '.join(places)}; set docker.url or DOCKER_HOST")
 
 
 def _is_socket(place: str) -> bool:
@@ -62,6 +62,7 @@ class Connection:
     def __init__(self, url: str) -> None:
         self.url = url
         self._client: aiodocker.Docker | None = None
+        self._direct = ""  # the url at which the engine itself listened when last connected; "": none
 
     async def _open(self, api_version: str) -> None:
         await self.close()
@@ -93,7 +94,7 @@ class Connection:
                     response.close()
         except DockerError as error:
             cause = error.__context__
-            if isinstance(cause, UnixClientConnectorError) and cause.errno in NOBODY:
+            if isinstance(cause, UnixClientConnectorError) and cause.errno in NOBODY and self.url == self._direct:
                 raise EngineDown(error.status, f"{self.url}: {cause}") from error
             raise _translate(self.url, error.status, str(error.message)) from error
         except TimeoutError as error:
@@ -113,7 +114,7 @@ class Connection:
         timeout: float = TIMEOUT,
     ) -> str:
         async with self._request(path, method, params, timeout) as response:
-            return await response.text()
+            return await response.text(errors="replace")
 
     async def _json(self, path: str) -> dict[str, Any]:
         return cast(dict[str, Any], await self._parsed(path, None, dict))
@@ -134,7 +135,7 @@ class Connection:
     async def _parsed(self, path: str, params: Mapping[str, str] | None, kind: type, method: str = "GET") -> Any:
         text = await self._text(path, method, params)
         try:
-            parsed = json.loads(text)
+            parsed = engine_json.parsed(text)
         except ValueError as error:
             raise EngineUnavailable(0, f"half an answer to /{path}") from error
         if not isinstance(parsed, kind):

@@ -28,7 +28,10 @@ class EngineUnavailable(EngineError):
 
 
 class EngineDown(EngineUnavailable):
-    """Nobody listens at the engine's own socket: it does not run. Never said of an engine behind a network."""
+    """The engine is not running: it listened at its own Unix socket, and nothing does now.
+
+    Never raised for an engine behind a network or a socket proxy: those end without the engine.
+    """
 
 
 class PermissionDenied(EngineUnavailable):
@@ -45,7 +48,7 @@ class Conflict(EngineError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """Which engine this is. Usage is kept by (id, driver): switching the image store changes all image IDs."""
+    """Which engine this is."""
 
     id: str
     name: str
@@ -55,6 +58,21 @@ class EngineInfo:
     containerd_store: bool
     root: str  # its directory, as it sees it itself
     time: datetime | None = None  # its own clock, when it was asked
+    direct: bool = False  # the engine itself listens at our socket: its stream cannot end, or fall silent, without it
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What usage is kept by. Another image store has other image IDs, another root directory other images."""
+        return self.id, self.driver, self.root
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a DELETE took, by the engine's answer. `readable` is False where that cannot be read: then nobody knows."""
+
+    untagged: tuple[str, ...] = ()  # references, in the familiar form
+    deleted: tuple[str, ...] = ()  # image IDs; on a graph driver the chain IDs of their layers, too
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +141,11 @@ class Engine(Protocol):
         """The tags and the digest references of an image now. Raises NotFound."""
         ...
 
-    async def untag(self, reference: str) -> None:
+    async def untag(self, reference: str) -> Removed:
         """Take one reference away; with the last one the image goes. Raises NotFound, Conflict."""
         ...
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image_id: str) -> Removed:
         """Delete an image by its full ID. Raises NotFound, Conflict."""
         ...
 

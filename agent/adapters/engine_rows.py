@@ -1,17 +1,26 @@
-"""The engine's JSON as our facts. Pure. Lists and maps may be missing, null or `<none>` in any version."""
+"""The engine's JSON as our facts. Pure. Lists and maps may be missing, null or `<none>` in any version.
+
+What cannot be read raises one of `UNREADABLE`, where leaving it out could make an image look unused; else it is left
+out. Names and labels are strangers': as they come from here, they are of bounded length and can be written anywhere.
+"""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
-from agent.adapters.engine import EngineInfo, Named, RingRows
-from agent.core import units
+from agent.adapters import commits, engine_json
+from agent.adapters.engine import EngineInfo, Named, Removed, RingRows
+from agent.adapters.engine_json import UNREADABLE, fields, identifier, items, text
+from agent.core import apart, bounds, units
 from agent.core.build_cache import CacheRecord
 from agent.core.events import COMMIT, IMAGE_ACTIONS, USES, EngineEvent, familiar
-from agent.core.model import Container, Details, HistoryStep, Image
+from agent.core.model import RUNNING, Container, Details, HistoryStep, Image
+
+MOST_LABELS = 100  # of a container; the others name no user and no pattern of usage.ignore_containers
 
 FILTERS = json.dumps(
     {"type": ["container", "image"], "event": sorted({*USES, *IMAGE_ACTIONS, COMMIT})}
@@ -25,32 +34,30 @@ def timestamp(time_ns: int) -> str:
 
 def api_version(server: Mapping[str, Any], newest: tuple[int, int]) -> str:
     """The API version to speak: the server's, but no newer than ours."""
-    major, _, minor = str(server.get("ApiVersion", "")).partition(".")
-    known = major.isdigit() and minor.isdigit()
-    version = min((int(major), int(minor)), newest) if known else newest
+    told = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", text(server.get("ApiVersion")))
+    version = min((int(told[1]), int(told[2])), newest) if told else newest
     return f"v{version[0]}.{version[1]}"
 
 
 def engine_info(info: Mapping[str, Any], server: Mapping[str, Any], api: str) -> EngineInfo:
-    status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
+    pairs = [pair for pair in items(info.get("DriverStatus")) if isinstance(pair, list) and len(pair) == 2]
     return EngineInfo(
-        id=str(info.get("ID") or ""),
-        name=str(info.get("Name") or ""),
-        version=str(server.get("Version") or ""),
+        id=text(info.get("ID")),
+        name=text(info.get("Name")),
+        version=text(server.get("Version")),
         api_version=api,
-        driver=str(info.get("Driver") or ""),
-        containerd_store=status.get("driver-type") == "io.containerd.snapshotter.v1",
-        root=str(info.get("DockerRootDir") or ""),
-        time=units.parse_time(str(info.get("SystemTime") or "")),
+        driver=text(info.get("Driver")),
+        containerd_store=["driver-type", "io.containerd.snapshotter.v1"] in pairs,
+        root=text(info.get("DockerRootDir")),
+        time=units.parse_time(text(info.get("SystemTime"))),
     )
 
 
 def event(line: bytes) -> EngineEvent | None:
     """One row of `/events`, or None where it is none that the agent reads, or malformed."""
     try:
-        row = json.loads(line)
-        return _event(row)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return _event(engine_json.parsed(line))
+    except UNREADABLE:
         return None
 
 
@@ -59,28 +66,41 @@ def _event(row: Mapping[str, Any]) -> EngineEvent | None:
     wanted = (*USES, COMMIT) if kind == "container" else IMAGE_ACTIONS if kind == "image" else ()
     if action not in wanted:
         return None
-    actor = row["Actor"]["ID"]
-    attributes = row["Actor"].get("Attributes") or {}
-    time_ns = row.get("timeNano") or row["time"] * 10**9
-    if not (isinstance(actor, str) and actor and isinstance(time_ns, int) and 0 < time_ns < 2**62):
-        return None
+    attributes = fields(row["Actor"].get("Attributes"))
     # Labels are merged into the attributes, but for containers the engine's own keys win; for images `name` is
     # the reference only where the action sets it: a label of that name must not pass for one.
     named = kind == "container" or action in ("tag", "untag")
     return EngineEvent(
-        time_ns=time_ns,
+        time_ns=_event_time(row),
         kind=kind,
         action=action,
-        actor=actor,
-        image=str(attributes.get("image") or "") if kind == "container" else "",
-        name=str(attributes.get("name") or "") if named else "",
+        actor=_actor(row["Actor"]["ID"]),
+        image=text(attributes.get("image")) if kind == "container" else "",
+        name=text(attributes.get("name")) if named else "",
         labels=_labels(attributes) if kind == "container" else {},
     )
 
 
-def _labels(found: Mapping[str, Any]) -> dict[str, str]:
-    """Labels, or an event's attributes, among which the engine's own stand, too."""
-    return {str(key): str(value) for key, value in found.items() if key not in ("image", "name")}
+def _event_time(row: Mapping[str, Any]) -> int:
+    """Nanoseconds. Raises ValueError for what is no time that the agent could live in."""
+    nanoseconds, seconds = row.get("timeNano"), row.get("time")
+    found = nanoseconds or (seconds * 10**9 if isinstance(seconds, int) else 0)
+    if not isinstance(found, int) or not 0 < found < 2**62:
+        raise ValueError("it has no time that can be read")
+    return found
+
+
+def _actor(value: object) -> str:
+    """An ID, or for a pull the reference; whole, or not at all."""
+    if not isinstance(value, str) or not 0 < len(value) <= engine_json.LONGEST_TEXT:
+        raise ValueError("it says of nothing that can be read")
+    return value
+
+
+def _labels(found: object) -> dict[str, str]:
+    """Labels, or an event's attributes, among which the engine's own stand, too. Of very many the first ones."""
+    named = ((key, value) for key, value in fields(found).items() if key not in ("image", "name"))
+    return {text(key): text(value) for key, value in islice(named, MOST_LABELS)}
 
 
 def ring(lines: Iterable[bytes]) -> RingRows:
@@ -93,26 +113,45 @@ def ring(lines: Iterable[bytes]) -> RingRows:
 
 def _time_ns(line: bytes) -> int:
     try:
-        return int(json.loads(line).get("timeNano") or 0)
-    except (ValueError, TypeError, AttributeError):
+        return _event_time(engine_json.parsed(line))
+    except UNREADABLE:
         return 0
 
 
 def container(row: Mapping[str, Any]) -> Container:
-    """A row of `/containers/json`."""
-    names = row.get("Names") or [""]
-    mounts = [mount for mount in row.get("Mounts") or [] if mount.get("Type") == "image"]
-    sources = [mount.get(key) for mount in mounts for key in ("Source", "Name")]
+    """A row of `/containers/json`. Raises where it does not say which images the container holds.
+
+    Whatever else it does not say, the container is there, and holds its image.
+    """
     return Container(
-        id=row["Id"],
-        image_id=row["ImageID"],
-        name=str(names[0]).removeprefix("/"),
-        state=str(row.get("State") or "exited"),
-        last_active=datetime.fromtimestamp(row["Created"], UTC) if row.get("Created") else None,
-        image_mounts=tuple(str(source) for source in sources if source),
-        image=str(row.get("Image") or ""),
-        labels=_labels(row.get("Labels") or {}),
+        id=identifier(row["Id"]),
+        image_id=identifier(row["ImageID"]) if row["ImageID"] != "" else "",  # Podman's pods have none
+        name=text(next(iter(items(row.get("Names"))), "")).removeprefix("/"),
+        state=_state(row.get("State")),
+        last_active=_seconds(row.get("Created")),
+        image_mounts=_image_mounts(row.get("Mounts"), "Source", "Name"),
+        image=text(row.get("Image")),
+        labels=_labels(row.get("Labels")),
     )
+
+
+def _state(value: object) -> str:
+    """The state; a container whose state cannot be read may be running, and counts as running."""
+    return text(value or "exited") or RUNNING[0]
+
+
+def _seconds(value: object) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(value, UTC) if value else None  # type: ignore[arg-type]  # TypeError is caught
+    except (*UNREADABLE, OSError):
+        return None
+
+
+def _image_mounts(mounts: object, *keys: str) -> tuple[str, ...]:
+    """The images that are mounted into a container. Raises where that cannot be read: any image may be."""
+    mounted = [mount for mount in engine_json.rows(mounts, "mounts") if mount.get("Type") == "image"]
+    sources = [source for mount in mounted for key in keys if (source := mount.get(key))]
+    return tuple(engine_json.texts(sources, "mounted images", len(sources), engine_json.LONGEST_TEXT))
 
 
 def with_times(found: Container, before: Container | None) -> Container:
@@ -124,15 +163,14 @@ def with_times(found: Container, before: Container | None) -> Container:
 
 def stopped(found: Container, inspected: Mapping[str, Any]) -> Container:
     """A stopped container with the end of its last run, else its start, else its creation."""
-    state = inspected.get("State") or {}
+    state = fields(inspected.get("State"))
     told = (state.get("FinishedAt"), state.get("StartedAt"), inspected.get("Created"))
-    times = (units.parse_time(str(text or "")) for text in told)
-    mounts = ((inspected.get("HostConfig") or {}).get("Mounts")) or []
-    sources = [str(mount.get("Source") or "") for mount in mounts if mount.get("Type") == "image"]
+    times = (units.parse_time(text(at)) for at in told)
+    mounted = _image_mounts(fields(inspected.get("HostConfig")).get("Mounts"), "Source")
     return replace(
         found,
         last_active=next((at for at in times if at is not None), found.last_active),
-        image_mounts=_once(found.image_mounts, filter(None, sources)),
+        image_mounts=_once(found.image_mounts, mounted),
     )
 
 
@@ -143,73 +181,121 @@ def _once(*names: Iterable[str]) -> tuple[str, ...]:
 def cache_record(row: Mapping[str, Any]) -> CacheRecord:
     """A row of `BuildCache` in `/system/df`."""
     return CacheRecord(
-        id=str(row["ID"]),
-        size_bytes=int(row.get("Size") or 0),
-        created=units.parse_time(str(row.get("CreatedAt") or "")),
-        last_used=units.parse_time(str(row.get("LastUsedAt") or "")),
+        id=identifier(row["ID"]),
+        size_bytes=engine_json.whole(row.get("Size")),
+        created=units.parse_time(text(row.get("CreatedAt"))),
+        last_used=units.parse_time(text(row.get("LastUsedAt"))),
         in_use=bool(row.get("InUse")),
     )
 
 
-def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool) -> Image:
-    """A row of `/images/json`.
+def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool, unreadable: str = "") -> Image:
+    """A row of `/images/json`. Raises where it has no ID; one that cannot be read otherwise has no details.
 
     On the containerd store a digest proves no origin: it is there without any push, the image's ID in the repository
     of each tag. The list of 26.1 tells only one of them, where inspect tells all.
+
+    `unreadable`: why its details cannot be read.
     """
-    tags, digests = references(row)
-    own = [f"{tag.rpartition(':')[0]}@{row['Id']}" for tag in tags] if containerd else []
+    image_id = identifier(row["Id"])
+    try:
+        tags, digests = references(row)
+        size_bytes = engine_json.whole(row.get("Size"))
+    except UNREADABLE as error:
+        return Image(id=image_id, unreadable=apart.failure(error))
+    own = [f"{tag.rpartition(':')[0]}@{image_id}" for tag in tags] if containerd else []
     return Image(
-        id=row["Id"],
+        id=image_id,
         references=tags,
         digests=tuple(sorted({*digests, *own})),
         origin=None if containerd or not digests else digests[0],
-        size_bytes=int(row.get("Size") or 0),
+        size_bytes=size_bytes,
         details=found,
+        unreadable=unreadable,
     )
 
 
 def named(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> Named:
-    """What a pulled reference means now, and since when.
+    """What a pulled reference means now, and since when. Raises where that cannot be read.
 
     The containerd store tells when a name of an image was last set, by a build without any event, too. A graph
     driver gives a digest of the repository to what was pulled, and to nothing that was built.
     """
     if containerd:
-        told = units.parse_time(str((inspected.get("Metadata") or {}).get("LastTagTime") or ""))
+        told = units.parse_time(text(fields(inspected.get("Metadata")).get("LastTagTime")))
     else:
         repository = reference.partition("@")[0] if "@" in reference else familiar(reference).rpartition(":")[0]
         pulled = any(digest.startswith(f"{repository}@") for digest in references(inspected)[1])
         told = datetime.fromtimestamp(0, UTC) if pulled else None
-    return Named(id=str(inspected["Id"]), at=told or datetime.max.replace(tzinfo=UTC))
+    return Named(id=identifier(inspected["Id"]), at=told or datetime.max.replace(tzinfo=UTC))
 
 
 def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The tags and the digest references. A digest-only pull stands among the tags on the containerd store."""
-    tags = [str(tag) for tag in row.get("RepoTags") or [] if not str(tag).startswith("<none>")]
-    digests = [str(item) for item in row.get("RepoDigests") or [] if not str(item).startswith("<none>")]
+    """The tags and the digest references; all, or it raises.
+
+    A digest-only pull stands among the tags on the containerd store.
+    """
+    tags, digests = (_names(row.get(key)) for key in ("RepoTags", "RepoDigests"))
     named = {tag for tag in tags if "@" not in tag}
     return tuple(sorted(named)), tuple(sorted({*digests, *(tag for tag in tags if "@" in tag)}))
 
 
-def details(inspected: Mapping[str, Any], history: Iterable[Mapping[str, Any]]) -> Details:
-    """Inspect and history as one. The engine gives history newest first; ours starts at the base."""
-    config = inspected.get("Config") or {}
-    steps = [HistoryStep(str(step.get("CreatedBy") or ""), int(step.get("Size") or 0)) for step in history]
-    variables = (str(line).partition("=") for line in config.get("Env") or [])
-    return Details(
-        layers=tuple((inspected.get("RootFS") or {}).get("Layers") or []),
-        parent=str(inspected.get("Parent") or ""),
-        created=units.parse_time(str(inspected.get("Created") or "")),
-        env={name: value for name, _, value in variables},
-        labels={str(key): str(value) for key, value in (config.get("Labels") or {}).items()},
-        entrypoint=_words(config.get("Entrypoint")),
-        command=_words(config.get("Cmd")),
-        history=tuple(reversed(steps)),
+def _names(found: object) -> list[str]:
+    names = engine_json.texts(found, "names", bounds.NAMES, bounds.NAME)
+    return [name for name in names if not name.startswith("<none>")]
+
+
+def removed(answer: str) -> Removed:
+    """The answer to a DELETE of an image: `[{"Untagged": "team/a:1"}, {"Deleted": "sha256:..."}]`."""
+    try:
+        entries = json.loads(answer)
+    except ValueError:
+        return Removed(readable=False)
+    if not isinstance(entries, list) or not all(map(_tells_what_went, entries)):
+        return Removed(readable=False)
+    return Removed(
+        untagged=tuple(familiar(entry["Untagged"]) for entry in entries if "Untagged" in entry),
+        deleted=tuple(entry["Deleted"] for entry in entries if "Deleted" in entry),
     )
 
 
+def _tells_what_went(entry: object) -> bool:
+    told = [entry[key] for key in ("Untagged", "Deleted") if key in entry] if isinstance(entry, dict) else []
+    return bool(told) and all(isinstance(name, str) for name in told)
+
+
+def details(inspected: Any, history: Any) -> Details:
+    """Inspect and history as one, within `bounds`. Raises where anything in them is not what an engine gives.
+
+    The engine gives history newest first; ours starts at the base.
+    """
+    root, config = inspected.get("RootFS") or {}, inspected.get("Config") or {}
+    lines = engine_json.rows(history, "lines of history")
+    steps = [_step(step) for step in lines]
+    variables = (line.partition("=") for line in engine_json.texts(config.get("Env"), "variables"))
+    found = Details(
+        layers=tuple(engine_json.texts(root.get("Layers"), "layers")),
+        parent=_text(inspected.get("Parent")),
+        created=units.parse_time(text(inspected.get("Created"))),
+        env={name: value for name, _, value in variables},
+        labels={name: _text(value) for name, value in (config.get("Labels") or {}).items()},
+        entrypoint=_words(config.get("Entrypoint")),
+        command=_words(config.get("Cmd")),
+        history=tuple(reversed(steps)),
+        committed=commits.may_be_commit(inspected, lines),
+    )
+    return bounds.bounded(found)
+
+
+def _step(step: Mapping[str, Any]) -> HistoryStep:
+    return HistoryStep(_text(step.get("CreatedBy")), engine_json.whole(step.get("Size")))
+
+
 def _words(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(str(word) for word in value) if isinstance(value, list) else ()
+    return (value,) if isinstance(value, str) else tuple(engine_json.texts(value, "words of its command"))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | None):
+        raise ValueError("one of its texts is not a text")
+    return value or ""

@@ -62,6 +62,10 @@ class EventLog:
             found.append((self._event(row), self._event(outcome) if outcome is not None else None))
         return found
 
+    def also_removed(self, since: datetime) -> list[wire.Event]:
+        """The outcomes after a time of evictions that took something else as well, newest first."""
+        return [self._event(row) for row in self._all("also_removed", since=rows.us(since))]
+
     def _append(self, event: NewEvent) -> int | None:
         """Inside a transaction: add a row. None where it is a decision that was written before."""
         row = self._insert(event)

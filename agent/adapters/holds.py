@@ -1,61 +1,67 @@
-"""Pins and the pause, in a small file of their own that people can read. Unreadable means: nothing is evicted."""
+"""Pins and the pause, in a small file of their own that people read and write.
 
+What cannot be read, or means nothing, makes all of it unreadable: then nothing is evicted.
+"""
+
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from filelock import FileLock, Timeout
 
-from agent.core.model import Holds, Pin
-from agent.core.wire import Time
+from agent.adapters import database, holds_file
+from agent.adapters import folder as folders
+from agent.core import text, units
+from agent.core.model import Holds
 
 FILE = "holds.json"
+MOST_BYTES = 4_000_000  # some 15,000 pins; the file is read before every removal
 
 
 class HoldsUnreadable(Exception):
-    """The file with pins and the pause cannot be read; the message says why and what to do."""
+    """The file with pins and the pause cannot be read: what is wrong with it, and what to do."""
 
-
-class _Pin(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    id: str
-    reference: str = ""
-    at: Time
-    until: Time | None = None
-    reason: str = ""
-
-
-class _Pause(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    at: Time
-    until: Time | None = None
-    reason: str = ""
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    pins: list[_Pin] = []
-    pause: _Pause | None = None
+    def __init__(self, detail: str, hint: str, effect: str = "nothing is evicted until then") -> None:
+        super().__init__(f"{detail}; {hint}; {effect}")
+        self.detail = detail
+        self.hint = hint
+        self.effect = effect
 
 
 def load(folder: Path) -> Holds:
     """The holds in force; none where there is no file yet. Raises HoldsUnreadable."""
     path = folder / FILE
+    data = _read(path)
     try:
-        return _holds(_File.model_validate_json(path.read_bytes()))
+        return holds_file.read(data) if data is not None else Holds()
+    except RecursionError:
+        raise HoldsUnreadable(f"{path}: is nested too deeply", "correct the file") from None
+    except ValueError as error:
+        raise HoldsUnreadable(f"{path}: {text.clean(str(error))}", "correct that in the file") from None
+
+
+def _read(path: Path) -> bytes | None:
+    """The whole file, or None where nothing has its name."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+            raise HoldsUnreadable(f"{path}: is not a file", "put the file with the pins in its place")
+        with path.open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        return Holds()
+        if not path.is_symlink():
+            return None
+        raise HoldsUnreadable(f"{path}: is a dangling link", f"restore {path.readlink()}") from None
+    except PermissionError as error:
+        hint, effect = "run this as the agent's user", "an agent that may not read it evicts nothing"
+        raise HoldsUnreadable(f"{path}: {error.strerror} for uid {os.geteuid()}", hint, effect) from None
     except OSError as error:
-        raise HoldsUnreadable(f"{path}: {error.strerror}; nothing is evicted until it can be read") from None
-    except (ValidationError, ValueError) as error:
-        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        hint = "mend it or remove it (then set the pins again); nothing is evicted until then"
-        raise HoldsUnreadable(f"{path}: {what}; {hint}") from None
+        raise HoldsUnreadable(f"{path}: {error.strerror}", "check its disk") from None
+    if len(data) > MOST_BYTES:
+        raise HoldsUnreadable(f"{path}: is larger than {units.format_bytes(MOST_BYTES)}", "take old pins out of it")
+    return data
 
 
 def change(folder: Path, edit: Callable[[Holds], Holds]) -> Holds:
@@ -63,10 +69,24 @@ def change(folder: Path, edit: Callable[[Holds], Holds]) -> Holds:
 
     Raises HoldsUnreadable, OSError.
     """
-    with FileLock(folder / f"{FILE}.lock", timeout=10):
-        holds = edit(load(folder))
-        _write(folder / FILE, _file(holds).model_dump_json(indent=2) + "\n")
+    lock = folder / f"{FILE}.lock"
+    try:
+        with FileLock(lock, timeout=10):
+            folders.give_to_owner(lock)
+            holds = edit(load(folder))
+            _write(folder / FILE, holds_file.text(holds).encode())
+    except Timeout:
+        raise OSError(errno.EBUSY, "another command changes it at this moment; try again") from None
     return holds
+
+
+def identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another one of the same name, such as an empty one where a disk was; None: not there."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def stamp(folder: Path) -> tuple[int, ...]:
@@ -78,33 +98,27 @@ def stamp(folder: Path) -> tuple[int, ...]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
+    """Write the file. A full disk refuses no pin and no pause as long as there is a reserve."""
+    if len(data) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"would be larger than {units.format_bytes(MOST_BYTES)}; take old pins out of it")
+    try:
+        _replace(path, data)
+    except OSError as error:
+        if error.errno not in folders.FULL or not database.release_reserve(path.parent):
+            raise
+        _replace(path, data)
+
+
+def _replace(path: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        folders.give_to_owner(Path(name))
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _holds(file: _File) -> Holds:
-    pause = file.pause
-    return Holds(
-        pins=tuple(Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in file.pins),
-        paused=pause is not None,
-        paused_at=pause.at if pause else None,
-        paused_until=pause.until if pause else None,
-        pause_reason=pause.reason if pause else "",
-    )
-
-
-def _file(holds: Holds) -> _File:
-    pins = [_Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in holds.pins]
-    pause = None
-    if holds.paused and holds.paused_at is not None:
-        pause = _Pause(at=holds.paused_at, until=holds.paused_until, reason=holds.pause_reason)
-    return _File(pins=pins, pause=pause)

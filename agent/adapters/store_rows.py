@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from agent.core.continuity import Cursor
 from agent.core.model import Usage
 from agent.core.timekeeping import Absence
-from agent.core.usage import Held, Use
+from agent.core.usage import Held, IgnoredRun, IgnoredRuns, Use
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -68,7 +68,8 @@ def cursor_row(cursor: Cursor) -> dict[str, object]:
 
 
 def alive_row(cursor: Cursor) -> dict[str, object]:
-    return {"alive_at": us(cursor.alive_at), "alive_steady": cursor.steady, "boot": cursor.boot}
+    clocks = {"alive_steady": cursor.steady, "alive_awake": cursor.awake, "boot": cursor.boot}
+    return {"alive_at": us(cursor.alive_at), **clocks}
 
 
 def absence(row: sqlite3.Row) -> Absence:
@@ -95,3 +96,11 @@ def use_row(use: Use) -> dict[str, object]:
 
 def use(row: sqlite3.Row) -> Use:
     return Use(row["image_id"], row["container_id"], row["action"], known(row["at"]), row["used_by"])
+
+
+def ignored_run_row(run: IgnoredRun) -> dict[str, object]:
+    return {"image_id": run.image_id, "pattern": run.pattern, "at": us(run.at)}
+
+
+def ignored_runs(row: sqlite3.Row) -> IgnoredRuns:
+    return IgnoredRuns(row["pattern"], row["runs"], known(row["first_at"]), known(row["last_at"]))

@@ -16,7 +16,7 @@ from agent.core.limits import Freed
 from agent.core.model import Usage
 from agent.core.report import NewEvent
 from agent.core.timekeeping import Absence
-from agent.core.usage import Changes, Held, Use
+from agent.core.usage import Changes, Held, IgnoredRuns, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,13 @@ class Tables(EventLog):
 
     # Usage
 
-    def load(self, engine_id: str, driver: str) -> Saved:
-        """Everything of one engine; an empty start for one never seen."""
-        self._do("add_engine", engine_id=engine_id, driver=driver)
-        row = self._one("get_engine", engine_id=engine_id, driver=driver)
+    def load(self, engine_id: str, driver: str, root: str) -> Saved:
+        """Everything of one engine on one root directory; an empty start for one never seen."""
+        key = {"engine_id": engine_id, "driver": driver, "root": root}
+        with self._transaction():
+            self._do("adopt_engine", **key)
+            self._do("add_engine", **key)
+        row = self._one("get_engine", **key)
         assert row is not None  # noqa: S101 - added above
         return self._saved(row)
 
@@ -72,9 +75,9 @@ class Tables(EventLog):
                 key=tuple(key) if key else None,
                 alive_at=rows.at(row["alive_at"]),
                 engine_ended=bool(row["engine_ended"]),
-                stopped=bool(row["stopped"]),
                 boot=row["boot"],
                 steady=row["alive_steady"],
+                awake=row["alive_awake"],
             ),
             gap_end=rows.at(row["gap_end"]),
             absences=tuple(rows.absence(item) for item in self._all("get_absences", engine=engine)),
@@ -92,6 +95,8 @@ class Tables(EventLog):
                 self._do("drop_container", engine=engine, container_id=container_id)
             for use in changes.uses:
                 self._do("add_use", engine=engine, **rows.use_row(use))
+            for run in changes.ignored:
+                self._do("count_ignored_run", engine=engine, **rows.ignored_run_row(run))
             if cursor is not None:
                 self._do("move_cursor", engine=engine, **rows.cursor_row(cursor))
 
@@ -101,8 +106,7 @@ class Tables(EventLog):
 
     def beat(self, engine: int, cursor: Cursor) -> None:
         """Note until when the agent is known to have been watching, and how that ended."""
-        ending = {"stopped": int(cursor.stopped), "engine_ended": int(cursor.engine_ended)}
-        self._do("beat", engine=engine, **rows.alive_row(cursor), **ending)
+        self._do("beat", engine=engine, **rows.alive_row(cursor), engine_ended=int(cursor.engine_ended))
 
     def add_absence(self, engine: int, off: Absence) -> None:
         self._do("add_absence", engine=engine, since=rows.us(off.since), until=rows.us(off.until))
@@ -120,6 +124,10 @@ class Tables(EventLog):
         """The latest uses of an image, newest first."""
         return [rows.use(row) for row in self._all("get_uses", engine=engine, image_id=image_id, most=most)]
 
+    def ignored_runs(self, engine: int, image_id: str) -> list[IgnoredRuns]:
+        """What was ignored of an image's runs, by pattern."""
+        return [rows.ignored_runs(row) for row in self._all("get_ignored_runs", engine=engine, image_id=image_id)]
+
     def image_of(self, engine: int, container_id: str) -> str | None:
         """The image that a container used, from the history; None where it has none."""
         row = self._one("image_of_container", engine=engine, container_id=container_id)
@@ -130,6 +138,7 @@ class Tables(EventLog):
         with self._transaction():
             self._forget_events(before, now, quietly=quietly)
             self._do("forget_uses", before=rows.us(before))
+            self._do("forget_ignored_runs", before=rows.us(before))
             self._do("forget_usages", before=rows.us(before))
 
     def policies(self) -> str | None:

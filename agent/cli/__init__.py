@@ -9,9 +9,11 @@ from agent import config
 from agent.adapters.database import StateError
 from agent.adapters.engine import EngineError, PermissionDenied
 from agent.adapters.holds import HoldsUnreadable
+from agent.adapters.lock import StateBusy
 from agent.cli import act, fleet, lint, look, run
 from agent.cli.common import Failed, WrongUse
-from agent.state import StateBusy
+from agent.core import text
+from agent.state import StateElsewhere
 
 app = typer.Typer(
     name="torchkeeper",
@@ -62,7 +64,7 @@ def main() -> None:
         _stop(f"{error}; run as root or as a member of the socket's group", 1)
     except EngineError as error:
         _stop(f"{error}; `torchkeeper check` tells what to do", 1)
-    except (Failed, StateError, StateBusy, HoldsUnreadable) as error:
+    except (Failed, StateError, StateBusy, StateElsewhere, HoldsUnreadable) as error:
         _stop(str(error), 1)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
@@ -70,5 +72,5 @@ def main() -> None:
 
 
 def _stop(message: str, code: int) -> None:
-    print(f"torchkeeper: {message}", file=sys.stderr)
+    print(f"torchkeeper: {text.clean(message)}", file=sys.stderr)
     sys.exit(code)

@@ -1,11 +1,10 @@
 """Commands that change something: `sweep`, `pin`, `unpin`, `pause`, `resume`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +13,7 @@ from agent import config
 from agent.cli.common import ConfigOption, Failed, JsonOption, find_image, parse_duration, print_json, quiet, tell
 from agent.core import documents, units
 from agent.core.model import Holds, Image, Outcome, Pin
+from agent.core.text import clean
 
 if TYPE_CHECKING:
     from agent.sweeper import Pass
@@ -44,23 +44,25 @@ def sweep(
 
 async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[Pass, str, tuple[str, ...]]":
     from agent import daemon, state
-    from agent.adapters import database
+    from agent.adapters import lock
 
     quiet()
-    folder = settings.agent.state_dir
-    if not dry_run:
-        database.prepare_folder(folder)
-    with state.locked(folder) if folder.is_dir() else nullcontext():
+    configured = settings.agent.state_dir
+    if dry_run and (running := state.agents_on(configured)):
+        raise lock.StateBusy(running[0])
+    place = state.place_to_look_at(configured) if dry_run else state.place_for_run(configured)
+    with nullcontext() if dry_run else lock.locked(place.folder):
         if dry_run:
-            look = state.look(folder)
+            look = state.look(place.folder)
             store, notes = look.store, look.notes
         else:
-            store, word = state.open_store(folder, datetime.now(UTC))
+            store, word = state.open_store(place.folder, datetime.now(UTC))
             notes = (word,) if word else ()
         try:
-            async with daemon.watching(settings, store, folder) as parts:
+            async with daemon.watching(settings, store, place.folder) as parts:
                 done = await parts.sweeper.sweep(dry_run=dry_run)
-            return done, store.host, (*notes, *(alert.message for alert in parts.board.alerts.values()))
+            alerts = (alert.message for alert in parts.board.alerts.values())
+            return done, store.host, (*place.notes, *notes, *alerts)
         finally:
             await store.close()
 
@@ -73,7 +75,7 @@ def pin(
     length, now = parse_duration(for_, "--for"), datetime.now(UTC)
     found = asyncio.run(_find(settings, image))
     reference = "" if found.id.removeprefix("sha256:").startswith(image.removeprefix("sha256:")) else _reference(image)
-    made = Pin(id=found.id, reference=reference, at=now, until=now + length if length else None, reason=reason)
+    made = Pin(id=found.id, reference=reference, at=now, until=now + length if length else None, reason=clean(reason))
     _change(settings, lambda holds: replace(holds, pins=(*_without(holds, found.id, reference), made)))
     until = f" until {units.format_time(made.until)}" if made.until else ""
     print(f"pinned {reference or found.id[7:19]}{until}")
@@ -85,14 +87,16 @@ def unpin(image: ImageArgument, config_file: ConfigOption = None) -> None:
     ended: list[Pin] = []
 
     def edit(holds: Holds) -> Holds:
-        ended.extend(item for item in holds.pins if _means(image, item) and not item.over(now))
+        ended.extend(_meant(image, [item for item in holds.pins if not item.over(now)]))
         pins = (replace(item, until=now) if item in ended else item for item in holds.pins)
         return replace(holds, pins=tuple(pins))  # one that is over stays: the end of a pin counts, whoever saw it
 
-    _change(settings, edit)
+    left = [item for item in _change(settings, edit).pins if not item.over(now)]
     if not ended:
         raise Failed(f"no pin on {image!r}; `torchkeeper plan` shows what is pinned")
     print(f"unpinned {image}")
+    same = [item for item in left if any(_begin_alike(item.id, other.id) for other in ended)]
+    tell(f"a pin on {item.reference or item.id[7:19]} still keeps this image" for item in same)
 
 
 def pause(config_file: ConfigOption = None, for_: ForOption = None, reason: ReasonOption = "") -> None:
@@ -100,7 +104,8 @@ def pause(config_file: ConfigOption = None, for_: ForOption = None, reason: Reas
     settings = config.load(config_file)
     length, now = parse_duration(for_, "--for"), datetime.now(UTC)
     until = now + length if length else None
-    _change(settings, lambda holds: replace(holds, paused=True, paused_at=now, paused_until=until, pause_reason=reason))
+    why = clean(reason)
+    _change(settings, lambda holds: replace(holds, paused=True, paused_at=now, paused_until=until, pause_reason=why))
     print(f"paused until {units.format_time(until)}" if until else "paused until `torchkeeper resume`")
 
 
@@ -114,15 +119,22 @@ def resume(config_file: ConfigOption = None) -> None:
     print("resumed")
 
 
-def _change(settings: config.Settings, edit: Callable[[Holds], Holds]) -> None:
-    from agent.adapters import database, holds
+def _change(settings: config.Settings, edit: Callable[[Holds], Holds]) -> Holds:
+    """Change what the running agent reads. Says where that is not agent.state_dir, and where no agent runs."""
+    from agent import state
+    from agent.adapters import holds
 
-    folder: Path = settings.agent.state_dir
-    database.prepare_folder(folder)
+    place = state.place_to_change(settings.agent.state_dir)
     try:
-        holds.change(folder, edit)
+        changed = holds.change(place.folder, edit)
     except OSError as error:
-        raise Failed(f"{folder / holds.FILE}: {error.strerror}; run this as the agent's user") from None
+        raise Failed(f"nothing was changed: {place.folder / holds.FILE}: {error.strerror}{_way_out(error)}") from None
+    tell(place.notes)
+    return changed
+
+
+def _way_out(error: OSError) -> str:
+    return "; run this as the agent's user" if isinstance(error, PermissionError) else ""
 
 
 async def _find(settings: config.Settings, text: str) -> Image:
@@ -143,10 +155,19 @@ def _without(holds: Holds, image_id: str, reference: str) -> tuple[Pin, ...]:
     return tuple(item for item in others if not item.over(recent))
 
 
-def _means(text: str, item: Pin) -> bool:
+def _meant(text: str, pins: Sequence[Pin]) -> list[Pin]:
+    """The pins that a person means by a reference, an ID or the start of one. Raises Failed where it is ambiguous."""
     prefix = text if text.startswith("sha256:") else f"sha256:{text}"
-    by_id = len(prefix) >= len("sha256:") + 4 and item.id.startswith(prefix)
-    return by_id or (bool(item.reference) and _reference(text) == item.reference)
+    by_id = [item for item in pins if len(prefix) >= len("sha256:") + 4 and _begin_alike(item.id, prefix)]
+    if any(not _begin_alike(item.id, by_id[0].id) for item in by_id):
+        names = ", ".join(f"{item.id[7:19]} ({item.reference or 'by its ID'})" for item in by_id)
+        raise Failed(f"{text!r} is ambiguous: pins on {names}; give more of it")
+    return by_id or [item for item in pins if item.reference and _reference(text) == item.reference]
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    """Whether two IDs, of which each may be the start of one, can be of one image; "" is of none."""
+    return bool(one and other) and (one.startswith(other) or other.startswith(one))
 
 
 def _reference(text: str) -> str:

@@ -9,13 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.core import units
+from agent.core import text, units
 from agent.core.model import Image
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="Configuration file.", show_default="/etc/torchkeeper/torchkeeper.toml"
+        "--config",
+        metavar="FILE",
+        help="Configuration file.",
+        show_default="/etc/torchkeeper/torchkeeper.toml",
+        readable=False,  # `config` itself says why a file cannot be read, and what to do
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
@@ -43,8 +47,9 @@ def parse_duration(text: str | None, option: str) -> timedelta | None:
 
 
 def print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
-    print()
+    """One document, in which what a terminal would obey is escaped."""
+    written = json.dumps(document, indent=2, ensure_ascii=False)
+    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written))
 
 
 def quiet() -> None:
@@ -57,7 +62,7 @@ def quiet() -> None:
 def tell(notes: Iterable[str]) -> None:
     """Notes beside a result: on standard error, so that the result stays alone on standard output."""
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {text.clean(note)}", file=sys.stderr)
 
 
 def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -> Image:
@@ -69,14 +74,14 @@ def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -
     from agent.core.events import familiar
 
     images = tuple(images)
-    named = [image for image in images if familiar(text) in image.references or text in image.digests]
+    named = [image for image in images if familiar(text) in image.all_references]
     prefix = text if text.startswith("sha256:") else f"sha256:{text}"
     found = named or [image for image in images if len(prefix) > len("sha256:") and image.id.startswith(prefix)]
     if by_prefix and not found:
-        found = [image for image in images if any(reference.startswith(text) for reference in image.references)]
+        found = [image for image in images if any(reference.startswith(text) for reference in image.all_references)]
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(f"{image.id[7:19]} ({' '.join(image.references) or 'untagged'})" for image in found)
+        names = ", ".join(f"{image.id[7:19]} ({' '.join(image.standalone) or 'untagged'})" for image in found)
         raise Failed(f"{text!r} is ambiguous: {names}; give more of it")
     raise Failed(f"no image {text!r} here; `torchkeeper images --all` lists them")

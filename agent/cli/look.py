@@ -10,14 +10,14 @@ import typer
 from agent import config
 from agent.cli.common import ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
 from agent.core import documents, totals, units, wire
-from agent.core.model import Container, Decision, Plan, Policy
-from agent.core.usage import Use
+from agent.core.model import Plan, Policy
 
 if TYPE_CHECKING:
     from agent import state
+    from agent.cli import story
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
-USES_SHOWN = 5
+USES_LISTED = 100  # the latest, in a JSON document
 
 
 def plan(
@@ -68,14 +68,21 @@ def images(config_file: ConfigOption = None, as_json: JsonOption = False, show_a
     tables.show(tables.images(seen.plan, show_all=show_all))
 
 
-def explain(image: Annotated[str, typer.Argument(metavar="IMAGE")], config_file: ConfigOption = None) -> None:
+def explain(
+    image: Annotated[str, typer.Argument(metavar="IMAGE")],
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """The evidence, the uses, the rule that decides, and the bytes that would be freed."""
     from agent.cli import story, tables
 
     settings = config.load(config_file)
-    decision, uses, holders, notes = asyncio.run(_explain(settings, image))
+    facts, host, notes = asyncio.run(_explain(settings, image))
+    if as_json:
+        print_json(documents.explain(facts.decision, facts.uses, facts.ignored, facts.at, host, notes))
+        return
     tell(notes)
-    tables.show(story.story(decision, uses, holders, settings.core_policy(), datetime.now(UTC)))
+    tables.show(story.story(facts, settings.core_policy()))
 
 
 def history(
@@ -89,13 +96,14 @@ def history(
 
     settings = config.load(config_file)
     back = parse_duration(since, "--since") or timedelta()
-    look = state.look(settings.agent.state_dir)
+    place = state.place_to_look_at(settings.agent.state_dir)
+    look = state.look(place.folder)
     events = asyncio.run(_events(look, datetime.now(UTC) - back))
     if as_json:
         host = settings.agent.host or look.store.host
         print_json({"host": host, "events": [event.model_dump(mode="json") for event in events]})
         return
-    tell(look.notes)
+    tell((*place.notes, *look.notes))
     tables.show(tables.history(events, since))
 
 
@@ -135,19 +143,23 @@ async def _look(settings: config.Settings, ahead: timedelta = timedelta(), inste
         return Seen(plan, parts.store.host, (*notes, *alerts), held)
 
 
-async def _explain(
-    settings: config.Settings, text: str
-) -> tuple[Decision, list[Use], list[Container], tuple[str, ...]]:
+async def _explain(settings: config.Settings, text: str) -> "tuple[story.Facts, str, tuple[str, ...]]":
     from agent import daemon
+    from agent.cli import story
 
     quiet()
     async with daemon.looking(settings) as (parts, notes):
         plan = await parts.sweeper.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
         row = parts.intake.sight.row
-        uses = await parts.store.run(lambda tables: tables.uses(row, image.id, USES_SHOWN))
-        held = [item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id]
-    return next(item for item in plan.decisions if item.image.id == image.id), uses, held, notes
+        facts = story.Facts(
+            at=plan.at,
+            decision=next(item for item in plan.decisions if item.image.id == image.id),
+            uses=await parts.store.run(lambda tables: tables.uses(row, image.id, USES_LISTED)),
+            ignored=await parts.store.run(lambda tables: tables.ignored_runs(row, image.id)),
+            holders=[item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id],
+        )
+        return facts, parts.store.host, notes
 
 
 async def _events(look: "state.Look", since: datetime) -> list[wire.Event]:

@@ -1,6 +1,7 @@
 """`run` and `demo`: commands that last."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -18,16 +19,18 @@ def run(
     import structlog
 
     from agent import daemon, logs, state
+    from agent.adapters import lock
 
+    daemon.ignore_hangups()
     settings = config.load(config_file)
     if observe:
         settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"mode": "observe"})})
     logs.configure(settings.agent.log)
-    folder, word = state.folder_for_run(settings.agent.state_dir)
-    if word:
-        structlog.get_logger().warning(word, action="open-state")
-    with state.locked(folder):
-        asyncio.run(daemon.run(settings, folder))
+    place = state.place_for_run(settings.agent.state_dir)
+    for note in place.notes:
+        structlog.get_logger().warning(note, action="open-state")
+    with lock.locked(place.folder):
+        asyncio.run(daemon.run(settings, place.folder, config.find_file(config_file, os.environ)))
 
 
 def demo(

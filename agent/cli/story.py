@@ -1,6 +1,7 @@
 """One image, told: what it is, who used it, which rule decides, when it goes, what that frees, how to keep it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from rich.console import RenderableType
@@ -9,17 +10,29 @@ from rich.text import Text
 
 from agent.core import rules, text, units
 from agent.core.model import Action, Class, Container, Decision, Policy, Reason
-from agent.core.usage import Use
+from agent.core.usage import IgnoredRuns, Use
+
+USES_SHOWN = 5
 
 
-def story(
-    item: Decision, uses: Sequence[Use], holders: Iterable[Container], policy: Policy, now: datetime
-) -> RenderableType:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that there is to tell of one image."""
+
+    at: datetime
+    decision: Decision
+    uses: Sequence[Use]  # the latest, newest first
+    ignored: Sequence[IgnoredRuns]
+    holders: Sequence[Container]
+
+
+def story(facts: Facts, policy: Policy) -> RenderableType:
     """Lines with a head each, in the order of the questions that people ask."""
+    item = facts.decision
     lines = Table.grid(padding=(0, 2), expand=False)
     lines.add_column(no_wrap=True, style="bold")
     lines.add_column(overflow="fold")
-    rows = [*_what(item), *_who(item, uses, holders), *_which(item, policy), *_when(item, now), *_keep(item)]
+    rows = [*_what(item), *_who(facts), *_which(item, policy), *_when(item, facts.at), *_keep(item)]
     for head, body in rows:
         lines.add_row(head, Text(text.clean(body), overflow="fold"))
     return lines
@@ -27,7 +40,7 @@ def story(
 
 def _what(item: Decision) -> Iterable[tuple[str, str]]:
     verdict = item.verdict
-    yield "image", " ".join(item.image.references) or "untagged"
+    yield "image", " ".join(item.image.standalone) or "untagged"
     yield "id", item.image.id
     told = ", ".join(filter(None, [verdict.torch_version and f"torch {verdict.torch_version}", verdict.accelerator]))
     yield "class", verdict.kind + (f" ({told})" if told else "")
@@ -36,17 +49,22 @@ def _what(item: Decision) -> Iterable[tuple[str, str]]:
     yield "from", item.image.origin or "nothing shows a registry that it came from"
 
 
-def _who(item: Decision, uses: Sequence[Use], holders: Iterable[Container]) -> Iterable[tuple[str, str]]:
-    for container in holders:
+def _who(facts: Facts) -> Iterable[tuple[str, str]]:
+    item = facts.decision
+    for container in facts.holders:
         ignored = ", which counts as no use (usage.ignore_containers)" if container.ignored else ""
         yield "held by", f"container {container.by or container.name or container.id[:12]} ({container.state}){ignored}"
     if item.last_used is not None:
         by = f" by {item.last_used_by}" if item.last_used_by else ""
         yield "last used", f"{units.format_time(item.last_used)}{by}"
-    elif not uses:
+    elif not facts.uses:
         yield "last used", "never, as far as the agent has seen"
-    for use in uses:
+    for use in facts.uses[:USES_SHOWN]:
         yield "use", f"{units.format_time(use.at)} {use.action} {use.by}"
+    for counted in facts.ignored:
+        runs = f"{counted.runs} run{'' if counted.runs == 1 else 's'} since {units.format_time(counted.first_at)}"
+        why = f"not uses: {counted.pattern!r} in usage.ignore_containers matches them"
+        yield "ignored", f"{runs}, the last {units.format_time(counted.last_at)}; {why}"
 
 
 def _which(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
@@ -73,5 +91,5 @@ def _when(item: Decision, now: datetime) -> Iterable[tuple[str, str]]:
 
 def _keep(item: Decision) -> Iterable[tuple[str, str]]:
     if item.verdict.kind is not Class.OTHER:
-        name = item.image.references[0] if item.image.references else item.image.id[7:19]
+        name = item.image.standalone[0] if item.image.standalone else item.image.id[7:19]
         yield "keep it", f"torchkeeper pin {name}"

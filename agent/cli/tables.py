@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.check import Check
-from agent.core import inventory, text, totals, units, wire
+from agent.core import inventory, report, text, totals, units, wire
 from agent.core.lint import Finding
 from agent.core.model import Action, Decision, Outcome, Plan
 from agent.sweeper import Pass
@@ -86,6 +86,8 @@ def _event_row(event: wire.Event) -> tuple[datetime, str, RenderableType] | None
         lines = [became.error or _freed(became.measured_bytes)]
         if became.outcome == "removed" and became.image.origin:
             lines.append(f"docker pull {became.image.origin}")
+        if became.also_removed:
+            lines += [f"also removed: {', '.join(became.also_removed)}", report.pull_again(became.also_removed)]
         return event.time, became.outcome, _with_line(_ref_name(became.image), *filter(None, lines))
     if event.type == "torchkeeper.gap":
         gap = wire.GapData.model_validate(event.data)

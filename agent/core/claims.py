@@ -20,16 +20,15 @@ def built_for(details: Details, verdict: Verdict) -> str | None:
     return _local(details) or verdict.accelerator
 
 
-def contradictions(name: names.Name, details: Details) -> tuple[str, ...]:
+def contradictions(name: names.Name, details: Details, verdict: Verdict) -> tuple[str, ...]:
     """Each contradiction between the tag and ENV, in words.
 
     They are compared as far as both are precise: `2.9` is not against `2.9.1`, nor `cuda12` against 12.6.3, nor
     `2.9.0` against `2.9.0a0+81ea7a4`. Labels and NVIDIA_PYTORCH_VERSION are never asked: they do not tell torch's
     versions. ENV that was inherited may be stale, so a tag that the history bears out is right.
     """
-    if not _against(name, details, installs.Installs()):
-        return ()  # nearly always, and the history is slow to read
-    return _against(name, details, installs.scan(details.history))
+    found = (*_of_version(name, details, verdict), *_of_accelerator(name, details, verdict))
+    return tuple(f"says {claimed}, but ENV {variable} says {own}" for claimed, variable, own in found)
 
 
 def same_version(one: str, other: str) -> bool:
@@ -37,14 +36,9 @@ def same_version(one: str, other: str) -> bool:
     return _agree(_release(one), _release(other))
 
 
-def _against(name: names.Name, details: Details, installed: installs.Installs) -> tuple[str, ...]:
-    found = (*_of_version(name, details, installed), *_of_accelerator(name, details, installed))
-    return tuple(f"says {claimed}, but ENV {variable} says {own}" for claimed, variable, own in found)
-
-
-def _of_version(name: names.Name, details: Details, installed: installs.Installs) -> Iterator[tuple[str, str, str]]:
+def _of_version(name: names.Name, details: Details, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
     claimed = name.tag.version_text
-    if not _is_torchs(name) or (installed.version and same_version(claimed, installed.version)):
+    if not _is_torchs(name) or (verdict.history_version and same_version(claimed, verdict.history_version)):
         return
     told = ((variable, details.env.get(variable, "")) for variable in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"))
     for variable, own in ((variable, installs.plain_version(value)) for variable, value in told):
@@ -68,11 +62,11 @@ def _is_torchs(name: names.Name) -> bool:
     return len(tag.version.release) > 1 and tag.version.major < _CALENDAR and not others
 
 
-def _of_accelerator(name: names.Name, details: Details, installed: installs.Installs) -> Iterator[tuple[str, str, str]]:
+def _of_accelerator(name: names.Name, details: Details, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
     claimed, own = name.tag.accelerator, list(_accelerators(details))
     if claimed is None or not own:
         return
-    witnesses = [value for _, value in own] + ([installed.accelerator] if installed.accelerator else [])
+    witnesses = [value for _, value in own] + ([verdict.history_accelerator] if verdict.history_accelerator else [])
     if not any(_same_accelerator(claimed, witness) for witness in witnesses):
         yield claimed, *own[0]
 

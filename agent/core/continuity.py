@@ -14,7 +14,10 @@ from agent.core.timekeeping import Reading
 
 RING_SIZE = 256  # events; measured on 20.10 to 29.7
 RESTARTED = "the engine restarted while nobody watched"
-REBOOT = timedelta(minutes=10)  # an agent told to stop, and a boot so soon after: the machine was rebooted
+OVERRUN = "more happened than the engine remembers"
+BOOT_TO_ENGINE = timedelta(
+    minutes=10
+)  # an engine whose memory begins later than this may have restarted since the boot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +28,16 @@ class Cursor:
     key: Key | None = None
     alive_at: datetime | None = None  # None: never watched this engine before
     engine_ended: bool = False  # the stream ended because the engine did, under our eyes
-    stopped: bool = False  # the agent was told to stop then
     boot: str = ""  # the kernel's ID of the boot that it was in
     steady: float = 0.0  # seconds since that boot, at alive_at
+    awake: float | None = None  # of those, the seconds in which the machine was not suspended; None: not noted
 
     @property
     def reading(self) -> Reading | None:
         """The clocks when the watch was last known to last; None where they were not noted."""
-        return Reading(wall=self.alive_at, steady=self.steady, boot=self.boot) if self.alive_at and self.boot else None
+        if self.alive_at is None or not self.boot:
+            return None
+        return Reading(wall=self.alive_at, steady=self.steady, boot=self.boot, awake=self.awake)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +102,8 @@ def ring_of(rows: Iterable[EngineEvent], size: int, oldest_ns: int, at: datetime
 
 
 def inherited(cursor: Cursor) -> Cursor:
-    """A cursor that another process left.
-
-    It saw the engine end, not what came later: only a boot soon after says that the machine went down with it.
-    """
-    return replace(cursor, engine_ended=False, stopped=cursor.stopped or cursor.engine_ended)
+    """A cursor that another process left. That process saw the engine end, but not whether it started again."""
+    return replace(cursor, engine_ended=False)
 
 
 def after_downtime(cursor: Cursor, ring: Ring, down: Downtime | None, tolerance: timedelta) -> Cursor:
@@ -130,22 +132,50 @@ def blind_time(cursor: Cursor, ring: Ring, boot: Boot | None = None) -> Blind | 
     if whole and cursor.key is None and ring.oldest is not None and ring.oldest <= cursor.alive_at:
         return None  # the same engine as before: it remembers more than we had to
     if not whole:
-        return _blind(cursor.alive_at, ring.oldest or ring.at, "more happened than the engine remembers")
+        return _blind(cursor.alive_at, ring.oldest or ring.at, OVERRUN)
     remembers = ring.oldest or ring.at
     rebooted = boot is not None and cursor.boot not in ("", boot.id)
-    if boot is not None and rebooted and remembers - boot.at <= REBOOT:  # later it may have restarted since
+    if boot is not None and rebooted and remembers - boot.at <= BOOT_TO_ENGINE:
         return _blind(cursor.alive_at, _end_by_boot(cursor, boot), RESTARTED)
     return _blind(cursor.alive_at, remembers, RESTARTED)
 
 
-def _end_by_boot(cursor: Cursor, boot: Boot) -> datetime | None:
-    """When the engine ended at the latest, if it ended with the machine; None: with the agent."""
-    if cursor.alive_at is None or (cursor.stopped and boot.at - cursor.alive_at <= REBOOT):
+def blind_in_audit(cursor: Cursor, ring: Ring, *, stalled: bool, direct: bool) -> Blind | None:
+    """The blind time of a stream that is still open, or None where nothing can have been missed.
+
+    `cursor`: from before a stall, if there was one. `direct`: the engine itself listens at our socket. Its stream
+    brings everything to a process that runs on time, and cannot outlive the engine; any other stream may be dead
+    without an end, and the engine behind it may have restarted.
+    """
+    if cursor.alive_at is None or cursor.key in ring.keys or (direct and not stalled):
         return None
-    if boot.shutdown is not None and cursor.alive_at <= boot.shutdown <= boot.at:
+    if ring.size >= RING_SIZE:
+        return _blind(cursor.alive_at, ring.oldest or ring.at, OVERRUN)
+    if direct or cursor.key is None:
+        return None
+    return _blind(cursor.alive_at, ring.oldest or ring.at, RESTARTED)
+
+
+def anchored(cursor: Cursor, remembered: Iterable[EngineEvent]) -> Cursor:
+    """The cursor after a proof: at an event that the engine remembers, so that the next proof can start from it."""
+    events = {event.key: event for event in remembered}
+    if cursor.key in events:
+        return cursor
+    latest = max(events.values(), key=lambda event: event.time_ns, default=None)
+    if latest is None:
+        return replace(cursor, key=None)
+    return replace(cursor, key=latest.key, time_ns=max(cursor.time_ns, latest.time_ns))
+
+
+def _end_by_boot(cursor: Cursor, boot: Boot) -> datetime:
+    """When the engine ended at the latest: at the recorded shutdown of the machine, else with the boot.
+
+    An agent that was asked to stop shortly before may have been stopped by a person, with the engine still at work.
+    """
+    if boot.shutdown is not None and cursor.alive_at is not None and cursor.alive_at <= boot.shutdown <= boot.at:
         return boot.shutdown
     return boot.at
 
 
-def _blind(since: datetime, until: datetime | None, cause: str) -> Blind | None:
-    return Blind(since, until, cause) if until is not None and until > since else None
+def _blind(since: datetime, until: datetime, cause: str) -> Blind | None:
+    return Blind(since, until, cause) if until > since else None

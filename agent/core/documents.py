@@ -1,12 +1,14 @@
 """The JSON documents of the command line. Fixed: programs read them; more fields may stand beside."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from agent.core import inventory, report, units
 from agent.core.lint import Finding
-from agent.core.model import Action, Decision, Outcome, Plan
+from agent.core.model import Action, Decision, Outcome, Plan, Step
 from agent.core.totals import Stopped, by_reason, next_to_go
+from agent.core.usage import IgnoredRuns, Use
 
 NEXT = 10  # images whose time comes next
 
@@ -35,7 +37,7 @@ def plan(
 def _next(item: Decision) -> dict[str, Any]:
     return {
         "id": item.image.id,
-        "references": list(item.image.references),
+        "references": list(item.image.standalone),
         "due": units.format_time(item.due) if item.due else None,
         "estimated_bytes": item.estimated_bytes,
     }
@@ -47,10 +49,44 @@ def _stopped(item: Stopped) -> dict[str, Any]:
         "containers": list(item.names),
         "since": units.format_time(item.since) if item.since else None,
         "image": item.decision.image.id,
-        "references": list(item.decision.image.references),
+        "references": list(item.decision.image.standalone),
         "estimated_bytes": item.decision.estimated_bytes,
         "command": f"docker rm {' '.join(item.names)}",
     }
+
+
+def explain(
+    item: Decision,
+    uses: Iterable[Use],
+    ignored: Iterable[IgnoredRuns],
+    at: datetime,
+    host: str,
+    notes: Iterable[str],
+) -> dict[str, Any]:
+    """`explain --json`: one element of `plan --json`, with the uses and the questions that led to the decision."""
+    return {
+        **_image(item, None, None),
+        "uses": [{"at": units.format_time(use.at), "action": use.action, "by": use.by} for use in uses],
+        "ignored_runs": [
+            {
+                "pattern": counted.pattern,
+                "runs": counted.runs,
+                "first_at": units.format_time(counted.first_at),
+                "last_at": units.format_time(counted.last_at),
+            }
+            for counted in ignored
+        ],
+        "steps": [{"reason": step.reason, "answer": step.answer or "no"} for step in _steps(item)],
+        "at": units.format_time(at),
+        "host": host,
+        "notes": list(notes),
+    }
+
+
+def _steps(item: Decision) -> Iterable[Step]:
+    """What was asked of the image by itself, and what overruled the answer: pressure, its children, a new policy."""
+    decided = Step(item.reason, item.explanation)
+    return item.steps if decided in item.steps else (*item.steps, decided)
 
 
 def lint(findings: Iterable[Finding], seen: Plan, host: str, notes: Iterable[str]) -> dict[str, Any]:

@@ -38,11 +38,16 @@ class EngineEvent:
         return self.time_ns, self.kind, self.action, self.actor
 
 
-def familiar(name: str) -> str:
-    """The engine's short form of a reference: no `docker.io/library/`, a tag, and no tag beside a digest."""
+def short(name: str) -> str:
+    """A name of an image without `docker.io/library/`."""
     for prefix in ("docker.io/", "index.docker.io/"):
         name = name.removeprefix(prefix)
-    name = name.removeprefix("library/")
+    return name.removeprefix("library/")
+
+
+def familiar(name: str) -> str:
+    """The engine's short form of a reference: no `docker.io/library/`, a tag, and no tag beside a digest."""
+    name = short(name)
     repository, at, digest = name.partition("@")
     last = repository.rsplit("/", 1)[-1]
     if at:

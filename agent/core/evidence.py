@@ -75,23 +75,27 @@ _LONGEST_TEXT = 80  # characters
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What one image says of itself; lineage, which takes other images to see, is not among it."""
+    """What the configuration and history of one image say: the same for as long as its ID is the same."""
 
     evidence: tuple[model.Evidence, ...]
     installs: installs.Installs
+    left_out: tuple[str, ...] = ()  # what was too long to read
 
 
-def gather(image: model.Image, details: model.Details) -> Findings:
-    """All evidence in an image's names, ENV, labels, entrypoint and history."""
+NOTHING = Findings((), installs.Installs())
+
+
+def gather(details: model.Details) -> Findings:
+    """All evidence in an image's ENV, labels, entrypoint and history, which are within `bounds`."""
     installed = installs.scan(details.history)
     found = (
-        *_of_names(image),
         *_of_env(details),
         *_of_labels(details),
         *_of_history(installed),
         *_of_entrypoint(details),
     )
-    return Findings(found, installed)
+    left_out = details.left_out if installed.is_whole else (*details.left_out, "history")
+    return Findings(found, installed, tuple(dict.fromkeys(left_out)))
 
 
 def sign(family: str, strength: model.Strength, text: str) -> model.Evidence:
@@ -107,7 +111,7 @@ def _said(value: str) -> str:
     return "" if plain in _SAID_NOTHING else plain
 
 
-def _of_names(image: model.Image) -> Iterator[model.Evidence]:
+def of_names(image: model.Image) -> Iterator[model.Evidence]:
     """The strongest sign that any of the image's names gives; the first one where several are equal."""
     parsed = [tags.parse(reference) for reference in (*image.references, *image.digests)]
     named = [(tag.repository, found) for tag in parsed if (found := _of_name(tag))]

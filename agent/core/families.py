@@ -8,24 +8,18 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from agent.core import rules, units
-from agent.core.model import Action, Class, Container, Decision, Holds, Image, Reason
+from agent.core import units
+from agent.core.model import Action, Decision, Image, Reason
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
-_STAYS = (Reason.LABEL_KEEP, Reason.EXCLUDED)  # whatever becomes of what was built on it
 
 
 class Family:
     """Who was built on whom, among all images, and what may follow a child that goes."""
 
-    def __init__(
-        self, images: Iterable[Image], holders: Mapping[str, tuple[Container, ...]], holds: Holds, now: datetime
-    ) -> None:
+    def __init__(self, images: Iterable[Image]) -> None:
         self.children = children_of(images)
         self.parents_last = parents_last(self.children)
-        self._holders = holders
-        self._holds = holds
-        self._now = now
 
     def settle(self, decisions: Mapping[str, Decision]) -> dict[str, Decision]:
         """Keep parents whose children stay; take along untagged parents that would be left without children."""
@@ -37,7 +31,7 @@ class Family:
             staying = [child for child in self.children[parent_id] if settled[child].action is Action.KEEP]
             if staying and decision.action is Action.EVICT:
                 settled[parent_id] = _has_children(decision, len(staying))
-            elif not staying and self._may_follow(decision):
+            elif not staying and decision.may_follow:
                 settled[parent_id] = _dangling(decision)
         return settled
 
@@ -51,16 +45,10 @@ class Family:
             left = [child for child in self.children.get(parent, []) if child not in gone and child not in found]
             if current is None or left or parent in gone or parent in found:
                 break
-            if current.action is not Action.EVICT and not self._may_follow(current):
+            if current.action is not Action.EVICT and not current.may_follow:
                 break
             found.append(parent)
         return found
-
-    def _may_follow(self, decision: Decision) -> bool:
-        image = decision.image
-        held = image.id in self._holders or rules.pin_for(image, self._holds, self._now) is not None
-        known = image.details is not None and decision.verdict.kind is Class.PYTORCH
-        return image.untagged and known and not held and decision.reason not in _STAYS
 
 
 def children_of(images: Iterable[Image]) -> dict[str, list[str]]:

@@ -80,7 +80,7 @@ def later(at: datetime, by: timedelta) -> datetime:
 
 
 def _dangling_at(image: Image, since: datetime, policy: Policy) -> datetime | None:
-    if policy.dangling_after is None or not image.untagged:
+    if policy.dangling_after is None or not image.dangling:
         return None
     return later(since, max(policy.dangling_after, rules.label_ttl(image).ttl or timedelta()))
 

@@ -43,8 +43,7 @@ _INSTALLERS = frozenset({"conda", "mamba", "micromamba", "uv", "poetry", "pdm", 
 _VERBS = frozenset({"install", "add", "create"})
 _SPEAKERS = frozenset({"echo", "printf"})  # `echo pip install torch` installs nothing
 _ARGUMENTS = frozenset({"TORCH", "PYTORCH", "TORCH_VERSION", "PYTORCH_VERSION"})
-_MOST_VARIABLES = 1000  # in one line; more are left as they stand, for a hostile line would grow without end
-_LONGEST_VALUE = 500  # characters of a variable; what is longer is never a version or an address
+_MOST_FILLED = 250_000  # characters that variables may add to all commands; a hostile line would grow without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,7 @@ class Installs:
     version: str | None = None  # the torch that was installed last, or the one a build argument names
     accelerator: str | None = None  # of the wheel index that was used
     hints: tuple[str, ...] = ()  # lesser signs, at most one of each kind
+    is_whole: bool = True  # False where a line was left out, for its variables would have made it too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +67,17 @@ class _Step:
 
 def scan(history: Iterable[model.HistoryStep]) -> Installs:
     """Read all commands that a build ran. ENV and LABEL lines are left out: the image's own ones are the truth."""
-    torch, version, argued, accelerator = "", None, None, None
-    hints: dict[str, str] = {}
+    reader = _Reader()
     for line in history:
-        if "torch" not in line.created_by.lower() and "ptca" not in line.created_by:
-            continue  # nearly every line, and cheap to see
-        step = _read(line.created_by)
-        for name in sorted(_ARGUMENTS & step.arguments.keys()):
-            if value := step.arguments[name]:
-                told = _argued_version(value)
-                # A value that is no version may be an address, with a password in it.
-                hints["argument"] = f"build argument {name}" + (f"={told}" if told else "")
-                argued = told or argued
-        for command in step.commands:
-            hints |= _hints(command)
-            for index in _INDEX.finditer(command):
-                accelerator = tags.accelerator(index[1]) or accelerator
-            for text, pinned in _installed(command, hints):
-                torch, version = text, pinned or version
-    return Installs(torch, version or argued, accelerator, tuple(hints.values()))
+        if is_read(line.created_by):
+            reader.read(line.created_by)
+    version = reader.version or reader.argued
+    return Installs(reader.torch, version, reader.accelerator, tuple(reader.hints.values()), reader.is_whole)
+
+
+def is_read(line: str) -> bool:
+    """Whether a line of history can tell anything about torch. Nearly none can, and that is cheap to see."""
+    return "torch" in line.lower() or "ptca" in line
 
 
 def plain_version(text: str) -> str | None:
@@ -94,7 +86,68 @@ def plain_version(text: str) -> str | None:
     return match[1] if match else None
 
 
-def _read(created_by: str) -> _Step:
+class _TooLongError(Exception):
+    """With its variables filled in a line is too long to read."""
+
+
+class _Reader:
+    """What the lines that were read say of torch."""
+
+    def __init__(self) -> None:
+        self.torch = ""
+        self.version: str | None = None
+        self.argued: str | None = None  # the version in a build argument
+        self.accelerator: str | None = None
+        self.hints: dict[str, str] = {}
+        self.is_whole = True
+        self._filling = _Filling()
+
+    def read(self, created_by: str) -> None:
+        try:
+            step = _read(created_by, self._filling)
+        except _TooLongError:  # the whole line is left out: with a variable that is not filled in, `torch$A` is torch
+            self.is_whole = False
+            return
+        self._take_arguments(step.arguments)
+        for command in step.commands:
+            if is_read(command):
+                self._take(command)
+
+    def _take_arguments(self, arguments: Mapping[str, str]) -> None:
+        for name in sorted(_ARGUMENTS & arguments.keys()):
+            if value := arguments[name]:
+                told = _argued_version(value)
+                # A value that is no version may be an address, with a password in it.
+                self.hints["argument"] = f"build argument {name}" + (f"={told}" if told else "")
+                self.argued = told or self.argued
+
+    def _take(self, command: str) -> None:
+        self.hints |= _hints(command)
+        for index in _INDEX.finditer(command):
+            self.accelerator = tags.accelerator(index[1]) or self.accelerator
+        for text, pinned in _installed(command, self.hints):
+            self.torch, self.version = text, pinned or self.version
+
+
+class _Filling:
+    """Puts values in the place of variables, up to a total length."""
+
+    def __init__(self) -> None:
+        self._room = _MOST_FILLED
+
+    def fill(self, command: str, variables: Mapping[str, str]) -> str:
+        """Raises _TooLongError."""
+        return _VARIABLE.sub(lambda match: self._value(match, variables), command) if "$" in command else command
+
+    def _value(self, match: re.Match[str], variables: Mapping[str, str]) -> str:
+        value = variables.get(match[1] or match[2], match[0])
+        self._room -= len(value)
+        if self._room < 0:
+            raise _TooLongError
+        return value
+
+
+def _read(created_by: str, filling: _Filling) -> _Step:
     text = created_by.strip()
     nop = _NOP.match(text)
     body = text[nop.end() :] if nop else text
@@ -105,7 +158,7 @@ def _read(created_by: str) -> _Step:
         return _Step({})
     command = rest.lstrip() if keyword == "RUN" else body
     arguments, command = _split_arguments(command)
-    return _Step(arguments, tuple(_commands(_SHELL.sub("", command, count=1), dict(arguments))))
+    return _Step(arguments, tuple(_commands(_SHELL.sub("", command, count=1), dict(arguments), filling)))
 
 
 def _split_arguments(text: str) -> tuple[Mapping[str, str], str]:
@@ -131,28 +184,25 @@ def _assignments(words: Iterable[str], *, limit: int) -> Mapping[str, str]:
             values[name] = [word[match.end() :]]
         elif name:
             values[name].append(word)
-    return {name: _unquoted(" ".join(parts))[:_LONGEST_VALUE] for name, parts in values.items()}
+    return {name: _unquoted(" ".join(parts)) for name, parts in values.items()}
 
 
 def _unquoted(text: str) -> str:
     return text.replace('"', "").replace("'", "")
 
 
-def _commands(text: str, variables: dict[str, str]) -> Iterator[str]:
+def _commands(text: str, variables: dict[str, str], filling: _Filling) -> Iterator[str]:
     """The commands of a shell line. Of several values that a variable may get, the first one counts."""
-    fill = text.count("$") <= _MOST_VARIABLES
-    for part in _SEPARATOR.split(_unquoted(text.replace("\\\n", " "))):
-        if _REMOVAL.search(part):
+    text = _unquoted(text.replace("\\\n", " "))
+    removes = _REMOVAL.search(text) is not None
+    for part in _SEPARATOR.split(text):
+        if not part or (removes and _REMOVAL.search(part)):
             continue
-        command = (_VARIABLE.sub(lambda match: _value(match, variables), part) if fill else part).strip()
-        if (match := _ASSIGNMENT.match(command)) and " " not in command:
-            variables.setdefault(match[1], command[match.end() :][:_LONGEST_VALUE])
+        command = filling.fill(part, variables).strip()
+        if "=" in command and " " not in command and (match := _ASSIGNMENT.match(command)):
+            variables.setdefault(match[1], command[match.end() :])
         elif command:
             yield command
-
-
-def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
-    return variables.get(match[1] or match[2], match[0])
 
 
 def _installed(command: str, hints: dict[str, str]) -> Iterator[tuple[str, str | None]]:
@@ -172,27 +222,33 @@ def _installed(command: str, hints: dict[str, str]) -> Iterator[tuple[str, str |
 
 def _install_words(command: str) -> tuple[str, str, tuple[str, ...]]:
     """The tool, its verb, and the words after it that may name a package."""
-    words = [word.strip("()[]{},`\\") if "[" not in word else word for word in command.split()]
-    for start, word in enumerate(words):
+    words = command.split()
+    for start, written in enumerate(words):
+        word = _bare(written)
         if word in _SPEAKERS or word.startswith("#"):
             break
         tool = word.rpartition("/")[2]
         if tool in _INSTALLERS or _PIP.fullmatch(tool):
             for at in range(start + 1, len(words)):
-                if words[at] in _VERBS:
-                    return tool, words[at], tuple(_packages(words[at + 1 :]))
+                if (verb := _bare(words[at])) in _VERBS:
+                    return tool, verb, tuple(_packages(words[at + 1 :]))
             break
     return "", "", ()
 
 
+def _bare(word: str) -> str:
+    return word.strip("()[]{},`\\") if "[" not in word else word
+
+
 def _packages(words: Iterable[str]) -> Iterator[str]:
     skip = False
-    for word in words:
+    for word in map(_bare, words):
         if word.startswith("#"):
             return
-        if not skip and not word.startswith("-"):
+        is_option = word.startswith("-")
+        if not skip and not is_option and "torch" in word:
             yield word
-        skip = _TAKES_VALUE.fullmatch(word) is not None
+        skip = is_option and _TAKES_VALUE.fullmatch(word) is not None
 
 
 def _hints(command: str) -> dict[str, str]:

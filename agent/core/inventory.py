@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from agent.core import lint, report, wire
-from agent.core.model import Action, Class, Decision, Plan
+from agent.core import apart, lint, report, wire
+from agent.core.model import Action, Class, Decision, Image, Plan
 
 _RANK = {Class.PYTORCH: 0, Class.AMBIGUOUS: 1, Class.OTHER: 2}
 
@@ -16,17 +16,26 @@ def build(
 ) -> wire.Inventory:
     """All images of a plan, and the last decisions with their outcome, cut to below MAX_PAYLOAD.
 
-    PyTorch images come first and the next to go before the others; what is cut is counted in `images_left_out`.
+    PyTorch images come first and the next to go before the others; what is cut, or cannot be shown, is counted in
+    `images_left_out`.
     """
-    ranked = sorted(plan.decisions, key=rank)
-    verdicts = {item.image.id: item.verdict for item in ranked}
-    misleading = lint.warnings_by_image(lint.find((item.image for item in ranked), verdicts))
+    ranked = {item.image.id: item for item in sorted(plan.decisions, key=rank)}
+    images = [item.image for item in ranked.values()]
+    misleading = lint.warnings_by_image(lint.find(images, {key: item.verdict for key, item in ranked.items()}))
+
+    def show(image: Image) -> wire.InventoryImage:
+        row = _image(ranked[image.id], misleading.get(image.id, ()))
+        " ".join((row.explanation, row.last_used_by, *row.references, *row.warnings)).encode()  # as the payload will be
+        return row
+
+    shown, failed = apart.each(images, show)
     whole = wire.Inventory(
         host=host,
         at=plan.at,
         disk=disk,
         totals=report.totals(plan),
-        images=[_image(item, misleading.get(item.image.id, ())) for item in ranked],
+        images=list(shown.values()),
+        images_left_out=len(failed),
         decisions=[_last_decision(decision, outcome) for decision, outcome in last],
     )
     return _cut(whole)

@@ -3,15 +3,16 @@
 Only a parent's reason may change after this (`families`), and only in the sight of all images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 
-from agent.core import idle, rules, units
+from agent.core import idle, rules, text, units
 from agent.core.change import Change
 from agent.core.idle import Times
 from agent.core.limits import Freed
-from agent.core.model import Action, Class, Container, Decision, Holds, Image, Policy, Reason, Usage, Verdict
+from agent.core.model import Action, Class, Container, Decision, Holds, Image, Policy, Reason, Step, Usage, Verdict
 from agent.core.space import Space
 from agent.core.timekeeping import Absence
 
@@ -44,28 +45,22 @@ class Question:
     now: datetime
     context: Context
     newest: str  # why keep_newest keeps it; "": it does not
+    watched_since: datetime  # when the agent first saw this engine: what was used before, nobody knows
     estimated_bytes: int
 
     def answer(self) -> Decision:
-        protection = self._protection()
-        times = idle.times(
-            self.image,
-            self.usage if protection is not None else self._released(),
-            self.holders,
-            self.policy,
-            self.now,
-            protected=protection is not None,
-            gap_end=self.context.gap_end,
-            absences=self.context.absences,
-        )
-        reason, why = self._keep(protection) or self._time(times)
-        warning = rules.label_ttl(self.image).error
+        protections = _asked(self._protections())
+        protected = bool(protections[-1].answer)
+        usage = self.usage if protected else self._released()
+        times = self._times(usage, protected=protected)
+        steps = _asked(chain(self._kind(), protections, self._waiting(times)))
+        reason = steps[-1].reason
         return Decision(
             image=self.image,
             verdict=self.verdict,
             action=Action.EVICT if reason in _GOES else Action.KEEP,
             reason=reason,
-            explanation=why,
+            explanation=text.shortened(steps[-1].answer, _LONGEST_EXPLANATION),
             running=times.running,
             last_used=times.last_used,
             recorded_use=times.recorded_use,
@@ -77,9 +72,36 @@ class Question:
             deadline=times.deadline,
             due=self._due(times) if reason in _RIPENING else None,
             estimated_bytes=self.estimated_bytes,
-            protected=protection is not None,
-            warnings=(warning,) if warning else (),
+            protected=protected,
+            may_follow=not protected and self._may_follow(usage),
+            warnings=rules.label_warnings(self.image),
+            failure=self._failure,
+            steps=steps,
         )
+
+    def _times(self, usage: Usage, *, protected: bool) -> Times:
+        return idle.times(
+            self.image,
+            usage,
+            self.holders,
+            self.policy,
+            self.now,
+            protected=protected,
+            gap_end=self.context.gap_end,
+            absences=self.context.absences,
+        )
+
+    def _may_follow(self, usage: Usage) -> bool:
+        """Whether it may go with the last image that is built on it, by what is true of it alone.
+
+        Its own time must have passed, too. A step is listed a moment after the build that made it, which may be a
+        moment too late: no use of it went unseen since the watch began, so its time counts from there.
+        """
+        if not self.image.dangling or self.verdict.kind is not Class.PYTORCH or self.holders:
+            return False
+        seen = replace(usage, first_seen=min(usage.first_seen, self.watched_since))
+        times = self._times(seen, protected=False)
+        return self.now >= max(times.deadline, times.old_enough)
 
     def _released(self) -> Usage:
         """Its usage, with the end of a pin that no sweep saw."""
@@ -88,41 +110,45 @@ class Question:
             return self.usage
         return replace(self.usage, released=ended)
 
-    def _protection(self) -> tuple[Reason, str] | None:
-        named = rules.protection(self.image, self.policy, self.context.holds, self.now)
-        return named or ((Reason.KEEP_NEWEST, self.newest) if self.newest else None)
+    def _kind(self) -> Iterator[Step]:
+        """What it is, and whether anything uses it."""
+        yield Step(Reason.UNKNOWN, self._unknown())
+        other = self.verdict.kind is Class.OTHER
+        yield Step(Reason.NOT_PYTORCH, "nothing shows that it is a PyTorch image" if other else "")
+        unsure = not rules.recognised(self.image, self.verdict, self.policy)
+        yield Step(Reason.AMBIGUOUS, _ambiguous(self.verdict) if unsure else "")
+        yield Step(Reason.IN_USE, _in_use(self.holders) if self.holders else "")
 
-    def _keep(self, protection: tuple[Reason, str] | None) -> tuple[Reason, str] | None:
-        """The first reason to keep it that is not a matter of waiting."""
-        if self.image.details is None:
-            return Reason.UNKNOWN, "the engine could not say what it is; kept until it can"
-        if self.verdict.kind is Class.OTHER:
-            return Reason.NOT_PYTORCH, "nothing shows that it is a PyTorch image"
-        if not rules.recognised(self.image, self.verdict, self.policy):
-            return Reason.AMBIGUOUS, f"may be PyTorch, but not surely: {self.verdict.evidence[0].text}"
-        if self.holders:
-            return Reason.IN_USE, _in_use(self.holders)
-        if protection is not None:
-            return protection[0], f"kept: {protection[1]}"
-        if not self._ends_by_ttl and not self._ends_as_dangling:
-            return Reason.LOCAL_ONLY, "may exist nowhere else: nothing shows a registry that it came from"
-        return None
+    def _unknown(self) -> str:
+        if self._failure:
+            return _cannot_be_judged(self._failure)
+        return "the engine could not say what it is; kept until it can" if self.image.details is None else ""
 
-    def _time(self, times: Times) -> tuple[Reason, str]:
-        """Whether it has been idle long enough."""
-        if self.now < times.old_enough:
-            left = units.format_duration(times.old_enough - self.now)
-            return Reason.MIN_AGE, f"arrived or changed its name lately; policy.min_age ends in {left}"
-        idle_for = f"idle {units.format_duration(times.idle)}"
-        freed = f"frees about {units.format_bytes(self.estimated_bytes)}"
+    def _protections(self) -> Iterator[Step]:
+        """What keeps it for as long as somebody says so."""
+        for reason, why in rules.protections(self.image, self.policy, self.context.holds, self.now):
+            yield Step(reason, f"kept: {why}" if why else "")
+        yield Step(Reason.KEEP_NEWEST, f"kept: {self.newest}" if self.newest else "")
+
+    def _waiting(self, times: Times) -> Iterator[Step]:
+        """Whether it may go at all, and has been idle long enough."""
+        goes = self._ends_by_ttl or self._ends_as_dangling
+        local = "may exist nowhere else: nothing shows a registry that it came from"
+        yield Step(Reason.LOCAL_ONLY, "" if goes else local)
+        left = units.format_duration(times.old_enough - self.now)
+        young = f"arrived or changed its name lately; policy.min_age ends in {left}"
+        yield Step(Reason.MIN_AGE, young if self.now < times.old_enough else "")
         limit, ends = self._limit(times)
-        if self.now >= ends:
-            reason = Reason.DANGLING if ends == times.dangling_at else Reason.IDLE_TTL
-            return reason, f"{idle_for}, {limit}; {freed}"
         left = units.format_duration(ends - self.now)
-        if self.now >= self._ends(times.seen_deadline, times.seen_dangling_at):
-            return Reason.GAP, f"its use may have gone unseen in a gap of the watch; {limit} ends in {left}"
-        return Reason.RECENT, f"{idle_for}, {limit}; goes in {left}"
+        due, seen_due = self.now >= ends, self.now >= self._ends(times.seen_deadline, times.seen_dangling_at)
+        unseen = f"its use may have gone unseen in a gap of the watch; {limit} ends in {left}"
+        yield Step(Reason.GAP, unseen if seen_due and not due else "")
+        idle_for = f"idle {units.format_duration(times.idle)}, {limit}"
+        freed = f"{idle_for}; frees about {units.format_bytes(self.estimated_bytes)}"
+        nameless = ends == times.dangling_at
+        yield Step(Reason.DANGLING, freed if due and nameless else "")
+        yield Step(Reason.IDLE_TTL, freed if due and not nameless else "")
+        yield Step(Reason.RECENT, f"{idle_for}; goes in {left}")
 
     def _limit(self, times: Times) -> tuple[str, datetime]:
         """What ends its stay first, in words, and when."""
@@ -143,17 +169,54 @@ class Question:
         return max(self._ends(times.deadline, times.dangling_at), times.old_enough)
 
     @property
+    def _failure(self) -> str:
+        return self.image.unreadable or self.verdict.failure
+
+    @property
     def _ends_by_ttl(self) -> bool:
         pullable = self.image.origin is not None or (self.usage.pulled and bool(self.image.digests))
         return pullable or rules.evicts_local(self.image, self.policy)
 
     @property
     def _ends_as_dangling(self) -> bool:
-        return self.policy.dangling_after is not None and self.image.untagged
+        return self.policy.dangling_after is not None and self.image.dangling
 
 
+_LONGEST_EXPLANATION = 1_000  # characters; a label may be longer
 _GOES = (Reason.DANGLING, Reason.IDLE_TTL)
 _RIPENING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_GOES)
+
+
+def _asked(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps up to the first that has an answer."""
+    asked: list[Step] = []
+    for step in steps:
+        asked.append(step)
+        if step.answer:
+            break
+    return tuple(asked)
+
+
+def unknown(image: Image, failure: str) -> Decision:
+    """The decision for an image about which the questions could not be answered."""
+    return Decision(
+        image=image,
+        verdict=Verdict(kind=Class.OTHER, failure=failure),
+        action=Action.KEEP,
+        reason=Reason.UNKNOWN,
+        explanation=_cannot_be_judged(failure),
+        failure=failure,
+    )
+
+
+def _cannot_be_judged(failure: str) -> str:
+    return f"it cannot be judged, and is kept: {failure}"
+
+
+def _ambiguous(verdict: Verdict) -> str:
+    if verdict.left_out:
+        return f"may be PyTorch, but its {' and '.join(verdict.left_out)} cannot be read whole: too long"
+    return f"may be PyTorch, but not surely: {verdict.evidence[0].text}"
 
 
 def _in_use(holders: tuple[Container, ...]) -> str:

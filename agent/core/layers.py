@@ -8,7 +8,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
+from agent.core import apart
 from agent.core.model import Details, Image
+
+_MOST_BYTES = 2**63 - 1  # what engines count in
 
 
 def chain_ids(layers: tuple[str, ...]) -> tuple[str, ...]:
@@ -34,11 +37,8 @@ class Ledger:
     """Who holds which layer. `release` takes images away, one after another, and tells what each frees."""
 
     def __init__(self, images: Iterable[Image]) -> None:
-        self._layers: dict[str, list[tuple[str, int]]] = {}
-        self._holders: Counter[str] = Counter()
-        for image in images:
-            self._layers[image.id] = _layers_of(image)
-            self._holders.update(chain for chain, _ in self._layers[image.id])
+        self._layers, self.failures = apart.each(images, _layers_of)  # failures: image ID -> why they cannot be read
+        self._holders = Counter(chain for layers in self._layers.values() for chain, _ in layers)
 
     def copy(self) -> "Ledger":
         """One of its own, to release from."""
@@ -76,6 +76,8 @@ def _layers_of(image: Image) -> list[tuple[str, int]]:
         return []
     chain = chain_ids(image.details.layers)
     sizes = layer_sizes(image.details)
+    if sum((image.size_bytes, *(sizes or ()))) > _MOST_BYTES:
+        raise ValueError("its layers are larger than any disk")
     if sizes is None:  # count nothing but the whole, and only where not even its base is shared with anybody
         return [(layer, image.size_bytes) for layer in chain[:1]] + [(layer, 0) for layer in chain[1:]]
     return list(zip(chain, sizes, strict=True))

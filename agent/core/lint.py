@@ -6,7 +6,8 @@ look-alike          names that differ only by decoration, or a CPU build beside 
 tag-contradicts     a tag says another torch or accelerator than the image's own ENV
 many-names          one image under several repositories, or under more than FEW_TAGS tags
 
-What a vendor publishes is held to no convention: nobody here can rename it. Images without a name are not linted.
+What a vendor publishes is held to no convention: nobody here can rename it. Images without a name are not linted. Of
+very many names only the first are compared, for anybody who can push an image can give it thousands.
 """
 
 from collections import Counter, defaultdict
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agent.core import claims, names
+from agent.core import apart, claims, names
 from agent.core.model import Class, Image, Verdict
 from agent.core.names import Name
 
@@ -25,6 +26,8 @@ LOOK_ALIKE = "look-alike"
 TAG_CONTRADICTS = "tag-contradicts"
 MANY_NAMES = "many-names"
 FEW_TAGS = 3
+NAMES_READ = 20  # of one image
+MOST_COMPARED = 64  # spellings or versions of one family, each with each
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,16 @@ class Finding:
     explanation: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Named:
     """An image that is linted."""
 
     image: Image
     verdict: Verdict
     names: tuple[Name, ...]  # sorted, never empty
+    names_left: int  # names that are not read
     built_for: str | None
+    contradictions: tuple[tuple[Name, str], ...]  # names that say something else than the image, and what
 
     @property
     def is_cpu(self) -> bool | None:
@@ -59,7 +64,8 @@ def find(images: Iterable[Image], verdicts: Mapping[str, Verdict]) -> tuple[Find
 
     `verdicts` maps image ID -> verdict, as `pytorch.classify` gives them. The order of the images does not matter.
     """
-    linted = [one for image in images if (one := _named(image, verdicts.get(image.id))) is not None]
+    read, _ = apart.each(images, lambda image: _named(image, verdicts.get(image.id)))
+    linted = [one for one in read.values() if one is not None]
     found = {finding for rule in _RULES for finding in rule(linted)}
     return tuple(sorted(found, key=lambda one: (one.reference, one.image_id, one.rule, one.explanation)))
 
@@ -74,10 +80,23 @@ def warnings_by_image(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]
 
 
 def _named(image: Image, verdict: Verdict | None) -> _Named | None:
+    """All that the rules ask of one image. They compare what stands here, and read nothing more."""
     if verdict is None or verdict.kind is Class.OTHER or image.details is None:
         return None
-    known = tuple(name for name in map(names.read, sorted(image.references)) if name.last)
-    return _Named(image, verdict, known, claims.built_for(image.details, verdict)) if known else None
+    ordered = sorted(image.references)
+    known = tuple(name for name in map(names.read, ordered[:NAMES_READ]) if name.last)
+    if not known:
+        return None
+    return _Named(
+        image=image,
+        verdict=verdict,
+        names=known,
+        names_left=max(0, len(ordered) - NAMES_READ),
+        built_for=claims.built_for(image.details, verdict),
+        contradictions=tuple(
+            (name, "; ".join(found)) for name in known if (found := claims.contradictions(name, image.details, verdict))
+        ),
+    )
 
 
 def _outside_convention(linted: Sequence[_Named]) -> Iterator[Finding]:
@@ -111,7 +130,7 @@ def _decorated(linted: Sequence[_Named]) -> Iterator[Finding]:
             lambda mine, other: mine[0] != other[0] and {mine[1], other[1]} != {True, False},
         )
         for one, name in family:
-            others = beside[name.last, one.is_cpu]
+            others = beside.get((name.last, one.is_cpu), "")
             if others and name.last not in kept:
                 why = f"differs from {others} only by decoration or order"
                 first = next(known for known in one.names if known.repository == name.repository)
@@ -132,7 +151,7 @@ def _cpu_beside_cuda(linted: Sequence[_Named]) -> Iterator[Finding]:
             lambda mine, other: mine[1] != other[1] and claims.same_version(mine[0], other[0]),
         )
         for one, name in family:
-            others = beside[one.verdict.torch_version or "", one.is_cpu]
+            others = beside.get((one.verdict.torch_version or "", one.is_cpu), "")
             if others and not _tells(one, name):
                 why = f"is torch {one.verdict.torch_version} for {one.built_for} beside {others}"
                 why += f", and the name does not tell; say {one.built_for} in the tag"
@@ -148,9 +167,8 @@ def _tells(one: _Named, name: Name) -> bool:
 
 def _tag_contradicts(linted: Sequence[_Named]) -> Iterator[Finding]:
     for one in linted:
-        for name in one.names:
-            if one.image.details and (found := claims.contradictions(name, one.image.details)):
-                yield Finding(one.image.id, name.reference, TAG_CONTRADICTS, "; ".join(found))
+        for name, found in one.contradictions:
+            yield Finding(one.image.id, name.reference, TAG_CONTRADICTS, found)
 
 
 def _many_names(linted: Sequence[_Named]) -> Iterator[Finding]:
@@ -159,7 +177,8 @@ def _many_names(linted: Sequence[_Named]) -> Iterator[Finding]:
         repositories = {name.path for name in one.names}
         tagged = {(name.path, name.tag.tag) for name in one.names}
         if len(repositories) > 1 or len(tagged) > FEW_TAGS:
-            where = f"{len(repositories)} repositories" if len(repositories) > 1 else f"{len(tagged)} tags"
+            more = " or more" if one.names_left else ""
+            where = f"{len(repositories)}{more} repositories" if len(repositories) > 1 else f"{len(tagged)}{more} tags"
             why = f"is one image under {where}: {names.listed(name.reference for name in one.names)}"
             yield Finding(one.image.id, one.names[0].reference, MANY_NAMES, why)
 
@@ -178,10 +197,11 @@ def _families(linted: Iterable[_Named], key: Callable[[Name], object]) -> list[_
 
 
 def _neighbours(members: Iterable[tuple[K, str]], beside: Callable[[K, K], bool]) -> dict[K, str]:
-    """Each key -> the names under all keys that stand beside it, listed; "" for none."""
+    """Each key -> the names under all keys that stand beside it, listed; "" for none. Of many keys only the first."""
     found: dict[K, set[str]] = defaultdict(set)
-    for key, name in members:
-        found[key].add(name)
+    for key, name in sorted(members, key=lambda member: member[1]):
+        if key in found or len(found) < MOST_COMPARED:
+            found[key].add(name)
     return {
         mine: names.listed(name for other, known in found.items() if beside(mine, other) for name in known)
         for mine in found

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from agent.core import patterns
 from agent.core.schedule import Schedule
 
 RUNNING = ("running", "paused", "restarting")  # states of a container that is used now
@@ -30,6 +31,8 @@ class Details:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     history: tuple[HistoryStep, ...] = ()
+    left_out: tuple[str, ...] = ()  # what of it was too long to read, in words (`bounds.bounded`)
+    committed: bool = False  # made by `docker commit`, as far as anybody can tell: it may exist nowhere else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +40,32 @@ class Image:
     """One image as the engine lists it now."""
 
     id: str  # full, with its algorithm: "sha256:..."
-    references: tuple[str, ...] = ()  # "repository:tag", familiar form, sorted
+    references: tuple[str, ...] = ()  # its tags: "repository:tag", familiar form, sorted
     digests: tuple[str, ...] = ()  # "repository@sha256:..."
     origin: str | None = None  # a digest reference it can be pulled again by; None: nothing proves one
     size_bytes: int = 0
     details: Details | None = None  # None: the inspect failed, so it is unknown, and kept
+    unreadable: str = ""  # why what the engine says of it cannot be read; then it has no details
 
     @property
     def untagged(self) -> bool:
         """Whether no name at all means it, by tag or digest."""
         return not self.references and not self.digests
+
+    @property
+    def all_references(self) -> tuple[str, ...]:
+        """Its tags and its digest references."""
+        return *self.references, *self.digests
+
+    @property
+    def standalone(self) -> tuple[str, ...]:
+        """Its references without the digest references that only repeat a tag."""
+        return patterns.standalone(self.all_references)
+
+    @property
+    def dangling(self) -> bool:
+        """Whether `cleanup.dangling_after` is about it: nothing names it, and `docker commit` did not make it."""
+        return self.untagged and self.details is not None and not self.details.committed
 
     @property
     def parent(self) -> str:
@@ -94,8 +113,8 @@ class Usage:
     last_used_by: str = ""  # the container of the last use
     released: datetime | None = None  # when the last protection ended
     protected: bool = False  # whether a protection held it when last asked
-    references: tuple[str, ...] = ()  # as last seen
-    references_changed: datetime | None = None
+    references: tuple[str, ...] = ()  # tags and digest references as last seen, sorted
+    references_changed: datetime | None = None  # when a tag, or a digest reference without one, came or went
     pulled: bool = False  # the agent itself saw it pulled
     present: bool = True  # whether it was there when last listed
 
@@ -129,13 +148,17 @@ class Verdict:
     evidence: tuple[Evidence, ...] = ()
     torch_version: str | None = None  # "2.9.0"; None: not told
     accelerator: str | None = None  # "cuda11.8", "rocm6.1", "cpu"; None: not told
+    history_version: str | None = None  # the torch that the build history installed
+    history_accelerator: str | None = None
+    left_out: tuple[str, ...] = ()  # what of it was too long to read; then it is never surely PyTorch
+    failure: str = ""  # why it could not be judged; then it is unknown, and kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A `[[policy.rules]]` entry. Exactly what it names is overridden."""
 
-    match: str  # a glob on "repository:tag"; `*` crosses `/`
+    match: str  # a pattern on references, as `patterns` reads it
     ttl: timedelta | None = None
     keep: bool = False
     keep_newest: int | None = None
@@ -184,7 +207,7 @@ class Policy:
 class Pin:
     """A promise to keep an image, by reference and by ID."""
 
-    id: str  # the image's ID when it was pinned
+    id: str  # the image's ID when it was pinned, or its first digits, written by hand; "" where only a name was written
     reference: str  # what the person wrote, as a reference; "" where it was pinned by ID
     at: datetime
     until: datetime | None = None  # its end, also that of one taken back; None: for good
@@ -194,8 +217,9 @@ class Pin:
         return self.until is not None and self.until <= now
 
     def means(self, image: Image) -> bool:
-        """By what it named then, and by what that name is now."""
-        return self.id == image.id or self.reference in image.references
+        """By what it named then, and by what that name is now. The start of an ID means every image that has it."""
+        by_id = bool(self.id) and image.id.startswith(self.id)
+        return by_id or self.reference in image.all_references
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +281,14 @@ class Outcome(StrEnum):
     WOULD_REMOVE = "would-remove"
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question on the way to a decision."""
+
+    reason: Reason
+    answer: str  # why it decides, for people; "": it does not apply
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One image, one verdict, one reason, at one time."""
@@ -279,8 +311,11 @@ class Decision:
     due: datetime | None = None  # when it would go, min_age included; None: never by itself
     estimated_bytes: int = 0  # what its removal alone would free
     protected: bool = False  # a tag, pin, rule, label or keep_newest keeps it
+    may_follow: bool = False  # it goes with the last image built on it: an untagged step of a build, itself idle
     follows: bool = False  # it goes only because the last image that was built on it goes
     warnings: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()  # what was asked of this image by itself, up to the first answer
+    failure: str = ""  # why the image could not be read or judged; "": it could
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
-from agent.core import rules, tags
+from agent.core import apart, rules, tags
 from agent.core.model import Image, Policy, Verdict
 
 Line = tuple[str, str, str, str]  # repository, scheme, flavour, accelerator
@@ -39,27 +40,36 @@ class _Build:
         return self.tag.version, accelerator, created or _BEGINNING, self.image.id
 
 
-def kept(images: Iterable[Image], verdicts: Mapping[str, Verdict], policy: Policy) -> dict[str, str]:
-    """Image ID -> why it is kept, for the newest images of each line."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The newest images of each line."""
+
+    why: Mapping[str, str]  # image ID -> why it is kept
+    failures: Mapping[str, str]  # image ID -> why its names cannot be read
+
+
+def kept(images: Iterable[Image], verdicts: Mapping[str, Verdict], policy: Policy) -> Kept:
     if not policy.keep_newest and not any(rule.keep_newest for rule in policy.rules):
-        return {}
+        return Kept({}, {})
+    found, failures = apart.each(images, lambda image: tuple(_builds(image, verdicts.get(image.id), policy)))
     lines: dict[Line, list[_Build]] = {}
-    for image in images:
-        verdict = verdicts.get(image.id)
-        if verdict is not None and rules.recognised(image, verdict, policy):
-            for build in _builds(image, verdict):
-                lines.setdefault(build.line, []).append(build)
-    found: dict[str, str] = {}
+    for line, build in chain.from_iterable(found.values()):
+        lines.setdefault(line, []).append(build)
+    why: dict[str, str] = {}
     for builds in lines.values():
-        found |= _newest(builds, policy)
-    return found
+        why |= _newest(builds, policy)
+    return Kept(why, failures)
 
 
-def _builds(image: Image, verdict: Verdict) -> Iterable[_Build]:
+def _builds(image: Image, verdict: Verdict | None, policy: Policy) -> Iterable[tuple[Line, _Build]]:
+    """The builds that an image is, each with its line; none where it is not recognised as PyTorch."""
+    if verdict is None or not rules.recognised(image, verdict, policy):
+        return
     for reference in image.references:
         tag = tags.parse(reference)
         if tag.version is not None:
-            yield _Build(image, reference, tag, tag.accelerator or verdict.accelerator or "")
+            build = _Build(image, reference, tag, tag.accelerator or verdict.accelerator or "")
+            yield build.line, build
 
 
 def _newest(builds: list[_Build], policy: Policy) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from agent.core import change, families, limits, newest, pressure, schedule
+from agent.core import apart, change, families, judge, limits, newest, pressure, schedule
 from agent.core.events import Names
 from agent.core.families import Family
 from agent.core.judge import Context, Question
@@ -21,7 +21,6 @@ from agent.core.model import (
     Image,
     Plan,
     Policy,
-    Reason,
     Snapshot,
     Usage,
     Verdict,
@@ -59,6 +58,7 @@ class _Scene:
     family: Family
     ledger: Ledger  # holds all images; copied before anything is released
     images_bytes: int  # of all layers, each once
+    watched_since: datetime  # the first listing ever: what was used before that, nobody knows
     context: Context
     now: datetime
 
@@ -71,23 +71,31 @@ class _Scene:
         context: Context,
         now: datetime,
     ) -> "_Scene":
-        holders, ledger = _holders(snapshot), Ledger(snapshot.images)
+        ledger = Ledger(snapshot.images)
+        images = apart.readable(snapshot.images, ledger.failures)
+        holders = _holders(replace(snapshot, images=images))
         return cls(
-            images=snapshot.images,
+            images=images,
             verdicts=verdicts,
             usages=usages,
             holders=holders,
-            family=Family(snapshot.images, holders, context.holds, now),
+            family=Family(images),
             ledger=ledger,
             images_bytes=ledger.held_bytes,
+            watched_since=min((usage.first_seen for usage in usages.values()), default=now),
             context=context,
             now=now,
         )
 
     def decide(self, policy: Policy) -> dict[str, Decision]:
         """A decision for every image: its own questions, then pressure, then its children's fate."""
-        newest_of = newest.kept(self.images, self.verdicts, policy)
-        answers = {image.id: self._answer(image, policy, newest_of.get(image.id, "")) for image in self.images}
+        kept = newest.kept(self.images, self.verdicts, policy)
+        found, failed = apart.each(self.images, lambda image: self._answer(image, policy, kept.why.get(image.id, "")))
+        failures = {**kept.failures, **failed}
+        answers = {
+            image.id: judge.unknown(image, failures[image.id]) if image.id in failures else found[image.id]
+            for image in self.images
+        }
         if self.presses(policy):
             wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
             state = pressure.words(policy.pressure, self.context.space, self.images_bytes)
@@ -109,30 +117,22 @@ class _Scene:
         return max(0, wanted - going_bytes) if self.presses(policy) else 0
 
     def _answer(self, image: Image, policy: Policy, newest_clause: str) -> Decision:
-        return Question(
+        usage = self.usages.get(image.id)
+        answer = Question(
             image=image,
             verdict=self.verdicts.get(image.id, _UNKNOWN),
-            usage=self.usages.get(image.id) or Usage(image_id=image.id, first_seen=self.now),
+            usage=usage or Usage(image_id=image.id, first_seen=self.now),
             holders=self.holders.get(image.id, ()),
             policy=policy,
             now=self.now,
             context=self.context,
             newest=newest_clause,
+            watched_since=self.watched_since if usage is not None else self.now,
             estimated_bytes=self.ledger.would_free(image.id),
         ).answer()
-
-
-_ENDS_A_FOLLOWER = (
-    Reason.NOT_PYTORCH,
-    Reason.UNKNOWN,
-    Reason.AMBIGUOUS,
-    Reason.IN_USE,
-    Reason.EXCLUDED,
-    Reason.PINNED,
-    Reason.LABEL_KEEP,
-    Reason.KEEP_NEWEST,
-    Reason.HAS_CHILDREN,
-)
+        signs = (sign.text for sign in answer.verdict.evidence)
+        " ".join((answer.explanation, answer.last_used_by, *answer.warnings, *signs)).encode()  # else it cannot be told
+        return answer
 
 
 def still_goes(decision: Decision, fresh: Plan) -> bool:
@@ -141,12 +141,12 @@ def still_goes(decision: Decision, fresh: Plan) -> bool:
     The child that a parent follows is gone by then, so the parent is judged by what it is now.
     """
     now = next((item for item in fresh.decisions if item.image.id == decision.image.id), None)
-    if now is None or now.image.references != decision.image.references:
+    if now is None or now.image.all_references != decision.image.all_references:
         return False
     if not decision.follows or now.action is Action.EVICT:
         return any(item.image.id == decision.image.id for item in fresh.evictions)
     parents = families.children_of(item.image for item in fresh.decisions)
-    return now.reason not in _ENDS_A_FOLLOWER and decision.image.id not in parents and fresh.hold is None
+    return now.may_follow and decision.image.id not in parents and fresh.hold is None
 
 
 def _holders(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:

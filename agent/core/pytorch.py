@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from agent.core import evidence, installs, model, tags
+from agent.core import apart, bounds, evidence, installs, model, tags
 
 _MAJOR_MINOR = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?(?![0-9])")
 _ROCM_FOLDER = re.compile(r"/rocm-([0-9]{1,2}\.[0-9]{1,2})")
@@ -11,32 +12,69 @@ _TORCH_VERSIONED = frozenset({"pytorch", "pytorch-nightly", "pytorch-training", 
 _LYING_TAGS = "mcr.microsoft.com/azureml/"  # Azure ML's tags, and even names, contradict what is inside
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What an image says of itself, whatever it is called: the same for as long as its ID is the same."""
+
+    findings: evidence.Findings
+    torch_version: str | None = None  # by its ENV
+    accelerator: str | None = None  # by its ENV
+    failure: str = ""  # why it could not be examined
+
+
 def classify(images: Iterable[model.Image]) -> dict[str, model.Verdict]:
+    """Image ID -> verdict, with every image examined anew."""
+    images = tuple(images)
+    return verdicts(images, {image.id: examine(image) for image in images})
+
+
+def examine(image: model.Image) -> Examined:
+    """Read what an image says of itself, which is the slow part of a verdict. Never raises."""
+    found, failed = apart.each([image], _examine)
+    return found.get(image.id) or Examined(evidence.NOTHING, failure=failed[image.id])
+
+
+def verdicts(images: Iterable[model.Image], examined: Mapping[str, Examined]) -> dict[str, model.Verdict]:
     """Image ID -> verdict. An image without details is absent: it is unknown, and its caller keeps it.
 
     `pytorch` takes one strong sign or two medium ones of different families; any other evidence makes it
-    `ambiguous`, none at all `other`.
+    `ambiguous`, none at all `other`. The verdict on an image that cannot be judged says why (`failure`).
     """
-    known = {image.id: (image, image.details) for image in images if image.details is not None}
-    findings = {id_: evidence.gather(image, details) for id_, (image, details) in known.items()}
-    lineage = _lineage({id_: image for id_, (image, _) in known.items()}, findings)
-    return {id_: _verdict(image, details, findings[id_], lineage.get(id_)) for id_, (image, details) in known.items()}
+    known = {image.id: image for image in images if image.details is not None}
+    named, failures = apart.each(known.values(), lambda image: tuple(evidence.of_names(image)))
+    failures |= {id_: examined[id_].failure for id_ in known if examined[id_].failure}
+    signs = {id_: named[id_] + examined[id_].findings.evidence for id_ in known if id_ not in failures}
+    lineage = _lineage(known, signs, examined)
+
+    def judge(image: model.Image) -> model.Verdict:
+        return _verdict(image, examined[image.id], signs[image.id] + lineage.get(image.id, ()))
+
+    found, failed = apart.each((known[id_] for id_ in signs), judge)
+    unknown = {id_: model.Verdict(kind=model.Class.OTHER, failure=why) for id_, why in (failures | failed).items()}
+    return found | unknown
 
 
-def _verdict(
-    image: model.Image,
-    details: model.Details,
-    findings: evidence.Findings,
-    lineage: model.Evidence | None,
-) -> model.Verdict:
-    signs = findings.evidence + ((lineage,) if lineage else ())
+def _examine(image: model.Image) -> Examined:
+    details = bounds.bounded(image.details or model.Details())
+    return Examined(evidence.gather(details), _env_torch_version(details.env), _env_accelerator(details.env))
+
+
+def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence, ...]) -> model.Verdict:
     if not signs:
         return model.Verdict(kind=model.Class.OTHER)
+    installed, left_out = examined.findings.installs, examined.findings.left_out
+    honest = tuple(_honest_tags(image))
+    torchs = (str(tag.version) for tag in honest if _is_torchs(tag))
+    accelerators = (tag.accelerator for tag in honest if tag.accelerator)
     return model.Verdict(
-        kind=_kind(signs),
+        # What was left out may say that it is not a PyTorch image.
+        kind=model.Class.AMBIGUOUS if left_out else _kind(signs),
         evidence=signs,
-        torch_version=_torch_version(image, details, findings.installs),
-        accelerator=_accelerator(image, details, findings.installs),
+        torch_version=examined.torch_version or next(torchs, installed.version),
+        accelerator=examined.accelerator or next(accelerators, installed.accelerator),
+        history_version=installed.version,
+        history_accelerator=installed.accelerator,
+        left_out=left_out,
     )
 
 
@@ -46,16 +84,10 @@ def _kind(signs: Iterable[model.Evidence]) -> model.Class:
     return model.Class.PYTORCH if strong or len(families) > 1 else model.Class.AMBIGUOUS
 
 
-def _torch_version(image: model.Image, details: model.Details, installed: installs.Installs) -> str | None:
-    """ENV, then a tag that is torch's, then the history.
-
-    NVIDIA_PYTORCH_VERSION is never asked: it is the number of NVIDIA's release (24.01), not of torch.
-    """
-    for name in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"):
-        if version := installs.plain_version(details.env.get(name, "")):
-            return version
-    told = (str(tag.version) for tag in _honest_tags(image) if _is_torchs(tag))
-    return next(told, installed.version)
+def _env_torch_version(env: Mapping[str, str]) -> str | None:
+    """NVIDIA_PYTORCH_VERSION is never asked: it is the number of NVIDIA's release (24.01), not of torch."""
+    told = (installs.plain_version(env.get(name, "")) for name in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"))
+    return next(filter(None, told), None)
 
 
 def _is_torchs(tag: tags.Tag) -> bool:
@@ -67,16 +99,14 @@ def _is_torchs(tag: tags.Tag) -> bool:
     return named and tag.scheme == "pep440"
 
 
-def _accelerator(image: model.Image, details: model.Details, installed: installs.Installs) -> str | None:
-    """ENV, then the tags, then the wheel index. The label com.nvidia.cuda.version is wrong on NVIDIA's own."""
-    if match := _MAJOR_MINOR.match(details.env.get("CUDA_VERSION", "")):
+def _env_accelerator(env: Mapping[str, str]) -> str | None:
+    """The label com.nvidia.cuda.version is never asked: it is wrong on NVIDIA's own images."""
+    if match := _MAJOR_MINOR.match(env.get("CUDA_VERSION", "")):
         return f"cuda{match[0]}"
-    if match := _MAJOR_MINOR.match(details.env.get("ROCM_VERSION", "")):
+    if match := _MAJOR_MINOR.match(env.get("ROCM_VERSION", "")):
         return f"rocm{match[0]}"
-    if match := _ROCM_FOLDER.search(details.env.get("ROCM_PATH", "")):
-        return f"rocm{match[1]}"
-    told = (tag.accelerator for tag in _honest_tags(image) if tag.accelerator)
-    return next(told, installed.accelerator)
+    match = _ROCM_FOLDER.search(env.get("ROCM_PATH", ""))
+    return f"rocm{match[1]}" if match else None
 
 
 def _honest_tags(image: model.Image) -> Iterator[tags.Tag]:
@@ -85,22 +115,27 @@ def _honest_tags(image: model.Image) -> Iterator[tags.Tag]:
             yield tags.parse(reference)
 
 
-def _lineage(images: Mapping[str, model.Image], findings: Mapping[str, evidence.Findings]) -> dict[str, model.Evidence]:
+def _lineage(
+    images: Mapping[str, model.Image],
+    signs: Mapping[str, tuple[model.Evidence, ...]],
+    examined: Mapping[str, Examined],
+) -> dict[str, tuple[model.Evidence, ...]]:
     """Images whose layers begin with all layers of another image that installed torch.
 
     Only a seed whose history runs the installation counts. A `COPY /opt/conda` does not, whatever the seed's ENV
     says: ENV adds no layer, so such a chain may be no more than a plain base's. For the same reason a chain
-    is dropped where any image without evidence begins with it.
+    is dropped where any image without evidence begins with it, or one that could not be judged.
     """
-    chains = dict(_chains(images))
+    chains = _chains(images.values())
     seeds: dict[int, model.Image] = {}
     plain: set[int] = set()
     for id_, chain in chains.items():
-        if chain and findings[id_].installs.torch:
+        findings = examined[id_].findings
+        if chain and findings.installs.torch and not findings.left_out:
             seeds.setdefault(chain[-1], images[id_])
-        if not findings[id_].evidence:
+        if not signs.get(id_):
             plain.update(chain)
-    return {id_: sign for id_, chain in chains.items() if (sign := _descent(id_, chain, seeds, plain))}
+    return {id_: (sign,) for id_, chain in chains.items() if (sign := _descent(id_, chain, seeds, plain))}
 
 
 def _descent(id_: str, chain: list[int], seeds: Mapping[int, model.Image], plain: set[int]) -> model.Evidence | None:
@@ -112,12 +147,15 @@ def _descent(id_: str, chain: list[int], seeds: Mapping[int, model.Image], plain
     return None
 
 
-def _chains(images: Mapping[str, model.Image]) -> Iterator[tuple[str, list[int]]]:
+def _chains(images: Iterable[model.Image]) -> dict[str, list[int]]:
     """Each image's ID with a number for every prefix of its layers; equal prefixes share their number."""
     numbers: dict[tuple[int, str], int] = {}
-    for id_, image in images.items():
-        at, chain = 0, []
-        for layer in image.details.layers if image.details else ():
+
+    def chain(image: model.Image) -> list[int]:
+        at, found = 0, []
+        for layer in image.details.layers[: bounds.LAYERS] if image.details else ():
             at = numbers.setdefault((at, layer), len(numbers) + 1)
-            chain.append(at)
-        yield id_, chain
+            found.append(at)
+        return found
+
+    return apart.each(images, chain)[0]

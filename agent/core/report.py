@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from agent.core import wire
 from agent.core.continuity import Blind
-from agent.core.model import Decision, Outcome, Plan
+from agent.core.model import Decision, Image, Outcome, Plan
 
 DECISION = "torchkeeper.decision"
 OUTCOME = "torchkeeper.outcome"
@@ -40,17 +40,27 @@ def decision_id(decision: Decision, mode: str, epoch: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
+def origin(image: Image, *, pulled: bool) -> str | None:
+    """What it can be pulled again by. `pulled`: the agent saw it pulled, so its digest counts on any image store."""
+    return image.origin or (image.digests[0] if pulled and len(image.digests) == 1 else None)
+
+
 def image_ref(decision: Decision, *, pulled: bool = False) -> wire.ImageRef:
-    """`pulled`: the agent saw it pulled, so that its digest can be pulled again on any image store."""
     image, verdict = decision.image, decision.verdict
     return wire.ImageRef(
         id=image.id,
-        references=list(image.references),
+        references=list(image.standalone),
         size_bytes=image.size_bytes,
         torch_version=verdict.torch_version,
         accelerator=verdict.accelerator,
-        origin=image.origin or (image.digests[0] if pulled and len(image.digests) == 1 else None),
+        origin=origin(image, pulled=pulled),
     )
+
+
+def pull_again(also_removed: Iterable[str]) -> str:
+    """The command that brings back what an eviction also removed; "" where no digest of it is known."""
+    digests = [name for name in also_removed if "@" in name]
+    return " && ".join(f"docker pull {digest}" for digest in digests)
 
 
 def decision(item: Decision, image: wire.ImageRef, mode: str, at: datetime, identity: str) -> NewEvent:
@@ -84,6 +94,7 @@ def outcome(
     *,
     measured_bytes: int | None = None,
     error: str | None = None,
+    also_removed: Iterable[str] = (),
 ) -> NewEvent:
     """`torchkeeper.outcome`, after the act."""
     data = wire.OutcomeData(
@@ -94,6 +105,7 @@ def outcome(
         image=image,
         measured_bytes=measured_bytes,
         error=error,
+        also_removed=list(also_removed),
     )
     return NewEvent(OUTCOME, at, image.id, _without_number(data), identity)
 
@@ -193,7 +205,7 @@ def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> wire.Inve
     """`misleading`: what `lint` says of its names."""
     return wire.InventoryImage(
         id=item.image.id,
-        references=list(item.image.references),
+        references=list(item.image.standalone),
         action=item.action,
         reason=item.reason,
         held_by=item.held_by,

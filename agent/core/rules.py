@@ -1,34 +1,29 @@
 """What the settings say of one image: its TTL, and what protects it.
 
-An image with several references is judged reference by reference, and the most careful answer holds: a TTL of
-one day for `ci/*` does not reach an image that also bears a name of somebody else.
+An image's references are its tags and its digest references; `patterns` says which of them a pattern matches.
+
+- What only keeps (images.exclude, policy.protect, and in a rule keep = true, local_images = "keep" or a TTL that is
+  the longest) applies where any reference matches.
+- What can also let an image go (images.include, and in a rule a shorter TTL, local_images = "evict" or keep_newest)
+  is asked of each reference by itself, and the most careful answer counts: a TTL of one day for `ci/*` does not reach
+  an image that also has a tag outside of `ci/`. A digest reference of a repository in which the image has a tag is
+  not asked: it only repeats the tag, and would make every rule for a tag useless (`patterns.standalone`).
 """
 
 import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fnmatch import translate
-from functools import lru_cache
+from itertools import chain
 
-from agent.core import units
+from agent.core import names, patterns, units
 from agent.core.model import Class, Holds, Image, Pin, Policy, Reason, Rule, Verdict
 
 LABEL_KEEP = "torchkeeper.keep"
 LABEL_TTL = "torchkeeper.ttl"
-
-
-@lru_cache(maxsize=4096)
-def _regex(pattern: str) -> re.Pattern[str]:
-    return re.compile(translate(pattern))
-
-
-def matches(pattern: str, reference: str) -> bool:
-    """Whether a glob matches `repository:tag`, case and all; `*` crosses `/`."""
-    return _regex(pattern).match(reference) is not None
-
-
-def any_match(patterns: tuple[str, ...], references: tuple[str, ...]) -> bool:
-    return any(matches(pattern, reference) for pattern in patterns for reference in references)
+_KEEPS = ("true", "1", "yes")  # values of LABEL_KEEP, case and spaces aside
+_KEEPS_NOT = ("false", "0", "no")
+_TAGS = ("latest", "stable", "nightly", "edge", "main", "master", "dev", "release")  # names that are tags, mostly
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +46,36 @@ def label_ttl(image: Image) -> LabelTtl:
 
 def ttl(image: Image, policy: Policy) -> timedelta:
     """The TTL in force: by reference the longest of its rules', else the policy's; a label lengthens it."""
-    by_reference = [_reference_ttl(reference, policy) for reference in image.references or ("",)]
-    return max(*by_reference, label_ttl(image).ttl or timedelta(), timedelta())
-
-
-def _reference_ttl(reference: str, policy: Policy) -> timedelta:
-    named = [rule.ttl for rule in _rules_for(reference, policy) if rule.ttl is not None]
-    return max(named, default=policy.ttl)
+    return max(length for length, _ in _ttls(image, policy))
 
 
 def ttl_source(image: Image, policy: Policy) -> str:
     """Where the TTL in force comes from, for people."""
-    label, longest = label_ttl(image).ttl, ttl(image, policy)
-    if label is not None and label == longest:
-        return f"its label {LABEL_TTL}"
-    for reference in image.references:
-        for rule in _rules_for(reference, policy):
-            if rule.ttl == longest:
-                return f"the rule for {rule.match}"
-    return "policy.ttl"
+    return max(_ttls(image, policy), key=lambda found: found[0])[1]
+
+
+def _ttls(image: Image, policy: Policy) -> Iterator[tuple[timedelta, str]]:
+    """Every TTL that bears on an image, with its source for people; the longest counts."""
+    label = label_ttl(image).ttl
+    if label is not None:
+        yield label, f"its label {LABEL_TTL}"
+    said = {reference: _said_of_ttl(reference, policy) for reference in image.all_references}
+    yield from chain.from_iterable(said.values())
+    if not _by_rules_alone(image, said):
+        yield policy.ttl, "policy.ttl"
+
+
+def _said_of_ttl(reference: str, policy: Policy) -> list[tuple[timedelta, str]]:
+    return [
+        (rule.ttl, f"the rule for {rule.match}, which matches {reference}")
+        for rule in _rules_for(reference, policy)
+        if rule.ttl is not None
+    ]
+
+
+def _by_rules_alone(image: Image, said: Mapping[str, Collection[object]]) -> bool:
+    """Whether rules say something of every reference that is asked, so that the policy's own value does not count."""
+    return bool(said) and all(said[reference] for reference in image.standalone)
 
 
 def never_matches(pattern: str) -> str:
@@ -79,14 +85,25 @@ def never_matches(pattern: str) -> str:
         if pattern.startswith(prefix):
             return f"the engine lists such images without {prefix}"
     if "@" in pattern:
-        return "patterns match repository:tag, not digests"
+        return patterns.why_no_digest(pattern)
     if not tag and not any(sign in pattern for sign in "*?["):
-        return f"it has no tag; write {pattern}:*"
+        return f"it has no tag; {_with_a_tag(pattern)}"
     if re.search(r"\s", pattern) or "://" in pattern:
         return "no reference looks like that; write it like team/pytorch:*"
-    if any(letter.isupper() for letter in re.split(r"[*?\[]", repository)[0]):
+    fixed = re.split(r"[*?\[]", repository)[0]
+    first, slash, path = fixed.partition("/")  # before the first slash a registry may stand, in any case
+    if any(letter.isupper() for letter in path or (first if not slash and fixed == repository else "")):
         return "repositories are written in lower case"
     return ""
+
+
+def _with_a_tag(pattern: str) -> str:
+    """What the author of a pattern without a tag may have meant."""
+    if "/" in pattern:
+        return f"write {pattern}:*"
+    if pattern in _TAGS or re.match(r"v?\d", pattern):
+        return f"write *:{pattern}"
+    return f"write *{pattern}*:* for every name with it, {pattern}:* for the repository, or *:{pattern} for the tag"
 
 
 def keep_newest(reference: str, policy: Policy) -> int:
@@ -97,29 +114,33 @@ def keep_newest(reference: str, policy: Policy) -> int:
 
 def evicts_local(image: Image, policy: Policy) -> bool:
     """Whether an image that may exist nowhere else may go: only where every one of its references says so."""
-    return all(_reference_evicts_local(reference, policy) for reference in image.references or ("",))
+    said = {reference: _said_of_local(reference, policy) for reference in image.all_references}
+    return all(chain.from_iterable(said.values())) and (_by_rules_alone(image, said) or policy.evict_local)
 
 
-def _reference_evicts_local(reference: str, policy: Policy) -> bool:
-    said = [rule.evict_local for rule in _rules_for(reference, policy) if rule.evict_local is not None]
-    return all(said) if said else policy.evict_local
+def _said_of_local(reference: str, policy: Policy) -> list[bool]:
+    return [rule.evict_local for rule in _rules_for(reference, policy) if rule.evict_local is not None]
 
 
 def _rules_for(reference: str, policy: Policy) -> list[Rule]:
-    return [rule for rule in policy.rules if reference and matches(rule.match, reference)]
+    return [rule for rule in policy.rules if patterns.matches(rule.match, reference)]
 
 
 def recognised(image: Image, verdict: Verdict, policy: Policy) -> bool:
     """Whether it counts as PyTorch: it does, or it is ambiguous and the settings lift that. Never OTHER."""
     if verdict.kind is Class.AMBIGUOUS:
-        return policy.evict_ambiguous or (bool(policy.include) and _included(image, policy))
+        return policy.evict_ambiguous or (bool(policy.include) and not _why_not_included(image, policy))
     return verdict.kind is Class.PYTORCH
 
 
-def _included(image: Image, policy: Policy) -> bool:
+def _why_not_included(image: Image, policy: Policy) -> str:
+    """Why images.include leaves an image out, for people; "" where it does not."""
     if not policy.include:
-        return True
-    return bool(image.references) and all(any_match(policy.include, (reference,)) for reference in image.references)
+        return ""
+    if not image.standalone:
+        return "it has no reference that images.include could match"
+    outside = (one for one in image.standalone if patterns.first_match(policy.include, [one]) is None)
+    return next((f"{reference} does not match images.include" for reference in outside), "")
 
 
 def pin_for(image: Image, holds: Holds, now: datetime) -> Pin | None:
@@ -132,35 +153,53 @@ def pin_ended(image: Image, holds: Holds, now: datetime) -> datetime | None:
     return max((pin.until for pin in holds.pins if pin.until and pin.over(now) and pin.means(image)), default=None)
 
 
-def protection(image: Image, policy: Policy, holds: Holds, now: datetime) -> tuple[Reason, str] | None:
-    """What the operator said to keep it, with a clause for people, in the order of `Reason`; or None."""
-    if any_match(policy.exclude, image.references):
-        return Reason.EXCLUDED, "matches images.exclude"
-    if not _included(image, policy):
-        return Reason.EXCLUDED, "not all of its references match images.include"
-    pin = pin_for(image, holds, now)
-    if pin is not None:
-        until = f" until {units.format_time(pin.until)}" if pin.until else ""
-        return Reason.PINNED, f"pinned{until}" + (f": {pin.reason}" if pin.reason else "")
-    return _label_keep(image) or _tag_keep(image, policy)
+def protections(image: Image, policy: Policy, holds: Holds, now: datetime) -> Iterator[tuple[Reason, str]]:
+    """What an operator can say to keep it, in the order of `Reason`, each with a clause for people; "" where unsaid."""
+    yield Reason.EXCLUDED, _why_excluded(image, policy)
+    yield Reason.PINNED, _why_pinned(pin_for(image, holds, now))
+    yield Reason.LABEL_KEEP, _why_labelled(image)
+    yield Reason.PROTECTED_TAG, _why_protected(image, policy)
+    yield Reason.RULE_KEEP, _why_by_rule(image, policy)
 
 
-def _label_keep(image: Image) -> tuple[Reason, str] | None:
-    labels = image.details.labels if image.details else {}
-    keep = labels.get(LABEL_KEEP, "").strip().lower()
-    if keep not in ("", "false", "0", "no"):  # a value that nobody understands keeps, too
-        return Reason.LABEL_KEEP, f"its label {LABEL_KEEP}={labels[LABEL_KEEP]}"
-    if label_ttl(image).error:
-        return Reason.LABEL_KEEP, f"its {label_ttl(image).error}"
-    return None
+def _why_excluded(image: Image, policy: Policy) -> str:
+    found = patterns.first_match(policy.exclude, image.all_references)
+    return f"{found.reference} matches images.exclude" if found is not None else _why_not_included(image, policy)
 
 
-def _tag_keep(image: Image, policy: Policy) -> tuple[Reason, str] | None:
-    for reference in image.references:
-        if any_match(policy.protect, (reference,)):
-            return Reason.PROTECTED_TAG, f"{reference} matches policy.protect"
-    for reference in image.references:
-        for rule in _rules_for(reference, policy):
-            if rule.keep:
-                return Reason.RULE_KEEP, f"the rule for {rule.match} keeps it"
-    return None
+def _why_pinned(pin: Pin | None) -> str:
+    if pin is None:
+        return ""
+    until = f" until {units.format_time(pin.until)}" if pin.until else ""
+    return f"pinned{until}" + (f": {pin.reason}" if pin.reason else "")
+
+
+def _why_labelled(image: Image) -> str:
+    value = _keep_label(image)
+    if value is not None and value.lower() not in _KEEPS_NOT:
+        return f"its label {LABEL_KEEP}" + (f"={names.shown(value)}" if value else "")
+    error = label_ttl(image).error
+    return f"its {error}" if error else ""
+
+
+def _keep_label(image: Image) -> str | None:
+    value = image.details.labels.get(LABEL_KEEP) if image.details else None
+    return None if value is None else value.strip()
+
+
+def label_warnings(image: Image) -> tuple[str, ...]:
+    """What is wrong with the image's own labels, for people. Whatever it is, it keeps the image."""
+    value = _keep_label(image)
+    unclear = value is not None and value.lower() not in (*_KEEPS, *_KEEPS_NOT)
+    keep = f"label {LABEL_KEEP}: {names.shown(value or '')!r} is neither true nor false, so it keeps the image"
+    return tuple(filter(None, (keep if unclear else "", label_ttl(image).error)))
+
+
+def _why_protected(image: Image, policy: Policy) -> str:
+    found = patterns.first_match(policy.protect, image.all_references)
+    return f"{found.reference} matches policy.protect" if found is not None else ""
+
+
+def _why_by_rule(image: Image, policy: Policy) -> str:
+    found = patterns.first_match((rule.match for rule in policy.rules if rule.keep), image.all_references)
+    return f"{found.reference} matches the rule for {found.pattern}, which keeps it" if found is not None else ""

@@ -34,12 +34,14 @@ def _with_short_texts(data: Data, most: int = TEXT) -> Data:
     return {**data, **texts}
 
 
-def _with_few_references(data: Data) -> Data:
-    return _with_image(data, references=data.get("image", {}).get("references", [])[:REFERENCES])
+def _with_few_references(data: Data, most: int = REFERENCES) -> Data:
+    if "also_removed" in data:
+        data = {**data, "also_removed": data["also_removed"][:most]}
+    return _with_image(data, references=data.get("image", {}).get("references", [])[:most])
 
 
 def _bare(data: Data) -> Data:
-    return _with_image(_with_short_texts(data, most=0), references=[], origin=None)
+    return _with_image(_with_few_references(_with_short_texts(data, most=0), most=0), origin=None)
 
 
 def _with_image(data: Data, **changed: object) -> Data:

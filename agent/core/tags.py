@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from packaging.version import Version
@@ -45,6 +46,7 @@ class Tag:
     python: str | None = None  # "3.11"
 
 
+@lru_cache(maxsize=4096)  # the names of a host, each read by several at every change
 def parse(reference: str) -> Tag:
     """Read `repository[:tag][@digest]`, in any form an engine may list. Never raises."""
     folder, slash, rest = reference.partition("@")[0].rpartition("/")

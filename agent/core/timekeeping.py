@@ -2,7 +2,7 @@
 
 A wall clock that jumps forward makes everything look idle. So a jump, in either direction, holds evictions until the
 clock has been steady for a while, and no image counts as idle from before it. Slow corrections (NTP slews at most
-0.5 ms a second) are no jump. Time in which the machine was off for more than a day is no idle time.
+0.5 ms a second) are no jump. Time in which the machine was off or suspended for more than a day is not idle time.
 """
 
 from collections.abc import Iterable
@@ -21,6 +21,7 @@ class Reading:
     wall: datetime
     steady: float  # seconds since boot, sleep included; never jumps within one boot
     boot: str  # the kernel's ID of this boot; "" where it cannot be read
+    awake: float | None = None  # seconds since boot in which the machine was not suspended; None: not known
 
     @property
     def booted_at(self) -> datetime:
@@ -30,7 +31,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Time in which the machine was off."""
+    """Time in which the machine was off, or suspended."""
 
     since: datetime
     until: datetime
@@ -49,10 +50,24 @@ def jump(before: Reading, after: Reading) -> timedelta | None:
 
 
 def absence(before: Reading, after: Reading) -> Absence | None:
-    """The time for which the machine was off between two readings, where that was more than a day."""
-    if before.boot == after.boot or after.booted_at - before.wall <= LONG_ABSENCE:
+    """The time for which the machine was off or suspended between two readings, where that was more than a day.
+
+    When within that time a suspension happened is not known. It is taken to have ended just now: a use in between then
+    lies before it, and no idle time is counted that was not there.
+    """
+    if before.boot == after.boot:
+        suspended = _suspended(before, after)
+        return Absence(after.wall - suspended, after.wall) if suspended > LONG_ABSENCE else None
+    if after.booted_at - before.wall <= LONG_ABSENCE:
         return None
     return Absence(before.wall, after.booted_at)
+
+
+def _suspended(before: Reading, after: Reading) -> timedelta:
+    """What the clock that runs through a suspension gained on the one that stands still; none where one is unknown."""
+    if before.awake is None or after.awake is None:
+        return timedelta()
+    return timedelta(seconds=(after.steady - before.steady) - (after.awake - before.awake))
 
 
 def without(absences: Iterable[Absence], since: datetime, now: datetime) -> datetime:

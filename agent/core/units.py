@@ -3,7 +3,9 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s|m|h|d|w)")
+from agent.core.text import quoted
+
+_DURATION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d|w)")
 _UNITS = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
@@ -26,11 +28,11 @@ def duration(text: object) -> timedelta:
         return timedelta()
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is not a duration; write a number and a unit, like 90s, 12h or 14d")
-    value = float(match[1]) * _UNITS[match[2]]
-    if value > _LONGEST:
-        raise ValueError(f"{text!r} is longer than 100 years")
-    return value
+        raise ValueError(f"{quoted(text)} is not a duration; write a number and a unit, like 90s, 12h or 14d")
+    number, unit = float(match[1]), _UNITS[match[2]]
+    if number > _LONGEST / unit:  # asked before multiplying: a timedelta cannot hold every product
+        raise ValueError(f"{quoted(text)} is longer than 100 years")
+    return number * unit
 
 
 def duration_text(value: timedelta) -> str:
@@ -41,21 +43,28 @@ def duration_text(value: timedelta) -> str:
     return f"{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
 
 
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kMGTP]?i?B)")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kMGTP]?i?B)")
 _PREFIXES = " kMGTP"
+_LARGEST = 10**18  # bytes; more than any host has, and far below what 64 bits hold
 
 
 def size(text: object) -> int:
-    """Parse `200GB` or `10GiB` to bytes. Raises ValueError, with the way out in its message."""
+    """Parse `200GB` or `10GiB` to bytes.
+
+    Raises ValueError, with the way out in its message, for anything else and for more than 1000 PB.
+    """
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None or match[2] == "iB":
-        raise ValueError(f"{text!r} is not a size; write a number and a unit, like 500MB, 200GB or 10GiB")
+        raise ValueError(f"{quoted(text)} is not a size; write a number and a unit, like 500MB, 200GB or 10GiB")
     base = 1024 if "i" in match[2] else 1000
     power = 0 if match[2] == "B" else _PREFIXES.index(match[2][0])
-    return int(float(match[1]) * base**power)
+    value = int(float(match[1]) * base**power)
+    if value > _LARGEST:
+        raise ValueError(f"{quoted(text)} is more than 1000 PB")
+    return value
 
 
-_SHARE = re.compile(r"(\d{1,2}(?:\.\d{1,3})?)\s*%")
+_SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)\s*%")
 
 
 def share(text: object) -> float:
@@ -64,7 +73,7 @@ def share(text: object) -> float:
         return text
     match = _SHARE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None or float(match[1]) == 0:
-        raise ValueError(f'{text!r} is not a share; write it with its sign, between 0 and 100, like "85%"')
+        raise ValueError(f'{quoted(text)} is not a share; write it with its sign, between 0 and 100, like "85%"')
     return float(match[1]) / 100
 
 
@@ -103,9 +112,13 @@ def format_time(at: datetime) -> str:
     return text.replace(".000000", "").replace("+00:00", "Z")
 
 
+_DATE, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}"
+_TIME = re.compile(rf"({_DATE}T{_CLOCK}:[0-9]{{2}})(?:\.([0-9]{{1,9}}))?(Z|[+-]{_CLOCK})")
+
+
 def parse_time(text: str) -> datetime | None:
     """An RFC 3339 time as UTC; None for the engine's "never" (year 1) and for rubbish."""
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", text or "")
+    match = _TIME.fullmatch(text or "")
     if match is None:
         return None
     micros = (match[2] or "0")[:6].ljust(6, "0")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from agent.core import users
-from agent.core.events import EngineEvent, Names, familiar
+from agent.core import patterns, users
+from agent.core.events import EngineEvent, Key, Names, familiar
 from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
 
 _STATE_AFTER = {"create": "created", "start": "running", "die": "exited"}
@@ -42,6 +42,26 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class IgnoredRun:
+    """The start of a container whose runs are not uses."""
+
+    image_id: str
+    pattern: str  # of usage.ignore_containers, which matches it
+    at: datetime
+    key: Key  # of its event, which may be told again
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredRuns:
+    """How many runs of one image a pattern of `usage.ignore_containers` has ignored."""
+
+    pattern: str
+    runs: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What a transaction has to write."""
 
@@ -49,9 +69,10 @@ class Changes:
     held: tuple[Held, ...] = ()
     let_go: tuple[str, ...] = ()  # IDs of containers that are gone
     uses: tuple[Use, ...] = ()
+    ignored: tuple[IgnoredRun, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.usages or self.held or self.let_go or self.uses)
+        return bool(self.usages or self.held or self.let_go or self.uses or self.ignored)
 
 
 class Book:
@@ -66,16 +87,24 @@ class Book:
         self._dirty: dict[str, None] = {}
         self._dirty_held: dict[str, None] = {}
         self._uses: list[Use] = []
+        self._ignored: dict[Key, IgnoredRun] = {}
 
-    def take_changes(self) -> Changes:
-        """What has changed since the last call."""
+    def take_changes(self, *, ignored_runs: bool = True) -> Changes:
+        """What has changed since the last call.
+
+        Ignored runs are counted, so they may only be written with a cursor that their events are not read again after.
+        """
+        ignored = tuple(self._ignored.values()) if ignored_runs else ()
         changes = Changes(
             usages=tuple(self.usages[image_id] for image_id in self._dirty),
             held=tuple(self.held[key] for key in self._dirty_held if key in self.held),
             let_go=tuple(key for key in self._dirty_held if key not in self.held),
             uses=tuple(self._uses),
+            ignored=ignored,
         )
         self._dirty, self._dirty_held, self._uses = {}, {}, []
+        for run in ignored:
+            del self._ignored[run.key]
         return changes
 
     def give_back(self, changes: Changes) -> None:
@@ -83,6 +112,7 @@ class Book:
         self._dirty = dict.fromkeys([usage.image_id for usage in changes.usages]) | self._dirty
         self._dirty_held = dict.fromkeys([*(held.id for held in changes.held), *changes.let_go]) | self._dirty_held
         self._uses = [*changes.uses, *self._uses]
+        self._ignored = {run.key: run for run in changes.ignored} | self._ignored
 
     # Containers
 
@@ -97,6 +127,11 @@ class Book:
             self._let_go(event.actor)
         else:
             self._hold(Held(event.actor, image_id, event.name, _STATE_AFTER[event.action], by, ignored))
+
+    def count_ignored(self, event: EngineEvent, image_id: str, pattern: str, now: datetime) -> None:
+        """Count a run that a pattern ignores, at its start; once, however often its event is applied."""
+        if event.action == "start":
+            self._ignored[event.key] = IgnoredRun(image_id, pattern, min(event.at, now), event.key)
 
     def touch(self, image_id: str, at: datetime, by: str, now: datetime) -> None:
         """A use at a time. An image never seen before is first seen by it."""
@@ -156,10 +191,18 @@ class Book:
             self._change_references(self.usages[image_id], now, gained=gained)
 
     def _change_references(self, usage: Usage, now: datetime, *, gained: str = "", without: str = "") -> None:
-        """A change counts from when it is learned: a pull replayed late may have had its reference moved since."""
         kept = {reference for reference in (*usage.references, gained) if reference and reference != without}
-        changed = now if usage.references_changed is None else max(usage.references_changed, now)
-        self._put(replace(usage, references=tuple(sorted(kept)), references_changed=changed))
+        self._set_references(usage, kept, now)
+
+    def _set_references(self, usage: Usage, references: Iterable[str], now: datetime) -> None:
+        """A change counts from when it is learned: a pull replayed late may have had its reference moved since.
+
+        A digest reference that only repeats a tag is not a change: a push of the tag must not restart `min_age`.
+        """
+        references, changed = tuple(sorted(references)), usage.references_changed
+        if {*patterns.standalone(references)} != {*patterns.standalone(usage.references)}:
+            changed = now if changed is None else max(changed, now)
+        self._put(replace(usage, references=references, references_changed=changed))
 
     def _put(self, usage: Usage) -> None:
         if self.usages.get(usage.image_id) != usage:
@@ -186,15 +229,15 @@ class Book:
         return new
 
     def _see(self, image: Image, now: datetime, busy: frozenset[str]) -> bool:
-        usage = self.usages.get(image.id)
+        usage, references = self.usages.get(image.id), tuple(sorted(image.all_references))
         if usage is None:
-            self._put(Usage(image_id=image.id, first_seen=now, references=image.references))
+            self._put(Usage(image_id=image.id, first_seen=now, references=references))
             return True
         if not usage.present:  # it came (back) by a way that no event told
-            self._put(replace(usage, present=True, arrived=now, references=image.references))
+            self._put(replace(usage, present=True, arrived=now, references=references))
             return True
-        if usage.references != image.references and image.id not in busy:
-            self._put(replace(usage, references=image.references, references_changed=now))
+        if image.id not in busy:
+            self._set_references(usage, references, now)
         return False
 
     def _reconcile_containers(

@@ -129,7 +129,10 @@ class DecisionData(Payload):
 
 
 class OutcomeData(Payload):
-    """`torchkeeper.outcome`, after the act. `measured_bytes` is None where the disk could not be seen."""
+    """`torchkeeper.outcome`, after the act. `measured_bytes` is None where the disk could not be seen.
+
+    `also_removed`: the names, digests and image IDs of anything else that the engine took with it.
+    """
 
     epoch: str
     seq: int
@@ -138,6 +141,7 @@ class OutcomeData(Payload):
     image: ImageRef
     measured_bytes: int | None
     error: str | None
+    also_removed: list[str] = []
     shortened: bool = False  # as in a decision
 
 

@@ -22,11 +22,12 @@ from agent.demo.client import Client
 from agent.demo.trouble import Trouble
 
 HOST = "demo"
-TTL = "30s"
-ENGINE_START = 40.0  # seconds
-BROKER_START = 10.0  # seconds
-AGENT_START = 30.0  # seconds
-COMMAND = 30.0  # seconds for one command of torchkeeper
+TTL = 30.0  # seconds
+COMMANDS = 8  # of torchkeeper fit into a TTL, on any machine: the story has two of them and a short run in one
+ENGINE_START = 120.0  # seconds
+BROKER_START = 60.0  # seconds
+AGENT_START = 120.0  # seconds
+COMMAND = 120.0  # seconds for one command of torchkeeper
 
 
 class Stage:
@@ -38,6 +39,7 @@ class Stage:
         self.run_id = secrets.token_hex(8)
         self.label = f"{images.LABEL}={self.run_id}"
         self.broker_url = ""
+        self.ttl = TTL
         self._engine_url = engine_url
         self._keep = keep
         self._undo = AsyncExitStack()
@@ -142,11 +144,16 @@ class Stage:
             "docker": {"url": self.client.url},
             "mqtt": {"url": self.broker_url},
             "images": {"include": [f"{self.prefix}*"]} if self.prefix else {},
-            "policy": {"ttl": TTL, "min_age": "0s", "local_images": "evict", "protect": ["*:latest"]},
+            "policy": {"ttl": f"{self.ttl:.0f}s", "min_age": "0s", "local_images": "evict", "protect": ["*:latest"]},
         }
         tables = (f"[{name}]\n{_toml(keys)}" for name, keys in sections.items())
         self.config.write_text("# made by `torchkeeper demo`\n" + "\n".join(tables))
         return sections
+
+    def keep_pace(self, took: float) -> None:
+        """Lengthen the TTL of the agent's configuration where a command took so many seconds."""
+        self.ttl = max(TTL, COMMANDS * took)
+        self.write_config()
 
     async def start_agent(self, image_ids: set[str]) -> process.Daemon:
         """`torchkeeper run`, waited for until it knows these images. Raises Trouble."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,11 +13,11 @@ from agent.core import units, wire
 from agent.demo import images
 from agent.demo.images import CAST, Role
 from agent.demo.show import Screen, two_lines
-from agent.demo.stage import TTL, Stage
+from agent.demo.stage import Stage
 from agent.demo.trouble import Trouble
 
-BEFORE_USE = 12.0  # seconds after the agent's start: well before the TTL, and time to read the plan
-IN_TIME = 60.0  # seconds until everything that should go is gone
+BEFORE_USE = 0.4  # of the TTL, after the agent's start: time to read the plan, and to use an image before it is due
+IN_TIME = 2.0  # TTLs until everything that should go is gone
 BUSYBOX = "/bin/busybox"
 
 
@@ -79,7 +80,9 @@ class Story:
         screen.now(f"$ docker run -d {self._name(images.TRAINING)}", f"{name}: a training job, for weeks")
         stage.write_config()
         reason = "paper deadline in June"
+        began = time.monotonic()
         await stage.command("pin", self._name(images.PINNED), "--reason", reason)
+        stage.keep_pace(time.monotonic() - began)
         screen.now(f"$ torchkeeper pin {self._name(images.PINNED)}", f"reason: {reason}")
 
     async def _start_agent(self) -> None:
@@ -89,7 +92,7 @@ class Story:
         with screen.busy("starting the agent"):
             self._agent = await stage.start_agent(set(self._ids))
         self._began = datetime.now(UTC)
-        policy = f"policy.ttl = {TTL} instead of 14 d, min_age = 0s, protect = *:latest"
+        policy = f"policy.ttl = {stage.ttl:.0f}s instead of 14 d, min_age = 0s, protect = *:latest"
         screen.now(
             "$ torchkeeper run", policy, "every image counts as first seen now: a new agent never evicts at once"
         )
@@ -109,7 +112,7 @@ class Story:
         screen.scene("one short run", "The container is gone a second later; only who watches events knows of it.")
         idle = (datetime.now(UTC) - self._began).total_seconds()
         with screen.live(self._countdown):
-            await asyncio.sleep(max(0.0, BEFORE_USE - idle))
+            await asyncio.sleep(max(0.0, BEFORE_USE * stage.ttl - idle))
         before, role = self._due_of(images.USED), images.USED
         labels = {images.LABEL: stage.run_id}
         name = f"quick-test-{stage.run_id[:4]}"
@@ -128,7 +131,7 @@ class Story:
         first = min(self._due.values())
         screen.now(f"the first goes in {units.format_duration(_left(first))}")
         try:
-            async with asyncio.timeout(IN_TIME):
+            async with asyncio.timeout(IN_TIME * self._stage.ttl):
                 with screen.live(self._countdown):
                     await self._follow()
         except TimeoutError:

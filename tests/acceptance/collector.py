@@ -16,7 +16,6 @@ Json = dict[str, Any]
 
 ROOT = "torchkeeper/v1/hosts"
 USER, PASSWORD = "collector", "collects"
-PATIENCE = 20.0  # seconds
 
 
 class Collector:
@@ -71,16 +70,18 @@ class Collector:
             if kind in ("", event["type"].removeprefix("torchkeeper.")) and subject in ("", event["subject"])
         ]
 
-    def await_event(self, kind: str, subject: str = "", timeout: float = PATIENCE) -> Json:
+    def await_event(self, kind: str, subject: str = "", timeout: float = proc.PATIENCE) -> Json:
         """The first event of a kind about an image."""
         return proc.eventually(lambda: self.events(kind, subject), timeout)[0]
 
-    def await_state(self, host: str, state: str, timeout: float = PATIENCE) -> Json:
+    def await_state(self, host: str, state: str, timeout: float = proc.PATIENCE) -> Json:
         """A host's status, once it says `state`."""
         proc.eventually(lambda: self.read(f"{host}/status").get("state") == state, timeout)
         return self.read(f"{host}/status")
 
-    def await_image(self, host: str, image: str, ready: Callable[[Json], object], timeout: float = PATIENCE) -> Json:
+    def await_image(
+        self, host: str, image: str, ready: Callable[[Json], object], timeout: float = proc.PATIENCE
+    ) -> Json:
         """An image in a host's inventory, once `ready` holds of it."""
 
         def look() -> Json | None:
@@ -103,7 +104,7 @@ def collecting(broker: mosquitto.Mosquitto, session: str = "collector") -> Itera
     client.connect(broker.host, broker.port, clean_start=False, properties=kept_session())
     client.loop_start()
     try:
-        assert subscribed.wait(PATIENCE)
+        assert subscribed.wait(proc.PATIENCE)
         yield collector
     finally:
         client.disconnect()

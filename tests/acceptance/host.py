@@ -17,7 +17,6 @@ Json = dict[str, Any]
 
 NAME = "gpu-01"
 TTL = 1.0  # seconds, unless a story sets another
-PATIENCE = 20.0  # seconds
 WATCHING = "watching the engine"  # what the agent logs once it is proven
 
 
@@ -30,6 +29,7 @@ class Host:
         self.state = folder / "state"
         self.config = folder / "torchkeeper.toml"
         self.log = folder / "run.log"
+        self._began = time.time()
         self._sections: dict[str, dict[str, object]] = {
             "agent": {"host": NAME, "state_dir": self.state},
             "docker": {"url": engine.url},
@@ -120,22 +120,34 @@ class Host:
         return sum(step["Size"] for step in self.engine.api("GET", f"/images/{image}/history")[1])
 
     def last_told(self, action: str, **about: str) -> str:
-        """When the engine last did something, by its own word: `last_told("delete", image=ID)`."""
+        """When the engine last did something, by its own word: `last_told("delete", image=ID)`.
+
+        It may say so only after the act is done: waits for the first such word of this story.
+        """
         filters = [f"--filter={key}={value}" for key, value in {"event": action, **about}.items()]
-        until = f"--until={time.time():.3f}"
-        told = self.engine.docker("events", "--since=1", until, *filters, "--format={{.TimeNano}}").splitlines()
+
+        def look() -> list[str]:
+            span = (f"--since={self._began:.3f}", f"--until={time.time():.3f}")
+            return self.engine.docker("events", *span, *filters, "--format={{.TimeNano}}").splitlines()
+
+        told = proc.eventually(look)
         return units.format_time(datetime.fromtimestamp(int(told[-1]) // 1000 / 1e6, UTC))
 
     def has(self, image: str) -> bool:
         return self.engine.api("GET", f"/images/{image}/json")[0] == 200
 
-    def await_gone(self, image: str, timeout: float = PATIENCE) -> None:
+    def await_gone(self, image: str, timeout: float = proc.PATIENCE) -> None:
         """Wait until the engine no longer knows an image."""
         proc.eventually(lambda: not self.has(image), timeout)
 
     def let_one_go(self) -> None:
         """See another idle PyTorch image go from its arrival to its end: what was due before it had its turn."""
         self.await_gone(self.torch("control/pytorch:1"))
+
+
+def now() -> str:
+    """The time, as the agent writes it."""
+    return units.format_time(datetime.now(UTC))
 
 
 def age(text: str | None) -> float:

@@ -15,7 +15,7 @@ _COVER = 'mount --bind "$1" "$2" && mount -t tmpfs tmpfs "$3" && shift 3 && exec
 def run(host: Host, *args: str) -> subprocess.CompletedProcess[str]:
     """A command's result; AssertionError where it ends in a traceback."""
     done = subprocess.run(
-        _argv(host, *args), env=_environment(), capture_output=True, text=True, check=False, timeout=60
+        _argv(host, *args), env=_environment(), capture_output=True, text=True, check=False, timeout=proc.COMMAND
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
     return done

@@ -6,7 +6,7 @@ from tests.support import engines, mosquitto, proc
 
 pytestmark = engines.ON_ONE
 
-RECONNECT = 60.0  # seconds for the agent's back-off and the collector's
+RECONNECT = 2 * proc.PATIENCE  # for the agent's back-off and the collector's
 
 
 def acts(collector: Collector) -> list[tuple[str, str]]:

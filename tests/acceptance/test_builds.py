@@ -1,20 +1,13 @@
 """Builds are uses. The classic builder's parents and children, and BuildKit's, which have none."""
 
-from datetime import UTC, datetime
-
 import pytest
 
-from agent.core import units
 from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host, seconds_between
+from tests.acceptance.host import NAME, Host, now, seconds_between
 from tests.support import engines, images, proc
 
 EACH_BUILDER = pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
 STEPS = ("ENV A=1", "ENV PYTORCH_VERSION=2.4.0", "COPY payload /child")
-
-
-def now() -> str:
-    return units.format_time(datetime.now(UTC))
 
 
 def parent_of(host: Host, image: str) -> str:
@@ -95,10 +88,61 @@ def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others
         host.await_gone(torch_step)
         host.let_one_go()
         told = collector.await_event("decision", torch_step)
+        collector.await_event("outcome", torch_step)
     assert {row["Id"] for row in host.engine.images()} == {base, plain_step}
     assert (told["data"]["reason"], told["data"]["image"]["references"]) == ("dangling", [])
     first, second = collector.events("outcome")[:2]
     assert [first["subject"], second["subject"]] == [child, torch_step]
+
+
+def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_of_its_build_goes(
+    lone_host: Host,
+) -> None:
+    host = lone_host
+    short = {"match": "*", "ttl": "1s", "local_images": "evict"}
+    host.configure(policy={"ttl": "15s", "local_images": "keep", "rules": [short]})
+    host.plain("team/plain:1")
+    child = images.build_child(host.engine, "team/plain:1", "team/child:1", lines=STEPS)
+    step = parent_of(host, child)
+    host.say("pause")
+    with host.agent():
+        proc.eventually(lambda: host.row(step)["reason"] == "dangling", timeout=60)
+        images.run(host.engine, step, rm=True)
+        host.say("resume")
+        host.await_gone(child)
+        host.let_one_go()
+        assert host.row(step)["reason"] == "local-only"
+
+
+def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_goes(lone_host: Host) -> None:
+    host = lone_host
+    host.configure(policy={"local_images": "keep", "rules": [{"match": "*", "local_images": "evict"}]})
+    host.torch("team/base:1")
+    work = images.create(host.engine, "team/base:1", "touch", "/work")
+    commit = host.engine.docker("commit", work)
+    host.engine.docker("rm", work)
+    child = images.build_child(host.engine, commit, "team/child:1")
+    with host.agent():
+        host.await_gone(child)
+        host.let_one_go()
+        assert host.row(commit)["reason"] == "local-only"
+
+
+def test_without_a_name_what_a_build_made_goes_after_dangling_after_and_what_docker_commit_made_stays(
+    lone_host: Host,
+) -> None:
+    host = lone_host
+    host.configure(policy={"local_images": "keep", "rules": [{"match": "control/*", "local_images": "evict"}]})
+    host.configure(cleanup={"dangling_after": "1s"})
+    host.torch("team/base:1")
+    commit = host.engine.docker("commit", images.create(host.engine, "team/base:1"))
+    built = host.engine.docker("build", "--quiet", "-", stdin=b"FROM team/base:1\nENV A=1")
+    for container in host.engine.containers():
+        host.engine.docker("rm", container["Id"])
+    with host.agent():
+        host.await_gone(built)
+        host.let_one_go()
+        assert host.row(commit)["reason"] == "local-only"
 
 
 def test_an_idle_parent_stays_for_a_child_that_stays_and_goes_after_it(lone_host: Host) -> None:

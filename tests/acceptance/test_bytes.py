@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import small_disk
-from tests.acceptance.host import Host, Json
+from tests.acceptance.host import TTL, Host, Json
 from tests.support import dockerd, images, proc
 
 pytestmark = pytest.mark.real
@@ -66,7 +66,9 @@ def _shared_layers(host: Host) -> str:
 def test_a_plan_over_shared_layers_frees_what_it_says_together_and_one_by_one(small_host: Host) -> None:
     host, engine = small_host, small_host.engine
     base = _shared_layers(host)
+    host.configure(policy={"ttl": "1h"})
     host.json("sweep")  # sees them all for the first time
+    host.configure(policy={"ttl": f"{TTL}s"})
     planned = proc.eventually(lambda: _due(host, count=8))  # one of them an untagged step of a build
     before = _du(engine)
     swept = host.json("sweep")

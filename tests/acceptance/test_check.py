@@ -27,7 +27,7 @@ def as_plain_user(host: Host, *args: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=proc.COMMAND,
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return done
@@ -73,6 +73,14 @@ def test_no_permission_on_the_socket(lone_host: Host) -> None:
     assert "engine FAILED" in " ".join(checked.stdout.split())
     assert "add this user to the group" in " ".join(checked.stdout.split())
     assert "member of the socket's group" in planned.stderr
+
+
+def test_a_configuration_file_that_this_user_may_not_read(lone_host: Host) -> None:
+    with somebody_elses(lone_host.config, 0o600):
+        checked, planned = as_plain_user(lone_host, "check", "--json"), as_plain_user(lone_host, "plan")
+    assert (checked.returncode, planned.returncode) == (1, 2)
+    for said in (checked.stdout, planned.stderr):
+        assert f"{lone_host.config}: cannot be read: Permission denied; run this as the agent's user" in said
 
 
 def test_a_state_folder_that_cannot_be_written(lone_host: Host) -> None:
@@ -140,7 +148,8 @@ def test_pins_that_cannot_be_read_stop_eviction_until_they_can(lone_host: Host, 
     (lone_host.state / "holds.json").write_text(text)
     code, found = lone_host.checks()
     assert (code, found["pins"]["ok"]) == (1, False)
-    assert "mend or remove" in found["pins"]["hint"]
+    assert "correct that in the file" in found["pins"]["hint"]
+    assert "remove" not in str(found["pins"])
     assert lone_host.run("pause").returncode == 1
     assert (lone_host.state / "holds.json").read_text() == text
 

@@ -20,7 +20,6 @@ ACK = f"torchkeeper/v1/control/{NAME}/ack"
 HUGE = 200_000_000  # bytes of one message
 SMALL = 100_000  # messages in a burst
 MOST = 1.5  # times the resident memory from before
-PATIENCE = 60.0  # seconds
 
 
 @contextmanager
@@ -32,7 +31,7 @@ def another_client(broker: mosquitto.Mosquitto) -> Iterator[Client]:
     client.connect(broker.host, broker.port)
     client.loop_start()
     try:
-        assert connected.wait(PATIENCE)
+        assert connected.wait(proc.PATIENCE)
         yield client
     finally:
         client.disconnect()
@@ -62,11 +61,11 @@ def test_one_huge_message_that_is_retained_for_the_agent_costs_it_nothing(
     with host.agent() as agent, another_client(fleet_broker) as another:
         collector.await_event("outcome", host.torch("team/first:1"))
         with staying_small(agent.pid):
-            another.publish(ACK, bytes(HUGE), qos=1, retain=True).wait_for_publish(PATIENCE)
+            another.publish(ACK, bytes(HUGE), qos=1, retain=True).wait_for_publish(proc.PATIENCE)
             if version == "3.1.1":
-                proc.eventually(lambda: host.told("action=mqtt-flood"), PATIENCE)
-                proc.eventually(lambda: "broker-flood" in collector.alerts(NAME), PATIENCE)
-            collector.await_event("outcome", host.torch("team/second:1"), PATIENCE)
+                proc.eventually(lambda: host.told("action=mqtt-flood"))
+                proc.eventually(lambda: "broker-flood" in collector.alerts(NAME))
+            collector.await_event("outcome", host.torch("team/second:1"))
     assert host.told("action=mqtt-flood") == (version == "3.1.1")
 
 
@@ -79,6 +78,6 @@ def test_a_stream_of_small_messages_costs_it_nothing_and_it_goes_on_reporting(
         with staying_small(agent.pid):
             for number in range(SMALL):  # each says something else, so that each could be written down
                 another.publish(ACK, json.dumps({"collector": "main", "epoch": epoch, "seq": number % 2}))
-            proc.eventually(lambda: "broker-flood" in collector.alerts(NAME), PATIENCE)
-            collector.await_event("outcome", host.torch("team/second:1"), PATIENCE)
+            proc.eventually(lambda: "broker-flood" in collector.alerts(NAME))
+            collector.await_event("outcome", host.torch("team/second:1"))
     assert host.told("action=mqtt-flood") == 1

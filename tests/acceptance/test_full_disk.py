@@ -75,7 +75,7 @@ def test_a_disk_without_any_room_stops_eviction_and_nothing_else(
         assert (agent.returncode(), host.has(image)) == (None, True)
         images.run(host.engine, "team/idle:1", rm=True, name="while-full")
         filler.unlink()
-        outcome = collector.await_event("outcome", image, timeout=90)
+        outcome = collector.await_event("outcome", image)
         decision = collector.await_event("decision", image)
         proc.eventually(lambda: "state-full" not in collector.alerts(NAME))
     assert (outcome["data"]["outcome"], decision["data"]["last_used_by"]) == ("removed", "while-full")

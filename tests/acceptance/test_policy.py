@@ -1,7 +1,7 @@
 """What the operator and the image's maker say, on a real engine."""
 
 from tests.acceptance.host import Host, seconds_between
-from tests.support import engines, images
+from tests.support import engines, images, proc
 
 
 def test_labels_lists_and_rules_keep_what_they_name_and_nothing_else(lone_host: Host) -> None:
@@ -82,11 +82,14 @@ def test_an_image_retagged_while_due_is_young_again(lone_host: Host) -> None:
     host = lone_host
     host.configure(policy={"ttl": "4s"})
     image = host.torch("team/train:1")
+    host.say("pause")
     with host.agent():
-        host.say("pause")
+        proc.eventually(lambda: host.row(image)["held_by"] == "paused")
         host.engine.docker("tag", image, "team/train:2")
         row = host.row(image)
         host.say("resume")
         host.await_gone(image)
-    assert row["references"] == ["team/train:1", "team/train:2"]
-    assert (row["action"], row["reason"]) == ("keep", "recent")
+    tagged = host.last_told("tag", image=image)
+    assert (row["references"], row["idle_since"]) == (["team/train:1", "team/train:2"], tagged)
+    assert seconds_between(tagged, row["deadline"]) == 4
+    assert seconds_between(tagged, host.last_told("delete", image=image)) >= 4

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tests.acceptance.collector import Collector, Json
-from tests.acceptance.host import NAME, PATIENCE, Host, seconds_between
+from tests.acceptance.host import NAME, Host, seconds_between
 from tests.support import engines, proc
 
 pytestmark = engines.ON_ONE
@@ -33,7 +33,7 @@ def test_the_newest_of_each_line_of_builds_stay_until_a_newer_one_comes(lone_hos
         assert "the newest of lab/pytorch" in host.say("explain", "lab/pytorch:24.05-py3")
         kept[-1:] = ["lab/pytorch:24.10-py3"]
         host.torch("lab/pytorch:24.10-py3")
-        proc.eventually(lambda: host.engine.references() == set(kept), PATIENCE)
+        proc.eventually(lambda: host.engine.references() == set(kept))
 
 
 def test_an_image_that_lost_its_name_goes_after_its_own_time_and_local_ones_with_a_name_stay(
@@ -67,7 +67,7 @@ def test_a_closed_window_holds_and_an_open_one_lets_go(lone_host: Host) -> None:
     opens = (now + timedelta(hours=2)).replace(second=0, microsecond=0)
     host.configure(schedule={"windows": [_window(opens, opens + timedelta(hours=1))], "timezone": ZONE})
     with host.agent():
-        proc.eventually(lambda: host.row(image)["held_by"] == "window", PATIENCE)
+        proc.eventually(lambda: host.row(image)["held_by"] == "window")
         totals = host.json("plan")["totals"]
         told = host.say("plan")
         assert host.has(image)
@@ -98,7 +98,7 @@ def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(host: Ho
         collector.await_image(NAME, slipped[1], lambda row: row["reason"] == "recent")
     host.configure(policy={"ttl": "1s"})
     with host.agent():
-        proc.eventually(lambda: "policy-change" in collector.alerts(NAME), PATIENCE)
+        proc.eventually(lambda: "policy-change" in collector.alerts(NAME))
         alert = collector.read(f"{NAME}/alerts/policy-change")["message"]
         rows = [collector.await_image(NAME, image, lambda row: ttl_of(row) == 1) for image in slipped]
         told = host.say("plan")
@@ -110,7 +110,7 @@ def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(host: Ho
     assert told.count("(policy.change_grace)") == 2
     host.configure(policy={"ttl": "1h"})
     with host.agent():
-        proc.eventually(lambda: collector.alerts(NAME) == set(), PATIENCE)
+        proc.eventually(lambda: collector.alerts(NAME) == set())
         row = collector.await_image(NAME, slipped[0], lambda row: ttl_of(row) == 3600)
     assert row["reason"] == "recent"
     assert host.json("history")["events"] == []

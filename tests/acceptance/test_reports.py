@@ -4,7 +4,7 @@ import pytest
 
 from agent import __version__
 from tests.acceptance.collector import Collector, collecting
-from tests.acceptance.host import NAME, TTL, Host, age
+from tests.acceptance.host import NAME, Host, age
 from tests.support import engines, images, mosquitto, proc
 
 BIRTH_FIELDS = {"state", "session", "at", "agent_id"}
@@ -87,7 +87,7 @@ def test_a_broker_that_forgot_everything_is_told_again(host: Host) -> None:
             broker.kill()
             broker.start()
             with collecting(broker) as after:
-                proc.eventually(lambda: after.latest.keys() == before.latest.keys(), timeout=60)
+                proc.eventually(lambda: after.latest.keys() == before.latest.keys(), timeout=2 * proc.PATIENCE)
     assert {topic for topic, payload in after.latest.items() if payload} == before.latest.keys()
 
 
@@ -118,7 +118,7 @@ def test_a_use_after_a_would_be_eviction_makes_a_new_due_time(host: Host, collec
     with host.agent():
         collector.await_event("outcome", image)
         images.run(host.engine, "team/busy:1", rm=True)
-        proc.eventually(lambda: len(collector.events("outcome", image)) == 2, timeout=TTL + 10)
+        proc.eventually(lambda: len(collector.events("outcome", image)) == 2)
     decisions = collector.events("decision", image)
     assert len({event["data"]["decision_id"] for event in decisions}) == 2
     assert [event["data"]["last_used"] is None for event in decisions] == [True, False]

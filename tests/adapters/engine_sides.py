@@ -23,6 +23,7 @@ class Side(Protocol):
     def now_ns(self) -> int: ...
     def add(self, ref: str, *more: str, env: Mapping[str, str] | None = None) -> str: ...
     def build(self, ref: str, base: str) -> str: ...
+    def commit(self, cid: str, ref: str = "") -> str: ...
     def tag(self, image_id: str, ref: str) -> None: ...
     def create(self, ref: str, name: str = "") -> str: ...
     def run(self, ref: str, *, rm: bool) -> None: ...
@@ -49,6 +50,9 @@ class FakeSide:
 
     def build(self, ref: str, base: str) -> str:
         return self.docker.build(ref, base, classic=True)
+
+    def commit(self, cid: str, ref: str = "") -> str:
+        return self.docker.commit(cid, ref)
 
     def tag(self, image_id: str, ref: str) -> None:
         self.docker.tag(image_id, ref)
@@ -85,6 +89,9 @@ class RealSide:
 
     def build(self, ref: str, base: str) -> str:
         return images.build_child(self.real, base, ref, size_mb=0)
+
+    def commit(self, cid: str, ref: str = "") -> str:
+        return self.real.docker("commit", cid, *([ref] if ref else []))
 
     def tag(self, image_id: str, ref: str) -> None:
         self.real.docker("tag", image_id, ref)

@@ -3,10 +3,11 @@
 import asyncio
 import socket
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from agent.adapters.broker import Message
 from tests.adapters.fake_broker import FakeBroker, matches
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
-from tests.support.proc import ROOT
+from tests.support.proc import PATIENCE, ROOT
 
 WILL = Message("will", b"gone", retain=True)
 HANG_UP = b"hang up"
@@ -71,14 +72,24 @@ async def connect_once(options: broker.Options) -> None:
         pass
 
 
+@dataclass(frozen=True)
+class Script:
+    """A server of a test's own, and what has happened to it."""
+
+    options: broker.Options
+    asked: asyncio.Event  # a first packet has come
+    closed: asyncio.Event  # its client hung up
+
+
 @asynccontextmanager
-async def scripted(*answers: bytes) -> AsyncIterator[tuple[broker.Options, asyncio.Event]]:
-    """A server that gives these answers, one to each packet; the event tells that its client hung up."""
-    closed, ended = asyncio.Event(), asyncio.Event()
+async def scripted(*answers: bytes) -> AsyncIterator[Script]:
+    """A server that gives these answers, one to each packet."""
+    asked, closed, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for answer in answers:
             packet = await reader.read(1000)
+            asked.set()
             if answer == HANG_UP:
                 break
             writer.write(answer if packet else b"")
@@ -92,9 +103,9 @@ async def scripted(*answers: bytes) -> AsyncIterator[tuple[broker.Options, async
         ended.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, asyncio.timeout(10):
+    async with server, asyncio.timeout(PATIENCE):
         port = server.sockets[0].getsockname()[1]
-        yield broker.Options(host="127.0.0.1", port=port, client_id="a"), closed
+        yield Script(broker.Options(host="127.0.0.1", port=port, client_id="a"), asked, closed)
         await ended.wait()
 
 
@@ -105,9 +116,9 @@ def write_secret(folder: Path, text: str) -> str:
 
 
 async def take(connection: broker.Connection, count: int) -> list[Message]:
-    """The next messages, within ten seconds."""
+    """The next messages."""
     taken: list[Message] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async for message in connection.messages():
             taken.append(message)
             if len(taken) == count:
@@ -332,17 +343,19 @@ async def test_a_client_certificate_is_shown_where_the_broker_asks_for_one() -> 
 
 
 async def test_an_answer_comes_at_once_and_does_not_wait_for_more_to_send(options: broker.Options) -> None:
-    """With Nagle's algorithm on this side each of these takes 45 ms or more."""
+    """With Nagle's algorithm on this side each of these takes 45 ms or more: on a busy machine one is quick, too."""
     async with broker.connect(options) as asking, broker.connect(replace(options, client_id="b")) as answering:
         await asking.subscribe("answer")
         await answering.subscribe("question")
-        began = time.monotonic()
+        took = []
         for _ in range(30):
+            began = time.monotonic()
             await asking.publish("question", b"?")
             await take(answering, 1)
             await answering.publish("answer", b"!")
             await take(asking, 1)
-        assert time.monotonic() - began < 1
+            took.append(time.monotonic() - began)
+        assert sorted(took[15:])[2] < 0.04  # seconds; the kernel lets the first ones of a connection pass at once
 
 
 async def test_mqtt_3_1_1_does_all_but_reason_codes(options: broker.Options) -> None:
@@ -361,7 +374,7 @@ async def test_a_killed_client_is_reported_by_its_will_at_once(options: broker.O
             victim.kill()
             killed = time.monotonic()
             assert await take(watcher, 1) == [Message("will", b"gone")]
-            assert time.monotonic() - killed < 2
+            assert time.monotonic() - killed < options.keepalive  # without the end of the connection it is longer
         finally:
             with suppress(ProcessLookupError):
                 victim.kill()
@@ -374,57 +387,59 @@ async def test_a_broker_that_dies_fails_a_waiting_publish_at_once(real: Mosquitt
         publishing = asyncio.create_task(connection.publish("x", b"1"))
         await asyncio.sleep(0)
         real.kill()
-        with pytest.raises(broker.BrokerUnavailable, match="the broker hung up"):
-            async with asyncio.timeout(2):
-                await publishing
+        with pytest.raises(broker.BrokerUnavailable, match="the broker hung up"):  # and not "no answer"
+            await publishing
 
 
 async def test_a_frozen_broker_is_given_up_after_the_answer_time(real: Mosquitto) -> None:
-    options = replace(make_options(real), answer_timeout=0.3)
+    options = replace(make_options(real), answer_timeout=2.0)  # seconds, in which it must answer the connect
     async with broker.connect(options) as connection:
         real.stop_signal()
-        for call in (partial(connection.publish, "x", b"1"), partial(connection.subscribe, "x")):
-            with pytest.raises(broker.BrokerUnavailable, match=r"no answer within 0\.3 s"):
-                await call()
-        with pytest.raises(broker.BrokerUnavailable):
-            await connect_once(options)
+        calls = connection.publish("x", b"1"), connection.subscribe("x"), connect_once(options)
+        published, subscribed, connected = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in (published, subscribed, connected)] == [broker.BrokerUnavailable] * 3
+    assert str(published) == str(subscribed) == f"{options.name}: no answer within 2 s"
 
 
 async def test_waiting_for_a_silent_broker_can_be_cancelled_and_leaves_nothing_open() -> None:
-    async with scripted(b"") as (options, closed):
-        connecting = asyncio.create_task(connect_once(options))
-        await asyncio.sleep(0.2)
+    async with scripted(b"") as server:
+        connecting = asyncio.create_task(connect_once(server.options))
+        await server.asked.wait()
         connecting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await connecting
-        await closed.wait()
+        await server.closed.wait()
 
 
 async def test_leaving_while_the_connection_opens_closes_it_when_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, left = threading.Event(), threading.Event()
+
     def late(*args: Any, **keys: Any) -> socket.socket:
-        time.sleep(0.3)
+        opening.set()
+        left.wait()
         return create(*args, **keys)
 
     create = socket.create_connection
     monkeypatch.setattr(socket, "create_connection", late)
-    async with scripted(b"") as (options, closed):
-        connecting = asyncio.create_task(connect_once(options))
-        await asyncio.sleep(0.1)
+    async with scripted(b"") as server:
+        connecting = asyncio.create_task(connect_once(server.options))
+        await asyncio.to_thread(opening.wait)
         connecting.cancel()
+        left.set()
         with pytest.raises(asyncio.CancelledError):
             await connecting
-        await closed.wait()
+        await server.closed.wait()
 
 
 async def test_a_plain_server_that_hangs_up_is_reported_without_waiting() -> None:
-    async with scripted(HANG_UP) as (options, _):
+    async with scripted(HANG_UP) as server:
         with pytest.raises(broker.BrokerUnavailable, match="hung up before it answered"):
-            await connect_once(options)
+            await connect_once(server.options)
 
 
 async def test_a_refused_subscription_is_told() -> None:
     connack, suback = b"\x20\x03\x00\x00\x00", b"\x90\x04\x00\x01\x00\x87"
-    async with scripted(connack, suback) as (options, _), broker.connect(options) as connection:
+    async with scripted(connack, suback) as server, broker.connect(server.options) as connection:
         with pytest.raises(broker.SubscribeRefused, match="Not authorized"):
             await connection.subscribe("secret/#")
 
@@ -446,7 +461,6 @@ def test_options_take_the_ports_of_the_protocol_and_brackets_off_addresses() -> 
     ("keys", "key"),
     [
         ({}, "mqtt.url"),
-        ({"url": "mqtt://h:70000"}, "mqtt.url"),
         ({"url": "mqtt://h", "ca_file": "/ca"}, "mqtt.url"),
         ({"url": "mqtt://h", "password_file": "/p"}, "mqtt.username"),
     ],

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from agent.adapters.docker import DockerEngine
-from tests.support import dockerd, images
+from tests.support import dockerd, images, proc
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -22,7 +22,7 @@ async def test_only_what_was_unused_for_so_long_goes_and_every_image_stays(any_e
         assert await engine.prune_build_cache(DAY) == 0
         assert {record.id for record in await engine.build_cache()} == {record.id for record in made}
         freed = 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(proc.PATIENCE):
             while await engine.build_cache():  # until each record is a second old by the engine's own count
                 freed += await engine.prune_build_cache(SECOND)
                 await asyncio.sleep(0.2)

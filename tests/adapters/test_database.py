@@ -27,7 +27,7 @@ def make(folder: Path, *images: str) -> None:
         connection, _ = database.open_file(folder, START)
         store = Store(connection, folder)
         usages = tuple(make_usage(name) for name in images)
-        row = (await store.run(lambda tables: tables.load("engine", "overlay2"))).engine
+        row = (await store.run(lambda tables: tables.load("engine", "overlay2", "/root"))).engine
         await store.run(lambda tables: tables.commit(row, Changes(usages=usages), None))
         await store.close()
 
@@ -54,17 +54,6 @@ def test_a_new_file_is_durable_and_migrated(tmp_path: Path) -> None:
     pragmas = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
     assert (word, pragmas, version(connection)) == ("", ["wal", 2], database.migrations()[-1][0])
     connection.close()
-
-
-def test_the_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
-    database.prepare_folder(tmp_path / "a" / "b")
-    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(database.StateError, match=r"agent\.state_dir: .*file/state: Not a directory; make it writable"):
-        database.prepare_folder(tmp_path / "file" / "state")
 
 
 def test_the_agent_has_one_id_for_ever(tmp_path: Path) -> None:
@@ -117,6 +106,22 @@ def test_an_older_file_is_migrated_with_all_that_it_holds(tmp_path: Path, monkey
     connection, word = database.open_file(tmp_path, START)
     assert (word, version(connection)) == ("", 9999)
     assert [row["second"] for row in connection.execute("SELECT second FROM usage")] == [7, 7]
+    connection.close()
+
+
+def test_a_file_of_the_first_schema_is_migrated_whatever_numbers_lie_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = database.migrations()[:1]
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "migrations", lambda: first)
+        connection, _ = database.open_file(tmp_path, START)
+        connection.execute("INSERT INTO meta (key, value) VALUES ('a', 'kept')")
+        connection.close()
+    connection, word = database.open_file(tmp_path, START)
+    rows = [row["value"] for row in connection.execute("SELECT value FROM meta WHERE key = 'a'")]
+    counted = connection.execute("SELECT count(*) FROM ignored_runs").fetchone()[0]
+    assert (word, version(connection), rows, counted) == ("", database.migrations()[-1][0], ["kept"], 0)
     connection.close()
 
 

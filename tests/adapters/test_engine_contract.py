@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.adapters.engine import Conflict, EngineUnavailable, NotFound
+from agent.adapters.engine import Conflict, EngineUnavailable, NotFound, Removed
 from agent.core.events import EngineEvent
+from agent.core.layers import chain_ids
 from agent.core.model import Container, Image
 from tests import builders
 from tests.adapters.engine_sides import FakeSide, RealSide, Side
@@ -46,7 +47,7 @@ async def side(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Side]
 async def told(side: Side, act: Callable[[], object], last: str, since_ns: int = 0) -> list[EngineEvent]:
     """The events that an act raises, up to the first of the action `last`."""
     found = []
-    async with side.engine.events(since_ns or side.now_ns()) as stream, asyncio.timeout(20):
+    async with side.engine.events(since_ns or side.now_ns()) as stream, asyncio.timeout(proc.PATIENCE):
         if isinstance(side, RealSide):
             await asyncio.sleep(0.1)  # the engine answers before it has subscribed
             await asyncio.to_thread(act)
@@ -63,6 +64,10 @@ def named(side: Side, image_id: str, *references: str) -> tuple[tuple[str, ...],
     """What an image that was never pushed is called: the containerd store has a digest for it in each repository."""
     repositories = {reference.rpartition(":")[0] for reference in references} if side.containerd else set()
     return tuple(sorted(references)), tuple(sorted(f"{repository}@{image_id}" for repository in repositories))
+
+
+def at(time_ns: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1000)
 
 
 async def listed(side: Side) -> dict[str, Image]:
@@ -147,7 +152,7 @@ async def test_a_tag_that_moves_is_told_for_its_new_image_only(side: Side) -> No
 
 async def test_a_deletion_is_told_by_id(side: Side) -> None:
     image_id = side.add("team/base:1")
-    async with side.engine.events(side.now_ns()) as stream, asyncio.timeout(20):
+    async with side.engine.events(side.now_ns()) as stream, asyncio.timeout(proc.PATIENCE):
         await side.engine.delete(image_id)
         found = [await anext(stream), await anext(stream)]
     assert [(event.action, event.actor) for event in found] == [("untag", image_id), ("delete", image_id)]
@@ -167,11 +172,11 @@ async def test_a_container_is_known_by_its_image_after_the_tag_moved(side: Side)
 
 async def test_a_stopped_container_was_active_until_its_end(side: Side) -> None:
     side.add("team/base:1")
+    began = at(side.now_ns())
     side.run("team/base:1", rm=False)
     [found] = await proc.eventually_async(lambda: stopped(side))  # 26.1 may list it as running a moment longer
     assert found.last_active is not None
-    now = datetime.fromtimestamp(side.now_ns() / 1e9, UTC)
-    assert abs(now - found.last_active) < timedelta(seconds=30)
+    assert began <= found.last_active <= at(side.now_ns())
     known = Container(
         id=found.id, image_id=found.image_id, state="exited", last_active=datetime(2020, 1, 1, tzinfo=UTC)
     )
@@ -205,6 +210,19 @@ async def test_a_child_has_its_parent_and_its_layers(side: Side) -> None:
     assert below is not None
     assert above is not None
     assert (above.parent, above.layers[:1]) == (base, below.layers)
+
+
+async def test_an_image_made_by_docker_commit_is_told_from_one_that_was_imported_or_built(side: Side) -> None:
+    base = side.add("team/base:1")
+    child = side.build("team/child:1", "team/base:1")
+    made = [side.commit(side.create("team/base:1")), side.commit(side.create("team/child:1"), "team/work:1")]
+    found = {image_id: image.details for image_id, image in (await listed(side)).items()}
+    assert {image_id: details.committed for image_id, details in found.items() if details is not None} == {
+        base: False,
+        child: False,
+        **dict.fromkeys(made, True),
+    }
+    assert [details.parent for details in map(found.get, made) if details is not None] == [base, child]
 
 
 async def test_known_details_are_not_asked_for_again(side: Side) -> None:
@@ -293,6 +311,25 @@ async def test_deleting_a_child_leaves_its_untagged_parent(side: Side) -> None:
     await side.engine.untag("team/base:1")
     await side.engine.delete(child)
     assert set(await listed(side)) == {base}
+
+
+async def test_the_answer_to_an_untag_names_the_reference_alone(side: Side) -> None:
+    side.add("team/base:1", "base:2")
+    assert await side.engine.untag("docker.io/library/base:2") == Removed(("base:2",))
+
+
+@pytest.mark.parametrize("by", ["tag", "id"])
+async def test_the_answer_to_a_deletion_names_the_image_and_on_a_graph_driver_the_layers_that_went(
+    side: Side, by: str
+) -> None:
+    base = side.add("team/base:1")
+    child = side.build("team/child:1", "team/base:1")
+    below, above = (await listed(side))[base].details, (await listed(side))[child].details
+    assert below is not None
+    assert above is not None
+    removed = await (side.engine.untag("team/child:1") if by == "tag" else side.engine.delete(child))
+    own = [chain for chain in chain_ids(above.layers) if chain not in chain_ids(below.layers)]
+    assert removed == Removed(("team/child:1",), (child, *(() if side.containerd else own)))
 
 
 async def test_a_tag_can_be_given_back(side: Side) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from agent.adapters import engine_rows as rows
-from agent.adapters.engine import EngineInfo, Named
+from agent.adapters.engine import EngineInfo, Named, Removed
+from agent.adapters.engine_json import UNREADABLE
+from agent.core import bounds
 from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, HistoryStep, Image
 
@@ -71,8 +73,11 @@ def test_a_label_called_name_or_image_is_not_taken_for_a_reference(action: str) 
         {"timeNano": -1},
         {"timeNano": 2**63},
         {"timeNano": 0, "time": 0},
+        {"timeNano": 1e999},
+        {"timeNano": None, "time": "12345678"},
+        {"timeNano": None, "time": [1]},
         {"Type": None},
-        {"Actor": {"ID": CID, "Attributes": ["image"]}},
+        {"Actor": {"ID": "x" * 2000}},
     ],
     ids=str,
 )
@@ -80,14 +85,23 @@ def test_a_row_that_is_none_of_ours_is_passed_over(changes: dict[str, Any]) -> N
     assert rows.event(event_line(**changes)) is None
 
 
-@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b"7", b'"x"', b"\xff\xfe", b"{}"])
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b"7", b'"x"', b"\xff\xfe", b"{}", b"[" * 100_000])
 def test_a_line_that_is_no_event_is_passed_over(line: bytes) -> None:
     assert rows.event(line) is None
 
 
-def test_an_event_without_attributes_is_an_event() -> None:
-    line = event_line(Actor={"ID": CID, "Attributes": None})
+@pytest.mark.parametrize("attributes", [None, ["image"], 7, {"image": 7, "name": ["x"]}])
+def test_an_event_without_attributes_that_can_be_read_is_an_event(attributes: object) -> None:
+    line = event_line(Actor={"ID": CID, "Attributes": attributes})
     assert rows.event(line) == EngineEvent(1_000_000_007, "container", "start", CID)
+
+
+def test_names_and_labels_of_an_event_are_short_and_can_be_written() -> None:
+    attributes = {"name": "\ud800" * 5, "image": "i" * 5000, "a": "b" * 5000, **{f"l{n}": "" for n in range(1000)}}
+    found = rows.event(event_line(Actor={"ID": CID, "Attributes": attributes}))
+    assert found is not None
+    assert (found.name, len(found.image), found.labels["a"][-1], len(found.labels["a"])) == ("?????", 1000, "…", 1000)
+    assert len(found.labels) == rows.MOST_LABELS
 
 
 def test_an_event_of_an_old_engine_has_whole_seconds() -> None:
@@ -124,9 +138,19 @@ def test_a_time_is_asked_for_in_seconds_with_nine_digits() -> None:
 
 @pytest.mark.parametrize(
     ("server", "spoken"),
-    [("1.41", "v1.41"), ("1.51", "v1.51"), ("1.53", "v1.51"), ("2.0", "v1.51"), ("", "v1.51"), ("x.y", "v1.51")],
+    [
+        ("1.41", "v1.41"),
+        ("1.51", "v1.51"),
+        ("1.53", "v1.51"),
+        ("2.0", "v1.51"),
+        ("", "v1.51"),
+        ("x.y", "v1.51"),
+        ("\u00b9.\u00b2", "v1.51"),
+        ("1." + "9" * 5000, "v1.51"),
+        (7, "v1.51"),
+    ],
 )
-def test_the_api_is_the_servers_but_no_newer_than_ours(server: str, spoken: str) -> None:
+def test_the_api_is_the_servers_but_no_newer_than_ours(server: object, spoken: str) -> None:
     assert rows.api_version({"ApiVersion": server}, (1, 51)) == spoken
 
 
@@ -157,6 +181,10 @@ def test_an_engine_that_tells_nothing_is_a_graph_driver_without_a_name() -> None
     nobody = EngineInfo(id="", name="", version="", api_version="1.41", driver="", containerd_store=False, root="")
     assert rows.engine_info({"DriverStatus": None}, {}, "1.41") == nobody
     assert rows.engine_info({"DriverStatus": [["a"], ["b", "c", "d"]]}, {}, "1.41") == nobody
+    assert (
+        rows.engine_info({"DriverStatus": [[["a"], 1], 7], "ID": 7, "SystemTime": []}, {"Version": {}}, "1.41")
+        == nobody
+    )
 
 
 # Containers
@@ -167,11 +195,48 @@ def test_a_listed_container_has_its_image_by_id() -> None:
     assert rows.container(row) == Container(id=CID, image_id=ID, name="box", state="running", last_active=AT)
 
 
-@pytest.mark.parametrize("names", [None, []])
+@pytest.mark.parametrize("names", [None, [], 7, [7], {"a": "b"}])
 def test_a_container_may_lack_all_but_its_ids(names: object) -> None:
     assert rows.container({"Id": CID, "ImageID": ID, "Names": names, "Mounts": None}) == Container(
         id=CID, image_id=ID, state="exited"
     )
+
+
+@pytest.mark.parametrize("created", ["x", 10**30, float("inf"), float("nan"), -(10**30), [1], {}, None])
+def test_a_container_of_no_known_time_is_there(created: object) -> None:
+    assert rows.container({"Id": CID, "ImageID": ID, "Created": created}) == Container(id=CID, image_id=ID)
+
+
+def test_a_container_whose_state_cannot_be_read_counts_as_running() -> None:
+    row = {"Id": CID, "ImageID": ID, "State": {"Running": True}, "Image": 7, "Labels": ["x"]}
+    assert rows.container(row) == Container(id=CID, image_id=ID, state="running")
+
+
+def test_a_container_without_an_image_holds_none() -> None:
+    assert rows.container({"Id": CID, "ImageID": ""}) == Container(id=CID, image_id="")
+
+
+NO_CONTAINERS = [
+    {"Id": CID},
+    {"ImageID": ID},
+    {"Id": CID, "ImageID": None},
+    {"Id": 7, "ImageID": ID},
+    {"Id": "../images", "ImageID": ID},
+    {"Id": CID, "ImageID": ID, "Mounts": 7},
+    {"Id": CID, "ImageID": ID, "Mounts": ["x"]},
+    {"Id": CID, "ImageID": ID, "Mounts": [{"Type": "image", "Source": 7}]},
+]
+
+
+@pytest.mark.parametrize("row", NO_CONTAINERS, ids=str)
+def test_a_container_of_which_nobody_knows_what_images_it_holds_is_never_left_out(row: dict[str, Any]) -> None:
+    with pytest.raises(UNREADABLE):
+        rows.container(row)
+
+
+def test_mounts_that_cannot_be_read_are_an_error_in_an_inspect_too() -> None:
+    with pytest.raises(UNREADABLE):
+        rows.stopped(Container(id=CID, image_id=ID), {"HostConfig": {"Mounts": "x"}})
 
 
 def test_a_mounted_image_is_known_by_its_source_and_its_name() -> None:
@@ -187,6 +252,8 @@ def test_a_mounted_image_is_known_by_its_source_and_its_name() -> None:
         ({"FinishedAt": "0001-01-01T00:00:00Z", "StartedAt": "0001-01-01T00:00:00Z"}, "2026-03-01T12:00:00Z", AT),
         ({}, None, None),
         (None, None, None),
+        (["x"], None, None),
+        ({"FinishedAt": 7, "StartedAt": "9999-12-31T23:59:59-23:59"}, [], None),
     ],
 )
 def test_a_stopped_container_was_active_until_its_end_or_start_or_creation(
@@ -228,6 +295,37 @@ def test_on_the_containerd_store_the_id_is_a_digest_and_proves_nothing() -> None
     )
 
 
+NO_ROWS = {
+    "tags of another type": {"RepoTags": 7},
+    "a tag of another type": {"RepoTags": [["x"]]},
+    "digests of another type": {"RepoDigests": {"a": "b"}},
+    "a name without end": {"RepoTags": ["x" * 5000 + ":1"]},
+    "names without number": {"RepoTags": [f"a:{number}" for number in range(5000)]},
+    "a size beyond 64 bits": {"Size": 2**63},
+    "a size beyond floats": {"Size": float("inf")},
+    "a size that is a text": {"Size": "7"},
+}
+
+
+@pytest.mark.parametrize("row", NO_ROWS.values(), ids=NO_ROWS.keys())
+def test_an_image_of_which_only_the_id_can_be_read_is_there_without_details(row: dict[str, Any]) -> None:
+    found = rows.image({"Id": ID, **row}, Details(), containerd=False)
+    assert found == Image(id=ID, unreadable=found.unreadable)
+    assert found.unreadable.startswith(("it has ", "its ", "one of its "))
+
+
+@pytest.mark.parametrize(
+    "row", [{}, {"Id": None}, {"Id": 7}, {"Id": ""}, {"Id": "../x"}, {"Id": "\ud800"}, {"Id": "a b"}]
+)
+def test_an_image_without_an_id_is_an_error(row: dict[str, Any]) -> None:
+    with pytest.raises(UNREADABLE):
+        rows.image(row, None, containerd=False)
+
+
+def test_a_size_that_the_engine_does_not_know_is_none() -> None:
+    assert rows.image({"Id": ID, "Size": -1}, None, containerd=False) == Image(id=ID)
+
+
 def test_a_digest_among_the_tags_is_a_digest() -> None:
     assert rows.references({"RepoTags": [DIGEST], "RepoDigests": [DIGEST]}) == ((), (DIGEST,))
 
@@ -263,7 +361,40 @@ def test_inspect_and_history_are_one_set_of_details() -> None:
     ids=str,
 )
 def test_an_image_may_tell_nothing_of_itself(inspected: dict[str, Any]) -> None:
-    assert rows.details(inspected, []) == Details()
+    assert rows.details(inspected, []) == Details(committed=True)
+
+
+NO_DETAILS: dict[str, tuple[Any, Any]] = {
+    "a list": ([], []),
+    "nothing": (None, []),
+    "layers of another type": ({"RootFS": {"Layers": [7]}}, []),
+    "layers that are a text": ({"RootFS": {"Layers": "sha256:1"}}, []),
+    "a configuration of another type": ({"Config": ["x"]}, []),
+    "variables of another type": ({"Config": {"Env": [7]}}, []),
+    "labels of another type": ({"Config": {"Labels": ["x"]}}, []),
+    "a label of another type": ({"Config": {"Labels": {"a": {}}}}, []),
+    "an entrypoint of another type": ({"Config": {"Entrypoint": {"a": 1}}}, []),
+    "a word of another type": ({"Config": {"Cmd": [None]}}, []),
+    "a parent of another type": ({"Parent": 7}, []),
+    "a history of another type": ({}, {}),
+    "a line of another type": ({}, ["x"]),
+    "a text of another type": ({}, [{"CreatedBy": 7}]),
+    "a size of another type": ({}, [{"Size": "x"}]),
+    "a size beyond 64 bits": ({}, [{"Size": 10**30}]),
+    "a size beyond floats": ({}, [{"Size": float("inf")}]),
+    "layers without end": ({"RootFS": {"Layers": ["x"] * 5000}}, []),
+}
+
+
+@pytest.mark.parametrize(("inspected", "history"), NO_DETAILS.values(), ids=NO_DETAILS.keys())
+def test_details_of_another_shape_are_an_error(inspected: object, history: object) -> None:
+    with pytest.raises(UNREADABLE):
+        rows.details(inspected, history)
+
+
+def test_details_are_within_bounds() -> None:
+    found = rows.details({"Config": {"Env": ["A=" + "x" * bounds.ENV]}}, [{"CreatedBy": "torch" * bounds.HISTORY}])
+    assert found == Details(history=(HistoryStep("", 0),), left_out=("ENV", "history"), committed=True)
 
 
 # What a pull brought
@@ -304,3 +435,36 @@ def test_on_the_containerd_store_a_name_is_as_old_as_the_last_one_that_was_set(
 ) -> None:
     inspected = {"Id": ID, "RepoDigests": [DIGEST], "Metadata": metadata}
     assert rows.named(inspected, "team/torch:1", containerd=True) == Named(ID, at)
+
+
+# Answers to a DELETE
+
+
+def test_an_answer_tells_what_was_untagged_and_deleted() -> None:
+    answer = (
+        '[{"Untagged":"docker.io/library/a:1"},{"Untagged":"a@sha256:1"},{"Deleted":"sha256:2"},{"Deleted":"sha256:3"}]'
+    )
+    assert rows.removed(answer) == Removed(("a:1", "a@sha256:1"), ("sha256:2", "sha256:3"))
+    assert rows.removed("[]") == Removed()
+
+
+ANSWERS_THAT_TELL_NOTHING = [
+    "",
+    "null",
+    "{}",
+    '{"Untagged":"a:1"}',
+    "[7]",
+    '["a:1"]',
+    '[{"Untagged"',
+    "[null]",
+    '[{"Untagged":null}]',
+]
+
+
+@pytest.mark.parametrize("answer", [*ANSWERS_THAT_TELL_NOTHING, '[{"Untagged":"a:1"},{"Squashed":"b"}]'])
+def test_an_answer_that_does_not_say_what_went_cannot_be_read(answer: str) -> None:
+    assert rows.removed(answer) == Removed(readable=False)
+
+
+def test_what_else_an_answer_says_is_left_out() -> None:
+    assert rows.removed('[{"Deleted":"sha256:2","Size":7}]') == Removed((), ("sha256:2",))

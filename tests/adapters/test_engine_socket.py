@@ -2,17 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from agent.adapters import docker, docker_client
+from agent.adapters import docker, docker_client, listener
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable, NotFound
-from tests.support.proc import eventually_async
+from agent.core.model import Container
 
 CID = "c" * 64
 DROP = None  # an answer: the connection ends without one
@@ -31,6 +33,7 @@ class Server:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.connections = 0
+        self.soon: dict[str, list[Answer]] = {}  # the next ones of a path, before that in `answers`
         self.answers: dict[str, Answer] = {
             "version": answer({"ApiVersion": "1.41", "Version": "20.10.24"}),
             "info": answer({"ID": "engine", "Driver": "overlay2"}),
@@ -42,7 +45,8 @@ class Server:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 method, target, _ = head.decode().split(" ", 2)
                 self.calls.append(f"{method} {target}")
-                told = self.answers[urlsplit(target).path.removeprefix("/").removeprefix("v1.41/")]
+                path = urlsplit(target).path.removeprefix("/").removeprefix("v1.41/")
+                told = self.soon[path].pop(0) if self.soon.get(path) else self.answers[path]
                 if told is DROP:
                     return
                 writer.write(told)
@@ -100,16 +104,64 @@ async def test_each_call_has_a_connection_of_its_own(server: Server, engine: Doc
 # Whether the engine runs
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["nobody listens", "no socket"])
-async def test_an_engine_whose_socket_nobody_serves_is_down(tmp_path: Path, there: bool) -> None:
-    path = tmp_path / "engine.sock"
-    if there:
-        listening = await asyncio.start_unix_server(Server().serve, path)
+@asynccontextmanager
+async def serving(path: Path) -> AsyncIterator[DockerEngine]:
+    """An engine that is connected; nobody listens any more when the block ends."""
+    listening = await asyncio.start_unix_server(Server().serve, path)
+    engine = DockerEngine(f"unix://{path}")
+    try:
+        await engine.connect()
+        yield engine
+    finally:
         listening.close()
         await listening.wait_closed()
-        assert path.exists()
-    with pytest.raises(EngineDown):
-        await DockerEngine(f"unix://{path}").connect()
+
+
+async def failure(engine: DockerEngine) -> type[BaseException]:
+    """How a connection fails."""
+    with pytest.raises(EngineUnavailable) as raised:
+        await engine.connect()
+    await engine.close()
+    return raised.type
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["nobody listens", "no socket"])
+async def test_an_engine_that_listened_itself_is_down_when_nobody_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr(listener, "names_engine", lambda pid: pid == os.getpid())
+    path = tmp_path / "engine.sock"
+    async with serving(path) as engine:
+        pass
+    if not there:
+        path.unlink()
+    assert await failure(engine) is EngineDown
+
+
+async def test_a_proxy_that_ended_does_not_mean_that_the_engine_is_down(tmp_path: Path) -> None:
+    """Who listens here is this test's own process, which is not called dockerd."""
+    async with serving(tmp_path / "engine.sock") as engine:
+        pass
+    assert await failure(engine) is EngineUnavailable
+
+
+async def test_a_proxy_in_place_of_the_engine_ends_what_was_known_of_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "engine.sock"
+    monkeypatch.setattr(listener, "names_engine", lambda pid: True)
+    async with serving(path) as engine:
+        pass
+    monkeypatch.setattr(listener, "names_engine", lambda pid: False)
+    listening = await asyncio.start_unix_server(Server().serve, path)
+    await engine.connect()
+    listening.close()
+    await listening.wait_closed()
+    assert await failure(engine) is EngineUnavailable
+
+
+async def test_a_socket_where_nobody_was_ever_met_says_nothing_about_the_engine(tmp_path: Path) -> None:
+    assert await failure(DockerEngine(f"unix://{tmp_path}/engine.sock")) is EngineUnavailable
 
 
 async def test_an_engine_behind_a_network_is_never_known_to_be_down() -> None:
@@ -158,6 +210,117 @@ async def test_a_row_that_cannot_be_read_makes_the_list_an_error(
         await getattr(engine, kind)({})
 
 
+# One image among others
+
+
+IDS = [f"sha256:{number}{'a' * 63}" for number in range(3)]
+HOSTILE: dict[str, object] = {
+    "a list": [],
+    "nothing": None,
+    "a layer that is no text": {"RootFS": {"Layers": [7]}},
+    "no JSON": b"<html>",
+    "deep JSON": b"[" * 100_000,
+    "megabytes": {"Config": {"Env": ["A=" + "x" * 5_000_000]}},
+    "layers without end": {"RootFS": {"Layers": ["sha256:1"] * 100_000}},
+}
+
+
+def list_images(server: Server, *changes: dict[str, object]) -> None:
+    """Three images, all well but for some fields of their rows."""
+    listed = [{"Id": image_id, **more} for image_id, more in zip(IDS, (*changes, {}, {}, {}), strict=False)]
+    server.answers["images/json"] = answer(listed)
+    for image_id in IDS:
+        server.answers[f"images/{image_id}/json"] = answer({"RootFS": {"Layers": ["sha256:1"]}})
+        server.answers[f"images/{image_id}/history"] = answer([])
+
+
+@pytest.mark.parametrize("part", ["json", "history"])
+@pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE.keys())
+async def test_an_image_of_which_the_engine_says_what_cannot_be_read_has_no_details(
+    server: Server, engine: DockerEngine, said: object, part: str
+) -> None:
+    list_images(server)
+    said = {"Layers": []} if said == [] and part == "history" else said
+    server.answers[f"images/{IDS[1]}/{part}"] = answer(said)
+    found = await engine.images({})
+    assert [(image.id, image.details is None, image.unreadable != "") for image in found] == [
+        (IDS[0], False, False),
+        (IDS[1], part == "json" or said is not None, part == "json" or said is not None),
+        (IDS[2], False, False),
+    ]
+
+
+async def test_an_image_that_cannot_be_read_is_asked_once_over_a_connection(
+    server: Server, engine: DockerEngine
+) -> None:
+    list_images(server)
+    server.answers[f"images/{IDS[1]}/json"] = answer([])
+    first = await engine.images({})
+    known = {image.id: image.details for image in first if image.details is not None}
+    before = len(server.calls)
+    assert await engine.images(known) == first
+    assert server.calls[before:] == ["GET /v1.41/images/json?all=1"]
+    await engine.connect()
+    server.answers[f"images/{IDS[1]}/json"] = answer({})
+    assert [image.unreadable for image in await engine.images(known)] == ["", "", ""]
+
+
+async def test_a_row_that_cannot_be_read_but_for_its_id_is_an_image_without_details(
+    server: Server, engine: DockerEngine
+) -> None:
+    list_images(server, {}, {"RepoTags": 7}, {"RepoTags": ["team/a:1"]})
+    found = await engine.images({})
+    assert [(image.references, image.details is None) for image in found] == [
+        ((), False),
+        ((), True),
+        (("team/a:1",), False),
+    ]
+    assert found[1].unreadable == "its names are not a list"
+
+
+@pytest.mark.parametrize("ask", [DockerEngine.named, DockerEngine.layers, DockerEngine.references])
+async def test_one_image_that_cannot_be_read_is_an_error_of_its_own_and_not_a_lost_engine(
+    server: Server, engine: DockerEngine, ask: Callable[[DockerEngine, str], Awaitable[object]]
+) -> None:
+    server.answers["images/odd:1/json"] = answer([])
+    with pytest.raises(EngineError, match="odd:1: the engine's answer cannot be read") as raised:
+        await ask(engine, "odd:1")
+    assert not isinstance(raised.value, EngineUnavailable)
+
+
+async def test_a_container_whose_row_is_odd_is_listed_all_the_same(server: Server, engine: DockerEngine) -> None:
+    row = {"Id": CID, "ImageID": IDS[0], "Names": 7, "State": 7, "Created": 1e300, "Labels": 7}
+    server.answers["containers/json"] = answer([row])
+    assert await engine.containers({}) == [Container(id=CID, image_id=IDS[0], state="running")]
+
+
+async def test_a_stopped_container_whose_inspect_is_odd_is_listed_all_the_same(
+    server: Server, engine: DockerEngine
+) -> None:
+    server.answers["containers/json"] = answer([{"Id": CID, "ImageID": IDS[0], "State": "exited"}])
+    server.answers[f"containers/{CID}/json"] = answer({"State": 7, "Created": [], "HostConfig": 7})
+    assert await engine.containers({}) == [Container(id=CID, image_id=IDS[0], state="exited")]
+
+
+async def test_a_container_whose_mounts_cannot_be_read_makes_the_list_an_error(
+    server: Server, engine: DockerEngine
+) -> None:
+    server.answers["containers/json"] = answer([{"Id": CID, "ImageID": IDS[0], "Mounts": 7}])
+    with pytest.raises(EngineUnavailable, match="a row of a list cannot be read: its mounts are not a list"):
+        await engine.containers({})
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe", b"[" * 100_000, b"[1e999]", b"[NaN]"], ids=["bytes", "deep", "inf", "nan"]
+)
+async def test_a_list_that_nobody_can_read_is_an_engine_that_is_not_available(
+    server: Server, engine: DockerEngine, body: bytes
+) -> None:
+    server.answers["images/json"] = answer(body)
+    with pytest.raises(EngineUnavailable):
+        await engine.images({})
+
+
 async def test_an_answer_without_its_image_is_an_error(server: Server, engine: DockerEngine) -> None:
     server.answers[f"containers/{CID}/json"] = answer({"Id": CID})
     with pytest.raises(EngineUnavailable):
@@ -178,13 +341,14 @@ async def test_a_reference_that_is_not_there_is_not_found(server: Server, engine
 async def test_the_ring_is_read_up_to_now_by_the_engines_own_clock(
     server: Server, engine: DockerEngine, ahead: timedelta
 ) -> None:
-    time = (datetime.now(UTC) + ahead).isoformat().replace("+00:00", "Z")
-    server.answers["info"] = answer({"ID": "engine", "Driver": "overlay2", "SystemTime": time})
+    time = datetime.now(UTC) + ahead
+    written = time.isoformat().replace("+00:00", "Z")
+    server.answers["info"] = answer({"ID": "engine", "Driver": "overlay2", "SystemTime": written})
     server.answers["events"] = answer(b"")
     await engine.connect()
     await engine.ring()
     until = float(parse_qs(urlsplit(server.calls[-1]).query)["until"][0])
-    assert abs(until - (datetime.now(UTC) + ahead).timestamp()) < 10
+    assert time.timestamp() <= until <= (datetime.now(UTC) + ahead).timestamp()
 
 
 # Lists
@@ -213,13 +377,8 @@ async def test_a_list_that_fails_is_never_an_empty_one(
 async def test_a_list_that_answers_404_for_a_moment_is_asked_again(
     server: Server, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker_client, "LIST_PAUSE", 0.05)
-    server.answers["images/json"] = NO_LISTS["404"]
-    asking = asyncio.create_task(engine.images({}))
-
-    async def asked_again() -> bool:
-        return len(server.calls_of("GET")) > 1
-
-    await eventually_async(asked_again)
+    monkeypatch.setattr(docker_client, "LIST_PAUSE", 0.0)
+    server.soon["images/json"] = [NO_LISTS["404"]] * 2
     server.answers["images/json"] = answer([])
-    assert await asking == []
+    assert await engine.images({}) == []
+    assert len(server.calls_of("GET")) == 3

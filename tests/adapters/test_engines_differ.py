@@ -2,15 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 
 import pytest
 
 from agent import removal
 from agent.adapters.docker import DockerEngine
-from agent.adapters.engine import NotFound
+from agent.adapters.engine import NotFound, Removed
 from agent.core import layers
+from agent.core.answers import Answers
 from agent.core.model import Image, Outcome
+from agent.core.own_acts import OwnActs
+from tests import harness
 from tests.support import dockerd, engines, images, registry
 
 SLEEP = ("sleep", "600")
@@ -38,7 +42,7 @@ async def listed(engine: DockerEngine, image_id: str) -> Image | None:
 async def remove(engine: DockerEngine, image_id: str) -> removal.Result:
     image = await listed(engine, image_id)
     assert image is not None
-    return await removal.remove(engine, image, containerd=(await engine.connect()).containerd_store)
+    return await harness.remove(engine, image, containerd=(await engine.connect()).containerd_store)
 
 
 def push(daemon: dockerd.Dockerd, references: Sequence[str]) -> str:
@@ -146,6 +150,42 @@ async def test_an_image_built_by_buildkit_runs_on_without_its_base(
     assert images.run(fresh, "child:1", "echo", "alive", rm=True) == "alive"
 
 
+# Commits
+
+
+async def test_no_step_of_a_build_on_a_graph_driver_is_taken_for_a_commit(
+    fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    images.import_image(fresh, "base:1")
+    lines = ("RUN true > /run", 'RUN ["touch", "/exec"]', "ENV A=1", "COPY payload /child", 'CMD ["sleep"]')
+    for classic in (True, False):
+        images.build_child(fresh, "base:1", f"child:{classic}", lines=lines, classic=classic)
+    found = await engine.images({})
+    graph = not (await engine.connect()).containerd_store
+    unsure = {"/bin/sh -c true > /run", "touch /exec"}  # the containerd store does not tell these steps from a commit
+    taken = {image.details.history[-1].created_by for image in found if image.details and image.details.committed}
+    assert len(found) == 7
+    assert taken == (set() if graph else unsure)
+
+
+@pytest.mark.parametrize("flags", [(), ("-m", "Imported from me"), ("-c", 'CMD ["true"]'), ("-c", "ENV A=1")], ids=str)
+@pytest.mark.parametrize("by_id", [False, True], ids=["by name", "by ID"])
+async def test_a_commit_is_never_taken_for_a_step_of_a_build(
+    flags: tuple[str, ...], by_id: bool, fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    base = images.import_image(fresh, "base:1")
+    of, shell = base if by_id else "base:1", ("/bin/sh", "-c", "true > /shell")
+    containers = [
+        images.create(fresh, of),
+        images.create(fresh, of, *shell),
+        fresh.docker("create", "--network=host", of, *shell),
+        images.create(fresh, of, *shell, options=("--uts=host",)),
+    ]
+    made = {fresh.docker("commit", *flags, container) for container in containers}
+    found = [image.details for image in await engine.images({}) if image.id in made]
+    assert [details is not None and details.committed for details in found] == [True] * len(made)
+
+
 # Removal, whole or not at all
 
 
@@ -200,6 +240,108 @@ async def test_a_pulled_image_in_use_keeps_its_digest_and_the_tags_of_others(
     images.create(fresh, name)
     assert (await remove(engine, image_id)).outcome is Outcome.REFUSED
     assert await engine.references(image_id) == before
+
+
+# Somebody else, between the look and the call
+
+
+class Racing(DockerEngine):
+    """Lets somebody do something just before a DELETE."""
+
+    def __init__(self, url: str, act: Callable[[], object]) -> None:
+        super().__init__(url)
+        self._act: Callable[[], object] | None = act
+
+    async def untag(self, reference: str) -> Removed:
+        await self._once()
+        return await super().untag(reference)
+
+    async def delete(self, image_id: str) -> Removed:
+        await self._once()
+        return await super().delete(image_id)
+
+    async def _once(self) -> None:
+        act, self._act = self._act, None
+        if act is not None:
+            await asyncio.to_thread(act)
+
+
+async def race(fresh: dockerd.Dockerd, image: Image, act: Callable[[], object]) -> tuple[removal.Result, Answers]:
+    """A removal, in which somebody acts before its first DELETE."""
+    racing, answers = Racing(fresh.url, act), Answers(image, {})
+    containerd = (await racing.connect()).containerd_store
+    try:
+        return await harness.remove(racing, image, containerd=containerd, answers=answers), answers
+    finally:
+        await racing.close()
+
+
+async def test_an_image_that_loses_its_tag_to_another_stays_and_what_the_engine_deleted_is_known(
+    fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    image = await listed(engine, images.import_image(fresh, LOCAL[0], extra_refs=LOCAL[1:]))
+    other = images.import_image(fresh, "other:1")
+    assert image is not None
+
+    def pass_on() -> None:
+        fresh.docker("tag", "other:1", LOCAL[1])
+        fresh.docker("rmi", "other:1")
+
+    result, answers = await race(fresh, image, pass_on)
+    assert result == removal.Result(Outcome.REFUSED, f"{LOCAL[1]} had passed to another image, which lost it")
+    assert answers.also_removed == (LOCAL[1], other)
+    assert await engine.references(image.id) == _named(image, LOCAL[0], LOCAL[2])
+    assert [one.id for one in await engine.images({})] == [image.id]
+
+
+async def test_an_image_of_one_tag_goes_by_its_id_and_the_one_that_took_its_tag_stays(
+    fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    image = await listed(engine, images.import_image(fresh, LOCAL[0]))
+    other = images.import_image(fresh, "other:1")
+    assert image is not None
+    result, answers = await race(fresh, image, lambda: fresh.docker("tag", "other:1", LOCAL[0]))
+    assert (result, answers.also_removed) == (removal.Result(Outcome.REMOVED), ())
+    assert [one.id for one in await engine.images({})] == [other]
+    assert await engine.image_id(LOCAL[0]) == other
+
+
+async def test_a_name_that_a_nameless_image_gets_before_it_goes_is_recorded(
+    fresh: dockerd.Dockerd, engine: DockerEngine
+) -> None:
+    built = fresh.docker("build", "--quiet", "-", stdin=b"FROM scratch\nENV A=1\nENV B=1")
+    image = await listed(engine, built)
+    assert image is not None
+    result, answers = await race(fresh, image, lambda: fresh.docker("tag", built, "user/torch:1"))
+    assert (result, answers.also_removed) == (removal.Result(Outcome.REMOVED), ("user/torch:1",))
+
+
+def _named(image: Image, *references: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """On the containerd store it has a digest in each repository of its tags."""
+    kept = {reference.rpartition(":")[0] for reference in references}
+    digests = [digest for digest in image.digests if digest.partition("@")[0] in kept]
+    return tuple(sorted(references)), tuple(sorted(digests))
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["that succeeds", "that is refused"])
+@pytest.mark.parametrize("names", ["a:1", "a:1 a:2 b:1", "a"])
+async def test_every_event_of_a_removal_is_known_as_an_echo_and_each_that_was_expected_comes(
+    used: bool, names: str, fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
+) -> None:
+    place = f"{loopback_registry.name}/echo"
+    digest = push(fresh, [f"{place}/{tag}" for tag in ("a:1", "a:2", "b:1")])
+    named = (f"{place}/{name}" if ":" in name else f"{place}/{name}@{digest}" for name in names.split())
+    image = await listed(engine, pull(fresh, *named))
+    assert image is not None
+    if used:
+        images.create(fresh, image.id)
+    own, since_ns = OwnActs(), time.time_ns()
+    own.begin(image.id, datetime.fromtimestamp(since_ns / 1e9, UTC))
+    containerd = (await engine.connect()).containerd_store
+    await removal.remove(engine, image, own, Answers(image, {}), containerd=containerd, undisturbed=lambda: True)
+    told = [event for event in (await engine.ring()).events if event.time_ns >= since_ns and event.kind == "image"]
+    assert [event for event in told if not own.covers(event)] == []
+    assert used or own._spans[image.id].echoes == []
 
 
 # Events and lists

@@ -10,10 +10,12 @@ import pytest
 
 from agent.adapters import holds
 from agent.core.model import Holds, Pin
+from tests.builders import make_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UNTIL = datetime(2026, 4, 1, 12, tzinfo=UTC)
-PIN = Pin(id="sha256:1", reference="team/torch:1", at=AT, until=UNTIL, reason="a paper")
+ID = make_id("torch")
+PIN = Pin(id=ID, reference="team/torch:1", at=AT, until=UNTIL, reason="a paper")
 EVERYTHING = Holds(pins=(PIN,), paused=True, paused_at=AT, paused_until=UNTIL, pause_reason="a demo")
 
 
@@ -35,7 +37,7 @@ def test_the_file_is_one_that_people_can_read(tmp_path: Path) -> None:
     holds.change(tmp_path, lambda _: Holds(pins=(PIN,)))
     assert json.loads((tmp_path / holds.FILE).read_text())["pins"] == [
         {
-            "id": "sha256:1",
+            "id": ID,
             "reference": "team/torch:1",
             "at": "2026-03-01T12:00:00Z",
             "until": "2026-04-01T12:00:00Z",
@@ -71,7 +73,7 @@ def test_bytes_that_are_no_text_are_unreadable(tmp_path: Path) -> None:
 
 def test_a_folder_in_its_place_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / holds.FILE).mkdir()
-    with pytest.raises(holds.HoldsUnreadable, match="Is a directory; nothing is evicted until it can be read"):
+    with pytest.raises(holds.HoldsUnreadable, match=r"is not a file; .*; nothing is evicted until then"):
         holds.load(tmp_path)
 
 
@@ -99,7 +101,7 @@ def test_a_change_that_fails_leaves_the_old_file_and_nothing_beside_it(
 
 def test_writers_at_once_lose_no_pin(tmp_path: Path) -> None:
     def pin(number: int) -> None:
-        added = replace(PIN, id=f"sha256:{number}")
+        added = replace(PIN, id=make_id(str(number)))
         holds.change(tmp_path, lambda held: replace(held, pins=(*held.pins, added)))
 
     writers = [threading.Thread(target=pin, args=(number,)) for number in range(16)]
@@ -107,7 +109,7 @@ def test_writers_at_once_lose_no_pin(tmp_path: Path) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    assert {found.id for found in holds.load(tmp_path).pins} == {f"sha256:{number}" for number in range(16)}
+    assert {found.id for found in holds.load(tmp_path).pins} == {make_id(str(number)) for number in range(16)}
 
 
 def test_its_stamp_changes_with_the_file_and_only_then(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from agent.adapters.broker import Message
 from tests.support import hanging_broker
 from tests.support.hanging_broker import PUBLISH, HangingBroker
 from tests.support.mosquitto import Mosquitto
+from tests.support.proc import PATIENCE
 
 LARGEST = broker.Options(host="", port=0, client_id="").largest_incoming
-PATIENCE = 30.0  # seconds
 
 
 def options(server: HangingBroker, client_id: str = "agent") -> broker.Options:

@@ -15,7 +15,7 @@ from agent.adapters.store import Store
 from agent.adapters.tables import Removal
 from agent.core.continuity import Blind, Cursor
 from agent.core.report import DECISION, OUTCOME, NewEvent
-from agent.core.usage import Changes, Held, Use
+from agent.core.usage import Changes, Held, IgnoredRun, IgnoredRuns, Use
 from tests.builders import make_id, make_usage
 from tests.fake_clock import START
 
@@ -35,6 +35,7 @@ USAGE = make_usage(
 )
 HELD = Held("c1", IMAGE, "box", "running")
 USE = Use(IMAGE, "c1", "start", LATER, "box")
+IGNORED = IgnoredRun(IMAGE, "trivy*", LATER, (7, "container", "start", "c1"))
 CURSOR = Cursor(time_ns=7, key=(7, "container", "start", "c1"), alive_at=LATER)
 REMOVAL = Removal(IMAGE, "d1", ("team/torch:1",), START, {"id": IMAGE})
 
@@ -60,8 +61,8 @@ async def reopened(_: Store, folder: Path) -> Store:
     return Store(connection, folder)
 
 
-async def load(store: Store, engine_id: str = "engine", driver: str = "overlay2") -> Any:
-    return await store.run(lambda tables: tables.load(engine_id, driver))
+async def load(store: Store, engine_id: str = "engine", driver: str = "overlay2", root: str = "/root") -> Any:
+    return await store.run(lambda tables: tables.load(engine_id, driver, root))
 
 
 async def commit(store: Store, changes: Changes, cursor: Cursor | None = None) -> int:
@@ -105,10 +106,24 @@ async def test_a_use_told_twice_is_one_row(store: Store) -> None:
     assert await store.run(lambda tables: tables.image_of(row, "c9")) is None
 
 
-async def test_each_engine_and_driver_has_usage_of_its_own(store: Store) -> None:
+async def test_ignored_runs_are_counted_by_image_and_pattern_and_come_back(store: Store, tmp_path: Path) -> None:
+    later, earlier = LATER + timedelta(hours=1), LATER - timedelta(hours=1)
+    other = (replace(IGNORED, pattern="role=scanner"), replace(IGNORED, image_id=make_id("other")))
+    row = await commit(store, Changes(ignored=(IGNORED, replace(IGNORED, at=later))), CURSOR)
+    await commit(store, Changes(ignored=(replace(IGNORED, at=earlier), *other)))
+    again = await reopened(store, tmp_path)
+    found = await again.run(lambda tables: tables.ignored_runs(row, IMAGE))
+    assert found == [IgnoredRuns("role=scanner", 1, LATER, LATER), IgnoredRuns("trivy*", 3, earlier, later)]
+    assert await again.run(lambda tables: tables.ignored_runs(row + 1, IMAGE)) == []
+    await again.close()
+
+
+async def test_each_engine_driver_and_root_directory_has_usage_of_its_own(store: Store) -> None:
     await commit(store, Changes(usages=(USAGE,)), CURSOR)
     assert (await load(store, driver="overlayfs")).usages == ()
     assert (await load(store, engine_id="other")).cursor == Cursor()
+    assert (await load(store, root="/data")).usages == ()
+    assert (await load(store, root="")).usages == ()
     assert (await load(store)).usages == (USAGE,)
 
 

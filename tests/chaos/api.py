@@ -89,7 +89,7 @@ class Api:
 
 
 @asynccontextmanager
-async def calling(socket: Path, timeout: float = 30.0) -> AsyncIterator[Api]:
+async def calling(socket: Path, timeout: float = proc.COMMAND) -> AsyncIterator[Api]:
     """A client for as long as the block lasts; it outlives restarts of the engine."""
     limits = aiohttp.ClientTimeout(total=timeout)
     connector = aiohttp.UnixConnector(str(socket), limit=16, force_close=True)

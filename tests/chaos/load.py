@@ -2,18 +2,23 @@
 
 import asyncio
 import random
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import aiohttp
 
 from tests.chaos import api, truth
 from tests.chaos.truth import Box, Made, Truth
+from tests.support import proc
 
 KINDS = {"idle": 5, "used": 4, "postgres": 1}  # kind -> weight
 MOST_IMAGES = 24  # that are there at a time
 MOST_POSTGRES = 3
 USERS = 6  # containers at a time
+STORM = "storm/base:1"  # an image that is not PyTorch, and no part of the truth
+STORM_EVENTS = 100.0  # a second, while a storm lasts
+STORM_MAKERS = 5  # at a time
 AGAIN = 0.1  # seconds between two calls of an engine that is down
 LOST = (OSError, TimeoutError, aiohttp.ClientError, ValueError)  # no answer, or half of one
 CHANGES = {"postgres": ["ENV PG_MAJOR=16"]}
@@ -28,6 +33,8 @@ class Load:
         self.stopping = asyncio.Event()
         self.untagged = asyncio.Event()  # set when a removal has begun
         self._api = client
+        self.storm_events = 0  # of all storms
+        self._storming = asyncio.Event()
         self._dice = random.Random(seed)
         self._names = 0
 
@@ -37,6 +44,8 @@ class Load:
             group.create_task(self._observe(), name="observe")
             for number in range(USERS):
                 group.create_task(self._use_images(), name=f"use-images-{number}")
+            for number in range(STORM_MAKERS):
+                group.create_task(self._make_storm(number), name=f"storm-{number}")
 
     # Images
 
@@ -119,7 +128,7 @@ class Load:
             status, why = await self.insist("DELETE", f"containers/{box.name}", force="1")
             if status in (204, 404):
                 box.gone = truth.now()
-            elif (box.gone or asked) and (truth.now() - asked).total_seconds() > 60:
+            elif (box.gone or asked) and (truth.now() - asked).total_seconds() > proc.COMMAND:
                 self.truth.faults.append(f"{box.name} cannot be removed: {status} {why}")
                 box.gone = truth.now()
             else:
@@ -134,12 +143,41 @@ class Load:
             self.truth.faults.append(f"{box.name} of {box.image} was harmed: {status} {found}")
 
     async def insist(self, method: str, path: str, **params: str) -> tuple[int, Any]:
-        """An answer, however often the engine is killed meanwhile (a minute at most)."""
-        async with asyncio.timeout(60):
+        """An answer, however often the engine is killed meanwhile (COMMAND at most)."""
+        async with asyncio.timeout(proc.COMMAND):
             while True:
                 with suppress(*LOST):
                     return await self._api.call(method, path, params=params.items())
                 await asyncio.sleep(AGAIN)
+
+    # Storms
+
+    @contextmanager
+    def storm(self) -> Iterator[None]:
+        """While the block lasts, containers of another image come and go: about STORM_EVENTS a second."""
+        self._storming.set()
+        try:
+            yield
+        finally:
+            self._storming.clear()
+
+    async def _make_storm(self, number: int) -> None:
+        loop, made = asyncio.get_running_loop(), 0
+        while not self.stopping.is_set():
+            if not self._storming.is_set():
+                await asyncio.sleep(AGAIN)
+                continue
+            began, made = loop.time(), made + 1
+            with suppress(*LOST, AssertionError):
+                await self._come_and_go(f"storm-{number}-{made}")
+            await asyncio.sleep(max(0.0, began + 2 * STORM_MAKERS / STORM_EVENTS - loop.time()))
+
+    async def _come_and_go(self, name: str) -> None:
+        """A container that is created and removed: two events."""
+        if (await self._api.create(name, STORM))[0] == 404:
+            await self._api.load(STORM, CHANGES["postgres"], api.tiny_tar())
+        elif (await self._api.call("DELETE", f"containers/{name}"))[0] == 204:
+            self.storm_events += 2
 
     # The engine's own word
 

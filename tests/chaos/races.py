@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from agent import removal
 from agent.adapters import database
 from agent.adapters.clock import SystemClock
 from agent.adapters.docker import DockerEngine
@@ -24,6 +23,7 @@ from agent.core import report
 from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Verdict
 from agent.eviction import Evictor
 from agent.sight import Sight
+from tests import harness
 from tests.chaos import api, archive
 from tests.support import dockerd
 
@@ -115,7 +115,7 @@ class Bare:
     info: EngineInfo
 
     async def remove(self, image: Image) -> Outcome:
-        return (await removal.remove(self.agent, image, containerd=self.info.containerd_store)).outcome
+        return (await harness.remove(self.agent, image, containerd=self.info.containerd_store)).outcome
 
     async def faults(self) -> list[str]:
         return []
@@ -132,8 +132,8 @@ class Evicting:
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
         sight = Sight()
-        sight.engine = info
-        sight.row = (await store.run(lambda tables: tables.load(info.id, info.driver))).engine
+        sight.engine, sight.proven = info, True
+        sight.row = (await store.run(lambda tables: tables.load(*info.key))).engine
         return cls(Evictor(agent, sight, store, SystemClock(), mode="enforce"), sight, store)
 
     async def remove(self, image: Image) -> Outcome:

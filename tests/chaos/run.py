@@ -7,14 +7,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import collector
 from tests.chaos import api, verdict
 from tests.chaos.load import Load
-from tests.support import dockerd, mosquitto, proc
+from tests.support import dockerd, mosquitto, orphans, proc
 
 WATCHING = "watching the engine"  # what the agent logs once it is proven
 
@@ -23,9 +23,11 @@ TTL = 2.0  # seconds
 # part -> seconds from its start to its death, and from its death to its start
 LIVES = {"agent": ((2.0, 9.0), (0.0, 1.5)), "broker": ((3.0, 9.0), (0.0, 2.0)),
          "collector": ((3.0, 12.0), (0.0, 3.0)), "engine": ((8.0, 16.0), (0.0, 1.0))}  # fmt: skip
+FREEZES = ((3.0, 12.0), 1.0, 60.0)  # seconds from one freeze of the agent to the next, the shortest and the longest
+FROZEN = 0.2  # of a run that one freeze may take at the most
 AMID = 0.6  # of the kills come as soon as a removal has begun, where one does
 WAITING = 4.0  # seconds for that
-SETTLING = 90.0  # seconds that all may take to come to rest
+SETTLING = 2 * proc.PATIENCE  # that all may take to come to rest
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class Place:
     agent: proc.Daemon
     kills: Counter[str]
     faults: list[str]
+    agents_turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one thing at a time is done to the agent
+    frozen_seconds: list[float] = field(default_factory=list)  # of each freeze
 
     def part(self, name: str) -> proc.Daemon:
         parts: dict[str, proc.Daemon] = {
@@ -65,7 +69,7 @@ class Place:
 
 
 async def run(seconds: float, seed: int) -> verdict.Verdict:
-    """Chaos for so long, and what was found. Ends by itself, some two minutes later at most."""
+    """Chaos for so long, and what was found. Ends by itself, some minutes later at most."""
     with _place() as place:
         async with api.calling(place.engine.socket) as client:
             load = Load(client, seed)
@@ -90,6 +94,7 @@ async def _under(load: Load) -> AsyncIterator[None]:
 @contextmanager
 def _place() -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="tk-chaos-", dir="/tmp"))
+    orphans.note_folder(folder)
     try:
         with dockerd.running() as engine, mosquitto.running() as broker:
             config = _configure(folder, engine, broker)
@@ -120,6 +125,8 @@ async def _kill_for(place: Place, load: Load, seconds: float, seed: int) -> None
         for number, name in enumerate(LIVES):
             dice = random.Random(seed * 31 + number)
             group.create_task(_kill_again_and_again(place, load, name, dice, until), name=f"kill-{name}")
+        longest = min(FREEZES[2], FROZEN * seconds)
+        group.create_task(_freeze_again_and_again(place, load, random.Random(seed), until, longest), name="freeze")
 
 
 async def _kill_again_and_again(place: Place, load: Load, name: str, dice: random.Random, until: float) -> None:
@@ -128,10 +135,25 @@ async def _kill_again_and_again(place: Place, load: Load, name: str, dice: rando
         await asyncio.sleep(wait)
         if dice.random() < AMID:
             await _removal_begun(load, min(WAITING, until - time.monotonic()))
-        await asyncio.to_thread(place.kill, name)
-        await asyncio.sleep(dice.uniform(*pause))
-        await asyncio.to_thread(place.part(name).start)
+        async with place.agents_turn if name == "agent" else nullcontext():
+            await asyncio.to_thread(place.kill, name)
+            await asyncio.sleep(dice.uniform(*pause))
+            await asyncio.to_thread(place.part(name).start)
     await asyncio.sleep(max(0.0, until - time.monotonic()))
+
+
+async def _freeze_again_and_again(place: Place, load: Load, dice: random.Random, until: float, longest: float) -> None:
+    """SIGSTOP the agent under a storm of events, of which the engine drops most without a mark, and let it go on."""
+    between, shortest, _ = FREEZES
+    while (wait := dice.uniform(*between)) < until - time.monotonic():
+        await asyncio.sleep(wait)
+        async with place.agents_turn:
+            length = min(dice.uniform(shortest, longest), max(0.0, until - time.monotonic()))
+            place.agent.stop_signal()
+            with load.storm():
+                await asyncio.sleep(length)
+            place.agent.cont_signal()
+            place.frozen_seconds.append(length)
 
 
 async def _removal_begun(load: Load, timeout: float) -> None:
@@ -157,7 +179,19 @@ async def _settle(place: Place, load: Load, client: api.Api) -> verdict.Verdict:
     place.faults += [] if at_rest else [f"not at rest after {SETTLING:.0f} s: {unrest}\n{place.agent.tail(40)}"]
     place.faults += [] if code == 0 else [f"the agent ended with {code} on SIGTERM:\n{place.agent.tail(15)}"]
     place.faults += _traceback(place.agent.output().splitlines())
-    return case.judge(place.engine, place.kills, place.faults)
+    return case.judge(place.engine, _done_to(place, load), place.faults)
+
+
+def _done_to(place: Place, load: Load) -> dict[str, object]:
+    """What was done to the parts, in figures."""
+    frozen = sum(place.frozen_seconds)
+    return {
+        "kills": sum(place.kills.values()),
+        **{f"of the {name}": count for name, count in sorted(place.kills.items())},
+        "freezes": len(place.frozen_seconds),
+        "seconds frozen": round(frozen, 1),
+        "events a second while frozen": round(load.storm_events / frozen) if frozen else 0,
+    }
 
 
 def _traceback(lines: list[str]) -> list[str]:

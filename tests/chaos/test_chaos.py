@@ -1,4 +1,4 @@
-"""Agent, engine, broker and collector are killed at random for a while; afterwards every promise still holds."""
+"""Parts are killed and the agent is frozen, at random for a while; afterwards every promise still holds."""
 
 import pytest
 
@@ -10,10 +10,11 @@ SEED = 7
 
 
 @pytest.mark.real
-@pytest.mark.timeout(400)
-async def test_every_promise_holds_through_a_minute_of_kills() -> None:
+@pytest.mark.timeout(1200)  # seconds
+async def test_every_promise_holds_through_a_minute_of_kills_and_freezes() -> None:
     proc.require_root()
     found = await run.run(SECONDS, SEED)
     print(found)
     assert found.faults == ()
-    assert all(found.figures.get(name, 0) for name in ("evictions removed", "uses", "of the agent", "of the engine"))
+    done = ("evictions removed", "uses", "of the agent", "of the engine", "freezes", "events a second while frozen")
+    assert all(found.figures.get(name, 0) for name in done)

@@ -10,7 +10,7 @@ from tests.support import dockerd, engines
 SEED = 1
 ROUNDS = {"20.10": 500, "26.1": 120, "26.1-containerd": 100}  # by each of the two tests
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1200)  # seconds: many races
 
 
 @pytest.fixture(params=engines.KINDS)

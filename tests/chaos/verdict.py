@@ -15,7 +15,7 @@ from tests.chaos.truth import Span, Truth
 from tests.collector import Received
 from tests.support import dockerd
 
-RACE = timedelta(seconds=1)  # from the last look at the engine to the deletion: a create inside it races
+RACE = timedelta(seconds=1)  # from the last look at the engine to the decision: a create from then on races
 KIND = "torchkeeper."
 Json = dict[str, Any]
 
@@ -82,7 +82,8 @@ class Case:
 
     # Judging
 
-    def judge(self, engine: dockerd.Dockerd, kills: Counter[str], faults: list[str]) -> Verdict:
+    def judge(self, engine: dockerd.Dockerd, done: Mapping[str, object], faults: list[str]) -> Verdict:
+        """`done`: figures of what was done to the parts. `faults`: what was seen to be wrong on the way."""
         events, listed = self._events(), {image["Id"]: image for image in engine.images()}
         evictions, gaps = self._evictions(events), self._gaps(events)
         found = [
@@ -99,8 +100,7 @@ class Case:
         outcomes = Counter(eviction.outcome for eviction in evictions)
         causes = Counter(_cause(event["data"]["cause"]) for event in events if event["type"] == f"{KIND}gap")
         figures = {
-            "kills": sum(kills.values()),
-            **{f"of the {name}": count for name, count in sorted(kills.items())},
+            **done,
             "images": len(self._truth.images),
             "containers": len(self._truth.boxes),
             "uses": sum(len(box.uses) for box in self._truth.boxes),
@@ -121,7 +121,7 @@ class Case:
         for item in evictions:
             if item.outcome == "removed":
                 at = self._truth.deleted.get(item.image)
-                span = (at - RACE, at) if at is not None else (item.decided, item.ended)
+                span = (item.decided - RACE, at or item.ended)
                 for box in self._truth.boxes_of(item.image):
                     if box.holds(span):
                         yield f"{item.image} was removed at {span} while {box} held it"

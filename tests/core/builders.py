@@ -33,6 +33,7 @@ def image(name: str = "a", *references: str, **changes: object) -> Image:
         env=changes.pop("env", {}),  # type: ignore[arg-type]
         labels=changes.pop("labels", {}),  # type: ignore[arg-type]
         parent=changes.pop("parent", ""),  # type: ignore[arg-type]
+        committed=bool(changes.pop("committed", False)),
         created=changes.pop("created", None),  # type: ignore[arg-type]
     )
     fields: dict[str, object] = {

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from agent.core import continuity, layers, policy, pytorch, timekeeping
 from agent.core.continuity import Cursor, nanoseconds
-from agent.core.events import EngineEvent, Key
+from agent.core.events import COMMIT, EngineEvent, Key
 from agent.core.judge import Context
 from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
 from agent.core.timekeeping import Absence, ClockWatch, Reading
@@ -83,7 +83,7 @@ class Agent:
     def terminate(self) -> None:
         """SIGTERM: what was told is taken in, and the end of the watch is noted."""
         if self.proven and self._last_words():
-            self.disk.cursor = replace(self.disk.cursor, alive_at=self.world.wall, stopped=True)
+            self.disk.cursor = replace(self.disk.cursor, alive_at=self.world.wall)
         self.kill()
 
     # Clocks
@@ -177,7 +177,8 @@ class Agent:
 
     def _apply(self, event: EngineEvent) -> None:
         if event.kind == "container":
-            self._apply_container(event)
+            if event.action != COMMIT:
+                self._apply_container(event)
         else:
             self._apply_image(event)
 
@@ -209,6 +210,16 @@ class Agent:
             self.came.add(event.actor)
         if event.action == "tag" and not own:
             self.built[event.actor] = event.at
+            self._touch_bases_at_once(event)
+
+    def _touch_bases_at_once(self, event: EngineEvent) -> None:
+        """What it was built on counts as used before the next listing: this process may have ended by then."""
+        made = self.world.images.get(event.actor)
+        if made is None or event.actor in self.came:
+            return
+        others = (image for image in self.images if image.id != made.id)
+        for base in layers.bases_of(made.id, (*others, made)):
+            self.book.touch(base, event.at, "build", self.world.wall)
 
     def _apply_pull(self, event: EngineEvent) -> None:
         """A pull tells the reference only. One told before may have named another image then."""
@@ -253,7 +264,7 @@ class Agent:
     def _commit(self, told: list[EngineEvent]) -> None:
         latest = max(told, key=lambda event: event.time_ns, default=None)
         boot = self.world.boot.id
-        self.cursor = replace(self.cursor, alive_at=self.world.wall, engine_ended=False, stopped=False, boot=boot)
+        self.cursor = replace(self.cursor, alive_at=self.world.wall, engine_ended=False, boot=boot)
         if latest is not None and latest.time_ns >= self.cursor.time_ns:
             self.cursor = replace(self.cursor, time_ns=latest.time_ns, key=latest.key)
         self.seen.update(event.key for event in told)

@@ -36,8 +36,13 @@ TTL_OF = {  # what POLICY means for each name
     "kept/a:1": 7 * DAY,
 }
 TAGS = tuple(TTL_OF)
-PROTECTED = {"team/a:stable", "x/prod/a:1", "kept/a:1"}
-LOCAL_MAY_GO = {"scratch/a:1", "scratch/b:1"}
+TTL_OF_DIGEST = {  # and for a digest reference of each repository, where the image has no tag in it
+    **dict.fromkeys(("team/a", "team/b", "scratch/a", "scratch/b", "x/prod/a", "kept/a"), 7 * DAY),
+    **dict.fromkeys(("ci/a", "ci/b"), 2 * DAY),
+    "ci/slow": 20 * DAY,
+}
+PROTECTED = {"team/a:stable", "x/prod/a:1", "kept/a:1", "x/prod/a", "kept/a"}
+LOCAL_MAY_GO = {"scratch/a:1", "scratch/b:1", "scratch/a", "scratch/b"}
 LABEL_TTL = {"30d": 30 * DAY, "1d": DAY}
 LONGEST_TTL = 30 * DAY
 
@@ -89,7 +94,8 @@ class Oracle:
         self._unlisted.pop(image_id, None)
 
     def forgive(self, since: datetime, until: datetime) -> None:
-        """Uses in a time that the design lets go unseen."""
+        """Uses, and builds that nothing but a lost event told of, in a time that the design lets go unseen."""
+        self._unlisted = {key: at for key, at in self._unlisted.items() if not since < at <= until}
         for life in self.lives.values():
             life.uses = [at for at in life.uses if not since < at <= until] or life.uses
             life.renamed = None if life.renamed and since < life.renamed <= until else life.renamed
@@ -130,16 +136,34 @@ class Oracle:
                 return False
             if not all(one(child) for child in children):
                 return False
-            follows = bool(children) and not image.references and not image.digests
-            return follows or (may_go(image) and (now is None or self.due(image, now)))
+            return (bool(children) and self.is_idle_step(image, now)) or (
+                may_go(image) and (now is None or self.due(image, now))
+            )
 
         return {image.id for image in images.values() if one(image)}
+
+    def is_idle_step(self, image: Image, now: datetime | None) -> bool:
+        """An untagged image that a builder made, not used for its own TTL. `now` None: after any time at all."""
+        assert image.details is not None
+        named = bool(image.references or image.digests)
+        return not named and not image.details.committed and (now is None or self.due(image, now))
 
 
 def ttl(image: Image) -> timedelta:
     assert image.details is not None
-    by_name = [TTL_OF[tag] for tag in image.references] or [7 * DAY]
+    by_name = [(TTL_OF | TTL_OF_DIGEST)[name] for name in names(image)] or [7 * DAY]
     return max(*by_name, LABEL_TTL.get(image.details.labels.get("torchkeeper.ttl", ""), timedelta()))
+
+
+def repository(reference: str) -> str:
+    """What stands before the tag or the digest; no name here has a port."""
+    return reference.partition("@")[0].partition(":")[0]
+
+
+def names(image: Image) -> set[str]:
+    """Its tags, and the repositories of digest references in which it has no tag."""
+    tagged = {*map(repository, image.references)}
+    return {*image.references, *({*map(repository, image.digests)} - tagged)}
 
 
 def is_pytorch(image: Image) -> bool:
@@ -150,9 +174,9 @@ def protected(image: Image, pins: Iterable[Pin], wall: datetime) -> bool:
     assert image.details is not None
     live = [pin for pin in pins if pin.until is None or wall < pin.until]
     pinned = any(pin.id == image.id or pin.reference in image.references for pin in live)
-    return pinned or bool(PROTECTED & {*image.references}) or "torchkeeper.keep" in image.details.labels
+    return pinned or bool(PROTECTED & names(image)) or "torchkeeper.keep" in image.details.labels
 
 
 def may_go(image: Image) -> bool:
     """It can be pulled again, or nobody minds."""
-    return image.origin is not None or (bool(image.references) and {*image.references} <= LOCAL_MAY_GO)
+    return image.origin is not None or (bool(names(image)) and names(image) <= LOCAL_MAY_GO)

@@ -16,7 +16,8 @@ TTLS = st.integers(1, 60).map(lambda days: timedelta(days=days))
 NAMES = st.sampled_from(
     ["team/a:1", "team/a:2.0", "team/a:latest", "ci/a:2", "ci/a:main", "x/prod/a:3", "r.io:5000/a:4"]
 )
-GLOBS = st.sampled_from(["team/*", "ci/*", "*:latest", "*/prod/*", "none"])
+DIGESTS = st.sampled_from(["team/a@sha256:1", "ci/a@sha256:1", "x/prod/a@sha256:1"])
+GLOBS = st.sampled_from(["team/*", "ci/*", "*:latest", "*/prod/*", "team/*@sha256:*", "ci/a:*", "none"])
 MOST = 6  # images
 
 
@@ -34,12 +35,8 @@ class World:
         )
 
     def without(self, gone: str) -> "World":
-        """The same once an image is gone."""
-        return replace(
-            self,
-            images=tuple(item for item in self.images if item.id != gone),
-            usages=tuple(item for item in self.usages if item.image_id != gone),
-        )
+        """The same once an image is gone. What is known of its use stays known."""
+        return replace(self, images=tuple(item for item in self.images if item.id != gone))
 
     @property
     def children(self) -> Mapping[str, set[str]]:
@@ -55,8 +52,10 @@ def images(draw: st.DrawFn, number: int, families: bool) -> Image:
     return make(
         f"i{number}",
         references=tuple(draw(st.lists(NAMES, max_size=2, unique=True))),
+        digests=tuple(draw(st.lists(DIGESTS, max_size=1))),
         parent=draw(st.sampled_from(["", *below[-2:]])),
         labels=labels,
+        committed=draw(st.sampled_from([False, False, False, True])),
         origin=draw(st.sampled_from([None, "a@sha256:1", "a@sha256:1"])),
         layers={"sha256:base": 50, f"sha256:l{number}": draw(st.integers(1, 100))},
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from agent.core.continuity import (
-    REBOOT,
+    BOOT_TO_ENGINE,
     RING_SIZE,
     Blind,
     Boot,
@@ -14,6 +14,8 @@ from agent.core.continuity import (
     Downtime,
     Ring,
     after_downtime,
+    anchored,
+    blind_in_audit,
     blind_time,
     inherited,
     ring_of,
@@ -79,21 +81,20 @@ CASES = [
 ]
 
 BOOT = Boot(id="b2", at=NOW - HOUR / 4)
+UP = BOOT.at + BOOT_TO_ENGINE
 SOON = Boot(id="b2", at=ALIVE + timedelta(minutes=10))
-LATE = Boot(id="b2", at=ALIVE + timedelta(minutes=10, seconds=1))
 EMPTY = {"size": 0, "oldest": None}
 BOOTS = [
     ("a crash of the machine", cursor(boot="b1"), BOOT, Blind(ALIVE, BOOT.at, RESTARTED)),
-    ("an agent told to stop, and a boot ten minutes later", cursor(boot="b1", stopped=True), SOON, None),
     (
-        "an agent told to stop, and a boot a moment later than that",
-        cursor(boot="b1", stopped=True),
-        LATE,
-        Blind(ALIVE, LATE.at, RESTARTED),
+        "a boot soon after the watch ended, without a record of the shutdown",
+        cursor(boot="b1"),
+        SOON,
+        Blind(ALIVE, SOON.at, RESTARTED),
     ),
     (
         "a shutdown that was recorded",
-        cursor(boot="b1", stopped=True),
+        cursor(boot="b1"),
         replace(BOOT, shutdown=ALIVE + timedelta(seconds=5)),
         Blind(ALIVE, ALIVE + timedelta(seconds=5), RESTARTED),
     ),
@@ -104,24 +105,28 @@ BOOTS = [
         replace(BOOT, shutdown=ALIVE - HOUR),
         Blind(ALIVE, BOOT.at, RESTARTED),
     ),
-    ("the same boot: only the engine restarted", cursor(boot="b2"), BOOT, Blind(ALIVE, BOOT.at + REBOOT, RESTARTED)),
-    ("a boot that was not recorded", cursor(), BOOT, Blind(ALIVE, BOOT.at + REBOOT, RESTARTED)),
+    (
+        "the same boot: only the engine restarted",
+        cursor(boot="b2"),
+        BOOT,
+        Blind(ALIVE, BOOT.at + BOOT_TO_ENGINE, RESTARTED),
+    ),
+    ("a boot that was not recorded", cursor(), BOOT, Blind(ALIVE, BOOT.at + BOOT_TO_ENGINE, RESTARTED)),
 ]
 
 
 @pytest.mark.parametrize(("what", "before", "boot", "blind"), BOOTS, ids=[case[0] for case in BOOTS])
 def test_blind_time_over_a_boot_after(what: str, before: Cursor, boot: Boot, blind: Blind | None) -> None:
-    assert blind_time(before, ring(**EMPTY, at=boot.at + REBOOT), boot) == blind
+    assert blind_time(before, ring(**EMPTY, at=boot.at + BOOT_TO_ENGINE), boot) == blind
 
 
-@pytest.mark.parametrize("before", [cursor(boot="b1"), cursor(boot="b1", stopped=True)], ids=["crash", "told to stop"])
-def test_an_engine_that_remembers_only_from_long_after_the_boot_may_have_restarted_since(before: Cursor) -> None:
-    late = SOON.at + REBOOT + timedelta(seconds=1)
-    assert blind_time(before, ring(**EMPTY, at=late), SOON) == Blind(ALIVE, late, RESTARTED)
+def test_an_engine_that_remembers_only_from_long_after_the_boot_may_have_restarted_since() -> None:
+    late = SOON.at + BOOT_TO_ENGINE + timedelta(seconds=1)
+    assert blind_time(cursor(boot="b1"), ring(**EMPTY, at=late), SOON) == Blind(ALIVE, late, RESTARTED)
 
 
 def test_a_boot_proves_nothing_about_a_ring_that_is_full() -> None:
-    assert blind_time(cursor(boot="b1", stopped=True), ring(**FULL), SOON) == Blind(ALIVE, NOW - HOUR / 2, OVERRUN)
+    assert blind_time(cursor(boot="b1"), ring(**FULL), SOON) == Blind(ALIVE, NOW - HOUR / 2, OVERRUN)
 
 
 @pytest.mark.parametrize(("what", "before", "after", "blind"), CASES, ids=[case[0] for case in CASES])
@@ -179,7 +184,48 @@ def test_an_end_that_the_engine_itself_contradicts_or_nobody_saw_is_none(down: D
     assert after_downtime(cursor(engine_ended=True), older, down, MINUTE) == cursor()
 
 
-@pytest.mark.parametrize("stopped", [True, False])
 @pytest.mark.parametrize("ended", [True, False])
-def test_the_next_process_takes_an_end_of_the_engine_for_a_stop_at_most(stopped: bool, ended: bool) -> None:
-    assert inherited(cursor(engine_ended=ended, stopped=stopped)) == cursor(stopped=stopped or ended)
+def test_the_next_process_does_not_know_how_the_watch_ended(ended: bool) -> None:
+    assert inherited(cursor(engine_ended=ended)) == cursor()
+
+
+# A stream that is still open
+
+AUDITS = [
+    ("the first watch", cursor(alive_at=None), ring(**FULL), None, None),
+    ("the last event is still remembered", cursor(), ring(keys=frozenset([KEY]), **FULL), None, None),
+    (
+        "more happened in a stall than is remembered",
+        cursor(),
+        ring(**FULL),
+        Blind(ALIVE, NOW - HOUR / 2, OVERRUN),
+        Blind(ALIVE, NOW - HOUR / 2, OVERRUN),
+    ),
+    ("all that happened in a stall is remembered", cursor(), ring(oldest=ALIVE, **FULL), None, None),
+    ("the engine forgot the last event", cursor(), ring(), None, Blind(ALIVE, NOW - HOUR / 2, RESTARTED)),
+    ("the engine forgot everything", cursor(), ring(size=0, oldest=None), None, Blind(ALIVE, NOW, RESTARTED)),
+    ("no event was ever seen", cursor(key=None), ring(size=0, oldest=None), None, None),
+]
+
+
+@pytest.mark.parametrize(("what", "before", "after", "direct", "proxied"), AUDITS, ids=[case[0] for case in AUDITS])
+def test_blind_time_of_an_open_stream_after_a_stall(
+    what: str, before: Cursor, after: Ring, direct: Blind | None, proxied: Blind | None
+) -> None:
+    assert blind_in_audit(before, after, stalled=True, direct=True) == direct
+    assert blind_in_audit(before, after, stalled=True, direct=False) == proxied
+
+
+@pytest.mark.parametrize(("what", "before", "after", "direct", "proxied"), AUDITS, ids=[case[0] for case in AUDITS])
+def test_an_engines_own_stream_brings_everything_to_a_process_that_runs_on_time(
+    what: str, before: Cursor, after: Ring, direct: Blind | None, proxied: Blind | None
+) -> None:
+    assert blind_in_audit(before, after, stalled=False, direct=True) is None
+    assert blind_in_audit(before, after, stalled=False, direct=False) == proxied
+
+
+def test_after_a_proof_the_cursor_is_at_an_event_that_the_engine_remembers() -> None:
+    older, newer = (EngineEvent(time_ns, "container", "die", "c") for time_ns in (1, 2))
+    assert anchored(cursor(), [older, newer]) == cursor()
+    assert anchored(cursor(key=(0, "container", "die", "c")), [newer, older]) == cursor(key=newer.key, time_ns=2)
+    assert anchored(cursor(), []) == cursor(key=None)

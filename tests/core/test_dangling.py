@@ -13,6 +13,7 @@ BY_DIGEST = pytorch_image("a", references=(), digests=("team/a@sha256:1",))
 TAGGED = pytorch_image("a")
 LABELLED = pytorch_image("a", references=(), labels={"torchkeeper.ttl": "30d"})
 LOCAL_LABELLED = pytorch_image("a", references=(), origin=None, labels={"torchkeeper.ttl": "30d"})
+COMMIT = pytorch_image("a", references=(), origin=None, committed=True)
 TWO_DAYS = Policy(dangling_after=2 * DAY)
 MONTH = Policy(dangling_after=30 * DAY)
 
@@ -32,6 +33,10 @@ CASES = [
     ("one that can be pulled again has its TTL as well", NAMELESS, idle(20), MONTH, {}, "evict", "idle-ttl"),
     ("a local one, allowed to go, has its TTL as well", LOCAL, idle(20), Policy(dangling_after=30 * DAY,
      evict_local=True), {}, "evict", "idle-ttl"),
+    ("one that docker commit made stays", COMMIT, idle(99), TWO_DAYS, {}, "keep", "local-only"),
+    ("one that docker commit made, allowed to go, has its TTL", COMMIT, idle(3), Policy(dangling_after=2 * DAY,
+     evict_local=True), {}, "keep", "recent"),
+    ("and ends by it", COMMIT, idle(14), Policy(dangling_after=2 * DAY, evict_local=True), {}, "evict", "idle-ttl"),
     ("one with a digest has the ordinary TTL", BY_DIGEST, idle(3), TWO_DAYS, {}, "keep", "recent"),
     ("one with a digest goes by it", BY_DIGEST, idle(14), TWO_DAYS, {}, "evict", "idle-ttl"),
     ("one with a tag is not meant", TAGGED, idle(3), TWO_DAYS, {}, "keep", "recent"),

@@ -1,14 +1,16 @@
 """Parents and children of the classic builder, and the recheck."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from agent.core import policy
+from agent.core import policy, pytorch
 from agent.core.judge import Context
-from agent.core.model import Holds, Image, Pin, Plan, Policy
-from tests.core.builders import DAY, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
+from agent.core.model import Holds, Image, Pin, Plan, Policy, Rule, Snapshot
+from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
 
+MOMENT = timedelta(microseconds=1)
 PARENT = pytorch_image("p")
 CHILD = pytorch_image("c", parent=PARENT.id)
 
@@ -42,7 +44,7 @@ def test_a_grandparent_waits_for_a_grandchild_that_is_held() -> None:
 def test_untagged_steps_go_with_the_last_image_built_on_them() -> None:
     below, above = step("s1"), step("s2", parent=pytorch_image("s1").id)
     child = pytorch_image("c", parent=above.id)
-    plan = decide(below, above, child, usages=(usage(below, last_used=NOW), usage(above, last_used=NOW)))
+    plan = decide(below, above, child)
     assert [(item.image.id, item.reason.value) for item in plan.evictions] == [
         (child.id, "idle-ttl"),
         (above.id, "dangling"),
@@ -50,8 +52,65 @@ def test_untagged_steps_go_with_the_last_image_built_on_them() -> None:
     ]
 
 
+TTL = Policy().ttl
+IDLE = [
+    ("used a TTL ago", {"last_used": NOW - TTL}, {}, "dangling"),
+    ("used a moment less ago", {"last_used": NOW - TTL + MOMENT}, {}, "local-only"),
+    ("never used, and seen for a TTL", {"last_used": None, "first_seen": NOW - TTL}, {}, "dangling"),
+    ("never used, and listed a moment after its build", {"last_used": NOW - TTL, "first_seen": NOW - TTL + MOMENT}, {},
+     "dangling"),
+    ("pinned until lately", {"released": NOW - DAY}, {}, "local-only"),
+    ("without a name only lately", {"references_changed": NOW - HOUR / 2}, {}, "local-only"),
+    ("in a gap of the watch, perhaps", {}, {"context": Context(gap_end=NOW - DAY)}, "local-only"),
+    ("a TTL after the gap", {}, {"context": Context(gap_end=NOW - TTL)}, "dangling"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "known", "given", "reason"), IDLE, ids=[case[0] for case in IDLE])
+def test_a_step_goes_with_the_last_image_built_on_it_once_its_own_time_has_passed(
+    what: str, known: dict[str, object], given: dict[str, object], reason: str
+) -> None:
+    below = step("s1")
+    child = pytorch_image("c", parent=below.id)
+    short = Policy(rules=(Rule(match="team/*", ttl=HOUR),))  # what is built on it goes before that
+    plan = decide(below, child, usages=(usage(below, **known),), rules=short, **given)  # type: ignore[arg-type]
+    assert verdict(plan, child) == ("evict", "idle-ttl")
+    assert verdict(plan, below)[1] == reason
+
+
+def test_nobody_knows_how_a_step_was_used_before_the_watch_began() -> None:
+    below = step("s1")
+    child = pytorch_image("c", parent=below.id)
+    began = {"first_seen": NOW - DAY, "last_used": None}
+    known = (usage(below, **began), usage(child, **began))
+    plan = decide(below, child, usages=known, rules=Policy(rules=(Rule(match="team/*", ttl=HOUR),)))
+    assert (verdict(plan, child)[0], verdict(plan, below)) == ("evict", ("keep", "local-only"))
+
+
+def test_a_step_of_which_no_usage_is_known_stays() -> None:
+    below, child = step("s1"), pytorch_image("c", parent=step("s1").id)
+    images, usages = (below, child), {child.id: usage(child)}
+    plan = policy.plan(Snapshot(at=NOW, images=images), pytorch.classify(images), usages, Policy(), NOW, Context())
+    assert (verdict(plan, child)[0], verdict(plan, below)) == ("evict", ("keep", "local-only"))
+
+
+def test_a_label_lengthens_the_time_of_a_step() -> None:
+    below = step("s1", labels={"torchkeeper.ttl": "200d"})
+    plan = decide(below, pytorch_image("c", parent=below.id))
+    assert verdict(plan, below) == ("keep", "local-only")
+
+
+def test_a_step_below_one_that_stays_stays() -> None:
+    below = step("s1")
+    above = step("s2", parent=below.id)
+    child = pytorch_image("c", parent=above.id)
+    plan = decide(below, above, child, usages=(usage(above, last_used=NOW - DAY),))
+    assert [item.image.id for item in plan.evictions] == [child.id]
+
+
 STAYING = [
     ("not PyTorch", image("s1", references=(), origin=None), {}, "not-pytorch"),
+    ("made by docker commit", step("s1", committed=True), {}, "local-only"),
     ("labelled keep", step("s1", labels={"torchkeeper.keep": "1"}), {}, "label-keep"),
     ("used by a container", step("s1"), {"containers": (container(step("s1")),)}, "in-use"),
     (
@@ -115,6 +174,7 @@ def test_the_recheck_of_a_step_is_by_what_it_is_after_its_child_went() -> None:
     child = pytorch_image("c", parent=below.id)
     planned = decide(below, child).evictions[1]
     assert policy.still_goes(planned, decide(below))
+    assert not policy.still_goes(planned, decide(below, usages=(usage(below, last_used=NOW - DAY),)))
     assert not policy.still_goes(planned, decide(below, child, usages=(usage(child, last_used=NOW),)))
     assert not policy.still_goes(planned, decide(below, containers=(container(below),)))
     assert not policy.still_goes(planned, decide(below, rules=Policy(observe=True)))

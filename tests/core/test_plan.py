@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.core import schedule
+from agent.core import documents, schedule
 from agent.core.judge import Context
-from agent.core.model import HeldBy, Holds, Pin, Policy, Rule
+from agent.core.model import HeldBy, Holds, Pin, Policy, Reason, Rule, Step
 from agent.core.schedule import Schedule
 from agent.core.timekeeping import Absence
+from agent.core.usage import IgnoredRuns, Use
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, only, pytorch_image, usage, verdict
 
 A = pytorch_image("a")
@@ -79,6 +80,40 @@ def test_the_explanation_is_a_sentence_with_idle_time_ttl_and_bytes() -> None:
     asked = pytorch_image("a", layers={"sha256:big": 4_800_000_000})
     decision = only(decide(asked, usages=(usage(asked, last_used=NOW - 15 * DAY - 3 * HOUR),)))
     assert decision.explanation == "idle 15 d 3 h, TTL 14 d; frees about 4.8 GB"
+
+
+WARNINGS = [
+    ({}, ()),
+    ({"torchkeeper.keep": "true"}, ()),
+    ({"torchkeeper.keep": " YES "}, ()),
+    ({"torchkeeper.keep": "0"}, ()),
+    ({"torchkeeper.keep": ""}, ("label torchkeeper.keep: '' is neither true nor false, so it keeps the image",)),
+    ({"torchkeeper.keep": "off"}, ("label torchkeeper.keep: 'off' is neither true nor false, so it keeps the image",)),
+]
+
+
+@pytest.mark.parametrize(("labels", "warnings"), WARNINGS, ids=str)
+def test_labels_that_are_unclear_are_warned_of(labels: dict[str, str], warnings: tuple[str, ...]) -> None:
+    assert only(decide(pytorch_image("a", labels=labels))).warnings == warnings
+
+
+def test_two_unclear_labels_are_two_warnings() -> None:
+    odd = pytorch_image("a", labels={"torchkeeper.keep": "x", "torchkeeper.ttl": "soon"})
+    told = [warning.partition(":")[0] for warning in only(decide(odd)).warnings]
+    assert told == ["label torchkeeper.keep", "label torchkeeper.ttl"]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("", "kept: its label torchkeeper.keep"),
+        ("true", "kept: its label torchkeeper.keep=true"),
+        ("a\n" + 200 * "b", "kept: its label torchkeeper.keep=a\N{REPLACEMENT CHARACTER}" + 97 * "b" + "…"),
+    ],
+    ids=["empty", "true", "long"],
+)
+def test_a_keep_label_is_told_with_its_value_in_one_short_line(value: str, why: str) -> None:
+    assert only(decide(pytorch_image("a", labels={"torchkeeper.keep": value}))).explanation == why
 
 
 HOLDS = [
@@ -172,3 +207,49 @@ def test_a_gap_changes_nothing_in_the_order() -> None:
     context = Context(gap_end=NOW - 20 * DAY)
     plan = decide(young, old, usages=(usage(young, last_used=LONG_AGO + DAY),), context=context)
     assert [item.image.id for item in plan.evictions] == [old.id, young.id]
+
+
+# The steps to a decision
+
+ASKED_FIRST = ["unknown", "not-pytorch", "ambiguous", "in-use", "excluded", "pinned", "label-keep", "protected-tag"]
+ASKED = [*ASKED_FIRST, "rule-keep", "keep-newest", "local-only", "min-age", "gap", "dangling", "idle-ttl", "recent"]
+
+
+def test_every_question_is_a_step_up_to_the_first_answer() -> None:
+    used = only(decide(A, usages=(usage(A, last_used=NOW - DAY),)))
+    assert [step.reason.value for step in used.steps] == ASKED
+    assert [step.answer for step in used.steps if step.answer] == [used.explanation]
+    kept = only(decide(A, rules=Policy(protect=("team/*",))))
+    assert [step.reason.value for step in kept.steps] == ASKED_FIRST
+    assert kept.steps[-1] == Step(Reason.PROTECTED_TAG, kept.explanation)
+
+
+def test_the_document_adds_what_overruled_the_answer() -> None:
+    parent = pytorch_image("a")
+    child = pytorch_image("b", parent=parent.id, labels={"torchkeeper.keep": "true"})
+    overruled = next(item for item in decide(parent, child).decisions if item.image == parent)
+    steps = documents.explain(overruled, (), (), NOW, "gpu-07", ())["steps"]
+    assert steps[-2:] == [
+        {"reason": "idle-ttl", "answer": "idle 100 d, TTL 14 d; frees about 1.0 kB"},
+        {"reason": "has-children", "answer": "1 image built on it stay, so the engine would refuse"},
+    ]
+    assert [step["answer"] for step in steps[:-2]] == ["no"] * ASKED.index("idle-ttl")
+
+
+def test_the_document_of_one_image_is_its_element_of_the_plan_with_uses_and_ignored_runs() -> None:
+    plan = decide(A)
+    used = Use(A.id, "c1", "start", NOW - DAY, "train")
+    document = documents.explain(
+        only(plan), [used], [IgnoredRuns("trivy*", 2, NOW - DAY, NOW)], NOW, "gpu-07", ["a note"]
+    )
+    assert document["steps"]
+    assert {key: value for key, value in document.items() if key != "steps"} == {
+        **documents.plan(plan, "gpu-07", ())["images"][0],
+        "uses": [{"at": "2026-05-31T12:00:00Z", "action": "start", "by": "train"}],
+        "ignored_runs": [
+            {"pattern": "trivy*", "runs": 2, "first_at": "2026-05-31T12:00:00Z", "last_at": "2026-06-01T12:00:00Z"}
+        ],
+        "at": "2026-06-01T12:00:00Z",
+        "host": "gpu-07",
+        "notes": ["a note"],
+    }

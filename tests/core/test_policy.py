@@ -116,7 +116,22 @@ CASES = [
         "keep",
         "label-keep",
     ),
+    (
+        "one labelled keep without a value",
+        pytorch_image("a", labels={"torchkeeper.keep": ""}),
+        {},
+        "keep",
+        "label-keep",
+    ),
+    ("one labelled keep with a space", pytorch_image("a", labels={"torchkeeper.keep": " "}), {}, "keep", "label-keep"),
     ("one labelled not to keep", pytorch_image("a", labels={"torchkeeper.keep": "false"}), {}, "evict", "idle-ttl"),
+    (
+        "one labelled not to keep, loudly",
+        pytorch_image("a", labels={"torchkeeper.keep": " No "}),
+        {},
+        "evict",
+        "idle-ttl",
+    ),
     (
         "one with a malformed TTL label",
         pytorch_image("a", labels={"torchkeeper.ttl": "soon"}),

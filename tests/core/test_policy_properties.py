@@ -40,6 +40,19 @@ def test_what_is_used_or_not_pytorch_never_goes(world: World, rules: Policy, con
             assert item.action is Action.KEEP
 
 
+@given(worlds(), pressed(policies()), CONTEXTS, TTLS)
+def test_no_image_that_docker_commit_made_goes_without_a_name(
+    world: World, rules: Policy, context: Context, short: timedelta
+) -> None:
+    commits = replace(world, images=tuple(map(_nameless_commit, world.images)))
+    assert evicted(commits.plan(replace(rules, evict_local=False, dangling_after=short), context)) == set()
+
+
+def _nameless_commit(item: Image) -> Image:
+    assert item.details is not None
+    return replace(item, references=(), origin=None, details=replace(item.details, committed=True))
+
+
 # What can only make it evict less
 
 

@@ -187,11 +187,20 @@ def test_a_step_goes_with_its_last_child_and_what_is_below_the_step_may_go_after
     step = pytorch_image("s", references=(), origin=None, parent=base.id, layers={"sha256:p": 100, "sha256:s": 20})
     layers = {"sha256:p": 100, "sha256:s": 20, "sha256:q": 30}
     child = pytorch_image("q", parent=step.id, layers=layers)
-    known = tuple(usage(item, last_used=NOW - days * DAY) for item, days in ((base, 9), (step, 9), (child, 4)))
+    known = tuple(usage(item, last_used=NOW - days * DAY) for item, days in ((base, 9), (step, 14), (child, 4)))
     found = plan(base, step, child, usages=known)
     reasons = [verdict(found, item)[1] for item in (child, step, base)]
     assert (order(found), reasons) == ([child.id, step.id, base.id], ["disk-pressure", "dangling", "disk-pressure"])
     assert found.short_bytes == 0
+
+
+def test_a_step_that_was_used_within_its_ttl_stays_under_pressure_and_what_is_below_it_as_well() -> None:
+    base = sized("p", 100)
+    step = pytorch_image("s", references=(), origin=None, parent=base.id, layers={"sha256:p": 100, "sha256:s": 20})
+    child = pytorch_image("q", parent=step.id, layers={"sha256:p": 100, "sha256:s": 20, "sha256:q": 30})
+    known = tuple(usage(item, last_used=NOW - days * DAY) for item, days in ((base, 9), (step, 13), (child, 4)))
+    found = plan(base, step, child, usages=known)
+    assert (order(found), verdict(found, step)) == ([child.id], ("keep", "local-only"))
 
 
 def test_in_a_gap_nothing_goes_in_the_stead_of_what_the_gap_keeps() -> None:

@@ -16,7 +16,7 @@ IMAGE = wire.ImageRef(
     origin="teamai/pytorch@sha256:" + "2" * 64,
 )
 DECISION = make_decision(explanation=LONG, evidence=[LONG, LONG], image=IMAGE, last_used_by=LONG)
-OUTCOME = make_outcome(error=LONG, image=IMAGE)
+OUTCOME = make_outcome(error=LONG, image=IMAGE, also_removed=IMAGE.references)
 
 
 def data_of(payload: bytes) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def test_every_form_is_a_valid_event_that_says_so_and_keeps_what_was_decided(
     assert whole is not None
     assert event.model_dump(exclude={"data"}) == whole.model_dump(exclude={"data"})
     cut, full = model.model_validate(event.data), model.model_validate(whole.data)
-    texts = {"explanation", "evidence", "last_used_by", "error", "image", "shortened"}
+    texts = {"explanation", "evidence", "last_used_by", "error", "image", "also_removed", "shortened"}
     assert cut.model_dump(exclude=texts) == full.model_dump(exclude=texts)
     assert cut.image.id == full.image.id
     assert (cut.shortened, full.shortened) == (True, False)

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from agent.core.continuity import REBOOT
+from agent.core.continuity import BOOT_TO_ENGINE
 from agent.core.model import Decision, Pin, Plan, Reason
 from agent.core.timekeeping import SETTLING
 from tests.core.builders import DAY, HOUR
@@ -64,7 +64,6 @@ class Histories(RuleBasedStateMachine):
         self.jumped = self.world.now - DAY  # when the clock was set last
         self.unseen = False  # it was set while no agent ran
         self.booted = self.world.now - DAY
-        self.stopped = self.world.now  # when the agent was asked to stop
         self.agent.begin()
 
     # What people do with images
@@ -167,6 +166,11 @@ class Histories(RuleBasedStateMachine):
             for box in list(self.world.boxes):
                 self.world.destroy(box)
             self.settle()
+
+    @rule(which=CHOICE, tag=BUILT)
+    def commit(self, which: int, tag: str | None) -> None:
+        """`docker commit`, with a name or without one."""
+        self.with_box(which, lambda box_id: self.world.commit(box_id, tag or ""))
 
     # Time
 
@@ -278,7 +282,7 @@ class Histories(RuleBasedStateMachine):
     @rule(killed=st.booleans())
     def stop_the_engine(self, killed: bool) -> None:
         self.faultless = False
-        if not self.agent.proven and self.world.now - self.booted <= REBOOT:
+        if not self.agent.proven and self.world.now - self.booted <= BOOT_TO_ENGINE:
             self.oracle.forgive(self.booted, self.world.now)
         self.world.stop_engine(killed=killed)
         self.agent.end_the_stream(engine_ended=True)
@@ -305,7 +309,6 @@ class Histories(RuleBasedStateMachine):
         self.world.tick(off)
         self.world.power_on(recorded=recorded and orderly)
         self.booted = self.world.now
-        self.forgive_a_quick_reboot()
         self.world.start_engine()
 
     @precondition(lambda self: not self.unseen and not self.agent.disk.full and self.agent.remembers_this_boot)
@@ -329,13 +332,7 @@ class Histories(RuleBasedStateMachine):
     def stop(self, asked: bool) -> None:
         if asked and self.agent.running:
             self.agent.terminate()
-            self.stopped = self.world.now
         self.agent.kill()
-
-    def forgive_a_quick_reboot(self) -> None:
-        """An agent told to stop, and a boot within ten minutes: the design takes it that nothing happened between."""
-        if self.agent.disk.cursor.stopped and self.world.now - self.stopped <= REBOOT:
-            self.oracle.forgive(self.stopped, self.world.now)
 
     # Sweeps
 
@@ -360,8 +357,8 @@ class Histories(RuleBasedStateMachine):
             assert is_pytorch(image)
             assert image.id not in self.world.held()
             assert not protected(image, self.world.pins, self.world.wall)
-            assert not follows or not (image.references or image.digests)
-            assert image.id in parents if follows else may_go(image) and self.oracle.due(image, self.world.now)
+            step = image.id in parents and self.oracle.is_idle_step(image, self.world.now)
+            assert step if follows else may_go(image) and self.oracle.due(image, self.world.now)
             assert self.world.remove_image(image.id)
             evicted.add(image.id)
             return True

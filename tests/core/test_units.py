@@ -1,5 +1,6 @@
 """Durations, sizes and times, both ways."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -7,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core import text, units
+from tests.core.written import ACCEPTED
+from tests.fake_clock import START
 
 
 @pytest.mark.parametrize(
@@ -36,9 +39,45 @@ def test_anything_else_is_refused_with_the_way_out(written: object) -> None:
         units.duration(written)
 
 
-def test_a_duration_of_more_than_a_century_is_refused() -> None:
-    with pytest.raises(ValueError, match="longer than 100 years"):
-        units.duration("99999999w")
+@pytest.mark.parametrize("written", ["99999999w", "999999999w", "999999999.999999w", "5215w"])
+def test_a_duration_of_more_than_a_century_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match=f"'{written}' is longer than 100 years"):
+        units.duration(written)
+
+
+def test_an_error_about_a_value_is_printable_and_short() -> None:
+    with pytest.raises(ValueError, match="is not a duration") as raised:
+        units.duration("\x1b[31m\ud800" + "9" * 1_000_000)
+    assert len(str(raised.value)) < 200
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("written", ["999999999999999PB", "999999999999999.999999PiB", "1001PB"])
+def test_a_size_that_no_host_has_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="is more than 1000 PB"):
+        units.size(written)
+
+
+def test_the_largest_size_is_read() -> None:
+    assert units.size("1000PB") == 10**18
+
+
+@given(st.one_of([st.tuples(st.just(read), texts) for read, texts in ACCEPTED.items()]))
+def test_whatever_the_patterns_accept_is_a_value_or_a_value_error(case: tuple[Callable[[object], object], str]) -> None:
+    read, written = case
+    try:
+        value = read(written)
+    except ValueError:
+        return
+    if isinstance(value, timedelta):
+        assert timedelta() <= value <= timedelta(days=36500)
+        assert units.duration(units.duration_text(value)) == value
+        assert START + value  # a date can be made with it
+    elif isinstance(value, int):
+        assert 0 <= value <= 10**18
+    else:
+        assert isinstance(value, float)
+        assert 0 < value < 1
 
 
 @pytest.mark.parametrize(

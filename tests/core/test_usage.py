@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.core.events import EngineEvent, Names, familiar
 from agent.core.model import Snapshot, Usage
-from agent.core.usage import Book, Changes, Held, Use
+from agent.core.usage import Book, Changes, Held, IgnoredRun, Use
 from tests.core.builders import HOUR, LONG_AGO, NOW, container, image, image_id, usage
 
 A, B = image("a", "team/a:1"), image("b", "team/b:1")
@@ -156,6 +156,55 @@ def test_references_that_changed_untold_changed_when_it_is_found() -> None:
     made = book(usage(A, references=("team/a:0",)))
     listed(made, A)
     assert made.usages[A.id] == usage(A, references_changed=NOW)
+
+
+def test_a_digest_reference_that_repeats_a_tag_is_remembered_and_not_a_change() -> None:
+    pushed = replace(A, digests=("team/a@sha256:1",))
+    made = book()
+    listed(made, pushed)
+    assert made.usages[A.id] == usage(A, references=("team/a:1", "team/a@sha256:1"))
+    listed(made, A)
+    assert made.usages[A.id] == usage(A)
+
+
+def test_a_digest_reference_that_stands_alone_is_a_change_when_it_comes_and_when_it_goes() -> None:
+    both = replace(A, digests=("other/a@sha256:1",))
+    made = book()
+    listed(made, both)
+    assert made.usages[A.id] == usage(A, references=("other/a@sha256:1", "team/a:1"), references_changed=NOW)
+    listed(made, A, at=NOW + HOUR)
+    assert made.usages[A.id] == usage(A, references_changed=NOW + HOUR)
+
+
+def test_a_tag_that_goes_and_leaves_its_digest_reference_is_a_change() -> None:
+    made = book(usage(A, references=("team/a:1", "team/a@sha256:1")))
+    listed(made, replace(A, references=(), digests=("team/a@sha256:1",)))
+    assert made.usages[A.id] == usage(A, references=("team/a@sha256:1",), references_changed=NOW)
+
+
+def test_a_pull_by_digest_names_the_image_and_a_restart_still_knows_it() -> None:
+    made = book()
+    made.apply_pull(B.id, "docker.io/team/c:1@sha256:2", NOW, NOW)
+    known = usage(B, references=("team/b:1", "team/c@sha256:2"), references_changed=NOW, arrived=NOW, pulled=True)
+    assert made.usages[B.id] == known
+    assert Book([known]).names.resolve("team/c:1@sha256:2") == B.id
+
+
+def test_an_ignored_run_is_counted_once_at_its_start() -> None:
+    made, starts = book(), event("start")
+    for one in (event("create"), starts, starts, event("die"), event("destroy")):
+        made.count_ignored(one, A.id, "trivy*", NOW)
+    assert made.take_changes() == Changes(ignored=(IgnoredRun(A.id, "trivy*", NOW, starts.key),))
+    assert not made.take_changes()
+
+
+def test_an_ignored_run_waits_for_a_cursor_and_comes_back_where_it_could_not_be_written() -> None:
+    made, counted = book(), IgnoredRun(A.id, "trivy*", NOW, event("start", NOW + HOUR).key)
+    made.count_ignored(event("start", NOW + HOUR), A.id, "trivy*", NOW)  # a time in the future is now
+    assert not made.take_changes(ignored_runs=False)
+    lost = made.take_changes()
+    made.give_back(lost)
+    assert (lost, made.take_changes()) == (Changes(ignored=(counted,)), lost)
 
 
 def test_references_that_the_agent_itself_is_taking_change_nothing() -> None:

@@ -14,7 +14,7 @@ from agent.core.model import RUNNING, Container, Holds, Image, Pin
 from agent.core.timekeeping import Reading
 from tests.core import builders
 from tests.core.builders import NOW
-from tests.core.oracle import Oracle
+from tests.core.oracle import Oracle, repository
 
 MOMENT = timedelta(milliseconds=1)  # between two events
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,7 +115,9 @@ class World:
         """An image of the registry under a name; whoever has the name loses it."""
         self.now += MOMENT
         made = builders.image(name, **REGISTRY[name])
-        self.images.setdefault(made.id, replace(made, references=(), digests=(f"team/{name}@sha256:1",)))
+        had = self.images.setdefault(made.id, replace(made, references=()))
+        digest = f"{repository(tag)}@sha256:{name}"
+        self.images[made.id] = replace(had, digests=tuple(sorted({*had.digests, digest})))
         self._name(made.id, tag)
         self.oracle.arrived(made.id, self.now)
         self._emit("image", "pull", tag)
@@ -137,11 +139,18 @@ class World:
         self.oracle.built(image_id, self.now)  # a build's last event, or a new name: they cannot be told apart
 
     def untag(self, tag: str) -> None:
-        """`docker rmi` of one of an image's several names: on a graph driver no event tells which."""
+        """`docker rmi` of one of an image's several names: on a graph driver no event tells which.
+
+        The last tag of a repository takes the digest references of that repository along.
+        """
         self.now += MOMENT
         image = self.images[self.find(tag) or ""]
-        if len(image.references) > 1 or image.digests:
-            self._rename(image.id, set(image.references) - {tag})
+        left = {*image.references} - {tag}
+        gone = {repository(tag)} - {*map(repository, left)}
+        digests = tuple(digest for digest in image.digests if repository(digest) not in gone)
+        if left or digests:
+            self.images[image.id] = replace(image, digests=digests)
+            self._rename(image.id, left)
             self._emit("image", "untag", image.id, name=image.id)
 
     def build_classic(self, base_id: str, tag: str) -> str:
@@ -167,6 +176,17 @@ class World:
             self.tag(made, tag)
         return made
 
+    def commit(self, box_id: str, tag: str) -> str:
+        """What a container wrote, as an image: its parent is the container's image."""
+        self.now += MOMENT
+        base_id = self.boxes[box_id].image_id
+        made = self._build(base_id, parent=base_id, committed=True)
+        self._emit("container", "commit", box_id, image=self.boxes[box_id].image, name=box_id)
+        self.oracle.built(made, self.now)
+        if tag:
+            self.tag(made, tag)
+        return made
+
     def remove_image(self, image_id: str) -> bool:
         """By its ID, without force. False where the engine refuses."""
         self.now += MOMENT
@@ -180,14 +200,15 @@ class World:
         self._emit("image", "delete", image_id)
         return True
 
-    def _build(self, base_id: str, *, parent: str) -> str:
+    def _build(self, base_id: str, *, parent: str, committed: bool = False) -> str:
         self._made += 1
         base = self.images[base_id]
         assert base.details is not None
         layers = dict.fromkeys((*base.details.layers, f"sha256:layer-{self._made}"), 100)
         made = builders.image(
-            f"build-{self._made}", layers=layers, env=base.details.env, labels=base.details.labels, parent=parent
-        )
+            f"build-{self._made}", layers=layers, env=base.details.env, labels=base.details.labels, parent=parent,
+            committed=committed,
+        )  # fmt: skip
         self.images[made.id] = replace(made, references=(), origin=None)
         self.oracle.lineage[made.id] = (base_id, *self.oracle.lineage.get(base_id, ()))
         self.oracle.arrived(made.id, self.now)

@@ -17,12 +17,12 @@ import pytest
 from agent.core import report, wire
 from agent.core.model import Reason
 from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE, PATIENCE, Agent
+from tests.faults.running import DUE_AT_ONCE, Agent
 from tests.support import engines, images, proc, proxy
 from tests.support.dockerd import Dockerd
-from tests.support.proxy import HALF, HANG, LOSE, REFUSE, Call, Fault, Hold, Proxy
+from tests.support.proxy import GARBLE, HALF, HANG, LOSE, REFUSE, Call, Fault, Hold, Proxy
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)  # seconds: many rounds
 
 LISTS = ("/containers/json", "/images/json")
 TAGS = {"team/idle:1", "team/idle:2", "other/idle:1"}
@@ -31,17 +31,19 @@ FAULTS = {
     "refused": REFUSE,
     "no answer": HANG,
     "half an answer": HALF,
+    "rubbish": GARBLE,
     **{str(status): proxy.answer(status) for status in (404, 409, 500)},
 }
+NAME = "user/idle:1"
 SEED = 7
-UNHURRIED = 20.0  # seconds
-TRIES = 3  # a busy machine may time a call out before the one that is meant, where the time is short
+UNHURRIED = proc.PATIENCE  # seconds for an answer
+# Where the time is short, a busy machine may time a call out before the one that is meant: each try has more time.
+TRIES = (1, 4, 16, 64)
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     running.be_quick(monkeypatch)
-    running.time_out_after(monkeypatch, UNHURRIED)  # no other trouble than the test's own
     # The lists of a round are those of its sweep, so that each call has its place in every round.
     monkeypatch.setattr("agent.watcher.RELIST_AFTER", 0.7)
 
@@ -99,6 +101,7 @@ class Round:
     between: Proxy
     idle: str
     created: list[str] = field(default_factory=list)  # containers of the idle image
+    named: set[str] = field(default_factory=set)  # tags that it was given meanwhile
 
     def strike(self, point: Point, fault: Fault) -> None:
         times = 2 if fault is REFUSE else 1  # the client itself asks again, once, where a connection ends in silence
@@ -117,9 +120,20 @@ class Round:
         if status == 201:
             self.created.append(answer["Id"])
 
+    def name_at(self, point: Point, tag: str) -> None:
+        """Somebody gives it a tag while the engine has not got the call yet."""
+
+        async def name() -> None:
+            query = "repo={}&tag={}".format(*tag.split(":"))
+            target = f"/images/{self.idle}/tag?{query}"
+            status, _ = await asyncio.to_thread(self.host.engine.api, "POST", target)
+            self.named |= {tag} if status == 201 else set()
+
+        self.between.on(point.method, point.pattern(self.idle), nth=point.nth, before=name)
+
     async def settled(self, agent: Agent) -> None:
         """Wait until the image is gone, in use, or left alone for a while, and no removal is under way."""
-        await proc.eventually_async(lambda: self._is_settled(agent), PATIENCE)
+        await proc.eventually_async(lambda: self._is_settled(agent))
 
     async def _is_settled(self, agent: Agent) -> bool:
         agent.check()
@@ -133,7 +147,9 @@ class Round:
     async def judge(self, agent: Agent) -> None:
         """All that must hold, whatever happened."""
         engine, left = self.host.engine, running.tags(self.host.engine, self.idle)
-        assert left in ([TAGS] if self.created else [None, TAGS])
+        assert left in ([TAGS] if self.created else [None, TAGS | self.named])
+        if left is None:
+            assert self.named <= await self._recorded(agent)
         assert running.tags(engine, self.host.used) == USED_TAGS
         for container, image in [(self.host.container, self.host.used), *((cid, self.idle) for cid in self.created)]:
             assert engine.api("GET", f"/containers/{container}/json")[1]["Image"] == image
@@ -141,6 +157,11 @@ class Round:
         never_on_a_bad_list(self.between.calls)
         deletes = [call.target for call in self.between.calls if call.method == "DELETE"]
         assert all(target.endswith("?noprune=1") for target in deletes)
+
+    async def _recorded(self, agent: Agent) -> set[str]:
+        """The names with which it went, by its outcome."""
+        became = wire.OutcomeData.model_validate((await agent.events(report.OUTCOME))[-1].data)
+        return {*became.image.references, *became.also_removed}
 
     def clear(self) -> None:
         for container in self.created:
@@ -174,19 +195,26 @@ def never_on_a_bad_list(calls: list[Call]) -> None:
 Trouble = Callable[[Point, Round], Hold | None]
 
 
-async def play(host: Host, name: str, trouble: Callable[[Round], Hold | None]) -> tuple[list[Call], str] | None:
+async def play(
+    host: Host, name: str, trouble: Callable[[Round], Hold | None], time_out: float = UNHURRIED
+) -> tuple[list[Call], str] | None:
     """A fresh idle image and a fresh agent, until it has settled. Where a call is held, the agent is killed then.
 
     Its calls and the image; None where the trouble has met nothing.
     """
-    folder = host.room(name)
+    with pytest.MonkeyPatch.context() as patch:
+        running.time_out_after(patch, time_out)
+        return await _play(host, host.room(name), trouble)
+
+
+async def _play(host: Host, folder: Path, trouble: Callable[[Round], Hold | None]) -> tuple[list[Call], str] | None:
     async with proxy.before(host.engine.socket, folder) as between:
         one = Round(host, between, running.torch(host.engine, *sorted(TAGS)))
         held = trouble(one)
         agent = await Agent(between.url, folder, policy=DUE_AT_ONCE).start()
         try:
             if held is not None:
-                await asyncio.wait_for(held.reached.wait(), PATIENCE)
+                await asyncio.wait_for(held.reached.wait(), proc.PATIENCE)
                 await agent.kill()
                 held.release.set()  # what was under way still reaches the engine
                 agent = await Agent(between.url, folder, policy=DUE_AT_ONCE).start()
@@ -201,8 +229,7 @@ async def play(host: Host, name: str, trouble: Callable[[Round], Hold | None]) -
 async def clean_points(host: Host) -> list[Point]:
     """The calls of a sweep that nothing disturbs, up to the look whether the image is gone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agent.watcher.RELIST_AFTER", 60.0)  # on a slow machine, too
-        running.time_out_after(patch, UNHURRIED)
+        patch.setattr("agent.watcher.RELIST_AFTER", 600.0)  # on a slow machine, too
         played = await play(host, "clean", lambda _: None)
     assert played is not None
     calls, idle = played
@@ -225,25 +252,22 @@ def _lasts(host: Host, point: Point) -> bool:
     )
 
 
-async def at_every_call(host: Host, trouble: Trouble, only: str = "") -> None:
+async def at_every_call(host: Host, trouble: Trouble, only: str = "", time_out: float = UNHURRIED) -> None:
     """A round for each call of a sweep, with its trouble at that call."""
     points = [point for point in await clean_points(host) if only in point.method]
     assert {"GET", "DELETE"} >= {point.method for point in points} >= {"DELETE"}
     for number, point in enumerate(points):
-        for attempt in range(TRIES):
-            if await play(host, f"{number}.{attempt}", functools.partial(trouble, point)):
+        for longer in TRIES:
+            if await play(host, f"{number}.{longer}", functools.partial(trouble, point), time_out * longer):
                 break
         else:
             raise AssertionError(f"{point} was never called")
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_a_fault_at_any_call_leaves_each_image_whole_or_gone(
-    host: Host, fault: Fault, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if fault is HANG:
-        running.time_out_after(monkeypatch, running.QUICK)
-    await at_every_call(host, lambda point, one: one.strike(point, fault))
+async def test_a_fault_at_any_call_leaves_each_image_whole_or_gone(host: Host, fault: Fault) -> None:
+    time_out = running.QUICK if fault is HANG else UNHURRIED
+    await at_every_call(host, lambda point, one: one.strike(point, fault), time_out=time_out)
 
 
 async def test_a_deed_whose_answer_is_lost_is_done_again_and_leaves_each_image_whole_or_gone(host: Host) -> None:
@@ -269,17 +293,25 @@ async def test_an_image_that_gets_a_container_at_any_call_before_it_goes_stays_w
     await at_every_call(host, lambda point, one: one.use_at(point))
 
 
-async def test_any_trouble_at_any_call_leaves_each_image_whole_or_gone_on_later_engines(
-    later_host: Host, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("tag", ["user/idle:1", "team/idle:2"], ids=["a new one", "one that it has or had"])
+async def test_an_image_that_gets_a_tag_at_any_call_before_it_goes_keeps_it_or_goes_with_it_on_record(
+    host: Host, tag: str
 ) -> None:
-    running.time_out_after(monkeypatch, 2 * running.QUICK)
+    await at_every_call(host, lambda point, one: one.name_at(point, tag))
+
+
+async def test_any_trouble_at_any_call_leaves_each_image_whole_or_gone_on_later_engines(
+    later_host: Host,
+) -> None:
     chance = random.Random(SEED)
 
     def any_trouble(point: Point, one: Round) -> None:
-        fault = chance.choice([*FAULTS.values(), None])
+        fault = chance.choice([*FAULTS.values(), None, NAME])
         if fault is None:
             one.use_at(point)
+        elif isinstance(fault, str):
+            one.name_at(point, fault)
         else:
             one.strike(point, fault)
 
-    await at_every_call(later_host, any_trouble)
+    await at_every_call(later_host, any_trouble, time_out=2 * running.QUICK)

@@ -1,7 +1,9 @@
 """An engine that says nothing, and one that says too much: both are found, and nothing is lost or evicted meanwhile."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from agent import config
 from agent.core import report
 from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE, PATIENCE, Agent
+from tests.faults.running import DUE_AT_ONCE, Agent
 from tests.support import images, proc, proxy
 from tests.support.dockerd import Dockerd
 
@@ -21,6 +23,7 @@ NO_TOLERANCE = config.UsageSection(gap_tolerance=timedelta())
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     running.be_quick(monkeypatch)
+    running.time_out_after(monkeypatch, proc.PATIENCE)  # of silence only where a test says so
 
 
 def use(engine: Dockerd, image: str, times: int = 1) -> None:
@@ -45,7 +48,7 @@ async def knows(agent: Agent, image: str, at_us: int) -> None:
         usage = (await agent.usages()).get(image)
         return usage is not None and usage.last_used is not None and round(usage.last_used.timestamp() * 1e6) == at_us
 
-    await proc.eventually_async(found, PATIENCE)
+    await proc.eventually_async(found)
 
 
 async def distrusted(agent: Agent) -> None:
@@ -53,13 +56,14 @@ async def distrusted(agent: Agent) -> None:
         agent.check()
         return not agent.parts.watcher.ready.is_set()
 
-    await proc.eventually_async(unready, PATIENCE)
+    await proc.eventually_async(unready)
 
 
 async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(
     own_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.watcher.BEAT", 0.2)
+    monkeypatch.setattr("agent.adapters.docker.PING_TIMEOUT", running.QUICK)
     monkeypatch.setattr("agent.watcher.RELIST_AFTER", 60.0)  # only the ping asks the engine anything
     image = running.torch(own_engine, "team/torch:1")
     async with running.running(own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
@@ -75,12 +79,65 @@ async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(
 
 @pytest.mark.parametrize("target", ["version", "info", r"events\?(?!.*until)", "containers/json", r"events.*until"])
 async def test_an_engine_that_falls_silent_while_the_agent_connects_is_given_up_and_asked_again(
-    fresh_engine: Dockerd, tmp_path: Path, target: str
+    fresh_engine: Dockerd, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    running.time_out_after(monkeypatch, running.QUICK)  # it connects again until every other call is as quick
     async with proxy.before(fresh_engine.socket, tmp_path) as between:
         between.on("GET", f"^/{target}", proxy.HANG)
         async with running.running(between.url, tmp_path, sweeping=False) as agent:
             await agent.ready()
+
+
+class Forwarder:
+    """TCP before an engine, as a network between: connections can lose their way without either end hearing of it."""
+
+    def __init__(self, engine: Path) -> None:
+        self._engine = engine
+        self._dark: set[asyncio.StreamWriter] = set()
+        self._open: set[asyncio.StreamWriter] = set()
+
+    def lose_all_connections(self) -> None:
+        """Nothing passes on those that are open now; new ones work."""
+        self._dark |= self._open
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        engine_reader, engine_writer = await asyncio.open_unix_connection(self._engine)
+        self._open |= {writer, engine_writer}
+        await asyncio.gather(self._pass(reader, engine_writer), self._pass(engine_reader, writer))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                if writer not in self._dark:
+                    writer.write(data)
+                    await writer.drain()
+        if writer not in self._dark:
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def network_before(engine: Path) -> AsyncIterator[tuple[str, Forwarder]]:
+    forwarder = Forwarder(engine)
+    async with await asyncio.start_server(forwarder.serve, "127.0.0.1", 0) as server:
+        yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", forwarder
+        for writer in forwarder._open:
+            writer.close()
+
+
+async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silence(
+    fresh_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.core.replay.AUDIT_EVERY", 1.0)
+    image = running.torch(fresh_engine, "team/torch:1")
+    async with (
+        network_before(fresh_engine.socket) as (url, network),
+        running.running(url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
+    ):
+        await agent.ready()
+        network.lose_all_connections()
+        await asyncio.to_thread(use, fresh_engine, image)
+        await knows(agent, image, last_of(fresh_engine))
+        assert await agent.gaps() == []
 
 
 async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
@@ -130,12 +187,12 @@ async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tm
             folder = tmp_path / str(number)
             folder.mkdir()
             async with running.running(between.url, folder, policy=DUE_AT_ONCE) as agent:
-                await proc.eventually_async(lambda agent=agent: _failed(agent), PATIENCE)  # type: ignore[misc]
+                await proc.eventually_async(lambda agent=agent: _failed(agent))  # type: ignore[misc]
                 assert await agent.events(report.DECISION) == []
             between.heal()
         assert [call for call in between.calls if call.method == "DELETE"] == []
         async with running.running(between.url, folder, policy=DUE_AT_ONCE):
-            await proc.eventually_async(lambda: asyncio.to_thread(_gone, fresh_engine, idle), PATIENCE)
+            await proc.eventually_async(lambda: asyncio.to_thread(_gone, fresh_engine, idle))
         assert running.tags(fresh_engine, used) == {"team/used:1"}
 
 

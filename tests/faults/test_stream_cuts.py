@@ -19,7 +19,7 @@ import pytest
 from agent import config
 from agent.core.events import USES
 from tests.faults import running
-from tests.faults.running import PATIENCE, Agent
+from tests.faults.running import Agent
 from tests.support import proc, proxy
 from tests.support.dockerd import Dockerd
 from tests.support.proxy import Proxy
@@ -39,7 +39,7 @@ STREAM = r"^/events\?(?!.*until)"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     running.be_quick(monkeypatch)
-    running.time_out_after(monkeypatch, 30.0)
+    running.time_out_after(monkeypatch, proc.PATIENCE)
 
 
 Used = tuple[str, str, str, datetime]  # image ID, container ID, action, time
@@ -154,7 +154,6 @@ class Cutter:
         self.between.heal()
 
 
-@pytest.mark.timeout(300)
 async def test_no_use_is_lost_over_a_hundred_cuts(any_engine: Dockerd, tmp_path: Path) -> None:
     any_engine.empty()
     images = [running.torch(any_engine, f"team/torch:{number}") for number in range(IMAGES)]
@@ -173,7 +172,7 @@ async def test_no_use_is_lost_over_a_hundred_cuts(any_engine: Dockerd, tmp_path:
         enough.set()
         await asyncio.gather(*users)
         await agent.ready()
-        await proc.eventually_async(truth.ended, PATIENCE)
+        await proc.eventually_async(truth.ended)
         try:
             await compare(agent, truth)
             assert await agent.gaps() == []
@@ -193,7 +192,7 @@ async def compare(agent: Agent, truth: Truth) -> None:
         return await recorded(agent, truth) >= truth.uses()
 
     with contextlib.suppress(AssertionError):
-        await proc.eventually_async(all_there, PATIENCE)
+        await proc.eventually_async(all_there)
     assert truth.uses() - await recorded(agent, truth) == set()
     usages, true = await agent.usages(), truth.last_used()
     late = [(usages[image].last_used or at) - at for image, at in true.items()]

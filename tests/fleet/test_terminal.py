@@ -26,6 +26,7 @@ from tests.fleet.builders import (
     make_status,
     topic,
 )
+from tests.support.proc import PATIENCE
 
 NOW = START + timedelta(minutes=4)
 DISK = wire.Disk(total_bytes=2_000_000_000_000, used_bytes=1_530_000_000_000, reclaimable_bytes=312_400_000_000)
@@ -194,7 +195,7 @@ async def test_watching_draws_what_changes_and_says_when_the_broker_is_away() ->
         ("No host has reported yet", watching.cancel),  # the broker forgot all that was retained
     ]
     for expected, change in story:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while expected not in out.getvalue():
                 await clock.advance(1)
                 await asyncio.sleep(0.005)

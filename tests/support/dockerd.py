@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tests.support import proc
+from tests.support import orphans, proc
 
 FLAGS = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
 
@@ -34,6 +34,7 @@ class Dockerd(proc.Daemon):
     """One engine in `folder`, with the programs that the search path `path` finds first."""
 
     def __init__(self, folder: Path, path: str, config: Mapping[str, object]) -> None:
+        orphans.note_folder(folder)
         self.folder = folder
         self.socket = folder / "docker.sock"
         self.url = f"unix://{self.socket}"
@@ -76,7 +77,7 @@ class Dockerd(proc.Daemon):
         except OSError:
             return False
 
-    def api(self, method: str, path: str, body: object = None, timeout: float = 60.0) -> tuple[int, Any]:
+    def api(self, method: str, path: str, body: object = None, timeout: float = proc.COMMAND) -> tuple[int, Any]:
         """One call of the engine's API: the status, and the JSON document (or the text) of the answer.
 
         A body of bytes is a tar.
@@ -106,7 +107,7 @@ class Dockerd(proc.Daemon):
         return (done.stdout + done.stderr).decode(errors="replace").strip()
 
     def _cli(
-        self, args: Sequence[str], stdin: bytes = b"", buildkit: bool = False, timeout: float = 60.0
+        self, args: Sequence[str], stdin: bytes = b"", buildkit: bool = False, timeout: float = proc.COMMAND
     ) -> subprocess.CompletedProcess[bytes]:
         env = self.env | {
             "DOCKER_HOST": self.url,
@@ -133,7 +134,7 @@ class Dockerd(proc.Daemon):
         for container in self.containers():
             self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
         self.api("POST", "/build/prune?all=1")
-        proc.eventually(self._without_images, timeout=30.0)
+        proc.eventually(self._without_images)
 
     def _without_images(self) -> bool:
         for image in self.images():
@@ -147,7 +148,7 @@ class Dockerd(proc.Daemon):
             for container in self.containers():
                 self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
         self.stop()
-        _end_processes_of(self.folder)
+        end_processes_of(self.folder)
         for point in reversed(mounts_under(self.folder)):
             subprocess.run(["umount", "--lazy", point], check=False)
         shutil.rmtree(self.folder)
@@ -186,7 +187,8 @@ def mounts_under(folder: Path) -> list[str]:
     return [point for line in lines if (point := line.split()[4]).startswith(f"{folder}/")]
 
 
-def _end_processes_of(folder: Path) -> None:
+def end_processes_of(folder: Path) -> None:
+    """SIGKILL for all of `processes_of`, and wait until they are gone."""
     for pid in processes_of(folder):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -1,5 +1,6 @@
 """Small images that look real to an engine: made of a static busybox, without a registry or a network."""
 
+import hashlib
 import io
 import json
 import os
@@ -37,6 +38,36 @@ def import_image(
     for extra in extra_refs:
         engine.docker("tag", image, extra)
     return image
+
+
+def load_image(
+    engine: Dockerd, ref: str, config: Mapping[str, object] | None = None, history: Sequence[str] = ()
+) -> str:
+    """Load an image as anybody may send one: its configuration and its history say what they like; its ID."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        _add(tar, "payload", os.urandom(16))
+    document = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": config or {},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
+        "history": [{"created_by": "COPY payload"}, *({"created_by": line, "empty_layer": True} for line in history)],
+    }
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        _add(tar, "layer.tar", layer.getvalue())
+        _add(tar, "config.json", json.dumps(document).encode())
+        manifest = [{"Config": "config.json", "RepoTags": [ref], "Layers": ["layer.tar"]}]
+        _add(tar, "manifest.json", json.dumps(manifest).encode())
+    engine.docker("load", stdin=archive.getvalue())
+    return image_id(engine, ref)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
 
 
 def build_child(
@@ -101,10 +132,7 @@ def _root_file_system(size_mb: int) -> bytes:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
-        payload = os.urandom(max(size_mb * MB, 16))  # never empty, so that no two images share a layer
-        info = tarfile.TarInfo("payload")
-        info.size = len(payload)
-        tar.addfile(info, io.BytesIO(payload))
+        _add(tar, "payload", os.urandom(max(size_mb * MB, 16)))  # never empty, so that no two images share a layer
     return out.getvalue()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import proc
+from tests.support import orphans, proc
 
 PORTS = range(10_000, 32_000)  # below Linux's own choice for clients, 32768 to 60999
 # A host writes below its own name only, and reads what is meant for it; `collector` sees all of the fleet.
@@ -28,6 +28,7 @@ class Mosquitto(proc.Daemon):
     """One broker in `folder`; `kill` and `restart` keep its port, and its data where it is persistent."""
 
     def __init__(self, folder: Path, port: int, ca_file: Path | None) -> None:
+        orphans.note_folder(folder)
         self.folder = folder
         self.host = "localhost"
         self.port = port
@@ -39,7 +40,7 @@ class Mosquitto(proc.Daemon):
     def start(self) -> None:
         """Start it and wait until it listens."""
         super().start()
-        self.wait_until(self.listens, timeout=10.0)
+        self.wait_until(self.listens)
 
     def restart(self) -> None:
         """A graceful stop, then a start on the same port; also the way back after `kill`."""

@@ -15,10 +15,14 @@ from typing import TypeVar
 
 import pytest
 
+from tests.support import orphans
+
 T = TypeVar("T")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = orphans.ROOT
 POLL = 0.05  # seconds between two looks
+PATIENCE = 90.0  # seconds until what should happen soon has happened, on a machine that is very busy
+COMMAND = 180.0  # seconds that one command may take there
 # The distribution's own programs first: another version of the same name may stand in /usr/local.
 SYSTEM_PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{os.environ.get('PATH', '')}"
 
@@ -43,24 +47,31 @@ def require_program(name: str, package: str) -> str:
     return str(path)
 
 
-def eventually(look: Callable[[], T], timeout: float = 10.0) -> T:
-    """The first true value that `look` returns; AssertionError with the last one after `timeout` seconds."""
+def eventually(look: Callable[[], T], timeout: float = PATIENCE) -> T:
+    """The first true value that `look` returns; AssertionError with the last one after `timeout` seconds.
+
+    The last look begins after that time, however late this process had its turn.
+    """
     end = time.monotonic() + timeout
-    while not (value := look()):
-        if time.monotonic() > end:
+    while True:
+        is_last = time.monotonic() > end
+        if value := look():
+            return value
+        if is_last:
             raise AssertionError(f"not within {timeout} s; the last value was {value!r}")
         time.sleep(POLL)
-    return value
 
 
-async def eventually_async(look: Callable[[], Awaitable[T]], timeout: float = 10.0) -> T:
+async def eventually_async(look: Callable[[], Awaitable[T]], timeout: float = PATIENCE) -> T:
     """As `eventually`, for a coroutine function; the loop goes on running between two looks."""
     end = time.monotonic() + timeout
-    while not (value := await look()):
-        if time.monotonic() > end:
+    while True:
+        is_last = time.monotonic() > end
+        if value := await look():
+            return value
+        if is_last:
             raise AssertionError(f"not within {timeout} s; the last value was {value!r}")
         await asyncio.sleep(POLL)
-    return value
 
 
 class Daemon:
@@ -84,6 +95,7 @@ class Daemon:
                 stderr=out,
                 start_new_session=True,
             )
+        orphans.note_process(self._process.pid)
 
     @property
     def pid(self) -> int:
@@ -93,7 +105,7 @@ class Daemon:
         """How it ended (a negative number is a signal), or None while it runs."""
         return self._running().poll()
 
-    def stop(self, grace: float = 20.0) -> int:
+    def stop(self, grace: float = PATIENCE) -> int:
         """SIGTERM, then SIGKILL after `grace` seconds; the exit code."""
         process = self._running()
         if process.poll() is None:
@@ -110,9 +122,13 @@ class Daemon:
         self._running().kill()
         self._running().wait()
 
+    def send_signal(self, number: int) -> None:
+        self._running().send_signal(number)
+
     def stop_signal(self) -> None:
-        """SIGSTOP: it lives, its sockets stay open, and it answers nothing."""
+        """SIGSTOP: it lives, its sockets stay open, and it answers nothing once all its threads have stopped."""
         self._running().send_signal(signal.SIGSTOP)
+        eventually(self._stands_still)
 
     def cont_signal(self) -> None:
         self._running().send_signal(signal.SIGCONT)
@@ -123,7 +139,7 @@ class Daemon:
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.output().splitlines()[-lines:])
 
-    def wait_until(self, ready: Callable[[], object], timeout: float = 30.0) -> None:
+    def wait_until(self, ready: Callable[[], object], timeout: float = PATIENCE) -> None:
         """Wait for `ready`; AssertionError with the end of the log if it ends first or takes too long."""
         try:
             eventually(lambda: self.returncode() is not None or ready(), timeout)
@@ -131,6 +147,13 @@ class Daemon:
             raise AssertionError(f"{self.argv[0]}: {error}\n{self.tail()}") from error
         if self.returncode() is not None:
             raise AssertionError(f"{self.argv[0]} ended with {self.returncode()}\n{self.tail()}")
+
+    def _stands_still(self) -> bool:
+        threads = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        try:
+            return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+        except OSError:  # a thread has just ended
+            return False
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -152,7 +175,7 @@ def command() -> list[str]:
 
 
 def torchkeeper(
-    *args: str, config: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 60.0
+    *args: str, config: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = COMMAND
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end; the exit code is the caller's to judge."""
     return subprocess.run(
@@ -173,7 +196,7 @@ def agent(
     config: Path | None = None,
     env: Mapping[str, str] | None = None,
     ready: Callable[[], object] | None = None,
-    timeout: float = 30.0,
+    timeout: float = PATIENCE,
     verb: str = "run",
 ) -> Iterator[Daemon]:
     """`torchkeeper run` in the background from when `ready` is true; SIGTERM at the end.

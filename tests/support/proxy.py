@@ -26,6 +26,7 @@ class Kind(StrEnum):
     ANSWER = "answer"  # a status of the proxy's own, and the engine never hears of it
     CUT = "cut"  # the engine does it, and a part of its answer arrives
     LOSE = "lose"  # the engine does it, and nothing of its answer arrives
+    GARBLE = "garble"  # the engine does it, and its answer arrives whole as something that nobody can read
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Fault:
 
 
 REFUSE, HANG, LOSE, HALF = Fault(Kind.REFUSE), Fault(Kind.HANG), Fault(Kind.LOSE), Fault(Kind.CUT)
+GARBLE = Fault(Kind.GARBLE)
 
 
 def answer(status: int) -> Fault:
@@ -228,7 +230,9 @@ async def _pass_part(call: Call, head: bytes, upstream: asyncio.StreamReader, wr
     after = call.fault.after if call.fault is not None else None
     if after is None:
         whole = b"" if call.streams else await upstream.read()
-        if call.fault is HALF:
+        if call.fault is GARBLE:
+            writer.write(_answer("200 OK", b"<html>"))
+        elif call.fault is HALF:
             writer.write(head + whole[: len(whole) // 2] if whole else head[: len(head) // 2])
         return
     writer.write(_without_connection(head))
@@ -269,8 +273,11 @@ def _last_on_its_connection(request: bytes) -> bytes:
 
 
 def _error(status: int) -> bytes:
-    body = json.dumps({"message": f"a fault of the test's own: {status}"}).encode()
-    lines = [f"HTTP/1.1 {status} Fault", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return _answer(f"{status} Fault", json.dumps({"message": f"a fault of the test's own: {status}"}).encode())
+
+
+def _answer(status: str, body: bytes) -> bytes:
+    lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}"]
     return "\r\n".join(lines).encode() + HEAD_END + body
 
 

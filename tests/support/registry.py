@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.support import mosquitto, proc
+from tests.support import mosquitto, orphans, proc
 
 
 class Registry(proc.Daemon):
     """One registry; `name` is the host part of its references, as in `127.0.0.1:5000/team/app:v1`."""
 
     def __init__(self, program: str, folder: Path, port: int) -> None:
+        orphans.note_folder(folder)
         self.port = port
         self.name = f"127.0.0.1:{port}"
         settings = folder / "registry.json"

@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 
 from tests.support import proc, proxy
-from tests.support.proxy import HALF, HANG, LOSE, REFUSE, Fault, Proxy
+from tests.support.proxy import GARBLE, HALF, HANG, LOSE, REFUSE, Fault, Proxy
 
+SHORT = 0.3  # seconds, for an answer that never comes
 LIST = b'[{"Id": "a"}, {"Id": "b"}]'
 
 
@@ -60,7 +61,7 @@ async def between(daemon: Daemon, tmp_path: Path) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def client(between: Proxy) -> AsyncIterator[aiohttp.ClientSession]:
     socket = aiohttp.UnixConnector(between.url.removeprefix("unix://"))
-    limits = aiohttp.ClientTimeout(total=0.3)
+    limits = aiohttp.ClientTimeout(total=proc.PATIENCE)
     async with aiohttp.ClientSession("http://engine", connector=socket, timeout=limits) as made:
         yield made
 
@@ -109,10 +110,20 @@ async def test_a_fault_ends_the_call_after_or_before_the_deed(
     client: aiohttp.ClientSession, between: Proxy, daemon: Daemon, fault: Fault, error: type[Exception], reaches: bool
 ) -> None:
     between.on("DELETE", "/images/a", fault, times=None)
+    limits = aiohttp.ClientTimeout(total=SHORT if fault is HANG else proc.PATIENCE)
     with pytest.raises(error):
-        async with client.delete("/v1.41/images/a") as response:
+        async with client.delete("/v1.41/images/a", timeout=limits) as response:
             await response.read()
     assert bool(daemon.deleted) == reaches  # twice, where the client asks again by itself
+
+
+async def test_a_garbled_answer_is_whole_and_the_deed_is_done(
+    client: aiohttp.ClientSession, between: Proxy, daemon: Daemon
+) -> None:
+    between.on("DELETE", "/images/a", GARBLE)
+    async with client.delete("/v1.41/images/a") as response:
+        assert (response.status, await response.read()) == (200, b"<html>")
+    assert daemon.deleted == 1
 
 
 async def test_a_stream_passes_unbuffered_and_is_cut_at_will(

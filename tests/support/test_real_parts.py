@@ -2,6 +2,7 @@
 
 import ssl
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_a_frozen_engine_answers_nothing_until_it_goes_on(own_engine: dockerd.Do
     own_engine.stop_signal()
     assert not own_engine.ping()
     own_engine.cont_signal()
-    assert own_engine.ping()
+    proc.eventually(own_engine.ping)
 
 
 @pytest.mark.real
@@ -227,6 +228,17 @@ def test_a_daemon_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 def test_waiting_ends_with_the_last_value() -> None:
     with pytest.raises(AssertionError, match=r"not within 0\.1 s; the last value was \[\]"):
         proc.eventually(list, timeout=0.1)
+
+
+def test_the_last_look_begins_after_the_time_is_over_however_long_this_process_stood_still() -> None:
+    def look() -> bool:
+        looks.append(time.monotonic() - began)
+        time.sleep(0.2)
+        return len(looks) > 1
+
+    looks, began = list[float](), time.monotonic()
+    assert proc.eventually(look, timeout=0.1)
+    assert looks[1] > 0.1
 
 
 async def test_waiting_for_a_coroutine_returns_its_first_true_value() -> None:

@@ -4,23 +4,30 @@ SELECT value FROM meta WHERE key = :key
 -- name: put_meta
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
+-- name: adopt_engine
+-- The first root directory that connects with the ID and driver of a row without one takes that row over.
+UPDATE engines SET root = :root
+WHERE engine_id = :engine_id AND driver = :driver AND root IS NULL AND NOT EXISTS
+    (SELECT 1 FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root)
+
 -- name: add_engine
-INSERT INTO engines (engine_id, driver) VALUES (:engine_id, :driver) ON CONFLICT (engine_id, driver) DO NOTHING
+INSERT INTO engines (engine_id, driver, root) VALUES (:engine_id, :driver, :root)
+ON CONFLICT (engine_id, driver, root) DO NOTHING
 
 -- name: get_engine
-SELECT * FROM engines WHERE engine_id = :engine_id AND driver = :driver
+SELECT * FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root
 
 -- name: latest_engine
 SELECT * FROM engines WHERE alive_at IS NOT NULL ORDER BY alive_at DESC LIMIT 1
 
 -- name: move_cursor
 UPDATE engines SET cursor_ns = :cursor_ns, cursor_key = :cursor_key, alive_at = :alive_at,
-    alive_steady = :alive_steady, boot = :boot, stopped = 0, engine_ended = 0
+    alive_steady = :alive_steady, alive_awake = :alive_awake, boot = :boot, engine_ended = 0
 WHERE engine = :engine AND :cursor_ns >= cursor_ns
 
 -- name: rewind
 UPDATE engines SET cursor_ns = :cursor_ns, cursor_key = :cursor_key, alive_at = :alive_at,
-    alive_steady = :alive_steady, boot = :boot, stopped = 0, engine_ended = 0
+    alive_steady = :alive_steady, alive_awake = :alive_awake, boot = :boot, engine_ended = 0
 WHERE engine = :engine
 
 -- name: add_absence
@@ -38,8 +45,8 @@ WHERE outcomes.type = 'torchkeeper.outcome' AND outcomes.at > :since
 ORDER BY outcomes.at
 
 -- name: beat
-UPDATE engines SET alive_at = :alive_at, alive_steady = :alive_steady, boot = :boot,
-    stopped = :stopped, engine_ended = :engine_ended
+UPDATE engines SET alive_at = :alive_at, alive_steady = :alive_steady, alive_awake = :alive_awake, boot = :boot,
+    engine_ended = :engine_ended
 WHERE engine = :engine AND (alive_at IS NULL OR :alive_at >= alive_at)
 
 -- name: set_gap
@@ -79,6 +86,15 @@ ON CONFLICT DO NOTHING
 -- name: get_uses
 SELECT * FROM uses WHERE engine = :engine AND image_id = :image_id ORDER BY at DESC LIMIT :most
 
+-- name: count_ignored_run
+INSERT INTO ignored_runs (engine, image_id, pattern, runs, first_at, last_at)
+VALUES (:engine, :image_id, :pattern, 1, :at, :at)
+ON CONFLICT (engine, image_id, pattern) DO UPDATE SET
+    runs = runs + 1, first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)
+
+-- name: get_ignored_runs
+SELECT * FROM ignored_runs WHERE engine = :engine AND image_id = :image_id ORDER BY pattern
+
 -- name: image_of_container
 SELECT image_id FROM uses WHERE engine = :engine AND container_id = :container_id LIMIT 1
 
@@ -98,6 +114,11 @@ SELECT * FROM events WHERE type = 'torchkeeper.decision' ORDER BY seq DESC LIMIT
 
 -- name: last_outcome
 SELECT * FROM events WHERE type = 'torchkeeper.outcome' AND decision_id = :decision_id ORDER BY seq DESC LIMIT 1
+
+-- name: also_removed
+SELECT * FROM events
+WHERE type = 'torchkeeper.outcome' AND at > :since AND json_array_length(data, '$.also_removed') > 0
+ORDER BY seq DESC
 
 -- name: unsent
 SELECT * FROM events WHERE seq > :after AND retired = 0 AND set_aside IS NULL ORDER BY seq LIMIT :most
@@ -155,6 +176,9 @@ DELETE FROM events WHERE at < :before AND (retired = 1 OR set_aside IS NOT NULL)
 
 -- name: forget_uses
 DELETE FROM uses WHERE at < :before
+
+-- name: forget_ignored_runs
+DELETE FROM ignored_runs WHERE last_at < :before
 
 -- name: forget_usages
 DELETE FROM usage WHERE present = 0 AND max(first_seen, coalesce(arrived, 0), coalesce(last_used, 0)) < :before

@@ -1,0 +1,114 @@
+"""The state folder on its disk: whether it exists, whether this user can create it or write to it, and what to do."""
+
+import errno
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from agent.adapters import database
+from agent.adapters.database import StateError, StateFull
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+_NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP)
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything has this name, be it a dangling link. Raises StateError where this user cannot know."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unusable(path, error) from None
+    return True
+
+
+def can_be_made(folder: Path) -> bool:
+    """Whether this user may create a folder that does not exist. Creates nothing."""
+    parent = next(parent for parent in folder.parents if is_there(parent))
+    # A parent that is not a folder is a mistake in the path and not a lack of permission: `prepare` names it.
+    return not parent.is_dir() or os.access(parent, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def prepare(folder: Path) -> None:
+    """Create the folder where it is missing, for its owner alone, and check that it can be written.
+
+    On a full disk the reserve is released. Raises StateError.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(folder, error) from None
+    try:
+        probe(folder)
+    except StateFull:
+        if not database.release_reserve(folder):
+            raise
+        probe(folder)
+
+
+def probe(folder: Path) -> None:
+    """Whether a file can be made here: permissions, a read-only or a full file system. Raises StateError."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise unusable(folder, error) from None
+
+
+def give_to_owner(path: Path) -> None:
+    """Give a file that root made to the owner of its folder, where it can: the agent must be able to use it.
+
+    Not through a link: whoever owns the folder could have made one to a file of root's.
+    """
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                found, owner = os.fstat(handle), path.parent.stat()
+                if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid != owner.st_uid:
+                    os.fchown(handle, owner.st_uid, owner.st_gid)
+            finally:
+                os.close(handle)
+
+
+def owner_of(path: Path) -> str:
+    """The name of a file's owner, or the number where it has none; "" where that cannot be seen."""
+    try:
+        return path.owner()
+    except KeyError:
+        return f"uid {path.stat().st_uid}"
+    except OSError:
+        return ""
+
+
+def unusable(folder: Path, error: OSError) -> StateError:
+    """An error about the state folder, as one that says what to do."""
+    kind = StateFull if error.errno in FULL else StateError
+    return kind(f"agent.state_dir: {_why(folder, error)}")
+
+
+def _why(folder: Path, error: OSError) -> str:
+    if error.errno in FULL:
+        return f"the disk under {folder} is full, and the reserve there is used up; free some room"
+    if error.errno in _NO_FOLDER:
+        return _no_folder(folder, error)
+    if error.errno == errno.EROFS:
+        return f"{folder} is on a read-only file system; remount it, or set another folder"
+    if error.errno in _FORBIDDEN:
+        owner = owner_of(folder)
+        whose = f"it belongs to {owner}; run this as that user" if owner else "run this as the agent's user"
+        return f"{folder}: {error.strerror} for uid {os.geteuid()}; {whose}, or set another folder"
+    return f"{folder}: {error.strerror}; check its disk, or set another folder"
+
+
+def _no_folder(folder: Path, error: OSError) -> str:
+    for path in (folder, *folder.parents):
+        if path.is_symlink() and not path.exists():
+            return f"{path} is a dangling link to {path.readlink()}; create that folder, or set another one"
+        if path.exists() and not path.is_dir():
+            return f"{path} is not a folder; set a folder"
+    return f"{folder}: {error.strerror}; set another folder"

@@ -1,0 +1,1 @@
+"""Fuzzing: whatever comes from outside is read, or refused as documented. `make fuzz`."""

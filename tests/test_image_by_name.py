@@ -1,0 +1,44 @@
+"""The image that a person means by what they type."""
+
+import pytest
+
+from agent.cli.common import Failed, find_image
+from agent.core.model import Image
+from tests.core.builders import image, image_id
+
+HEX = "0123456789abcdef" * 4
+DIGEST = f"team/b@sha256:{HEX}"
+TAGGED = image("a", "team/a:1", digests=("team/a@sha256:1",))
+BY_DIGEST = image("b", references=(), digests=(DIGEST,))
+HUB = image("c", references=(), digests=(f"python@sha256:{HEX}",))
+ALL = (TAGGED, BY_DIGEST, HUB)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("team/a:1", TAGGED),
+        ("docker.io/team/a:1", TAGGED),
+        ("team/a@sha256:1", TAGGED),
+        (DIGEST, BY_DIGEST),
+        (f"docker.io/{DIGEST}", BY_DIGEST),
+        (f"team/b:2.9@sha256:{HEX}", BY_DIGEST),  # as a Swarm service names it
+        (f"docker.io/library/python@sha256:{HEX}", HUB),
+        (image_id("b"), BY_DIGEST),
+        (image_id("b")[7:9], BY_DIGEST),
+    ],
+)
+def test_an_image_is_found_by_a_tag_a_digest_reference_or_its_id(text: str, found: Image) -> None:
+    assert find_image(text, ALL) == found
+
+
+def test_the_start_of_a_digest_reference_will_do_where_the_start_of_a_reference_does() -> None:
+    assert find_image("team/b", ALL, by_prefix=True) == BY_DIGEST
+    assert find_image("team/a", ALL, by_prefix=True) == TAGGED
+    with pytest.raises(Failed, match="no image 'team/b' here"):
+        find_image("team/b", ALL)
+
+
+def test_the_candidates_of_an_ambiguous_name_are_told_by_their_digest_references_too() -> None:
+    with pytest.raises(Failed, match=rf"\(team/a:1\), .* \({DIGEST}\); give more of it"):
+        find_image("team/", ALL, by_prefix=True)
