@@ -126,7 +126,7 @@ def test_its_acl_is_the_one_that_is_tested() -> None:
 def test_it_names_every_alert_about_the_broker() -> None:
     from agent import publisher
 
-    part = README.split("What keeps the agent and its broker apart")[1].split("For a large fleet")[0]
+    part = README.split("An alert shows each problem")[1].split("For a large fleet")[0]
     named = [name for line in re.findall(r"(?m)^- ((?:`[a-z-]+`(?:, )?)+):", part) for name in line.split(", ")]
     assert sorted(name.strip("`") for name in named) == sorted(publisher.ALERTS)
 
