@@ -164,8 +164,7 @@ class Mqtt(Section):
             raise ValueError(
                 "url: the address holds a user or a password; they go into mqtt.username and mqtt.password_file"
             )
-        address = re.fullmatch(r"mqtts?://(?:[^/:@\s]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", self.url)
-        if self.url and (address is None or int(address[1] or 1) not in range(1, 65536)):
+        if self.url and not re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", self.url):
             raise ValueError(f"url: {self.url!r} is not mqtt://host[:port] or mqtts://host[:port]")
         if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
             raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
