@@ -32,7 +32,7 @@ bench: ## set-up and the benchmarks
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-chaos: ## set-up; parts killed at random for ten minutes, then creates that race removals
+chaos: ## set-up; parts killed at random for ten minutes, creates that race removals, a broker's cluster
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.chaos $(ARGS)
 

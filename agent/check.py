@@ -49,7 +49,7 @@ async def run(config_file: Path | None) -> list[Check]:
         engine,
         _disk(settings, info),
         *_stopped(look),
-        await _broker(settings, info),
+        *await _broker(settings, info),
     ]
 
 
@@ -203,31 +203,20 @@ def _disk(settings: config.Settings, info: EngineInfo | None) -> Check:
     return Check("disk", True, f"{info.root}: {space.share:.0%} of {units.format_bytes(space.total_bytes)} used")
 
 
-async def _broker(settings: config.Settings, info: EngineInfo | None) -> Check:
+async def _broker(settings: config.Settings, info: EngineInfo | None) -> list[Check]:
+    """A check for each address of the broker."""
     if not settings.mqtt.url:
-        return Check("broker", True, "none set (mqtt.url is empty): decisions stay in the local history")
-    from agent.adapters import broker
+        return [Check("broker", True, "none set (mqtt.url is empty): decisions stay in the local history")]
+    from agent import broker_check
 
-    host = settings.agent.host or (wire.slug(info.name) if info is not None else "check")
+    host = settings.agent.host or _known_host(settings.agent.state_dir)
+    host = host or (wire.slug(info.name) if info is not None else "check")
+    return [Check("broker", *found) for found in await broker_check.run(settings.mqtt, host)]
+
+
+def _known_host(folder: Path) -> str:
+    """The name under which an agent reported from this state; "" where none did."""
     try:
-        async with asyncio.timeout(PATIENCE):
-            await _publish_nothing(settings, host)
-    except broker.LoginRefused as error:
-        return Check("broker", False, str(error), "mend mqtt.username and mqtt.password_file, or the broker's users")
-    except broker.PublishRefused as error:
-        hint = f"let the user write to {settings.mqtt.prefix}/v1/hosts/{host}/#; see config/ for an ACL"
-        return Check("broker", False, f"{settings.mqtt.url}: {error}", hint)
-    except (broker.BrokerUnavailable, config.ConfigError, TimeoutError) as error:
-        detail = str(error) or f"{settings.mqtt.url}: no answer in time"
-        return Check("broker", False, detail, "start the broker, or mend mqtt.url and the TLS files")
-    return Check("broker", True, f"{settings.mqtt.url}: connected, MQTT {settings.mqtt.version}, may publish")
-
-
-async def _publish_nothing(settings: config.Settings, host: str) -> None:
-    """An empty retained alert changes nothing, and needs the same right as every other publish."""
-    from agent.adapters import broker
-
-    options = broker.options(settings.mqtt, client_id=f"torchkeeper-{host}-check")
-    topic = wire.Topics(settings.mqtt.prefix, host).alert("check")
-    async with broker.connect(options, None) as connection:
-        await connection.publish(topic, b"", retain=True)
+        return state.look(folder).store.host
+    except database.StateError:
+        return ""

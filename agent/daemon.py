@@ -31,12 +31,8 @@ ONE_DAY = 86400.0  # seconds
 ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
 ALERTS = (
-    "engine-down",
-    "engine-observe-only",
-    "holds-unreadable",
-    "state-damaged",
-    "state-full",
-    "sweep-failed",
+    *("engine-down", "engine-observe-only", "holds-unreadable", "state-copied"),
+    *("state-damaged", "state-full", "sweep-failed"),
     *showing.ALERTS,
     *no_effect.ALERTS,
 )
@@ -87,6 +83,9 @@ async def run(settings: config.Settings, folder: Path, source: Path | None) -> N
     for alert, message in no_effect.alerts(settings, folder, clock.now()).items():
         log.warning(message, action="configure")
         parts.board.raise_alert(alert, message, clock.now())
+    if store.copied:
+        log.warning(store.copied, action="state-copied")
+        parts.board.raise_alert("state-copied", store.copied, clock.now())
     try:
         with _stopping_on_signals():
             await _run_loops(settings, folder, parts, clock, source)
@@ -110,12 +109,12 @@ async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, cloc
     loops = {
         "watcher": parts.watcher.run(),
         "sweeper": parts.sweeper.run(),
-        "info": _show_info(settings, folder, parts, clock),
+        "info": _show_info(settings, parts, clock),
         "forget-old-history": _forget(settings, parts, clock),
         "keep-reserve": _keep_reserve(folder, clock),
     }
     if settings.mqtt.url:
-        loops["publisher"] = _publish(settings, host, folder, parts, clock)
+        loops["publisher"] = _publish(settings, host, parts, clock)
     async with asyncio.TaskGroup() as group:
         for name, loop in loops.items():
             group.create_task(tasks.endless(loop, name), name=name)
@@ -139,27 +138,30 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
     return host
 
 
-async def _publish(settings: config.Settings, host: str, folder: Path, parts: Parts, clock: Clock) -> None:
+async def _publish(settings: config.Settings, host: str, parts: Parts, clock: Clock) -> None:
     from agent import publisher
     from agent.adapters import broker
 
-    agent_id = database.agent_id(folder)
-    options = broker.options(settings.mqtt, client_id=broker.agent_client_id(host, agent_id))
+    agent_id = parts.store.agent_id
     await publisher.Publisher(
-        connect=lambda will: broker.connect(options, will),
+        connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
         topics=wire.Topics(settings.mqtt.prefix, host),
         board=parts.board,
         outbox=parts.store,
         clock=clock,
         agent_id=agent_id,
-        collector=settings.mqtt.collector,
+        settings=publisher.Settings(
+            collector=settings.mqtt.collector,
+            confirm=settings.mqtt.confirm,
+            inventory_every=settings.mqtt.inventory_every.total_seconds(),
+        ),
         former_alerts=(*publisher.ALERTS, *ALERTS),
     ).run()
 
 
-async def _show_info(settings: config.Settings, folder: Path, parts: Parts, clock: Clock) -> None:
+async def _show_info(settings: config.Settings, parts: Parts, clock: Clock) -> None:
     """Publish who we are, and again whenever the engine is another."""
-    started, shown, agent_id = clock.now(), None, database.agent_id(folder)
+    started, shown = clock.now(), None
     while True:
         await parts.watcher.ready.wait()
         engine = parts.intake.sight.engine
@@ -170,7 +172,7 @@ async def _show_info(settings: config.Settings, folder: Path, parts: Parts, cloc
                     host=parts.store.host,
                     version=__version__,
                     engine=_engine_facts(engine),
-                    agent_id=agent_id,
+                    agent_id=parts.store.agent_id,
                     epoch=parts.store.epoch,
                     mode="observe" if engine.observe_only else settings.agent.mode,
                     policy=policy_in_force(settings),

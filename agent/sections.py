@@ -76,6 +76,41 @@ def _not_every_container(value: str) -> str:
     return value
 
 
+def _addresses(value: object) -> object:
+    """One address of a broker, or a list of them. "" is none."""
+    if isinstance(value, list | tuple):
+        for number, entry in enumerate(value, 1):
+            _check_address(entry, f"entry {number} of the list: ")
+        return tuple(value)
+    if value != "":
+        _check_address(value, "")
+    return value
+
+
+def _check_address(value: object, place: str) -> None:
+    if "@" in str(value):  # the value is not repeated: it may hold a password
+        raise ValueError(
+            f"{place}the address holds a user or a password; they go into mqtt.username and mqtt.password_file"
+        )
+    parts = re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", str(value))
+    if parts is None:
+        raise ValueError(f"{place}{value!r} is not mqtt://host[:port] or mqtts://host[:port]")
+    if int(parts[2] or 1) not in range(1, 65536):
+        raise ValueError(f"{place}{value!r} has a port that is not between 1 and 65535")
+
+
+def _keepalive(value: timedelta) -> timedelta:
+    if value.microseconds or not timedelta(seconds=5) <= value <= timedelta(seconds=65535):
+        raise ValueError("must be whole seconds between 5s and 65535s, which is the most that MQTT can say")
+    return value
+
+
+def _inventory_every(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=2):
+        raise ValueError("must be at least 2s: an inventory carries every image of the host")
+    return value
+
+
 def _written(pattern: str, *examples: str) -> WithJsonSchema:
     """How a value looks in the file, for the JSON Schema."""
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
@@ -95,6 +130,7 @@ Size = Annotated[
 Share = Annotated[float, BeforeValidator(units.share), _written(r"^[0-9]{1,2}(\.[0-9]+)? *%$", "85%")]
 Glob = Annotated[str, AfterValidator(_glob), Field(min_length=1)]
 Exclusion = Annotated[Glob, AfterValidator(_not_all)]
+Addresses = Annotated[str | tuple[str, ...], BeforeValidator(_addresses)]
 ContainerGlob = Annotated[Glob, AfterValidator(_not_every_container)]
 Window = Annotated[
     schedule.Window,
@@ -148,29 +184,40 @@ class Docker(Section):
 
 
 class Mqtt(Section):
-    url: str = ""  # "": no broker
+    url: Addresses = ""  # "": no broker
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
     prefix: str = "torchkeeper"
-    version: Literal["5", "3.1.1"] = "5"
+    version: Literal["auto", "5", "3.1.1"] = "auto"
     collector: str = "main"
+    confirm: Literal["broker", "collector"] = "broker"
+    keepalive: Annotated[Duration, AfterValidator(_keepalive)] = timedelta(seconds=15)
+    inventory_every: Annotated[Duration, AfterValidator(_inventory_every)] = timedelta(seconds=2)
+    compress: StrictBool = False
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses, as many as there are."""
+        return (self.url,) if self.url and isinstance(self.url, str) else tuple(self.url)
 
     @model_validator(mode="after")
-    def _url_and_prefix(self) -> "Mqtt":
-        if "@" in self.url:  # the value is not repeated: it may hold a password
-            raise ValueError(
-                "url: the address holds a user or a password; they go into mqtt.username and mqtt.password_file"
-            )
-        address = re.fullmatch(r"mqtts?://(?:[^/:@\s]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", self.url)
-        if self.url and (address is None or int(address[1] or 1) not in range(1, 65536)):
-            raise ValueError(f"url: {self.url!r} is not mqtt://host[:port] or mqtts://host[:port]")
+    def _prefix_and_collector(self) -> "Mqtt":
         if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
             raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
         if not wire.valid_host(self.collector):
             raise ValueError(f"collector: {self.collector!r} is no name; try {wire.slug(self.collector)!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _login(self) -> "Mqtt":
+        plain = [url for url in self.urls if url.startswith("mqtt://")]
+        if plain and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError(f"url: {plain[0]!r} is not encrypted, yet certificates are set; write mqtts://")
+        if self.password_file and not self.username:
+            raise ValueError("username: is empty, yet mqtt.password_file is set; set both")
         return self
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from agent.adapters import database
+from agent.adapters import database, identity
 from agent.adapters import folder as folders
 from agent.adapters.lock import StateBusy, busy
 from agent.adapters.store import Store
@@ -136,7 +136,8 @@ def _note_instead_of(folder: Path, configured: Path) -> None:
 def open_store(folder: Path, now: datetime) -> tuple[Store, str]:
     """The state for writing, and a word where a damaged file was moved aside. Raises StateError.
 
-    On a full disk the reserve is released: what is decided and evicted then needs its row, too.
+    On a full disk the reserve is released: what is decided and evicted then needs its row, too. State that was copied
+    from another machine is made this one's own: `Store.copied` says so.
     """
     try:
         opened = _open(folder, now)
@@ -154,7 +155,8 @@ def _open(folder: Path, now: datetime) -> tuple[Store, str]:
     connection, word = database.open_file(folder, now)
     try:
         with database.reading_errors(folder / database.FILE):
-            return Store(connection, folder), word
+            copied = identity.settle(connection, folder)
+            return Store(connection, folder, copied=copied), word
     except database.StateError:
         connection.close()
         raise

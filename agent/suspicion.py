@@ -41,6 +41,14 @@ class Suspicion:
             self._delivered = max(self._delivered, seq)
             self._aside = 0
 
+    def topic_works(self) -> None:
+        """The broker accepted another message on this topic, so the topic is not the cause of a rejection."""
+        self._aside = 0
+
+    def acquit(self) -> None:
+        """The broker accepts nothing on this topic, so the breaks say nothing about the suspect."""
+        self._breaks = 0
+
     def broke(self, seq: int) -> int:
         """A connection ended over this row. How many ended so, where that is enough to set it aside; else 0."""
         self._single = self._window

@@ -20,6 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.core import wire
 from tests.support import proc
 
 ROOT = "torchkeeper/v1"
@@ -180,7 +181,9 @@ def collect(port: int, database: Path) -> None:
         print(SUBSCRIBED, flush=True)
 
     def took(_: Client, _data: object, message: MQTTMessage) -> None:
-        acknowledge(*received.take(json.loads(message.payload)))  # the PUBACK follows when this returns
+        if message.payload != wire.PROBE:
+            event = json.loads(wire.unpacked(bytes(message.payload)))
+            acknowledge(*received.take(event))  # the PUBACK follows when this returns
 
     client.on_subscribe, client.on_message = subscribed, took
     client.connect_async("127.0.0.1", port, clean_start=False, properties=kept_session())

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from agent import config
+from agent import config, publisher
 from agent.adapters import broker, database
+from agent.adapters.broker import Message
 from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import wire
-from agent.core.report import NewEvent
-from agent.publisher import Publisher
+from agent.core.report import DECISION, NewEvent
 from tests.adapters.fake_broker import FakeBroker
 from tests.fake_clock import START, FakeClock
 from tests.support.mosquitto import Mosquitto
@@ -62,8 +64,8 @@ class Rig:
     clock: FakeClock = field(default_factory=FakeClock)
     board: Board = field(default_factory=Board)
 
-    def make(self, agent_id: str = AGENT_ID, **keys: Any) -> Publisher:
-        return Publisher(
+    def make(self, agent_id: str = AGENT_ID, **keys: Any) -> publisher.Publisher:
+        return publisher.Publisher(
             connect=self.server.connector(broker.agent_client_id("gpu-07", agent_id)),
             topics=TOPICS,
             board=self.board,
@@ -92,6 +94,12 @@ class Rig:
                 await self.clock.advance(tick)
                 await asyncio.sleep(0.002)
 
+    async def spend(self, seconds: float, tick: float = 10.0) -> None:
+        """Let so much time pass, in steps after which everything comes to rest."""
+        for _ in range(round(seconds / tick)):
+            await self.clock.advance(tick)
+            await self.quiet()
+
     async def quiet(self) -> None:
         """Let everything come to rest, the store's thread too."""
         for _ in range(5):
@@ -103,11 +111,50 @@ class Rig:
         for _ in range(count):
             await self.store.log(NewEvent("torchkeeper.test", START, None, {}))
 
+    async def decide(self, count: int = 1, references: int = 1) -> None:
+        """Add decisions about an image with so many references."""
+        image = wire.ImageRef(
+            id="sha256:" + "1" * 64,
+            references=[f"teamai/pytorch:{number}-{'x' * 60}" for number in range(references)],
+            size_bytes=9,
+        )
+        data = wire.DecisionData.model_validate(
+            {
+                "epoch": "",
+                "seq": 0,
+                "action": "evict",
+                "reason": "idle-ttl",
+                "mode": "enforce",
+                "explanation": "idle 15 d, TTL 14 d; frees about 4.8 GB",
+                "image": image,
+                "last_used": None,
+                "idle_seconds": 15 * 86400.0,
+                "ttl_seconds": 14 * 86400.0,
+                "estimated_bytes": 4_800_000_000,
+                "evidence": ["ENV PYTORCH_VERSION=2.9.0"],
+                "decision_id": "",
+            }
+        ).model_dump(mode="json", exclude={"epoch", "seq", "shortened", "decision_id"})
+        for _ in range(count):
+            identity = secrets.token_hex(16)
+            await self.store.log(
+                NewEvent(DECISION, START, image.id, {"decision_id": identity, **data}, decision_id=identity)
+            )
+
+    async def kept(self) -> list[wire.Event]:
+        """The local history."""
+        return await self.store.run(lambda tables: tables.events(START))
+
     async def is_empty(self) -> bool:
         return await self.waiting() == []
 
     async def waiting(self) -> list[int]:
         return [row.seq for row in await self.store.unsent(0, 1000)]
+
+    def acknowledge(self, seq: int) -> None:
+        """The collector publishes its watermark."""
+        ack = wire.Ack(collector="main", epoch=self.store.epoch, seq=seq)
+        self.server.route(Message(TOPICS.ack, ack.encode(), retain=True))
 
     def online(self) -> bool:
         status = wire.decode(wire.Status, self.server.retained.get(TOPICS.status, b""))
@@ -121,7 +168,8 @@ class Rig:
         return [message.payload for message in self.server.published if message.topic == topic]
 
     def sent(self) -> list[int]:
-        return [json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events)]
+        """The numbers of the events that the broker took, in order."""
+        return [json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != wire.PROBE]
 
     def retained(self) -> set[str]:
         return {topic.removeprefix("torchkeeper/v1/hosts/gpu-07/") for topic in self.server.retained}
@@ -136,22 +184,39 @@ async def rigged(folder: Path, **keys: Any) -> AsyncIterator[Rig]:
 
 
 class QuickClock(FakeClock):
-    """Waits a thirtieth of the time, so that what is sent again comes soon."""
+    """Many times as fast as the machine's, so that what is sent again comes soon. The wall clock stands still."""
+
+    def __init__(self, speed: float = 30) -> None:
+        super().__init__()
+        self._speed = speed
+
+    def monotonic(self) -> float:
+        return self._speed * time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 30)
+        await asyncio.sleep(seconds / self._speed)
 
 
 @asynccontextmanager
 async def on_mosquitto(rig: Rig, server: Mosquitto) -> AsyncIterator[None]:
     """A publisher on a real broker, until the block ends."""
-    live = Publisher(
-        connect=partial(broker.connect, make_options(server, CLIENT_ID)),
+    async with connected(rig, make_options(server, CLIENT_ID)):
+        yield
+
+
+@asynccontextmanager
+async def connected(
+    rig: Rig, options: broker.Options, *, speed: float = 30, settings: publisher.Settings | None = None
+) -> AsyncIterator[None]:
+    """A publisher with the real client, until the block ends."""
+    live = publisher.Publisher(
+        connect=partial(broker.connect, options),
         topics=TOPICS,
         board=rig.board,
         outbox=rig.store,
-        clock=QuickClock(),
+        clock=QuickClock(speed),
         agent_id=AGENT_ID,
+        settings=settings or publisher.Settings(),
     )
     running = asyncio.create_task(live.run())
     try:

@@ -214,6 +214,20 @@ def test_a_secret_in_a_refused_address_is_not_repeated(load) -> None:  # type: i
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "urls"),
+    [("mqtt://a", ("mqtt://a",)), ('["mqtts://a", "mqtts://b:1"]', ("mqtts://a", "mqtts://b:1")), ("", ()), ("[]", ())],
+)
+def test_the_brokers_address_is_one_or_a_list(  # type: ignore[no-untyped-def]
+    value: str, urls: tuple[str, ...], load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = value if value.startswith("[") else f"'{value}'"
+    assert load(f"[mqtt]\nurl = {written}").mqtt.urls == urls
+    monkeypatch.setenv("TORCHKEEPER_MQTT__URL", value)
+    assert config.load().mqtt.urls == urls
+    assert bool(config.load().mqtt.url) is bool(urls)
+
+
 @pytest.mark.parametrize(("name", "value", "message"), IN_THE_ENVIRONMENT)
 def test_a_mistake_in_the_environment_is_named(
     name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch

@@ -123,5 +123,42 @@ def test_its_acl_is_the_one_that_is_tested() -> None:
     assert said <= set(mosquitto.ACL.splitlines())
 
 
+def test_the_brokers_that_it_names_are_those_of_the_suite() -> None:
+    from tests.interop.brokers import KINDS
+
+    said = README.split("- Tested on ")[1].split(". ")[0]
+    assert said == "mosquitto with 5 and with 3.1.1, and on NATS with JetStream"
+    assert set(KINDS) == {"mosquitto", "mosquitto with 3.1.1", "NATS"}
+
+
+def test_it_names_every_alert_about_the_broker() -> None:
+    from agent import publisher
+
+    part = README.split("An alert shows each problem")[1].split("For a large fleet")[0]
+    named = [name for line in re.findall(r"(?m)^- ((?:`[a-z-]+`(?:, )?)+):", part) for name in line.split(", ")]
+    assert sorted(name.strip("`") for name in named) == sorted(publisher.ALERTS)
+
+
+def test_its_bounds_on_what_a_broker_may_send_are_the_ones_in_force() -> None:
+    from agent.adapters import broker_contract, incoming
+
+    kilobytes, megabytes = re.search(r"a packet over (\d+) kB or more than (\d+) MB", README).groups()  # type: ignore[union-attr]
+    assert (int(kilobytes) * 1024, int(megabytes) * 1_000_000) == (
+        broker_contract.LARGEST_INCOMING,
+        incoming.MAX_UNSOLICITED,
+    )
+
+
+def test_its_settings_for_a_large_fleet_are_settings() -> None:
+    text = re.search(r"For a large fleet set `(.*?)`, `(.*?)` and `(.*?)`", README)
+    assert text
+    mqtt = config.Mqtt.model_validate(tomllib.loads("\n".join(text.groups())))
+    assert (mqtt.keepalive, mqtt.inventory_every, mqtt.compress) == (
+        timedelta(seconds=60),
+        timedelta(seconds=60),
+        True,
+    )
+
+
 def test_what_it_links_to_is_there() -> None:
     assert all((ROOT / target).exists() for target in re.findall(r"\]\(([^)#:]+)\)", README))

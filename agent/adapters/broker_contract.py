@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 ANSWER_TIMEOUT = 10.0  # seconds, for any one acknowledgement
+LARGEST_INCOMING = 256 * 1024  # bytes of a packet; an acknowledgement, a status or a control document is far smaller
 NOT_AUTHORIZED = 135
 PACKET_TOO_LARGE = 149
+PAYLOAD_INVALID = 153
 TOPIC_INVALID = 144
 
 
@@ -18,8 +20,12 @@ class LoginRefused(BrokerUnavailable):
     """The broker is there and does not let us in, until a person changes something."""
 
 
+class Flooded(BrokerUnavailable):
+    """The broker sent far more than an agent asks for, so the client ended the connection."""
+
+
 class PublishRefused(Exception):
-    """The broker will never take this message. `code` is the MQTT 5 reason code."""
+    """The broker does not take this message. `code` is the MQTT 5 reason code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"[code:{code}] {reason}")
@@ -42,6 +48,11 @@ class Message:
 class Connection(Protocol):
     """An open connection. Every method raises BrokerUnavailable as soon as the connection is lost."""
 
+    @property
+    def peer(self) -> str:
+        """The broker and the version of MQTT in use: `mqtt://broker:1883, MQTT 5`."""
+        ...
+
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Return once the broker has it (QoS 1). Calls started in order are sent in order.
 
@@ -54,7 +65,7 @@ class Connection(Protocol):
         ...
 
     def messages(self) -> AsyncIterator[Message]:
-        """What arrives, endlessly, in order, without a bound on what waits. One reader at a time."""
+        """The messages received, endlessly, in order, for one reader at a time. Raises Flooded if they are too many."""
         ...
 
 
@@ -71,7 +82,10 @@ class Options:
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
-    version: Literal["5", "3.1.1"] = "5"
+    version: Literal["auto", "5", "3.1.1"] = "5"
+    keepalive: int = 15  # seconds; the broker takes a silent client for dead after 1.5 times that
+    compress: bool = False  # compress a payload that gets shorter by it
+    largest_incoming: int = LARGEST_INCOMING  # bytes of a packet; 0: no limit on size and number
     answer_timeout: float = ANSWER_TIMEOUT
 
     @property

@@ -6,7 +6,6 @@ SQLite, WAL, `synchronous=FULL`: what is committed survives a SIGKILL and a loss
 import os
 import re
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -60,17 +59,6 @@ def _folder() -> resources.abc.Traversable:
 
 def _sql(name: str) -> str:
     return (_folder() / name).read_text(encoding="utf-8")
-
-
-def agent_id(folder: Path) -> str:
-    """The agent's own UUID, made once: an engine's ID is the same on every cloned machine."""
-    path = folder / "agent-id"
-    try:
-        return str(uuid.UUID(path.read_text().strip()))
-    except (OSError, ValueError):
-        made = str(uuid.uuid4())
-        path.write_text(made + "\n")
-        return made
 
 
 def open_file(folder: Path, now: datetime) -> tuple[sqlite3.Connection, str]:

@@ -164,8 +164,8 @@ class DockerEngine(Connection):
                 return None
             except EngineUnavailable:
                 raise
-            except EngineError:
-                pass  # unknown, and therefore kept
+            except (EngineError, json.JSONDecodeError):
+                pass  # refused, or cut short on the way: unknown, and therefore kept, until it is asked again
             except UNREADABLE as error:
                 self._unreadable[image_id] = apart.failure(error)
         unreadable = self._unreadable.get(image_id, "")

@@ -20,7 +20,9 @@ from agent.core.build_cache import CacheRecord
 from agent.core.events import COMMIT, IMAGE_ACTIONS, USES, EngineEvent, familiar
 from agent.core.model import RUNNING, Container, Details, HistoryStep, Image
 
-MOST_LABELS = 100  # of a container; the others name no user and no pattern of usage.ignore_containers
+# Of a container. Beyond these nothing names a person or a project, and no pattern of usage.ignore_containers means it.
+MOST_LABELS = 100
+LONGEST_LABEL = 300  # characters; the inventory has the user of each image
 
 FILTERS = json.dumps(
     {"type": ["container", "image"], "event": sorted({*USES, *IMAGE_ACTIONS, COMMIT})}
@@ -112,7 +114,7 @@ def _actor(value: object) -> str:
 def _labels(found: object) -> dict[str, str]:
     """Labels, or an event's attributes, among which the engine's own stand, too. Of very many the first ones."""
     named = ((key, value) for key, value in fields(found).items() if key not in ("image", "name"))
-    return {text(key): text(value) for key, value in islice(named, MOST_LABELS)}
+    return {text(key): text(value, LONGEST_LABEL) for key, value in islice(named, MOST_LABELS)}
 
 
 def ring(lines: Iterable[bytes]) -> RingRows:
@@ -266,7 +268,7 @@ def _names(found: object) -> list[str]:
 def removed(answer: str) -> Removed:
     """The answer to a DELETE of an image: `[{"Untagged": "team/a:1"}, {"Deleted": "sha256:..."}]`."""
     try:
-        entries = json.loads(answer)
+        entries = engine_json.parsed(answer)
     except ValueError:
         return Removed(readable=False)
     if not isinstance(entries, list) or not all(map(_tells_what_went, entries)):

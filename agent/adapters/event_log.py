@@ -19,9 +19,9 @@ from agent.core import report, wire
 from agent.core.report import NewEvent, Range
 
 # Bytes that may wait. An event takes about 1 KB: a host that evicts fifty images a day fills it in a year.
-# Decisions and outcomes are beyond it: they are never given up for room. One image and due time has one decision,
-# and each try an outcome, with at least ten minutes between two: the retention bounds them, and at last the disk
-# (`StateFull`), which stops evictions rather than forget one.
+# Decisions and outcomes are beyond it: one that waits for the collector is never given up, for room or for its age.
+# One image and due time has one decision, and each try an outcome, with at least ten minutes between two: the disk
+# bounds them (`StateFull`), which stops evictions rather than forget one.
 BOUND = 64 * 1024 * 1024
 BATCH = 16  # telemetry goes by this part of the bound, so that few `dropped` events name it
 NEARLY = 7 / 8  # of the bound: from here on `nearly_full`; after a batch went it is still above
@@ -40,6 +40,8 @@ class EventLog:
         self._waiting: int | None = None  # bytes; None: to be counted
         self.host = self._meta("host") or ""
         self.epoch = self._meta("epoch") or self._remember("epoch", uuid.uuid4().hex)
+        # an engine's ID is the same on every cloned machine
+        self.agent_id = self._meta("agent_id") or self._remember("agent_id", str(uuid.uuid4()))
 
     def name_host(self, host: str) -> None:
         self.host = self._remember("host", host)
@@ -51,8 +53,13 @@ class EventLog:
             self._append(event)
 
     def events(self, since: datetime) -> list[wire.Event]:
-        """All events from a time on, as on MQTT, oldest first."""
-        return [self._event(row) for row in self._all("get_events", since=rows.us(since))]
+        """All events from a time on, as on MQTT, oldest first; those of a machine that this state was copied from
+        bear its name and its epoch, and come before the own ones."""
+        former = self._all("get_former_events", since=rows.us(since))
+        return [
+            *(_as_event(row, row["host"], row["epoch"]) for row in former),
+            *(self._event(row) for row in self._all("get_events", since=rows.us(since))),
+        ]
 
     def last_decisions(self, most: int) -> list[tuple[wire.Event, wire.Event | None]]:
         """The latest decisions, newest first, each with its last outcome."""
@@ -89,26 +96,18 @@ class EventLog:
         return int(row["seq"])
 
     def _event(self, row: sqlite3.Row) -> wire.Event:
-        return wire.event(
-            host=self.host,
-            epoch=self.epoch,
-            seq=row["seq"],
-            kind=row["type"],
-            at=rows.known(row["at"]),
-            subject=row["subject"],
-            data=json.loads(row["data"]),
-        )
+        return _as_event(row, self.host, self.epoch)
 
     # The outbox
 
     def unsent(self, after: int, most: int) -> list[OutboxRow]:
         waiting = self._all("unsent", after=after, most=most)
-        return [OutboxRow(seq=row["seq"], payload=self._event(row).encode()) for row in waiting]
+        return [OutboxRow(row["seq"], self._event(row).encode(), row["type"]) for row in waiting]
 
-    def retire(self, up_to: int) -> None:
-        """The broker has these rows. That counts for nothing once the collector was heard."""
+    def retire(self, up_to: int, deferred: Iterable[int] = ()) -> None:
+        """The broker has these rows, but the deferred ones. That counts for nothing once the collector was heard."""
         with self._transaction():
-            self._uncount(self._all("retire", up_to=up_to))
+            self._uncount(self._all("retire", up_to=up_to, deferred=json.dumps(list(deferred))))
 
     def watermark(self) -> int | None:
         """Up to which number the collector has all events; None where it was never heard."""
@@ -156,9 +155,11 @@ class EventLog:
                 self._name_missing(watermark, now)
 
     def _forget_events(self, before: datetime, now: datetime, *, quietly: bool) -> None:
-        """Inside a transaction: drop what is older. What still waits is given up, and named unless `quietly`."""
+        """Inside a transaction: delete what is older. Of the rows that still wait, decisions and outcomes are kept,
+        and the others are given up and named. `quietly`, without a broker, all are deleted and none is named."""
         self._do("forget_events", before=rows.us(before))
-        given_up = self._all("give_up_before", before=rows.us(before))
+        self._do("forget_former_events", before=rows.us(before))
+        given_up = self._all("give_up_before", before=rows.us(before), all=quietly)
         self._uncount(given_up)
         if not quietly:
             self._name(given_up, "retention", now)
@@ -253,6 +254,18 @@ class EventLog:
 
     def _all(self, name: str, /, **values: object) -> list[sqlite3.Row]:
         return self._db.execute(database.queries()[name], values).fetchall()
+
+
+def _as_event(row: sqlite3.Row, host: str, epoch: str) -> wire.Event:
+    return wire.event(
+        host=host,
+        epoch=epoch,
+        seq=row["seq"],
+        kind=row["type"],
+        at=rows.known(row["at"]),
+        subject=row["subject"],
+        data=json.loads(row["data"]),
+    )
 
 
 def _named_by(row: sqlite3.Row) -> list[Range]:

@@ -62,15 +62,17 @@ def probe(folder: Path) -> None:
 def give_to_owner(path: Path) -> None:
     """Give a file that root made to the owner of its folder, where it can: the agent must be able to use it.
 
-    Not through a link: whoever owns the folder could have made one to a file of root's.
+    Not through a link: whoever owns the folder could have made one to a file of root's. And by O_PATH: to close any
+    other handle of the state file takes SQLite's locks on it from this process, and another process that closes the
+    file then deletes the log under it.
     """
     if os.geteuid() == 0:
         with suppress(OSError):
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            handle = os.open(path, os.O_PATH | os.O_NOFOLLOW)
             try:
                 found, owner = os.fstat(handle), path.parent.stat()
                 if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid != owner.st_uid:
-                    os.fchown(handle, owner.st_uid, owner.st_gid)
+                    os.chown(f"/proc/self/fd/{handle}", owner.st_uid, owner.st_gid)
             finally:
                 os.close(handle)
 

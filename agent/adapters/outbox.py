@@ -1,6 +1,7 @@
 """The outbox as its sender sees it: rows in the order in which they were written."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -12,6 +13,7 @@ class OutboxRow:
 
     seq: int  # rising, from 1, never used again within one epoch
     payload: bytes  # the encoded CloudEvent, ready to send
+    kind: str  # the type of the event
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class Outbox(Protocol):
         """The first `limit` rows in the outbox with seq > after, in order."""
         ...
 
-    async def retire(self, up_to: int) -> None:
-        """The broker has all rows with seq <= up_to. Without effect once the collector was heard."""
+    async def retire(self, up_to: int, deferred: Iterable[int] = ()) -> None:
+        """The broker has all rows with seq <= up_to but the deferred ones. No effect once the collector was heard."""
         ...
 
     async def watermark(self) -> int | None:
@@ -49,7 +51,10 @@ class Outbox(Protocol):
         ...
 
     async def set_aside(self, seq: int, error: str, now: datetime) -> None:
-        """This row cannot be delivered; keep it for people, name it as dropped, and never send it again."""
+        """This row cannot be delivered; keep it for people, name it as dropped, and never send it again.
+
+        Without effect on a decision or outcome: those are never given up.
+        """
         ...
 
     async def name_missing(self, now: datetime) -> None:

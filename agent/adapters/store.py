@@ -5,7 +5,7 @@ A commit waits for the disk; the event loop, and with it the reader of the engin
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -23,14 +23,21 @@ class Store:
     """One state file. Satisfies `outbox.Outbox`."""
 
     def __init__(
-        self, connection: sqlite3.Connection, folder: Path | None = None, *, bound: int = event_log.BOUND
+        self,
+        connection: sqlite3.Connection,
+        folder: Path | None = None,
+        *,
+        bound: int = event_log.BOUND,
+        copied: str = "",
     ) -> None:
-        """`bound`: bytes of events that may wait for the collector."""
+        """`bound`: bytes of events that may wait for the collector. `copied`: what `identity.settle` found."""
         self._tables = Tables(connection, bound)
         self._folder = folder  # None: a copy in memory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self.appended = asyncio.Event()
         self.epoch = self._tables.epoch  # tells this state file from one made anew
+        self.agent_id = self._tables.agent_id  # tells two agents of one name apart
+        self.copied = copied  # "" unless this state was another machine's until now
 
     @property
     def host(self) -> str:
@@ -74,8 +81,9 @@ class Store:
     async def unsent(self, after: int, limit: int) -> list[OutboxRow]:
         return await self.run(lambda tables: tables.unsent(after, limit))
 
-    async def retire(self, up_to: int) -> None:
-        await self.run(lambda tables: tables.retire(up_to))
+    async def retire(self, up_to: int, deferred: Iterable[int] = ()) -> None:
+        but = tuple(deferred)
+        await self.run(lambda tables: tables.retire(up_to, but))
 
     async def watermark(self) -> int | None:
         return await self.run(lambda tables: tables.watermark())

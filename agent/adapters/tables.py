@@ -179,8 +179,12 @@ class Tables(EventLog):
             )
 
     def end_removal(self, engine: int, image_id: str, outcome: NewEvent, not_before: datetime | None) -> None:
-        """Write the outcome and end the journal row, together; `not_before` is the back-off, None lifts it."""
+        """Write the outcome and end the journal row, together; `not_before` is the back-off, None lifts it.
+
+        Where the removal was begun on the machine that this state was copied from, its decision is written as well.
+        """
         with self._transaction():
+            self._adopt_decision(outcome.decision_id)
             self._append(outcome)
             self._do("drop_removal", engine=engine, image_id=image_id)
             if not_before is None:
@@ -189,6 +193,12 @@ class Tables(EventLog):
                 failures = self.failures(engine).get(image_id, 0) + 1
                 row = {"engine": engine, "image_id": image_id, "failures": failures}
                 self._do("put_backoff", **row, not_before=rows.us(not_before))
+
+    def _adopt_decision(self, decision_id: str | None) -> None:
+        row = self._one("former_decision", decision_id=decision_id)
+        if row is not None:
+            data = json.loads(row["data"])
+            self._append(NewEvent(row["type"], rows.known(row["at"]), row["subject"], data, decision_id))
 
     def removals(self, engine: int) -> list[Removal]:
         """The removals that a crash left unsettled, oldest first."""

@@ -16,6 +16,19 @@ async def alone(work: Coroutine[Any, Any, T], name: str | None = None) -> T:
     return await asyncio.create_task(work, name=name)
 
 
+async def first(*works: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of these is done, and raise its exception if it has one. The others are cancelled and awaited."""
+    running = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
 async def endless(work: Coroutine[Any, Any, None], name: str) -> None:
     """Run a loop that must not end by itself. RuntimeError where it does, or was cancelled by nobody."""
     here = asyncio.current_task()

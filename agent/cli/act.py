@@ -57,7 +57,7 @@ async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[Pass, st
             store, notes = look.store, look.notes
         else:
             store, word = state.open_store(place.folder, datetime.now(UTC))
-            notes = (word,) if word else ()
+            notes = tuple(note for note in (word, store.copied) if note)
         try:
             async with daemon.watching(settings, store, place.folder) as parts:
                 done = await parts.sweeper.sweep(dry_run=dry_run)

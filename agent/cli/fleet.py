@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -16,11 +17,9 @@ from agent.cli import common
 
 if TYPE_CHECKING:  # slow to import, so inside the commands otherwise: `torchkeeper --help` needs none of it
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
 
     from rich.console import RenderableType
 
-    from agent.adapters import broker
     from agent.fleet.view import FleetView
 
 T = TypeVar("T")
@@ -77,11 +76,19 @@ def images(file: common.ConfigOption = None, as_json: common.JsonOption = False)
     """The PyTorch images of the fleet: how many hosts have each, when it was last used, when it comes due."""
     from agent.fleet import terminal, view
 
+    clock = SystemClock()
     fleet = _Source(file, False, as_json).snapshot()
     if as_json:
-        common.print_json(view.images_document(fleet))
+        common.print_json(view.images_document(fleet, clock.now()))
     else:
-        terminal.make_console().print(terminal.images_view(fleet, SystemClock().now()))
+        terminal.make_console().print(terminal.images_view(fleet, clock.now()))
+
+
+NOTHING_RETAINED = (
+    "{broker}: the broker gave no retained message below {prefix}/v1/hosts. No agent has reported to it (see"
+    " `torchkeeper check` on a host, and mqtt.prefix here and there), or this user may not read there, or the broker"
+    " gives none for wildcards, as RabbitMQ: `torchkeeper fleet status --watch` then shows each host within a minute"
+)
 
 
 class _Source:
@@ -96,12 +103,19 @@ class _Source:
             raise common.WrongUse("--watch: needs a terminal; leave it out, or use --json")
         settings = config.load(file)
         self._prefix = settings.mqtt.prefix
-        self._options = broker.options(settings.mqtt, broker.viewer_client_id())
+        self._urls = settings.mqtt.urls
+        # no limit: this reader asks for the retained messages of the whole fleet
+        addresses = broker.all_options(settings.mqtt, broker.viewer_client_id())
+        self._connect = broker.connector(replace(options, largest_incoming=0) for options in addresses)
 
     def snapshot(self) -> "FleetView":
+        """What is retained. Raises Failed where nothing is: that is no empty fleet, but nothing to judge it by."""
         from agent.fleet import collector
 
-        return _run(collector.snapshot(self._connect, self._prefix, SystemClock()))
+        view = _run(collector.snapshot(self._connect, self._prefix, SystemClock()))
+        if not view.retained:
+            raise common.Failed(NOTHING_RETAINED.format(broker=" ".join(self._urls), prefix=self._prefix))
+        return view
 
     def watch(self, render: "Callable[[FleetView], RenderableType]") -> None:
         from agent.fleet import collector, terminal
@@ -109,11 +123,6 @@ class _Source:
         feed = collector.Feed(self._connect, self._prefix, SystemClock())
         with suppress(KeyboardInterrupt):  # the way out
             _run(terminal.watch(feed, render, terminal.make_console(), SystemClock()))
-
-    def _connect(self, will: "broker.Message | None") -> "AbstractAsyncContextManager[broker.Connection]":
-        from agent.adapters import broker
-
-        return broker.connect(self._options, will)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -15,7 +15,9 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 class Times:
     """All times of one image that its decision rests on."""
 
-    last_used: datetime | None  # None: never that the agent knows
+    running: bool  # a container runs, and its runs count as uses
+    last_used: datetime | None  # now, if one runs; None: no use is known
+    recorded_use: datetime | None  # the latest recorded use; unlike last_used it stays while a container runs
     last_used_by: str
     seen_idle_since: datetime  # idle_since, but for the gap
     idle_since: datetime
@@ -41,7 +43,9 @@ def times(
 ) -> Times:
     """The times of one image. `protected`: a tag, pin, rule or label keeps it now; if none does, that ended now."""
     using = [container for container in holders if not container.ignored]
-    last_used = _last_used(usage, using, now)
+    running = any(container.running for container in using)
+    recorded_use = _latest([usage.last_used, *(container.last_active for container in using)], now)
+    last_used = now if running else recorded_use
     released = now if usage.protected and not protected else usage.released
     absences = tuple(absences)
     seen = timekeeping.without(
@@ -52,7 +56,9 @@ def times(
     unnamed = min(usage.references_changed or seen, now)
     born = _latest((usage.arrived, usage.first_seen, usage.references_changed), now) or now
     return Times(
+        running=running,
         last_used=last_used,
+        recorded_use=recorded_use,
         last_used_by=next(
             (container.by or container.name for container in using if container.running), usage.last_used_by
         ),
@@ -77,12 +83,6 @@ def _dangling_at(image: Image, since: datetime, policy: Policy) -> datetime | No
     if policy.dangling_after is None or not image.dangling:
         return None
     return later(since, max(policy.dangling_after, rules.label_ttl(image).ttl or timedelta()))
-
-
-def _last_used(usage: Usage, using: Iterable[Container], now: datetime) -> datetime | None:
-    if any(container.running for container in using):
-        return now
-    return _latest([usage.last_used, *(container.last_active for container in using)], now)
 
 
 def _latest(found: Iterable[datetime | None], now: datetime) -> datetime | None:

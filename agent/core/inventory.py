@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from agent.core import apart, lint, report, wire
 from agent.core.model import Action, Class, Decision, Image, Plan
 
+NAMES_SHOWN = 50  # of one image; one with thousands of names would leave no room for the others
+WARNINGS_SHOWN = 10
+
 _RANK = {Class.PYTORCH: 0, Class.AMBIGUOUS: 1, Class.OTHER: 2}
 
 
@@ -17,16 +20,16 @@ def build(
     """All images of a plan, and the last decisions with their outcome, cut to below MAX_PAYLOAD.
 
     PyTorch images come first and the next to go before the others; what is cut, or cannot be shown, is counted in
-    `images_left_out`.
+    `images_left_out`. Of very many names of one image the first are listed.
     """
     ranked = {item.image.id: item for item in sorted(plan.decisions, key=rank)}
     images = [item.image for item in ranked.values()]
     misleading = lint.warnings_by_image(lint.find(images, {key: item.verdict for key, item in ranked.items()}))
 
     def show(image: Image) -> wire.InventoryImage:
-        row = report.inventory_image(ranked[image.id], misleading.get(image.id, ()))
+        row = _image(ranked[image.id], misleading.get(image.id, ()))
         " ".join((row.explanation, row.last_used_by, *row.references, *row.warnings)).encode()  # as the payload will be
-        return row
+        return _shortened(row)
 
     shown, failed = apart.each(images, show)
     whole = wire.Inventory(
@@ -48,6 +51,25 @@ def rank(item: Decision) -> tuple[object, ...]:
     return _RANK[item.verdict.kind], untagged, item.action is Action.KEEP, due, item.image.id
 
 
+def _image(item: Decision, misleading: Iterable[str]) -> wire.InventoryImage:
+    """An image without what changes by the passing of time alone, so that its bytes change only with the image."""
+    image = report.inventory_image(item, misleading)
+    fixed: dict[str, object] = {}
+    if item.action is not Action.EVICT:
+        fixed["explanation"] = ""
+    if item.running:
+        fixed |= {"last_used": item.recorded_use, "idle_since": None, "deadline": None}
+    return image.model_copy(update=fixed)
+
+
+def _shortened(row: wire.InventoryImage) -> wire.InventoryImage:
+    more = len(row.references) - NAMES_SHOWN
+    if more <= 0 and len(row.warnings) <= WARNINGS_SHOWN:
+        return row
+    warnings = [*row.warnings[:WARNINGS_SHOWN], *([f"{more} more names are not listed here"] if more > 0 else [])]
+    return row.model_copy(update={"references": row.references[:NAMES_SHOWN], "warnings": warnings})
+
+
 def _cut(inventory: wire.Inventory) -> wire.Inventory:
     """Halve the list of images until it fits."""
     images = inventory.images
@@ -65,7 +87,7 @@ def _last_decision(decision: wire.Event, outcome: wire.Event | None) -> wire.Las
         decision_id=said.decision_id,
         at=decision.time,
         image_id=said.image.id,
-        references=said.image.references,
+        references=said.image.references[:NAMES_SHOWN],
         reason=said.reason,
         mode=said.mode,
         explanation=said.explanation,

@@ -300,7 +300,9 @@ class Decision:
     reason: Reason
     explanation: str  # one sentence for people
     held_by: HeldBy | None = None
+    running: bool = False  # a container of it runs, so that it is used now
     last_used: datetime | None = None
+    recorded_use: datetime | None = None  # the latest recorded use; unlike last_used it stays while a container runs
     last_used_by: str = ""
     idle_since: datetime | None = None
     seen_idle_since: datetime | None = None  # the same without regard to gaps: what the order of evictions rests on

@@ -213,6 +213,7 @@ def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> wire.Inve
         kind=item.verdict.kind,
         torch_version=item.verdict.torch_version,
         accelerator=item.verdict.accelerator,
+        running=item.running,
         last_used=item.last_used,
         last_used_by=item.last_used_by,
         idle_since=item.idle_since,
@@ -224,4 +225,5 @@ def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> wire.Inve
 
 
 def _without_number(data: wire.Payload) -> Mapping[str, Any]:
-    return data.model_dump(mode="json", exclude={"epoch", "seq"})
+    """The data as it is stored. Only an event that is sent shortened has the field `shortened`."""
+    return data.model_dump(mode="json", exclude={"epoch", "seq", "shortened"})

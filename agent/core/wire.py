@@ -2,9 +2,11 @@
 
 Every payload carries what it needs in its body (ids, epoch, seq): an MQTT 3.1.1 broker has no properties.
 Unknown fields are ignored on the way in, so that a newer agent can be watched by an older monitor.
+A payload may be zlib-compressed: JSON begins with `{`, zlib with 0x78.
 """
 
 import re
+import zlib
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,7 +16,11 @@ from agent.core import units
 
 VERSION = "v1"
 MAX_PAYLOAD = 1_000_000  # bytes; half of what mosquitto 2.1 takes by default
+MAX_UNPACKED = 4 * MAX_PAYLOAD  # bytes of a decompressed payload: zlib can expand one a thousand times
 LAST_DECISIONS = 20  # decisions carried by the inventory
+# An empty message on `events` is not an event, and collectors ignore it. An agent publishes it (QoS 1, not retained) to
+# find out whether it may publish there at all.
+PROBE = b""
 
 Time = Annotated[AwareDatetime, PlainSerializer(units.format_time, return_type=str, when_used="json")]
 
@@ -27,8 +33,11 @@ def valid_host(name: str) -> bool:
 
 
 def slug(name: str) -> str:
-    """The nearest valid host name: `GPU 07 (lab)` becomes `gpu-07-lab`; `host` where nothing is left."""
-    text = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip("-._")[:63].rstrip("-._")
+    """The nearest name that every broker takes: `GPU-07.lab` becomes `gpu-07-lab`; `host` where nothing is left.
+
+    Without dots, although `valid_host` permits them: to RabbitMQ and NATS a dot is another level of the topic.
+    """
+    text = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:63].rstrip("-_")
     return text or "host"
 
 
@@ -45,6 +54,8 @@ class Topics:
         self.events = f"{own}/events"
         self._alerts = f"{own}/alerts"
         self.ack = f"{self._base}/control/{host}/ack"
+        self._collectors = f"{self._base}/collectors/"
+        self.collectors = f"{self._collectors}+/status"
 
     def alert(self, alert_id: str) -> str:
         return f"{self._alerts}/{alert_id}"
@@ -54,6 +65,11 @@ class Topics:
         head = f"{self._base}/hosts/"
         host, slash, rest = topic.removeprefix(head).partition("/")
         return (host, rest) if topic.startswith(head) and slash and rest and valid_host(host) else None
+
+    def collector_of(self, topic: str) -> str | None:
+        """The id of the collector whose status this topic is, or None."""
+        name = topic.removeprefix(self._collectors).removesuffix("/status")
+        return name if topic == f"{self._collectors}{name}/status" and valid_host(name) else None
 
 
 class Payload(BaseModel):
@@ -119,6 +135,7 @@ class DecisionData(Payload):
     ttl_seconds: float
     estimated_bytes: int
     evidence: list[str]
+    shortened: bool = False  # the broker rejected the whole event, so texts and references were left out
 
 
 class OutcomeData(Payload):
@@ -135,6 +152,7 @@ class OutcomeData(Payload):
     measured_bytes: int | None
     error: str | None
     also_removed: list[str] = []
+    shortened: bool = False  # as in a decision
 
 
 class SweepData(Payload):
@@ -200,6 +218,17 @@ class Ack(Payload):
     seq: Annotated[int, Field(strict=True, ge=0)]
 
 
+class CollectorStatus(Payload):
+    """`collectors/<id>/status`, retained, and the will: a birth asks the agents to publish again.
+
+    `session` is another one at each birth, and compared for equality only.
+    """
+
+    state: Literal["online", "offline"]
+    session: int
+    at: Time
+
+
 class Event(Payload):
     """A CloudEvent in structured JSON. `data` is one of the models above, as its type says."""
 
@@ -257,11 +286,12 @@ class InventoryImage(Payload):
     action: str
     reason: str
     held_by: str | None = None
-    explanation: str
+    explanation: str = ""  # on MQTT only if `action` is evict; for the others see `sentence.why`
     kind: str = Field(alias="class", serialization_alias="class")
     torch_version: str | None
     accelerator: str | None
-    last_used: Time | None
+    running: bool = False  # a container runs, so it is used now; on MQTT it then has no idle_since and no deadline
+    last_used: Time | None  # on MQTT, if `running`: the latest recorded use
     last_used_by: str = ""
     idle_since: Time | None
     deadline: Time | None
@@ -313,6 +343,25 @@ class Alert(Payload):
 def decode(model: type[P], payload: bytes | str) -> P | None:
     """A payload from outside as its model, or None: a stranger's message is never an error."""
     try:
-        return model.model_validate_json(payload)
+        return model.model_validate_json(unpacked(payload) if isinstance(payload, bytes) else payload)
     except (ValidationError, ValueError):
         return None
+
+
+def packed(payload: bytes) -> bytes:
+    """The payload, compressed if that makes it shorter."""
+    return min(payload, zlib.compress(payload), key=len)
+
+
+def unpacked(payload: bytes) -> bytes:
+    """The payload, decompressed if it is compressed. Raises ValueError if it is damaged or larger than MAX_UNPACKED."""
+    if not payload.startswith(b"\x78"):
+        return payload
+    unpacking = zlib.decompressobj()
+    try:
+        text = unpacking.decompress(payload, MAX_UNPACKED)
+    except zlib.error as error:
+        raise ValueError(f"a payload that cannot be decompressed: {error}") from None
+    if not unpacking.eof:
+        raise ValueError(f"a payload that is incomplete, or larger than {MAX_UNPACKED} bytes")
+    return text

@@ -120,13 +120,12 @@ def images_table(having: list[list[wire.InventoryImage]], now: datetime) -> Tabl
         table.add_column(name, justify="right", no_wrap=True)
     for copies in sorted(having, key=lambda copies: (copies[0].references, copies[0].id)):
         first = copies[0]
-        used = [image.last_used for image in copies if image.last_used is not None]
         table.add_row(
             _image_name(tuple(first.references), first.id),
             clean(first.torch_version or "-"),
             str(len(copies)),
             units.format_bytes(first.size_bytes),
-            _ago(max(used, default=None), now) if used else "never",
+            _last_used(copies, now),
             _next(copies, now),
         )
     return table
@@ -190,6 +189,12 @@ def _disk(inventory: wire.Inventory | None) -> str:
 
 def _ago(at: datetime | None, now: datetime) -> str:
     return _largest(now - at) + " ago" if at is not None else "never"
+
+
+def _last_used(copies: list[wire.InventoryImage], now: datetime) -> str:
+    if any(image.running for image in copies):
+        return "now"
+    return _ago(max((image.last_used for image in copies if image.last_used is not None), default=None), now)
 
 
 def _next(copies: list[wire.InventoryImage], now: datetime) -> str:

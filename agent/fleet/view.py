@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from agent.core import units, wire
+from agent.core import sentence, units, wire
 
 STALE_AFTER = timedelta(minutes=3)  # three missed status messages
 MAX_EVENTS = 500  # of the whole fleet, the latest
@@ -71,6 +71,7 @@ class FleetView:
         self._hosts: dict[str, Host] = {}
         self._events: OrderedDict[tuple[str, str, int], tuple[str, wire.Event]] = OrderedDict()
         self.applied = 0  # messages so far
+        self.retained = 0  # of them, those that were there before we came
 
     def apply(self, topic: str, payload: bytes, at: datetime, *, retained: bool = False) -> None:
         """Fold one message in. `retained`: it is older than `at`, so only its own time tells its age."""
@@ -78,6 +79,7 @@ class FleetView:
         place = self._topics.parse(topic)
         if place is None:
             return
+        self.retained += retained
         name, rest = place
         if rest == "events":
             self._apply_event(name, payload)
@@ -134,11 +136,15 @@ def decisions_document(lines: list[DecisionLine]) -> dict[str, Any]:
     return {"decisions": [_line_document(line) for line in lines]}
 
 
-def images_document(view: FleetView) -> dict[str, Any]:
-    """`fleet images --json`: every image of every inventory, with its host."""
+def images_document(view: FleetView, now: datetime) -> dict[str, Any]:
+    """`fleet images --json`: every image of every inventory, with its host, and each with its sentence."""
     return {
         "images": [
-            {"host": host.name, **image.model_dump(mode="json", by_alias=True)}
+            {
+                "host": host.name,
+                **image.model_dump(mode="json", by_alias=True),
+                "explanation": sentence.why(image, now),
+            }
             for host in view.hosts()
             for image in (host.inventory.images if host.inventory else ())
         ],

@@ -8,6 +8,7 @@ from typing import Any
 
 from paho.mqtt.client import MQTTMessage
 
+from agent.core import wire
 from tests.collector import kept_session, make_client
 from tests.support import mosquitto, proc
 
@@ -28,15 +29,17 @@ class Collector:
         self._lock = threading.Lock()
 
     def take(self, message: MQTTMessage) -> None:
-        topic = message.topic.removeprefix(f"{ROOT}/")
+        topic, payload = message.topic.removeprefix(f"{ROOT}/"), wire.unpacked(bytes(message.payload))
         with self._lock:
             if topic.endswith("/events"):
-                event = json.loads(message.payload)
+                if payload == wire.PROBE:
+                    return
+                event = json.loads(payload)
                 self._events.setdefault(event["id"], event)  # at least once: the id tells a duplicate
                 return
-            self.latest[topic] = bytes(message.payload)
-            self.said.append((topic, bytes(message.payload)))
-            if message.retain and message.payload:
+            self.latest[topic] = payload
+            self.said.append((topic, payload))
+            if message.retain and payload:
                 self.found.add(topic)
 
     def read(self, topic: str) -> Json:

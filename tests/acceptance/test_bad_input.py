@@ -100,7 +100,7 @@ def test_an_image_nobody_can_have_made_up_is_only_data(host: Host, collector: Co
     with host.agent():
         row = collector.await_image(NAME, image, lambda item: item["reason"] == "label-keep")
         shown = host.run("explain", "team/odd:1")
-    assert "torchkeeper.ttl: 'soon' is not a duration" in row["explanation"]
+    assert "torchkeeper.ttl: 'soon' is not a duration" in row["warnings"][0]
     assert (shown.returncode, "\x1b" in shown.stdout, "[red]$(reboot)" in shown.stdout) == (0, False, True)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import Host
+from tests.acceptance.collector import Collector, collecting
+from tests.acceptance.host import NAME, Host
 from tests.support import engines, mosquitto, proc
 
 pytestmark = engines.ON_ONE
@@ -53,7 +53,22 @@ def test_all_is_well(host: Host, collector: Collector, fleet_broker: mosquitto.M
     assert host.engine.url in found["engine"]["detail"]
     assert fleet_broker.url in found["broker"]["detail"]
     assert "FAILED" not in host.say("check")
-    assert not [topic for topic in collector.latest if not topic.endswith("/alerts/check")]
+    with collecting(fleet_broker, "latecomer") as late:
+        assert late.found == set()
+    assert set(collector.latest) == {f"{NAME}/alerts/check", f"{NAME}/status"}
+
+
+def test_a_running_agent_is_not_disturbed(host: Host, collector: Collector, fleet_broker: mosquitto.Mosquitto) -> None:
+    with host.agent():
+        before = collector.await_state(NAME, "online")
+        code, found = host.checks()
+        with collecting(fleet_broker, "latecomer") as late:
+            proc.eventually(lambda: f"{NAME}/status" in late.found)
+            assert late.read(f"{NAME}/status") == before
+        states = collector.states(NAME)
+    assert (code, found["broker"]["ok"]) == (0, True)
+    assert set(states) == {("online", before["session"])}
+    assert host.told("calls itself") == 0
 
 
 def test_no_engine(lone_host: Host) -> None:
@@ -94,6 +109,20 @@ def test_a_state_folder_that_cannot_be_written(lone_host: Host) -> None:
         assert "agent.state_dir" in told
 
 
+def test_a_host_name_with_a_dot_that_was_used_before_is_kept_and_warned_of(lone_host: Host) -> None:
+    lone_host.configure(agent={"host": "gpu-01.lab"})
+    with mosquitto.running() as broker:
+        lone_host.configure(mqtt={"url": broker.url})
+        with lone_host.agent():
+            pass
+        lone_host.configure(agent={"host": ""})
+        with lone_host.agent():
+            code, found = lone_host.checks()
+    assert (code, lone_host.told("host=gpu-01.lab ")) == (0, 2)
+    assert "torchkeeper/v1/hosts/gpu-01.lab/status comes back" in found["broker"]["detail"]
+    assert found["broker"]["hint"].endswith('set agent.host = "gpu-01-lab"')
+
+
 def test_no_broker(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
     fleet_broker.stop()
     code, found = host.checks()
@@ -122,6 +151,7 @@ def test_a_missing_password_file(host: Host) -> None:
     code, found = host.checks()
     assert (code, found["broker"]["ok"]) == (1, False)
     assert str(host.folder / "none") in found["broker"]["detail"]
+    assert "the file named here" in found["broker"]["hint"]
 
 
 def test_a_broker_with_tls_is_trusted_by_its_ca_alone(lone_host: Host) -> None:

@@ -1,5 +1,7 @@
 """An agent that was frozen, by SIGSTOP as by `docker pause`, wakes without having lost a use, or says what it lost."""
 
+import signal
+
 import pytest
 
 from tests.acceptance.host import Host
@@ -47,6 +49,6 @@ def test_a_use_that_the_stream_lost_in_a_freeze_keeps_its_image(lone_host: Host)
 def test_a_hangup_changes_nothing(lone_host: Host) -> None:
     """As when the terminal closes in which it was started, or a unit asks it to reload."""
     with lone_host.agent() as agent:
-        agent.send_signal(1)
+        agent.send_signal(signal.SIGHUP)
         proc.eventually(lambda: lone_host.told("SIGHUP was ignored"))
         lone_host.await_gone(lone_host.torch("team/torch:1"))

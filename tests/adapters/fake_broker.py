@@ -22,8 +22,9 @@ class FakeBroker:
         self.login_refused = False
         self.acknowledging = asyncio.Event()  # cleared, it takes messages and acknowledges none
         self.acknowledging.set()
-        self.withheld: set[str] = set()  # topics whose messages it takes and never acknowledges
+        self.withheld: set[str] = set()  # topics whose messages it takes and never acknowledges, but for empty ones
         self.connects = 0
+        self.subscriptions: list[str] = []  # topic filters that were asked for, granted or not
         self._up = True
         self._clients: dict[str, _Client] = {}
         self._numbers = itertools.count()
@@ -61,15 +62,20 @@ class FakeBroker:
 
     def cut(self, client_id: str) -> None:
         """One client's network fails; the broker publishes its will."""
-        self._end(client_id, broker.BrokerUnavailable("fake: cut"), with_will=True)
+        self.end(client_id, broker.BrokerUnavailable("fake: cut"))
+
+    def end(self, client_id: str, error: broker.BrokerUnavailable) -> None:
+        """One client's connection ends with this error; the broker publishes its will."""
+        self._end(client_id, error, with_will=True)
+
+    def subscribe(self, client_id: str, topic: str) -> None:
+        """Send a client what it never asked for, from now on."""
+        self._clients[client_id].filters.append(topic)
 
     def route(self, message: Message) -> None:
         """Take a message and pass it on, as if some client had published it."""
         self.published.append(message)
-        if message.retain and message.payload:
-            self.retained[message.topic] = message.payload
-        elif message.retain:
-            self.retained.pop(message.topic, None)
+        retain(self.retained, message)
         for client in self._clients.values():
             client.deliver(Message(message.topic, message.payload))
 
@@ -92,10 +98,12 @@ class FakeBroker:
 class _Client:
     """One connection."""
 
+    peer = "fake, MQTT 5"
+
     def __init__(self, server: FakeBroker, will: Message | None) -> None:
         self.will = will
         self._server = server
-        self._filters: list[str] = []
+        self.filters: list[str] = []
         self._waiting: asyncio.Queue[Message | None] = asyncio.Queue()
         self._error: broker.BrokerUnavailable | None = None
         self._ended = asyncio.Event()
@@ -104,7 +112,7 @@ class _Client:
         self._check()
         self._server.take(self, Message(topic, payload, retain))
         never = asyncio.Event()
-        answer = never if topic in self._server.withheld else self._server.acknowledging
+        answer = never if topic in self._server.withheld and payload else self._server.acknowledging
         acknowledged = asyncio.ensure_future(answer.wait())
         ended = asyncio.ensure_future(self._ended.wait())
         try:
@@ -116,9 +124,10 @@ class _Client:
 
     async def subscribe(self, topic: str) -> None:
         self._check()
+        self._server.subscriptions.append(topic)
         if topic in self._server.unreadable:
             raise broker.SubscribeRefused("fake: not readable")
-        self._filters.append(topic)
+        self.filters.append(topic)
         for name, payload in self._server.retained.items():
             if matches(topic, name):
                 self._waiting.put_nowait(Message(name, payload, retain=True))
@@ -130,9 +139,10 @@ class _Client:
         self._waiting.put_nowait(None)
         self._check()
 
-    def deliver(self, message: Message) -> None:
-        if any(matches(pattern, message.topic) for pattern in self._filters):
-            self._waiting.put_nowait(message)
+    def deliver(self, message: Message, topic: str | None = None) -> None:
+        """Hand a message on where a filter takes its topic; under another topic, where one is given."""
+        if any(matches(pattern, message.topic) for pattern in self.filters):
+            self._waiting.put_nowait(Message(topic or message.topic, message.payload))
 
     def end(self, error: broker.BrokerUnavailable) -> None:
         self._error = error
@@ -142,6 +152,14 @@ class _Client:
     def _check(self) -> None:
         if self._error is not None:
             raise type(self._error)(str(self._error))
+
+
+def retain(retained: dict[str, bytes], message: Message) -> None:
+    """What a broker retains after a message."""
+    if message.retain and message.payload:
+        retained[message.topic] = message.payload
+    elif message.retain:
+        retained.pop(message.topic, None)
 
 
 def matches(pattern: str, topic: str) -> bool:

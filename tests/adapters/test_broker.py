@@ -309,11 +309,11 @@ async def test_tls_needs_the_right_authority() -> None:
         options = make_options(server)
         assert options.name.startswith("mqtts://")
         await connect_once(options)
-        with pytest.raises(broker.BrokerUnavailable, match="certificate verify failed"):
+        with pytest.raises(broker.BrokerUnavailable, match=r"certificate verify failed: .* set mqtt\.ca_file"):
             await connect_once(replace(options, ca_file=""))
-        with pytest.raises(broker.LoginRefused, match=r"mqtt\.ca_file"):
+        with pytest.raises(broker.LoginRefused, match=r"mqtt\.ca_file: /nowhere: cannot be used: No such file"):
             await connect_once(replace(options, ca_file="/nowhere"))
-        with pytest.raises(broker.LoginRefused, match=r"mqtt\.cert_file, mqtt\.key_file"):
+        with pytest.raises(broker.LoginRefused, match=r"mqtt\.cert_file, mqtt\.key_file: /nowhere, "):
             await connect_once(replace(options, cert_file="/nowhere"))
 
 
@@ -374,7 +374,7 @@ async def test_a_killed_client_is_reported_by_its_will_at_once(options: broker.O
             victim.kill()
             killed = time.monotonic()
             assert await take(watcher, 1) == [Message("will", b"gone")]
-            assert time.monotonic() - killed < mqtt_client.KEEPALIVE  # without the end of the connection it is longer
+            assert time.monotonic() - killed < options.keepalive  # without the end of the connection it is longer
         finally:
             with suppress(ProcessLookupError):
                 victim.kill()
@@ -444,6 +444,12 @@ async def test_a_refused_subscription_is_told() -> None:
             await connection.subscribe("secret/#")
 
 
+async def test_an_answer_to_a_subscription_that_comes_too_late_is_let_alone(caplog: pytest.LogCaptureFixture) -> None:
+    client = mqtt_client.Client(broker.Options(host="localhost", port=1883, client_id="late"), None, None, None)
+    client._on_subscribe(None, None, 7, [])
+    assert caplog.records == []
+
+
 async def test_a_host_name_that_is_none_is_weather_and_not_a_crash() -> None:
     with pytest.raises(broker.BrokerUnavailable):
         await connect_once(broker.Options(host="a..b", port=1883, client_id="a"))
@@ -457,22 +463,19 @@ def test_options_take_the_ports_of_the_protocol_and_brackets_off_addresses() -> 
     ]
 
 
-@pytest.mark.parametrize(
-    ("keys", "key"),
-    [
-        ({}, "mqtt.url"),
-        ({"url": "mqtt://h:70000"}, "mqtt.url"),
-        ({"url": "mqtt://h", "ca_file": "/ca"}, "mqtt.url"),
-        ({"url": "mqtt://h", "password_file": "/p"}, "mqtt.username"),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused_with_their_key(keys: dict[str, str], key: str) -> None:
-    with pytest.raises(config.ConfigError, match=f"^{key}: "):
-        broker.options(config.Mqtt.model_validate(keys), "a")
+def test_a_broker_without_an_address_is_refused_with_its_key() -> None:
+    with pytest.raises(config.ConfigError, match=r"^mqtt\.url: is empty"):
+        broker.all_options(config.Mqtt(), "a")
 
 
 def test_the_client_id_of_an_agent_has_its_name_and_eight_digits_of_its_id() -> None:
     assert broker.agent_client_id("gpu-07", "0123abcd-4567-89ab-cdef-0123456789ab") == "torchkeeper-gpu-07-0123abcd"
+
+
+def test_no_client_id_has_a_dot() -> None:
+    agent = broker.agent_client_id("gpu-07.lab.example", "0123abcd-4567-89ab-cdef-0123456789ab")
+    assert agent == "torchkeeper-gpu-07-lab-example-0123abcd"
+    assert broker.check_client_id("gpu-07.lab") == "torchkeeper-gpu-07-lab-check"
 
 
 async def test_a_socket_that_is_closed_before_it_is_watched_is_let_alone() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import database
+from agent.adapters import database, folder
 from agent.adapters.store import Store
 from agent.core.report import NewEvent
 from agent.core.usage import Changes
@@ -56,11 +56,14 @@ def test_a_new_file_is_durable_and_migrated(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_the_agent_has_one_id_for_ever(tmp_path: Path) -> None:
-    first = database.agent_id(tmp_path)
-    assert database.agent_id(tmp_path) == first
-    (tmp_path / "agent-id").write_text("rubbish")
-    assert database.agent_id(tmp_path) not in (first, "rubbish")
+async def test_the_agent_has_one_id_for_as_long_as_its_state(tmp_path: Path) -> None:
+    ids = []
+    for place in (tmp_path, tmp_path, tmp_path / "other"):
+        folder.prepare(place)
+        store = Store(database.open_file(place, START)[0])
+        ids.append(store.agent_id)
+        await store.close()
+    assert ids[0] == ids[1] != ids[2]
 
 
 @pytest.mark.parametrize("damage", ["rubbish", "truncated", "overwritten"])

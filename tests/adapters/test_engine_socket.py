@@ -218,7 +218,6 @@ HOSTILE: dict[str, object] = {
     "a list": [],
     "nothing": None,
     "a layer that is no text": {"RootFS": {"Layers": [7]}},
-    "no JSON": b"<html>",
     "deep JSON": b"[" * 100_000,
     "megabytes": {"Config": {"Env": ["A=" + "x" * 5_000_000]}},
     "layers without end": {"RootFS": {"Layers": ["sha256:1"] * 100_000}},
@@ -232,6 +231,19 @@ def list_images(server: Server, *changes: dict[str, object]) -> None:
     for image_id in IDS:
         server.answers[f"images/{image_id}/json"] = answer({"RootFS": {"Layers": ["sha256:1"]}})
         server.answers[f"images/{image_id}/history"] = answer([])
+
+
+@pytest.mark.parametrize("part", ["json", "history"])
+async def test_an_image_whose_description_was_cut_short_on_the_way_is_unknown_until_it_is_asked_again(
+    server: Server, engine: DockerEngine, part: str
+) -> None:
+    list_images(server)
+    whole = server.answers[f"images/{IDS[1]}/{part}"]
+    server.answers[f"images/{IDS[1]}/{part}"] = answer(b'{"Id": "sha')
+    cut = (await engine.images({}))[1]
+    server.answers[f"images/{IDS[1]}/{part}"] = whole
+    again = (await engine.images({}))[1]
+    assert (cut.details, cut.unreadable, again.details is not None) == (None, "", True)
 
 
 @pytest.mark.parametrize("part", ["json", "history"])

@@ -228,6 +228,22 @@ async def test_a_dropped_event_that_is_refused_makes_no_other_until_numbers_are_
     assert await waiting(store) == [1, 4]
 
 
+@pytest.mark.parametrize("kind", [DECISION, OUTCOME])
+async def test_a_decision_or_outcome_is_not_set_aside(store: Store, kind: str) -> None:
+    await add(store, 1, kind)
+    await store.set_aside(1, "too long", LATER)
+    assert await waiting(store) == [1]
+    assert await dropped(store) == []
+
+
+async def test_a_row_that_is_deferred_waits_on_while_those_behind_it_are_retired(store: Store) -> None:
+    await add(store, 4)
+    await store.retire(4, deferred=[2])
+    assert await waiting(store) == [2]
+    await store.retire(2)
+    assert await waiting(store) == []
+
+
 async def test_a_row_that_is_retired_is_not_set_aside(store: Store) -> None:
     await add(store, 1)
     await store.retire(1)
@@ -239,13 +255,24 @@ async def test_a_row_that_is_retired_is_not_set_aside(store: Store) -> None:
 
 
 async def test_the_retention_takes_what_is_over_and_names_what_still_waits(store: Store) -> None:
-    await add(store, 2)
-    await add(store, 2, DECISION)
+    await add(store, 3)
     await store.log(make_event(at=LATER))
     await store.retire(1)
     await store.forget(LATER, LATER, quietly=False)
-    assert await waiting(store) == [5, 6]
-    assert await dropped(store) == [make_dropped("retention", (2, 4))]
+    assert await waiting(store) == [4, 5]
+    assert await dropped(store) == [make_dropped("retention", (2, 3))]
+
+
+async def test_the_retention_takes_no_decision_or_outcome_that_still_waits(store: Store) -> None:
+    await add(store, 1, DECISION)
+    await add(store, 1, OUTCOME)
+    await add(store, 2)
+    await store.log(make_event(DECISION, decision_id="later"))
+    await store.retire(1)
+    await store.forget(LATER, LATER, quietly=False)
+    assert [event.type for event in await log_of(store)] == [OUTCOME, DECISION, DROPPED]
+    assert await waiting(store) == [2, 5, 6]
+    assert await dropped(store) == [make_dropped("retention", (3, 4))]
 
 
 async def test_without_a_broker_the_retention_says_nothing(store: Store) -> None:

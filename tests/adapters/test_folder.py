@@ -3,6 +3,9 @@
 import errno
 import io
 import os
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -123,3 +126,18 @@ def test_what_cannot_be_looked_into_is_not_taken_for_absent(tmp_path: Path, monk
     monkeypatch.setattr(Path, "lstat", denied)
     with pytest.raises(database.StateError, match="Permission denied"):
         folder.is_there(tmp_path / "none")
+
+
+def test_giving_the_state_to_its_owner_leaves_the_locks_of_sqlite_on_it(tmp_path: Path) -> None:
+    """Without its locks, the next process that closes the file deletes the log that is still written to."""
+    proc.require_root()
+    connection, _ = database.open_file(tmp_path, datetime.now(UTC))
+    connection.execute("INSERT INTO meta VALUES ('written', 'before')")
+    log = tmp_path / f"{database.FILE}-wal"
+    before = log.stat().st_ino
+    for name in database.FILES:
+        folder.give_to_owner(tmp_path / name)
+    reader = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM meta').fetchall()"
+    subprocess.run([sys.executable, "-c", reader, str(tmp_path / database.FILE)], check=True)
+    assert (log.exists(), log.exists() and log.stat().st_ino) == (True, before)
+    connection.close()

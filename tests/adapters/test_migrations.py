@@ -80,7 +80,7 @@ def test_a_file_of_schema_1_is_migrated_with_every_row(folder: Path) -> None:
     _, before = kept(folder / database.FILE)
     assert len(before) == 10  # the fixture has every kind of row
     connection, word = database.open_file(folder, START)
-    assert (word, counts(connection)) == ("", before)
+    assert (word, counts(connection) | before) == ("", counts(connection))  # later schemas may have more tables
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
 
@@ -163,5 +163,5 @@ def test_a_kill_inside_the_migration_leaves_the_file_of_before(folder: Path, sta
     assert done.returncode == -signal.SIGKILL
     assert kept(folder / database.FILE) == before
     connection, word = database.open_file(folder, START)
-    assert (word, counts(connection)) == ("", before[1])
+    assert (word, counts(connection) | before[1]) == ("", counts(connection))
     connection.close()

@@ -146,6 +146,25 @@ def test_an_image_that_cannot_be_shown_is_counted() -> None:
     assert ([image.id for image in shown.images], shown.images_left_out) == ([FINE.id], 1)
 
 
+def test_an_image_with_hundreds_of_long_names_leaves_room_for_the_others() -> None:
+    many = [
+        pytorch_image(f"many{number}", *(f"team/{'x' * 300}{number}:{tag}" for tag in range(900)))
+        for number in range(4)
+    ]
+    plan = decide(*many, FINE)
+    written = [report.decision(item, report.image_ref(item), "enforce", plan.at, "id") for item in plan.decisions]
+    last = [
+        wire.event(host="a", epoch="e", seq=1, kind=one.kind, at=one.at, subject=one.subject, data=dict(one.data))
+        for one in written
+    ]
+    shown = inventory.build(plan, "gpu-07", wire.Disk(), [(event, None) for event in last])
+    assert (len(shown.images), shown.images_left_out, len(shown.decisions)) == (5, 0, 5)
+    found = {image.id: image for image in shown.images}
+    assert (len(found[many[0].id].references), len(found[FINE.id].references)) == (inventory.NAMES_SHOWN, 1)
+    assert found[many[0].id].warnings[-1] == "850 more names are not listed here"
+    assert len(shown.encode()) < wire.MAX_PAYLOAD
+
+
 def test_a_name_that_cannot_be_written_keeps_its_image() -> None:
     rules = Policy(rules=(Rule(match="*", keep_newest=3),))
     odd = decide(pytorch_image("a", "team/a:\ud800"), rules=rules).decisions[0]

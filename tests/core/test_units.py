@@ -39,6 +39,12 @@ def test_anything_else_is_refused_with_the_way_out(written: object) -> None:
         units.duration(written)
 
 
+@pytest.mark.parametrize("written", ["2348.96w", "3153599999.999999s", "36500d"])
+def test_a_duration_of_decades_is_read_back_as_it_is_written(written: str) -> None:
+    value = units.duration(written)
+    assert units.duration(units.duration_text(value)) == value
+
+
 @pytest.mark.parametrize("written", ["99999999w", "999999999w", "999999999.999999w", "5215w"])
 def test_a_duration_of_more_than_a_century_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match=f"'{written}' is longer than 100 years"):

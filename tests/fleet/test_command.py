@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from agent import config
 from agent.adapters import broker
+from agent.adapters.broker_contract import LARGEST_INCOMING
+from agent.core import wire
 from tests.fleet.builders import make_image, make_inventory, make_last, make_status, topic
 from tests.support import mosquitto, proc
 from tests.support.mosquitto import Mosquitto
@@ -55,12 +58,44 @@ def test_decisions_can_be_narrowed_to_a_host_and_a_time(broker: Mosquitto, tmp_p
     assert json.loads(recent.stdout) == {"decisions": []}
 
 
-def test_an_empty_fleet_is_no_error(broker: Mosquitto, tmp_path: Path) -> None:
+def test_a_large_and_compressed_inventory_is_read_like_any_other(broker: Mosquitto, tmp_path: Path) -> None:
+    large = make_inventory(*(make_image(f"sha256:{secrets.token_hex(32)}") for _ in range(2000)))
+    assert len(large) > 2 * LARGEST_INCOMING
+    publish(broker, status=make_status(), inventory=large)
     file = settings_for(tmp_path, url=broker.url)
+    for payload in (large, wire.packed(large)):
+        publish(broker, inventory=payload)
+        done = proc.torchkeeper("fleet", "images", "--json", config=file)
+        assert (done.returncode, len(json.loads(done.stdout)["images"])) == (0, 2000)
+
+
+@pytest.mark.parametrize("command", ["status", "images", "decisions"])
+def test_a_broker_that_retains_nothing_is_a_failure_and_not_an_empty_fleet(
+    broker: Mosquitto, tmp_path: Path, command: str
+) -> None:
+    file = settings_for(tmp_path, url=broker.url)
+    for more in ((), ("--json",)):
+        done = proc.torchkeeper("fleet", command, *more, config=file)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"{broker.url}: the broker gave no retained message below torchkeeper/v1/hosts." in done.stderr
+        assert "this user may not read there" in done.stderr
+        assert "--watch" in done.stderr
+
+
+def test_the_next_address_of_a_list_is_asked_where_one_is_dead(broker: Mosquitto, tmp_path: Path) -> None:
+    publish(broker, status=make_status())
+    dead = [f"mqtt://127.0.0.1:{mosquitto.free_port()}" for _ in range(3)]
+    file = proc.write_config(tmp_path / "torchkeeper.toml", mqtt={"url": [*dead, broker.url]})
+    done = proc.torchkeeper("fleet", "status", "--json", config=file)
+    assert [host["host"] for host in json.loads(done.stdout)["hosts"]] == ["gpu-07"]
+
+
+def test_where_all_addresses_of_a_list_are_dead_each_is_named(tmp_path: Path) -> None:
+    dead = [f"mqtt://127.0.0.1:{mosquitto.free_port()}" for _ in range(2)]
+    file = proc.write_config(tmp_path / "torchkeeper.toml", mqtt={"url": dead})
     done = proc.torchkeeper("fleet", "status", config=file)
-    assert done.returncode == 0
-    assert "No host has reported yet." in done.stdout
-    assert json.loads(proc.torchkeeper("fleet", "status", "--json", config=file).stdout) == {"hosts": []}
+    assert (done.returncode, done.stdout) == (1, "")
+    assert all(f"{url}: [Errno 111] Connection refused" in done.stderr for url in dead)
 
 
 def test_a_broker_that_is_not_there_is_one_sentence_and_a_failure(tmp_path: Path) -> None:

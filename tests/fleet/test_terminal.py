@@ -99,6 +99,13 @@ def test_an_image_is_one_line_for_all_hosts_that_have_it() -> None:
     ]
 
 
+def test_an_image_of_which_a_container_runs_on_any_host_is_used_now() -> None:
+    fleet = make_fleet("a")
+    running = make_image(running=True, reason="in-use", last_used=START)
+    fleet.apply(topic("inventory", "b"), make_inventory(running, host="b"), START)
+    assert rows(terminal.images_view(fleet, NOW))[0] == "teamai/a:1 2.9.0 2 9.0 GB now kept"
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

@@ -1,6 +1,8 @@
 """The fold of what agents publish."""
 
 import itertools
+import zlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -151,13 +153,31 @@ def test_a_host_whose_topics_are_all_cleared_is_off_the_list() -> None:
 
 
 @pytest.mark.parametrize("rest", ["status", "info", "inventory", "alerts/disk", "events", "somethingelse"])
-@pytest.mark.parametrize("payload", [b"rubbish", b"{}", b"[]", b"\xff", b'{"state": "online"}'])
+@pytest.mark.parametrize("payload", [b"rubbish", b"{}", b"[]", b"\xff", b"\x78\x9c", b'{"state": "online"}'])
 def test_rubbish_changes_nothing(rest: str, payload: bytes) -> None:
     parts = (("status", make_status()), ("info", make_info()), ("inventory", make_inventory()))
     clean = fold(*parts, ("alerts/disk", make_alert()), ("events", make_decision()))
     fleet = fold(*parts, ("alerts/disk", make_alert()), ("events", make_decision()))
     fleet.apply(topic(rest), payload, START)
     assert (fleet.hosts(), fleet.decisions()) == (clean.hosts(), clean.decisions())
+
+
+def test_the_empty_message_that_an_agent_sends_to_learn_whether_it_may_is_no_event() -> None:
+    fleet = fold(("status", make_status()), ("events", make_decision()))
+    fleet.apply(topic("events"), wire.PROBE, START)
+    assert fleet.decisions() == [replace(LINE, outcome=None, measured_bytes=None)]
+
+
+def test_compressed_messages_read_as_plain_ones() -> None:
+    parts = (
+        ("status", make_status()),
+        ("info", make_info()),
+        ("inventory", make_inventory(make_image())),
+        ("alerts/disk", make_alert(message="x" * 500)),
+        ("events", make_decision()),
+    )
+    plain, packed = fold(*parts), fold(*((rest, zlib.compress(payload)) for rest, payload in parts))
+    assert (packed.hosts(), packed.decisions()) == (plain.hosts(), plain.decisions())
 
 
 @given(st.binary() | st.text().map(str.encode), st.text())
@@ -255,14 +275,15 @@ def test_a_renewed_view_keeps_the_events_and_forgets_what_is_retained() -> None:
 
 def test_the_other_documents_name_their_host() -> None:
     fleet = fold(
-        ("inventory", make_inventory(make_image(), left_out=2)),
+        ("inventory", make_inventory(make_image(idle_since=START), left_out=2)),
         ("events", make_decision()),
         ("events", make_outcome()),
     )
-    images = view.images_document(fleet)
+    images = view.images_document(fleet, START + timedelta(days=3))
     assert images["images_left_out"] == 2
-    assert [(image["host"], image["class"], image["references"]) for image in images["images"]] == [
-        ("gpu-07", "pytorch", ["teamai/a:1"])
+    names = ("host", "class", "references", "explanation")
+    assert [tuple(image[name] for name in names) for image in images["images"]] == [
+        ("gpu-07", "pytorch", ["teamai/a:1"], "idle 3 d")
     ]
     assert view.decisions_document(fleet.decisions()) == {
         "decisions": [

@@ -18,6 +18,7 @@ pattern write torchkeeper/v1/hosts/%u/#
 pattern read torchkeeper/v1/hosts/%u/status
 pattern read torchkeeper/v1/control/%u/#
 topic read torchkeeper/v1/control/all/#
+topic read torchkeeper/v1/collectors/+/status
 
 user collector
 topic readwrite torchkeeper/#
@@ -48,11 +49,7 @@ class Mosquitto(proc.Daemon):
         self.start()
 
     def listens(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
-                return True
-        except OSError:
-            return False
+        return proc.listens(self.port)
 
 
 @contextmanager

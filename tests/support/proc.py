@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,6 +75,15 @@ async def eventually_async(look: Callable[[], Awaitable[T]], timeout: float = PA
         await asyncio.sleep(POLL)
 
 
+def listens(port: int) -> bool:
+    """Whether a port of loopback takes connections."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
 class Daemon:
     """A program in the background, in a session of its own, that writes to one log file."""
 
@@ -122,7 +132,7 @@ class Daemon:
         self._running().kill()
         self._running().wait()
 
-    def send_signal(self, number: int) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         self._running().send_signal(number)
 
     def stop_signal(self) -> None:

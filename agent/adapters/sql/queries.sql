@@ -10,6 +10,33 @@ UPDATE engines SET root = :root
 WHERE engine_id = :engine_id AND driver = :driver AND root IS NULL AND NOT EXISTS
     (SELECT 1 FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root)
 
+-- name: count_waiting
+SELECT count(*) FROM events WHERE retired = 0 AND set_aside IS NULL
+
+-- name: set_events_apart
+INSERT INTO former_events (host, epoch, seq, type, at, subject, decision_id, data)
+SELECT coalesce((SELECT value FROM meta WHERE key = 'host'), ''), (SELECT value FROM meta WHERE key = 'epoch'),
+    seq, type, at, subject, decision_id, data
+FROM events
+
+-- name: drop_events
+DELETE FROM events
+
+-- name: restart_numbers
+DELETE FROM sqlite_sequence WHERE name = 'events'
+
+-- name: drop_identity
+DELETE FROM meta WHERE key IN ('host', 'watermark')
+
+-- name: get_former_events
+SELECT * FROM former_events WHERE at >= :since ORDER BY at, epoch, seq
+
+-- name: former_decision
+SELECT * FROM former_events WHERE type = 'torchkeeper.decision' AND decision_id = :decision_id
+
+-- name: forget_former_events
+DELETE FROM former_events WHERE at < :before
+
 -- name: add_engine
 INSERT INTO engines (engine_id, driver, root) VALUES (:engine_id, :driver, :root)
 ON CONFLICT (engine_id, driver, root) DO NOTHING
@@ -125,7 +152,8 @@ SELECT * FROM events WHERE seq > :after AND retired = 0 AND set_aside IS NULL OR
 
 -- name: retire
 UPDATE events SET retired = 1
-WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'watermark')
+WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL AND seq NOT IN (SELECT value FROM json_each(:deferred))
+  AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'watermark')
 RETURNING length(data) AS bytes
 
 -- name: retire_acknowledged
@@ -137,7 +165,8 @@ UPDATE events SET retired = 0 WHERE seq > :watermark AND retired = 1
 RETURNING length(data) AS bytes
 
 -- name: set_aside
-UPDATE events SET set_aside = :error WHERE seq = :seq AND retired = 0 AND set_aside IS NULL
+UPDATE events SET set_aside = :error
+WHERE seq = :seq AND retired = 0 AND set_aside IS NULL AND type NOT IN ('torchkeeper.decision', 'torchkeeper.outcome')
 RETURNING seq, type, data, length(data) AS bytes
 
 -- name: last_seq
@@ -164,7 +193,9 @@ WHERE seq <= :up_to AND retired = 0 AND set_aside IS NULL
 RETURNING seq, type, data, length(data) AS bytes
 
 -- name: give_up_before
-DELETE FROM events WHERE at < :before AND retired = 0 AND set_aside IS NULL
+DELETE FROM events
+WHERE at < :before AND retired = 0 AND set_aside IS NULL
+  AND (:all OR type NOT IN ('torchkeeper.decision', 'torchkeeper.outcome'))
 RETURNING seq, type, data, length(data) AS bytes
 
 -- name: forget_events
