@@ -95,6 +95,7 @@ def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others
     assert [first["subject"], second["subject"]] == [child, torch_step]
 
 
+@engines.ON_BOTH_ENDS
 def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_of_its_build_goes(
     lone_host: Host,
 ) -> None:

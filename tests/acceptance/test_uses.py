@@ -125,6 +125,7 @@ def test_a_use_of_a_name_given_anew_counts_for_the_image_that_has_it(lone_host: 
     assert host.json("history")["events"] == []
 
 
+@engines.ON_BOTH_ENDS
 def test_more_than_the_engine_remembers_is_a_gap_and_counts_as_a_use(host: Host, collector: Collector) -> None:
     host.configure(usage={"gap_tolerance": "0s"})
     image, other = host.torch("team/train:1"), host.plain("team/web:1")

@@ -274,7 +274,7 @@ def test_a_missing_part_skips_the_test_but_fails_where_ci_is_set(monkeypatch: py
 
 
 def test_a_current_engine_that_cannot_be_had_or_does_not_start_is_skipped_with_the_reason_where_ci_is_set_too(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CI", "true")
     monkeypatch.setattr(engines, "_unpacked", lambda name: ("", f"no package of {name}"))
