@@ -31,7 +31,7 @@ def configure(style: Literal["console", "json"], *, quiet: bool = False) -> None
 
 
 def _clean(_logger: object, _method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Names and labels of strangers stand in log lines: none may end its line, or be obeyed by a terminal."""
+    """Log lines contain names and labels from outside: none may break its line or send a command to the terminal."""
     for key, value in fields.items():
         if isinstance(value, str):
             fields[key] = text.clean(value) if key == "exception" else text.one_line(value)

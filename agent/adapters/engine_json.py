@@ -1,7 +1,7 @@
-"""The engine's answers as plain values, whatever stands in them: labels and names in them come from strangers.
+"""The engine's answers as plain values. They contain labels and names from outside, so any value may have any type.
 
-`text`, `items` and `fields` take what has another type for nothing; a row that must not lose anything asks the strict
-ones, `identifier`, `texts`, `rows` and `whole`, which raise ValueError.
+`text`, `items` and `fields` treat a value of another type as missing. `identifier`, `texts`, `rows` and `whole` raise
+ValueError for it: they are for what must not be missing.
 """
 
 import json

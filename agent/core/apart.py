@@ -1,4 +1,4 @@
-"""One image at a time: what goes wrong with one of them leaves the others alone, and makes it unknown."""
+"""Each image by itself: an exception about one makes that image unknown and does not affect the others."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
@@ -18,7 +18,7 @@ def each(images: Iterable[Image], ask: Callable[[Image], T]) -> tuple[dict[str, 
     for image in images:
         try:
             answers[image.id] = ask(image)
-        except Exception as error:  # whatever it is: it came from this image, and the others are none the worse
+        except Exception as error:  # of any kind: one image must not stop the others
             failures[image.id] = failure(error)
     return answers, failures
 

@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def of(read: Callable[[], T], *documented: type[Exception]) -> tuple[T | None, Exception | None]:
-    """The value, or the documented exception that was raised; any other one is a find, and goes on its way."""
+    """The value, or the documented exception that was raised. Any other exception is a find and is not caught."""
     try:
         return read(), None
     except documented as error:
