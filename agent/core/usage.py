@@ -93,6 +93,7 @@ class Book:
         self._dirty: dict[str, None] = {}
         self._dirty_held: dict[str, None] = {}
         self._uses: list[Use] = []
+        self._gone: set[str] = set()  # images deleted since the last listing was asked for
         self._ignored: dict[Key, IgnoredRun] = {}
 
     def take_changes(self, *, ignored_runs: bool = True) -> Changes:
@@ -196,6 +197,7 @@ class Book:
         self._arrive(image_id, min(at, now), now)
 
     def apply_delete(self, image_id: str) -> None:
+        self._gone.add(image_id)
         usage = self.usages.get(image_id)
         if usage is not None and usage.present:
             self._put(replace(usage, present=False, references=(), pulled=False))
@@ -210,6 +212,7 @@ class Book:
     def _arrive(self, image_id: str, at: datetime, now: datetime, gained: str = "") -> None:
         usage = self.usages.get(image_id) or Usage(image_id=image_id, first_seen=now)
         arrived = at if usage.arrived is None else max(usage.arrived, at)
+        self._gone.discard(image_id)
         self._put(replace(usage, arrived=arrived, present=True))
         if gained and gained not in usage.references:
             self._change_references(self.usages[image_id], now, gained=gained)
@@ -235,6 +238,10 @@ class Book:
 
     # Listings
 
+    def begin_listing(self) -> None:
+        """A listing is asked for. What is deleted from here on may still be in it."""
+        self._gone.clear()
+
     def reconcile(
         self, snapshot: Snapshot, now: datetime, *, alive_until: datetime, busy: frozenset[str]
     ) -> tuple[str, ...]:
@@ -243,6 +250,8 @@ class Book:
         `alive_until`: when the agent last knew the engine's state; a container that vanished after it was used
         until then at least (a gap covers the rest). `busy`: images that the agent itself is untagging now.
         """
+        images = tuple(image for image in snapshot.images if image.id not in self._gone)
+        snapshot = replace(snapshot, images=images)
         known = {held.id: held.mounted for held in self.held.values()}
         mounted = mounts.mounted(snapshot, self.names, self.usages.values(), known)
         new = tuple(image.id for image in snapshot.images if self._see(image, now, busy))

@@ -151,7 +151,7 @@ def test_on_the_containerd_store_a_plan_counts_what_is_kept_unpacked_and_compres
     assert "frees about " in host.say("plan")
     before = _du(engine)
     kept = {"web/base:1", "kept/base:1", "kept/child:stable"}
-    proc.eventually(lambda: host.json("sweep") and engine.references() == kept)  # one that was starved leaves the rest
+    proc.eventually(lambda: host.json("sweep") and engine.references() == kept)  # one that was starved leaves some
     # The store may take a moment to let go of what nothing refers to any more.
     freed = proc.eventually(lambda: _close(before - _du(engine), planned["totals"]["estimated_bytes"]))
     assert freed > 190 * images.MB
