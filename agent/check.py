@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from agent import config, no_effect, state
 from agent.adapters import database, disk, folder, holds
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
-from agent.core import totals, units, wire
+from agent.core import layers, totals, units, wire
 from agent.core.model import Container, Pin, Plan
 
 PATIENCE = 10.0  # seconds for one check
@@ -100,8 +100,9 @@ def _stopped(look: Look | None) -> list[Check]:
         return []
     names = [name for item in found for name in item.names]
     held = units.format_bytes(sum(item.decision.estimated_bytes for item in found))
+    about = layers.about(item.decision.image for item in found)
     oldest = ", ".join(names[:STOPPED_NAMED])
-    detail = f"{len(names)} stopped keep {len(found)} PyTorch image(s), about {held}; the oldest: {oldest}"
+    detail = f"{len(names)} stopped keep {len(found)} PyTorch image(s), {about} {held}; the oldest: {oldest}"
     return [Check("containers", True, detail, f"those that nobody needs: docker rm {' '.join(names[:STOPPED_NAMED])}")]
 
 
@@ -177,8 +178,18 @@ async def _engine(settings: config.Settings) -> tuple[Check, EngineInfo | None]:
         return Check("engine", False, str(error) or f"{engine.url}: no answer in time", hint), None
     finally:
         await engine.close()
-    detail = f"{engine.url}: Docker {info.version}, API {info.api_version}, {info.driver}, {images} images"
-    return Check("engine", True, detail), info
+    what = f"{info.product} {info.version}, API {info.api_version}, {info.driver}, {images} images"
+    return _observing(Check("engine", True, f"{engine.url}: {what}"), settings, info), info
+
+
+def _observing(found: Check, settings: config.Settings, info: EngineInfo) -> Check:
+    """The check of an engine, which fails where observe mode is forced on a configuration that asks for more."""
+    if not info.observe_only:
+        return found
+    detail = f"{found.detail}; observe mode: {info.observe_only}"
+    asked = settings.agent.mode != "observe"
+    hint = 'nothing is removed here; set agent.mode = "observe", or docker.url to a Docker Engine' if asked else ""
+    return replace(found, ok=not asked, detail=detail, hint=hint)
 
 
 def _disk(settings: config.Settings, info: EngineInfo | None) -> Check:

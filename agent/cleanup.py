@@ -34,12 +34,11 @@ class Stale:
 class Cleanup:
     """Keeps one engine's build cache small. `after` None: never touches it."""
 
-    def __init__(self, engine: Engine, store: Store, clock: Clock, *, after: timedelta | None, mode: str) -> None:
+    def __init__(self, engine: Engine, store: Store, clock: Clock, *, after: timedelta | None) -> None:
         self._engine = engine
         self._store = store
         self._clock = clock
         self._after = after
-        self._mode = mode
         self._next = clock.monotonic()
         self._told = Stale(0, 0)  # in observe mode, what was told last
 
@@ -63,13 +62,13 @@ class Cleanup:
         if not found.records or (hold is HeldBy.OBSERVE and found == self._told):
             return
         self._told = found
-        await self._prune(found, self._after)
+        if hold is HeldBy.OBSERVE:
+            await self._tell("would-prune", found, self._after)
+        else:
+            await self._prune(found, self._after)
 
     async def _prune(self, found: Stale, after: timedelta) -> None:
         """Decide, prune, tell."""
-        if self._mode == "observe":
-            await self._tell("would-prune", found, after)
-            return
         await self._tell("decided", found, after)
         try:
             freed = await self._engine.prune_build_cache(after)
@@ -83,7 +82,7 @@ class Cleanup:
     ) -> None:
         event = report.build_cache(
             state,
-            self._mode,
+            "observe" if state == "would-prune" else "enforce",
             self._clock.now(),
             unused_for=after,
             records=found.records,

@@ -31,7 +31,8 @@ ONE_DAY = 86400.0  # seconds
 ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
 ALERTS = (
-    *("engine-down", "holds-unreadable", "state-copied", "state-damaged", "state-full", "sweep-failed"),
+    *("engine-down", "engine-observe-only", "holds-unreadable", "state-copied"),
+    *("state-damaged", "state-full", "sweep-failed"),
     *showing.ALERTS,
     *no_effect.ALERTS,
 )
@@ -173,7 +174,7 @@ async def _show_info(settings: config.Settings, parts: Parts, clock: Clock) -> N
                     engine=_engine_facts(engine),
                     agent_id=parts.store.agent_id,
                     epoch=parts.store.epoch,
-                    mode=settings.agent.mode,
+                    mode="observe" if engine.observe_only else settings.agent.mode,
                     policy=policy_in_force(settings),
                     started=started,
                     at=clock.now(),

@@ -16,7 +16,7 @@ from agent.adapters.store import Store
 from agent.adapters.tables import Removal
 from agent.core import report, wire
 from agent.core.answers import Answers
-from agent.core.model import Decision, Image, Outcome, Usage
+from agent.core.model import Decision, HeldBy, Image, Outcome, Usage
 from agent.sight import Sight
 
 log = structlog.get_logger()
@@ -39,12 +39,11 @@ class Done:
 class Evictor:
     """Carries out decisions, one at a time, each recorded before and after."""
 
-    def __init__(self, engine: Engine, sight: Sight, store: Store, clock: Clock, *, mode: str) -> None:
+    def __init__(self, engine: Engine, sight: Sight, store: Store, clock: Clock) -> None:
         self._engine = engine
         self._sight = sight
         self._store = store
         self._clock = clock
-        self._mode = mode
         self._unsettled = True  # whether the journal may have rows of a removal that was cut short
         self._answers: dict[str, Answers] = {}  # of removals whose outcome is not written yet, by image
 
@@ -52,7 +51,7 @@ class Evictor:
         """Record a decision that is not acted on, once for each due time; False where it was recorded before."""
         now = self._clock.now()
         identity, image = self._identity(item), self._image_ref(item)
-        decision = report.decision(item, image, self._mode, now, identity)
+        decision = report.decision(item, image, _mode(item), now, identity)
         outcome = report.outcome(identity, image, Outcome.WOULD_REMOVE, now)
         written = await self._store.run(lambda tables: tables.decide(decision, outcome))
         if written:
@@ -64,7 +63,7 @@ class Evictor:
         """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
         seen = self._seen_of(item.image)  # before anything is waited for: the plan is as old as this
         identity, image = self._identity(item), self._image_ref(item)
-        decision = report.decision(item, image, self._mode, self._clock.now(), identity)
+        decision = report.decision(item, image, _mode(item), self._clock.now(), identity)
         await self._begin(item.image, decision, image)
         before = self._used_bytes()
         result = await self._remove(item.image, seen)
@@ -156,7 +155,7 @@ class Evictor:
         self._unsettled = False
 
     def _identity(self, item: Decision) -> str:
-        return report.decision_id(item, self._mode, self._store.epoch)
+        return report.decision_id(item, _mode(item), self._store.epoch)
 
     def _image_ref(self, item: Decision) -> wire.ImageRef:
         return report.image_ref(item, pulled=self._pulled(item.image))
@@ -171,6 +170,10 @@ class Evictor:
     def _used_bytes(self) -> int | None:
         space = self._sight.space()
         return space.used_bytes if space else None
+
+
+def _mode(item: Decision) -> str:
+    return "observe" if item.held_by is HeldBy.OBSERVE else "enforce"
 
 
 def name_of(item: Decision) -> str:

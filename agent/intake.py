@@ -334,6 +334,7 @@ class Intake:
             raise StreamEnded(0, "the engine's events are not being read")
 
     async def _list(self, at: datetime) -> Listing:
+        self.sight.book.begin_listing()
         containers = await self._engine.containers(self.sight.containers if self.sight.proven else {})
         images = tuple(await self._engine.images(self.sight.details))
         return Listing(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from agent.adapters.clock import Clock
-from agent.adapters.engine import Engine, NotFound
+from agent.adapters.engine import Engine, EngineError, EngineUnavailable, NotFound
 from agent.adapters.store import Store
 from agent.arrivals import Arrivals
 from agent.core import users
@@ -98,7 +98,7 @@ class Meaning:
         return event.key in self._seen or (not self._seen and event.time_ns <= self._old_ns)
 
     async def _apply_container(self, event: EngineEvent) -> None:
-        image_id = await self._image_of(event)
+        image_id, mounted = await self._images_of(event)
         if image_id is None:
             if not self._is_old(event):
                 self._miss(event.at, f"a use of {event.image!r} could not be matched to an image")
@@ -106,26 +106,52 @@ class Meaning:
         if image_id not in self._sight.book.usages:  # it came without an event, by a build perhaps
             self.stale.set()
         run = Run(name=event.name, image=event.image, image_id=image_id, labels=event.labels)
-        pattern = self._ignored.pattern_for(run)
+        pattern, now = self._ignored.pattern_for(run), self._clock.now()
         if pattern and not self._is_old(event):
-            self._sight.book.count_ignored(event, image_id, pattern, self._clock.now())
-        self._sight.book.apply_container(event, image_id, self._clock.now(), ignored=bool(pattern))
+            self._sight.book.count_ignored(event, image_id, pattern, now)
+        self._sight.book.apply_container(event, image_id, now, ignored=bool(pattern), mounted=mounted)
 
-    async def _image_of(self, event: EngineEvent) -> str | None:
+    async def _images_of(self, event: EngineEvent) -> tuple[str | None, tuple[str, ...] | None]:
         """The image of a container event: what is known of the container, the engine's word, the name as of then.
 
-        A container that is gone may have been told of before, and then its name may mean another image by now.
+        And the images mounted in the container, None where they are not known. A container that is gone may have been
+        told of before, and then its name may mean another image by now.
         """
         row, held = self._sight.row, self._sight.book.held.get(event.actor)
         if held is not None:
-            return held.image_id
+            return held.image_id, held.mounted
         try:
-            return await self._engine.container_image(event.actor)
+            made = await self._engine.made_from(event.actor)
+            return made.image_id, await self._mounted(event, made.mounts)
         except NotFound:
             told_before = await self._store.run(lambda tables: tables.image_of(row, event.actor))
         if told_before is None:
             self._by_name[event.image] = event
-        return told_before or self._sight.book.names.resolve(event.image)
+        return told_before or self._sight.book.names.resolve(event.image), None
+
+    async def _mounted(self, event: EngineEvent, names: Iterable[str] | None) -> tuple[str, ...] | None:
+        """The images that a container mounted by name when it was made; None where nobody can say, until a listing.
+
+        What a name means now counts, too: an import may have given it to another image without an event.
+        """
+        found: set[str] = set()
+        if names is None:
+            return None
+        for name in names:
+            meant = self._sight.book.names.resolve(name) if event.action == "create" else None
+            if meant is None:
+                self.stale.set()
+                return None
+            found.update(filter(None, (meant, await self._means_now(name))))
+        return tuple(sorted(found))
+
+    async def _means_now(self, name: str) -> str | None:
+        try:
+            return await self._engine.image_id(name)
+        except EngineUnavailable:
+            raise
+        except EngineError:
+            return None
 
     async def _apply_image(self, event: EngineEvent, after: Iterable[EngineEvent], *, again: bool) -> None:
         book, now, own = self._sight.book, self._clock.now(), self._sight.own.covers(event)

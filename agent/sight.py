@@ -94,7 +94,7 @@ class Sight:
     def _container(self, container_id: str) -> Container:
         held = self.book.held[container_id]
         listed = self.containers.get(container_id)
-        mounts = listed.image_mounts if listed is not None else ()
+        named = listed.image_mounts if listed is not None else ()
         ended = listed.last_active if listed is not None and listed.state == held.state else None
         return Container(
             id=held.id,
@@ -102,7 +102,7 @@ class Sight:
             name=held.name,
             state=held.state,
             last_active=ended,
-            image_mounts=mounts,
+            image_mounts=held.mounted if held.mounted is not None else named,
             by=held.by,
             ignored=held.ignored,
         )

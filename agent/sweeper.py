@@ -33,6 +33,7 @@ LOOK_AT_DISK = 10.0  # seconds between looks at the file system, where its press
 AGAIN_UNDER_PRESSURE = 60.0  # seconds until the next look at what may go under pressure
 AGAIN_AFTER = 10.0  # seconds until a sweep that failed is tried again, doubling
 FAILED_ALERT, FULL_ALERT = "sweep-failed", "state-full"
+OBSERVE_ALERT = "engine-observe-only"
 LONGEST_SLEEP = 3600.0  # seconds; a wall clock that was set is noticed by then
 
 
@@ -88,9 +89,8 @@ class Sweeper:
         self._rules = rules
         self._folder = folder
         self._folder_identity = holds.identity(folder)
-        self._mode = "observe" if rules.observe else "enforce"
-        self._evictor = Evictor(engine, intake.sight, store, clock, mode=self._mode)
-        self._cleanup = Cleanup(engine, store, clock, after=rules.build_cache_after, mode=self._mode)
+        self._evictor = Evictor(engine, intake.sight, store, clock)
+        self._cleanup = Cleanup(engine, store, clock, after=rules.build_cache_after)
         self._showcase = Showcase(board, intake.sight, store, rules)
         self._grace = manners.grace
         self._memory: change.Memory | None = None  # None: not asked yet
@@ -163,6 +163,7 @@ class Sweeper:
         return Context(
             holds=self._holds(now),
             proven=sight.current,
+            observe_only=self._may_only_observe(now),
             clock_trusted=sight.clock_trusted,
             gap_end=sight.gap_end,
             absences=sight.absences,
@@ -196,6 +197,18 @@ class Sweeper:
         self._board.clear_alert("holds-unreadable")
         return found
 
+    def _may_only_observe(self, now: datetime) -> bool:
+        """Whether the engine is one on which nothing may be removed. It is an alert where more was configured."""
+        engine = self._sight.engine
+        why = engine.observe_only if engine is not None else ""
+        if why and not self._rules.observe:
+            if OBSERVE_ALERT not in self._board.alerts:
+                log.warning("observe mode is forced", action="observe", why=why)
+            self._board.raise_alert(OBSERVE_ALERT, f"nothing is removed here, whatever agent.mode says: {why}", now)
+        else:
+            self._board.clear_alert(OBSERVE_ALERT)
+        return bool(why)
+
     # Observe mode: the same plan without the act
 
     async def _observe(self, done: Pass) -> None:
@@ -227,7 +240,8 @@ class Sweeper:
     async def _report(self, done: Pass) -> None:
         now = self._clock.now()
         if done.outcomes:
-            event = report.sweep(done.first, done.plan, self._mode, done.outcomes.values(), now, done.measured_bytes)
+            mode = "observe" if done.plan.hold is HeldBy.OBSERVE else "enforce"
+            event = report.sweep(done.first, done.plan, mode, done.outcomes.values(), now, done.measured_bytes)
             await self._store.log(event)
             await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
         await self._showcase.show(done.plan)

@@ -15,8 +15,8 @@ from tests.support.proc import ROOT
 REAL = {"engine", "fresh_engine", "own_engine", "pool_of_engines", "broker", "loopback_registry"}
 
 
-def pytest_report_header() -> str:
-    return f"agent: {Path(agent.__file__).parent}"
+def pytest_report_header() -> list[str]:
+    return [f"agent: {Path(agent.__file__).parent}", f"engines: {', '.join(engines.KINDS)}; {engines.current()}"]
 
 
 def pytest_configure() -> None:
@@ -71,7 +71,7 @@ def own_engine(kind: str) -> Iterator[dockerd.Dockerd]:
         yield own
 
 
-@pytest.fixture(scope="session", params=engines.KINDS)
+@pytest.fixture(scope="session", params=engines.ALL)
 def any_engine(request: pytest.FixtureRequest, pool_of_engines: engines.Pool) -> dockerd.Dockerd:
     """Each kind of engine in turn. The session shares them: other tests' images may be on it. Do not stop it."""
     return pool_of_engines.get(request.param)

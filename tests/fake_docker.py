@@ -61,6 +61,7 @@ class FakeDocker:
         self.clock = clock
         self.containerd = containerd
         self.engine_id = engine_id
+        self.observe_only = ""  # why nothing may be removed on it
         self.root = ""
         self._other_roots: dict[str, tuple[dict[str, FakeImage], dict[str, FakeContainer]]] = {}
         self.up = True

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from agent.adapters import engine_rows
-from agent.adapters.engine import EngineDown, EngineInfo, EngineUnavailable, Named, NotFound, Removed, RingRows
+from agent.adapters.engine import (
+    EngineDown,
+    EngineInfo,
+    EngineUnavailable,
+    MadeFrom,
+    Named,
+    NotFound,
+    Removed,
+    RingRows,
+)
 from agent.core.build_cache import CacheRecord
 from agent.core.events import EngineEvent
 from agent.core.model import RUNNING, Container, Details, Image
@@ -123,6 +132,7 @@ class FakeEngine:
                 driver="overlayfs" if self.docker.containerd else "overlay2",
                 containerd_store=self.docker.containerd,
                 root=self.docker.root,
+                observe_only=self.docker.observe_only,
                 direct=self.direct,
             )
 
@@ -169,12 +179,12 @@ class FakeEngine:
         async with self._call("containers"):
             return [_container(container, known) for container in self.docker.containers.values()]
 
-    async def container_image(self, container_id: str) -> str:
-        async with self._call("container_image", container_id):
+    async def made_from(self, container_id: str) -> MadeFrom:
+        async with self._call("made_from", container_id):
             container = self.docker.containers.get(container_id)
             if container is None:
                 raise NotFound(404, f"No such container: {container_id}")
-            return container.image_id
+            return MadeFrom(container.image_id, container.image_mounts)
 
     async def images(self, known: Mapping[str, Details]) -> list[Image]:
         async with self._call("images"):

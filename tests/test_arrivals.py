@@ -342,3 +342,22 @@ async def test_an_image_that_never_can_be_inspected_is_asked_ever_more_rarely(wo
     await agent.watch()
     await agent.wait(3590)
     assert agent.engine.counts()["images"] == 1 + 9  # after 5, 10, 20 ... 1280 seconds
+
+
+async def test_an_image_that_goes_while_it_is_listed_is_not_taken_for_a_build_on_its_base(
+    world: World, image: str
+) -> None:
+    child = world.docker.build("team/app:1", REF)
+    agent = await world.agent().watch()
+    await agent.wait(60)
+
+    async def deleted_meanwhile() -> None:
+        world.docker.delete(child)
+        await world.clock.advance()  # the event is read before the listing is taken in
+
+    agent.engine.on("images", deleted_meanwhile, after=True)
+    await agent.intake.refresh()
+    assert (await used(agent, image), agent.usage(child).present) == ((None, ""), False)
+    world.docker.build("team/app:2", REF)
+    await agent.wait()
+    assert (await used(agent, image))[0] is not None

@@ -70,6 +70,14 @@ async def test_in_observe_mode_it_is_told_once_and_stays(world: World) -> None:
     assert await told(agent) == [row("would-prune", mode="observe")]
 
 
+async def test_on_an_engine_that_is_only_observed_it_stays_whatever_the_mode(world: World) -> None:
+    world.docker.observe_only = "this is another engine"
+    agent = await world.agent(build_cache_after=AFTER).start()
+    await agent.wait(PAST)
+    assert world.docker.build_cache == [OLD, MORE, BUSY]
+    assert await told(agent) == [row("would-prune", mode="observe")]
+
+
 async def test_a_pause_holds_it(world: World) -> None:
     holds.change(world.folder, lambda _: Holds(paused=True, paused_at=START))
     agent = await world.agent(build_cache_after=AFTER).start()

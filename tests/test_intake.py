@@ -224,7 +224,7 @@ async def test_a_time_in_the_future_counts_as_now(world: World, image: str) -> N
 @pytest.mark.parametrize("error", [EngineError(500, "oops"), EngineUnavailable(0, "slow")])
 async def test_an_error_in_a_refresh_loses_no_event(world: World, image: str, error: EngineError) -> None:
     agent = await world.agent().watch()
-    agent.engine.on("container_image", error)
+    agent.engine.on("made_from", error)
     agent.intake.buffer.put(_create_of(world))
     with pytest.raises(EngineError):
         await agent.intake.refresh()

@@ -40,7 +40,7 @@ async def test_killed_before_the_commit_the_event_is_read_again(world: World, im
     agent = await world.agent().watch()
     await agent.wait(60)
     world.docker.create(REF, "box")
-    agent.engine.on("container_image", agent.engine.hang)
+    agent.engine.on("made_from", agent.engine.hang)
     await agent.wait(1)
     await agent.kill()
     again = world.agent()

@@ -44,6 +44,31 @@ async def test_observe_decides_anew_after_a_use(world: World, image: str) -> Non
     assert await agent.outcomes() == ["would-remove", "would-remove"]
 
 
+async def test_on_an_engine_that_is_only_observed_nothing_is_removed_whatever_the_mode_until_it_is_another(
+    world: World, image: str
+) -> None:
+    world.docker.observe_only = "this is another engine"
+    agent = await harness.due(world)
+    assert await harness.sweep(agent) == {REF: Outcome.WOULD_REMOVE}
+    [decision] = [event.data for event in await agent.events("torchkeeper.decision")]
+    assert (decision["mode"], decision["held_by"]) == ("observe", "observe")
+    alert = agent.board.alerts["engine-observe-only"]
+    assert alert.message == "nothing is removed here, whatever agent.mode says: this is another engine"
+    assert (agent.engine.mutations, set(world.docker.images)) == ([], {image})
+    world.docker.observe_only = ""
+    await agent.engine.close()  # and connects again
+    await agent.wait(60)
+    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+    assert "engine-observe-only" not in agent.board.alerts
+
+
+async def test_observe_mode_that_was_asked_for_is_no_alert(world: World, image: str) -> None:
+    world.docker.observe_only = "this is another engine"
+    agent = await harness.due(world, observe=True)
+    assert await harness.sweep(agent) == {REF: Outcome.WOULD_REMOVE}
+    assert "engine-observe-only" not in agent.board.alerts
+
+
 async def test_a_dry_run_writes_nothing(world: World, image: str) -> None:
     agent = await harness.due(world)
     done = await agent.sweeper.sweep(dry_run=True)
@@ -133,11 +158,11 @@ async def test_a_back_off_survives_a_restart(world: World, image: str) -> None:
     assert (await again.decision(image)).held_by is HeldBy.BACKOFF
 
 
-@pytest.mark.parametrize("call", ["containers", "images", "container_image"])
+@pytest.mark.parametrize("call", ["containers", "images", "made_from"])
 @pytest.mark.parametrize("error", [EngineUnavailable(404, "a list"), EngineError(500, "oops")], ids=["404", "500"])
 async def test_an_error_before_the_act_removes_nothing(world: World, image: str, call: str, error: EngineError) -> None:
     agent = await harness.due(world)
-    if call == "container_image":
+    if call == "made_from":
         agent.engine.on("containers", lambda: _create(world))
     agent.engine.on(call, error, once=False)
     with pytest.raises(EngineError):

@@ -208,7 +208,7 @@ async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(
 ) -> None:
     monkeypatch.setattr("agent.intake.Buffer", lambda: Buffer(limit=2 * RING))
     agent = await world.agent().watch()
-    agent.engine.on("container_image", lambda: world.clock.sleep(300))  # the store, or the engine, is slow
+    agent.engine.on("made_from", lambda: world.clock.sleep(300))  # the store, or the engine, is slow
     first = world.docker.create(REF, "first")
     await agent.wait(1)
     since = world.clock.now()

@@ -25,6 +25,7 @@ from agent.adapters.engine import (
     EngineError,
     EngineInfo,
     EngineUnavailable,
+    MadeFrom,
     Named,
     NotFound,
     Removed,
@@ -53,6 +54,7 @@ class DockerEngine(Connection):
         super().__init__(url)
         self._configured = url
         self._containerd = False
+        self._podman = False
         self._unreadable: dict[str, str] = {}  # image ID -> why its details cannot be read, of the images listed last
         self._ahead = timedelta()  # by how much the engine's clock is ahead of ours
 
@@ -74,6 +76,7 @@ class DockerEngine(Connection):
             await self.close()
             raise
         self._containerd, self._unreadable = info.containerd_store, {}
+        self._podman = info.product == "Podman"
         self._direct = self.url if direct else ""
         self._ahead = _ahead(info.time, began)
         return replace(info, direct=direct)
@@ -127,9 +130,14 @@ class DockerEngine(Connection):
         except NotFound:
             return None  # it went between the list and now; its destroy event tells the use
 
-    async def container_image(self, container_id: str) -> str:
-        """The full ID of the image that a container was made from. Raises NotFound."""
-        return _identifier(await self._json(f"containers/{container_id}/json"), "Image")
+    async def made_from(self, container_id: str) -> MadeFrom:
+        """The images of a container. Raises NotFound."""
+        inspected = await self._json(f"containers/{container_id}/json")
+        image_id = _identifier(inspected, "Image")
+        try:
+            return MadeFrom(image_id, rows.mounts(inspected))
+        except UNREADABLE:
+            return MadeFrom(image_id, None)
 
     async def images(self, known: Mapping[str, Details]) -> list[Image]:
         """All images, intermediate ones too. Details come from `known`, else by inspect and history.
@@ -161,16 +169,19 @@ class DockerEngine(Connection):
             except UNREADABLE as error:
                 self._unreadable[image_id] = apart.failure(error)
         unreadable = self._unreadable.get(image_id, "")
-        return rows.image(row, details, containerd=self._containerd, unreadable=unreadable)
+        found = rows.image(row, details, containerd=self._containerd, unreadable=unreadable)
+        return replace(found, origin=None) if self._podman else found  # it has a digest for what was never pushed
 
     async def _details(self, image_id: str) -> Details:
         """Raises one of UNREADABLE where the answers are not what an engine gives, or too long."""
-        inspected = await self._about(f"images/{image_id}/json")
-        return rows.details(inspected, await self._about(f"images/{image_id}/history"))
+        with_bytes = {"manifests": "1"} if self._containerd else None
+        inspected = await self._about(f"images/{image_id}/json", with_bytes)
+        history = await self._about(f"images/{image_id}/history")
+        return rows.details(inspected, history, containerd=self._containerd)
 
-    async def _about(self, path: str) -> Any:
+    async def _about(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """What the engine says of one image. Raises ValueError where it says more than LARGEST_ANSWER, or no JSON."""
-        async with self._request(path) as response:
+        async with self._request(path, params=params) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk

@@ -58,6 +58,8 @@ class EngineInfo:
     containerd_store: bool
     root: str  # its directory, as it sees it itself
     time: datetime | None = None  # its own clock, when it was asked
+    product: str = "Docker"
+    observe_only: str = ""  # why nothing may be removed on it; "": the contract of this adapter was proven on it
     direct: bool = False  # the engine itself listens at our socket: its stream cannot end, or fall silent, without it
 
     @property
@@ -81,6 +83,14 @@ class Named:
 
     id: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFrom:
+    """What a container was made from: its image by ID, and images mounted in it, as whoever made it named them."""
+
+    image_id: str
+    mounts: tuple[str, ...] | None = ()  # None: they cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +127,8 @@ class Engine(Protocol):
         """All containers; stopped ones with the end of their run, which `known` may already tell."""
         ...
 
-    async def container_image(self, container_id: str) -> str:
-        """The full ID of the image that a container was made from. Raises NotFound."""
+    async def made_from(self, container_id: str) -> MadeFrom:
+        """The images of a container. Raises NotFound."""
         ...
 
     async def images(self, known: Mapping[str, Details]) -> list[Image]:

@@ -28,6 +28,9 @@ FILTERS = json.dumps(
     {"type": ["container", "image"], "event": sorted({*USES, *IMAGE_ACTIONS, COMMIT})}
 )  # applied by the engine: exec and health-check events never leave it
 
+# Measured on Podman 4.3: `noprune` has no effect, and the loss of a tag raises the event of a deletion.
+UNLIKE_DOCKER = "which removes an image's untagged parents with it, and whose events do not tell which image is gone"
+
 
 def timestamp(time_ns: int) -> str:
     """Nanoseconds since 1970 as `since` and `until` take them; RFC 3339 is answered with 500."""
@@ -43,16 +46,25 @@ def api_version(server: Mapping[str, Any], newest: tuple[int, int]) -> str:
 
 def engine_info(info: Mapping[str, Any], server: Mapping[str, Any], api: str) -> EngineInfo:
     pairs = [pair for pair in items(info.get("DriverStatus")) if isinstance(pair, list) and len(pair) == 2]
+    name, root, version = text(info.get("Name")), text(info.get("DockerRootDir")), text(server.get("Version"))
+    podman = any(fields(part).get("Name") == "Podman Engine" for part in items(server.get("Components")))
     return EngineInfo(
-        id=text(info.get("ID")),
-        name=text(info.get("Name")),
-        version=text(server.get("Version")),
+        id=f"podman {name} {root}" if podman else text(info.get("ID")),  # Podman makes up another one for each answer
+        name=name,
+        version=version,
         api_version=api,
         driver=text(info.get("Driver")),
         containerd_store=["driver-type", "io.containerd.snapshotter.v1"] in pairs,
-        root=text(info.get("DockerRootDir")),
+        root=root,
         time=units.parse_time(text(info.get("SystemTime"))),
+        product="Podman" if podman else "Docker",
+        observe_only=f"this is Podman {version}, {UNLIKE_DOCKER}" if podman else "",
     )
+
+
+def _is_podman(server: Mapping[str, Any]) -> bool:
+    parts = server.get("Components") or []
+    return any(isinstance(part, Mapping) and part.get("Name") == "Podman Engine" for part in parts)
 
 
 def event(line: bytes) -> EngineEvent | None:
@@ -131,7 +143,7 @@ def container(row: Mapping[str, Any]) -> Container:
         name=text(next(iter(items(row.get("Names"))), "")).removeprefix("/"),
         state=_state(row.get("State")),
         last_active=_seconds(row.get("Created")),
-        image_mounts=_image_mounts(row.get("Mounts"), "Source", "Name"),
+        image_mounts=mounts(row),
         image=text(row.get("Image")),
         labels=_labels(row.get("Labels")),
     )
@@ -149,11 +161,17 @@ def _seconds(value: object) -> datetime | None:
         return None
 
 
-def _image_mounts(mounts: object, *keys: str) -> tuple[str, ...]:
-    """The images that are mounted into a container. Raises where that cannot be read: any image may be."""
-    mounted = [mount for mount in engine_json.rows(mounts, "mounts") if mount.get("Type") == "image"]
-    sources = [source for mount in mounted for key in keys if (source := mount.get(key))]
-    return tuple(engine_json.texts(sources, "mounted images", len(sources), engine_json.LONGEST_TEXT))
+def mounts(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The images mounted in a container, by the names that it was made with; from a list or an inspect.
+
+    A mount has the name under `Name`, and a folder of the engine under `Source`. What was asked for has no `Name`.
+    Raises where that cannot be read: any image may be mounted.
+    """
+    asked = fields(row.get("HostConfig")).get("Mounts")
+    found = [*engine_json.rows(row.get("Mounts"), "mounts"), *engine_json.rows(asked, "mounts")]
+    named = [mount.get("Name") or mount.get("Source") for mount in found if mount.get("Type") == "image"]
+    names = [name for name in named if name]
+    return _once(engine_json.texts(names, "mounted images", len(names), engine_json.LONGEST_TEXT))
 
 
 def with_times(found: Container, before: Container | None) -> Container:
@@ -168,11 +186,10 @@ def stopped(found: Container, inspected: Mapping[str, Any]) -> Container:
     state = fields(inspected.get("State"))
     told = (state.get("FinishedAt"), state.get("StartedAt"), inspected.get("Created"))
     times = (units.parse_time(text(at)) for at in told)
-    mounted = _image_mounts(fields(inspected.get("HostConfig")).get("Mounts"), "Source")
     return replace(
         found,
         last_active=next((at for at in times if at is not None), found.last_active),
-        image_mounts=_once(found.image_mounts, mounted),
+        image_mounts=_once(found.image_mounts, mounts(inspected)),
     )
 
 
@@ -233,7 +250,7 @@ def named(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> 
 
 
 def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The tags and the digest references; all, or it raises.
+    """The tags and the digest references, as Docker writes them; all, or it raises.
 
     A digest-only pull stands among the tags on the containerd store.
     """
@@ -243,8 +260,9 @@ def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]
 
 
 def _names(found: object) -> list[str]:
+    """Names without the `docker.io/` that Podman writes."""
     names = engine_json.texts(found, "names", bounds.NAMES, bounds.NAME)
-    return [name for name in names if not name.startswith("<none>")]
+    return [familiar(name) for name in names if not name.startswith("<none>")]
 
 
 def removed(answer: str) -> Removed:
@@ -266,7 +284,7 @@ def _tells_what_went(entry: object) -> bool:
     return bool(told) and all(isinstance(name, str) for name in told)
 
 
-def details(inspected: Any, history: Any) -> Details:
+def details(inspected: Any, history: Any, *, containerd: bool = False) -> Details:
     """Inspect and history as one, within `bounds`. Raises where anything in them is not what an engine gives.
 
     The engine gives history newest first; ours starts at the base.
@@ -285,8 +303,15 @@ def details(inspected: Any, history: Any) -> Details:
         command=_words(config.get("Cmd")),
         history=tuple(reversed(steps)),
         committed=commits.may_be_commit(inspected, lines),
+        packed_bytes=_packed_bytes(inspected) if containerd else 0,
     )
     return bounds.bounded(found)
+
+
+def _packed_bytes(inspected: Mapping[str, Any]) -> int | None:
+    """The compressed bytes that the containerd store keeps of an image; None before API 1.48, which reports none."""
+    sizes = [fields(manifest.get("Size")) for manifest in engine_json.rows(inspected.get("Manifests"), "manifests")]
+    return sum(engine_json.whole(size.get("Content")) for size in sizes) if sizes else None
 
 
 def _step(step: Mapping[str, Any]) -> HistoryStep:

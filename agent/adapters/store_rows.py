@@ -77,11 +77,13 @@ def absence(row: sqlite3.Row) -> Absence:
 
 
 def held(row: sqlite3.Row) -> Held:
-    return Held(row["container_id"], row["image_id"], row["name"], row["state"])
+    mounted = tuple(json.loads(row["mounted"])) if row["mounted"] is not None else None
+    return Held(row["container_id"], row["image_id"], row["name"], row["state"], mounted)
 
 
 def held_row(held: Held) -> dict[str, object]:
-    return {"image_id": held.image_id, "name": held.name, "state": held.state}
+    mounted = json.dumps(held.mounted) if held.mounted is not None else None
+    return {"image_id": held.image_id, "name": held.name, "state": held.state, "mounted": mounted}
 
 
 def use_row(use: Use) -> dict[str, object]:

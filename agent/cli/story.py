@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.core import rules, text, units
+from agent.core import layers, rules, text, units
 from agent.core.model import Action, Class, Container, Decision, Policy, Reason
 from agent.core.usage import IgnoredRuns, Use
 
@@ -80,7 +80,8 @@ def _which(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
 
 def _when(item: Decision, now: datetime) -> Iterable[tuple[str, str]]:
     size = units.format_bytes(item.image.size_bytes)
-    yield "frees", f"about {units.format_bytes(item.estimated_bytes)} of {size}: what no other image has"
+    freed = f"{layers.about([item.image])} {units.format_bytes(item.estimated_bytes)}"
+    yield "frees", f"{freed} of {size}: what no other image has"
     if item.action is Action.EVICT:
         yield "goes", "with the next sweep, once nothing holds it" if item.held_by else "with the next sweep"
     elif item.due is not None and item.due > now:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.check import Check
-from agent.core import inventory, report, text, totals, units, wire
+from agent.core import inventory, layers, report, text, totals, units, wire
 from agent.core.lint import Finding
 from agent.core.model import Action, Decision, Outcome, Plan
 from agent.sweeper import Pass
@@ -172,8 +172,8 @@ def stopped(found: Sequence[totals.Stopped], now: datetime) -> RenderableType:
 
 def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
     evicting = [item for item in seen.decisions if item.action is Action.EVICT]
-    freed = units.format_bytes(seen.estimated_bytes)
-    yield Text(f"{_count(seen.decisions)}, {len(evicting)} to evict, about {freed} to free")
+    freed = f"{layers.about(item.image for item in evicting)} {units.format_bytes(seen.estimated_bytes)}"
+    yield Text(f"{_count(seen.decisions)}, {len(evicting)} to evict, {freed} to free")
     left_out = len(seen.decisions) - len(_shown(seen, show_all=show_all))
     if left_out:
         yield Text(f"{left_out} untagged not shown (--all shows them)")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from agent.core import units
+from agent.core import layers, units
 from agent.core.model import Action, Decision, Image, Reason
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -84,8 +84,8 @@ def _has_children(decision: Decision, count: int) -> Decision:
 
 
 def _dangling(decision: Decision) -> Decision:
-    freed = units.format_bytes(decision.estimated_bytes)
-    why = f"an untagged step of a build whose last image goes; frees about {freed}"
+    freed = f"frees {layers.about([decision.image])} {units.format_bytes(decision.estimated_bytes)}"
+    why = f"an untagged step of a build whose last image goes; {freed}"
     return replace(decision, action=Action.EVICT, reason=Reason.DANGLING, explanation=why, due=None, follows=True)
 
 

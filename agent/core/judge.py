@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 
-from agent.core import idle, rules, text, units
+from agent.core import idle, layers, rules, text, units
 from agent.core.change import Change
 from agent.core.idle import Times
 from agent.core.limits import Freed
@@ -23,6 +23,7 @@ class Context:
 
     holds: Holds = Holds()
     proven: bool = True  # the stream is live, proven without an unrecorded hole, and read to its end
+    observe_only: bool = False  # the engine is one on which nothing may be removed
     clock_trusted: bool = True  # the wall clock has not jumped lately
     gap_end: datetime | None = None  # the end of the last gap over the tolerance
     absences: tuple[Absence, ...] = ()  # when the machine was off for more than a day
@@ -144,7 +145,7 @@ class Question:
         unseen = f"its use may have gone unseen in a gap of the watch; {limit} ends in {left}"
         yield Step(Reason.GAP, unseen if seen_due and not due else "")
         idle_for = f"idle {units.format_duration(times.idle)}, {limit}"
-        freed = f"{idle_for}; frees about {units.format_bytes(self.estimated_bytes)}"
+        freed = f"{idle_for}; frees {layers.about([self.image])} {units.format_bytes(self.estimated_bytes)}"
         nameless = ends == times.dangling_at
         yield Step(Reason.DANGLING, freed if due and nameless else "")
         yield Step(Reason.IDLE_TTL, freed if due and not nameless else "")

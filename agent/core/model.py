@@ -31,6 +31,7 @@ class Details:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     history: tuple[HistoryStep, ...] = ()
+    packed_bytes: int | None = 0  # compressed layers that the store keeps besides; None: it does not report them
     left_out: tuple[str, ...] = ()  # what of it was too long to read, in words (`bounds.bounded`)
     committed: bool = False  # made by `docker commit`, as far as anybody can tell: it may exist nowhere else
 
@@ -82,7 +83,7 @@ class Container:
     name: str = ""
     state: str = "exited"  # created, running, paused, restarting, removing, exited, dead
     last_active: datetime | None = None  # the end of its last run, else its start or creation
-    image_mounts: tuple[str, ...] = ()  # references or IDs mounted with type=image
+    image_mounts: tuple[str, ...] = ()  # images mounted with type=image: by ID, or as whoever made it named them
     image: str = ""  # as whoever made it named it
     labels: Mapping[str, str] = field(default_factory=dict, compare=False)
     by: str = ""  # who that is, for people: its name, Compose project and user

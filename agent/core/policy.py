@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from agent.core import apart, change, families, judge, limits, newest, pressure, schedule
+from agent.core import apart, change, families, judge, layers, limits, newest, pressure, schedule
 from agent.core.events import Names
 from agent.core.families import Family
 from agent.core.judge import Context, Question
@@ -98,7 +98,7 @@ class _Scene:
         }
         if self.presses(policy):
             wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
-            state = pressure.words(policy.pressure, self.context.space, self.images_bytes)
+            state = self.pressure_words(policy)
             for key in pressure.choose(answers, self.family, self.ledger.copy(), wanted):
                 answers[key] = pressure.evict(answers[key], state)
         return self.family.settle(answers)
@@ -110,6 +110,10 @@ class _Scene:
     def presses(self, policy: Policy) -> bool:
         before = self.context.pressing
         return pressure.presses(policy.pressure, self.context.space, self.images_bytes, before=before)
+
+    def pressure_words(self, policy: Policy) -> str:
+        at_least = layers.understated(self.images)
+        return pressure.words(policy.pressure, self.context.space, self.images_bytes, at_least=at_least)
 
     def short_bytes(self, policy: Policy, going_bytes: int) -> int:
         """What is still wanting under pressure after so much was freed."""
@@ -180,7 +184,7 @@ def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], 
         hold=hold,
         opens=opens,
         pressing=scene.presses(policy),
-        pressure=pressure.words(policy.pressure, context.space, scene.images_bytes),
+        pressure=scene.pressure_words(policy),
         short_bytes=scene.short_bytes(policy, estimated),
         changed=waiting,
         changed_bytes=scene.ledger.together(item.image.id for item in waiting),
@@ -193,7 +197,7 @@ def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
     """What holds every eviction of this plan. The sight comes last: it is the one that passes by itself."""
     holds = context.holds
     paused = holds.paused and (holds.paused_until is None or now < holds.paused_until)
-    if policy.observe:
+    if policy.observe or context.observe_only:
         return HeldBy.OBSERVE
     if paused or not holds.readable:
         return HeldBy.PAUSED

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from agent.core import families, units
+from agent.core import families, layers, units
 from agent.core.families import Family
 from agent.core.layers import Ledger
 from agent.core.model import Action, Decision, Pressure, Reason
@@ -30,10 +30,11 @@ def wanting(settings: Pressure, space: Space | None, images_bytes: int) -> int:
     return space.over(settings.low) if space is not None and settings.low is not None else 0
 
 
-def words(settings: Pressure, space: Space | None, images_bytes: int) -> str:
-    """The state of the disk, for people; "" where no pressure is set."""
+def words(settings: Pressure, space: Space | None, images_bytes: int, *, at_least: bool = False) -> str:
+    """The state of the disk, for people; "" where no pressure is set. `at_least`: the images take more than that."""
     if settings.budget is not None:
-        return f"images take {units.format_bytes(images_bytes)} (budget {units.format_bytes(settings.budget)})"
+        taken = f"{'at least ' if at_least else ''}{units.format_bytes(images_bytes)}"
+        return f"images take {taken} (budget {units.format_bytes(settings.budget)})"
     if settings.high is None or settings.low is None:
         return ""
     if space is None:
@@ -82,5 +83,6 @@ def _may_go(key: str, answers: Mapping[str, Decision], family: Family, gone: Col
 def evict(decision: Decision, state: str) -> Decision:
     """The decision once pressure is its reason."""
     idle = units.format_duration(decision.idle) if decision.idle is not None else "?"
-    why = f"{state}; idle {idle}; frees about {units.format_bytes(decision.estimated_bytes)}"
+    freed = f"frees {layers.about([decision.image])} {units.format_bytes(decision.estimated_bytes)}"
+    why = f"{state}; idle {idle}; {freed}"
     return replace(decision, action=Action.EVICT, reason=Reason.DISK_PRESSURE, explanation=why, due=None)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from agent.core import patterns, users
+from agent.core import mounts, patterns, users
 from agent.core.events import EngineEvent, Key, Names, familiar
 from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
 
@@ -22,12 +22,18 @@ class Held:
     image_id: str
     name: str = ""
     state: str = "exited"
+    mounted: tuple[str, ...] | None = None  # IDs of the images mounted in it; None: not known yet
     by: str = field(default="", compare=False)  # its name and whose it is, for people
     ignored: bool = field(default=False, compare=False)  # its runs are no uses; asked anew at each start
 
     @property
     def running(self) -> bool:
         return self.state in RUNNING
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """All images that it uses: its own, and those mounted in it."""
+        return self.image_id, *(self.mounted or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ class Book:
         self._dirty: dict[str, None] = {}
         self._dirty_held: dict[str, None] = {}
         self._uses: list[Use] = []
+        self._gone: set[str] = set()  # images deleted since the last listing was asked for
         self._ignored: dict[Key, IgnoredRun] = {}
 
     def take_changes(self, *, ignored_runs: bool = True) -> Changes:
@@ -116,17 +123,31 @@ class Book:
 
     # Containers
 
-    def apply_container(self, event: EngineEvent, image_id: str, now: datetime, *, ignored: bool = False) -> None:
-        """A container's create, start, die or destroy: a use of its image, unless its runs are ignored."""
+    def apply_container(
+        self,
+        event: EngineEvent,
+        image_id: str,
+        now: datetime,
+        *,
+        ignored: bool = False,
+        mounted: tuple[str, ...] | None = None,
+    ) -> None:
+        """A container's create, start, die or destroy: a use of its image, unless its runs are ignored.
+
+        `mounted`: the IDs of images mounted in it, where that is not known of it yet.
+        """
         by = users.words(event.name, event.labels)
+        before = self.held.get(event.actor)
+        mounted = before.mounted if before is not None and before.mounted is not None else mounted
+        held = Held(event.actor, image_id, event.name, _STATE_AFTER.get(event.action, ""), mounted, by, ignored)
         if not ignored:
             at = min(event.at, now)
             self._uses.append(Use(image_id, event.actor, event.action, at, by))
-            self.touch(image_id, at, by, now)
+            self._touch_all(held, at, now)
         if event.action == "destroy":
             self._let_go(event.actor)
         else:
-            self._hold(Held(event.actor, image_id, event.name, _STATE_AFTER[event.action], by, ignored))
+            self._hold(held)
 
     def count_ignored(self, event: EngineEvent, image_id: str, pattern: str, now: datetime) -> None:
         """Count a run that a pattern ignores, at its start; once, however often its event is applied."""
@@ -140,6 +161,10 @@ class Book:
             self._put(replace(usage, last_used=min(at, now), last_used_by=by))
         elif image_id not in self.usages:
             self._put(usage)
+
+    def _touch_all(self, held: Held, at: datetime, now: datetime) -> None:
+        for image_id in held.image_ids:
+            self.touch(image_id, at, held.by or held.name, now)
 
     def _hold(self, held: Held) -> None:
         if self.held.get(held.id) != held:
@@ -172,6 +197,7 @@ class Book:
         self._arrive(image_id, min(at, now), now)
 
     def apply_delete(self, image_id: str) -> None:
+        self._gone.add(image_id)
         usage = self.usages.get(image_id)
         if usage is not None and usage.present:
             self._put(replace(usage, present=False, references=(), pulled=False))
@@ -186,6 +212,7 @@ class Book:
     def _arrive(self, image_id: str, at: datetime, now: datetime, gained: str = "") -> None:
         usage = self.usages.get(image_id) or Usage(image_id=image_id, first_seen=now)
         arrived = at if usage.arrived is None else max(usage.arrived, at)
+        self._gone.discard(image_id)
         self._put(replace(usage, arrived=arrived, present=True))
         if gained and gained not in usage.references:
             self._change_references(self.usages[image_id], now, gained=gained)
@@ -211,6 +238,10 @@ class Book:
 
     # Listings
 
+    def begin_listing(self) -> None:
+        """A listing is asked for. What is deleted from here on may still be in it."""
+        self._gone.clear()
+
     def reconcile(
         self, snapshot: Snapshot, now: datetime, *, alive_until: datetime, busy: frozenset[str]
     ) -> tuple[str, ...]:
@@ -219,12 +250,16 @@ class Book:
         `alive_until`: when the agent last knew the engine's state; a container that vanished after it was used
         until then at least (a gap covers the rest). `busy`: images that the agent itself is untagging now.
         """
+        images = tuple(image for image in snapshot.images if image.id not in self._gone)
+        snapshot = replace(snapshot, images=images)
+        known = {held.id: held.mounted for held in self.held.values()}
+        mounted = mounts.mounted(snapshot, self.names, self.usages.values(), known)
         new = tuple(image.id for image in snapshot.images if self._see(image, now, busy))
         listed = {image.id for image in snapshot.images}
         for usage in [usage for usage in self.usages.values() if usage.present and usage.image_id not in listed]:
             self.apply_delete(usage.image_id)
         containers = {item.id: item for item in snapshot.containers}
-        self._reconcile_containers(containers, now, alive_until, listed_at=snapshot.at)
+        self._reconcile_containers(containers, mounted, now, alive_until, listed_at=snapshot.at)
         self.names.replace(snapshot.images)
         return new
 
@@ -241,23 +276,25 @@ class Book:
         return False
 
     def _reconcile_containers(
-        self, listed: Mapping[str, Container], now: datetime, alive_until: datetime, *, listed_at: datetime
+        self,
+        listed: Mapping[str, Container],
+        mounted: Mapping[str, tuple[str, ...]],
+        now: datetime,
+        alive_until: datetime,
+        *,
+        listed_at: datetime,
     ) -> None:
         for container in listed.values():
-            before = self.held.get(container.id)
+            before, held = self.held.get(container.id), _held(container, mounted[container.id])
             at = listed_at if container.running else container.last_active
-            if at is not None and (before is None or not container.running or not before.running):
-                self._touch_by(container, min(at, now), now)
-            self._hold(_held(container))
+            if at is not None and (before is None or not container.running or not before.running) and not held.ignored:
+                self._touch_all(held, min(at, now), now)
+            self._hold(held)
         for gone in [held for held in self.held.values() if held.id not in listed]:
             if gone.running and not gone.ignored:
-                self.touch(gone.image_id, min(alive_until, now), gone.by or gone.name, now)
+                self._touch_all(gone, min(alive_until, now), now)
             self._let_go(gone.id)
 
-    def _touch_by(self, container: Container, at: datetime, now: datetime) -> None:
-        if not container.ignored:
-            self.touch(container.image_id, at, container.by or container.name, now)
 
-
-def _held(listed: Container) -> Held:
-    return Held(listed.id, listed.image_id, listed.name, listed.state, listed.by, listed.ignored)
+def _held(listed: Container, mounted: tuple[str, ...]) -> Held:
+    return Held(listed.id, listed.image_id, listed.name, listed.state, mounted, listed.by, listed.ignored)

@@ -116,8 +116,10 @@ class Host:
         return images.import_image(self.engine, ref, **more)
 
     def layer_bytes(self, image: str) -> int:
-        """The bytes of all layers, unpacked. On the containerd store an image's size has the packed ones besides."""
-        return sum(step["Size"] for step in self.engine.api("GET", f"/images/{image}/history")[1])
+        """The bytes of all layers, and of the compressed ones besides where the engine reports them."""
+        unpacked = sum(step["Size"] for step in self.engine.api("GET", f"/images/{image}/history")[1])
+        manifests = self.engine.api("GET", f"/images/{image}/json?manifests=1")[1].get("Manifests") or []
+        return int(unpacked + sum(manifest["Size"]["Content"] for manifest in manifests))
 
     def last_told(self, action: str, **about: str) -> str:
         """When the engine last did something, by its own word: `last_told("delete", image=ID)`.

@@ -8,21 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import dockerd, proc
+from tests.support import dockerd, engines, proc
 
 
 @contextmanager
-def engine(size_mb: int, inodes: int = 0) -> Iterator[dockerd.Dockerd]:
+def engine(size_mb: int, inodes: int = 0, kind: str = engines.KINDS[0]) -> Iterator[dockerd.Dockerd]:
     """A private engine on such a disk, with so many inodes where it is said; nothing of either stays behind."""
     proc.require_root()
     proc.require_program("dockerd", "docker.io")
+    programs, config = engines.parts(kind)
     # A short path of its own: containerd's sockets below it may not exceed 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp"))
-    private = dockerd.Dockerd(folder, proc.SYSTEM_PATH, {})
+    private = dockerd.Dockerd(folder, dockerd.search_path(programs), config)
     try:
         with _file_system(data(private), size_mb, inodes):
             try:
-                private.start()
+                with engines.may_not_start(kind):
+                    private.start()
                 yield private
             finally:
                 private.close()

@@ -33,7 +33,7 @@ def test_a_build_is_a_use_of_its_base_and_both_go_a_ttl_after_it(
     if kind in engines.BUILDS_IN_SILENCE and not classic:
         assert used > ended  # seen when the images were listed again, before the eviction
     else:
-        assert used == host.last_told("tag", image=child)
+        assert host.last_told("tag", image=child) <= used <= ended  # from 28 on a `create` may follow
     assert seconds_between(used, host.last_told("delete", image=base)) >= 2
     assert seconds_between(started, host.last_told("delete", image=child)) >= 2
 
@@ -66,7 +66,7 @@ def test_a_result_whose_tag_the_next_build_took_has_its_ttl_like_others(
         old = images.build_child(host.engine, "team/base:1", "team/child:1", classic=classic)
         new = images.build_child(host.engine, "team/base:1", "team/child:1", classic=classic)
         rows = host.rows()
-    forgotten = kind in engines.FORGETS_WHAT_LOST_ITS_TAG and not classic
+    forgotten = kind in engines.FORGETS_WHAT_A_BUILD_REPLACED and not classic
     left: dict[str, tuple[list[str], str]] = {} if forgotten else {old: ([], "recent")}
     assert {image: (row["references"], row["reason"]) for image, row in rows.items()} == {
         base: (["team/base:1"], "rule-keep"),
@@ -95,6 +95,7 @@ def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others
     assert [first["subject"], second["subject"]] == [child, torch_step]
 
 
+@engines.ON_BOTH_ENDS
 def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_of_its_build_goes(
     lone_host: Host,
 ) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from tests.acceptance.host import Host, seconds_between
-from tests.support import images, proc, registry
+from tests.support import engines, images, proc, registry
+
+pytestmark = engines.ON_BOTH_ENDS
 
 KEPT = {  # repository -> what keeps it, by the configuration below
     "prod/model": "excluded",

@@ -1,13 +1,16 @@
 """Exactly the idle PyTorch images go, and each is told of before and after."""
 
+from agent.core import units
 from tests.acceptance.collector import Collector
 from tests.acceptance.host import NAME, TTL, Host, now, seconds_between
-from tests.support import images, proc
+from tests.support import engines, images, proc
 
 SLEEP = ("sleep", "600")
 
 
-def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(host: Host, collector: Collector) -> None:
+def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(
+    host: Host, collector: Collector, kind: str
+) -> None:
     ref = "acme/pytorch:2.4.0-cuda12.4"
     before = now()
     image = host.torch(ref, env={"CUDA_VERSION": "12.4.1"}, size_mb=3)
@@ -57,6 +60,8 @@ def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(host: Host, 
     }
     assert TTL <= said["idle_seconds"] <= seconds_between(before, decision["time"])
     assert said["explanation"].startswith("idle ")
+    about = "at least" if kind in engines.UNDERSTATES_BYTES else "about"
+    assert said["explanation"].endswith(f"; frees {about} {units.format_bytes(layers)}")
     assert "ENV PYTORCH_VERSION=2.4.0" in said["evidence"]
     assert {key: became[key] for key in ("outcome", "image", "error")} == {
         "outcome": "removed",

@@ -3,6 +3,9 @@
 import pytest
 
 from tests.acceptance.host import NAME, Host
+from tests.support import engines
+
+pytestmark = engines.ON_ONE
 
 GOOD = "teamai/pytorch:2.9-cuda12.6"
 CUDA = {"CUDA_VERSION": "12.6.3"}

@@ -4,6 +4,7 @@ from tests.acceptance.host import Host, seconds_between
 from tests.support import engines, images, proc
 
 
+@engines.ON_BOTH_ENDS
 def test_labels_lists_and_rules_keep_what_they_name_and_nothing_else(lone_host: Host) -> None:
     host = lone_host
     host.configure(
@@ -78,6 +79,7 @@ def test_a_young_image_stays_for_its_minimum_age(lone_host: Host) -> None:
         assert host.reasons() == {"team/young:1": "min-age"}
 
 
+@engines.ON_BOTH_ENDS
 def test_an_image_retagged_while_due_is_young_again(lone_host: Host) -> None:
     host = lone_host
     host.configure(policy={"ttl": "4s"})

@@ -10,6 +10,7 @@ from tests.support import engines, images, mosquitto, proc
 BIRTH_FIELDS = {"state", "session", "at", "agent_id"}
 
 
+@engines.ON_BOTH_ENDS
 def test_status_info_and_inventory_are_retained(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
     image, other = host.torch("team/kept:1", size_mb=2), host.plain("team/web:1")
     host.configure(policy={"ttl": "1h"})
@@ -91,6 +92,7 @@ def test_a_broker_that_forgot_everything_is_told_again(host: Host) -> None:
     assert {topic for topic, payload in after.latest.items() if payload} == before.latest.keys()
 
 
+@engines.ON_BOTH_ENDS
 def test_observe_mode_removes_nothing_and_decides_once(host: Host, collector: Collector) -> None:
     first = host.torch("team/first:1")
     with host.agent("--observe"):
@@ -112,6 +114,7 @@ def test_observe_mode_removes_nothing_and_decides_once(host: Host, collector: Co
     assert collector.events("decision", first)[0]["data"]["held_by"] == "observe"
 
 
+@engines.ON_ONE
 def test_a_use_after_a_would_be_eviction_makes_a_new_due_time(host: Host, collector: Collector) -> None:
     image = host.torch("team/busy:1")
     host.configure(agent={"mode": "observe"})

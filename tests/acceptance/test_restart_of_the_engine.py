@@ -9,6 +9,7 @@ from tests.support import dockerd, engines, images, proc
 NOT_WATCHED = "the engine is not watched"
 
 
+@engines.ON_BOTH_ENDS
 def test_an_agent_started_before_its_engine_waits_for_it_and_takes_its_name(
     own_engine: dockerd.Dockerd, tmp_path: Path
 ) -> None:
@@ -23,6 +24,7 @@ def test_an_agent_started_before_its_engine_waits_for_it_and_takes_its_name(
     assert host.json("history")["host"] == name.lower()
 
 
+@engines.ON_ONE
 def test_an_agent_with_a_name_waits_for_its_engine_too(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
     host = Host(own_engine, tmp_path)
     own_engine.stop()

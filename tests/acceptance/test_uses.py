@@ -34,6 +34,7 @@ def test_a_use_of_one_second_is_recorded_with_its_end(host: Host, collector: Col
     assert seconds_between(row["last_used"], row["deadline"]) == 3600
 
 
+@engines.ON_BOTH_ENDS
 def test_a_running_container_uses_its_image_now(lone_host: Host) -> None:
     image = lone_host.torch("team/serve:1")
     images.run(lone_host.engine, "team/serve:1", "sleep", "600", detach=True, name="server")
@@ -74,6 +75,7 @@ def test_a_use_before_the_tag_moved_counts_for_the_old_image_even_if_both_went_u
     assert {image: row["last_used_by"] for image, row in rows.items()} == {new: "", **left}
 
 
+@engines.ON_BOTH_ENDS
 @AWAY
 def test_a_restart_forgets_nothing(lone_host: Host, end: End) -> None:
     host = lone_host
@@ -123,6 +125,7 @@ def test_a_use_of_a_name_given_anew_counts_for_the_image_that_has_it(lone_host: 
     assert host.json("history")["events"] == []
 
 
+@engines.ON_BOTH_ENDS
 def test_more_than_the_engine_remembers_is_a_gap_and_counts_as_a_use(host: Host, collector: Collector) -> None:
     host.configure(usage={"gap_tolerance": "0s"})
     image, other = host.torch("team/train:1"), host.plain("team/web:1")

@@ -187,6 +187,26 @@ def test_an_engine_that_tells_nothing_is_a_graph_driver_without_a_name() -> None
     )
 
 
+PODMAN = {
+    "Version": "4.3.1",
+    "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}, {"Name": "Conmon"}, None, {}],
+}
+
+
+def test_podman_is_only_observed_and_has_an_id_that_lasts() -> None:
+    said = [{"ID": made_up, "Name": "gpu-07", "DockerRootDir": "/data"} for made_up in ("a", "b")]
+    first, second = (rows.engine_info(info, PODMAN, "1.41") for info in said)
+    assert first == second
+    assert (first.product, first.id) == ("Podman", "podman gpu-07 /data")
+    assert first.observe_only.startswith("this is Podman 4.3.1, which removes an image's untagged parents")
+
+
+@pytest.mark.parametrize("parts", [None, [], [{"Name": "Engine"}, {"Name": "containerd"}]])
+def test_docker_is_not_only_observed(parts: object) -> None:
+    info = rows.engine_info({"ID": "X"}, {"Components": parts}, "1.51")
+    assert (info.product, info.id, info.observe_only) == ("Docker", "X", "")
+
+
 # Containers
 
 
@@ -244,6 +264,15 @@ def test_a_mounted_image_is_known_by_its_source_and_its_name() -> None:
     assert rows.container({"Id": CID, "ImageID": ID, "Mounts": mounts}).image_mounts == ("team/data:1",)
 
 
+def test_a_mount_has_its_name_and_a_folder_of_the_engine_that_is_none() -> None:
+    """As 28.5 lists and inspects it."""
+    mount = {"Type": "image", "Name": "team/data:1", "Source": "/data/overlay2/1bc6/merged", "Destination": "/m"}
+    asked = {"Type": "image", "Source": "team/data:1", "Target": "/m"}
+    assert rows.mounts({"Mounts": [mount]}) == ("team/data:1",)
+    assert rows.mounts({"Mounts": [mount], "HostConfig": {"Mounts": [asked]}}) == ("team/data:1",)
+    assert rows.mounts({"Mounts": None, "HostConfig": {"Mounts": None}}) == rows.mounts({}) == ()
+
+
 @pytest.mark.parametrize(
     ("state", "created", "last_active"),
     [
@@ -293,6 +322,11 @@ def test_on_the_containerd_store_the_id_is_a_digest_and_proves_nothing() -> None
         references=("other/torch:1", "team/torch:1"),
         digests=(f"other/torch@{ID}", f"team/torch@{ID}"),
     )
+
+
+def test_names_are_those_that_docker_writes() -> None:
+    said = {"RepoTags": ["docker.io/library/base:1", "localhost/x:1"], "RepoDigests": [f"docker.io/{DIGEST}"]}
+    assert rows.references(said) == (("base:1", "localhost/x:1"), (DIGEST,))
 
 
 NO_ROWS = {
@@ -353,6 +387,22 @@ def test_inspect_and_history_are_one_set_of_details() -> None:
         command=("run me",),
         history=(HistoryStep("", 0), HistoryStep("RUN b", 2)),
     )
+
+
+@pytest.mark.parametrize(
+    ("manifests", "packed"),
+    [
+        ([{"Size": {"Content": 40, "Total": 140}}, {"Kind": "attestation", "Size": {"Content": 2}}], 42),
+        ([{"Size": {"Content": None}}, {"Size": None}, {}], 0),
+        ([], None),  # below API 1.48
+        (None, None),
+    ],
+)
+def test_the_containerd_store_tells_the_bytes_of_compressed_layers_from_api_1_48_on(
+    manifests: list[dict[str, Any]] | None, packed: int | None
+) -> None:
+    assert rows.details({"Manifests": manifests}, [], containerd=True).packed_bytes == packed
+    assert rows.details({"Manifests": manifests}, []).packed_bytes == 0  # a graph driver keeps none
 
 
 @pytest.mark.parametrize(

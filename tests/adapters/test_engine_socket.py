@@ -336,7 +336,7 @@ async def test_a_list_that_nobody_can_read_is_an_engine_that_is_not_available(
 async def test_an_answer_without_its_image_is_an_error(server: Server, engine: DockerEngine) -> None:
     server.answers[f"containers/{CID}/json"] = answer({"Id": CID})
     with pytest.raises(EngineUnavailable):
-        await engine.container_image(CID)
+        await engine.made_from(CID)
 
 
 async def test_a_reference_that_is_not_there_is_not_found(server: Server, engine: DockerEngine) -> None:
@@ -344,6 +344,25 @@ async def test_a_reference_that_is_not_there_is_not_found(server: Server, engine
     for ask in (engine.named, engine.layers):
         with pytest.raises(NotFound):
             await ask("gone:1")
+
+
+# Another product
+
+
+async def test_podman_is_recognised_by_its_version_and_a_digest_of_it_proves_no_origin(
+    server: Server, engine: DockerEngine
+) -> None:
+    listed = [{"Id": "sha256:" + "a" * 64, "RepoDigests": ["docker.io/team/torch@sha256:" + "d" * 64]}]
+    server.answers["images/json"] = answer(listed)
+    server.answers[f"images/{listed[0]['Id']}/json"] = answer({})
+    server.answers[f"images/{listed[0]['Id']}/history"] = answer([])
+    digest = "team/torch@sha256:" + "d" * 64
+    assert [image.origin for image in await engine.images({})] == [digest]
+    components = [{"Name": "Podman Engine", "Version": "4.3.1"}]
+    server.answers["version"] = answer({"ApiVersion": "1.41", "Version": "4.3.1", "Components": components})
+    info = await engine.connect()
+    assert (info.product, bool(info.observe_only)) == ("Podman", True)
+    assert [(image.digests, image.origin) for image in await engine.images({})] == [((digest,), None)]
 
 
 # The ring

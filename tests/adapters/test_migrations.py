@@ -48,9 +48,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """Table -> number of rows."""
+    """Table -> number of rows, of those that have any: a later schema has more tables."""
     names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()]
-    return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
+    found = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
+    return {name: number for name, number in found.items() if number}
 
 
 def schema(connection: sqlite3.Connection) -> set[tuple[str, str]]:
@@ -77,7 +78,7 @@ def test_the_first_migration_is_still_the_schema_that_was_released(folder: Path)
 
 def test_a_file_of_schema_1_is_migrated_with_every_row(folder: Path) -> None:
     _, before = kept(folder / database.FILE)
-    assert 0 not in before.values()  # the fixture has every kind of row
+    assert len(before) == 10  # the fixture has every kind of row
     connection, word = database.open_file(folder, START)
     assert (word, counts(connection) | before) == ("", counts(connection))  # later schemas may have more tables
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -33,7 +33,7 @@ USAGE = make_usage(
     pulled=True,
     present=False,
 )
-HELD = Held("c1", IMAGE, "box", "running")
+HELD = Held("c1", IMAGE, "box", "running", (make_id("mounted"),))
 USE = Use(IMAGE, "c1", "start", LATER, "box")
 IGNORED = IgnoredRun(IMAGE, "trivy*", LATER, (7, "container", "start", "c1"))
 CURSOR = Cursor(time_ns=7, key=(7, "container", "start", "c1"), alive_at=LATER)
@@ -87,6 +87,12 @@ async def test_every_fact_comes_back_after_a_restart(store: Store, tmp_path: Pat
     assert (saved.held, saved.cursor) == ((HELD,), CURSOR)
     assert await again.run(lambda tables: tables.uses(row, IMAGE, 9)) == [USE]
     await again.close()
+
+
+async def test_a_container_whose_mounts_are_not_known_is_not_one_without_any(store: Store) -> None:
+    known, unknown = Held("c1", IMAGE, mounted=()), Held("c2", IMAGE)
+    await commit(store, Changes(held=(known, unknown)))
+    assert set((await load(store)).held) == {known, unknown}
 
 
 async def test_usage_is_replaced_and_containers_are_let_go(store: Store) -> None:

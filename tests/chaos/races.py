@@ -134,7 +134,7 @@ class Evicting:
         sight = Sight()
         sight.engine, sight.proven = info, True
         sight.row = (await store.run(lambda tables: tables.load(*info.key))).engine
-        return cls(Evictor(agent, sight, store, SystemClock(), mode="enforce"), sight, store)
+        return cls(Evictor(agent, sight, store, SystemClock()), sight, store)
 
     async def remove(self, image: Image) -> Outcome:
         item = Decision(

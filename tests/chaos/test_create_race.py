@@ -8,12 +8,12 @@ from tests.chaos import races
 from tests.support import dockerd, engines
 
 SEED = 1
-ROUNDS = {"20.10": 500, "26.1": 120, "26.1-containerd": 100}  # by each of the two tests
+ROUNDS = {"20.10": 500, "26.1-containerd": 100, "current-containerd": 100}  # by each of the two tests
 
 pytestmark = pytest.mark.timeout(1200)  # seconds: many races
 
 
-@pytest.fixture(params=engines.KINDS)
+@pytest.fixture(params=engines.HEAVY)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

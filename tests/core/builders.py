@@ -35,6 +35,7 @@ def image(name: str = "a", *references: str, **changes: object) -> Image:
         parent=changes.pop("parent", ""),  # type: ignore[arg-type]
         committed=bool(changes.pop("committed", False)),
         created=changes.pop("created", None),  # type: ignore[arg-type]
+        packed_bytes=changes.pop("packed_bytes", 0),  # type: ignore[arg-type]
     )
     fields: dict[str, object] = {
         "id": image_id(name),

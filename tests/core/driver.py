@@ -129,7 +129,7 @@ class Agent:
     def _catch_up(self, since_ns: int) -> None:
         listing = self._list()
         ring = self.world.read_ring()
-        told = _in_order([*self.world.ring_rows(), *self._take()], since_ns)
+        told = _in_order([*_since(self.world.ring_rows(), since_ns, self.cursor.key), *self._take()])
         self._apply_all(told)
         self._reconcile(listing, first=self.cursor.alive_at is None)
         blind = continuity.blind_time(self.cursor, ring, self.world.boot)
@@ -185,7 +185,10 @@ class Agent:
     def _apply_container(self, event: EngineEvent) -> None:
         image_id = self._image_of(event)
         if image_id is not None:
-            self.book.apply_container(event, image_id, self.world.wall)
+            held, mounted = self.book.held.get(event.actor), self._mounted(event)
+            if mounted is None and (held is None or held.mounted is None):
+                self.world.oracle.lose_mounts(event.actor)
+            self.book.apply_container(event, image_id, self.world.wall, mounted=mounted)
         else:
             self._record_gap(min(event.at, self.world.wall))
 
@@ -196,6 +199,15 @@ class Agent:
         if box is not None:
             return box.image_id
         return self.disk.history.get(event.actor) or self.book.names.resolve(event.image)
+
+    def _mounted(self, event: EngineEvent) -> tuple[str, ...] | None:
+        """By what the names mean as of the event that made the container; else not known, until a listing."""
+        box = self.world.boxes.get(event.actor)
+        if box is None or (box.mounts and event.action != "create"):
+            return None
+        meant = [self.book.names.resolve(name) for name in box.mounts]
+        known = tuple(image_id for image_id in meant if image_id is not None)
+        return known if len(known) == len(meant) else None
 
     def _apply_image(self, event: EngineEvent) -> None:
         book, now, own = self.book, self.world.wall, event.actor in self.removing
@@ -226,7 +238,11 @@ class Agent:
         image_id, now = self.world.find(event.actor), self.world.wall
         if image_id is None:
             return
-        if event.time_ns > self.cursor.time_ns:
+        new = event.time_ns > self.cursor.time_ns and event.key not in self.seen  # the clock may have been set back
+        if new and not self.world.images[image_id].digests:  # a build has taken the name without an event
+            self._record_gap(min(event.at, now))
+            return
+        if new:
             self.came.add(image_id)
         elif image_id not in self.book.usages:
             self.built[image_id] = now
@@ -308,7 +324,8 @@ class Agent:
 
     def _container(self, held: Held) -> Container:
         listed = self.boxes.get(held.id)
-        mounts = listed.image_mounts if listed is not None else ()
+        named = listed.image_mounts if listed is not None else ()
+        mounts = held.mounted if held.mounted is not None else named
         return Container(id=held.id, image_id=held.image_id, name=held.name, state=held.state, image_mounts=mounts)
 
     def observe(self) -> Plan:
@@ -345,6 +362,13 @@ def _names(event: EngineEvent, reference: str) -> bool:
     return event.kind == "image" and told.get(event.action) == reference
 
 
-def _in_order(events: Iterable[EngineEvent], since_ns: int) -> list[EngineEvent]:
-    once = {event.key: event for event in events if event.time_ns >= since_ns}
+def _since(events: list[EngineEvent], since_ns: int, key: Key | None) -> list[EngineEvent]:
+    """From a time on, and those that follow the last one that was taken in: the clock may have been set back."""
+    keys = [event.key for event in events]
+    after = keys.index(key) if key in keys else len(keys)
+    return [event for number, event in enumerate(events) if number > after or event.time_ns >= since_ns]
+
+
+def _in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
+    once = {event.key: event for event in events}
     return sorted(once.values(), key=lambda event: event.time_ns)

@@ -65,6 +65,7 @@ class Oracle:
         self.off: list[tuple[datetime, datetime]] = []  # when the machine was off
         self.lineage: dict[str, tuple[str, ...]] = {}  # image -> what it was built on, nearest first
         self._unlisted: dict[str, datetime] = {}  # builds that only a listing can show
+        self._by_mount: dict[str, list[tuple[str, datetime]]] = {}  # container -> uses of the images mounted in it
 
     def life(self, image_id: str) -> Life:
         return self.lives.setdefault(image_id, Life())
@@ -74,6 +75,16 @@ class Oracle:
     def used(self, image_ids: Iterable[str], at: datetime) -> None:
         for image_id in image_ids:
             self.life(image_id).uses.append(at)
+
+    def used_by_mount(self, box_id: str, image_ids: Iterable[str], at: datetime) -> None:
+        self.used(image_ids, at)
+        self._by_mount.setdefault(box_id, []).extend((image_id, at) for image_id in image_ids)
+
+    def lose_mounts(self, box_id: str) -> None:
+        """A container came and went before anybody could ask what is mounted in it: no event tells."""
+        for image_id, at in self._by_mount.pop(box_id, []):
+            if at in self.life(image_id).uses:
+                self.life(image_id).uses.remove(at)
 
     def arrived(self, image_id: str, at: datetime) -> None:
         self.used([image_id], at)

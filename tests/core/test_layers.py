@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from agent.core import layers
-from agent.core.model import HistoryStep
+from agent.core.model import HistoryStep, Image
 from tests.core.builders import image
 
 BASE = image("base", layers={"sha256:b": 100})
@@ -87,3 +87,49 @@ def test_bases_are_the_images_whose_complete_layers_come_first() -> None:
     empty = image("empty", layers={})
     assert layers.bases_of(TOP.id, [BASE, TOP, same, stranger, empty]) == (BASE.id, same.id)
     assert layers.bases_of(BASE.id, [BASE, TOP]) == ()
+
+
+# A store that keeps compressed layers, too
+
+
+def packed(name: str, packed_bytes: int, **layers: int) -> Image:
+    return image(name, layers={f"sha256:{key}": size for key, size in layers.items()}, packed_bytes=packed_bytes)
+
+
+def test_a_layer_frees_its_unpacked_and_its_compressed_bytes() -> None:
+    assert layers.Ledger([packed("a", 40, x=100)]).would_free(packed("a", 40, x=100).id) == 140
+
+
+def test_what_an_image_adds_to_its_base_is_the_difference_of_their_compressed_bytes() -> None:
+    base, zeros, random = packed("base", 80, b=100), packed("zeros", 81, b=100, z=1000), packed("r", 90, b=100, r=10)
+    ledger = layers.Ledger([zeros, random, base])
+    assert [ledger.would_free(item.id) for item in (base, zeros, random)] == [0, 1001, 20]
+    assert ledger.held_bytes == 180 + 1001 + 20
+    assert ledger.together([base.id, zeros.id, random.id]) == 180 + 1001 + 20
+
+
+def test_layers_that_no_image_separates_share_its_compressed_bytes_by_their_size() -> None:
+    one, other = packed("one", 55, b=100, o=10), packed("other", 150, b=100, p=150, q=50)
+    ledger = layers.Ledger([one, other])
+    assert [ledger.would_free(item.id) for item in (one, other)] == [10 + 5, 200 + 100]
+    assert ledger.together([one.id, other.id]) == 110 + 200 + 55 + 100
+
+
+def test_an_image_that_is_smaller_compressed_than_what_it_was_built_on_adds_nothing() -> None:
+    base, top = packed("base", 80, b=100), packed("top", 60, b=100, t=7)
+    assert layers.Ledger([base, top]).would_free(top.id) == 7
+
+
+def test_compressed_bytes_count_once_where_the_history_does_not_tell_the_layers_apart() -> None:
+    plain = packed("a", 40, x=100, y=50)
+    assert plain.details is not None
+    unclear = replace(plain, size_bytes=190, details=replace(plain.details, history=()))
+    assert layers.Ledger([unclear]).would_free(plain.id) == 190
+
+
+def test_an_estimate_is_a_minimum_where_the_engine_does_not_report_compressed_bytes() -> None:
+    known, unknown = packed("a", 40, x=100), replace(BASE, details=None)
+    unreported = image("b", packed_bytes=None)
+    assert layers.Ledger([unreported]).would_free(unreported.id) == 1000
+    said = [layers.about(images) for images in ([], [known, unknown], [known, unreported])]
+    assert said == ["about", "about", "at least"]

@@ -6,7 +6,7 @@ import pytest
 
 from agent.core import documents, schedule
 from agent.core.judge import Context
-from agent.core.model import HeldBy, Holds, Pin, Policy, Reason, Rule, Step
+from agent.core.model import HeldBy, Holds, Pin, Policy, Pressure, Reason, Rule, Step
 from agent.core.schedule import Schedule
 from agent.core.timekeeping import Absence
 from agent.core.usage import IgnoredRuns, Use
@@ -82,6 +82,14 @@ def test_the_explanation_is_a_sentence_with_idle_time_ttl_and_bytes() -> None:
     assert decision.explanation == "idle 15 d 3 h, TTL 14 d; frees about 4.8 GB"
 
 
+def test_an_estimate_that_the_engine_understates_is_called_a_minimum() -> None:
+    asked = pytorch_image("a", layers={"sha256:big": 4_800_000_000}, packed_bytes=None)
+    aged = (usage(asked, last_used=NOW - 15 * DAY),)
+    assert only(decide(asked, usages=aged)).explanation == "idle 15 d, TTL 14 d; frees at least 4.8 GB"
+    budget = decide(asked, usages=(usage(asked, last_used=NOW - DAY),), rules=Policy(pressure=Pressure(budget=10**9)))
+    assert only(budget).explanation == "images take at least 4.8 GB (budget 1.0 GB); idle 1 d; frees at least 4.8 GB"
+
+
 WARNINGS = [
     ({}, ()),
     ({"torchkeeper.keep": "true"}, ()),
@@ -118,6 +126,7 @@ def test_a_keep_label_is_told_with_its_value_in_one_short_line(value: str, why: 
 
 HOLDS = [
     ("observe mode", {"rules": Policy(observe=True)}, HeldBy.OBSERVE),
+    ("an engine that is only observed", {"context": Context(observe_only=True)}, HeldBy.OBSERVE),
     ("a pause", {"context": Context(holds=Holds(paused=True))}, HeldBy.PAUSED),
     ("a pause that lasts", {"context": Context(holds=Holds(paused=True, paused_until=NOW + DAY))}, HeldBy.PAUSED),
     ("a pause that is over", {"context": Context(holds=Holds(paused=True, paused_until=NOW))}, None),

@@ -79,6 +79,12 @@ def test_above_high_so_many_go_until_low_or_until_the_budget(pressure: Pressure,
     assert {verdict(found, item) for item in (A, B, C)[count:]} <= {("keep", "recent")}
 
 
+def test_the_budget_counts_compressed_layers_that_the_store_keeps_besides() -> None:
+    one = sized("a", 100, packed_bytes=40)
+    assert not plan(one, rules=Policy(pressure=Pressure(budget=140))).pressing
+    assert plan(one, rules=Policy(pressure=Pressure(budget=139))).pressing
+
+
 def test_a_layer_of_several_images_counts_once_in_the_budget() -> None:
     both = {"sha256:base": 100}
     one = pytorch_image("one", layers={**both, "sha256:1": 1})

@@ -131,7 +131,8 @@ class Histories(RuleBasedStateMachine):
     def create(self, which: int, by: str, begin: bool, mount: str) -> None:
         def act(image_id: str) -> None:
             mounted = self.world.find(mount) or ""
-            box = self.world.create(image_id, self.word_for(image_id, by), mount=mounted)
+            named = mount if mounted and by == "name" else mounted
+            box = self.world.create(image_id, self.word_for(image_id, by), mount=named)
             if begin:
                 self.world.start(box)
 

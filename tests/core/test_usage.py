@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.events import EngineEvent, Names, familiar
-from agent.core.model import Snapshot, Usage
+from agent.core.model import Container, Snapshot, Usage
 from agent.core.usage import Book, Changes, Held, IgnoredRun, Use
 from tests.core.builders import HOUR, LONG_AGO, NOW, container, image, image_id, usage
 
@@ -235,6 +235,61 @@ def test_a_stopped_container_that_vanished_tells_no_use() -> None:
     made = book(held=(Held("c1", A.id, "box", "exited"),))
     listed(made, A, B)
     assert (made.usages[A.id].last_used, made.held) == (LONG_AGO, {})
+
+
+# Images mounted in containers
+
+C = image("c", "team/c:1")
+NAMELESS = replace(image("n"), references=())
+
+
+def mounting(*names: str) -> Container:
+    return replace(container(A, image_mounts=names), id="c1")
+
+
+def test_a_mounted_image_is_known_from_the_making_on_and_each_event_is_a_use_of_it() -> None:
+    made, facts = book(), []
+    for hour, action in enumerate(("create", "start", "die")):
+        made.apply_container(event(action, NOW - (9 - hour) * HOUR), A.id, NOW, mounted=(B.id,) if hour == 0 else None)
+        facts.append((made.held["c1"].image_ids, made.usages[B.id].last_used))
+    assert facts == [((A.id, B.id), NOW - hours * HOUR) for hours in (9, 8, 7)]
+    made.apply_container(event("destroy"), A.id, NOW)
+    assert (made.usages[B.id], made.held) == (usage(B, last_used=NOW, last_used_by="box"), {})
+
+
+def test_what_is_mounted_stays_the_same_whatever_becomes_of_the_name() -> None:
+    made = book()
+    made.apply_container(event("create"), A.id, NOW, mounted=(B.id,))
+    listed(made, A, replace(B, references=()), replace(C, references=("team/b:1",)), containers=(mounting("team/b:1"),))
+    assert made.held["c1"].mounted == (B.id,)
+
+
+@pytest.mark.parametrize("name", [B.id, B.id[7:19], f"team/b@{B.id}"])
+def test_an_id_or_a_digest_means_one_image_for_ever(name: str) -> None:
+    made = book()
+    listed(made, A, replace(B, digests=(f"team/b@{B.id}",)), NAMELESS, containers=(mounting(name),))
+    assert made.held["c1"].mounted == (B.id,)
+
+
+def test_by_a_name_every_image_may_be_mounted_that_has_it_or_had_it_or_has_none() -> None:
+    made = book()
+    lost, won = replace(B, references=("team/other:1",)), replace(C, references=("team/b:1",))
+    listed(made, A, lost, won, NAMELESS, containers=(mounting("team/b:1"),))
+    assert made.held["c1"].mounted == tuple(sorted([B.id, C.id, NAMELESS.id]))
+    listed(made, A, lost, containers=(mounting("team/b:1"),), at=NOW + HOUR)
+    assert made.held["c1"].mounted == tuple(sorted([B.id, C.id, NAMELESS.id]))
+
+
+def test_a_container_without_a_mounted_image_holds_its_own_alone() -> None:
+    made = book()
+    listed(made, A, B, NAMELESS, containers=(mounting(),))
+    assert made.held["c1"].image_ids == (A.id,)
+
+
+def test_a_running_container_that_vanished_used_what_was_mounted_in_it() -> None:
+    made = book(held=(Held("c1", A.id, "box", "running", (B.id,)),))
+    listed(made, A, B)
+    assert made.usages[B.id].last_used == NOW - HOUR
 
 
 EVENTS = st.lists(

@@ -31,7 +31,7 @@ REGISTRY: dict[str, dict[str, object]] = {  # what can be pulled
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A container as the engine has it. `image` is what the client wrote."""
+    """A container as the engine has it. `image` and `mounts` are what the client wrote."""
 
     id: str
     image_id: str
@@ -39,6 +39,7 @@ class Box:
     state: str
     last_active: datetime  # by the wall clock
     mounts: tuple[str, ...] = ()
+    mounted: tuple[str, ...] = ()  # the images that these were when it was made
 
 
 class World:
@@ -228,8 +229,10 @@ class World:
     # Containers
 
     def create(self, image_id: str, wrote: str, *, mount: str = "") -> str:
+        """`mount`: an image to mount in it, by ID or by a name of that moment."""
         self._made += 1
-        box = Box(f"box-{self._made}", image_id, wrote, "created", self.wall, (mount,) if mount else ())
+        mounts = {mount: self.find(mount) or mount} if mount else {}
+        box = Box(f"box-{self._made}", image_id, wrote, "created", self.wall, (*mounts,), (*mounts.values(),))
         self.boxes[box.id] = box
         self._use(box.id, "create", "created")
         return box.id
@@ -250,10 +253,11 @@ class World:
         self.now += MOMENT
         box = self.boxes[box_id] = replace(self.boxes[box_id], state=state, last_active=self.wall)
         self.oracle.used([box.image_id], self.now)
+        self.oracle.used_by_mount(box.id, box.mounted, self.now)
         self._emit("container", action, box.id, image=box.image, name=box.id)
 
     def _images_of(self, box: Box) -> set[str]:
-        return {box.image_id, *(self.find(mount) or mount for mount in box.mounts)}
+        return {box.image_id, *box.mounted}
 
     def running(self) -> set[str]:
         """The images that are used now, as a container's own or as a mount."""
@@ -262,7 +266,7 @@ class World:
 
     def note_running(self) -> None:
         """What runs is used now."""
-        self.oracle.used([box.image_id for box in self.boxes.values() if box.state in RUNNING], self.now)
+        self.oracle.used(self.running(), self.now)
 
     def held(self) -> set[str]:
         """The images that a container holds, in any state."""
@@ -313,7 +317,7 @@ class World:
         for box in list(self.boxes.values()):
             if box.state in RUNNING:
                 self.boxes[box.id] = replace(box, state="exited", last_active=self.wall)
-                self.oracle.used([box.image_id], self.now)
+                self.oracle.used(self._images_of(box), self.now)
 
     def power_off(self) -> None:
         self.on = False

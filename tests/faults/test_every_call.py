@@ -74,7 +74,7 @@ def host(fresh_engine: Dockerd, tmp_path: Path) -> Host:
     return make_host(fresh_engine, tmp_path)
 
 
-@pytest.fixture(params=engines.KINDS[1:])
+@pytest.fixture(params=engines.HEAVY[1:])
 def later_host(request: pytest.FixtureRequest, pool_of_engines: engines.Pool, tmp_path: Path) -> Host:
     engine = pool_of_engines.get(request.param)
     engine.empty()

@@ -20,7 +20,7 @@ from agent import config
 from agent.core.events import USES
 from tests.faults import running
 from tests.faults.running import Agent
-from tests.support import proc, proxy
+from tests.support import engines, proc, proxy
 from tests.support.dockerd import Dockerd
 from tests.support.proxy import Proxy
 
@@ -34,6 +34,11 @@ MANY = 10_000  # uses of one image
 LISTING = timedelta(seconds=10)  # at most, on a slow machine
 SEED = 20
 STREAM = r"^/events\?(?!.*until)"
+
+
+@pytest.fixture(scope="session", params=engines.HEAVY)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -154,11 +159,11 @@ class Cutter:
         self.between.heal()
 
 
-async def test_no_use_is_lost_over_a_hundred_cuts(any_engine: Dockerd, tmp_path: Path) -> None:
-    any_engine.empty()
-    images = [running.torch(any_engine, f"team/torch:{number}") for number in range(IMAGES)]
+async def test_no_use_is_lost_over_a_hundred_cuts(engine: Dockerd, tmp_path: Path) -> None:
+    engine.empty()
+    images = [running.torch(engine, f"team/torch:{number}") for number in range(IMAGES)]
     chance, enough = random.Random(SEED), asyncio.Event()
-    async with proxy.before(any_engine.socket, tmp_path) as between, independent_reader(any_engine) as truth:
+    async with proxy.before(engine.socket, tmp_path) as between, independent_reader(engine) as truth:
 
         async def start() -> Agent:
             usage = config.UsageSection(gap_tolerance=timedelta())
@@ -166,7 +171,7 @@ async def test_no_use_is_lost_over_a_hundred_cuts(any_engine: Dockerd, tmp_path:
 
         agent = await start()
         await agent.ready()
-        users = [asyncio.create_task(using(any_engine, truth, images, chance, enough)) for _ in range(2)]
+        users = [asyncio.create_task(using(engine, truth, images, chance, enough)) for _ in range(2)]
         cutter = Cutter(between, start, chance)
         agent = await cutter.cut(agent)
         enough.set()

@@ -154,6 +154,11 @@ class Dockerd(proc.Daemon):
         shutil.rmtree(self.folder)
 
 
+def search_path(binaries: Sequence[Path]) -> str:
+    """Those folders before the system's own."""
+    return ":".join([*map(str, binaries), proc.SYSTEM_PATH])
+
+
 @contextmanager
 def running(binaries: Sequence[Path] = (), config: Mapping[str, object] | None = None) -> Iterator[Dockerd]:
     """A private engine for as long as the block lasts.
@@ -161,7 +166,7 @@ def running(binaries: Sequence[Path] = (), config: Mapping[str, object] | None =
     `binaries` are the folders of another version's dockerd and containerd; `config` is what daemon.json holds.
     """
     proc.require_root()
-    path = ":".join([*map(str, binaries), proc.SYSTEM_PATH])
+    path = search_path(binaries)
     proc.require(shutil.which("dockerd", path=path), "dockerd is missing: apt-get install docker.io")
     # A short path of its own: containerd's sockets below it may not exceed 107 characters.
     engine = Dockerd(Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp")), path, config or {})

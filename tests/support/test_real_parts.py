@@ -10,7 +10,8 @@ import aiomqtt
 import pytest
 
 from agent.config import Settings
-from tests.support import dockerd, images, mosquitto, proc, registry
+from tests import conftest
+from tests.support import dockerd, engines, images, mosquitto, proc, registry
 
 SLEEP = ("sleep", "600")
 
@@ -270,3 +271,45 @@ def test_a_missing_part_skips_the_test_but_fails_where_ci_is_set(monkeypatch: py
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="apt-get install none-such"):
         proc.require_program("none-such", "none-such")
+
+
+def test_a_current_engine_that_cannot_be_had_or_does_not_start_is_skipped_with_the_reason_where_ci_is_set_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr(engines, "_unpacked", lambda name: ("", f"no package of {name}"))
+    with (
+        pytest.raises(pytest.skip.Exception, match="no current engine: no package of current"),
+        engines.running("current"),
+    ):
+        pass
+    with pytest.raises(pytest.fail.Exception, match=r"no engine 26\.1: no package"), engines.running("26.1-containerd"):
+        pass
+
+
+@pytest.mark.real
+def test_a_current_engine_that_does_not_start_is_tried_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    program = tmp_path / "usr/sbin/dockerd"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho >>{tries}\necho 'version GLIBC_2.99 not found'\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(engines, "_unpacked", lambda _: (str(tmp_path), ""))
+    with engines.pool() as pool:
+        for _ in range(2):
+            with pytest.raises(pytest.skip.Exception, match="does not start here: version GLIBC_"):
+                pool.get("current-containerd")
+    assert tries.read_text() == "\n"
+
+
+def test_the_header_of_a_test_run_names_the_current_engine_by_its_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(engines, "CACHE", tmp_path)
+    assert engines.current() == "the current engine (not unpacked)"
+    program = tmp_path / "current/usr/sbin/dockerd"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho 'Docker version 31.4.1+dfsg1, build abc'\n")
+    program.chmod(0o755)
+    assert engines.current() == "the current engine (31.4.1+dfsg1)"
+    assert conftest.pytest_report_header()[1].endswith("the current engine (31.4.1+dfsg1)")

@@ -97,10 +97,10 @@ ON CONFLICT (engine, image_id) DO UPDATE SET
 SELECT * FROM containers WHERE engine = :engine
 
 -- name: put_container
-INSERT INTO containers (engine, container_id, image_id, name, state)
-VALUES (:engine, :container_id, :image_id, :name, :state)
+INSERT INTO containers (engine, container_id, image_id, name, state, mounted)
+VALUES (:engine, :container_id, :image_id, :name, :state, :mounted)
 ON CONFLICT (engine, container_id) DO UPDATE SET
-    image_id = excluded.image_id, name = excluded.name, state = excluded.state
+    image_id = excluded.image_id, name = excluded.name, state = excluded.state, mounted = excluded.mounted
 
 -- name: drop_container
 DELETE FROM containers WHERE engine = :engine AND container_id = :container_id
