@@ -62,11 +62,6 @@ def engine_info(info: Mapping[str, Any], server: Mapping[str, Any], api: str) ->
     )
 
 
-def _is_podman(server: Mapping[str, Any]) -> bool:
-    parts = server.get("Components") or []
-    return any(isinstance(part, Mapping) and part.get("Name") == "Podman Engine" for part in parts)
-
-
 def event(line: bytes) -> EngineEvent | None:
     """One row of `/events`, or None where it is none that the agent reads, or malformed."""
     try:
