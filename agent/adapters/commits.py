@@ -1,13 +1,14 @@
 """Whether `docker commit` made an image. Pure.
 
-No field says so. What the engine keeps was measured on 20.10 and 26.1, on a graph driver and on the containerd store:
+No field says so. What the engine keeps was measured on 20.10, 26.1 and 28.5, on a graph driver and on the containerd
+store:
 
 - A commit's last line of history is the command of its container, as the image's own command has it (unless
   `--change CMD` set another), with the comment of `docker commit --message`.
 - A builder's line is an instruction of a Dockerfile (BuildKit), or bears `#(nop)` (the classic one).
 - A RUN of the classic builder leaves a command as well. On a graph driver its `Config.Image` is the ID of its parent,
   where a commit has the name that its container was created from; and it has no host name, where a commit has its
-  container's. The containerd store keeps neither, nor does an API from 1.50 on.
+  container's. Neither is kept by the containerd store, nor by engine 28 on any store and at any API version.
 
 What cannot be told from a commit counts as one: it may exist nowhere else.
 """

@@ -139,7 +139,9 @@ async def test_a_build_shows_its_base_and_what_it_adds(
     assert base in layers.bases_of(child, found)
     assert top.details is not None
     assert bool(top.details.parent) is classic
-    assert images.MB <= layers.Ledger(found).would_free(child) < 1.1 * images.MB
+    # What it adds does not compress. The containerd store keeps it twice, and reports both only from API 1.48 on.
+    copies = 2 if top.details.packed_bytes else 1
+    assert copies * images.MB <= layers.Ledger(found).would_free(child) < 1.1 * copies * images.MB
 
 
 async def test_an_image_built_by_buildkit_runs_on_without_its_base(
@@ -154,7 +156,7 @@ async def test_an_image_built_by_buildkit_runs_on_without_its_base(
 # Commits
 
 
-async def test_no_step_of_a_build_on_a_graph_driver_is_taken_for_a_commit(
+async def test_no_step_of_a_build_is_taken_for_a_commit_where_the_engine_keeps_what_tells_them_apart(
     fresh: dockerd.Dockerd, engine: DockerEngine
 ) -> None:
     images.import_image(fresh, "base:1")
@@ -162,11 +164,12 @@ async def test_no_step_of_a_build_on_a_graph_driver_is_taken_for_a_commit(
     for classic in (True, False):
         images.build_child(fresh, "base:1", f"child:{classic}", lines=lines, classic=classic)
     found = await engine.images({})
-    graph = not (await engine.connect()).containerd_store
-    unsure = {"/bin/sh -c true > /run", "touch /exec"}  # the containerd store does not tell these steps from a commit
+    info = await engine.connect()
+    is_kept = not info.containerd_store and info.version.startswith(("20.10.", "26.1."))
+    unsure = {"/bin/sh -c true > /run", "touch /exec"}  # steps of the classic builder
     taken = {image.details.history[-1].created_by for image in found if image.details and image.details.committed}
     assert len(found) == 7
-    assert taken == (set() if graph else unsure)
+    assert taken == (set() if is_kept else unsure)
 
 
 @pytest.mark.parametrize("flags", [(), ("-m", "Imported from me"), ("-c", 'CMD ["true"]'), ("-c", "ENV A=1")], ids=str)
