@@ -17,6 +17,7 @@ from agent.adapters.outbox import NeverGiven, Outbox, Watermark
 from agent.board import Board
 from agent.core import wire
 
+OVERDUE = 30.0  # seconds without an acknowledgement of rows that were sent, until the subscription is doubted
 SILENCE = 300.0  # seconds without an acknowledgement of rows that were sent, until that is an alert
 MOST_EPOCHS = 8  # whose acknowledgements wait to be stored; one is the rule, two agents with one name make two
 BEHIND_ALERT = "outbox-behind"
@@ -75,11 +76,17 @@ class Confirmation:
             return False
         return self._sent > (self.watermark or 0)
 
+    def is_overdue(self) -> bool:
+        """Whether an acknowledgement should have arrived, where it counts. Its subscription may bring nothing."""
+        return self._is_silent_for(OVERDUE)
+
+    def _is_silent_for(self, seconds: float) -> bool:
+        since = self._silent_since
+        return self.is_behind() and since is not None and self._clock.monotonic() - since >= seconds
+
     def check_silence(self) -> None:
         """Raise or clear the alert that the collector acknowledges nothing, where only that counts."""
-        since = self._silent_since
-        silent = since is not None and self._clock.monotonic() - since >= SILENCE
-        if self._confirm == "collector" and self.is_behind() and silent:
+        if self._confirm == "collector" and self._is_silent_for(SILENCE):
             message = (
                 "the collector has acknowledged none of the events sent in the last 5 minutes or more; they wait here: "
                 "does it run, is it the one that mqtt.collector names, and does the ACL let events reach it?"
@@ -88,8 +95,13 @@ class Confirmation:
         else:
             self._board.clear_alert(UNCONFIRMED_ALERT)
 
-    def receive(self, ack: wire.Ack) -> None:
-        """Keep the latest acknowledgement of each epoch for `store`, so that a flood of them makes no queue."""
+    def receive(self, ack: wire.Ack, *, retained: bool = False) -> None:
+        """Keep the latest acknowledgement of each epoch for `store`, so that a flood of them makes no queue.
+
+        A retained one that says what is known already proves nothing: the collector may have died since.
+        """
+        if retained and ack.seq == self.watermark:
+            return
         self._received.pop(ack.epoch, None)
         self._received[ack.epoch] = ack
         if len(self._received) > MOST_EPOCHS:

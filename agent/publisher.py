@@ -15,6 +15,7 @@ from typing import Literal
 import structlog
 import tenacity
 
+from agent import subscriptions
 from agent.adapters import broker, tasks
 from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
@@ -145,6 +146,7 @@ class Publisher:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(connection), name="mqtt-listen")
                 group.create_task(self._beat(connection), name="mqtt-status")
+                group.create_task(self._subscribe_again(connection), name="mqtt-subscriptions")
                 group.create_task(self._reassert(connection), name="mqtt-reassert")
                 group.create_task(self._follow_board(connection), name="mqtt-board")
                 group.create_task(self._answer_births(connection), name="mqtt-births")
@@ -219,6 +221,13 @@ class Publisher:
             await self._say(connection, "online")
             self._forget_foreign()
             self._sender.confirmation.check_silence()
+
+    async def _subscribe_again(self, connection: Connection) -> None:
+        """Request again what the broker refused, and the acknowledgements while none of the expected ones arrives."""
+        for pause in subscriptions.pauses():
+            await self._clock.sleep(pause)
+            if self._sender.confirmation.is_overdue():
+                self._subscriptions.doubt_acks()
             await self._subscriptions.request(connection)
 
     async def _listen(self, connection: Connection) -> None:
@@ -234,7 +243,7 @@ class Publisher:
     def _take_ack(self, message: Message) -> None:
         ack = wire.decode(wire.Ack, message.payload)
         if ack is not None and ack.collector == self._settings.collector:
-            self._sender.confirmation.receive(ack)
+            self._sender.confirmation.receive(ack, retained=message.retain)
 
     async def _answer_births(self, connection: Connection) -> None:
         """Publish everything again whenever a collector was born."""

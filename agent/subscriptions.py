@@ -1,8 +1,12 @@
 """The agent's subscriptions: requested again while the broker refuses them, and left out for a while after a flood.
 
-A cluster that elects a leader refuses a subscription that it grants later. A refusal is therefore not final: the agent
-asks again with every status message. After a flood it publishes without subscribing for a while.
+A cluster that elects a leader refuses a subscription that it grants seconds later, or grants one that then brings
+nothing. Neither is therefore final: the agent asks again, soon at first and then every minute. After a flood it
+publishes without subscribing for a while.
 """
+
+from collections.abc import Iterator
+from itertools import chain, repeat
 
 import structlog
 
@@ -11,6 +15,8 @@ from agent.adapters.clock import Clock
 from agent.board import Board
 from agent.core import wire
 
+ASK_AGAIN_AFTER = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between the first requests on a connection
+ASK_AGAIN_EVERY = 60.0  # seconds between later ones
 FIRST_PAUSE = 60.0  # seconds without subscriptions after a flood; doubles with each further flood
 LONGEST_PAUSE = 3600.0  # seconds
 CALM = 60.0  # seconds of being subscribed without a flood, after which it counts as over
@@ -18,6 +24,11 @@ ACKS_ALERT = "acks-denied"
 FLOOD_ALERT = "broker-flood"
 
 log = structlog.get_logger()
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each request but the first on a connection."""
+    return chain(ASK_AGAIN_AFTER, repeat(ASK_AGAIN_EVERY))
 
 
 class Subscriptions:
@@ -40,7 +51,7 @@ class Subscriptions:
         self._missing = set(self._topics)
 
     async def request(self, connection: broker.Connection) -> None:
-        """Request what the broker has not granted yet. Called for each new connection, and with every status."""
+        """Request what the broker has not granted yet. Called for each new connection, and after each of `pauses`."""
         now = self._clock.monotonic()
         if now < self._not_before:
             return
@@ -50,6 +61,10 @@ class Subscriptions:
             await self._request(connection, topic)
         if self.flooding and now - self._subscribed_at >= CALM:
             self._end_flood()
+
+    def doubt_acks(self) -> None:
+        """No acknowledgement arrives. The next request includes theirs, so the broker sends the retained one again."""
+        self._missing.add(self._ack)
 
     def note_flood(self, error: broker.Flooded) -> None:
         """The client ended the connection because the broker sent far too much."""

@@ -32,7 +32,7 @@ def flood(rig: Rig) -> None:
     rig.server.end(CLIENT_ID, broker.Flooded("fake: too much"))
 
 
-async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_again_every_minute(rig: Rig) -> None:
+async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_again_without_end(rig: Rig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     await rig.add(2)
     rig.acknowledge(0)
@@ -57,13 +57,46 @@ async def test_a_connection_whose_predecessor_was_refused_asks_at_once(rig: Rig)
         await rig.until(lambda: "acks-denied" not in rig.board.alerts, tick=1)
 
 
-async def test_what_was_granted_is_not_asked_for_again(rig: Rig) -> None:
+async def test_a_refusal_of_a_moment_costs_seconds(rig: Rig) -> None:
+    rig.server.unreadable.add(TOPICS.ack)
+    async with rig.running():
+        await rig.until(lambda: "acks-denied" in rig.board.alerts)
+        rig.server.unreadable.clear()
+        await rig.spend(subscriptions.ASK_AGAIN_AFTER[0], tick=1)
+        assert "acks-denied" not in rig.board.alerts
+
+
+async def test_what_was_refused_is_asked_for_ever_more_rarely_and_what_was_granted_not_again(rig: Rig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
         await rig.spend(300)
         asked = rig.server.subscriptions
         assert asked.count(TOPICS.status) == 1
-        assert asked.count(TOPICS.ack) == 6
+        assert asked.count(TOPICS.ack) == 1 + len(subscriptions.ASK_AGAIN_AFTER) + 4
+
+
+async def test_acknowledgements_that_a_granted_subscription_does_not_bring_are_subscribed_to_again(rig: Rig) -> None:
+    await rig.add(2)
+    rig.acknowledge(0)
+    async with rig.running():
+        await rig.until(lambda: rig.sent() == [1, 2])
+        rig.server.forget(CLIENT_ID, TOPICS.ack)
+        rig.acknowledge(2)
+        await rig.quiet()
+        assert await rig.waiting() == [1, 2]
+        await rig.spend(confirmation.OVERDUE + subscriptions.ASK_AGAIN_EVERY)
+        await rig.until(rig.is_empty)
+
+
+async def test_while_no_acknowledgement_is_due_none_is_subscribed_to_again(rig: Rig) -> None:
+    await rig.add(1)
+    rig.acknowledge(0)
+    async with rig.running():
+        await rig.until(lambda: rig.sent() == [1])
+        rig.acknowledge(1)
+        await rig.until(rig.is_empty)
+        await rig.spend(600)
+        assert rig.server.subscriptions.count(TOPICS.ack) == 1
 
 
 async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: Rig) -> None:

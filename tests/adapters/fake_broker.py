@@ -72,6 +72,10 @@ class FakeBroker:
         """Send a client what it never asked for, from now on."""
         self._clients[client_id].filters.append(topic)
 
+    def forget(self, client_id: str, topic: str) -> None:
+        """Deliver nothing more for a subscription that was granted."""
+        self._clients[client_id].filters.remove(topic)
+
     def route(self, message: Message) -> None:
         """Take a message and pass it on, as if some client had published it."""
         self.published.append(message)
