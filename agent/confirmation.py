@@ -17,7 +17,7 @@ from agent.adapters.outbox import NeverGiven, Outbox, Watermark
 from agent.board import Board
 from agent.core import wire
 
-OVERDUE = 30.0  # seconds without an acknowledgement of rows that were sent, until the subscription is doubted
+OVERDUE = 30.0  # seconds without an acknowledgement of rows that were sent, until it is requested again
 SILENCE = 300.0  # seconds without an acknowledgement of rows that were sent, until that is an alert
 MOST_EPOCHS = 8  # whose acknowledgements wait to be stored; one is the rule, two agents with one name make two
 BEHIND_ALERT = "outbox-behind"
@@ -77,7 +77,7 @@ class Confirmation:
         return self._sent > (self.watermark or 0)
 
     def is_overdue(self) -> bool:
-        """Whether an acknowledgement should have arrived, where it counts. Its subscription may bring nothing."""
+        """Whether sent rows have waited so long for an acknowledgement that its subscription may be broken."""
         return self._is_silent_for(OVERDUE)
 
     def _is_silent_for(self, seconds: float) -> bool:
@@ -98,7 +98,7 @@ class Confirmation:
     def receive(self, ack: wire.Ack, *, retained: bool = False) -> None:
         """Keep the latest acknowledgement of each epoch for `store`, so that a flood of them makes no queue.
 
-        A retained one that says what is known already proves nothing: the collector may have died since.
+        A retained one with the number that is known already is ignored: the collector may have died since it sent it.
         """
         if retained and ack.seq == self.watermark:
             return

@@ -15,7 +15,6 @@ from typing import Literal
 import structlog
 import tenacity
 
-from agent import subscriptions
 from agent.adapters import broker, tasks
 from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
@@ -142,17 +141,18 @@ class Publisher:
         self._was_cut_off = not over_our_row and not isinstance(error, broker.Flooded)
 
     async def _work(self, connection: Connection) -> None:
+        acks = self._sender.confirmation
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(connection), name="mqtt-listen")
                 group.create_task(self._beat(connection), name="mqtt-status")
-                group.create_task(self._subscribe_again(connection), name="mqtt-subscriptions")
+                group.create_task(self._subscriptions.keep(connection, acks.is_overdue), name="mqtt-subscriptions")
                 group.create_task(self._reassert(connection), name="mqtt-reassert")
                 group.create_task(self._follow_board(connection), name="mqtt-board")
                 group.create_task(self._answer_births(connection), name="mqtt-births")
                 group.create_task(self._sender.run(connection), name="mqtt-outbox")
                 group.create_task(self._sender.watch(connection), name="mqtt-resend")
-                group.create_task(self._sender.confirmation.store(), name="mqtt-acks")
+                group.create_task(acks.store(), name="mqtt-acks")
         except BaseExceptionGroup as group_error:
             lost, bugs = group_error.split(broker.BrokerUnavailable)
             if lost is None or bugs is not None:
@@ -221,14 +221,6 @@ class Publisher:
             await self._say(connection, "online")
             self._forget_foreign()
             self._sender.confirmation.check_silence()
-
-    async def _subscribe_again(self, connection: Connection) -> None:
-        """Request again what the broker refused, and the acknowledgements while none of the expected ones arrives."""
-        for pause in subscriptions.pauses():
-            await self._clock.sleep(pause)
-            if self._sender.confirmation.is_overdue():
-                self._subscriptions.doubt_acks()
-            await self._subscriptions.request(connection)
 
     async def _listen(self, connection: Connection) -> None:
         """Waits for nothing but the next message, so that messages do not pile up."""

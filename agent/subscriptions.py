@@ -1,11 +1,11 @@
 """The agent's subscriptions: requested again while the broker refuses them, and left out for a while after a flood.
 
-A cluster that elects a leader refuses a subscription that it grants seconds later, or grants one that then brings
-nothing. Neither is therefore final: the agent asks again, soon at first and then every minute. After a flood it
-publishes without subscribing for a while.
+A cluster that elects a leader refuses a subscription that it grants seconds later, or grants one and then delivers
+nothing. So the first answer is not final: the agent asks again, within seconds at first and then every minute. After a
+flood it publishes without subscribing for a while.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import chain, repeat
 
 import structlog
@@ -24,11 +24,6 @@ ACKS_ALERT = "acks-denied"
 FLOOD_ALERT = "broker-flood"
 
 log = structlog.get_logger()
-
-
-def pauses() -> Iterator[float]:
-    """Seconds to wait before each request but the first on a connection."""
-    return chain(ASK_AGAIN_AFTER, repeat(ASK_AGAIN_EVERY))
 
 
 class Subscriptions:
@@ -51,7 +46,7 @@ class Subscriptions:
         self._missing = set(self._topics)
 
     async def request(self, connection: broker.Connection) -> None:
-        """Request what the broker has not granted yet. Called for each new connection, and after each of `pauses`."""
+        """Request what the broker has not granted yet. Called for each new connection; then `keep` repeats it."""
         now = self._clock.monotonic()
         if now < self._not_before:
             return
@@ -62,9 +57,17 @@ class Subscriptions:
         if self.flooding and now - self._subscribed_at >= CALM:
             self._end_flood()
 
-    def doubt_acks(self) -> None:
-        """No acknowledgement arrives. The next request includes theirs, so the broker sends the retained one again."""
-        self._missing.add(self._ack)
+    async def keep(self, connection: broker.Connection, is_ack_overdue: Callable[[], bool]) -> None:
+        """Request again what is missing, endlessly. Raises BrokerUnavailable.
+
+        While an acknowledgement is overdue, their topic counts as missing. The broker answers each request for it with
+        the retained acknowledgement.
+        """
+        for pause in chain(ASK_AGAIN_AFTER, repeat(ASK_AGAIN_EVERY)):
+            await self._clock.sleep(pause)
+            if is_ack_overdue():
+                self._missing.add(self._ack)
+            await self.request(connection)
 
     def note_flood(self, error: broker.Flooded) -> None:
         """The client ended the connection because the broker sent far too much."""

@@ -72,9 +72,15 @@ def own_engine(kind: str) -> Iterator[dockerd.Dockerd]:
 
 
 @pytest.fixture(scope="session", params=engines.ALL)
-def any_engine(request: pytest.FixtureRequest, pool_of_engines: engines.Pool) -> dockerd.Dockerd:
-    """Each kind of engine in turn. The session shares them: other tests' images may be on it. Do not stop it."""
-    return pool_of_engines.get(request.param)
+def any_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of engine in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def any_engine(any_kind: str, pool_of_engines: engines.Pool) -> dockerd.Dockerd:
+    """An engine of each kind. The session shares them: other tests' images may be on it. Do not stop it."""
+    return pool_of_engines.get(any_kind)
 
 
 @pytest.fixture

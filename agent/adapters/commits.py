@@ -8,7 +8,7 @@ store:
 - A builder's line is an instruction of a Dockerfile (BuildKit), or bears `#(nop)` (the classic one).
 - A RUN of the classic builder leaves a command as well. On a graph driver its `Config.Image` is the ID of its parent,
   where a commit has the name that its container was created from; and it has no host name, where a commit has its
-  container's. Neither is kept by the containerd store, nor by engine 28 on any store and at any API version.
+  container's. The containerd store keeps neither. Engine 28 keeps neither on any store, whatever the API version.
 
 What cannot be told from a commit counts as one: it may exist nowhere else.
 """

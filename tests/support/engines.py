@@ -20,6 +20,7 @@ FORGETS_WHAT_LOST_ITS_TAG = {"26.1-containerd"}  # to an import, in use or not
 FORGETS_WHAT_A_BUILD_REPLACED = {"26.1-containerd", "current-containerd"}  # BuildKit's, under the same tag
 BUILDS_IN_SILENCE = {"26.1-containerd"}  # BuildKit's images come without an event
 UNDERSTATES_BYTES = {"26.1-containerd"}  # it does not report the compressed layers that it keeps
+TELLS_COMMITS_APART = {"20.10", "26.1"}  # from a RUN of the classic builder
 # A test to which the engine makes no difference: of the fixtures that are for each kind it gets the quickest one.
 ON_ONE = pytest.mark.parametrize("kind", KINDS[:1], indirect=True, scope="session")
 # A test of what only the current engine has.
