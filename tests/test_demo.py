@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,18 +68,32 @@ def left_in(folder: Path) -> tuple[list[int], list[str], list[Path]]:
     return dockerd.processes_of(folder), dockerd.mounts_under(folder), list(folder.iterdir())
 
 
-def interrupt(folder: Path, *args: str, at: str, number: signal.Signals) -> Performance:
-    """Start the demo, and send it a signal as soon as it has said `at`."""
+def interrupt(
+    folder: Path, *args: str, at: str, number: signal.Signals, before: Callable[[Path], None] = lambda _: None
+) -> Performance:
+    """Start the demo, and send it a signal as soon as it has said `at`; `before` that, do this in its folder."""
     with tempfile.TemporaryDirectory() as logs:
         run = proc.Daemon([*proc.command(), "demo", *args], Path(logs, "out"), environment(TMPDIR=str(folder)))
         run.start()
         try:
             run.wait_until(lambda: at in run.output(), timeout=proc.COMMAND)
+            before(folder)
             os.kill(run.pid, number)
             proc.eventually(lambda: run.returncode() is not None)
         finally:
             code = run.stop(grace=30.0)
         return Performance(code, run.output(), "", left_in(folder))
+
+
+def dump_stacks(folder: Path) -> None:
+    """Make containerd write its stacks to a file, as dockerd does where containerd is slow to answer."""
+    (containerd,) = [pid for pid in dockerd.processes_of(folder) if proc_name(pid) == "containerd"]
+    os.kill(containerd, signal.SIGUSR1)
+    proc.eventually(lambda: list(folder.rglob("containerd.*.stacks.log")))
+
+
+def proc_name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def environment(**more: str) -> Mapping[str, str]:
@@ -171,7 +185,7 @@ def test_a_signal_ends_it_early_and_cleans_up(number: signal.Signals) -> None:
     proc.require_root()
     proc.require_program("dockerd", "docker.io")
     with own_tmp() as folder:
-        ended = interrupt(folder, at="THE PLAN", number=number)
+        ended = interrupt(folder, at="THE PLAN", number=number, before=dump_stacks)
     assert (ended.code, ended.left) == (128 + number, ([], [], []))
     assert "Traceback" not in ended.out
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from agent.demo.trouble import Trouble
@@ -15,6 +16,11 @@ def require() -> None:
         raise Trouble(f"no dockerd on the PATH for a private engine: apt-get install docker.io, {way_out}")
     if os.geteuid() != 0:
         raise Trouble(f"a private engine needs root: sudo torchkeeper demo, {way_out}")
+
+
+def env(outer: Mapping[str, str], folder: Path) -> Mapping[str, str]:
+    """Its environment. A containerd that is slow to answer writes its stacks to the folder for temporary files."""
+    return {**outer, "TMPDIR": str(folder)}
 
 
 def argv(folder: Path) -> list[str]:

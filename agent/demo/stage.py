@@ -74,7 +74,7 @@ class Stage:
     async def _start_engine(self) -> None:
         self._undo.push_async_callback(process.end_all_of, self.folder)
         folder, name = self.folder, "the private engine (dockerd)"
-        engine = process.Daemon(name, dockerd.argv(folder), self.kept / "dockerd.log", self._env)
+        engine = process.Daemon(name, dockerd.argv(folder), self.kept / "dockerd.log", dockerd.env(self._env, folder))
         self._undo.push_async_callback(engine.stop)
         await engine.until(self.client.answers, ENGINE_START)
 

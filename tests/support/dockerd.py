@@ -50,6 +50,7 @@ class Dockerd(proc.Daemon):
             f"--pidfile={folder / 'docker.pid'}",
         ]
         env = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")} | {"PATH": path}
+        env["TMPDIR"] = str(folder)  # where containerd writes its stacks when it is slow to answer
         super().__init__(argv, folder / "dockerd.log", env)
 
     def start(self) -> None:
