@@ -7,10 +7,10 @@ from datetime import datetime
 
 from agent.adapters import disk
 from agent.adapters.engine import EngineInfo
-from agent.core import pytorch
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
 from agent.core.own_acts import OwnActs
-from agent.core.pytorch import Examined
+from agent.core.pytorch import classify
+from agent.core.pytorch.classify import Examined
 from agent.core.space import Space
 from agent.core.timekeeping import Absence
 from agent.core.usage import Book
@@ -67,10 +67,10 @@ class Sight:
             return self.verdicts
         for image in images:
             if image.details is not None and image.id not in self._examined:
-                self._examined[image.id] = await asyncio.to_thread(pytorch.examine, image)
+                self._examined[image.id] = await asyncio.to_thread(classify.examine, image)
         here = {image.id for image in images if image.details is not None}
         self._examined = {image_id: found for image_id, found in self._examined.items() if image_id in here}
-        return await asyncio.to_thread(pytorch.verdicts, images, self._examined)
+        return await asyncio.to_thread(classify.verdicts, images, self._examined)
 
     def show(self, listing: Listing) -> None:
         """Take a listing."""

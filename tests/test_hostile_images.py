@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agent import daemon
-from agent.core import pytorch
 from agent.core.model import Action, Image, Outcome, Reason
+from agent.core.pytorch import classify
 from agent.showing import IMAGE_UNREADABLE
 from agent.watcher import BEAT, RELIST_AFTER
 from tests import harness
@@ -31,13 +31,13 @@ def image(world: World) -> str:
 def examined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The IDs of the images that were examined, in order."""
     found: list[str] = []
-    whole = pytorch.examine
+    whole = classify.examine
 
-    def examine(image: Image) -> pytorch.Examined:
+    def examine(image: Image) -> classify.Examined:
         found.append(image.id)
         return whole(image)
 
-    monkeypatch.setattr(pytorch, "examine", examine)
+    monkeypatch.setattr(classify, "examine", examine)
     return found
 
 
@@ -161,15 +161,15 @@ async def test_the_loop_takes_in_events_while_an_image_is_examined(
     asyncio.get_running_loop().set_default_executor(threads)
     begun, let_go = threading.Event(), threading.Event()
     given_up: list[str] = []
-    whole = pytorch.examine
+    whole = classify.examine
 
-    def blocked(image: Image) -> pytorch.Examined:
+    def blocked(image: Image) -> classify.Examined:
         begun.set()
         if not let_go.wait(PATIENCE):
             given_up.append(image.id)
         return whole(image)
 
-    monkeypatch.setattr(pytorch, "examine", blocked)
+    monkeypatch.setattr(classify, "examine", blocked)
     fresh = world.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     await agent.wait(AGAIN)
     assert await asyncio.to_thread(begun.wait, PATIENCE)
@@ -197,14 +197,14 @@ async def test_a_look_that_ends_while_an_image_is_examined_leaves_the_next_one_w
     agent = await world.agent().watch()
     asyncio.get_running_loop().set_default_executor(threads)
     begun, let_go = threading.Event(), threading.Event()
-    whole = pytorch.examine
+    whole = classify.examine
 
-    def blocked(image: Image) -> pytorch.Examined:
+    def blocked(image: Image) -> classify.Examined:
         begun.set()
         let_go.wait(PATIENCE)
         return whole(image)
 
-    monkeypatch.setattr(pytorch, "examine", blocked)
+    monkeypatch.setattr(classify, "examine", blocked)
     fresh = world.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     looking = asyncio.create_task(agent.intake.refresh())
     assert await asyncio.to_thread(begun.wait, PATIENCE)

@@ -1,14 +1,15 @@
 """How much of one image is read: what stands in it comes from strangers, and may be as long as they like.
 
 Lines of history and variables that are too long are left out whole, never in part, and `Details.left_out` says so. Such
-an image is `ambiguous` at most (`pytorch.verdicts`): whatever stood there, leaving it out makes no image evictable.
+an image is `ambiguous` at most (`classify.verdicts`): whatever stood there, leaving it out makes no image evictable.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from agent.core import installs, text
+from agent.core import text
 from agent.core.model import Details, HistoryStep
+from agent.core.pytorch import build_history
 
 # No builder and no engine makes more of these: an image with more is not judged at all.
 LAYERS = 500  # overlayfs stacks no more
@@ -81,5 +82,5 @@ def _short_history(history: Iterable[HistoryStep]) -> tuple[tuple[HistoryStep, .
             steps.append(step)
         else:
             steps.append(HistoryStep("", step.size_bytes))
-            is_whole = is_whole and not installs.is_read(step.created_by)
+            is_whole = is_whole and not build_history.is_read(step.created_by)
     return tuple(steps), is_whole

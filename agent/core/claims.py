@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from agent.core import installs, names, tags
+from agent.core import names, tags
 from agent.core.model import Details, Verdict
+from agent.core.pytorch import build_history
 
 _NUMBER = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,2})?)(?![0-9])")
 _RELEASE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,5}")
@@ -41,7 +42,7 @@ def _of_version(name: names.Name, details: Details, verdict: Verdict) -> Iterato
     if not _is_torchs(name) or (verdict.history_version and same_version(claimed, verdict.history_version)):
         return
     told = ((variable, details.env.get(variable, "")) for variable in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"))
-    for variable, own in ((variable, installs.plain_version(value)) for variable, value in told):
+    for variable, own in ((variable, build_history.plain_version(value)) for variable, value in told):
         if own is not None:
             if not same_version(claimed, own):
                 yield f"torch {claimed}", variable, own

@@ -62,7 +62,7 @@ _Members = Sequence[tuple[_Named, Name]]
 def find(images: Iterable[Image], verdicts: Mapping[str, Verdict]) -> tuple[Finding, ...]:
     """All findings on images of class `pytorch` or `ambiguous`, by reference, image and rule.
 
-    `verdicts` maps image ID -> verdict, as `pytorch.classify` gives them. The order of the images does not matter.
+    `verdicts` maps image ID -> verdict, as `classify.classify` gives them. The order of the images does not matter.
     """
     read, _ = apart.each(images, lambda image: _named(image, verdicts.get(image.id)))
     linted = [one for one in read.values() if one is not None]

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from agent.core import evidence, tags, text
+from agent.core import tags, text
+from agent.core.pytorch import evidence
 
 CONVENTION = "org/framework:version-cuda<version>"
 PYTORCH = ("pytorch",)  # the words of every name that means PyTorch itself

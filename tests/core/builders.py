@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from agent.core import policy, pytorch
+from agent.core import policy
 from agent.core.judge import Context
 from agent.core.model import Action, Container, Decision, Details, HistoryStep, Image, Plan, Policy, Snapshot, Usage
+from agent.core.pytorch import classify
 from agent.core.space import Space
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -81,7 +82,7 @@ def decide(
     known = {item.id: usage(item) for item in images} | {item.image_id: item for item in usages}
     return policy.plan(
         Snapshot(at=now, images=images, containers=containers),
-        pytorch.classify(images),
+        classify.classify(images),
         known,
         rules or Policy(),
         now,

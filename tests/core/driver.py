@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from agent.core import continuity, layers, policy, pytorch, timekeeping
+from agent.core import continuity, layers, policy, timekeeping
 from agent.core.continuity import Cursor, nanoseconds
 from agent.core.events import COMMIT, EngineEvent, Key
 from agent.core.judge import Context
 from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
+from agent.core.pytorch import classify
 from agent.core.timekeeping import Absence, ClockWatch, Reading
 from agent.core.usage import Book, Held
 from tests.core.oracle import POLICY
@@ -264,7 +265,7 @@ class Agent:
         alive = self.cursor.alive_at or now
         new = self.book.reconcile(listing, now, alive_until=alive, busy=self.removing)
         if listing.images != self.images:
-            self.images, self.verdicts = listing.images, pytorch.classify(listing.images)
+            self.images, self.verdicts = listing.images, classify.classify(listing.images)
         self.boxes = {container.id: container for container in listing.containers}
         if not first:
             self._touch_bases({**dict.fromkeys(new, now), **self.built})

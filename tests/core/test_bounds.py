@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core import bounds, claims, installs, lint, names, pytorch
+from agent.core import bounds, claims, lint, names
 from agent.core.model import Action, Class, Details, HistoryStep, Image, Reason, Verdict
+from agent.core.pytorch import build_history, classify
 from tests.core import catalogue
 from tests.core.builders import decide, image_id, pytorch_image
 from tests.core.catalogue import make_image
@@ -28,7 +29,7 @@ SHORT = Details(
 
 
 def verdict(image: Image) -> Verdict:
-    return pytorch.classify([image])[image.id]
+    return classify.classify([image])[image.id]
 
 
 def recorded(calls: list[Any], work: Callable[..., Any]) -> Callable[..., Any]:
@@ -127,21 +128,21 @@ def test_an_image_that_is_not_read_whole_proves_nothing_of_those_built_on_it() -
     long = make_image("team/base:1", history=(INSTALL, "RUN torch " + "x" * bounds.HISTORY), layers=("base", "torch"))
     child = make_image("team/app:1", env={"TORCH_CUDA_ARCH_LIST": "8.0"}, layers=("base", "torch", "app"))
     short = make_image("team/base:2", history=(INSTALL,), layers=("base", "torch"))
-    kinds = [pytorch.classify([child, base])[child.id].kind for base in (long, short)]
+    kinds = [classify.classify([child, base])[child.id].kind for base in (long, short)]
     assert kinds == [Class.AMBIGUOUS, Class.PYTORCH]
 
 
 def test_a_variable_that_makes_a_line_too_long_leaves_the_line_out() -> None:
     filled = "RUN A=" + "keeper" * 100 + ";" + "echo $A;" * 1000 + "pip install torch$A"
-    assert installs.scan(with_history(filled, INSTALL).history).torch == "pip install torch==2.9.0"
-    alone = installs.scan(with_history(filled).history)
+    assert build_history.scan(with_history(filled, INSTALL).history).torch == "pip install torch==2.9.0"
+    alone = build_history.scan(with_history(filled).history)
     assert (alone.torch, alone.is_whole) == ("", False)
     assert verdict(make_image("team/a:1", env=TORCH, history=(filled,))).kind is Class.AMBIGUOUS
 
 
 def test_values_that_name_one_another_end() -> None:
     doubling = "RUN A0=torch;" + "".join(f"A{number + 1}=$A{number}$A{number};" for number in range(60))
-    assert installs.scan(with_history(doubling + "pip install $A60").history).is_whole is False
+    assert build_history.scan(with_history(doubling + "pip install $A60").history).is_whole is False
 
 
 PADDING = st.sampled_from(["", "RUN torch " + "x" * (bounds.HISTORY - 200), "RUN " + "y" * bounds.HISTORY])
@@ -165,7 +166,7 @@ def test_nothing_that_is_left_out_makes_an_image_pytorch(lines: list[str], env: 
 
 def test_of_a_history_of_ten_megabytes_no_more_than_the_bound_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[object, str]] = []
-    monkeypatch.setattr(installs._Reader, "read", recorded(read, installs._Reader.read))
+    monkeypatch.setattr(build_history._Reader, "read", recorded(read, build_history._Reader.read))
     lines = [INSTALL + ";" * 100_000] * 100
     assert verdict(make_image("team/a:1", history=lines)).kind is Class.AMBIGUOUS
     assert 0 < sum(len(line) for _, line in read) <= bounds.HISTORY
@@ -175,7 +176,7 @@ def test_images_of_ten_megabytes_each_do_not_take_minutes() -> None:
     hostile = ["RUN torch" + ";" * (10 * MB), "RUN pip install torch " + "a " * (5 * MB), "RUN torch;" + "A=1;" * MB]
     images = [make_image(f"team/a:{number}", history=(line,)) for number, line in enumerate(hostile * 10)]
     started = time.process_time()
-    pytorch.classify(images)
+    classify.classify(images)
     assert time.process_time() - started < 20  # seconds; read whole, they take a minute and more
 
 
@@ -184,8 +185,8 @@ def test_lint_reads_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
         make_image(f"team/pytorch:2.8-cuda12.{number}", env=TORCH | {"CUDA_VERSION": "11.8"}, history=(INSTALL,) * 9)
         for number in range(20)
     ]
-    verdicts = pytorch.classify(images)
-    monkeypatch.setattr(installs, "scan", None)
+    verdicts = classify.classify(images)
+    monkeypatch.setattr(build_history, "scan", None)
     assert [one.rule for one in lint.find(images, verdicts)] == [lint.TAG_CONTRADICTS] * 20
 
 
@@ -196,7 +197,7 @@ def test_lint_reads_a_few_names_of_an_image_and_says_that_there_are_more(monkeyp
         make_image(*(f"team/pytorch:2.9-cuda12.6-{image}.{number}" for number in range(500)), id=image_id(f"{image}"))
         for image in range(5)
     ]
-    verdicts = pytorch.classify(images)
+    verdicts = classify.classify(images)
     found = lint.find(images, verdicts)
     assert len(read) == 5 * lint.NAMES_READ
     assert {(one.rule, "under 20 or more tags" in one.explanation) for one in found} == {(lint.MANY_NAMES, True)}
@@ -209,5 +210,5 @@ def test_lint_compares_no_more_than_a_few_versions_with_one_another(monkeypatch:
         make_image(f"team/pytorch:v{number}", env={"PYTORCH_VERSION": f"2.{number}.0+{('cpu', 'cu126')[number % 2]}"})
         for number in range(500)
     ]
-    lint.find(images, pytorch.classify(images))
+    lint.find(images, classify.classify(images))
     assert 0 < len(compared) <= lint.MOST_COMPARED**2

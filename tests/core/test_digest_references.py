@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from agent.core import documents, policy, pytorch, report, rules
+from agent.core import documents, policy, report, rules
 from agent.core.judge import Context
 from agent.core.model import Holds, Image, Pin, Policy, Rule, Snapshot
+from agent.core.pytorch import classify
 from tests.core.builders import (
     DAY,
     LONG_AGO,
@@ -195,7 +196,7 @@ def test_a_digest_reference_that_repeats_a_tag_never_evicts_more(world: World, s
     usages = {item.image_id: item for item in world.usages}
     plan = policy.plan(
         Snapshot(at=NOW, images=tuple(repeated), containers=world.containers),
-        pytorch.classify(repeated),
+        classify.classify(repeated),
         usages,
         settings,
         NOW,

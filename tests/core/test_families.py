@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core import policy, pytorch
+from agent.core import policy
 from agent.core.judge import Context
 from agent.core.model import Holds, Image, Pin, Plan, Policy, Rule, Snapshot
+from agent.core.pytorch import classify
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
 
 MOMENT = timedelta(microseconds=1)
@@ -90,7 +91,7 @@ def test_nobody_knows_how_a_step_was_used_before_the_watch_began() -> None:
 def test_a_step_of_which_no_usage_is_known_stays() -> None:
     below, child = step("s1"), pytorch_image("c", parent=step("s1").id)
     images, usages = (below, child), {child.id: usage(child)}
-    plan = policy.plan(Snapshot(at=NOW, images=images), pytorch.classify(images), usages, Policy(), NOW, Context())
+    plan = policy.plan(Snapshot(at=NOW, images=images), classify.classify(images), usages, Policy(), NOW, Context())
     assert (verdict(plan, child)[0], verdict(plan, below)) == ("evict", ("keep", "local-only"))
 
 

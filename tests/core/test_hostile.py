@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core import apart, documents, evidence, inventory, lint, newest, pytorch, report, totals, wire
+from agent.core import apart, documents, inventory, lint, newest, report, totals, wire
 from agent.core.model import Action, Class, Image, Policy, Pressure, Reason, Rule
+from agent.core.pytorch import classify, evidence
 from tests.core import hostile
 from tests.core.builders import container, decide, image_id, pytorch_image, usage
 from tests.core.strategies import policies
@@ -81,7 +82,7 @@ def test_an_image_on_which_the_classification_stumbles_is_unknown(monkeypatch: p
         (Reason.UNKNOWN, "ZeroDivisionError: a bug"),
         (Reason.IDLE_TTL, ""),
     ]
-    assert pytorch.classify([odd])[odd.id].kind is Class.OTHER
+    assert classify.classify([odd])[odd.id].kind is Class.OTHER
 
 
 def test_an_image_whose_layers_cannot_be_added_up_is_unknown() -> None:
@@ -135,7 +136,7 @@ def test_no_explanation_is_long() -> None:
 
 def test_no_image_stops_lint() -> None:
     odd = hostile.poisoned("odd", KeyError("x"))
-    verdicts = pytorch.classify([FINE]) | {odd.id: pytorch.classify([FINE])[FINE.id]}
+    verdicts = classify.classify([FINE]) | {odd.id: classify.classify([FINE])[FINE.id]}
     assert {one.image_id for one in lint.find([odd, FINE], verdicts)} == {FINE.id}
 
 

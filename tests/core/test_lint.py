@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core import inventory, lint, names, pytorch, wire
+from agent.core import inventory, lint, names, wire
 from agent.core.lint import Finding
 from agent.core.model import Class, Image, Verdict
+from agent.core.pytorch import classify
 from tests.core import catalogue
 from tests.core.builders import decide, pytorch_image
 from tests.core.catalogue import make_image
@@ -31,7 +32,7 @@ def plain(*references: str, env: Mapping[str, str] | None = None, history: tuple
 
 
 def find(*images: Image) -> tuple[Finding, ...]:
-    return lint.find(images, pytorch.classify(images))
+    return lint.find(images, classify.classify(images))
 
 
 def found(*images: Image) -> list[tuple[str, str]]:
@@ -132,7 +133,7 @@ def test_a_name_that_is_taken_is_proposed_with_a_suffix() -> None:
     "image", [plain("corp/tool:1", env={"TORCH_CUDA_ARCH_LIST": "8.0"}), plain("corp/torchserve-ui:1.4")]
 )
 def test_an_application_that_may_have_torch_is_not_held_to_the_convention(image: Image) -> None:
-    assert pytorch.classify([image])[image.id].kind is Class.AMBIGUOUS
+    assert classify.classify([image])[image.id].kind is Class.AMBIGUOUS
     assert find(image) == ()
 
 
@@ -329,7 +330,7 @@ def test_each_of_them_alone_gives_no_false_alarm(build: Callable[[], Image]) -> 
 
 def test_an_image_that_is_not_pytorch_is_not_linted_and_is_nobodys_look_alike() -> None:
     images = (torch("a/train-gpu:7-cuda12.6"), plain("a/train:1"))
-    assert pytorch.classify(images)[images[1].id].kind is Class.OTHER
+    assert classify.classify(images)[images[1].id].kind is Class.OTHER
     assert find(*images) == ()
 
 
@@ -386,7 +387,7 @@ def test_a_host_of_thousands_of_images_is_linted_in_a_second() -> None:
         for image in few
         for number in range(1000)
     )
-    verdicts = pytorch.classify(images)
+    verdicts = classify.classify(images)
     started = time.process_time()
     assert len(lint.find(images, verdicts)) > 3000
     assert time.process_time() - started < 5  # seconds; a rule that compares each with each takes minutes

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from agent.core import bounds, installs, lint, patterns, pytorch, rules, tags
+from agent.core import bounds, lint, patterns, rules, tags
 from agent.core import names as read_names
 from agent.core.events import familiar
 from agent.core.model import Class, Details, HistoryStep, Image, Reason, Verdict
+from agent.core.pytorch import build_history, classify
 from tests.core.builders import decide, image_id, pytorch_image
 
 NAMES = (
@@ -82,14 +83,14 @@ def history(data: bytes) -> None:
     steps = tuple(HistoryStep(line, 1) for line in _text(data).split("\n"))
     found = Details(history=steps)
     assert bounds.bounded(bounds.bounded(found)) == bounds.bounded(found)
-    assert installs.scan(steps).is_whole or len(data) > 100  # only what is filled in makes a short one too long
+    assert build_history.scan(steps).is_whole or len(data) > 100  # only what is filled in makes a short one too long
     _look(_image(found))
 
 
 def _look(image: Image) -> Reason:
     """Judge, lint and plan it beside another one. Returns why it stays or goes."""
     other = pytorch_image("other", "team/pytorch:2.8.0-cuda12.4")
-    verdicts = pytorch.classify([image, other])
+    verdicts = classify.classify([image, other])
     found = verdicts[image.id]
     assert not found.failure
     assert (found.kind is Class.OTHER) == (not found.evidence)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.core import installs, model, tags
+from agent.core import model, tags
+from agent.core.pytorch import build_history
 
 # Exact repositories, in the familiar form. All that they publish contains torch.
 _WELL_KNOWN = frozenset(
@@ -78,16 +79,16 @@ class Findings:
     """What the configuration and history of one image say: the same for as long as its ID is the same."""
 
     evidence: tuple[model.Evidence, ...]
-    installs: installs.Installs
+    installs: build_history.Installs
     left_out: tuple[str, ...] = ()  # what was too long to read
 
 
-NOTHING = Findings((), installs.Installs())
+NOTHING = Findings((), build_history.Installs())
 
 
 def gather(details: model.Details) -> Findings:
     """All evidence in an image's ENV, labels, entrypoint and history, which are within `bounds`."""
-    installed = installs.scan(details.history)
+    installed = build_history.scan(details.history)
     found = (
         *_of_env(details),
         *_of_labels(details),
@@ -192,7 +193,7 @@ def _of_labels(details: model.Details) -> Iterator[model.Evidence]:
         yield sign("label", _STRONG, f"label {name}={details.labels[name]}")
 
 
-def _of_history(installed: installs.Installs) -> Iterator[model.Evidence]:
+def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
     """Only what was run: an ENV line in the history is the same fact as the variable itself, not a second one."""
     if installed.torch:
         yield sign("history", _STRONG, f"history: {installed.torch}")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core import model, pytorch
+from agent.core import model
 from agent.core.model import Class, Evidence, Strength, Verdict
+from agent.core.pytorch import classify
 from tests.core import catalogue
 from tests.core.catalogue import derived, make_image, renamed
 
@@ -17,7 +18,7 @@ Build = Callable[[], model.Image]
 
 
 def verdict(image: model.Image, *others: model.Image) -> Verdict:
-    return pytorch.classify((image, *others))[image.id]
+    return classify.classify((image, *others))[image.id]
 
 
 def run(*commands: str) -> Verdict:
@@ -46,7 +47,7 @@ def test_what_is_something_else_has_no_evidence_at_all(build: Build) -> None:
 
 def test_one_host_with_everything_gives_the_same_kinds() -> None:
     images = catalogue.everything()
-    together = pytorch.classify(images)
+    together = classify.classify(images)
     assert {id_: found.kind for id_, found in together.items()} == {image.id: verdict(image).kind for image in images}
 
 
@@ -78,7 +79,7 @@ def test_an_image_that_lost_its_name_is_judged_by_what_is_in_it(build: Build) ->
 
 def test_an_image_whose_inspect_failed_is_absent() -> None:
     image = replace(catalogue.pytorch_runtime(), details=None)
-    assert pytorch.classify([image, catalogue.redis()]).keys() == {catalogue.redis().id}
+    assert classify.classify([image, catalogue.redis()]).keys() == {catalogue.redis().id}
 
 
 # How much is enough.
@@ -241,7 +242,7 @@ def test_a_seed_is_not_its_own_forebear() -> None:
 
 def test_a_base_of_a_pytorch_image_inherits_nothing_from_it() -> None:
     cuda = replace(catalogue.nvidia_cuda(), id="sha256:cuda")
-    assert pytorch.classify((*catalogue.everything(), cuda))["sha256:cuda"] == Verdict(kind=Class.OTHER)
+    assert classify.classify((*catalogue.everything(), cuda))["sha256:cuda"] == Verdict(kind=Class.OTHER)
 
 
 def test_a_seed_without_an_installation_in_its_history_founds_no_lineage() -> None:
@@ -251,7 +252,7 @@ def test_a_seed_without_an_installation_in_its_history_founds_no_lineage() -> No
 
 
 def test_a_pretender_on_a_plain_base_does_not_drag_others_along() -> None:
-    kinds = pytorch.classify([catalogue.pretender(), catalogue.ubuntu(), catalogue.postgres()])
+    kinds = classify.classify([catalogue.pretender(), catalogue.ubuntu(), catalogue.postgres()])
     assert [kinds[build().id].kind for build in (catalogue.ubuntu, catalogue.postgres)] == [Class.OTHER, Class.OTHER]
 
 
@@ -278,7 +279,7 @@ def cpu_seconds(images: list[model.Image]) -> float:
 
     def once() -> float:
         start = time.process_time()
-        pytorch.classify(images)
+        classify.classify(images)
         return time.process_time() - start
 
     return min(once() for _ in range(3))
@@ -357,7 +358,7 @@ def test_no_metadata_raises(
 @given(st.lists(st.sampled_from((*catalogue.PYTORCH, *catalogue.AMBIGUOUS, *catalogue.OTHER)), unique=True))
 def test_no_company_makes_a_plain_image_pytorch(builds: list[Build]) -> None:
     images = [build() for build in builds]
-    found = pytorch.classify(images)
+    found = classify.classify(images)
     assert [found[image.id].kind for image, build in zip(images, builds, strict=True) if build in catalogue.OTHER] == [
         Class.OTHER for build in builds if build in catalogue.OTHER
     ]

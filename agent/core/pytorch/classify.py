@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from agent.core import apart, bounds, evidence, installs, model, tags
+from agent.core import apart, bounds, model, tags
+from agent.core.pytorch import build_history, evidence
 
 _MAJOR_MINOR = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?(?![0-9])")
 _ROCM_FOLDER = re.compile(r"/rocm-([0-9]{1,2}\.[0-9]{1,2})")
@@ -86,7 +87,7 @@ def _kind(signs: Iterable[model.Evidence]) -> model.Class:
 
 def _env_torch_version(env: Mapping[str, str]) -> str | None:
     """NVIDIA_PYTORCH_VERSION is never asked: it is the number of NVIDIA's release (24.01), not of torch."""
-    told = (installs.plain_version(env.get(name, "")) for name in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"))
+    told = (build_history.plain_version(env.get(name, "")) for name in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"))
     return next(filter(None, told), None)
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from agent.core import installs
-from agent.core.installs import Installs
 from agent.core.model import HistoryStep
+from agent.core.pytorch import build_history
+from agent.core.pytorch.build_history import Installs
 
 
 def scan(*lines: str) -> Installs:
-    return installs.scan([HistoryStep(line, 0) for line in lines])
+    return build_history.scan([HistoryStep(line, 0) for line in lines])
 
 
 INSTALLS = {
@@ -114,4 +114,4 @@ PINS = [
 
 @pytest.mark.parametrize(("text", "version"), PINS)
 def test_a_version_is_told_plainly(text: str, version: str | None) -> None:
-    assert installs.plain_version(text) == version
+    assert build_history.plain_version(text) == version

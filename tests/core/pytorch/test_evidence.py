@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core import model, pytorch
+from agent.core import model
 from agent.core.model import Class, Evidence, Strength, Verdict
+from agent.core.pytorch import classify
 from tests.core import catalogue
 from tests.core.catalogue import make_image
 
 
 def verdict(image: model.Image) -> Verdict:
-    return pytorch.classify([image])[image.id]
+    return classify.classify([image])[image.id]
 
 
 def test_evidence_is_told_in_words() -> None:
