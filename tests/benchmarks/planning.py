@@ -1,10 +1,8 @@
 """One plan over many images, against the floor: reading the same images as JSON."""
 
 import json
-import statistics
-import time
-from collections.abc import Callable
 
+from tests.benchmarks.timing import median
 from tests.core.builders import decide, image, pytorch_image
 
 IMAGES = 500
@@ -18,18 +16,9 @@ def measure() -> list[str]:
         for number in range(IMAGES)
     ]
     text = json.dumps([{"Id": item.id, "Layers": list(item.details.layers)} for item in made if item.details])
-    floor = _median(lambda: json.loads(text))
-    plan = _median(lambda: decide(*made))
+    floor = median(lambda: json.loads(text))
+    plan = median(lambda: decide(*made))
     return [
         f"classify and plan {IMAGES} images        median {plan * 1000:.0f} ms, "
         f"{plan / floor:.0f} x reading them as JSON ({floor * 1000:.1f} ms)"
     ]
-
-
-def _median(work: Callable[[], object]) -> float:
-    times = []
-    for _ in range(7):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
