@@ -196,6 +196,7 @@ class Policy:
     min_age: timedelta = timedelta(hours=1)
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()  # the operator's own names of PyTorch images
     protect: tuple[str, ...] = ("*:latest", "*:stable")
     keep_newest: int = 0  # of each repository, scheme, flavour and accelerator
     rules: tuple[Rule, ...] = ()

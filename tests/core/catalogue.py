@@ -383,6 +383,10 @@ def google() -> model.Image:
     return make_image("gcr.io/deeplearning-platform-release/pytorch-gpu:m125", layers=(*UBUNTU, "google"))
 
 
+def google_versioned() -> model.Image:
+    return make_image("gcr.io/deeplearning-platform-release/pytorch-cu121.2-2.py310:m120", layers=(*UBUNTU, "g2"))
+
+
 def convention() -> model.Image:
     return make_image("teamai/pytorch:2.9-cuda11.8", layers=(*UBUNTU, "team"), pulled=False)
 
@@ -460,10 +464,6 @@ def torch_in_the_name() -> model.Image:
 
 def mirrored() -> model.Image:
     return make_image("registry.corp:5000/pytorch/pytorch:latest", layers=(*UBUNTU, "mirrored"))
-
-
-def google_versioned() -> model.Image:
-    return make_image("gcr.io/deeplearning-platform-release/pytorch-cu121.2-2.py310:m120", layers=(*UBUNTU, "g2"))
 
 
 # Images that are something else.
@@ -620,11 +620,12 @@ PYTORCH = {
     kubeflow_notebook: (None, None),
     intel: (None, None),
     google: (None, None),
+    google_versioned: (None, None),
     convention: ("2.9", "cuda11.8"),
     embeds_torch_by_pip: ("2.6.0", "cuda11.8"),
     pretender: ("2.9.0", None),
 }
-AMBIGUOUS = (triton, application_with_index, rocm_base, torch_in_the_name, mirrored, google_versioned)
+AMBIGUOUS = (triton, application_with_index, rocm_base, torch_in_the_name, mirrored)
 OTHER = (
     ubuntu,
     nvidia_cuda,

@@ -100,12 +100,9 @@ def _path(tag: tags.Tag) -> str:
 
 def _mirrored_path(repository: str) -> str:
     """The path of a well-known repository that this one ends with, behind another registry or folder; "" for none."""
-    at = repository.find("/")
-    while at != -1:
-        if repository[at + 1 :] in _FACTS:
-            return repository[at + 1 :]
-        at = repository.find("/", at + 1)
-    return ""
+    parts = repository.rsplit("/", _DEEPEST + 1)
+    paths = ("/".join(parts[start:]) for start in range(1, len(parts)))
+    return next((path for path in paths if path in _FACTS), "")
 
 
 def _without_registry(repository: str) -> str:
@@ -126,6 +123,7 @@ _BY_NAME = {
 }
 # Path -> what it rests on. A repository only some of whose tags are meant proves nothing for a mirror.
 _FACTS = {_without_registry(entry.name): entry.fact or "" for entry in LISTS.repositories if entry.tags is None}
+_DEEPEST = max(path.count("/") for path in _FACTS)
 _EXCEPTIONS = _grouped((_without_registry(entry.name), entry.tags) for entry in LISTS.exceptions)
 _VENDORS = (
     *sorted({entry.name.rpartition("/")[0] + "/" for entry in LISTS.repositories}),
