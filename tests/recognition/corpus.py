@@ -1,8 +1,9 @@
 """Images with the truth about each: the fixtures beside this file, or a corpus, one JSON object on a line.
 
-A row of a corpus has `name`, `truth` ("yes": the image is for PyTorch, "embeds": an application that has torch for itself,
-"no"), and what there is of `references`, `digests`, `config` (`Env`, `Labels`, `Entrypoint`, `Cmd`), `history`, `layers`,
-`torch_version`, `accelerator` (of several that are right each, with `|`), `builder`, and `scored` (false: not counted).
+A row of a corpus has `name`, `truth` ("yes": the image is for PyTorch, "embeds": an application that has torch for
+itself, "no"), and what there is of `references`, `digests`, `config` (`Env`, `Labels`, `Entrypoint`, `Cmd`), `history`,
+`layers`, `torch_version` and `accelerator` (where several are right, with `|` between them), `builder`, and `scored`
+(false: not counted).
 """
 
 import json

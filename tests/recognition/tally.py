@@ -30,10 +30,11 @@ class Judged:
         return self.row.truth != "no" and self.verdict.kind is not Class.PYTORCH
 
     def is_as_expected(self) -> bool:
-        """Of a fixture: whether it is called what it must be called, and nothing wrong is told of it."""
+        """Of a fixture: whether it is called what it must be called, and what is known of it is told."""
         kept = self.verdict.kind is not Class.PYTORCH
         right = kept if self.row.verdict == "kept" else self.verdict.kind == self.row.verdict
-        return right and version_is(self) is not False and accelerator_is(self) is not False
+        version = version_is(self) or not self.row.torch_version
+        return bool(right and version and (accelerator_is(self) or not self.row.accelerator))
 
 
 def judge(rows: Sequence[Row], *, together: bool = False) -> tuple[Judged, ...]:
@@ -55,7 +56,7 @@ def version_is(one: Judged) -> bool | None:
     told, truths = one.verdict.torch_version, one.row.torch_version
     if not told or not truths:
         return None
-    return any(all(map(int.__eq__, _release(told), _release(truth))) for truth in truths.split("|"))
+    return any(_agree(_release(told), _release(truth)) for truth in truths.split("|"))
 
 
 def accelerator_is(one: Judged) -> bool | None:
@@ -64,6 +65,10 @@ def accelerator_is(one: Judged) -> bool | None:
     if not told or not truths:
         return None
     return any(f"{truth}.".startswith(f"{told}.") for truth in truths.split("|"))
+
+
+def _agree(told: tuple[int, ...], truth: tuple[int, ...]) -> bool:
+    return bool(told) and all(one == other for one, other in zip(told, truth, strict=False))
 
 
 def _release(version: str) -> tuple[int, ...]:
