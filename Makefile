@@ -1,11 +1,13 @@
 # Everything is set up by .ci/bootstrap on a Debian machine with Python 3.11 and make; the first time as root.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos fuzz schema lock clean
+.PHONY: help demo test lint bench recognition chaos fuzz schema lock clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="-k sweep", make demo ARGS="--help"
 ARGS ?=
+# make recognition: rows as tests/recognition/corpus.py describes them
+CORPUS ?=
 # Tests of real parts mostly wait, so three at once suit two cores; a file's tests share what it starts
 WORKERS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
@@ -31,6 +33,10 @@ lint: ## set-up, ruff, mypy and the import lint
 bench: ## set-up and the benchmarks
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+recognition: ## set-up; how many images are recognised, of CORPUS=FILE or of the project's own
+	@.ci/bootstrap test
+	@$(BIN)/python -m tests.recognition $(CORPUS) $(ARGS)
 
 chaos: ## set-up; parts killed at random for ten minutes, creates that race removals, a broker's cluster
 	@.ci/bootstrap test

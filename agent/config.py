@@ -78,6 +78,7 @@ class Settings(BaseSettings):
             min_age=self.policy.min_age,
             include=self.images.include,
             exclude=self.images.exclude,
+            known=self.images.known,
             protect=self.policy.protect,
             keep_newest=self.policy.keep_newest,
             rules=tuple(_core_rule(rule) for rule in self.policy.rules),

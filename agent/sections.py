@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from agent.core import patterns, schedule, units, users, wire
+from agent.core import patterns, rules, schedule, units, users, wire
+from agent.core.pytorch import operators
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -57,12 +58,25 @@ def _window(value: object) -> schedule.Window:
     return schedule.parse(value)
 
 
-def _not_all(value: str) -> str:
+def _matches_all(value: str) -> bool:
     """The tags have nothing in common but the colon, so what matches them all matches everything; so do the digests."""
     tags = ("a:b", "registry.io:5000/team/name:1-x", "0/y:Z")
     digests = [f"{patterns.repository(tag)}@sha256:{digit * 64}" for tag, digit in zip(tags, "0af", strict=True)]
-    if any(all(patterns.matches(value, name) for name in every) for every in (tags, digests)):
+    return any(all(patterns.matches(value, name) for name in every) for every in (tags, digests))
+
+
+def _not_all(value: str) -> str:
+    if _matches_all(value):
         raise ValueError(f"{value!r} matches every image, so none would ever go; to see and not evict: agent.mode")
+    return value
+
+
+def _own_name(value: str) -> str:
+    meant = operators.in_full(value)
+    if any(map(_matches_all, meant)):
+        raise ValueError(f"{value!r} matches every image, so that all would be taken for PyTorch; name your own ones")
+    if why := rules.never_matches(meant[-1]):
+        raise ValueError(f"{value!r} can match no image: {why}")
     return value
 
 
@@ -130,6 +144,7 @@ Size = Annotated[
 Share = Annotated[float, BeforeValidator(units.share), _written(r"^[0-9]{1,2}(\.[0-9]+)? *%$", "85%")]
 Glob = Annotated[str, AfterValidator(_glob), Field(min_length=1)]
 Exclusion = Annotated[Glob, AfterValidator(_not_all)]
+OwnName = Annotated[Glob, AfterValidator(_own_name)]
 Addresses = Annotated[str | tuple[str, ...], BeforeValidator(_addresses)]
 ContainerGlob = Annotated[Glob, AfterValidator(_not_every_container)]
 Window = Annotated[
@@ -225,6 +240,7 @@ class Images(Section):
     include: tuple[Glob, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
     ambiguous: Literal["keep", "evict"] = "keep"
+    known: tuple[OwnName, ...] = ()
 
 
 class Rule(Section):

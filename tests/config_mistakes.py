@@ -126,6 +126,17 @@ MISTAKES = [
     ],
     *[
         (
+            f"known {pattern}",
+            f"[images]\nknown = ['a/*', '{pattern}']",
+            f"images.known.1: '{pattern}' matches every image, so that all would be taken",
+        )
+        for pattern in ("*", "**", "*:*", "?*", "*?:?*", "[!-]*", "*@*", "*@sha256:*")
+    ],
+    ("a known name of Docker's", "[images]\nknown = ['docker.io/a/b']", "images.known.0: 'docker.io/a/b' can match no"),
+    ("a known name in capitals", "[images]\nknown = ['Corp/Trainer']", "images.known.0: 'Corp/Trainer' can match no i"),
+    ("a known name of nothing", "[images]\nknown = [' ']", "images.known.0: is an empty pattern"),
+    *[
+        (
             f"ignore_containers {pattern}",
             f"[usage]\nignore_containers = ['trivy', '{pattern}']",
             f"usage.ignore_containers.1: '{pattern}' matches every",

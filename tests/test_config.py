@@ -77,6 +77,7 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         include = ["a/*"]
         exclude = ["b/*"]
         ambiguous = "evict"
+        known = ["c/trainer"]
         [policy]
         ttl = "7d"
         min_age = "0s"
@@ -107,6 +108,7 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         min_age=timedelta(),
         include=("a/*",),
         exclude=("b/*",),
+        known=("c/trainer",),
         protect=(),
         keep_newest=3,
         rules=(model.Rule(match="x", ttl=timedelta(days=1), keep_newest=0, evict_local=False),),

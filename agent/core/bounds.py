@@ -22,11 +22,13 @@ NAMES = 1_000  # tags and digests, about 20 microseconds each; CI that tags an i
 HISTORY = 250_000  # characters of all lines; 515 public images have up to 38,000
 ENV = 250_000  # characters of all variables; Linux takes no single one of more than 131,072 bytes
 LABEL = 4_000  # characters of one label
+LISTING = 40_000  # characters of a label that lists all packages; some 1,500 of them
 WORDS = 10  # of the entrypoint, and of the command
 WORD = 1_000  # characters
 ID = 200  # characters of a layer or of the parent; an engine's have 71
 NAME = 600  # characters of a tag or a digest reference; an engine's have under 400
 
+LISTING_LABELS = frozenset({"run.cog.pip_freeze"})
 OUR_LABELS = "torchkeeper."  # they keep an image, so they are cut but never left out
 
 
@@ -70,6 +72,8 @@ def _short_labels(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, value in labels.items():
         if len(name) <= LABEL and (len(value) <= LABEL or name.startswith(OUR_LABELS)):
             yield name, text.shortened(value, LABEL)
+        elif name in LISTING_LABELS and len(value) <= LISTING:
+            yield name, value
 
 
 def _short_history(history: Iterable[HistoryStep]) -> tuple[tuple[HistoryStep, ...], bool]:

@@ -136,9 +136,14 @@ class Strength(StrEnum):
 class Evidence:
     """One sign that an image is, or is not clearly, a PyTorch image."""
 
-    family: str  # env, label, history, repository, entrypoint, lineage, name
+    family: str  # env, label, history, repository, entrypoint, lineage, name, known
     strength: Strength
     text: str  # for people: 'ENV PYTORCH_VERSION=2.9.0'
+    fact: str = ""  # what it rests on: vLLM's variable and its program are one fact; "": on nothing that another tells
+
+    @property
+    def rests_on(self) -> str:
+        return self.fact or self.family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +196,7 @@ class Policy:
     min_age: timedelta = timedelta(hours=1)
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()  # the operator's own names of PyTorch images
     protect: tuple[str, ...] = ("*:latest", "*:stable")
     keep_newest: int = 0  # of each repository, scheme, flavour and accelerator
     rules: tuple[Rule, ...] = ()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.core import tags, text
-from agent.core.pytorch import evidence
+from agent.core.pytorch import repositories
 
 CONVENTION = "org/framework:version-cuda<version>"
 PYTORCH = ("pytorch",)  # the words of every name that means PyTorch itself
@@ -61,7 +61,7 @@ def read(reference: str) -> Name:
         last=last.lower(),
         words=tuple(sorted(bare or spoken)),
         decorated=0 < len(bare) < len(spoken),
-        vendors=tag.scheme == "ngc" or evidence.is_vendors(tag.repository),
+        vendors=tag.scheme == "ngc" or repositories.is_vendors(tag.repository),
     )
 
 

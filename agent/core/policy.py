@@ -25,6 +25,7 @@ from agent.core.model import (
     Usage,
     Verdict,
 )
+from agent.core.pytorch import operators
 
 _UNKNOWN = Verdict(kind=Class.OTHER)  # for an image that could not be inspected: its reason is `unknown`
 
@@ -89,8 +90,13 @@ class _Scene:
 
     def decide(self, policy: Policy) -> dict[str, Decision]:
         """A decision for every image: its own questions, then pressure, then its children's fate."""
-        kept = newest.kept(self.images, self.verdicts, policy)
-        found, failed = apart.each(self.images, lambda image: self._answer(image, policy, kept.why.get(image.id, "")))
+        verdicts = operators.lifted(self.verdicts, self.images, policy.known)
+        kept = newest.kept(self.images, verdicts, policy)
+
+        def answer(image: Image) -> Decision:
+            return self._answer(image, verdicts.get(image.id, _UNKNOWN), policy, kept.why.get(image.id, ""))
+
+        found, failed = apart.each(self.images, answer)
         failures = {**kept.failures, **failed}
         answers = {
             image.id: judge.unknown(image, failures[image.id]) if image.id in failures else found[image.id]
@@ -120,11 +126,11 @@ class _Scene:
         wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
         return max(0, wanted - going_bytes) if self.presses(policy) else 0
 
-    def _answer(self, image: Image, policy: Policy, newest_clause: str) -> Decision:
+    def _answer(self, image: Image, verdict: Verdict, policy: Policy, newest_clause: str) -> Decision:
         usage = self.usages.get(image.id)
         answer = Question(
             image=image,
-            verdict=self.verdicts.get(image.id, _UNKNOWN),
+            verdict=verdict,
             usage=usage or Usage(image_id=image.id, first_seen=self.now),
             holders=self.holders.get(image.id, ()),
             policy=policy,

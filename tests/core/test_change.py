@@ -95,6 +95,7 @@ DECIDING = [
     Policy(min_age=DAY),
     Policy(include=("a",)),
     Policy(exclude=("a",)),
+    Policy(known=("a",)),
     Policy(protect=()),
     Policy(keep_newest=1),
     Policy(rules=(Rule(match="a", keep=True),)),
@@ -131,6 +132,7 @@ def policies(draw: st.DrawFn) -> Policy:
         min_age=draw(DURATIONS),
         include=draw(GLOBS),
         exclude=draw(GLOBS),
+        known=draw(GLOBS),
         protect=draw(GLOBS),
         keep_newest=draw(st.integers(0, 1000)),
         rules=tuple(

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 from agent.core import apart, bounds, model, tags
-from agent.core.pytorch import build_history, evidence
+from agent.core.pytorch import build_history, evidence, repositories
 
 _MAJOR_MINOR = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?(?![0-9])")
 _ROCM_FOLDER = re.compile(r"/rocm-([0-9]{1,2}\.[0-9]{1,2})")
@@ -18,7 +19,7 @@ class Examined:
     """What an image says of itself, whatever it is called: the same for as long as its ID is the same."""
 
     findings: evidence.Findings
-    torch_version: str | None = None  # by its ENV
+    torch_version: str | None = None  # by its ENV or labels
     accelerator: str | None = None  # by its ENV
     failure: str = ""  # why it could not be examined
 
@@ -38,11 +39,12 @@ def examine(image: model.Image) -> Examined:
 def verdicts(images: Iterable[model.Image], examined: Mapping[str, Examined]) -> dict[str, model.Verdict]:
     """Image ID -> verdict. An image without details is absent: it is unknown, and its caller keeps it.
 
-    `pytorch` takes one strong sign or two medium ones of different families; any other evidence makes it
-    `ambiguous`, none at all `other`. The verdict on an image that cannot be judged says why (`failure`).
+    `pytorch` takes one strong sign, or two medium ones of different families that rest on different facts; any
+    other evidence makes it `ambiguous`, none at all `other`. The verdict on an image that cannot be judged says why
+    (`failure`).
     """
     known = {image.id: image for image in images if image.details is not None}
-    named, failures = apart.each(known.values(), lambda image: tuple(evidence.of_names(image)))
+    named, failures = apart.each(known.values(), lambda image: tuple(repositories.of_names(image)))
     failures |= {id_: examined[id_].failure for id_ in known if examined[id_].failure}
     signs = {id_: named[id_] + examined[id_].findings.evidence for id_ in known if id_ not in failures}
     lineage = _lineage(known, signs, examined)
@@ -57,7 +59,8 @@ def verdicts(images: Iterable[model.Image], examined: Mapping[str, Examined]) ->
 
 def _examine(image: model.Image) -> Examined:
     details = bounds.bounded(image.details or model.Details())
-    return Examined(evidence.gather(details), _env_torch_version(details.env), _env_accelerator(details.env))
+    version = _env_torch_version(details.env) or evidence.frozen_version(details.labels)
+    return Examined(evidence.gather(details), version, _env_accelerator(details.env))
 
 
 def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence, ...]) -> model.Verdict:
@@ -81,8 +84,9 @@ def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence
 
 def _kind(signs: Iterable[model.Evidence]) -> model.Class:
     strong = any(sign.strength is model.Strength.STRONG for sign in signs)
-    families = {sign.family for sign in signs if sign.strength is model.Strength.MEDIUM}
-    return model.Class.PYTORCH if strong or len(families) > 1 else model.Class.AMBIGUOUS
+    medium = {(sign.family, sign.rests_on) for sign in signs if sign.strength is model.Strength.MEDIUM}
+    independent = any(one[0] != two[0] and one[1] != two[1] for one, two in combinations(medium, 2))
+    return model.Class.PYTORCH if strong or independent else model.Class.AMBIGUOUS
 
 
 def _env_torch_version(env: Mapping[str, str]) -> str | None:

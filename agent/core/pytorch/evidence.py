@@ -1,75 +1,16 @@
 """What speaks for an image being a PyTorch image: signs, by family and strength."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from agent.core import model, tags
-from agent.core.pytorch import build_history
+from agent.core import model
+from agent.core.pytorch import build_history, entries
+from agent.core.pytorch.entries import LISTS
 
-# Exact repositories, in the familiar form. All that they publish contains torch.
-_WELL_KNOWN = frozenset(
-    {
-        "pytorch/pytorch",
-        "pytorch/torchserve",
-        "ghcr.io/pytorch/pytorch-nightly",
-        "nvcr.io/nvidia/pytorch",
-        "rocm/pytorch",
-        "rocm/pytorch-nightly",
-        "rocm/pytorch-training",
-        "public.ecr.aws/deep-learning-containers/pytorch-training",
-        "public.ecr.aws/deep-learning-containers/pytorch-inference",
-        "gcr.io/deeplearning-platform-release/pytorch-gpu",
-        "gcr.io/deeplearning-platform-release/pytorch-cpu",
-        "huggingface/transformers-pytorch-gpu",
-        "huggingface/transformers-pytorch-deepspeed-latest-gpu",
-        "ghcr.io/huggingface/text-generation-inference",
-        "vllm/vllm-openai",
-        "lmsysorg/sglang",
-        "pytorchlightning/pytorch_lightning",
-        "ultralytics/ultralytics",
-        "runpod/pytorch",
-        "quay.io/jupyter/pytorch-notebook",
-        "jupyter/pytorch-notebook",
-        "kubeflownotebookswg/jupyter-pytorch",
-        "kubeflownotebookswg/jupyter-pytorch-full",
-        "kubeflownotebookswg/jupyter-pytorch-cuda",
-        "kubeflownotebookswg/jupyter-pytorch-cuda-full",
-        "intel/intel-optimized-pytorch",
-        "intel/intel-extension-for-pytorch",
-    }
-)
-_KNOWN_PREFIX = re.compile(
-    r"mcr\.microsoft\.com/(?:aifx/acpt/|azureml/curated/acpt-pytorch-)"
-    r"|763104351884\.dkr\.ecr\.[a-z0-9-]{1,30}\.amazonaws\.com/(?:huggingface-)?pytorch-"
-)
-# Names with torch in them that contain none: a Go program, a compiler, and torchkeeper itself.
-_LOOKALIKE = re.compile(r"(?:^|/)(?:pytorch-operator$|pytorch/llvm$|torchkeeper(?:$|[/-]))")
-
-_STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
-_STRONGEST_FIRST = tuple(model.Strength)
+_STRONG, _MEDIUM = model.Strength.STRONG, model.Strength.MEDIUM
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
 
-# Variable -> (strength, how its value must begin, in lower case). TORCH_HOME is not here: it names a cache.
-_VARIABLES = {
-    "NVIDIA_PYTORCH_VERSION": (_STRONG, ""),
-    "PYTORCH_BUILD_VERSION": (_STRONG, ""),
-    "NVIDIA_PRODUCT_NAME": (_STRONG, "pytorch"),
-    "PYTORCH_VERSION": (_STRONG, ""),
-    "PYTORCH_HOME": (_MEDIUM, ""),
-    "TORCH_CUDA_ARCH_LIST": (_MEDIUM, ""),
-    "TORCH_NVCC_FLAGS": (_MEDIUM, ""),
-    "PYTORCH_ROCM_ARCH": (_MEDIUM, ""),  # bases for ROCm set it and never install torch
-    "HOROVOD_WITH_PYTORCH": (_MEDIUM, ""),
-    "NVTE_FRAMEWORK": (_MEDIUM, "pytorch"),
-    "SAGEMAKER_TRAINING_MODULE": (_MEDIUM, "sagemaker_pytorch"),
-    "VLLM_USAGE_SOURCE": (_MEDIUM, ""),
-}
-_PATHS = ("-packages/torch/lib", "/envs/ptca/")  # ptca: the conda environment of Azure's images
-_NVIDIA_LABEL = "com.nvidia.pytorch.version"
-_AWS_LABEL = "com.amazonaws.ml.engines.sagemaker.dlc.framework.pytorch."
-_SERVERS = frozenset({"vllm", "sglang", "text-generation-launcher", "tgi-entrypoint.sh"})
-_SERVER_MODULES = ("vllm.entrypoints.", "sglang.")
+_INTENT = "intent"  # the fact of an index address, in ENV or in the history: torch may be installed from there, or not
 _PROGRAM_WORDS = 6  # words of entrypoint and command; what comes later are a program's arguments
 _LONGEST_TEXT = 80  # characters
 
@@ -99,11 +40,12 @@ def gather(details: model.Details) -> Findings:
     return Findings(found, installed, tuple(dict.fromkeys(left_out)))
 
 
-def sign(family: str, strength: model.Strength, text: str) -> model.Evidence:
+def sign(family: str, strength: model.Strength, text: str, fact: str = "") -> model.Evidence:
     """Evidence with its text made fit for people: one line, printable, about 80 characters."""
     line = "".join(char if char.isprintable() else " " for char in text[: 4 * _LONGEST_TEXT])
     line = " ".join(line.split())
-    return model.Evidence(family, strength, line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…")
+    shown = line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
+    return model.Evidence(family, strength, shown, fact)
 
 
 def _said(value: str) -> str:
@@ -112,85 +54,49 @@ def _said(value: str) -> str:
     return "" if plain in _SAID_NOTHING else plain
 
 
-def of_names(image: model.Image) -> Iterator[model.Evidence]:
-    """The strongest sign that any of the image's names gives; the first one where several are equal."""
-    parsed = [tags.parse(reference) for reference in (*image.references, *image.digests)]
-    named = [(tag.repository, found) for tag in parsed if (found := _of_name(tag))]
-    if named:
-        repository, best = min(named, key=lambda one: _STRONGEST_FIRST.index(one[1].strength))
-        pulled = best.strength is _STRONG and (image.origin or "").startswith(f"{repository}@")
-        # A tag can be set by hand; a digest that proves an origin comes from a registry. On the containerd store
-        # every tag has a digest, and none proves anything.
-        yield sign(best.family, best.strength, best.text + ", with a digest of it" if pulled else best.text)
-
-
-def _of_name(tag: tags.Tag) -> model.Evidence | None:
-    repository = tag.repository.lower()
-    if _LOOKALIKE.search(repository):
-        return None
-    if repository in _WELL_KNOWN:
-        return sign("repository", _STRONG, f"repository {repository}")
-    if (strength := _convention(tag)) is not None:
-        return sign("repository", strength, f"name {repository}:{tag.tag}, as the convention has it")
-    if _KNOWN_PREFIX.match(repository) or _is_mirror(repository):
-        return sign("repository", _MEDIUM, f"repository {repository}")
-    if "torch" in repository or "torch" in tag.tag.lower():
-        return sign("name", _WEAK, f"name {repository}:{tag.tag}" if tag.tag else f"name {repository}")
-    return None
-
-
-def _convention(tag: tags.Tag) -> model.Strength | None:
-    """`org/pytorch:<version>-cuda<version>` is what teams are told to use; with rocm or cpu it is a hint."""
-    version, accelerator = tag.version, tag.accelerator
-    named = tag.repository.lower().endswith("/pytorch") and tag.scheme in ("pep440", "framework")
-    if not named or version is None or accelerator is None:
-        return None
-    return _STRONG if accelerator.startswith("cuda") else _MEDIUM
-
-
-def is_vendors(repository: str) -> bool:
-    """Whether a vendor publishes it, here or behind a mirror: nobody on this host chose its name."""
-    name = repository.lower()
-    return name.startswith(_VENDORS) or _KNOWN_PREFIX.match(name) is not None or _is_mirror(name)
-
-
-def _is_mirror(repository: str) -> bool:
-    """A well-known path behind another registry or folder. Anybody can push there, so it is only medium."""
-    return any(repository.endswith("/" + path) for path in _MIRRORED_PATHS)
-
-
-def _without_registry(repository: str) -> str:
-    registry, _, path = repository.partition("/")
-    return path if "." in registry else repository
-
-
-_MIRRORED_PATHS = tuple(sorted({_without_registry(repository) for repository in _WELL_KNOWN}))
-_VENDORS = (
-    *sorted({repository.rpartition("/")[0] + "/" for repository in _WELL_KNOWN}),
-    "bitnami/",
-    "mcr.microsoft.com/",
-    "nvidia/",
-    "us-docker.pkg.dev/deeplearning-platform-release/",
-)
-
-
 def _of_env(details: model.Details) -> Iterator[model.Evidence]:
-    for name, (strength, begins) in _VARIABLES.items():
-        value = _said(details.env.get(name, ""))
-        if value and value.startswith(begins):
-            yield sign("env", strength, f"ENV {name}={details.env[name]}")
-    for path in _PATHS:
-        named = next((name for name, value in details.env.items() if path in value), None)
+    shared: set[str] = set()  # facts that a variable has told: the others that tell the same are no news
+    for entry in LISTS.variables:
+        value = _said(details.env.get(entry.name, ""))
+        if value and value.startswith(entry.begins or "") and (entry.has or "") in value:
+            if entry.fact not in shared:
+                # Beside what was looked for, an address may have a password in it.
+                told = f" has {entry.has}" if entry.has else f"={details.env[entry.name]}"
+                yield sign("env", entry.strength, f"ENV {entry.name}{told}", entry.fact or "")
+            shared |= {entry.fact} if entry.fact else set()
+    for path in LISTS.values:
+        named = next((name for name, value in details.env.items() if path.has in value), None)
         if named is not None:
-            yield sign("env", _MEDIUM, f"ENV {named} has {path}")
+            yield sign("env", path.strength, f"ENV {named} has {path.has}", path.fact or "")
 
 
 def _of_labels(details: model.Details) -> Iterator[model.Evidence]:
-    if _said(details.labels.get(_NVIDIA_LABEL, "")):
-        yield sign("label", _STRONG, f"label {_NVIDIA_LABEL}={details.labels[_NVIDIA_LABEL]}")
-    name = next((name for name in details.labels if name.startswith(_AWS_LABEL)), None)
-    if name is not None and _said(details.labels[name]) == "true":
-        yield sign("label", _STRONG, f"label {name}={details.labels[name]}")
+    for entry in LISTS.labels:
+        name = _label(entry, details.labels)
+        told = _told(entry, details.labels[name]) if name is not None else ""
+        if told and (entry.beside is None or entry.beside in details.labels):
+            yield sign("label", entry.strength, f"label {name}{told}", entry.fact or "")
+
+
+def _label(entry: entries.Label, labels: Mapping[str, str]) -> str | None:
+    """The name of the image's label that an entry means, of several the first; None where it has none."""
+    begins = entry.name.removesuffix("*")
+    if begins != entry.name:
+        return next((name for name in labels if name.startswith(begins)), None)
+    return entry.name if entry.name in labels else None
+
+
+def _told(entry: entries.Label, value: str) -> str:
+    """What of a label's value is the sign; "" where it is none."""
+    said = _said(value)
+    if not said or (entry.value is not None and said != entry.value):
+        return ""
+    if not said.startswith(entry.begins or "") or (entry.has or "") not in said:
+        return ""
+    if entry.line is None:
+        return f"={value}"
+    line = next((line for line in value.splitlines() if line.startswith(entry.line)), "")
+    return f" has {line}" if line else ""
 
 
 def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
@@ -198,12 +104,31 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
     if installed.torch:
         yield sign("history", _STRONG, f"history: {installed.torch}")
     for hint in installed.hints:
-        yield sign("history", _MEDIUM, f"history: {hint}")
+        yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if hint == build_history.INDEX else "")
 
 
 def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:
     words = " ".join((*details.entrypoint, *details.command)[:_PROGRAM_WORDS])[:1000].split()
     for word in words[:_PROGRAM_WORDS]:
-        if word.rpartition("/")[2] in _SERVERS or word.startswith(_SERVER_MODULES):
-            yield sign("entrypoint", _MEDIUM, f"entrypoint {word}")
+        entry = next((entry for entry in LISTS.programs if _is_program(entry, word)), None)
+        if entry is not None:
+            yield sign("entrypoint", entry.strength, f"entrypoint {word}", entry.fact or "")
             return
+
+
+def _is_program(entry: entries.Program, word: str) -> bool:
+    if entry.module is not None:
+        return word.startswith(entry.module)
+    return word.rpartition("/")[2] == entry.word
+
+
+def frozen_version(labels: Mapping[str, str]) -> str | None:
+    """The torch that a label lists among what is installed: `torch==2.1.0` as pip writes it."""
+    lines = (
+        line
+        for entry in LISTS.labels
+        if entry.line is not None
+        for line in labels.get(entry.name, "").splitlines()
+        if line.startswith(entry.line)
+    )
+    return next((build_history.plain_version(line.partition("==")[2]) for line in lines), None)

@@ -68,6 +68,32 @@ NAMES = {
     "torchkeeper:0.1.0": Class.OTHER,
     "ghcr.io/torchkeeper/agent:0.1.0": Class.OTHER,
     "corp/torchkeepers:1": Class.AMBIGUOUS,
+    "rocm/pytorch:rocm6.4_ubuntu24.04_py3.12_pytorch_release_2.6.0": Class.PYTORCH,
+    "rocm/pytorch:latest-base": Class.AMBIGUOUS,
+    "mirror.corp/rocm/pytorch:latest-base": Class.AMBIGUOUS,
+    "ghcr.io/huggingface/text-generation-inference:3.3.6": Class.PYTORCH,
+    "ghcr.io/huggingface/text-generation-inference:3.3.6-trtllm": Class.AMBIGUOUS,
+    "ghcr.io/huggingface/text-generation-inference:latest-TRTLLM": Class.AMBIGUOUS,
+    "pytorch/torchserve:latest-gpu": Class.PYTORCH,
+    "pytorch/torchserve:latest-cpp-dev-cpu": Class.AMBIGUOUS,
+    "rocm/pytorch-nightly:latest": Class.AMBIGUOUS,
+    "rocm/vllm:rocm6.4.1_vllm_0.9.2": Class.PYTORCH,
+    "ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-pytorch-cuda-full:v1.10.0": Class.PYTORCH,
+    "ghcr.io/kubeflow/kubeflow/notebook-servers/jupyter-tensorflow:v1.10.0": Class.OTHER,
+    "public.ecr.aws/deep-learning-containers/vllm:server-cuda-v2": Class.PYTORCH,
+    "public.ecr.aws/deep-learning-containers/ray:serve-ml-cuda": Class.OTHER,
+    "763104351884.dkr.ecr.eu-west-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.1.1": Class.PYTORCH,
+    "763104351884.dkr.ecr.eu-west-1.amazonaws.com/vllm:0.9-gpu": Class.PYTORCH,
+    "763104351884.dkr.ecr.eu-west-1.amazonaws.com/tensorflow-training:2.14": Class.OTHER,
+    "763104351884.dkr.ecr.eu-west-1.amazonaws.com/autogluon-training:1.3": Class.OTHER,
+    "111111111111.dkr.ecr.eu-west-1.amazonaws.com/pytorch-training:2.3": Class.AMBIGUOUS,
+    "763104351884.dkr.ecr.evil.example/a.amazonaws.com/pytorch-training:2.3": Class.AMBIGUOUS,
+    "gcr.io/deeplearning-platform-release/pytorch-gpu.1-13:m110": Class.PYTORCH,
+    "us-docker.pkg.dev/deeplearning-platform-release/gcr.io/pytorch-cu124.2-4.py310:latest": Class.PYTORCH,
+    "gcr.io/deeplearning-platform-release/tf2-gpu.2-11:m110": Class.OTHER,
+    "quay.io/opendatahub/workbench-images:jupyter-pytorch-ubi9-python-3.11-2024b": Class.PYTORCH,
+    "quay.io/opendatahub/workbench-images:jupyter-datascience-ubi9-python-3.11-2024b": Class.OTHER,
+    "mirror.corp/opendatahub/workbench-images:jupyter-datascience-ubi9": Class.OTHER,
 }
 
 
@@ -85,6 +111,113 @@ def test_the_strongest_name_of_several_counts() -> None:
     assert verdict(make_image("a/torch-app:1", "pytorch/pytorch:2.9", "z/z:1", pulled=False)).evidence == (
         Evidence("repository", Strength.STRONG, "repository pytorch/pytorch"),
     )
+
+
+def digests(*repositories: str, tags: tuple[str, ...] = (), **changes: object) -> model.Image:
+    """An image that is known by its digests, and by these tags."""
+    image = make_image(*tags, pulled=False, **changes)  # type: ignore[arg-type]
+    return replace(image, digests=tuple(f"{name}@{catalogue.digest(name)}" for name in repositories))
+
+
+def test_a_digest_alone_is_a_hint_where_tags_of_its_repository_have_no_torch() -> None:
+    assert verdict(digests("rocm/pytorch")).kind is Class.AMBIGUOUS
+
+
+def test_a_tag_of_such_a_repository_says_which_it_is() -> None:
+    assert verdict(digests("rocm/pytorch", tags=("rocm/pytorch:rocm6.4_pytorch_release_2.6.0",))).kind is Class.PYTORCH
+
+
+def test_a_tag_without_torch_takes_every_name_of_its_path_from_the_image() -> None:
+    others = ("rocm/pytorch:mine", "mirror.corp/rocm/pytorch:2.6-cuda12.4")
+    image = digests("rocm/pytorch", "mirror.corp/rocm/pytorch", tags=("rocm/pytorch:latest-base", *others))
+    assert {sign.strength for sign in verdict(image).evidence} == {Strength.WEAK}
+
+
+def test_a_mirror_of_a_tag_without_torch_takes_the_original_name_as_well() -> None:
+    image = digests("rocm/pytorch", tags=("rocm/pytorch:mine", "mirror.corp/hub/rocm/pytorch:latest-base"))
+    assert verdict(image).kind is Class.AMBIGUOUS
+
+
+def test_it_takes_no_name_of_another_path() -> None:
+    image = digests(tags=("rocm/pytorch:latest-base", "pytorch/pytorch:2.9"))
+    assert verdict(image).kind is Class.PYTORCH
+
+
+ONE_FACT = {
+    "a mirror of ROCm's name, and ROCm's variable": make_image(
+        "mirror.corp/rocm/pytorch:latest", env={"PYTORCH_ROCM_ARCH": "gfx90a"}
+    ),
+    "a digest of ROCm's, and ROCm's variable": digests("rocm/pytorch", env={"PYTORCH_ROCM_ARCH": "gfx90a"}),
+    "a mirror of vLLM's name, and its program": make_image(
+        "mirror.corp/vllm/vllm-openai:latest", entrypoint=("vllm", "serve")
+    ),
+    "vLLM's variable, label and program": make_image(
+        "corp/llm:1",
+        env={"VLLM_USAGE_SOURCE": "production-docker-image"},
+        labels={"ai.vllm.build.commit": "abc"},
+        entrypoint=("vllm", "serve"),
+    ),
+    "a mirror of TGI's name, and its program": make_image(
+        "mirror.corp/huggingface/text-generation-inference:latest", entrypoint=("text-generation-launcher",)
+    ),
+    "a mirror of SGLang's name, and its module": make_image(
+        "mirror.corp/lmsysorg/sglang:latest", entrypoint=("python3", "-m", "sglang.launch_server")
+    ),
+    "the index in ENV, and in the history": make_image(
+        "corp/tool:1",
+        env={"PIP_EXTRA_INDEX_URL": "https://download.pytorch.org/whl/cpu"},
+        history=["RUN pip install -r requirements.txt --extra-index-url https://download.pytorch.org/whl/cpu"],
+    ),
+    "how memory would be allocated, and the index": make_image(
+        "corp/tool:1",
+        env={"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"},
+        history=["RUN pip install -r requirements.txt --extra-index-url https://download.pytorch.org/whl/cpu"],
+    ),
+    "PyTorch's own image for CI": make_image(
+        "308535385114.dkr.ecr.us-east-1.amazonaws.com/pytorch/ci-image:pytorch-linux-jammy-py3",
+        env={"TORCH_CUDA_ARCH_LIST": "Maxwell", "TORCH_NVCC_FLAGS": "-Xfatbin"},
+    ),
+    "the builder of PyTorch's wheels for ROCm": make_image(
+        "pytorch/manylinux2_28-builder:rocm6.4-main", env={"PYTORCH_ROCM_ARCH": "gfx90a"}
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ONE_FACT)
+def test_signs_that_rest_on_one_fact_count_once(what: str) -> None:
+    assert verdict(ONE_FACT[what]).kind is Class.AMBIGUOUS
+
+
+TWO_FACTS = {
+    "torch's version in the tag, and ROCm's variable": make_image(
+        "corp/base:1.0-rocm6.4-pytorch260", env={"PYTORCH_ROCM_ARCH": "gfx90a"}
+    ),
+    "torch's version in a mirror's tag, and ROCm's variable": make_image(
+        "mirror.corp/rocm/pytorch:rocm6.4_pytorch_release_2.6.0", env={"PYTORCH_ROCM_ARCH": "gfx90a"}
+    ),
+    "vLLM's program, and the index": make_image(
+        "corp/llm:1",
+        env={"PIP_EXTRA_INDEX_URL": "https://download.pytorch.org/whl/cpu"},
+        entrypoint=("vllm", "serve"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TWO_FACTS)
+def test_signs_that_rest_on_two_facts_suffice(what: str) -> None:
+    assert verdict(TWO_FACTS[what]).kind is Class.PYTORCH
+
+
+def test_of_several_variables_that_tell_one_fact_the_first_is_shown() -> None:
+    env = {"VLLM_USAGE_SOURCE": "a", "VLLM_BUILD_COMMIT": "b", "VLLM_IMAGE_TAG": "c"}
+    assert [sign.text for sign in verdict(make_image("corp/llm:1", env=env)).evidence] == ["ENV VLLM_USAGE_SOURCE=a"]
+
+
+def test_of_an_address_with_a_password_only_the_index_is_shown() -> None:
+    env = {"PIP_INDEX_URL": "https://user:secret@corp.example/simple https://download.pytorch.org/whl/cpu"}
+    assert [sign.text for sign in verdict(make_image("corp/tool:1", env=env)).evidence] == [
+        "ENV PIP_INDEX_URL has download.pytorch.org"
+    ]
 
 
 # Variables and labels.
@@ -111,6 +244,14 @@ ENV = {
     ("NVIDIA_VISIBLE_DEVICES", "all"): Class.OTHER,
     ("NVIDIA_REQUIRE_CUDA", "cuda>=12"): Class.OTHER,
     ("CUDA_VERSION", "12.1"): Class.OTHER,
+    ("UV_INDEX", "pytorch=https://download.pytorch.org/whl/cu128"): Class.AMBIGUOUS,
+    ("UV_INDEX", "https://pypi.corp/simple"): Class.OTHER,
+    ("UV_TORCH_BACKEND", "cu128"): Class.AMBIGUOUS,
+    ("PYTORCH_ALLOC_CONF", "expandable_segments:True"): Class.AMBIGUOUS,
+    ("VLLM_TARGET_DEVICE", "xpu"): Class.AMBIGUOUS,
+    ("VLLM_ENDPOINT", "http://llm:8000"): Class.OTHER,
+    ("R8_TORCH_VERSION", "2.7.0"): Class.AMBIGUOUS,
+    ("TORCH_HOME", "/cache"): Class.OTHER,
 }
 
 
@@ -129,12 +270,34 @@ LABELS = {
     ("dlc_major_version", "1"): Class.OTHER,
     ("com.nvidia.volumes.needed", "nvidia_driver"): Class.OTHER,
     ("maintainer", "PyTorch Team <torch@example.org>"): Class.OTHER,
+    ("framework", "pytorch"): Class.OTHER,
+    ("run.cog.pip_freeze", "numpy==2.1.0\ntorch==2.7.1+cu128\ntorchvision==0.22.1\n"): Class.PYTORCH,
+    ("run.cog.pip_freeze", "numpy==2.1.0\ntorchmetrics==1.0\n"): Class.OTHER,
+    ("name", "odh-notebook-jupyter-pytorch-ubi9-python-3.9"): Class.AMBIGUOUS,
+    ("name", "odh-notebook-jupyter-datascience-ubi9-python-3.9"): Class.OTHER,
+    ("org.opencontainers.image.title", "corp-pytorch-tools"): Class.AMBIGUOUS,
 }
 
 
 @pytest.mark.parametrize(("name", "value"), LABELS)
 def test_a_label_alone_is_worth_this_much(name: str, value: str) -> None:
     assert verdict(make_image("corp/tool:1", labels={name: value})).kind is LABELS[name, value]
+
+
+def test_the_label_of_aws_needs_its_other_one() -> None:
+    labels = {"framework": "pytorch", "dlc_major_version": "1"}
+    assert verdict(make_image("corp/tool:1", labels=labels)).kind is Class.PYTORCH
+    assert verdict(make_image("corp/tool:1", labels={**labels, "framework": "tensorflow"})).kind is Class.OTHER
+
+
+def test_what_pip_froze_tells_torchs_version() -> None:
+    frozen = "numpy==2.1.0\ntorch==2.7.1+cu128\n"
+    assert verdict(make_image("corp/model:1", labels={"run.cog.pip_freeze": frozen})).torch_version == "2.7.1"
+
+
+def test_what_pip_froze_is_read_although_it_is_long() -> None:
+    frozen = "".join(f"package-{number}==1.0\n" for number in range(500)) + "torch==2.7.1\n"
+    assert verdict(make_image("corp/model:1", labels={"run.cog.pip_freeze": frozen})).kind is Class.PYTORCH
 
 
 ENTRYPOINTS = {
@@ -144,6 +307,9 @@ ENTRYPOINTS = {
     ("/opt/nvidia/nvidia_entrypoint.sh", "python3", "-m", "sglang.launch_server"): Class.AMBIGUOUS,
     ("/bin/sh", "-c", "exec vllm serve $MODEL"): Class.AMBIGUOUS,
     ("vllm-router",): Class.OTHER,
+    ("python3", "-m", "sglang_router.launch_router"): Class.OTHER,
+    ("aphrodite", "run"): Class.AMBIGUOUS,
+    ("python3", "-m", "huggingfaceserver"): Class.AMBIGUOUS,
     ("python3", "main.py"): Class.OTHER,
 }
 

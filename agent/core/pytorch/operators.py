@@ -1,0 +1,39 @@
+"""What the operator says of their own names: `images.known` makes PyTorch of what nothing else shows to be it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from agent.core import apart, model, patterns
+from agent.core.pytorch.evidence import sign
+
+
+def lifted(
+    verdicts: Mapping[str, model.Verdict], images: Iterable[model.Image], known: tuple[str, ...]
+) -> Mapping[str, model.Verdict]:
+    """The verdicts, with each image that `known` names as `pytorch`. One that could not be judged stays unknown.
+
+    It is the operator's word on names, so it is stronger than any list of names, and weaker than a proof: what was
+    looked for inside an image and not found may take it back afterwards.
+    """
+    if not known:
+        return verdicts
+    named, failed = apart.each(images, lambda image: naming(image, known))
+    found = {id_: _lift(verdict, named[id_]) if named.get(id_) else verdict for id_, verdict in verdicts.items()}
+    return found | {id_: model.Verdict(kind=model.Class.OTHER, failure=why) for id_, why in failed.items()}
+
+
+def naming(image: model.Image, known: Iterable[str]) -> str:
+    """The pattern, as it was written, that matches any reference of the image; "" for none."""
+    return next((one for one in known if patterns.first_match(in_full(one), image.all_references)), "")
+
+
+def in_full(pattern: str) -> tuple[str, ...]:
+    """What a pattern of `images.known` means: one without a tag, as `corp/trainer`, means all tags of it."""
+    return (pattern,) if "@" in pattern or patterns.tag_part(pattern) else (pattern, f"{pattern}:*")
+
+
+def _lift(verdict: model.Verdict, pattern: str) -> model.Verdict:
+    if verdict.failure or verdict.kind is model.Class.PYTORCH:
+        return verdict
+    word = sign("known", model.Strength.STRONG, f"named in images.known: {pattern}")
+    return replace(verdict, kind=model.Class.PYTORCH, evidence=(word, *verdict.evidence))
