@@ -266,7 +266,7 @@ AGREEING = [
     torch("lmsysorg/sglang:v0.5.3-cu126"),
     torch("ultralytics/ultralytics:8.3.200"),
     torch("pytorchlightning/pytorch_lightning:2.4.0-py3.11-torch2.9-cuda12.6.3"),
-    torch("runpod/pytorch:3.10-2.0.0-117"),
+    torch("runpod/pytorch:3.10-2.0.0"),
     torch("a/pytorch:7"),
     torch("a/pytorch:24.01"),
     torch("a/pytorch:20240501-devel"),

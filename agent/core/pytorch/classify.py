@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.core import apart, bounds, model, tags
-from agent.core.pytorch import build_history, evidence
+from agent.core.pytorch import build_history, cuda_argument, evidence
 
 _MAJOR_MINOR = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?(?![0-9])")
 _ROCM_FOLDER = re.compile(r"/rocm-([0-9]{1,2}\.[0-9]{1,2})")
@@ -20,6 +20,7 @@ class Examined:
     findings: evidence.Findings
     torch_version: str | None = None  # by its ENV
     accelerator: str | None = None  # by its ENV
+    argued_accelerator: str | None = None  # by a build argument
     failure: str = ""  # why it could not be examined
 
 
@@ -57,7 +58,12 @@ def verdicts(images: Iterable[model.Image], examined: Mapping[str, Examined]) ->
 
 def _examine(image: model.Image) -> Examined:
     details = bounds.bounded(image.details or model.Details())
-    return Examined(evidence.gather(details), _env_torch_version(details.env), _env_accelerator(details.env))
+    return Examined(
+        evidence.gather(details),
+        _env_torch_version(details.env),
+        _env_accelerator(details.env),
+        cuda_argument.accelerator(details),
+    )
 
 
 def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence, ...]) -> model.Verdict:
@@ -72,7 +78,10 @@ def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence
         kind=model.Class.AMBIGUOUS if left_out else _kind(signs),
         evidence=signs,
         torch_version=examined.torch_version or next(torchs, installed.version),
-        accelerator=examined.accelerator or next(accelerators, installed.accelerator),
+        accelerator=examined.accelerator
+        or next(accelerators, None)
+        or installed.accelerator
+        or examined.argued_accelerator,
         history_version=installed.version,
         history_accelerator=installed.accelerator,
         left_out=left_out,
@@ -95,7 +104,7 @@ def _is_torchs(tag: tags.Tag) -> bool:
     """Whether the tag's version is torch's own; vLLM, SGLang and others put theirs in the same place."""
     if tag.scheme == "framework":
         return True
-    # Without an accelerator the number may be anything: runpod/pytorch:3.10-2.0.0-117 begins with Python's.
+    # Without an accelerator the number may be anything: that of the image's own release, or Python's.
     named = tag.repository.rpartition("/")[2] in _TORCH_VERSIONED and tag.accelerator is not None
     return named and tag.scheme == "pep440"
 
