@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.core import layers, rules, text, units
+from agent.core import layers, newest, rules, text, units
 from agent.core.model import Action, Class, Container, Decision, Policy, Reason
 from agent.core.usage import IgnoredRuns, Use
 
@@ -74,6 +74,9 @@ def _which(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
         yield "TTL", f"{units.format_duration(item.ttl)}, by {rules.ttl_source(item.image, policy)}"
     yield "decision", f"{item.action}{held}: {item.reason}"
     yield "why", item.explanation
+    for reference in newest.unread(item.image) if item.verdict.kind is not Class.OTHER else ():
+        if count := rules.keep_newest(reference, policy):
+            yield "note", f"{reference} tells no version: keep_newest = {count} goes by build time in its repository"
     for warning in item.warnings:
         yield "warning", warning
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from agent.core import inventory, report, units
+from agent.core import inventory, newest, report, units
 from agent.core.lint import Finding
 from agent.core.model import Action, Decision, Outcome, Plan, Step
 from agent.core.totals import Stopped, by_reason, next_to_go
@@ -77,6 +77,7 @@ def explain(
             for counted in ignored
         ],
         "steps": [{"reason": step.reason, "answer": step.answer or "no"} for step in _steps(item)],
+        "without_version": list(newest.unread(item.image)),
         "at": units.format_time(at),
         "host": host,
         "notes": list(notes),

@@ -192,7 +192,7 @@ class Policy:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     protect: tuple[str, ...] = ("*:latest", "*:stable")
-    keep_newest: int = 0  # of each repository, scheme, flavour and accelerator
+    keep_newest: int = 0  # of each repository, scheme, flavour and accelerator; by build time where no version is told
     rules: tuple[Rule, ...] = ()
     evict_local: bool = False
     evict_ambiguous: bool = False
