@@ -10,6 +10,7 @@ from rich.text import Text
 
 from agent.core import layers, newest, rules, text, units
 from agent.core.model import Action, Class, Container, Decision, Policy, Reason
+from agent.core.pytorch import deciding
 from agent.core.usage import IgnoredRuns, Use
 
 USES_SHOWN = 5
@@ -44,6 +45,8 @@ def _what(item: Decision) -> Iterable[tuple[str, str]]:
     yield "id", item.image.id
     told = ", ".join(filter(None, [verdict.torch_version and f"torch {verdict.torch_version}", verdict.accelerator]))
     yield "class", verdict.kind + (f" ({told})" if told else "")
+    if decided := deciding.phrase(verdict):
+        yield "decided by", decided + (" alone" if deciding.single(verdict) else "")
     for evidence in verdict.evidence:
         yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.family})"
     yield "from", item.image.origin or "nothing shows a registry that it came from"

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from agent.core import newest
 from agent.core.judge import Context
 from agent.core.model import Holds, Image, Pin, Policy, Rule
 from agent.core.pytorch import classify
+from agent.core.tags import parse
 from tests.core.builders import DAY, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
 
 REPO = "team/pytorch"
@@ -169,18 +171,18 @@ HOST = st.lists(st.tuples(st.lists(TAG, min_size=1, max_size=3), st.none() | st.
 
 def by_version_alone(images: list[Image], count: int) -> set[str]:
     """The images that are among the newest of their line if a pre-release counts as a release."""
-    lines: dict[tuple[str, str, str], list[tuple[object, ...]]] = {}
+    lines: dict[tuple[str, str, str], list[tuple[Version, datetime, str]]] = {}
     verdicts = classify.classify(images)
     for item in images:
         for reference in item.references:
-            tag = newest.tags.parse(reference)
+            tag = parse(reference)
             created = item.details.created if item.details else None
             if tag.version is not None:
                 key = (tag.scheme, tag.flavour, tag.accelerator or verdicts[item.id].accelerator or "")
                 lines.setdefault(key, []).append((tag.version, created or LONG_AGO, item.id))
     found: set[str] = set()
     for line in lines.values():
-        found |= set(list(dict.fromkeys(row[-1] for row in sorted(line, reverse=True)))[:count])  # type: ignore[type-var,misc]
+        found |= set(list(dict.fromkeys(id_ for _, _, id_ in sorted(line, reverse=True)))[:count])
     return found
 
 
