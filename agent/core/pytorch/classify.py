@@ -1,7 +1,7 @@
 """Is it a PyTorch image, and on what evidence."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core import apart, bounds, model, tags
@@ -71,21 +71,25 @@ def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence
         return model.Verdict(kind=model.Class.OTHER)
     installed, left_out = examined.findings.installs, examined.findings.left_out
     honest = tuple(_honest_tags(image))
-    torchs = (str(tag.version) for tag in honest if _is_torchs(tag))
-    accelerators = (tag.accelerator for tag in honest if tag.accelerator)
+    torchs = [str(tag.version) for tag in honest if _is_torchs(tag)]
+    accelerators = [tag.accelerator for tag in honest if tag.accelerator]
     return model.Verdict(
         # What was left out may say that it is not a PyTorch image.
         kind=model.Class.AMBIGUOUS if left_out else _kind(signs),
         evidence=signs,
-        torch_version=examined.torch_version or next(torchs, installed.version),
-        accelerator=examined.accelerator
-        or next(accelerators, None)
-        or installed.accelerator
-        or examined.argued_accelerator,
+        torch_version=_told(torchs, installed.version, examined.torch_version),
+        accelerator=_told(accelerators, installed.accelerator, examined.accelerator) or examined.argued_accelerator,
         history_version=installed.version,
         history_accelerator=installed.accelerator,
         left_out=left_out,
     )
+
+
+def _told(tags_say: Sequence[str], installed: str | None, env: str | None) -> str | None:
+    """ENV first, then tags, then the history. ENV may be inherited and stale: a tag that the history bears out wins."""
+    if installed is not None and installed in tags_say:
+        return installed
+    return env or next(iter(tags_say), installed)
 
 
 def _kind(signs: Iterable[model.Evidence]) -> model.Class:
