@@ -11,8 +11,9 @@ from agent import config, no_effect, state
 from agent.adapters import database, disk, folder, holds
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
-from agent.core import layers, totals, units, wire
+from agent.core import layers, lint, names, totals, units, wire
 from agent.core.model import Container, Pin, Plan
+from agent.core.pytorch import deciding
 
 PATIENCE = 10.0  # seconds for one check
 STOPPED_NAMED = 5  # containers
@@ -49,6 +50,7 @@ async def run(config_file: Path | None) -> list[Check]:
         engine,
         _disk(settings, info),
         *_stopped(look),
+        *_doubtful(look),
         *await _broker(settings, info),
     ]
 
@@ -104,6 +106,22 @@ def _stopped(look: Look | None) -> list[Check]:
     oldest = ", ".join(names[:STOPPED_NAMED])
     detail = f"{len(names)} stopped keep {len(found)} PyTorch image(s), {about} {held}; the oldest: {oldest}"
     return [Check("containers", True, detail, f"those that nobody needs: docker rm {' '.join(names[:STOPPED_NAMED])}")]
+
+
+def _doubtful(look: Look | None) -> list[Check]:
+    """Images that one sign alone calls PyTorch: nothing is wrong, and a person may know better."""
+    images = [item.image for item in look.plan.decisions if deciding.single(item.verdict)] if look is not None else []
+    if not images:
+        return []
+    first = names.listed(image.standalone[0] if image.standalone else image.id[7:19] for image in images)
+    return [
+        Check(
+            "recognition",
+            True,
+            f"{len(images)} image(s) count as PyTorch by one sign alone: {first}",
+            f"torchkeeper lint names the sign; {lint.WAY_OUT}",
+        )
+    ]
 
 
 def _state(configured: Path) -> Check:

@@ -8,8 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.core import layers, rules, text, units
+from agent.core import layers, newest, rules, text, units
 from agent.core.model import Action, Class, Container, Decision, Policy, Reason
+from agent.core.pytorch import deciding
 from agent.core.usage import IgnoredRuns, Use
 
 USES_SHOWN = 5
@@ -44,6 +45,8 @@ def _what(item: Decision) -> Iterable[tuple[str, str]]:
     yield "id", item.image.id
     told = ", ".join(filter(None, [verdict.torch_version and f"torch {verdict.torch_version}", verdict.accelerator]))
     yield "class", verdict.kind + (f" ({told})" if told else "")
+    if decided := deciding.phrase(verdict):
+        yield "decided by", decided + (" alone" if deciding.single(verdict) else "")
     for evidence in verdict.evidence:
         yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.family})"
     yield "from", item.image.origin or "nothing shows a registry that it came from"
@@ -74,6 +77,9 @@ def _which(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
         yield "TTL", f"{units.format_duration(item.ttl)}, by {rules.ttl_source(item.image, policy)}"
     yield "decision", f"{item.action}{held}: {item.reason}"
     yield "why", item.explanation
+    for reference in newest.unread(item.image) if item.verdict.kind is not Class.OTHER else ():
+        if count := rules.keep_newest(reference, policy):
+            yield "note", f"{reference} tells no version: keep_newest = {count} goes by build time in its repository"
     for warning in item.warnings:
         yield "warning", warning
 

@@ -11,6 +11,7 @@ from agent.check import Check
 from agent.core import inventory, layers, report, text, totals, units, wire
 from agent.core.lint import Finding
 from agent.core.model import Action, Decision, Outcome, Plan
+from agent.core.pytorch import deciding
 from agent.sweeper import Pass
 
 NEXT_SHOWN = 3  # images that go next, below a plan
@@ -30,7 +31,7 @@ def plan(seen: Plan, *, show_all: bool) -> RenderableType:
     table = _table("DECISION", "REASON", "IMAGE AND WHY")
     for item in _shown(seen, show_all=show_all):
         what = Text(_action(item), style=_STYLE[item.action])
-        table.add_row(what, Text(item.reason), _with_line(_name(item), item.explanation))
+        table.add_row(what, Text(item.reason), _with_line(_name(item), item.explanation, _sign(item)))
     return Group(table, Text(), *_totals(seen, show_all=show_all), Text(), _reasons(seen), *_ahead(seen))
 
 
@@ -194,6 +195,11 @@ def _count(decisions: Sequence[Decision]) -> str:
 
 def _action(item: Decision) -> str:
     return f"{item.action} (held: {item.held_by})" if item.held_by else item.action.value
+
+
+def _sign(item: Decision) -> str:
+    """What calls an image PyTorch that is to go; "" for what is kept."""
+    return f"PyTorch: {deciding.phrase(item.verdict)}" if item.action is Action.EVICT else ""
 
 
 def _name(item: Decision) -> str:

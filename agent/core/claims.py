@@ -58,7 +58,7 @@ def _is_torchs(name: names.Name) -> bool:
         return False
     if tag.accelerator is not None:
         return True
-    # Without an accelerator the number may be anything: runpod/pytorch:3.10-2.0.0-117 begins with Python's.
+    # Without an accelerator the number may be anything: 1.0.3-2.0.0 may begin with a release of the image's own.
     others = [part for part in re.split("[-_]", tag.tag.lower())[1:] if _DOTTED.match(part)]
     return len(tag.version.release) > 1 and tag.version.major < _CALENDAR and not others
 

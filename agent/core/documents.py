@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from agent.core import inventory, report, units
+from agent.core import inventory, newest, report, units
 from agent.core.lint import Finding
 from agent.core.model import Action, Decision, Outcome, Plan, Step
+from agent.core.pytorch import deciding
 from agent.core.totals import Stopped, by_reason, next_to_go
 from agent.core.usage import IgnoredRuns, Use
 
@@ -77,6 +78,7 @@ def explain(
             for counted in ignored
         ],
         "steps": [{"reason": step.reason, "answer": step.answer or "no"} for step in _steps(item)],
+        "without_version": list(newest.unread(item.image)),
         "at": units.format_time(at),
         "host": host,
         "notes": list(notes),
@@ -132,6 +134,7 @@ def _image(item: Decision, outcomes: Mapping[str, Outcome] | None, errors: Mappi
     document = report.inventory_image(item).model_dump(mode="json", by_alias=True)
     document["due"] = units.format_time(item.due) if item.due else None
     document["evidence"] = [evidence.text for evidence in item.verdict.evidence]
+    document["decided_by"] = deciding.phrase(item.verdict) or None
     if outcomes is not None:
         document["outcome"] = outcomes.get(item.image.id)
         document["error"] = (errors or {}).get(item.image.id)

@@ -1,10 +1,11 @@
-"""Names that mislead: what people would take for something else, or cannot tell from its neighbour.
+"""Names that mislead: what people would take for something else, or cannot tell from its neighbour. And doubts.
 
 Rules (stable words, for programs):
 outside-convention  no name of the image follows `org/framework:version-cuda<version>`
 look-alike          names that differ only by decoration, or a CPU build beside a CUDA build that the names do not tell
 tag-contradicts     a tag says another torch or accelerator than the image's own ENV
 many-names          one image under several repositories, or under more than FEW_TAGS tags
+single-sign         an image that counts as PyTorch by one sign and nothing else, so that it can be looked at in time
 
 What a vendor publishes is held to no convention: nobody here can rename it. Images without a name are not linted. Of
 very many names only the first are compared, for anybody who can push an image can give it thousands.
@@ -18,6 +19,7 @@ from typing import TypeVar
 from agent.core import apart, claims, names
 from agent.core.model import Class, Image, Verdict
 from agent.core.names import Name
+from agent.core.pytorch import deciding
 
 K = TypeVar("K")
 
@@ -25,6 +27,8 @@ OUTSIDE_CONVENTION = "outside-convention"
 LOOK_ALIKE = "look-alike"
 TAG_CONTRADICTS = "tag-contradicts"
 MANY_NAMES = "many-names"
+SINGLE_SIGN = "single-sign"
+WAY_OUT = "if that is wrong, name it in images.exclude or pin it; if it is right, list it in images.known"
 FEW_TAGS = 3
 NAMES_READ = 20  # of one image
 MOST_COMPARED = 64  # spellings or versions of one family, each with each
@@ -71,9 +75,14 @@ def find(images: Iterable[Image], verdicts: Mapping[str, Verdict]) -> tuple[Find
 
 
 def warnings_by_image(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]:
-    """Image ID -> its findings in words, in their order: `look-alike: lab/torch:1 differs from lab/pytorch ...`."""
+    """Image ID -> its findings in words, in their order: `look-alike: lab/torch:1 differs from lab/pytorch ...`.
+
+    A single sign is no warning: an image's evidence says as much, and many a good image has no second one.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for finding in findings:
+        if finding.rule == SINGLE_SIGN:
+            continue
         line = f"{finding.rule}: {names.shown(finding.reference)} {finding.explanation}"
         found[finding.image_id].append(line)
     return {image_id: tuple(warnings) for image_id, warnings in found.items()}
@@ -183,7 +192,14 @@ def _many_names(linted: Sequence[_Named]) -> Iterator[Finding]:
             yield Finding(one.image.id, one.names[0].reference, MANY_NAMES, why)
 
 
-_RULES = (_outside_convention, _decorated, _cpu_beside_cuda, _tag_contradicts, _many_names)
+def _single_sign(linted: Sequence[_Named]) -> Iterator[Finding]:
+    for one in linted:
+        if deciding.single(one.verdict):
+            why = f"counts as PyTorch by one sign alone: {deciding.phrase(one.verdict)}"
+            yield Finding(one.image.id, one.names[0].reference, SINGLE_SIGN, f"{why}; {WAY_OUT}")
+
+
+_RULES = (_outside_convention, _decorated, _cpu_beside_cuda, _tag_contradicts, _many_names, _single_sign)
 
 
 def _families(linted: Iterable[_Named], key: Callable[[Name], object]) -> list[_Members]:

@@ -198,7 +198,7 @@ class Policy:
     exclude: tuple[str, ...] = ()
     known: tuple[str, ...] = ()  # the operator's own names of PyTorch images
     protect: tuple[str, ...] = ("*:latest", "*:stable")
-    keep_newest: int = 0  # of each repository, scheme, flavour and accelerator
+    keep_newest: int = 0  # of each repository, scheme, flavour and accelerator; by build time where no version is told
     rules: tuple[Rule, ...] = ()
     evict_local: bool = False
     evict_ambiguous: bool = False

@@ -194,3 +194,12 @@ def test_pins_damaged_beside_a_running_agent_hold_everything_and_mended_ones_not
         assert host.has(image)
         (host.state / "holds.json").unlink()
         host.await_gone(image)
+
+
+def test_images_that_one_sign_calls_pytorch_are_named_and_fail_nothing(lone_host: Host) -> None:
+    lone_host.torch("corp/ranker:7")
+    lone_host.torch("teamai/pytorch:2.4-cuda12.1")
+    code, found = lone_host.checks()
+    assert (code, found["recognition"]["ok"]) == (0, True)
+    assert found["recognition"]["detail"] == "1 image(s) count as PyTorch by one sign alone: corp/ranker:7"
+    assert "images.exclude" in found["recognition"]["hint"]

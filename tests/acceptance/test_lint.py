@@ -42,6 +42,7 @@ def test_lint_finds_one_of_every_fault_and_nothing_else(lone_host: Host, misname
     assert [(item["image"], item["rule"], item["id"]) for item in found] == [
         ("lab/pytorch:2.4-cuda11.8", "tag-contradicts", misnamed["lying"]),
         ("lab/ranker:7-cuda12.6", "many-names", misnamed["twice"]),
+        ("lab/ranker:7-cuda12.6", "single-sign", misnamed["twice"]),
         ("teamai/pytorch-gpu:2.9.1-cuda12.6", "look-alike", misnamed["decorated"]),
         ("teamai/pytorch-gpu:2.9.1-cuda12.6", "outside-convention", misnamed["decorated"]),
         ("teamai/pytorch:2.9", "look-alike", misnamed["cpu"]),
@@ -51,6 +52,7 @@ def test_lint_finds_one_of_every_fault_and_nothing_else(lone_host: Host, misname
         "says torch 2.4, but ENV PYTORCH_VERSION says 2.9.0a0; says cuda11.8, but ENV CUDA_VERSION says cuda12.6"
     )
     assert found[1]["references"] == ["lab/ranker:7-cuda12.6", "lab/search:3-cuda12.6"]
+    assert found[2]["explanation"].startswith("counts as PyTorch by one sign alone: ENV PYTORCH_VERSION=2.9.0; if that")
     proposals = [item["explanation"].partition("; name it ")[2] for item in found]
     assert [name for name in proposals if name] == ["teamai/pytorch:2.9.1-cuda12.6", "teamai/pytorch:2.9.0-cpu"]
 
@@ -60,7 +62,7 @@ def test_its_table_is_plain_in_80_columns_and_ends_with_a_count(lone_host: Host,
     before = tagged(lone_host)
     done = lone_host.run("lint")
     lines = done.stdout.splitlines()
-    assert (done.returncode, done.stderr, lines[-1]) == (0, "", "7 findings on 5 images")
+    assert (done.returncode, done.stderr, lines[-1]) == (0, "", "8 findings on 5 images")
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in done.stdout
     assert lines[1].split() == ["many-names", ("corp/" + "long" * 50)[:60]]  # a long name goes on below

@@ -20,13 +20,14 @@ def test_the_newest_of_each_line_of_builds_stay_until_a_newer_one_comes(lone_hos
         *("acme/pytorch:2.10.0-cuda12.1-devel", "acme/pytorch:2.9.1-cuda12.1-devel"),
         "acme/pytorch:2.1.0-cuda11.8-devel",
         "acme/pytorch:2.1.0-cuda12.1-runtime",
+        "acme/pytorch:nightly",
         "lab/pytorch:24.05-py3",
     ]
     for ref in kept:
         host.torch(ref)
     older = [host.torch(ref) for ref in ("acme/pytorch:2.8.0-cuda12.1-devel", "lab/pytorch:23.10-py3")]
     with host.agent():
-        older.append(host.torch("acme/pytorch:nightly"))  # the last to be due
+        older.append(host.torch("acme/pytorch:2.7.1-cuda12.1-devel"))  # the last to be due
         for image in older:
             host.await_gone(image)
         assert host.reasons() == dict.fromkeys(kept, "keep-newest")

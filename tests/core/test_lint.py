@@ -17,6 +17,7 @@ from tests.core.builders import decide, pytorch_image
 from tests.core.catalogue import make_image
 
 OUTSIDE, ALIKE, TAG, MANY = "outside-convention", "look-alike", "tag-contradicts", "many-names"
+SINGLE = "single-sign"
 CPU = {"PYTORCH_VERSION": "2.9.0+cpu"}
 
 
@@ -32,7 +33,8 @@ def plain(*references: str, env: Mapping[str, str] | None = None, history: tuple
 
 
 def find(*images: Image) -> tuple[Finding, ...]:
-    return lint.find(images, classify.classify(images))
+    """What misleads in the names. Doubts about what an image is stand apart."""
+    return tuple(one for one in lint.find(images, classify.classify(images)) if one.rule != SINGLE)
 
 
 def found(*images: Image) -> list[tuple[str, str]]:
@@ -266,7 +268,7 @@ AGREEING = [
     torch("lmsysorg/sglang:v0.5.3-cu126"),
     torch("ultralytics/ultralytics:8.3.200"),
     torch("pytorchlightning/pytorch_lightning:2.4.0-py3.11-torch2.9-cuda12.6.3"),
-    torch("runpod/pytorch:3.10-2.0.0-117"),
+    torch("runpod/pytorch:3.10-2.0.0"),
     torch("a/pytorch:7"),
     torch("a/pytorch:24.01"),
     torch("a/pytorch:20240501-devel"),
@@ -430,6 +432,46 @@ def test_every_name_that_is_proposed_follows_the_convention(reference: str, verd
         read = names.read(proposed)
         assert names.missing(read) == ()
         assert (read.tag.version_text, read.tag.accelerator) == (verdict.torch_version, verdict.accelerator)
+
+
+# single-sign
+
+
+def doubts(*images: Image) -> list[tuple[str, str]]:
+    return [
+        (one.reference, one.explanation) for one in lint.find(images, classify.classify(images)) if one.rule == SINGLE
+    ]
+
+
+WAY_OUT = "; if that is wrong, name it in images.exclude or pin it; if it is right, list it in images.known"
+SINGLE_SIGNS = [
+    (torch("corp/ranker:7-cuda12.6"), "ENV PYTORCH_VERSION=2.9.0"),
+    (plain("corp/ranker:7", history=("RUN pip install torch==2.9.0",)), "history: pip install torch==2.9.0"),
+    (plain("teamai/pytorch:2.9-cuda12.6"), "named teamai/pytorch:2.9-cuda12.6"),
+    (plain("rocm/pytorch:latest"), "named rocm/pytorch"),
+]
+
+
+@pytest.mark.parametrize(("image", "sign"), SINGLE_SIGNS, ids=lambda value: value if isinstance(value, str) else "")
+def test_an_image_that_is_pytorch_by_one_sign_is_named_with_it_and_the_way_out(image: Image, sign: str) -> None:
+    why = f"counts as PyTorch by one sign alone: {sign}{WAY_OUT}"
+    assert doubts(image) == [(image.references[0], why)]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        torch("teamai/pytorch:2.9-cuda12.6"),
+        torch("corp/torch-app:1"),
+        plain("corp/app:1", env={"TORCH_CUDA_ARCH_LIST": "8.0"}, history=("RUN pip install torchvision",)),
+        plain("corp/tool:1", env={"TORCH_CUDA_ARCH_LIST": "8.0"}),
+        plain("corp/web:1"),
+        replace(torch("a/b:1"), references=()),
+    ],
+    ids=["two strong", "a weak one beside it", "two medium", "ambiguous", "not PyTorch", "without a name"],
+)
+def test_no_other_image_is_named_as_a_doubt(image: Image) -> None:
+    assert doubts(image) == []
 
 
 def test_the_inventory_carries_what_misleads_beside_what_is_wrong_with_labels() -> None:

@@ -260,11 +260,11 @@ CASES = [
         "keep-newest",
     ),
     (
-        "one whose tag tells no version",
+        "one whose tag tells no version, as the only one of its repository",
         pytorch_image("a", "team/a:main"),
         {"rules": Policy(keep_newest=1)},
-        "evict",
-        "idle-ttl",
+        "keep",
+        "keep-newest",
     ),
     (
         "a local one without a name, for long enough",

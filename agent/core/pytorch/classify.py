@@ -1,12 +1,12 @@
 """Is it a PyTorch image, and on what evidence."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from agent.core import apart, bounds, model, tags
-from agent.core.pytorch import build_history, evidence, repositories
+from agent.core.pytorch import build_history, cuda_argument, evidence, repositories
 
 _MAJOR_MINOR = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?(?![0-9])")
 _ROCM_FOLDER = re.compile(r"/rocm-([0-9]{1,2}\.[0-9]{1,2})")
@@ -21,6 +21,7 @@ class Examined:
     findings: evidence.Findings
     torch_version: str | None = None  # by its ENV or labels
     accelerator: str | None = None  # by its ENV
+    argued_accelerator: str | None = None  # by a build argument
     failure: str = ""  # why it could not be examined
 
 
@@ -59,8 +60,12 @@ def verdicts(images: Iterable[model.Image], examined: Mapping[str, Examined]) ->
 
 def _examine(image: model.Image) -> Examined:
     details = bounds.bounded(image.details or model.Details())
-    version = _env_torch_version(details.env) or evidence.frozen_version(details.labels)
-    return Examined(evidence.gather(details), version, _env_accelerator(details.env))
+    return Examined(
+        evidence.gather(details),
+        _env_torch_version(details.env) or evidence.frozen_version(details.labels),
+        _env_accelerator(details.env),
+        cuda_argument.accelerator(details),
+    )
 
 
 def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence, ...]) -> model.Verdict:
@@ -68,18 +73,25 @@ def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence
         return model.Verdict(kind=model.Class.OTHER)
     installed, left_out = examined.findings.installs, examined.findings.left_out
     honest = tuple(_honest_tags(image))
-    torchs = (str(tag.version) for tag in honest if _is_torchs(tag))
-    accelerators = (tag.accelerator for tag in honest if tag.accelerator)
+    torchs = [str(tag.version) for tag in honest if _is_torchs(tag)]
+    accelerators = [tag.accelerator for tag in honest if tag.accelerator]
     return model.Verdict(
         # What was left out may say that it is not a PyTorch image.
         kind=model.Class.AMBIGUOUS if left_out else _kind(signs),
         evidence=signs,
-        torch_version=examined.torch_version or next(torchs, installed.version),
-        accelerator=examined.accelerator or next(accelerators, installed.accelerator),
+        torch_version=_told(torchs, installed.version, examined.torch_version),
+        accelerator=_told(accelerators, installed.accelerator, examined.accelerator) or examined.argued_accelerator,
         history_version=installed.version,
         history_accelerator=installed.accelerator,
         left_out=left_out,
     )
+
+
+def _told(tags_say: Sequence[str], installed: str | None, env: str | None) -> str | None:
+    """ENV first, then tags, then the history. ENV may be inherited and stale: a tag that the history bears out wins."""
+    if installed is not None and installed in tags_say:
+        return installed
+    return env or next(iter(tags_say), installed)
 
 
 def _kind(signs: Iterable[model.Evidence]) -> model.Class:
@@ -99,7 +111,7 @@ def _is_torchs(tag: tags.Tag) -> bool:
     """Whether the tag's version is torch's own; vLLM, SGLang and others put theirs in the same place."""
     if tag.scheme == "framework":
         return True
-    # Without an accelerator the number may be anything: runpod/pytorch:3.10-2.0.0-117 begins with Python's.
+    # Without an accelerator the number may be anything: that of the image's own release, or Python's.
     named = tag.repository.rpartition("/")[2] in _TORCH_VERSIONED and tag.accelerator is not None
     return named and tag.scheme == "pep440"
 

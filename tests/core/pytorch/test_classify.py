@@ -146,12 +146,38 @@ def test_the_release_number_of_nvidia_is_not_a_version_of_torch() -> None:
         "ghcr.io/huggingface/text-generation-inference:2.4.0",
         "huggingface/transformers-pytorch-gpu:4.41.2",
         "nvcr.io/nvidia/pytorch:24.01-py3",
-        "runpod/pytorch:3.10-2.0.0-117",
+        "runpod/pytorch:3.10-2.0.0",
+        "runpod/pytorch:1.0.3-cu124-torch210",
         "mcr.microsoft.com/azureml/curated/pytorch:2.2-cuda12.1",
     ],
 )
 def test_a_tag_that_is_not_about_torch_gives_no_version(name: str) -> None:
     assert verdict(make_image(name)).torch_version is None
+
+
+UPGRADE = "RUN pip install torch==2.7.1 --index-url https://download.pytorch.org/whl/cu118"
+INHERITED = {"PYTORCH_VERSION": "2.1.0", "CUDA_VERSION": "12.6.3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("corp/pytorch:2.7.1-cuda11.8", ("2.7.1", "cuda11.8")),
+        ("corp/app:torch2.7.1", ("2.7.1", "cuda12.6")),
+        ("corp/pytorch:2.8.0-cuda11.8", ("2.1.0", "cuda11.8")),
+        ("corp/app:1", ("2.1.0", "cuda12.6")),
+    ],
+)
+def test_a_tag_that_the_history_bears_out_wins_over_env_that_was_inherited(
+    name: str, expected: tuple[str, str]
+) -> None:
+    found = verdict(make_image(name, env=INHERITED, history=[UPGRADE]))
+    assert (found.torch_version, found.accelerator) == expected
+
+
+def test_a_tag_that_begins_with_python_gives_torchs_version_and_its_cuda() -> None:
+    found = verdict(make_image("runpod/pytorch:3.10-2.0.0-117"))
+    assert (found.torch_version, found.accelerator) == ("2.0.0", "cuda11.7")
 
 
 def test_a_lying_tag_gives_no_accelerator_either() -> None:

@@ -1,0 +1,52 @@
+"""The CUDA version that a build argument names: `ARG CUDA_VERSION=12.8`, `RUN |1 CUDA_VERSION=12.8 /bin/sh -c ...`.
+
+It is asked where ENV, names and the wheel index tell nothing. A build for CPUs may have the argument, too, so whatever
+speaks of another accelerator, or of another platform than amd64, takes it away.
+"""
+
+import re
+from collections.abc import Iterator
+
+from agent.core import model, tags
+
+# Bounded, and each is tried at one place of a line: it may be 100 kB long, and hostile.
+_ARG = re.compile(r"(?:/bin/sh -c #\(nop\)\s{1,9})?ARG\s(.{0,500})", re.DOTALL)
+_RUN = re.compile(r"(?:RUN )?\|[0-9]{1,4} (.{0,4000}?) (?:/usr)?/bin/(?:sh|bash|ash)(?!\w)", re.DOTALL)
+_NAME = "CUDA_VERSION"
+_NUMBER = re.compile(r"((?:[89]|1[0-9])(?:\.[0-9]{1,2})?)(?![0-9])")
+_SWITCH = re.compile(r"(?:(?:USE|WITH|INSTALL|ENABLE)_)?(?:CUDA|GPU)(?:_ENABLED)?")
+_OFF = frozenset({"", "0", "false", "no", "off", "none"})
+_PLATFORM = ("TARGETPLATFORM", "TARGETARCH")
+_LONGEST_VALUE = 1_000  # characters of a variable that are read
+
+
+def accelerator(details: model.Details) -> str | None:
+    """`cuda12.8` by the last line that gives the argument a value; None where it is empty or contradicted."""
+    for step in reversed(details.history):
+        if _NAME in step.created_by:
+            arguments = dict(_arguments(step.created_by))
+            if _NAME in arguments:
+                match = _NUMBER.match(arguments[_NAME])
+                return f"cuda{match[1]}" if match and not _contradicted(arguments, details) else None
+    return None
+
+
+def _arguments(line: str) -> Iterator[tuple[str, str]]:
+    """Names and values; of a value with spaces only its first word."""
+    found = _ARG.match(line) or _RUN.match(line)
+    for word in found[1].split() if found else ():
+        name, equals, value = word.partition("=")
+        if equals:
+            yield name, value.strip("\"'")
+
+
+def _contradicted(arguments: dict[str, str], details: model.Details) -> bool:
+    off = any(_SWITCH.fullmatch(name) and value.lower() in _OFF for name, value in arguments.items())
+    foreign = any("amd64" not in arguments[name] for name in _PLATFORM if arguments.get(name))
+    hidden = details.env.get("NVIDIA_VISIBLE_DEVICES", "all").lower() in ("none", "void", "")
+    return off or foreign or hidden or any(_is_other(value) for value in (*arguments.values(), *details.env.values()))
+
+
+def _is_other(value: str) -> bool:
+    named = tags.accelerator(value[:_LONGEST_VALUE].lower())
+    return named is not None and not named.startswith("cuda")
