@@ -88,7 +88,7 @@ NOTHING = Findings((), build_history.Installs())
 
 def gather(details: model.Details) -> Findings:
     """All evidence in an image's ENV, labels, entrypoint and history, which are within `bounds`."""
-    installed = build_history.scan(details.history)
+    installed = build_history.scan(details.history, details.env)
     found = (
         *_of_env(details),
         *_of_labels(details),
@@ -199,6 +199,8 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
         yield sign("history", _STRONG, f"history: {installed.torch}")
     for hint in installed.hints:
         yield sign("history", _MEDIUM, f"history: {hint}")
+    for doubt in installed.doubts:
+        yield sign("history", _WEAK, f"history: {doubt}")
 
 
 def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:
