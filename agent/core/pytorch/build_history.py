@@ -16,7 +16,7 @@ from agent.core.pytorch.install_commands import plain_version
 from agent.core.pytorch.run_lines import RunLine
 from agent.core.pytorch.shell_run import Runner, TooLongError
 from agent.core.pytorch.shell_state import State
-from agent.core.pytorch.shell_values import clean, unknown
+from agent.core.pytorch.shell_values import clean, is_known, unknown
 from agent.core.pytorch.shell_words import UnreadableError
 
 __all__ = ["Installs", "is_read", "plain_version", "scan"]
@@ -29,6 +29,7 @@ _HARMLESS = re.compile(
     r"(?:/[\w.*-]*)*\s*)+(?=[;&|)\n#]|\Z)"
     r"|apt(?:-get)?\s(?:-[\w=]+\s)*(?:auto)?remove(?:\s-[\w-]+)*\s*(?=[;&|)\n#]|\Z)"
 )
+_INSTALLS = re.compile(r"(?<![\w-])(?:install|add|create)(?!\w)")
 _LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
 
@@ -47,9 +48,10 @@ class Installs:
 
 def scan(history: Iterable[model.HistoryStep], env: Mapping[str, str] | None = None) -> Installs:
     """Follow all commands that a build ran. The image's ENV has the values of variables that its base has set."""
-    reader = _Reader(env or {})
-    for line in history:
-        reader.see(line.created_by)
+    lines = tuple(line.created_by for line in history)
+    reader = _Reader(env or {}, lines)
+    for line in lines:
+        reader.see(line)
     return reader.result()
 
 
@@ -63,13 +65,14 @@ def is_read(line: str) -> bool:
 class _Reader:
     """What the lines that were read say of torch."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], lines: Iterable[str]) -> None:
         self._facts = NOTHING
         self._arguments: dict[str, str] = {}  # build arguments that name torch
+        self._indexes: dict[str, str] = {}  # those that have the address of PyTorch's own wheels
         self._followed: set[str] = set()  # those of them whose line was followed, so that it tells what they did
         self._is_whole = True
         self._runner = Runner()
-        self._variables = run_lines.Variables(env)
+        self._variables = run_lines.Variables(env, lines)
 
     def see(self, created_by: str) -> None:
         if self._variables.see(created_by):
@@ -85,14 +88,21 @@ class _Reader:
 
     def _take_arguments(self, arguments: Mapping[str, str]) -> None:
         for name in sorted(_ARGUMENTS & arguments.keys()):
-            if value := arguments[name]:
+            if (value := arguments[name]) and is_known(value):
                 self._arguments[name] = value
-        if any("download.pytorch.org" in value for value in arguments.values()):
-            self._facts = self._facts.with_hints({"index": "download.pytorch.org"})
+        for name, value in arguments.items():
+            if "download.pytorch.org" in value:
+                self._indexes[name] = "download.pytorch.org"
 
     def _follow(self, line: RunLine) -> Facts:
         before = self._facts
-        state = State(before, folder=self._variables.folder, is_strict=line.is_strict, is_open=not line.is_complete)
+        state = State(
+            before,
+            folder=self._variables.folder,
+            is_strict=line.is_strict,
+            is_open=not line.is_complete,
+            is_bash=line.is_bash,
+        )
         try:
             after = self._runner.run(line.program, state, self._values_of(line))
         except TooLongError:
@@ -100,9 +110,10 @@ class _Reader:
             return _unread(line.program, before)
         except UnreadableError:
             return _unread(line.program, before)
-        if after is before or not after.installs:
-            self._followed |= {name for name in self._arguments if name in line.program}
-        return after
+        if not after.installs and _INSTALLS.search(line.program):
+            self._followed |= {name for name in (*self._arguments, *self._indexes) if name in line.program}
+        is_sure = line.is_clear and (line.is_bash or "&>" not in line.program)  # dash knows no `&>`: it means `&`
+        return after if is_sure else join(before, after)
 
     def _values_of(self, line: RunLine) -> Callable[[str], str | None]:
         variables, arguments = self._variables, line.arguments
@@ -111,7 +122,7 @@ class _Reader:
             argued, known = arguments.get(name), variables.get(name)
             if argued is None:
                 return known if known is not None or not variables.may_be_argued(name, line) else unknown(f"${name}")
-            return clean(argued) if known is None or known == argued else unknown(f"${name}")
+            return clean(argued) if known in (None, argued) else unknown(f"${name}")
 
         return value
 
@@ -119,6 +130,8 @@ class _Reader:
         found = self._facts
         hints, argued = dict(found.hints), None
         if not found.is_removed:
+            indexes = [text for name, text in self._indexes.items() if name not in self._followed]
+            hints |= {"index": indexes[0]} if indexes and "index" not in hints else {}
             for name, value in self._arguments.items():
                 if name not in self._followed:
                     told = _argued_version(value)

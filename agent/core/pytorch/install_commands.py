@@ -317,6 +317,8 @@ def _after_removal(name: str, ran: Ran, facts: Facts) -> Facts:
 
     def is_gone(one: Install) -> bool | None:
         answers = [places.covers(path, one.place) for path in gone]
+        if name == "mv" and True in answers:  # it is still there, under another name
+            return None
         return True if True in answers else None if None in answers else False
 
     return facts.without(is_gone)

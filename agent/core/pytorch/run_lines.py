@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from agent.core.pytorch.shell_values import clean
+from agent.core.pytorch.shell_values import clean, unknown
 
 # Patterns are bounded or run over single words: a line of history may be 100 kB long, and hostile.
 _NOP = re.compile(r"/\S{1,60} -c #\(nop\)\s*")
@@ -26,6 +26,7 @@ _INSTRUCTIONS = re.compile(  # of a Dockerfile, but for RUN and ARG
 )
 _SHELLS = frozenset(f"{folder}/{name}" for folder in ("/bin", "/usr/bin") for name in ("sh", "bash", "ash"))
 _SHORT_SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
+_INNER_SHELL = re.compile(r"[\w./:=-]\s+/(?:usr/)?bin/(?:ba|da|a)?sh\s+-\w*c\s")  # not where a command may begin
 _BUILDKIT = re.compile(r"\s+# buildkit\s*\Z")
 _FLAGS = re.compile(r"\A(?:--(?:mount|network|security)=\S{1,1000}\s+){1,20}")
 
@@ -36,24 +37,26 @@ class RunLine:
     program: str = ""  # "" where the line ran nothing
     is_strict: bool = False  # the shell was told to end at the first failure
     is_complete: bool = False  # the builder wrote all build arguments before the program, so another name has no value
+    is_clear: bool = True  # False where it cannot be told where the arguments end and the program begins
+    is_bash: bool = False  # `[[` and `==` are known to it; under /bin/sh nobody knows
 
 
 class Variables:
     """ENV and WORKDIR as they stand at each line, and the build arguments that were declared."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], lines: Iterable[str]) -> None:
         self.folder = "/"
         self._final = env
+        self._lines = lines
+        self._named: frozenset[str] | None = None  # by any ENV line, also a later one
         self._set: dict[str, str] = {}
         self._declared: set[str] = set()
 
     def see(self, created_by: str) -> bool:
         """Take in the line if it is one of these. False for every other line."""
-        body = created_by
-        if created_by.startswith("/") and (nop := _NOP.match(created_by)):
-            body = created_by[nop.end() :]
+        body = _without_nop(created_by)
         if body.startswith("ENV "):
-            self._set |= _assignments(_BUILDKIT.sub("", body[4:]).split(), limit=100)
+            self._set |= _env(body)
             return True
         if body.startswith("WORKDIR "):
             folder = body[8:].strip()
@@ -64,48 +67,78 @@ class Variables:
         return False
 
     def get(self, name: str) -> str | None:
-        """The variable's value here. One that no line has set yet is the base's own, whose lines may be absent."""
-        found = self._set.get(name, self._final.get(name))
-        return None if found is None else clean(found)
+        """The variable's value here. One that no line sets is the base's own, whose lines may be absent."""
+        if name in self._set:
+            return clean(self._set[name])
+        if name not in self._final:
+            return None
+        if self._named is None:
+            bodies = map(_without_nop, self._lines)
+            self._named = frozenset(name for body in bodies if body.startswith("ENV ") for name in _env(body))
+        return unknown(f"${name}") if name in self._named else clean(self._final[name])
 
     def may_be_argued(self, name: str, line: RunLine) -> bool:
         """Whether it may be a build argument though the line does not name it."""
         return not line.is_complete or (name in self._declared and not line.arguments)
 
 
+def _without_nop(created_by: str) -> str:
+    if created_by.startswith("/") and (nop := _NOP.match(created_by)):
+        return created_by[nop.end() :]
+    return created_by
+
+
+def _env(body: str) -> Mapping[str, str]:
+    return _assignments(_BUILDKIT.sub("", body[4:]).split(), limit=100)
+
+
 def parse(created_by: str) -> RunLine:
     text = created_by.strip()
-    nop = _NOP.match(text)
-    body = text[nop.end() :] if nop else text
+    body = _without_nop(text)
     keyword, _, rest = body.partition(" ")
     if keyword == "ARG":
         return RunLine(_assignments(rest.split(), limit=100))
-    if nop or _INSTRUCTIONS.fullmatch(keyword):
+    if body is not text or _INSTRUCTIONS.fullmatch(keyword):
         return RunLine({})
-    command = rest.lstrip() if keyword == "RUN" else body
-    arguments, command = _split_arguments(_FLAGS.sub("", command, count=1))
-    program, is_shell, is_strict = _program(_BUILDKIT.sub("", command))
-    return RunLine(arguments, program, is_strict, is_complete=is_shell or bool(arguments))
+    arguments, command, is_clear = _split_arguments(
+        _FLAGS.sub("", rest.lstrip() if keyword == "RUN" else body, count=1)
+    )
+    before, command = _without_wrapper(_BUILDKIT.sub("", command))
+    shell = _SHELL.match(command)
+    if shell is None or not re.search(r"-[A-Za-z]*c\b", shell[2]) or _is_one_word(command[shell.end() :]):
+        is_words = text.endswith("# buildkit") or keyword != "RUN"
+        program = _as_words(command) if is_words and not before else command
+        return RunLine(arguments, before + program, is_complete=bool(arguments), is_clear=is_clear)
+    flags = "".join(re.findall(r"(?<=\s)-([A-Za-z]+)", shell[2]))
+    return RunLine(
+        arguments,
+        "" if "n" in flags else before + _unfolded(command[shell.end() :]),  # `sh -n` only reads
+        is_strict="errexit" in shell[2] or "e" in flags,
+        is_complete=True,
+        is_clear=is_clear,
+        is_bash="bash" in shell[0] or "zsh" in shell[0],
+    )
 
 
-def _program(command: str) -> tuple[str, bool, bool]:
-    """The program, whether the builder's shell stood before it, and whether that shell is strict."""
-    before = ""
+def _as_words(command: str) -> str:
+    """The exec form, which builders write without its brackets and quotes: words, whatever stands between them."""
+    return " ".join("'" + word.replace("'", "'\\''") + "'" for word in command.split())
+
+
+def _without_wrapper(command: str) -> tuple[str, str]:
+    """A program that sets what the wrapper around the shell sets, and the command without the wrapper."""
     if match := _CONDA.match(command):
-        before, command = f"CONDA_DEFAULT_ENV={match[2]}; ", command[match.end() :]
+        return f"CONDA_DEFAULT_ENV={match[2]}; ", command[match.end() :]
     if match := _SCRIPT_SHELL.match(command):
-        return command[match.end() :], True, True
-    match = _SHELL.match(command)
-    if match is None or not re.search(r"-[A-Za-z]*c\b", match[2]):
-        return before + command, False, False
-    program = command[match.end() :]
-    if _is_one_word(program):  # `RUN bash -c "program"`, by a builder that writes no shell before it
-        return before + command, False, False
+        return "", f"/bin/bash -ec {command[match.end() :]}"
+    return "", command
+
+
+def _unfolded(program: str) -> str:
+    """The text of a heredoc that is the whole program."""
     if heredoc := _HEREDOC.match(program):
-        program = program[heredoc.end() :].removesuffix("\n").removesuffix(heredoc[2])
-    flags = re.findall(r"-([A-Za-z]+)|errexit", match[2])
-    is_strict = "errexit" in match[2] or any("e" in flag for flag in flags)
-    return before + program, True, is_strict
+        return program[heredoc.end() :].removesuffix("\n").removesuffix(heredoc[2])
+    return program
 
 
 def _is_one_word(program: str) -> bool:
@@ -115,17 +148,26 @@ def _is_one_word(program: str) -> bool:
     return quote not in program[1:-1].replace('\\"', "") and " " in program
 
 
-def _split_arguments(text: str) -> tuple[Mapping[str, str], str]:
-    """The build arguments and the command of `|2 A=1 B=two words /bin/sh -c command`."""
+def _split_arguments(text: str) -> tuple[Mapping[str, str], str, bool]:
+    """The build arguments, the command of `|2 A=1 B=two words /bin/sh -c command`, and whether that is sure.
+
+    Nothing is quoted there: a value may hold what looks like another argument, or like the shell.
+    """
     head, _, rest = text.partition(" ")
     if not re.fullmatch(r"\|[0-9]{1,4}", head):
-        return {}, text
+        return {}, text, True
+    count = int(head[1:])
     words: list[str] = []
     for match in re.finditer(r"\S+", rest):
         if match[0] in _SHELLS or (match[0] in _SHORT_SHELLS and rest[match.end() : match.end() + 2] == " -"):
-            return _assignments(words, limit=int(head[1:])), rest[match.start() :]
+            rest = rest[match.start() :]
+            break
         words.append(match[0])
-    return _assignments(words, limit=int(head[1:])), rest
+    arguments = _assignments(words, limit=count)
+    named = sum(_ASSIGNMENT.match(word) is not None for word in words)
+    if named > count > 1:
+        arguments = {name: unknown(f"${name}") for name in arguments}
+    return arguments, rest, named >= count and _INNER_SHELL.search(rest) is None
 
 
 def _assignments(words: Iterable[str], *, limit: int) -> Mapping[str, str]:

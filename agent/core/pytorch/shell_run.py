@@ -26,8 +26,10 @@ PLAIN, CHAINED, TESTED = range(3)
 STEPS = 12_000  # of all programs of one image; one takes 1 to 3 microseconds
 _CALLS = 15  # functions and shells within one another
 _WORDS = 30  # of a `for`, and as often it is followed
+_BASHES = frozenset({"bash", "zsh", "ksh"})
 _OF_THE_SHELL = frozenset(
     {
+        *("FTP_PROXY", "ftp_proxy", "ALL_PROXY", "all_proxy"),
         *("HOME", "PWD", "OLDPWD", "HOSTNAME", "UID", "EUID", "PPID"),
         *("SHELL", "USER", "LOGNAME", "RANDOM", "SECONDS", "LINENO", "OSTYPE"),
         *("MACHTYPE", "HOSTTYPE", "IFS", "TARGETPLATFORM", "TARGETARCH", "TARGETOS", "TARGETVARIANT"),
@@ -220,7 +222,7 @@ class Runner:
     # --- conditions and loops ---
 
     def _test(self, node: shell_parse.Test, state: State, context: int) -> Outcome:
-        return _outcome(shell_values.extended_test(node.words, self._look_up(state)), state, context)
+        return _outcome(_by_bash(shell_values.extended_test(node.words, self._look_up(state)), state), state, context)
 
     def _if(self, node: shell_parse.If, state: State, context: int) -> Outcome:
         well: State | None = None
@@ -307,7 +309,7 @@ class Runner:
         if at == len(node.words):
             is_work = not any("$(" in word or "`" in word for word in node.words)
             return (inner, None) if is_work or context != TESTED else (inner, inner)
-        if node.words[at] in SPEAKERS:
+        if node.words[at].rpartition("/")[2] in SPEAKERS:
             return state, None
         words = self._fields(node.words[at:], inner)
         if not words:
@@ -336,8 +338,11 @@ class Runner:
         base = name.rpartition("/")[2]
         if name in state.functions:
             return self._call(name, words, state, context)
+        if base in SPEAKERS:
+            return state, None
         if name in ("[", "test"):
-            return _outcome(shell_values.test(words[1:-1] if name == "[" else words[1:]), state, context)
+            result = shell_values.test(words[1:-1] if name == "[" else words[1:])
+            return _outcome(_by_bash(result, state) if "==" in words else result, state, context)
         if (builtin := self._builtins.get(name)) is not None:
             return builtin(words, state, context)
         if base in SHELLS or base in ("su", "runuser"):
@@ -368,7 +373,7 @@ class Runner:
     ) -> Outcome:
         """`sudo`, `env`, `time` and others run the rest of their words."""
         rest, values = inner
-        if not rest:
+        if not rest or self._calls >= _CALLS:
             return _outcome(None, state, context)
         within = replace(state.with_values(values), exported=state.exported | set(values)) if values else state
         if words[0] in ("command", "builtin", "env", "sudo", "exec") and rest[0] in state.functions:
@@ -431,11 +436,11 @@ class Runner:
             visible = {
                 name: None for name in state.values if name not in state.exported and self._outside(name) is None
             }
-            inner = replace(state.with_values(visible), is_strict=strict, functions={})
+            inner = replace(state.with_values(visible), is_strict=strict, is_bash=name in _BASHES, functions={})
             return self._given(words[given + 1], inner, state, context)
         if node.input is None or any(not word.startswith("-") for word in words[1:]):
             return _outcome(None, state, context)
-        return self._read(node, replace(state, is_strict=strict, functions={}), state, context)
+        return self._read(node, replace(state, is_strict=strict, is_bash=name in _BASHES, functions={}), state, context)
 
     def _given(self, program: str, inner: State, state: State, context: int) -> Outcome:
         """A program that was given as a word."""
@@ -535,6 +540,11 @@ def _outcome(result: bool | None, state: State, context: int) -> Outcome:
     if result is None:
         return (state, None) if context == PLAIN and state.is_strict else (state, state)
     return (state, None) if result else (None, state)
+
+
+def _by_bash(result: bool | None, state: State) -> bool | None:
+    """The result of what only bash knows: dash fails with it."""
+    return result if state.is_bash or result is False else None
 
 
 def _only_facts(state: State | None, outer: State) -> State | None:

@@ -17,6 +17,7 @@ class State:
     functions: Mapping[str, Node | None] = field(default_factory=dict)  # None: an alias, or one that is not known
     folder: str = "/"
     is_strict: bool = False  # `set -e`
+    is_bash: bool = False  # of /bin/sh nobody knows whether it is bash, dash or busybox's
     is_open: bool = False  # something that is not read may have set variables
 
     def with_values(self, values: Mapping[str, str | None]) -> "State":
@@ -49,6 +50,7 @@ def _joined(one: State, other: State) -> State:
         functions=functions,
         folder=one.folder if one.folder == other.folder else unknown("."),
         is_strict=one.is_strict and other.is_strict,
+        is_bash=one.is_bash and other.is_bash,
         is_open=one.is_open or other.is_open,
     )
 
