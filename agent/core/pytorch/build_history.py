@@ -30,6 +30,10 @@ _HARMLESS = re.compile(
     r"|apt(?:-get)?\s(?:-[\w=]+\s)*(?:auto)?remove(?:\s-[\w-]+)*\s*(?=[;&|)\n#]|\Z)"
 )
 _INSTALLS = re.compile(r"(?<![\w-])(?:install|add|create)(?!\w)")
+_TOOL_PUT = re.compile(
+    r"(?:(?<![\w/-])(?:ln|cp|mv|install)\s(?:\s*-\S*)*\s*(\S{0,80}/)?([\w.-]{1,80})\s+|>\s*)/\S{0,80}/(pip[23]?|uv|conda|mamba)"
+    r"(?=[\s;&|]|\Z)"
+)
 _LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
 
@@ -71,13 +75,15 @@ class _Reader:
         self._indexes: dict[str, str] = {}  # those that have the address of PyTorch's own wheels
         self._followed: set[str] = set()  # those of them whose line was followed, so that it tells what they did
         self._is_whole = True
+        self._is_faked = False  # another program may stand under the name of an installer
         self._runner = Runner()
         self._variables = run_lines.Variables(env, lines)
 
     def see(self, created_by: str) -> None:
         if self._variables.see(created_by):
             return
-        if is_read(created_by) or (self._facts is not NOTHING and _may_remove(created_by)):
+        self._is_faked = self._is_faked or _puts_another_tool(created_by)
+        if is_read(created_by) or (self._facts is not NOTHING and _may_remove(created_by, self._facts)):
             self.read(created_by)
 
     def read(self, created_by: str) -> None:
@@ -110,9 +116,13 @@ class _Reader:
             return _unread(line.program, before)
         except UnreadableError:
             return _unread(line.program, before)
+        if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
+            after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
         if not after.installs and _INSTALLS.search(line.program):
             self._followed |= {name for name in (*self._arguments, *self._indexes) if name in line.program}
-        is_sure = line.is_clear and (line.is_bash or "&>" not in line.program)  # dash knows no `&>`: it means `&`
+        is_sure = (
+            self._variables.is_clear(line) and not self._is_faked and (line.is_bash or "&>" not in line.program)
+        )  # dash knows no `&>`: it means `&`
         return after if is_sure else join(before, after)
 
     def _values_of(self, line: RunLine) -> Callable[[str], str | None]:
@@ -152,7 +162,20 @@ class _Reader:
         )
 
 
-def _may_remove(line: str) -> bool:
+def _puts_another_tool(line: str) -> bool:
+    """`ln -s /bin/true /usr/bin/pip`; but `ln -s /usr/bin/pip3 /usr/bin/pip` is the same tool under another name."""
+    if "bin/" not in line and "/pip" not in line:
+        return False
+    return any(not match[2] or not match[2].startswith(match[3][:3]) for match in _TOOL_PUT.finditer(line))
+
+
+def _is_below(place: str, folders: Iterable[str]) -> bool:
+    return any(f"{place}/".startswith(f"{folder.rstrip('/')}/") for folder in folders)
+
+
+def _may_remove(line: str, facts: Facts) -> bool:
+    if any(one.place for one in facts.installs):
+        return _REMOVAL.search(line) is not None
     return _REMOVAL.search(line) is not None and _REMOVAL.search(_HARMLESS.sub("", line)) is not None
 
 

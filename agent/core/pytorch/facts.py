@@ -28,7 +28,9 @@ class Facts:
     def with_install(self, text: str, place: str, version: str | None, accelerator: str | None) -> "Facts":
         return replace(
             self,
-            installs=(*(one for one in self.installs if one.text != text), Install(text, place))[-20:],
+            installs=(*(one for one in self.installs if (one.text, one.place) != (text, place)), Install(text, place))[
+                -20:
+            ],
             is_sure=True,
             version=version or self.version,
             accelerator=accelerator or self.accelerator,

@@ -14,6 +14,7 @@ PYTHON = re.compile(r"(?:python|pypy)[23]?(?:\.[0-9]{1,2})?")
 CONDAS = frozenset({"conda", "mamba", "micromamba"})
 INSTALLERS = frozenset({*CONDAS, "uv", "uvx", "poetry", "pdm", "pipenv", "pipx", "apt", "apt-get"})
 _PYTHONS = frozenset({"uv", "poetry", "pdm", "pipenv", "pipx"})  # these install what is on PyPI, as pip does
+_GROUPS = {"uv": ("pip", "tool"), **dict.fromkeys(CONDAS, ("env",))}
 _VERBS = frozenset({"install", "add", "create", "inject"})
 _REMOVALS = frozenset({"uninstall", "remove", "purge", "autoremove"})
 _QUESTIONS = frozenset({"show", "check", "list", "freeze", "search", "info", "index", "help", "debug"})
@@ -42,6 +43,7 @@ _VERSION = re.compile(
 INDEX = re.compile(r"download\.pytorch\.org/whl/(?:nightly/|test/)?([a-z0-9.]{1,20})")
 _LOCAL = re.compile(r"(?:\+|%2B)([a-z0-9.]{1,20})")
 _AZURE_ENVIRONMENT = re.compile(r"(?<![A-Za-z0-9])ptca(?![A-Za-z0-9])")
+_HERE = re.compile(r"""[^;]*;\s*(?:sys_platform\s*==\s*["']linux|platform_system\s*==\s*["']Linux)["']\s*""")
 _PACKAGE = re.compile(r"[A-Za-z0-9][\w.-]{0,80}")
 _INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX", "UV_INDEX_URL")
 
@@ -54,6 +56,7 @@ _ONLY_SHOWN = frozenset(
 )
 _APT_ONLY_SHOWN = frozenset({"-s", "-d"})
 _OTHER_MACHINE = frozenset({"--platform", "--python-platform", "--only-binary", "--abi", "--implementation"})
+_NOT_KEPT = ("/dev/", "/proc/", "/sys/")  # folders that a build has in memory only
 _NO = frozenset({"", "0", "false", "no", "off", "n", "f"})
 
 
@@ -141,10 +144,9 @@ def _installer(ran: Ran) -> _Installer | None:
         return None
     at = _first_argument(words, 1)
     group = ""
-    if tool == "uv" and at < len(words) and words[at] in ("pip", "tool"):
-        group, at = words[at], _first_argument(words, at + 1)
-    if tool in CONDAS and at < len(words) and words[at] == "env":
-        group, at = "env", _first_argument(words, at + 1)
+    if at < len(words) and words[at] in _GROUPS.get(tool, ()):
+        group, words = words[at], (*words[:at], *words[at + 1 :])
+        at = _first_argument(words, at)
     if at >= len(words):
         return None
     arguments = (*words[1:at], *words[at + 1 :])
@@ -171,6 +173,8 @@ def _after_install(found: _Installer, ran: Ran, facts: Facts) -> Facts:
         return facts
     facts = facts.with_hints(_hints(found))
     index = _accelerator(found, ran)
+    if found.place.startswith(_NOT_KEPT):
+        return facts
     is_doubtful = _is_doubtful(found, ran)
     result = facts
     without = "--no-deps" in found.arguments or _is_on(ran.look_up("PIP_NO_DEPS"))
@@ -200,7 +204,7 @@ def _torch(word: str, name: str) -> tuple[str, str, str | None, bool] | None:
     pin = _PIN.match(word, match.end())
     local = _LOCAL.search(rest) if pin else None
     # What follows `@` is an address, which may hold a password. A marker (`;`) may leave the package out.
-    is_clear = (not rest or rest[0] in "=<>!~@ (,") and ";" not in rest
+    is_clear = (not rest or rest[0] in "=<>!~@ (,;") and (";" not in rest or _HERE.fullmatch(rest) is not None)
     text = word.partition("@")[0]
     return text, pin[1] if pin else "", tags.accelerator(local[1]) if local else None, is_clear
 
@@ -285,12 +289,21 @@ def _after_uninstall(found: _Installer, facts: Facts) -> Facts:
             return facts.without(lambda one: places.is_environment(one.place, name))
     words = tuple(_packages(found))
     if any(_TORCH.match(word) for word in words):
-        # Whose torch it is, is not asked: to forget too much keeps an image, to forget too little may lose one.
-        left = facts.without(lambda _: True)
-        return left if left is not facts else _removed(facts)
+        if not facts.installs:
+            return _removed(facts)
+        return facts.without(lambda one: _is_uninstalled(one, found))
     if any(not is_known(word) for word in words) or _option(found.arguments, "-r", "--requirement"):
         return facts.without(lambda _: None)
     return facts
+
+
+def _is_uninstalled(one: Install, found: _Installer) -> bool | None:
+    """Whether an installer takes away what another command installed; in doubt it may."""
+    is_apts, was_apts = (tool.startswith("apt") for tool in (found.tool, one.text))
+    if is_apts != was_apts:
+        return False if is_apts else None
+    was_condas = one.text.partition(" ")[0] in CONDAS
+    return True if one.place == found.place and was_condas == (found.tool in CONDAS) else None
 
 
 def _removed(facts: Facts) -> Facts:

@@ -38,6 +38,8 @@ class RunLine:
     is_strict: bool = False  # the shell was told to end at the first failure
     is_complete: bool = False  # the builder wrote all build arguments before the program, so another name has no value
     is_clear: bool = True  # False where it cannot be told where the arguments end and the program begins
+    is_buildkits: bool = False  # which keeps what is written below a VOLUME
+    is_short: bool = False  # its shell stands without a folder: a SHELL line sets it, or it is an exec form
     is_bash: bool = False  # `[[` and `==` are known to it; under /bin/sh nobody knows
 
 
@@ -51,6 +53,8 @@ class Variables:
         self._named: frozenset[str] | None = None  # by any ENV line, also a later one
         self._set: dict[str, str] = {}
         self._declared: set[str] = set()
+        self.volumes: tuple[str, ...] = ()  # what a classic builder writes below them is lost
+        self._shell = ""  # as the last SHELL line has it
 
     def see(self, created_by: str) -> bool:
         """Take in the line if it is one of these. False for every other line."""
@@ -62,6 +66,10 @@ class Variables:
             folder = body[8:].strip()
             self.folder = folder if folder.startswith("/") else f"{self.folder.rstrip('/')}/{folder}"
             return True
+        if body.startswith("VOLUME "):
+            self.volumes += tuple(_BUILDKIT.sub("", body[7:]).strip(" []").replace('"', "").replace(",", " ").split())
+        if body.startswith("SHELL "):
+            self._shell = _BUILDKIT.sub("", body[6:])
         if body.startswith("ARG "):
             self._declared |= _assignments(body[4:].split(), limit=100).keys()
         return False
@@ -76,6 +84,10 @@ class Variables:
             bodies = map(_without_nop, self._lines)
             self._named = frozenset(name for body in bodies if body.startswith("ENV ") for name in _env(body))
         return unknown(f"${name}") if name in self._named else clean(self._final[name])
+
+    def is_clear(self, line: RunLine) -> bool:
+        """Whether it is sure what the program is: `RUN ["sh", "-c", "a", "b"]` is written as `sh -c a b`."""
+        return line.is_clear and (not line.is_short or bool(self._shell))
 
     def may_be_argued(self, name: str, line: RunLine) -> bool:
         """Whether it may be a build argument though the line does not name it."""
@@ -115,7 +127,9 @@ def parse(created_by: str) -> RunLine:
         "" if "n" in flags else before + _unfolded(command[shell.end() :]),  # `sh -n` only reads
         is_strict="errexit" in shell[2] or "e" in flags,
         is_complete=True,
+        is_buildkits=text.endswith("# buildkit"),
         is_clear=is_clear,
+        is_short=not shell[1] and not before and len(command[shell.end() :].split()) > 1,
         is_bash="bash" in shell[0] or "zsh" in shell[0],
     )
 

@@ -7,6 +7,13 @@ ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,80}+)(\+?)=")
 
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
 SPEAKERS = frozenset({"echo", "printf"})  # `echo pip install torch` installs nothing
+# Files that are sourced and set none of the variables that a build uses to choose.
+HARMLESS_FILES = frozenset(
+    {
+        *("conda.sh", "mamba.sh", "micromamba.sh", "os-release", "lsb-release", ".bashrc", ".profile", ".bash_profile"),
+        *("env", "nvm.sh", "setvars.sh", "environment", "profile", "bashrc", "enable", "intel64"),
+    }
+)
 # Their failing would have been seen and mended, so it is taken that they did not: `apt update && pip install x; y`.
 WORKERS = frozenset(
     {

@@ -5,13 +5,14 @@ A test that cannot be known has both, and where two ways meet only what holds on
 A build's line whose layer exists ended well, so whatever would have made it fail did not happen.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from agent.core.pytorch import install_commands, places, shell_parse, shell_values
 from agent.core.pytorch.facts import Facts
 from agent.core.pytorch.facts import join as join_facts
-from agent.core.pytorch.shell_builtins import ASSIGNMENT, SHELLS, SPEAKERS, WORKERS, unwrapped
+from agent.core.pytorch.shell_builtins import ASSIGNMENT, HARMLESS_FILES, SHELLS, SPEAKERS, WORKERS, unwrapped
 from agent.core.pytorch.shell_parse import Node
 from agent.core.pytorch.shell_state import State, join
 from agent.core.pytorch.shell_values import clean, is_known, unknown
@@ -22,6 +23,9 @@ Outcome = tuple[State | None, State | None]
 # How a command's status counts. PLAIN: work that fails would have been seen, so it did not (`a; b`), and `set -e` ends
 # the program. CHAINED: the same without `set -e` (`a` in `a && b`). TESTED: both are possible (`a || b`, `if a`).
 PLAIN, CHAINED, TESTED = range(3)
+
+_SET_DEFAULT = re.compile(r"""\"?\$\{([A-Za-z_][A-Za-z0-9_]*):?=[^{}]*\}\"?""")
+_DIGITS = "123456789"
 
 STEPS = 12_000  # of all programs of one image; one takes 1 to 3 microseconds
 _CALLS = 15  # functions and shells within one another
@@ -73,7 +77,7 @@ class Runner:
             **dict.fromkeys(("cd", "pushd", "popd"), self._change_folder),
             **dict.fromkeys(("export", "declare", "typeset", "local", "readonly"), self._declare),
             **dict.fromkeys((".", "source"), self._source),
-            "set": _set,
+            "set": self._set,
             "eval": self._eval,
             "unset": self._unset,
             "alias": self._alias,
@@ -107,6 +111,8 @@ class Runner:
         def look_up(name: str) -> str | None:
             if name in state.values:
                 found = state.values[name]
+            elif name.isdecimal() or state.is_lost:
+                found = unknown(f"${name}")
             elif (found := self._outside(name)) is None and (state.is_open or name in _OF_THE_SHELL):
                 found = state.folder if name == "PWD" else "/root" if name == "HOME" else unknown(f"${name}")
             self.spend(1 + len(found or "") // 20)
@@ -119,8 +125,8 @@ class Runner:
 
         def look_up(name: str) -> str | None:
             self.spend(1)
-            if name in state.values:
-                return state.values[name]
+            if name in state.values or state.is_lost:
+                return state.values.get(name)
             found = self._outside(name)
             return None if found == unknown(f"${name}") else found
 
@@ -194,10 +200,22 @@ class Runner:
                 now = join(*self._apart(part, now, TESTED if context == TESTED else CHAINED))
         if now is None:
             return None, None
+        now = self._deleted(node, now)
         if text := self._spoken(node, now):
             now = now.with_facts(self._perhaps(text, now))
         well, badly = self._apart(node.parts[-1], now, TESTED if node.is_negated else context)
         return (badly, well) if node.is_negated else (well, badly)
+
+    def _deleted(self, node: shell_parse.Pipeline, state: State) -> State:
+        """`find ... | xargs rm` removes what `find ... -delete` does."""
+        first, last = node.parts[0], node.parts[-1]
+        if not (isinstance(first, shell_parse.Command) and isinstance(last, shell_parse.Command)):
+            return state
+        if "xargs" not in last.words[:3] or not {"rm", "/bin/rm", "mv"} & set(last.words):
+            return state
+        words = ["find", *self._fields(first.words, state)[1:], "-delete"]
+        ran = install_commands.Ran(words, self._told(state), state.folder)
+        return state.with_facts(install_commands.after(ran, state.facts))
 
     def _spoken(self, node: shell_parse.Pipeline, state: State) -> str:
         """The program that `echo ... | sh` runs, as far as it is known; "" where none is."""
@@ -309,8 +327,10 @@ class Runner:
         if at == len(node.words):
             is_work = not any("$(" in word or "`" in word for word in node.words)
             return (inner, None) if is_work or context != TESTED else (inner, inner)
-        if node.words[at].rpartition("/")[2] in SPEAKERS:
+        if node.words[at].rpartition("/")[2] in SPEAKERS and "-v" not in node.words:
             return state, None
+        if node.words[at] == ":":
+            return self._with_defaults(node.words[at:], inner), None
         words = self._fields(node.words[at:], inner)
         if not words:
             return state, None
@@ -318,6 +338,13 @@ class Runner:
             inner = replace(inner, exported=inner.exported | set(inner.values) - set(state.values))
         well, badly = self._words(words, node, inner, context)
         return (_without(well, inner, state), _without(badly, inner, state)) if at else (well, badly)
+
+    def _with_defaults(self, words: tuple[str, ...], state: State) -> State:
+        """`: ${NAME:=value}` sets what is not set."""
+        for word in words:
+            if match := _SET_DEFAULT.fullmatch(word):
+                state = self._assigned(match[1], False, word, state)
+        return state
 
     def _assigned(self, name: str, appends: bool, word: str, state: State) -> State:
         self.spend(1 + len(state.values) // 8)
@@ -339,7 +366,8 @@ class Runner:
         if name in state.functions:
             return self._call(name, words, state, context)
         if base in SPEAKERS:
-            return state, None
+            named = words[2:3] if words[1:2] == ["-v"] else []
+            return state.with_values({name: unknown(f"${name}") for name in named}), None
         if name in ("[", "test"):
             result = shell_values.test(words[1:-1] if name == "[" else words[1:])
             return _outcome(_by_bash(result, state) if "==" in words else result, state, context)
@@ -409,11 +437,13 @@ class Runner:
             state = join(state, well) or state
         self._calls += 1
         self._returns.append([])
-        well, badly = self._node(body, state, context)
+        within = state.with_values(_positional(words[1:]))
+        before = {digit: state.values.get(digit) for digit in _DIGITS if digit in state.values}
+        well, badly = self._node(body, within, context)
         for done, failed in self._returns.pop():
             well, badly = join(well, done), join(badly, failed)
         self._calls -= 1
-        return well, badly
+        return _as_before(well, before), _as_before(badly, before)
 
     def _program(self, program: str, state: State, context: int) -> Outcome:
         """A program within the program. Raises UnreadableError."""
@@ -428,6 +458,8 @@ class Runner:
     def _shell(self, name: str, words: list[str], node: shell_parse.Command, state: State, context: int) -> Outcome:
         """`bash -c 'program'`, and a shell that reads its program from a heredoc."""
         options = [word for word in words[1:] if word.startswith("-") and len(word) > 1]
+        if any("n" in word for word in options if not word.startswith("--")) and name not in ("su", "runuser"):
+            return state, None  # it only reads its program
         given = next((at for at in range(1, len(words)) if words[at][:1] == "-" and words[at].endswith("c")), None)
         strict = any("e" in word for word in options if not word.startswith("--") and name not in ("su", "runuser"))
         if given is not None:
@@ -469,10 +501,13 @@ class Runner:
         if target.rpartition("/")[2] == "activate":
             name = words[2] if len(words) > 2 else "base"
             return self._settled(state.with_values({"CONDA_DEFAULT_ENV": name, "VIRTUAL_ENV": None}), state, context)
-        return self._settled(replace(state, is_open=True), state, context)
+        found = replace(state, is_open=True)
+        if target.rpartition("/")[2] not in HARMLESS_FILES:
+            found = replace(found, values={}, is_lost=True)
+        return self._settled(found, state, context)
 
     def _settled(self, well: State, state: State, context: int) -> Outcome:
-        return (well, None) if context != TESTED else (well, state)
+        return (well, None) if context != TESTED and not state.is_lax else (well, state)
 
     # --- what belongs to the shell itself ---
 
@@ -483,7 +518,24 @@ class Runner:
         return self._settled(replace(state, folder=folder), state, context)
 
     def _unset(self, words: list[str], state: State, context: int) -> Outcome:
-        return state.with_values({word: None for word in words[1:] if not word.startswith("-")}), None
+        names = [word for word in words[1:] if not word.startswith("-")]
+        if "-f" in words:
+            return replace(
+                state, functions={name: body for name, body in state.functions.items() if name not in names}
+            ), None
+        return state.with_values(dict.fromkeys(names)), None
+
+    def _set(self, words: list[str], state: State, context: int) -> Outcome:
+        if "--" in words:
+            return state.with_values(_positional(words[words.index("--") + 1 :])), None
+        if any(word[:1] == "-" and "n" in word[1:] for word in words[1:] if word != "-o"):
+            self._exits[-1].append((state, None))  # what comes after it is only read
+            return None, None
+        for at, word in enumerate(words[1:], start=1):
+            sign = words[at - 1][:1] if word == "errexit" else word[:1] if "e" in word else ""
+            if sign in ("+", "-"):
+                state = replace(state, is_strict=sign == "-", is_lax=sign == "+")
+        return state, None
 
     def _alias(self, words: list[str], state: State, context: int) -> Outcome:
         changed = {word.partition("=")[0]: None for word in words[1:] if "=" in word}
@@ -563,11 +615,13 @@ def _constant(words: list[str], state: State, context: int) -> Outcome:
     return _outcome(words[0] != "false", state, context)
 
 
-def _set(words: list[str], state: State, context: int) -> Outcome:
-    for at, word in enumerate(words[1:], start=1):
-        before = words[at - 1]
-        if word == "errexit" and before[:1] in "+-":
-            state = replace(state, is_strict=before[0] == "-")
-        elif word[:1] in "+-" and "e" in word and not word.startswith("--"):
-            state = replace(state, is_strict=word[0] == "-")
-    return state, None
+def _positional(words: list[str]) -> Mapping[str, str | None]:
+    return {digit: words[at] if at < len(words) else None for at, digit in enumerate(_DIGITS)}
+
+
+def _as_before(state: State | None, before: Mapping[str, str | None]) -> State | None:
+    """The state after a function, with the arguments of the program around it."""
+    if state is None:
+        return None
+    kept = {name: value for name, value in state.values.items() if name not in _DIGITS}
+    return replace(state, values={**kept, **before})

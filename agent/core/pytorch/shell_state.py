@@ -18,7 +18,9 @@ class State:
     folder: str = "/"
     is_strict: bool = False  # `set -e`
     is_bash: bool = False  # of /bin/sh nobody knows whether it is bash, dash or busybox's
-    is_open: bool = False  # something that is not read may have set variables
+    is_lax: bool = False  # `set +e`: the program says that its commands may fail
+    is_open: bool = False  # something that is not read may have set variables that nothing else sets
+    is_lost: bool = False  # it may have set any variable
 
     def with_values(self, values: Mapping[str, str | None]) -> "State":
         return replace(self, values={**self.values, **values}) if values else self
@@ -51,7 +53,9 @@ def _joined(one: State, other: State) -> State:
         folder=one.folder if one.folder == other.folder else unknown("."),
         is_strict=one.is_strict and other.is_strict,
         is_bash=one.is_bash and other.is_bash,
+        is_lax=one.is_lax or other.is_lax,
         is_open=one.is_open or other.is_open,
+        is_lost=one.is_lost or other.is_lost,
     )
 
 

@@ -143,7 +143,8 @@ def _substitution(text: str, at: int, look_up: Lookup, depth: int) -> tuple[str,
     """What a variable or a command becomes, and where it ends. Raises UnreadableError."""
     if match := _PARAMETER.match(text, at):
         if match[1] is None:
-            return unknown(match[0]), match.end()
+            is_positional = match[0][1].isdecimal()
+            return (look_up(match[0][1]) or "") if is_positional else unknown(match[0]), match.end()
         return look_up(match[1]) or "", match.end()
     end = skip(text, at)
     if end == at:
