@@ -1,265 +1,193 @@
-"""What an image's build history installed, as far as torch goes."""
+"""What an image's build history installed, as far as torch goes.
+
+A RUN line is a shell program, and it is followed as a shell would follow it (`shell_run`): what stands in a branch that
+was not taken is no sign, and what may not have run is a weak one. Only lines that can tell of torch are followed, and
+after an installation those that may take it away.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from agent.core import model, tags
+from agent.core import model
+from agent.core.pytorch import install_commands, packages, run_lines
+from agent.core.pytorch.facts import NOTHING, Facts, join
+from agent.core.pytorch.install_commands import plain_version
+from agent.core.pytorch.run_lines import RunLine
+from agent.core.pytorch.shell_run import Runner, TooLongError
+from agent.core.pytorch.shell_state import State
+from agent.core.pytorch.shell_values import clean, is_known, unknown
+from agent.core.pytorch.shell_words import UnreadableError
+
+__all__ = ["INDEX", "Installs", "is_read", "plain_version", "scan"]
 
 INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
 
-# Patterns are bounded or run over single words: a line of history may be 100 kB long, and hostile.
-_NOP = re.compile(r"/\S{1,60} -c #\(nop\)\s*")
-_SHELL = re.compile(r"\A/(?:usr/)?bin/(?:sh|bash|ash)(?:\s+(?:-[A-Za-z]{1,8}|pipefail|errexit|nounset)){1,8}\s+")
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,80})=(?!=)")  # `torch==2.1` is a requirement
-_VARIABLE = re.compile(
-    r"\$(?:\{([A-Za-z_][A-Za-z0-9_]{0,80})(?::?[-=+?][^{}]{0,200})?\}|([A-Za-z_][A-Za-z0-9_]{0,80}))"
-)
-_SEPARATOR = re.compile(r"&&|[;|\n]")
-_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge)(?!\w)")
-_PIP = re.compile(r"pip[23]?(?:\.[0-9]{1,2})?")
-# An option whose next word is its value: `conda install -c pytorch faiss` does not install pytorch.
-_TAKES_VALUE = re.compile(
-    r"-[A-Za-z]{0,6}[cnprtfi]"
-    r"|--(?:channel|name|prefix|requirement|constraint|target|find-links|index-url|extra-index-url)"
-)
-_TORCH = re.compile(
-    r"(?:[\w.-]{1,60}::)?(?:python3-torch(?:-cuda)?|(?:py)?torch(?:-[cg]pu)?)"
-    r"(?:\[[\w,.-]{0,80}\])?(?![\w.*/:\[-])"
-)
-_WHEEL = re.compile(r"torch-([0-9][\w.]{0,40}).{0,200}\.whl", re.DOTALL)
-_COMPANION = re.compile(r"(?:[\w.-]{1,60}::)?(?:torchvision|torchaudio|pytorch-cuda)(?![\w.*/-])")
-_PIN = re.compile(r"={1,3}(.{1,60})")
-_VERSION = re.compile(
-    r"v?([0-9]{1,4}(?:\.[0-9]{1,9}){1,3}(?:(?:a|b|rc)[0-9]{1,9})?(?:\.post[0-9]{1,9})?(?:\.dev[0-9]{1,9})?)"
-)
-_INDEX = re.compile(r"download\.pytorch\.org/whl/(?:nightly/|test/)?([a-z0-9.]{1,20})")
-_AZURE_ENVIRONMENT = re.compile(r"(?<![A-Za-z0-9])ptca(?![A-Za-z0-9])")
-
-_INSTRUCTIONS = re.compile(  # of a Dockerfile, but for RUN and ARG
-    r"(?:ADD|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
-    r"|WORKDIR)"
-)
-_SHELLS = frozenset(f"{folder}/{name}" for folder in ("/bin", "/usr/bin") for name in ("sh", "bash", "ash"))
-_INSTALLERS = frozenset({"conda", "mamba", "micromamba", "uv", "poetry", "pdm", "pipenv", "apt", "apt-get"})
-_VERBS = frozenset({"install", "add", "create"})
-_SPEAKERS = frozenset({"echo", "printf"})  # `echo pip install torch` installs nothing
 _ARGUMENTS = frozenset({"TORCH", "PYTORCH", "TORCH_VERSION", "PYTORCH_VERSION"})
-_MOST_FILLED = 250_000  # characters that variables may add to all commands; a hostile line would grow without end
+_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|mv|find|unlink)(?!\w)")
+# Removals that every other line has, and that never hold torch: apt's lists, and caches.
+_HARMLESS = re.compile(
+    r"rm\s(?:-[a-zA-Z]+\s)*(?:(?:/var/(?:lib/apt|lib/dpkg|cache|log|tmp)|/tmp|(?:/root|~|\$HOME)/\.(?:cache|npm|cargo))"
+    r"(?:/[\w.*-]*)*\s*)+(?=[;&|)\n#]|\Z)"
+    r"|apt(?:-get)?\s(?:-[\w=]+\s)*(?:auto)?remove(?:\s-[\w-]+)*\s*(?=[;&|)\n#]|\Z)"
+)
+_INSTALLS = re.compile(r"(?<![\w-])(?:install|add|create)(?!\w)")
+_TOOL_PUT = re.compile(
+    r"(?:(?<![\w/-])(?:ln|cp|mv|install)\s(?:\s*-\S*)*\s*(\S{0,80}/)?([\w.-]{1,80})\s+|>\s*)/\S{0,80}/(pip[23]?|uv|conda|mamba)"
+    r"(?=[\s;&|]|\Z)"
+)
+_LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Installs:
     """What a build history says of torch."""
 
-    torch: str = ""  # the command that installs it: "pip install torch==2.9.0"; "" where none does
+    torch: str = ""  # the command that surely installed it: "pip install torch==2.9.0"; "" where none did
     version: str | None = None  # the torch that was installed last, or the one a build argument names
     accelerator: str | None = None  # of the wheel index that was used
     hints: tuple[str, ...] = ()  # lesser signs, at most one of each kind
-    is_whole: bool = True  # False where a line was left out, for its variables would have made it too long
+    is_whole: bool = True  # False where a line was left out, for it is too long or takes too many steps
+    doubts: tuple[str, ...] = ()  # signs that may not be true: what may not have run, or may have been removed
+    is_removed: bool = False  # torch was, or may have been, taken away, and was not surely installed again
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A line of history that ran something: its build arguments, and its commands with variables filled in."""
-
-    arguments: Mapping[str, str]
-    commands: tuple[str, ...] = ()  # without those that uninstall
-
-
-def scan(history: Iterable[model.HistoryStep]) -> Installs:
-    """Read all commands that a build ran. ENV and LABEL lines are left out: the image's own ones are the truth."""
-    reader = _Reader()
-    for line in history:
-        if is_read(line.created_by):
-            reader.read(line.created_by)
-    version = reader.version or reader.argued
-    return Installs(reader.torch, version, reader.accelerator, tuple(reader.hints.values()), reader.is_whole)
+def scan(history: Iterable[model.HistoryStep], env: Mapping[str, str] | None = None) -> Installs:
+    """Follow all commands that a build ran. The image's ENV has the values of variables that its base has set."""
+    lines = tuple(line.created_by for line in history)
+    reader = _Reader(env or {}, lines)
+    for line in lines:
+        reader.see(line)
+    return reader.result()
 
 
 def is_read(line: str) -> bool:
     """Whether a line of history can tell anything about torch. Nearly none can, and that is cheap to see."""
-    return "torch" in line.lower() or "ptca" in line
-
-
-def plain_version(text: str) -> str | None:
-    """`v2.1.0`, `2.2.0a0+81ea7a4` and `2.6.0.*` as `2.1.0`, `2.2.0a0` and `2.6.0`; None for what is no version."""
-    match = _VERSION.match(text.strip(" \"'"))
-    return match[1] if match else None
-
-
-class _TooLongError(Exception):
-    """With its variables filled in a line is too long to read."""
+    if "torch" in line or "torch" in line.lower() or "ptca" in line:
+        return True
+    return ("install" in line or " add " in line) and packages.names_one(line)
 
 
 class _Reader:
     """What the lines that were read say of torch."""
 
-    def __init__(self) -> None:
-        self.torch = ""
-        self.version: str | None = None
-        self.argued: str | None = None  # the version in a build argument
-        self.accelerator: str | None = None
-        self.hints: dict[str, str] = {}
-        self.is_whole = True
-        self._filling = _Filling()
+    def __init__(self, env: Mapping[str, str], lines: Iterable[str]) -> None:
+        self._facts = NOTHING
+        self._arguments: dict[str, str] = {}  # build arguments that name torch
+        self._indexes: dict[str, str] = {}  # those that have the address of PyTorch's own wheels
+        self._followed: set[str] = set()  # those of them whose line was followed, so that it tells what they did
+        self._is_whole = True
+        self._is_faked = False  # another program may stand under the name of an installer
+        self._runner = Runner()
+        self._variables = run_lines.Variables(env, lines)
+
+    def see(self, created_by: str) -> None:
+        if self._variables.see(created_by):
+            return
+        self._is_faked = self._is_faked or _puts_another_tool(created_by)
+        if is_read(created_by) or (self._facts is not NOTHING and _may_remove(created_by, self._facts)):
+            self.read(created_by)
 
     def read(self, created_by: str) -> None:
-        try:
-            step = _read(created_by, self._filling)
-        except _TooLongError:  # the whole line is left out: with a variable that is not filled in, `torch$A` is torch
-            self.is_whole = False
-            return
-        self._take_arguments(step.arguments)
-        for command in step.commands:
-            if is_read(command):
-                self._take(command)
+        line = run_lines.parse(created_by)
+        self._take_arguments(line.arguments)
+        if line.program:
+            self._facts = self._follow(line)
 
     def _take_arguments(self, arguments: Mapping[str, str]) -> None:
         for name in sorted(_ARGUMENTS & arguments.keys()):
-            if value := arguments[name]:
-                told = _argued_version(value)
-                # A value that is no version may be an address, with a password in it.
-                self.hints["argument"] = f"build argument {name}" + (f"={told}" if told else "")
-                self.argued = told or self.argued
+            if (value := arguments[name]) and is_known(value):
+                self._arguments[name] = value
+        for name, value in arguments.items():
+            if INDEX in value:
+                self._indexes[name] = INDEX
 
-    def _take(self, command: str) -> None:
-        self.hints |= _hints(command)
-        for index in _INDEX.finditer(command):
-            self.accelerator = tags.accelerator(index[1]) or self.accelerator
-        for text, pinned in _installed(command, self.hints):
-            self.torch, self.version = text, pinned or self.version
+    def _follow(self, line: RunLine) -> Facts:
+        before = self._facts
+        state = State(
+            before,
+            folder=self._variables.folder,
+            is_strict=line.is_strict,
+            is_open=not line.is_complete,
+            is_bash=line.is_bash,
+        )
+        try:
+            after = self._runner.run(line.program, state, self._values_of(line))
+        except TooLongError:
+            self._is_whole = False
+            return _unread(line.program, before)
+        except UnreadableError:
+            return _unread(line.program, before)
+        if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
+            after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
+        if not after.installs and _INSTALLS.search(line.program):
+            self._followed |= {name for name in (*self._arguments, *self._indexes) if name in line.program}
+        is_sure = (
+            self._variables.is_clear(line) and not self._is_faked and (line.is_bash or "&>" not in line.program)
+        )  # dash knows no `&>`: it means `&`
+        return after if is_sure else join(before, after)
 
+    def _values_of(self, line: RunLine) -> Callable[[str], str | None]:
+        variables, arguments = self._variables, line.arguments
 
-class _Filling:
-    """Puts values in the place of variables, up to a total length."""
+        def value(name: str) -> str | None:
+            argued, known = arguments.get(name), variables.get(name)
+            if argued is None:
+                return known if known is not None or not variables.may_be_argued(name, line) else unknown(f"${name}")
+            return clean(argued) if known in (None, argued) else unknown(f"${name}")
 
-    def __init__(self) -> None:
-        self._room = _MOST_FILLED
-
-    def fill(self, command: str, variables: Mapping[str, str]) -> str:
-        """Raises _TooLongError."""
-        return _VARIABLE.sub(lambda match: self._value(match, variables), command) if "$" in command else command
-
-    def _value(self, match: re.Match[str], variables: Mapping[str, str]) -> str:
-        value = variables.get(match[1] or match[2], match[0])
-        self._room -= len(value)
-        if self._room < 0:
-            raise _TooLongError
         return value
 
-
-def _read(created_by: str, filling: _Filling) -> _Step:
-    text = created_by.strip()
-    nop = _NOP.match(text)
-    body = text[nop.end() :] if nop else text
-    keyword, _, rest = body.partition(" ")
-    if keyword == "ARG":
-        return _Step(_assignments(rest.split(), limit=100))
-    if _INSTRUCTIONS.fullmatch(keyword):
-        return _Step({})
-    command = rest.lstrip() if keyword == "RUN" else body
-    arguments, command = _split_arguments(command)
-    return _Step(arguments, tuple(_commands(_SHELL.sub("", command, count=1), dict(arguments), filling)))
-
-
-def _split_arguments(text: str) -> tuple[Mapping[str, str], str]:
-    """The build arguments and the command of `|2 A=1 B=two words /bin/sh -c command`."""
-    head, _, rest = text.partition(" ")
-    if not re.fullmatch(r"\|[0-9]{1,4}", head):
-        return {}, text
-    words: list[str] = []
-    for match in re.finditer(r"\S+", rest):
-        if match[0] in _SHELLS:
-            return _assignments(words, limit=int(head[1:])), rest[match.start() :]
-        words.append(match[0])
-    return _assignments(words, limit=int(head[1:])), rest
+    def result(self) -> Installs:
+        found = self._facts
+        hints, argued = dict(found.hints), None
+        if not found.is_removed:
+            indexes = [text for name, text in self._indexes.items() if name not in self._followed]
+            hints |= {"index": indexes[0]} if indexes and "index" not in hints else {}
+            for name, value in self._arguments.items():
+                if name not in self._followed:
+                    told = _argued_version(value)
+                    # A value that is no version may be an address, with a password in it.
+                    hints["argument"] = f"build argument {name}" + (f"={told}" if told else "")
+                    argued = told or argued
+        texts = [one.text for one in found.installs]
+        sure = next((one.text for one in reversed(found.installs) if one.is_sure), texts[-1] if texts else "")
+        doubts = () if found.is_sure else (*(f"perhaps {text}" for text in texts), *found.doubts.values())
+        return Installs(
+            torch=sure if found.is_sure else "",
+            version=found.version or argued,
+            accelerator=found.accelerator,
+            hints=tuple(hints.values()),
+            is_whole=self._is_whole,
+            doubts=tuple(dict.fromkeys(doubts)),
+            is_removed=found.is_removed and not found.is_sure,
+        )
 
 
-def _assignments(words: Iterable[str], *, limit: int) -> Mapping[str, str]:
-    """Names and values, where a value may run over several words and quotes are not kept."""
-    values: dict[str, list[str]] = {}
-    name = ""
-    for word in words:
-        if len(values) < limit and (match := _ASSIGNMENT.match(word)):
-            name = match[1]
-            values[name] = [word[match.end() :]]
-        elif name:
-            values[name].append(word)
-    return {name: _unquoted(" ".join(parts)) for name, parts in values.items()}
+def _puts_another_tool(line: str) -> bool:
+    """`ln -s /bin/true /usr/bin/pip`; but `ln -s /usr/bin/pip3 /usr/bin/pip` is the same tool under another name."""
+    if "bin/" not in line and "/pip" not in line:
+        return False
+    return any(not match[2] or not match[2].startswith(match[3][:3]) for match in _TOOL_PUT.finditer(line))
 
 
-def _unquoted(text: str) -> str:
-    return text.replace('"', "").replace("'", "")
+def _is_below(place: str, folders: Iterable[str]) -> bool:
+    return any(f"{place}/".startswith(f"{folder.rstrip('/')}/") for folder in folders)
 
 
-def _commands(text: str, variables: dict[str, str], filling: _Filling) -> Iterator[str]:
-    """The commands of a shell line. Of several values that a variable may get, the first one counts."""
-    text = _unquoted(text.replace("\\\n", " "))
-    removes = _REMOVAL.search(text) is not None
-    for part in _SEPARATOR.split(text):
-        if not part or (removes and _REMOVAL.search(part)):
-            continue
-        command = filling.fill(part, variables).strip()
-        if "=" in command and " " not in command and (match := _ASSIGNMENT.match(command)):
-            variables.setdefault(match[1], command[match.end() :])
-        elif command:
-            yield command
+def _may_remove(line: str, facts: Facts) -> bool:
+    if any(one.place for one in facts.installs):
+        return _REMOVAL.search(line) is not None
+    return _REMOVAL.search(line) is not None and _REMOVAL.search(_HARMLESS.sub("", line)) is not None
 
 
-def _installed(command: str, hints: dict[str, str]) -> Iterator[tuple[str, str | None]]:
-    """Each (text, pinned version) of torch that a command installs. What pulls torch in is added to the hints."""
-    tool, verb, words = _install_words(command)
-    for word in words:
-        name = word.rpartition("/")[2]
-        if match := _WHEEL.match(name):
-            yield f"{tool} {verb} {name}", plain_version(match[1])
-        elif match := _TORCH.match(word):
-            pin = _PIN.match(word, match.end())
-            # What follows `@` is an address, which may hold a password.
-            yield f"{tool} {verb} {word.partition('@')[0]}", plain_version(pin[1]) if pin else None
-        elif _COMPANION.match(word) or "torch" in word.partition("[")[2]:
-            hints["package"] = f"{tool} {verb} {name.partition('@')[0]}"
-
-
-def _install_words(command: str) -> tuple[str, str, tuple[str, ...]]:
-    """The tool, its verb, and the words after it that may name a package."""
-    words = command.split()
-    for start, written in enumerate(words):
-        word = _bare(written)
-        if word in _SPEAKERS or word.startswith("#"):
-            break
-        tool = word.rpartition("/")[2]
-        if tool in _INSTALLERS or _PIP.fullmatch(tool):
-            for at in range(start + 1, len(words)):
-                if (verb := _bare(words[at])) in _VERBS:
-                    return tool, verb, tuple(_packages(words[at + 1 :]))
-            break
-    return "", "", ()
-
-
-def _bare(word: str) -> str:
-    return word.strip("()[]{},`\\") if "[" not in word else word
-
-
-def _packages(words: Iterable[str]) -> Iterator[str]:
-    skip = False
-    for word in map(_bare, words):
-        if word.startswith("#"):
-            return
-        is_option = word.startswith("-")
-        if not skip and not is_option and "torch" in word:
-            yield word
-        skip = is_option and _TAKES_VALUE.fullmatch(word) is not None
-
-
-def _hints(command: str) -> dict[str, str]:
-    hints = {}
-    if INDEX in command:
-        hints["index"] = INDEX
-    if _AZURE_ENVIRONMENT.search(command):
-        hints["environment"] = "conda environment ptca"
-    return hints
+def _unread(program: str, before: Facts) -> Facts:
+    """What is left of the facts by a line that cannot be followed: it may have installed torch, or removed it."""
+    words = [word.strip("\"'()`;&|") for word in program[:10_000].split()[:_LONGEST_TOLD]]
+    text = install_commands.may_install(["?", *words])
+    after = before.with_install(text, "", None, None) if text else before
+    after = after if after is before else join(before, after)
+    return after.doubtful() if _REMOVAL.search(program) else after
 
 
 def _argued_version(value: str) -> str | None:

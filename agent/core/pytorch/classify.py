@@ -141,7 +141,8 @@ def _lineage(
 
     Only a seed whose history runs the installation counts. A `COPY /opt/conda` does not, whatever the seed's ENV
     says: ENV adds no layer, so such a chain may be no more than a plain base's. For the same reason a chain
-    is dropped where any image without evidence begins with it, or one that could not be judged.
+    is dropped where any image without evidence begins with it, or one that could not be judged. An image whose own
+    history takes torch away inherits none.
     """
     chains = _chains(images.values())
     seeds: dict[int, model.Image] = {}
@@ -152,7 +153,8 @@ def _lineage(
             seeds.setdefault(chain[-1], images[id_])
         if not signs.get(id_):
             plain.update(chain)
-    return {id_: (sign,) for id_, chain in chains.items() if (sign := _descent(id_, chain, seeds, plain))}
+    heirs = {id_: chain for id_, chain in chains.items() if not examined[id_].findings.installs.is_removed}
+    return {id_: (sign,) for id_, chain in heirs.items() if (sign := _descent(id_, chain, seeds, plain))}
 
 
 def _descent(id_: str, chain: list[int], seeds: Mapping[int, model.Image], plain: set[int]) -> model.Evidence | None:

@@ -7,7 +7,7 @@ from agent.core import model
 from agent.core.pytorch import build_history, entries
 from agent.core.pytorch.entries import LISTS
 
-_STRONG, _MEDIUM = model.Strength.STRONG, model.Strength.MEDIUM
+_STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
 
 _INTENT = "intent"  # the fact of an index address, in ENV or in the history: torch may be installed from there, or not
@@ -29,7 +29,7 @@ NOTHING = Findings((), build_history.Installs())
 
 def gather(details: model.Details) -> Findings:
     """All evidence in an image's ENV, labels, entrypoint and history, which are within `bounds`."""
-    installed = build_history.scan(details.history)
+    installed = build_history.scan(details.history, details.env)
     found = (
         *_of_env(details),
         *_of_labels(details),
@@ -105,6 +105,8 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
         yield sign("history", _STRONG, f"history: {installed.torch}")
     for hint in installed.hints:
         yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if hint == build_history.INDEX else "")
+    for doubt in installed.doubts:
+        yield sign("history", _WEAK, f"history: {doubt}")
 
 
 def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:

@@ -1,0 +1,91 @@
+"""What is known of torch at one point of a build, and what is left of it where two ways meet."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+
+class Install(NamedTuple):
+    """One command that installs torch, and where it puts it."""
+
+    text: str  # "pip install torch==2.9.0"
+    place: str = ""  # a folder, `conda:NAME`; "" for the Python that is found first
+    is_sure: bool = True  # whether this one ran, and its torch is still there
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What commands that ran say of torch."""
+
+    installs: tuple[Install, ...] = ()
+    is_sure: bool = False  # whether at least one of them is surely there
+    version: str | None = None
+    accelerator: str | None = None
+    hints: Mapping[str, str] = field(default_factory=dict)  # lesser signs, at most one of each kind
+    doubts: Mapping[str, str] = field(default_factory=dict)  # the same, of commands that may not have run
+    is_removed: bool = False  # whether torch was, or may have been, taken away after it was installed
+
+    def with_install(self, text: str, place: str, version: str | None, accelerator: str | None) -> "Facts":
+        return replace(
+            self,
+            installs=(*(one for one in self.installs if (one.text, one.place) != (text, place)), Install(text, place))[
+                -20:
+            ],
+            is_sure=True,
+            version=version or self.version,
+            accelerator=accelerator or self.accelerator,
+            is_removed=False,
+        )
+
+    def with_hints(self, hints: Mapping[str, str]) -> "Facts":
+        return replace(self, hints={**self.hints, **hints}) if hints else self
+
+    def without(self, is_gone: Callable[[Install], bool | None]) -> "Facts":
+        """Without what was removed; what may have been removed is in doubt. Of removed ones the hints go too."""
+        kept: list[Install] = []
+        for one in self.installs:
+            gone = is_gone(one)
+            if not gone:
+                kept.append(one if gone is False else one._replace(is_sure=False))
+        if tuple(kept) == self.installs:
+            return self
+        left = tuple(kept)
+        if not left:
+            return Facts(is_removed=True)
+        return replace(self, installs=left, is_sure=any(one.is_sure for one in left), is_removed=True)
+
+    def doubtful(self) -> "Facts":
+        """The same where none of it surely happened."""
+        return join(self, NOTHING)
+
+
+NOTHING = Facts()
+
+
+def join(one: Facts, other: Facts) -> Facts:
+    """What holds whichever of the two ways was taken."""
+    if one is other:
+        return one
+    hints = {kind: text for kind, text in one.hints.items() if kind in other.hints}
+    doubts = {**one.doubts, **other.doubts}
+    for side in (one, other):
+        doubts |= {kind: text for kind, text in side.hints.items() if kind not in hints}
+    return Facts(
+        installs=_joined(one.installs, other.installs),
+        is_sure=one.is_sure and other.is_sure,
+        version=one.version if one.version == other.version else None,
+        accelerator=one.accelerator if one.accelerator == other.accelerator else None,
+        hints=hints,
+        doubts=doubts,
+        is_removed=one.is_removed or other.is_removed,
+    )
+
+
+def _joined(one: tuple[Install, ...], other: tuple[Install, ...]) -> tuple[Install, ...]:
+    if one == other:
+        return one
+    found: dict[tuple[str, str], Install] = {}
+    for install in (*one, *other):
+        is_sure = install.is_sure and install in one and install in other
+        found[install.text, install.place] = install._replace(is_sure=is_sure)
+    return tuple(found.values())[-20:]

@@ -1,0 +1,146 @@
+"""Where an installer puts packages, and whether removing a folder takes them away. Paths are never opened."""
+
+import posixpath
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from agent.core.pytorch.shell_values import BEGIN, Lookup, is_known
+
+CONDA = "conda:"  # begins the place of a conda environment that has a name
+_STANDARD = frozenset({"/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/local/sbin", "/sbin", ""})
+_CONDAS = frozenset({"conda", "mamba", "micromamba"})
+_OWN = frozenset({"pipx", "poetry", "pdm", "pipenv"})
+# Where torch is when nothing says where: the system's own folders, and a conda's.
+_USUAL = (
+    "/usr/local/lib/python3/site-packages/torch",
+    "/usr/local/lib/python3/dist-packages/torch",
+    "/usr/lib/python3/dist-packages/torch",
+    "/usr/lib/python3/site-packages/torch",
+    "/opt/conda/lib/python3/site-packages/torch",
+    "/root/.local/lib/python3/site-packages/torch",
+)
+_PYTHON = re.compile(r"python3(?:\.[0-9?*\[\]-]{1,8})?\*?(?=/|\Z)")
+_HOME = re.compile(r"\A(?:~|\$HOME)(?=/|\Z)")
+
+
+def option(words: Sequence[str], *names: str) -> str:
+    """The value of the first of these options that is given: `-t DIR`, `--target DIR` or `--target=DIR`."""
+    for at, word in enumerate(words):
+        name, equals, text = word.partition("=")
+        if name in names:
+            return text if equals else words[at + 1] if at + 1 < len(words) else ""
+    return ""
+
+
+def absolute(path: str, folder: str) -> str:
+    """The path from the root, without `..`; where the folder is not known it begins with that unknown part."""
+    path = _HOME.sub("/root", path)
+    if not path.startswith(("/", BEGIN)):
+        path = f"{folder}/{path}"
+    found = posixpath.normpath(path)
+    return "/" + found.lstrip("/") if path.startswith("/") else found
+
+
+def of(tool: str, group: str, program: str, arguments: Sequence[str], look_up: Lookup, folder: str) -> str:
+    """The environment or folder that an installer fills; "" for the Python that is found first."""
+    target = option(arguments, "--target", "-t", "--prefix", "--root", *(("-p",) if tool in _CONDAS else ()))
+    target = target or look_up("PIP_TARGET") or look_up("PIP_PREFIX") or look_up("PIP_ROOT") or ""
+    if target and tool not in ("apt", "apt-get"):
+        return absolute(target, folder)
+    if tool in _CONDAS:
+        name = option(arguments, "-n", "--name") or look_up("CONDA_DEFAULT_ENV") or ""
+        return f"{CONDA}{name}" if name and name != "base" else ""
+    python = option(arguments, "--python", "-p") if tool == "uv" else ""
+    if "/" in program or "/" in python:
+        return _prefix(absolute(python if "/" in python else program, folder))
+    if tool == "uv" and not group:
+        return absolute(look_up("UV_PROJECT_ENVIRONMENT") or ".venv", folder)
+    return "" if tool in _OWN or group == "tool" or tool.startswith("apt") else _first_found(look_up, folder)
+
+
+def _prefix(program: str) -> str:
+    folder = posixpath.dirname(program)
+    if folder in _STANDARD or not folder:
+        return ""
+    return posixpath.dirname(folder) if posixpath.basename(folder) == "bin" else program
+
+
+def _first_found(look_up: Lookup, folder: str) -> str:
+    if environment := look_up("VIRTUAL_ENV"):
+        return absolute(environment, folder)
+    if (environment := look_up("CONDA_DEFAULT_ENV")) and environment != "base":
+        return f"{CONDA}{environment}"
+    first = (look_up("PATH") or "").partition(":")[0]
+    if first in _STANDARD or not first.startswith(("/", BEGIN)) or posixpath.basename(first) != "bin":
+        return ""
+    return posixpath.dirname(first)
+
+
+def is_environment(place: str, name: str) -> bool | None:
+    """Whether a conda environment, by name or by folder, is where something was installed."""
+    if not is_known(name) or not is_known(place):
+        return True if place in (f"{CONDA}{name}", name) else None
+    return place in (f"{CONDA}{name}", name) or (place.startswith("/") and posixpath.basename(place) == name)
+
+
+def covers(removed: str, place: str) -> bool | None:
+    """Whether removing this path takes away what was installed there; None where that cannot be known."""
+    targets = _targets(place)
+    answers = [_covers(_normal(removed), target) for target in targets]
+    return True if True in answers else None if None in answers else False
+
+
+def _targets(place: str) -> tuple[str, ...]:
+    if not place:
+        return _USUAL
+    if place.startswith(CONDA):
+        name = place.removeprefix(CONDA)
+        roots = ("/opt/conda", "/root/miniconda3", "/opt/miniconda3", "/root/anaconda3", "/usr/local", "/miniconda")
+        return tuple(f"{root}/envs/{name}/lib/python3/site-packages/torch" for root in roots)
+    path = _normal(place)
+    return (
+        f"{path}/torch",
+        f"{path}/lib/python3/site-packages/torch",
+        f"{path}/lib64/python3/site-packages/torch",
+        f"{path}/local/lib/python3/dist-packages/torch",
+        f"{path}/lib/python3/dist-packages/torch",
+    )
+
+
+def _normal(path: str) -> str:
+    return _PYTHON.sub("python3", path)
+
+
+def _covers(removed: str, target: str) -> bool | None:
+    parts, wanted = removed.split("/"), target.split("/")
+    if len(parts) > len(wanted) or len(parts) > 40 or len(removed) > 1000:
+        return False
+    if all(one == other or _matches(one, other) for one, other in zip(parts, wanted, strict=False)):
+        return True
+    if is_known(removed) and is_known(target):
+        return False
+    return _may_cover(removed, target)
+
+
+def _may_cover(removed: str, target: str) -> bool | None:
+    """With an unknown part in either one: by what is known of the last folder."""
+    last = removed.rpartition("/")[2]
+    if not is_known(last):
+        return None if is_known(target) and not target.startswith(_USUAL) else False if is_known(target) else None
+    return None if any(_matches(part, last) or _matches(last, part) for part in target.split("/")[-4:]) else False
+
+
+def _matches(pattern_part: str, part: str) -> bool:
+    if pattern_part == part:
+        return True
+    return any(char in pattern_part for char in "*?[") and len(pattern_part) < 100 and fnmatchcase(part, pattern_part)
+
+
+def names_torch(pattern: str) -> bool:
+    """Whether a pattern of `find` may mean torch's folder, or one that holds it."""
+    if not is_known(pattern):
+        return True
+    last = pattern.rstrip("/*").rpartition("/")[2] or pattern
+    names = ("torch", "site-packages", "dist-packages", "venv", ".venv", "envs")
+    return len(last) < 200 and any(_matches(last, name) for name in names if last != "*")
