@@ -58,12 +58,9 @@ def verdicts(images: Iterable[model.Image], examined: Mapping[str, Examined]) ->
 
 def _examine(image: model.Image) -> Examined:
     details = bounds.bounded(image.details or model.Details())
-    return Examined(
-        evidence.gather(details),
-        _env_torch_version(details.env),
-        _env_accelerator(details.env),
-        cuda_argument.accelerator(details),
-    )
+    named = _env_accelerator(details.env)
+    argued = cuda_argument.accelerator(details) if named is None else None
+    return Examined(evidence.gather(details), _env_torch_version(details.env), named, argued)
 
 
 def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence, ...]) -> model.Verdict:
