@@ -258,6 +258,7 @@ def test_the_document_of_one_image_is_its_element_of_the_plan_with_uses_and_igno
         "ignored_runs": [
             {"pattern": "trivy*", "runs": 2, "first_at": "2026-05-31T12:00:00Z", "last_at": "2026-06-01T12:00:00Z"}
         ],
+        "without_version": [],
         "at": "2026-06-01T12:00:00Z",
         "host": "gpu-07",
         "notes": ["a note"],

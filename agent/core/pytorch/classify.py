@@ -60,12 +60,10 @@ def verdicts(images: Iterable[model.Image], examined: Mapping[str, Examined]) ->
 
 def _examine(image: model.Image) -> Examined:
     details = bounds.bounded(image.details or model.Details())
-    return Examined(
-        evidence.gather(details),
-        _env_torch_version(details.env) or evidence.frozen_version(details.labels),
-        _env_accelerator(details.env),
-        cuda_argument.accelerator(details),
-    )
+    version = _env_torch_version(details.env) or evidence.frozen_version(details.labels)
+    named = _env_accelerator(details.env)
+    argued = cuda_argument.accelerator(details) if named is None else None
+    return Examined(evidence.gather(details), version, named, argued)
 
 
 def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence, ...]) -> model.Verdict:

@@ -17,6 +17,7 @@ _NUMBER = re.compile(r"((?:[89]|1[0-9])(?:\.[0-9]{1,2})?)(?![0-9])")
 _SWITCH = re.compile(r"(?:(?:USE|WITH|INSTALL|ENABLE)_)?(?:CUDA|GPU)(?:_ENABLED)?")
 _OFF = frozenset({"", "0", "false", "no", "off", "none"})
 _PLATFORM = ("TARGETPLATFORM", "TARGETARCH")
+_OTHERS = re.compile("cpu|rocm|[xhn]pu|gaudi|neuron")  # without one of these no other accelerator is named
 _LONGEST_VALUE = 1_000  # characters of a variable that are read
 
 
@@ -48,5 +49,6 @@ def _contradicted(arguments: dict[str, str], details: model.Details) -> bool:
 
 
 def _is_other(value: str) -> bool:
-    named = tags.accelerator(value[:_LONGEST_VALUE].lower())
+    text = value[:_LONGEST_VALUE].lower()
+    named = tags.accelerator(text) if _OTHERS.search(text) else None
     return named is not None and not named.startswith("cuda")

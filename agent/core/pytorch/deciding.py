@@ -44,7 +44,7 @@ def _independent(signs: Iterable[Evidence]) -> Iterator[tuple[Evidence, ...]]:
 
 
 def _differ(one: Evidence, other: Evidence) -> bool:
-    return one.family != other.family
+    return one.family != other.family and one.rests_on != other.rests_on
 
 
 def _shown(sign: Evidence) -> str:

@@ -26,6 +26,8 @@ DECIDING = [
     ("what an image itself says before its name", verdict(REPOSITORY, HISTORY, ENV), "ENV PYTORCH_VERSION=2.9.0"),
     ("two medium signs of different kinds", verdict(ARCH, FLAGS, ENTRY),
      "ENV TORCH_CUDA_ARCH_LIST=8.0 and entrypoint vllm"),
+    ("two medium signs beside a weak one", verdict(NAME, ENTRY, ARCH),
+     "entrypoint vllm and ENV TORCH_CUDA_ARCH_LIST=8.0"),
     ("the strongest of an ambiguous one", verdict(NAME, ARCH, kind=Class.AMBIGUOUS), "ENV TORCH_CUDA_ARCH_LIST=8.0"),
     ("a weak one", verdict(NAME, kind=Class.AMBIGUOUS), "named corp/torch-app:1"),
     ("nothing", verdict(kind=Class.OTHER), ""),
