@@ -32,9 +32,9 @@ _HARMLESS = re.compile(
     r"|apt(?:-get)?\s(?:-[\w=]+\s)*(?:auto)?remove(?:\s-[\w-]+)*\s*(?=[;&|)\n#]|\Z)"
 )
 _INSTALLS = re.compile(r"(?<![\w-])(?:install|add|create)(?!\w)")
-_TOOL_PUT = re.compile(
-    r"(?:(?<![\w/-])(?:ln|cp|mv|install)\s(?:\s*-\S*)*\s*(\S{0,80}/)?([\w.-]{1,80})\s+|>\s*)/\S{0,80}/(pip[23]?|uv|conda|mamba)"
-    r"(?=[\s;&|]|\Z)"
+_TOOL = re.compile(r"/(pip[23]?|uv|conda|mamba)(?=[\s;&|]|\Z)")
+_PUTS = re.compile(
+    r"(?<![\w/-])(?:ln|cp|mv)\s+(?:-\S{1,20}\s+)*+(?!-)\S{0,80}?(\w[\w.-]{0,40})\s+\S{0,80}\Z|>\s*/\S{0,80}\Z"
 )
 _LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
@@ -65,7 +65,7 @@ def is_read(line: str) -> bool:
     """Whether a line of history can tell anything about torch. Nearly none can, and that is cheap to see."""
     if "torch" in line or "torch" in line.lower() or "ptca" in line:
         return True
-    return ("install" in line or " add " in line) and packages.names_one(line)
+    return ("pip" in line or "uv " in line or " add " in line) and packages.names_one(line)
 
 
 class _Reader:
@@ -166,9 +166,13 @@ class _Reader:
 
 def _puts_another_tool(line: str) -> bool:
     """`ln -s /bin/true /usr/bin/pip`; but `ln -s /usr/bin/pip3 /usr/bin/pip` is the same tool under another name."""
-    if "bin/" not in line and "/pip" not in line:
+    if not ("/pip" in line or "/uv" in line or "/conda" in line or "/mamba" in line):
         return False
-    return any(not match[2] or not match[2].startswith(match[3][:3]) for match in _TOOL_PUT.finditer(line))
+    for tool in _TOOL.finditer(line):
+        put = _PUTS.search(line[max(0, tool.start() - 200) : tool.start()])
+        if put is not None and not (put[1] or "").startswith(tool[1][:3]):
+            return True
+    return False
 
 
 def _is_below(place: str, folders: Iterable[str]) -> bool:

@@ -6,7 +6,6 @@ from functools import cache
 from importlib import resources
 
 _SEPARATORS = re.compile(r"[-_.]+")
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*+")
 
 
 def needs_torch(name: str) -> bool:
@@ -16,7 +15,8 @@ def needs_torch(name: str) -> bool:
 
 def names_one(line: str) -> bool:
     """Whether a text has the name of such a package in it as a word."""
-    return any(needs_torch(word) for word in _WORD.findall(line))
+    text = line.lower().replace("_", "-")
+    return any(re.search(rf"(?<![\w./-]){name}(?![\w/-])", text) for name in _names() if name in text)
 
 
 @cache

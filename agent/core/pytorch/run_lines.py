@@ -52,6 +52,7 @@ class Variables:
         self._lines = lines
         self._named: frozenset[str] | None = None  # by any ENV line, also a later one
         self._set: dict[str, str] = {}
+        self._unread: list[str] = []  # ENV lines: most histories need none of their values
         self._declared: set[str] = set()
         self.volumes: tuple[str, ...] = ()  # what a classic builder writes below them is lost
         self._shell = ""  # as the last SHELL line has it
@@ -60,7 +61,7 @@ class Variables:
         """Take in the line if it is one of these. False for every other line."""
         body = _without_nop(created_by)
         if body.startswith("ENV "):
-            self._set |= _env(body)
+            self._unread.append(body)
             return True
         if body.startswith("WORKDIR "):
             folder = body[8:].strip()
@@ -71,11 +72,14 @@ class Variables:
         if body.startswith("SHELL "):
             self._shell = _BUILDKIT.sub("", body[6:])
         if body.startswith("ARG "):
-            self._declared |= _assignments(body[4:].split(), limit=100).keys()
+            self._declared |= {word.partition("=")[0] for word in body[4:].split() if "=" in word}
         return False
 
     def get(self, name: str) -> str | None:
         """The variable's value here. One that no line sets is the base's own, whose lines may be absent."""
+        for body in self._unread:
+            self._set |= _env(body)
+        self._unread.clear()
         if name in self._set:
             return clean(self._set[name])
         if name not in self._final:
@@ -95,7 +99,7 @@ class Variables:
 
 
 def _without_nop(created_by: str) -> str:
-    if created_by.startswith("/") and (nop := _NOP.match(created_by)):
+    if "#(nop)" in created_by[:80] and (nop := _NOP.match(created_by)):
         return created_by[nop.end() :]
     return created_by
 
@@ -129,7 +133,7 @@ def parse(created_by: str) -> RunLine:
         is_complete=True,
         is_buildkits=text.endswith("# buildkit"),
         is_clear=is_clear,
-        is_short=not shell[1] and not before and len(command[shell.end() :].split()) > 1,
+        is_short=not shell[1] and flags == "c" and not before and len(command[shell.end() :].split()) > 1,
         is_bash="bash" in shell[0] or "zsh" in shell[0],
     )
 
