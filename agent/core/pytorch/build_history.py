@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from agent.core import model, tags
 
-INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
-
 # Patterns are bounded or run over single words: a line of history may be 100 kB long, and hostile.
 _NOP = re.compile(r"/\S{1,60} -c #\(nop\)\s*")
 _SHELL = re.compile(r"\A/(?:usr/)?bin/(?:sh|bash|ash)(?:\s+(?:-[A-Za-z]{1,8}|pipefail|errexit|nounset)){1,8}\s+")
@@ -255,8 +253,8 @@ def _packages(words: Iterable[str]) -> Iterator[str]:
 
 def _hints(command: str) -> dict[str, str]:
     hints = {}
-    if INDEX in command:
-        hints["index"] = INDEX
+    if "download.pytorch.org" in command:
+        hints["index"] = "download.pytorch.org"
     if _AZURE_ENVIRONMENT.search(command):
         hints["environment"] = "conda environment ptca"
     return hints

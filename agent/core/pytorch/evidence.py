@@ -10,6 +10,7 @@ from agent.core.pytorch.entries import LISTS
 _STRONG, _MEDIUM = model.Strength.STRONG, model.Strength.MEDIUM
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
 
+_INDEX = "download.pytorch.org"  # as the hint of a history names it
 _INTENT = "intent"  # the fact of an index address, in ENV or in the history: torch may be installed from there, or not
 _PROGRAM_WORDS = 6  # words of entrypoint and command; what comes later are a program's arguments
 _LONGEST_TEXT = 80  # characters
@@ -113,7 +114,7 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
     if installed.torch:
         yield sign("history", _STRONG, f"history: {installed.torch}")
     for hint in installed.hints:
-        yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if hint == build_history.INDEX else "")
+        yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if hint == _INDEX else "")
 
 
 def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:
