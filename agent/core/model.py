@@ -136,7 +136,7 @@ class Strength(StrEnum):
 class Evidence:
     """One sign that an image is, or is not clearly, a PyTorch image."""
 
-    family: str  # env, label, history, repository, entrypoint, lineage, name, known
+    family: str  # env, label, history, repository, entrypoint, lineage, name, known, layers
     strength: Strength
     text: str  # for people: 'ENV PYTORCH_VERSION=2.9.0'
     fact: str = ""  # what it rests on: vLLM's variable and its program are one fact; "": on nothing that another tells

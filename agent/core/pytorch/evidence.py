@@ -10,9 +10,17 @@ from agent.core.pytorch.entries import LISTS
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
 
+_INDEX = "download.pytorch.org"  # as the hint of a history names it
 _INTENT = "intent"  # the fact of an index address, in ENV or in the history: torch may be installed from there, or not
 _PROGRAM_WORDS = 6  # words of entrypoint and command; what comes later are a program's arguments
 _LONGEST_TEXT = 80  # characters
+
+_VARIABLES = frozenset(entry.name for entry in LISTS.variables)
+_LABELS = frozenset(entry.name for entry in LISTS.labels)
+_STARRED = tuple(entry for entry in LISTS.labels if entry.name.endswith("*"))
+_PROGRAMS = {entry.word: entry for entry in LISTS.programs if entry.word is not None}
+_MODULES = {entry.module: entry for entry in LISTS.programs if entry.module is not None}
+_FROZEN = tuple((entry.name, entry.line) for entry in LISTS.labels if entry.line is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,8 @@ def _said(value: str) -> str:
 
 def _of_env(details: model.Details) -> Iterator[model.Evidence]:
     shared: set[str] = set()  # facts that a variable has told: the others that tell the same are no news
-    for entry in LISTS.variables:
+    here = details.env.keys() & _VARIABLES  # mostly none, and that is cheap to see
+    for entry in (entry for entry in LISTS.variables if entry.name in here) if here else ():
         value = _said(details.env.get(entry.name, ""))
         if value and value.startswith(entry.begins or "") and (entry.has or "") in value:
             if entry.fact not in shared:
@@ -71,7 +80,8 @@ def _of_env(details: model.Details) -> Iterator[model.Evidence]:
 
 
 def _of_labels(details: model.Details) -> Iterator[model.Evidence]:
-    for entry in LISTS.labels:
+    here = details.labels.keys() & _LABELS
+    for entry in LISTS.labels if here else _STARRED:
         name = _label(entry, details.labels)
         told = _told(entry, details.labels[name]) if name is not None else ""
         if told and (entry.beside is None or entry.beside in details.labels):
@@ -104,7 +114,7 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
     if installed.torch:
         yield sign("history", _STRONG, f"history: {installed.torch}")
     for hint in installed.hints:
-        yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if hint == build_history.INDEX else "")
+        yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if hint == _INDEX else "")
     for doubt in installed.doubts:
         yield sign("history", _WEAK, f"history: {doubt}")
 
@@ -112,25 +122,18 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
 def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:
     words = " ".join((*details.entrypoint, *details.command)[:_PROGRAM_WORDS])[:1000].split()
     for word in words[:_PROGRAM_WORDS]:
-        entry = next((entry for entry in LISTS.programs if _is_program(entry, word)), None)
+        entry = _PROGRAMS.get(word.rpartition("/")[2]) or _module(word)
         if entry is not None:
             yield sign("entrypoint", entry.strength, f"entrypoint {word}", entry.fact or "")
             return
 
 
-def _is_program(entry: entries.Program, word: str) -> bool:
-    if entry.module is not None:
-        return word.startswith(entry.module)
-    return word.rpartition("/")[2] == entry.word
+def _module(word: str) -> entries.Program | None:
+    return next((entry for begins, entry in _MODULES.items() if word.startswith(begins)), None)
 
 
 def frozen_version(labels: Mapping[str, str]) -> str | None:
     """The torch that a label lists among what is installed: `torch==2.1.0` as pip writes it."""
-    lines = (
-        line
-        for entry in LISTS.labels
-        if entry.line is not None
-        for line in labels.get(entry.name, "").splitlines()
-        if line.startswith(entry.line)
-    )
+    told = ((begins, line) for name, begins in _FROZEN for line in labels.get(name, "").splitlines())
+    lines = (line for begins, line in told if line.startswith(begins))
     return next((build_history.plain_version(line.partition("==")[2]) for line in lines), None)

@@ -6,14 +6,16 @@ from dataclasses import replace
 from agent.core import apart, model, patterns
 from agent.core.pytorch.evidence import sign
 
+LAYERS = "layers"  # the family of what an image's own layers show; only torch itself is strong there
+
 
 def lifted(
     verdicts: Mapping[str, model.Verdict], images: Iterable[model.Image], known: tuple[str, ...]
 ) -> Mapping[str, model.Verdict]:
     """The verdicts, with each image that `known` names as `pytorch`. One that could not be judged stays unknown.
 
-    It is the operator's word on names, so it is stronger than any list of names, and weaker than a proof: what was
-    looked for inside an image and not found may take it back afterwards.
+    It is the operator's word on names, so it is stronger than any list of names, and weaker than a proof: where a look
+    into an image's layers speaks against torch, the verdict stays.
     """
     if not known:
         return verdicts
@@ -32,8 +34,12 @@ def in_full(pattern: str) -> tuple[str, ...]:
     return (pattern,) if "@" in pattern or patterns.tag_part(pattern) else (pattern, f"{pattern}:*")
 
 
+def _is_disproved(verdict: model.Verdict) -> bool:
+    return any(one.family == LAYERS and one.strength is not model.Strength.STRONG for one in verdict.evidence)
+
+
 def _lift(verdict: model.Verdict, pattern: str) -> model.Verdict:
-    if verdict.failure or verdict.kind is model.Class.PYTORCH:
+    if verdict.failure or verdict.kind is model.Class.PYTORCH or _is_disproved(verdict):
         return verdict
     word = sign("known", model.Strength.STRONG, f"named in images.known: {pattern}")
     return replace(verdict, kind=model.Class.PYTORCH, evidence=(word, *verdict.evidence))

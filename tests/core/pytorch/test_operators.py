@@ -63,6 +63,16 @@ def test_an_image_that_could_not_be_judged_stays_unknown() -> None:
     assert lift(failed) == failed
 
 
+def test_what_the_layers_disprove_stays_ambiguous() -> None:
+    doubt = Evidence("layers", Strength.WEAK, "no torch/version.py in its layers")
+    assert lift(Verdict(kind=Class.AMBIGUOUS, evidence=(doubt,))) == Verdict(kind=Class.AMBIGUOUS, evidence=(doubt,))
+
+
+def test_what_the_layers_prove_is_lifted() -> None:
+    proof = Evidence("layers", Strength.STRONG, "layer 3: torch/version.py is of torch 2.9.0")
+    assert lift(Verdict(kind=Class.AMBIGUOUS, evidence=(proof,))).kind is Class.PYTORCH
+
+
 def test_another_image_stays_as_it_was() -> None:
     assert lift(Verdict(kind=Class.OTHER), "corp/other:1") == Verdict(kind=Class.OTHER)
 
