@@ -628,8 +628,6 @@ PYTORCH = {
     embeds_torch_by_pip: ("2.6.0", "cuda11.8"),
     pretender: ("2.9.0", None),
 }
-# What is told of these takes a history that is read as what was executed. One that is told rightly fails its test.
-WAITS_FOR_SHELL = (sglang,)
 AMBIGUOUS = (triton, application_with_index, rocm_base, torch_in_the_name, mirrored)
 OTHER = (
     ubuntu,
