@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import config, no_effect, state
-from agent.adapters import database, disk, folder, holds
+from agent.adapters import database, disk, folder, holds, layer_folders
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
 from agent.core import layers, totals, units, wire
@@ -48,6 +48,7 @@ async def run(config_file: Path | None) -> list[Check]:
         *_holds(settings.agent.state_dir, look),
         engine,
         _disk(settings, info),
+        *_layers(settings, info),
         *_stopped(look),
         *await _broker(settings, info),
     ]
@@ -201,6 +202,18 @@ def _disk(settings: config.Settings, info: EngineInfo | None) -> Check:
         hint = f"mount {info.root} into the agent's container (read-only), or set pressure.budget"
         return Check("disk", False, f"{detail}, and pressure.high has no effect", hint)
     return Check("disk", True, f"{info.root}: {space.share:.0%} of {units.format_bytes(space.total_bytes)} used")
+
+
+def _layers(settings: config.Settings, info: EngineInfo | None) -> list[Check]:
+    """Whether torch itself is looked for. Where it is not, names and history decide alone, which is nothing wrong."""
+    if info is None:
+        return []
+    if not settings.images.probe_layers:
+        return [Check("layers", True, "not read (images.probe_layers is false): names and history decide alone")]
+    why = layer_folders.why_not(info)
+    if why:
+        return [Check("layers", True, f"not read: {why}")]
+    return [Check("layers", True, f"read below {layer_folders.place(info)}")]
 
 
 async def _broker(settings: config.Settings, info: EngineInfo | None) -> list[Check]:

@@ -20,6 +20,7 @@ from agent.board import Board
 from agent.core import wire
 from agent.core.users import Ignored
 from agent.intake import Intake
+from agent.layer_looks import LayerLooks
 from agent.sweeper import Manners, Sweeper
 from agent.watcher import LONGEST_WAIT, Watcher
 
@@ -54,7 +55,9 @@ def build(settings: config.Settings, store: Store, folder: Path, clock: Clock, e
     """Wire one agent together."""
     board = Board()
     ignored = Ignored(settings.usage.ignore_containers)
-    intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored)
+    wanted, lifts = settings.images.probe_layers, settings.images.ambiguous == "evict"
+    looks = LayerLooks(engine, store, wanted=wanted, lifts=lifts)
+    intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored, looks=looks)
     watcher = Watcher(engine, intake, clock, board)
     sweeper = Sweeper(
         engine,

@@ -225,6 +225,7 @@ class Images(Section):
     include: tuple[Glob, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
     ambiguous: Literal["keep", "evict"] = "keep"
+    probe_layers: StrictBool = True
 
 
 class Rule(Section):

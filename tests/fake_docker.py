@@ -35,6 +35,7 @@ class FakeImage:
     details: Details
     size_bytes: int
     named: datetime  # when a name of it was last set
+    folders: tuple[str, ...] = ()  # of its layers, the topmost first
 
     @property
     def references(self) -> list[str]:

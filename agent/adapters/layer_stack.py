@@ -43,9 +43,7 @@ class Reader:
                 del self._layers[old]
         return self._layers[folder]
 
-    def _see(
-        self, seen: Seen, doubts: list[str], path: str, what: tuple[int, Torch], above: Sequence[str]
-    ) -> None:
+    def _see(self, seen: Seen, doubts: list[str], path: str, what: tuple[int, Torch], above: Sequence[str]) -> None:
         """Note a torch unless a layer above hides it."""
         try:
             if not any(layer_files.hides(folder, path) for folder in above):

@@ -13,6 +13,7 @@ from agent.core import text
 from agent.core.model import Class, Evidence, Strength, Verdict
 from agent.core.pytorch.version_file import Torch
 
+RULES = 1  # by which layers are read: one more makes every look be taken again
 FAMILY = "layers"
 LONGEST_TEXT = 240  # characters; a path inside an image may have 4096
 NOT_YET = Evidence(FAMILY, Strength.WEAK, "its layers have not been read yet; until then it is not surely PyTorch")
@@ -49,7 +50,7 @@ def found(seen: Mapping[str, tuple[int, Torch]]) -> Look:
     versions, accelerators = {torch.version for _, torch in seen.values()}, {t.accelerator for _, t in seen.values()}
     return Look(
         found=Found.TORCH,
-        path=path,
+        path=text.writable(path),
         layer=layer,
         torch_version=versions.pop() if len(versions) == 1 else None,
         accelerator=accelerators.pop() if len(accelerators) == 1 else None,
@@ -96,7 +97,7 @@ def _accelerator(named: str | None, read: str | None) -> str | None:
 
 def _words(look: Look) -> str:
     """The file and the layer, on one line; of a very long path the end is what tells most."""
-    torch = f"torch {look.torch_version}" if look.torch_version else "torch, and there is another one of another version"
     path = text.one_line(look.path)
     path = path if len(path) <= LONGEST_TEXT else "…" + path[1 - LONGEST_TEXT :]
+    torch = f"torch {look.torch_version}" if look.torch_version else "one torch of several, which differ"
     return f"layer {look.layer}: {path} is of {torch}"

@@ -12,7 +12,8 @@ from agent.core.pytorch import build_history
 MOST_BYTES = 4096  # the file has some 250
 
 _ASSIGNED = re.compile(
-    r"^(__version__|git_version|cuda|hip|xpu)[ \t]*(?::[^=\n]{0,60})?=[ \t]*(?:'([^'\n]{0,200})'|\"([^\"\n]{0,200})\"|None)",
+    r"^(__version__|git_version|cuda|hip|xpu)[ \t]*(?::[^=\n]{0,60})?="
+    r"[ \t]*(?:'([^'\n]{0,200})'|\"([^\"\n]{0,200})\"|None)",
     re.MULTILINE,
 )
 _MAJOR_MINOR = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})(?![0-9])")
