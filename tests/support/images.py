@@ -46,31 +46,46 @@ def import_image(
 
 
 def load_image(
-    engine: Dockerd, ref: str, config: Mapping[str, object] | None = None, history: Sequence[str] = ()
+    engine: Dockerd,
+    ref: str,
+    config: Mapping[str, object] | None = None,
+    history: Sequence[str] = (),
+    layers: Sequence[Mapping[str, bytes]] = (),
 ) -> str:
     """Load an image as anybody may send one: its configuration and its history say what they like; its ID.
 
-    Its layer has a `torch/version.py`, whatever it says.
+    `layers`: path -> content, base first; without any, one with a `torch/version.py`.
     """
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        _add(tar, torch_file.PLACE, torch_file.of(ref, None))
-        _add(tar, "payload", os.urandom(16))
+    contents = layers or [{torch_file.PLACE: torch_file.of(ref, None), "payload": os.urandom(16)}]
+    tars = [_layer(files) for files in contents]
     document = {
         "architecture": "amd64",
         "os": "linux",
         "config": config or {},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
-        "history": [{"created_by": "COPY payload"}, *({"created_by": line, "empty_layer": True} for line in history)],
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in tars]},
+        "history": [
+            *({"created_by": "COPY payload"} for _ in tars),
+            *({"created_by": line, "empty_layer": True} for line in history),
+        ],
     }
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        _add(tar, "layer.tar", layer.getvalue())
+        names = [f"layer-{number}.tar" for number, _ in enumerate(tars)]
+        for name, layer in zip(names, tars, strict=True):
+            _add(tar, name, layer)
         _add(tar, "config.json", json.dumps(document).encode())
-        manifest = [{"Config": "config.json", "RepoTags": [ref], "Layers": ["layer.tar"]}]
+        manifest = [{"Config": "config.json", "RepoTags": [ref], "Layers": names}]
         _add(tar, "manifest.json", json.dumps(manifest).encode())
     engine.docker("load", stdin=archive.getvalue())
     return image_id(engine, ref)
+
+
+def _layer(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in files.items():
+            _add(tar, name, content)
+    return out.getvalue()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
