@@ -15,6 +15,7 @@ from agent.core import layers, totals, units, wire
 from agent.core.model import Container, Pin, Plan
 
 PATIENCE = 10.0  # seconds for one check
+LAYERS = 2.0  # seconds of it for layers to be read
 STOPPED_NAMED = 5  # containers
 LONGEST_BUILD = timedelta(hours=1)  # builds take less, mostly
 
@@ -87,7 +88,7 @@ async def _look(settings: config.Settings) -> Look | None:
     from agent import daemon
 
     try:
-        async with asyncio.timeout(PATIENCE), daemon.looking(settings) as (parts, _):
+        async with asyncio.timeout(PATIENCE), daemon.looking(settings, LAYERS) as (parts, _):
             plan = await parts.sweeper.plan()
             return Look(plan, parts.intake.sight.snapshot(plan.at).containers)
     except (EngineError, TimeoutError):

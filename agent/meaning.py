@@ -9,7 +9,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError, EngineUnavailable, NotFound
 from agent.adapters.store import Store
 from agent.arrivals import Arrivals
-from agent.core import users
+from agent.core import inside, users
 from agent.core.continuity import Blind
 from agent.core.events import COMMIT, EngineEvent, Key, familiar
 from agent.core.model import Container
@@ -109,7 +109,9 @@ class Meaning:
         pattern, now = self._ignored.pattern_for(run), self._clock.now()
         if pattern and not self._is_old(event):
             self._sight.book.count_ignored(event, image_id, pattern, now)
-        self._sight.book.apply_container(event, image_id, now, ignored=bool(pattern), mounted=mounted)
+        before = self._sight.book.held.get(event.actor)
+        looked = inside.is_no_use(event.action, event.name, event.labels, before.state if before is not None else None)
+        self._sight.book.apply_container(event, image_id, now, ignored=bool(pattern) or looked, mounted=mounted)
 
     async def _images_of(self, event: EngineEvent) -> tuple[str | None, tuple[str, ...] | None]:
         """The image of a container event: what is known of the container, the engine's word, the name as of then.
@@ -198,7 +200,8 @@ class Meaning:
         """A listed container with whose it is, and whether its runs count."""
         labels = container.labels
         run = Run(name=container.name, image=container.image, image_id=container.image_id, labels=labels)
-        ignored = bool(self._ignored.pattern_for(run))
+        looked = container.state == inside.NEVER_STARTED and inside.is_look(container.name, labels)
+        ignored = looked or bool(self._ignored.pattern_for(run))
         return replace(container, by=users.words(container.name, labels), ignored=ignored)
 
     def reconcile(self, listing: Listing, *, alive_until: datetime | None, first: bool) -> None:

@@ -36,6 +36,7 @@ class FakeImage:
     size_bytes: int
     named: datetime  # when a name of it was last set
     folders: tuple[str, ...] = ()  # of its layers, the topmost first
+    files: dict[str, str] = field(default_factory=dict)  # path -> content
 
     @property
     def references(self) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,7 @@ def make_socket(path: Path) -> None:
 )
 def test_what_is_not_a_regular_file_is_never_opened(
     layers: list[Path],
-    make,  # type: ignore[no-untyped-def]
+    make: Callable[[Path], None],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:

@@ -12,6 +12,7 @@ from agent.adapters.engine import EngineInfo
 from agent.adapters.layer_stack import Reader
 from agent.core.pytorch import layer_look
 from agent.core.pytorch.layer_look import Look
+from agent.core.pytorch.version_file import Torch
 from tests.support import dockerd, images, torch_file
 
 ON_GRAPH_DRIVERS = pytest.mark.parametrize("kind", ["20.10", "26.1", "current"], indirect=True, scope="session")
@@ -21,14 +22,14 @@ ON_CONTAINERD = pytest.mark.parametrize(
 PACKAGES, FILE = torch_file.PLACE.rpartition("/torch/")[0], torch_file.PLACE
 TORCH = {FILE: torch_file.text("2.4.0+cu121", cuda="12.1").encode()}
 KINDS: Mapping[str, tuple[list[dict[str, bytes]], Look]] = {
-    "torch": ([TORCH], layer_look.found({f"/{FILE}": (1, layer_look.Torch("2.4.0", "cuda12.1"))})),
+    "torch": ([TORCH], layer_look.found({f"/{FILE}": (1, Torch("2.4.0", "cuda12.1"))})),
     "whiteout": ([TORCH, {f"{PACKAGES}/.wh.torch": b""}], layer_look.NOTHING),
     "opaque": ([TORCH, {f"{PACKAGES}/.wh..wh..opq": b"", f"{PACKAGES}/numpy/x": b"x"}], layer_look.NOTHING),
     "upgraded": (
         [TORCH, {FILE: torch_file.text("2.5.1+rocm6.2", hip="6.2.1").encode()}],
-        layer_look.found({f"/{FILE}": (2, layer_look.Torch("2.5.1", "rocm6.2"))}),
+        layer_look.found({f"/{FILE}": (2, Torch("2.5.1", "rocm6.2"))}),
     ),
-    "child": ([TORCH, {"srv/app": b"x"}], layer_look.found({f"/{FILE}": (1, layer_look.Torch("2.4.0", "cuda12.1"))})),
+    "child": ([TORCH, {"srv/app": b"x"}], layer_look.found({f"/{FILE}": (1, Torch("2.4.0", "cuda12.1"))})),
     "none": ([{f"{PACKAGES}/numpy/version.py": b"x"}], layer_look.NOTHING),
 }
 
