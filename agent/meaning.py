@@ -35,6 +35,7 @@ class Meaning:
         self._seen: dict[Key, None] = {}  # taken in, and on disk
         self._applied: dict[Key, None] = {}  # in the book, and not yet on disk
         self._old_ns = 0  # what is as old as this was taken in over an earlier connection
+        self._looks_over: set[str] = set()  # containers of looks inside images that were removed; persons make them
         self._missed: Blind | None = None  # from the first to the last that cannot be told, until it is recorded
         self._by_name: dict[str, EngineEvent] = {}  # the last use of each name that only the name told, until listed
 
@@ -109,9 +110,21 @@ class Meaning:
         pattern, now = self._ignored.pattern_for(run), self._clock.now()
         if pattern and not self._is_old(event):
             self._sight.book.count_ignored(event, image_id, pattern, now)
-        before = self._sight.book.held.get(event.actor)
-        looked = inside.is_no_use(event.action, event.name, event.labels, before.state if before is not None else None)
-        self._sight.book.apply_container(event, image_id, now, ignored=bool(pattern) or looked, mounted=mounted)
+        ignored = bool(pattern) or self._is_look(event)
+        self._sight.book.apply_container(event, image_id, now, ignored=ignored, mounted=mounted)
+
+    def _is_look(self, event: EngineEvent) -> bool:
+        """Whether it makes or removes the container of a look inside an image, which never ran.
+
+        The end of one that is told again comes after the container was let go: it counts as it did before.
+        """
+        held = self._sight.book.held.get(event.actor)
+        told_again = held is None and (event.actor in self._looks_over or self._is_old(event))
+        state = inside.NEVER_STARTED if told_again else held.state if held is not None else None
+        looked = inside.is_no_use(event.action, event.name, event.labels, state)
+        if looked and event.action == "destroy":
+            self._looks_over.add(event.actor)
+        return looked
 
     async def _images_of(self, event: EngineEvent) -> tuple[str | None, tuple[str, ...] | None]:
         """The image of a container event: what is known of the container, the engine's word, the name as of then.

@@ -151,6 +151,17 @@ async def test_a_look_while_no_agent_ran_is_no_use(world: harness.World, docker:
     assert (await world.agent().watch()).usage(IMAGE.id) == before
 
 
+async def test_the_end_of_a_look_that_is_told_again_is_no_use(world: harness.World, docker: FakeDocker) -> None:
+    agent = await world.agent().watch()
+    before = agent.usage(IMAGE.id)
+    cid = docker.create(IMAGE.id, **LOOK)
+    await agent.wait(60)
+    docker.remove(cid)
+    await agent.wait()
+    await agent.stop()  # the next one reads the end again, and not the beginning
+    assert (await world.agent().watch()).usage(IMAGE.id) == before
+
+
 async def test_a_container_that_runs_is_a_use_whatever_it_is_called(world: harness.World, docker: FakeDocker) -> None:
     agent = await world.agent().watch()
     cid = docker.create(IMAGE.id, **LOOK)
