@@ -35,7 +35,7 @@ class Meaning:
         self._seen: dict[Key, None] = {}  # taken in, and on disk
         self._applied: dict[Key, None] = {}  # in the book, and not yet on disk
         self._old_ns = 0  # what is as old as this was taken in over an earlier connection
-        self._looks_over: set[str] = set()  # containers of looks inside images that were removed; persons make them
+        self._looks_over: dict[str, None] = {}  # containers of looks inside images that were removed
         self._missed: Blind | None = None  # from the first to the last that cannot be told, until it is recorded
         self._by_name: dict[str, EngineEvent] = {}  # the last use of each name that only the name told, until listed
 
@@ -123,7 +123,9 @@ class Meaning:
         state = inside.NEVER_STARTED if told_again else held.state if held is not None else None
         looked = inside.is_no_use(event.action, event.name, event.labels, state)
         if looked and event.action == "destroy":
-            self._looks_over.add(event.actor)
+            self._looks_over[event.actor] = None
+            for old in list(self._looks_over)[:-REMEMBERED]:
+                del self._looks_over[old]
         return looked
 
     async def _images_of(self, event: EngineEvent) -> tuple[str | None, tuple[str, ...] | None]:
