@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import config, no_effect, state
-from agent.adapters import database, disk, folder, holds
+from agent.adapters import database, disk, folder, holds, layer_folders
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
 from agent.core import layers, lint, names, totals, units, wire
@@ -16,6 +16,7 @@ from agent.core.model import Container, Pin, Plan
 from agent.core.pytorch import deciding
 
 PATIENCE = 10.0  # seconds for one check
+LAYERS = 2.0  # seconds of it for layers to be read
 STOPPED_NAMED = 5  # containers
 LONGEST_BUILD = timedelta(hours=1)  # builds take less, mostly
 
@@ -49,6 +50,7 @@ async def run(config_file: Path | None) -> list[Check]:
         *_holds(settings.agent.state_dir, look),
         engine,
         _disk(settings, info),
+        *_layers(settings, info),
         *_stopped(look),
         *_doubtful(look),
         *await _broker(settings, info),
@@ -88,7 +90,7 @@ async def _look(settings: config.Settings) -> Look | None:
     from agent import daemon
 
     try:
-        async with asyncio.timeout(PATIENCE), daemon.looking(settings) as (parts, _):
+        async with asyncio.timeout(PATIENCE), daemon.looking(settings, LAYERS) as (parts, _):
             plan = await parts.sweeper.plan()
             return Look(plan, parts.intake.sight.snapshot(plan.at).containers)
     except (EngineError, TimeoutError):
@@ -219,6 +221,18 @@ def _disk(settings: config.Settings, info: EngineInfo | None) -> Check:
         hint = f"mount {info.root} into the agent's container (read-only), or set pressure.budget"
         return Check("disk", False, f"{detail}, and pressure.high has no effect", hint)
     return Check("disk", True, f"{info.root}: {space.share:.0%} of {units.format_bytes(space.total_bytes)} used")
+
+
+def _layers(settings: config.Settings, info: EngineInfo | None) -> list[Check]:
+    """Whether torch itself is looked for. Where it is not, names and history decide alone, which is nothing wrong."""
+    if info is None:
+        return []
+    if not settings.images.probe_layers:
+        return [Check("layers", True, "not read (images.probe_layers is false): names and history decide alone")]
+    why = layer_folders.why_not(info)
+    if why:
+        return [Check("layers", True, f"not read: {why}")]
+    return [Check("layers", True, f"read below {layer_folders.place(info)}")]
 
 
 async def _broker(settings: config.Settings, info: EngineInfo | None) -> list[Check]:

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import structlog
 
-from agent import __version__, config, no_effect, showing, state
+from agent import __version__, config, layer_looks, look_inside, no_effect, showing, state
 from agent.adapters import database, tasks
 from agent.adapters.clock import Clock, SystemClock
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import Engine, EngineError, EngineInfo
+from agent.adapters.inside import DockerInside
 from agent.adapters.store import Store
 from agent.board import Board
 from agent.core import wire
 from agent.core.users import Ignored
 from agent.intake import Intake
+from agent.layer_looks import LayerLooks
 from agent.sweeper import Manners, Sweeper
 from agent.watcher import LONGEST_WAIT, Watcher
 
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 
 BETWEEN_LOOKS = 5.0  # seconds until a new engine shows in `info`
 BETWEEN_RESERVES = 600.0  # seconds until the reserve is looked at again
+BETWEEN_TIDYINGS = 600.0  # seconds until what a killed look inside an image left is looked for again
+ONE_LOOK = 60.0  # seconds that a command which ends waits for layers to be read: nothing else waits for it
 ONE_DAY = 86400.0  # seconds
 ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
@@ -50,11 +54,20 @@ class Parts:
     sweeper: Sweeper
 
 
-def build(settings: config.Settings, store: Store, folder: Path, clock: Clock, engine: Engine) -> Parts:
-    """Wire one agent together."""
+def build(
+    settings: config.Settings,
+    store: Store,
+    folder: Path,
+    clock: Clock,
+    engine: Engine,
+    patience: float = layer_looks.PATIENCE,
+) -> Parts:
+    """Wire one agent together. `patience`: seconds that a listing waits for layers to be read."""
     board = Board()
     ignored = Ignored(settings.usage.ignore_containers)
-    intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored)
+    wanted, lifts = settings.images.probe_layers, settings.images.ambiguous == "evict"
+    looks = LayerLooks(engine, store, wanted=wanted, lifts=lifts, patience=patience)
+    intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored, looks=looks)
     watcher = Watcher(engine, intake, clock, board)
     sweeper = Sweeper(
         engine,
@@ -112,6 +125,7 @@ async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, cloc
         "info": _show_info(settings, parts, clock),
         "forget-old-history": _forget(settings, parts, clock),
         "keep-reserve": _keep_reserve(folder, clock),
+        "tidy-looks": _tidy_looks(settings, folder, clock),
     }
     if settings.mqtt.url:
         loops["publisher"] = _publish(settings, host, parts, clock)
@@ -222,6 +236,13 @@ async def _keep_reserve(folder: Path, clock: Clock) -> None:
         await clock.sleep(BETWEEN_RESERVES)
 
 
+async def _tidy_looks(settings: config.Settings, folder: Path, clock: Clock) -> None:
+    """Remove the container of an `explain --look-inside` that was killed."""
+    while True:
+        await look_inside.tidy(DockerInside(settings.docker.url), folder)
+        await clock.sleep(BETWEEN_TIDYINGS)
+
+
 @contextmanager
 def _stopping_on_signals() -> Iterator[None]:
     """Cancel the current task on SIGTERM and SIGINT, until it has ended. SIGHUP changes nothing."""
@@ -258,13 +279,15 @@ def _ignore_hangup() -> None:
 
 
 @asynccontextmanager
-async def watching(settings: config.Settings, store: Store, folder: Path) -> AsyncIterator[Parts]:
+async def watching(
+    settings: config.Settings, store: Store, folder: Path, patience: float = ONE_LOOK
+) -> AsyncIterator[Parts]:
     """One proven look at the engine, for a command that ends: the same parts as the agent's, no publisher.
 
     Raises EngineError where the engine cannot be watched.
     """
     clock = SystemClock()
-    parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
+    parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url), patience)
     session = asyncio.create_task(parts.watcher.session(), name="watcher")
     ready = asyncio.create_task(parts.watcher.ready.wait(), name="ready")
     try:
@@ -281,7 +304,9 @@ async def watching(settings: config.Settings, store: Store, folder: Path) -> Asy
 
 
 @asynccontextmanager
-async def looking(settings: config.Settings) -> AsyncIterator[tuple[Parts, tuple[str, ...]]]:
+async def looking(
+    settings: config.Settings, patience: float = ONE_LOOK
+) -> AsyncIterator[tuple[Parts, tuple[str, ...]]]:
     """As `watching`, on a copy of the agent's state, so that nothing is changed; and what to tell about that state.
 
     Raises StateError and EngineError.
@@ -289,7 +314,7 @@ async def looking(settings: config.Settings) -> AsyncIterator[tuple[Parts, tuple
     place = state.place_to_look_at(settings.agent.state_dir)
     look = state.look(place.folder)
     try:
-        async with watching(settings, look.store, place.folder) as parts:
+        async with watching(settings, look.store, place.folder, patience) as parts:
             yield parts, (*place.notes, *look.notes)
     finally:
         await look.store.close()

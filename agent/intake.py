@@ -26,6 +26,7 @@ from agent.core.timekeeping import Reading
 from agent.core.usage import Book
 from agent.core.users import Ignored
 from agent.gaps import Gaps
+from agent.layer_looks import LayerLooks
 from agent.meaning import Meaning
 from agent.sight import Listing, Sight
 from agent.stalls import StallDetector
@@ -50,8 +51,12 @@ class Intake:
         gap_tolerance: timedelta,
         ignored: Ignored = Ignored(),
         stalls: StallDetector | None = None,
+        looks: LayerLooks | None = None,
     ) -> None:
-        """`ignored`: containers whose runs are no uses. `stalls`: a test's own, to stall when it likes."""
+        """`ignored`: containers whose runs are no uses. `stalls`: a test's own, to stall when it likes.
+
+        `looks`: at the layers of images; None: they are not read.
+        """
         self.stalls = stalls or StallDetector()
         self.sight = Sight(self.stalls)
         self.buffer = Buffer()
@@ -64,6 +69,7 @@ class Intake:
         self._gaps = Gaps(self.sight, store, clock, gap_tolerance)
         self._meaning = Meaning(engine, self.sight, store, clock, self._gaps, ignored)
         self.stale = self._meaning.stale
+        self._looks = looks or LayerLooks(engine, store, wanted=False)
         self._cursor = Cursor()
         self._tolerance = gap_tolerance
         self._down: Downtime | None = None  # since the last watch ended
@@ -78,6 +84,7 @@ class Intake:
         self.lost.clear()
         self.stalls.restart()
         self._take_over(info, saved)
+        await self._looks.begin(info, saved.engine)
         self._cursor = await self._gaps.look_back(saved.cursor, info)
         self._meaning.begin(self._cursor.time_ns)
         self.sight.watched = self._cursor.alive_at is not None
@@ -337,12 +344,10 @@ class Intake:
         self.sight.book.begin_listing()
         containers = await self._engine.containers(self.sight.containers if self.sight.proven else {})
         images = tuple(await self._engine.images(self.sight.details))
-        return Listing(
-            at=at,
-            images=images,
-            containers=tuple(map(self._meaning.read, containers)),
-            verdicts=await self.sight.recognise(images),
-        )
+        verdicts, unfinished = await self._looks.settle(images, await self.sight.recognise(images))
+        if unfinished:
+            self.stale.set()  # the next listing goes on with the layers
+        return Listing(at=at, images=images, containers=tuple(map(self._meaning.read, containers)), verdicts=verdicts)
 
     def _reconcile(self, listing: Listing, alive_until: datetime | None, *, first: bool) -> None:
         self._meaning.reconcile(listing, alive_until=alive_until, first=first)

@@ -9,7 +9,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError, EngineUnavailable, NotFound
 from agent.adapters.store import Store
 from agent.arrivals import Arrivals
-from agent.core import users
+from agent.core import inside, users
 from agent.core.continuity import Blind
 from agent.core.events import COMMIT, EngineEvent, Key, familiar
 from agent.core.model import Container
@@ -35,6 +35,7 @@ class Meaning:
         self._seen: dict[Key, None] = {}  # taken in, and on disk
         self._applied: dict[Key, None] = {}  # in the book, and not yet on disk
         self._old_ns = 0  # what is as old as this was taken in over an earlier connection
+        self._looks_over: dict[str, None] = {}  # containers of looks inside images that were removed
         self._missed: Blind | None = None  # from the first to the last that cannot be told, until it is recorded
         self._by_name: dict[str, EngineEvent] = {}  # the last use of each name that only the name told, until listed
 
@@ -109,7 +110,23 @@ class Meaning:
         pattern, now = self._ignored.pattern_for(run), self._clock.now()
         if pattern and not self._is_old(event):
             self._sight.book.count_ignored(event, image_id, pattern, now)
-        self._sight.book.apply_container(event, image_id, now, ignored=bool(pattern), mounted=mounted)
+        ignored = bool(pattern) or self._is_look(event)
+        self._sight.book.apply_container(event, image_id, now, ignored=ignored, mounted=mounted)
+
+    def _is_look(self, event: EngineEvent) -> bool:
+        """Whether it makes or removes the container of a look inside an image, which never ran.
+
+        The end of one that is told again comes after the container was let go: it counts as it did before.
+        """
+        held = self._sight.book.held.get(event.actor)
+        told_again = held is None and (event.actor in self._looks_over or self._is_old(event))
+        state = inside.NEVER_STARTED if told_again else held.state if held is not None else None
+        looked = inside.is_no_use(event.action, event.name, event.labels, state)
+        if looked and event.action == "destroy":
+            self._looks_over[event.actor] = None
+            for old in list(self._looks_over)[:-REMEMBERED]:
+                del self._looks_over[old]
+        return looked
 
     async def _images_of(self, event: EngineEvent) -> tuple[str | None, tuple[str, ...] | None]:
         """The image of a container event: what is known of the container, the engine's word, the name as of then.
@@ -198,7 +215,8 @@ class Meaning:
         """A listed container with whose it is, and whether its runs count."""
         labels = container.labels
         run = Run(name=container.name, image=container.image, image_id=container.image_id, labels=labels)
-        ignored = bool(self._ignored.pattern_for(run))
+        looked = container.state == inside.NEVER_STARTED and inside.is_look(container.name, labels)
+        ignored = looked or bool(self._ignored.pattern_for(run))
         return replace(container, by=users.words(container.name, labels), ignored=ignored)
 
     def reconcile(self, listing: Listing, *, alive_until: datetime | None, first: bool) -> None:

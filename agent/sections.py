@@ -241,6 +241,7 @@ class Images(Section):
     exclude: tuple[Exclusion, ...] = ()
     ambiguous: Literal["keep", "evict"] = "keep"
     known: tuple[OwnName, ...] = ()
+    probe_layers: StrictBool = True
 
 
 class Rule(Section):

@@ -35,6 +35,7 @@ class Sight:
         self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}
         self._examined: dict[str, Examined] = {}  # image ID -> what it says of itself, which never changes
+        self._recognised: tuple[tuple[Image, ...], Mapping[str, Verdict]] = ((), {})  # the images asked about last
         self.containers: Mapping[str, Container] = {}  # as last listed
         self.watched = False  # this engine was listed at least once, by this process or another
         self.proven = False  # the stream is live, and nothing that fell out of it is unrecorded
@@ -59,18 +60,20 @@ class Sight:
         return disk.space(self.engine.root) if self.engine is not None else None
 
     async def recognise(self, images: tuple[Image, ...]) -> Mapping[str, Verdict]:
-        """What the images of a listing are. Off the event loop, image by image: each may hold what is slow to read.
+        """What the images of a listing are, by what they say. Off the event loop, image by image: each may be slow.
 
         An image is examined once. What depends on the names and on the other images is asked anew where any changed.
         """
-        if images == self.images:
-            return self.verdicts
+        if images == self._recognised[0]:
+            return self._recognised[1]
         for image in images:
             if image.details is not None and image.id not in self._examined:
                 self._examined[image.id] = await asyncio.to_thread(classify.examine, image)
         here = {image.id for image in images if image.details is not None}
         self._examined = {image_id: found for image_id, found in self._examined.items() if image_id in here}
-        return await asyncio.to_thread(classify.verdicts, images, self._examined)
+        found = await asyncio.to_thread(classify.verdicts, images, self._examined)
+        self._recognised = images, found
+        return found
 
     def show(self, listing: Listing) -> None:
         """Take a listing."""
@@ -79,7 +82,7 @@ class Sight:
 
     def forget(self) -> None:
         """Another engine, or another image store: all IDs are new."""
-        self.images, self.verdicts, self._examined = (), {}, {}
+        self.images, self.verdicts, self._examined, self._recognised = (), {}, {}, ((), {})
 
     def snapshot(self, at: datetime) -> Snapshot:
         """The last listing, with the containers as the events since have left them."""

@@ -35,6 +35,8 @@ class FakeImage:
     details: Details
     size_bytes: int
     named: datetime  # when a name of it was last set
+    folders: tuple[str, ...] = ()  # of its layers, the topmost first
+    files: dict[str, str] = field(default_factory=dict)  # path -> content
 
     @property
     def references(self) -> list[str]:

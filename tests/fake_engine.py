@@ -212,6 +212,10 @@ class FakeEngine:
         async with self._call("layers", image_id):
             return self.docker.images[self.docker.resolve(image_id)].details.layers
 
+    async def layer_folders(self, image_id: str) -> tuple[str, ...]:
+        async with self._call("layer_folders", image_id):
+            return self.docker.images[self.docker.resolve(image_id)].folders
+
     async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         async with self._call("references", image_id):
             image = self.docker.images[self.docker.resolve(image_id)]

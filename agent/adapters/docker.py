@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from agent.adapters import engine_json, listener, tasks
+from agent.adapters import engine_json, layer_folders, listener, tasks
 from agent.adapters import engine_rows as rows
 from agent.adapters.docker_client import TIMEOUT, Connection, find_url, lines
 from agent.adapters.engine import (
@@ -54,6 +54,7 @@ class DockerEngine(Connection):
         super().__init__(url)
         self._configured = url
         self._containerd = False
+        self._root = ""  # the engine's own folder, on its host
         self._podman = False
         self._unreadable: dict[str, str] = {}  # image ID -> why its details cannot be read, of the images listed last
         self._ahead = timedelta()  # by how much the engine's clock is ahead of ours
@@ -77,6 +78,7 @@ class DockerEngine(Connection):
             raise
         self._containerd, self._unreadable = info.containerd_store, {}
         self._podman = info.product == "Podman"
+        self._root = info.root
         self._direct = self.url if direct else ""
         self._ahead = _ahead(info.time, began)
         return replace(info, direct=direct)
@@ -202,6 +204,11 @@ class DockerEngine(Connection):
         """The diff IDs of an image, base first. Raises NotFound."""
         with _readable(image_id):
             return rows.details(await self._about(f"images/{image_id}/json"), None).layers
+
+    async def layer_folders(self, image_id: str) -> tuple[str, ...]:
+        """The folders that an image's layers are, the topmost first; none where they are not told. Raises NotFound."""
+        with _readable(image_id):
+            return layer_folders.named(await self._about(f"images/{image_id}/json"), self._root)
 
     async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The tags and digest references of an image now. Raises NotFound."""

@@ -80,13 +80,20 @@ class Connection:
         method: str = "GET",
         params: Mapping[str, str] | None = None,
         timeout: float | None = TIMEOUT,
+        body: str | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """`body`: a JSON document."""
         if self._client is None:
             raise EngineUnavailable(0, "not connected")
         limits, response = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_TIMEOUT), None
         try:
             async with self._client._query(
-                path, method, params=params, timeout=limits, versioned_api=path not in ("_ping", "version")
+                path,
+                method,
+                params=params,
+                data=body,
+                timeout=limits,
+                versioned_api=path not in ("_ping", "version"),
             ) as response:
                 try:
                     yield response

@@ -147,6 +147,13 @@ class Engine(Protocol):
         """The diff IDs of an image, base first. Raises NotFound."""
         ...
 
+    async def layer_folders(self, image_id: str) -> tuple[str, ...]:
+        """The folders on the engine's host that an image's layers are, the topmost first; none where they are not told.
+
+        Raises NotFound.
+        """
+        ...
+
     async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The tags and the digest references of an image now. Raises NotFound."""
         ...

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from agent.core.continuity import Cursor
 from agent.core.model import Usage
+from agent.core.pytorch.layer_look import Found, Look
 from agent.core.timekeeping import Absence
 from agent.core.usage import Held, IgnoredRun, IgnoredRuns, Use
 
@@ -106,3 +107,23 @@ def ignored_run_row(run: IgnoredRun) -> dict[str, object]:
 
 def ignored_runs(row: sqlite3.Row) -> IgnoredRuns:
     return IgnoredRuns(row["pattern"], row["runs"], known(row["first_at"]), known(row["last_at"]))
+
+
+def look(row: sqlite3.Row) -> Look:
+    return Look(
+        found=Found(row["found"]),
+        path=row["path"],
+        layer=row["layer"],
+        torch_version=row["torch_version"],
+        accelerator=row["accelerator"],
+    )
+
+
+def look_row(look: Look) -> dict[str, object]:
+    return {
+        "found": str(look.found),
+        "path": look.path,
+        "layer": look.layer,
+        "torch_version": look.torch_version,
+        "accelerator": look.accelerator,
+    }

@@ -14,6 +14,8 @@ from agent.adapters.event_log import EventLog
 from agent.core.continuity import Blind, Cursor
 from agent.core.limits import Freed
 from agent.core.model import Usage
+from agent.core.pytorch import layer_look
+from agent.core.pytorch.layer_look import Look
 from agent.core.report import NewEvent
 from agent.core.timekeeping import Absence
 from agent.core.usage import Changes, Held, IgnoredRuns, Use
@@ -140,6 +142,20 @@ class Tables(EventLog):
             self._do("forget_uses", before=rows.us(before))
             self._do("forget_ignored_runs", before=rows.us(before))
             self._do("forget_usages", before=rows.us(before))
+            self._do("forget_layer_looks")
+
+    # What the layers of images show
+
+    def layer_looks(self, engine: int) -> dict[str, Look]:
+        """Image ID -> what was found, by the rules of now."""
+        found = self._all("get_layer_looks", engine=engine, rules=layer_look.RULES)
+        return {row["image_id"]: rows.look(row) for row in found}
+
+    def keep_look(self, engine: int, image_id: str, look: Look) -> None:
+        """Remember what was found. Not for what is unknown."""
+        self._do("put_layer_look", engine=engine, image_id=image_id, rules=layer_look.RULES, **rows.look_row(look))
+
+    # The policies
 
     def policies(self) -> str | None:
         """What was kept of the policies in force, as `keep_policies` was given it."""

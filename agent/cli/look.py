@@ -10,6 +10,7 @@ import typer
 from agent import config
 from agent.cli.common import ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
 from agent.core import documents, totals, units, wire
+from agent.core.inside import LookedInside
 from agent.core.model import Plan, Policy
 
 if TYPE_CHECKING:
@@ -72,14 +73,21 @@ def explain(
     image: Annotated[str, typer.Argument(metavar="IMAGE")],
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
+    look_inside: Annotated[
+        bool,
+        typer.Option(
+            "--look-inside", help="Read torch/version.py in the image, by a container that is made and never started."
+        ),
+    ] = False,
 ) -> None:
     """The evidence, the uses, the rule that decides, and the bytes that would be freed."""
     from agent.cli import story, tables
 
     settings = config.load(config_file)
-    facts, host, notes = asyncio.run(_explain(settings, image))
+    facts, host, notes = asyncio.run(_explain(settings, image, look_inside=look_inside))
     if as_json:
-        print_json(documents.explain(facts.decision, facts.uses, facts.ignored, facts.at, host, notes))
+        document = documents.explain(facts.decision, facts.uses, facts.ignored, facts.at, host, notes)
+        print_json(document | {"inside": documents.inside(facts.inside)})
         return
     tell(notes)
     tables.show(story.story(facts, settings.core_policy()))
@@ -143,7 +151,9 @@ async def _look(settings: config.Settings, ahead: timedelta = timedelta(), inste
         return Seen(plan, parts.store.host, (*notes, *alerts), held)
 
 
-async def _explain(settings: config.Settings, text: str) -> "tuple[story.Facts, str, tuple[str, ...]]":
+async def _explain(
+    settings: config.Settings, text: str, *, look_inside: bool
+) -> "tuple[story.Facts, str, tuple[str, ...]]":
     from agent import daemon
     from agent.cli import story
 
@@ -159,7 +169,18 @@ async def _explain(settings: config.Settings, text: str) -> "tuple[story.Facts, 
             ignored=await parts.store.run(lambda tables: tables.ignored_runs(row, image.id)),
             holders=[item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id],
         )
-        return facts, parts.store.host, notes
+        host = parts.store.host
+    if look_inside:  # after the rest: the container of the look is none that holds the image
+        facts = replace(facts, inside=await _look_inside(settings, image.id))
+    return facts, host, notes
+
+
+async def _look_inside(settings: config.Settings, image_id: str) -> LookedInside:
+    from agent import look_inside, state
+    from agent.adapters.inside import DockerInside
+
+    place = state.place_to_change(settings.agent.state_dir)  # the agent that runs there removes what a crash leaves
+    return await look_inside.look(DockerInside(settings.docker.url), place.folder, image_id)
 
 
 async def _events(look: "state.Look", since: datetime) -> list[wire.Event]:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.core import layers, newest, rules, text, units
+from agent.core.inside import LookedInside
 from agent.core.model import Action, Class, Container, Decision, Policy, Reason
 from agent.core.pytorch import deciding
 from agent.core.usage import IgnoredRuns, Use
@@ -25,6 +26,7 @@ class Facts:
     uses: Sequence[Use]  # the latest, newest first
     ignored: Sequence[IgnoredRuns]
     holders: Sequence[Container]
+    inside: LookedInside | None = None  # what a look inside found; None: it was not asked for
 
 
 def story(facts: Facts, policy: Policy) -> RenderableType:
@@ -33,7 +35,14 @@ def story(facts: Facts, policy: Policy) -> RenderableType:
     lines = Table.grid(padding=(0, 2), expand=False)
     lines.add_column(no_wrap=True, style="bold")
     lines.add_column(overflow="fold")
-    rows = [*_what(item), *_who(facts), *_which(item, policy), *_when(item, facts.at), *_keep(item)]
+    rows = [
+        *_what(item),
+        *_inside(facts.inside),
+        *_who(facts),
+        *_which(item, policy),
+        *_when(item, facts.at),
+        *_keep(item),
+    ]
     for head, body in rows:
         lines.add_row(head, Text(text.clean(body), overflow="fold"))
     return lines
@@ -50,6 +59,16 @@ def _what(item: Decision) -> Iterable[tuple[str, str]]:
     for evidence in verdict.evidence:
         yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.family})"
     yield "from", item.image.origin or "nothing shows a registry that it came from"
+
+
+def _inside(seen: LookedInside | None) -> Iterable[tuple[str, str]]:
+    if seen is None:
+        return
+    for path, torch in seen.found.items():
+        yield "inside", f"{path} is of torch {torch.version}" + (f", {torch.accelerator}" if torch.accelerator else "")
+    if not seen.found:
+        yield "inside", f"no torch/version.py at {seen.tried} usual paths; it may be elsewhere, so this proves nothing"
+    yield "inside", "this was read for you alone: the decision rests on the evidence above"
 
 
 def _who(facts: Facts) -> Iterable[tuple[str, str]]:

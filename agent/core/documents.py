@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from agent.core import inventory, newest, report, units
+from agent.core.inside import LookedInside
 from agent.core.lint import Finding
 from agent.core.model import Action, Decision, Outcome, Plan, Step
 from agent.core.pytorch import deciding
@@ -83,6 +84,17 @@ def explain(
         "host": host,
         "notes": list(notes),
     }
+
+
+def inside(seen: LookedInside | None) -> dict[str, Any] | None:
+    """What `explain --look-inside` found; None where it was not asked for. Nothing found proves nothing."""
+    if seen is None:
+        return None
+    found = [
+        {"path": path, "torch_version": torch.version, "accelerator": torch.accelerator}
+        for path, torch in seen.found.items()
+    ]
+    return {"tried": seen.tried, "found": found}
 
 
 def _steps(item: Decision) -> Iterable[Step]:

@@ -17,7 +17,8 @@ MB = 1_000_000  # bytes
 LABEL = "torchkeeper.demo"  # names the run that made an image or a container
 OWN_PREFIX = "torchkeeper-demo/"  # before every repository on an engine that is not the demo's
 
-_TORCH = "opt/conda/lib/python3.11/site-packages/torch/lib/libtorch_cuda.so"
+_PACKAGE = "opt/conda/lib/python3.11/site-packages/torch"
+_TORCH = f"{_PACKAGE}/lib/libtorch_cuda.so"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +132,14 @@ async def make(client: Client, role: Role, prefix: str, run_id: str, busybox: Pa
 
 
 def _root_file_system(role: Role, busybox: Path) -> bytes:
-    return _tar(("bin/busybox", busybox.read_bytes(), 0o755), (role.payload, _payload(role), 0o644))
+    torch = [(f"{_PACKAGE}/version.py", _version_file(role), 0o644)] if role.payload == _TORCH else []
+    return _tar(("bin/busybox", busybox.read_bytes(), 0o755), (role.payload, _payload(role), 0o644), *torch)
+
+
+def _version_file(role: Role) -> bytes:
+    """What torch's own build writes, without which the agent would not take the image for a PyTorch image."""
+    cuda = ".".join(role.env["CUDA_VERSION"].split(".")[:2])
+    return f"__version__ = {role.env['PYTORCH_VERSION']!r}\ncuda = {cuda!r}\ngit_version = ''\nhip = None\n".encode()
 
 
 def _context(role: Role, prefix: str) -> bytes:

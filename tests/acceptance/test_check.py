@@ -48,7 +48,7 @@ def somebody_elses(path: Path, mode: int) -> Iterator[None]:
 def test_all_is_well(host: Host, collector: Collector, fleet_broker: mosquitto.Mosquitto) -> None:
     code, found = host.checks()
     assert (code, [item["name"] for item in found.values() if not item["ok"]]) == (0, [])
-    assert found.keys() == {"configuration", "state", "pins", "engine", "disk", "broker"}
+    assert found.keys() == {"configuration", "state", "pins", "engine", "disk", "layers", "broker"}
     assert all(item.keys() == {"name", "ok", "detail", "hint"} for item in found.values())
     assert host.engine.url in found["engine"]["detail"]
     assert fleet_broker.url in found["broker"]["detail"]

@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance import out_of_sight, small_disk
 from tests.acceptance.collector import Collector
 from tests.acceptance.host import NAME, Host
-from tests.support import dockerd, engines, images, mosquitto, proc
+from tests.support import dockerd, engines, images, mosquitto, proc, torch_file
 
 pytestmark = pytest.mark.real
 
@@ -141,6 +141,9 @@ def _many_files(engine: dockerd.Dockerd, ref: str, count: int) -> str:
             info = tarfile.TarInfo(f"{ref.replace(':', '-')}/{number}")
             info.size = 1
             tar.addfile(info, BytesIO(b"x"))
+        torch = tarfile.TarInfo(torch_file.PLACE)
+        torch.size = len(torch_file.of(ref, None))
+        tar.addfile(torch, BytesIO(torch_file.of(ref, None)))
     return engine.docker("import", "--change=ENV PYTORCH_VERSION=2.4.0", "-", ref, stdin=out.getvalue())
 
 

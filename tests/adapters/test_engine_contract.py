@@ -279,6 +279,13 @@ async def test_one_of_several_tags_goes_alone(side: Side) -> None:
     assert await side.engine.references(image_id) == named(side, image_id, "team/base:2")
 
 
+async def test_the_folders_of_an_images_layers_are_told_for_each_of_them_or_for_none(side: Side) -> None:
+    side.add("team/base:1")
+    child = side.build("team/child:1", "team/base:1")
+    folders, layers = await side.engine.layer_folders(child), await side.engine.layers(child)
+    assert len(folders) in ({0} if side.containerd else {0, len(layers)})
+
+
 async def test_with_its_last_tag_an_image_goes(side: Side) -> None:
     side.add("team/base:1")
     await side.engine.untag("team/base:1")
@@ -372,3 +379,5 @@ async def test_what_is_gone_is_not_found(side: Side) -> None:
         await side.engine.image_id("team/gone:1")
     with pytest.raises(NotFound):
         await side.engine.references(gone)
+    with pytest.raises(NotFound):
+        await side.engine.layer_folders(gone)

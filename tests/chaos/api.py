@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.support import proc
+from tests.support import proc, torch_file
 
 STREAMED = ("images/create", "images/load")  # answered with one document a line
 SMALL = 64  # bytes of the file that makes each image's layer its own
@@ -99,7 +99,7 @@ async def calling(socket: Path, timeout: float = proc.COMMAND) -> AsyncIterator[
 
 
 def tiny_tar() -> bytes:
-    """A root file system with a static busybox and a file that no other has."""
+    """A root file system with a static busybox, torch's own version file, and a file that no other has."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         tar.add(proc.require_program("busybox", "busybox-static"), "bin/busybox")
@@ -107,7 +107,8 @@ def tiny_tar() -> bytes:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
-        info = tarfile.TarInfo("payload")
-        info.size = SMALL
-        tar.addfile(info, io.BytesIO(os.urandom(SMALL)))
+        for name, content in ((torch_file.PLACE, torch_file.of("", None)), ("payload", os.urandom(SMALL))):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
     return out.getvalue()

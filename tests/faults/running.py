@@ -24,7 +24,7 @@ from agent.adapters.store import Store
 from agent.adapters.tables import Tables
 from agent.core import report, wire
 from agent.core.model import Usage
-from tests.support import proc
+from tests.support import proc, torch_file
 from tests.support.dockerd import Dockerd
 from tests.support.proc import PATIENCE
 
@@ -159,13 +159,14 @@ def torch(engine: Dockerd, *refs: str) -> str:
 
 
 def _only_true() -> bytes:
-    """A root file system of one program, and a file that no other has."""
+    """A root file system of one program, torch's own version file, and a file that no other has."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         tar.add(proc.require_program("busybox", "busybox-static"), "bin/true")
-        info = tarfile.TarInfo("payload")
-        info.size = 16
-        tar.addfile(info, io.BytesIO(os.urandom(info.size)))
+        for name, content in ((torch_file.PLACE, torch_file.of("", None)), ("payload", os.urandom(16))):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
     return out.getvalue()
 
 

@@ -57,8 +57,8 @@ def event(data: bytes) -> None:
     found = rows.event(data)
     if found is None:
         return
-    _store(found.time_ns, found.kind, found.action, found.actor, found.image, found.name)
-    _store(users.words(found.name, found.labels))
+    store(found.time_ns, found.kind, found.action, found.actor, found.image, found.name)
+    store(users.words(found.name, found.labels))
     assert 1970 <= found.at.year <= 2116
     assert len(found.labels) <= rows.MOST_LABELS
 
@@ -73,16 +73,16 @@ def ring(data: bytes) -> None:
 
 def container(data: bytes) -> None:
     """A container with the IDs that the row has, or one of UNREADABLE."""
-    row = _object(data)
+    row = json_object(data)
     found, _ = outcome.of(lambda: rows.stopped(rows.container(row), row), *UNREADABLE)
     if found is not None:
         assert (found.id, found.image_id) == (row["Id"], row["ImageID"])
-        _store(found.id, found.image_id, found.name, found.state, users.words(found.name, found.labels))
+        store(found.id, found.image_id, found.name, found.state, users.words(found.name, found.labels))
 
 
 def inspect(data: bytes) -> None:
     """An image of which a plan is made; where anything in it cannot be read, it is unknown, and has its ID."""
-    row = _object(data)
+    row = json_object(data)
     details, error = outcome.of(lambda: rows.details(row, row.get("History")), *UNREADABLE)
     why = apart.failure(error) if error is not None else ""
     found, _ = outcome.of(lambda: rows.image(row, details, containerd=False, unreadable=why), *UNREADABLE)
@@ -93,16 +93,16 @@ def inspect(data: bytes) -> None:
     decision = decide(found).decisions[0]
     assert (decision.reason == "unknown") == bool(decision.failure)
     assert decision.action == "keep" or not decision.failure
-    _store(decision.explanation, *found.references, *found.digests)
+    store(decision.explanation, *found.references, *found.digests)
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def json_object(data: bytes) -> dict[str, Any]:
     """A JSON object; {} where it is something else."""
     value, _ = outcome.of(lambda: engine_json.parsed(data), ValueError)
     return value if isinstance(value, dict) else {}
 
 
-def _store(*values: object) -> None:
+def store(*values: object) -> None:
     """Write values as the state does. Raises where it could not."""
     _MEMORY.execute(f"SELECT {', '.join('?' * len(values))}", values)
 

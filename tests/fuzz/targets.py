@@ -6,7 +6,7 @@ Without a fuzzer the targets are plain functions: a test runs each of them on it
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.fuzz import from_broker, from_engine, from_images, from_operator
+from tests.fuzz import from_broker, from_engine, from_images, from_layers, from_operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +31,7 @@ TARGETS: Mapping[str, Target] = {
     "env": Target(from_images.env, from_images.ENV),
     "labels": Target(from_images.labels, from_images.LABELS),
     "history": Target(from_images.history, from_images.HISTORY),
+    "version-file": Target(from_layers.version_file_of_torch, from_layers.VERSION_FILES),
+    "layer-folders": Target(from_layers.folders, from_layers.FOLDERS),
+    "guessed-paths": Target(from_layers.guessed, (b"/opt/venv/bin:/usr/bin",)),
 }

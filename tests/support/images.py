@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.support import proc
+from tests.support import proc, torch_file
 from tests.support.dockerd import Dockerd
 
 APPLETS = ("sh", "sleep", "true", "false", "cat", "echo", "touch", "ls")
@@ -26,7 +26,12 @@ def import_image(
     extra_refs: Sequence[str] = (),
     cmd: Sequence[str] = ("true",),
 ) -> str:
-    """Import an image of one layer that no other image shares, of `size_mb` random megabytes; its ID."""
+    """Import an image of one layer that no other image shares, of `size_mb` random megabytes; its ID.
+
+    One that says it is PyTorch, by its ENV or its name, has a `torch/version.py`.
+    """
+    says = (env or {}).get("PYTORCH_VERSION")
+    torch = torch_file.of(ref, says) if says or "torch" in ref else b""
     changes = [
         *(f"ENV {key}={_quoted(value)}" for key, value in (env or {}).items()),
         *(f"LABEL {_quoted(key)}={_quoted(value)}" for key, value in (labels or {}).items()),
@@ -34,34 +39,53 @@ def import_image(
         f"CMD {json.dumps(list(cmd))}",
     ]
     flags = [flag for change in changes for flag in ("--change", change)]
-    image = engine.docker("import", *flags, "-", ref, stdin=_root_file_system(size_mb)).splitlines()[-1]
+    image = engine.docker("import", *flags, "-", ref, stdin=_root_file_system(size_mb, torch)).splitlines()[-1]
     for extra in extra_refs:
         engine.docker("tag", image, extra)
     return image
 
 
 def load_image(
-    engine: Dockerd, ref: str, config: Mapping[str, object] | None = None, history: Sequence[str] = ()
+    engine: Dockerd,
+    ref: str,
+    config: Mapping[str, object] | None = None,
+    history: Sequence[str] = (),
+    layers: Sequence[Mapping[str, bytes]] = (),
 ) -> str:
-    """Load an image as anybody may send one: its configuration and its history say what they like; its ID."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        _add(tar, "payload", os.urandom(16))
+    """Load an image as anybody may send one: its configuration and its history say what they like; its ID.
+
+    `layers`: path -> content, base first; without any, one with a `torch/version.py`.
+    """
+    contents = layers or [{torch_file.PLACE: torch_file.of(ref, None), "payload": os.urandom(16)}]
+    tars = [_layer(files) for files in contents]
     document = {
         "architecture": "amd64",
         "os": "linux",
         "config": config or {},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
-        "history": [{"created_by": "COPY payload"}, *({"created_by": line, "empty_layer": True} for line in history)],
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in tars]},
+        "history": [
+            *({"created_by": "COPY payload"} for _ in tars),
+            *({"created_by": line, "empty_layer": True} for line in history),
+        ],
     }
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        _add(tar, "layer.tar", layer.getvalue())
+        names = [f"layer-{number}.tar" for number, _ in enumerate(tars)]
+        for name, layer in zip(names, tars, strict=True):
+            _add(tar, name, layer)
         _add(tar, "config.json", json.dumps(document).encode())
-        manifest = [{"Config": "config.json", "RepoTags": [ref], "Layers": ["layer.tar"]}]
+        manifest = [{"Config": "config.json", "RepoTags": [ref], "Layers": names}]
         _add(tar, "manifest.json", json.dumps(manifest).encode())
     engine.docker("load", stdin=archive.getvalue())
     return image_id(engine, ref)
+
+
+def _layer(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in files.items():
+            _add(tar, name, content)
+    return out.getvalue()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -124,7 +148,7 @@ def _common(name: str) -> list[str]:
     return ["--network=none", "--stop-timeout=1", *([f"--name={name}"] if name else [])]
 
 
-def _root_file_system(size_mb: int) -> bytes:
+def _root_file_system(size_mb: int, torch: bytes) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         tar.add(proc.require_program("busybox", "busybox-static"), "bin/busybox")
@@ -132,6 +156,8 @@ def _root_file_system(size_mb: int) -> bytes:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
+        if torch:
+            _add(tar, torch_file.PLACE, torch)
         _add(tar, "payload", os.urandom(max(size_mb * MB, 16)))  # never empty, so that no two images share a layer
     return out.getvalue()
 

@@ -231,3 +231,18 @@ ON CONFLICT (engine, image_id) DO UPDATE SET failures = excluded.failures, not_b
 
 -- name: drop_backoff
 DELETE FROM backoff WHERE engine = :engine AND image_id = :image_id
+
+-- name: get_layer_looks
+SELECT * FROM layer_looks WHERE engine = :engine AND rules = :rules
+
+-- name: put_layer_look
+INSERT INTO layer_looks (engine, image_id, rules, found, path, layer, torch_version, accelerator)
+VALUES (:engine, :image_id, :rules, :found, :path, :layer, :torch_version, :accelerator)
+ON CONFLICT (engine, image_id) DO UPDATE SET
+    rules = excluded.rules, found = excluded.found, path = excluded.path, layer = excluded.layer,
+    torch_version = excluded.torch_version, accelerator = excluded.accelerator
+
+-- name: forget_layer_looks
+-- Of images that are forgotten. One that was read before its usage was written is read again.
+DELETE FROM layer_looks WHERE NOT EXISTS
+    (SELECT 1 FROM usage WHERE usage.engine = layer_looks.engine AND usage.image_id = layer_looks.image_id)

@@ -1,0 +1,95 @@
+"""The journal of looks inside images: written before a container is made, so that a crash leaves none for good."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from agent.adapters import folder as folders
+from agent.adapters.database import StateError
+
+FILE = "look-inside.json"
+LOCK = "look-inside.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A look that was begun."""
+
+    token: str
+    engine: str  # the engine's own ID
+    image: str
+    at: float  # seconds since 1970
+
+
+class LookBusy(StateError):
+    """Another look inside an image is under way on this host."""
+
+
+@contextmanager
+def turn(folder: Path, *, patience: float) -> Iterator[None]:
+    """Be the only look on this host; what a look in the journal made then belongs to nobody. Raises LookBusy."""
+    lock = FileLock(folder / LOCK, timeout=patience)
+    try:
+        lock.acquire()
+        folders.give_to_owner(folder / LOCK)
+    except Timeout:
+        raise LookBusy(f"another look inside an image is under way ({folder / LOCK}); try again") from None
+    except OSError as error:
+        raise folders.unusable(folder / LOCK, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_empty(folder: Path) -> bool:
+    return not (folder / FILE).exists()
+
+
+def load(folder: Path) -> tuple[Entry, ...]:
+    """Raises StateError where it cannot be read."""
+    path = folder / FILE
+    try:
+        return tuple(Entry(**item) for item in json.loads(path.read_text()))
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError) as error:
+        hint = "remove it once no container has the label torchkeeper.look-inside"
+        raise StateError(f"{path}: cannot be read ({error}); {hint}") from None
+
+
+def save(folder: Path, entries: Sequence[Entry]) -> None:
+    """On disk when it returns. Raises StateError."""
+    path = folder / FILE
+    try:
+        if not entries:
+            path.unlink(missing_ok=True)
+            return
+        _replace(path, json.dumps([asdict(entry) for entry in entries]).encode())
+    except OSError as error:
+        raise folders.unusable(path, error) from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        folders.give_to_owner(Path(name))
+        Path(name).replace(path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
