@@ -12,7 +12,7 @@ CORPUS ?=
 WORKERS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 demo: ## the whole story on this machine, with an engine and a broker of its own
 	@.ci/bootstrap demo

@@ -153,7 +153,7 @@ ONE_FACT = {
     ),
     "vLLM's variable, label and program": make_image(
         "corp/llm:1",
-        env={"VLLM_USAGE_SOURCE": "production-docker-image"},
+        env={"VLLM_USAGE_SOURCE": "corp", "VLLM_BUILD_COMMIT": "abc"},
         labels={"ai.vllm.build.commit": "abc"},
         entrypoint=("vllm", "serve"),
     ),
@@ -248,6 +248,8 @@ ENV = {
     ("UV_INDEX", "https://pypi.corp/simple"): Class.OTHER,
     ("UV_TORCH_BACKEND", "cu128"): Class.AMBIGUOUS,
     ("PYTORCH_ALLOC_CONF", "expandable_segments:True"): Class.AMBIGUOUS,
+    ("VLLM_USAGE_SOURCE", "production-docker-image"): Class.PYTORCH,
+    ("VLLM_USAGE_SOURCE", "corp"): Class.AMBIGUOUS,
     ("VLLM_TARGET_DEVICE", "xpu"): Class.AMBIGUOUS,
     ("VLLM_ENDPOINT", "http://llm:8000"): Class.OTHER,
     ("R8_TORCH_VERSION", "2.7.0"): Class.AMBIGUOUS,
