@@ -1,0 +1,102 @@
+"""Torch that was installed and is gone at the end, each beside a removal that leaves it."""
+
+from tests.built_images.case import Shows, build, run
+
+_PACKAGES = "/usr/local/lib/python3.11/site-packages"
+_VENV = "python3 -m venv /opt/venv && /opt/venv/bin/pip install torch"
+_ACTIVE = "cd /tmp && python3 -m venv convert && . convert/bin/activate && pip install torch && python -c 'import torch'"
+CASES = {
+    "uninstalled in the same line": run("pip install torch && python -c 'import torch' && pip uninstall -y torch"),
+    "uninstalled in a later line": run("pip install torch numpy", "pip uninstall -y torch numpy"),
+    "uninstalled by another name of pip": run("pip install torch", "python3 -m pip uninstall --yes torch"),
+    "uninstalled by yes": run("pip install torch", "yes | pip uninstall torch"),
+    "uninstalled by echo y": run("pip install torch", "echo y | pip uninstall torch"),
+    "uninstalled by what freeze says": run("pip install torch", "pip freeze | grep torch | xargs pip uninstall -y"),
+    "uninstalled by all that freeze says": run("pip install torch", "pip freeze | xargs pip uninstall -y"),
+    "uninstalled by a substitution": run("pip install torch", "pip uninstall -y $(pip freeze | cut -d= -f1)"),
+    "uninstalled by a list": run("pip install torch", "echo torch > /r.txt && pip uninstall -y -r /r.txt"),
+    "uninstalled by a loop": run("pip install torch", "for p in numpy torch; do pip uninstall -y $p; done"),
+    "uninstalled by a function": run("pip install torch", "drop() { pip uninstall -y $1; }; drop torch"),
+    "uninstalled by a variable": build("ARG DROP=torch", "RUN pip install torch", "RUN pip uninstall -y $DROP"),
+    "uninstalled in a branch taken": build(
+        "ARG SLIM=yes", "RUN pip install torch", "RUN if [ $SLIM = yes ]; then pip uninstall -y torch; fi"
+    ),
+    "uninstalled in a branch not taken": build(
+        "ARG SLIM=no", "RUN pip install torch", "RUN if [ $SLIM = yes ]; then pip uninstall -y torch; fi"
+    ),
+    "uninstalled in a branch that nobody can know": run(
+        "pip install torch", "if [ -e /etc/passwd ]; then pip uninstall -y torch; fi"
+    ),
+    "uninstalled, and installed again": run("pip install torch && pip uninstall -y torch && pip install torch==2.4.0"),
+    "another package uninstalled": run("pip install torch", "pip uninstall -y torchvision numpy"),
+    "nobody agreed to uninstall": run("pip install torch", "pip uninstall torch || true", shows=Shows.PERHAPS),
+    "uninstalling is only spoken of": run("pip install torch", "echo pip uninstall -y torch"),
+    "uninstalled before": run("pip uninstall -y torch; pip install torch"),
+    "uninstalled elsewhere": run("pip install torch", f"{_VENV} && /opt/venv/bin/pip uninstall -y torch"),
+    "uninstalled by a user without the right": build(
+        "RUN pip install torch", "USER app", "RUN pip uninstall -y torch || true", shows=Shows.PERHAPS
+    ),
+    "a venv in /tmp": run("python -m venv /tmp/v && /tmp/v/bin/pip install torch && /tmp/v/bin/python x && rm -rf /tmp/v"),
+    "a venv in /tmp that stays": run("python -m venv /tmp/v && /tmp/v/bin/pip install torch && rm -rf /tmp/x"),
+    "a venv in a later line": run(_VENV, "rm -rf /opt/venv"),
+    "another venv": run(_VENV, "rm -rf /opt/venv2"),
+    "a venv that was active": run(f"{_ACTIVE} && deactivate && rm -rf convert"),
+    "a venv that was active, with its folder": run(f"{_ACTIVE}", "rm -rf /tmp/*"),
+    "a venv that was active and stays": run(f"{_ACTIVE} && deactivate"),
+    "a venv of virtualenv": run("virtualenv /v && /v/bin/pip install torch && rm -r /v"),
+    "a venv by a variable": build("ENV VIRTUAL_ENV=/opt/venv", f"RUN {_VENV}", 'RUN rm -rf "$VIRTUAL_ENV"'),
+    "a venv on the path": build(
+        "RUN python -m venv /opt/venv", "ENV PATH=/opt/venv/bin:$PATH", "RUN pip install torch", "RUN rm -rf /opt/venv"
+    ),
+    "a venv on the path that stays": build(
+        "RUN python -m venv /opt/venv", "ENV PATH=/opt/venv/bin:$PATH", "RUN pip install torch && rm -rf /opt/cache"
+    ),
+    "a venv made anew": run(_VENV, "rm -rf /opt/venv && python -m venv /opt/venv"),
+    "the folder above": run(_VENV, "rm -rf /opt"),
+    "the folder above, by *": run(_VENV, "rm -rf /opt/*"),
+    "the folder above, by cd": run(_VENV, "cd /opt && rm -rf ./venv"),
+    "the folder above, by find": run(_VENV, "find /opt -mindepth 1 -delete"),
+    "a venv that is renamed": run(f"{_VENV} && mv /opt/venv /opt/app"),
+    "a venv that is renamed, and removed": run(f"{_VENV} && mv /opt/venv /opt/app", "rm -rf /opt/app"),
+    "a venv that is copied, and the first one removed": run(
+        f"{_VENV} && cp -r /opt/venv /opt/app && rm -rf /opt/venv", shows=Shows.PERHAPS
+    ),
+    "a venv that is copied, and both removed": run(f"{_VENV} && cp -r /opt/venv /opt/app", "rm -rf /opt/venv /opt/app"),
+    "a venv that a link names": run(f"{_VENV} && ln -s /opt/venv /venv", "rm -rf /venv", shows=Shows.PERHAPS),
+    "--target": run("pip install --target=/tmp/t torch && PYTHONPATH=/tmp/t python x.py && rm -r /tmp/t"),
+    "--target that stays": run("pip install --target=/opt/t torch && rm -r /tmp/*; true"),
+    "--target in another line": run("pip install -t /deps torch", "rm -rf /deps"),
+    "--target in a temporary folder": run('d=$(mktemp -d) && pip install -t "$d" torch && rm -rf "$d"'),
+    "--target from WORKDIR": build("WORKDIR /build", "RUN pip install -t . torch", "WORKDIR /", "RUN rm -rf /build"),
+    "--target from WORKDIR that stays": build(
+        "WORKDIR /build", "RUN pip install -t deps torch", "WORKDIR /", "RUN rm -rf /deps"
+    ),
+    "--target from cd": run("mkdir /x && cd /x && pip install -t deps torch", "rm -rf /x"),
+    "PIP_TARGET": build("ENV PIP_TARGET=/tmp/t", "RUN pip install torch", "RUN rm -rf /tmp/t"),
+    "--prefix": run("pip install --prefix /install torch", "rm -rf /install"),
+    "--prefix that stays": run("pip install --prefix /install torch"),
+    "--root": run("pip install --root /rootfs torch && rm -rf /rootfs"),
+    "--user": build("USER app", "RUN pip install --user torch", "RUN rm -rf ~/.local"),
+    "--user, by $HOME": run("pip install --user torch", "rm -rf $HOME/.local"),
+    "--user that stays": build("USER app", "RUN pip install --user torch", "RUN rm -rf ~/.cache"),
+    "the package's own folder": run("pip install torch", f"rm -rf {_PACKAGES}/torch {_PACKAGES}/torch-2.4.0.dist-info"),
+    "the package's own folder, by a pattern": run("pip install torch", f"rm -rf {_PACKAGES}/torch*"),
+    "all packages": run("pip install torch", f"rm -rf {_PACKAGES}"),
+    "all packages, by a pattern": run("pip install torch", "rm -rf /usr/local/lib/python3*"),
+    "the package's tests": run("pip install torch", f"rm -rf {_PACKAGES}/torch/test", shows=Shows.PERHAPS),
+    "by find -exec": run("pip install torch", "find / -type d -name torch -prune -exec rm -rf {} +"),
+    "by find -delete": run("pip install torch", "find /usr/local/lib -path '*torch*' -delete"),
+    "by find and xargs": run("pip install torch", "find /usr -name torch -type d | xargs rm -rf"),
+    "by find, of something else": run("pip install torch", "find / -name '*.pyc' -delete", shows=Shows.PERHAPS),
+    "by find, of caches": run("pip install torch && find /usr/local -type d -name __pycache__ -exec rm -rf {} +",
+                              shows=Shows.PERHAPS),
+    "by a program": run("pip install torch", f"python -c 'import sys' && cd {_PACKAGES} && rm -rf torch"),
+    "by mv": run("pip install torch", f"mv {_PACKAGES}/torch /tmp/gone && rm -rf /tmp/gone"),
+    "removal is only spoken of": run(_VENV, "echo rm -rf /opt/venv"),
+    "removal in a branch not taken": run(_VENV, "if false; then rm -rf /opt/venv; fi"),
+    "removal of caches": run("pip install torch && rm -rf /root/.cache /tmp/* /var/tmp/*"),
+    "removal that fails": build(
+        f"RUN {_VENV}", "USER app", "RUN rm -rf /opt/venv || true", shows=Shows.PERHAPS
+    ),
+    "of one of two": run("pip install torch && pip install -t /tmp/t torch && rm -rf /tmp/t"),
+}
