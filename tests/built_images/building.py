@@ -2,49 +2,38 @@
 
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.adapters.docker import DockerEngine
 from agent.core import model
 from tests.built_images import case as cases
-from tests.built_images import root
+from tests.built_images import record, root
 from tests.support.dockerd import Dockerd
 
+ENGINES = {cases.CLASSIC: "20.10", cases.BUILDKIT: "26.1"}  # which kind of engine builds; BuildKit's takes heredocs
 AT_ONCE = 4
 INSTALL_SCRIPT = "pip install $1\n"  # without the package's name: what it installs, only its caller tells
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """One image: what it says, and whether torch is in its final file system."""
-
-    case: cases.Case
-    builder: str
-    has_torch: bool
-    image: model.Image
-
-
-def import_bases(engine: Dockerd) -> None:
-    root.import_base(engine, cases.BASE)
-    root.import_base(engine, cases.ALPINE, sh="busybox")
-    root.import_base(engine, cases.WITH_ENV, env="WITH=yes")
-
-
-async def build_all(engine: Dockerd, builder: str, chosen: Mapping[str, cases.Case]) -> dict[str, Built]:
-    """Case name -> what was built; on an engine that is this function's until it ends."""
+async def build_all(engine: Dockerd, builder: str, chosen: Mapping[str, cases.Case]) -> list[record.Recorded]:
+    """Build them on an engine that is emptied for it; AssertionError where one cannot be built."""
     engine.empty()
-    import_bases(engine)
+    _import_bases(engine)
     references = {name: f"corp/case-{number}:1" for number, name in enumerate(chosen)}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = {name: pool.submit(_build, engine, builder, case, references[name]) for name, case in chosen.items()}
         truths = {name: job.result() for name, job in jobs.items()}
-    images = await _inspected(engine)
-    return {
-        name: Built(chosen[name], builder, truths[name], images[reference]) for name, reference in references.items()
-    }
+    details = await _inspected(engine)
+    return [record.of(name, builder, truths[name], details[references[name]]) for name in chosen]
+
+
+def _import_bases(engine: Dockerd) -> None:
+    root.import_base(engine, cases.BASE)
+    root.import_base(engine, cases.ALPINE, sh="busybox")
+    root.import_base(engine, cases.OFFLINE, offline=True)
+    root.import_base(engine, cases.WITH_ENV, env="WITH=yes")
 
 
 def _build(engine: Dockerd, builder: str, case: cases.Case, reference: str) -> bool:
@@ -58,7 +47,7 @@ def _build(engine: Dockerd, builder: str, case: cases.Case, reference: str) -> b
     return any(path.endswith("/torch/version.py") for path in _files(engine, reference))
 
 
-def _files(engine: Dockerd, reference: str) -> Iterable[str]:
+def _files(engine: Dockerd, reference: str) -> Sequence[str]:
     """The paths in an image, as a container made of it has them."""
     container = engine.docker("create", "--network=none", reference, "true")
     try:
@@ -67,13 +56,15 @@ def _files(engine: Dockerd, reference: str) -> Iterable[str]:
             with tarfile.open(file.name) as tar:
                 return tar.getnames()
     finally:
-        engine.api("DELETE", f"/containers/{container}")
+        engine.api("DELETE", f"/containers/{container}?v=1")
 
 
-async def _inspected(engine: Dockerd) -> dict[str, model.Image]:
+async def _inspected(engine: Dockerd) -> dict[str, model.Details]:
+    """Reference -> what the project's own adapter reads of the image."""
     client = DockerEngine(engine.url)
     await client.connect()
     try:
-        return {reference: image for image in await client.images({}) for reference in image.references}
+        images = await client.images({})
     finally:
         await client.close()
+    return {reference: image.details for image in images if image.details for reference in image.references}

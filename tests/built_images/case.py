@@ -7,6 +7,7 @@ from enum import Enum
 CLASSIC, BUILDKIT = "classic", "buildkit"
 BASE = "built/debian:1"  # dash is its sh, and it has bash
 ALPINE = "built/alpine:1"  # busybox is its sh, which knows `[[`
+OFFLINE = "built/offline:1"  # the first one without a network: every installation by pip fails
 WITH_ENV = "built/with-env:1"  # the first one with WITH=yes, a variable of which its history says nothing
 
 

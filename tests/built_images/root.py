@@ -23,13 +23,13 @@ _USER = 1000
 _SHELLS = {"bash": ("bin/bash", "usr/bin/bash"), "dash": ("bin/dash",)}
 
 
-def import_base(engine: Dockerd, reference: str, sh: str = "dash", env: str = "") -> None:
+def import_base(engine: Dockerd, reference: str, sh: str = "dash", env: str = "", offline: bool = False) -> None:
     """An image of that file system, where `sh` names the program behind /bin/sh."""
     change = [f"--change=ENV {env}"] if env else []
-    engine.docker("import", *change, "-", reference, stdin=_tar(sh))
+    engine.docker("import", *change, "-", reference, stdin=_tar(sh, offline))
 
 
-def _tar(sh: str) -> bytes:
+def _tar(sh: str, offline: bool) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, mode in _FOLDERS.items():
@@ -37,6 +37,8 @@ def _tar(sh: str) -> bytes:
         _folder(tar, "home/app", 0o755, _USER)
         _text(tar, "etc/passwd", f"root:x:0:0::/root:/bin/sh\napp:x:{_USER}:{_USER}::/home/app:/bin/sh\n")
         _text(tar, "etc/profile", "")
+        if offline:
+            _text(tar, "etc/offline", "")
         _add_busybox(tar)
         _add_shells(tar)
         _link(tar, "bin/sh", sh)

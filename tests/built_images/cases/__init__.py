@@ -4,6 +4,7 @@ from tests.built_images.case import Case
 from tests.built_images.cases import (
     branches,
     failures,
+    limits,
     only_written,
     places,
     removals,
@@ -17,6 +18,7 @@ from tests.built_images.cases import (
 TABLES: dict[str, dict[str, Case]] = {
     "branch": branches.CASES,
     "failure": failures.CASES,
+    "limit": limits.CASES,
     "only written": only_written.CASES,
     "place": places.CASES,
     "removal": removals.CASES,

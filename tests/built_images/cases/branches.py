@@ -28,9 +28,9 @@ _FORMS = {
     "exit before, in one list": '[ "$WITH" = yes ] || exit 0; pip install torch',
     "a for loop with a test": 'for p in numpy torch; do if [ "$WITH" = yes ]; then pip install $p; fi; done',
     "a while loop": 'while [ "$WITH" = yes ]; do pip install torch; WITH=done; done',
-    "over several lines": 'if [ "$WITH" = "yes" ]; then \\\n      pip install --no-cache-dir \\\n        torch; \\\n    fi',
+    "over several lines": 'if [ "$WITH" = "yes" ]; then \\\n      pip install --no-cache \\\n      torch; \\\n    fi',
     "by another variable": 'if [ "$WITH" = yes ]; then EXTRA=torch; else EXTRA=numpy; fi; pip install $EXTRA',
-    "by a flag": 'NEEDED=0; case $WITH in yes) NEEDED=1;; esac; if [ $NEEDED -eq 1 ]; then pip install torch; fi',
+    "by a flag": "NEEDED=0; case $WITH in yes) NEEDED=1;; esac; if [ $NEEDED -eq 1 ]; then pip install torch; fi",
     "in a function": 'with() { [ "$WITH" = yes ]; }; if with; then pip install torch; fi',
     "in bash -c": "bash -c 'if [ \"$WITH\" = yes ]; then pip install torch; fi'",
 }

@@ -4,7 +4,9 @@ from tests.built_images.case import Shows, build, run
 
 _PACKAGES = "/usr/local/lib/python3.11/site-packages"
 _VENV = "python3 -m venv /opt/venv && /opt/venv/bin/pip install torch"
-_ACTIVE = "cd /tmp && python3 -m venv convert && . convert/bin/activate && pip install torch && python -c 'import torch'"
+_ACTIVE = (
+    "cd /tmp && python3 -m venv convert && . convert/bin/activate && pip install torch && python -c 'import torch'"
+)
 CASES = {
     "uninstalled in the same line": run("pip install torch && python -c 'import torch' && pip uninstall -y torch"),
     "uninstalled in a later line": run("pip install torch numpy", "pip uninstall -y torch numpy"),
@@ -31,12 +33,14 @@ CASES = {
     "another package uninstalled": run("pip install torch", "pip uninstall -y torchvision numpy"),
     "nobody agreed to uninstall": run("pip install torch", "pip uninstall torch || true", shows=Shows.PERHAPS),
     "uninstalling is only spoken of": run("pip install torch", "echo pip uninstall -y torch"),
-    "uninstalled before": run("pip uninstall -y torch; pip install torch"),
+    "uninstalled before": run("pip uninstall -y torch && pip install torch"),
     "uninstalled elsewhere": run("pip install torch", f"{_VENV} && /opt/venv/bin/pip uninstall -y torch"),
     "uninstalled by a user without the right": build(
         "RUN pip install torch", "USER app", "RUN pip uninstall -y torch || true", shows=Shows.PERHAPS
     ),
-    "a venv in /tmp": run("python -m venv /tmp/v && /tmp/v/bin/pip install torch && /tmp/v/bin/python x && rm -rf /tmp/v"),
+    "a venv in /tmp": run(
+        "python -m venv /tmp/v && /tmp/v/bin/pip install torch && /tmp/v/bin/python x && rm -rf /tmp/v"
+    ),
     "a venv in /tmp that stays": run("python -m venv /tmp/v && /tmp/v/bin/pip install torch && rm -rf /tmp/x"),
     "a venv in a later line": run(_VENV, "rm -rf /opt/venv"),
     "another venv": run(_VENV, "rm -rf /opt/venv2"),
@@ -88,15 +92,14 @@ CASES = {
     "by find -delete": run("pip install torch", "find /usr/local/lib -path '*torch*' -delete"),
     "by find and xargs": run("pip install torch", "find /usr -name torch -type d | xargs rm -rf"),
     "by find, of something else": run("pip install torch", "find / -name '*.pyc' -delete", shows=Shows.PERHAPS),
-    "by find, of caches": run("pip install torch && find /usr/local -type d -name __pycache__ -exec rm -rf {} +",
-                              shows=Shows.PERHAPS),
+    "by find, of caches": run(
+        "pip install torch && find /usr/local -type d -name __pycache__ -exec rm -rf {} +", shows=Shows.PERHAPS
+    ),
     "by a program": run("pip install torch", f"python -c 'import sys' && cd {_PACKAGES} && rm -rf torch"),
     "by mv": run("pip install torch", f"mv {_PACKAGES}/torch /tmp/gone && rm -rf /tmp/gone"),
     "removal is only spoken of": run(_VENV, "echo rm -rf /opt/venv"),
     "removal in a branch not taken": run(_VENV, "if false; then rm -rf /opt/venv; fi"),
     "removal of caches": run("pip install torch && rm -rf /root/.cache /tmp/* /var/tmp/*"),
-    "removal that fails": build(
-        f"RUN {_VENV}", "USER app", "RUN rm -rf /opt/venv || true", shows=Shows.PERHAPS
-    ),
+    "removal that fails": build(f"RUN {_VENV}", "USER app", "RUN rm -rf /opt/venv || true", shows=Shows.PERHAPS),
     "of one of two": run("pip install torch && pip install -t /tmp/t torch && rm -rf /tmp/t"),
 }

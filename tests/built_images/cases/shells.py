@@ -1,6 +1,6 @@
 """What stands before the command: shells in shells, SHELL, other users, and words that only prefix a command."""
 
-from tests.built_images.case import ALPINE, CLASSIC, Shows, build, run
+from tests.built_images.case import ALPINE, Shows, build, run
 
 CASES = {
     "sh -c": run('sh -c "pip install torch"'),

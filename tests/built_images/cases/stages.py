@@ -16,9 +16,7 @@ CASES = {
         "COPY --from=first /opt/venv /opt/venv", "RUN rm -rf /opt/venv", head=_after(_INSTALL)
     ),
     "only a file is copied": build("COPY --from=first /etc/passwd /passwd", head=_after(_INSTALL)),
-    "installed in both": build(
-        "COPY --from=first /etc/passwd /passwd", "RUN pip install torch", head=_after(_INSTALL)
-    ),
+    "installed in both": build("COPY --from=first /etc/passwd /passwd", "RUN pip install torch", head=_after(_INSTALL)),
     "built on the first": build("RUN echo ready", base="first", head=_after("RUN pip install torch")),
     "built on the first, uninstalled": build(
         "RUN pip uninstall -y torch", base="first", head=_after("RUN pip install torch")

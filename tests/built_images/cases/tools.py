@@ -22,8 +22,9 @@ CASES = {
     "conda, a prefix removed": run("conda create -y -p /env pytorch && rm -rf /env"),
     "conda, a prefix that stays": run("conda create -y -p /env pytorch"),
     "conda run": run("conda create -y -n x python && conda run -n x pip install torch"),
-    "conda run, environment removed": run("conda create -y -n x python && conda run -n x pip install torch",
-                                          "conda env remove -y -n x"),
+    "conda run, environment removed": run(
+        "conda create -y -n x python && conda run -n x pip install torch", "conda env remove -y -n x"
+    ),
     "mamba": run("mamba install -y pytorch::pytorch"),
     "micromamba": run("micromamba install -y -n base -c conda-forge pytorch"),
     "a file of an environment": run(

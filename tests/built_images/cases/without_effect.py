@@ -39,7 +39,7 @@ CASES = {
     "a wheel": run("pip install https://host.invalid/torch-2.4.0-cp311-cp311-linux_x86_64.whl"),
     "a wheel that is only fetched": run("touch /tmp/torch-2.4.0-cp311-cp311-linux_x86_64.whl && ls /tmp/*.whl"),
     "importing it": run("python -c 'import torch' || true"),
-    "talking of it": run('python -c \'print("pip install torch")\''),
+    "talking of it": run("python -c 'print(\"pip install torch\")'"),
     "echo": run("echo pip install torch"),
     "echo, and then": run("echo pip install torch && pip install torch"),
     "echo after a semicolon in quotes": run('echo "ready; pip install torch"'),

@@ -1,0 +1,23 @@
+"""What no metadata can tell: pairs of images with the same history, one with torch and one without.
+
+They are not counted as false. Each shows why the layers themselves are the better witness.
+"""
+
+from tests.built_images.case import BUILDKIT, OFFLINE, Shows, build
+
+_TARGET = "pip install -t /opt/packages torch"
+CASES = {
+    "a failure before a semicolon": build("RUN pip install torch; echo ready", base=OFFLINE),
+    "no failure before a semicolon": build("RUN pip install torch; echo ready", shows=Shows.PERHAPS),
+    "a failure in a pipeline": build("RUN pip install torch 2>&1 | cat", base=OFFLINE),
+    "no failure in a pipeline": build("RUN pip install torch 2>&1 | cat", shows=Shows.PERHAPS),
+    "into a mounted cache": build(
+        f"RUN --mount=type=cache,target=/opt/packages {_TARGET}", shows=Shows.PERHAPS, builders=(BUILDKIT,)
+    ),
+    "into the image": build(f"RUN {_TARGET}", builders=(BUILDKIT,)),
+}
+PAIRS = {  # without torch -> with it
+    "a failure before a semicolon": "no failure before a semicolon",
+    "a failure in a pipeline": "no failure in a pipeline",
+    "into a mounted cache": "into the image",
+}
