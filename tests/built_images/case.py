@@ -1,4 +1,4 @@
-"""A Dockerfile of the suite, and what its image's metadata can tell of it. Whether torch is in it, only its build tells."""
+"""A Dockerfile of the suite, and what its metadata can tell of it. Whether torch is in it, only its build tells."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -51,12 +51,14 @@ def run(*commands: str, shows: Shows = Shows.SURELY, builders: tuple[str, ...] =
     return build(*(f"RUN {command}" for command in commands), shows=shows, builders=builders)
 
 
-def each_value(forms: Mapping[str, str], values: Iterable[str] = ("yes", "no")) -> dict[str, Case]:
+def each_value(
+    forms: Mapping[str, str], values: Iterable[str] = ("yes", "no"), shows: Shows = Shows.SURELY
+) -> dict[str, Case]:
     """Each form with each value of the build argument WITH, which is its default or overrides another one."""
     cases = {}
     for number, (name, command) in enumerate(forms.items()):
         for value in values:
             default = ["ARG WITH=other", f"ARG WITH={value}"][number % 2]
             given = {} if number % 2 else {"WITH": value}
-            cases[f"{name}, {value or 'empty'}"] = build(default, f"RUN {command}", arguments=given)
+            cases[f"{name}, {value or 'empty'}"] = build(default, f"RUN {command}", shows=shows, arguments=given)
     return cases

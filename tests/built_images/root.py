@@ -20,7 +20,15 @@ _PLACES = {  # where each stub stands, by all its names
 }
 _FOLDERS = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700, "usr/local/lib/python3.11/site-packages": 0o755}
 _USER = 1000
-_SHELLS = {"bash": ("bin/bash", "usr/bin/bash"), "dash": ("bin/dash",)}
+_PROGRAMS = {
+    "bash": "bash",
+    "dash": "dash",
+    "find": "findutils",
+    "nice": "coreutils",
+    "nohup": "coreutils",
+    "true": "coreutils",
+}
+_NOT_DEBIANS = {"[[", "sh"}  # of busybox: no Debian has a program called `[[`
 
 
 def import_base(engine: Dockerd, reference: str, sh: str = "dash", env: str = "", offline: bool = False) -> None:
@@ -36,12 +44,14 @@ def _tar(sh: str, offline: bool) -> bytes:
             _folder(tar, name, mode)
         _folder(tar, "home/app", 0o755, _USER)
         _text(tar, "etc/passwd", f"root:x:0:0::/root:/bin/sh\napp:x:{_USER}:{_USER}::/home/app:/bin/sh\n")
+        _text(tar, "etc/group", f"root:x:0:\napp:x:{_USER}:\n")
         _text(tar, "etc/profile", "")
         if offline:
             _text(tar, "etc/offline", "")
         _add_busybox(tar)
-        _add_shells(tar)
+        _add_programs(tar)
         _link(tar, "bin/sh", sh)
+        _link(tar, "usr/bin/bash", "/bin/bash")
         for stub, places in _PLACES.items():
             for place in places:
                 _text(tar, place, (STUBS / stub).read_text(), 0o755)
@@ -52,17 +62,16 @@ def _add_busybox(tar: tarfile.TarFile) -> None:
     program = proc.require_program("busybox", "busybox-static")
     tar.add(program, "bin/busybox")
     listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    for applet in set(listed) - {"busybox", "sh", "bash"}:
+    for applet in set(listed) - {"busybox", *_NOT_DEBIANS, *_PROGRAMS}:
         _link(tar, f"bin/{applet}", "busybox")
 
 
-def _add_shells(tar: tarfile.TarFile) -> None:
-    """Debian's own, with the libraries that they load: what a shell does with a line is for the real one to tell."""
+def _add_programs(tar: tarfile.TarFile) -> None:
+    """Debian's own shells, and what its busybox lacks, with the libraries that they load."""
     libraries = set()
-    for name, places in _SHELLS.items():
-        program = proc.require_program(name, name)
-        for place in places:
-            tar.add(Path(program).resolve(), place)
+    for name, package in _PROGRAMS.items():
+        program = proc.require_program(name, package)
+        tar.add(Path(program).resolve(), f"bin/{name}")
         loaded = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
         libraries |= set(re.findall(r"(/\S+) \(0x", loaded))
     for library in sorted(libraries):
