@@ -14,7 +14,8 @@ from tests.support.dockerd import Dockerd
 
 ENGINES = {cases.CLASSIC: "20.10", cases.BUILDKIT: "26.1"}  # which kind of engine builds; BuildKit's takes heredocs
 AT_ONCE = 4
-INSTALL_SCRIPT = "pip install $1\n"  # without the package's name: what it installs, only its caller tells
+# Without a package's or a folder's name: what they do, only their caller tells.
+SCRIPTS = {"install.sh": "pip install $1\n", "remove.sh": "rm -rf $1\n"}
 
 
 async def build_all(engine: Dockerd, builder: str, chosen: Mapping[str, cases.Case]) -> list[record.Recorded]:
@@ -41,7 +42,8 @@ def _build(engine: Dockerd, builder: str, case: cases.Case, reference: str) -> b
     given = [f"--build-arg={name}={value}" for name, value in case.arguments.items()]
     with tempfile.TemporaryDirectory() as context:
         Path(context, "Dockerfile").write_text(case.dockerfile)
-        Path(context, "install.sh").write_text(INSTALL_SCRIPT)
+        for name, script in SCRIPTS.items():
+            Path(context, name).write_text(script)
         command = ("build", "--quiet", "--network=none", *given, "--tag", reference, context)
         engine.docker(*command, buildkit=builder == cases.BUILDKIT)
     return any(path.endswith("/torch/version.py") for path in _files(engine, reference))

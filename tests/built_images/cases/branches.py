@@ -51,7 +51,20 @@ _NUMBERS = {
     "arithmetic": "bash -c 'if (( WITH )); then pip install torch; fi'",
 }
 _ARCHITECTURE = 'if [ "$(uname -m)" = "{}" ]; then pip install torch; fi'
+_WITHOUT_QUOTES = {  # what a shell says to an operator without an operand is an error, and so: no
+    "!= without quotes": "if [ $WITH != no ]; then pip install torch; fi",
+    "= without quotes": "if [ $WITH = yes ]; then pip install torch; fi",
+    "! -z without quotes": "if [ ! -z $WITH ]; then pip install torch; fi",
+    "a number": 'if [ "$WITH" -ge 0 ]; then pip install torch; fi',
+    "case with sets": "case $WITH in [yY][eE][sS]) pip install torch;; esac",
+    "|| before &&": '[ "$WITH" = 1 ] || [ "$WITH" = yes ] && pip install torch; exit 0',
+    "a test before exit": 'test "$WITH" = yes && pip install torch; exit 0',
+}
 CASES = {
+    **each_value(_WITHOUT_QUOTES, ("yes", "")),
+    "two words without quotes": build(
+        "ARG WITH", "RUN if [ $WITH != no ]; then pip install torch; fi", arguments={"WITH": "no way"}
+    ),
     **each_value(_FORMS),
     **each_value(_THAT_HIDE_A_FAILURE, shows=Shows.PERHAPS),
     **each_value(_EMPTY_OR_NOT, ("1", "")),

@@ -51,5 +51,6 @@ CASES = {
     "beside, failing": run(f"{_FAILS} & wait"),
     "tried three times": run("for n in 1 2 3; do pip install torch && break || sleep 1; done", shows=Shows.PERHAPS),
     "tried three times in vain": run(f"for n in 1 2 3; do {_FAILS} && break; done || true"),
+    "and a failure behind it": run("pip install torch && false || true", shows=Shows.PERHAPS),
     "at the end by a trap": run("trap 'pip install torch' EXIT; echo ready", shows=Shows.PERHAPS),
 }

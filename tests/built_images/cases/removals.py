@@ -101,5 +101,58 @@ CASES = {
     "removal in a branch not taken": run(_VENV, "if false; then rm -rf /opt/venv; fi"),
     "removal of caches": run("pip install torch && rm -rf /root/.cache /tmp/* /var/tmp/*"),
     "removal that fails": build(f"RUN {_VENV}", "USER app", "RUN rm -rf /opt/venv || true", shows=Shows.PERHAPS),
+    "its own pip uninstalls it": build(
+        "RUN python -m venv /opt/venv",
+        "ENV PATH=/opt/venv/bin:$PATH",
+        "RUN pip install torch",
+        "RUN /opt/venv/bin/pip uninstall -y torch",
+    ),
+    "another pip uninstalls nothing": build(
+        "RUN python -m venv /opt/venv",
+        "ENV PATH=/opt/venv/bin:$PATH",
+        "RUN pip install torch",
+        "RUN /usr/local/bin/pip uninstall -y torch",
+    ),
+    "a venv that is cleared": run(_VENV, "python3 -m venv --clear /opt/venv"),
+    "by another way of writing the folder": run(_VENV, "rm -rf /opt/x/../venv/"),
+    "by another way of writing rm": run(_VENV, "\\rm -rf /opt/venv"),
+    "by the path of rm": run(_VENV, "/bin/rm -rf /opt/venv"),
+    "by busybox": run(_VENV, "busybox rm -rf /opt/venv"),
+    "by sudo": run(_VENV, "sudo rm -rf /opt/venv"),
+    "by a shell in the shell": run(_VENV, "bash -c 'rm -rf /opt/venv'"),
+    "by eval": run(_VENV, "eval 'rm -rf /opt/venv'"),
+    "by xargs": run(_VENV, "echo /opt/venv | xargs rm -rf"),
+    "by ls and xargs": run(_VENV, "ls -d /opt/v* | xargs rm -rf"),
+    "by a loop": run(_VENV, "for folder in /opt/*; do rm -rf $folder; done"),
+    "by a loop that reads": run(_VENV, "echo /opt/venv > /list; while read f; do rm -rf $f; done < /list"),
+    "by a substitution": run("pip install torch", "rm -rf $(find / -type d -name torch)"),
+    "by a script": run(_VENV, "echo 'rm -rf /opt/venv' > /clean.sh && sh /clean.sh"),
+    "by a script of the context": build(f"RUN {_VENV}", "COPY remove.sh /clean.sh", "RUN sh /clean.sh /opt/venv"),
+    "by braces of bash": build(
+        'SHELL ["/bin/bash", "-c"]', "RUN pip install torch", f"RUN rm -rf {_PACKAGES}/{{torch,numpy}}"
+    ),
+    "by braces, which dash has not": run(
+        "pip install torch", f"rm -rf {_PACKAGES}/{{torch,numpy}}", shows=Shows.PERHAPS
+    ),
+    "by a pattern in the name": run("pip install torch", "rm -rf /usr/local/lib/python3.*/site-packages/tor?h"),
+    "from its folder": run("pip install torch", "cd /usr/local/lib && rm -rf python3.11/site-packages/torch"),
+    "from WORKDIR": build("RUN pip install torch", f"WORKDIR {_PACKAGES}", "RUN rm -rf torch"),
+    "--target by a variable": build("ENV DEPS=/deps", "RUN pip install -t ${DEPS}/lib torch", "RUN rm -rf ${DEPS}"),
+    "--target from two WORKDIRs": build("WORKDIR /a", "WORKDIR b", "RUN pip install -t . torch", "RUN rm -rf /a/b"),
+    "--target above": build("WORKDIR /a", "RUN pip install -t ../x torch", "RUN rm -rf /x"),
+    "PIP_TARGET by export": run("export PIP_TARGET=/tmp/t && pip install torch && rm -rf /tmp/t"),
+    "PIP_PREFIX": build("ENV PIP_PREFIX=/p", "RUN pip install torch", "RUN rm -rf /p"),
+    "the folder of all packages, moved away": run(
+        "pip install torch", "mv /usr/local/lib/python3.11 /tmp/p && rm -rf /tmp/p"
+    ),
+    "pip's cache": run("pip install torch && pip cache purge"),
+    "other packages of the system": run("pip install torch", "apt-get purge -y --auto-remove gcc python3-pip"),
+    "packages of the build, in one line": run(
+        "apt-get update && apt-get install -y --no-install-recommends git && pip3 install --no-cache-dir torch "
+        "torchvision --index-url https://download.pytorch.org/whl/cu124 && apt-get purge -y git "
+        "&& rm -rf /var/lib/apt/lists/* /root/.cache"
+    ),
+    "conda's cache": run("conda install -y pytorch && conda clean -afy"),
+    "uninstalled with -y at the end": run("pip install torch; pip uninstall torch -y"),
     "of one of two": run("pip install torch && pip install -t /tmp/t torch && rm -rf /tmp/t"),
 }

@@ -22,7 +22,16 @@ CASES = {
         "RUN pip uninstall -y torch", base="first", head=_after("RUN pip install torch")
     ),
     "built on the first, by its argument": build(
-        'RUN if [ "$WITH" = yes ]; then pip install torch; fi', base="first", head=_after("ARG WITH=yes")
+        'RUN if [ "$WITH" = yes ]; then pip install torch; fi',
+        base="first",
+        head=_after("ARG WITH=yes"),
+        shows=Shows.PERHAPS,
+    ),
+    "built on the first, unless its argument": build(
+        'RUN if [ -z "$SLIM" ]; then pip install torch; fi',
+        base="first",
+        head=_after("ARG SLIM=yes"),
+        shows=Shows.PERHAPS,
     ),
     "built on the first, by its ENV": build(
         'RUN if [ "$WITH" = yes ]; then pip install torch; fi', base="first", head=_after("ENV WITH=yes")

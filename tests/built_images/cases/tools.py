@@ -16,6 +16,9 @@ CASES = {
     "conda, removed": run("conda install -y pytorch", "conda remove -y pytorch"),
     "conda, all removed": run(f"{_CONDA} && conda remove -y -n x --all"),
     "conda, environment removed": run(_CONDA, "conda env remove -y -n x"),
+    "conda, environment removed by long names": run(
+        "conda create --yes --name x pytorch", "conda remove --yes --name x --all"
+    ),
     "conda, another environment removed": run(_CONDA, "conda env remove -y -n y"),
     "conda, folder removed": run(_CONDA, "rm -rf /opt/conda"),
     "conda, environment's folder removed": run(_CONDA, "rm -rf /opt/conda/envs/x"),

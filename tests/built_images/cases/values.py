@@ -18,10 +18,12 @@ CASES = {
     "ENV": build("ENV WITH=yes", _IF),
     "ENV, no": build("ENV WITH=no", _IF),
     "ENV after": build(_IF, "ENV WITH=yes"),
-    "ENV after, unless": build(_UNLESS, "ENV WITH=yes"),
+    "ENV after, unless": build(_UNLESS, "ENV WITH=yes", shows=Shows.PERHAPS),  # the base may have set it before
     "ENV changed after": build("ENV WITH=no", _IF, "ENV WITH=yes"),
     "ENV changed after, from yes": build("ENV WITH=yes", _IF, "ENV WITH=no"),
-    "ENV over ARG": build("ENV WITH=no", "ARG WITH=yes", _IF, arguments={"WITH": "yes"}),
+    # The builders differ: BuildKit takes the later line.
+    "ENV before ARG": build("ENV WITH=no", "ARG WITH=yes", _IF, arguments={"WITH": "yes"}, shows=Shows.PERHAPS),
+    "ENV before ARG, no": build("ENV WITH=yes", "ARG WITH", _IF, arguments={"WITH": "no"}, shows=Shows.PERHAPS),
     "ENV over ARG, yes": build("ARG WITH=no", "ENV WITH=yes", _IF),
     "ENV of an argument": build("ARG FLAVOUR=no", "ENV WITH=$FLAVOUR", _IF),
     "ENV of an argument, yes": build("ARG FLAVOUR=no", "ENV WITH=${FLAVOUR}", _IF, arguments={"FLAVOUR": "yes"}),
@@ -36,7 +38,7 @@ CASES = {
     ),
     "a variable of the shell": run('if [ -z "$PPID" ]; then pip install torch; fi'),
     "a variable of bash": run("bash -c 'if [ -z \"$BASH_VERSION\" ]; then pip install torch; fi'"),
-    "a variable of the engine": run('if [ -z "$HOSTNAME" ]; then pip install torch; fi'),
+    "a variable of the engine": run('if [ -z "$HOSTNAME" ]; then pip install torch; fi', shows=Shows.PERHAPS),
     "set in an earlier line": run("export WITH=yes", _IF.removeprefix("RUN ")),
     "set in the same line": run(f"export WITH=yes && {_IF.removeprefix('RUN ')}"),
     "set for one command": run(f"WITH=yes true; {_IF.removeprefix('RUN ')}"),
@@ -47,6 +49,7 @@ CASES = {
     "set and taken back": run(f"WITH=yes; unset WITH; {_IF.removeprefix('RUN ')}"),
     "set by :=": run(f": ${{WITH:=no}}; {_IF.removeprefix('RUN ')}"),
     "set by :=, yes": run(f": ${{WITH:=yes}}; {_IF.removeprefix('RUN ')}"),
+    "set by :=, unless": run(f": ${{WITH:=no}}; {_UNLESS.removeprefix('RUN ')}"),
     "set by eval": build("ENV WITH=yes", f"RUN eval WITH=no; {_IF.removeprefix('RUN ')}"),
     "set by a file": build(
         "ENV WITH=yes", "RUN echo WITH=no > /settings", f"RUN . /settings && {_IF.removeprefix('RUN ')}"
@@ -67,6 +70,19 @@ CASES = {
     "a package with a default": run("pip install ${EXTRA:-torch}"),
     "a package with a default, other": build("ENV EXTRA=numpy", "RUN pip install ${EXTRA:-torch}"),
     "a package in single quotes": build("ENV EXTRA=torch", "RUN pip install 'no-torch-${EXTRA}' || true"),
+    "the end of a value": build("ARG FLAVOUR=cpu-1", 'RUN if [ "${FLAVOUR%-*}" = gpu ]; then pip install torch; fi'),
+    "the end of a value, yes": build(
+        "ARG FLAVOUR=gpu-1", 'RUN if [ "${FLAVOUR%-*}" = gpu ]; then pip install torch; fi'
+    ),
+    "in lower case": build(
+        "ARG WITH=NO", 'SHELL ["/bin/bash", "-c"]', 'RUN if [ "${WITH,,}" != no ]; then pip install torch; fi'
+    ),
+    "in lower case by a program": build(
+        "ARG WITH=NO", 'RUN if [ "$(echo $WITH | tr A-Z a-z)" != no ]; then pip install torch; fi'
+    ),
+    "the length of a value": build("ARG WITH=", "RUN if [ ${#WITH} -gt 0 ]; then pip install torch; fi"),
+    "a sum": run("if [ $((1 + 1)) -eq 3 ]; then pip install torch; fi"),
+    "in capitals": build("ARG WITH=YES", _IF),
     "the version": build("ARG TORCH_VERSION=2.4.0", "RUN pip install --no-cache-dir torch==${TORCH_VERSION}"),
     "the command": run('INSTALL="pip install"; $INSTALL torch'),
     "the command, unused": run('INSTALL="pip install torch"; echo ready'),
