@@ -1,5 +1,6 @@
 """Builds the cases, and reads from each image what is in it and what it says of itself."""
 
+import io
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,6 @@ from tests.support.dockerd import Dockerd
 
 ENGINES = {cases.CLASSIC: "20.10", cases.BUILDKIT: "26.1"}  # which kind of engine builds; BuildKit's takes heredocs
 AT_ONCE = 4
-# Without a package's or a folder's name: what they do, only their caller tells.
-SCRIPTS = {"install.sh": "pip install $1\n", "remove.sh": "rm -rf $1\n"}
 
 
 async def build_all(engine: Dockerd, builder: str, chosen: Mapping[str, cases.Case]) -> list[record.Recorded]:
@@ -42,8 +41,7 @@ def _build(engine: Dockerd, builder: str, case: cases.Case, reference: str) -> b
     given = [f"--build-arg={name}={value}" for name, value in case.arguments.items()]
     with tempfile.TemporaryDirectory() as context:
         Path(context, "Dockerfile").write_text(case.dockerfile)
-        for name, script in SCRIPTS.items():
-            Path(context, name).write_text(script)
+        Path(context, "script.sh").write_text(case.script)
         command = ("build", "--quiet", "--network=none", *given, "--tag", reference, context)
         engine.docker(*command, buildkit=builder == cases.BUILDKIT)
     return any(path.endswith("/torch/version.py") for path in _files(engine, reference))
@@ -53,10 +51,8 @@ def _files(engine: Dockerd, reference: str) -> Sequence[str]:
     """The paths in an image, as a container made of it has them."""
     container = engine.api("POST", "/containers/create", {"Image": reference, "Cmd": ["true"]})[1]["Id"]
     try:
-        with tempfile.NamedTemporaryFile() as file:
-            engine.docker("export", f"--output={file.name}", container)
-            with tarfile.open(file.name) as tar:
-                return tar.getnames()
+        with tarfile.open(fileobj=io.BytesIO(engine.export(container))) as tar:
+            return tar.getnames()
     finally:
         engine.api("DELETE", f"/containers/{container}?v=1")
 

@@ -28,6 +28,7 @@ class Case:
     base: str = BASE
     head: tuple[str, ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)
+    script: str = "pip install $1\n"  # what script.sh does, a file beside the Dockerfile
     builders: tuple[str, ...] = (CLASSIC, BUILDKIT)
 
     @property
@@ -41,9 +42,10 @@ def build(
     base: str = BASE,
     head: tuple[str, ...] = (),
     arguments: Mapping[str, str] | None = None,
+    script: str = "pip install $1\n",
     builders: tuple[str, ...] = (CLASSIC, BUILDKIT),
 ) -> Case:
-    return Case(lines, shows, base, head, arguments or {}, builders)
+    return Case(lines, shows, base, head, arguments or {}, script, builders)
 
 
 def run(*commands: str, shows: Shows = Shows.SURELY, builders: tuple[str, ...] = (CLASSIC, BUILDKIT)) -> Case:
