@@ -60,7 +60,20 @@ _WITHOUT_QUOTES = {  # what a shell says to an operator without an operand is an
     "|| before &&": '[ "$WITH" = 1 ] || [ "$WITH" = yes ] && pip install torch; exit 0',
     "a test before exit": 'test "$WITH" = yes && pip install torch; exit 0',
 }
+_BASH = 'SHELL ["/bin/bash", "-c"]'
 CASES = {
+    "without spaces": build("ARG WITH=yes", 'RUN if [ "$WITH" = yes ];then pip install torch;fi'),
+    "without spaces, no": build("ARG WITH=no", 'RUN if [ "$WITH" = yes ];then pip install torch;fi'),
+    "case that falls through": build(_BASH, "RUN case no in no) ;& yes) pip install torch;; esac"),
+    "case that stops": build(_BASH, "RUN case no in no) ;; yes) pip install torch;; esac"),
+    "a counting loop of no round": build(_BASH, "RUN for ((i=0;i<0;i++)); do pip install torch; done"),
+    "a program that is there, negated": run("if ! command -v pip; then pip install torch; fi"),
+    "behind a loop": run("while :; do break; done; pip install torch"),
+    "break outside of a loop": run("break; pip install torch"),
+    "a pipeline with a failure": run("false | true && pip install torch"),
+    "a pipeline with a failure, and pipefail": build(
+        _BASH, "RUN set -o pipefail; false | true && pip install torch; true"
+    ),
     **each_value(_WITHOUT_QUOTES, ("yes", "")),
     "two words without quotes": build(
         "ARG WITH", "RUN if [ $WITH != no ]; then pip install torch; fi", arguments={"WITH": "no way"}

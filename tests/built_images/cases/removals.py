@@ -153,5 +153,54 @@ CASES = {
     ),
     "conda's cache": run("conda install -y pytorch && conda clean -afy"),
     "uninstalled with -y at the end": run("pip install torch; pip uninstall torch -y"),
+    "all in WORKDIR": build("WORKDIR /b", "RUN pip install -t . torch", "RUN rm -rf *"),
+    "WORKDIR by $PWD": build("WORKDIR /b", "RUN pip install -t . torch", 'RUN cd / && rm -rf "$OLDPWD"'),
+    "by long options": run(_VENV, "rm --recursive --force -- /opt/venv"),
+    "a folder below": run("pip install -t /opt/x/y torch", "rm -rf /opt/x"),
+    "a name with a space": run("pip install --target '/opt/my libs' torch", 'rm -rf "/opt/my libs"'),
+    "with :?": run('A=/opt; pip install -t $A/lib torch; rm -rf "${A:?}"/lib'),
+    "a venv below WORKDIR": build(
+        "WORKDIR /app", "RUN python -m venv venv", "RUN venv/bin/pip install torch", "RUN rm -rf /app/venv"
+    ),
+    "a venv below WORKDIR that stays": build(
+        "WORKDIR /app", "RUN python -m venv venv", "RUN venv/bin/pip install torch", "RUN rm -rf /venv"
+    ),
+    "a venv by its python": run("python -m venv /v && /v/bin/python -m pip install torch", "rm -rf /v"),
+    "a venv that is active in a later line": run(
+        "python -m venv /v", ". /v/bin/activate && pip install torch", "rm -rf /v"
+    ),
+    "another user's folder": build("USER app", "RUN pip install --user torch", "USER root", "RUN rm -rf /home/app"),
+    "another HOME": run("HOME=/tmp/h pip install --user torch && rm -rf /tmp/h"),
+    "another HOME by ENV": build("ENV HOME=/tmp/h", "RUN pip install --user torch", "RUN rm -rf /tmp/h"),
+    "uninstalled after a try": run("pip install torch || true", "pip uninstall -y torch"),
+    "uninstalled where it was installed": run("if pip install torch; then pip uninstall -y torch; fi"),
+    "uninstalled in a group": run("pip install torch && { echo ready; pip uninstall -y torch; }"),
+    "uninstalled in a subshell": run("pip install torch && (pip uninstall -y torch)"),
+    "uninstalled by a trap": run("trap 'pip uninstall -y torch' EXIT; pip install torch"),
+    "by a trap": run("trap 'rm -rf /tmp/v' EXIT; python -m venv /tmp/v && /tmp/v/bin/pip install torch"),
+    "by a function of a trap": run(
+        "clean() { rm -rf /tmp/v; }; trap clean EXIT; python -m venv /tmp/v && /tmp/v/bin/pip install torch"
+    ),
+    "by a function": run('v=/tmp/v; clean() { rm -rf "$v"; }; python -m venv $v && $v/bin/pip install torch; clean'),
+    "by a function that nobody calls": run("clean() { rm -rf /v; }; python -m venv /v && /v/bin/pip install torch"),
+    "a temporary folder by cd": run(
+        'cd $(mktemp -d) && python -m venv v && v/bin/pip install torch && cd / && rm -rf "$OLDPWD"'
+    ),
+    "by pushd": build(
+        'SHELL ["/bin/bash", "-c"]',
+        "RUN pushd /opt && python -m venv v && v/bin/pip install torch && popd && rm -rf /opt/v",
+    ),
+    "past a cd in a subshell": run(_VENV, "cd /opt; (cd /tmp; true); rm -rf venv"),
+    "if it is there": run(_VENV, "[ -d /opt/venv ] && rm -rf /opt/venv || true"),
+    "unless nobody's variable": run(_VENV, 'if [ "$KEEP" != 1 ]; then rm -rf /opt/venv; fi'),
+    "or true": run(_VENV, "rm -rf /opt/venv || true"),
+    "beside": run(_VENV, "rm -rf /opt/venv & wait"),
+    "by find -exec of a pattern": run(_VENV, "find /opt -maxdepth 1 -name 'v*' -exec rm -rf {} \\;"),
+    "by find -exec of all packages": run(
+        "pip install torch", "find /usr/local -depth -type d -name site-packages -exec rm -rf '{}' +"
+    ),
+    "by find of a pattern and xargs": run("pip install torch", "find /usr /opt -name '*torch*' | xargs rm -rf"),
+    "by find -path": run("pip install torch", "find /usr -path '*/torch/*' -delete"),
+    "by rm in a later stage's folder": run("cp -a /usr/local /opt/x && pip install torch", "rm -rf /opt/x"),
     "of one of two": run("pip install torch && pip install -t /tmp/t torch && rm -rf /tmp/t"),
 }

@@ -40,6 +40,16 @@ CASES = {
     "uv, a venv": run("uv venv /opt/v && VIRTUAL_ENV=/opt/v uv pip install torch"),
     "uv, a venv removed": run("uv venv /opt/v && VIRTUAL_ENV=/opt/v uv pip install torch", "rm -rf /opt/v"),
     "uv, no venv": run("uv pip install torch || true"),
+    "uv, the folder's venv removed": build("WORKDIR /w", "RUN uv venv", "RUN uv pip install torch", "RUN rm -rf .venv"),
+    "uv, the folder's venv": build("WORKDIR /w", "RUN uv venv", "RUN uv pip install torch"),
+    "uv, ENV's venv removed": build(
+        "ENV VIRTUAL_ENV=/opt/v", "RUN uv venv /opt/v && uv pip install torch", "RUN rm -rf /opt/v"
+    ),
+    "apt": run("apt update && apt install -y python3-torch"),
+    "apt, removed": run("apt install -y python3-torch", "apt remove -y python3-torch"),
+    "conda run, environments removed": run(
+        "conda create -y -n x python && conda run -n x python -m pip install torch", "rm -rf /opt/conda/envs"
+    ),
     "uv add": build("WORKDIR /app", "RUN uv add torch"),
     "uv add, folder removed": build("WORKDIR /app", "RUN uv add torch", "RUN rm -rf .venv"),
     "uv add --no-sync": build("WORKDIR /app", "RUN uv add --no-sync torch"),

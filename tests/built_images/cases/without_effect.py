@@ -1,6 +1,6 @@
 """Commands that name torch and install none, each beside one that does."""
 
-from tests.built_images.case import build, run
+from tests.built_images.case import Shows, build, run
 
 CASES = {
     "plain": run("pip install torch"),
@@ -57,7 +57,19 @@ CASES = {
     "no comment, in quotes": run("echo '# note' && pip install torch"),
     "a comment of the Dockerfile": run("pip install numpy \\\n# pip install torch\n    scipy"),
     "a variable that names it": run("NOTE='pip install torch' && echo ready"),
-    "a substitution": run('echo "$(pip install torch)"'),
+    "a substitution": run('echo "$(pip install torch)"', shows=Shows.PERHAPS),
+    "a substitution that fails": run('echo "$(pip install torch==99.0)"'),
+    "a substitution that fails, of export": run("export RESULT=$(pip install torch==99.0)"),
+    "options before the verb": run("pip -q --no-input install -q torch --root-user-action=ignore"),
+    "options of python": run("python3 -u -m pip --isolated install torch"),
+    "a redirection that was meant as a version": run("pip install torch>=2.0"),
+    "without spaces": run("echo ready&&pip install torch&&echo done;echo over"),
+    "a group without spaces": run("{ pip install torch;}"),
+    "a function of bash": build('SHELL ["/bin/bash", "-c"]', "RUN function setup { pip install torch; }; setup"),
+    "a function of bash that nobody calls": build(
+        'SHELL ["/bin/bash", "-c"]', "RUN function setup { pip install torch; }; echo ready"
+    ),
+    "a function in a subshell": run("setup() ( pip install torch ); setup"),
     "a substitution in single quotes": run("echo '$(pip install torch)'"),
     "a substitution behind a backslash": run('echo "\\$(pip install torch)"'),
     "backticks": run("result=`pip install torch` && echo ready"),
