@@ -17,6 +17,13 @@ def false_ones(rows: Iterable[record.Recorded]) -> list[record.Recorded]:
     return [row for row in rows if not row.has_torch and row.case not in _LIMITS and _is_pytorch(row)]
 
 
+def false_together(rows: Sequence[record.Recorded]) -> list[record.Recorded]:
+    """The same of images that are on one host, where one may be built on another."""
+    verdicts = classify([row.image for row in rows])
+    called = [row for row in rows if verdicts[row.image.id].kind is model.Class.PYTORCH]
+    return [row for row in called if not row.has_torch and row.case not in _LIMITS]
+
+
 def sure_ones(rows: Iterable[record.Recorded]) -> list[record.Recorded]:
     """Images with torch, of which a visible line proves it."""
     return [row for row in rows if row.has_torch and CASES[row.case].shows is Shows.SURELY]

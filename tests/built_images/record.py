@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from agent.core import model
@@ -22,11 +22,13 @@ class Recorded:
     entrypoint: list[str]
     command: list[str]
     history: list[str]
+    layers: tuple[str, ...] = field(default=(), compare=False)  # not written: other ones in each build
 
     @property
     def image(self) -> model.Image:
         """As the adapter read it, under a name that tells nothing."""
         details = model.Details(
+            layers=self.layers,
             env=self.env,
             labels=self.labels,
             entrypoint=tuple(self.entrypoint),
@@ -37,9 +39,17 @@ class Recorded:
 
 
 def of(case: str, builder: str, has_torch: bool, details: model.Details) -> Recorded:
-    history = [step.created_by for step in details.history]
-    env, labels = dict(details.env), dict(details.labels)
-    return Recorded(case, builder, has_torch, env, labels, list(details.entrypoint), list(details.command), history)
+    return Recorded(
+        case,
+        builder,
+        has_torch,
+        env=dict(details.env),
+        labels=dict(details.labels),
+        entrypoint=list(details.entrypoint),
+        command=list(details.command),
+        history=[step.created_by for step in details.history],
+        layers=details.layers,
+    )
 
 
 def read() -> list[Recorded]:
@@ -51,4 +61,4 @@ def write(rows: Iterable[Recorded]) -> None:
 
 
 def _document(row: Recorded) -> dict[str, object]:
-    return {name: getattr(row, name) for name in Recorded.__slots__}
+    return {part.name: getattr(row, part.name) for part in fields(row) if part.compare}

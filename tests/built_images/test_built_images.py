@@ -56,4 +56,5 @@ async def test_what_is_built_now_is_as_recorded(
     chosen = sample(builder)
     built = await building.build_all(pool_of_engines.get(building.ENGINES[builder]), builder, chosen)
     assert built == [row for row in recorded if row.builder == builder and row.case in chosen]
+    assert judging.names(judging.false_together(built)) == []
     assert len(built) >= 30

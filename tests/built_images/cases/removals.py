@@ -155,7 +155,7 @@ CASES = {
     "uninstalled with -y at the end": run("pip install torch; pip uninstall torch -y"),
     "all in WORKDIR": build("WORKDIR /b", "RUN pip install -t . torch", "RUN rm -rf *"),
     "WORKDIR by $PWD": build("WORKDIR /b", "RUN pip install -t . torch", 'RUN cd / && rm -rf "$OLDPWD"'),
-    "by long options": run(_VENV, "rm --recursive --force -- /opt/venv"),
+    "by options one by one": run(_VENV, "rm -r -f -- /opt/venv"),
     "a folder below": run("pip install -t /opt/x/y torch", "rm -rf /opt/x"),
     "a name with a space": run("pip install --target '/opt/my libs' torch", 'rm -rf "/opt/my libs"'),
     "with :?": run('A=/opt; pip install -t $A/lib torch; rm -rf "${A:?}"/lib'),
