@@ -3,6 +3,7 @@
 from tests.built_images.case import Case
 from tests.built_images.cases import (
     branches,
+    combined,
     failures,
     limits,
     only_written,
@@ -17,6 +18,7 @@ from tests.built_images.cases import (
 
 TABLES: dict[str, dict[str, Case]] = {
     "branch": branches.CASES,
+    "combined": combined.CASES,
     "failure": failures.CASES,
     "limit": limits.CASES,
     "only written": only_written.CASES,

@@ -47,7 +47,6 @@ _EMPTY_OR_NOT = {
 _NUMBERS = {
     "-eq": 'if [ "$WITH" -eq 1 ]; then pip install torch; fi',
     "-gt": "if [ $WITH -gt 0 ]; then pip install torch; fi",
-    "-ne": "[ $WITH -ne 0 ] && pip install torch; true",
     "arithmetic": "bash -c 'if (( WITH )); then pip install torch; fi'",
 }
 _ARCHITECTURE = 'if [ "$(uname -m)" = "{}" ]; then pip install torch; fi'
@@ -57,11 +56,18 @@ _WITHOUT_QUOTES = {  # what a shell says to an operator without an operand is an
     "! -z without quotes": "if [ ! -z $WITH ]; then pip install torch; fi",
     "a number": 'if [ "$WITH" -ge 0 ]; then pip install torch; fi',
     "case with sets": "case $WITH in [yY][eE][sS]) pip install torch;; esac",
+}
+_BASH = 'SHELL ["/bin/bash", "-c"]'
+_THAT_IGNORE_A_FAILURE = {
     "|| before &&": '[ "$WITH" = 1 ] || [ "$WITH" = yes ] && pip install torch; exit 0',
     "a test before exit": 'test "$WITH" = yes && pip install torch; exit 0',
 }
-_BASH = 'SHELL ["/bin/bash", "-c"]'
+_NUMBER_THAT_IGNORES_A_FAILURE = {
+    "-ne": "[ $WITH -ne 0 ] && pip install torch; true",
+}
 CASES = {
+    **each_value(_THAT_IGNORE_A_FAILURE, ("yes", ""), Shows.PERHAPS),
+    **each_value(_NUMBER_THAT_IGNORES_A_FAILURE, ("1", "0"), Shows.PERHAPS),
     "without spaces": build("ARG WITH=yes", 'RUN if [ "$WITH" = yes ];then pip install torch;fi'),
     "without spaces, no": build("ARG WITH=no", 'RUN if [ "$WITH" = yes ];then pip install torch;fi'),
     "case that falls through": build(_BASH, "RUN case no in no) ;& yes) pip install torch;; esac"),
