@@ -83,15 +83,25 @@ class Dockerd(proc.Daemon):
 
         A body of bytes is a tar.
         """
+        status, kind, content = self._call(method, path, body, timeout)
+        text = content.decode()
+        return status, json.loads(text) if kind.startswith("application/json") and text else text
+
+    def export(self, container: str) -> bytes:
+        """The file system of a container, as a tar."""
+        status, _, content = self._call("GET", f"/containers/{container}/export", None, proc.COMMAND)
+        assert status == 200, content
+        return content
+
+    def _call(self, method: str, path: str, body: object, timeout: float) -> tuple[int, str, bytes]:
+        """The status, the type and the content of an answer."""
         connection = _UnixConnection(self.socket, timeout)
         try:
             data = body if body is None or isinstance(body, bytes) else json.dumps(body)
             kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
             connection.request(method, path, data, {"Content-Type": kind} if data is not None else {})
             answer = connection.getresponse()
-            text = answer.read().decode()
-            is_json = (answer.getheader("Content-Type") or "").startswith("application/json")
-            return answer.status, json.loads(text) if is_json and text else text
+            return answer.status, answer.getheader("Content-Type") or "", answer.read()
         finally:
             connection.close()
 
