@@ -22,14 +22,14 @@ from agent.core.pytorch.shell_words import UnreadableError
 __all__ = ["Installs", "is_read", "plain_version", "scan"]
 
 _ARGUMENTS = frozenset({"TORCH", "PYTORCH", "TORCH_VERSION", "PYTORCH_VERSION"})
-_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|mv|find|unlink)(?!\w)")
+_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|mv|find|unlink|--clear)(?!\w)")
 # Removals that every other line has, and that never hold torch: apt's lists, and caches.
 _HARMLESS = re.compile(
     r"rm\s(?:-[a-zA-Z]+\s)*(?:(?:/var/(?:lib/apt|lib/dpkg|cache|log|tmp)|/tmp|(?:/root|~|\$HOME)/\.(?:cache|npm|cargo))"
     r"(?:/[\w.*-]*)*\s*)+(?=[;&|)\n#]|\Z)"
     r"|apt(?:-get)?\s(?:-[\w=]+\s)*(?:auto)?remove(?:\s-[\w-]+)*\s*(?=[;&|)\n#]|\Z)"
 )
-_INSTALLS = re.compile(r"(?<![\w-])(?:install|add|create)(?!\w)")
+_INSTALLS = re.compile(r"(?<![\w-])(?:install|add|create)(?!\w)[^&|;\n]*+")
 _TOOL = re.compile(r"/(pip[23]?|uv|conda|mamba)(?=[\s;&|]|\Z)")
 _PUTS = re.compile(
     r"(?<![\w/-])(?:ln|cp|mv)\s+(?:-\S{1,20}\s+)*+(?!-)\S{0,80}?(\w[\w.-]{0,40})\s+\S{0,80}\Z|>\s*/\S{0,80}\Z"
@@ -108,6 +108,7 @@ class _Reader:
             is_strict=line.is_strict,
             is_open=not line.is_complete,
             is_bash=line.is_bash,
+            is_piped_strictly=line.is_piped_strictly,
         )
         try:
             after = self._runner.run(line.program, state, self._values_of(line))
@@ -118,8 +119,9 @@ class _Reader:
             return _unread(line.program, before)
         if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
             after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
-        if not after.installs and _INSTALLS.search(line.program):
-            self._followed |= {name for name in (*self._arguments, *self._indexes) if name in line.program}
+        if not after.installs:
+            named = "".join(_INSTALLS.findall(line.program))
+            self._followed |= {name for name in (*self._arguments, *self._indexes) if name in named}
         is_sure = (
             self._variables.is_clear(line) and not self._is_faked and (line.is_bash or "&>" not in line.program)
         )  # dash knows no `&>`: it means `&`
@@ -129,6 +131,8 @@ class _Reader:
         variables, arguments = self._variables, line.arguments
 
         def value(name: str) -> str | None:
+            if name == "~":
+                return variables.home
             argued, known = arguments.get(name), variables.get(name)
             if argued is None:
                 return known if known is not None or not variables.may_be_argued(name, line) else unknown(f"${name}")

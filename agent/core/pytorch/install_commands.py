@@ -91,7 +91,9 @@ def is_installer(word: str) -> bool:
 def matters(word: str) -> bool:
     """Whether a command of this name may install or remove anything."""
     name = word.rpartition("/")[2]
-    return is_installer(word) or name in _REMOVERS or name == "xargs" or PYTHON.fullmatch(name) is not None
+    return (
+        is_installer(word) or name in _REMOVERS or name in ("xargs", "virtualenv") or PYTHON.fullmatch(name) is not None
+    )
 
 
 def is_work(ran: Ran) -> bool:
@@ -110,6 +112,7 @@ def after(ran: Ran, facts: Facts) -> Facts:
         return _after_removal(name, ran, facts)
     if name == "xargs":
         return _after_xargs(ran, facts)
+    facts = _without_cleared(ran, facts)
     found = _installer(ran)
     if found is None:
         return facts
@@ -320,13 +323,26 @@ def _after_xargs(ran: Ran, facts: Facts) -> Facts:
     return join(facts, facts.with_install(text, "", None, None)) if text else facts
 
 
+def _without_cleared(ran: Ran, facts: Facts) -> Facts:
+    """`python -m venv --clear FOLDER` begins the folder anew."""
+    if "--clear" not in ran.words or not any(
+        word.rpartition("/")[2] in ("venv", "virtualenv") for word in ran.words[:4]
+    ):
+        return facts
+    cleared = places.absolute(ran.words[-1], ran.folder)
+    return facts.without(lambda one: one.place == cleared)
+
+
 def _after_removal(name: str, ran: Ran, facts: Facts) -> Facts:
     if not facts.installs:
         return facts
     if name == "find":
         return _after_find(ran.words, facts)
     words = [word for word in ran.words[1:] if not word.startswith("-")]
-    gone = [places.absolute(word, ran.folder) for word in (words[:-1] if name == "mv" else words)]
+    words = [part for word in words for part in places.braces(word)]
+    gone = [
+        places.absolute(word, ran.folder, places.home(ran.look_up)) for word in (words[:-1] if name == "mv" else words)
+    ]
 
     def is_gone(one: Install) -> bool | None:
         answers = [places.covers(path, one.place) for path in gone]
@@ -342,6 +358,6 @@ def _after_find(words: Sequence[str], facts: Facts) -> Facts:
     if not deletes:
         return facts
     named = [words[at + 1] for at in range(len(words) - 1) if words[at] in ("-name", "-iname", "-path", "-regex")]
-    if not named or any(places.names_torch(pattern) for pattern in named):
-        return facts.without(lambda _: None)
-    return facts
+    return facts.without(
+        lambda one: None if not named or any(places.names_torch(pattern, one.place) for pattern in named) else False
+    )

@@ -38,6 +38,7 @@ class RunLine:
     is_strict: bool = False  # the shell was told to end at the first failure
     is_complete: bool = False  # the builder wrote all build arguments before the program, so another name has no value
     is_clear: bool = True  # False where it cannot be told where the arguments end and the program begins
+    is_piped_strictly: bool = False  # `-o pipefail`
     is_buildkits: bool = False  # which keeps what is written below a VOLUME
     is_short: bool = False  # its shell stands without a folder: a SHELL line sets it, or it is an exec form
     is_bash: bool = False  # `[[` and `==` are known to it; under /bin/sh nobody knows
@@ -55,6 +56,7 @@ class Variables:
         self._unread: list[str] = []  # ENV lines: most histories need none of their values
         self._declared: set[str] = set()
         self.volumes: tuple[str, ...] = ()  # what a classic builder writes below them is lost
+        self.home = "/root"
         self._shell = ""  # as the last SHELL line has it
 
     def see(self, created_by: str) -> bool:
@@ -69,6 +71,9 @@ class Variables:
             return True
         if body.startswith("VOLUME "):
             self.volumes += tuple(_BUILDKIT.sub("", body[7:]).strip(" []").replace('"', "").replace(",", " ").split())
+        if body.startswith("USER "):
+            user = _BUILDKIT.sub("", body[5:]).strip().partition(":")[0]
+            self.home = "/root" if user in ("root", "0") else f"/home/{user}"
         if body.startswith("SHELL "):
             self._shell = _BUILDKIT.sub("", body[6:])
         if body.startswith("ARG "):
@@ -130,6 +135,7 @@ def parse(created_by: str) -> RunLine:
         arguments,
         "" if "n" in flags else before + _unfolded(command[shell.end() :]),  # `sh -n` only reads
         is_strict="errexit" in shell[2] or "e" in flags,
+        is_piped_strictly="pipefail" in shell[2],
         is_complete=True,
         is_buildkits=text.endswith("# buildkit"),
         is_clear=is_clear,

@@ -24,7 +24,7 @@ WORKERS = frozenset(
         *("gzip", "xz", "bzip2", "7z", "zip", "wget", "curl", "aria2c", "git"),
         *("svn", "rsync", "sed", "make", "cmake", "ninja", "meson", "dpkg", "ldconfig"),
         *("update-alternatives", "locale-gen", "adduser", "useradd", "groupadd", "usermod", "addgroup", "tee", "gpg"),
-        *("apt-key", "add-apt-repository", "ulimit", "umask", "trap", "sleep", "sync", "hash", "dpkg-reconfigure"),
+        *("apt-key", "add-apt-repository", "ulimit", "umask", "sleep", "sync", "hash", "dpkg-reconfigure"),
         *("update-ca-certificates", "ln", "pyenv", "virtualenv"),
     }
 )
@@ -118,6 +118,8 @@ _WRAPPERS: dict[str, Callable[[Sequence[str]], _Rest | None]] = {
     "setsid": _bare,
     "command": _command,
     "timeout": _timeout,
+    "busybox": _bare,
+    "toybox": _bare,
     "gosu": _gosu,
     "su-exec": _gosu,
     "conda": _conda,

@@ -82,6 +82,7 @@ class Runner:
             "unset": self._unset,
             "alias": self._alias,
             "read": self._input,
+            "trap": self._trap,
         }
 
     def run(self, program: str, state: State, outside: Callable[[str], str | None]) -> Facts:
@@ -90,8 +91,12 @@ class Runner:
         self._outside = outside
         self._calls = 0
         self._exits, self._returns, self._loops = [], [], []
+        self._at_exit: list[tuple[str, Mapping[str, Node | None]]] = []
         try:
             well, badly = self._scope(tree, state, PLAIN)
+            for last, functions in self._at_exit[:10]:
+                if well is not None:
+                    well = well.with_facts(self._perhaps(last, replace(well, functions=functions)))
         except RecursionError:
             raise UnreadableError("nested too deeply") from None
         if well is not None:
@@ -114,7 +119,7 @@ class Runner:
             elif name.isdecimal() or state.is_lost:
                 found = unknown(f"${name}")
             elif (found := self._outside(name)) is None and (state.is_open or name in _OF_THE_SHELL):
-                found = state.folder if name == "PWD" else "/root" if name == "HOME" else unknown(f"${name}")
+                found = state.folder if name == "PWD" else self._outside("~") if name == "HOME" else unknown(f"${name}")
             self.spend(1 + len(found or "") // 20)
             return found
 
@@ -175,6 +180,8 @@ class Runner:
 
     def _chain(self, node: shell_parse.Chain, state: State, context: int) -> Outcome:
         operators = [operator for operator, _ in node.rest]
+        if any(isinstance(part, shell_parse.Command) and part.words[:1] == ("break",) for _, part in node.rest):
+            context = TESTED  # `for ...; do pip install x && break; done` tries until it works
         last_or = max((at for at, operator in enumerate(operators) if operator == "||"), default=-1)
 
         def context_of(place: int) -> int:
@@ -195,15 +202,20 @@ class Runner:
             well, badly = self._node(node.parts[0], state, TESTED)
             return badly, well
         now: State | None = state
+        failed: State | None = None
+        is_well = True
         for part in node.parts[:-1]:
             if now is not None:
-                now = join(*self._apart(part, now, TESTED if context == TESTED else CHAINED))
+                done, wrong = self._apart(part, now, TESTED if context == TESTED else CHAINED)
+                is_well, failed, now = is_well and done is not None, join(failed, wrong), join(done, wrong)
         if now is None:
             return None, None
         now = self._deleted(node, now)
         if text := self._spoken(node, now):
             now = now.with_facts(self._perhaps(text, now))
         well, badly = self._apart(node.parts[-1], now, TESTED if node.is_negated else context)
+        if state.is_piped_strictly and failed is not None:
+            well, badly = (well, join(badly, well)) if is_well else (None, join(well, badly))
         return (badly, well) if node.is_negated else (well, badly)
 
     def _deleted(self, node: shell_parse.Pipeline, state: State) -> State:
@@ -328,7 +340,7 @@ class Runner:
             is_work = not any("$(" in word or "`" in word for word in node.words)
             return (inner, None) if is_work or context != TESTED else (inner, inner)
         if node.words[at].rpartition("/")[2] in SPEAKERS and "-v" not in node.words:
-            return state, None
+            return self._written(node, state), None
         if node.words[at] == ":":
             return self._with_defaults(node.words[at:], inner), None
         words = self._fields(node.words[at:], inner)
@@ -338,6 +350,14 @@ class Runner:
             inner = replace(inner, exported=inner.exported | set(inner.values) - set(state.values))
         well, badly = self._words(words, node, inner, context)
         return (_without(well, inner, state), _without(badly, inner, state)) if at else (well, badly)
+
+    def _written(self, node: shell_parse.Command, state: State) -> State:
+        """A script that is written may be run at once, and take away what was installed."""
+        if not (
+            node.writes and state.facts.installs and any("rm" in word or "uninstall" in word for word in node.words)
+        ):
+            return state
+        return state.with_facts(self._perhaps("\n".join(self._fields(node.words[1:], state)), state))
 
     def _with_defaults(self, words: tuple[str, ...], state: State) -> State:
         """`: ${NAME:=value}` sets what is not set."""
@@ -503,6 +523,7 @@ class Runner:
             return self._settled(state.with_values({"CONDA_DEFAULT_ENV": name, "VIRTUAL_ENV": None}), state, context)
         found = replace(state, is_open=True)
         if target.rpartition("/")[2] not in HARMLESS_FILES:
+            self._exits[-1].append((state, None))  # it may even end the program
             found = replace(found, values={}, is_lost=True)
         return self._settled(found, state, context)
 
@@ -526,6 +547,8 @@ class Runner:
         return state.with_values(dict.fromkeys(names)), None
 
     def _set(self, words: list[str], state: State, context: int) -> Outcome:
+        if "pipefail" in words:
+            state = replace(state, is_piped_strictly=words[words.index("pipefail") - 1].startswith("-"))
         if "--" in words:
             return state.with_values(_positional(words[words.index("--") + 1 :])), None
         if any(word[:1] == "-" and "n" in word[1:] for word in words[1:] if word != "-o"):
@@ -535,6 +558,11 @@ class Runner:
             sign = words[at - 1][:1] if word == "errexit" else word[:1] if "e" in word else ""
             if sign in ("+", "-"):
                 state = replace(state, is_strict=sign == "-", is_lax=sign == "+")
+        return state, None
+
+    def _trap(self, words: list[str], state: State, context: int) -> Outcome:
+        if {"EXIT", "0"} & set(words[2:]) and is_known(words[1]):
+            self._at_exit.append((words[1], state.functions))
         return state, None
 
     def _alias(self, words: list[str], state: State, context: int) -> Outcome:
