@@ -16,7 +16,7 @@ from agent.core.pytorch.install_commands import plain_version
 from agent.core.pytorch.run_lines import RunLine
 from agent.core.pytorch.shell_run import Runner, TooLongError
 from agent.core.pytorch.shell_state import State
-from agent.core.pytorch.shell_values import clean, is_known, unknown
+from agent.core.pytorch.shell_values import is_known, unknown
 from agent.core.pytorch.shell_words import UnreadableError
 
 __all__ = ["Installs", "is_read", "plain_version", "scan"]
@@ -136,7 +136,7 @@ class _Reader:
             argued, known = arguments.get(name), variables.get(name)
             if argued is None:
                 return known if known is not None or not variables.may_be_argued(name, line) else unknown(f"${name}")
-            return clean(argued) if known in (None, argued) else unknown(f"${name}")
+            return argued if known in (None, argued) else unknown(f"${name}")
 
         return value
 

@@ -114,7 +114,7 @@ def _env(body: str) -> Mapping[str, str]:
 
 
 def parse(created_by: str) -> RunLine:
-    text = created_by.strip()
+    text = clean(created_by.strip())
     body = _without_nop(text)
     keyword, _, rest = body.partition(" ")
     if keyword == "ARG":

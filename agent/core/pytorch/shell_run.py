@@ -27,7 +27,8 @@ PLAIN, CHAINED, TESTED = range(3)
 _SET_DEFAULT = re.compile(r"""\"?\$\{([A-Za-z_][A-Za-z0-9_]*):?=[^{}]*\}\"?""")
 _DIGITS = "123456789"
 
-STEPS = 12_000  # of all programs of one image; one takes 1 to 3 microseconds
+STEPS = 16_000  # of all programs of one image; one takes 1 to 3 microseconds
+_LINE_STEPS = 8_000  # of one line, so that a hostile one leaves room for the others
 _CALLS = 15  # functions and shells within one another
 _WORDS = 30  # of a `for`, and as often it is followed
 _BASHES = frozenset({"bash", "zsh", "ksh"})
@@ -52,7 +53,8 @@ class Runner:
     """Follows the programs of one image, up to a number of steps for all of them."""
 
     def __init__(self, steps: int = STEPS) -> None:
-        self._room = steps
+        self._left = steps
+        self._room = 0
         self._outside: Callable[[str], str | None] = lambda _: None
         self._calls = 0
         self._exits: list[list[Outcome]] = []
@@ -87,6 +89,15 @@ class Runner:
 
     def run(self, program: str, state: State, outside: Callable[[str], str | None]) -> Facts:
         """What is known once a line of a build has ended well. Raises UnreadableError and TooLongError."""
+        self._room = min(self._left, _LINE_STEPS)
+        self._left -= self._room
+        try:
+            return self._run(program, state, outside)
+        finally:
+            self._left += max(self._room, 0)
+
+    def _run(self, program: str, state: State, outside: Callable[[str], str | None]) -> Facts:
+        self.spend(1 + len(program) // 40)
         tree = shell_parse.parse(clean(program))
         self._outside = outside
         self._calls = 0
@@ -237,7 +248,7 @@ class Runner:
         words = [word.rpartition("/")[2] for word in last.words]
         if not any(word in SHELLS for word in words[:3]):
             return ""
-        return first.input or "\n".join(self._fields(first.words[1:], state))
+        return first.input or " ".join(self._fields(first.words[1:], state))
 
     def _perhaps(self, program: str, state: State) -> Facts:
         try:
@@ -290,20 +301,16 @@ class Runner:
         is_clear = words is not None and len(words) <= _WORDS
         is_clear = is_clear and all(is_known(word) and not set("*?[{") & set(word) for word in words or ())
         self._loops.append([])
-        now: State | None = state
-        badly: State | None = None
+        outcome: Outcome = (state, None)
         if is_clear:
+            now: State | None = state
             for word in words or ():
-                if now is None:
-                    break
-                well, badly = self._node(node.body, now.with_values({node.name: word}), context)
-                now = join(well, badly)
-            well = None if badly is now and badly is not None else now
+                outcome = self._node(node.body, None if now is None else now.with_values({node.name: word}), context)
+                now = join(*outcome)
         else:
-            well = self._around(node.body, state.with_values({node.name: unknown(f"${node.name}")}), context)
-            well = join(well, state)
-        breaks = self._loops.pop()
-        return join(well, now if is_clear and well is None and badly is None else None, *breaks), badly
+            around = self._around(node.body, state.with_values({node.name: unknown(f"${node.name}")}), context)
+            outcome = (join(state, around), None)
+        return join(outcome[0], *self._loops.pop()), outcome[1]
 
     def _around(self, body: Node, state: State, context: int) -> State | None:
         """A body that runs any number of times."""
