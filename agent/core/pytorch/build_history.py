@@ -8,6 +8,8 @@ after an installation those that may take it away.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from agent.core import model
 from agent.core.pytorch import install_commands, packages, run_lines
@@ -34,6 +36,7 @@ _TOOL = re.compile(r"/(pip[23]?|uv|conda|mamba)(?=[\s;&|]|\Z)")
 _PUTS = re.compile(
     r"(?<![\w/-])(?:ln|cp|mv)\s+(?:-\S{1,20}\s+)*+(?!-)\S{0,80}?(\w[\w.-]{0,40})\s+\S{0,80}\Z|>\s*/\S{0,80}\Z"
 )
+_KEPT = 1_000  # characters of a line whose traits are kept
 _LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
 
@@ -66,6 +69,30 @@ def is_read(line: str) -> bool:
     return ("pip" in line or "uv " in line or " add " in line) and packages.names_one(line)
 
 
+class _Traits(NamedTuple):
+    """What can be seen of a line without reading it as a program."""
+
+    is_read: bool
+    is_setting: bool  # ENV, WORKDIR, ARG and others, which change what later lines see
+    removes: bool  # something, be it a cache
+    may_remove: bool  # torch
+    puts_another_tool: bool
+
+
+def _traits(line: str) -> _Traits:
+    removes = _REMOVAL.search(line) is not None
+    return _Traits(
+        is_read(line),
+        run_lines.is_setting(line),
+        removes,
+        removes and _REMOVAL.search(_HARMLESS.sub("", line)) is not None,
+        _puts_another_tool(line),
+    )
+
+
+_traits_kept = lru_cache(maxsize=2048)(_traits)  # images share the lines of their base
+
+
 class _Reader:
     """What the lines that were read say of torch."""
 
@@ -76,15 +103,19 @@ class _Reader:
         self._followed: set[str] = set()  # those of them whose line was followed, so that it tells what they did
         self._is_whole = True
         self._is_faked = False  # another program may stand under the name of an installer
-        self._runner = Runner()
+        self._runner: Runner | None = None
         self._variables = run_lines.Variables(env, lines)
 
     def see(self, created_by: str) -> None:
-        if self._variables.see(created_by):
+        traits = _traits_kept(created_by) if len(created_by) <= _KEPT else _traits(created_by)
+        if traits.is_setting and self._variables.see(created_by):
             return
-        self._is_faked = self._is_faked or _puts_another_tool(created_by)
-        if is_read(created_by) or (self._facts is not NOTHING and _may_remove(created_by, self._facts)):
+        self._is_faked = self._is_faked or traits.puts_another_tool
+        if traits.is_read or (self._facts is not NOTHING and self._may_remove(traits)):
             self.read(created_by)
+
+    def _may_remove(self, traits: "_Traits") -> bool:
+        return traits.may_remove or (traits.removes and any(one.place for one in self._facts.installs))
 
     def read(self, created_by: str) -> None:
         line = run_lines.parse(created_by)
@@ -111,6 +142,7 @@ class _Reader:
             is_piped_strictly=line.is_piped_strictly,
         )
         try:
+            self._runner = self._runner or Runner()
             after = self._runner.run(line.program, state, self._values_of(line))
         except TooLongError:
             self._is_whole = False
@@ -179,12 +211,6 @@ def _puts_another_tool(line: str) -> bool:
 
 def _is_below(place: str, folders: Iterable[str]) -> bool:
     return any(f"{place}/".startswith(f"{folder.rstrip('/')}/") for folder in folders)
-
-
-def _may_remove(line: str, facts: Facts) -> bool:
-    if any(one.place for one in facts.installs):
-        return _REMOVAL.search(line) is not None
-    return _REMOVAL.search(line) is not None and _REMOVAL.search(_HARMLESS.sub("", line)) is not None
 
 
 def _unread(program: str, before: Facts) -> Facts:

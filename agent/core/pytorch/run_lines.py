@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agent.core.pytorch.shell_values import clean, unknown
 
@@ -28,6 +29,7 @@ _SHELLS = frozenset(f"{folder}/{name}" for folder in ("/bin", "/usr/bin") for na
 _SHORT_SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
 _INNER_SHELL = re.compile(r"[\w./:=-]\s+/(?:usr/)?bin/(?:ba|da|a)?sh\s+-\w*c\s")  # not where a command may begin
 _BUILDKIT = re.compile(r"\s+# buildkit\s*\Z")
+_KEPT = 4_000  # characters of a line that is kept when it was read
 _FLAGS = re.compile(r"\A(?:--(?:mount|network|security)=\S{1,1000}\s+){1,20}")
 
 
@@ -42,6 +44,14 @@ class RunLine:
     is_buildkits: bool = False  # which keeps what is written below a VOLUME
     is_short: bool = False  # its shell stands without a folder: a SHELL line sets it, or it is an exec form
     is_bash: bool = False  # `[[` and `==` are known to it; under /bin/sh nobody knows
+
+
+_SETTINGS = ("ENV ", "WORKDIR ", "ARG ", "VOLUME ", "SHELL ", "USER ")
+
+
+def is_setting(created_by: str) -> bool:
+    """Whether a line changes what later lines see."""
+    return _without_nop(created_by).startswith(_SETTINGS)
 
 
 class Variables:
@@ -114,6 +124,11 @@ def _env(body: str) -> Mapping[str, str]:
 
 
 def parse(created_by: str) -> RunLine:
+    """The line's program and what it could see."""
+    return _parse_kept(created_by) if len(created_by) <= _KEPT else _parse(created_by)
+
+
+def _parse(created_by: str) -> RunLine:
     text = clean(created_by.strip())
     body = _without_nop(text)
     keyword, _, rest = body.partition(" ")
@@ -142,6 +157,9 @@ def parse(created_by: str) -> RunLine:
         is_short=not shell[1] and flags == "c" and not before and len(command[shell.end() :].split()) > 1,
         is_bash="bash" in shell[0] or "zsh" in shell[0],
     )
+
+
+_parse_kept = lru_cache(maxsize=512)(_parse)  # images share the lines of their base
 
 
 def _as_words(command: str) -> str:

@@ -24,6 +24,10 @@ Outcome = tuple[State | None, State | None]
 # the program. CHAINED: the same without `set -e` (`a` in `a && b`). TESTED: both are possible (`a || b`, `if a`).
 PLAIN, CHAINED, TESTED = range(3)
 
+# Work that neither installs nor removes anything: its words need no values.
+_IDLE = frozenset(
+    name for name in WORKERS if not install_commands.matters(name) and name not in install_commands.CONDAS
+)
 _SET_DEFAULT = re.compile(r"""\"?\$\{([A-Za-z_][A-Za-z0-9_]*):?=[^{}]*\}\"?""")
 _DIGITS = "123456789"
 
@@ -350,6 +354,8 @@ class Runner:
             return self._written(node, state), None
         if node.words[at] == ":":
             return self._with_defaults(node.words[at:], inner), None
+        if node.words[at] in _IDLE and node.words[at] not in state.functions:
+            return self._settled(inner if not at else state, state, context)
         words = self._fields(node.words[at:], inner)
         if not words:
             return state, None
