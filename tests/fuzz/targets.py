@@ -31,4 +31,5 @@ TARGETS: Mapping[str, Target] = {
     "env": Target(from_images.env, from_images.ENV),
     "labels": Target(from_images.labels, from_images.LABELS),
     "history": Target(from_images.history, from_images.HISTORY),
+    "shell": Target(from_images.shell, from_images.PROGRAMS),
 }

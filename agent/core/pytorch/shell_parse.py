@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from agent.core.pytorch.shell_words import DEPTH, Token, UnreadableError, tokens
 
-LONGEST = 20_000  # characters of a program; 515 public images have lines of up to 3,500
+LONGEST = 10_000  # characters of a program; 515 public images have lines of up to 3,500
 _KEPT = 4_000  # characters of a program whose tree is kept: images that share a base share its lines
 _CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
 _NOT_READ = frozenset({"select", "coproc"})

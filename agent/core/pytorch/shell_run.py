@@ -31,8 +31,8 @@ _IDLE = frozenset(
 _SET_DEFAULT = re.compile(r"""\"?\$\{([A-Za-z_][A-Za-z0-9_]*):?=[^{}]*\}\"?""")
 _DIGITS = "123456789"
 
-STEPS = 16_000  # of all programs of one image; one takes 1 to 3 microseconds
-_LINE_STEPS = 8_000  # of one line, so that a hostile one leaves room for the others
+STEPS = 10_000  # of all programs of one image; one takes 1 to 3 microseconds
+_LINE_STEPS = 6_000  # of one line, so that a hostile one leaves room for the others
 _CALLS = 15  # functions and shells within one another
 _WORDS = 30  # of a `for`, and as often it is followed
 _BASHES = frozenset({"bash", "zsh", "ksh"})
@@ -101,7 +101,9 @@ class Runner:
             self._left += max(self._room, 0)
 
     def _run(self, program: str, state: State, outside: Callable[[str], str | None]) -> Facts:
-        self.spend(1 + len(program) // 40)
+        if len(program) > shell_parse.LONGEST:
+            raise TooLongError
+        self.spend(1 + len(program) // 3)  # reading three characters takes as long as a step
         tree = shell_parse.parse(clean(program))
         self._outside = outside
         self._calls = 0

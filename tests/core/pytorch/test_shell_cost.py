@@ -1,5 +1,6 @@
 """What a hostile line of history may cost, and what no line may do."""
 
+import contextlib
 import time
 
 import pytest
@@ -12,14 +13,14 @@ from agent.core.pytorch.shell_words import UnreadableError
 
 SCRAPS = (
     "(", "((", "$(", "$((", "{ ", "if ", "if a; then ", "case x in ", "case x in a) ", "<<A\n", "`", '"', '"$(', "[ ",
-    "[[ ", "[[ ( ", "! ", "a|", "a&&", "a;", "a=(", "${a:-", "${", "$", "f() { ", "\\", "'", ";;", "& ", "\x01", "é", "<(",
-    "for i in ", "torch=", "$'", "[[ a =~ (", "esac )", "pip install torch;", "A=$A$A;", "f() { f; f; }; f;",
+    "[[ ", "[[ ( ", "! ", "a|", "a&&", "a;", "a=(", "${a:-", "${", "$", "f() { ", "\\", "'", ";;", "& ", "\x01", "é",
+    "<(",    "for i in ", "torch=", "$'", "[[ a =~ (", "esac )", "pip install torch;", "A=$A$A;", "f() { f; f; }; f;",
     "for i in 1 2 3 4 5 6 7 8 9; do ", "if x; then A=1; fi; ", "while x; do ", "(a) | ", "a${b%*?*?*}", "x||", "eval '",
     "case $A in *a*a*a*b) ;; esac;", "pip uninstall torch || ", "unset A; ", "A$A=1;",
 )  # fmt: skip
 
 
-def cost(text: str, *, seconds: list[float] | None = None) -> float:
+def cost(text: str) -> float:
     lines = [HistoryStep("RUN /bin/sh -c pip install torch", 0), HistoryStep(f"RUN |1 A=b /bin/sh -c torch; {text}", 0)]
     begun = time.process_time()
     build_history.scan(lines)
@@ -47,10 +48,8 @@ FRAGMENTS = st.sampled_from(
 @settings(deadline=None, max_examples=300)
 @given(st.lists(FRAGMENTS, max_size=30).map("".join) | st.text())
 def test_any_text_is_read_or_said_to_be_unreadable(text: str) -> None:
-    try:
+    with contextlib.suppress(UnreadableError):
         shell_parse.parse(text)
-    except UnreadableError:
-        pass
     build_history.scan([HistoryStep(f"RUN /bin/sh -c {text} torch", 0)])
 
 
