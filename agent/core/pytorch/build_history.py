@@ -58,7 +58,9 @@ def scan(history: Iterable[model.HistoryStep], env: Mapping[str, str] | None = N
     lines = tuple(line.created_by for line in history)
     reader = _Reader(env or {}, lines)
     for line in lines:
-        reader.see(line)
+        traits = _traits_kept(line) if len(line) <= _KEPT else _traits(line)
+        if traits is not None:
+            reader.see(line, traits)
     return reader.result()
 
 
@@ -79,15 +81,17 @@ class _Traits(NamedTuple):
     puts_another_tool: bool
 
 
-def _traits(line: str) -> _Traits:
+def _traits(line: str) -> _Traits | None:
+    """None for a line that can be passed over, as nearly all can."""
     removes = _REMOVAL.search(line) is not None
-    return _Traits(
+    found = _Traits(
         is_read(line),
         run_lines.is_setting(line),
         removes,
         removes and _REMOVAL.search(_HARMLESS.sub("", line)) is not None,
         _puts_another_tool(line),
     )
+    return found if any(found) else None
 
 
 _traits_kept = lru_cache(maxsize=2048)(_traits)  # images share the lines of their base
@@ -106,8 +110,7 @@ class _Reader:
         self._runner: Runner | None = None
         self._variables = run_lines.Variables(env, lines)
 
-    def see(self, created_by: str) -> None:
-        traits = _traits_kept(created_by) if len(created_by) <= _KEPT else _traits(created_by)
+    def see(self, created_by: str, traits: "_Traits") -> None:
         if traits.is_setting and self._variables.see(created_by):
             return
         self._is_faked = self._is_faked or traits.puts_another_tool

@@ -96,29 +96,20 @@ def matters(word: str) -> bool:
     )
 
 
-def is_work(ran: Ran) -> bool:
-    """Whether it is work whose failing would have been seen, and not a script or a question."""
+def after(ran: Ran, facts: Facts) -> tuple[Facts, bool]:
+    """What is known once the command has ended well; and whether it is work whose failing would have been seen."""
     name = ran.words[0].rpartition("/")[2]
     if name in _REMOVERS:
-        return True
-    found = _installer(ran)
-    return found is not None and found.verb not in _QUESTIONS
-
-
-def after(ran: Ran, facts: Facts) -> Facts:
-    """What is known once the command has ended well."""
-    name = ran.words[0].rpartition("/")[2]
-    if name in _REMOVERS:
-        return _after_removal(name, ran, facts)
+        return _after_removal(name, ran, facts), True
     if name == "xargs":
-        return _after_xargs(ran, facts)
+        return _after_xargs(ran, facts), False
     facts = _without_cleared(ran, facts)
     found = _installer(ran)
     if found is None:
-        return facts
+        return facts, False
     if found.verb in _REMOVALS:
-        return _after_uninstall(found, facts)
-    return _after_install(found, ran, facts) if found.verb in _VERBS else facts
+        return _after_uninstall(found, facts), True
+    return _after_install(found, ran, facts) if found.verb in _VERBS else facts, found.verb not in _QUESTIONS
 
 
 def may_install(words: Sequence[str]) -> str:

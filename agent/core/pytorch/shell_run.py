@@ -244,7 +244,7 @@ class Runner:
             return state
         words = ["find", *self._fields(first.words, state)[1:], "-delete"]
         ran = install_commands.Ran(words, self._told(state), state.folder)
-        return state.with_facts(install_commands.after(ran, state.facts))
+        return state.with_facts(install_commands.after(ran, state.facts)[0])
 
     def _spoken(self, node: shell_parse.Pipeline, state: State) -> str:
         """The program that `echo ... | sh` runs, as far as it is known; "" where none is."""
@@ -451,8 +451,9 @@ class Runner:
 
     def _work(self, words: list[str], state: State, context: int) -> Outcome:
         ran = install_commands.Ran(words, self._told(state), state.folder)
-        well = state.with_facts(install_commands.after(ran, state.facts))
-        if install_commands.is_work(ran):
+        known, is_work = install_commands.after(ran, state.facts)
+        well = state.with_facts(known)
+        if is_work:
             return self._settled(well, state, context)
         return _outcome(None, well, context)
 
