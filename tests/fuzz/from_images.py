@@ -1,12 +1,14 @@
 """What an image says of itself, and what it is called."""
 
+import contextlib
 from collections.abc import Mapping
 
 from agent.core import bounds, lint, patterns, rules, tags
 from agent.core import names as read_names
 from agent.core.events import familiar
 from agent.core.model import Class, Details, HistoryStep, Image, Reason, Verdict
-from agent.core.pytorch import build_history, classify
+from agent.core.pytorch import build_history, classify, shell_parse
+from agent.core.pytorch.shell_words import UnreadableError
 from tests.core.builders import decide, image_id, pytorch_image
 
 NAMES = (
@@ -36,6 +38,13 @@ HISTORY = (
     b"RUN /bin/sh -c pip install --no-cache-dir 'torch>=2.0,<3' # buildkit",
     b"|2 TORCH=torch==2.1.0 torchvision A=1 /bin/sh -c pip install $TORCH --index-url https://download.pytorch.org/whl/cu118",
     b"RUN A=keeper; conda remove pytorch && pip install torch${A:-x} || conda create -n ptca\nARG PYTORCH_VERSION=2.6",
+)
+PROGRAMS = (
+    b'if [ "$A" = b ] && ! test -z $A; then pip install torch==2.9; elif false; then :; else exit 1; fi',
+    b"case ${A%b} in a|[0-9]*) (pip install torch) ;; *) { uv pip install torch; } & ;; esac || true",
+    b'for i in a "$A"; do f() { pip install $i; }; f torch && break; done; until x; do y | z; done',
+    b"cat <<'E' > /x; bash -c 'pip install torch' && . /v/bin/activate\npip install torch\nE\nrm -rf /v ${A:-/t} $(ls)",
+    b"[[ $A == b* && ( -n $A || $B =~ c ) ]] && eval 'set -e; export C=1' && trap 'pip uninstall torch' EXIT",
 )
 SEPARATOR = "\0"  # between variables or labels
 
@@ -85,6 +94,18 @@ def history(data: bytes) -> None:
     assert bounds.bounded(bounds.bounded(found)) == bounds.bounded(found)
     assert build_history.scan(steps).is_whole or len(data) > 100  # only what is filled in makes a short one too long
     _look(_image(found))
+
+
+def shell(data: bytes) -> None:
+    """A program is followed or said to be unreadable, and what stands before `false &&` alone decides."""
+    text = _text(data)
+    with contextlib.suppress(UnreadableError):
+        shell_parse.parse(text)
+    found = build_history.scan([HistoryStep(f"RUN |1 A=b /bin/sh -c {text} torch # buildkit", 1)])
+    assert not (found.torch and found.doubts)
+    hidden = "".join(char for char in text if char not in "'\n")
+    quoted = build_history.scan([HistoryStep(f"RUN /bin/sh -c printf %s '{hidden} torch'", 1)])
+    assert (quoted.torch, quoted.hints) == ("", ())
 
 
 def _look(image: Image) -> Reason:

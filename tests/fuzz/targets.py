@@ -34,4 +34,5 @@ TARGETS: Mapping[str, Target] = {
     "version-file": Target(from_layers.version_file_of_torch, from_layers.VERSION_FILES),
     "layer-folders": Target(from_layers.folders, from_layers.FOLDERS),
     "guessed-paths": Target(from_layers.guessed, (b"/opt/venv/bin:/usr/bin",)),
+    "shell": Target(from_images.shell, from_images.PROGRAMS),
 }

@@ -8,6 +8,8 @@ after an installation those that may take it away.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from agent.core import model
 from agent.core.pytorch import install_commands, packages, run_lines
@@ -16,7 +18,7 @@ from agent.core.pytorch.install_commands import plain_version
 from agent.core.pytorch.run_lines import RunLine
 from agent.core.pytorch.shell_run import Runner, TooLongError
 from agent.core.pytorch.shell_state import State
-from agent.core.pytorch.shell_values import clean, is_known, unknown
+from agent.core.pytorch.shell_values import is_known, unknown
 from agent.core.pytorch.shell_words import UnreadableError
 
 __all__ = ["INDEX", "Installs", "is_read", "plain_version", "scan"]
@@ -24,18 +26,19 @@ __all__ = ["INDEX", "Installs", "is_read", "plain_version", "scan"]
 INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
 
 _ARGUMENTS = frozenset({"TORCH", "PYTORCH", "TORCH_VERSION", "PYTORCH_VERSION"})
-_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|mv|find|unlink)(?!\w)")
+_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|mv|find|unlink|--clear)(?!\w)")
 # Removals that every other line has, and that never hold torch: apt's lists, and caches.
 _HARMLESS = re.compile(
     r"rm\s(?:-[a-zA-Z]+\s)*(?:(?:/var/(?:lib/apt|lib/dpkg|cache|log|tmp)|/tmp|(?:/root|~|\$HOME)/\.(?:cache|npm|cargo))"
     r"(?:/[\w.*-]*)*\s*)+(?=[;&|)\n#]|\Z)"
     r"|apt(?:-get)?\s(?:-[\w=]+\s)*(?:auto)?remove(?:\s-[\w-]+)*\s*(?=[;&|)\n#]|\Z)"
 )
-_INSTALLS = re.compile(r"(?<![\w-])(?:install|add|create)(?!\w)")
+_INSTALLS = re.compile(r"(?<![\w-])(?:install|add|create)(?!\w)[^&|;\n]*+")
 _TOOL = re.compile(r"/(pip[23]?|uv|conda|mamba)(?=[\s;&|]|\Z)")
 _PUTS = re.compile(
     r"(?<![\w/-])(?:ln|cp|mv)\s+(?:-\S{1,20}\s+)*+(?!-)\S{0,80}?(\w[\w.-]{0,40})\s+\S{0,80}\Z|>\s*/\S{0,80}\Z"
 )
+_KEPT = 1_000  # characters of a line whose traits are kept
 _LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
 
@@ -57,7 +60,9 @@ def scan(history: Iterable[model.HistoryStep], env: Mapping[str, str] | None = N
     lines = tuple(line.created_by for line in history)
     reader = _Reader(env or {}, lines)
     for line in lines:
-        reader.see(line)
+        traits = _traits_kept(line) if len(line) <= _KEPT else _traits(line)
+        if traits is not None:
+            reader.see(line, traits)
     return reader.result()
 
 
@@ -66,6 +71,32 @@ def is_read(line: str) -> bool:
     if "torch" in line or "torch" in line.lower() or "ptca" in line:
         return True
     return ("pip" in line or "uv " in line or " add " in line) and packages.names_one(line)
+
+
+class _Traits(NamedTuple):
+    """What can be seen of a line without reading it as a program."""
+
+    is_read: bool
+    is_setting: bool  # ENV, WORKDIR, ARG and others, which change what later lines see
+    removes: bool  # something, be it a cache
+    may_remove: bool  # torch
+    puts_another_tool: bool
+
+
+def _traits(line: str) -> _Traits | None:
+    """None for a line that can be passed over, as nearly all can."""
+    removes = _REMOVAL.search(line) is not None
+    found = _Traits(
+        is_read(line),
+        run_lines.is_setting(line),
+        removes,
+        removes and _REMOVAL.search(_HARMLESS.sub("", line)) is not None,
+        _puts_another_tool(line),
+    )
+    return found if any(found) else None
+
+
+_traits_kept = lru_cache(maxsize=2048)(_traits)  # images share the lines of their base
 
 
 class _Reader:
@@ -78,15 +109,18 @@ class _Reader:
         self._followed: set[str] = set()  # those of them whose line was followed, so that it tells what they did
         self._is_whole = True
         self._is_faked = False  # another program may stand under the name of an installer
-        self._runner = Runner()
+        self._runner: Runner | None = None
         self._variables = run_lines.Variables(env, lines)
 
-    def see(self, created_by: str) -> None:
-        if self._variables.see(created_by):
+    def see(self, created_by: str, traits: "_Traits") -> None:
+        if traits.is_setting and self._variables.see(created_by):
             return
-        self._is_faked = self._is_faked or _puts_another_tool(created_by)
-        if is_read(created_by) or (self._facts is not NOTHING and _may_remove(created_by, self._facts)):
+        self._is_faked = self._is_faked or traits.puts_another_tool
+        if traits.is_read or (self._facts is not NOTHING and self._may_remove(traits)):
             self.read(created_by)
+
+    def _may_remove(self, traits: "_Traits") -> bool:
+        return traits.may_remove or (traits.removes and any(one.place for one in self._facts.installs))
 
     def read(self, created_by: str) -> None:
         line = run_lines.parse(created_by)
@@ -110,8 +144,10 @@ class _Reader:
             is_strict=line.is_strict,
             is_open=not line.is_complete,
             is_bash=line.is_bash,
+            is_piped_strictly=line.is_piped_strictly,
         )
         try:
+            self._runner = self._runner or Runner()
             after = self._runner.run(line.program, state, self._values_of(line))
         except TooLongError:
             self._is_whole = False
@@ -120,8 +156,9 @@ class _Reader:
             return _unread(line.program, before)
         if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
             after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
-        if not after.installs and _INSTALLS.search(line.program):
-            self._followed |= {name for name in (*self._arguments, *self._indexes) if name in line.program}
+        if not after.installs:
+            named = "".join(_INSTALLS.findall(line.program))
+            self._followed |= {name for name in (*self._arguments, *self._indexes) if name in named}
         is_sure = (
             self._variables.is_clear(line) and not self._is_faked and (line.is_bash or "&>" not in line.program)
         )  # dash knows no `&>`: it means `&`
@@ -131,10 +168,12 @@ class _Reader:
         variables, arguments = self._variables, line.arguments
 
         def value(name: str) -> str | None:
+            if name == "~":
+                return variables.home
             argued, known = arguments.get(name), variables.get(name)
             if argued is None:
                 return known if known is not None or not variables.may_be_argued(name, line) else unknown(f"${name}")
-            return clean(argued) if known in (None, argued) else unknown(f"${name}")
+            return argued if known in (None, argued) else unknown(f"${name}")
 
         return value
 
@@ -177,12 +216,6 @@ def _puts_another_tool(line: str) -> bool:
 
 def _is_below(place: str, folders: Iterable[str]) -> bool:
     return any(f"{place}/".startswith(f"{folder.rstrip('/')}/") for folder in folders)
-
-
-def _may_remove(line: str, facts: Facts) -> bool:
-    if any(one.place for one in facts.installs):
-        return _REMOVAL.search(line) is not None
-    return _REMOVAL.search(line) is not None and _REMOVAL.search(_HARMLESS.sub("", line)) is not None
 
 
 def _unread(program: str, before: Facts) -> Facts:

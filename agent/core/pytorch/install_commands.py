@@ -91,31 +91,25 @@ def is_installer(word: str) -> bool:
 def matters(word: str) -> bool:
     """Whether a command of this name may install or remove anything."""
     name = word.rpartition("/")[2]
-    return is_installer(word) or name in _REMOVERS or name == "xargs" or PYTHON.fullmatch(name) is not None
+    return (
+        is_installer(word) or name in _REMOVERS or name in ("xargs", "virtualenv") or PYTHON.fullmatch(name) is not None
+    )
 
 
-def is_work(ran: Ran) -> bool:
-    """Whether it is work whose failing would have been seen, and not a script or a question."""
+def after(ran: Ran, facts: Facts) -> tuple[Facts, bool]:
+    """What is known once the command has ended well; and whether it is work whose failing would have been seen."""
     name = ran.words[0].rpartition("/")[2]
     if name in _REMOVERS:
-        return True
-    found = _installer(ran)
-    return found is not None and found.verb not in _QUESTIONS
-
-
-def after(ran: Ran, facts: Facts) -> Facts:
-    """What is known once the command has ended well."""
-    name = ran.words[0].rpartition("/")[2]
-    if name in _REMOVERS:
-        return _after_removal(name, ran, facts)
+        return _after_removal(name, ran, facts), True
     if name == "xargs":
-        return _after_xargs(ran, facts)
+        return _after_xargs(ran, facts), False
+    facts = _without_cleared(ran, facts)
     found = _installer(ran)
     if found is None:
-        return facts
+        return facts, False
     if found.verb in _REMOVALS:
-        return _after_uninstall(found, facts)
-    return _after_install(found, ran, facts) if found.verb in _VERBS else facts
+        return _after_uninstall(found, facts), True
+    return _after_install(found, ran, facts) if found.verb in _VERBS else facts, found.verb not in _QUESTIONS
 
 
 def may_install(words: Sequence[str]) -> str:
@@ -320,13 +314,26 @@ def _after_xargs(ran: Ran, facts: Facts) -> Facts:
     return join(facts, facts.with_install(text, "", None, None)) if text else facts
 
 
+def _without_cleared(ran: Ran, facts: Facts) -> Facts:
+    """`python -m venv --clear FOLDER` begins the folder anew."""
+    if "--clear" not in ran.words or not any(
+        word.rpartition("/")[2] in ("venv", "virtualenv") for word in ran.words[:4]
+    ):
+        return facts
+    cleared = places.absolute(ran.words[-1], ran.folder)
+    return facts.without(lambda one: one.place == cleared)
+
+
 def _after_removal(name: str, ran: Ran, facts: Facts) -> Facts:
     if not facts.installs:
         return facts
     if name == "find":
         return _after_find(ran.words, facts)
     words = [word for word in ran.words[1:] if not word.startswith("-")]
-    gone = [places.absolute(word, ran.folder) for word in (words[:-1] if name == "mv" else words)]
+    words = [part for word in words for part in places.braces(word)]
+    gone = [
+        places.absolute(word, ran.folder, places.home(ran.look_up)) for word in (words[:-1] if name == "mv" else words)
+    ]
 
     def is_gone(one: Install) -> bool | None:
         answers = [places.covers(path, one.place) for path in gone]
@@ -342,6 +349,6 @@ def _after_find(words: Sequence[str], facts: Facts) -> Facts:
     if not deletes:
         return facts
     named = [words[at + 1] for at in range(len(words) - 1) if words[at] in ("-name", "-iname", "-path", "-regex")]
-    if not named or any(places.names_torch(pattern) for pattern in named):
-        return facts.without(lambda _: None)
-    return facts
+    return facts.without(
+        lambda one: None if not named or any(places.names_torch(pattern, one.place) for pattern in named) else False
+    )

@@ -19,6 +19,7 @@ _USUAL = (
     "/usr/lib/python3/site-packages/torch",
     "/opt/conda/lib/python3/site-packages/torch",
     "/root/.local/lib/python3/site-packages/torch",
+    "/home/*/.local/lib/python3/site-packages/torch",
 )
 _PYTHON = re.compile(r"python3(?:\.[0-9?*\[\]-]{1,8})?\*?(?=/|\Z)")
 _HOME = re.compile(r"\A(?:~|\$HOME)(?=/|\Z)")
@@ -33,13 +34,17 @@ def option(words: Sequence[str], *names: str) -> str:
     return ""
 
 
-def absolute(path: str, folder: str) -> str:
+def absolute(path: str, folder: str, home: str = "/root") -> str:
     """The path from the root, without `..`; where the folder is not known it begins with that unknown part."""
-    path = _HOME.sub("/root", path)
+    path = _HOME.sub(home.replace("\\", ""), path)
     if not path.startswith(("/", BEGIN)):
         path = f"{folder}/{path}"
     found = posixpath.normpath(path)
     return "/" + found.lstrip("/") if path.startswith("/") else found
+
+
+def home(look_up: Lookup) -> str:
+    return look_up("HOME") or look_up("~") or "/root"
 
 
 def of(tool: str, group: str, program: str, arguments: Sequence[str], look_up: Lookup, folder: str) -> str:
@@ -54,6 +59,11 @@ def of(tool: str, group: str, program: str, arguments: Sequence[str], look_up: L
     python = option(arguments, "--python", "-p") if tool == "uv" else ""
     if "/" in program or "/" in python:
         return _prefix(absolute(python if "/" in python else program, folder))
+    if "--user" in arguments:
+        return absolute(f"{home(look_up)}/.local", folder)
+    if tool == "uv" and group == "pip" and not {"--system", "VIRTUAL_ENV"} & {*arguments}:
+        is_system = look_up("UV_SYSTEM_PYTHON") or look_up("VIRTUAL_ENV")
+        return _first_found(look_up, folder) if is_system else absolute(".venv", folder)
     if tool == "uv" and not group:
         return absolute(look_up("UV_PROJECT_ENVIRONMENT") or ".venv", folder)
     return "" if tool in _OWN or group == "tool" or tool.startswith("apt") else _first_found(look_up, folder)
@@ -126,21 +136,31 @@ def _covers(removed: str, target: str) -> bool | None:
 def _may_cover(removed: str, target: str) -> bool | None:
     """With an unknown part in either one: by what is known of the last folder."""
     last = removed.rpartition("/")[2]
+    if "$(...)" in removed:
+        return None
     if not is_known(last):
         return None if is_known(target) and not target.startswith(_USUAL) else False if is_known(target) else None
     return None if any(_matches(part, last) or _matches(last, part) for part in target.split("/")[-4:]) else False
 
 
 def _matches(pattern_part: str, part: str) -> bool:
-    if pattern_part == part:
+    if part in (pattern_part, "*"):
         return True
     return any(char in pattern_part for char in "*?[") and len(pattern_part) < 100 and fnmatchcase(part, pattern_part)
 
 
-def names_torch(pattern: str) -> bool:
+def names_torch(pattern: str, place: str) -> bool:
     """Whether a pattern of `find` may mean torch's folder, or one that holds it."""
     if not is_known(pattern):
         return True
-    last = pattern.rstrip("/*").rpartition("/")[2] or pattern
-    names = ("torch", "site-packages", "dist-packages", "venv", ".venv", "envs")
-    return len(last) < 200 and any(_matches(last, name) for name in names if last != "*")
+    last = pattern.rstrip("/").rpartition("/")[2] or pattern
+    names = ("torch", "site-packages", "dist-packages", "python3", "python3.11", "lib", *place.split("/")[-20:])
+    return len(last) >= 200 or any(_matches(last, name) for name in names)
+
+
+def braces(word: str) -> list[str]:
+    """`a{b,c}` as bash reads it; every other word as it is."""
+    match = re.fullmatch(r"([^{}]*)\{([^{}]*,[^{}]*)\}([^{}]*)", word)
+    if match is None:
+        return [word]
+    return [f"{match[1]}{part}{match[3]}" for part in match[2].split(",")[:50]]

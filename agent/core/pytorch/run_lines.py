@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agent.core.pytorch.shell_values import clean, unknown
 
@@ -28,6 +29,7 @@ _SHELLS = frozenset(f"{folder}/{name}" for folder in ("/bin", "/usr/bin") for na
 _SHORT_SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
 _INNER_SHELL = re.compile(r"[\w./:=-]\s+/(?:usr/)?bin/(?:ba|da|a)?sh\s+-\w*c\s")  # not where a command may begin
 _BUILDKIT = re.compile(r"\s+# buildkit\s*\Z")
+_KEPT = 4_000  # characters of a line that is kept when it was read
 _FLAGS = re.compile(r"\A(?:--(?:mount|network|security)=\S{1,1000}\s+){1,20}")
 
 
@@ -38,9 +40,18 @@ class RunLine:
     is_strict: bool = False  # the shell was told to end at the first failure
     is_complete: bool = False  # the builder wrote all build arguments before the program, so another name has no value
     is_clear: bool = True  # False where it cannot be told where the arguments end and the program begins
+    is_piped_strictly: bool = False  # `-o pipefail`
     is_buildkits: bool = False  # which keeps what is written below a VOLUME
     is_short: bool = False  # its shell stands without a folder: a SHELL line sets it, or it is an exec form
     is_bash: bool = False  # `[[` and `==` are known to it; under /bin/sh nobody knows
+
+
+_SETTINGS = ("ENV ", "WORKDIR ", "ARG ", "VOLUME ", "SHELL ", "USER ")
+
+
+def is_setting(created_by: str) -> bool:
+    """Whether a line changes what later lines see."""
+    return _without_nop(created_by).startswith(_SETTINGS)
 
 
 class Variables:
@@ -55,6 +66,7 @@ class Variables:
         self._unread: list[str] = []  # ENV lines: most histories need none of their values
         self._declared: set[str] = set()
         self.volumes: tuple[str, ...] = ()  # what a classic builder writes below them is lost
+        self.home = "/root"
         self._shell = ""  # as the last SHELL line has it
 
     def see(self, created_by: str) -> bool:
@@ -69,6 +81,9 @@ class Variables:
             return True
         if body.startswith("VOLUME "):
             self.volumes += tuple(_BUILDKIT.sub("", body[7:]).strip(" []").replace('"', "").replace(",", " ").split())
+        if body.startswith("USER "):
+            user = _BUILDKIT.sub("", body[5:]).strip().partition(":")[0]
+            self.home = "/root" if user in ("root", "0") else f"/home/{user}"
         if body.startswith("SHELL "):
             self._shell = _BUILDKIT.sub("", body[6:])
         if body.startswith("ARG "):
@@ -109,7 +124,12 @@ def _env(body: str) -> Mapping[str, str]:
 
 
 def parse(created_by: str) -> RunLine:
-    text = created_by.strip()
+    """The line's program and what it could see."""
+    return _parse_kept(created_by) if len(created_by) <= _KEPT else _parse(created_by)
+
+
+def _parse(created_by: str) -> RunLine:
+    text = clean(created_by.strip())
     body = _without_nop(text)
     keyword, _, rest = body.partition(" ")
     if keyword == "ARG":
@@ -130,12 +150,16 @@ def parse(created_by: str) -> RunLine:
         arguments,
         "" if "n" in flags else before + _unfolded(command[shell.end() :]),  # `sh -n` only reads
         is_strict="errexit" in shell[2] or "e" in flags,
+        is_piped_strictly="pipefail" in shell[2],
         is_complete=True,
         is_buildkits=text.endswith("# buildkit"),
         is_clear=is_clear,
         is_short=not shell[1] and flags == "c" and not before and len(command[shell.end() :].split()) > 1,
         is_bash="bash" in shell[0] or "zsh" in shell[0],
     )
+
+
+_parse_kept = lru_cache(maxsize=512)(_parse)  # images share the lines of their base
 
 
 def _as_words(command: str) -> str:

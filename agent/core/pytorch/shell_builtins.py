@@ -24,12 +24,12 @@ WORKERS = frozenset(
         *("gzip", "xz", "bzip2", "7z", "zip", "wget", "curl", "aria2c", "git"),
         *("svn", "rsync", "sed", "make", "cmake", "ninja", "meson", "dpkg", "ldconfig"),
         *("update-alternatives", "locale-gen", "adduser", "useradd", "groupadd", "usermod", "addgroup", "tee", "gpg"),
-        *("apt-key", "add-apt-repository", "ulimit", "umask", "trap", "sleep", "sync", "hash", "dpkg-reconfigure"),
+        *("apt-key", "add-apt-repository", "ulimit", "umask", "sleep", "sync", "hash", "dpkg-reconfigure"),
         *("update-ca-certificates", "ln", "pyenv", "virtualenv"),
     }
 )
 
-_Rest = tuple[list[str], Mapping[str, str]]
+_Rest = tuple[list[str], Mapping[str, str | None]]
 
 
 def unwrapped(words: Sequence[str]) -> _Rest | None:
@@ -47,7 +47,7 @@ def _past_options(words: Sequence[str], with_value: frozenset[str], at: int = 1)
 
 
 def _with_assignments(words: Sequence[str], at: int) -> _Rest:
-    values: dict[str, str] = {}
+    values: dict[str, str | None] = {}
     while at < len(words) and (match := ASSIGNMENT.match(words[at])):
         values[match[1]] = words[at][match.end() :]
         at += 1
@@ -60,9 +60,12 @@ def _sudo(words: Sequence[str]) -> _Rest:
 
 def _env(words: Sequence[str]) -> _Rest | None:
     at = _past_options(words, frozenset({"-u", "-C", "--unset", "--chdir"}))
-    return (
-        None if any(word.startswith(("-S", "--split-string")) for word in words[1:at]) else _with_assignments(words, at)
-    )
+    options = words[1:at]
+    if any(word.startswith(("-S", "--split-string", "-i", "--ignore")) or word == "-" for word in options):
+        return None
+    rest, values = _with_assignments(words, at)
+    unset = [options[place + 1] for place in range(len(options) - 1) if options[place] in ("-u", "--unset")]
+    return rest, {**dict.fromkeys(unset), **values}
 
 
 def _plain(words: Sequence[str]) -> _Rest:
@@ -93,7 +96,9 @@ def _conda(words: Sequence[str]) -> _Rest | None:
     options = list(words[2:at])
     named = [options[place + 1] for place in range(len(options) - 1) if options[place] in ("-n", "--name")]
     folders = [options[place + 1] for place in range(len(options) - 1) if options[place] in ("-p", "--prefix")]
-    values = {"CONDA_DEFAULT_ENV": named[-1]} if named else {"VIRTUAL_ENV": folders[-1]} if folders else {}
+    values: dict[str, str | None] = (
+        {"CONDA_DEFAULT_ENV": named[-1]} if named else {"VIRTUAL_ENV": folders[-1]} if folders else {}
+    )
     return list(words[at:]), values
 
 
@@ -118,6 +123,8 @@ _WRAPPERS: dict[str, Callable[[Sequence[str]], _Rest | None]] = {
     "setsid": _bare,
     "command": _command,
     "timeout": _timeout,
+    "busybox": _bare,
+    "toybox": _bare,
     "gosu": _gosu,
     "su-exec": _gosu,
     "conda": _conda,

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from agent.core.pytorch.shell_words import DEPTH, Token, UnreadableError, tokens
 
-LONGEST = 20_000  # characters of a program; 515 public images have lines of up to 3,500
+LONGEST = 10_000  # characters of a program; 515 public images have lines of up to 3,500
 _KEPT = 4_000  # characters of a program whose tree is kept: images that share a base share its lines
 _CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
 _NOT_READ = frozenset({"select", "coproc"})
@@ -104,16 +104,6 @@ class _Parser:
         self._tokens = found
         self._at = 0
         self._depth = 0
-        self._compound: dict[str, Callable[[], Node]] = {
-            "if": self._if,
-            "for": self._for,
-            "while": self._while,
-            "until": self._while,
-            "case": self._case,
-            "{": self._group,
-            "[[": self._test,
-            "function": self._function,
-        }
 
     def expect_end(self) -> None:
         if self._at < len(self._tokens):
@@ -204,8 +194,8 @@ class _Parser:
             node: Node = self._subshell()
         elif word in _NOT_READ or word in _CLOSERS:
             raise UnreadableError(f"{word} was not expected")
-        elif word is not None and word in self._compound:
-            node = self._compound[word]()
+        elif word is not None and word in _COMPOUND:
+            node = _COMPOUND[word](self)
         else:
             return self._simple()
         self._redirects()
@@ -352,3 +342,15 @@ class _Parser:
         self._take(")")
         self._skip_newlines()
         return Function(name, self._command())
+
+
+_COMPOUND: dict[str, Callable[[_Parser], Node]] = {
+    "if": _Parser._if,
+    "for": _Parser._for,
+    "while": _Parser._while,
+    "until": _Parser._while,
+    "case": _Parser._case,
+    "{": _Parser._group,
+    "[[": _Parser._test,
+    "function": _Parser._function,
+}

@@ -24,10 +24,15 @@ Outcome = tuple[State | None, State | None]
 # the program. CHAINED: the same without `set -e` (`a` in `a && b`). TESTED: both are possible (`a || b`, `if a`).
 PLAIN, CHAINED, TESTED = range(3)
 
+# Work that neither installs nor removes anything: its words need no values.
+_IDLE = frozenset(
+    name for name in WORKERS if not install_commands.matters(name) and name not in install_commands.CONDAS
+)
 _SET_DEFAULT = re.compile(r"""\"?\$\{([A-Za-z_][A-Za-z0-9_]*):?=[^{}]*\}\"?""")
 _DIGITS = "123456789"
 
-STEPS = 12_000  # of all programs of one image; one takes 1 to 3 microseconds
+STEPS = 10_000  # of all programs of one image; one takes 1 to 3 microseconds
+_LINE_STEPS = 6_000  # of one line, so that a hostile one leaves room for the others
 _CALLS = 15  # functions and shells within one another
 _WORDS = 30  # of a `for`, and as often it is followed
 _BASHES = frozenset({"bash", "zsh", "ksh"})
@@ -52,12 +57,14 @@ class Runner:
     """Follows the programs of one image, up to a number of steps for all of them."""
 
     def __init__(self, steps: int = STEPS) -> None:
-        self._room = steps
+        self._left = steps
+        self._room = 0
         self._outside: Callable[[str], str | None] = lambda _: None
         self._calls = 0
         self._exits: list[list[Outcome]] = []
         self._returns: list[list[Outcome]] = []
         self._loops: list[list[State]] = []
+        self._locals: list[set[str]] = []
         self._nodes: dict[type, Callable[..., Outcome]] = {
             shell_parse.Command: self._command,
             shell_parse.Test: self._test,
@@ -82,16 +89,34 @@ class Runner:
             "unset": self._unset,
             "alias": self._alias,
             "read": self._input,
+            "trap": self._trap,
         }
 
     def run(self, program: str, state: State, outside: Callable[[str], str | None]) -> Facts:
         """What is known once a line of a build has ended well. Raises UnreadableError and TooLongError."""
+        self._room = min(self._left, _LINE_STEPS)
+        self._left -= self._room
+        try:
+            return self._run(program, state, outside)
+        finally:
+            self._left += max(self._room, 0)
+
+    def _run(self, program: str, state: State, outside: Callable[[str], str | None]) -> Facts:
+        if len(program) > shell_parse.LONGEST:
+            raise TooLongError
+        self.spend(1 + len(program) // 3)  # reading three characters takes as long as a step
         tree = shell_parse.parse(clean(program))
         self._outside = outside
         self._calls = 0
-        self._exits, self._returns, self._loops = [], [], []
+        self._exits, self._returns, self._loops, self._locals = [], [], [], []
+        self._at_exit: list[tuple[str, Mapping[str, Node | None]]] = []
+        if "$?" in program or _swallows_failure(tree):
+            state = replace(state, is_lax=True)
         try:
             well, badly = self._scope(tree, state, PLAIN)
+            for last, functions in self._at_exit[:10]:
+                if well is not None:
+                    well = well.with_facts(self._perhaps(last, replace(well, functions=functions)))
         except RecursionError:
             raise UnreadableError("nested too deeply") from None
         if well is not None:
@@ -114,7 +139,7 @@ class Runner:
             elif name.isdecimal() or state.is_lost:
                 found = unknown(f"${name}")
             elif (found := self._outside(name)) is None and (state.is_open or name in _OF_THE_SHELL):
-                found = state.folder if name == "PWD" else "/root" if name == "HOME" else unknown(f"${name}")
+                found = state.folder if name == "PWD" else self._outside("~") if name == "HOME" else unknown(f"${name}")
             self.spend(1 + len(found or "") // 20)
             return found
 
@@ -175,6 +200,8 @@ class Runner:
 
     def _chain(self, node: shell_parse.Chain, state: State, context: int) -> Outcome:
         operators = [operator for operator, _ in node.rest]
+        if any(isinstance(part, shell_parse.Command) and part.words[:1] == ("break",) for _, part in node.rest):
+            context = TESTED  # `for ...; do pip install x && break; done` tries until it works
         last_or = max((at for at, operator in enumerate(operators) if operator == "||"), default=-1)
 
         def context_of(place: int) -> int:
@@ -195,15 +222,20 @@ class Runner:
             well, badly = self._node(node.parts[0], state, TESTED)
             return badly, well
         now: State | None = state
+        failed: State | None = None
+        is_well = True
         for part in node.parts[:-1]:
             if now is not None:
-                now = join(*self._apart(part, now, TESTED if context == TESTED else CHAINED))
+                done, wrong = self._apart(part, now, TESTED if context == TESTED else CHAINED)
+                is_well, failed, now = is_well and done is not None, join(failed, wrong), join(done, wrong)
         if now is None:
             return None, None
         now = self._deleted(node, now)
         if text := self._spoken(node, now):
             now = now.with_facts(self._perhaps(text, now))
         well, badly = self._apart(node.parts[-1], now, TESTED if node.is_negated else context)
+        if state.is_piped_strictly and failed is not None:
+            well, badly = (well, join(badly, well)) if is_well else (None, join(well, badly))
         return (badly, well) if node.is_negated else (well, badly)
 
     def _deleted(self, node: shell_parse.Pipeline, state: State) -> State:
@@ -215,7 +247,7 @@ class Runner:
             return state
         words = ["find", *self._fields(first.words, state)[1:], "-delete"]
         ran = install_commands.Ran(words, self._told(state), state.folder)
-        return state.with_facts(install_commands.after(ran, state.facts))
+        return state.with_facts(install_commands.after(ran, state.facts)[0])
 
     def _spoken(self, node: shell_parse.Pipeline, state: State) -> str:
         """The program that `echo ... | sh` runs, as far as it is known; "" where none is."""
@@ -225,7 +257,7 @@ class Runner:
         words = [word.rpartition("/")[2] for word in last.words]
         if not any(word in SHELLS for word in words[:3]):
             return ""
-        return first.input or "\n".join(self._fields(first.words[1:], state))
+        return first.input or " ".join(self._fields(first.words[1:], state))
 
     def _perhaps(self, program: str, state: State) -> Facts:
         try:
@@ -278,20 +310,16 @@ class Runner:
         is_clear = words is not None and len(words) <= _WORDS
         is_clear = is_clear and all(is_known(word) and not set("*?[{") & set(word) for word in words or ())
         self._loops.append([])
-        now: State | None = state
-        badly: State | None = None
+        outcome: Outcome = (state, None)
         if is_clear:
+            now: State | None = state
             for word in words or ():
-                if now is None:
-                    break
-                well, badly = self._node(node.body, now.with_values({node.name: word}), context)
-                now = join(well, badly)
-            well = None if badly is now and badly is not None else now
+                outcome = self._node(node.body, None if now is None else now.with_values({node.name: word}), context)
+                now = join(*outcome)
         else:
-            well = self._around(node.body, state.with_values({node.name: unknown(f"${node.name}")}), context)
-            well = join(well, state)
-        breaks = self._loops.pop()
-        return join(well, now if is_clear and well is None and badly is None else None, *breaks), badly
+            around = self._around(node.body, state.with_values({node.name: unknown(f"${node.name}")}), context)
+            outcome = (join(state, around), None)
+        return join(outcome[0], *self._loops.pop()), outcome[1]
 
     def _around(self, body: Node, state: State, context: int) -> State | None:
         """A body that runs any number of times."""
@@ -328,9 +356,11 @@ class Runner:
             is_work = not any("$(" in word or "`" in word for word in node.words)
             return (inner, None) if is_work or context != TESTED else (inner, inner)
         if node.words[at].rpartition("/")[2] in SPEAKERS and "-v" not in node.words:
-            return state, None
+            return self._written(node, state), None
         if node.words[at] == ":":
             return self._with_defaults(node.words[at:], inner), None
+        if node.words[at] in _IDLE and node.words[at] not in state.functions:
+            return self._settled(inner if not at else state, state, context)
         words = self._fields(node.words[at:], inner)
         if not words:
             return state, None
@@ -338,6 +368,14 @@ class Runner:
             inner = replace(inner, exported=inner.exported | set(inner.values) - set(state.values))
         well, badly = self._words(words, node, inner, context)
         return (_without(well, inner, state), _without(badly, inner, state)) if at else (well, badly)
+
+    def _written(self, node: shell_parse.Command, state: State) -> State:
+        """A script that is written may be run at once, and take away what was installed."""
+        if not (
+            node.writes and state.facts.installs and any("rm" in word or "uninstall" in word for word in node.words)
+        ):
+            return state
+        return state.with_facts(self._perhaps("\n".join(self._fields(node.words[1:], state)), state))
 
     def _with_defaults(self, words: tuple[str, ...], state: State) -> State:
         """`: ${NAME:=value}` sets what is not set."""
@@ -394,7 +432,7 @@ class Runner:
     def _inner(
         self,
         words: list[str],
-        inner: tuple[list[str], Mapping[str, str]],
+        inner: tuple[list[str], Mapping[str, str | None]],
         node: shell_parse.Command,
         state: State,
         context: int,
@@ -416,8 +454,9 @@ class Runner:
 
     def _work(self, words: list[str], state: State, context: int) -> Outcome:
         ran = install_commands.Ran(words, self._told(state), state.folder)
-        well = state.with_facts(install_commands.after(ran, state.facts))
-        if install_commands.is_work(ran):
+        known, is_work = install_commands.after(ran, state.facts)
+        well = state.with_facts(known)
+        if is_work:
             return self._settled(well, state, context)
         return _outcome(None, well, context)
 
@@ -437,13 +476,16 @@ class Runner:
             state = join(state, well) or state
         self._calls += 1
         self._returns.append([])
+        self._locals.append(set())
         within = state.with_values(_positional(words[1:]))
         before = {digit: state.values.get(digit) for digit in _DIGITS if digit in state.values}
         well, badly = self._node(body, within, context)
         for done, failed in self._returns.pop():
             well, badly = join(well, done), join(badly, failed)
         self._calls -= 1
-        return _as_before(well, before), _as_before(badly, before)
+        local = self._locals.pop()
+        outer = {name: state.values.get(name) for name in local if name in state.values} | before
+        return _as_before(well, outer, local), _as_before(badly, outer, local)
 
     def _program(self, program: str, state: State, context: int) -> Outcome:
         """A program within the program. Raises UnreadableError."""
@@ -503,6 +545,7 @@ class Runner:
             return self._settled(state.with_values({"CONDA_DEFAULT_ENV": name, "VIRTUAL_ENV": None}), state, context)
         found = replace(state, is_open=True)
         if target.rpartition("/")[2] not in HARMLESS_FILES:
+            self._exits[-1].append((state, None))  # it may even end the program
             found = replace(found, values={}, is_lost=True)
         return self._settled(found, state, context)
 
@@ -526,6 +569,8 @@ class Runner:
         return state.with_values(dict.fromkeys(names)), None
 
     def _set(self, words: list[str], state: State, context: int) -> Outcome:
+        if "pipefail" in words:
+            state = replace(state, is_piped_strictly=words[words.index("pipefail") - 1].startswith("-"))
         if "--" in words:
             return state.with_values(_positional(words[words.index("--") + 1 :])), None
         if any(word[:1] == "-" and "n" in word[1:] for word in words[1:] if word != "-o"):
@@ -537,6 +582,11 @@ class Runner:
                 state = replace(state, is_strict=sign == "-", is_lax=sign == "+")
         return state, None
 
+    def _trap(self, words: list[str], state: State, context: int) -> Outcome:
+        if {"EXIT", "0"} & set(words[2:]):
+            self._at_exit.append((clean_inner(words[1]), state.functions))
+        return state, None
+
     def _alias(self, words: list[str], state: State, context: int) -> Outcome:
         changed = {word.partition("=")[0]: None for word in words[1:] if "=" in word}
         return replace(state, functions={**state.functions, **changed}), None
@@ -546,6 +596,8 @@ class Runner:
         return _outcome(None, state.with_values(changed), context)
 
     def _declare(self, words: list[str], state: State, context: int) -> Outcome:
+        if words[0] == "local" and self._locals:
+            self._locals[-1] |= {word.partition("=")[0] for word in words[1:]}
         is_export = words[0] == "export" or any(word.startswith("-") and "x" in word for word in words)
         for word in words[1:]:
             if match := ASSIGNMENT.match(word):
@@ -559,7 +611,8 @@ class Runner:
     def _eval(self, words: list[str], state: State, context: int) -> Outcome:
         program = " ".join(words[1:])
         if not is_known(program) or self._calls >= _CALLS:
-            return _outcome(None, replace(state, is_open=True), context)
+            # It may do anything, also take away what was installed.
+            return _outcome(None, replace(state, is_open=True, facts=state.facts.without(lambda _: None)), context)
         self.spend(len(program) // 10)
         self._calls += 1
         outcome = self._node(shell_parse.parse(program), state, context)
@@ -581,6 +634,12 @@ class Runner:
         if leaves:
             leaves[-1].append(outcome)
         return None, None
+
+
+def _swallows_failure(tree: shell_parse.Sequence) -> bool:
+    """`pip install x; true`: whoever writes that expects a failure."""
+    last = tree.items[-1][0] if tree.items else None
+    return isinstance(last, shell_parse.Command) and last.words in (("true",), (":",), ("exit", "0"))
 
 
 def clean_inner(program: str) -> str:
@@ -619,9 +678,9 @@ def _positional(words: list[str]) -> Mapping[str, str | None]:
     return {digit: words[at] if at < len(words) else None for at, digit in enumerate(_DIGITS)}
 
 
-def _as_before(state: State | None, before: Mapping[str, str | None]) -> State | None:
+def _as_before(state: State | None, before: Mapping[str, str | None], local: set[str]) -> State | None:
     """The state after a function, with the arguments of the program around it."""
     if state is None:
         return None
-    kept = {name: value for name, value in state.values.items() if name not in _DIGITS}
+    kept = {name: value for name, value in state.values.items() if name not in _DIGITS and name not in local}
     return replace(state, values={**kept, **before})

@@ -18,6 +18,7 @@ class State:
     folder: str = "/"
     is_strict: bool = False  # `set -e`
     is_bash: bool = False  # of /bin/sh nobody knows whether it is bash, dash or busybox's
+    is_piped_strictly: bool = False  # `set -o pipefail`
     is_lax: bool = False  # `set +e`: the program says that its commands may fail
     is_open: bool = False  # something that is not read may have set variables that nothing else sets
     is_lost: bool = False  # it may have set any variable
@@ -53,6 +54,7 @@ def _joined(one: State, other: State) -> State:
         folder=one.folder if one.folder == other.folder else unknown("."),
         is_strict=one.is_strict and other.is_strict,
         is_bash=one.is_bash and other.is_bash,
+        is_piped_strictly=one.is_piped_strictly or other.is_piped_strictly,
         is_lax=one.is_lax or other.is_lax,
         is_open=one.is_open or other.is_open,
         is_lost=one.is_lost or other.is_lost,

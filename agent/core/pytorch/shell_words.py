@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 DEPTH = 40  # levels of nesting that are read: substitutions here, compound commands in `shell_parse`
 
+_NO_WORD = frozenset(" \t\r\f\v\n\\;&|()<>#0123456789")  # what may begin something else
+_ENDS_WORD = frozenset(("", *" \t\n;&|)"))
 _BLANK = re.compile(r"(?:[ \t\r\f\v]|\\\n)++")
 _OPERATOR = re.compile(r"&&|\|\||;;&|;;|;&|\|&|[;&|()\n]")
 _REDIRECT = re.compile(r"[0-9]{0,3}(?:<<<|<<-?|<>|<&|<(?!\()|>>|>&|>\||>(?!\())|&>>?")
@@ -47,7 +49,9 @@ class _Lexer:
     def read(self) -> list[Token]:
         text, found = self._text, self._found
         while self._at < len(text):
-            if match := _BLANK.match(text, self._at):
+            if text[self._at] not in _NO_WORD:
+                found.append(Token("word", self._word()))
+            elif match := _BLANK.match(text, self._at):
                 self._at = match.end()
             elif match := _REDIRECT.match(text, self._at):
                 self._at = match.end()
@@ -95,6 +99,10 @@ class _Lexer:
 
     def _word(self) -> str:
         begin = self._at
+        match = _SIMPLE.match(self._text, begin)
+        if match is not None and self._text[match.end() : match.end() + 1] in _ENDS_WORD:
+            self._at = match.end()
+            return match[0]
         while self._at < len(self._text):
             if match := _SIMPLE.match(self._text, self._at):
                 self._at = match.end()

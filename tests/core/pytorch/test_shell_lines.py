@@ -1,0 +1,212 @@
+"""RUN lines as shell programs: what surely installed torch, what may have, and what did not."""
+
+import pytest
+
+from agent.core.model import HistoryStep
+from agent.core.pytorch import build_history
+from agent.core.pytorch.build_history import Installs
+
+
+def scan(*lines: str, env: dict[str, str] | None = None) -> Installs:
+    return build_history.scan([HistoryStep(line, 0) for line in lines], env)
+
+
+def buildkit(program: str, **arguments: str) -> str:
+    told = f"|{len(arguments)} {' '.join(f'{name}={value}' for name, value in arguments.items())} " if arguments else ""
+    return f"RUN {told}/bin/sh -c {program} # buildkit"
+
+
+def classic(program: str, **arguments: str) -> str:
+    return buildkit(program, **arguments).removeprefix("RUN ").removesuffix(" # buildkit")
+
+
+def sign(found: Installs) -> str:
+    """How strong a sign of torch is: `sure`, `perhaps` or `none`."""
+    return "sure" if found.torch else "perhaps" if any("torch" in doubt for doubt in found.doubts) else "none"
+
+
+# With the build argument WITH=yes, as both builders write it
+SURE = [
+    'if [ "$WITH" = yes ]; then pip install torch; fi',
+    "[ -n $WITH ] && pip install torch",
+    '[ -z "$WITH" ] || pip install torch',
+    "if test $WITH != no; then (pip install torch); else echo none; fi",
+    "case $WITH in n*) ;; y*|1) pip install torch ;; esac",
+    'if [ "$WITH" = no ]; then pip install jax; elif [ "$WITH" = yes ]; then pip install torch; fi',
+    'for name in numpy torch; do pip install "$name"; done',
+    "setup() { pip install $1; }; setup torch",
+    "bash -c 'pip install torch'",
+    "bash -c 'if [[ $WITH == y* && -n $WITH ]]; then pip install torch; fi'",
+    'eval "pip install torch"',
+    "sh <<EOF\npip install torch\nEOF",
+    "bash <<'EOF'\npip install torch\nEOF",
+    "set -e; python -c 'import ssl'; pip install torch",
+    "python -c 'import ssl' && pip install torch",
+    "pip install torch || exit 1",
+    "pip install torch==2.4 || pip install torch==2.3",
+    "until pip install torch; do sleep 1; done",
+    "sudo -H env A=1 pip install torch",
+    "python3 -m pip install torch",
+    "timeout 600 pip install torch",
+    "pip install torch && rm -rf /root/.cache /tmp/* /var/lib/apt/lists/*",
+    "pip install torch && find / -name '*.pyc' -delete",
+    "uv pip install --system torch --torch-backend=cu128",
+    "if [ -f /x ]; then pip install torch==2.4; else pip install torch==2.3; fi",
+    "pip install torch # the last command",
+    ": ${EXTRA:=torch}; pip install $EXTRA",
+]
+
+PERHAPS = [
+    "if [ -f /etc/debian_version ]; then pip install torch; fi",
+    "nvidia-smi && pip install torch; true",
+    "python -c 'import torch' || pip install torch",
+    "pip install torch || true",
+    "pip install torch || echo failed",
+    'if [[ "$WITH" = yes ]]; then pip install torch; fi',  # dash, which many systems call sh, has no [[
+    "for n in 1 2 3; do pip install torch && break || sleep 1; done",
+    "echo pip install torch | sh",
+    "pip() { :; }; pip install torch",
+    "./retry.sh pip install torch",
+    "set +e; pip install torch; true",
+    "pip install torch & true",
+    "pip install --target /t --platform win_amd64 --only-binary=:all: torch",
+    "python -m venv /v && /v/bin/pip install torch && ./x && rm -rf /v; true",
+    ". /settings; pip install torch",
+    "pip install torch && (",
+]
+
+NONE = [
+    'if [ "$WITH" = no ]; then pip install torch; fi',
+    '[ "$WITH" != yes ] && pip install torch; true',
+    '[ "$WITH" = yes ] || pip install torch',
+    "case $WITH in no) pip install torch ;; esac",
+    "false && pip install torch; true",
+    "true || pip install torch",
+    "if ! true; then pip install torch; fi",
+    "while false; do pip install torch; done",
+    "for name in; do pip install torch; done",
+    "exit 0; pip install torch",
+    "setup() { pip install torch; }; echo defined",
+    "cat <<EOF > /start.sh\npip install torch\nEOF",
+    "echo 'pip install torch' > /start.sh",
+    'printf "%s" "pip install torch"',
+    "python -c 'import os; os.system(\"pip install torch\")'",
+    "# pip install torch",
+    "pip install --dry-run torch",
+    "pip download torch",
+    "pip show torch",
+    "pip wheel torch",
+    "PIP_DRY_RUN=1 pip install torch",
+    "pip install numpy --no-deps",
+    "pip install torchvision --no-deps",
+    "pip install torch && pip uninstall -y torch",
+    "pip install -t /t torch && cp /t/x /y && rm -rf /t",
+    "cd /tmp && python -m venv v && v/bin/pip install torch && cd / && rm -rf /tmp/*",
+    "python3 -m venv /v && . /v/bin/activate && pip install torch && rm -r /v",
+    "pip install torch && rm -rf /usr/local/lib/python3*/site-packages/torch*",
+    "conda create -y -n x pytorch && conda env remove -y -n x",
+    "apt-get install -y python3-torch && apt-get purge -y python3-torch",
+    "bash -n -c 'pip install torch'",
+    "trap 'exit 0' EXIT; exit 0; pip install torch",
+]
+
+
+@pytest.mark.parametrize("write", [buildkit, classic])
+@pytest.mark.parametrize("program", SURE)
+def test_what_ran_is_a_sure_sign(program: str, write: object) -> None:
+    assert sign(scan(write(program, WITH="yes"))) == "sure"  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("write", [buildkit, classic])
+@pytest.mark.parametrize("program", PERHAPS)
+def test_what_may_have_run_is_a_weak_sign(program: str, write: object) -> None:
+    found = scan(write(program, WITH="yes"))  # type: ignore[operator]
+    assert (sign(found), found.hints) == ("perhaps", ())
+
+
+@pytest.mark.parametrize("write", [buildkit, classic])
+@pytest.mark.parametrize("program", NONE)
+def test_what_did_not_run_is_no_sign(program: str, write: object) -> None:
+    found = scan(write(program, WITH="yes"))  # type: ignore[operator]
+    assert (sign(found), found.hints) == ("none", ())
+
+
+SHELLS = [
+    "RUN /bin/bash -o pipefail -c pip install torch # buildkit",
+    "RUN /bin/bash -exc pip install torch # buildkit",
+    "RUN sh -lc pip install torch # buildkit",
+    "/bin/bash -euo pipefail -c pip install torch",
+    "RUN conda run --no-capture-output -n x /bin/bash -c pip install torch # buildkit",
+    "RUN /usr/local/bin/_dockerfile_shell.sh micromamba install pytorch # buildkit",
+    "RUN |1 A=b bash -lc pip install torch # buildkit",
+    "RUN /bin/sh -c <<EOF\npip install torch\nEOF # buildkit",
+    "RUN /bin/sh -c \npip install numpy\npip install torch\n # buildkit",
+    "RUN pip install torch # buildkit",
+]
+
+
+@pytest.mark.parametrize("line", SHELLS)
+def test_the_shell_before_the_program_is_taken_off(line: str) -> None:
+    assert sign(scan(line)) == "sure"
+
+
+def test_the_exec_form_is_words_and_no_program() -> None:
+    assert scan("RUN echo ready && pip install torch # buildkit") == Installs()
+
+
+def test_a_value_that_looks_like_the_program_proves_nothing() -> None:
+    evil = "RUN |1 A=x /bin/sh -c pip install torch /bin/sh -c true # buildkit"
+    assert sign(scan(evil)) == "perhaps"
+    assert sign(scan(buildkit('[ "$B" = yes ] && pip install torch; true', A="x B=yes", B="no"))) == "perhaps"
+
+
+def test_variables_of_the_image_and_of_earlier_lines_count_when_they_are_set() -> None:
+    line = buildkit('if [ "$WITH" = yes ]; then pip install torch; fi')
+    assert sign(scan("ENV WITH=yes", line)) == "sure"
+    assert sign(scan("ENV WITH=no", line)) == "none"
+    assert sign(scan(line, env={"WITH": "yes"})) == "sure"
+    assert sign(scan(line, env={})) == "none"
+    assert sign(scan(line, "ENV WITH=no", env={"WITH": "no"})) == "perhaps"
+    assert sign(scan("ARG WITH=yes", line)) == "perhaps"  # a stage that inherits an argument does not repeat it
+    assert sign(scan("ENV WITH=no", line.replace("/bin/sh", "|1 WITH=yes /bin/sh"))) == "perhaps"
+
+
+LATER = {
+    "pip uninstall -y torch": "none",
+    "pip uninstall -y numpy": "sure",
+    "./x && pip uninstall -y torch; true": "perhaps",
+    "pip freeze | xargs pip uninstall -y": "perhaps",
+    "rm -rf /usr/local/lib/python3.11": "none",
+    "rm -rf /usr/local/lib/python3.11/site-packages/torch/test": "sure",
+    "find /usr -name torch -type d | xargs rm -rf": "perhaps",
+    "rm -rf /var/lib/apt/lists/*": "sure",
+    "apt-get purge -y curl": "sure",
+}
+
+
+@pytest.mark.parametrize("program", LATER)
+def test_a_later_line_may_take_torch_away(program: str) -> None:
+    found = scan(buildkit("pip install torch"), buildkit(program))
+    assert (sign(found), found.is_removed) == (LATER[program], LATER[program] != "sure")
+
+
+def test_version_and_accelerator_are_those_of_the_branch_that_ran() -> None:
+    program = (
+        "case $CUDA in 12.8) T=2.8.0 I=cu128 ;; 13.0) T=2.9.0 I=cu130 ;; esac;"
+        " pip install torch==$T --index-url https://download.pytorch.org/whl/$I"
+    )
+    found = scan(buildkit(program, CUDA="12.8"))
+    assert (found.version, found.accelerator) == ("2.8.0", "cuda12.8")
+    unclear = scan(buildkit("if [ -f /x ]; then pip install torch==2.4; else pip install torch==2.3; fi"))
+    assert (unclear.torch != "", unclear.version) == (True, None)
+
+
+def test_a_package_that_needs_torch_is_a_hint_unless_its_needs_are_left_out() -> None:
+    assert scan(buildkit("pip install sentence_transformers==2.0")).hints == ("pip install sentence_transformers==2.0",)
+    assert scan(buildkit("pip install peft --no-deps")) == Installs()
+    assert scan(buildkit("pip install transformers")) == Installs()
+
+
+def test_an_argument_for_an_installation_that_did_not_run_is_no_hint() -> None:
+    program = 'if [ "$WITH" = yes ]; then pip install torch==$TORCH_VERSION; fi'
+    assert scan(buildkit(program, WITH="no", TORCH_VERSION="2.6.0")) == Installs()
