@@ -38,6 +38,7 @@ _TOOL = re.compile(r"/(pip[23]?|uv|conda|mamba)(?=[\s;&|]|\Z)")
 _PUTS = re.compile(
     r"(?<![\w/-])(?:ln|cp|mv)\s+(?:-\S{1,20}\s+)*+(?!-)\S{0,80}?(\w[\w.-]{0,40})\s+\S{0,80}\Z|>\s*/\S{0,80}\Z"
 )
+_LINK = re.compile(r"\bln\s+-\w*s\w*\s+(/[^\s;&|]{1,100})\s+(/[^\s;&|]{1,100})")
 _KEPT = 1_000  # characters of a line whose traits are kept
 _LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
@@ -108,6 +109,7 @@ class _Reader:
         self._indexes: dict[str, str] = {}  # those that have the address of PyTorch's own wheels
         self._followed: set[str] = set()  # those of them whose line was followed, so that it tells what they did
         self._is_whole = True
+        self._linked: set[str] = set()  # folders that may have another name
         self._is_faked = False  # another program may stand under the name of an installer
         self._runner: Runner | None = None
         self._variables = run_lines.Variables(env, lines)
@@ -154,6 +156,10 @@ class _Reader:
             return _unread(line.program, before)
         except UnreadableError:
             return _unread(line.program, before)
+        if self._linked and _REMOVAL.search(_HARMLESS.sub("", line.program)):
+            linked = tuple(self._linked)
+            after = after.without(lambda one: None if one.place and _is_below(one.place, linked) else False)
+        self._linked |= {path for match in _LINK.finditer(line.program) for path in match.groups() if path != "/"}
         if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
             after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
         if not after.installs:

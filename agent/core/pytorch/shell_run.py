@@ -289,20 +289,24 @@ class Runner:
         word = self._value(node.word, state)
         well: State | None = None
         badly: State | None = None
-        is_over = False
-        falls = False
+        is_over, falls = False, False
+        done: State | None = None
+        failed: State | None = None
         for patterns, body, end in node.items:
             self.spend(len(patterns))
             answers = [shell_values.matches(word, self._value(pattern, state)) for pattern in patterns]
-            answer = True if True in answers else None if None in answers or falls else False
-            falls = end in (";&", ";;&") and answer is not False
+            answer = True if falls or True in answers else None if None in answers else False
             if answer is False:
                 continue
-            done, failed = self._node(body, state, context)
-            well, badly = join(well, done), join(badly, failed)
-            is_over = answer is True and not falls
+            done, failed = self._node(body, join(done, failed) if falls else state, context)
+            falls = end == ";&" and answer is True
+            if not falls:
+                well, badly = join(well, done), join(badly, failed)
+            is_over = answer is True and end not in (";&", ";;&")
             if is_over:
                 break
+        if falls:
+            return join(well, done), join(badly, failed)
         return (well if is_over else join(well, state)), badly
 
     def _for(self, node: shell_parse.For, state: State, context: int) -> Outcome:
@@ -622,9 +626,10 @@ class Runner:
     def _leave(self, words: list[str], state: State, context: int) -> Outcome:
         name = words[0]
         if name in ("break", "continue"):
-            if self._loops:
-                level = int(words[1]) if len(words) > 1 and words[1].isdecimal() and len(words[1]) < 3 else 1
-                self._loops[-min(max(level, 1), len(self._loops))].append(state)
+            if not self._loops:
+                return state, None
+            level = int(words[1]) if len(words) > 1 and words[1].isdecimal() and len(words[1]) < 3 else 1
+            self._loops[-min(max(level, 1), len(self._loops))].append(state)
             return None, None
         status = words[1] if len(words) > 1 else ""
         outcome: Outcome = (state, state)
