@@ -125,7 +125,7 @@ async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, cloc
         "info": _show_info(settings, parts, clock),
         "forget-old-history": _forget(settings, parts, clock),
         "keep-reserve": _keep_reserve(folder, clock),
-        "tidy-looks": _tidy_looks(settings, folder, clock),
+        "tidy-looks": _tidy_looks(settings, folder, parts, clock),
     }
     if settings.mqtt.url:
         loops["publisher"] = _publish(settings, host, parts, clock)
@@ -236,9 +236,13 @@ async def _keep_reserve(folder: Path, clock: Clock) -> None:
         await clock.sleep(BETWEEN_RESERVES)
 
 
-async def _tidy_looks(settings: config.Settings, folder: Path, clock: Clock) -> None:
-    """Remove the container of an `explain --look-inside` that was killed."""
+async def _tidy_looks(settings: config.Settings, folder: Path, parts: Parts, clock: Clock) -> None:
+    """Remove the container of an `explain --look-inside` that was killed.
+
+    Not before it was listed: the end of a container that nobody knew counts as a use.
+    """
     while True:
+        await parts.watcher.ready.wait()
         await look_inside.tidy(DockerInside(settings.docker.url), folder)
         await clock.sleep(BETWEEN_TIDYINGS)
 
