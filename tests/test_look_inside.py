@@ -9,7 +9,7 @@ import pytest
 from agent import look_inside
 from agent.adapters import inside_journal as journal
 from agent.adapters.database import StateError
-from agent.adapters.engine import EngineUnavailable, NotFound
+from agent.adapters.engine import EngineError, EngineUnavailable, NotFound
 from agent.core import inside
 from agent.core.inside import LookedInside
 from agent.core.model import Action, Reason
@@ -51,6 +51,15 @@ async def test_a_look_at_an_image_that_is_gone_leaves_nothing(docker: FakeDocker
     with pytest.raises(NotFound):
         await look_inside.look(FakeInside(docker, ("make", "before", NotFound(404, "gone"))), tmp_path, IMAGE.id)
     assert journal.load(tmp_path) == ()
+
+
+async def test_a_container_that_the_engine_says_it_could_not_make_is_looked_for_all_the_same(
+    docker: FakeDocker, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError):
+        await look_inside.look(FakeInside(docker, ("make", "after", EngineError(500, "it broke"))), tmp_path, IMAGE.id)
+    await look_inside.tidy(FakeInside(docker), tmp_path)
+    assert (docker.containers, journal.load(tmp_path)) == ({}, ())
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
