@@ -187,6 +187,21 @@ async def test_a_container_that_runs_is_a_use_whatever_it_is_called(world: harne
     assert (ended - started).total_seconds() >= 60
 
 
+@pytest.mark.parametrize("ran", [False, True])
+async def test_in_a_listing_only_one_that_never_ran_is_no_use(
+    ran: bool, world: harness.World, docker: FakeDocker
+) -> None:
+    cid = docker.create(IMAGE.id, **LOOK)
+    if ran:
+        docker.begin(cid)
+        docker.end(cid)
+    docker.stop()  # it forgets its events
+    docker.start()
+    world.clock.jump(60)
+    agent = await world.agent().watch()
+    assert (agent.usage(IMAGE.id).last_used is not None) is ran
+
+
 async def test_the_end_of_a_container_that_nobody_saw_made_is_a_use(world: harness.World, docker: FakeDocker) -> None:
     agent = await world.agent().watch()
     with docker.losing_events():
