@@ -29,7 +29,6 @@ log = structlog.get_logger()
 
 BETWEEN_LOOKS = 5.0  # seconds until a new engine shows in `info`
 BETWEEN_RESERVES = 600.0  # seconds until the reserve is looked at again
-BETWEEN_TIDYINGS = 600.0  # seconds until what a killed look inside an image left is looked for again
 ONE_LOOK = 60.0  # seconds that a command which ends waits for layers to be read: nothing else waits for it
 ONE_DAY = 86400.0  # seconds
 ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
@@ -125,7 +124,7 @@ async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, cloc
         "info": _show_info(settings, parts, clock),
         "forget-old-history": _forget(settings, parts, clock),
         "keep-reserve": _keep_reserve(folder, clock),
-        "tidy-looks": _tidy_looks(settings, folder, clock),
+        "tidy-looks": look_inside.keep_tidy(DockerInside(settings.docker.url), folder, parts.watcher.ready, clock),
     }
     if settings.mqtt.url:
         loops["publisher"] = _publish(settings, host, parts, clock)
@@ -234,13 +233,6 @@ async def _keep_reserve(folder: Path, clock: Clock) -> None:
     while True:
         await asyncio.to_thread(database.keep_reserve, folder)
         await clock.sleep(BETWEEN_RESERVES)
-
-
-async def _tidy_looks(settings: config.Settings, folder: Path, clock: Clock) -> None:
-    """Remove the container of an `explain --look-inside` that was killed."""
-    while True:
-        await look_inside.tidy(DockerInside(settings.docker.url), folder)
-        await clock.sleep(BETWEEN_TIDYINGS)
 
 
 @contextmanager

@@ -45,6 +45,15 @@ def _number(value: object) -> object:
     return value
 
 
+def _flag(value: object) -> object:
+    """A variable of the environment is a text."""
+    if value in ("true", "false"):
+        return value == "true"
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
 def _timezone(value: str) -> str:
     schedule.zone(value)
     return value
@@ -142,6 +151,7 @@ Size = Annotated[
     _written(r"^[0-9]+(\.[0-9]+)? *([kMGTP]i?)?B$", "200GB", "10GiB"),
 ]
 Share = Annotated[float, BeforeValidator(units.share), _written(r"^[0-9]{1,2}(\.[0-9]+)? *%$", "85%")]
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Glob = Annotated[str, AfterValidator(_glob), Field(min_length=1)]
 Exclusion = Annotated[Glob, AfterValidator(_not_all)]
 OwnName = Annotated[Glob, AfterValidator(_own_name)]
@@ -211,7 +221,7 @@ class Mqtt(Section):
     confirm: Literal["broker", "collector"] = "broker"
     keepalive: Annotated[Duration, AfterValidator(_keepalive)] = timedelta(seconds=15)
     inventory_every: Annotated[Duration, AfterValidator(_inventory_every)] = timedelta(seconds=2)
-    compress: StrictBool = False
+    compress: Flag = False
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -241,7 +251,7 @@ class Images(Section):
     exclude: tuple[Exclusion, ...] = ()
     ambiguous: Literal["keep", "evict"] = "keep"
     known: tuple[OwnName, ...] = ()
-    probe_layers: StrictBool = True
+    probe_layers: Flag = True
 
 
 class Rule(Section):

@@ -83,6 +83,7 @@ MISTAKES = [
     ("a keepalive with a fraction", "[mqtt]\nkeepalive = '7.5s'", "mqtt.keepalive: must be whole seconds between"),
     ("an inventory each second", "[mqtt]\ninventory_every = '1s'", "mqtt.inventory_every: must be at least 2s"),
     ("an unknown confirmation", "[mqtt]\nconfirm = 'both'", "mqtt.confirm: Input should be 'broker' or 'collector'"),
+    ("probe_layers that is no boolean", "[images]\nprobe_layers = 'yes'", "images.probe_layers"),
     ("compress that is no boolean", "[mqtt]\ncompress = 'zlib'", "mqtt.compress"),
     ("no TOML", "[policy", "is not valid TOML"),
     ("low at high", PRESSURE.format("85%", "85%"), "pressure.low: 85% is not under high, 85%"),

@@ -169,6 +169,8 @@ def test_the_environment_sets_every_new_key(monkeypatch: pytest.MonkeyPatch) -> 
         "CLEANUP__DANGLING_AFTER": "2d",
         "CLEANUP__BUILD_CACHE_AFTER": "7d",
         "USAGE__IGNORE_CONTAINERS": '["trivy*"]',
+        "IMAGES__PROBE_LAYERS": "false",
+        "MQTT__COMPRESS": "true",
     }
     for name, value in values.items():
         monkeypatch.setenv(config.PREFIX + name, value)
@@ -180,6 +182,7 @@ def test_the_environment_sets_every_new_key(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.cleanup.dangling_after == timedelta(days=2)
     assert settings.cleanup.build_cache_after == timedelta(days=7)
     assert settings.usage.ignore_containers == ("trivy*",)
+    assert (settings.images.probe_layers, settings.mqtt.compress) == (False, True)
 
 
 def test_a_budget_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from agent import look_inside
 from agent.adapters import inside_journal as journal
 from agent.adapters.database import StateError
-from agent.adapters.engine import EngineUnavailable, NotFound
+from agent.adapters.engine import EngineError, EngineUnavailable, NotFound
 from agent.core import inside
 from agent.core.inside import LookedInside
 from agent.core.model import Action, Reason
@@ -51,6 +51,15 @@ async def test_a_look_at_an_image_that_is_gone_leaves_nothing(docker: FakeDocker
     with pytest.raises(NotFound):
         await look_inside.look(FakeInside(docker, ("make", "before", NotFound(404, "gone"))), tmp_path, IMAGE.id)
     assert journal.load(tmp_path) == ()
+
+
+async def test_a_container_that_the_engine_says_it_could_not_make_is_looked_for_all_the_same(
+    docker: FakeDocker, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError):
+        await look_inside.look(FakeInside(docker, ("make", "after", EngineError(500, "it broke"))), tmp_path, IMAGE.id)
+    await look_inside.tidy(FakeInside(docker), tmp_path)
+    assert (docker.containers, journal.load(tmp_path)) == ({}, ())
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -176,6 +185,21 @@ async def test_a_container_that_runs_is_a_use_whatever_it_is_called(world: harne
     assert started is not None
     assert ended is not None
     assert (ended - started).total_seconds() >= 60
+
+
+@pytest.mark.parametrize("ran", [False, True])
+async def test_in_a_listing_only_one_that_never_ran_is_no_use(
+    ran: bool, world: harness.World, docker: FakeDocker
+) -> None:
+    cid = docker.create(IMAGE.id, **LOOK)
+    if ran:
+        docker.begin(cid)
+        docker.end(cid)
+    docker.stop()  # it forgets its events
+    docker.start()
+    world.clock.jump(60)
+    agent = await world.agent().watch()
+    assert (agent.usage(IMAGE.id).last_used is not None) is ran
 
 
 async def test_the_end_of_a_container_that_nobody_saw_made_is_a_use(world: harness.World, docker: FakeDocker) -> None:

@@ -80,6 +80,7 @@ class Connection:
         method: str = "GET",
         params: Mapping[str, str] | None = None,
         timeout: float | None = TIMEOUT,
+        *,
         body: str | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """`body`: a JSON document."""

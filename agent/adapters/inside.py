@@ -7,14 +7,15 @@ removes no container of anybody else.
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent.adapters import engine_json
 from agent.adapters.docker import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, NotFound
-from agent.core import inside
+from agent.core import apart, inside
 from agent.core.pytorch import version_file
 
 LARGEST = 64 * 1024  # bytes of an archive that are read; a version.py has 250
@@ -76,7 +77,9 @@ class DockerInside(DockerEngine):
         }
         params = {"name": inside.name_of(token)}
         async with self._request("containers/create", "POST", params, body=json.dumps(asked)) as response:
-            return engine_json.identifier(engine_json.fields(await response.json()).get("Id"))
+            answer = await response.text(errors="replace")
+        with _readable():
+            return engine_json.identifier(engine_json.parsed(answer)["Id"])
 
     async def read(self, container_id: str, path: str) -> str | None:
         try:
@@ -96,10 +99,20 @@ class DockerInside(DockerEngine):
             return None
         if engine_json.text(found.get("Name")).removeprefix("/") != name:
             return None  # the engine takes the start of an ID for a name
-        return Made(engine_json.identifier(found.get("Id")), _is_ours(found, name))
+        with _readable():
+            return Made(engine_json.identifier(found.get("Id")), _is_ours(found, name))
 
     async def remove(self, container_id: str) -> None:
         await self._text(f"containers/{container_id}", "DELETE", {"v": "1"})
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raises EngineUnavailable for an answer that cannot be read: then nobody knows what the engine did."""
+    try:
+        yield
+    except engine_json.UNREADABLE as error:
+        raise EngineUnavailable(0, f"an answer about a container cannot be read: {apart.failure(error)}") from error
 
 
 def _is_ours(found: Mapping[str, Any], name: str) -> bool:

@@ -1,5 +1,6 @@
 """The layers of an image as one: which torch a container of it would find."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from agent.adapters import layer_files, layer_walk
@@ -9,6 +10,7 @@ from agent.core.pytorch.layer_look import Look
 from agent.core.pytorch.version_file import Torch
 
 LAYERS = 500  # of one image; an overlay takes 128
+SECONDS = 60.0  # for one image; 15,000 folders took 1.5 s with a cold cache
 REMEMBERED = 5000  # layers; images share their lower ones
 Seen = dict[str, tuple[int, Torch]]  # path -> the number of the layer from the base, and the content
 
@@ -16,7 +18,7 @@ Seen = dict[str, tuple[int, Torch]]  # path -> the number of the layer from the 
 class Reader:
     """Reads images, and every layer only once."""
 
-    def __init__(self, read: Callable[[str], Layer] = layer_walk.read) -> None:
+    def __init__(self, read: Callable[[str, float], Layer] = layer_walk.read) -> None:
         self._read = read
         self._layers: dict[str, Layer] = {}
 
@@ -24,24 +26,33 @@ class Reader:
         """What the layers show, which are these folders, the topmost first. Never raises for anything they have."""
         if not 0 < len(folders) <= LAYERS:
             return layer_look.unknown("the engine names no folders for it, or too many")
+        until = time.monotonic() + SECONDS
         seen: Seen = {}
         doubts: list[str] = []
         for depth, folder in enumerate(folders):
-            layer, number = self._layer(folder), len(folders) - depth
+            layer, number = self._layer(folder, until), len(folders) - depth
             if layer.doubt:
                 doubts.append(f"layer {number}: {layer.doubt}")
             for path in sorted(layer.torches, key=_most_likely):
+                if time.monotonic() > until:  # each is looked for in every layer above
+                    doubts.append(f"layer {number}: the time for the image was over before it was read")
+                    break
                 self._see(seen, doubts, path, (number, layer.torches[path]), folders[:depth])
         if seen:
             return layer_look.found(seen)
         return layer_look.unknown(doubts[0]) if doubts else layer_look.NOTHING
 
-    def _layer(self, folder: str) -> Layer:
-        if folder not in self._layers:
-            self._layers[folder] = self._read(folder)
+    def _layer(self, folder: str, until: float) -> Layer:
+        """A layer that was not read for lack of time is read again for the next image that has it."""
+        known = self._layers.get(folder)
+        if known is not None:
+            return known
+        found = self._read(folder, until)
+        if not found.late:
+            self._layers[folder] = found
             for old in list(self._layers)[:-REMEMBERED]:
                 del self._layers[old]
-        return self._layers[folder]
+        return found
 
     def _see(self, seen: Seen, doubts: list[str], path: str, what: tuple[int, Torch], above: Sequence[str]) -> None:
         """Note a torch unless a layer above hides it."""

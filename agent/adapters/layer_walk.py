@@ -16,7 +16,7 @@ from agent.core.pytorch.version_file import Torch
 PACKAGES = frozenset({"site-packages", "dist-packages"})
 DEPTH = 32  # folders, one in the other
 ENTRIES = 1_000_000  # of one layer; the largest public images have some 300,000 in all
-SECONDS = 60.0  # for one layer; 15,000 folders took 1.5 s with a cold cache
+FOLDERS = 50_000  # in one folder
 CANDIDATES = 64  # version files of one layer
 # What installers keep to install from is no installed torch: the caches of pip and uv, and `pkgs` of a conda.
 CACHE, CONDA_PACKAGES, CONDA = ".cache", "pkgs", "conda-meta"
@@ -28,30 +28,37 @@ class Layer:
 
     torches: dict[str, Torch] = field(default_factory=dict)  # path inside the image -> its content
     doubt: str = ""
+    late: bool = False  # it was not read to its end for lack of time, which another time may be enough
 
 
 class _BoundError(Exception):
     """A bound of the walk was reached; the message says which."""
 
 
-def read(root: str, *, now: Callable[[], float] = time.monotonic) -> Layer:
-    """Walk one layer. Never raises for anything that the layer has."""
-    walk = _Walk(now)
+class _LateError(_BoundError):
+    pass
+
+
+def read(root: str, until: float, *, now: Callable[[], float] = time.monotonic) -> Layer:
+    """Walk one layer, until a time at the latest. Never raises for anything that the layer has."""
+    walk = _Walk(until, now)
     try:
+        walk.check_time()
         with files.folder(root) as descriptor:
             walk.descend(descriptor, "", 0)
     except _BoundError as bound:
         walk.doubt("", str(bound))
+        walk.layer.late = isinstance(bound, _LateError)
     except OSError as error:
         walk.doubt("", said(error))
     return walk.layer
 
 
 class _Walk:
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, until: float, now: Callable[[], float]) -> None:
         self.layer = Layer()
         self._now = now
-        self._until = now() + SECONDS
+        self._until = until
         self._entries = 0
 
     def doubt(self, path: str, why: str) -> None:
@@ -90,14 +97,20 @@ class _Walk:
                 has_torch = has_torch or entry.name == "torch"
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
+                if len(folders) > FOLDERS:
+                    raise _BoundError(f"a folder has more than {FOLDERS} folders")
         return sorted(folders), has_torch
 
     def _count(self) -> None:
         self._entries += 1
         if self._entries > ENTRIES:
             raise _BoundError(f"it has more than {ENTRIES} entries")
-        if self._entries % 256 == 0 and self._now() > self._until:
-            raise _BoundError(f"to read it took more than {SECONDS:.0f} s")
+        if self._entries % 256 == 0:
+            self.check_time()
+
+    def check_time(self) -> None:
+        if self._now() > self._until:
+            raise _LateError("the time for the image was over before it was read")
 
     def _read_torch(self, at: int, path: str, *, in_packages: bool) -> None:
         """Note the torch here, if it is one. Elsewhere than among packages its file must be as torch's build writes it.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import layer_files, layer_walk
+from agent.adapters import layer_files, layer_stack, layer_walk
 from agent.adapters.layer_stack import Reader
 from agent.core.pytorch import layer_look, version_file
 from agent.core.pytorch.layer_look import Found, Look
@@ -223,11 +223,30 @@ def test_a_layer_of_too_many_entries_is_unknown(layers: list[Path], monkeypatch:
     assert look(layers) == layer_look.unknown("layer 3: it has more than 100 entries")
 
 
-def test_a_layer_that_takes_too_long_is_unknown(layers: list[Path]) -> None:
+def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image(
+    layers: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(layers[0])
+    reader = Reader()
+    monkeypatch.setattr(layer_stack, "SECONDS", -1.0)
+    late = "layer 1: the time for the image was over before it was read"
+    assert reader.look([str(layers[0])]) == layer_look.unknown(late)
+    monkeypatch.setattr(layer_stack, "SECONDS", 60.0)
+    assert reader.look([str(layers[0])]) == found("2.4.0", 1)
+
+
+def test_a_walk_ends_when_its_time_is_over(layers: list[Path]) -> None:
     for number in range(300):
         (layers[0] / str(number)).touch()
-    times = iter([0.0, layer_walk.SECONDS + 1])
-    assert layer_walk.read(str(layers[0]), now=lambda: next(times)).doubt == "to read it took more than 60 s"
+    times = iter([0.0, 61.0])
+    assert layer_walk.read(str(layers[0]), 60.0, now=lambda: next(times)).late
+
+
+def test_a_folder_of_too_many_folders_is_unknown(layers: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_walk, "FOLDERS", 10)
+    for number in range(11):
+        (layers[0] / str(number)).mkdir()
+    assert look(layers) == layer_look.unknown("layer 3: a folder has more than 10 folders")
 
 
 def test_folders_that_are_nested_too_deeply_are_unknown_and_the_others_are_read(layers: list[Path]) -> None:
@@ -278,9 +297,9 @@ def test_names_that_are_no_text_are_told_as_text(layers: list[Path]) -> None:
 def test_a_layer_that_images_share_is_read_once(layers: list[Path]) -> None:
     asked: list[str] = []
 
-    def read(folder: str) -> layer_walk.Layer:
+    def read(folder: str, until: float) -> layer_walk.Layer:
         asked.append(folder)
-        return layer_walk.read(folder)
+        return layer_walk.read(folder, until)
 
     reader = Reader(read)
     for stack in (layers, layers[1:]):
