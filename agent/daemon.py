@@ -64,8 +64,14 @@ def build(
     """Wire one agent together. `patience`: seconds that a listing waits for layers to be read."""
     board = Board()
     ignored = Ignored(settings.usage.ignore_containers)
-    wanted, lifts = settings.images.probe_layers, settings.images.ambiguous == "evict"
-    looks = LayerLooks(engine, store, wanted=wanted, lifts=lifts, patience=patience)
+    looks = LayerLooks(
+        engine,
+        store,
+        wanted=settings.images.probe_layers,
+        lifts=settings.images.ambiguous == "evict",
+        known=settings.images.known,
+        patience=patience,
+    )
     intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored, looks=looks)
     watcher = Watcher(engine, intake, clock, board)
     sweeper = Sweeper(

@@ -7,7 +7,7 @@ nothing of it is evicted: evictions wait for the layers, and the engine's events
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
@@ -16,8 +16,9 @@ from agent.adapters.database import StateError
 from agent.adapters.engine import Engine, EngineError, EngineInfo, EngineUnavailable
 from agent.adapters.layer_stack import Reader
 from agent.adapters.store import Store
+from agent.core import apart
 from agent.core.model import Image, Verdict
-from agent.core.pytorch import layer_look
+from agent.core.pytorch import layer_look, operators
 from agent.core.pytorch.layer_look import Found, Look
 
 log = structlog.get_logger()
@@ -30,13 +31,24 @@ class LayerLooks:
     """The looks at the images of one engine, and of the next one."""
 
     def __init__(
-        self, engine: Engine, store: Store, *, wanted: bool = True, lifts: bool = False, patience: float = PATIENCE
+        self,
+        engine: Engine,
+        store: Store,
+        *,
+        wanted: bool = True,
+        lifts: bool = False,
+        known: tuple[str, ...] = (),
+        patience: float = PATIENCE,
     ) -> None:
-        """`wanted`: images.probe_layers. `lifts`: a torch that is found makes an ambiguous image PyTorch."""
+        """`wanted`: images.probe_layers. `lifts`: a torch that is found makes an ambiguous image PyTorch.
+
+        `known`: the patterns of images.known; the images that they name are read, too, whatever else they say.
+        """
         self._engine = engine
         self._store = store
         self._wanted = wanted
         self._lifts = lifts
+        self._known = known
         self._patience = patience
         self._reader = Reader()
         self._info: EngineInfo | None = None
@@ -55,23 +67,37 @@ class LayerLooks:
         self._looks |= await self._store.run(lambda tables: tables.layer_looks(row))
         self._why_not = await asyncio.to_thread(layer_folders.why_not, info)
 
-    async def settle(self, images: Iterable[Image], verdicts: Mapping[str, Verdict]) -> tuple[dict[str, Verdict], bool]:
+    async def settle(self, images: Sequence[Image], verdicts: Mapping[str, Verdict]) -> tuple[dict[str, Verdict], bool]:
         """The verdicts after the looks, and whether some looks are still to come. Raises EngineUnavailable."""
         if not self._wanted:
             return dict(verdicts), False
-        asked = [image.id for image in images if image.id in verdicts and layer_look.wanted(verdicts[image.id])]
+        listed = self._listed(images)
+        asked = [
+            image.id
+            for image in images
+            if image.id in verdicts and layer_look.wanted(verdicts[image.id], listed=image.id in listed)
+        ]
         self._forget_unknown_but(asked)
         if not self._why_not:
             await self._look_at([image_id for image_id in asked if image_id not in self._looks])
         waiting = {image_id for image_id in asked if image_id not in self._looks and not self._why_not}
-        return {image_id: self._settled(image_id, found, waiting) for image_id, found in verdicts.items()}, bool(
-            waiting
-        )
+        found = {
+            image_id: layer_look.settled(
+                verdict, self._look_of(image_id, waiting), lifts=self._lifts, listed=image_id in listed
+            )
+            for image_id, verdict in verdicts.items()
+        }
+        return found, bool(waiting)
 
-    def _settled(self, image_id: str, verdict: Verdict, waiting: set[str]) -> Verdict:
-        cannot = layer_look.unknown(self._why_not)
-        look = None if image_id in waiting else self._looks.get(image_id, cannot)
-        return layer_look.settled(verdict, look, lifts=self._lifts)
+    def _listed(self, images: Iterable[Image]) -> set[str]:
+        """The images that images.known names. One whose names cannot be read is none of them: it is unknown anyway."""
+        if not self._known:
+            return set()
+        named, _ = apart.each(images, lambda image: operators.naming(image, self._known))
+        return {image_id for image_id, pattern in named.items() if pattern}
+
+    def _look_of(self, image_id: str, waiting: set[str]) -> Look | None:
+        return None if image_id in waiting else self._looks.get(image_id, layer_look.unknown(self._why_not))
 
     def _forget_unknown_but(self, here: Iterable[str]) -> None:
         """An image that comes again is asked again."""

@@ -11,7 +11,7 @@ from agent.adapters import background
 from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable
 from agent.adapters.store import Store
 from agent.core.model import Class, Image, Verdict
-from agent.core.pytorch import classify, layer_look
+from agent.core.pytorch import classify, layer_look, operators
 from agent.core.pytorch.layer_look import Found
 from agent.layer_looks import LayerLooks
 from tests import builders, harness
@@ -84,6 +84,25 @@ async def test_an_image_that_nothing_speaks_for_is_not_read(stage: Stage) -> Non
     plain = stage.add(builders.make_image("plain", "postgres:16"), torch="2.5.1")
     assert await settle(await stage.looks(lifts=True), plain) == ([Class.OTHER], False)
     assert stage.asked() == 0
+
+
+async def test_an_image_that_only_the_operator_names_is_read_and_what_has_no_torch_is_not_lifted(stage: Stage) -> None:
+    known = ("team/plain",)
+    plain = stage.add(builders.make_image("plain", "team/plain:1", details=builders.make_details("plain")))
+    real = stage.add(
+        builders.make_image("real", "team/plain:2", details=builders.make_details("real")), torch="2.9.0+cu128"
+    )
+    looks = await stage.looks(known=known)
+    found, waits = await looks.settle([plain, real], classify.classify([plain, real]))
+    assert ({id_: verdict.kind for id_, verdict in found.items()}, waits) == (
+        {plain.id: Class.OTHER, real.id: Class.OTHER},
+        False,
+    )
+    lifted = operators.lifted(found, [plain, real], known)
+    assert [(lifted[one.id].kind, lifted[one.id].torch_version) for one in (plain, real)] == [
+        (Class.OTHER, None),
+        (Class.PYTORCH, "2.9.0"),
+    ]
 
 
 async def test_an_image_is_read_once_by_one_process_and_by_the_next(stage: Stage) -> None:

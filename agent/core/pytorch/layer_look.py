@@ -57,14 +57,14 @@ def found(seen: Mapping[str, tuple[int, Torch]]) -> Look:
     )
 
 
-def wanted(verdict: Verdict) -> bool:
-    """Whether the layers of an image are worth a look: nothing evicts any other image."""
-    return verdict.kind is not Class.OTHER and not verdict.failure
+def wanted(verdict: Verdict, *, listed: bool = False) -> bool:
+    """Whether the layers of an image are worth a look: nothing evicts any other image. `listed`: in images.known."""
+    return (listed or verdict.kind is not Class.OTHER) and not verdict.failure
 
 
-def settled(verdict: Verdict, look: Look | None, *, lifts: bool) -> Verdict:
+def settled(verdict: Verdict, look: Look | None, *, lifts: bool, listed: bool = False) -> Verdict:
     """The verdict after the look; None: it is still to come. `lifts`: a torch makes an ambiguous image PyTorch."""
-    if not wanted(verdict):
+    if not wanted(verdict, listed=listed):
         return verdict
     if look is None:
         return _doubted(verdict, NOT_YET)
@@ -75,13 +75,14 @@ def settled(verdict: Verdict, look: Look | None, *, lifts: bool) -> Verdict:
 
 
 def _doubted(verdict: Verdict, doubt: Evidence) -> Verdict:
-    return replace(verdict, kind=Class.AMBIGUOUS, evidence=(*verdict.evidence, doubt))
+    kind = Class.OTHER if verdict.kind is Class.OTHER else Class.AMBIGUOUS
+    return replace(verdict, kind=kind, evidence=(*verdict.evidence, doubt))
 
 
 def _confirmed(verdict: Verdict, look: Look, *, lifts: bool) -> Verdict:
     return replace(
         verdict,
-        kind=Class.PYTORCH if lifts else verdict.kind,
+        kind=Class.PYTORCH if lifts and verdict.kind is Class.AMBIGUOUS else verdict.kind,
         evidence=(Evidence(FAMILY, Strength.STRONG, _words(look)), *verdict.evidence),
         torch_version=look.torch_version or verdict.torch_version,
         accelerator=_accelerator(verdict.accelerator, look.accelerator),
