@@ -10,8 +10,10 @@ from agent.core.pytorch.entries import LISTS
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
 
-_INDEX = "download.pytorch.org"  # as the hint of a history names it
-_INTENT = "intent"  # the fact of an index address, in ENV or in the history: torch may be installed from there, or not
+_INDEX, _ARGUMENT = "download.pytorch.org", "build argument "  # as the hints of a history name them
+# The fact of an index address or a build argument, in ENV or in the history: what a build is set up for, whether it
+# installs torch or not.
+_INTENT = "intent"
 _PROGRAM_WORDS = 6  # words of entrypoint and command; what comes later are a program's arguments
 _LONGEST_TEXT = 80  # characters
 
@@ -114,9 +116,14 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
     if installed.torch:
         yield sign("history", _STRONG, f"history: {installed.torch}")
     for hint in installed.hints:
-        yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if hint == _INDEX else "")
+        yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if _is_intent(hint) else "")
     for doubt in installed.doubts:
         yield sign("history", _WEAK, f"history: {doubt}")
+
+
+def _is_intent(hint: str) -> bool:
+    """Whether a hint shows only what a build was set up for: an index address, or a build argument."""
+    return hint == _INDEX or hint.startswith(_ARGUMENT)
 
 
 def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:

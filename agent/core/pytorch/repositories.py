@@ -1,5 +1,6 @@
 """What an image's names say. A name is a hint: tags without torch contradict all names of their path."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -10,6 +11,10 @@ from agent.core.pytorch.evidence import sign
 
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
 _STRONGEST_FIRST = tuple(model.Strength)
+# Words of a tag, as in `2.9-cuda12.8-base`.
+_NOT_TORCH_ITSELF = frozenset(
+    {"base", "build", "builder", "deps", "artifacts", "wheel", "wheels", "sbom", "docs", "report"}
+)
 _OF_THE_TAG = "tag"  # the fact: whoever gave the tag says which torch is in it
 
 
@@ -59,12 +64,16 @@ def _hint(tag: tags.Tag, repository: str, path: str) -> model.Evidence | None:
 
 
 def _convention(tag: tags.Tag) -> model.Strength | None:
-    """`org/pytorch:<version>-cuda<version>` is what teams are told to use; with rocm or cpu it is a hint."""
+    """`org/pytorch:<version>-cuda<version>` is what teams are told to use; with rocm or cpu it is a hint.
+
+    So it is where another word says that it may be what torch is built on or from, or a file about it.
+    """
     version, accelerator = tag.version, tag.accelerator
     named = tag.repository.lower().endswith("/pytorch") and tag.scheme in ("pep440", "framework")
     if not named or version is None or accelerator is None:
         return None
-    return _STRONG if accelerator.startswith("cuda") else _MEDIUM
+    words = set(re.split(r"[-_.]", tag.tag.lower()))
+    return _STRONG if accelerator.startswith("cuda") and not words & _NOT_TORCH_ITSELF else _MEDIUM
 
 
 def _shown(tag: tags.Tag) -> str:
