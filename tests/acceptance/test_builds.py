@@ -8,6 +8,7 @@ from tests.support import engines, images, proc
 
 EACH_BUILDER = pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
 STEPS = ("ENV A=1", "ENV PYTORCH_VERSION=2.4.0", "COPY payload /child")
+BY_WHAT_THEY_SAY = {"probe_layers": False}  # the steps say that they are PyTorch, and have no torch
 
 
 def parent_of(host: Host, image: str) -> str:
@@ -78,7 +79,10 @@ def test_a_result_whose_tag_the_next_build_took_has_its_ttl_like_others(
 def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others_stay(
     host: Host, collector: Collector
 ) -> None:
-    host.configure(policy={"local_images": "keep", "rules": [{"match": "*", "local_images": "evict"}]})
+    host.configure(
+        images=BY_WHAT_THEY_SAY,
+        policy={"local_images": "keep", "rules": [{"match": "*", "local_images": "evict"}]},
+    )
     base = host.plain("team/plain:1")
     child = images.build_child(host.engine, "team/plain:1", "team/child:1", lines=STEPS)
     torch_step = parent_of(host, child)
@@ -101,7 +105,7 @@ def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_o
 ) -> None:
     host = lone_host
     short = {"match": "*", "ttl": "1s", "local_images": "evict"}
-    host.configure(policy={"ttl": "15s", "local_images": "keep", "rules": [short]})
+    host.configure(images=BY_WHAT_THEY_SAY, policy={"ttl": "15s", "local_images": "keep", "rules": [short]})
     host.plain("team/plain:1")
     child = images.build_child(host.engine, "team/plain:1", "team/child:1", lines=STEPS)
     step = parent_of(host, child)

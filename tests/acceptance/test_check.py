@@ -197,6 +197,7 @@ def test_pins_damaged_beside_a_running_agent_hold_everything_and_mended_ones_not
 
 
 def test_images_that_one_sign_calls_pytorch_are_named_and_fail_nothing(lone_host: Host) -> None:
+    lone_host.configure(images={"probe_layers": False})  # torch in the layers is a second sign
     lone_host.torch("corp/ranker:7")
     lone_host.torch("teamai/pytorch:2.4-cuda12.1")
     code, found = lone_host.checks()

@@ -229,7 +229,7 @@ ENV = {
     ("PYTORCH_VERSION", ""): Class.OTHER,
     ("PYTORCH_VERSION", '""'): Class.OTHER,
     ("PYTORCH_VERSION", "none"): Class.OTHER,
-    ("PYTORCH_BUILD_VERSION", "2.2.0a0"): Class.PYTORCH,
+    ("PYTORCH_BUILD_VERSION", "2.2.0a0"): Class.AMBIGUOUS,
     ("NVIDIA_PYTORCH_VERSION", "24.01"): Class.PYTORCH,
     ("NVIDIA_PRODUCT_NAME", "PyTorch"): Class.PYTORCH,
     ("NVIDIA_PRODUCT_NAME", "TensorFlow"): Class.OTHER,
