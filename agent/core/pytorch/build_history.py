@@ -12,14 +12,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from agent.core import model
-from agent.core.pytorch import install_commands, packages, run_lines
+from agent.core.pytorch import packages, run_lines
 from agent.core.pytorch.facts import NOTHING, Facts, join
-from agent.core.pytorch.install_commands import plain_version
 from agent.core.pytorch.run_lines import RunLine
-from agent.core.pytorch.shell_run import Runner, TooLongError
-from agent.core.pytorch.shell_state import State
-from agent.core.pytorch.shell_values import is_known, unknown
-from agent.core.pytorch.shell_words import UnreadableError
+from agent.core.pytorch.shell import install_commands
+from agent.core.pytorch.shell.install_commands import plain_version
+from agent.core.pytorch.shell.run import Runner, TooLongError
+from agent.core.pytorch.shell.state import State
+from agent.core.pytorch.shell.values import is_known, unknown
+from agent.core.pytorch.shell.words import UnreadableError
 
 __all__ = ["INDEX", "Installs", "is_read", "plain_version", "scan"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from agent.core.pytorch.shell_words import DEPTH, Token, UnreadableError, tokens
+from agent.core.pytorch.shell.words import DEPTH, Token, UnreadableError, tokens
 
 LONGEST = 10_000  # characters of a program; 515 public images have lines of up to 3,500
 _KEPT = 4_000  # characters of a program whose tree is kept: images that share a base share its lines

@@ -1,7 +1,7 @@
 """Follows a shell program as a shell would, with the values that are known, and tells what surely ran.
 
 Each command has two outcomes: the state after it ended well, and the state after it failed; None where that cannot be.
-A test that cannot be known has both, and where two ways meet only what holds on both is sure (`shell_state.join`).
+A test that cannot be known has both, and where two ways meet only what holds on both is sure (`state.join`).
 A build's line whose layer exists ended well, so whatever would have made it fail did not happen.
 """
 
@@ -9,14 +9,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from agent.core.pytorch import install_commands, places, shell_parse, shell_values
 from agent.core.pytorch.facts import Facts
 from agent.core.pytorch.facts import join as join_facts
-from agent.core.pytorch.shell_builtins import ASSIGNMENT, HARMLESS_FILES, SHELLS, SPEAKERS, WORKERS, unwrapped
-from agent.core.pytorch.shell_parse import Node
-from agent.core.pytorch.shell_state import State, join
-from agent.core.pytorch.shell_values import clean, is_known, unknown
-from agent.core.pytorch.shell_words import UnreadableError
+from agent.core.pytorch.shell import install_commands, places
+from agent.core.pytorch.shell import parse as shell_parse
+from agent.core.pytorch.shell import values as shell_values
+from agent.core.pytorch.shell.command_names import ASSIGNMENT, HARMLESS_FILES, SHELLS, SPEAKERS, WORKERS, unwrapped
+from agent.core.pytorch.shell.parse import Node
+from agent.core.pytorch.shell.state import State, join
+from agent.core.pytorch.shell.values import clean, is_known, unknown
+from agent.core.pytorch.shell.words import UnreadableError
 
 Outcome = tuple[State | None, State | None]
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
-from agent.core.pytorch.shell_words import UnreadableError, skip
+from agent.core.pytorch.shell.words import UnreadableError, skip
 
 BEGIN, END = "\ue000", "\ue001"  # around an unknown part
 _LONGEST_PATTERN = 200  # characters; a longer pattern is not compared

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from agent.core import tags
-from agent.core.pytorch import packages, places
+from agent.core.pytorch import packages
 from agent.core.pytorch.facts import Facts, Install, join
-from agent.core.pytorch.shell_values import Lookup, is_known, shown
+from agent.core.pytorch.shell import places
+from agent.core.pytorch.shell.values import Lookup, is_known, shown
 
 PIP = re.compile(r"pip[23]?(?:\.[0-9]{1,2})?")
 PYTHON = re.compile(r"(?:python|pypy)[23]?(?:\.[0-9]{1,2})?")
