@@ -15,11 +15,12 @@ from agent.core import model
 from agent.core.pytorch import packages, run_lines
 from agent.core.pytorch.facts import NOTHING, Facts, join
 from agent.core.pytorch.run_lines import RunLine
-from agent.core.pytorch.shell import install_commands
-from agent.core.pytorch.shell.install_commands import plain_version
-from agent.core.pytorch.shell.run import Runner, TooLongError
+from agent.core.pytorch.shell.installing import may_install
+from agent.core.pytorch.shell.interpreter import TooLongError
+from agent.core.pytorch.shell.run import Runner
 from agent.core.pytorch.shell.state import State
-from agent.core.pytorch.shell.values import is_known, unknown
+from agent.core.pytorch.shell.torch_words import plain_version
+from agent.core.pytorch.shell.unknown import is_known, unknown
 from agent.core.pytorch.shell.words import UnreadableError
 
 __all__ = ["INDEX", "Installs", "is_read", "plain_version", "scan"]
@@ -228,7 +229,7 @@ def _is_below(place: str, folders: Iterable[str]) -> bool:
 def _unread(program: str, before: Facts) -> Facts:
     """What is left of the facts by a line that cannot be followed: it may have installed torch, or removed it."""
     words = [word.strip("\"'()`;&|") for word in program[:10_000].split()[:_LONGEST_TOLD]]
-    text = install_commands.may_install(["?", *words])
+    text = may_install(["?", *words])
     after = before.with_install(text, "", None, None) if text else before
     after = after if after is before else join(before, after)
     return after.doubtful() if _REMOVAL.search(program) else after

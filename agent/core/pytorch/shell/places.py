@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from agent.core.pytorch.shell.values import BEGIN, Lookup, is_known
+from agent.core.pytorch.shell.unknown import BEGIN, Lookup, is_known
 
 CONDA = "conda:"  # begins the place of a conda environment that has a name
 _STANDARD = frozenset({"/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/local/sbin", "/sbin", ""})

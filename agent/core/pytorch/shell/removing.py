@@ -1,0 +1,91 @@
+"""What is left of torch after a command that removes something."""
+
+from collections.abc import Sequence
+
+from agent.core.pytorch.facts import Facts, Install, join
+from agent.core.pytorch.shell import places, torch_words
+from agent.core.pytorch.shell.installers import CONDAS, ONLY_SHOWN, REMOVALS, Installer, Ran, is_installer, packages
+from agent.core.pytorch.shell.installing import may_install
+from agent.core.pytorch.shell.unknown import is_known
+
+REMOVERS = frozenset({"rm", "rmdir", "unlink", "mv", "find"})
+
+
+def after_uninstall(found: Installer, facts: Facts) -> Facts:
+    if not ONLY_SHOWN.isdisjoint(found.arguments):
+        return facts
+    if found.tool in CONDAS and ("--all" in found.arguments or found.verb == "remove"):
+        name = places.option(found.arguments, "-n", "--name", "-p", "--prefix")
+        if name and ("--all" in found.arguments or not list(packages(found))):
+            return facts.without(lambda one: places.is_environment(one.place, name))
+    words = tuple(packages(found))
+    if any(torch_words.TORCH.match(word) for word in words):
+        if not facts.installs:
+            return _removed(facts)
+        return facts.without(lambda one: _is_uninstalled(one, found))
+    if any(not is_known(word) for word in words) or places.option(found.arguments, "-r", "--requirement"):
+        return facts.without(lambda _: None)
+    return facts
+
+
+def _is_uninstalled(one: Install, found: Installer) -> bool | None:
+    """Whether an installer takes away what another command installed; in doubt it may."""
+    is_apts, was_apts = (tool.startswith("apt") for tool in (found.tool, one.text))
+    if is_apts != was_apts:
+        return False if is_apts else None
+    was_condas = one.text.partition(" ")[0] in CONDAS
+    return True if one.place == found.place and was_condas == (found.tool in CONDAS) else None
+
+
+def _removed(facts: Facts) -> Facts:
+    return Facts(hints={}, doubts=facts.doubts, is_removed=True)
+
+
+def after_xargs(ran: Ran, facts: Facts) -> Facts:
+    words = list(ran.words)
+    if any(word in REMOVALS for word in words) and any(is_installer(word) for word in words):
+        return facts.without(lambda _: None)
+    if any(word.rpartition("/")[2] in ("rm", "mv") for word in words):
+        return facts.without(lambda one: None if one.place else False)
+    text = may_install(words)
+    return join(facts, facts.with_install(text, "", None, None)) if text else facts
+
+
+def without_cleared(ran: Ran, facts: Facts) -> Facts:
+    """`python -m venv --clear FOLDER` begins the folder anew."""
+    if "--clear" not in ran.words or not any(
+        word.rpartition("/")[2] in ("venv", "virtualenv") for word in ran.words[:4]
+    ):
+        return facts
+    cleared = places.absolute(ran.words[-1], ran.folder)
+    return facts.without(lambda one: one.place == cleared)
+
+
+def after_removal(name: str, ran: Ran, facts: Facts) -> Facts:
+    if not facts.installs:
+        return facts
+    if name == "find":
+        return _after_find(ran.words, facts)
+    words = [word for word in ran.words[1:] if not word.startswith("-")]
+    words = [part for word in words for part in places.braces(word)]
+    gone = [
+        places.absolute(word, ran.folder, places.home(ran.look_up)) for word in (words[:-1] if name == "mv" else words)
+    ]
+
+    def is_gone(one: Install) -> bool | None:
+        answers = [places.covers(path, one.place) for path in gone]
+        if name == "mv" and True in answers:  # it is still there, under another name
+            return None
+        return True if True in answers else None if None in answers else False
+
+    return facts.without(is_gone)
+
+
+def _after_find(words: Sequence[str], facts: Facts) -> Facts:
+    deletes = "-delete" in words or any(word.rpartition("/")[2] in ("rm", "mv") for word in words)
+    if not deletes:
+        return facts
+    named = [words[at + 1] for at in range(len(words) - 1) if words[at] in ("-name", "-iname", "-path", "-regex")]
+    return facts.without(
+        lambda one: None if not named or any(places.names_torch(pattern, one.place) for pattern in named) else False
+    )
