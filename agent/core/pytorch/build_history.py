@@ -28,7 +28,7 @@ __all__ = ["INDEX", "Installs", "is_read", "plain_version", "scan"]
 INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
 
 _ARGUMENTS = frozenset({"TORCH", "PYTORCH", "TORCH_VERSION", "PYTORCH_VERSION"})
-_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|mv|find|unlink|--clear)(?!\w)")
+_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|rmtree|sync|mv|find|unlink|--clear)(?!\w)")
 # Removals that every other line has, and that never hold torch: apt's lists, and caches.
 _HARMLESS = re.compile(
     r"rm\s(?:-[a-zA-Z]+\s)*(?:(?:/var/(?:lib/apt|lib/dpkg|cache|log|tmp)|/tmp|(?:/root|~|\$HOME)/\.(?:cache|npm|cargo))"

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from agent.core.pytorch.facts import Facts
 from agent.core.pytorch.facts import join as join_facts
-from agent.core.pytorch.shell import builtins, installers, installing, tree
+from agent.core.pytorch.shell import builtins, installers, installing, removing, tree
 from agent.core.pytorch.shell.interpreter import CALLS, Interpreter
 from agent.core.pytorch.shell.outcome import TESTED, Outcome, of_result, only_facts, without_values
 from agent.core.pytorch.shell.state import State, join
@@ -15,10 +16,18 @@ _BASHES = frozenset({"bash", "zsh", "ksh"})
 
 def unknown_command(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
     """What it does is not known; where it is told to install torch, it may have done so."""
+    state = state.with_facts(_perhaps_removed(run, words, state))
     if text := installing.may_install(words):
         may = state.facts.with_install(text, "", None, None)
         state = state.with_facts(join_facts(state.facts, may))
     return of_result(None, state, context)
+
+
+def _perhaps_removed(run: Interpreter, words: list[str], state: State) -> Facts:
+    if not state.facts.installs:
+        return state.facts
+    run.spend(min(len(words), 30))
+    return removing.perhaps(installers.Ran(words, run.told(state), state.folder), state.facts)
 
 
 def wrapped(
@@ -49,9 +58,8 @@ def call(run: Interpreter, name: str, words: list[str], state: State, context: i
     body = state.functions[name]
     if body is None or run.calls >= CALLS:
         return unknown_command(run, ["?", *words], state, context)
-    if installers.is_installer(name):  # what it makes of its words is not read
-        well, badly = unknown_command(run, ["?", *words], state, TESTED)
-        state = join(state, well) or state
+    # What it makes of its words is not read: it may run them (`retry pip install torch`).
+    state = join(state, unknown_command(run, ["?", *words], state, TESTED)[0]) or state
     run.calls += 1
     run.returns.append([])
     run.locals.append(set())

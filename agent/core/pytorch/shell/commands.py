@@ -47,4 +47,4 @@ def _work(run: Interpreter, words: list[str], state: State, context: int) -> Out
     well = state.with_facts(known)
     if is_work:
         return settled(well, state, context)
-    return of_result(None, well, context)
+    return calls.unknown_command(run, words, well, context)

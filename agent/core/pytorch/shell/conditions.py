@@ -9,6 +9,7 @@ from agent.core.pytorch.shell.unknown import BEGIN, END, Lookup, is_known
 from agent.core.pytorch.shell.words import UnreadableError
 
 _UNKNOWN = re.compile(f"{BEGIN}[^{END}]*+{END}?")
+_WORDS = re.compile(r"(\^?)(?:\(([A-Za-z0-9_-]{1,40}(?:\|[A-Za-z0-9_-]{1,40}){0,20})\)|([A-Za-z0-9_-]{1,40}))(\$?)")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}")
 
 
@@ -128,8 +129,24 @@ def _primary(words: tuple[str, ...], at: int, look_up: Lookup, depth: int) -> tu
         if at >= len(words) or words[at] != ")":
             raise UnreadableError(") is missing")
         return result, at + 1
+    if words[at + 1 : at + 2] == ("=~",):
+        end = next((place for place in range(at, len(words)) if words[place] in ("&&", "||")), len(words))
+        return _has(value(words[at], look_up), "".join(words[at + 2 : end])), end
     end = next((place for place in range(at, len(words)) if words[place] in ("&&", "||", ")")), len(words))
     return _simple_test(words[at:end], look_up), end
+
+
+def _has(text: str, pattern: str) -> bool | None:
+    """Whether a regular expression is found, where it is no more than words: `^(yes|true)$`."""
+    match = _WORDS.fullmatch(pattern)
+    if match is None or not is_known(text):
+        return None
+    begins, ends = bool(match[1]), bool(match[4])
+    for word in (match[2] or match[3]).split("|"):
+        at_begin, at_end = text.startswith(word), text.endswith(word)
+        if text == word if begins and ends else at_begin if begins else at_end if ends else word in text:
+            return True
+    return False
 
 
 def _simple_test(words: tuple[str, ...], look_up: Lookup) -> bool | None:

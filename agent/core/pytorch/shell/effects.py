@@ -28,6 +28,8 @@ def after(ran: Ran, facts: Facts) -> tuple[Facts, bool]:
         return facts, False
     if found.verb in installers.REMOVALS:
         return removing.after_uninstall(found, facts), True
+    if found.verb == "sync" or "--sync" in found.arguments:
+        facts = removing.after_sync(found, facts)
     if found.verb in installers.VERBS:
         return installing.after_install(found, ran, facts), True
     return facts, found.verb not in _QUESTIONS

@@ -1,6 +1,7 @@
 """What following one program needs: its steps, what leaves it, the values of its words, and the way into each node."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from agent.core.pytorch.facts import Facts
@@ -118,7 +119,8 @@ class Interpreter:
         try:
             outcome = self.program(program, state, TESTED)
         except UnreadableError:
-            return state.facts
+            removes = any(word in program for word in ("rm", "uninstall", "remove"))
+            return state.facts.without(lambda _: None) if removes else state.facts
         return join(state, *outcome).facts  # type: ignore[union-attr]
 
     def program(self, program: str, state: State, context: int) -> Outcome:
@@ -130,3 +132,10 @@ class Interpreter:
         outcome = self.apart(parse(without_marks(program)), state, context)
         self.calls -= 1
         return outcome
+
+    def substituted(self, programs: Iterable[str], state: State) -> State:
+        """The state after the programs within the words of a command. Their status decides nothing."""
+        for program in programs:
+            self.spend(1 + len(program) // 3)
+            state = state.with_facts(self.perhaps(program, replace(state, is_strict=False)))
+        return state

@@ -9,13 +9,23 @@ from agent.core.pytorch.shell.state import State, join
 def sequence(run: Interpreter, node: tree.Sequence, state: State, context: int) -> Outcome:
     now: State | None = state
     outcome: Outcome = (state, None)
-    for item, is_background in node.items:
-        if is_background and now is not None:
-            outcome = (join(now, *run.apart(item, now, TESTED)), None)
-        else:
+    for at, (item, is_background) in enumerate(node.items):
+        if now is not None and is_background:
+            is_awaited = at + 1 < len(node.items) and _awaits(node.items[at + 1][0])
+            outcome = run.apart(item, now, context) if is_awaited else (join(now, *run.apart(item, now, TESTED)), None)
+        elif not (at and node.items[at - 1][1] and _awaits(item)):
             outcome = run.node(item, now, context)
         now = join(*outcome)
     return outcome
+
+
+def _awaits(node: tree.Node) -> bool:
+    """`wait $!` ends as what was begun last in the background does."""
+    return isinstance(node, tree.Command) and node.words in (("wait", "$!"), ("wait", '"$!"'))
+
+
+def substitutions(run: Interpreter, node: tree.Substitutions, state: State, context: int) -> Outcome:
+    return run.substituted(node.programs, state), None
 
 
 def chain(run: Interpreter, node: tree.Chain, state: State, context: int) -> Outcome:

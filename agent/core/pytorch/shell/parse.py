@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 
+from agent.core.pytorch.shell import substitutions
 from agent.core.pytorch.shell.token_reader import TokenReader
 from agent.core.pytorch.shell.tree import (
     Case,
@@ -15,6 +16,7 @@ from agent.core.pytorch.shell.tree import (
     Pipeline,
     Sequence,
     Subshell,
+    Substitutions,
     Test,
     While,
 )
@@ -98,7 +100,8 @@ class _Parser(TokenReader):
         else:
             return self._simple()
         self._redirects()
-        return node
+        programs = substitutions.of_words(_expanded(node))
+        return Sequence(((Substitutions(programs), False), (node, False))) if programs else node
 
     def _redirects(self) -> tuple[str | None, bool, bool]:
         """The redirections that come next: what is read, whether it is literal, and whether the output is written."""
@@ -133,7 +136,10 @@ class _Parser(TokenReader):
                 writes = writes or more_writes
         if self._at == begin:
             raise UnreadableError("a command is missing")
-        return Command(tuple(words), text, is_literal, writes)
+        programs = substitutions.of_words(words)
+        if text is not None and not is_literal:
+            programs += substitutions.of_text(text)
+        return Command(tuple(words), text, is_literal, writes, programs)
 
     def _subshell(self) -> Subshell:
         self.take("(")
@@ -240,6 +246,15 @@ class _Parser(TokenReader):
         self.take(")")
         self.skip_newlines()
         return Function(name, self._command())
+
+
+def _expanded(node: Node) -> tuple[str, ...]:
+    """The words of a compound command itself, not of the commands in it."""
+    if isinstance(node, For):
+        return node.words or ()
+    if isinstance(node, Case):
+        return (node.word,)
+    return node.words if isinstance(node, Test) else ()
 
 
 _COMPOUND: dict[str, Callable[[_Parser], Node]] = {

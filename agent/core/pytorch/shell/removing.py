@@ -1,13 +1,26 @@
 """What is left of torch after a command that removes something."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agent.core.pytorch.facts import Facts, Install, join
 from agent.core.pytorch.shell import places, torch_words
-from agent.core.pytorch.shell.installers import CONDAS, ONLY_SHOWN, REMOVALS, Installer, Ran, is_installer, packages
+from agent.core.pytorch.shell.installers import (
+    CONDAS,
+    ONLY_SHOWN,
+    REMOVALS,
+    Installer,
+    Ran,
+    installer_of,
+    is_installer,
+    packages,
+)
 from agent.core.pytorch.shell.installing import may_install
 from agent.core.pytorch.shell.unknown import is_known
 
+_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmtree|unlink)(?!\w)")
+_OF_PYTHON = re.compile(r"torch|-packages|lib/python|venv|conda")
 REMOVERS = frozenset({"rm", "rmdir", "unlink", "mv", "find"})
 
 
@@ -28,6 +41,13 @@ def after_uninstall(found: Installer, facts: Facts) -> Facts:
     return facts
 
 
+def after_sync(found: Installer, facts: Facts) -> Facts:
+    """`uv sync` takes away what the project does not name."""
+    if "--inexact" in found.arguments or not ONLY_SHOWN.isdisjoint(found.arguments):
+        return facts
+    return facts.without(lambda one: None if one.place == found.place else False)
+
+
 def _is_uninstalled(one: Install, found: Installer) -> bool | None:
     """Whether an installer takes away what another command installed; in doubt it may."""
     is_apts, was_apts = (tool.startswith("apt") for tool in (found.tool, one.text))
@@ -39,6 +59,27 @@ def _is_uninstalled(one: Install, found: Installer) -> bool | None:
 
 def _removed(facts: Facts) -> Facts:
     return Facts(hints={}, doubts=facts.doubts, is_removed=True)
+
+
+def perhaps(ran: Ran, facts: Facts) -> Facts:
+    """What is left of torch after an unknown command, which may run what it is told (`retry pip uninstall x`)."""
+    words = list(ran.words[:30])
+    told = [words[at:] for at in range(1, len(words))]
+    if not is_known(words[0]):
+        told += [["pip", *words[1:]], ["rm", *words[1:]]]
+    for rest in told:
+        found = _after(replace(ran, words=rest), facts)
+        facts = join(facts, found) if found.is_removed else facts
+    is_told = any(_REMOVAL.search(word) and _OF_PYTHON.search(word) for word in words[1:] if len(word) < 2_000)
+    return facts.without(lambda _: None) if is_told else facts
+
+
+def _after(ran: Ran, facts: Facts) -> Facts:
+    name = ran.words[0].rpartition("/")[2]
+    if name in REMOVERS:
+        return after_removal(name, ran, facts)
+    found = installer_of(ran)
+    return after_uninstall(found, facts) if found is not None and found.verb in REMOVALS else facts
 
 
 def after_xargs(ran: Ran, facts: Facts) -> Facts:

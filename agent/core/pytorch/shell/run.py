@@ -24,6 +24,7 @@ _LINE_STEPS = 6_000  # of one line, so that a hostile one leaves room for the ot
 
 _NODES: Mapping[type, Callable[..., Outcome]] = {
     tree.Command: simple.simple,
+    tree.Substitutions: lists.substitutions,
     tree.Test: compound.test,
     tree.Pipeline: pipelines.pipeline,
     tree.Chain: lists.chain,

@@ -9,6 +9,12 @@ class Command:
     input: str | None = None  # the text of a heredoc or of a here string, as written
     is_literal: bool = False  # whether that text stands as it is, without variables
     writes: bool = False  # whether its output goes to a file
+    programs: tuple[str, ...] = ()  # those within its words and its text: `$(program)`
+
+
+@dataclass(frozen=True, slots=True)
+class Substitutions:
+    programs: tuple[str, ...]  # those within the words of the compound command that comes next
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +76,4 @@ class Function:
     body: "Node"
 
 
-Node = Command | Test | Pipeline | Chain | Sequence | Subshell | If | Case | For | While | Function
+Node = Command | Substitutions | Test | Pipeline | Chain | Sequence | Subshell | If | Case | For | While | Function
