@@ -56,6 +56,7 @@ class Installs:
     is_whole: bool = True  # False where a line was left out, for it is too long or takes too many steps
     doubts: tuple[str, ...] = ()  # signs that may not be true: what may not have run, or may have been removed
     is_removed: bool = False  # torch was, or may have been, taken away, and was not surely installed again
+    is_gone: bool = False  # it was taken away, and nothing that may have installed it is left
 
 
 def scan(history: Iterable[model.HistoryStep], env: Mapping[str, str] | None = None) -> Installs:
@@ -208,6 +209,7 @@ class _Reader:
             is_whole=self._is_whole,
             doubts=tuple(dict.fromkeys(doubts)),
             is_removed=found.is_removed and not found.is_sure,
+            is_gone=found.is_removed and not found.installs,
         )
 
 
