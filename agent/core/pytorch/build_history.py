@@ -28,7 +28,10 @@ __all__ = ["INDEX", "Installs", "is_read", "plain_version", "scan"]
 INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
 
 _ARGUMENTS = frozenset({"TORCH", "PYTORCH", "TORCH_VERSION", "PYTORCH_VERSION"})
-_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|rmtree|sync|mv|find|unlink|--clear)(?!\w)")
+_REMOVAL = re.compile(
+    r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|rmtree|sync|eval|dpkg|mv|find|unlink|--clear|--rev|--revision|--prune)(?!\w)"
+    r"|(?:uninstall|remove|clean|slim|strip|prune)\w*\.(?:sh|py)|pip-sync|uv\svenv|conda\screate"
+)
 # Removals that every other line has, and that never hold torch: apt's lists, and caches.
 _HARMLESS = re.compile(
     r"rm\s(?:-[a-zA-Z]+\s)*(?:(?:/var/(?:lib/apt|lib/dpkg|cache|log|tmp)|/tmp|(?:/root|~|\$HOME)/\.(?:cache|npm|cargo))"
@@ -41,6 +44,8 @@ _PUTS = re.compile(
     r"(?<![\w/-])(?:ln|cp|mv)\s+(?:-\S{1,20}\s+)*+(?!-)\S{0,80}?(\w[\w.-]{0,40})\s+\S{0,80}\Z|>\s*/\S{0,80}\Z"
 )
 _LINK = re.compile(r"\bln\s+-\w*s\w*\s+(/[^\s;&|]{1,100})\s+(/[^\s;&|]{1,100})")
+# A `RUN --mount` may stand there, which no history shows: what is put there is gone after the line.
+_MOUNTED = ("/tmp", "/var/tmp", "/run")  # noqa: S108
 _KEPT = 1_000  # characters of a line whose traits are kept
 _LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
@@ -165,6 +170,9 @@ class _Reader:
         self._linked |= {path for match in _LINK.finditer(line.program) for path in match.groups() if path != "/"}
         if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
             after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
+        if line.is_buildkits:
+            known = before.installs
+            after = after.without(lambda one: None if one not in known and _is_below(one.place, _MOUNTED) else False)
         if not after.installs:
             named = "".join(_INSTALLS.findall(line.program))
             self._followed |= {name for name in (*self._arguments, *self._indexes) if name in named}

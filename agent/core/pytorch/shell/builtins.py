@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from agent.core.pytorch.shell import places
 from agent.core.pytorch.shell.command_names import ASSIGNMENT, HARMLESS_FILES
-from agent.core.pytorch.shell.interpreter import CALLS, Interpreter
+from agent.core.pytorch.shell.interpreter import BETWEEN, CALLS, Interpreter
 from agent.core.pytorch.shell.outcome import Outcome, of_result, settled
 from agent.core.pytorch.shell.parse import parse
 from agent.core.pytorch.shell.state import State
 from agent.core.pytorch.shell.unknown import is_known, unknown, without_marks
 
-DIGITS = "123456789"
+POSITIONAL = (*"123456789", "@")  # "@": all of them
 
 
 def _constant(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
@@ -127,7 +127,15 @@ def _trap(run: Interpreter, words: list[str], state: State, context: int) -> Out
 
 
 def positional(words: list[str]) -> Mapping[str, str | None]:
-    return {digit: words[at] if at < len(words) else None for at, digit in enumerate(DIGITS)}
+    values = {name: words[at] if at < len(words) else None for at, name in enumerate(POSITIONAL[:-1])}
+    return {**values, "@": BETWEEN.join(words) if words else None}
+
+
+def _shift(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
+    given, count = state.values.get("@"), words[1] if len(words) > 1 else "1"
+    if given is None or not is_known(given) or not (count.isdecimal() and len(count) < 3):
+        return state.with_values({name: unknown(f"${name}") for name in POSITIONAL}), None
+    return state.with_values(positional(given.split(BETWEEN)[int(count) :])), None
 
 
 BUILTINS: Mapping[str, Callable[[Interpreter, list[str], State, int], Outcome]] = {
@@ -137,6 +145,7 @@ BUILTINS: Mapping[str, Callable[[Interpreter, list[str], State, int], Outcome]] 
     **dict.fromkeys(("export", "declare", "typeset", "local", "readonly"), _declare),
     **dict.fromkeys((".", "source"), source),
     "set": _set,
+    "shift": _shift,
     "eval": _eval,
     "unset": _unset,
     "alias": _alias,

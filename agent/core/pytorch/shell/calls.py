@@ -64,7 +64,7 @@ def call(run: Interpreter, name: str, words: list[str], state: State, context: i
     run.returns.append([])
     run.locals.append(set())
     within = state.with_values(builtins.positional(words[1:]))
-    before = {digit: state.values.get(digit) for digit in builtins.DIGITS if digit in state.values}
+    before = {digit: state.values.get(digit) for digit in builtins.POSITIONAL if digit in state.values}
     well, badly = run.node(body, within, context)
     for done, failed in run.returns.pop():
         well, badly = join(well, done), join(badly, failed)
@@ -88,6 +88,7 @@ def shell(run: Interpreter, name: str, words: list[str], node: tree.Command, sta
         inner = replace(state.with_values(visible), is_strict=strict, is_bash=name in _BASHES, functions={})
         return _given(run, words[given + 1], inner, state, context)
     if node.input is None or any(not word.startswith("-") for word in words[1:]):
+        state = state.with_facts(removing.after_script(words, state.facts))
         return of_result(None, state, context)
     return _read(run, node, replace(state, is_strict=strict, is_bash=name in _BASHES, functions={}), state, context)
 
@@ -115,5 +116,7 @@ def _as_before(state: State | None, before: Mapping[str, str | None], local: set
     """The state after a function, with the arguments of the program around it."""
     if state is None:
         return None
-    kept = {name: value for name, value in state.values.items() if name not in builtins.DIGITS and name not in local}
+    kept = {
+        name: value for name, value in state.values.items() if name not in builtins.POSITIONAL and name not in local
+    }
     return replace(state, values={**kept, **before})

@@ -30,7 +30,18 @@ _NO_VALUE = re.compile(r"-(?:f|e|i|d|c)")  # of apt: `apt-get install -f python3
 ONLY_SHOWN = frozenset(
     {
         *("--dry-run", "--help", "-h", "--no-install", "--download", "--download-only", "--print-uris", "--simulate"),
-        *("--just-print", "--no-act", "--recon", "--lock", "--frozen", "--no-sync", "--script", "--version"),
+        *(
+            "--just-print",
+            "--no-act",
+            "--recon",
+            "--only-deps",
+            "--deps-only",
+            "--lock",
+            "--frozen",
+            "--no-sync",
+            "--script",
+            "--version",
+        ),
     }
 )
 
@@ -50,6 +61,7 @@ class Installer:
     verb: str
     arguments: tuple[str, ...]
     place: str
+    is_path_told: bool = False  # whether PATH is known, so that "" is no folder that has a name
 
 
 def is_installer(word: str) -> bool:
@@ -76,9 +88,8 @@ def installer_of(ran: Ran) -> Installer | None:
     if at >= len(words):
         return None
     arguments = (*words[1:at], *words[at + 1 :])
-    return Installer(
-        tool, words[at], arguments, places.of(tool, group, interpreter, arguments, ran.look_up, ran.folder)
-    )
+    place = places.of(tool, group, interpreter, arguments, ran.look_up, ran.folder)
+    return Installer(tool, words[at], arguments, place, ran.look_up("PATH") is not None)
 
 
 def _first_argument(words: Sequence[str], at: int) -> int:

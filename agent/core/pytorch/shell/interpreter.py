@@ -10,9 +10,10 @@ from agent.core.pytorch.shell.outcome import TESTED, Outcome, only_facts
 from agent.core.pytorch.shell.parse import parse
 from agent.core.pytorch.shell.state import State, join
 from agent.core.pytorch.shell.tree import Node
-from agent.core.pytorch.shell.unknown import unknown, without_marks
+from agent.core.pytorch.shell.unknown import is_known, unknown, without_marks
 from agent.core.pytorch.shell.words import UnreadableError
 
+BETWEEN = "\x1f"  # between the words of `$@`
 CALLS = 15  # functions and shells within one another
 _OF_THE_SHELL = frozenset(
     {
@@ -88,7 +89,12 @@ class Interpreter:
 
     def fields(self, words: tuple[str, ...], state: State) -> list[str]:
         look_up = self.look_up(state)
-        return [field for word in words for field in expansion.fields(word, look_up)]
+        return [field for word in words for field in self._arguments(word, state) or expansion.fields(word, look_up)]
+
+    def _arguments(self, word: str, state: State) -> list[str] | None:
+        """All that a function was called with, for `"$@"`; None for any other word, and where that is not known."""
+        given = state.values.get("@") if word == '"$@"' else None
+        return given.split(BETWEEN) if given and is_known(given) else None
 
     def node(self, node: Node, state: State | None, context: int) -> Outcome:
         if state is None:

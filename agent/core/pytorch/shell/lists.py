@@ -30,7 +30,7 @@ def substitutions(run: Interpreter, node: tree.Substitutions, state: State, cont
 
 def chain(run: Interpreter, node: tree.Chain, state: State, context: int) -> Outcome:
     operators = [operator for operator, _ in node.rest]
-    if any(isinstance(part, tree.Command) and part.words[:1] == ("break",) for _, part in node.rest):
+    if any(isinstance(part, tree.Command) and part.words[:1] in (("break",), ("return",)) for _, part in node.rest):
         context = TESTED  # `for ...; do pip install x && break; done` tries until it works
     last_or = max((at for at, operator in enumerate(operators) if operator == "||"), default=-1)
 

@@ -54,19 +54,29 @@ def of(tool: str, group: str, program: str, arguments: Sequence[str], look_up: L
     if target and tool not in ("apt", "apt-get"):
         return absolute(target, folder)
     if tool in _CONDAS:
-        name = option(arguments, "-n", "--name") or look_up("CONDA_DEFAULT_ENV") or ""
-        return f"{CONDA}{name}" if name and name != "base" else ""
-    python = option(arguments, "--python", "-p") if tool == "uv" else ""
+        return _of_conda(program, arguments, look_up, folder)
+    python = option(arguments, "--python", *(("-p",) if tool == "uv" else ()))
     if "/" in program or "/" in python:
         return _prefix(absolute(python if "/" in python else program, folder))
     if "--user" in arguments:
-        return absolute(f"{home(look_up)}/.local", folder)
+        return absolute(look_up("PYTHONUSERBASE") or f"{home(look_up)}/.local", folder)
     if tool == "uv" and group == "pip" and not {"--system", "VIRTUAL_ENV"} & {*arguments}:
         is_system = look_up("UV_SYSTEM_PYTHON") or look_up("VIRTUAL_ENV")
         return _first_found(look_up, folder) if is_system else absolute(".venv", folder)
     if tool == "uv" and not group:
         return absolute(look_up("UV_PROJECT_ENVIRONMENT") or ".venv", folder)
     return "" if tool in _OWN or group == "tool" or tool.startswith("apt") else _first_found(look_up, folder)
+
+
+def _of_conda(program: str, arguments: Sequence[str], look_up: Lookup, folder: str) -> str:
+    name = option(arguments, "-n", "--name") or look_up("CONDA_DEFAULT_ENV") or "base"
+    root = option(arguments, "-r", "--root-prefix") or look_up("MAMBA_ROOT_PREFIX") or ""
+    folders = look_up("CONDA_ENVS_PATH") or look_up("CONDA_ENVS_DIRS") or (f"{root}/envs" if root else "")
+    if name != "base":
+        return absolute(f"{folders.partition(':')[0]}/{name}", folder) if folders else f"{CONDA}{name}"
+    if root:
+        return absolute(root, folder)
+    return _prefix(absolute(program, folder)) if "/" in program else _first_found_folder(look_up)
 
 
 def _prefix(program: str) -> str:
@@ -81,6 +91,10 @@ def _first_found(look_up: Lookup, folder: str) -> str:
         return absolute(environment, folder)
     if (environment := look_up("CONDA_DEFAULT_ENV")) and environment != "base":
         return f"{CONDA}{environment}"
+    return _first_found_folder(look_up)
+
+
+def _first_found_folder(look_up: Lookup) -> str:
     first = (look_up("PATH") or "").partition(":")[0]
     if first in _STANDARD or not first.startswith(("/", BEGIN)) or posixpath.basename(first) != "bin":
         return ""

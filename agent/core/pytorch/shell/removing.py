@@ -20,7 +20,12 @@ from agent.core.pytorch.shell.installing import may_install
 from agent.core.pytorch.shell.unknown import is_known
 
 _REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmtree|unlink)(?!\w)")
-_OF_PYTHON = re.compile(r"torch|-packages|lib/python|venv|conda")
+_OF_PYTHON = re.compile(r"torch|-packages|lib/python|venv|conda|rmtree")
+_NEEDED_BY_APTS_TORCH = re.compile(r"^(?:lib)?(?:python|torch)|[*?~\[]")
+# Names of programs that take packages away.
+_TELLING = re.compile(
+    r"^pip-?tools$|^pip-sync$|auto[_-]?remove|(?:uninstall|remove|clean|slim|strip|prune)\w*\.(?:sh|py)$"
+)
 REMOVERS = frozenset({"rm", "rmdir", "unlink", "mv", "find"})
 
 
@@ -32,6 +37,8 @@ def after_uninstall(found: Installer, facts: Facts) -> Facts:
         if name and ("--all" in found.arguments or not list(packages(found))):
             return facts.without(lambda one: places.is_environment(one.place, name))
     words = tuple(packages(found))
+    if found.tool.startswith("apt"):
+        return without_apts(words, facts)
     if any(torch_words.TORCH.match(word) for word in words):
         if not facts.installs:
             return _removed(facts)
@@ -41,11 +48,40 @@ def after_uninstall(found: Installer, facts: Facts) -> Facts:
     return facts
 
 
-def after_sync(found: Installer, facts: Facts) -> Facts:
-    """`uv sync` takes away what the project does not name."""
-    if "--inexact" in found.arguments or not ONLY_SHOWN.isdisjoint(found.arguments):
+def without_apts(words: Sequence[str], facts: Facts) -> Facts:
+    """Without what apt installed: python3-torch goes with Python, and a pattern may mean anything."""
+    if any(_is_apts_torch(word) for word in words) and not facts.installs:
+        return _removed(facts)
+    if any(_is_apts_torch(word) for word in words):
+        return facts.without(lambda one: one.text.startswith("apt"))
+    is_meant = any(not is_known(word) or _NEEDED_BY_APTS_TORCH.search(word) for word in words)
+    return facts.without(lambda one: None if is_meant and one.text.startswith("apt") else False)
+
+
+def _is_apts_torch(word: str) -> bool:
+    return torch_words.TORCH.fullmatch(word.removesuffix("-")) is not None
+
+
+def before_install(found: Installer, facts: Facts) -> Facts:
+    """What is left before an installation that takes something away, too."""
+    arguments = {*found.arguments}
+    if found.tool in CONDAS and {"--revision", "--rev", "--prune"} & arguments:
+        return facts.without(lambda one: None if one.text.partition(" ")[0] in CONDAS else False)
+    if found.tool in CONDAS and found.verb == "create":  # `-y` empties an environment of this name
+        return facts.without(lambda one: None if found.place and one.place == found.place else False)
+    if found.tool.startswith("apt"):
+        return without_apts([word for word in found.arguments if word.endswith("-")], facts)
+    is_sync = found.verb == "sync" or "--sync" in arguments or (found.tool, found.verb) == ("pipenv", "clean")
+    if not is_sync or {"--inexact", "--dry-run"} & arguments:
         return facts
+    # It takes away what the project does not name.
     return facts.without(lambda one: None if one.place == found.place else False)
+
+
+def after_script(words: Sequence[str], facts: Facts) -> Facts:
+    """What a script may take away, by its name: `pip-autoremove torch`, `/opt/slim.sh`, `pip-sync`."""
+    names = (word.rpartition("/")[2] for word in words[:4])
+    return facts.without(lambda _: None) if any(_TELLING.search(name) for name in names) else facts
 
 
 def _is_uninstalled(one: Install, found: Installer) -> bool | None:
@@ -53,6 +89,8 @@ def _is_uninstalled(one: Install, found: Installer) -> bool | None:
     is_apts, was_apts = (tool.startswith("apt") for tool in (found.tool, one.text))
     if is_apts != was_apts:
         return False if is_apts else None
+    if not one.place and found.is_path_told and found.place.startswith("/") and is_known(found.place):
+        return False  # `/opt/venv/bin/pip uninstall` leaves the system's
     was_condas = one.text.partition(" ")[0] in CONDAS
     return True if one.place == found.place and was_condas == (found.tool in CONDAS) else None
 
@@ -71,7 +109,7 @@ def perhaps(ran: Ran, facts: Facts) -> Facts:
         found = _after(replace(ran, words=rest), facts)
         facts = join(facts, found) if found.is_removed else facts
     is_told = any(_REMOVAL.search(word) and _OF_PYTHON.search(word) for word in words[1:] if len(word) < 2_000)
-    return facts.without(lambda _: None) if is_told else facts
+    return facts.without(lambda _: None) if is_told else after_script(words, facts)
 
 
 def _after(ran: Ran, facts: Facts) -> Facts:
@@ -93,7 +131,11 @@ def after_xargs(ran: Ran, facts: Facts) -> Facts:
 
 
 def without_cleared(ran: Ran, facts: Facts) -> Facts:
-    """`python -m venv --clear FOLDER` begins the folder anew."""
+    """`python -m venv --clear FOLDER` begins the folder anew, and so may `uv venv`."""
+    if tuple(ran.words[:2]) == ("uv", "venv") and "--allow-existing" not in ran.words:
+        given = next(packages(Installer("uv", "venv", tuple(ran.words[2:]), "")), ".venv")
+        renewed = places.absolute(given, ran.folder)
+        return facts.without(lambda one: None if one.place == renewed else False)
     if "--clear" not in ran.words or not any(
         word.rpartition("/")[2] in ("venv", "virtualenv") for word in ran.words[:4]
     ):

@@ -10,7 +10,8 @@ from agent.core.pytorch.shell.unknown import is_known
 _PYTHONS = frozenset({"uv", "poetry", "pdm", "pipenv", "pipx"})  # these install what is on PyPI, as pip does
 TORCH = re.compile(
     r"(?:[\w.-]{1,60}::)?(?:python3-torch(?:-cuda)?|(?:py)?torch(?:-[cg]pu)?)"
-    r"(?:\[[\w,.-]{0,80}\])?(?![\w.*/:\[-])"
+    r"(?:\[[\w,.-]{0,80}\])?(?![\w.*/:\[-])",
+    re.IGNORECASE,
 )
 _WHEEL = re.compile(r"torch-([0-9][\w.]{0,40}).{0,200}\.whl", re.DOTALL)
 _COMPANION = re.compile(r"(?:[\w.-]{1,60}::)?(?:torchvision|torchaudio|pytorch-cuda)(?![\w.*/-])")
