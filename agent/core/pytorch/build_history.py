@@ -30,7 +30,7 @@ INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the h
 _ARGUMENTS = frozenset({"TORCH", "PYTORCH", "TORCH_VERSION", "PYTORCH_VERSION"})
 _REMOVAL = re.compile(
     r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|rmtree|sync|eval|dpkg|mv|find|unlink|--clear|--rev|--revision|--prune)(?!\w)"
-    r"|(?:uninstall|remove|clean|slim|strip|prune)\w*\.(?:sh|py)|pip-sync|uv\svenv|conda\screate"
+    r"|(?:uninstall|remove|clean|slim|strip|prune)\w*\.(?:sh|py)|pip-sync|uv\svenv|(?:conda|mamba)\screate"
 )
 # Removals that every other line has, and that never hold torch: apt's lists, and caches.
 _HARMLESS = re.compile(
@@ -46,6 +46,11 @@ _PUTS = re.compile(
 _LINK = re.compile(r"\bln\s+-\w*s\w*\s+(/[^\s;&|]{1,100})\s+(/[^\s;&|]{1,100})")
 # A `RUN --mount` may stand there, which no history shows: what is put there is gone after the line.
 _MOUNTED = ("/tmp", "/var/tmp", "/run")  # noqa: S108
+_CONFIGURES = re.compile(
+    r"pip[0-9.]{0,4}\s+config\s[^;&|]{0,80}\.(?:target|prefix|root|user|dry-run|no-deps)"
+    r"|(?:COPY|ADD|printf|echo|cat)\b.{0,2000}pip\.conf|PIP_CONFIG_FILE",
+    re.DOTALL,
+)
 _KEPT = 1_000  # characters of a line whose traits are kept
 _LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
@@ -90,6 +95,7 @@ class _Traits(NamedTuple):
     removes: bool  # something, be it a cache
     may_remove: bool  # torch
     puts_another_tool: bool
+    configures: bool  # pip, which may then put packages into any folder
 
 
 def _traits(line: str) -> _Traits | None:
@@ -101,6 +107,7 @@ def _traits(line: str) -> _Traits | None:
         removes,
         removes and _REMOVAL.search(_HARMLESS.sub("", line)) is not None,
         _puts_another_tool(line),
+        "pip" in line and _CONFIGURES.search(line) is not None,
     )
     return found if any(found) else None
 
@@ -118,6 +125,7 @@ class _Reader:
         self._followed: set[str] = set()  # those of them whose line was followed, so that it tells what they did
         self._is_whole = True
         self._linked: set[str] = set()  # folders that may have another name
+        self._is_configured = False  # pip may put packages into any folder
         self._is_faked = False  # another program may stand under the name of an installer
         self._runner: Runner | None = None
         self._variables = run_lines.Variables(env, lines)
@@ -125,6 +133,7 @@ class _Reader:
     def see(self, created_by: str, traits: "_Traits") -> None:
         if traits.is_setting and self._variables.see(created_by):
             return
+        self._is_configured = self._is_configured or traits.configures
         self._is_faked = self._is_faked or traits.puts_another_tool
         if traits.is_read or (self._facts is not NOTHING and self._may_remove(traits)):
             self.read(created_by)
@@ -164,6 +173,8 @@ class _Reader:
             return _unread(line.program, before)
         except UnreadableError:
             return _unread(line.program, before)
+        if self._is_configured and _REMOVAL.search(line.program):
+            after = after.without(lambda one: None if one.text.startswith("pip") else False)
         if self._linked and _REMOVAL.search(_HARMLESS.sub("", line.program)):
             linked = tuple(self._linked)
             after = after.without(lambda one: None if one.place and _is_below(one.place, linked) else False)

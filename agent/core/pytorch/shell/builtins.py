@@ -116,7 +116,7 @@ def _alias(run: Interpreter, words: list[str], state: State, context: int) -> Ou
 
 
 def _input(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
-    changed = {word: unknown(f"${word}") for word in words[1:] if not word.startswith("-")}
+    changed = {word: unknown("$(...)") for word in words[1:] if not word.startswith("-")}
     return of_result(None, state.with_values(changed), context)
 
 

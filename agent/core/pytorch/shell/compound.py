@@ -65,7 +65,9 @@ def for_(run: Interpreter, node: tree.For, state: State, context: int) -> Outcom
             outcome = run.node(node.body, None if now is None else now.with_values({node.name: word}), context)
             now = join(*outcome)
     else:
-        around = _around(run, node.body, state.with_values({node.name: unknown(f"${node.name}")}), context)
+        is_from_program = any(not is_known(word) and "$(...)" in word for word in words or ())
+        named = unknown("$(...)" if is_from_program else f"${node.name}")
+        around = _around(run, node.body, state.with_values({node.name: named}), context)
         outcome = (join(state, around), None)
     return join(outcome[0], *run.loops.pop()), outcome[1]
 

@@ -168,7 +168,15 @@ def _after_find(words: Sequence[str], facts: Facts) -> Facts:
     deletes = "-delete" in words or any(word.rpartition("/")[2] in ("rm", "mv") for word in words)
     if not deletes:
         return facts
-    named = [words[at + 1] for at in range(len(words) - 1) if words[at] in ("-name", "-iname", "-path", "-regex")]
+    tests = [(words[at], words[at + 1].lower()) for at in range(len(words) - 1)]
+    named = [pattern for test, pattern in tests if test in ("-name", "-iname", "-path", "-ipath")]
+    expressions = [pattern for test, pattern in tests if test in ("-regex", "-iregex")]
+    if any(word in pattern for pattern in expressions for word in ("torch", "packages", "python")):
+        return facts.without(lambda _: None)
     return facts.without(
-        lambda one: None if not named or any(places.names_torch(pattern, one.place) for pattern in named) else False
+        lambda one: (
+            None
+            if not (named or expressions) or any(places.names_torch(pattern, one.place) for pattern in named)
+            else False
+        )
     )
