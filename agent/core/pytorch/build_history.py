@@ -48,7 +48,7 @@ _LINK = re.compile(r"\bln\s+-\w*s\w*\s+(/[^\s;&|]{1,100})\s+(/[^\s;&|]{1,100})")
 _MOUNTED = ("/tmp", "/var/tmp", "/run")  # noqa: S108
 _CONFIGURES = re.compile(
     r"pip[0-9.]{0,4}\s+config\s[^;&|]{0,80}\.(?:target|prefix|root|user|dry-run|no-deps)"
-    r"|(?:COPY|ADD|printf|echo|cat)\b.{0,2000}pip\.conf|PIP_CONFIG_FILE",
+    r"|(?:COPY|ADD|printf|echo|cat)\b.{0,2000}(?<![\w-])pip\.conf|PIP_CONFIG_FILE",
     re.DOTALL,
 )
 _KEPT = 1_000  # characters of a line whose traits are kept
