@@ -3,7 +3,7 @@
 from agent.core.pytorch.shell import effects, installers, tree
 from agent.core.pytorch.shell.command_names import SHELLS
 from agent.core.pytorch.shell.interpreter import Interpreter
-from agent.core.pytorch.shell.outcome import CHAINED, TESTED, Outcome
+from agent.core.pytorch.shell.outcome import CHAINED, TESTED, Outcome, of_result
 from agent.core.pytorch.shell.state import State, join
 
 
@@ -20,7 +20,9 @@ def pipeline(run: Interpreter, node: tree.Pipeline, state: State, context: int) 
             is_well, failed, now = is_well and done is not None, join(failed, wrong), join(done, wrong)
     if now is None:
         return None, None
-    now = _deleted(run, node, now)
+    deleted = _deleted(run, node, now)
+    if deleted is not None:
+        return of_result(None, deleted, context)
     if text := _spoken(run, node, now):
         now = now.with_facts(run.perhaps(text, now))
     well, badly = run.apart(node.parts[-1], now, TESTED if node.is_negated else context)
@@ -29,13 +31,13 @@ def pipeline(run: Interpreter, node: tree.Pipeline, state: State, context: int) 
     return (badly, well) if node.is_negated else (well, badly)
 
 
-def _deleted(run: Interpreter, node: tree.Pipeline, state: State) -> State:
-    """`find ... | xargs rm` removes what `find ... -delete` does."""
+def _deleted(run: Interpreter, node: tree.Pipeline, state: State) -> State | None:
+    """`find ... | xargs rm` removes what `find ... -delete` does; None for any other pipeline."""
     first, last = node.parts[0], node.parts[-1]
     if not (isinstance(first, tree.Command) and isinstance(last, tree.Command)):
-        return state
+        return None
     if "xargs" not in last.words[:3] or not {"rm", "/bin/rm", "mv"} & set(last.words):
-        return state
+        return None
     words = ["find", *run.fields(first.words, state)[1:], "-delete"]
     ran = installers.Ran(words, run.told(state), state.folder)
     return state.with_facts(effects.after(ran, state.facts)[0])

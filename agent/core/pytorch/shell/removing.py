@@ -125,7 +125,7 @@ def after_xargs(ran: Ran, facts: Facts) -> Facts:
     if any(word in REMOVALS for word in words) and any(is_installer(word) for word in words):
         return facts.without(lambda _: None)
     if any(word.rpartition("/")[2] in ("rm", "mv") for word in words):
-        return facts.without(lambda one: None if one.place else False)
+        return facts.without(lambda _: None)  # what it reads may name any folder
     text = may_install(words)
     return join(facts, facts.with_install(text, "", None, None)) if text else facts
 
