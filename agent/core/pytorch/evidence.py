@@ -11,6 +11,7 @@ _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.St
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
 
 _INDEX = "download.pytorch.org"  # as the hint of a history names it
+_BUILD = "build"  # what a build is set up for, by its arguments or in ENV
 _INTENT = "intent"  # the fact of an index address, in ENV or in the history: torch may be installed from there, or not
 _PROGRAM_WORDS = 6  # words of entrypoint and command; what comes later are a program's arguments
 _LONGEST_TEXT = 80  # characters
@@ -114,9 +115,15 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
     if installed.torch:
         yield sign("history", _STRONG, f"history: {installed.torch}")
     for hint in installed.hints:
-        yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if hint == _INDEX else "")
+        yield sign("history", _MEDIUM, f"history: {hint}", _fact_of(hint))
     for doubt in installed.doubts:
         yield sign("history", _WEAK, f"history: {doubt}")
+
+
+def _fact_of(hint: str) -> str:
+    if hint.startswith("build argument "):
+        return _BUILD
+    return _INTENT if hint == _INDEX or hint.startswith("--torch-backend=") else ""
 
 
 def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:
