@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from agent.core.pytorch.shell import places
 from agent.core.pytorch.shell.unknown import Lookup
@@ -23,6 +24,15 @@ _TAKES_VALUE = re.compile(
     r"|torch-backend|editable|log|report|cache-dir|upgrade-strategy|trusted-host|proxy|timeout|retries|override|file"
     r"|upgrade-package|reinstall-package|no-build-isolation-package|suffix|with|package|optional|root-user-action"
     r"|progress-bar|config-settings?|global-option|build-constraint|spec|pip-args|target-release|option)"
+)
+# Options without a value. Behind any other one the next word may be its value: `poetry add -G torch numpy`.
+_FLAG = re.compile(
+    r"-[yqvUIVmHSsuf]{1,6}|-y[a-z]{1,3}|--no-[a-z-]+"
+    r"|--(?:yes|assume-yes|quiet|verbose|upgrade|update|user|pre|system|force|force-reinstall|ignore-installed|isolated"
+    r"|compile|use-pep517|require-hashes|break-system-packages|prefer-binary|ignore-requires-python|exact|reinstall"
+    r"|only-deps|deps-only|dev|lock|frozen|offline|refresh|allow-unauthenticated|allow-downgrades|fix-missing|fix-broken"
+    r"|install-recommends|download-only|dry-run|strict|native-tls|compile-bytecode|copy|override-channels"
+    r"|strict-channel-priority|freeze-installed|insecure|debug|json|always-copy|all-extras|inexact|locked|active)"
 )
 _NO_VALUE = re.compile(r"-(?:f|e|i|d|c)")  # of apt: `apt-get install -f python3-torch`
 
@@ -61,6 +71,7 @@ class Installer:
     verb: str
     arguments: tuple[str, ...]
     place: str
+    doubtful: frozenset[str] = frozenset()  # words that may be the value of an option nobody knows
     is_path_told: bool = False  # whether PATH is known, so that "" is no folder that has a name
 
 
@@ -89,7 +100,7 @@ def installer_of(ran: Ran) -> Installer | None:
         return None
     arguments = (*words[1:at], *words[at + 1 :])
     place = places.of(tool, group, interpreter, arguments, ran.look_up, ran.folder)
-    return Installer(tool, words[at], arguments, place, ran.look_up("PATH") is not None)
+    return Installer(tool, words[at], arguments, place, _after_unknown(arguments), ran.look_up("PATH") is not None)
 
 
 def _first_argument(words: Sequence[str], at: int) -> int:
@@ -100,6 +111,16 @@ def _first_argument(words: Sequence[str], at: int) -> int:
         skip = not skip and _TAKES_VALUE.fullmatch(words[at]) is not None
         at += 1
     return at
+
+
+def _after_unknown(words: Sequence[str]) -> frozenset[str]:
+    """The words that stand behind an option of which nobody knows whether it has a value."""
+    pairs = pairwise(words)
+    return frozenset(
+        word
+        for option, word in pairs
+        if option[:1] == "-" and "=" not in option and not (_FLAG.fullmatch(option) or _TAKES_VALUE.fullmatch(option))
+    )
 
 
 def packages(found: Installer) -> Iterator[str]:

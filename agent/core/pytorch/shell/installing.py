@@ -14,9 +14,12 @@ INDEX = re.compile(r"download\.pytorch\.org/whl/(?:nightly/|test/)?([a-z0-9.]{1,
 _AZURE_ENVIRONMENT = re.compile(r"(?<![A-Za-z0-9])ptca(?![A-Za-z0-9])")
 _INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX", "UV_INDEX_URL")
 
-_APT_ONLY_SHOWN = frozenset({"-s", "-d"})
+_APT_ONLY_SHOWN = re.compile(
+    r"-[a-zA-Z]{0,6}[sd][a-zA-Z]{0,6}|--assume-no|-o.{0,20}Simulate.{0,20}|-o.{0,20}Download-Only.{0,20}"
+)
 _OTHER_MACHINE = frozenset({"--platform", "--python-platform", "--only-binary", "--abi", "--implementation"})
 _NOT_KEPT = ("/dev/", "/proc/", "/sys/")  # folders that a build has in memory only
+_DRY_RUN = ("PIP_DRY_RUN", "CONDA_DRY_RUN", "MAMBA_DRY_RUN")
 _NO = frozenset({"", "0", "false", "no", "off", "n", "f"})
 
 
@@ -47,7 +50,7 @@ def after_install(found: Installer, ran: Ran, facts: Facts) -> Facts:
             told = shown(f"{found.tool} {found.verb} {text}")
             version = torch_words.plain_version(pinned)
             result = result.with_install(told, found.place, version, accelerator or index)
-            is_doubtful = is_doubtful or not is_clear
+            is_doubtful = is_doubtful or not is_clear or word in found.doubtful
         elif not without and torch_words.needs_torch(found.tool, word, name):
             result = result.with_hints({"package": shown(f"{found.tool} {found.verb} {name.partition('@')[0]}")})
     if index and index != result.accelerator:
@@ -56,10 +59,10 @@ def after_install(found: Installer, ran: Ran, facts: Facts) -> Facts:
 
 
 def _is_only_shown(found: Installer, ran: Ran) -> bool:
-    if not ONLY_SHOWN.isdisjoint(found.arguments) or _is_on(ran.look_up("PIP_DRY_RUN")):
+    if not ONLY_SHOWN.isdisjoint(found.arguments) or any(_is_on(ran.look_up(name)) for name in _DRY_RUN):
         return True
     if found.tool in ("apt", "apt-get"):
-        return any(word in _APT_ONLY_SHOWN for word in found.arguments)
+        return any(_APT_ONLY_SHOWN.fullmatch(word) for word in found.arguments)
     return found.tool in CONDAS and "-d" in found.arguments
 
 

@@ -90,6 +90,8 @@ PERHAPS = [
     'retry() { for n in 1 2 3; do "$@" && return 0; sleep 1; done; }; retry pip install torch',
     "conda create -y -n x pytorch && conda create -y -n x python",
     "uv venv && uv pip install torch && uv venv",
+    "poetry add -G torch numpy",
+    "conda create -y --clone pytorch -n x",
 ]
 
 NONE = [
@@ -130,6 +132,9 @@ NONE = [
     "bash -c 'if [[ $WITH =~ ^(n|no)$ ]]; then pip install torch; fi'",
     'last() { shift; pip install "$1"; }; last torch numpy',
     "conda install -y -c pytorch --only-deps pytorch",
+    "apt-get install -ys python3-torch",
+    "apt-get install -y -oAPT::Get::Simulate=1 python3-torch",
+    "CONDA_DRY_RUN=true conda install -y pytorch",
     "PYTHONUSERBASE=/u pip install --user torch && rm -rf /u",
     "pip install -t/deps torch && rm -rf /deps",
     "pip --python /v/bin/python install torch && rm -rf /v",
