@@ -175,10 +175,10 @@ class _Reader:
             return _unread(line.program, before)
         if self._is_configured and _REMOVAL.search(line.program):
             after = after.without(lambda one: None if one.text.startswith("pip") else False)
+        self._linked |= {path for match in _LINK.finditer(line.program) for path in match.groups() if path != "/"}
         if self._linked and _REMOVAL.search(_HARMLESS.sub("", line.program)):
             linked = tuple(self._linked)
             after = after.without(lambda one: None if one.place and _is_below(one.place, linked) else False)
-        self._linked |= {path for match in _LINK.finditer(line.program) for path in match.groups() if path != "/"}
         if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
             after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
         if line.is_buildkits:

@@ -1,5 +1,6 @@
 """Commands that run other commands: functions, `sudo` and the like, and shells."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from agent.core.pytorch.shell.outcome import TESTED, Outcome, of_result, only_fa
 from agent.core.pytorch.shell.state import State, join
 from agent.core.pytorch.shell.unknown import is_known
 
+_OPTION_C = re.compile(r"-[a-zA-Z]*c\Z")
 _BASHES = frozenset({"bash", "zsh", "ksh"})
 
 
@@ -79,7 +81,10 @@ def shell(run: Interpreter, name: str, words: list[str], node: tree.Command, sta
     options = [word for word in words[1:] if word.startswith("-") and len(word) > 1]
     if any("n" in word for word in options if not word.startswith("--")) and name not in ("su", "runuser"):
         return state, None  # it only reads its program
-    given = next((at for at in range(1, len(words)) if words[at][:1] == "-" and words[at].endswith("c")), None)
+    given = next(
+        (at for at in range(1, len(words)) if _OPTION_C.match(words[at])),
+        None,
+    )
     strict = any("e" in word for word in options if not word.startswith("--") and name not in ("su", "runuser"))
     if given is not None:
         if given + 1 >= len(words):

@@ -1,10 +1,14 @@
 """Pipelines: `a | b`, and `! a`."""
 
+import re
+
 from agent.core.pytorch.shell import effects, installers, tree
 from agent.core.pytorch.shell.command_names import SHELLS
 from agent.core.pytorch.shell.interpreter import Interpreter
 from agent.core.pytorch.shell.outcome import CHAINED, TESTED, Outcome, of_result
 from agent.core.pytorch.shell.state import State, join
+
+_RUNS_RM = re.compile(r"(?<![\w-])(?:rm|mv)(?!\w)")
 
 
 def pipeline(run: Interpreter, node: tree.Pipeline, state: State, context: int) -> Outcome:
@@ -36,7 +40,7 @@ def _deleted(run: Interpreter, node: tree.Pipeline, state: State) -> State | Non
     first, last = node.parts[0], node.parts[-1]
     if not (isinstance(first, tree.Command) and isinstance(last, tree.Command)):
         return None
-    if "xargs" not in last.words[:3] or not {"rm", "/bin/rm", "mv"} & set(last.words):
+    if "xargs" not in last.words[:3] or not any(_RUNS_RM.search(word) for word in last.words):
         return None
     words = ["find", *run.fields(first.words, state)[1:], "-delete"]
     ran = installers.Ran(words, run.told(state), state.folder)

@@ -26,6 +26,8 @@ _NEEDED_BY_APTS_TORCH = re.compile(r"^(?:lib)?(?:python|torch)|[*?~\[]")
 _TELLING = re.compile(
     r"^pip-?tools$|^pip-sync$|auto[_-]?remove|(?:uninstall|remove|clean|slim|strip|prune)\w*\.(?:sh|py)$"
 )
+_ENVIRONMENT = re.compile(r"(?<![a-z])v?env/*$|/\.?(?:virtual)?envs?(?:/|$)")
+_RUNS_RM = re.compile(r"(?<![\w-])(?:rm|mv)(?!\w)")
 REMOVERS = frozenset({"rm", "rmdir", "unlink", "mv", "find"})
 
 
@@ -124,7 +126,7 @@ def after_xargs(ran: Ran, facts: Facts) -> Facts:
     words = list(ran.words)
     if any(word in REMOVALS for word in words) and any(is_installer(word) for word in words):
         return facts.without(lambda _: None)
-    if any(word.rpartition("/")[2] in ("rm", "mv") for word in words):
+    if any(_RUNS_RM.search(word) for word in words):
         return facts.without(lambda _: None)  # what it reads may name any folder
     text = may_install(words)
     return join(facts, facts.with_install(text, "", None, None)) if text else facts
@@ -159,13 +161,17 @@ def after_removal(name: str, ran: Ran, facts: Facts) -> Facts:
         answers = [places.covers(path, one.place) for path in gone]
         if name == "mv" and True in answers:  # it is still there, under another name
             return None
-        return True if True in answers else None if None in answers else False
+        if True in answers:
+            return True
+        # The Python that is found first may be that of an environment, by a shell's own settings.
+        is_environment = not one.place and any(_ENVIRONMENT.search(path) for path in gone)
+        return None if None in answers or is_environment else False
 
     return facts.without(is_gone)
 
 
 def _after_find(words: Sequence[str], facts: Facts) -> Facts:
-    deletes = "-delete" in words or any(word.rpartition("/")[2] in ("rm", "mv") for word in words)
+    deletes = "-delete" in words or any(_RUNS_RM.search(word) for word in words)
     if not deletes:
         return facts
     tests = [(words[at], words[at + 1].lower()) for at in range(len(words) - 1)]

@@ -236,6 +236,10 @@ LATER = {
     "find / -iname 'TORCH*' -exec rm -rf {} +": "perhaps",
     "find /usr -regex '.*/torch/.*' -delete": "perhaps",
     "find / -name '*.pyc' | xargs rm": "sure",
+    "echo /usr/local/lib | xargs -I{} sh -c 'rm -rf {}'": "perhaps",
+    "find /usr/local -name lib -exec sh -c 'rm -rf $1' _ {} +": "perhaps",
+    "bash --norc --noprofile -c 'rm -rf /usr/local/lib'": "none",
+    "rm -rf /opt/venv": "perhaps",
     "apt-get purge -y python3-pip": "sure",
 }
 
