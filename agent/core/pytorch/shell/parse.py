@@ -99,26 +99,9 @@ class _Parser(TokenReader):
             node = _COMPOUND[word](self)
         else:
             return self._simple()
-        self._redirects()
+        self.redirects()
         programs = substitutions.of_words(_expanded(node))
         return Sequence(((Substitutions(programs), False), (node, False))) if programs else node
-
-    def _redirects(self) -> tuple[str | None, bool, bool]:
-        """The redirections that come next: what is read, whether it is literal, and whether the output is written."""
-        text, is_literal, writes = None, False, False
-        while (token := self.peek()) is not None:
-            if token.kind == "heredoc":
-                text, is_literal = token.text, token.is_literal
-                self.advance()
-            elif token.kind == "redirect":
-                self.advance()
-                target = self.take_word()
-                if token.text.endswith("<<<"):
-                    text, is_literal = target, False
-                writes = writes or token.text.lstrip("01").startswith((">", "&>"))
-            else:
-                break
-        return text, is_literal, writes
 
     def _simple(self) -> Node:
         words: list[str] = []
@@ -131,7 +114,7 @@ class _Parser(TokenReader):
                 if len(words) == 1 and self.sees("("):
                     return self._function_body(word)
             else:
-                more, more_literal, more_writes = self._redirects()
+                more, more_literal, more_writes = self.redirects()
                 text, is_literal = (more, more_literal) if more is not None else (text, is_literal)
                 writes = writes or more_writes
         if self._at == begin:

@@ -54,3 +54,20 @@ class TokenReader:
 
     def advance(self) -> None:
         self._at += 1
+
+    def redirects(self) -> tuple[str | None, bool, bool]:
+        """The redirections that come next: what is read, whether it is literal, and whether the output is written."""
+        text, is_literal, writes = None, False, False
+        while (token := self.peek()) is not None:
+            if token.kind == "heredoc":
+                text, is_literal = token.text, token.is_literal
+                self.advance()
+            elif token.kind == "redirect":
+                self.advance()
+                target = self.take_word()
+                if token.text.endswith("<<<"):
+                    text, is_literal = target, False
+                writes = writes or token.text.lstrip("01").startswith((">", "&>"))
+            else:
+                break
+        return text, is_literal, writes
