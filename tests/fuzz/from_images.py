@@ -7,8 +7,9 @@ from agent.core import bounds, lint, patterns, rules, tags
 from agent.core import names as read_names
 from agent.core.events import familiar
 from agent.core.model import Class, Details, HistoryStep, Image, Reason, Verdict
-from agent.core.pytorch import build_history, classify, shell_parse
-from agent.core.pytorch.shell_words import UnreadableError
+from agent.core.pytorch import build_history, classify
+from agent.core.pytorch.shell import parse as shell_parse
+from agent.core.pytorch.shell.words import UnreadableError
 from tests.core.builders import decide, image_id, pytorch_image
 
 NAMES = (

@@ -12,21 +12,26 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from agent.core import model
-from agent.core.pytorch import install_commands, packages, run_lines
+from agent.core.pytorch import packages, run_lines
 from agent.core.pytorch.facts import NOTHING, Facts, join
-from agent.core.pytorch.install_commands import plain_version
 from agent.core.pytorch.run_lines import RunLine
-from agent.core.pytorch.shell_run import Runner, TooLongError
-from agent.core.pytorch.shell_state import State
-from agent.core.pytorch.shell_values import is_known, unknown
-from agent.core.pytorch.shell_words import UnreadableError
+from agent.core.pytorch.shell.installing import may_install
+from agent.core.pytorch.shell.interpreter import TooLongError
+from agent.core.pytorch.shell.run import Runner
+from agent.core.pytorch.shell.state import State
+from agent.core.pytorch.shell.torch_words import plain_version
+from agent.core.pytorch.shell.unknown import is_known, unknown
+from agent.core.pytorch.shell.words import UnreadableError
 
 __all__ = ["INDEX", "Installs", "is_read", "plain_version", "scan"]
 
 INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
 
 _ARGUMENTS = frozenset({"TORCH", "PYTORCH", "TORCH_VERSION", "PYTORCH_VERSION"})
-_REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|mv|find|unlink|--clear)(?!\w)")
+_REMOVAL = re.compile(
+    r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|rmtree|sync|eval|dpkg|mv|find|unlink|--clear|--rev|--revision|--prune)(?!\w)"
+    r"|(?:uninstall|remove|clean|slim|strip|prune)\w*\.(?:sh|py)|pip-sync|uv\svenv|(?:conda|mamba)\screate"
+)
 # Removals that every other line has, and that never hold torch: apt's lists, and caches.
 _HARMLESS = re.compile(
     r"rm\s(?:-[a-zA-Z]+\s)*(?:(?:/var/(?:lib/apt|lib/dpkg|cache|log|tmp)|/tmp|(?:/root|~|\$HOME)/\.(?:cache|npm|cargo))"
@@ -39,6 +44,13 @@ _PUTS = re.compile(
     r"(?<![\w/-])(?:ln|cp|mv)\s+(?:-\S{1,20}\s+)*+(?!-)\S{0,80}?(\w[\w.-]{0,40})\s+\S{0,80}\Z|>\s*/\S{0,80}\Z"
 )
 _LINK = re.compile(r"\bln\s+-\w*s\w*\s+(/[^\s;&|]{1,100})\s+(/[^\s;&|]{1,100})")
+# A `RUN --mount` may stand there, which no history shows: what is put there is gone after the line.
+_MOUNTED = ("/tmp", "/var/tmp", "/run")  # noqa: S108
+_CONFIGURES = re.compile(
+    r"pip[0-9.]{0,4}\s+config\s[^;&|]{0,80}\.(?:target|prefix|root|user|dry-run|no-deps)"
+    r"|(?:COPY|ADD|printf|echo|cat)\b.{0,2000}(?<![\w-])pip\.conf|PIP_CONFIG_FILE",
+    re.DOTALL,
+)
 _KEPT = 1_000  # characters of a line whose traits are kept
 _LONGEST_TOLD = 100  # words of a line that cannot be read, which are looked at
 
@@ -54,6 +66,7 @@ class Installs:
     is_whole: bool = True  # False where a line was left out, for it is too long or takes too many steps
     doubts: tuple[str, ...] = ()  # signs that may not be true: what may not have run, or may have been removed
     is_removed: bool = False  # torch was, or may have been, taken away, and was not surely installed again
+    is_gone: bool = False  # it was taken away, and nothing that may have installed it is left
 
 
 def scan(history: Iterable[model.HistoryStep], env: Mapping[str, str] | None = None) -> Installs:
@@ -82,6 +95,7 @@ class _Traits(NamedTuple):
     removes: bool  # something, be it a cache
     may_remove: bool  # torch
     puts_another_tool: bool
+    configures: bool  # pip, which may then put packages into any folder
 
 
 def _traits(line: str) -> _Traits | None:
@@ -93,6 +107,7 @@ def _traits(line: str) -> _Traits | None:
         removes,
         removes and _REMOVAL.search(_HARMLESS.sub("", line)) is not None,
         _puts_another_tool(line),
+        "pip" in line and _CONFIGURES.search(line) is not None,
     )
     return found if any(found) else None
 
@@ -110,6 +125,7 @@ class _Reader:
         self._followed: set[str] = set()  # those of them whose line was followed, so that it tells what they did
         self._is_whole = True
         self._linked: set[str] = set()  # folders that may have another name
+        self._is_configured = False  # pip may put packages into any folder
         self._is_faked = False  # another program may stand under the name of an installer
         self._runner: Runner | None = None
         self._variables = run_lines.Variables(env, lines)
@@ -117,6 +133,7 @@ class _Reader:
     def see(self, created_by: str, traits: "_Traits") -> None:
         if traits.is_setting and self._variables.see(created_by):
             return
+        self._is_configured = self._is_configured or traits.configures
         self._is_faked = self._is_faked or traits.puts_another_tool
         if traits.is_read or (self._facts is not NOTHING and self._may_remove(traits)):
             self.read(created_by)
@@ -156,12 +173,17 @@ class _Reader:
             return _unread(line.program, before)
         except UnreadableError:
             return _unread(line.program, before)
+        if self._is_configured and _REMOVAL.search(line.program):
+            after = after.without(lambda one: None if one.text.startswith("pip") else False)
+        self._linked |= {path for match in _LINK.finditer(line.program) for path in match.groups() if path != "/"}
         if self._linked and _REMOVAL.search(_HARMLESS.sub("", line.program)):
             linked = tuple(self._linked)
             after = after.without(lambda one: None if one.place and _is_below(one.place, linked) else False)
-        self._linked |= {path for match in _LINK.finditer(line.program) for path in match.groups() if path != "/"}
         if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
             after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
+        if line.is_buildkits:
+            known = before.installs
+            after = after.without(lambda one: None if one not in known and _is_below(one.place, _MOUNTED) else False)
         if not after.installs:
             named = "".join(_INSTALLS.findall(line.program))
             self._followed |= {name for name in (*self._arguments, *self._indexes) if name in named}
@@ -206,6 +228,7 @@ class _Reader:
             is_whole=self._is_whole,
             doubts=tuple(dict.fromkeys(doubts)),
             is_removed=found.is_removed and not found.is_sure,
+            is_gone=found.is_removed and not found.installs,
         )
 
 
@@ -227,7 +250,7 @@ def _is_below(place: str, folders: Iterable[str]) -> bool:
 def _unread(program: str, before: Facts) -> Facts:
     """What is left of the facts by a line that cannot be followed: it may have installed torch, or removed it."""
     words = [word.strip("\"'()`;&|") for word in program[:10_000].split()[:_LONGEST_TOLD]]
-    text = install_commands.may_install(["?", *words])
+    text = may_install(["?", *words])
     after = before.with_install(text, "", None, None) if text else before
     after = after if after is before else join(before, after)
     return after.doubtful() if _REMOVAL.search(program) else after

@@ -75,7 +75,7 @@ def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence
     accelerators = [tag.accelerator for tag in honest if tag.accelerator]
     return model.Verdict(
         # What was left out may say that it is not a PyTorch image.
-        kind=model.Class.AMBIGUOUS if left_out else _kind(signs),
+        kind=model.Class.AMBIGUOUS if left_out or _is_gone(image, installed, signs) else _kind(signs),
         evidence=signs,
         torch_version=_told(torchs, installed.version, examined.torch_version),
         accelerator=_told(accelerators, installed.accelerator, examined.accelerator) or examined.argued_accelerator,
@@ -83,6 +83,18 @@ def _verdict(image: model.Image, examined: Examined, signs: tuple[model.Evidence
         history_accelerator=installed.accelerator,
         left_out=left_out,
     )
+
+
+def _is_gone(image: model.Image, installed: build_history.Installs, signs: Iterable[model.Evidence]) -> bool:
+    """Whether its history takes torch away, whatever ENV and labels of its base say, and the names people gave it.
+
+    A vendor's own image may get torch back by a way that its history does not show: a requirements file, a wheel.
+    """
+    if not installed.is_gone:
+        return False
+    is_vendors = any(repositories.is_vendors(tags.parse(reference).repository) for reference in image.all_references)
+    proven = (sign.family == "repository" and sign.strength is model.Strength.STRONG for sign in signs)
+    return not (is_vendors and any(proven))
 
 
 def _told(tags_say: Sequence[str], installed: str | None, env: str | None) -> str | None:

@@ -11,8 +11,9 @@ _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.St
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
 
 _INDEX, _ARGUMENT = "download.pytorch.org", "build argument "  # as the hints of a history name them
-# The fact of an index address or a build argument, in ENV or in the history: what a build is set up for, whether it
-# installs torch or not.
+_BACKEND = "--torch-backend="
+# The fact of an index address, a backend or a build argument, in ENV or in the history: what a build is set up for,
+# whether it installs torch or not.
 _INTENT = "intent"
 _PROGRAM_WORDS = 6  # words of entrypoint and command; what comes later are a program's arguments
 _LONGEST_TEXT = 80  # characters
@@ -122,8 +123,8 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
 
 
 def _is_intent(hint: str) -> bool:
-    """Whether a hint shows only what a build was set up for: an index address, or a build argument."""
-    return hint == _INDEX or hint.startswith(_ARGUMENT)
+    """Whether a hint shows only what a build was set up for."""
+    return hint == _INDEX or hint.startswith((_ARGUMENT, _BACKEND))
 
 
 def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from agent.core.pytorch.shell_values import clean, unknown
+from agent.core.pytorch.shell.unknown import clean, unknown
 
 # Patterns are bounded or run over single words: a line of history may be 100 kB long, and hostile.
 _NOP = re.compile(r"/\S{1,60} -c #\(nop\)\s*")

@@ -72,7 +72,7 @@ NO_INSTALLS = [
 @pytest.mark.parametrize("line", NO_INSTALLS)
 def test_a_line_that_only_speaks_of_torch_tells_nothing(line: str) -> None:
     found = scan(line)
-    assert found == Installs(is_removed=found.is_removed)
+    assert found == Installs(is_removed=found.is_removed, is_gone=found.is_gone)
 
 
 HINTS = {

@@ -374,3 +374,19 @@ def test_no_company_makes_a_plain_image_pytorch(builds: list[Build]) -> None:
     assert [found[image.id].kind for image, build in zip(images, builds, strict=True) if build in catalogue.OTHER] == [
         Class.OTHER for build in builds if build in catalogue.OTHER
     ]
+
+
+GONE = "RUN /bin/sh -c pip uninstall -y torch # buildkit"
+
+
+@pytest.mark.parametrize("name", ["corp/app:1", "teamai/pytorch:2.9-cuda11.8"])
+def test_an_image_whose_history_takes_torch_away_is_ambiguous_whatever_its_base_says(name: str) -> None:
+    env = {"PYTORCH_VERSION": "2.9.0"}
+    image = make_image(name, env=env, history=[GONE])
+    again = make_image(name, env=env, history=[GONE, "RUN /bin/sh -c pip install torch==2.8 # buildkit"])
+    assert [verdict(one).kind for one in (image, again)] == [Class.AMBIGUOUS, Class.PYTORCH]
+
+
+def test_a_vendors_image_may_get_torch_back_in_a_way_its_history_does_not_show() -> None:
+    image = make_image("vllm/vllm-openai:v0.9.2", history=[GONE])
+    assert verdict(image).kind is Class.PYTORCH

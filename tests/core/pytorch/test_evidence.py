@@ -319,3 +319,15 @@ ENTRYPOINTS = {
 @pytest.mark.parametrize("words", ENTRYPOINTS)
 def test_an_entrypoint_alone_is_worth_this_much(words: tuple[str, ...]) -> None:
     assert verdict(make_image("corp/tool:1", entrypoint=words, command=())).kind is ENTRYPOINTS[words]
+
+
+def test_a_build_argument_and_the_gpus_it_builds_for_are_one_fact() -> None:
+    history = ("RUN |1 TORCH_VERSION=2.9.0 /bin/sh -c curl -O libtorch-${TORCH_VERSION}.zip # buildkit",)
+    image = make_image("corp/app:1", env={"TORCH_CUDA_ARCH_LIST": "8.0"}, history=history)
+    assert verdict(image).kind is Class.AMBIGUOUS
+
+
+def test_a_backend_in_env_and_on_the_command_line_is_one_fact() -> None:
+    history = ("RUN /bin/sh -c uv pip install --system --torch-backend=cpu numpy # buildkit",)
+    image = make_image("corp/app:1", env={"UV_TORCH_BACKEND": "cpu"}, history=history)
+    assert verdict(image).kind is Class.AMBIGUOUS

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.model import HistoryStep
-from agent.core.pytorch import build_history, packages, shell_parse
-from agent.core.pytorch.shell_words import UnreadableError
+from agent.core.pytorch import build_history, packages
+from agent.core.pytorch.shell import parse as shell_parse
+from agent.core.pytorch.shell.words import UnreadableError
 
 SCRAPS = (
     "(", "((", "$(", "$((", "{ ", "if ", "if a; then ", "case x in ", "case x in a) ", "<<A\n", "`", '"', '"$(', "[ ",

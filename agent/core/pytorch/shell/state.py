@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from agent.core.pytorch.facts import NOTHING, Facts
 from agent.core.pytorch.facts import join as join_facts
-from agent.core.pytorch.shell_parse import Node
-from agent.core.pytorch.shell_values import unknown
+from agent.core.pytorch.shell.tree import Node
+from agent.core.pytorch.shell.unknown import unknown
 
 
 @dataclass(frozen=True, slots=True)

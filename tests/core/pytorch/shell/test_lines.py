@@ -54,6 +54,15 @@ SURE = [
     "if [ -f /x ]; then pip install torch==2.4; else pip install torch==2.3; fi",
     "pip install torch # the last command",
     ": ${EXTRA:=torch}; pip install $EXTRA",
+    "result=$(pip install torch) && echo ready",
+    "result=`pip install torch`",
+    "pip install torch & wait $!",
+    "bash -c 'if [[ $WITH =~ ^(y|yes)$ ]]; then pip install torch; fi'",
+    "pip install Torch",
+    'retry() { for n in 1 2 3; do "$@" && return 0; done; return 1; }; retry pip install torch',
+    'last() { shift; pip install "$1"; }; last numpy torch',
+    'set -- numpy; set -- "$@" torch; pip install "$@"',
+    "conda install -y pytorch && conda clean -afy",
 ]
 
 PERHAPS = [
@@ -73,6 +82,16 @@ PERHAPS = [
     "python -m venv /v && /v/bin/pip install torch && ./x && rm -rf /v; true",
     ". /settings; pip install torch",
     "pip install torch && (",
+    "echo $(pip install torch)",
+    "name=${OTHER:-$(pip install torch)}",
+    "name=$(pip install torch || echo none)",
+    "pip install torch & wait",
+    "bash -c 'if [[ $WITH =~ ^y.*$ ]]; then pip install torch; fi'",
+    'retry() { for n in 1 2 3; do "$@" && return 0; sleep 1; done; }; retry pip install torch',
+    "conda create -y -n x pytorch && conda create -y -n x python",
+    "uv venv && uv pip install torch && uv venv",
+    "poetry add -G torch numpy",
+    "conda create -y --clone pytorch -n x",
 ]
 
 NONE = [
@@ -108,6 +127,22 @@ NONE = [
     "apt-get install -y python3-torch && apt-get purge -y python3-torch",
     "bash -n -c 'pip install torch'",
     "trap 'exit 0' EXIT; exit 0; pip install torch",
+    "name='$(pip install torch)'",
+    "true || name=$(pip install torch)",
+    "bash -c 'if [[ $WITH =~ ^(n|no)$ ]]; then pip install torch; fi'",
+    'last() { shift; pip install "$1"; }; last torch numpy',
+    "conda install -y -c pytorch --only-deps pytorch",
+    "apt-get install -ys python3-torch",
+    "apt-get install -y -oAPT::Get::Simulate=1 python3-torch",
+    "CONDA_DRY_RUN=true conda install -y pytorch",
+    "PYTHONUSERBASE=/u pip install --user torch && rm -rf /u",
+    "pip install -t/deps torch && rm -rf /deps",
+    "pip --python /v/bin/python install torch && rm -rf /v",
+    "/mc/bin/conda create -y -n x pytorch && rm -rf /mc/envs/x",
+    "/mc/bin/conda run -n x pip install torch && rm -rf /mc",
+    "conda create -yn x pytorch && conda env remove -yn x",
+    "conda create -y -n x pytorch && conda env remove -y -p /opt/conda/envs/x",
+    "pip install torch && bash -c 'rm -rf /usr/local/lib/python3.{10,11}/site-packages/torch{,vision}'",
 ]
 
 
@@ -181,6 +216,31 @@ LATER = {
     "find /usr -name torch -type d | xargs rm -rf": "perhaps",
     "rm -rf /var/lib/apt/lists/*": "sure",
     "apt-get purge -y curl": "sure",
+    "pip uninstall -y Torch": "none",
+    "name=$(pip uninstall -y torch)": "none",
+    "echo $(pip uninstall -y torch)": "perhaps",
+    "if [ -z `pip uninstall -y torch` ]; then true; fi": "perhaps",
+    "for name in $(pip uninstall -y torch); do true; done": "perhaps",
+    "cat <<EOF\n$(pip uninstall -y torch)\nEOF": "perhaps",
+    "echo '$(pip uninstall -y torch)'": "sure",
+    "./retry.sh pip uninstall -y torch": "perhaps",
+    'run() { "$@"; }; run pip uninstall -y torch': "none",
+    "python -c \"import shutil; shutil.rmtree('/usr/local/lib/python3')\"": "perhaps",
+    "pip-autoremove -y torch": "perhaps",
+    "pip-sync /list.txt": "perhaps",
+    "/opt/slim.sh": "perhaps",
+    "bash /opt/slim.sh": "perhaps",
+    "xargs rm -rf < /list.txt": "perhaps",
+    "while read f; do rm -rf $f; done < /list.txt": "perhaps",
+    'rm -rf -- "$(dirname "$(which python)")"/../lib': "perhaps",
+    "find / -iname 'TORCH*' -exec rm -rf {} +": "perhaps",
+    "find /usr -regex '.*/torch/.*' -delete": "perhaps",
+    "find / -name '*.pyc' | xargs rm": "sure",
+    "echo /usr/local/lib | xargs -I{} sh -c 'rm -rf {}'": "perhaps",
+    "find /usr/local -name lib -exec sh -c 'rm -rf $1' _ {} +": "perhaps",
+    "bash --norc --noprofile -c 'rm -rf /usr/local/lib'": "none",
+    "rm -rf /opt/venv": "perhaps",
+    "apt-get purge -y python3-pip": "sure",
 }
 
 
@@ -210,3 +270,38 @@ def test_a_package_that_needs_torch_is_a_hint_unless_its_needs_are_left_out() ->
 def test_an_argument_for_an_installation_that_did_not_run_is_no_hint() -> None:
     program = 'if [ "$WITH" = yes ]; then pip install torch==$TORCH_VERSION; fi'
     assert scan(buildkit(program, WITH="no", TORCH_VERSION="2.6.0")) == Installs()
+
+
+OF_APT = {
+    "apt-get install -y git python3-torch-": "none",
+    "dpkg --purge --force-depends python3-torch": "none",
+    "apt-get purge -y --auto-remove python3": "perhaps",
+    "apt-get remove -y 'python3-*'": "perhaps",
+    "apt-get remove -y curl": "sure",
+}
+
+
+@pytest.mark.parametrize("program", OF_APT)
+def test_torch_of_apt_goes_with_what_it_needs(program: str) -> None:
+    found = scan(buildkit("apt-get install -y python3-torch"), buildkit(program))
+    assert sign(found) == OF_APT[program]
+
+
+def test_what_is_put_where_a_build_may_mount_something_may_be_gone() -> None:
+    program = "python -m venv /tmp/v && /tmp/v/bin/pip install torch"
+    assert (sign(scan(buildkit(program))), sign(scan(classic(program)))) == ("perhaps", "sure")
+
+
+@pytest.mark.parametrize(
+    "line", [buildkit("pip config set global.target /t"), "COPY pip.conf /etc/pip.conf # buildkit"]
+)
+def test_settings_of_pip_may_name_the_folder_that_is_removed(line: str) -> None:
+    assert sign(scan(line, buildkit("pip install torch"), buildkit("rm -rf /t"))) == "perhaps"
+    assert sign(scan(line, buildkit("pip install torch"))) == "sure"
+
+
+def test_the_pip_of_a_venv_leaves_what_the_system_has() -> None:
+    program = "/opt/v/bin/pip install torch && /opt/v/bin/pip uninstall -y torch"
+    path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    assert sign(scan(buildkit("pip install torch"), buildkit(program), env=path)) == "sure"
+    assert sign(scan(buildkit("pip install torch"), buildkit(program))) == "perhaps"

@@ -96,10 +96,12 @@ def _conda(words: Sequence[str]) -> _Rest | None:
     options = list(words[2:at])
     named = [options[place + 1] for place in range(len(options) - 1) if options[place] in ("-n", "--name")]
     folders = [options[place + 1] for place in range(len(options) - 1) if options[place] in ("-p", "--prefix")]
-    values: dict[str, str | None] = (
-        {"CONDA_DEFAULT_ENV": named[-1]} if named else {"VIRTUAL_ENV": folders[-1]} if folders else {}
-    )
-    return list(words[at:]), values
+    root = words[0].rpartition("/bin/")[0]
+    if named and root and named[-1] != "base":
+        folders = [f"{root}/envs/{named[-1]}"]
+    if folders:
+        return list(words[at:]), {"VIRTUAL_ENV": folders[-1]}
+    return list(words[at:]), {"CONDA_DEFAULT_ENV": named[-1]} if named else {}
 
 
 def _project(words: Sequence[str]) -> _Rest | None:

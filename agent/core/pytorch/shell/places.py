@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from agent.core.pytorch.shell_values import BEGIN, Lookup, is_known
+from agent.core.pytorch.shell.unknown import BEGIN, Lookup, is_known, unknown
 
 CONDA = "conda:"  # begins the place of a conda environment that has a name
 _STANDARD = frozenset({"/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/local/sbin", "/sbin", ""})
@@ -22,12 +22,16 @@ _USUAL = (
     "/home/*/.local/lib/python3/site-packages/torch",
 )
 _PYTHON = re.compile(r"python3(?:\.[0-9?*\[\]-]{1,8})?\*?(?=/|\Z)")
+_USERS_HOME = re.compile(r"\A~([a-z_][a-z0-9_-]{0,31})(?=/|\Z)")
 _HOME = re.compile(r"\A(?:~|\$HOME)(?=/|\Z)")
 
 
 def option(words: Sequence[str], *names: str) -> str:
     """The value of the first of these options that is given: `-t DIR`, `--target DIR` or `--target=DIR`."""
+    letters = "".join(name[1] for name in names if len(name) == 2)
     for at, word in enumerate(words):
+        if letters and (attached := re.match(rf"-[yqv]*[{letters}](?:(?=[/.])|\Z)", word)):  # `-t/deps`, `-yn NAME`
+            return word[attached.end() :] or (words[at + 1] if at + 1 < len(words) else "")
         name, equals, text = word.partition("=")
         if name in names:
             return text if equals else words[at + 1] if at + 1 < len(words) else ""
@@ -37,6 +41,9 @@ def option(words: Sequence[str], *names: str) -> str:
 def absolute(path: str, folder: str, home: str = "/root") -> str:
     """The path from the root, without `..`; where the folder is not known it begins with that unknown part."""
     path = _HOME.sub(home.replace("\\", ""), path)
+    path = _USERS_HOME.sub(r"/home/\1", path) if path.startswith("~") else path
+    if BEGIN in path and "/.." in path:  # where it leads is not known
+        return unknown("$(...)")
     if not path.startswith(("/", BEGIN)):
         path = f"{folder}/{path}"
     found = posixpath.normpath(path)
@@ -54,19 +61,31 @@ def of(tool: str, group: str, program: str, arguments: Sequence[str], look_up: L
     if target and tool not in ("apt", "apt-get"):
         return absolute(target, folder)
     if tool in _CONDAS:
-        name = option(arguments, "-n", "--name") or look_up("CONDA_DEFAULT_ENV") or ""
-        return f"{CONDA}{name}" if name and name != "base" else ""
-    python = option(arguments, "--python", "-p") if tool == "uv" else ""
+        return _of_conda(program, arguments, look_up, folder)
+    python = option(arguments, "--python", *(("-p",) if tool == "uv" else ()))
     if "/" in program or "/" in python:
         return _prefix(absolute(python if "/" in python else program, folder))
     if "--user" in arguments:
-        return absolute(f"{home(look_up)}/.local", folder)
+        return absolute(look_up("PYTHONUSERBASE") or f"{home(look_up)}/.local", folder)
     if tool == "uv" and group == "pip" and not {"--system", "VIRTUAL_ENV"} & {*arguments}:
         is_system = look_up("UV_SYSTEM_PYTHON") or look_up("VIRTUAL_ENV")
         return _first_found(look_up, folder) if is_system else absolute(".venv", folder)
     if tool == "uv" and not group:
         return absolute(look_up("UV_PROJECT_ENVIRONMENT") or ".venv", folder)
     return "" if tool in _OWN or group == "tool" or tool.startswith("apt") else _first_found(look_up, folder)
+
+
+def _of_conda(program: str, arguments: Sequence[str], look_up: Lookup, folder: str) -> str:
+    name = option(arguments, "-n", "--name") or look_up("CONDA_DEFAULT_ENV") or "base"
+    root = option(arguments, "-r", "--root-prefix") or look_up("MAMBA_ROOT_PREFIX") or ""
+    folders = look_up("CONDA_ENVS_PATH") or look_up("CONDA_ENVS_DIRS") or (f"{root}/envs" if root else "")
+    if not folders and "/" in program and (prefix := _prefix(absolute(program, folder))):
+        folders = f"{prefix}/envs"
+    if name != "base":
+        return absolute(f"{folders.partition(':')[0]}/{name}", folder) if folders else f"{CONDA}{name}"
+    if root:
+        return absolute(root, folder)
+    return _prefix(absolute(program, folder)) if "/" in program else _first_found_folder(look_up)
 
 
 def _prefix(program: str) -> str:
@@ -81,6 +100,10 @@ def _first_found(look_up: Lookup, folder: str) -> str:
         return absolute(environment, folder)
     if (environment := look_up("CONDA_DEFAULT_ENV")) and environment != "base":
         return f"{CONDA}{environment}"
+    return _first_found_folder(look_up)
+
+
+def _first_found_folder(look_up: Lookup) -> str:
     first = (look_up("PATH") or "").partition(":")[0]
     if first in _STANDARD or not first.startswith(("/", BEGIN)) or posixpath.basename(first) != "bin":
         return ""
@@ -89,9 +112,12 @@ def _first_found(look_up: Lookup, folder: str) -> str:
 
 def is_environment(place: str, name: str) -> bool | None:
     """Whether a conda environment, by name or by folder, is where something was installed."""
+    if place in (f"{CONDA}{name}", name):
+        return True
     if not is_known(name) or not is_known(place):
-        return True if place in (f"{CONDA}{name}", name) else None
-    return place in (f"{CONDA}{name}", name) or (place.startswith("/") and posixpath.basename(place) == name)
+        return None
+    last = posixpath.basename(name.rstrip("/"))
+    return place == f"{CONDA}{last}" or (place.startswith("/") and posixpath.basename(place) == last)
 
 
 def covers(removed: str, place: str) -> bool | None:
@@ -160,7 +186,13 @@ def names_torch(pattern: str, place: str) -> bool:
 
 def braces(word: str) -> list[str]:
     """`a{b,c}` as bash reads it; every other word as it is."""
-    match = re.fullmatch(r"([^{}]*)\{([^{}]*,[^{}]*)\}([^{}]*)", word)
-    if match is None:
-        return [word]
-    return [f"{match[1]}{part}{match[3]}" for part in match[2].split(",")[:50]]
+    found = [word]
+    for _ in range(3):
+        if len(found) < 50:
+            found = [part for one in found for part in _first_brace(one)]
+    return found
+
+
+def _first_brace(word: str) -> list[str]:
+    match = re.fullmatch(r"([^{}]*)\{([^{}]*,[^{}]*)\}(.*)", word, re.DOTALL)
+    return [word] if match is None else [f"{match[1]}{part}{match[3]}" for part in match[2].split(",")[:50]]

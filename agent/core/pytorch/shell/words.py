@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-DEPTH = 40  # levels of nesting that are read: substitutions here, compound commands in `shell_parse`
+DEPTH = 40  # levels of nesting that are read: substitutions here, compound commands in `parse`
 
 _NO_WORD = frozenset(" \t\r\f\v\n\\;&|()<>#0123456789")  # what may begin something else
 _ENDS_WORD = frozenset(("", *" \t\n;&|)"))

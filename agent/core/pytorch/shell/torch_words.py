@@ -1,0 +1,55 @@
+"""Words of an installation that mean torch itself, a package that needs it, or a version of it."""
+
+import re
+
+from agent.core import tags
+from agent.core.pytorch import packages
+from agent.core.pytorch.shell.installers import PIP
+from agent.core.pytorch.shell.unknown import is_known
+
+_PYTHONS = frozenset({"uv", "poetry", "pdm", "pipenv", "pipx"})  # these install what is on PyPI, as pip does
+TORCH = re.compile(
+    r"(?:[\w.-]{1,60}::)?(?:python3-torch(?:-cuda)?|(?:py)?torch(?:-[cg]pu)?)"
+    r"(?:\[[\w,.-]{0,80}\])?(?![\w.*/:\[-])",
+    re.IGNORECASE,
+)
+_WHEEL = re.compile(r"torch-([0-9][\w.]{0,40}).{0,200}\.whl", re.DOTALL)
+_COMPANION = re.compile(r"(?:[\w.-]{1,60}::)?(?:torchvision|torchaudio|pytorch-cuda)(?![\w.*/-])")
+_PIN = re.compile(r"={1,3}(.{1,60})")
+_VERSION = re.compile(
+    r"v?([0-9]{1,4}(?:\.[0-9]{1,9}){1,3}(?:(?:a|b|rc)[0-9]{1,9})?(?:\.post[0-9]{1,9})?(?:\.dev[0-9]{1,9})?)"
+)
+_LOCAL = re.compile(r"(?:\+|%2B)([a-z0-9.]{1,20})")
+_HERE = re.compile(r"""[^;]*;\s*(?:sys_platform\s*==\s*["']linux|platform_system\s*==\s*["']Linux)["']\s*""")
+_PACKAGE = re.compile(r"[A-Za-z0-9][\w.-]{0,80}")
+
+
+def plain_version(text: str) -> str | None:
+    """`v2.1.0`, `2.2.0a0+81ea7a4` and `2.6.0.*` as `2.1.0`, `2.2.0a0` and `2.6.0`; None for what is no version."""
+    match = _VERSION.match(text.strip(" \"'"))
+    return match[1] if match else None
+
+
+def read(word: str, name: str) -> tuple[str, str, str | None, bool] | None:
+    """Text, pinned version, accelerator, and whether it surely is torch; None where the word is another package."""
+    if match := _WHEEL.match(name):
+        local = _LOCAL.search(name)
+        return name, match[1], tags.accelerator(local[1]) if local else None, is_known(name)
+    if not (match := TORCH.match(word)):
+        return None
+    rest = word[match.end() :]
+    pin = _PIN.match(word, match.end())
+    local = _LOCAL.search(rest) if pin else None
+    # What follows `@` is an address, which may hold a password. A marker (`;`) may leave the package out.
+    is_clear = (not rest or rest[0] in "=<>!~@ (,;") and (";" not in rest or _HERE.fullmatch(rest) is not None)
+    text = word.partition("@")[0]
+    return text, pin[1] if pin else "", tags.accelerator(local[1]) if local else None, is_clear
+
+
+def needs_torch(tool: str, word: str, name: str) -> bool:
+    if _COMPANION.match(word) or "torch" in word.partition("[")[2]:
+        return True
+    if tool not in _PYTHONS and not PIP.fullmatch(tool):
+        return False
+    match = _PACKAGE.match(name)
+    return match is not None and packages.needs_torch(match[0])
