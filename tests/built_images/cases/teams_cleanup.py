@@ -23,7 +23,7 @@ CASES = {
     "by the program of one version": run("pip3.11 install torch", "python3.11 -m pip uninstall -y torch"),
     "the program of one version": run("python3.11 -m pip install torch"),
     "if it can be imported": run("pip install torch", "if python -c 'import torch'; then pip uninstall -y torch; fi"),
-    "if pip shows it": run("pip install torch", "pip show -q torch && pip uninstall -y torch || true"),
+    "if pip shows it": run("pip install torch", "pip show torch > /log && pip uninstall -y torch || true"),
     "if pip lists it": run("pip install torch", "pip list | grep -q ^torch && pip uninstall -y torch"),
     "in slim variants": build(
         "ARG SLIM=1", "RUN pip install torch", 'RUN if [ "$SLIM" = 1 ]; then pip uninstall -y torch; fi'
