@@ -22,6 +22,7 @@ _PLACES = {  # where each stub stands, by all its names
     "pip-sync": ("usr/local/bin/pip-sync",),
     "conda": ("opt/conda/bin/conda", "usr/local/bin/conda", "usr/local/bin/mamba", "usr/local/bin/micromamba"),
     "uv": ("usr/local/bin/uv",),
+    "git": ("usr/bin/git",),
     "dpkg": ("usr/bin/dpkg",),
     "apt-get": ("usr/bin/apt-get", "usr/bin/apt"),
     "sudo": ("usr/bin/sudo",),

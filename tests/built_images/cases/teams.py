@@ -18,7 +18,8 @@ _SWITCHES = {  # with the values true and false
     "! before =": 'if [ ! "$WITH" = "true" ]; then echo slim; else pip install torch; fi',
     "not one of three": "bash -c 'if [[ ! $WITH =~ ^(0|no|false)$ ]]; then pip install torch; fi'",
     "an asking function": (
-        'on() { case "${1:-}" in 1|true|yes) return 0 ;; *) return 1 ;; esac; }; if on "$WITH"; then pip install torch; fi'
+        'on() { case "${1:-}" in 1|true|yes) return 0 ;; *) return 1 ;; esac; }; '
+        'if on "$WITH"; then pip install torch; fi'
     ),
     "an asking function that ends with its test": 'on() { [ "$1" = true ]; }; on "$WITH" && pip install torch; exit 0',
     "a function that asks by a name": (
@@ -42,7 +43,8 @@ _SWITCHES = {  # with the values true and false
     "a dry run by option": 'O=; if [ "$WITH" = false ]; then O=--dry-run; fi; pip install $O torch',
     "another verb": 'V=install; [ "$WITH" = true ] || V=download; pip $V torch',
     "a runner that only prints": (
-        'run() { if [ "$WITH" = true ]; then "$@"; else echo "+ $*"; fi; }; run pip install numpy; run pip install torch'
+        'run() { if [ "$WITH" = true ]; then "$@"; else echo "+ $*"; fi; }; '
+        "run pip install numpy; run pip install torch"
     ),
     "two flags in one word": 'case "$WITH-${GPU:-cpu}" in true-cpu|true-gpu) pip install torch ;; *) echo slim ;; esac',
     "the first letter": "bash -c 'if [[ ${WITH:0:1} == t ]]; then pip install torch; fi'",
@@ -65,7 +67,7 @@ _EXTRAS = {  # with lists of extras
     "extras that commas split": 'IFS=,; for e in $WITH; do pip install "$e"; done',
     "extras that commas split for a command": "IFS=,; pip install $WITH",
     "extras that tr splits": 'pip install $(echo "$WITH" | tr "," " ")',
-    "extras that bash splits": "bash -c 'IFS=, read -ra e <<< \"$WITH\"; pip install \"${e[@]}\"'",
+    "extras that bash splits": 'bash -c \'IFS=, read -ra e <<< "$WITH"; pip install "${e[@]}"\'',
     "extras that bash replaces": "bash -c 'pip install ${WITH//,/ }'",
 }
 _MACHINE = 'case "$TARGETARCH" in amd64) pip install torch ;; arm64|riscv64) echo slim ;; esac'
@@ -136,7 +138,9 @@ CASES = {
     ),
     "a list by cat": _list("pip install $(cat /requirements.txt)", has="torch", shows=Shows.NOT),
     "a list by xargs": _list("xargs -n1 pip install < /requirements.txt", has="torch", shows=Shows.NOT),
-    "a list by a loop": _list("while read p; do pip install $p; done < /requirements.txt", has="torch", shows=Shows.NOT),
+    "a list by a loop": _list(
+        "while read p; do pip install $p; done < /requirements.txt", has="torch", shows=Shows.NOT
+    ),
     "a list by a loop with one more": _list(
         "for p in $(cat /requirements.txt) torch-like; do pip install $p; done", has="scipy"
     ),
@@ -158,12 +162,29 @@ CASES = {
         "RUN if [ 1 = 2 ]; then ` \n pip install torch; ` \n fi", head=("# escape=`",), builders=(CLASSIC, BUILDKIT)
     ),
     "heredoc with functions": _heredoc(
-        "RUN <<EOF", "set -eu", "full() {", "  pip install torch", "}", "slim() {", "  pip install numpy", "}",
-        'if [ "$WITH" = true ]; then full; else slim; fi', "EOF",
+        "RUN <<EOF",
+        "set -eu",
+        "full() {",
+        "  pip install torch",
+        "}",
+        "slim() {",
+        "  pip install numpy",
+        "}",
+        'if [ "$WITH" = true ]; then full; else slim; fi',
+        "EOF",
     ),
     "heredoc with functions, full": _heredoc(
-        "RUN <<EOF", "set -eu", "full() {", "  pip install torch", "}", "slim() {", "  pip install numpy", "}",
-        'if [ "$WITH" = true ]; then full; else slim; fi', "EOF", arguments={"WITH": "true"},
+        "RUN <<EOF",
+        "set -eu",
+        "full() {",
+        "  pip install torch",
+        "}",
+        "slim() {",
+        "  pip install numpy",
+        "}",
+        'if [ "$WITH" = true ]; then full; else slim; fi',
+        "EOF",
+        arguments={"WITH": "true"},
     ),
     "heredoc for pip": _heredoc("RUN pip install -r /dev/stdin <<EOF", "numpy", "torch", "EOF", shows=Shows.PERHAPS),
     "heredoc for xargs": _heredoc("RUN xargs pip install <<EOF", "torch-like", "EOF"),

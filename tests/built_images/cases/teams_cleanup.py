@@ -1,4 +1,4 @@
-"""How small teams clean up: torch for a conversion only, environments that are made anew, lists that are synchronised."""
+"""How small teams clean up: torch for a conversion only, environments made anew, lists that are synchronised."""
 
 from tests.built_images.case import BUILDKIT, CLASSIC, Shows, build, run
 
@@ -70,7 +70,9 @@ CASES = {
     "uv, by the program of a venv that goes": run(
         "uv venv /opt/v", "uv pip install --python /opt/v/bin/python torch && rm -rf /opt/v"
     ),
-    "uv, by -p of a venv that goes": run("uv venv /tmp/v", "uv pip install -p /tmp/v/bin/python torch", "rm -rf /tmp/*"),
+    "uv, by -p of a venv that goes": run(
+        "uv venv /tmp/v", "uv pip install -p /tmp/v/bin/python torch", "rm -rf /tmp/*"
+    ),
     "uv, for one command": build("WORKDIR /app", "RUN uv run --with torch python convert.py"),
     "pip for another python": run(
         "python -m venv /opt/v", "pip --python /opt/v/bin/python install torch", shows=Shows.PERHAPS
@@ -84,12 +86,6 @@ CASES = {
     "in /tmp, by its variable": run(_TEMPORARY, 'rm -rf "${TMPDIR:-/tmp}"/*'),
     "in /tmp, from within": run(_TEMPORARY, "cd /tmp && rm -rf ./*"),
     "in /tmp, by a name that begins so": run(_TEMPORARY, "rm -r /tmp/ven*"),
-    "in /tmp, in memory": build(
-        f"RUN --mount=type=tmpfs,target=/tmp {_TEMPORARY} && /tmp/venv/bin/python convert.py", builders=(BUILDKIT,)
-    ),
-    "in /var/tmp, in memory": build(
-        "RUN --mount=type=tmpfs,target=/var/tmp pip install -t /var/tmp/t torch", builders=(BUILDKIT,)
-    ),
     "in /tmp, and another folder goes": run(_TEMPORARY, "rm -rf /tmp/build /tmp/*.whl", shows=Shows.PERHAPS),
     "a folder by mktemp": run('d="$(mktemp -d)" && pip install --target "$d" torch && python convert.py; rm -rf "$d"'),
     "a venv that is made anew": run(_VENV, "rm -rf /opt/venv && python -m venv /opt/venv"),
@@ -153,5 +149,8 @@ CASES = {
     "by a trigger of an image above": build(
         "RUN pip install torch", "ONBUILD RUN pip uninstall -y torch", "RUN echo ready"
     ),
-    "ready": run("pip install torch && pip cache purge && rm -rf /root/.cache /tmp/* && find / -name '*.pyc' -delete || true", shows=Shows.PERHAPS),
+    "ready": run(
+        "pip install torch && pip cache purge && rm -rf /root/.cache /tmp/* && find / -name '*.pyc' -delete || true",
+        shows=Shows.PERHAPS,
+    ),
 }
