@@ -11,10 +11,19 @@ from tests.support.dockerd import Dockerd
 
 STUBS = Path(__file__).parent / "stubs"
 _PLACES = {  # where each stub stands, by all its names
-    "pip": ("usr/local/bin/pip", "usr/local/bin/pip3"),
-    "python": ("usr/local/bin/python", "usr/local/bin/python3", "usr/local/bin/virtualenv"),
+    "pip": ("usr/local/bin/pip", "usr/local/bin/pip3", "usr/local/bin/pip3.11"),
+    "python": (
+        "usr/local/bin/python",
+        "usr/local/bin/python3",
+        "usr/local/bin/python3.11",
+        "usr/local/bin/virtualenv",
+    ),
+    "pip-autoremove": ("usr/local/bin/pip-autoremove",),
+    "pip-sync": ("usr/local/bin/pip-sync",),
     "conda": ("opt/conda/bin/conda", "usr/local/bin/conda", "usr/local/bin/mamba", "usr/local/bin/micromamba"),
     "uv": ("usr/local/bin/uv",),
+    "git": ("usr/bin/git",),
+    "dpkg": ("usr/bin/dpkg",),
     "apt-get": ("usr/bin/apt-get", "usr/bin/apt"),
     "sudo": ("usr/bin/sudo",),
 }
