@@ -139,8 +139,12 @@ class Host:
         return self.engine.api("GET", f"/images/{image}/json")[0] == 200
 
     def await_gone(self, image: str, timeout: float = proc.PATIENCE) -> None:
-        """Wait until the engine no longer knows an image."""
+        """Wait until the engine no longer knows an image, and says so: its answer to whoever removed it is due then.
+
+        An agent that is stopped before that answer takes its request back, and the engine may never say it.
+        """
         proc.eventually(lambda: not self.has(image), timeout)
+        self.last_told("delete", image=image)
 
     def let_one_go(self) -> None:
         """See another idle PyTorch image go from its arrival to its end: what was due before it had its turn."""
