@@ -88,6 +88,7 @@ class Variable(Sign):
     name: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
     begins: Text | None = None
     has: Text | None = None
+    input: bool = False  # a build may be given it, too: then it says what is meant to be installed
 
 
 class Value(Sign):

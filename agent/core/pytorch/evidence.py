@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.core import model
-from agent.core.pytorch import build_history, entries
+from agent.core.pytorch import build_history, entries, inputs
 from agent.core.pytorch.entries import LISTS
 
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
@@ -42,7 +42,7 @@ def gather(details: model.Details) -> Findings:
     """All evidence in an image's ENV, labels, entrypoint and history, which are within `bounds`."""
     installed = build_history.scan(details.history, details.env)
     found = (
-        *_of_env(details),
+        *_of_env(details, installed),
         *_of_labels(details),
         *_of_history(installed),
         *_of_entrypoint(details),
@@ -65,7 +65,7 @@ def _said(value: str) -> str:
     return "" if plain in _SAID_NOTHING else plain
 
 
-def _of_env(details: model.Details) -> Iterator[model.Evidence]:
+def _of_env(details: model.Details, installed: build_history.Installs) -> Iterator[model.Evidence]:
     shared: set[str] = set()  # facts that a variable has told: the others that tell the same are no news
     here = details.env.keys() & _VARIABLES  # mostly none, and that is cheap to see
     for entry in (entry for entry in LISTS.variables if entry.name in here) if here else ():
@@ -74,7 +74,9 @@ def _of_env(details: model.Details) -> Iterator[model.Evidence]:
             if entry.fact not in shared:
                 # Beside what was looked for, an address may have a password in it.
                 told = f" has {entry.has}" if entry.has else f"={details.env[entry.name]}"
-                yield sign("env", entry.strength, f"ENV {entry.name}{told}", entry.fact or "")
+                is_input = entry.input and not (installed.torch or installed.doubts) and inputs.other_use(details)
+                strength, fact = (_MEDIUM, _INTENT) if is_input else (entry.strength, entry.fact or "")
+                yield sign("env", strength, f"ENV {entry.name}{told}", fact)
             shared |= {entry.fact} if entry.fact else set()
     for path in LISTS.values:
         named = next((name for name, value in details.env.items() if path.has in value), None)
