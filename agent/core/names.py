@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.core import tags, text
-from agent.core.pytorch import repositories
 
 CONVENTION = "org/framework:version-cuda<version>"
 PYTORCH = ("pytorch",)  # the words of every name that means PyTorch itself
@@ -46,6 +45,8 @@ class Name:
 
 def read(reference: str) -> Name:
     """Take a reference apart. Never raises."""
+    from agent.core.pytorch import repositories  # its lists take a while to load, and `--help` asks for none of them
+
     tag = tags.parse(reference)
     folder, _, last = tag.repository.rpartition("/")
     first, slash, rest = tag.repository.partition("/")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from agent.core import apart, bounds, model, tags
-from agent.core.pytorch import build_history, cuda_argument, evidence, repositories
+from agent.core.pytorch import build_history, cuda_argument, evidence, repositories, signs
 
 _MAJOR_MINOR = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?(?![0-9])")
 _ROCM_FOLDER = re.compile(r"/rocm-([0-9]{1,2}\.[0-9]{1,2})")
@@ -172,7 +172,7 @@ def _descent(id_: str, chain: list[int], seeds: Mapping[int, model.Image], plain
         seed = seeds.get(number)
         if seed is not None and seed.id != id_ and number not in plain:
             name = seed.references[0] if seed.references else seed.id[:19]
-            return evidence.sign("lineage", model.Strength.MEDIUM, f"built on {name}")
+            return signs.sign("lineage", model.Strength.MEDIUM, f"built on {name}")
     return None
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agent.core import model
 from agent.core.pytorch import build_history, entries, inputs
 from agent.core.pytorch.entries import LISTS
+from agent.core.pytorch.signs import sign
 
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
@@ -16,7 +17,6 @@ _BACKEND = "--torch-backend="
 # whether it installs torch or not.
 _INTENT = "intent"
 _PROGRAM_WORDS = 6  # words of entrypoint and command; what comes later are a program's arguments
-_LONGEST_TEXT = 80  # characters
 
 _VARIABLES = frozenset(entry.name for entry in LISTS.variables)
 _LABELS = frozenset(entry.name for entry in LISTS.labels)
@@ -49,14 +49,6 @@ def gather(details: model.Details) -> Findings:
     )
     left_out = details.left_out if installed.is_whole else (*details.left_out, "history")
     return Findings(found, installed, tuple(dict.fromkeys(left_out)))
-
-
-def sign(family: str, strength: model.Strength, text: str, fact: str = "") -> model.Evidence:
-    """Evidence with its text made fit for people: one line, printable, about 80 characters."""
-    line = "".join(char if char.isprintable() else " " for char in text[: 4 * _LONGEST_TEXT])
-    line = " ".join(line.split())
-    shown = line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
-    return model.Evidence(family, strength, shown, fact)
 
 
 def _said(value: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agent.core import apart, model, patterns
-from agent.core.pytorch.evidence import sign
+from agent.core.pytorch.signs import sign
 
 LAYERS = "layers"  # the family of what an image's own layers show; only torch itself is strong there
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from agent.core import model, patterns, tags
 from agent.core.pytorch import entries
 from agent.core.pytorch.entries import LISTS
-from agent.core.pytorch.evidence import sign
+from agent.core.pytorch.signs import sign
 
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
 _STRONGEST_FIRST = tuple(model.Strength)
