@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from agent.core import names, tags
 from agent.core.model import Details, Verdict
-from agent.core.pytorch import build_history
+from agent.core.pytorch import versions
 
 _NUMBER = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,2})?)(?![0-9])")
 _RELEASE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,5}")
@@ -42,7 +42,7 @@ def _of_version(name: names.Name, details: Details, verdict: Verdict) -> Iterato
     if not _is_torchs(name) or (verdict.history_version and same_version(claimed, verdict.history_version)):
         return
     told = ((variable, details.env.get(variable, "")) for variable in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"))
-    for variable, own in ((variable, build_history.plain_version(value)) for variable, value in told):
+    for variable, own in ((variable, versions.plain_version(value)) for variable, value in told):
         if own is not None:
             if not same_version(claimed, own):
                 yield f"torch {claimed}", variable, own

@@ -19,11 +19,11 @@ from agent.core.pytorch.shell.installing import may_install
 from agent.core.pytorch.shell.interpreter import TooLongError
 from agent.core.pytorch.shell.run import Runner
 from agent.core.pytorch.shell.state import State
-from agent.core.pytorch.shell.torch_words import plain_version
 from agent.core.pytorch.shell.unknown import is_known, unknown
 from agent.core.pytorch.shell.words import UnreadableError
+from agent.core.pytorch.versions import plain_version
 
-__all__ = ["INDEX", "Installs", "is_read", "plain_version", "scan"]
+__all__ = ["INDEX", "Installs", "is_read", "scan"]
 
 INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
 

@@ -7,6 +7,7 @@ from itertools import combinations
 
 from agent.core import apart, bounds, model, tags
 from agent.core.pytorch import build_history, cuda_argument, evidence, repositories, signs
+from agent.core.pytorch.versions import plain_version
 
 _MAJOR_MINOR = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?(?![0-9])")
 _ROCM_FOLDER = re.compile(r"/rocm-([0-9]{1,2}\.[0-9]{1,2})")
@@ -113,7 +114,7 @@ def _kind(signs: Iterable[model.Evidence]) -> model.Class:
 
 def _env_torch_version(env: Mapping[str, str]) -> str | None:
     """NVIDIA_PYTORCH_VERSION is never asked: it is the number of NVIDIA's release (24.01), not of torch."""
-    told = (build_history.plain_version(env.get(name, "")) for name in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"))
+    told = (plain_version(env.get(name, "")) for name in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"))
     return next(filter(None, told), None)
 
 

@@ -7,6 +7,7 @@ from agent.core import model
 from agent.core.pytorch import build_history, entries, inputs
 from agent.core.pytorch.entries import LISTS
 from agent.core.pytorch.signs import sign
+from agent.core.pytorch.versions import plain_version
 
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
@@ -138,4 +139,4 @@ def frozen_version(labels: Mapping[str, str]) -> str | None:
     """The torch that a label lists among what is installed: `torch==2.1.0` as pip writes it."""
     told = ((begins, line) for name, begins in _FROZEN for line in labels.get(name, "").splitlines())
     lines = (line for begins, line in told if line.startswith(begins))
-    return next((build_history.plain_version(line.partition("==")[2]) for line in lines), None)
+    return next((plain_version(line.partition("==")[2]) for line in lines), None)

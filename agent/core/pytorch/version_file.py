@@ -7,7 +7,7 @@ torch's own build writes it: a version, and for each accelerator the version it 
 import re
 from dataclasses import dataclass
 
-from agent.core.pytorch import build_history
+from agent.core.pytorch.versions import plain_version
 
 MOST_BYTES = 4096  # the file has some 250
 
@@ -34,7 +34,7 @@ def parse(text: str) -> Torch | None:
     """What the file says; None where it names no version."""
     said = {match[1]: match[2] or match[3] or "" for match in _ASSIGNED.finditer(text)}
     written = said.get("__version__", "")
-    version = build_history.plain_version(written)
+    version = plain_version(written)
     if version is None:
         return None
     return Torch(version, _accelerator(said, written.partition("+")[2]), {"git_version", "cuda"} <= said.keys())

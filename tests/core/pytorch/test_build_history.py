@@ -3,7 +3,7 @@
 import pytest
 
 from agent.core.model import HistoryStep
-from agent.core.pytorch import build_history
+from agent.core.pytorch import build_history, versions
 from agent.core.pytorch.build_history import Installs
 
 
@@ -115,4 +115,4 @@ PINS = [
 
 @pytest.mark.parametrize(("text", "version"), PINS)
 def test_a_version_is_told_plainly(text: str, version: str | None) -> None:
-    assert build_history.plain_version(text) == version
+    assert versions.plain_version(text) == version

@@ -9,6 +9,7 @@ from agent.core.pytorch.facts import Facts, join
 from agent.core.pytorch.shell import places, torch_words
 from agent.core.pytorch.shell.installers import CONDAS, ONLY_SHOWN, VERBS, Installer, Ran, is_installer, packages
 from agent.core.pytorch.shell.unknown import is_known, shown
+from agent.core.pytorch.versions import plain_version
 
 INDEX = re.compile(r"download\.pytorch\.org/whl/(?:nightly/|test/)?([a-z0-9.]{1,20})")
 _AZURE_ENVIRONMENT = re.compile(r"(?<![A-Za-z0-9])ptca(?![A-Za-z0-9])")
@@ -48,7 +49,7 @@ def after_install(found: Installer, ran: Ran, facts: Facts) -> Facts:
         if torch := torch_words.read(word, name):
             text, pinned, accelerator, is_clear = torch
             told = shown(f"{found.tool} {found.verb} {text}")
-            version = torch_words.plain_version(pinned)
+            version = plain_version(pinned)
             result = result.with_install(told, found.place, version, accelerator or index)
             is_doubtful = is_doubtful or not is_clear or word in found.doubtful
         elif not without and torch_words.needs_torch(found.tool, word, name):

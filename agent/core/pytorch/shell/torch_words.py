@@ -16,18 +16,9 @@ TORCH = re.compile(
 _WHEEL = re.compile(r"torch-([0-9][\w.]{0,40}).{0,200}\.whl", re.DOTALL)
 _COMPANION = re.compile(r"(?:[\w.-]{1,60}::)?(?:torchvision|torchaudio|pytorch-cuda)(?![\w.*/-])")
 _PIN = re.compile(r"={1,3}(.{1,60})")
-_VERSION = re.compile(
-    r"v?([0-9]{1,4}(?:\.[0-9]{1,9}){1,3}(?:(?:a|b|rc)[0-9]{1,9})?(?:\.post[0-9]{1,9})?(?:\.dev[0-9]{1,9})?)"
-)
 _LOCAL = re.compile(r"(?:\+|%2B)([a-z0-9.]{1,20})")
 _HERE = re.compile(r"""[^;]*;\s*(?:sys_platform\s*==\s*["']linux|platform_system\s*==\s*["']Linux)["']\s*""")
 _PACKAGE = re.compile(r"[A-Za-z0-9][\w.-]{0,80}")
-
-
-def plain_version(text: str) -> str | None:
-    """`v2.1.0`, `2.2.0a0+81ea7a4` and `2.6.0.*` as `2.1.0`, `2.2.0a0` and `2.6.0`; None for what is no version."""
-    match = _VERSION.match(text.strip(" \"'"))
-    return match[1] if match else None
 
 
 def read(word: str, name: str) -> tuple[str, str, str | None, bool] | None:
