@@ -1,5 +1,6 @@
 """What following one program needs: its steps, what leaves it, the values of its words, and the way into each node."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,17 @@ _OF_THE_SHELL = frozenset(
         *("BASH_VERSION", "PATH"),
     }
 )
+
+
+_IS_SPLIT = re.compile(r"(?<!\")\$")  # a value without quotes around it
+_WHOLE = re.compile(r"[\w./+=@,-]*")
+
+
+def _is_whole(words: list[str], separators: str | None) -> bool:
+    """Whether a value is one word whatever IFS has."""
+    return len(words) < 2 and all(
+        _WHOLE.fullmatch(word) is not None and not set(separators or "") & set(word) for word in words
+    )
 
 
 class TooLongError(Exception):
@@ -89,7 +101,13 @@ class Interpreter:
 
     def fields(self, words: tuple[str, ...], state: State) -> list[str]:
         look_up = self.look_up(state)
-        return [field for word in words for field in self._arguments(word, state) or expansion.fields(word, look_up)]
+        found: list[str] = []
+        for word in words:
+            given = self._arguments(word, state)
+            more = expansion.fields(word, look_up) if given is None else given
+            is_split = "IFS" in state.values and given is None and _IS_SPLIT.search(word) is not None
+            found += [unknown("$(...)")] if is_split and not _is_whole(more, state.values["IFS"]) else more
+        return found
 
     def _arguments(self, word: str, state: State) -> list[str] | None:
         """All that a function was called with, for `"$@"`; None for any other word, and where that is not known."""

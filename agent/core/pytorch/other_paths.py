@@ -1,0 +1,54 @@
+"""Folders that a removal may reach by another path: through a link, or as the home of a user."""
+
+import re
+from collections.abc import Iterator
+
+_LINKS = re.compile(r"(?<![\w./-])(?:ln|cp)\s+((?:-[\w-]{1,30}\s+)*-(?:[a-z]*s[a-z]*|-symbolic)\s[^;&|<>\n]{1,400})")
+_HOMES = re.compile(
+    r"(?<![\w./-])(?:useradd|adduser|usermod)\s[^;&|\n]{0,300}?(?:-[a-zA-Z]{0,4}[dh]|--home(?:-dir)?)(?:\s+|=)"
+    r"[\"']?([^\s;&|\"']{1,200})"
+)
+_PASSWORD_FILE = re.compile(r":(/[^:\s]{1,200}):[^:]{0,100}/etc/passwd")
+_NAME = re.compile(r"[\w.-]+")
+_ENDING = re.compile(r"\.(?:so|a|h|py|sh)\b")
+# Folders that every image has: a removal that names one of them says nothing of what is below another.
+_COMMON = frozenset(
+    {
+        *("", ".", "..", "usr", "bin", "sbin", "lib", "lib64", "local", "share", "etc", "var", "opt", "home", "root", "tmp"),
+        *("src", "include", "cache", "log", "run", "dev", "null"),
+    }
+)
+ANY = "*"  # a name that is not known
+
+
+def names(line: str) -> frozenset[str]:
+    """The parts of the paths that a line links, or makes a home, but for those that every image has."""
+    found: set[str] = set()
+    if "ln " in line or "cp " in line:
+        for match in _LINKS.finditer(line):
+            words = [word for word in match[1].split() if not word.startswith("-")]
+            for word in words:
+                found.update(_parts(word))
+    if "/etc/passwd" in line or "useradd" in line or "adduser" in line or "usermod" in line:
+        homes = [match[1] for match in (*_HOMES.finditer(line), *_PASSWORD_FILE.finditer(line))]
+        for home in homes:
+            if not home.startswith(("/home/", "/root", "/nonexistent")):
+                found.update(_parts(home))
+    return frozenset(found)
+
+
+def _parts(path: str) -> Iterator[str]:
+    if _ENDING.search(path):  # a file
+        return
+    for part in path.strip("\"'").split("/"):
+        if part in _COMMON:
+            continue
+        literal = _NAME.match(part)
+        yield literal[0] if literal is not None else ANY
+
+
+def is_named(found: frozenset[str], program: str) -> bool:
+    """Whether a program names one of these, so that what it removes may be below another path."""
+    if not found:
+        return False
+    return ANY in found or not found.isdisjoint(_NAME.findall(program))
