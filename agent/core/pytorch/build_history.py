@@ -146,7 +146,7 @@ class _Reader:
             self.read(created_by)
 
     def _may_remove(self, traits: "_Traits") -> bool:
-        return traits.may_remove or (traits.removes and any(one.place for one in self._facts.installs))
+        return traits.may_remove or (traits.removes and any(one.place for one in self._facts.placed))
 
     def read(self, created_by: str) -> None:
         line = run_lines.parse(created_by)
@@ -183,10 +183,10 @@ class _Reader:
         if self._is_configured and _REMOVAL.search(line.program):
             after = after.without(lambda one: None if one.text.startswith("pip") else False)
         after = self._by_other_paths(line.program, after)
-        if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
+        if after.placed and not line.is_buildkits and (volumes := self._variables.volumes):
             after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
         if line.is_buildkits:
-            known = before.installs
+            known = before.placed
             after = after.without(lambda one: None if one not in known and _is_below(one.place, _MOUNTED) else False)
         if not after.installs:
             named = "".join(_INSTALLS.findall(line.program))
@@ -238,7 +238,7 @@ class _Reader:
             torch=sure if found.is_sure else "",
             version=found.version or argued,
             accelerator=found.accelerator,
-            hints=tuple(hints.values()),
+            hints=tuple(dict.fromkeys(hints.values())),
             is_whole=self._is_whole,
             doubts=tuple(dict.fromkeys(doubts)),
             is_removed=found.is_removed and not found.is_sure,

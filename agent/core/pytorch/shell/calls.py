@@ -26,7 +26,7 @@ def unknown_command(run: Interpreter, words: list[str], state: State, context: i
 
 
 def _perhaps_removed(run: Interpreter, words: list[str], state: State) -> Facts:
-    if not state.facts.installs:
+    if not state.facts.placed:
         return state.facts
     run.spend(min(len(words), 30))
     return removing.perhaps(installers.Ran(words, run.told(state), state.folder), state.facts)

@@ -147,7 +147,7 @@ def without_cleared(ran: Ran, facts: Facts) -> Facts:
 
 
 def after_removal(name: str, ran: Ran, facts: Facts) -> Facts:
-    if not facts.installs:
+    if not facts.placed:
         return facts
     if name == "find":
         return _after_find(ran.words, facts)

@@ -57,7 +57,7 @@ def _of_program(run: Interpreter, program: str, state: State, context: int) -> O
 
 def _written(run: Interpreter, node: tree.Command, state: State) -> State:
     """A script that is written may be run at once, and take away what was installed."""
-    if not (node.writes and state.facts.installs and any("rm" in word or "uninstall" in word for word in node.words)):
+    if not (node.writes and state.facts.placed and any("rm" in word or "uninstall" in word for word in node.words)):
         return state
     return state.with_facts(run.perhaps("\n".join(run.fields(node.words[1:], state)), state))
 
