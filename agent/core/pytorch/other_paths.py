@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator
 
-_LINKS = re.compile(r"(?<![\w./-])(?:ln|cp)\s+((?:-[\w-]{1,30}\s+)*-(?:[a-z]*s[a-z]*|-symbolic)\s[^;&|<>\n]{1,400})")
+_LINKS = re.compile(r"(?<![\w./-])(?:ln|cp)\s+((?:-[\w-]{1,30}\s+)*-(?:[a-z]*s[a-z]*|-symbolic)\s[^;&|<>#\n]{1,400})")
 _HOMES = re.compile(
     r"(?<![\w./-])(?:useradd|adduser|usermod)\s[^;&|\n]{0,300}?(?:-[a-zA-Z]{0,4}[dh]|--home(?:-dir)?)(?:\s+|=)"
     r"[\"']?([^\s;&|\"']{1,200})"
 )
 _PASSWORD_FILE = re.compile(r":(/[^:\s]{1,200}):[^:]{0,100}/etc/passwd")
 _NAME = re.compile(r"[\w.-]+")
-_ENDING = re.compile(r"\.(?:so|a|h|py|sh)\b")
+_LIBRARY = re.compile(r"\.(?:so|a|h|hpp)\b")  # a link to a file is no way into a folder
 # Folders that every image has: a removal that names one of them says nothing of what is below another.
 _COMMON = frozenset(
     {
@@ -26,9 +26,9 @@ def names(line: str) -> frozenset[str]:
     found: set[str] = set()
     if "ln " in line or "cp " in line:
         for match in _LINKS.finditer(line):
-            words = [word for word in match[1].split() if not word.startswith("-")]
-            for word in words:
-                found.update(_parts(word))
+            if not _LIBRARY.search(match[1]):
+                for word in (word for word in match[1].split() if not word.startswith("-")):
+                    found.update(_parts(word))
     if "/etc/passwd" in line or "useradd" in line or "adduser" in line or "usermod" in line:
         homes = [match[1] for match in (*_HOMES.finditer(line), *_PASSWORD_FILE.finditer(line))]
         for home in homes:
@@ -38,10 +38,11 @@ def names(line: str) -> frozenset[str]:
 
 
 def _parts(path: str) -> Iterator[str]:
-    if _ENDING.search(path):  # a file
+    parts = path.strip("\"'").split("/")
+    if "bin" in parts[:-1]:  # a program
         return
-    for part in path.strip("\"'").split("/"):
-        if part in _COMMON:
+    for part in parts:
+        if part in _COMMON or part.isdecimal():
             continue
         literal = _NAME.match(part)
         yield literal[0] if literal is not None else ANY
