@@ -140,7 +140,7 @@ class _Reader:
         self._is_configured = self._is_configured or traits.configures
         self._is_faked = self._is_faked or traits.puts_another_tool
         if traits.other_paths:
-            self._named |= traits.other_paths
+            self._named |= other_paths.resolved(traits.other_paths, self._variables.get)
             self._linked |= {path for match in _LINK.finditer(created_by) for path in match.groups() if path != "/"}
         if traits.is_read or (self._facts is not NOTHING and self._may_remove(traits)):
             self.read(created_by)

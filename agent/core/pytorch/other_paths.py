@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from agent.core.pytorch.shell.unknown import Lookup
+
 _LINKS = re.compile(r"(?<![\w./-])(?:ln|cp)\s+((?:-[\w-]{1,30}\s+)*-(?:[a-z]*s[a-z]*|-symbolic)\s[^;&|<>#\n]{1,400})")
 _HOMES = re.compile(
     r"(?<![\w./-])(?:useradd|adduser|usermod)\s[^;&|\n]{0,300}?(?:-[a-zA-Z]{0,4}[dh]|--home(?:-dir)?)(?:\s+|=)"
@@ -10,6 +12,8 @@ _HOMES = re.compile(
 )
 _PASSWORD_FILE = re.compile(r":(/[^:\s]{1,200}):[^:]{0,100}/etc/passwd")
 _NAME = re.compile(r"[\w.-]+")
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w{0,60})")
+_NAMED_PART = re.compile(r"[\w.-]+|\$\{?[A-Za-z_]\w{0,60}")
 _LIBRARY = re.compile(r"\.(?:so|a|h|hpp)\b")  # a link to a file is no way into a folder
 # Folders that every image has: a removal that names one of them says nothing of what is below another.
 _COMMON = frozenset(
@@ -34,22 +38,36 @@ def names(line: str) -> frozenset[str]:
         for home in homes:
             if not home.startswith(("/home/", "/root", "/nonexistent")):
                 found.update(_parts(home))
+    for name in [name for name in found if name.startswith("$")]:
+        for value in re.findall(rf"(?<!\w){name[1:]}=[\"']?([^\s;&|\"']{{1,200}})", line):
+            found.update(_parts(value))
     return frozenset(found)
+
+
+def resolved(found: frozenset[str], look_up: Lookup) -> frozenset[str]:
+    """The names, with the values of variables that ENV lines have set."""
+    values = (look_up(name[1:]) for name in found if name.startswith("$"))
+    return found.union(*(_parts(value) for value in values if value))
 
 
 def _parts(path: str) -> Iterator[str]:
     parts = path.strip("\"'").split("/")
     if "bin" in parts[:-1]:  # a program
         return
-    for part in parts:
-        if part in _COMMON or part.isdecimal():
-            continue
-        literal = _NAME.match(part)
-        yield literal[0] if literal is not None else ANY
+    named = [part for part in parts if part not in _COMMON and not part.isdecimal()]
+    found = [match for match in map(_NAMED_PART.match, named) if match is not None]
+    yield from (match[0].replace("{", "") for match in found)
+    if named and not found:
+        yield ANY
 
 
 def is_named(found: frozenset[str], program: str) -> bool:
     """Whether a program names one of these, so that what it removes may be below another path."""
     if not found:
         return False
-    return ANY in found or not found.isdisjoint(_NAME.findall(program))
+    return ANY in found or not found.isdisjoint(_names_in(program))
+
+
+def _names_in(program: str) -> Iterator[str]:
+    yield from _NAME.findall(program)
+    yield from (f"${name}" for name in _VARIABLE.findall(program))
