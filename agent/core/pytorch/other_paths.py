@@ -14,6 +14,7 @@ _PASSWORD_FILE = re.compile(r":(/[^:\s]{1,200}):[^:]{0,100}/etc/passwd")
 _NAME = re.compile(r"[\w.-]+")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w{0,60})")
 _NAMED_PART = re.compile(r"[\w.-]+|\$\{?[A-Za-z_]\w{0,60}")
+_REMOVALS = re.compile(r"(?<![\w-])(?:rm|rmdir|mv|unlink|find)\s[^;&|\n]*+")
 _LIBRARY = re.compile(r"\.(?:so|a|h|hpp)\b")  # a link to a file is no way into a folder
 # Folders that every image has: a removal that names one of them says nothing of what is below another.
 _COMMON = frozenset(
@@ -65,7 +66,9 @@ def is_named(found: frozenset[str], program: str) -> bool:
     """Whether a program names one of these, so that what it removes may be below another path."""
     if not found:
         return False
-    return ANY in found or not found.isdisjoint(_names_in(program))
+    removals = " ".join(_REMOVALS.findall(program))
+    removed = program if "$" in removals or not removals else removals  # a value may stand anywhere
+    return ANY in found or not found.isdisjoint(_names_in(removed))
 
 
 def _names_in(program: str) -> Iterator[str]:
