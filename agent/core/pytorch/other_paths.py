@@ -19,7 +19,24 @@ _LIBRARY = re.compile(r"\.(?:so|a|h|hpp)\b")  # a link to a file is no way into 
 # Folders that every image has: a removal that names one of them says nothing of what is below another.
 _COMMON = frozenset(
     {
-        *("", ".", "..", "usr", "bin", "sbin", "lib", "lib64", "local", "share", "etc", "var", "opt", "home", "root", "tmp"),
+        *(
+            "",
+            ".",
+            "..",
+            "usr",
+            "bin",
+            "sbin",
+            "lib",
+            "lib64",
+            "local",
+            "share",
+            "etc",
+            "var",
+            "opt",
+            "home",
+            "root",
+            "tmp",
+        ),
         *("src", "include", "cache", "log", "run", "dev", "null"),
     }
 )

@@ -68,7 +68,7 @@ def after_install(found: Installer, ran: Ran, facts: Facts) -> Facts:
 
 
 def _from_pytorchs_index(found: Installer, ran: Ran) -> str:
-    """The installation of a file's packages, or of wheels, that come from PyTorch's own index alone; "" for any other."""
+    """An installation of a file's packages, or of wheels, from PyTorch's own index alone; "" for any other."""
     options = {word.partition("=")[0] for word in found.arguments if word.startswith("-")}
     addresses = [places.option(found.arguments, name) for name in ("--index-url", "-i", "--default-index")]
     if not any(_OWN_INDEX.match(address) for address in addresses):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from agent.core.pytorch.facts import Facts
-from agent.core.pytorch.shell import expansion, tree
+from agent.core.pytorch.shell import expansion, speaking, tree
 from agent.core.pytorch.shell.outcome import TESTED, Outcome, only_facts
 from agent.core.pytorch.shell.parse import parse
 from agent.core.pytorch.shell.state import State, join
@@ -57,6 +57,7 @@ class Interpreter:
         self.room = room  # steps that are left
         self.outside = outside  # the values of variables that the program itself does not set
         self.calls = 0
+        self.is_asked = False  # whether what the program writes is wanted
         self.exits: list[list[Outcome]] = []
         self.returns: list[list[Outcome]] = []
         self.loops: list[list[State]] = []
@@ -73,6 +74,8 @@ class Interpreter:
 
     def look_up(self, state: State) -> Callable[[str], str | None]:
         def look_up(name: str) -> str | None:
+            if name.startswith("$("):
+                return self._spoken(name[2:-1], state)
             if name in state.values:
                 found = state.values[name]
             elif name.isdecimal() or state.is_lost:
@@ -83,6 +86,24 @@ class Interpreter:
             return found
 
         return look_up
+
+    def _spoken(self, program: str, state: State) -> str | None:
+        """What `$(program)` becomes; None where that is not known."""
+        if self.calls >= CALLS or not ("echo" in program or state.functions):
+            return None
+        self.spend(1 + len(program) // 3)
+        try:
+            parsed = parse(without_marks(program))
+        except UnreadableError:
+            return None
+        if not speaking.only_speaks(parsed, state):
+            return None
+        self.calls += 1
+        self.is_asked, before = True, self.is_asked
+        done = join(*self.scope(parsed, replace(state, said="", is_strict=False), TESTED))
+        self.is_asked = before
+        self.calls -= 1
+        return done.said.rstrip("\n") if done is not None and is_known(done.said) else None
 
     def told(self, state: State) -> Callable[[str], str | None]:
         """Only the variables that something has set: nobody set PIP_DRY_RUN where nothing speaks of it."""
