@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from agent.core import model
-from agent.core.pytorch import packages, run_lines
+from agent.core.pytorch import other_paths, packages, run_lines
 from agent.core.pytorch.facts import NOTHING, Facts, join
 from agent.core.pytorch.run_lines import RunLine
 from agent.core.pytorch.shell.installing import may_install
@@ -44,6 +44,7 @@ _PUTS = re.compile(
     r"(?<![\w/-])(?:ln|cp|mv)\s+(?:-\S{1,20}\s+)*+(?!-)\S{0,80}?(\w[\w.-]{0,40})\s+\S{0,80}\Z|>\s*/\S{0,80}\Z"
 )
 _LINK = re.compile(r"\bln\s+-\w*s\w*\s+(/[^\s;&|]{1,100})\s+(/[^\s;&|]{1,100})")
+_LINKING = re.compile(r"(?<![\w./-])ln\s[^;&|\n]*+")  # which names the same folders, and removes none
 # A `RUN --mount` may stand there, which no history shows: what is put there is gone after the line.
 _MOUNTED = ("/tmp", "/var/tmp", "/run")  # noqa: S108
 _CONFIGURES = re.compile(
@@ -96,6 +97,7 @@ class _Traits(NamedTuple):
     may_remove: bool  # torch
     puts_another_tool: bool
     configures: bool  # pip, which may then put packages into any folder
+    other_paths: frozenset[str]  # names by which a removal may reach a folder that is called otherwise
 
 
 def _traits(line: str) -> _Traits | None:
@@ -108,6 +110,7 @@ def _traits(line: str) -> _Traits | None:
         removes and _REMOVAL.search(_HARMLESS.sub("", line)) is not None,
         _puts_another_tool(line),
         "pip" in line and _CONFIGURES.search(line) is not None,
+        other_paths.names(line),
     )
     return found if any(found) else None
 
@@ -125,6 +128,7 @@ class _Reader:
         self._followed: set[str] = set()  # those of them whose line was followed, so that it tells what they did
         self._is_whole = True
         self._linked: set[str] = set()  # folders that may have another name
+        self._named: frozenset[str] = frozenset()  # names by which a removal may reach such a folder
         self._is_configured = False  # pip may put packages into any folder
         self._is_faked = False  # another program may stand under the name of an installer
         self._runner: Runner | None = None
@@ -135,11 +139,14 @@ class _Reader:
             return
         self._is_configured = self._is_configured or traits.configures
         self._is_faked = self._is_faked or traits.puts_another_tool
+        if traits.other_paths:
+            self._named |= other_paths.resolved(traits.other_paths, self._variables.get)
+            self._linked |= {path for match in _LINK.finditer(created_by) for path in match.groups() if path != "/"}
         if traits.is_read or (self._facts is not NOTHING and self._may_remove(traits)):
             self.read(created_by)
 
     def _may_remove(self, traits: "_Traits") -> bool:
-        return traits.may_remove or (traits.removes and any(one.place for one in self._facts.installs))
+        return traits.may_remove or (traits.removes and any(one.place for one in self._facts.placed))
 
     def read(self, created_by: str) -> None:
         line = run_lines.parse(created_by)
@@ -175,14 +182,11 @@ class _Reader:
             return _unread(line.program, before)
         if self._is_configured and _REMOVAL.search(line.program):
             after = after.without(lambda one: None if one.text.startswith("pip") else False)
-        self._linked |= {path for match in _LINK.finditer(line.program) for path in match.groups() if path != "/"}
-        if self._linked and _REMOVAL.search(_HARMLESS.sub("", line.program)):
-            linked = tuple(self._linked)
-            after = after.without(lambda one: None if one.place and _is_below(one.place, linked) else False)
-        if after.installs and not line.is_buildkits and (volumes := self._variables.volumes):
+        after = self._by_other_paths(line.program, after)
+        if after.placed and not line.is_buildkits and (volumes := self._variables.volumes):
             after = after.without(lambda one: None if one.place and _is_below(one.place, volumes) else False)
         if line.is_buildkits:
-            known = before.installs
+            known = before.placed
             after = after.without(lambda one: None if one not in known and _is_below(one.place, _MOUNTED) else False)
         if not after.installs:
             named = "".join(_INSTALLS.findall(line.program))
@@ -191,6 +195,16 @@ class _Reader:
             self._variables.is_clear(line) and not self._is_faked and (line.is_bash or "&>" not in line.program)
         )  # dash knows no `&>`: it means `&`
         return after if is_sure else join(before, after)
+
+    def _by_other_paths(self, program: str, after: Facts) -> Facts:
+        """What is left where a removal may reach a folder through a link."""
+        if not (self._linked or self._named) or not _REMOVAL.search(rest := _HARMLESS.sub("", program)):
+            return after
+        removal = _LINKING.sub("", rest)
+        if other_paths.is_named(self._named, removal):
+            return after.without(lambda _: None)
+        linked = tuple(self._linked)
+        return after.without(lambda one: None if one.place and _is_below(one.place, linked) else False)
 
     def _values_of(self, line: RunLine) -> Callable[[str], str | None]:
         variables, arguments = self._variables, line.arguments
@@ -224,7 +238,7 @@ class _Reader:
             torch=sure if found.is_sure else "",
             version=found.version or argued,
             accelerator=found.accelerator,
-            hints=tuple(hints.values()),
+            hints=tuple(dict.fromkeys(hints.values())),
             is_whole=self._is_whole,
             doubts=tuple(dict.fromkeys(doubts)),
             is_removed=found.is_removed and not found.is_sure,

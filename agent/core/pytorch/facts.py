@@ -13,6 +13,9 @@ class Install(NamedTuple):
     is_sure: bool = True  # whether this one ran, and its torch is still there
 
 
+PLACED = "in "  # begins the kind of a hint that goes with a place: "in /opt/venv"
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What commands that ran say of torch."""
@@ -24,6 +27,13 @@ class Facts:
     hints: Mapping[str, str] = field(default_factory=dict)  # lesser signs, at most one of each kind
     doubts: Mapping[str, str] = field(default_factory=dict)  # the same, of commands that may not have run
     is_removed: bool = False  # whether torch was, or may have been, taken away after it was installed
+
+    @property
+    def placed(self) -> tuple[Install, ...]:
+        """What a removal may take away: torch, and what only a hint speaks of."""
+        if not self.hints:
+            return self.installs
+        return (*self.installs, *(_hinted(*hint) for hint in self.hints.items() if hint[0].startswith(PLACED)))
 
     def with_install(self, text: str, place: str, version: str | None, accelerator: str | None) -> "Facts":
         return replace(
@@ -42,6 +52,14 @@ class Facts:
 
     def without(self, is_gone: Callable[[Install], bool | None]) -> "Facts":
         """Without what was removed; what may have been removed is in doubt. Of removed ones the hints go too."""
+        doubted = {
+            kind: text
+            for kind, text in self.hints.items()
+            if kind.startswith(PLACED) and is_gone(_hinted(kind, text)) is not False
+        }
+        if doubted:
+            left_hints = {kind: text for kind, text in self.hints.items() if kind not in doubted}
+            return replace(self, hints=left_hints, doubts={**self.doubts, **doubted}).without(is_gone)
         kept: list[Install] = []
         for one in self.installs:
             gone = is_gone(one)
@@ -60,6 +78,10 @@ class Facts:
 
 
 NOTHING = Facts()
+
+
+def _hinted(kind: str, text: str) -> Install:
+    return Install(text, kind.removeprefix(PLACED))
 
 
 def join(one: Facts, other: Facts) -> Facts:

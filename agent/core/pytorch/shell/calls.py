@@ -26,7 +26,7 @@ def unknown_command(run: Interpreter, words: list[str], state: State, context: i
 
 
 def _perhaps_removed(run: Interpreter, words: list[str], state: State) -> Facts:
-    if not state.facts.installs:
+    if not state.facts.placed:
         return state.facts
     run.spend(min(len(words), 30))
     return removing.perhaps(installers.Ran(words, run.told(state), state.folder), state.facts)
@@ -91,11 +91,26 @@ def shell(run: Interpreter, name: str, words: list[str], node: tree.Command, sta
             return of_result(None, state, context)
         visible = {name: None for name in state.values if name not in state.exported and run.outside(name) is None}
         inner = replace(state.with_values(visible), is_strict=strict, is_bash=name in _BASHES, functions={})
+        if name in ("su", "runuser"):
+            inner = inner.with_values({"HOME": _home_of(words)})
+        elif len(words) > given + 2:
+            inner = inner.with_values(builtins.positional(words[given + 3 :]))
         return _given(run, words[given + 1], inner, state, context)
     if node.input is None or any(not word.startswith("-") for word in words[1:]):
         state = state.with_facts(removing.after_script(words, state.facts))
         return of_result(None, state, context)
     return _read(run, node, replace(state, is_strict=strict, is_bash=name in _BASHES, functions={}), state, context)
+
+
+def _home_of(words: list[str]) -> str:
+    """The home of the user that `su` becomes."""
+    named = [
+        word
+        for at, word in enumerate(words[1:], start=1)
+        if not word.startswith("-") and words[at - 1] not in ("-c", "-s", "-g", "-G", "-w", "--command", "--shell")
+    ]
+    user = next(iter(named), "root")
+    return "/root" if user == "root" else f"/home/{user}"
 
 
 def _given(run: Interpreter, program: str, inner: State, state: State, context: int) -> Outcome:

@@ -90,21 +90,24 @@ def _parts(word: str, look_up: Lookup, depth: int = 0) -> list[tuple[str, bool]]
 def _double(text: str, look_up: Lookup, depth: int) -> str:
     """What stands between double quotes."""
     if "$" not in text and "`" not in text:
-        return _ESCAPED_IN_QUOTES.sub(lambda match: match[1].strip("\n"), text) if "\\" in text else text
+        return _unescaped(text)
     found: list[str] = []
     at = begin = 0
     while at < len(text):
         if text[at] == "\\":
             at += 2
         elif text[at] in "$`":
-            found.append(_double(text[begin:at], look_up, depth) if at > begin else "")
+            found.append(_unescaped(text[begin:at]))
             part, at = _substitution(text, at, look_up, depth)
             found.append(part)
             begin = at
         else:
             at += 1
-    found.append(_double(text[begin:], look_up, depth) if begin < len(text) else "")
-    return "".join(found)
+    return "".join((*found, _unescaped(text[begin:])))
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED_IN_QUOTES.sub(lambda match: match[1].strip("\n"), text) if "\\" in text else text
 
 
 def _substitution(text: str, at: int, look_up: Lookup, depth: int) -> tuple[str, int]:
@@ -124,7 +127,8 @@ def _substitution(text: str, at: int, look_up: Lookup, depth: int) -> tuple[str,
         return parameters.braced(inner, look_up, lambda part: _inner(part, look_up, depth)), end
     if text[at] == "$" and end == at + 1:  # `$"..."`
         return "", end
-    return unknown("$(...)"), end
+    found = look_up(text[at:end]) if text.startswith("$(", at) else None
+    return unknown("$(...)") if found is None else found, end
 
 
 def _inner(word: str, look_up: Lookup, depth: int) -> str:

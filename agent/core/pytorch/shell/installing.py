@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.core import tags
-from agent.core.pytorch.facts import Facts, join
+from agent.core.pytorch.facts import PLACED, Facts, join
 from agent.core.pytorch.shell import places, torch_words
 from agent.core.pytorch.shell.installers import CONDAS, ONLY_SHOWN, VERBS, Installer, Ran, is_installer, packages
 from agent.core.pytorch.shell.unknown import is_known, shown
@@ -21,6 +21,13 @@ _APT_ONLY_SHOWN = re.compile(
 _OTHER_MACHINE = frozenset({"--platform", "--python-platform", "--only-binary", "--abi", "--implementation"})
 _NOT_KEPT = ("/dev/", "/proc/", "/sys/")  # folders that a build has in memory only
 _DRY_RUN = ("PIP_DRY_RUN", "CONDA_DRY_RUN", "MAMBA_DRY_RUN")
+_OWN_INDEX = re.compile(r"https?://download\.pytorch\.org(?=/|\Z)")
+# Other places where packages may come from.
+_OTHER_SOURCES = frozenset({"--extra-index-url", "--index", "--find-links", "-f", "--no-index", "--index-strategy"})
+_SOURCES = (
+    *("PIP_NO_DEPS", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"),
+    *("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"),
+)
 _NO = frozenset({"", "0", "false", "no", "off", "n", "f"})
 
 
@@ -42,6 +49,8 @@ def after_install(found: Installer, ran: Ran, facts: Facts) -> Facts:
     if found.place.startswith(_NOT_KEPT):
         return facts
     is_doubtful = _is_doubtful(found, ran)
+    if not is_doubtful and (files := _from_pytorchs_index(found, ran)):
+        facts = facts.with_hints({f"{PLACED}{found.place}": files})
     result = facts
     without = "--no-deps" in found.arguments or _is_on(ran.look_up("PIP_NO_DEPS"))
     for word in packages(found):
@@ -57,6 +66,22 @@ def after_install(found: Installer, ran: Ran, facts: Facts) -> Facts:
     if index and index != result.accelerator:
         result = replace(result, accelerator=index)
     return join(facts, result) if is_doubtful else result
+
+
+def _from_pytorchs_index(found: Installer, ran: Ran) -> str:
+    """An installation of a file's packages, or of wheels, from PyTorch's own index alone; "" for any other."""
+    options = {word.partition("=")[0] for word in found.arguments if word.startswith("-")}
+    addresses = [places.option(found.arguments, name) for name in ("--index-url", "-i", "--default-index")]
+    if not any(_OWN_INDEX.match(address) for address in addresses):
+        return ""
+    if options & _OTHER_SOURCES or "--no-deps" in options or any(_is_on(ran.look_up(name)) for name in _SOURCES):
+        return ""
+    file = places.option(found.arguments, "-r", "--requirement", "--requirements")
+    named = list(packages(found))
+    if not (file or named) or not all(name.endswith("*.whl") for name in named):
+        return ""
+    what = f"-r {shown(file.rpartition('/')[2])}" if file else "of wheels"
+    return f"{found.tool} install {what} from PyTorch's index alone"
 
 
 def _is_only_shown(found: Installer, ran: Ran) -> bool:

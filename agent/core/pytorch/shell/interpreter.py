@@ -1,11 +1,12 @@
 """What following one program needs: its steps, what leaves it, the values of its words, and the way into each node."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from agent.core.pytorch.facts import Facts
-from agent.core.pytorch.shell import expansion, tree
+from agent.core.pytorch.shell import expansion, speaking, tree
 from agent.core.pytorch.shell.outcome import TESTED, Outcome, only_facts
 from agent.core.pytorch.shell.parse import parse
 from agent.core.pytorch.shell.state import State, join
@@ -28,6 +29,17 @@ _OF_THE_SHELL = frozenset(
 )
 
 
+_IS_SPLIT = re.compile(r"(?<!\")\$")  # a value without quotes around it
+_WHOLE = re.compile(r"[\w./+=@,-]*")
+
+
+def _is_whole(words: list[str], separators: str | None) -> bool:
+    """Whether a value is one word whatever IFS has."""
+    return len(words) < 2 and all(
+        _WHOLE.fullmatch(word) is not None and not set(separators or "") & set(word) for word in words
+    )
+
+
 class TooLongError(Exception):
     """Following the history takes too many steps."""
 
@@ -45,6 +57,7 @@ class Interpreter:
         self.room = room  # steps that are left
         self.outside = outside  # the values of variables that the program itself does not set
         self.calls = 0
+        self.is_asked = False  # whether what the program writes is wanted
         self.exits: list[list[Outcome]] = []
         self.returns: list[list[Outcome]] = []
         self.loops: list[list[State]] = []
@@ -61,6 +74,8 @@ class Interpreter:
 
     def look_up(self, state: State) -> Callable[[str], str | None]:
         def look_up(name: str) -> str | None:
+            if name.startswith("$("):
+                return self._spoken(name[2:-1], state)
             if name in state.values:
                 found = state.values[name]
             elif name.isdecimal() or state.is_lost:
@@ -71,6 +86,24 @@ class Interpreter:
             return found
 
         return look_up
+
+    def _spoken(self, program: str, state: State) -> str | None:
+        """What `$(program)` becomes; None where that is not known."""
+        if self.calls >= CALLS or not ("echo" in program or state.functions):
+            return None
+        self.spend(1 + len(program) // 3)
+        try:
+            parsed = parse(without_marks(program))
+        except UnreadableError:
+            return None
+        if not speaking.only_speaks(parsed, state):
+            return None
+        self.calls += 1
+        self.is_asked, before = True, self.is_asked
+        done = join(*self.scope(parsed, replace(state, said="", is_strict=False), TESTED))
+        self.is_asked = before
+        self.calls -= 1
+        return done.said.rstrip("\n") if done is not None and is_known(done.said) else None
 
     def told(self, state: State) -> Callable[[str], str | None]:
         """Only the variables that something has set: nobody set PIP_DRY_RUN where nothing speaks of it."""
@@ -89,7 +122,13 @@ class Interpreter:
 
     def fields(self, words: tuple[str, ...], state: State) -> list[str]:
         look_up = self.look_up(state)
-        return [field for word in words for field in self._arguments(word, state) or expansion.fields(word, look_up)]
+        found: list[str] = []
+        for word in words:
+            given = self._arguments(word, state)
+            more = expansion.fields(word, look_up) if given is None else given
+            is_split = "IFS" in state.values and given is None and _IS_SPLIT.search(word) is not None
+            found += [unknown("$(...)")] if is_split and not _is_whole(more, state.values["IFS"]) else more
+        return found
 
     def _arguments(self, word: str, state: State) -> list[str] | None:
         """All that a function was called with, for `"$@"`; None for any other word, and where that is not known."""

@@ -11,13 +11,17 @@ Expand = Callable[[str], str]  # the value of a word within the form, as in `${A
 
 _BRACED = re.compile(r"(#?)([A-Za-z_][A-Za-z0-9_]*+|[@*?#0-9])(.*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+")
+_NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+|[1-9]")
 _UNKNOWN = re.compile(f"{BEGIN}[^{END}]*+{END}?")
 
 
 def braced(inner: str, look_up: Lookup, expand: Expand) -> str:
     """`${NAME}` and its forms. What is not one of the simple ones is unknown."""
+    if inner.startswith("!") and _NAME.fullmatch(inner[1:]):  # the variable that this one names
+        named = look_up(inner[1:]) or ""
+        return (look_up(named) or "") if _NAME.fullmatch(named) else unknown(f"${{{inner}}}")
     match = _BRACED.fullmatch(inner)
-    if match is None or not _NAME.fullmatch(match[2]):
+    if match is None or not _NAMED.fullmatch(match[2]):
         return unknown(f"${{{inner}}}")
     is_length, name, rest = match[1], match[2], match[3]
     found = look_up(name)
@@ -44,6 +48,8 @@ def _default(found: str | None, colon: str, kind: str, word: str, expand: Expand
 def _edited(found: str, rest: str, expand: Expand) -> str:
     """`${NAME%.*}`, `${NAME//a/b}` and `${NAME:0:2}`, where they are simple."""
     shown_as = unknown("${...}")
+    if rest in ("^^", ",,"):
+        return found.upper() if rest == "^^" else found.lower()
     if part := re.fullmatch(r":\s?([0-9]{1,4})(?::([0-9]{1,4}))?", rest):
         begin = int(part[1])
         return found[begin : begin + int(part[2])] if part[2] else found[begin:]

@@ -65,7 +65,7 @@ def of(tool: str, group: str, program: str, arguments: Sequence[str], look_up: L
     python = option(arguments, "--python", *(("-p",) if tool == "uv" else ()))
     if "/" in program or "/" in python:
         return _prefix(absolute(python if "/" in python else program, folder))
-    if "--user" in arguments:
+    if "--user" in arguments or (look_up("PIP_USER") or "0").lower() not in ("0", "false", "no", "off"):
         return absolute(look_up("PYTHONUSERBASE") or f"{home(look_up)}/.local", folder)
     if tool == "uv" and group == "pip" and not {"--system", "VIRTUAL_ENV"} & {*arguments}:
         is_system = look_up("UV_SYSTEM_PYTHON") or look_up("VIRTUAL_ENV")

@@ -27,6 +27,7 @@ _TELLING = re.compile(
     r"^pip-?tools$|^pip-sync$|auto[_-]?remove|(?:uninstall|remove|clean|slim|strip|prune)\w*\.(?:sh|py)$"
 )
 _ENVIRONMENT = re.compile(r"(?<![a-z])v?env/*$|/\.?(?:virtual)?envs?(?:/|$)")
+_OF_ROOT_ALONE = ("/root/.local", "/root/.cache")
 _RUNS_RM = re.compile(r"(?<![\w-])(?:rm|mv)(?!\w)")
 REMOVERS = frozenset({"rm", "rmdir", "unlink", "mv", "find"})
 
@@ -147,7 +148,7 @@ def without_cleared(ran: Ran, facts: Facts) -> Facts:
 
 
 def after_removal(name: str, ran: Ran, facts: Facts) -> Facts:
-    if not facts.installs:
+    if not facts.placed:
         return facts
     if name == "find":
         return _after_find(ran.words, facts)
@@ -158,7 +159,9 @@ def after_removal(name: str, ran: Ran, facts: Facts) -> Facts:
     ]
 
     def is_gone(one: Install) -> bool | None:
-        answers = [places.covers(path, one.place) for path in gone]
+        # Root's pip does not install for root alone, but where it is told to.
+        is_roots = not one.place and one.text.startswith("pip") and not one.text.startswith("pipx")
+        answers = [places.covers(path, one.place) for path in gone if not (is_roots and path in _OF_ROOT_ALONE)]
         if name == "mv" and True in answers:  # it is still there, under another name
             return None
         if True in answers:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from agent.core.pytorch.shell import effects, installers, tree
+from agent.core.pytorch.shell import effects, installers, speaking, tree
 from agent.core.pytorch.shell.command_names import ASSIGNMENT, SPEAKERS, WORKERS
 from agent.core.pytorch.shell.interpreter import Interpreter
 from agent.core.pytorch.shell.outcome import TESTED, Outcome, only_facts, settled, without_values
@@ -28,6 +28,8 @@ def simple(run: Interpreter, node: tree.Command, state: State, context: int) -> 
         at += 1
     if at == len(node.words):
         return _of_program(run, node.programs[0], inner, context) if is_assignment else (inner, None)
+    if run.is_asked and node.words[at] == "echo":
+        return speaking.after_echo(run.fields(node.words[at:], inner), state), None
     if node.words[at].rpartition("/")[2] in SPEAKERS and "-v" not in node.words:
         return _written(run, node, state), None
     if node.words[at] == ":":
@@ -57,7 +59,7 @@ def _of_program(run: Interpreter, program: str, state: State, context: int) -> O
 
 def _written(run: Interpreter, node: tree.Command, state: State) -> State:
     """A script that is written may be run at once, and take away what was installed."""
-    if not (node.writes and state.facts.installs and any("rm" in word or "uninstall" in word for word in node.words)):
+    if not (node.writes and state.facts.placed and any("rm" in word or "uninstall" in word for word in node.words)):
         return state
     return state.with_facts(run.perhaps("\n".join(run.fields(node.words[1:], state)), state))
 

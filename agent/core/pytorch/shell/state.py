@@ -22,6 +22,7 @@ class State:
     is_lax: bool = False  # `set +e`: the program says that its commands may fail
     is_open: bool = False  # something that is not read may have set variables that nothing else sets
     is_lost: bool = False  # it may have set any variable
+    said: str = ""  # what it wrote so far, where that is asked for
 
     def with_values(self, values: Mapping[str, str | None]) -> "State":
         return replace(self, values={**self.values, **values}) if values else self
@@ -58,6 +59,7 @@ def _joined(one: State, other: State) -> State:
         is_lax=one.is_lax or other.is_lax,
         is_open=one.is_open or other.is_open,
         is_lost=one.is_lost or other.is_lost,
+        said=one.said if one.said == other.said else unknown("$(...)"),
     )
 
 
