@@ -39,6 +39,10 @@ _ELSEWHERE = re.compile(
     r"|conda-env\s+remove|(?:conda|mamba|micromamba)\s+env\s+create[^;&|\n]*\s(?:--force|--yes|-y)|mount\s+-)"
     r"|\s--remove-files(?!\S)"
 )
+_ELSEWHERE_WORDS = (  # one of these is in each of them, which is cheaper to see
+    *("userdel", "deluser", "clean", "zip", "rsync", "poetry", "pipenv", "uninstall", "apt-mark"),
+    *("conda-env", "create", "mount", "--remove-files"),
+)
 # Removals that every other line has, and that never hold torch: apt's lists, and caches.
 _HARMLESS = re.compile(
     r"rm\s(?:-[a-zA-Z]+\s)*(?:(?:/var/(?:lib/apt|lib/dpkg|cache|log|tmp)|/tmp|(?:/root|~|\$HOME)/\.(?:cache|npm|cargo))"
@@ -109,12 +113,12 @@ class _Traits(NamedTuple):
 
 def _traits(line: str) -> _Traits | None:
     """None for a line that can be passed over, as nearly all can."""
-    removes = _REMOVAL.search(line) is not None or _ELSEWHERE.search(line) is not None
+    removes = _REMOVAL.search(line) is not None or _removes_elsewhere(line)
     found = _Traits(
         is_read(line),
         run_lines.is_setting(line),
         removes,
-        removes and (_REMOVAL.search(_HARMLESS.sub("", line)) is not None or _ELSEWHERE.search(line) is not None),
+        removes and (_REMOVAL.search(_HARMLESS.sub("", line)) is not None or _removes_elsewhere(line)),
         _puts_another_tool(line),
         "pip" in line and _CONFIGURES.search(line) is not None,
         other_paths.names(line),
@@ -188,7 +192,7 @@ class _Reader:
             return _unread(line.program, before)
         except UnreadableError:
             return _unread(line.program, before)
-        if _ELSEWHERE.search(line.program):
+        if _removes_elsewhere(line.program):
             after = after.without(lambda _: None)
         if self._is_configured and _REMOVAL.search(line.program):
             after = after.without(lambda one: None if one.text.startswith("pip") else False)
@@ -254,6 +258,10 @@ class _Reader:
             is_removed=found.is_removed and not found.is_sure,
             is_gone=found.is_removed and not found.installs,
         )
+
+
+def _removes_elsewhere(line: str) -> bool:
+    return any(word in line for word in _ELSEWHERE_WORDS) and _ELSEWHERE.search(line) is not None
 
 
 def _puts_another_tool(line: str) -> bool:
