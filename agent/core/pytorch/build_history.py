@@ -32,6 +32,17 @@ _REMOVAL = re.compile(
     r"(?<![\w-])(?:uninstall|remove|purge|rm|rmdir|rmtree|sync|eval|dpkg|mv|find|unlink|--clear|--rev|--revision|--prune)(?!\w)"
     r"|(?:uninstall|remove|clean|slim|strip|prune)\w*\.(?:sh|py)|pip-sync|uv\svenv|(?:conda|mamba)\screate"
 )
+# What takes a folder or an environment away, and is not followed.
+_ELSEWHERE = re.compile(
+    r"(?<![\w-])(?:userdel\s[^;&|\n]*-\w*r|deluser\s[^;&|\n]*--remove|git\s+clean\s|zip\s+-\w*m|rsync\s[^;&|\n]*--del"
+    r"|poetry\s+(?:env\s+remove|sync|install\s[^;&|\n]*--sync)|pipenv\s+--rm|uv\s+python\s+uninstall|apt-mark\s+auto"
+    r"|conda-env\s+remove|(?:conda|mamba|micromamba)\s+env\s+create[^;&|\n]*\s(?:--force|--yes|-y)|mount\s+-)"
+    r"|\s--remove-files(?!\S)"
+)
+_ELSEWHERE_WORDS = (  # one of these is in each of them, which is cheaper to see
+    *("userdel", "deluser", "clean", "zip", "rsync", "poetry", "pipenv", "uninstall", "apt-mark"),
+    *("conda-env", "create", "mount", "--remove-files"),
+)
 # Removals that every other line has, and that never hold torch: apt's lists, and caches.
 _HARMLESS = re.compile(
     r"rm\s(?:-[a-zA-Z]+\s)*(?:(?:/var/(?:lib/apt|lib/dpkg|cache|log|tmp)|/tmp|(?:/root|~|\$HOME)/\.(?:cache|npm|cargo))"
@@ -102,12 +113,12 @@ class _Traits(NamedTuple):
 
 def _traits(line: str) -> _Traits | None:
     """None for a line that can be passed over, as nearly all can."""
-    removes = _REMOVAL.search(line) is not None
+    removes = _REMOVAL.search(line) is not None or _removes_elsewhere(line)
     found = _Traits(
         is_read(line),
         run_lines.is_setting(line),
         removes,
-        removes and _REMOVAL.search(_HARMLESS.sub("", line)) is not None,
+        removes and (_REMOVAL.search(_HARMLESS.sub("", line)) is not None or _removes_elsewhere(line)),
         _puts_another_tool(line),
         "pip" in line and _CONFIGURES.search(line) is not None,
         other_paths.names(line),
@@ -135,13 +146,14 @@ class _Reader:
         self._variables = run_lines.Variables(env, lines)
 
     def see(self, created_by: str, traits: "_Traits") -> None:
-        if traits.is_setting and self._variables.see(created_by):
-            return
         self._is_configured = self._is_configured or traits.configures
+        self._is_faked = self._is_faked or (traits.configures and "dry-run" in created_by)
         self._is_faked = self._is_faked or traits.puts_another_tool
         if traits.other_paths:
             self._named |= other_paths.resolved(traits.other_paths, self._variables.get)
             self._linked |= {path for match in _LINK.finditer(created_by) for path in match.groups() if path != "/"}
+        if traits.is_setting and self._variables.see(created_by):
+            return
         if traits.is_read or (self._facts is not NOTHING and self._may_remove(traits)):
             self.read(created_by)
 
@@ -180,6 +192,8 @@ class _Reader:
             return _unread(line.program, before)
         except UnreadableError:
             return _unread(line.program, before)
+        if _removes_elsewhere(line.program):
+            after = after.without(lambda _: None)
         if self._is_configured and _REMOVAL.search(line.program):
             after = after.without(lambda one: None if one.text.startswith("pip") else False)
         after = self._by_other_paths(line.program, after)
@@ -244,6 +258,10 @@ class _Reader:
             is_removed=found.is_removed and not found.is_sure,
             is_gone=found.is_removed and not found.installs,
         )
+
+
+def _removes_elsewhere(line: str) -> bool:
+    return any(word in line for word in _ELSEWHERE_WORDS) and _ELSEWHERE.search(line) is not None
 
 
 def _puts_another_tool(line: str) -> bool:

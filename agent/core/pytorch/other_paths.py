@@ -16,6 +16,13 @@ _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w{0,60})")
 _NAMED_PART = re.compile(r"[\w.-]+|\$\{?[A-Za-z_]\w{0,60}")
 _REMOVALS = re.compile(r"(?<![\w-])(?:rm|rmdir|mv|unlink|find)\s[^;&|\n]*+")
 _LIBRARY = re.compile(r"\.(?:so|a|h|hpp)\b")  # a link to a file is no way into a folder
+# Where a Python is that is chosen by a variable, by a shim or by a script that is sourced.
+_ROOTS = re.compile(
+    r"()(/(?!opt/conda/)[^\s\"':;&|]{1,200})/etc/profile\.d/(?:conda|mamba|micromamba)\.sh"
+    r"|()(/[^\s\"':;&|=]{1,200})/shims(?!\w)|(PYENV_ROOT|UV_PYTHON|PIP_PYTHON)=[\"']?(/[^\s\"':;&|]{1,200})"
+    r"|()envs_dirs\s+(/[^\s\"':;&|]{1,200})"
+)
+_ROOTED = ("profile.d/", "/shims", "PYENV_ROOT=", "_PYTHON=", "envs_dirs")
 # Folders that every image has: a removal that names one of them says nothing of what is below another.
 _COMMON = frozenset(
     {
@@ -56,6 +63,13 @@ def names(line: str) -> frozenset[str]:
         for home in homes:
             if not home.startswith(("/home/", "/root", "/nonexistent")):
                 found.update(_parts(home))
+    if any(word in line for word in _ROOTED):
+        for match in _ROOTS.finditer(line):
+            variable, root = (part for part in match.groups() if part is not None)
+            found.update(_parts(root.removesuffix("/python").removesuffix("/bin")))
+            found.update({f"${variable}"} if variable else ())
+    if "uv python install" in line:
+        found.add("uv")
     for name in [name for name in found if name.startswith("$")]:
         for value in re.findall(rf"(?<!\w){name[1:]}=[\"']?([^\s;&|\"']{{1,200}})", line):
             found.update(_parts(value))

@@ -70,7 +70,8 @@ CASES = {
     "copied away and back": run(
         f"{_VENV} && cp -r /opt/venv /tmp/v && rm -rf /opt/venv && mv /tmp/v /opt/venv", shows=Shows.PERHAPS
     ),
-    "a link to the folder, removed": run(f"{_VENV} && ln -s /opt/venv /v", "rm -rf /v/"),
+    # Whether `rm` goes through a link that ends in a slash differs between its versions.
+    "a link to the folder, removed": run(f"{_VENV} && ln -s /opt/venv /v", "rm -rf /v/", shows=Shows.PERHAPS),
     "removed through a link": run(f"{_VENV} && ln -s /opt/venv /v", "rm -rf /v/lib"),
     "installed through a link": run("mkdir /real && ln -s /real /deps && pip install -t /deps torch", "rm -rf /real"),
     "a loop over folders": run(_VENV, "for d in venv cache; do rm -rf /opt/$d; done"),

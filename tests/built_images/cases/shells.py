@@ -33,7 +33,8 @@ CASES = {
     "a path of its own": run("/usr/local/bin/pip3 install torch"),
     "a redirection": run("pip install torch > /log 2>&1"),
     "a redirection before": run(">/log pip install torch"),
-    "a word of the shell": run("pi''p inst\"all\" to\\rch"),
+    # Only a line that speaks of torch is read: to read every line for words in pieces would cost too much.
+    "a word of the shell": run("pi''p inst\"all\" to\\rch", shows=Shows.PERHAPS),
     "lines that go on": run("pip \\\n  install \\\n  numpy \\\n  torch"),
     "a program in the form of JSON": build('RUN ["pip", "install", "torch"]'),
     "a shell in the form of JSON": build('RUN ["/bin/bash", "-c", "pip install torch"]'),

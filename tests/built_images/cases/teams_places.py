@@ -66,7 +66,8 @@ CASES = {
     "pip's folder by a file that is copied": build(
         "COPY script.sh /etc/pip.conf", "RUN pip install torch", "RUN rm -rf /t", script="[global]\ntarget = /t\n"
     ),
-    "git cleans": build("WORKDIR /src", "RUN pip install -t vendor torch", "RUN git clean -fdxq"),
+    # What git takes away depends on the repository, which no history shows.
+    "git cleans": build("WORKDIR /src", "RUN pip install -t vendor torch", "RUN git clean -fdxq", shows=Shows.PERHAPS),
     "git cleans another folder": build(
         "WORKDIR /src", "RUN pip install torch", "RUN git clean -fdxq", shows=Shows.PERHAPS
     ),

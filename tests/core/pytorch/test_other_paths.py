@@ -89,3 +89,22 @@ def test_a_file_from_pytorchs_index_alone_is_a_hint_of_its_own() -> None:
 )
 def test_a_file_that_may_come_from_elsewhere_or_is_gone_is_no_such_hint(lines: tuple[str, ...]) -> None:
     assert _FILE not in scan(*lines).hints
+
+
+@pytest.mark.parametrize(
+    ("program", "installs"),
+    [
+        ('p=(numpy); p+=(torch); pip install "${p[@]}"', True),
+        ("p=(); p+=(torch torchvision); pip install ${p[*]}", True),
+        ('p=(torch); p=(numpy); pip install "${p[@]}"', False),
+        ('p=(torch); p[0]=numpy; pip install "${p[@]}"', False),
+        ("p=(torch); unset 'p[0]'; pip install \"${p[@]}\"", False),
+        ('p=(torch); mapfile -t p < /x; pip install "${p[@]}"', False),
+        ('p=(torch); read -ra p <<< "$X"; pip install "${p[@]}"', False),
+        ('p=(torch); declare -a p=(numpy); pip install "${p[@]}"', False),
+        ("p=(); [ -f /x ] && p+=(torch); pip install ${p[@]}", False),
+        ('pip install "${p[@]}"', False),
+    ],
+)
+def test_the_words_of_an_array_are_followed(program: str, installs: bool) -> None:
+    assert (scan(f"RUN /bin/bash -c {program}").torch != "") is installs

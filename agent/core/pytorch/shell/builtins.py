@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from agent.core.pytorch.shell import places
+from agent.core.pytorch.shell.arrays import BETWEEN
 from agent.core.pytorch.shell.command_names import ASSIGNMENT, HARMLESS_FILES
-from agent.core.pytorch.shell.interpreter import BETWEEN, CALLS, Interpreter
+from agent.core.pytorch.shell.interpreter import CALLS, Interpreter
 from agent.core.pytorch.shell.outcome import Outcome, of_result, settled
 from agent.core.pytorch.shell.parse import parse
 from agent.core.pytorch.shell.state import State

@@ -106,7 +106,7 @@ def _conda(words: Sequence[str]) -> _Rest | None:
 
 def _project(words: Sequence[str]) -> _Rest | None:
     """`uv run command`, in the environment of the project."""
-    if len(words) < 3 or words[1] != "run":
+    if len(words) < 3 or words[1] != "run" or any(word.startswith(("--with", "--isolated")) for word in words[2:8]):
         return None
     return list(words[_past_options(words, frozenset({"--with", "--python", "-p"}), 2) :]), {"VIRTUAL_ENV": ".venv"}
 

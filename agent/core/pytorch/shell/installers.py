@@ -22,7 +22,7 @@ _TAKES_VALUE = re.compile(
     r"|--(?:channel|name|prefix|requirement|constraint|target|find-links|index|index-url|extra-index-url|default-index"
     r"|root|src|python|python-version|python-platform|platform|abi|implementation|only-binary|no-binary|extra|extras|group"
     r"|torch-backend|editable|log|report|cache-dir|upgrade-strategy|trusted-host|proxy|timeout|retries|override|file"
-    r"|upgrade-package|reinstall-package|no-build-isolation-package|suffix|with|package|optional|root-user-action"
+    r"|upgrade-package|no-(?:build|binary|emit|sources)-package|reinstall-package|no-build-isolation-package|suffix|with|package|optional|root-user-action"
     r"|progress-bar|config-settings?|global-option|build-constraint|spec|pip-args|target-release|option)"
 )
 # Options without a value. Behind any other one the next word may be its value: `poetry add -G torch numpy`.
@@ -39,7 +39,17 @@ _NO_VALUE = re.compile(r"-(?:f|e|i|d|c)")  # of apt: `apt-get install -f python3
 # Options with which nothing is installed, or only into an environment that nobody can see here.
 ONLY_SHOWN = frozenset(
     {
-        *("--dry-run", "--help", "-h", "--no-install", "--download", "--download-only", "--print-uris", "--simulate"),
+        *(
+            "--dry-run",
+            "--dry",
+            "--help",
+            "-h",
+            "--no-install",
+            "--download",
+            "--download-only",
+            "--print-uris",
+            "--simulate",
+        ),
         *(
             "--just-print",
             "--no-act",

@@ -16,7 +16,7 @@ _AZURE_ENVIRONMENT = re.compile(r"(?<![A-Za-z0-9])ptca(?![A-Za-z0-9])")
 _INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX", "UV_INDEX_URL")
 
 _APT_ONLY_SHOWN = re.compile(
-    r"-[a-zA-Z]{0,6}[sd][a-zA-Z]{0,6}|--assume-no|-o.{0,20}Simulate.{0,20}|-o.{0,20}Download-Only.{0,20}"
+    r"-[a-zA-Z]{0,6}[sd][a-zA-Z]{0,6}|--assume-no|\w{0,20}::\S{0,40}(?:Simulate|Download-Only)\S{0,20}|-o.{0,20}Simulate.{0,20}|-o.{0,20}Download-Only.{0,20}"
 )
 _OTHER_MACHINE = frozenset({"--platform", "--python-platform", "--only-binary", "--abi", "--implementation"})
 _NOT_KEPT = ("/dev/", "/proc/", "/sys/")  # folders that a build has in memory only

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from agent.core.pytorch.facts import Facts
-from agent.core.pytorch.shell import expansion, speaking, tree
+from agent.core.pytorch.shell import arrays, expansion, speaking, tree
+from agent.core.pytorch.shell.arrays import BETWEEN
 from agent.core.pytorch.shell.outcome import TESTED, Outcome, only_facts
 from agent.core.pytorch.shell.parse import parse
 from agent.core.pytorch.shell.state import State, join
@@ -14,7 +15,6 @@ from agent.core.pytorch.shell.tree import Node
 from agent.core.pytorch.shell.unknown import is_known, unknown, without_marks
 from agent.core.pytorch.shell.words import UnreadableError
 
-BETWEEN = "\x1f"  # between the words of `$@`
 CALLS = 15  # functions and shells within one another
 _OF_THE_SHELL = frozenset(
     {
@@ -131,9 +131,11 @@ class Interpreter:
         return found
 
     def _arguments(self, word: str, state: State) -> list[str] | None:
-        """All that a function was called with, for `"$@"`; None for any other word, and where that is not known."""
-        given = state.values.get("@") if word == '"$@"' else None
-        return given.split(BETWEEN) if given and is_known(given) else None
+        """All words of `"$@"` or of an array; None for any other word, and where they are not known."""
+        if word == '"$@"':
+            given = state.values.get("@")
+            return given.split(BETWEEN) if given and is_known(given) else None
+        return arrays.words(word, state.values) if "[" in word else None
 
     def node(self, node: Node, state: State | None, context: int) -> Outcome:
         if state is None:

@@ -22,6 +22,7 @@ from agent.core.pytorch.shell.unknown import is_known
 _REMOVAL = re.compile(r"(?<![\w-])(?:uninstall|remove|purge|rm|rmtree|unlink)(?!\w)")
 _OF_PYTHON = re.compile(r"torch|-packages|lib/python|venv|conda|rmtree")
 _NEEDED_BY_APTS_TORCH = re.compile(r"^(?:lib)?(?:python|torch)|[*?~\[]")
+_NEEDED_BY_CONDAS_TORCH = re.compile(r"^(?:python|libtorch|pytorch-mutex|numpy|cudatoolkit)(?![\w-])|[*?\[]")
 # Names of programs that take packages away.
 _TELLING = re.compile(
     r"^pip-?tools$|^pip-sync$|auto[_-]?remove|(?:uninstall|remove|clean|slim|strip|prune)\w*\.(?:sh|py)$"
@@ -42,6 +43,8 @@ def after_uninstall(found: Installer, facts: Facts) -> Facts:
     words = tuple(packages(found))
     if found.tool.startswith("apt"):
         return without_apts(words, facts)
+    if found.tool in CONDAS and any(_NEEDED_BY_CONDAS_TORCH.search(word) for word in words):
+        facts = facts.without(lambda one: None if one.text.partition(" ")[0] in CONDAS else False)
     if any(torch_words.TORCH.match(word) for word in words):
         if not facts.installs:
             return _removed(facts)

@@ -3,13 +3,13 @@
 import re
 from dataclasses import replace
 
-from agent.core.pytorch.shell import effects, installers, speaking, tree
+from agent.core.pytorch.shell import arrays, effects, installers, speaking, tree
 from agent.core.pytorch.shell.command_names import ASSIGNMENT, SPEAKERS, WORKERS
 from agent.core.pytorch.shell.interpreter import Interpreter
 from agent.core.pytorch.shell.outcome import TESTED, Outcome, only_facts, settled, without_values
 from agent.core.pytorch.shell.state import State
-from agent.core.pytorch.shell.unknown import unknown
-from agent.core.pytorch.shell.words import UnreadableError
+from agent.core.pytorch.shell.unknown import is_known, unknown
+from agent.core.pytorch.shell.words import UnreadableError, tokens
 
 # Work that neither installs nor removes anything: its words need no values.
 _IDLE = frozenset(name for name in WORKERS if not effects.matters(name) and name not in installers.CONDAS)
@@ -39,6 +39,7 @@ def simple(run: Interpreter, node: tree.Command, state: State, context: int) -> 
     words = run.fields(node.words[at:], inner)
     if not words:
         return state, None
+    inner = inner.with_values(arrays.changed(words, inner.values))
     if at:
         inner = replace(inner, exported=inner.exported | set(inner.values) - set(state.values))
     well, badly = run.command(words, node, inner, context)
@@ -72,10 +73,19 @@ def _with_defaults(run: Interpreter, words: tuple[str, ...], state: State) -> St
     return state
 
 
+def _elements(run: Interpreter, word: str, state: State) -> list[str] | None:
+    """The words of `(a "$b")`; None where they are not known."""
+    found = tokens(word[1:-1])
+    if any(token.kind != "word" or token.text.startswith("[") for token in found if token.text != "\n"):
+        return None
+    words = run.fields(tuple(token.text for token in found if token.kind == "word"), state)
+    return words if all(is_known(one) for one in words) else None
+
+
 def _assigned(run: Interpreter, name: str, appends: bool, word: str, state: State) -> State:
     run.spend(1 + len(state.values) // 8)
     if word.startswith("("):  # an array
-        return state.with_values({name: unknown(f"${name}")})
+        return state.with_values(arrays.assigned(name, _elements(run, word, state), appends, state.values))
     text = run.value(word, state)
     if "$(...)" in text or "<(...)" in text:
         text = unknown(f"${name}")
