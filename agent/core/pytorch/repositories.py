@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from agent.core import model, patterns, tags
 from agent.core.pytorch import entries
@@ -15,6 +16,7 @@ _STRONGEST_FIRST = tuple(model.Strength)
 _NOT_TORCH_ITSELF = frozenset(
     {"base", "build", "builder", "deps", "artifacts", "wheel", "wheels", "sbom", "docs", "report"}
 )
+_KEPT = 4096  # repositories: those of a host are asked about at every change
 _OF_THE_TAG = "tag"  # the fact: whoever gave the tag says which torch is in it
 
 
@@ -40,7 +42,7 @@ def is_vendors(repository: str) -> bool:
 
 def _of_name(tag: tags.Tag, refuted: frozenset[str]) -> model.Evidence | None:
     repository = tag.repository.lower()
-    if any(entry.pattern.fullmatch(repository) for entry in LISTS.lookalikes):
+    if _is_lookalike(repository):
         return None
     if (path := _path(tag)) in refuted:
         return sign("name", _WEAK, f"name {_shown(tag)}, beside a tag of it that has no torch")
@@ -91,6 +93,12 @@ def _means(glob: str | None, tag: tags.Tag) -> bool:
     return glob is None or patterns.glob(glob, tag.tag.lower())
 
 
+@lru_cache(_KEPT)
+def _is_lookalike(repository: str) -> bool:
+    return any(entry.pattern.fullmatch(repository) for entry in LISTS.lookalikes)
+
+
+@lru_cache(_KEPT)
 def _publisher(repository: str) -> entries.Publisher | None:
     return next((entry for entry in LISTS.publishers if entry.pattern.fullmatch(repository)), None)
 
@@ -107,6 +115,7 @@ def _path(tag: tags.Tag) -> str:
     return _mirrored_path(repository)
 
 
+@lru_cache(_KEPT)
 def _mirrored_path(repository: str) -> str:
     """The path of a well-known repository that this one ends with, behind another registry or folder; "" for none."""
     parts = repository.rsplit("/", _DEEPEST + 1)
