@@ -7,7 +7,9 @@ _LONGEST_TEXT = 80  # characters
 
 def sign(family: str, strength: model.Strength, text: str, fact: str = "") -> model.Evidence:
     """Evidence with its text made fit for people: one line, printable, about 80 characters."""
-    line = "".join(char if char.isprintable() else " " for char in text[: 4 * _LONGEST_TEXT])
+    line = text[: 4 * _LONGEST_TEXT]
+    if not line.isprintable():
+        line = "".join(char if char.isprintable() else " " for char in line)
     line = " ".join(line.split())
     shown = line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
     return model.Evidence(family, strength, shown, fact)
