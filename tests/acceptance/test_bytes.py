@@ -74,6 +74,7 @@ def _shared_layers(host: Host) -> str:
     The ID of the first base.
     """
     engine = host.engine
+    host.configure(images={"probe_layers": False})  # one says that it is PyTorch, and has no torch
     base = host.torch("team/base:1", size_mb=30)
     for number, size_mb in enumerate((5, 8)):
         images.build_child(engine, "team/base:1", f"team/child:{number}", size_mb=size_mb)
