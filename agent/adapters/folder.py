@@ -77,6 +77,21 @@ def give_to_owner(path: Path) -> None:
                 os.close(handle)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a file in the place of another: whoever reads it finds the old one or the new one, whole. Raises OSError."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        give_to_owner(Path(name))
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
 def owner_of(path: Path) -> str:
     """The name of a file's owner, or the number where it has none; "" where that cannot be seen."""
     try:

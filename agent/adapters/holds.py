@@ -6,7 +6,6 @@ What cannot be read, or means nothing, makes all of it unreadable: then nothing 
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,22 +102,8 @@ def _write(path: Path, data: bytes) -> None:
     if len(data) > MOST_BYTES:
         raise OSError(errno.EFBIG, f"would be larger than {units.format_bytes(MOST_BYTES)}; take old pins out of it")
     try:
-        _replace(path, data)
+        folders.replace_file(path, data)
     except OSError as error:
         if error.errno not in folders.FULL or not database.release_reserve(path.parent):
             raise
-        _replace(path, data)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        folders.give_to_owner(Path(name))
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        folders.replace_file(path, data)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -71,25 +70,16 @@ def save(folder: Path, entries: Sequence[Entry]) -> None:
         if not entries:
             path.unlink(missing_ok=True)
             return
-        _replace(path, json.dumps([asdict(entry) for entry in entries]).encode())
+        folders.replace_file(path, json.dumps([asdict(entry) for entry in entries]).encode())
+        _sync(folder)
     except OSError as error:
         raise folders.unusable(path, error) from None
 
 
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+def _sync(folder: Path) -> None:
+    """Let the folder's own entries be on disk, too: the name of the journal must outlast a power failure."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        folders.give_to_owner(Path(name))
-        Path(name).replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        os.fsync(handle)
+    finally:
+        os.close(handle)
