@@ -121,7 +121,7 @@ class Meaning:
         held = self._sight.book.held.get(event.actor)
         told_again = held is None and (event.actor in self._looks_over or self._is_old(event))
         state = inside.NEVER_STARTED if told_again else held.state if held is not None else None
-        looked = inside.is_no_use(event.action, event.name, event.labels, state)
+        looked = inside.is_exempt(event.action, event.name, event.labels, state)
         if looked and event.action == "destroy":
             self._looks_over[event.actor] = None
             for old in list(self._looks_over)[:-REMEMBERED]:

@@ -1,7 +1,7 @@
 """The container by which `explain --look-inside` reads an image: made, never started, and removed.
 
-It holds its image while it exists, like any container. To make and to remove it is no use of the image, as long as it
-never ran; a container that is only called so gains nothing by it, for whatever runs is a use.
+While it exists it keeps its image, like any container. To make it and to remove it does not count as a use of the
+image, unless it ran. Somebody else's container of that name gains nothing by it: whatever runs is a use.
 """
 
 import re
@@ -35,7 +35,7 @@ def is_look(name: str, labels: Mapping[str, str]) -> bool:
     return _TOKEN.fullmatch(token) is not None and name == name_of(token)
 
 
-def is_no_use(action: str, name: str, labels: Mapping[str, str], state: str | None) -> bool:
-    """Whether an event of a container is no use. `state`: the container's before it; None: it is not known."""
+def is_exempt(action: str, name: str, labels: Mapping[str, str], state: str | None) -> bool:
+    """Whether an event of a container does not count as a use. `state`: the container's before it; None: unknown."""
     made, removed = action == "create", action == "destroy" and state == NEVER_STARTED
     return (made or removed) and is_look(name, labels)
