@@ -1,6 +1,6 @@
 """What an image's build history installed, as far as torch goes.
 
-A RUN line is a shell program, and it is followed as a shell would follow it (`shell_run`): what stands in a branch that
+A RUN line is a shell program, and it is followed as a shell would follow it (`shell`): what stands in a branch that
 was not taken is no sign, and what may not have run is a weak one. Only lines that can tell of torch are followed, and
 after an installation those that may take it away.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from agent.core import model
 from agent.core.pytorch import other_paths, packages, run_lines
-from agent.core.pytorch.facts import NOTHING, Facts, join
+from agent.core.pytorch.facts import INDEX, NOTHING, Facts, join
 from agent.core.pytorch.run_lines import RunLine
 from agent.core.pytorch.shell.installing import may_install
 from agent.core.pytorch.shell.interpreter import TooLongError
@@ -23,9 +23,7 @@ from agent.core.pytorch.shell.unknown import is_known, unknown
 from agent.core.pytorch.shell.words import UnreadableError
 from agent.core.pytorch.versions import plain_version
 
-__all__ = ["INDEX", "Installs", "is_read", "scan"]
-
-INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
+__all__ = ["Installs", "is_read", "scan"]
 
 _ARGUMENTS = frozenset({"TORCH", "PYTORCH", "TORCH_VERSION", "PYTORCH_VERSION"})
 _REMOVAL = re.compile(
@@ -193,7 +191,7 @@ class _Reader:
         except UnreadableError:
             return _unread(line.program, before)
         if _removes_elsewhere(line.program):
-            after = after.without(lambda _: None)
+            after = after.in_doubt()
         if self._is_configured and _REMOVAL.search(line.program):
             after = after.without(lambda one: None if one.text.startswith("pip") else False)
         after = self._by_other_paths(line.program, after)
@@ -216,7 +214,7 @@ class _Reader:
             return after
         removal = _LINKING.sub("", rest)
         if other_paths.is_named(self._named, removal):
-            return after.without(lambda _: None)
+            return after.in_doubt()
         linked = tuple(self._linked)
         return after.without(lambda one: None if one.place and _is_below(one.place, linked) else False)
 

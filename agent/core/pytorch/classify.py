@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from agent.core import apart, bounds, model, tags
 from agent.core.pytorch import build_history, cuda_argument, evidence, repositories, signs
@@ -105,11 +104,9 @@ def _told(tags_say: Sequence[str], installed: str | None, env: str | None) -> st
     return env or next(iter(tags_say), installed)
 
 
-def _kind(signs: Iterable[model.Evidence]) -> model.Class:
-    strong = any(sign.strength is model.Strength.STRONG for sign in signs)
-    medium = {(sign.family, sign.rests_on) for sign in signs if sign.strength is model.Strength.MEDIUM}
-    independent = any(one[0] != two[0] and one[1] != two[1] for one, two in combinations(medium, 2))
-    return model.Class.PYTORCH if strong or independent else model.Class.AMBIGUOUS
+def _kind(found: Sequence[model.Evidence]) -> model.Class:
+    strong = any(sign.strength is model.Strength.STRONG for sign in found)
+    return model.Class.PYTORCH if strong or signs.independent(found) else model.Class.AMBIGUOUS
 
 
 def _env_torch_version(env: Mapping[str, str]) -> str | None:

@@ -1,15 +1,13 @@
 """Which signs decide a verdict, for a person who doubts it."""
 
-from collections.abc import Iterable, Iterator
-from itertools import combinations
-
 from agent.core.model import Class, Evidence, Strength, Verdict
+from agent.core.pytorch import operators
+from agent.core.pytorch.signs import independent
 
 # Of several strong signs people are shown what the image itself says: anybody can give it a name.
 _FAMILIES = ("env", "label", "history")
 _STRENGTHS = tuple(Strength)
 _NAMED = ("repository ", "name ")
-_OPERATORS = "known"  # the family of what images.known lists: somebody has looked at it
 
 
 def deciding(verdict: Verdict) -> tuple[Evidence, ...]:
@@ -18,7 +16,7 @@ def deciding(verdict: Verdict) -> tuple[Evidence, ...]:
     if first is None:
         return ()
     if verdict.kind is Class.PYTORCH and first.strength is Strength.MEDIUM:
-        return next(_independent(verdict.evidence), (first,))
+        return independent(verdict.evidence) or (first,)
     return (first,)
 
 
@@ -28,23 +26,17 @@ def phrase(verdict: Verdict) -> str:
 
 
 def single(verdict: Verdict) -> bool:
-    """Whether `pytorch` rests on one sign and nothing else, which the operator has not listed."""
+    """Whether `pytorch` rests on one sign and nothing else, which the operator has not listed.
+
+    Somebody has looked at what images.known lists.
+    """
     signs = verdict.evidence
-    return verdict.kind is Class.PYTORCH and len(signs) == 1 and signs[0].family != _OPERATORS
+    return verdict.kind is Class.PYTORCH and len(signs) == 1 and signs[0].family != operators.FAMILY
 
 
 def _rank(sign: Evidence) -> tuple[int, int]:
     family = _FAMILIES.index(sign.family) if sign.family in _FAMILIES else len(_FAMILIES)
     return _STRENGTHS.index(sign.strength), family
-
-
-def _independent(signs: Iterable[Evidence]) -> Iterator[tuple[Evidence, ...]]:
-    medium = [sign for sign in signs if sign.strength is Strength.MEDIUM]
-    return (pair for pair in combinations(medium, 2) if _differ(*pair))
-
-
-def _differ(one: Evidence, other: Evidence) -> bool:
-    return one.family != other.family and one.rests_on != other.rests_on
 
 
 def _shown(sign: Evidence) -> str:

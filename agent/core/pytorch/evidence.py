@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from agent.core import model
 from agent.core.pytorch import build_history, entries, inputs
 from agent.core.pytorch.entries import LISTS
+from agent.core.pytorch.facts import INDEX
 from agent.core.pytorch.signs import sign
 from agent.core.pytorch.versions import plain_version
 
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
 _SAID_NOTHING = frozenset({"none", "null", "false", "0"})
 
-_INDEX, _ARGUMENT = "download.pytorch.org", "build argument "  # as the hints of a history name them
+_ARGUMENT = "build argument "  # begins a hint of a history
 _BACKEND = "--torch-backend="
 # The fact of an index address, a backend or a build argument, in ENV or in the history: what a build is set up for,
 # whether it installs torch or not.
@@ -119,7 +120,7 @@ def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
 
 def _is_intent(hint: str) -> bool:
     """Whether a hint shows only what a build was set up for."""
-    return hint == _INDEX or hint.startswith((_ARGUMENT, _BACKEND))
+    return hint == INDEX or hint.startswith((_ARGUMENT, _BACKEND))
 
 
 def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:

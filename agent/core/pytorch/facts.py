@@ -13,6 +13,7 @@ class Install(NamedTuple):
     is_sure: bool = True  # whether this one ran, and its torch is still there
 
 
+INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
 PLACED = "in "  # begins the kind of a hint that goes with a place: "in /opt/venv"
 
 
@@ -71,6 +72,10 @@ class Facts:
         if not left:
             return Facts(is_removed=True)
         return replace(self, installs=left, is_sure=any(one.is_sure for one in left), is_removed=True)
+
+    def in_doubt(self) -> "Facts":
+        """All of it may have been removed."""
+        return self.without(lambda _: None)
 
     def doubtful(self) -> "Facts":
         """The same where none of it surely happened."""

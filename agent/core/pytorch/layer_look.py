@@ -14,7 +14,7 @@ from agent.core.model import Class, Evidence, Strength, Verdict
 from agent.core.pytorch.version_file import Torch
 
 RULES = 1  # by which layers are read: one more makes every look be taken again
-FAMILY = "layers"
+FAMILY = "layers"  # only torch itself is strong there
 LONGEST_TEXT = 240  # characters; a path inside an image may have 4096
 NOT_YET = Evidence(FAMILY, Strength.WEAK, "its layers have not been read yet; until then it is not surely PyTorch")
 

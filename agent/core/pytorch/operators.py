@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agent.core import apart, model, patterns
+from agent.core.pytorch import layer_look
 from agent.core.pytorch.signs import sign
 
-LAYERS = "layers"  # the family of what an image's own layers show; only torch itself is strong there
+FAMILY = "known"
 
 
 def lifted(
@@ -35,11 +36,12 @@ def in_full(pattern: str) -> tuple[str, ...]:
 
 
 def _is_disproved(verdict: model.Verdict) -> bool:
-    return any(one.family == LAYERS and one.strength is not model.Strength.STRONG for one in verdict.evidence)
+    seen = (one for one in verdict.evidence if one.family == layer_look.FAMILY)
+    return any(one.strength is not model.Strength.STRONG for one in seen)
 
 
 def _lift(verdict: model.Verdict, pattern: str) -> model.Verdict:
     if verdict.failure or verdict.kind is model.Class.PYTORCH or _is_disproved(verdict):
         return verdict
-    word = sign("known", model.Strength.STRONG, f"named in images.known: {pattern}")
+    word = sign(FAMILY, model.Strength.STRONG, f"named in images.known: {pattern}")
     return replace(verdict, kind=model.Class.PYTORCH, evidence=(word, *verdict.evidence))

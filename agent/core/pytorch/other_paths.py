@@ -26,25 +26,8 @@ _ROOTED = ("profile.d/", "/shims", "PYENV_ROOT=", "_PYTHON=", "envs_dirs")
 # Folders that every image has: a removal that names one of them says nothing of what is below another.
 _COMMON = frozenset(
     {
-        *(
-            "",
-            ".",
-            "..",
-            "usr",
-            "bin",
-            "sbin",
-            "lib",
-            "lib64",
-            "local",
-            "share",
-            "etc",
-            "var",
-            "opt",
-            "home",
-            "root",
-            "tmp",
-        ),
-        *("src", "include", "cache", "log", "run", "dev", "null"),
+        *("", ".", "..", "usr", "bin", "sbin", "lib", "lib64", "local", "share", "etc", "var"),
+        *("opt", "home", "root", "tmp", "src", "include", "cache", "log", "run", "dev", "null"),
     }
 )
 ANY = "*"  # a name that is not known

@@ -39,7 +39,7 @@ class RunLine:
     program: str = ""  # "" where the line ran nothing
     is_strict: bool = False  # the shell was told to end at the first failure
     is_complete: bool = False  # the builder wrote all build arguments before the program, so another name has no value
-    is_clear: bool = True  # False where it cannot be told where the arguments end and the program begins
+    is_clear: bool = True  # False where nobody knows which words are arguments and which are the program
     is_piped_strictly: bool = False  # `-o pipefail`
     is_buildkits: bool = False  # which keeps what is written below a VOLUME
     is_short: bool = False  # its shell stands without a folder: a SHELL line sets it, or it is an exec form

@@ -1,5 +1,8 @@
 """One sign that an image is, or is not clearly, a PyTorch image. It stands apart, for it takes no list to be loaded."""
 
+from collections.abc import Iterable
+from itertools import combinations
+
 from agent.core import model
 
 _LONGEST_TEXT = 80  # characters
@@ -13,3 +16,13 @@ def sign(family: str, strength: model.Strength, text: str, fact: str = "") -> mo
     line = " ".join(line.split())
     shown = line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
     return model.Evidence(family, strength, shown, fact)
+
+
+def independent(signs: Iterable[model.Evidence]) -> tuple[model.Evidence, ...]:
+    """The first two medium signs that rest on different facts and are of different families; () where none do."""
+    medium = [one for one in signs if one.strength is model.Strength.MEDIUM]
+    return next((pair for pair in combinations(medium, 2) if _differ(*pair)), ())
+
+
+def _differ(one: model.Evidence, other: model.Evidence) -> bool:
+    return one.family != other.family and one.rests_on != other.rests_on

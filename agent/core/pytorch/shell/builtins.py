@@ -94,7 +94,7 @@ def _eval(run: Interpreter, words: list[str], state: State, context: int) -> Out
     program = " ".join(words[1:])
     if not is_known(program) or run.calls >= CALLS:
         # It may do anything, also take away what was installed.
-        return of_result(None, replace(state, is_open=True, facts=state.facts.without(lambda _: None)), context)
+        return of_result(None, replace(state, is_open=True, facts=state.facts.in_doubt()), context)
     run.spend(len(program) // 10)
     run.calls += 1
     outcome = run.node(parse(program), state, context)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.core import tags
-from agent.core.pytorch.facts import PLACED, Facts, join
+from agent.core.pytorch.facts import INDEX, PLACED, Facts, join
 from agent.core.pytorch.shell import places, torch_words
 from agent.core.pytorch.shell.installers import CONDAS, ONLY_SHOWN, VERBS, Installer, Ran, is_installer, packages
 from agent.core.pytorch.shell.unknown import is_known, shown
 from agent.core.pytorch.versions import plain_version
 
-INDEX = re.compile(r"download\.pytorch\.org/whl/(?:nightly/|test/)?([a-z0-9.]{1,20})")
+_WHEELS = re.compile(r"download\.pytorch\.org/whl/(?:nightly/|test/)?([a-z0-9.]{1,20})")
 _AZURE_ENVIRONMENT = re.compile(r"(?<![A-Za-z0-9])ptca(?![A-Za-z0-9])")
 _INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX", "UV_INDEX_URL")
 
@@ -106,8 +106,8 @@ def _is_on(value: str | None) -> bool:
 
 def _hints(found: Installer) -> dict[str, str]:
     hints = {}
-    if any("download.pytorch.org" in word for word in found.arguments):
-        hints["index"] = "download.pytorch.org"
+    if any(INDEX in word for word in found.arguments):
+        hints["index"] = INDEX
     backend = places.option(found.arguments, "--torch-backend")
     if backend:
         hints["index"] = shown(f"--torch-backend={backend}")
@@ -121,7 +121,7 @@ def _accelerator(found: Installer, ran: Ran) -> str | None:
     told = [ran.look_up(name) or "" for name in _INDEX_VARIABLES]
     accelerator = None
     for word in (*told, *found.arguments):
-        for index in INDEX.finditer(word):
+        for index in _WHEELS.finditer(word):
             accelerator = tags.accelerator(index[1]) or accelerator
     backend = places.option(found.arguments, "--torch-backend") or ran.look_up("UV_TORCH_BACKEND") or ""
     return (tags.accelerator(backend) if is_known(backend) and found.tool == "uv" else None) or accelerator

@@ -167,7 +167,7 @@ class Interpreter:
             outcome = self.program(program, state, TESTED)
         except UnreadableError:
             removes = any(word in program for word in ("rm", "uninstall", "remove"))
-            return state.facts.without(lambda _: None) if removes else state.facts
+            return state.facts.in_doubt() if removes else state.facts
         return join(state, *outcome).facts  # type: ignore[union-attr]
 
     def program(self, program: str, state: State, context: int) -> Outcome:

@@ -50,7 +50,7 @@ def after_uninstall(found: Installer, facts: Facts) -> Facts:
             return _removed(facts)
         return facts.without(lambda one: _is_uninstalled(one, found))
     if any(not is_known(word) for word in words) or places.option(found.arguments, "-r", "--requirement"):
-        return facts.without(lambda _: None)
+        return facts.in_doubt()
     return facts
 
 
@@ -87,7 +87,7 @@ def before_install(found: Installer, facts: Facts) -> Facts:
 def after_script(words: Sequence[str], facts: Facts) -> Facts:
     """What a script may take away, by its name: `pip-autoremove torch`, `/opt/slim.sh`, `pip-sync`."""
     names = (word.rpartition("/")[2] for word in words[:4])
-    return facts.without(lambda _: None) if any(_TELLING.search(name) for name in names) else facts
+    return facts.in_doubt() if any(_TELLING.search(name) for name in names) else facts
 
 
 def _is_uninstalled(one: Install, found: Installer) -> bool | None:
@@ -115,7 +115,7 @@ def perhaps(ran: Ran, facts: Facts) -> Facts:
         found = _after(replace(ran, words=rest), facts)
         facts = join(facts, found) if found.is_removed else facts
     is_told = any(_REMOVAL.search(word) and _OF_PYTHON.search(word) for word in words[1:] if len(word) < 2_000)
-    return facts.without(lambda _: None) if is_told else after_script(words, facts)
+    return facts.in_doubt() if is_told else after_script(words, facts)
 
 
 def _after(ran: Ran, facts: Facts) -> Facts:
@@ -129,9 +129,9 @@ def _after(ran: Ran, facts: Facts) -> Facts:
 def after_xargs(ran: Ran, facts: Facts) -> Facts:
     words = list(ran.words)
     if any(word in REMOVALS for word in words) and any(is_installer(word) for word in words):
-        return facts.without(lambda _: None)
+        return facts.in_doubt()
     if any(_RUNS_RM.search(word) for word in words):
-        return facts.without(lambda _: None)  # what it reads may name any folder
+        return facts.in_doubt()  # what it reads may name any folder
     text = may_install(words)
     return join(facts, facts.with_install(text, "", None, None)) if text else facts
 
@@ -184,7 +184,7 @@ def _after_find(words: Sequence[str], facts: Facts) -> Facts:
     named = [pattern for test, pattern in tests if test in ("-name", "-iname", "-path", "-ipath")]
     expressions = [pattern for test, pattern in tests if test in ("-regex", "-iregex")]
     if any(word in pattern for pattern in expressions for word in ("torch", "packages", "python")):
-        return facts.without(lambda _: None)
+        return facts.in_doubt()
     return facts.without(
         lambda one: (
             None
