@@ -137,7 +137,9 @@ async def test_a_journal_that_cannot_be_read_refuses_a_look_and_ends_no_agent(
 # What the agent makes of it
 
 
-async def test_a_look_is_no_use_and_holds_the_image_while_it_lasts(world: harness.World, docker: FakeDocker) -> None:
+async def test_a_look_does_not_count_as_a_use_and_keeps_the_image_while_it_lasts(
+    world: harness.World, docker: FakeDocker
+) -> None:
     agent = await world.agent().watch()
     before = agent.usage(IMAGE.id)
     cid = docker.create(IMAGE.id, **LOOK)
@@ -149,7 +151,7 @@ async def test_a_look_is_no_use_and_holds_the_image_while_it_lasts(world: harnes
     assert agent.usage(IMAGE.id) == before
 
 
-async def test_a_look_while_no_agent_ran_is_no_use(world: harness.World, docker: FakeDocker) -> None:
+async def test_a_look_while_no_agent_ran_does_not_count_as_a_use(world: harness.World, docker: FakeDocker) -> None:
     agent = await world.agent().watch()
     before = agent.usage(IMAGE.id)
     await agent.stop()
@@ -160,7 +162,9 @@ async def test_a_look_while_no_agent_ran_is_no_use(world: harness.World, docker:
     assert (await world.agent().watch()).usage(IMAGE.id) == before
 
 
-async def test_the_end_of_a_look_that_is_told_again_is_no_use(world: harness.World, docker: FakeDocker) -> None:
+async def test_the_end_of_a_look_that_is_reported_again_does_not_count_as_a_use(
+    world: harness.World, docker: FakeDocker
+) -> None:
     agent = await world.agent().watch()
     before = agent.usage(IMAGE.id)
     cid = docker.create(IMAGE.id, **LOOK)
@@ -188,7 +192,7 @@ async def test_a_container_that_runs_is_a_use_whatever_it_is_called(world: harne
 
 
 @pytest.mark.parametrize("ran", [False, True])
-async def test_in_a_listing_only_one_that_never_ran_is_no_use(
+async def test_in_a_listing_only_one_that_never_ran_does_not_count_as_a_use(
     ran: bool, world: harness.World, docker: FakeDocker
 ) -> None:
     cid = docker.create(IMAGE.id, **LOOK)

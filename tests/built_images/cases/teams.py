@@ -83,6 +83,18 @@ def _list(*commands: str, has: str, shows: Shows = Shows.PERHAPS) -> Case:
     return build(_LIST, *(f"RUN {command}" for command in commands), script=f"numpy\n{has}\n", shows=shows)
 
 
+_FUNCTIONS = (
+    "RUN <<EOF",
+    "set -eu",
+    "full() {",
+    "  pip install torch",
+    "}",
+    "slim() {",
+    "  pip install numpy",
+    "}",
+    'if [ "$WITH" = true ]; then full; else slim; fi',
+    "EOF",
+)
 CASES = {
     **each_value({n: c for n, c in _SWITCHES.items() if n not in _PERHAPS}, ("true", "false")),
     **each_value({n: c for n, c in _SWITCHES.items() if n in _PERHAPS}, ("true", "false"), Shows.PERHAPS),
@@ -161,31 +173,8 @@ CASES = {
     "another mark of going on": build(
         "RUN if [ 1 = 2 ]; then ` \n pip install torch; ` \n fi", head=("# escape=`",), builders=(CLASSIC, BUILDKIT)
     ),
-    "heredoc with functions": _heredoc(
-        "RUN <<EOF",
-        "set -eu",
-        "full() {",
-        "  pip install torch",
-        "}",
-        "slim() {",
-        "  pip install numpy",
-        "}",
-        'if [ "$WITH" = true ]; then full; else slim; fi',
-        "EOF",
-    ),
-    "heredoc with functions, full": _heredoc(
-        "RUN <<EOF",
-        "set -eu",
-        "full() {",
-        "  pip install torch",
-        "}",
-        "slim() {",
-        "  pip install numpy",
-        "}",
-        'if [ "$WITH" = true ]; then full; else slim; fi',
-        "EOF",
-        arguments={"WITH": "true"},
-    ),
+    "heredoc with functions": _heredoc(*_FUNCTIONS),
+    "heredoc with functions, full": _heredoc(*_FUNCTIONS, arguments={"WITH": "true"}),
     "heredoc for pip": _heredoc("RUN pip install -r /dev/stdin <<EOF", "numpy", "torch", "EOF", shows=Shows.PERHAPS),
     "heredoc for xargs": _heredoc("RUN xargs pip install <<EOF", "torch-like", "EOF"),
     "heredoc for a loop": _heredoc(
