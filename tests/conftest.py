@@ -51,7 +51,7 @@ def kind() -> str:
     return engines.KINDS[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture  # of each test: a session's would keep the engine of a module with another `kind`
 def engine(kind: str, pool_of_engines: engines.Pool) -> dockerd.Dockerd:
     """An engine that the whole session shares: other tests' images may be on it. Do not stop it."""
     return pool_of_engines.get(kind)
@@ -77,7 +77,7 @@ def any_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def any_engine(any_kind: str, pool_of_engines: engines.Pool) -> dockerd.Dockerd:
     """An engine of each kind. The session shares them: other tests' images may be on it. Do not stop it."""
     return pool_of_engines.get(any_kind)
