@@ -48,7 +48,7 @@ fuzz: ## set-up; what comes from outside, fuzzed for a minute a reader
 
 schema: ## write config/torchkeeper.schema.json anew from the settings
 	@.ci/bootstrap test
-	@$(BIN)/python -c "import json; from agent import config; print(json.dumps(config.schema(), indent=2))" \
+	@$(BIN)/python -c "import json; from agent.config import settings; print(json.dumps(settings.schema(), indent=2))" \
 		>config/torchkeeper.schema.json
 
 lock: ## write the lock files anew from pyproject.toml

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, HistoryStep, Image, Usage
+from agent.core.usage.events import EngineEvent
 from tests.fake_clock import START
 
 MB = 1_000_000  # bytes

@@ -20,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.core import wire
+from agent.core.protocol import payloads as wire
 from tests.support import proc
 
 ROOT = "torchkeeper/v1"

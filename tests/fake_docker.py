@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agent.adapters import engine_rows
+from agent.adapters.docker import rows as engine_rows
 from agent.adapters.engine import Conflict, NotFound, Removed
-from agent.core import build_cache
-from agent.core.build_cache import CacheRecord
-from agent.core.events import EngineEvent, familiar
-from agent.core.layers import chain_ids
+from agent.core.images.layers import chain_ids
 from agent.core.model import RUNNING, Details, Image
+from agent.core.policy import build_cache
+from agent.core.policy.build_cache import CacheRecord
+from agent.core.usage.events import EngineEvent, familiar
 from tests import builders
 from tests.fake_clock import FakeClock
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from agent.adapters import engine_rows
+from agent.adapters.docker import rows as engine_rows
 from agent.adapters.engine import (
     EngineDown,
     EngineInfo,
@@ -23,9 +23,9 @@ from agent.adapters.engine import (
     Removed,
     RingRows,
 )
-from agent.core.build_cache import CacheRecord
-from agent.core.events import EngineEvent
 from agent.core.model import RUNNING, Container, Details, Image
+from agent.core.policy.build_cache import CacheRecord
+from agent.core.usage.events import EngineEvent
 from tests.fake_docker import FakeContainer, FakeDocker, FakeImage
 
 Act = BaseException | Callable[[], Awaitable[object] | object]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from agent.adapters.docker.inside import Made
 from agent.adapters.engine import EngineInfo, NotFound
-from agent.adapters.inside import Made
-from agent.core import inside
+from agent.core.usage import look_inside as inside
 from tests.fake_docker import FakeDocker
 from tests.fake_engine import FakeEngine
 

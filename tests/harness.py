@@ -13,20 +13,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent import removal
-from agent.adapters import database
 from agent.adapters.engine import Engine
-from agent.adapters.store import Store
-from agent.board import Board
-from agent.core import report, wire
-from agent.core.answers import Answers
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.store import Store
 from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
-from agent.core.own_acts import OwnActs
-from agent.core.users import Ignored
-from agent.intake import Intake
-from agent.stalls import StallDetector
-from agent.sweeper import Manners, Sweeper
-from agent.watcher import Watcher
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.core.usage.attribution import Ignored
+from agent.core.usage.own_removals import OwnActs
+from agent.eviction import removal
+from agent.eviction.removal_answers import Answers
+from agent.eviction.sweeper import Manners, Sweeper
+from agent.reporting.host_report import Board
+from agent.tracking.ingestor import Intake
+from agent.tracking.stalls import StallDetector
+from agent.tracking.watcher import Watcher
 from tests.fake_clock import START, FakeClock
 from tests.fake_docker import FakeDocker
 from tests.fake_engine import FakeEngine

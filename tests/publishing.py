@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from agent import config, publisher
-from agent.adapters import broker, database
-from agent.adapters.broker import Message
-from agent.adapters.store import Store
-from agent.board import Board
-from agent.core import wire
-from agent.core.report import DECISION, NewEvent
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Message
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.store import Store
+from agent.config import settings as config
+from agent.core.protocol import payloads as wire
+from agent.core.protocol.events import DECISION, NewEvent
+from agent.reporting import publisher
+from agent.reporting.host_report import Board
 from tests.adapters.fake_broker import FakeBroker
 from tests.fake_clock import START, FakeClock
 from tests.support.mosquitto import Mosquitto

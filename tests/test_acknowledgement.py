@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from agent import sender, suspicion
-from agent.adapters import broker, database
-from agent.adapters.broker import Message
-from agent.adapters.store import Store
-from agent.core import report, wire
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Message
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.store import Store
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.reporting import outbox_sender as sender
+from agent.reporting import poison as suspicion
 from tests.fake_clock import START
 from tests.publishing import CLIENT_ID, TOPICS, Rig, rigged, without_repeats
 from tests.support.proc import PATIENCE

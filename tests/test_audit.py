@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from agent import intake, stalls
 from agent.adapters.engine import EngineUnavailable
-from agent.core.continuity import OVERRUN, RESTARTED
 from agent.core.model import HeldBy, Outcome
-from agent.core.replay import AUDIT_EVERY
-from agent.stalls import BURST, LATE, TICK, StallDetector
+from agent.core.usage.continuity import OVERRUN, RESTARTED
+from agent.core.usage.replay import AUDIT_EVERY
+from agent.tracking import ingestor as intake
+from agent.tracking import stalls
+from agent.tracking.stalls import BURST, LATE, TICK, StallDetector
 from tests.builders import pytorch_image
 from tests.fake_docker import RING
 from tests.harness import PAST_TTL, TOLERANCE, TTL, Agent, World, due, sweep

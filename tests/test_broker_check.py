@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agent import broker_check, config
-from agent.adapters import broker as mqtt
-from agent.adapters.broker import Message
-from agent.broker_check import Finding
-from agent.core import wire
+from agent.adapters.mqtt import connection as mqtt
+from agent.adapters.mqtt.connection import Message
+from agent.config import settings as config
+from agent.core.protocol import payloads as wire
+from agent.diagnostics import broker as broker_check
+from agent.diagnostics.broker import Finding
 from tests.adapters.fake_broker import FakeBroker
 from tests.publishing import make_status
 from tests.support import mosquitto

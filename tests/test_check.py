@@ -1,7 +1,7 @@
 """What `check` says of pins that several images answer to, and of images that one sign calls PyTorch."""
 
-from agent import check
 from agent.core.model import Pin
+from agent.diagnostics import checks as check
 from tests.core.builders import NOW, decide, image, image_id, pytorch_image
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import holds
+from agent.adapters import overrides as holds
 from agent.adapters.engine import EngineError
-from agent.core.build_cache import CacheRecord
 from agent.core.model import Holds
+from agent.core.policy.build_cache import CacheRecord
 from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_clock import START

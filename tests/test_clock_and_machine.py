@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from agent.adapters import boot
-from agent.core.continuity import RESTARTED, Boot
 from agent.core.model import HeldBy, Reason
 from agent.core.timekeeping import SETTLING, Absence, Reading
-from agent.sweeper import LONGEST_SLEEP
+from agent.core.usage.continuity import RESTARTED, Boot
+from agent.eviction.sweeper import LONGEST_SLEEP
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, Agent, World
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import collectors
-from agent.adapters.broker import Message
-from agent.collectors import Collectors
-from agent.core import wire
+from agent.adapters.mqtt.connection import Message
+from agent.core.protocol import payloads as wire
+from agent.reporting import collectors
+from agent.reporting.collectors import Collectors
 from tests.fake_clock import START, FakeClock
 from tests.publishing import CLIENT_ID, TOPICS, Rig, make_info, make_inventory, rigged
 

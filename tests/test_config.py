@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import config
-from agent.core import model, schedule
-from agent.core.schedule import Schedule
+from agent.config import settings as config
+from agent.core import model
+from agent.core.policy import schedule
+from agent.core.policy.schedule import Schedule
 from tests.config_mistakes import IN_THE_ENVIRONMENT, MISTAKES
 
 ROOT = Path(__file__).parent.parent

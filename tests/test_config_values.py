@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import config
+from agent.config import settings as config
 from agent.core import units
 from tests.core.written import ACCEPTED
 

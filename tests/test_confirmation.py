@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import config, confirmation, publisher
-from agent.adapters import broker
-from agent.core import wire
+from agent.adapters.mqtt import connection as broker
+from agent.config import settings as config
+from agent.core.protocol import payloads as wire
+from agent.reporting import confirmation, publisher
 from tests.publishing import CLIENT_ID, TOPICS, Rig, connected, rigged, without_repeats
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto

@@ -15,7 +15,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from agent.core import wire
+from agent.core.protocol import payloads as wire
 from tests.support import dockerd, images, mosquitto, proc
 from tests.support.proc import ROOT
 

@@ -5,8 +5,7 @@ from datetime import timedelta
 
 from rich.console import Console, RenderableType
 
-from agent.cli import story, tables
-from agent.core import documents
+from agent.cli import documents, story, tables
 from agent.core.model import Decision, Policy
 from tests.core.builders import NOW, decide, image, only, pytorch_image
 

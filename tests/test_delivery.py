@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from agent.adapters import broker as mqtt
-from agent.adapters import database
-from agent.adapters.broker import Message
-from agent.adapters.store import Store
-from agent.core import report, wire
-from agent.core.report import NewEvent
+from agent.adapters.mqtt import connection as mqtt
+from agent.adapters.mqtt.connection import Message
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.store import Store
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.core.protocol.events import NewEvent
 from tests import collector
 from tests.collector import Collector, Received
 from tests.fake_clock import START

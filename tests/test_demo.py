@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import demo, state
-from agent.core.report import NewEvent
-from agent.demo import feed
-from agent.demo.stage import Stage
+from agent import demo
+from agent.adapters.sqlite import state_dir as state
+from agent.core.protocol.events import NewEvent
+from agent.demo import events as feed
+from agent.demo.environment import Stage
 from tests.support import dockerd, images, orphans, proc
 
 GOES = {

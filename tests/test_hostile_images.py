@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agent import daemon
 from agent.core.model import Action, Image, Outcome, Reason
 from agent.core.pytorch import classify
-from agent.showing import IMAGE_UNREADABLE
-from agent.watcher import BEAT, RELIST_AFTER
+from agent.daemon import run as daemon
+from agent.eviction.plan_reporter import IMAGE_UNREADABLE
+from agent.tracking.watcher import BEAT, RELIST_AFTER
 from tests import harness
 from tests.builders import TORCH, make_details, make_id, make_image, pytorch_image
 from tests.harness import World

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from agent.adapters.engine import EngineError, EngineUnavailable
-from agent.buffer import Buffer, StreamEnded
-from agent.core.events import EngineEvent
 from agent.core.model import Reason
+from agent.core.usage.events import EngineEvent
+from agent.tracking.buffer import Buffer, StreamEnded
 from tests.builders import make_event, pytorch_image
 from tests.fake_clock import START
 from tests.harness import Agent, World

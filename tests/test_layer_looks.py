@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from agent import layer_looks
 from agent.adapters import background
 from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable
-from agent.adapters.store import Store
+from agent.adapters.sqlite.store import Store
 from agent.core.model import Class, Image, Verdict
-from agent.core.pytorch import classify, layer_look, operators
-from agent.core.pytorch.layer_look import Found
-from agent.layer_looks import LayerLooks
+from agent.core.pytorch import classify, operators
+from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch.layer_probe import Found
+from agent.tracking import layer_probes as layer_looks
+from agent.tracking.layer_probes import LayerLooks
 from tests import builders, harness
 from tests.fake_docker import FakeDocker
 from tests.fake_engine import FakeEngine

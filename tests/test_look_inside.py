@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from agent import look_inside
 from agent.adapters import inside_journal as journal
-from agent.adapters.database import StateError
 from agent.adapters.engine import EngineError, EngineUnavailable, NotFound
-from agent.core import inside
-from agent.core.inside import LookedInside
+from agent.adapters.sqlite.database import StateError
 from agent.core.model import Action, Reason
 from agent.core.pytorch import guesses
 from agent.core.pytorch.version_file import Torch
+from agent.core.usage import look_inside as inside
+from agent.core.usage.look_inside import LookedInside
+from agent.daemon import look_inside
 from tests import builders, harness
 from tests.fake_docker import FakeDocker
 from tests.fake_inside import FakeInside

@@ -2,9 +2,11 @@
 
 import pytest
 
-from agent import config, no_effect
-from agent.core import patterns, rules
-from agent.sections import Images, Policy, Rule
+from agent.config import settings as config
+from agent.config.sections import Images, Policy, Rule
+from agent.core import globs as patterns
+from agent.core.policy import rules
+from agent.daemon import no_effect
 
 ADVICE = [
     ("latest", "write *:latest", "*:latest", "team/pytorch:latest"),

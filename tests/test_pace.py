@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import publisher
-from agent.adapters import broker
-from agent.core import inventory, wire
-from agent.pace import Pace
+from agent.adapters.mqtt import connection as broker
+from agent.core.protocol import inventory
+from agent.core.protocol import payloads as wire
+from agent.reporting import publisher
+from agent.reporting.pace import Pace
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 from tests.fleet.builders import make_image
 from tests.publishing import CLIENT_ID, TOPICS, Rig, make_info, rigged

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from agent.core import change
 from agent.core.model import Limits, Outcome, Policy, Pressure, Reason
-from agent.showing import POLICY_CHANGE
-from agent.sweeper import Manners
+from agent.core.policy import grace as change
+from agent.eviction.plan_reporter import POLICY_CHANGE
+from agent.eviction.sweeper import Manners
 from tests import harness
 from tests.builders import pytorch_image
 from tests.harness import Agent, World

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import disk, holds
+from agent.adapters import disk
+from agent.adapters import overrides as holds
 from agent.adapters.engine import Conflict
-from agent.core import report, schedule
 from agent.core.model import HeldBy, Holds, Limits, Outcome, Pin, Pressure
-from agent.core.schedule import Schedule
-from agent.core.space import Space
-from agent.showing import DISK_FULL, DISK_UNSEEN
-from agent.sweeper import AGAIN_UNDER_PRESSURE, LOOK_AT_DISK, Manners
+from agent.core.policy import schedule
+from agent.core.policy.disk import Space
+from agent.core.policy.schedule import Schedule
+from agent.core.protocol import events as report
+from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
+from agent.eviction.sweeper import AGAIN_UNDER_PRESSURE, LOOK_AT_DISK, Manners
 from tests import harness
 from tests.builders import MB, pytorch_image
 from tests.harness import Agent, World, names_of

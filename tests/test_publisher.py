@@ -14,11 +14,13 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from agent import publisher, rejection, sender, suspicion
-from agent.adapters import broker
-from agent.adapters.broker import Message
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Message
 from agent.adapters.outbox import OutboxRow
-from agent.core import wire
+from agent.core.protocol import payloads as wire
+from agent.reporting import outbox_sender as sender
+from agent.reporting import poison as suspicion
+from agent.reporting import publisher, rejection
 from tests.fake_clock import START
 from tests.publishing import (
     AGENT_ID,

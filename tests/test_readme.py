@@ -9,11 +9,13 @@ import pytest
 import typer.main
 from rich.console import Console, RenderableType
 
-from agent import cli, config, showing
-from agent.adapters import holds
+from agent import cli
+from agent.adapters import overrides as holds
 from agent.cli import tables
-from agent.core import bounds
+from agent.config import settings as config
 from agent.core.model import Image, Plan, Policy, Reason, Rule
+from agent.core.pytorch import bounds
+from agent.eviction import plan_reporter as showing
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 
 ROOT = Path(__file__).parent.parent
@@ -132,7 +134,7 @@ def test_the_brokers_that_it_names_are_those_of_the_suite() -> None:
 
 
 def test_it_names_every_alert_about_the_broker() -> None:
-    from agent import publisher
+    from agent.reporting import publisher
 
     part = README.split("An alert shows each problem")[1].split("For a large fleet")[0]
     named = [name for line in re.findall(r"(?m)^- ((?:`[a-z-]+`(?:, )?)+):", part) for name in line.split(", ")]
@@ -140,7 +142,8 @@ def test_it_names_every_alert_about_the_broker() -> None:
 
 
 def test_its_bounds_on_what_a_broker_may_send_are_the_ones_in_force() -> None:
-    from agent.adapters import broker_contract, incoming
+    from agent.adapters import broker as broker_contract
+    from agent.adapters.mqtt import incoming
 
     kilobytes, megabytes = re.search(r"a packet over (\d+) kB or more than (\d+) MB", README).groups()  # type: ignore[union-attr]
     assert (int(kilobytes) * 1024, int(megabytes) * 1_000_000) == (

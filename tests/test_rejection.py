@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
-from agent import deferred, suspicion
-from agent.adapters import broker
-from agent.adapters.broker import Message
-from agent.core import report, shorten, wire
-from agent.deferred import Deferred
-from agent.denial import ENDS, FIRST_PAUSE, LONGEST_PAUSE, Denial
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Message
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.core.protocol import shorten
+from agent.reporting import deferred
+from agent.reporting import poison as suspicion
+from agent.reporting.deferred import Deferred
+from agent.reporting.denial import ENDS, FIRST_PAUSE, LONGEST_PAUSE, Denial
 from tests.adapters.fake_broker import FakeBroker
 from tests.publishing import TOPICS, Rig, connected, rigged, without_repeats
 from tests.support import hanging_broker

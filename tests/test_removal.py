@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import removal
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
-from agent.core.answers import Answers
 from agent.core.model import Image, Outcome
-from agent.core.own_acts import OwnActs
+from agent.core.usage.own_removals import OwnActs
+from agent.eviction import removal
+from agent.eviction.removal_answers import Answers
 from tests import harness
 from tests.builders import make_digest, make_event, make_id, pytorch_image
 from tests.fake_engine import Call, FakeEngine

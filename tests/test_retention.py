@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from agent import config, daemon
-from agent.core.report import NewEvent
+from agent.config import settings as config
+from agent.core.protocol.events import NewEvent
+from agent.daemon import run as daemon
 from tests.fake_clock import START
 from tests.harness import Agent, World
 

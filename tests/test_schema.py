@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agent import config
+from agent.config import settings as config
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "config/torchkeeper.schema.json").read_text())

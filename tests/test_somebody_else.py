@@ -13,9 +13,10 @@ from rich.console import Console
 
 from agent.adapters.engine import Conflict, EngineUnavailable
 from agent.cli import tables
-from agent.core import report, wire
 from agent.core.model import Image, Reason
-from agent.showing import REMOVED_ANOTHER
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.eviction.plan_reporter import REMOVED_ANOTHER
 from tests import harness
 from tests.builders import make_digest, pytorch_image
 from tests.harness import Agent, Killed, World

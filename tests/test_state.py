@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agent import state
-from agent.adapters.database import StateError
 from agent.adapters.lock import StateBusy, locked
+from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite.database import StateError
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from agent import confirmation, inventory_topic, publisher, rejection, sender, subscriptions
-from agent.adapters import broker
-from agent.adapters.broker import Message
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Message
 from agent.adapters.outbox import Watermark
-from agent.core import wire
+from agent.core.protocol import payloads as wire
+from agent.reporting import confirmation, inventory_topic, publisher, rejection, subscriptions
+from agent.reporting import outbox_sender as sender
 from tests.publishing import CLIENT_ID, TOPICS, Rig, connected, rigged
 from tests.support import hanging_broker
 from tests.support.proc import eventually_async

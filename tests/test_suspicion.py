@@ -1,6 +1,6 @@
 """Which row is blamed for the end of a connection, and how much it takes."""
 
-from agent.suspicion import BREAKS, DOUBT, MOST_DOUBT, STEADY_AFTER, Suspicion
+from agent.reporting.poison import BREAKS, DOUBT, MOST_DOUBT, STEADY_AFTER, Suspicion
 
 WINDOW = 5
 

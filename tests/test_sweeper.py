@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import holds
+from agent.adapters import overrides as holds
 from agent.adapters.engine import Conflict, EngineUnavailable
-from agent.core import report
 from agent.core.model import Holds, Outcome, Pin, Reason, Rule
+from agent.core.protocol import events as report
 from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_docker import FakeDocker

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from agent.adapters import holds
+from agent.adapters import overrides as holds
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
-from agent.core import report, schedule
 from agent.core.model import HeldBy, Holds, Outcome
-from agent.core.schedule import Schedule
+from agent.core.policy import schedule
+from agent.core.policy.schedule import Schedule
+from agent.core.protocol import events as report
 from tests import harness
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, World

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from agent.adapters import holds
+from agent.adapters import overrides as holds
 from agent.adapters.engine import EngineUnavailable
 from agent.core.model import Holds, Pin, Reason
 from tests.builders import pytorch_image

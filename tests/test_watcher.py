@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent.adapters import database
-from agent.adapters.docker import PING_TIMEOUT
+from agent.adapters.docker.engine import PING_TIMEOUT
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
-from agent.buffer import Buffer
+from agent.adapters.sqlite import database
 from agent.core.model import HeldBy
-from agent.watcher import STOPPING
+from agent.tracking.buffer import Buffer
+from agent.tracking.watcher import STOPPING
 from tests.builders import pytorch_image
 from tests.fake_docker import RING
 from tests.harness import TOLERANCE, Agent, World
@@ -206,7 +206,7 @@ async def test_what_an_engine_told_at_its_end_and_cannot_be_asked_any_more_is_a_
 async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(
     world: World, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.intake.Buffer", lambda: Buffer(limit=2 * RING))
+    monkeypatch.setattr("agent.tracking.ingestor.Buffer", lambda: Buffer(limit=2 * RING))
     agent = await world.agent().watch()
     agent.engine.on("made_from", lambda: world.clock.sleep(300))  # the store, or the engine, is slow
     first = world.docker.create(REF, "first")

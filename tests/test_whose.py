@@ -6,7 +6,7 @@ import pytest
 
 from agent.adapters.engine import EngineUnavailable
 from agent.core.model import Reason
-from agent.core.users import PROJECT, Ignored
+from agent.core.usage.attribution import PROJECT, Ignored
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, TTL, Agent, World
 

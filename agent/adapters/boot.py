@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from agent.core.continuity import Boot
 from agent.core.timekeeping import Reading
+from agent.core.usage.continuity import Boot
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _WTMP = Path("/var/log/wtmp")

@@ -1,166 +1,95 @@
-"""The broker: one connection at a time, with acknowledged publishes.
+"""The contract of a connection to the broker: what is sent and received, and how it fails."""
 
-A fresh client serves each connection: a reused one resends by itself what the last one had in flight.
-"""
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-import random
-import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
-from urllib.parse import urlsplit
-
-import aiomqtt
-
-from agent import config
-from agent.adapters.addresses import Addresses
-from agent.adapters.broker_contract import (
-    NOT_AUTHORIZED,
-    PACKET_TOO_LARGE,
-    PAYLOAD_INVALID,
-    TOPIC_INVALID,
-    BrokerUnavailable,
-    Connection,
-    Flooded,
-    LoginRefused,
-    Message,
-    Options,
-    PublishRefused,
-    SubscribeRefused,
-)
-from agent.adapters.mqtt_client import Client
-from agent.core import wire
-
-__all__ = [
-    "NOT_AUTHORIZED",
-    "PACKET_TOO_LARGE",
-    "PAYLOAD_INVALID",
-    "TOPIC_INVALID",
-    "BrokerUnavailable",
-    "Connect",
-    "Connection",
-    "Flooded",
-    "LoginRefused",
-    "Message",
-    "Options",
-    "PublishRefused",
-    "SubscribeRefused",
-    "agent_client_id",
-    "all_options",
-    "check_client_id",
-    "connect",
-    "connector",
-    "options",
-    "viewer_client_id",
-]
-
-PORT, TLS_PORT = 1883, 8883
-_REFUSAL = 128  # reason codes from here on say no
-
-Connect = Callable[[Message | None], AbstractAsyncContextManager[Connection]]  # takes the will
+ANSWER_TIMEOUT = 10.0  # seconds, for any one acknowledgement
+LARGEST_INCOMING = 256 * 1024  # bytes of a packet; an acknowledgement, a status or a control document is far smaller
+NOT_AUTHORIZED = 135
+PACKET_TOO_LARGE = 149
+PAYLOAD_INVALID = 153
+TOPIC_INVALID = 144
 
 
-def all_options(mqtt: config.Mqtt, client_id: str) -> tuple[Options, ...]:
-    """The options for each address of `[mqtt]`, in its order. Raises ConfigError where there is none."""
-    if not mqtt.urls:
-        raise config.ConfigError("mqtt.url: is empty; set it to mqtt://host[:port] or mqtts://host[:port]")
-    return tuple(_options(mqtt, url, client_id) for url in mqtt.urls)
+class BrokerUnavailable(Exception):
+    """The broker cannot be reached, or the connection is lost: weather, so try again."""
 
 
-def options(mqtt: config.Mqtt, client_id: str) -> Options:
-    """The options for the first address of `[mqtt]`. Raises ConfigError where there is none."""
-    return all_options(mqtt, client_id)[0]
+class LoginRefused(BrokerUnavailable):
+    """The broker is there and does not let us in, until a person changes something."""
 
 
-def _options(mqtt: config.Mqtt, url: str, client_id: str) -> Options:
-    parts = urlsplit(url)
-    tls = parts.scheme == "mqtts"
-    return Options(
-        host=parts.hostname or "",
-        port=(TLS_PORT if tls else PORT) if parts.port is None else parts.port,
-        client_id=client_id,
-        tls=tls,
-        username=mqtt.username,
-        password_file=mqtt.password_file,
-        ca_file=mqtt.ca_file,
-        cert_file=mqtt.cert_file,
-        key_file=mqtt.key_file,
-        version=mqtt.version,
-        keepalive=int(mqtt.keepalive.total_seconds()),
-        compress=mqtt.compress,
-    )
+class Flooded(BrokerUnavailable):
+    """The broker sent far more than an agent asks for, so the client ended the connection."""
 
 
-def agent_client_id(host: str, agent_id: str) -> str:
-    """The client id of an agent, without dots: NATS refuses them. Two agents with one name differ by their own ids."""
-    return f"torchkeeper-{host.replace('.', '-')}-{agent_id.replace('-', '')[:8]}"
+class PublishRefused(Exception):
+    """The broker does not take this message. `code` is the MQTT 5 reason code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"[code:{code}] {reason}")
+        self.code = code
 
 
-def check_client_id(host: str) -> str:
-    """The client id of `check`, another one than the agent's, which may be connected."""
-    return f"torchkeeper-{host.replace('.', '-')}-check"
+class SubscribeRefused(Exception):
+    """The broker does not let us read these topics."""
 
 
-def viewer_client_id() -> str:
-    """A client id of its own for each run of a command that only looks."""
-    return f"torchkeeper-fleet-{secrets.token_hex(4)}"
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, either way. Received, `retain` says that it is from before the subscription."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
 
 
-@asynccontextmanager
-async def connect(options: Options, will: Message | None = None) -> AsyncIterator[Connection]:
-    """A connection for as long as the block lasts; leaving it says goodbye, so the will is not published.
-
-    Raises LoginRefused or another BrokerUnavailable, whose message names the broker and the way out.
-    """
-    async with _connected(Addresses([options]), will) as connection:
-        yield connection
-
-
-def connector(several: Iterable[Options], shuffle: Callable[[list[Options]], None] = random.shuffle) -> Connect:
-    """As `connect`, for all the addresses of one broker, and it remembers what it learns about them.
-
-    They are shuffled once, so that a fleet spreads; at each failure the next one has its turn.
-    """
-    order = list(several)
-    shuffle(order)
-    return partial(_connected, Addresses(order))
-
-
-@asynccontextmanager
-async def _connected(addresses: Addresses, will: Message | None) -> AsyncIterator[Connection]:
-    client = await addresses.open(will)
-    try:
-        yield _Connection(client, compress=client.compress)
-    except BrokerUnavailable:
-        addresses.go_on()
-        raise
-    finally:
-        client.close()
-
-
-class _Connection:
-    def __init__(self, client: Client, *, compress: bool) -> None:
-        self._client = client
-        self._compress = compress
+class Connection(Protocol):
+    """An open connection. Every method raises BrokerUnavailable as soon as the connection is lost."""
 
     @property
     def peer(self) -> str:
-        return self._client.peer
+        """The broker and the version of MQTT in use: `mqtt://broker:1883, MQTT 5`."""
+        ...
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        code = await self._client.send(topic, wire.packed(payload) if self._compress else payload, retain)
-        if code.value >= _REFUSAL:
-            raise PublishRefused(code.value, f"{code} (topic {topic})")
+        """Return once the broker has it (QoS 1). Calls started in order are sent in order.
+
+        Raises PublishRefused where it never will; MQTT 3.1.1 cannot say so, and drops silently.
+        """
+        ...
 
     async def subscribe(self, topic: str) -> None:
-        codes = await self._client.ask(topic)
-        if any(code.value >= _REFUSAL for code in codes):
-            raise SubscribeRefused(f"{self._client.name}: the broker refused to let us read {topic}: {codes[0]}")
+        """Ask for a topic filter. Some brokers, mosquitto too, grant filters whose messages they withhold."""
+        ...
 
-    async def messages(self) -> AsyncIterator[Message]:
-        try:
-            while True:
-                message = await self._client.next_message()
-                yield Message(str(message.topic), bytes(message.payload), message.retain)
-        except aiomqtt.MqttError:
-            raise self._client.lost() from None
+    def messages(self) -> AsyncIterator[Message]:
+        """The messages received, endlessly, in order, for one reader at a time. Raises Flooded if they are too many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Where the broker is and who we are. Holds paths of secrets, never a secret."""
+
+    host: str
+    port: int
+    client_id: str
+    tls: bool = False
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    version: Literal["auto", "5", "3.1.1"] = "5"
+    keepalive: int = 15  # seconds; the broker takes a silent client for dead after 1.5 times that
+    compress: bool = False  # compress a payload that gets shorter by it
+    largest_incoming: int = LARGEST_INCOMING  # bytes of a packet; 0: no limit on size and number
+    answer_timeout: float = ANSWER_TIMEOUT
+
+    @property
+    def name(self) -> str:
+        """The broker, as people write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"

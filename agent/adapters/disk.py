@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from agent.core.space import Space
+from agent.core.policy.disk import Space
 
 
 def space(root: str) -> Space | None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from agent.core.build_cache import CacheRecord
-from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, Image
+from agent.core.policy.build_cache import CacheRecord
+from agent.core.usage.events import EngineEvent
 
 
 class EngineError(Exception):

@@ -7,8 +7,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from agent.adapters import database
-from agent.adapters.database import StateError, StateFull
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.database import StateError, StateFull
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)

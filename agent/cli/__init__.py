@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 import typer
 
-from agent import config
-from agent.adapters.database import StateError
 from agent.adapters.engine import EngineError, PermissionDenied
-from agent.adapters.holds import HoldsUnreadable
 from agent.adapters.lock import StateBusy
+from agent.adapters.overrides import HoldsUnreadable
+from agent.adapters.sqlite.database import StateError
+from agent.adapters.sqlite.state_dir import StateElsewhere
 from agent.cli import act, fleet, lint, look, run
 from agent.cli.common import Failed, WrongUse
+from agent.config import settings as config
 from agent.core import text
-from agent.state import StateElsewhere
 
 app = typer.Typer(
     name="torchkeeper",

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent import config
+from agent.cli import documents
 from agent.cli.common import ConfigOption, Failed, JsonOption, find_image, parse_duration, print_json, quiet, tell
-from agent.core import documents, units
+from agent.config import settings as config
+from agent.core import units
 from agent.core.model import Holds, Image, Outcome, Pin
 from agent.core.text import clean
 
 if TYPE_CHECKING:
-    from agent.sweeper import Pass
+    from agent.eviction.sweeper import Pass
 
 FORGOTTEN = timedelta(days=730)  # after its end a pin is dropped from the file
 
@@ -43,8 +44,9 @@ def sweep(
 
 
 async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[Pass, str, tuple[str, ...]]":
-    from agent import daemon, state
     from agent.adapters import lock
+    from agent.adapters.sqlite import state_dir as state
+    from agent.daemon import run as daemon
 
     quiet()
     configured = settings.agent.state_dir
@@ -121,8 +123,8 @@ def resume(config_file: ConfigOption = None) -> None:
 
 def _change(settings: config.Settings, edit: Callable[[Holds], Holds]) -> Holds:
     """Change what the running agent reads. Says where that is not agent.state_dir, and where no agent runs."""
-    from agent import state
-    from agent.adapters import holds
+    from agent.adapters import overrides as holds
+    from agent.adapters.sqlite import state_dir as state
 
     place = state.place_to_change(settings.agent.state_dir)
     try:
@@ -138,7 +140,7 @@ def _way_out(error: OSError) -> str:
 
 
 async def _find(settings: config.Settings, text: str) -> Image:
-    from agent.adapters.docker import DockerEngine
+    from agent.adapters.docker.engine import DockerEngine
 
     engine = DockerEngine(settings.docker.url)
     await engine.connect()
@@ -171,6 +173,6 @@ def _begin_alike(one: str, other: str) -> bool:
 
 
 def _reference(text: str) -> str:
-    from agent.core.events import familiar
+    from agent.core.usage.events import familiar
 
     return familiar(text)

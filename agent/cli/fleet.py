@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from agent import config
 from agent.adapters.clock import SystemClock
 from agent.cli import common
+from agent.config import settings as config
 
 if TYPE_CHECKING:  # slow to import, so inside the commands otherwise: `torchkeeper --help` needs none of it
     from collections.abc import Callable
@@ -95,7 +95,7 @@ class _Source:
     """The broker of the configuration. Raises ConfigError and WrongUse."""
 
     def __init__(self, file: Path | None, watch: bool, as_json: bool) -> None:
-        from agent.adapters import broker
+        from agent.adapters.mqtt import connection as broker
 
         if watch and as_json:
             raise common.WrongUse("--watch: does not go together with --json; leave one of them out")
@@ -110,7 +110,7 @@ class _Source:
 
     def snapshot(self) -> "FleetView":
         """What is retained. Raises Failed where nothing is: that is no empty fleet, but nothing to judge it by."""
-        from agent.fleet import collector
+        from agent.fleet import feed as collector
 
         view = _run(collector.snapshot(self._connect, self._prefix, SystemClock()))
         if not view.retained:
@@ -118,7 +118,8 @@ class _Source:
         return view
 
     def watch(self, render: "Callable[[FleetView], RenderableType]") -> None:
-        from agent.fleet import collector, terminal
+        from agent.fleet import feed as collector
+        from agent.fleet import terminal
 
         feed = collector.Feed(self._connect, self._prefix, SystemClock())
         with suppress(KeyboardInterrupt):  # the way out
@@ -127,7 +128,7 @@ class _Source:
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """The result. Raises Failed where the broker does not play along."""
-    from agent.adapters import broker
+    from agent.adapters.mqtt import connection as broker
 
     try:
         return asyncio.run(work)

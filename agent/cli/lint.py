@@ -2,10 +2,10 @@
 
 import asyncio
 
-from agent import config
+from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, print_json, quiet, tell
-from agent.core import documents
-from agent.core import lint as rules
+from agent.config import settings as config
+from agent.core.lint import rules
 from agent.core.model import Plan
 
 
@@ -28,7 +28,7 @@ def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 async def _look(settings: config.Settings) -> tuple[Plan, str, tuple[str, ...]]:
     """All images with their verdicts. What may be missing in the agent's state is no matter here, and not told."""
-    from agent import daemon
+    from agent.daemon import run as daemon
 
     quiet()
     async with daemon.looking(settings) as (parts, _):

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent import config
+from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
-from agent.core import documents, totals, units, wire
-from agent.core.inside import LookedInside
+from agent.config import settings as config
+from agent.core import units
 from agent.core.model import Plan, Policy
+from agent.core.policy import totals
+from agent.core.protocol import payloads as wire
+from agent.core.usage.look_inside import LookedInside
 
 if TYPE_CHECKING:
-    from agent import state
+    from agent.adapters.sqlite import state_dir as state
     from agent.cli import story
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
@@ -99,7 +102,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Decisions and their outcomes, and how to pull again what went."""
-    from agent import state
+    from agent.adapters.sqlite import state_dir as state
     from agent.cli import tables
 
     settings = config.load(config_file)
@@ -117,8 +120,8 @@ def history(
 
 def check(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Configuration, engine, broker, state: what works, what does not, and what to do."""
-    from agent import check as checks
     from agent.cli import tables
+    from agent.diagnostics import checks
 
     quiet()
     found = asyncio.run(checks.run(config_file))
@@ -141,7 +144,7 @@ class Seen:
 
 
 async def _look(settings: config.Settings, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Seen:
-    from agent import daemon
+    from agent.daemon import run as daemon
 
     quiet()
     async with daemon.looking(settings) as (parts, notes):
@@ -154,8 +157,8 @@ async def _look(settings: config.Settings, ahead: timedelta = timedelta(), inste
 async def _explain(
     settings: config.Settings, text: str, *, look_inside: bool
 ) -> "tuple[story.Facts, str, tuple[str, ...]]":
-    from agent import daemon
     from agent.cli import story
+    from agent.daemon import run as daemon
 
     quiet()
     async with daemon.looking(settings) as (parts, notes):
@@ -176,8 +179,9 @@ async def _explain(
 
 
 async def _look_inside(settings: config.Settings, image_id: str) -> LookedInside:
-    from agent import look_inside, state
-    from agent.adapters.inside import DockerInside
+    from agent.adapters.docker.inside import DockerInside
+    from agent.adapters.sqlite import state_dir as state
+    from agent.daemon import look_inside
 
     place = state.place_to_change(settings.agent.state_dir)  # the agent that runs there removes what a crash leaves
     return await look_inside.look(DockerInside(settings.docker.url), place.folder, image_id)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agent import config
 from agent.cli.common import ConfigOption
+from agent.config import settings as config
 
 
 def run(
@@ -18,8 +18,10 @@ def run(
     """Be the agent: watch, evict what is idle, report. Ends on SIGTERM."""
     import structlog
 
-    from agent import daemon, logs, state
+    from agent import logs
     from agent.adapters import lock
+    from agent.adapters.sqlite import state_dir as state
+    from agent.daemon import run as daemon
 
     daemon.ignore_hangups()
     settings = config.load(config_file)

@@ -8,11 +8,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.core import layers, newest, rules, text, units
-from agent.core.inside import LookedInside
+from agent.core import text, units
+from agent.core.images import layers
 from agent.core.model import Action, Class, Container, Decision, Policy, Reason
+from agent.core.policy import newest, rules
 from agent.core.pytorch import deciding
-from agent.core.usage import IgnoredRuns, Use
+from agent.core.usage.look_inside import LookedInside
+from agent.core.usage.tracker import IgnoredRuns, Use
 
 USES_SHOWN = 5
 

@@ -7,12 +7,17 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.check import Check
-from agent.core import inventory, layers, report, text, totals, units, wire
-from agent.core.lint import Finding
+from agent.core import text, units
+from agent.core.images import layers
+from agent.core.lint.rules import Finding
 from agent.core.model import Action, Decision, Outcome, Plan
+from agent.core.policy import totals
+from agent.core.protocol import events as report
+from agent.core.protocol import inventory
+from agent.core.protocol import payloads as wire
 from agent.core.pytorch import deciding
-from agent.sweeper import Pass
+from agent.diagnostics.checks import Check
+from agent.eviction.sweeper import Pass
 
 NEXT_SHOWN = 3  # images that go next, below a plan
 STOPPED_SHOWN = 10  # containers that keep images

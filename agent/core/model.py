@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from agent.core import patterns
-from agent.core.schedule import Schedule
+from agent.core import globs as patterns
+from agent.core.policy.schedule import Schedule
 
 RUNNING = ("running", "paused", "restarting")  # states of a container that is used now
 

@@ -5,10 +5,10 @@ import signal
 import sys
 from pathlib import Path
 
-from agent.demo.show import Screen
-from agent.demo.stage import Stage
-from agent.demo.story import Story
-from agent.demo.trouble import Trouble
+from agent.demo.console import Screen
+from agent.demo.environment import Stage
+from agent.demo.errors import Trouble
+from agent.demo.scenario import Story
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.demo.trouble import Trouble
+from agent.demo.errors import Trouble
 
 
 def require() -> None:

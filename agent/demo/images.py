@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.demo.client import Client
-from agent.demo.trouble import Trouble
+from agent.demo.docker_api import Client
+from agent.demo.errors import Trouble
 
 MB = 1_000_000  # bytes
 LABEL = "torchkeeper.demo"  # names the run that made an image or a container

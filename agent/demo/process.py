@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from agent.demo.trouble import Trouble
+from agent.demo.errors import Trouble
 
 POLL = 0.05  # seconds between two looks
 GRACE = 15.0  # seconds from SIGTERM to SIGKILL

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.adapters.clock import Clock
-from agent.core import units, wire
-from agent.fleet.collector import Feed
+from agent.core import units
+from agent.core.protocol import payloads as wire
+from agent.fleet.feed import Feed
 from agent.fleet.view import DecisionLine, FleetView, Host
 
 REFRESH = 1.0  # seconds

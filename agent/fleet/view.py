@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from agent.core import sentence, units, wire
+from agent.core import units
+from agent.core.protocol import payloads as wire
+from agent.core.protocol import sentence
 
 STALE_AFTER = timedelta(minutes=3)  # three missed status messages
 MAX_EVENTS = 500  # of the whole fleet, the latest

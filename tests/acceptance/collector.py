@@ -8,7 +8,7 @@ from typing import Any
 
 from paho.mqtt.client import MQTTMessage
 
-from agent.core import wire
+from agent.core.protocol import payloads as wire
 from tests.collector import kept_session, make_client
 from tests.support import mosquitto, proc
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from agent.adapters import inside_journal
-from agent.core import inside
+from agent.core.usage import look_inside as inside
 from tests.acceptance.host import Host
 from tests.support import images, proc, torch_file
 

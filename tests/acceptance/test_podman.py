@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.docker import DockerEngine
+from agent.adapters.docker.engine import DockerEngine
 from tests.acceptance.collector import Collector
 from tests.acceptance.host import NAME, Host
 from tests.support import images, mosquitto, podman, proc

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from agent.adapters.docker import DockerEngine
+from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import Engine
 from tests import builders
 from tests.fake_clock import FakeClock

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from agent.adapters import broker
-from agent.adapters.broker import Message
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Message
 
 
 class FakeBroker:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from agent import config
-from agent.adapters import broker
-from agent.adapters.addresses import Addresses
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.addresses import Addresses
+from agent.config import settings as config
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
 

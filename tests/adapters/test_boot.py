@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from agent.adapters import boot
-from agent.core.continuity import Boot
 from agent.core.timekeeping import Reading
+from agent.core.usage.continuity import Boot
 from tests.core.builders import HOUR, NOW
 
 READING = Reading(wall=NOW, steady=3600.0, boot="b2")

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from agent.adapters.docker import DockerEngine
+from agent.adapters.docker.engine import DockerEngine
 from tests.support import dockerd, images, proc
 
 DAY = timedelta(days=1)

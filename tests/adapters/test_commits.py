@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.commits import may_be_commit
+from agent.adapters.docker.commits import may_be_commit
 from tests.builders import make_id
 
 PARENT = make_id("parent")

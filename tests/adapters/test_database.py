@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import database, folder
-from agent.adapters.store import Store
-from agent.core.report import NewEvent
-from agent.core.usage import Changes
+from agent.adapters import folder
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.store import Store
+from agent.core.protocol.events import NewEvent
+from agent.core.usage.tracker import Changes
 from tests.builders import make_usage
 from tests.fake_clock import START
 from tests.support import proc

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.adapters.engine import Conflict, EngineUnavailable, MadeFrom, NotFound, Removed
-from agent.core.events import EngineEvent
-from agent.core.layers import chain_ids
+from agent.core.images.layers import chain_ids
 from agent.core.model import Container, Image
+from agent.core.usage.events import EngineEvent
 from tests import builders
 from tests.adapters.engine_sides import FakeSide, RealSide, Side
 from tests.support import engines, proc

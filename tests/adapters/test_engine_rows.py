@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import engine_rows as rows
+from agent.adapters.docker import rows
+from agent.adapters.docker.json_values import UNREADABLE
 from agent.adapters.engine import EngineInfo, Named, Removed
-from agent.adapters.engine_json import UNREADABLE
-from agent.core import bounds
-from agent.core.events import EngineEvent
 from agent.core.model import Container, Details, HistoryStep, Image
+from agent.core.pytorch import bounds
+from agent.core.usage.events import EngineEvent
 
 ID = "sha256:" + "a" * 64
 CID = "c" * 64

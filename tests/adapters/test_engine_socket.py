@@ -11,8 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from agent.adapters import docker, docker_client, listener
-from agent.adapters.docker import DockerEngine
+from agent.adapters.docker import client as docker_client
+from agent.adapters.docker import engine as docker
+from agent.adapters.docker import listener
+from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable, NotFound
 from agent.core.model import Container
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent import removal
-from agent.adapters.docker import DockerEngine
+from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import NotFound, Removed
-from agent.core import layers
-from agent.core.answers import Answers
+from agent.core.images import layers
 from agent.core.model import Image, Outcome
-from agent.core.own_acts import OwnActs
+from agent.core.usage.own_removals import OwnActs
+from agent.eviction import removal
+from agent.eviction.removal_answers import Answers
 from tests import harness
 from tests.support import dockerd, engines, images, registry
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import database, event_log
 from agent.adapters.outbox import NeverGiven, Watermark
-from agent.adapters.store import Store
-from agent.core import report, wire
-from agent.core.report import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
+from agent.adapters.sqlite import database, event_log
+from agent.adapters.sqlite.store import Store
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.core.protocol.events import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
 from tests.fake_clock import START
 
 LATER = START + timedelta(days=1)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import database, folder
+from agent.adapters import folder
+from agent.adapters.sqlite import database
 from tests.support import proc
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import holds
+from agent.adapters import overrides as holds
 from agent.core.model import Holds, Pin
 from tests.builders import make_id
 

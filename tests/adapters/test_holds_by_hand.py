@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import holds
+from agent.adapters import overrides as holds
 from agent.core.model import Holds, Pin
 from tests.builders import make_id, make_image
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.adapters import engine_json
-from agent.adapters import engine_rows as rows
-from agent.adapters.engine_json import UNREADABLE
-from agent.core import users
-from agent.core.events import EngineEvent
+from agent.adapters.docker import json_values as engine_json
+from agent.adapters.docker import rows
+from agent.adapters.docker.json_values import UNREADABLE
 from agent.core.model import Container, Image
+from agent.core.usage import attribution as users
+from agent.core.usage.events import EngineEvent
 from tests.core import hostile
 from tests.core.builders import decide
 

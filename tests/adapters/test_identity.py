@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from agent import state
-from agent.adapters import database, identity, machine
-from agent.adapters.store import Store
-from agent.adapters.tables import Removal
-from agent.core import report, wire
-from agent.core.continuity import Cursor
-from agent.core.report import NewEvent
-from agent.core.usage import Changes
+from agent.adapters import machine
+from agent.adapters.sqlite import database, identity
+from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite.store import Store
+from agent.adapters.sqlite.usage_tables import Removal
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.core.protocol.events import NewEvent
+from agent.core.usage.continuity import Cursor
+from agent.core.usage.tracker import Changes
 from tests.builders import make_id, make_usage
 from tests.collector import Received
 from tests.fake_clock import START
@@ -248,7 +250,8 @@ KILLED = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from agent.adapters import database, identity, machine
+from agent.adapters import machine
+from agent.adapters.sqlite import database, identity
 
 machine.facts = lambda folder: {"dmi": ["there"]}
 for number, folder in enumerate(map(Path, sys.argv[1:])):

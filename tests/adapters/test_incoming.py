@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from agent import config
-from agent.adapters import broker, incoming
-from agent.adapters.broker import Message
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import incoming
+from agent.adapters.mqtt.connection import Message
+from agent.config import settings as config
 from tests.support import hanging_broker
 from tests.support.hanging_broker import PUBLISH, HangingBroker
 from tests.support.mosquitto import Mosquitto

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from agent.adapters.docker.inside import DockerInside, Inside
 from agent.adapters.engine import EngineError, NotFound
-from agent.adapters.inside import DockerInside, Inside
-from agent.core import inside
+from agent.core.usage import look_inside as inside
 from tests import builders
 from tests.fake_clock import FakeClock
 from tests.fake_docker import FakeDocker

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import layer_folders
 from agent.adapters.engine import EngineInfo
+from agent.adapters.layers import folders as layer_folders
 
 ROOT = "/var/lib/docker"
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import layer_files, layer_stack, layer_walk
-from agent.adapters.layer_stack import Reader
-from agent.core.pytorch import layer_look, version_file
-from agent.core.pytorch.layer_look import Found, Look
+from agent.adapters.layers import files as layer_files
+from agent.adapters.layers import stack as layer_stack
+from agent.adapters.layers import walk as layer_walk
+from agent.adapters.layers.stack import Reader
+from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch import version_file
+from agent.core.pytorch.layer_probe import Found, Look
 from tests.support import torch_file
 
 SITE = "opt/conda/lib/python3.11/site-packages"

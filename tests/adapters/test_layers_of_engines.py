@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from agent.adapters import layer_folders
-from agent.adapters.docker import DockerEngine
+from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import EngineInfo
-from agent.adapters.layer_stack import Reader
-from agent.core.pytorch import layer_look
-from agent.core.pytorch.layer_look import Look
+from agent.adapters.layers import folders as layer_folders
+from agent.adapters.layers.stack import Reader
+from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch.layer_probe import Look
 from agent.core.pytorch.version_file import Torch
 from tests.support import dockerd, images, torch_file
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import listener
-from agent.adapters.docker import DockerEngine
+from agent.adapters.docker import listener
+from agent.adapters.docker.engine import DockerEngine
 from tests.support import proxy
 from tests.support.dockerd import Dockerd
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import database
-from agent.adapters.tables import Removal, Tables
-from agent.core.continuity import Cursor
-from agent.core.report import DECISION, NewEvent
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.usage_tables import Removal, Tables
+from agent.core.protocol.events import DECISION, NewEvent
 from agent.core.timekeeping import Absence
-from agent.core.usage import Changes, Held, Use
+from agent.core.usage.continuity import Cursor
+from agent.core.usage.tracker import Changes, Held, Use
 from tests.builders import make_id, make_usage
 from tests.fake_clock import START
 from tests.support.proc import ROOT
@@ -143,7 +143,7 @@ DIE = """
 import os, signal, sqlite3, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from agent.adapters import database
+from agent.adapters.sqlite import database
 
 class Dying(sqlite3.Connection):
     def execute(self, *args):

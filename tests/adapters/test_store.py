@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import database
-from agent.adapters.database import StateError
-from agent.adapters.store import Store
-from agent.adapters.tables import Removal
-from agent.core.continuity import Blind, Cursor
-from agent.core.report import DECISION, OUTCOME, NewEvent
-from agent.core.usage import Changes, Held, IgnoredRun, IgnoredRuns, Use
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.database import StateError
+from agent.adapters.sqlite.store import Store
+from agent.adapters.sqlite.usage_tables import Removal
+from agent.core.protocol.events import DECISION, OUTCOME, NewEvent
+from agent.core.usage.continuity import Blind, Cursor
+from agent.core.usage.tracker import Changes, Held, IgnoredRun, IgnoredRuns, Use
 from tests.builders import make_id, make_usage
 from tests.fake_clock import START
 

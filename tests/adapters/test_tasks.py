@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.adapters import tasks
+from agent import aio as tasks
 
 
 async def fail() -> None:

@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from agent import config, daemon, state
 from agent.adapters.clock import SystemClock
-from agent.adapters.docker import DockerEngine
-from agent.adapters.store import Store
-from agent.adapters.tables import Tables
-from agent.core.events import EngineEvent
+from agent.adapters.docker.engine import DockerEngine
+from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite.store import Store
+from agent.adapters.sqlite.usage_tables import Tables
+from agent.config import settings as config
+from agent.core.usage.events import EngineEvent
+from agent.daemon import run as daemon
 from tests.support import dockerd
 
 T = TypeVar("T")

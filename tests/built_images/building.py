@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from agent.adapters.docker import DockerEngine
+from agent.adapters.docker.engine import DockerEngine
 from agent.core import model
 from tests.built_images import case as cases
 from tests.built_images import record, root

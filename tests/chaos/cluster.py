@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent import config
-from agent.adapters import broker
 from agent.adapters.clock import SystemClock
+from agent.adapters.mqtt import connection as broker
+from agent.config import settings as config
 from tests.collector import Received
 from tests.interop.parts import Dial, collecting, reporting
 from tests.publishing import Rig, rigged

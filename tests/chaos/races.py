@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from agent.adapters import database
 from agent.adapters.clock import SystemClock
-from agent.adapters.docker import DockerEngine
+from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import EngineInfo
-from agent.adapters.store import Store
-from agent.core import report
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.store import Store
 from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Verdict
-from agent.eviction import Evictor
-from agent.sight import Sight
+from agent.core.protocol import events as report
+from agent.eviction.evictor import Evictor
+from agent.tracking.engine_view import Sight
 from tests import harness
 from tests.chaos import api, archive
 from tests.support import dockerd

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from agent.core import policy
-from agent.core.judge import Context
 from agent.core.model import Action, Container, Decision, Details, HistoryStep, Image, Plan, Policy, Snapshot, Usage
+from agent.core.policy import planning as policy
+from agent.core.policy.decide import Context
+from agent.core.policy.disk import Space
 from agent.core.pytorch import classify
-from agent.core.space import Space
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from agent.core import continuity, layers, policy, timekeeping
-from agent.core.continuity import Cursor, nanoseconds
-from agent.core.events import COMMIT, EngineEvent, Key
-from agent.core.judge import Context
+from agent.core import timekeeping
+from agent.core.images import layers
 from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
+from agent.core.policy import planning as policy
+from agent.core.policy.decide import Context
 from agent.core.pytorch import classify
 from agent.core.timekeeping import Absence, ClockWatch, Reading
-from agent.core.usage import Book, Held
+from agent.core.usage import continuity
+from agent.core.usage.continuity import Cursor, nanoseconds
+from agent.core.usage.events import COMMIT, EngineEvent, Key
+from agent.core.usage.tracker import Book, Held
 from tests.core.oracle import POLICY
 from tests.core.world import World
 

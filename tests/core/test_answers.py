@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from agent.core.answers import Answers
-from agent.core.layers import chain_ids
+from agent.core.images.layers import chain_ids
+from agent.eviction.removal_answers import Answers
 from tests.builders import make_details, make_id, pytorch_image
 
 DIGEST = "team/torch@sha256:1"

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core import bounds, claims, lint, names
+from agent.core.lint import contradictions as claims
+from agent.core.lint import names
+from agent.core.lint import rules as lint
 from agent.core.model import Action, Class, Details, HistoryStep, Image, Reason, Verdict
-from agent.core.pytorch import build_history, classify
+from agent.core.pytorch import bounds, build_history, classify
 from tests.core import catalogue
 from tests.core.builders import decide, image_id, pytorch_image
 from tests.core.catalogue import make_image

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.build_cache import CacheRecord, stale
+from agent.core.policy.build_cache import CacheRecord, stale
 from tests.core.builders import DAY, NOW
 
 SECOND = timedelta(seconds=1)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core import change
-from agent.core.change import Change, Memory
-from agent.core.judge import Context
 from agent.core.model import Image, Limits, Plan, Policy, Pressure, Rule, Usage
-from agent.core.schedule import Schedule, Window
+from agent.core.policy import grace as change
+from agent.core.policy.decide import Context
+from agent.core.policy.grace import Change, Memory
+from agent.core.policy.schedule import Schedule, Window
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, decide, disk, pytorch_image, usage, verdict
 
 OLD, SLIP, OTHER = Policy(), Policy(ttl=timedelta(minutes=14)), Policy(ttl=timedelta(minutes=15))

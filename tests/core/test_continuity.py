@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.continuity import (
+from agent.core.usage.continuity import (
     BOOT_TO_ENGINE,
     RING_SIZE,
     Blind,
@@ -20,7 +20,7 @@ from agent.core.continuity import (
     inherited,
     ring_of,
 )
-from agent.core.events import EngineEvent
+from agent.core.usage.events import EngineEvent
 from tests.core.builders import HOUR, NOW
 
 KEY = (1, "container", "die", "c")

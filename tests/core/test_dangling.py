@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.core import policy
-from agent.core.judge import Context
 from agent.core.model import Policy, Rule, Usage
+from agent.core.policy import planning as policy
+from agent.core.policy.decide import Context
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, only, pytorch_image, usage, verdict
 
 NAMELESS = pytorch_image("a", references=())

@@ -6,9 +6,12 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from agent.core import documents, policy, report, rules
-from agent.core.judge import Context
+from agent.cli import documents
 from agent.core.model import Holds, Image, Pin, Policy, Rule, Snapshot
+from agent.core.policy import planning as policy
+from agent.core.policy import rules
+from agent.core.policy.decide import Context
+from agent.core.protocol import events as report
 from agent.core.pytorch import classify
 from tests.core.builders import (
     DAY,

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core import policy
-from agent.core.judge import Context
 from agent.core.model import Holds, Image, Pin, Plan, Policy, Rule, Snapshot
+from agent.core.policy import planning as policy
+from agent.core.policy.decide import Context
 from agent.core.pytorch import classify
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
 

@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core import apart, documents, inventory, lint, newest, report, totals, wire
+from agent.cli import documents
+from agent.core.images import isolation as apart
+from agent.core.lint import rules as lint
 from agent.core.model import Action, Class, Image, Policy, Pressure, Reason, Rule
+from agent.core.policy import newest, totals
+from agent.core.protocol import events as report
+from agent.core.protocol import inventory
+from agent.core.protocol import payloads as wire
 from agent.core.pytorch import classify, evidence
 from tests.core import hostile
 from tests.core.builders import container, decide, image_id, pytorch_image, usage

@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
-from agent.core import inventory, report, wire
 from agent.core.model import Plan
+from agent.core.protocol import events as report
+from agent.core.protocol import inventory
+from agent.core.protocol import payloads as wire
 from tests.core.builders import NOW, container, decide, pytorch_image, usage
 
 DAY = timedelta(days=1)

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import replace
 
-from agent.core import layers
+from agent.core.images import layers
 from agent.core.model import HistoryStep, Image
 from tests.core.builders import image
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from agent.core import units
-from agent.core.judge import Context
-from agent.core.limits import Freed
 from agent.core.model import HeldBy, Limits, Policy
+from agent.core.policy.decide import Context
+from agent.core.policy.limits import Freed
 from tests.core.builders import DAY, LONG_AGO, NOW, decide, pytorch_image, usage
 
 IMAGES = tuple(pytorch_image(name, layers={f"sha256:{name}": 100}) for name in "abc")

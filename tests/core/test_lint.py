@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core import inventory, lint, names, wire
-from agent.core.lint import Finding
+from agent.core.lint import names
+from agent.core.lint import rules as lint
+from agent.core.lint.rules import Finding
 from agent.core.model import Class, Image, Verdict
+from agent.core.protocol import inventory
+from agent.core.protocol import payloads as wire
 from agent.core.pytorch import classify
 from tests.core import catalogue
 from tests.core.builders import decide, pytorch_image

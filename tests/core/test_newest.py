@@ -7,11 +7,11 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from agent.core import newest
-from agent.core.judge import Context
+from agent.core.images.tags import parse
 from agent.core.model import Holds, Image, Pin, Policy, Rule
+from agent.core.policy import newest
+from agent.core.policy.decide import Context
 from agent.core.pytorch import classify
-from agent.core.tags import parse
 from tests.core.builders import DAY, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
 
 REPO = "team/pytorch"

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.events import EngineEvent
-from agent.core.own_acts import OwnActs
+from agent.core.usage.events import EngineEvent
+from agent.core.usage.own_removals import OwnActs
 from tests.builders import make_event, make_id
 from tests.fake_clock import START
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.core import patterns
-from agent.core.patterns import Match
-from agent.core.rules import never_matches
+from agent.core import globs as patterns
+from agent.core.globs import Match
+from agent.core.policy.rules import never_matches
 
 HEX = "0123456789abcdef" * 4
 DIGEST = f"registry.io:5000/prod/model@sha256:{HEX}"

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.core import documents, schedule
-from agent.core.judge import Context
+from agent.cli import documents
 from agent.core.model import HeldBy, Holds, Pin, Policy, Pressure, Reason, Rule, Step
-from agent.core.schedule import Schedule
+from agent.core.policy import schedule
+from agent.core.policy.decide import Context
+from agent.core.policy.schedule import Schedule
 from agent.core.timekeeping import Absence
-from agent.core.usage import IgnoredRuns, Use
+from agent.core.usage.tracker import IgnoredRuns, Use
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, only, pytorch_image, usage, verdict
 
 A = pytorch_image("a")

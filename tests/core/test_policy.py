@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.change import Change
-from agent.core.judge import Context
 from agent.core.model import Holds, Image, Pin, Policy, Pressure, Rule, Usage
+from agent.core.policy.decide import Context
+from agent.core.policy.grace import Change
 from tests.core.builders import (
     DAY,
     HOUR,

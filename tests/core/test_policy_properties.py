@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core import policy, totals
-from agent.core.change import Change
-from agent.core.judge import Context
 from agent.core.model import Action, Container, Holds, Image, Pin, Policy, Reason, Rule
+from agent.core.policy import planning as policy
+from agent.core.policy import totals
+from agent.core.policy.decide import Context
+from agent.core.policy.grace import Change
 from tests.core.builders import HOUR, LONG_AGO, NOW, decide, evicted, image_id
 from tests.core.strategies import CONTEXTS, MOST, TIMES, TTLS, World, policies, pressed, worlds
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core import schedule
-from agent.core.judge import Context
 from agent.core.model import HeldBy, Holds, Image, Limits, Pin, Plan, Policy, Pressure, Rule, Usage
-from agent.core.schedule import Schedule
+from agent.core.policy import schedule
+from agent.core.policy.decide import Context
+from agent.core.policy.schedule import Schedule
 from tests.core.builders import (
     DAY,
     HOUR,

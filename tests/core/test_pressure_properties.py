@@ -6,9 +6,10 @@ from datetime import datetime
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agent.core import families, policy
-from agent.core.judge import Context
 from agent.core.model import Action, Decision, Plan, Policy, Pressure, Reason
+from agent.core.policy import parents as families
+from agent.core.policy import planning as policy
+from agent.core.policy.decide import Context
 from tests.core.builders import disk, evicted
 from tests.core.strategies import CONTEXTS, CROWD_RULES, PRESSURES, TIMES, World, crowds, policies, pressed, worlds
 from tests.core.test_policy_properties import freed

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from agent.core.judge import Context
 from agent.core.model import Holds, Image, Pin
+from agent.core.policy.decide import Context
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, decide, image_id, only, pytorch_image, usage, verdict
 
 A = pytorch_image("a")

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agent.core import schedule
-from agent.core.schedule import Schedule, Window
+from agent.core.policy import schedule
+from agent.core.policy.schedule import Schedule, Window
 
 MINUTE = timedelta(minutes=1)
 EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent.core import sentence
 from agent.core.model import Reason
+from agent.core.protocol import sentence
 from tests.core.builders import NOW
 from tests.fleet.builders import make_image
 

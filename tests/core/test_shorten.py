@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent.core import shorten, wire
+from agent.core.protocol import payloads as wire
+from agent.core.protocol import shorten
 from tests.fleet.builders import make_decision, make_outcome
 
 LONG = "x" * 500

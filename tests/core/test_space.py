@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.core.space import Space
+from agent.core.policy.disk import Space
 
 
 def space(used: int, free: int, used_inodes: int = 0, free_inodes: int = 0) -> Space:

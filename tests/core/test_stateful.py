@@ -20,9 +20,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from agent.core.continuity import BOOT_TO_ENGINE
 from agent.core.model import Decision, Pin, Plan, Reason
 from agent.core.timekeeping import SETTLING
+from agent.core.usage.continuity import BOOT_TO_ENGINE
 from tests.core.builders import DAY, HOUR
 from tests.core.driver import Agent, DiskFull
 from tests.core.oracle import LONGEST_TTL, MIN_AGE, TAGS, is_pytorch, may_go, protected, ttl

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from agent.core import tags
-from agent.core.tags import Tag
+from agent.core.images import tags
+from agent.core.images.tags import Tag
 
 REPOSITORIES = [
     ("pytorch/pytorch:2.1", "pytorch/pytorch", "2.1"),

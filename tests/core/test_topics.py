@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.core import wire
+from agent.core.protocol import payloads as wire
 
 TOPICS = wire.Topics("torchkeeper", "gpu-07")
 BIRTH = wire.CollectorStatus.model_validate({"state": "online", "session": 7, "at": "2026-03-01T12:00:00Z"})

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.events import EngineEvent, Names, familiar
 from agent.core.model import Container, Snapshot, Usage
-from agent.core.usage import Book, Changes, Held, IgnoredRun, Use
+from agent.core.usage.events import EngineEvent, Names, familiar
+from agent.core.usage.tracker import Book, Changes, Held, IgnoredRun, Use
 from tests.core.builders import HOUR, LONG_AGO, NOW, container, image, image_id, usage
 
 A, B = image("a", "team/a:1"), image("b", "team/b:1")

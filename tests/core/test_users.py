@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.core.users import PROJECT, Ignored, Run, words
+from agent.core.usage.attribution import PROJECT, Ignored, Run, words
 
 LABELS = {PROJECT: "llm", "user": "alice"}
 

@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from agent.core import wire
+from agent.core.protocol import payloads as wire
 from tests.fleet.builders import make_image, make_inventory, make_status
 
 INVENTORY = make_inventory(*(make_image(f"sha256:{number:064}") for number in range(40)))

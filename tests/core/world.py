@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from agent.core.continuity import RING_SIZE, Boot, Ring, ring_of
-from agent.core.events import EngineEvent
 from agent.core.model import RUNNING, Container, Holds, Image, Pin
 from agent.core.timekeeping import Reading
+from agent.core.usage.continuity import RING_SIZE, Boot, Ring, ring_of
+from agent.core.usage.events import EngineEvent
 from tests.core import builders
 from tests.core.builders import NOW
 from tests.core.oracle import Oracle, repository

@@ -16,14 +16,21 @@ from urllib.parse import urlencode
 import pytest
 from tenacity import wait_none
 
-from agent import config, daemon, intake, sweeper, watcher
-from agent.adapters import database, docker, docker_client
 from agent.adapters.clock import SystemClock
-from agent.adapters.docker import DockerEngine
-from agent.adapters.store import Store
-from agent.adapters.tables import Tables
-from agent.core import report, wire
+from agent.adapters.docker import client as docker_client
+from agent.adapters.docker import engine as docker
+from agent.adapters.docker.engine import DockerEngine
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.store import Store
+from agent.adapters.sqlite.usage_tables import Tables
+from agent.config import settings as config
 from agent.core.model import Usage
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.daemon import run as daemon
+from agent.eviction import sweeper
+from agent.tracking import ingestor as intake
+from agent.tracking import watcher
 from tests.support import proc, torch_file
 from tests.support.dockerd import Dockerd
 from tests.support.proc import PATIENCE

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent import config
-from agent.core import report
+from agent.config import settings as config
+from agent.core.protocol import events as report
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, Agent
 from tests.support import images, proc, proxy
@@ -62,9 +62,9 @@ async def distrusted(agent: Agent) -> None:
 async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(
     own_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.watcher.BEAT", 0.2)
-    monkeypatch.setattr("agent.adapters.docker.PING_TIMEOUT", running.QUICK)
-    monkeypatch.setattr("agent.watcher.RELIST_AFTER", 60.0)  # only the ping asks the engine anything
+    monkeypatch.setattr("agent.tracking.watcher.BEAT", 0.2)
+    monkeypatch.setattr("agent.adapters.docker.engine.PING_TIMEOUT", running.QUICK)
+    monkeypatch.setattr("agent.tracking.watcher.RELIST_AFTER", 60.0)  # only the ping asks the engine anything
     image = running.torch(own_engine, "team/torch:1")
     async with running.running(own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
         await agent.ready()
@@ -127,7 +127,7 @@ async def network_before(engine: Path) -> AsyncIterator[tuple[str, Forwarder]]:
 async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silence(
     fresh_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.core.replay.AUDIT_EVERY", 1.0)
+    monkeypatch.setattr("agent.core.usage.replay.AUDIT_EVERY", 1.0)
     image = running.torch(fresh_engine, "team/torch:1")
     async with (
         network_before(fresh_engine.socket) as (url, network),

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from agent import config
-from agent.core.events import USES
+from agent.config import settings as config
+from agent.core.usage.events import USES
 from tests.faults import running
 from tests.faults.running import Agent
 from tests.support import engines, proc, proxy

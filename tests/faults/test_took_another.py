@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.core import report, wire
-from agent.showing import REMOVED_ANOTHER
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.eviction.plan_reporter import REMOVED_ANOTHER
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE
 from tests.support import images, proc, proxy

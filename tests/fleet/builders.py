@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from agent.core import wire
+from agent.core.protocol import payloads as wire
 from tests.fake_clock import START
 
 BASE = "torchkeeper/v1/hosts"

@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 
-from agent import config
-from agent.adapters import broker
-from agent.adapters.broker import Message
 from agent.adapters.clock import SystemClock
-from agent.core import wire
-from agent.fleet import collector
-from agent.fleet.collector import Feed
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Message
+from agent.config import settings as config
+from agent.core.protocol import payloads as wire
+from agent.fleet import feed as collector
+from agent.fleet.feed import Feed
 from agent.fleet.view import FleetView
 from tests.adapters.fake_broker import FakeBroker
 from tests.fake_clock import START, FakeClock

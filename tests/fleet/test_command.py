@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import config
-from agent.adapters import broker
-from agent.adapters.broker_contract import LARGEST_INCOMING
-from agent.core import wire
+from agent.adapters.broker import LARGEST_INCOMING
+from agent.adapters.mqtt import connection as broker
+from agent.config import settings as config
+from agent.core.protocol import payloads as wire
 from tests.fleet.builders import make_image, make_inventory, make_last, make_status, topic
 from tests.support import mosquitto, proc
 from tests.support.mosquitto import Mosquitto

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from agent.adapters import broker
-from agent.core import wire
+from agent.adapters.mqtt import connection as broker
+from agent.core.protocol import payloads as wire
 from agent.fleet import terminal
-from agent.fleet.collector import Feed
+from agent.fleet.feed import Feed
 from agent.fleet.view import FleetView
 from tests.adapters.fake_broker import FakeBroker
 from tests.fake_clock import START, FakeClock

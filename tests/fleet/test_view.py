@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core import wire
+from agent.core.protocol import payloads as wire
 from agent.fleet import view
 from agent.fleet.view import DecisionLine, FleetView
 from tests.fake_clock import START

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from agent.adapters import database
-from agent.adapters.event_log import EventLog
 from agent.adapters.outbox import NeverGiven
-from agent.core import wire
-from agent.core.report import NewEvent
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.event_log import EventLog
+from agent.core.protocol import payloads as wire
+from agent.core.protocol.events import NewEvent
 from tests.fake_clock import START
 from tests.fuzz import outcome
 

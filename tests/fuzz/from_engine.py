@@ -4,10 +4,11 @@ import json
 import sqlite3
 from typing import Any
 
-from agent.adapters import engine_json
-from agent.adapters import engine_rows as rows
-from agent.adapters.engine_json import UNREADABLE
-from agent.core import apart, users
+from agent.adapters.docker import json_values as engine_json
+from agent.adapters.docker import rows
+from agent.adapters.docker.json_values import UNREADABLE
+from agent.core.images import isolation as apart
+from agent.core.usage import attribution as users
 from tests.core.builders import decide, image_id
 from tests.fuzz import outcome
 

@@ -3,13 +3,16 @@
 import contextlib
 from collections.abc import Mapping
 
-from agent.core import bounds, lint, patterns, rules, tags
-from agent.core import names as read_names
-from agent.core.events import familiar
+from agent.core import globs as patterns
+from agent.core.images import tags
+from agent.core.lint import names as read_names
+from agent.core.lint import rules as lint
 from agent.core.model import Class, Details, HistoryStep, Image, Reason, Verdict
-from agent.core.pytorch import build_history, classify
+from agent.core.policy import rules
+from agent.core.pytorch import bounds, build_history, classify
 from agent.core.pytorch.shell import parse as shell_parse
 from agent.core.pytorch.shell.words import UnreadableError
+from agent.core.usage.events import familiar
 from tests.core.builders import decide, image_id, pytorch_image
 
 NAMES = (

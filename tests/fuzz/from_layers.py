@@ -1,9 +1,10 @@
 """What the layers of an image hold, and where an engine says that they are."""
 
-from agent.adapters import layer_folders
-from agent.adapters.engine_json import UNREADABLE
+from agent.adapters.docker.json_values import UNREADABLE
+from agent.adapters.layers import folders as layer_folders
 from agent.core.model import Class, Verdict
-from agent.core.pytorch import guesses, layer_look, version_file
+from agent.core.pytorch import guesses, version_file
+from agent.core.pytorch import layer_probe as layer_look
 from tests.fuzz import from_engine, outcome
 
 VERSION_FILES = (

@@ -6,8 +6,11 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from agent import config, daemon
-from agent.core import patterns, rules, schedule, units
+from agent.config import settings as config
+from agent.core import globs as patterns
+from agent.core import units
+from agent.core.policy import rules, schedule
+from agent.daemon import run as daemon
 from tests.fake_clock import START
 from tests.fuzz import outcome
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from agent import config
-from agent.adapters import broker
+from agent.adapters.mqtt import connection as broker
+from agent.config import settings as config
 from tests.support import mosquitto, nats
 
 HOSTS = ("gpu-01", "gpu-02", "gpu-03", "gpu-04", "gpu-05", "gpu-06", "gpu-07.lab")  # one a test

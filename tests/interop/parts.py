@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.adapters import broker
-from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
-from agent.core import wire
-from agent.fleet import collector as fleet
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Connection, Message
+from agent.core.protocol import payloads as wire
+from agent.fleet import feed as fleet
 from agent.fleet.view import FleetView
-from agent.publisher import Publisher
+from agent.reporting.publisher import Publisher
 from tests.collector import NAME, Received, Source
 from tests.fake_clock import FakeClock
 from tests.interop.brokers import COLLECTOR, Place

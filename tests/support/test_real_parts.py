@@ -9,7 +9,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from agent.config import Settings
+from agent.config.settings import Settings
 from tests import conftest
 from tests.support import dockerd, engines, images, mosquitto, proc, registry
 

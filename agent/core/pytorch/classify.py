@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core import apart, bounds, model, tags
-from agent.core.pytorch import build_history, cuda_argument, evidence, repositories, signs
+from agent.core import model
+from agent.core.images import isolation as apart
+from agent.core.images import tags
+from agent.core.pytorch import bounds, build_history, cuda_argument, evidence, repositories, signs
 from agent.core.pytorch.versions import plain_version
 
 _MAJOR_MINOR = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?(?![0-9])")

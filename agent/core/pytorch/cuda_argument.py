@@ -7,7 +7,8 @@ speaks of another accelerator, or of another platform than amd64, takes it away.
 import re
 from collections.abc import Iterator
 
-from agent.core import model, tags
+from agent.core import model
+from agent.core.images import tags
 
 # Bounded, and each is tried at one place of a line: it may be 100 kB long, and hostile.
 _ARG = re.compile(r"(?:/bin/sh -c #\(nop\)\s{1,9})?ARG\s(.{0,500})", re.DOTALL)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.core import patterns
+from agent.core import globs as patterns
 from agent.core.model import Strength
 
 FILES = ("names.toml", "variables.toml", "labels.toml", "programs.toml")

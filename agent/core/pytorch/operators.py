@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from agent.core import apart, model, patterns
-from agent.core.pytorch import layer_look
+from agent.core import globs as patterns
+from agent.core import model
+from agent.core.images import isolation as apart
+from agent.core.pytorch import layer_probe as layer_look
 from agent.core.pytorch.signs import sign
 
 FAMILY = "known"

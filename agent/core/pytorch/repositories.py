@@ -5,7 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from agent.core import model, patterns, tags
+from agent.core import globs as patterns
+from agent.core import model
+from agent.core.images import tags
 from agent.core.pytorch import entries
 from agent.core.pytorch.entries import LISTS
 from agent.core.pytorch.signs import sign

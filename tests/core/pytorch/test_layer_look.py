@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from agent.core.model import Class, Evidence, Strength, Verdict
-from agent.core.pytorch import layer_look
-from agent.core.pytorch.layer_look import Found, Look
+from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch.layer_probe import Found, Look
 from agent.core.pytorch.version_file import Torch
 
 SIGN = Evidence("env", Strength.STRONG, "ENV PYTORCH_VERSION=2.4.0")

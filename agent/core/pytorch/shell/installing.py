@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agent.core import tags
+from agent.core.images import tags
 from agent.core.pytorch.facts import INDEX, PLACED, Facts, join
 from agent.core.pytorch.shell import places, torch_words
 from agent.core.pytorch.shell.installers import CONDAS, ONLY_SHOWN, VERBS, Installer, Ran, is_installer, packages

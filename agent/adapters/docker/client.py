@@ -1,0 +1,187 @@
+"""One way to the engine, and one place where its errors are read: requests through aiodocker's own client."""
+
+import errno
+import stat
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import aiodocker
+import aiohttp
+from aiodocker.exceptions import DockerError
+from aiohttp.client_exceptions import UnixClientConnectorError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+from agent.adapters.docker import json_values as engine_json
+from agent.adapters.engine import (
+    Conflict,
+    EngineDown,
+    EngineError,
+    EngineUnavailable,
+    NotFound,
+    PermissionDenied,
+)
+
+TIMEOUT = 60.0  # seconds for one call; a containerd store took 2.2 s to list 500 images
+CONNECT_TIMEOUT = 10.0  # seconds
+LIST_TRIES = 10  # a containerd store answers 404 to a list while images go: up to 11 of 13 in one measurement
+LIST_PAUSE = 0.1  # seconds between two tries
+LONGEST_LINE = 16 * 1024 * 1024  # bytes of one event; beyond that the stream is not what it should be
+NOBODY = (errno.ENOENT, errno.ECONNREFUSED)  # what a Unix socket says where nobody listens
+
+
+def find_url(configured: str, environ: Mapping[str, str]) -> str:
+    """The engine's address: the configured one, DOCKER_HOST, then the first usual socket that is there.
+
+    Raises EngineUnavailable, naming the places looked at, where there is none.
+    """
+    given = configured or environ.get("DOCKER_HOST", "")
+    if given:
+        return given
+    places = ["/var/run/docker.sock", "/run/docker.sock"]
+    if environ.get("XDG_RUNTIME_DIR"):
+        places.append(f"{environ['XDG_RUNTIME_DIR']}/docker.sock")
+    places.append(str(Path("~/.docker/run/docker.sock").expanduser()))
+    for place in places:
+        if _is_socket(place):
+            return f"unix://{place}"
+    raise EngineUnavailable(0, f"no engine socket at {', '.join(places)}; set docker.url or DOCKER_HOST")
+
+
+def _is_socket(place: str) -> bool:
+    try:
+        return stat.S_ISSOCK(Path(place).stat().st_mode)
+    except OSError:
+        return False
+
+
+class Connection:
+    """Requests to one engine. A new client for each connection: the API version is the server's of that moment."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client: aiodocker.Docker | None = None
+        self._direct = ""  # the url at which the engine itself listened when last connected; "": none
+
+    async def _open(self, api_version: str) -> None:
+        await self.close()
+        self._client = _client(self.url, api_version)
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        path: str,
+        method: str = "GET",
+        params: Mapping[str, str] | None = None,
+        timeout: float | None = TIMEOUT,
+        *,
+        body: str | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """`body`: a JSON document."""
+        if self._client is None:
+            raise EngineUnavailable(0, "not connected")
+        limits, response = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_TIMEOUT), None
+        try:
+            async with self._client._query(
+                path,
+                method,
+                params=params,
+                data=body,
+                timeout=limits,
+                versioned_api=path not in ("_ping", "version"),
+            ) as response:
+                try:
+                    yield response
+                finally:
+                    response.close()
+        except DockerError as error:
+            cause = error.__context__
+            if isinstance(cause, UnixClientConnectorError) and cause.errno in NOBODY and self.url == self._direct:
+                raise EngineDown(error.status, f"{self.url}: {cause}") from error
+            raise _translate(self.url, error.status, str(error.message)) from error
+        except TimeoutError as error:
+            raise EngineUnavailable(0, f"no answer to {method} /{path} in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineUnavailable(0, f"{self.url}: {error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            if response is not None:
+                raise
+            raise EngineUnavailable(0, f"an error that cannot be read, to {method} /{path}: {error!r}") from error
+
+    async def _text(
+        self,
+        path: str,
+        method: str = "GET",
+        params: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT,
+    ) -> str:
+        async with self._request(path, method, params, timeout) as response:
+            return await response.text(errors="replace")
+
+    async def _json(self, path: str) -> dict[str, Any]:
+        return cast(dict[str, Any], await self._parsed(path, None, dict))
+
+    async def _list(self, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
+        """A list, whole. A 404 (a containerd store's, while images go) is asked again, and never means "none"."""
+        trying = AsyncRetrying(
+            retry=retry_if_exception_type(NotFound),
+            stop=stop_after_attempt(LIST_TRIES),
+            wait=wait_fixed(LIST_PAUSE),
+            reraise=True,
+        )
+        try:
+            return cast(list[Any], await trying(self._parsed, path, params, list))
+        except NotFound as error:
+            raise EngineUnavailable(404, f"/{path} answered 404: {error}") from error
+
+    async def _parsed(self, path: str, params: Mapping[str, str] | None, kind: type, method: str = "GET") -> Any:
+        text = await self._text(path, method, params)
+        try:
+            parsed = engine_json.parsed(text)
+        except ValueError as error:
+            raise EngineUnavailable(0, f"half an answer to /{path}") from error
+        if not isinstance(parsed, kind):
+            raise EngineUnavailable(0, f"/{path} answered with something else than a {kind.__name__}")
+        return parsed
+
+
+def _client(url: str, api_version: str) -> aiodocker.Docker:
+    try:
+        client = aiodocker.Docker(url=url, api_version=api_version)
+    except (ValueError, OSError) as error:
+        raise EngineUnavailable(0, f"docker.url: {url!r} cannot be used: {error}") from error
+    # aiohttp sends GET and DELETE once more by itself where the connection drops before the answer. A name may mean
+    # another image by then, so a DELETE goes once. In turn each call has a connection of its own: one that was kept
+    # may have ended meanwhile, which tells nothing of the engine. aiodocker has no switch for either.
+    client.session._retry_connection = False
+    client.connector._force_close = True
+    return client
+
+
+def _translate(url: str, status: int, message: str) -> EngineError:
+    """The engine's status codes as our errors; 900 is aiodocker's own for "cannot connect"."""
+    if status in (0, 900):
+        kind = PermissionDenied if "ermission denied" in message else EngineUnavailable
+        return kind(status, f"{url}: {message}")
+    if status == 404:
+        return NotFound(status, message)
+    if status == 409:
+        return Conflict(status, message)
+    return EngineUnavailable(status, message) if status in (502, 503, 504) else EngineError(status, message)
+
+
+async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The lines of a stream. A last line without an end was cut off, and is left out."""
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+        if len(rest) > LONGEST_LINE:
+            raise aiohttp.ClientPayloadError(f"a line of more than {LONGEST_LINE} bytes")

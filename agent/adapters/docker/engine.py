@@ -1,0 +1,294 @@
+"""The Docker Engine through aiodocker: its objects, time-outs and errors end here.
+
+Events, lists and inspects are read from the client's own request method: its events channel does not reconnect, has
+an unbounded queue and naive times (facts of aiodocker 0.27).
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import aiohttp
+
+from agent import aio as tasks
+from agent.adapters.docker import json_values as engine_json
+from agent.adapters.docker import listener, rows
+from agent.adapters.docker.client import TIMEOUT, Connection, find_url, lines
+from agent.adapters.docker.json_values import UNREADABLE
+from agent.adapters.engine import (
+    EngineDown,
+    EngineError,
+    EngineInfo,
+    EngineUnavailable,
+    MadeFrom,
+    Named,
+    NotFound,
+    Removed,
+    RingRows,
+)
+from agent.adapters.layers import folders as layer_folders
+from agent.core.images import isolation as apart
+from agent.core.model import Container, Details, Image
+from agent.core.policy.build_cache import CacheRecord
+from agent.core.usage.events import EngineEvent
+
+NEWEST_API = (1, 51)  # from 1.52 on the events lose fields; nothing newer is needed
+PING_TIMEOUT = 4.0  # seconds
+LARGEST_ANSWER = 4 * 1024 * 1024  # bytes about one image; 515 public images have up to 60 kB of history and ENV
+AT_ONCE = 4  # inspects in flight; more gains little, and the agent is a guest
+ANOTHER_CLOCK = timedelta(seconds=3)  # by less two looks at one clock may differ, on a busy host
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class DockerEngine(Connection):
+    """The real one."""
+
+    def __init__(self, url: str = "") -> None:
+        super().__init__(url)
+        self._configured = url
+        self._containerd = False
+        self._root = ""  # the engine's own folder, on its host
+        self._podman = False
+        self._unreadable: dict[str, str] = {}  # image ID -> why its details cannot be read, of the images listed last
+        self._ahead = timedelta()  # by how much the engine's clock is ahead of ours
+
+    async def connect(self) -> EngineInfo:
+        """A fresh client. Raises EngineUnavailable; EngineDown where the engine itself listened and no longer does."""
+        try:
+            self.url = find_url(self._configured, os.environ)
+        except EngineUnavailable as error:
+            raise EngineDown(error.status, str(error)) if self._direct else error from None
+        try:
+            await self._open("v1.24")
+            server = await self._json("version")
+            api = rows.api_version(server, NEWEST_API)
+            await self._open(api)
+            began = datetime.now(UTC)
+            info = rows.engine_info(await self._json("info"), server, api.removeprefix("v"))
+            direct = await listener.is_engine(self.url)
+        except BaseException:
+            await self.close()
+            raise
+        self._containerd, self._unreadable = info.containerd_store, {}
+        self._podman = info.product == "Podman"
+        self._root = info.root
+        self._direct = self.url if direct else ""
+        self._ahead = _ahead(info.time, began)
+        return replace(info, direct=direct)
+
+    async def ping(self) -> None:
+        """Raises EngineUnavailable where no answer comes within PING_TIMEOUT."""
+        await self._text("_ping", timeout=PING_TIMEOUT)
+
+    @asynccontextmanager
+    async def events(self, since_ns: int) -> AsyncIterator[AsyncIterator[EngineEvent]]:
+        """The live stream from a time on, replay first. No read time-out: an engine at rest says nothing.
+
+        The iterator ends when the engine closes the stream. A row that is no event is passed over.
+        Raises EngineUnavailable where the stream does not open within TIMEOUT.
+        """
+        params = {"since": rows.timestamp(since_ns), "filters": rows.FILTERS}
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(TIMEOUT):  # nothing else watches an engine that takes the call and is silent
+                    response = await stack.enter_async_context(self._request("events", params=params, timeout=None))
+            except TimeoutError as error:
+                raise EngineUnavailable(0, "no answer to GET /events in time") from error
+            yield self._read(response)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> AsyncIterator[EngineEvent]:
+        with contextlib.suppress(aiohttp.ClientError, OSError):  # an engine that was killed: the end of the stream
+            async for line in lines(response):
+                event = rows.event(line)
+                if event is not None:
+                    yield event
+
+    async def ring(self) -> RingRows:
+        """All that the engine still remembers, up to now by its own clock."""
+        until = time.time_ns() + self._ahead // timedelta(microseconds=1) * 1000
+        params = {"since": "1", "until": rows.timestamp(until)}
+        async with self._request("events", params=params) as response:
+            return rows.ring([line async for line in lines(response)])
+
+    async def containers(self, known: Mapping[str, Container]) -> list[Container]:
+        """All containers. Stopped ones are inspected for the end of their run, unless `known` tells it already."""
+        listed = await self._list("containers/json", {"all": "1"})
+        return await _each(listed, lambda row: self._container(row, known))
+
+    async def _container(self, row: dict[str, Any], known: Mapping[str, Container]) -> Container | None:
+        container = rows.container(row)
+        before = known.get(container.id)
+        if container.running or (before is not None and before.state == container.state):
+            return rows.with_times(container, before)
+        try:
+            return rows.stopped(container, await self._json(f"containers/{container.id}/json"))
+        except NotFound:
+            return None  # it went between the list and now; its destroy event tells the use
+
+    async def made_from(self, container_id: str) -> MadeFrom:
+        """The images of a container. Raises NotFound."""
+        inspected = await self._json(f"containers/{container_id}/json")
+        image_id = _identifier(inspected, "Image")
+        try:
+            return MadeFrom(image_id, rows.mounts(inspected))
+        except UNREADABLE:
+            return MadeFrom(image_id, None)
+
+    async def images(self, known: Mapping[str, Details]) -> list[Image]:
+        """All images, intermediate ones too. Details come from `known`, else by inspect and history.
+
+        An image whose inspect fails is there without details, and so is one of which the engine says what cannot be
+        read; that one is not asked again over this connection. One that is gone meanwhile is left out.
+        """
+        listed = await self._list("images/json", {"all": "1"})
+        found = await _each(listed, lambda row: self._image(row, known))
+        self._unreadable = {image.id: why for image in found if (why := self._unreadable.get(image.id))}
+        return found
+
+    async def count_images(self) -> int:
+        """The number of tagged images."""
+        return len(await self._list("images/json"))
+
+    async def _image(self, row: dict[str, Any], known: Mapping[str, Details]) -> Image | None:
+        image_id = engine_json.identifier(row["Id"])
+        details = known.get(image_id)
+        if details is None and image_id not in self._unreadable:
+            try:
+                details = await self._details(image_id)
+            except NotFound:
+                return None
+            except EngineUnavailable:
+                raise
+            except (EngineError, json.JSONDecodeError):
+                pass  # refused, or cut short on the way: unknown, and therefore kept, until it is asked again
+            except UNREADABLE as error:
+                self._unreadable[image_id] = apart.failure(error)
+        unreadable = self._unreadable.get(image_id, "")
+        found = rows.image(row, details, containerd=self._containerd, unreadable=unreadable)
+        return replace(found, origin=None) if self._podman else found  # it has a digest for what was never pushed
+
+    async def _details(self, image_id: str) -> Details:
+        """Raises one of UNREADABLE where the answers are not what an engine gives, or too long."""
+        with_bytes = {"manifests": "1"} if self._containerd else None
+        inspected = await self._about(f"images/{image_id}/json", with_bytes)
+        history = await self._about(f"images/{image_id}/history")
+        return rows.details(inspected, history, containerd=self._containerd)
+
+    async def _about(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """What the engine says of one image. Raises ValueError where it says more than LARGEST_ANSWER, or no JSON."""
+        async with self._request(path, params=params) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > LARGEST_ANSWER:
+                    raise ValueError(f"the engine says more than {LARGEST_ANSWER} bytes of it")
+        return engine_json.parsed(bytes(body))
+
+    async def image_id(self, reference: str) -> str:
+        """The full ID behind a reference now. Raises NotFound."""
+        return _identifier(await self._json(f"images/{reference}/json"), "Id")
+
+    async def named(self, reference: str) -> Named:
+        """The image behind a reference that was pulled, and since when it surely is the pulled one. Raises NotFound."""
+        with _readable(reference):
+            return rows.named(await self._about(f"images/{reference}/json"), reference, containerd=self._containerd)
+
+    async def layers(self, image_id: str) -> tuple[str, ...]:
+        """The diff IDs of an image, base first. Raises NotFound."""
+        with _readable(image_id):
+            return rows.details(await self._about(f"images/{image_id}/json"), None).layers
+
+    async def layer_folders(self, image_id: str) -> tuple[str, ...]:
+        """The folders that an image's layers are, the topmost first; none where they are not told. Raises NotFound."""
+        with _readable(image_id):
+            return layer_folders.named(await self._about(f"images/{image_id}/json"), self._root)
+
+    async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The tags and digest references of an image now. Raises NotFound."""
+        with _readable(image_id):
+            return rows.references(await self._about(f"images/{image_id}/json"))
+
+    async def untag(self, reference: str) -> Removed:
+        """Take one reference away. On the last one the engine deletes the image, too. Raises NotFound, Conflict."""
+        return rows.removed(await self._text(f"images/{reference}", "DELETE", params={"noprune": "1"}))
+
+    async def delete(self, image_id: str) -> Removed:
+        """Delete an image by its full ID. Raises NotFound, Conflict."""
+        return rows.removed(await self._text(f"images/{image_id}", "DELETE", params={"noprune": "1"}))
+
+    async def tag(self, image_id: str, reference: str) -> None:
+        """Give an image a tag (back). Raises NotFound."""
+        repository, _, tag = reference.rpartition(":")
+        await self._text(f"images/{image_id}/tag", "POST", params={"repo": repository, "tag": tag})
+
+    async def build_cache(self) -> list[CacheRecord]:
+        """The records of BuildKit's cache."""
+        with _readable("the build cache"):
+            return [rows.cache_record(row) for row in (await self._json("system/df")).get("BuildCache") or []]
+
+    async def prune_build_cache(self, unused_for: timedelta) -> int:
+        """Drop the records that were not used for so long, and nothing else. Returns the bytes that this freed."""
+        filters = json.dumps({"until": [f"{unused_for.total_seconds():.0f}s"]})
+        answer = await self._parsed("build/prune", {"all": "1", "filters": filters}, dict, "POST")
+        with _readable("what a prune freed"):
+            return engine_json.whole(answer.get("SpaceReclaimed"))
+
+
+def _ahead(told: datetime | None, asked: datetime) -> timedelta:
+    """By how much a clock that was asked then is ahead of ours; none where it is surely the same one.
+
+    Rather a little too much: a ring that is read up to a moment too early lacks its newest events.
+    """
+    ahead = told - asked if told is not None else timedelta()
+    return ahead if abs(ahead) > ANOTHER_CLOCK else timedelta()
+
+
+def _identifier(answer: Mapping[str, Any], name: str) -> str:
+    try:
+        return engine_json.identifier(answer.get(name))
+    except ValueError as error:
+        raise EngineUnavailable(0, f"an answer without {name!r}") from error
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Raises EngineError for an answer that cannot be read: unlike one that did not come, asking again is no help."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise EngineError(0, f"{what}: the engine's answer cannot be read: {apart.failure(error)}") from error
+
+
+async def _each(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> list[R]:
+    """Ask for every item, a few at once, and keep what is there. The first error ends it all."""
+    turnstile = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: T) -> R | None:
+        async with turnstile:
+            try:
+                return await ask(item)
+            except UNREADABLE as error:
+                raise EngineUnavailable(0, f"a row of a list cannot be read: {apart.failure(error)}") from error
+
+    async def all_of_them() -> list[R | None]:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(one(item)) for item in items]
+        return [task.result() for task in asked]
+
+    try:
+        answers = await tasks.alone(all_of_them())
+    except ExceptionGroup as errors:
+        known, bugs = errors.split(EngineError)
+        if known is None or bugs is not None:
+            raise
+        raise known.exceptions[0] from None
+    return [answer for answer in answers if answer is not None]

@@ -1,0 +1,143 @@
+"""A container that is made from an image and never started, so that files of the image can be read.
+
+Only `explain --look-inside` makes one, and only what it journalled is removed: the agent itself makes, stops and
+removes no container of anybody else.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.adapters.docker import json_values as engine_json
+from agent.adapters.docker.engine import DockerEngine
+from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, NotFound
+from agent.core.images import isolation as apart
+from agent.core.pytorch import version_file
+from agent.core.usage import look_inside as inside
+
+LARGEST = 64 * 1024  # bytes of an archive that are read; a version.py has 250
+_NEVER = "0001-01-01T00:00:00Z"  # when a container was started that never was
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A container that bears the name of a look."""
+
+    id: str
+    ours: bool  # it has the label of that look, too, and it never ran
+
+
+class Inside(Protocol):
+    """What a look needs of an engine."""
+
+    async def connect(self) -> EngineInfo: ...
+
+    async def close(self) -> None: ...
+
+    async def settings(self, image_id: str) -> tuple[dict[str, str], str]:
+        """The ENV and the working directory of an image. Raises NotFound."""
+        ...
+
+    async def make(self, image_id: str, token: str) -> str:
+        """Make the container of a look, and never start it; its ID. Raises NotFound."""
+        ...
+
+    async def read(self, container_id: str, path: str) -> str | None:
+        """The beginning of a regular file in a container; None where there is none."""
+        ...
+
+    async def find(self, token: str) -> Made | None:
+        """The container that bears the name of a look; None where there is none."""
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Remove a container that does not run, with the volumes that were made for it alone. Raises NotFound."""
+        ...
+
+
+class DockerInside(DockerEngine):
+    """The real one."""
+
+    async def settings(self, image_id: str) -> tuple[dict[str, str], str]:
+        config = engine_json.fields((await self._json(f"images/{image_id}/json")).get("Config"))
+        told = [item for item in engine_json.items(config.get("Env")) if isinstance(item, str)]
+        pairs = (item.partition("=") for item in told)
+        return {name: value for name, _, value in pairs}, engine_json.text(config.get("WorkingDir"))
+
+    async def make(self, image_id: str, token: str) -> str:
+        asked = {
+            "Image": image_id,
+            "Cmd": ["never-started"],  # an image may have no command, and is refused then
+            "Labels": {inside.LABEL: token},
+            "NetworkDisabled": True,
+            "HostConfig": {"NetworkMode": "none"},
+        }
+        params = {"name": inside.name_of(token)}
+        async with self._request("containers/create", "POST", params, body=json.dumps(asked)) as response:
+            answer = await response.text(errors="replace")
+        with _readable():
+            return engine_json.identifier(engine_json.parsed(answer)["Id"])
+
+    async def read(self, container_id: str, path: str) -> str | None:
+        try:
+            async with self._request(f"containers/{container_id}/archive", params={"path": path}) as response:
+                data = await _beginning(response.content)
+        except EngineUnavailable:
+            raise
+        except EngineError:  # there is no such path, or it leads nowhere
+            return None
+        return _regular_file(data)
+
+    async def find(self, token: str) -> Made | None:
+        name = inside.name_of(token)
+        try:
+            found = await self._json(f"containers/{name}/json")
+        except NotFound:
+            return None
+        if engine_json.text(found.get("Name")).removeprefix("/") != name:
+            return None  # the engine takes the start of an ID for a name
+        with _readable():
+            return Made(engine_json.identifier(found.get("Id")), _is_ours(found, name))
+
+    async def remove(self, container_id: str) -> None:
+        await self._text(f"containers/{container_id}", "DELETE", {"v": "1"})
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raises EngineUnavailable for an answer that cannot be read: then nobody knows what the engine did."""
+    try:
+        yield
+    except engine_json.UNREADABLE as error:
+        raise EngineUnavailable(0, f"an answer about a container cannot be read: {apart.failure(error)}") from error
+
+
+def _is_ours(found: Mapping[str, Any], name: str) -> bool:
+    labels = engine_json.fields(engine_json.fields(found.get("Config")).get("Labels"))
+    state = engine_json.fields(found.get("State"))
+    never_ran = state.get("Status") == inside.NEVER_STARTED and state.get("StartedAt") == _NEVER
+    return never_ran and inside.is_look(name, labels)
+
+
+async def _beginning(content: Any) -> bytes:
+    data = bytearray()
+    async for chunk in content.iter_any():
+        data += chunk
+        if len(data) > LARGEST:
+            break
+    return bytes(data)
+
+
+def _regular_file(data: bytes) -> str | None:
+    """The beginning of the file that an archive begins with; None where that is a folder, a link or anything else."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            first = tar.next()
+            content = tar.extractfile(first) if first is not None and first.isreg() else None
+            return content.read(version_file.MOST_BYTES).decode(errors="replace") if content is not None else None
+    except (tarfile.TarError, ValueError, OSError):
+        return None

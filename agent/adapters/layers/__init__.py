@@ -1,0 +1,1 @@
+"""The layers of images, as folders on the engine's host."""

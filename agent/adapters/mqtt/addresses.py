@@ -1,0 +1,56 @@
+"""Where the broker may be, and the version of MQTT that it speaks there: what to try next."""
+
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+
+from agent.adapters.broker import BrokerUnavailable, LoginRefused, Message, Options
+from agent.adapters.mqtt.client import Client
+from agent.adapters.mqtt.connect import VersionInDoubt, open_client
+
+
+class Addresses:
+    """The addresses of one broker, or of the nodes of one cluster, in the order in which they are tried."""
+
+    def __init__(self, several: Iterable[Options]) -> None:
+        self._addresses = deque(_Address(options) for options in several)
+
+    async def open(self, will: Message | None) -> Client:
+        """Connect to the first one that works, from where it stood. Raises LoginRefused or BrokerUnavailable."""
+        failures: list[BrokerUnavailable] = []
+        for _ in range(len(self._addresses)):
+            try:
+                return await self._addresses[0].open(will)
+            except BrokerUnavailable as error:
+                failures.append(error)
+                self.go_on()
+        kind = LoginRefused if isinstance(failures[-1], LoginRefused) else BrokerUnavailable
+        raise kind("; ".join(map(str, failures)))
+
+    def go_on(self) -> None:
+        """The next one has its turn: there was a failure here, at the latest that the connection was lost."""
+        self._addresses.rotate(-1)
+
+
+class _Address:
+    """One address. With the version `auto`, 5 is tried first there, and 3.1.1 where the broker may not speak 5.
+
+    Some brokers say so, some hang up and some say nothing, and a broker that is ill does the same. So 3.1.1 is
+    remembered where it worked, and 5 is tried again as soon as a connection with 3.1.1 cannot be made.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._is_older = False  # as far as known
+
+    async def open(self, will: Message | None) -> Client:
+        if self._options.version != "auto":
+            return await open_client(self._options, will)
+        if not self._is_older:
+            with suppress(VersionInDoubt):
+                return await open_client(replace(self._options, version="5"), will)
+        self._is_older = False
+        client = await open_client(replace(self._options, version="3.1.1"), will)
+        self._is_older = True
+        return client

@@ -1,0 +1,252 @@
+"""aiomqtt's client, repaired. The only module that reaches into it."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from functools import partial
+from typing import Any, TypeVar
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.adapters.broker import (
+    PACKET_TOO_LARGE,
+    TOPIC_INVALID,
+    BrokerUnavailable,
+    Flooded,
+    Message,
+    Options,
+    PublishRefused,
+)
+from agent.adapters.mqtt.errors import HungUp, NotMqtt, TlsFailed, TooMuch
+from agent.adapters.mqtt.incoming import IncomingLimit
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 5.0  # seconds, for the TCP connection and again for the TLS handshake
+_PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
+_UNSPECIFIED = 128
+_FIRST_BYTES = (0x20, 0xE0)  # how a broker's first packet begins: CONNACK, or DISCONNECT
+_PACKET_OVERHEAD = 32  # bytes of a PUBLISH beside its topic and payload, rounded up
+
+
+class Client(aiomqtt.Client):
+    """aiomqtt 2.5's client, repaired.
+
+    A publish ends as soon as the connection does, and not after its time-out; the reason code of a PUBACK
+    is kept (aiomqtt reports success for what the ACL denied); a connection that ends before it is
+    acknowledged is an error at once, and so is an answer that is not MQTT; a failed TLS handshake closes its
+    socket; a closed socket is not watched for writing; and closing never waits.
+    """
+
+    def __init__(
+        self, options: Options, password: str | None, context: ssl.SSLContext | None, will: Message | None
+    ) -> None:
+        super().__init__(
+            options.host,
+            options.port,
+            identifier=options.client_id,
+            username=options.username or None,
+            password=password,
+            protocol=_PROTOCOLS[options.version],
+            clean_session=None if options.version == "5" else True,
+            keepalive=options.keepalive,
+            timeout=options.answer_timeout,
+            tls_context=context,
+            properties=_properties(options),
+            will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=will.retain) if will else None,
+            # with Nagle on either side a publish waits 45 to 90 ms for its acknowledgement
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+            max_queued_incoming_messages=0,  # a bound here drops acknowledged messages; see IncomingLimit
+        )
+        self.pending_calls_threshold = 1000  # only a warning in the log
+        self._client.connect_timeout = CONNECT_TIMEOUT
+        self._client._reconnect_on_failure = False  # paho would try MQTT 3.1 by itself, and block the loop
+        self._receive = self._client._sock_recv
+        self._client._sock_recv = self._receive_mqtt  # type: ignore[method-assign, assignment]
+        if context is not None:
+            self._client._ssl_wrap_socket = partial(_handshake, context, options.host)  # type: ignore[method-assign]
+        self.name = options.name
+        self.compress = options.compress
+        self.peer = f"{options.name}, MQTT {options.version}"
+        self.opened = False  # whether the port took the connection, with TLS where that was asked for
+        self._answered = False  # whether anything was received
+        self._not_mqtt = b""  # how the answer begins, where it is something else
+        self._acks: dict[int, asyncio.Future[ReasonCode]] = {}
+        self._largest: int | None = None  # bytes of a packet, where the broker says so
+        self._closed = False
+        self._disconnected.add_done_callback(lambda _: self._give_up_connecting())
+        self._incoming = IncomingLimit(self._client, options.largest_incoming) if options.largest_incoming else None
+
+    async def send(self, topic: str, payload: bytes, retain: bool) -> ReasonCode:
+        """Publish with QoS 1; the reason code of the PUBACK."""
+        size = len(topic.encode()) + len(payload) + _PACKET_OVERHEAD
+        if self._largest is not None and size > self._largest:
+            # sent all the same, it would end the connection and say nothing
+            raise PublishRefused(PACKET_TOO_LARGE, f"{size} bytes; the broker takes {self._largest}")
+        if not topic or "\0" in topic:
+            raise PublishRefused(TOPIC_INVALID, f"the topic {topic!r} is empty or has a NUL")
+        try:
+            info = self._client.publish(topic, payload, 1, retain)
+        except ValueError as error:
+            raise PublishRefused(TOPIC_INVALID, f"{error} (topic {topic!r})") from None
+        if info.rc != 0:
+            raise self.lost()
+        if self._incoming is not None:
+            self._incoming.published()
+        answer = self._acks[info.mid] = self._loop.create_future()
+        try:
+            return await self._first(answer)
+        finally:
+            self._acks.pop(info.mid, None)
+
+    async def ask(self, topic: str) -> list[ReasonCode]:
+        """Subscribe with QoS 1; the reason codes of the SUBACK."""
+        asking = asyncio.ensure_future(super().subscribe(topic, qos=1))
+        try:
+            codes: Any = await self._first(asking)
+        except aiomqtt.MqttError:
+            raise self.lost() from None
+        finally:
+            asking.cancel()
+        return list(codes)
+
+    async def next_message(self) -> aiomqtt.Message:
+        """The next message, without a turn of the event loop if one is queued. Raises MqttError."""
+        return await anext(self.messages) if self._queue.empty() else self._queue.get_nowait()
+
+    async def _first(self, answer: asyncio.Future[T]) -> T:
+        """The answer, unless the connection is lost or the broker says nothing for too long."""
+        either: set[asyncio.Future[Any]] = {answer, self._disconnected}
+        await asyncio.wait(either, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise self.lost()
+        return answer.result()
+
+    def lost(self) -> BrokerUnavailable:
+        """Why the connection is of no use any more."""
+        if not self._disconnected.done():
+            return BrokerUnavailable(f"{self.name}: no answer within {self.timeout:g} s")
+        error = self._error()
+        if isinstance(error, Flooded):
+            return Flooded(f"{self.name}: {error}")
+        code = getattr(error, "rc", None)
+        silent = error is None or (isinstance(code, ReasonCode) and code.value == _UNSPECIFIED)
+        return BrokerUnavailable(f"{self.name}: the connection is lost: {'the broker hung up' if silent else error}")
+
+    def _error(self) -> BaseException | None:
+        """What ended the connection; None if it has not ended or gave no reason."""
+        done = self._disconnected.done() and not self._disconnected.cancelled()
+        return self._disconnected.exception() if done else None
+
+    def close(self) -> None:
+        """Say goodbye if that needs no waiting, and close: at the loop's next turn.
+
+        By then the loop watches the socket, if it was just told to: it must not be told of a closed one.
+        """
+        self._closed = True
+        self._loop.call_soon(self._hang_up)
+
+    def _hang_up(self) -> None:
+        self._client.on_disconnect = None  # nobody waits for the answer
+        self._client.on_socket_register_write = None  # paho writes at once, instead of asking the loop to
+        self._client.disconnect()
+        self._client._sock_close()
+        for future in (self._connected, self._disconnected):
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # looked at, so that asyncio does not complain that nobody did
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        """May be told in another thread. At the loop's next turn the socket may be closed already."""
+        self._loop.call_soon_threadsafe(self._write_when_ready, sock)
+
+    def _write_when_ready(self, sock: Any) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except Exception as error:  # the connection broke
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
+    def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:
+        self.opened = True
+        super()._on_socket_open(client, userdata, sock)
+
+    def _receive_mqtt(self, size: int) -> bytes:
+        """The first byte tells a broker: paho would take an HTTP server's for the head of a packet, and wait."""
+        received: bytes = self._receive(size)
+        if received and not self._answered:
+            self._answered = True
+            if received[0] not in _FIRST_BYTES:
+                with contextlib.suppress(OSError):
+                    received += self._receive(40)
+                self._not_mqtt = received
+                raise ConnectionError("it does not answer in MQTT")
+        return received
+
+    def _client_connect(self) -> None:
+        """Runs in a thread that cannot be cancelled: who left meanwhile leaves the closing to it."""
+        super()._client_connect()
+        if self._closed:
+            self._loop.call_soon_threadsafe(self.close)
+
+    def _on_connect(
+        self, client: Any, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Any = None
+    ) -> None:
+        self._largest = getattr(properties, "MaximumPacketSize", None)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_disconnect(
+        self, client: Any, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Any = None
+    ) -> None:
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        self._loop.call_soon_threadsafe(self._give_up_connecting)
+
+    def _give_up_connecting(self) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(self._why_not_connected())
+
+    def _why_not_connected(self) -> aiomqtt.MqttError:
+        if isinstance(error := self._error(), Flooded):
+            return TooMuch(str(error))
+        return NotMqtt(self._not_mqtt) if self._not_mqtt else HungUp()
+
+    def _on_subscribe(self, client: Any, userdata: Any, mid: int, reason_codes: Any, properties: Any = None) -> None:
+        """One that comes after its time is not waited for any more; aiomqtt would log a traceback."""
+        if mid in self._pending_subscribes:
+            super()._on_subscribe(client, userdata, mid, reason_codes, properties)
+
+    def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
+        answer = self._acks.get(mid)
+        if answer is not None and not answer.done():
+            answer.set_result(reason_code)
+
+
+def _properties(options: Options) -> Properties | None:
+    """Properties of the CONNECT. An MQTT 5 broker does not send a packet above the size that we name here."""
+    if options.version != "5" or not options.largest_incoming:
+        return None
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = options.largest_incoming
+    return properties
+
+
+def _handshake(context: ssl.SSLContext, host: str, tcp: socket.socket) -> ssl.SSLSocket:
+    """TLS on an open socket, which is closed where that fails."""
+    encrypted = context.wrap_socket(tcp, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        encrypted.settimeout(CONNECT_TIMEOUT)
+        encrypted.do_handshake()
+    except OSError as error:
+        encrypted.close()
+        raise TlsFailed(error) from None
+    except BaseException:
+        encrypted.close()
+        raise
+    return encrypted

@@ -1,0 +1,110 @@
+"""Pins and the pause, in a small file of their own that people read and write.
+
+What cannot be read, or means nothing, makes all of it unreadable: then nothing is evicted.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from agent.adapters import folder as folders
+from agent.adapters import overrides_file as holds_file
+from agent.adapters.sqlite import database
+from agent.core import text, units
+from agent.core.model import Holds
+
+FILE = "holds.json"
+MOST_BYTES = 4_000_000  # some 15,000 pins; the file is read before every removal
+
+
+class HoldsUnreadable(Exception):
+    """The file with pins and the pause cannot be read: what is wrong with it, and what to do."""
+
+    def __init__(self, detail: str, hint: str, effect: str = "nothing is evicted until then") -> None:
+        super().__init__(f"{detail}; {hint}; {effect}")
+        self.detail = detail
+        self.hint = hint
+        self.effect = effect
+
+
+def load(folder: Path) -> Holds:
+    """The holds in force; none where there is no file yet. Raises HoldsUnreadable."""
+    path = folder / FILE
+    data = _read(path)
+    try:
+        return holds_file.read(data) if data is not None else Holds()
+    except RecursionError:
+        raise HoldsUnreadable(f"{path}: is nested too deeply", "correct the file") from None
+    except ValueError as error:
+        raise HoldsUnreadable(f"{path}: {text.clean(str(error))}", "correct that in the file") from None
+
+
+def _read(path: Path) -> bytes | None:
+    """The whole file, or None where nothing has its name."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+            raise HoldsUnreadable(f"{path}: is not a file", "put the file with the pins in its place")
+        with path.open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        if not path.is_symlink():
+            return None
+        raise HoldsUnreadable(f"{path}: is a dangling link", f"restore {path.readlink()}") from None
+    except PermissionError as error:
+        hint, effect = "run this as the agent's user", "an agent that may not read it evicts nothing"
+        raise HoldsUnreadable(f"{path}: {error.strerror} for uid {os.geteuid()}", hint, effect) from None
+    except OSError as error:
+        raise HoldsUnreadable(f"{path}: {error.strerror}", "check its disk") from None
+    if len(data) > MOST_BYTES:
+        raise HoldsUnreadable(f"{path}: is larger than {units.format_bytes(MOST_BYTES)}", "take old pins out of it")
+    return data
+
+
+def change(folder: Path, edit: Callable[[Holds], Holds]) -> Holds:
+    """Edit the holds: one writer at a time, and the file is always the old or the new one, whole.
+
+    Raises HoldsUnreadable, OSError.
+    """
+    lock = folder / f"{FILE}.lock"
+    try:
+        with FileLock(lock, timeout=10):
+            folders.give_to_owner(lock)
+            holds = edit(load(folder))
+            _write(folder / FILE, holds_file.text(holds).encode())
+    except Timeout:
+        raise OSError(errno.EBUSY, "another command changes it at this moment; try again") from None
+    return holds
+
+
+def identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another one of the same name, such as an empty one where a disk was; None: not there."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def stamp(folder: Path) -> tuple[int, ...]:
+    """Changes whenever the file does."""
+    try:
+        status = (folder / FILE).stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write the file. A full disk refuses no pin and no pause as long as there is a reserve."""
+    if len(data) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"would be larger than {units.format_bytes(MOST_BYTES)}; take old pins out of it")
+    try:
+        folders.replace_file(path, data)
+    except OSError as error:
+        if error.errno not in folders.FULL or not database.release_reserve(path.parent):
+            raise
+        folders.replace_file(path, data)

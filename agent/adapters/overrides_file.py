@@ -1,0 +1,115 @@
+"""The text of the file with pins and the pause: JSON that people write, too, and every mistake in it is named."""
+
+import json
+from collections import Counter
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+
+from agent.core import units
+from agent.core.model import Holds, Pin
+from agent.core.policy import pins
+from agent.core.protocol.payloads import Time
+
+SHOWN = 120  # characters of an entry in a message
+
+
+def _time(value: object) -> object:
+    """Only a time as text: a number would count as seconds since 1970, and such a pin would be over."""
+    at = units.parse_time(value) if isinstance(value, str) else value
+    if at is None or isinstance(at, int | float):
+        raise ValueError(f"{value!r} is not a time; write it like 2026-03-01T12:00:00Z")
+    return at
+
+
+_At = Annotated[Time, BeforeValidator(_time)]
+
+
+class _Pin(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str, AfterValidator(pins.image_id)] = ""
+    reference: Annotated[str, AfterValidator(pins.reference)] = ""
+    at: _At
+    until: _At | None = None
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _names_an_image(self) -> "_Pin":
+        if not self.id and not self.reference:
+            raise ValueError("names no image; write a reference like team/pytorch:2.9, or an id")
+        return self
+
+
+class _Pause(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    at: _At
+    until: _At | None = None
+    reason: str = ""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    pins: list[_Pin] = []
+    pause: _Pause | None = None
+
+
+def read(data: bytes) -> Holds:
+    """Raises ValueError, which names a wrong entry by its place and its text, and RecursionError."""
+    try:
+        document = json.loads(data, object_pairs_hook=_once_each, parse_constant=_no_constant)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"is not valid JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise ValueError('is not a JSON object; it begins with {"pins": [')
+    try:
+        return _holds(_File.model_validate(document))
+    except ValidationError as error:
+        raise ValueError(_explain(error.errors(include_url=False)[0], document)) from None
+
+
+def text(holds: Holds) -> str:
+    pins = [_Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in holds.pins]
+    pause = None
+    if holds.paused and holds.paused_at is not None:
+        pause = _Pause(at=holds.paused_at, until=holds.paused_until, reason=holds.pause_reason)
+    return _File(pins=pins, pause=pause).model_dump_json(indent=2) + "\n"
+
+
+def _holds(file: _File) -> Holds:
+    pause = file.pause
+    return Holds(
+        pins=tuple(Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in file.pins),
+        paused=pause is not None,
+        paused_at=pause.at if pause else None,
+        paused_until=pause.until if pause else None,
+        pause_reason=pause.reason if pause else "",
+    )
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Of a key that stands there twice, the first value would be lost."""
+    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if twice:
+        raise ValueError(f"the key {twice[0]!r} stands twice in one object")
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a value that this file has")
+
+
+_PLAIN = {"extra_forbidden": "is an unknown key", "missing": "is missing", "model_type": "is not a JSON object"}
+
+
+def _explain(error: Any, document: dict[str, Any]) -> str:
+    where = [str(part) for part in error["loc"]]
+    if len(where) > 1 and where[0] == "pins":
+        number, pins = error["loc"][1], document["pins"]
+        entry = json.dumps(pins[number], ensure_ascii=False)
+        entry = entry if len(entry) <= SHOWN else f"{entry[:SHOWN]}..."
+        where = [f"pin {number + 1} of {len(pins)}, {entry}", *where[2:]]
+    what = _PLAIN.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    return ": ".join([*where, what])

@@ -1,0 +1,208 @@
+"""The state file: opening, migrating, moving a damaged one aside, and room kept for a full disk.
+
+SQLite, WAL, `synchronous=FULL`: what is committed survives a SIGKILL and a loss of power.
+"""
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from itertools import chain, count
+from pathlib import Path
+
+FILE = "state.db"
+RESERVE = "reserve"
+FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", RESERVE)
+RESERVE_BYTES = 16 * 1024 * 1024  # freed when the disk is full, so that the decision that frees it can be written
+BUSY_TIMEOUT = 10.0  # seconds to wait for another process that reads
+_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHMSIZE")  # no permission, or no room, for the index of the log
+
+
+class StateError(Exception):
+    """The state folder cannot be used; the message says why and what to do."""
+
+
+class StateDamaged(StateError):
+    """The state file is not, or is no longer, a sound database."""
+
+
+class StateTooNew(StateError):
+    """The state file was written by a newer torchkeeper; nothing was changed."""
+
+
+class StateFull(StateError):
+    """The disk under the state folder is full, and the reserve is used up."""
+
+
+@cache
+def queries() -> dict[str, str]:
+    """The named queries of queries.sql."""
+    text = _sql("queries.sql")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+@cache
+def migrations() -> tuple[tuple[int, str], ...]:
+    """The numbered migrations, in order."""
+    names = sorted(item.name for item in _folder().iterdir() if re.match(r"\d{4}_", item.name))
+    return tuple((int(name[:4]), _sql(name)) for name in names)
+
+
+def _folder() -> resources.abc.Traversable:
+    return resources.files("agent.adapters.sqlite") / "sql"
+
+
+def _sql(name: str) -> str:
+    return (_folder() / name).read_text(encoding="utf-8")
+
+
+def open_file(folder: Path, now: datetime) -> tuple[sqlite3.Connection, str]:
+    """The state file, sound and migrated, and a word about what had to be done ("" mostly).
+
+    A damaged file is moved aside, never deleted; a new one starts, in which every image is first seen now.
+    Raises StateTooNew, StateFull, StateError.
+    """
+    path = folder / FILE
+    try:
+        return _open_sound(path), ""
+    except StateDamaged as error:
+        aside = _move_aside(path, now)
+        return _open_sound(path), f"{error}; it was moved to {aside.name}, and every image counts as first seen now"
+
+
+def open_copy(folder: Path) -> sqlite3.Connection:
+    """A copy in memory, for commands that look without writing; an empty one where there is no state yet.
+
+    Raises StateError where the file is there but cannot be read, StateDamaged where it is not sound.
+    """
+    copy = _connect(":memory:")
+    path = folder / FILE
+    if exists(path):
+        with reading_errors(path):
+            try:
+                _copy(path, "mode=ro", copy)
+            except sqlite3.OperationalError as error:
+                if not _lacks_only_an_index(error, path):
+                    raise
+                _copy(path, "immutable=1", copy)
+            _check(copy, path)
+    _migrate(copy, path)
+    return copy
+
+
+def _copy(path: Path, how: str, copy: sqlite3.Connection) -> None:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_TIMEOUT)) as source:
+        source.backup(copy)
+
+
+def _lacks_only_an_index(error: sqlite3.Error, path: Path) -> bool:
+    """Whether a copy failed for an index of the log, which a full or read-only disk denies, and the log is empty."""
+    log = path.with_name(f"{path.name}-wal")
+    return getattr(error, "sqlite_errorname", "") in _NO_INDEX and not (exists(log) and log.stat().st_size)
+
+
+def exists(path: Path) -> bool:
+    """Whether a file of the state is there. Raises StateError where this user may not see that."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StateError(f"{path}: {error.strerror}; run this as the agent's user") from None
+    return True
+
+
+def _open_sound(path: Path) -> sqlite3.Connection:
+    with reading_errors(path):
+        connection = _connect(str(path))
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            _check(connection, path)
+            _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    # One thread at a time uses it (store.Store), not the one that made it.
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if answer != "ok":
+        raise StateDamaged(f"{path} is damaged ({answer})")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    newest = migrations()[-1][0]
+    if version > newest:
+        raise StateTooNew(f"{path} was written by a newer torchkeeper (schema {version}, this one knows {newest})")
+    for number, script in migrations():
+        if number > version:
+            # One transaction: a SIGKILL inside leaves the version before.
+            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+@contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Raise SQLite's errors as StateFull, StateDamaged and StateError."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if is_full(error):
+            raise StateFull(f"{path}: the disk is full; free some room on it") from error
+        if "malformed" in str(error) or "not a database" in str(error):
+            raise StateDamaged(f"{path} is damaged ({error})") from error
+        raise StateError(f"{path}: {error}; check its permissions and its disk") from error
+    except sqlite3.DatabaseError as error:
+        raise StateDamaged(f"{path} is damaged ({error})") from error
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether the disk has no room: for data, or already for the index of the log, which SQLite calls an I/O error."""
+    return "disk is full" in str(error) or getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE"
+
+
+def _move_aside(path: Path, now: datetime) -> Path:
+    names = (f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}{suffix}" for suffix in chain([""], map("-{}".format, count(2))))
+    aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def keep_reserve(folder: Path) -> bool:
+    """Have the reserve file there, with its blocks allocated. False where the disk has no room for it now."""
+    path = folder / RESERVE
+    try:
+        if path.exists() and path.stat().st_size == RESERVE_BYTES:
+            return True
+        with path.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, RESERVE_BYTES)
+    except OSError:
+        path.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def release_reserve(folder: Path) -> bool:
+    """Give the reserve back to the disk. False where there is none left."""
+    try:
+        (folder / RESERVE).unlink()
+    except OSError:
+        return False
+    return True

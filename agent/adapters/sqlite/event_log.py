@@ -1,0 +1,275 @@
+"""The event log: the audit trail and the outbox in one table, bounded in bytes.
+
+A row waits until the broker has it or, from the first word of the collector on, until the collector has it. No number
+vanishes in silence: what is given up is named by a `torchkeeper.dropped` event, so that the collector, which takes a
+number only after all before it, never waits for one that cannot come.
+"""
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from agent.adapters.outbox import NeverGiven, OutboxRow, Watermark
+from agent.adapters.sqlite import database, rows
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+from agent.core.protocol.events import NewEvent, Range
+
+# Bytes that may wait. An event takes about 1 KB: a host that evicts fifty images a day fills it in a year.
+# Decisions and outcomes are beyond it: one that waits for the collector is never given up, for room or for its age.
+# One image and due time has one decision, and each try an outcome, with at least ten minutes between two: the disk
+# bounds them (`StateFull`), which stops evictions rather than forget one.
+BOUND = 64 * 1024 * 1024
+BATCH = 16  # telemetry goes by this part of the bound, so that few `dropped` events name it
+NEARLY = 7 / 8  # of the bound: from here on `nearly_full`; after a batch went it is still above
+ROW_BYTES = 256  # what a row takes beside its data: other columns and its places in the indexes, rounded up
+MOST_RANGES = 1000  # in one `dropped` event, about 16 KB
+
+WATERMARK = "watermark"
+
+
+class EventLog:
+    """The queries on the event log of one open state file (or a copy of it), and the means for other tables."""
+
+    def __init__(self, connection: sqlite3.Connection, bound: int = BOUND) -> None:
+        self._db = connection
+        self._bound = bound
+        self._waiting: int | None = None  # bytes; None: to be counted
+        self.host = self._meta("host") or ""
+        self.epoch = self._meta("epoch") or self._remember("epoch", uuid.uuid4().hex)
+        # an engine's ID is the same on every cloned machine
+        self.agent_id = self._meta("agent_id") or self._remember("agent_id", str(uuid.uuid4()))
+
+    def name_host(self, host: str) -> None:
+        self.host = self._remember("host", host)
+
+    # The audit trail
+
+    def append(self, event: NewEvent) -> None:
+        with self._transaction():
+            self._append(event)
+
+    def events(self, since: datetime) -> list[wire.Event]:
+        """All events from a time on, as on MQTT, oldest first; those of a machine that this state was copied from
+        bear its name and its epoch, and come before the own ones."""
+        former = self._all("get_former_events", since=rows.us(since))
+        return [
+            *(_as_event(row, row["host"], row["epoch"]) for row in former),
+            *(self._event(row) for row in self._all("get_events", since=rows.us(since))),
+        ]
+
+    def last_decisions(self, most: int) -> list[tuple[wire.Event, wire.Event | None]]:
+        """The latest decisions, newest first, each with its last outcome."""
+        found = []
+        for row in self._all("last_decisions", most=most):
+            outcome = self._one("last_outcome", decision_id=row["decision_id"])
+            found.append((self._event(row), self._event(outcome) if outcome is not None else None))
+        return found
+
+    def also_removed(self, since: datetime) -> list[wire.Event]:
+        """The outcomes after a time of evictions that took something else as well, newest first."""
+        return [self._event(row) for row in self._all("also_removed", since=rows.us(since))]
+
+    def _append(self, event: NewEvent) -> int | None:
+        """Inside a transaction: add a row. None where it is a decision that was written before."""
+        row = self._insert(event)
+        if row is not None and self.waiting_bytes() > self._bound:
+            self._make_room(event.at)
+        return row
+
+    def _insert(self, event: NewEvent) -> int | None:
+        data = json.dumps(event.data, separators=(",", ":"))
+        row = self._one(
+            "add_event",
+            type=event.kind,
+            at=rows.us(event.at),
+            subject=event.subject,
+            decision_id=event.decision_id,
+            data=data,
+        )
+        if row is None:
+            return None
+        self._count(len(data) + ROW_BYTES)
+        return int(row["seq"])
+
+    def _event(self, row: sqlite3.Row) -> wire.Event:
+        return _as_event(row, self.host, self.epoch)
+
+    # The outbox
+
+    def unsent(self, after: int, most: int) -> list[OutboxRow]:
+        waiting = self._all("unsent", after=after, most=most)
+        return [OutboxRow(row["seq"], self._event(row).encode(), row["type"]) for row in waiting]
+
+    def retire(self, up_to: int, deferred: Iterable[int] = ()) -> None:
+        """The broker has these rows, but the deferred ones. That counts for nothing once the collector was heard."""
+        with self._transaction():
+            self._uncount(self._all("retire", up_to=up_to, deferred=json.dumps(list(deferred))))
+
+    def watermark(self) -> int | None:
+        """Up to which number the collector has all events; None where it was never heard."""
+        found = self._meta(WATERMARK)
+        return None if found is None else int(found)
+
+    def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
+        """The collector says that it has all events of an epoch up to a number; what that changed.
+
+        Raises NeverGiven, and nothing changed, where the number cannot be true. Of another epoch it is believed only
+        so far as that it has none of this one, and only while it has not spoken of this one, else None: two agents
+        with one name would else send everything again at each other's every word.
+        """
+        known = self.watermark()
+        if epoch != self.epoch:
+            if known is not None:
+                return None
+            seq = 0
+        if not 0 <= seq <= self._last_seq():
+            raise NeverGiven
+        taken_back: list[sqlite3.Row] = []
+        if seq != known:
+            with self._transaction():
+                self._remember(WATERMARK, str(seq))
+                self._uncount(self._all("retire_acknowledged", up_to=seq))
+                if known is None or seq < known:
+                    taken_back = self._all("take_back", watermark=seq)
+                    self._uncount(taken_back, sign=-1)
+                    self._name_missing(seq, now)
+        return Watermark(seq, back=bool(taken_back))
+
+    def set_aside(self, seq: int, error: str, now: datetime) -> None:
+        """Keep a row that cannot be delivered for people, and never send it again."""
+        with self._transaction():
+            aside = self._all("set_aside", seq=seq, error=error)
+            self._uncount(aside)
+            # Where even a `dropped` event is refused, one more would be as well: `name_missing` comes back to it.
+            self._name([row for row in aside if row["type"] != report.DROPPED], "undeliverable", now)
+
+    def name_missing(self, now: datetime) -> None:
+        """Name the numbers above the watermark that no row has and no event names."""
+        watermark = self.watermark()
+        if watermark is not None:
+            with self._transaction():
+                self._name_missing(watermark, now)
+
+    def _forget_events(self, before: datetime, now: datetime, *, quietly: bool) -> None:
+        """Inside a transaction: delete what is older. Of the rows that still wait, decisions and outcomes are kept,
+        and the others are given up and named. `quietly`, without a broker, all are deleted and none is named."""
+        self._do("forget_events", before=rows.us(before))
+        self._do("forget_former_events", before=rows.us(before))
+        given_up = self._all("give_up_before", before=rows.us(before), all=quietly)
+        self._uncount(given_up)
+        if not quietly:
+            self._name(given_up, "retention", now)
+
+    # Room
+
+    def nearly_full(self) -> bool:
+        """Whether what waits takes nearly all the room it may, or was given up for want of it."""
+        return self.waiting_bytes() >= NEARLY * self._bound
+
+    def waiting_bytes(self) -> int:
+        if self._waiting is None:
+            row = self._one("waiting_bytes", row_bytes=ROW_BYTES)
+            self._waiting = 0 if row is None else int(row["bytes"])
+        return self._waiting
+
+    def _make_room(self, now: datetime) -> None:
+        """Give up the oldest telemetry, a batch at a time; where less than that is left, all stays."""
+        batch = self._bound // BATCH
+        over, last = self.waiting_bytes() - self._bound + batch, 0
+        given_up = 0
+        for row in self._all("telemetry"):
+            last = row["seq"]
+            given_up += row["bytes"] + ROW_BYTES
+            if given_up >= over:
+                break
+        if given_up >= batch:
+            gone = self._all("give_up_telemetry", up_to=last)
+            self._uncount(gone)
+            self._name(gone, "outbox-full", now)
+
+    def _name(self, given_up: Iterable[sqlite3.Row], reason: str, now: datetime) -> None:
+        """Name rows that will never be sent, and what those of them named that are `dropped` events."""
+        ranges: list[Range] = []
+        for row in given_up:
+            ranges.append((row["seq"], row["seq"]))
+            ranges += _named_by(row)
+        self._write_dropped(report.merged(ranges), reason, now)
+
+    def _name_missing(self, above: int, now: datetime) -> None:
+        known: list[Range] = [(row["seq"], row["seq"]) for row in self._all("numbers", above=above)]
+        for row in self._all("dropped", above=above):
+            known += _named_by(row)
+        self._write_dropped(report.missing(above, self._last_seq(), known), "missing", now)
+
+    def _write_dropped(self, ranges: list[Range], reason: str, now: datetime) -> None:
+        for start in range(0, len(ranges), MOST_RANGES):
+            self._insert(report.dropped(ranges[start : start + MOST_RANGES], reason, now))
+
+    def _last_seq(self) -> int:
+        row = self._one("last_seq")
+        return 0 if row is None else int(row["seq"])
+
+    def _uncount(self, changed: list[sqlite3.Row], sign: int = 1) -> None:
+        self._count(-sign * sum(row["bytes"] + ROW_BYTES for row in changed))
+
+    def _count(self, more: int) -> None:
+        if self._waiting is not None:
+            self._waiting += more
+
+    # The connection
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _meta(self, key: str) -> str | None:
+        row = self._one("get_meta", key=key)
+        return str(row["value"]) if row is not None else None
+
+    def _remember(self, key: str, value: str) -> str:
+        self._do("put_meta", key=key, value=value)
+        return value
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._waiting = None
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _do(self, name: str, /, **values: object) -> None:
+        self._db.execute(database.queries()[name], values)
+
+    def _one(self, name: str, /, **values: object) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._db.execute(database.queries()[name], values).fetchone()
+        return row
+
+    def _all(self, name: str, /, **values: object) -> list[sqlite3.Row]:
+        return self._db.execute(database.queries()[name], values).fetchall()
+
+
+def _as_event(row: sqlite3.Row, host: str, epoch: str) -> wire.Event:
+    return wire.event(
+        host=host,
+        epoch=epoch,
+        seq=row["seq"],
+        kind=row["type"],
+        at=rows.known(row["at"]),
+        subject=row["subject"],
+        data=json.loads(row["data"]),
+    )
+
+
+def _named_by(row: sqlite3.Row) -> list[Range]:
+    """The numbers that a row names, where it is a `dropped` event."""
+    if row["type"] != report.DROPPED:
+        return []
+    return [(first, last) for first, last in json.loads(row["data"])["ranges"]]

@@ -1,0 +1,185 @@
+"""The state folder: which one, and opening what is in it."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import platformdirs
+
+from agent.adapters import folder as folders
+from agent.adapters.lock import StateBusy, busy
+from agent.adapters.sqlite import database, identity
+from agent.adapters.sqlite.store import Store
+
+INSTEAD_OF = "instead-of"  # in the XDG folder: the agent.state_dir that it is used instead of
+
+
+class StateElsewhere(Exception):
+    """The running agent reads another folder than the one that would be written; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A state folder, and a note for people: where it is not agent.state_dir, and where no agent reads it."""
+
+    folder: Path
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A copy of the state in memory, for commands that change nothing, and what to tell about it."""
+
+    store: Store
+    notes: tuple[str, ...]
+
+
+def xdg_folder() -> Path:
+    return platformdirs.user_state_path("torchkeeper")
+
+
+# Which folder
+
+
+def resolve(configured: Path) -> Place:
+    """The folder that an agent of this user uses; nothing is made. Every command asks here.
+
+    That is `configured`. Only where it does not exist, and this user is not root and cannot create it, that is the XDG
+    state folder, and stays so for as long as an agent runs there. Raises StateError where it cannot be known.
+    """
+    if folders.is_there(configured):
+        return Place(configured)
+    instead = xdg_folder()
+    if used_instead_of(configured) and busy(instead):
+        return Place(instead, (f"the agent reads {instead}: {configured} (agent.state_dir) could not be created",))
+    if os.geteuid() == 0 or folders.can_be_made(configured) or not instead.is_absolute():
+        return Place(configured)
+    why = f"agent.state_dir: {configured} does not exist, and uid {os.geteuid()} cannot create it"
+    return Place(instead, (f"{why}; using {instead}",))
+
+
+def agents_on(configured: Path) -> list[Path]:
+    """The folders on which an agent (or a sweep) runs for this configuration, as far as this user may know."""
+    instead = [xdg_folder()] if used_instead_of(configured) else []
+    return [folder for folder in dict.fromkeys([resolve(configured).folder, configured, *instead]) if busy(folder)]
+
+
+def place_for_run(configured: Path) -> Place:
+    """The folder that `run` and `sweep` write to, prepared. Raises StateError, and StateBusy where an agent runs."""
+    place = resolve(configured)
+    running = agents_on(configured)
+    if running:
+        raise StateBusy(running[0])
+    _prepare(place)
+    if place.folder != configured:
+        _note_instead_of(place.folder, configured)
+    return place
+
+
+def place_to_change(configured: Path) -> Place:
+    """The folder in which pins and the pause are written: the one that the running agent reads. Prepared.
+
+    Raises StateElsewhere where an agent reads another one, and StateError.
+    """
+    place, running = resolve(configured), agents_on(configured)
+    elsewhere = [folder for folder in running if folder != place.folder]
+    if elsewhere:
+        raise StateElsewhere(
+            f"nothing was changed: an agent reads {elsewhere[0]}, and not {place.folder} (agent.state_dir); "
+            f"restart that agent, or set agent.state_dir to {elsewhere[0]}"
+        )
+    _prepare(place)
+    if running:
+        return place
+    return Place(place.folder, (*place.notes, f"no agent runs on {place.folder} now; one that starts there reads this"))
+
+
+def _prepare(place: Place) -> None:
+    try:
+        folders.prepare(place.folder)
+    except database.StateError as error:
+        raise type(error)("; ".join([*place.notes, str(error)])) from None
+
+
+def place_to_look_at(configured: Path) -> Place:
+    """The folder that the running agent reads; where none runs, the one that it would use. Raises StateError."""
+    place, running = resolve(configured), agents_on(configured)
+    if not running or place.folder in running:
+        return place
+    note = f"an agent reads {running[0]}, and not {place.folder} (agent.state_dir); this shows what that agent reads"
+    return Place(running[0], (note,))
+
+
+def used_instead_of(configured: Path) -> bool:
+    """Whether an agent of this user has used the XDG folder instead of this one, which is another."""
+    instead = xdg_folder()
+    try:
+        said = (instead / INSTEAD_OF).read_text()
+    except (OSError, ValueError):
+        return False
+    return said == f"{configured}\n" and os.path.realpath(instead) != os.path.realpath(configured)
+
+
+def _note_instead_of(folder: Path, configured: Path) -> None:
+    if not used_instead_of(configured):
+        try:
+            (folder / INSTEAD_OF).write_text(f"{configured}\n")
+        except OSError as error:
+            raise folders.unusable(folder, error) from None
+
+
+# Opening
+
+
+def open_store(folder: Path, now: datetime) -> tuple[Store, str]:
+    """The state for writing, and a word where a damaged file was moved aside. Raises StateError.
+
+    On a full disk the reserve is released: what is decided and evicted then needs its row, too. State that was copied
+    from another machine is made this one's own: `Store.copied` says so.
+    """
+    try:
+        opened = _open(folder, now)
+    except database.StateFull:
+        if not database.release_reserve(folder):
+            raise
+        opened = _open(folder, now)
+    database.keep_reserve(folder)
+    for name in database.FILES:
+        folders.give_to_owner(folder / name)
+    return opened
+
+
+def _open(folder: Path, now: datetime) -> tuple[Store, str]:
+    connection, word = database.open_file(folder, now)
+    try:
+        with database.reading_errors(folder / database.FILE):
+            copied = identity.settle(connection, folder)
+            return Store(connection, folder, copied=copied), word
+    except database.StateError:
+        connection.close()
+        raise
+
+
+def look(folder: Path) -> Look:
+    """The state for reading. Where there is none yet, that is said, and where it may be instead.
+
+    Raises StateError where it cannot be read.
+    """
+    notes = [] if database.exists(folder / database.FILE) else _notes_on_nothing(folder)
+    try:
+        copy = database.open_copy(folder)
+    except database.StateDamaged as error:
+        copy = database.open_copy(folder / "none")
+        notes.append(f"{error}; the agent will move it aside, and every image will count as first seen then")
+    return Look(Store(copy, None), tuple(notes))
+
+
+def _notes_on_nothing(folder: Path) -> list[str]:
+    elsewhere = xdg_folder()
+    with suppress(database.StateError):
+        if elsewhere != folder and database.exists(elsewhere / database.FILE):
+            hint = f"the agent's state is in {elsewhere}: set agent.state_dir to it"
+            return [f"no state in {folder}; {hint}. Until then every image counts as first seen now"]
+    return [f"no agent has run here yet (no state in {folder}): every image counts as first seen now"]

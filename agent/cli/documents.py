@@ -1,0 +1,156 @@
+"""The JSON documents of the command line. Fixed: programs read them; more fields may stand beside."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from agent.core import units
+from agent.core.lint.rules import Finding
+from agent.core.model import Action, Decision, Outcome, Plan, Step
+from agent.core.policy import newest
+from agent.core.policy.totals import Stopped, by_reason, next_to_go
+from agent.core.protocol import events as report
+from agent.core.protocol import inventory
+from agent.core.pytorch import deciding
+from agent.core.usage.look_inside import LookedInside
+from agent.core.usage.tracker import IgnoredRuns, Use
+
+NEXT = 10  # images whose time comes next
+
+
+def plan(
+    seen: Plan,
+    host: str,
+    notes: Iterable[str],
+    outcomes: Mapping[str, Outcome] | None = None,
+    errors: Mapping[str, str] | None = None,
+    stopped: Iterable[Stopped] = (),
+) -> dict[str, Any]:
+    """`plan --json`, `images --json`, and with outcomes `sweep --json`."""
+    images = [_image(item, outcomes, errors) for item in sorted(seen.decisions, key=inventory.rank)]
+    return {
+        "at": units.format_time(seen.at),
+        "host": host,
+        "images": images,
+        "totals": totals(seen),
+        "next": [_next(item) for item in next_to_go(seen, NEXT)],
+        "stopped": [_stopped(item) for item in stopped],
+        "notes": list(notes),
+    }
+
+
+def _next(item: Decision) -> dict[str, Any]:
+    return {
+        "id": item.image.id,
+        "references": list(item.image.standalone),
+        "due": units.format_time(item.due) if item.due else None,
+        "estimated_bytes": item.estimated_bytes,
+    }
+
+
+def _stopped(item: Stopped) -> dict[str, Any]:
+    """The stopped containers that keep an image, and the command that would let it go."""
+    return {
+        "containers": list(item.names),
+        "since": units.format_time(item.since) if item.since else None,
+        "image": item.decision.image.id,
+        "references": list(item.decision.image.standalone),
+        "estimated_bytes": item.decision.estimated_bytes,
+        "command": f"docker rm {' '.join(item.names)}",
+    }
+
+
+def explain(
+    item: Decision,
+    uses: Iterable[Use],
+    ignored: Iterable[IgnoredRuns],
+    at: datetime,
+    host: str,
+    notes: Iterable[str],
+) -> dict[str, Any]:
+    """`explain --json`: one element of `plan --json`, with the uses and the questions that led to the decision."""
+    return {
+        **_image(item, None, None),
+        "uses": [{"at": units.format_time(use.at), "action": use.action, "by": use.by} for use in uses],
+        "ignored_runs": [
+            {
+                "pattern": counted.pattern,
+                "runs": counted.runs,
+                "first_at": units.format_time(counted.first_at),
+                "last_at": units.format_time(counted.last_at),
+            }
+            for counted in ignored
+        ],
+        "steps": [{"reason": step.reason, "answer": step.answer or "no"} for step in _steps(item)],
+        "without_version": list(newest.unread(item.image)),
+        "at": units.format_time(at),
+        "host": host,
+        "notes": list(notes),
+    }
+
+
+def inside(seen: LookedInside | None) -> dict[str, Any] | None:
+    """What `explain --look-inside` found; None where it was not asked for. Nothing found proves nothing."""
+    if seen is None:
+        return None
+    found = [
+        {"path": path, "torch_version": torch.version, "accelerator": torch.accelerator}
+        for path, torch in seen.found.items()
+    ]
+    return {"tried": seen.tried, "found": found}
+
+
+def _steps(item: Decision) -> Iterable[Step]:
+    """What was asked of the image by itself, and what overruled the answer: pressure, its children, a new policy."""
+    decided = Step(item.reason, item.explanation)
+    return item.steps if decided in item.steps else (*item.steps, decided)
+
+
+def lint(findings: Iterable[Finding], seen: Plan, host: str, notes: Iterable[str]) -> dict[str, Any]:
+    """`lint --json`."""
+    references = {item.image.id: list(item.image.references) for item in seen.decisions}
+    return {
+        "at": units.format_time(seen.at),
+        "host": host,
+        "findings": [
+            {
+                "image": item.reference,
+                "rule": item.rule,
+                "explanation": item.explanation,
+                "id": item.image_id,
+                "references": references[item.image_id],
+            }
+            for item in findings
+        ],
+        "notes": list(notes),
+    }
+
+
+def totals(seen: Plan) -> dict[str, Any]:
+    """Numbers of images, and what all evictions together would free."""
+    evicting = [item for item in seen.decisions if item.action is Action.EVICT]
+    return {
+        "images": len(seen.decisions),
+        "keep": len(seen.decisions) - len(evicting),
+        "evict": len(evicting),
+        "held": sum(item.held_by is not None for item in evicting),
+        "estimated_bytes": seen.estimated_bytes,
+        "reasons": report.totals(seen),
+        "bytes": {reason.value: share.bytes for reason, share in by_reason(seen).items()},
+        "held_by": seen.hold,
+        "opens": units.format_time(seen.opens) if seen.opens else None,
+        "pressure": seen.pressure or None,
+        "short_bytes": seen.short_bytes,
+        "waiting_for_grace": len(seen.changed),
+    }
+
+
+def _image(item: Decision, outcomes: Mapping[str, Outcome] | None, errors: Mapping[str, str] | None) -> dict[str, Any]:
+    document = report.inventory_image(item).model_dump(mode="json", by_alias=True)
+    document["due"] = units.format_time(item.due) if item.due else None
+    document["evidence"] = [evidence.text for evidence in item.verdict.evidence]
+    document["decided_by"] = deciding.phrase(item.verdict) or None
+    if outcomes is not None:
+        document["outcome"] = outcomes.get(item.image.id)
+        document["error"] = (errors or {}).get(item.image.id)
+    return document

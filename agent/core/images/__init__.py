@@ -1,0 +1,1 @@
+"""What an image is called and made of."""

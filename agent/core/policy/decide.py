@@ -1,0 +1,228 @@
+"""The decision for one image: the questions in the order of `Reason`, and the first that applies.
+
+Only a parent's reason may change after this (`families`), and only in the sight of all images.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import chain
+
+from agent.core import text, units
+from agent.core.images import layers
+from agent.core.model import Action, Class, Container, Decision, Holds, Image, Policy, Reason, Step, Usage, Verdict
+from agent.core.policy import idle, rules
+from agent.core.policy.disk import Space
+from agent.core.policy.grace import Change
+from agent.core.policy.idle import Times
+from agent.core.policy.limits import Freed
+from agent.core.timekeeping import Absence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What bears on a plan beside the images: the operator's holds, and how well the agent has seen."""
+
+    holds: Holds = Holds()
+    proven: bool = True  # the stream is live, proven without an unrecorded hole, and read to its end
+    observe_only: bool = False  # the engine is one on which nothing may be removed
+    clock_trusted: bool = True  # the wall clock has not jumped lately
+    gap_end: datetime | None = None  # the end of the last gap over the tolerance
+    absences: tuple[Absence, ...] = ()  # when the machine was off for more than a day
+    freed: tuple[Freed, ...] = ()  # what was evicted in the last hour
+    backoff: Mapping[str, datetime] = field(default_factory=dict)  # image ID -> not before
+    space: Space | None = None  # the engine's file system; None: it cannot be seen from here
+    pressing: bool = False  # whether the pressure that began before has not ended
+    change: Change | None = None  # a policy that is new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One image, and all that its decision rests on."""
+
+    image: Image
+    verdict: Verdict
+    usage: Usage
+    holders: tuple[Container, ...]
+    policy: Policy
+    now: datetime
+    context: Context
+    newest: str  # why keep_newest keeps it; "": it does not
+    watched_since: datetime  # when the agent first saw this engine: what was used before, nobody knows
+    estimated_bytes: int
+
+    def answer(self) -> Decision:
+        protections = _asked(self._protections())
+        protected = bool(protections[-1].answer)
+        usage = self.usage if protected else self._released()
+        times = self._times(usage, protected=protected)
+        steps = _asked(chain(self._kind(), protections, self._waiting(times)))
+        reason = steps[-1].reason
+        return Decision(
+            image=self.image,
+            verdict=self.verdict,
+            action=Action.EVICT if reason in _GOES else Action.KEEP,
+            reason=reason,
+            explanation=text.shortened(steps[-1].answer, _LONGEST_EXPLANATION),
+            running=times.running,
+            last_used=times.last_used,
+            recorded_use=times.recorded_use,
+            last_used_by=times.last_used_by,
+            idle_since=times.idle_since,
+            seen_idle_since=times.seen_idle_since,
+            idle=times.idle,
+            ttl=times.ttl,
+            deadline=times.deadline,
+            due=self._due(times) if reason in _RIPENING else None,
+            estimated_bytes=self.estimated_bytes,
+            protected=protected,
+            may_follow=not protected and self._may_follow(usage),
+            warnings=rules.label_warnings(self.image),
+            failure=self._failure,
+            steps=steps,
+        )
+
+    def _times(self, usage: Usage, *, protected: bool) -> Times:
+        return idle.times(
+            self.image,
+            usage,
+            self.holders,
+            self.policy,
+            self.now,
+            protected=protected,
+            gap_end=self.context.gap_end,
+            absences=self.context.absences,
+        )
+
+    def _may_follow(self, usage: Usage) -> bool:
+        """Whether it may go with the last image that is built on it, by what is true of it alone.
+
+        Its own time must have passed, too. A step is listed a moment after the build that made it, which may be a
+        moment too late: no use of it went unseen since the watch began, so its time counts from there.
+        """
+        if not self.image.dangling or self.verdict.kind is not Class.PYTORCH or self.holders:
+            return False
+        seen = replace(usage, first_seen=min(usage.first_seen, self.watched_since))
+        times = self._times(seen, protected=False)
+        return self.now >= max(times.deadline, times.old_enough)
+
+    def _released(self) -> Usage:
+        """Its usage, with the end of a pin that no sweep saw."""
+        ended = rules.pin_ended(self.image, self.context.holds, self.now)
+        if ended is None or (self.usage.released is not None and ended <= self.usage.released):
+            return self.usage
+        return replace(self.usage, released=ended)
+
+    def _kind(self) -> Iterator[Step]:
+        """What it is, and whether anything uses it."""
+        yield Step(Reason.UNKNOWN, self._unknown())
+        other = self.verdict.kind is Class.OTHER
+        yield Step(Reason.NOT_PYTORCH, "nothing shows that it is a PyTorch image" if other else "")
+        unsure = not rules.recognised(self.image, self.verdict, self.policy)
+        yield Step(Reason.AMBIGUOUS, _ambiguous(self.verdict) if unsure else "")
+        yield Step(Reason.IN_USE, _in_use(self.holders) if self.holders else "")
+
+    def _unknown(self) -> str:
+        if self._failure:
+            return _cannot_be_judged(self._failure)
+        return "the engine could not say what it is; kept until it can" if self.image.details is None else ""
+
+    def _protections(self) -> Iterator[Step]:
+        """What keeps it for as long as somebody says so."""
+        for reason, why in rules.protections(self.image, self.policy, self.context.holds, self.now):
+            yield Step(reason, f"kept: {why}" if why else "")
+        yield Step(Reason.KEEP_NEWEST, f"kept: {self.newest}" if self.newest else "")
+
+    def _waiting(self, times: Times) -> Iterator[Step]:
+        """Whether it may go at all, and has been idle long enough."""
+        goes = self._ends_by_ttl or self._ends_as_dangling
+        local = "may exist nowhere else: nothing shows a registry that it came from"
+        yield Step(Reason.LOCAL_ONLY, "" if goes else local)
+        left = units.format_duration(times.old_enough - self.now)
+        young = f"arrived or changed its name lately; policy.min_age ends in {left}"
+        yield Step(Reason.MIN_AGE, young if self.now < times.old_enough else "")
+        limit, ends = self._limit(times)
+        left = units.format_duration(ends - self.now)
+        due, seen_due = self.now >= ends, self.now >= self._ends(times.seen_deadline, times.seen_dangling_at)
+        unseen = f"its use may have gone unseen in a gap of the watch; {limit} ends in {left}"
+        yield Step(Reason.GAP, unseen if seen_due and not due else "")
+        idle_for = f"idle {units.format_duration(times.idle)}, {limit}"
+        freed = f"{idle_for}; frees {layers.about([self.image])} {units.format_bytes(self.estimated_bytes)}"
+        nameless = ends == times.dangling_at
+        yield Step(Reason.DANGLING, freed if due and nameless else "")
+        yield Step(Reason.IDLE_TTL, freed if due and not nameless else "")
+        yield Step(Reason.RECENT, f"{idle_for}; goes in {left}")
+
+    def _limit(self, times: Times) -> tuple[str, datetime]:
+        """What ends its stay first, in words, and when."""
+        ends = self._ends(times.deadline, times.dangling_at)
+        if ends != times.dangling_at or self.policy.dangling_after is None:
+            return f"TTL {units.format_duration(times.ttl)}", ends
+        label = rules.label_ttl(self.image).ttl
+        if label is not None and label > self.policy.dangling_after:
+            return f"without a name, label {rules.LABEL_TTL} {units.format_duration(label)}", ends
+        return f"without a name, cleanup.dangling_after {units.format_duration(self.policy.dangling_after)}", ends
+
+    def _ends(self, deadline: datetime, dangling_at: datetime | None) -> datetime:
+        """A local image without a name has no TTL to end by, but `dangling_after`."""
+        ends = [deadline] if self._ends_by_ttl else []
+        return min([*ends, dangling_at] if dangling_at is not None else ends)
+
+    def _due(self, times: Times) -> datetime:
+        return max(self._ends(times.deadline, times.dangling_at), times.old_enough)
+
+    @property
+    def _failure(self) -> str:
+        return self.image.unreadable or self.verdict.failure
+
+    @property
+    def _ends_by_ttl(self) -> bool:
+        pullable = self.image.origin is not None or (self.usage.pulled and bool(self.image.digests))
+        return pullable or rules.evicts_local(self.image, self.policy)
+
+    @property
+    def _ends_as_dangling(self) -> bool:
+        return self.policy.dangling_after is not None and self.image.dangling
+
+
+_LONGEST_EXPLANATION = 1_000  # characters; a label may be longer
+_GOES = (Reason.DANGLING, Reason.IDLE_TTL)
+_RIPENING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_GOES)
+
+
+def _asked(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps up to the first that has an answer."""
+    asked: list[Step] = []
+    for step in steps:
+        asked.append(step)
+        if step.answer:
+            break
+    return tuple(asked)
+
+
+def unknown(image: Image, failure: str) -> Decision:
+    """The decision for an image about which the questions could not be answered."""
+    return Decision(
+        image=image,
+        verdict=Verdict(kind=Class.OTHER, failure=failure),
+        action=Action.KEEP,
+        reason=Reason.UNKNOWN,
+        explanation=_cannot_be_judged(failure),
+        failure=failure,
+    )
+
+
+def _cannot_be_judged(failure: str) -> str:
+    return f"it cannot be judged, and is kept: {failure}"
+
+
+def _ambiguous(verdict: Verdict) -> str:
+    if verdict.left_out:
+        return f"may be PyTorch, but its {' and '.join(verdict.left_out)} cannot be read whole: too long"
+    return f"may be PyTorch, but not surely: {verdict.evidence[0].text}"
+
+
+def _in_use(holders: tuple[Container, ...]) -> str:
+    first = min(holders, key=lambda container: (not container.running, container.name, container.id))
+    uses = f" and {len(holders) - 1} more use it" if len(holders) > 1 else " uses it"
+    return f"container {first.name or first.id[:12]} ({first.state}){uses}"

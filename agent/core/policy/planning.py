@@ -1,0 +1,247 @@
+"""The plan: a decision for every image, from facts, settings and `now`.
+
+`plan` and the real sweep both ask here, and only here: what one shows is what the other does.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from agent.core.images import isolation as apart
+from agent.core.images import layers
+from agent.core.images.layers import Ledger
+from agent.core.model import (
+    Action,
+    Class,
+    Container,
+    Decision,
+    HeldBy,
+    Image,
+    Plan,
+    Policy,
+    Snapshot,
+    Usage,
+    Verdict,
+)
+from agent.core.policy import decide as judge
+from agent.core.policy import grace as change
+from agent.core.policy import limits, newest, pressure, schedule
+from agent.core.policy import parents as families
+from agent.core.policy.decide import Context, Question
+from agent.core.policy.parents import Family
+from agent.core.pytorch import operators
+from agent.core.usage.events import Names
+
+_UNKNOWN = Verdict(kind=Class.OTHER)  # for an image that could not be inspected: its reason is `unknown`
+
+
+def plan(
+    snapshot: Snapshot,
+    verdicts: Mapping[str, Verdict],
+    usages: Mapping[str, Usage],
+    policy: Policy,
+    now: datetime,
+    context: Context,
+) -> Plan:
+    """Decide every image of the snapshot. An image without a usage is taken as first seen now."""
+    scene = _Scene.of(snapshot, verdicts, usages, context, now)
+    decisions = scene.decide(policy)
+    waiting: dict[str, Decision] = {}
+    if context.change is not None and now < context.change.until:
+        before = scene.afresh().decide(context.change.before) if context.change.before is not None else {}
+        waiting = change.waiting(decisions, before, context.change.until, now)
+    return _assemble({**decisions, **waiting}, tuple(waiting.values()), scene, policy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """All facts of one moment, for any policy."""
+
+    images: tuple[Image, ...]
+    verdicts: Mapping[str, Verdict]
+    usages: Mapping[str, Usage]
+    holders: Mapping[str, tuple[Container, ...]]
+    family: Family
+    ledger: Ledger  # holds all images; copied before anything is released
+    images_bytes: int  # of all layers, each once
+    watched_since: datetime  # the first listing ever: what was used before that, nobody knows
+    context: Context
+    now: datetime
+
+    @classmethod
+    def of(
+        cls,
+        snapshot: Snapshot,
+        verdicts: Mapping[str, Verdict],
+        usages: Mapping[str, Usage],
+        context: Context,
+        now: datetime,
+    ) -> "_Scene":
+        ledger = Ledger(snapshot.images)
+        images = apart.readable(snapshot.images, ledger.failures)
+        holders = _holders(replace(snapshot, images=images))
+        return cls(
+            images=images,
+            verdicts=verdicts,
+            usages=usages,
+            holders=holders,
+            family=Family(images),
+            ledger=ledger,
+            images_bytes=ledger.held_bytes,
+            watched_since=min((usage.first_seen for usage in usages.values()), default=now),
+            context=context,
+            now=now,
+        )
+
+    def decide(self, policy: Policy) -> dict[str, Decision]:
+        """A decision for every image: its own questions, then pressure, then its children's fate."""
+        verdicts = operators.lifted(self.verdicts, self.images, policy.known)
+        kept = newest.kept(self.images, verdicts, policy)
+
+        def answer(image: Image) -> Decision:
+            return self._answer(image, verdicts.get(image.id, _UNKNOWN), policy, kept.why.get(image.id, ""))
+
+        found, failed = apart.each(self.images, answer)
+        failures = {**kept.failures, **failed}
+        answers = {
+            image.id: judge.unknown(image, failures[image.id]) if image.id in failures else found[image.id]
+            for image in self.images
+        }
+        if self.presses(policy):
+            wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
+            state = self.pressure_words(policy)
+            for key in pressure.choose(answers, self.family, self.ledger.copy(), wanted):
+                answers[key] = pressure.evict(answers[key], state)
+        return self.family.settle(answers)
+
+    def afresh(self) -> "_Scene":
+        """The same for a policy that has not begun to press: that another one has, is nothing to it."""
+        return replace(self, context=replace(self.context, pressing=False))
+
+    def presses(self, policy: Policy) -> bool:
+        before = self.context.pressing
+        return pressure.presses(policy.pressure, self.context.space, self.images_bytes, before=before)
+
+    def pressure_words(self, policy: Policy) -> str:
+        at_least = layers.understated(self.images)
+        return pressure.words(policy.pressure, self.context.space, self.images_bytes, at_least=at_least)
+
+    def short_bytes(self, policy: Policy, going_bytes: int) -> int:
+        """What is still wanting under pressure after so much was freed."""
+        wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
+        return max(0, wanted - going_bytes) if self.presses(policy) else 0
+
+    def _answer(self, image: Image, verdict: Verdict, policy: Policy, newest_clause: str) -> Decision:
+        usage = self.usages.get(image.id)
+        answer = Question(
+            image=image,
+            verdict=verdict,
+            usage=usage or Usage(image_id=image.id, first_seen=self.now),
+            holders=self.holders.get(image.id, ()),
+            policy=policy,
+            now=self.now,
+            context=self.context,
+            newest=newest_clause,
+            watched_since=self.watched_since if usage is not None else self.now,
+            estimated_bytes=self.ledger.would_free(image.id),
+        ).answer()
+        signs = (sign.text for sign in answer.verdict.evidence)
+        " ".join((answer.explanation, answer.last_used_by, *answer.warnings, *signs)).encode()  # else it cannot be told
+        return answer
+
+
+def still_goes(decision: Decision, fresh: Plan) -> bool:
+    """The recheck: whether an eviction stands in the light of a plan made just before the act.
+
+    The child that a parent follows is gone by then, so the parent is judged by what it is now.
+    """
+    now = next((item for item in fresh.decisions if item.image.id == decision.image.id), None)
+    if now is None or now.image.all_references != decision.image.all_references:
+        return False
+    if not decision.follows or now.action is Action.EVICT:
+        return any(item.image.id == decision.image.id for item in fresh.evictions)
+    parents = families.children_of(item.image for item in fresh.decisions)
+    return now.may_follow and decision.image.id not in parents and fresh.hold is None
+
+
+def _holders(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:
+    """Image ID -> the containers that hold it, in any state, as their image or as a mount."""
+    names = Names()
+    names.replace(snapshot.images)
+    held: dict[str, tuple[Container, ...]] = {}
+    for container in snapshot.containers:
+        mounted = {names.resolve(name) or name for name in container.image_mounts}
+        for image_id in {container.image_id, *mounted}:
+            held[image_id] = (*held.get(image_id, ()), container)
+    return held
+
+
+def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], scene: _Scene, policy: Policy) -> Plan:
+    context, now = scene.context, scene.now
+    hold = _hold(context, policy, now)
+    held = {
+        key: replace(value, held_by=hold or _backoff(key, context, now)) if value.action is Action.EVICT else value
+        for key, value in decisions.items()
+    }
+    evicting = families.order({key: value for key, value in held.items() if value.action is Action.EVICT})
+    for key in limits.beyond(_going([held[key] for key in evicting]), policy.limits, context.freed, now):
+        held[key] = replace(held[key], held_by=HeldBy.RATE_LIMIT)
+    estimated = scene.ledger.together(evicting)
+    opens = schedule.next_opening(policy.schedule, now) if hold is HeldBy.WINDOW else None
+    return Plan(
+        at=now,
+        decisions=tuple(held.values()),
+        evictions=_going([held[key] for key in evicting]),
+        hold=hold,
+        opens=opens,
+        pressing=scene.presses(policy),
+        pressure=scene.pressure_words(policy),
+        short_bytes=scene.short_bytes(policy, estimated),
+        changed=waiting,
+        changed_bytes=scene.ledger.together(item.image.id for item in waiting),
+        next_due=_next_due(held.values(), policy, context, now, opens),
+        estimated_bytes=estimated,
+    )
+
+
+def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
+    """What holds every eviction of this plan. The sight comes last: it is the one that passes by itself."""
+    holds = context.holds
+    paused = holds.paused and (holds.paused_until is None or now < holds.paused_until)
+    if policy.observe or context.observe_only:
+        return HeldBy.OBSERVE
+    if paused or not holds.readable:
+        return HeldBy.PAUSED
+    if not schedule.is_open(policy.schedule, now):
+        return HeldBy.WINDOW
+    if not context.clock_trusted:
+        return HeldBy.CLOCK
+    return None if context.proven else HeldBy.UNPROVEN
+
+
+def _backoff(image_id: str, context: Context, now: datetime) -> HeldBy | None:
+    not_before = context.backoff.get(image_id)
+    return HeldBy.BACKOFF if not_before is not None and now < not_before else None
+
+
+def _going(evicting: list[Decision]) -> tuple[Decision, ...]:
+    """Those that go now, in order. A parent waits for a child that is held."""
+    waiting: set[str] = set()
+    going: list[Decision] = []
+    for decision in evicting:
+        if decision.held_by is None and decision.image.id not in waiting:
+            going.append(decision)
+        else:
+            waiting.add(decision.image.parent)
+    return tuple(going)
+
+
+def _next_due(
+    decisions: Iterable[Decision], policy: Policy, context: Context, now: datetime, opens: datetime | None
+) -> datetime | None:
+    """When this plan may change by the mere passing of time; None: never."""
+    times = [decision.due for decision in decisions]
+    times += context.backoff.values()
+    times += [pin.until for pin in context.holds.pins]
+    times += [opens, context.holds.paused_until, limits.next_room(policy.limits, context.freed, now)]
+    return min((at for at in times if at is not None and at > now), default=None)

@@ -1,0 +1,1 @@
+"""What the agent publishes over MQTT: topics, payloads and events."""

@@ -1,0 +1,229 @@
+"""Decisions, outcomes and sweeps as the events that report them."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+from agent.core.model import Decision, Image, Outcome, Plan
+from agent.core.protocol import payloads as wire
+from agent.core.usage.continuity import Blind
+
+DECISION = "torchkeeper.decision"
+OUTCOME = "torchkeeper.outcome"
+SWEEP = "torchkeeper.sweep"
+GAP = "torchkeeper.gap"
+BUILD_CACHE = "torchkeeper.build-cache"
+DROPPED = "torchkeeper.dropped"
+
+Range = tuple[int, int]  # numbers of events, both ends included
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event before it has its number: `data` lacks epoch and seq."""
+
+    kind: str
+    at: datetime
+    subject: str | None
+    data: Mapping[str, Any]
+    decision_id: str | None = None
+
+
+def decision_id(decision: Decision, mode: str, epoch: str) -> str:
+    """The same for the same image, due time and mode: it can be written but once."""
+    due = decision.due or decision.idle_since
+    key = f"{epoch} {decision.image.id} {due.timestamp() if due else 0} {mode} {decision.reason}"
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def origin(image: Image, *, pulled: bool) -> str | None:
+    """What it can be pulled again by. `pulled`: the agent saw it pulled, so its digest counts on any image store."""
+    return image.origin or (image.digests[0] if pulled and len(image.digests) == 1 else None)
+
+
+def image_ref(decision: Decision, *, pulled: bool = False) -> wire.ImageRef:
+    image, verdict = decision.image, decision.verdict
+    return wire.ImageRef(
+        id=image.id,
+        references=list(image.standalone),
+        size_bytes=image.size_bytes,
+        torch_version=verdict.torch_version,
+        accelerator=verdict.accelerator,
+        origin=origin(image, pulled=pulled),
+    )
+
+
+def pull_again(also_removed: Iterable[str]) -> str:
+    """The command that brings back what an eviction also removed; "" where no digest of it is known."""
+    digests = [name for name in also_removed if "@" in name]
+    return " && ".join(f"docker pull {digest}" for digest in digests)
+
+
+def decision(item: Decision, image: wire.ImageRef, mode: str, at: datetime, identity: str) -> NewEvent:
+    """`torchkeeper.decision`, before the act."""
+    data = wire.DecisionData(
+        epoch="",
+        seq=0,
+        decision_id=identity,
+        action=item.action,
+        reason=item.reason,
+        mode="observe" if mode == "observe" else "enforce",
+        held_by=item.held_by,
+        explanation=item.explanation,
+        image=image,
+        last_used=item.last_used,
+        last_used_by=item.last_used_by,
+        idle_since=item.idle_since,
+        idle_seconds=item.idle.total_seconds() if item.idle else 0.0,
+        ttl_seconds=item.ttl.total_seconds() if item.ttl else 0.0,
+        estimated_bytes=item.estimated_bytes,
+        evidence=[evidence.text for evidence in item.verdict.evidence],
+    )
+    return NewEvent(DECISION, at, item.image.id, _without_number(data), identity)
+
+
+def outcome(
+    identity: str,
+    image: wire.ImageRef,
+    result: Outcome,
+    at: datetime,
+    *,
+    measured_bytes: int | None = None,
+    error: str | None = None,
+    also_removed: Iterable[str] = (),
+) -> NewEvent:
+    """`torchkeeper.outcome`, after the act."""
+    data = wire.OutcomeData(
+        epoch="",
+        seq=0,
+        decision_id=identity,
+        outcome=result.value,
+        image=image,
+        measured_bytes=measured_bytes,
+        error=error,
+        also_removed=list(also_removed),
+    )
+    return NewEvent(OUTCOME, at, image.id, _without_number(data), identity)
+
+
+def sweep(
+    first: Plan, plan: Plan, mode: str, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None
+) -> NewEvent:
+    """`torchkeeper.sweep`: what one pass found and did. `first`: as it stood before; `plan`: as it stands now."""
+    data = wire.SweepData(
+        epoch="",
+        seq=0,
+        mode="observe" if mode == "observe" else "enforce",
+        reasons=totals(plan),
+        outcomes=dict(Counter(item.value for item in outcomes)),
+        estimated_bytes=first.estimated_bytes,
+        measured_bytes=measured_bytes,
+    )
+    return NewEvent(SWEEP, at, None, _without_number(data))
+
+
+def gap(blind: Blind, at: datetime) -> NewEvent:
+    """`torchkeeper.gap`: time in which uses may have gone unseen."""
+    data = wire.GapData(
+        epoch="",
+        seq=0,
+        since=blind.since,
+        until=blind.until,
+        seconds=blind.length.total_seconds(),
+        cause=blind.cause,
+    )
+    return NewEvent(GAP, at, None, _without_number(data))
+
+
+def build_cache(
+    state: Literal["decided", "pruned", "failed", "would-prune"],
+    mode: str,
+    at: datetime,
+    *,
+    unused_for: timedelta,
+    records: int,
+    estimated_bytes: int,
+    measured_bytes: int | None,
+    error: str | None,
+) -> NewEvent:
+    """`torchkeeper.build-cache`: before a prune of the engine's build cache, and after it."""
+    data = wire.BuildCacheData(
+        epoch="",
+        seq=0,
+        mode="observe" if mode == "observe" else "enforce",
+        state=state,
+        unused_seconds=unused_for.total_seconds(),
+        records=records,
+        estimated_bytes=estimated_bytes,
+        measured_bytes=measured_bytes,
+        error=error,
+    )
+    return NewEvent(BUILD_CACHE, at, None, _without_number(data))
+
+
+def dropped(ranges: Sequence[Range], reason: str, at: datetime) -> NewEvent:
+    """`torchkeeper.dropped`: numbers that will never be sent. `ranges` are merged, and not empty."""
+    data = wire.DroppedData(
+        epoch="",
+        seq=0,
+        first_seq=ranges[0][0],
+        last_seq=ranges[-1][1],
+        count=sum(last - first + 1 for first, last in ranges),
+        reason=reason,
+        ranges=list(ranges),
+    )
+    return NewEvent(DROPPED, at, None, _without_number(data))
+
+
+def merged(ranges: Iterable[Range]) -> list[Range]:
+    """The same numbers in as few ranges as can be, rising."""
+    found: list[Range] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return found
+
+
+def missing(above: int, last: int, known: Iterable[Range]) -> list[Range]:
+    """The numbers over `above`, up to `last`, that are in none of the known ranges."""
+    ends = [(0, above), *known, (last + 1, last + 1)]
+    return [(left + 1, right - 1) for (_, left), (right, _) in pairwise(merged(ends))]
+
+
+def totals(plan: Plan) -> dict[str, int]:
+    """The number of images by reason."""
+    return dict(sorted(Counter(item.reason.value for item in plan.decisions).items()))
+
+
+def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> wire.InventoryImage:
+    """`misleading`: what `lint` says of its names."""
+    return wire.InventoryImage(
+        id=item.image.id,
+        references=list(item.image.standalone),
+        action=item.action,
+        reason=item.reason,
+        held_by=item.held_by,
+        explanation=item.explanation,
+        kind=item.verdict.kind,
+        torch_version=item.verdict.torch_version,
+        accelerator=item.verdict.accelerator,
+        running=item.running,
+        last_used=item.last_used,
+        last_used_by=item.last_used_by,
+        idle_since=item.idle_since,
+        deadline=item.deadline,
+        size_bytes=item.image.size_bytes,
+        estimated_bytes=item.estimated_bytes,
+        warnings=[*item.warnings, *misleading],
+    )
+
+
+def _without_number(data: wire.Payload) -> Mapping[str, Any]:
+    """The data as it is stored. Only an event that is sent shortened has the field `shortened`."""
+    return data.model_dump(mode="json", exclude={"epoch", "seq", "shortened"})

@@ -1,0 +1,101 @@
+"""The inventory: what the host shows of itself, small enough for one message."""
+
+from collections.abc import Iterable
+
+from agent.core.images import isolation as apart
+from agent.core.lint import rules as lint
+from agent.core.model import Action, Class, Decision, Image, Plan
+from agent.core.protocol import events as report
+from agent.core.protocol import payloads as wire
+
+NAMES_SHOWN = 50  # of one image; one with thousands of names would leave no room for the others
+WARNINGS_SHOWN = 10
+
+_RANK = {Class.PYTORCH: 0, Class.AMBIGUOUS: 1, Class.OTHER: 2}
+
+
+def build(
+    plan: Plan,
+    host: str,
+    disk: wire.Disk,
+    last: Iterable[tuple[wire.Event, wire.Event | None]],
+) -> wire.Inventory:
+    """All images of a plan, and the last decisions with their outcome, cut to below MAX_PAYLOAD.
+
+    PyTorch images come first and the next to go before the others; what is cut, or cannot be shown, is counted in
+    `images_left_out`. Of very many names of one image the first are listed.
+    """
+    ranked = {item.image.id: item for item in sorted(plan.decisions, key=rank)}
+    images = [item.image for item in ranked.values()]
+    misleading = lint.warnings_by_image(lint.find(images, {key: item.verdict for key, item in ranked.items()}))
+
+    def show(image: Image) -> wire.InventoryImage:
+        row = _image(ranked[image.id], misleading.get(image.id, ()))
+        " ".join((row.explanation, row.last_used_by, *row.references, *row.warnings)).encode()  # as the payload will be
+        return _shortened(row)
+
+    shown, failed = apart.each(images, show)
+    whole = wire.Inventory(
+        host=host,
+        at=plan.at,
+        disk=disk,
+        totals=report.totals(plan),
+        images=list(shown.values()),
+        images_left_out=len(failed),
+        decisions=[_last_decision(decision, outcome) for decision, outcome in last],
+    )
+    return _cut(whole)
+
+
+def rank(item: Decision) -> tuple[object, ...]:
+    """Sorts PyTorch images first, tagged before untagged, those to go before those that stay, the next due first."""
+    untagged = not item.image.references and not item.image.digests
+    due = item.deadline.timestamp() if item.deadline else float("inf")
+    return _RANK[item.verdict.kind], untagged, item.action is Action.KEEP, due, item.image.id
+
+
+def _image(item: Decision, misleading: Iterable[str]) -> wire.InventoryImage:
+    """An image without what changes by the passing of time alone, so that its bytes change only with the image."""
+    image = report.inventory_image(item, misleading)
+    fixed: dict[str, object] = {}
+    if item.action is not Action.EVICT:
+        fixed["explanation"] = ""
+    if item.running:
+        fixed |= {"last_used": item.recorded_use, "idle_since": None, "deadline": None}
+    return image.model_copy(update=fixed)
+
+
+def _shortened(row: wire.InventoryImage) -> wire.InventoryImage:
+    more = len(row.references) - NAMES_SHOWN
+    if more <= 0 and len(row.warnings) <= WARNINGS_SHOWN:
+        return row
+    warnings = [*row.warnings[:WARNINGS_SHOWN], *([f"{more} more names are not listed here"] if more > 0 else [])]
+    return row.model_copy(update={"references": row.references[:NAMES_SHOWN], "warnings": warnings})
+
+
+def _cut(inventory: wire.Inventory) -> wire.Inventory:
+    """Halve the list of images until it fits."""
+    images = inventory.images
+    while images and len(inventory.encode()) > wire.MAX_PAYLOAD:
+        images = images[: len(images) // 2]
+        left_out = len(inventory.images) + inventory.images_left_out - len(images)
+        inventory = inventory.model_copy(update={"images": images, "images_left_out": left_out})
+    return inventory
+
+
+def _last_decision(decision: wire.Event, outcome: wire.Event | None) -> wire.LastDecision:
+    said = wire.DecisionData.model_validate(decision.data)
+    became = wire.OutcomeData.model_validate(outcome.data) if outcome is not None else None
+    return wire.LastDecision(
+        decision_id=said.decision_id,
+        at=decision.time,
+        image_id=said.image.id,
+        references=said.image.references[:NAMES_SHOWN],
+        reason=said.reason,
+        mode=said.mode,
+        explanation=said.explanation,
+        estimated_bytes=said.estimated_bytes,
+        outcome=became.outcome if became else None,
+        measured_bytes=became.measured_bytes if became else None,
+        error=became.error if became else None,
+    )

@@ -1,0 +1,1 @@
+"""When an image was last used, and whether a use may have been missed."""

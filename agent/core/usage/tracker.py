@@ -1,0 +1,302 @@
+"""Folds engine events and listings into usage. Pure state: the watcher feeds it and commits what changed.
+
+Times only grow (`max`), so duplicates and events out of order change nothing; times in the future are now.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from agent.core import globs as patterns
+from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
+from agent.core.usage import attribution as users
+from agent.core.usage import image_mounts as mounts
+from agent.core.usage.events import EngineEvent, Key, Names, familiar
+
+_STATE_AFTER = {"create": "created", "start": "running", "die": "exited"}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A container that exists: which image it holds, by ID, whatever becomes of the image's names."""
+
+    id: str
+    image_id: str
+    name: str = ""
+    state: str = "exited"
+    mounted: tuple[str, ...] | None = None  # IDs of the images mounted in it; None: not known yet
+    by: str = field(default="", compare=False)  # its name and whose it is, for people
+    ignored: bool = field(default=False, compare=False)  # its runs are no uses; asked anew at each start
+
+    @property
+    def running(self) -> bool:
+        return self.state in RUNNING
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """All images that it uses: its own, and those mounted in it."""
+        return self.image_id, *(self.mounted or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use, for the history."""
+
+    image_id: str
+    container_id: str
+    action: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredRun:
+    """The start of a container whose runs are not uses."""
+
+    image_id: str
+    pattern: str  # of usage.ignore_containers, which matches it
+    at: datetime
+    key: Key  # of its event, which may be told again
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredRuns:
+    """How many runs of one image a pattern of `usage.ignore_containers` has ignored."""
+
+    pattern: str
+    runs: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a transaction has to write."""
+
+    usages: tuple[Usage, ...] = ()
+    held: tuple[Held, ...] = ()
+    let_go: tuple[str, ...] = ()  # IDs of containers that are gone
+    uses: tuple[Use, ...] = ()
+    ignored: tuple[IgnoredRun, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.usages or self.held or self.let_go or self.uses or self.ignored)
+
+
+class Book:
+    """All usage of one engine, as of the events and listings taken in so far."""
+
+    def __init__(self, usages: Iterable[Usage] = (), held: Iterable[Held] = ()) -> None:
+        self.usages: dict[str, Usage] = {usage.image_id: usage for usage in usages}
+        self.held: dict[str, Held] = {container.id: container for container in held}
+        self.names = Names()
+        for usage in self.usages.values():
+            self.names.learn(usage.image_id, usage.references if usage.present else ())
+        self._dirty: dict[str, None] = {}
+        self._dirty_held: dict[str, None] = {}
+        self._uses: list[Use] = []
+        self._gone: set[str] = set()  # images deleted since the last listing was asked for
+        self._ignored: dict[Key, IgnoredRun] = {}
+
+    def take_changes(self, *, ignored_runs: bool = True) -> Changes:
+        """What has changed since the last call.
+
+        Ignored runs are counted, so they may only be written with a cursor that their events are not read again after.
+        """
+        ignored = tuple(self._ignored.values()) if ignored_runs else ()
+        changes = Changes(
+            usages=tuple(self.usages[image_id] for image_id in self._dirty),
+            held=tuple(self.held[key] for key in self._dirty_held if key in self.held),
+            let_go=tuple(key for key in self._dirty_held if key not in self.held),
+            uses=tuple(self._uses),
+            ignored=ignored,
+        )
+        self._dirty, self._dirty_held, self._uses = {}, {}, []
+        for run in ignored:
+            del self._ignored[run.key]
+        return changes
+
+    def give_back(self, changes: Changes) -> None:
+        """The changes could not be written: they go with the next ones."""
+        self._dirty = dict.fromkeys([usage.image_id for usage in changes.usages]) | self._dirty
+        self._dirty_held = dict.fromkeys([*(held.id for held in changes.held), *changes.let_go]) | self._dirty_held
+        self._uses = [*changes.uses, *self._uses]
+        self._ignored = {run.key: run for run in changes.ignored} | self._ignored
+
+    # Containers
+
+    def apply_container(
+        self,
+        event: EngineEvent,
+        image_id: str,
+        now: datetime,
+        *,
+        ignored: bool = False,
+        mounted: tuple[str, ...] | None = None,
+    ) -> None:
+        """A container's create, start, die or destroy: a use of its image, unless its runs are ignored.
+
+        `mounted`: the IDs of images mounted in it, where that is not known of it yet.
+        """
+        by = users.words(event.name, event.labels)
+        before = self.held.get(event.actor)
+        mounted = before.mounted if before is not None and before.mounted is not None else mounted
+        held = Held(event.actor, image_id, event.name, _STATE_AFTER.get(event.action, ""), mounted, by, ignored)
+        if not ignored:
+            at = min(event.at, now)
+            self._uses.append(Use(image_id, event.actor, event.action, at, by))
+            self._touch_all(held, at, now)
+        if event.action == "destroy":
+            self._let_go(event.actor)
+        else:
+            self._hold(held)
+
+    def count_ignored(self, event: EngineEvent, image_id: str, pattern: str, now: datetime) -> None:
+        """Count a run that a pattern ignores, at its start; once, however often its event is applied."""
+        if event.action == "start":
+            self._ignored[event.key] = IgnoredRun(image_id, pattern, min(event.at, now), event.key)
+
+    def touch(self, image_id: str, at: datetime, by: str, now: datetime) -> None:
+        """A use at a time. An image never seen before is first seen by it."""
+        usage = self.usages.get(image_id) or Usage(image_id=image_id, first_seen=now, present=False)
+        if usage.last_used is None or at >= usage.last_used:
+            self._put(replace(usage, last_used=min(at, now), last_used_by=by))
+        elif image_id not in self.usages:
+            self._put(usage)
+
+    def _touch_all(self, held: Held, at: datetime, now: datetime) -> None:
+        for image_id in held.image_ids:
+            self.touch(image_id, at, held.by or held.name, now)
+
+    def _hold(self, held: Held) -> None:
+        if self.held.get(held.id) != held:
+            self._dirty_held[held.id] = None
+        self.held[held.id] = held
+
+    def _let_go(self, container_id: str) -> None:
+        if self.held.pop(container_id, None) is not None:
+            self._dirty_held[container_id] = None
+
+    # Images
+
+    def apply_tag(self, image_id: str, reference: str, at: datetime, now: datetime, *, own: bool) -> None:
+        """A reference now names this image. The one that lost it is told by nobody but this."""
+        reference, at = familiar(reference), min(at, now)
+        loser = self.names.move(reference, image_id)
+        if own:
+            return
+        self._arrive(image_id, at, now, gained=reference)
+        if loser is not None and loser in self.usages:
+            self._change_references(self.usages[loser], now, without=reference)
+
+    def apply_pull(self, image_id: str, reference: str, at: datetime, now: datetime) -> None:
+        """The image was pulled, or found up to date."""
+        self.apply_tag(image_id, reference, at, now, own=False)
+        self._put(replace(self.usages[image_id], pulled=True))
+
+    def apply_arrival(self, image_id: str, at: datetime, now: datetime) -> None:
+        """The image came by load or import."""
+        self._arrive(image_id, min(at, now), now)
+
+    def apply_delete(self, image_id: str) -> None:
+        self._gone.add(image_id)
+        usage = self.usages.get(image_id)
+        if usage is not None and usage.present:
+            self._put(replace(usage, present=False, references=(), pulled=False))
+
+    def protect(self, image_id: str, protected: bool, now: datetime) -> None:
+        """Record whether a protection holds; the end of the last one is `released`."""
+        usage = self.usages.get(image_id)
+        if usage is not None and usage.protected != protected:
+            released = usage.released if protected else now
+            self._put(replace(usage, protected=protected, released=released))
+
+    def _arrive(self, image_id: str, at: datetime, now: datetime, gained: str = "") -> None:
+        usage = self.usages.get(image_id) or Usage(image_id=image_id, first_seen=now)
+        arrived = at if usage.arrived is None else max(usage.arrived, at)
+        self._gone.discard(image_id)
+        self._put(replace(usage, arrived=arrived, present=True))
+        if gained and gained not in usage.references:
+            self._change_references(self.usages[image_id], now, gained=gained)
+
+    def _change_references(self, usage: Usage, now: datetime, *, gained: str = "", without: str = "") -> None:
+        kept = {reference for reference in (*usage.references, gained) if reference and reference != without}
+        self._set_references(usage, kept, now)
+
+    def _set_references(self, usage: Usage, references: Iterable[str], now: datetime) -> None:
+        """A change counts from when it is learned: a pull replayed late may have had its reference moved since.
+
+        A digest reference that only repeats a tag is not a change: a push of the tag must not restart `min_age`.
+        """
+        references, changed = tuple(sorted(references)), usage.references_changed
+        if {*patterns.standalone(references)} != {*patterns.standalone(usage.references)}:
+            changed = now if changed is None else max(changed, now)
+        self._put(replace(usage, references=references, references_changed=changed))
+
+    def _put(self, usage: Usage) -> None:
+        if self.usages.get(usage.image_id) != usage:
+            self.usages[usage.image_id] = usage
+            self._dirty[usage.image_id] = None
+
+    # Listings
+
+    def begin_listing(self) -> None:
+        """A listing is asked for. What is deleted from here on may still be in it."""
+        self._gone.clear()
+
+    def reconcile(
+        self, snapshot: Snapshot, now: datetime, *, alive_until: datetime, busy: frozenset[str]
+    ) -> tuple[str, ...]:
+        """Take a full listing as the truth. Returns the IDs of images never seen before.
+
+        `alive_until`: when the agent last knew the engine's state; a container that vanished after it was used
+        until then at least (a gap covers the rest). `busy`: images that the agent itself is untagging now.
+        """
+        images = tuple(image for image in snapshot.images if image.id not in self._gone)
+        snapshot = replace(snapshot, images=images)
+        known = {held.id: held.mounted for held in self.held.values()}
+        mounted = mounts.mounted(snapshot, self.names, self.usages.values(), known)
+        new = tuple(image.id for image in snapshot.images if self._see(image, now, busy))
+        listed = {image.id for image in snapshot.images}
+        for usage in [usage for usage in self.usages.values() if usage.present and usage.image_id not in listed]:
+            self.apply_delete(usage.image_id)
+        containers = {item.id: item for item in snapshot.containers}
+        self._reconcile_containers(containers, mounted, now, alive_until, listed_at=snapshot.at)
+        self.names.replace(snapshot.images)
+        return new
+
+    def _see(self, image: Image, now: datetime, busy: frozenset[str]) -> bool:
+        usage, references = self.usages.get(image.id), tuple(sorted(image.all_references))
+        if usage is None:
+            self._put(Usage(image_id=image.id, first_seen=now, references=references))
+            return True
+        if not usage.present:  # it came (back) by a way that no event told
+            self._put(replace(usage, present=True, arrived=now, references=references))
+            return True
+        if image.id not in busy:
+            self._set_references(usage, references, now)
+        return False
+
+    def _reconcile_containers(
+        self,
+        listed: Mapping[str, Container],
+        mounted: Mapping[str, tuple[str, ...]],
+        now: datetime,
+        alive_until: datetime,
+        *,
+        listed_at: datetime,
+    ) -> None:
+        for container in listed.values():
+            before, held = self.held.get(container.id), _held(container, mounted[container.id])
+            at = listed_at if container.running else container.last_active
+            if at is not None and (before is None or not container.running or not before.running) and not held.ignored:
+                self._touch_all(held, min(at, now), now)
+            self._hold(held)
+        for gone in [held for held in self.held.values() if held.id not in listed]:
+            if gone.running and not gone.ignored:
+                self._touch_all(gone, min(alive_until, now), now)
+            self._let_go(gone.id)
+
+
+def _held(listed: Container, mounted: tuple[str, ...]) -> Held:
+    return Held(listed.id, listed.image_id, listed.name, listed.state, mounted, listed.by, listed.ignored)

@@ -1,0 +1,1 @@
+"""One agent: how it is built, run and stopped."""

@@ -1,0 +1,113 @@
+"""`explain --look-inside`: read an image's torch through a container that is never started, and leave nothing behind.
+
+The look is journalled before the container is made. Whoever has the turn next, the agent or another look, removes what
+a look left that was killed: only a container that bears the look's name and label, and that never ran.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from agent.adapters import inside_journal as journal
+from agent.adapters.clock import Clock
+from agent.adapters.docker.inside import Inside
+from agent.adapters.engine import EngineError, EngineInfo, NotFound
+from agent.adapters.inside_journal import Entry
+from agent.adapters.sqlite.database import StateError
+from agent.core.pytorch import guesses, version_file
+from agent.core.pytorch.version_file import Torch
+from agent.core.usage.look_inside import LookedInside
+
+log = structlog.get_logger()
+
+PATIENCE = 10.0  # seconds for the turn
+BETWEEN = 600.0  # seconds until what a killed look left is looked for again
+IN_FLIGHT = 600.0  # seconds in which an engine may still make a container that it was asked for
+
+
+async def look(engine: Inside, folder: Path, image_id: str) -> LookedInside:
+    """Look inside one image. Raises EngineError, StateError."""
+    with journal.turn(folder, patience=PATIENCE):
+        info = await engine.connect()
+        try:
+            await _tidy(engine, folder, info)
+            paths = guesses.paths(*await engine.settings(image_id))
+            return LookedInside(len(paths), await _read_all(engine, folder, info, image_id, paths))
+        finally:
+            await engine.close()
+
+
+async def _read_all(
+    engine: Inside, folder: Path, info: EngineInfo, image_id: str, paths: Iterable[str]
+) -> dict[str, Torch]:
+    entry = Entry(secrets.token_hex(8), info.id, image_id, time.time())
+    journal.save(folder, [*journal.load(folder), entry])
+    try:
+        container = await engine.make(image_id, entry.token)
+    except NotFound:
+        _drop(folder, entry)  # there is no such image, and so no container
+        raise
+    try:
+        read = {path: await engine.read(container, path) for path in paths}
+    finally:
+        if await _is_settled(engine, entry):
+            _drop(folder, entry)
+    return {path: torch for path, text in read.items() if text and (torch := version_file.parse(text)) is not None}
+
+
+def _drop(folder: Path, entry: Entry) -> None:
+    journal.save(folder, [other for other in journal.load(folder) if other.token != entry.token])
+
+
+async def tidy(engine: Inside, folder: Path) -> None:
+    """Remove what killed looks left on this engine. Does nothing while a look is under way. Never raises."""
+    if journal.is_empty(folder):
+        return
+    try:
+        with journal.turn(folder, patience=0):
+            info = await engine.connect()
+            try:
+                await _tidy(engine, folder, info)
+            finally:
+                await engine.close()
+    except journal.LookBusy:
+        return
+    except (EngineError, StateError) as error:
+        log.warning("could not remove what a look inside an image left", action="look-inside", error=str(error))
+
+
+async def keep_tidy(engine: Inside, folder: Path, ready: asyncio.Event, clock: Clock) -> None:
+    """Remove what killed looks left, for ever, while the engine is watched.
+
+    Not before its containers were listed: the end of one that nobody knew counts as a use.
+    """
+    while True:
+        await ready.wait()
+        await tidy(engine, folder)
+        await clock.sleep(BETWEEN)
+
+
+async def _tidy(engine: Inside, folder: Path, info: EngineInfo) -> None:
+    for entry in journal.load(folder):
+        if entry.engine == info.id and await _is_settled(engine, entry):
+            _drop(folder, entry)
+
+
+async def _is_settled(engine: Inside, entry: Entry) -> bool:
+    """Remove the container of a look that has ended; whether there is surely nothing left of it."""
+    made = await engine.find(entry.token)
+    if made is None:
+        return not 0 <= time.time() - entry.at < IN_FLIGHT
+    if not made.ours:
+        log.warning("a container of a look inside an image was started: it stays", action="look-inside", id=made.id)
+        return True
+    try:
+        await engine.remove(made.id)
+    except NotFound:
+        return False
+    log.info("removed what a look inside an image left", action="look-inside", id=made.id)
+    return True

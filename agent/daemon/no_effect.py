@@ -1,0 +1,55 @@
+"""What an operator wrote that has no effect on this agent, in words: patterns that match nothing, pins nobody reads."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from agent.adapters import overrides as holds
+from agent.adapters.sqlite import state_dir as state
+from agent.config import settings as config
+from agent.core.policy.rules import never_matches
+
+PATTERNS = "pattern-matches-nothing"
+PINS = "pins-elsewhere"
+ALERTS = (PATTERNS, PINS)
+
+
+def alerts(settings: config.Settings, folder: Path, now: datetime) -> dict[str, str]:
+    """Alert ID -> message, of those that stand for as long as the agent runs with these settings on this folder."""
+    found = {PATTERNS: "; ".join(patterns(settings)), PINS: pins_elsewhere(settings.agent.state_dir, folder, now)}
+    return {alert: message for alert, message in found.items() if message}
+
+
+def patterns(settings: config.Settings) -> list[str]:
+    """Each pattern that can match no image: its key, the pattern, and why with a proposal."""
+    return [
+        f"{key}: {pattern!r} can match no image: {why}"
+        for key, pattern in _patterns(settings)
+        if (why := never_matches(pattern))
+    ]
+
+
+def _patterns(settings: config.Settings) -> Iterable[tuple[str, str]]:
+    """Each pattern on references, with its key."""
+    yield from (("images.include", pattern) for pattern in settings.images.include)
+    yield from (("images.exclude", pattern) for pattern in settings.images.exclude)
+    yield from (("policy.protect", pattern) for pattern in settings.policy.protect)
+    yield from (("policy.rules.match", rule.match) for rule in settings.policy.rules)
+
+
+def pins_elsewhere(configured: Path, folder: Path, now: datetime) -> str:
+    """Pins and a pause left in the XDG folder by an agent that used it instead of `configured`; "" for none."""
+    other = state.xdg_folder()
+    if folder == other or not state.used_instead_of(configured):
+        return ""
+    file = other / holds.FILE
+    try:
+        found = holds.load(other)
+    except holds.HoldsUnreadable as error:
+        return f"this agent reads {folder}, and no longer {other}; pins may be there, but {error.detail}; {error.hint}"
+    pins = sum(not pin.over(now) for pin in found.pins)
+    paused = found.paused and (found.paused_until is None or now < found.paused_until)
+    what = " and ".join(filter(None, [f"{pins} pin(s)" if pins else "", "a pause" if paused else ""]))
+    if not what:
+        return ""
+    return f"{what} in {file} have no effect: this agent reads {folder}. Set them again, and move that file away"

@@ -1,0 +1,329 @@
+"""The agent: builds the adapters, runs the loops in one TaskGroup, stops them on SIGTERM and SIGINT."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from agent import __version__
+from agent import aio as tasks
+from agent.adapters.clock import Clock, SystemClock
+from agent.adapters.docker.engine import DockerEngine
+from agent.adapters.docker.inside import DockerInside
+from agent.adapters.engine import Engine, EngineError, EngineInfo
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite.store import Store
+from agent.config import settings as config
+from agent.core.protocol import payloads as wire
+from agent.core.usage.attribution import Ignored
+from agent.daemon import look_inside, no_effect
+from agent.eviction import plan_reporter as showing
+from agent.eviction.sweeper import Manners, Sweeper
+from agent.reporting.host_report import Board
+from agent.tracking import layer_probes as layer_looks
+from agent.tracking.ingestor import Intake
+from agent.tracking.layer_probes import LayerLooks
+from agent.tracking.watcher import LONGEST_WAIT, Watcher
+
+log = structlog.get_logger()
+
+BETWEEN_LOOKS = 5.0  # seconds until a new engine shows in `info`
+BETWEEN_RESERVES = 600.0  # seconds until the reserve is looked at again
+ONE_LOOK = 60.0  # seconds that a command which ends waits for layers to be read: nothing else waits for it
+ONE_DAY = 86400.0  # seconds
+ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
+# What the loops raise; an earlier run may have left any of it on the broker.
+ALERTS = (
+    *("engine-down", "engine-observe-only", "holds-unreadable", "state-copied"),
+    *("state-damaged", "state-full", "sweep-failed"),
+    *showing.ALERTS,
+    *no_effect.ALERTS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The loops of one agent, built and not yet running."""
+
+    engine: Engine
+    store: Store
+    board: Board
+    intake: Intake
+    watcher: Watcher
+    sweeper: Sweeper
+
+
+def build(
+    settings: config.Settings,
+    store: Store,
+    folder: Path,
+    clock: Clock,
+    engine: Engine,
+    patience: float = layer_looks.PATIENCE,
+) -> Parts:
+    """Wire one agent together. `patience`: seconds that a listing waits for layers to be read."""
+    board = Board()
+    ignored = Ignored(settings.usage.ignore_containers)
+    looks = LayerLooks(
+        engine,
+        store,
+        wanted=settings.images.probe_layers,
+        lifts=settings.images.ambiguous == "evict",
+        known=settings.images.known,
+        patience=patience,
+    )
+    intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored, looks=looks)
+    watcher = Watcher(engine, intake, clock, board)
+    sweeper = Sweeper(
+        engine,
+        intake,
+        store,
+        clock,
+        board,
+        rules=settings.core_policy(),
+        folder=folder,
+        manners=Manners(pause=settings.limits.pause, grace=settings.policy.change_grace),
+    )
+    return Parts(engine, store, board, intake, watcher, sweeper)
+
+
+async def run(settings: config.Settings, folder: Path, source: Path | None) -> None:
+    """Be the agent until SIGTERM or SIGINT. The folder is prepared and locked by the caller. Raises StateError.
+
+    `source`: the configuration file that was read; None: there is none.
+    """
+    clock = SystemClock()
+    store, word = state.open_store(folder, clock.now())
+    parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
+    if word:
+        log.error(word, action="open-state")
+        parts.board.raise_alert("state-damaged", word, clock.now(), "critical")
+    for alert, message in no_effect.alerts(settings, folder, clock.now()).items():
+        log.warning(message, action="configure")
+        parts.board.raise_alert(alert, message, clock.now())
+    if store.copied:
+        log.warning(store.copied, action="state-copied")
+        parts.board.raise_alert("state-copied", store.copied, clock.now())
+    try:
+        with _stopping_on_signals():
+            await _run_loops(settings, folder, parts, clock, source)
+    except asyncio.CancelledError:
+        log.info("stopped", action="stop")
+    finally:
+        await store.close()
+
+
+async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, clock: Clock, source: Path | None) -> None:
+    host = await learn_host(settings, parts.store, parts.engine, clock)
+    log.info(
+        "starting",
+        action="start",
+        host=host,
+        version=__version__,
+        mode=settings.agent.mode,
+        config=str(source or "built-in defaults"),
+        state=str(folder),
+    )
+    loops = {
+        "watcher": parts.watcher.run(),
+        "sweeper": parts.sweeper.run(),
+        "info": _show_info(settings, parts, clock),
+        "forget-old-history": _forget(settings, parts, clock),
+        "keep-reserve": _keep_reserve(folder, clock),
+        "tidy-looks": look_inside.keep_tidy(DockerInside(settings.docker.url), folder, parts.watcher.ready, clock),
+    }
+    if settings.mqtt.url:
+        loops["publisher"] = _publish(settings, host, parts, clock)
+    async with asyncio.TaskGroup() as group:
+        for name, loop in loops.items():
+            group.create_task(tasks.endless(loop, name), name=name)
+
+
+async def learn_host(settings: config.Settings, store: Store, engine: Engine, clock: Clock) -> str:
+    """The host's name: the configured one, the one used last, or the engine's, waited for."""
+    host = settings.agent.host or store.host
+    wait = 0.5
+    while not host:
+        try:
+            host = wire.slug((await engine.connect()).name)
+        except EngineError as error:
+            log.warning("no engine yet, and no agent.host is set; waiting", action="start", error=str(error))
+            await clock.sleep(wait)
+            wait = min(LONGEST_WAIT, wait * 2)
+        finally:
+            await engine.close()
+    if host != store.host:
+        await store.name_host(host)
+    return host
+
+
+async def _publish(settings: config.Settings, host: str, parts: Parts, clock: Clock) -> None:
+    from agent.adapters.mqtt import connection as broker
+    from agent.reporting import publisher
+
+    agent_id = parts.store.agent_id
+    await publisher.Publisher(
+        connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
+        topics=wire.Topics(settings.mqtt.prefix, host),
+        board=parts.board,
+        outbox=parts.store,
+        clock=clock,
+        agent_id=agent_id,
+        settings=publisher.Settings(
+            collector=settings.mqtt.collector,
+            confirm=settings.mqtt.confirm,
+            inventory_every=settings.mqtt.inventory_every.total_seconds(),
+        ),
+        former_alerts=(*publisher.ALERTS, *ALERTS),
+    ).run()
+
+
+async def _show_info(settings: config.Settings, parts: Parts, clock: Clock) -> None:
+    """Publish who we are, and again whenever the engine is another."""
+    started, shown = clock.now(), None
+    while True:
+        await parts.watcher.ready.wait()
+        engine = parts.intake.sight.engine
+        if engine is not None and engine != shown:
+            shown = engine
+            parts.board.show_info(
+                wire.Info(
+                    host=parts.store.host,
+                    version=__version__,
+                    engine=_engine_facts(engine),
+                    agent_id=parts.store.agent_id,
+                    epoch=parts.store.epoch,
+                    mode="observe" if engine.observe_only else settings.agent.mode,
+                    policy=policy_in_force(settings),
+                    started=started,
+                    at=clock.now(),
+                )
+            )
+        await clock.sleep(BETWEEN_LOOKS)
+
+
+def _engine_facts(engine: EngineInfo) -> dict[str, str]:
+    names = ("id", "name", "version", "api_version", "driver", "root")
+    return {name: str(getattr(engine, name)) for name in names}
+
+
+def policy_in_force(settings: config.Settings) -> dict[str, object]:
+    """The settings that decide, as they stand in a configuration file. Never a secret."""
+    return {
+        "images": settings.images.model_dump(mode="json"),
+        "policy": settings.policy.model_dump(mode="json"),
+        "pressure": settings.pressure.model_dump(mode="json"),
+        "schedule": settings.schedule.model_dump(mode="json"),
+        "cleanup": settings.cleanup.model_dump(mode="json"),
+        "limits": settings.limits.model_dump(mode="json"),
+        "usage": settings.usage.model_dump(mode="json"),
+    }
+
+
+async def _forget(settings: config.Settings, parts: Parts, clock: Clock) -> None:
+    """Once a day, drop history older than the retention. What still waits then is named, where a broker is set.
+
+    Not on a day on which the clock jumped, as far as that is known: after a jump of years nothing would be left.
+    """
+    while True:
+        await parts.watcher.ready.wait()  # by then the clocks were held against those of the last watch
+        now = clock.now()
+        if parts.intake.sight.clock_trusted:
+            with contextlib.suppress(database.StateFull):
+                await parts.store.forget(now - settings.history.retention, now, quietly=not settings.mqtt.url)
+        await clock.sleep(ONE_DAY)
+
+
+async def _keep_reserve(folder: Path, clock: Clock) -> None:
+    """Make the reserve again, once what released it is over."""
+    while True:
+        await asyncio.to_thread(database.keep_reserve, folder)
+        await clock.sleep(BETWEEN_RESERVES)
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[None]:
+    """Cancel the current task on SIGTERM and SIGINT, until it has ended. SIGHUP changes nothing."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - run inside asyncio.run
+    again: list[asyncio.TimerHandle] = []
+
+    def stop() -> None:
+        # Before Python 3.13 a TaskGroup forgets a cancel that comes while one of its tasks fails: ask again.
+        task.cancel()
+        again.append(loop.call_later(ASK_AGAIN, stop))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, _ignore_hangup)
+    try:
+        yield
+    finally:
+        for handle in again:
+            handle.cancel()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGHUP)
+        ignore_hangups()
+
+
+def ignore_hangups() -> None:
+    """From the first moment of the process to its last: a terminal that closes must not end an agent."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _ignore_hangup() -> None:
+    log.warning("SIGHUP was ignored: restart the agent to read its configuration again", action="signal")
+
+
+@asynccontextmanager
+async def watching(
+    settings: config.Settings, store: Store, folder: Path, patience: float = ONE_LOOK
+) -> AsyncIterator[Parts]:
+    """One proven look at the engine, for a command that ends: the same parts as the agent's, no publisher.
+
+    Raises EngineError where the engine cannot be watched.
+    """
+    clock = SystemClock()
+    parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url), patience)
+    session = asyncio.create_task(parts.watcher.session(), name="watcher")
+    ready = asyncio.create_task(parts.watcher.ready.wait(), name="ready")
+    try:
+        await asyncio.wait({session, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if session.done():
+            session.result()
+        if not store.host or settings.agent.host:
+            await store.name_host(settings.agent.host or wire.slug(_engine_name(parts)))
+        yield parts
+    finally:
+        for task in (session, ready):
+            task.cancel()
+        await asyncio.gather(session, ready, return_exceptions=True)
+
+
+@asynccontextmanager
+async def looking(
+    settings: config.Settings, patience: float = ONE_LOOK
+) -> AsyncIterator[tuple[Parts, tuple[str, ...]]]:
+    """As `watching`, on a copy of the agent's state, so that nothing is changed; and what to tell about that state.
+
+    Raises StateError and EngineError.
+    """
+    place = state.place_to_look_at(settings.agent.state_dir)
+    look = state.look(place.folder)
+    try:
+        async with watching(settings, look.store, place.folder, patience) as parts:
+            yield parts, (*place.notes, *look.notes)
+    finally:
+        await look.store.close()
+
+
+def _engine_name(parts: Parts) -> str:
+    engine = parts.intake.sight.engine
+    return engine.name if engine is not None else ""

@@ -1,0 +1,223 @@
+"""The stage: a private engine and broker, the agent, and a temporary folder; all of it gone at the end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import agent
+from agent.adapters.mqtt import connection as broker
+from agent.config import settings as config
+from agent.core.protocol import payloads as wire
+from agent.demo import dockerd, images, process
+from agent.demo import events as feed
+from agent.demo import workspace as place
+from agent.demo.docker_api import Client
+from agent.demo.errors import Trouble
+
+HOST = "demo"
+TTL = 30.0  # seconds
+COMMANDS = 8  # of torchkeeper fit into a TTL, on any machine: the story has two of them and a short run in one
+ENGINE_START = 120.0  # seconds
+BROKER_START = 60.0  # seconds
+AGENT_START = 120.0  # seconds
+COMMAND = 120.0  # seconds for one command of torchkeeper
+
+
+class Stage:
+    """Opened step by step; `close` undoes every step that was begun, also where it failed half way."""
+
+    def __init__(self, engine_url: str, keep: Path | None) -> None:
+        self.private = not engine_url
+        self.prefix = "" if self.private else images.OWN_PREFIX
+        self.run_id = secrets.token_hex(8)
+        self.label = f"{images.LABEL}={self.run_id}"
+        self.broker_url = ""
+        self.ttl = TTL
+        self._engine_url = engine_url
+        self._keep = keep
+        self._undo = AsyncExitStack()
+        self._env = {k: v for k, v in os.environ.items() if not k.startswith(("TORCHKEEPER_", "DOCKER_"))}
+
+    async def open(self) -> None:
+        """Look for what is needed, and make the folders. Raises Trouble, before anything is begun."""
+        if self.private:
+            dockerd.require()
+        self.busybox = images.find_busybox()
+        self.folder = place.make()
+        self._undo.push_async_callback(asyncio.to_thread, place.remove, self.folder)
+        place.require_fit(self.folder)
+        self.kept = place.kept(self._keep) if self._keep is not None else self.folder
+        self.config = self.kept / "torchkeeper.toml"
+        self.state = self.kept / "state"
+        self.client = Client(self._engine_url or f"unix://{self.folder}/docker.sock")
+        self._undo.push_async_callback(self.client.close)
+
+    # The engine
+
+    async def open_engine(self) -> None:
+        """The private engine, or the one that was asked for. Raises Trouble."""
+        if self.private:
+            await self._start_engine()
+            self._undo.push_async_callback(self._empty_private_engine)
+            return
+        await self._refuse_leftovers()
+        self._undo.push_async_callback(self._remove_images)
+        self._undo.push_async_callback(self._remove_containers)
+
+    async def _start_engine(self) -> None:
+        self._undo.push_async_callback(process.end_all_of, self.folder)
+        folder, name = self.folder, "the private engine (dockerd)"
+        engine = process.Daemon(name, dockerd.argv(folder), self.kept / "dockerd.log", dockerd.env(self._env, folder))
+        self._undo.push_async_callback(engine.stop)
+        await engine.until(self.client.answers, ENGINE_START)
+
+    async def _refuse_leftovers(self) -> None:
+        """The agent may evict what bears the demo's prefix: nothing that is there before the demo may."""
+        there = [ref for image in await self.client.images() for ref in image["RepoTags"] or ()]
+        own = sorted(ref for ref in there if ref.startswith(images.OWN_PREFIX))
+        if own:
+            raise Trouble(f"this engine already has images of a demo; remove them first: docker rmi {' '.join(own)}")
+
+    async def _empty_private_engine(self) -> None:
+        """So that it ends at once; where it cannot, what it leaves is ended with its folder."""
+        with contextlib.suppress(Trouble):
+            await self._remove_containers()
+
+    async def _remove_containers(self) -> None:
+        for container in await self.client.containers(self.label):
+            await self.client.remove_container(container["Id"])
+
+    async def _remove_images(self) -> None:
+        """What this run made: it bears the run's label and no name but the cast's. A child goes before its base."""
+        left = [item["Id"] for item in await self.client.images(self.label) if self._is_own(item["RepoTags"] or ())]
+        for _ in range(3):
+            left = [image_id for image_id in left if not await self.client.remove_image(image_id)]
+        if left:
+            raise Trouble(f"could not remove every image of the demo: docker rmi {' '.join(left)}")
+
+    def _is_own(self, refs: Iterable[str]) -> bool:
+        names = {self.prefix + role.ref for role in images.CAST} | {"<none>:<none>"}
+        return set(refs) <= names
+
+    # The broker
+
+    async def open_broker(self) -> str:
+        """Start a private broker; "" where it runs, else why there is none."""
+        program = shutil.which("mosquitto")
+        if program is None:
+            return "no mosquitto here (apt-get install mosquitto)"
+        port = _free_port()
+        settings = self.folder / "mosquitto.conf"
+        # As root it would else become a user that cannot read this folder.
+        settings.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nlog_dest stderr\n")
+        log = self.kept / "mosquitto.log"
+        daemon = process.Daemon("mosquitto", [program, "-c", str(settings)], log, self._env)
+        self._undo.push_async_callback(daemon.stop)
+        try:
+            await daemon.until(lambda: _listens(port), BROKER_START)
+        except Trouble as trouble:
+            return str(trouble)
+        self.broker_url = f"mqtt://127.0.0.1:{port}"
+        return ""
+
+    async def open_feed(self) -> AsyncIterator[wire.Event]:
+        """The agent's events as they come: from the broker, else from the agent's history."""
+        if not self.broker_url:
+            return feed.from_history(self.state)
+        options = broker.options(config.Mqtt(url=self.broker_url), client_id="torchkeeper-demo-audience")
+        connection = await self._undo.enter_async_context(broker.connect(options))
+        return await feed.from_broker(connection, wire.Topics("torchkeeper", HOST))
+
+    # The agent
+
+    def write_config(self) -> dict[str, dict[str, object]]:
+        """Write the agent's configuration, and return it."""
+        sections: dict[str, dict[str, object]] = {
+            "agent": {"host": HOST, "state_dir": str(self.state)},
+            "docker": {"url": self.client.url},
+            "mqtt": {"url": self.broker_url},
+            "images": {"include": [f"{self.prefix}*"]} if self.prefix else {},
+            "policy": {"ttl": f"{self.ttl:.0f}s", "min_age": "0s", "local_images": "evict", "protect": ["*:latest"]},
+        }
+        tables = (f"[{name}]\n{_toml(keys)}" for name, keys in sections.items())
+        self.config.write_text("# made by `torchkeeper demo`\n" + "\n".join(tables))
+        return sections
+
+    def keep_pace(self, took: float) -> None:
+        """Lengthen the TTL of the agent's configuration where a command took so many seconds."""
+        self.ttl = max(TTL, COMMANDS * took)
+        self.write_config()
+
+    async def start_agent(self, image_ids: set[str]) -> process.Daemon:
+        """`torchkeeper run`, waited for until it knows these images. Raises Trouble."""
+        argv = [*_torchkeeper(), "run", "--config", str(self.config)]
+        daemon = process.Daemon("the agent", argv, self.kept / "agent.log", self._command_env())
+        self._undo.push_async_callback(daemon.stop)
+
+        async def knows_them() -> bool:
+            return image_ids <= await feed.known_images(self.state)
+
+        await daemon.until(knows_them, AGENT_START)
+        return daemon
+
+    async def command(self, *args: str) -> str:
+        """What a command of torchkeeper prints. Raises Trouble where it fails."""
+        made = await asyncio.create_subprocess_exec(
+            *(*_torchkeeper(), *args, "--config", str(self.config)),
+            env=self._command_env(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(COMMAND):
+                out, err = await made.communicate()
+        finally:
+            if made.returncode is None:
+                made.kill()
+                await made.wait()
+        if made.returncode:
+            raise Trouble(f"`torchkeeper {' '.join(args)}` failed: {err.decode(errors='replace').strip()}")
+        return out.decode()
+
+    def _command_env(self) -> Mapping[str, str]:
+        return self._env | {"PYTHONPATH": str(Path(agent.__file__).resolve().parents[1])}
+
+    # The end
+
+    async def close(self) -> None:
+        """Undo everything, last step first; one that fails does not keep the others from being done."""
+        await self._undo.aclose()
+
+
+def _torchkeeper() -> list[str]:
+    return [sys.executable, "-P", "-m", "agent"]  # -P: no package of that name in the working directory
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _toml(keys: Mapping[str, object]) -> str:
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())

@@ -1,0 +1,54 @@
+"""The folders: a temporary one that is gone at the end, and the one that a user wants to keep."""
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from agent.demo.errors import Trouble, WrongUse
+
+ROOM = 1_000_000_000  # bytes free in the temporary folder
+LONGEST = 50  # characters; containerd puts sockets below, whose paths may have 107
+
+
+def make() -> Path:
+    return Path(tempfile.mkdtemp(prefix="tk-demo-")).resolve()
+
+
+def require_fit(folder: Path) -> None:
+    """Raises Trouble where an engine cannot live in it."""
+    if len(str(folder)) > LONGEST:
+        raise Trouble(f"the path {folder} is too long for an engine's sockets: set TMPDIR to a shorter folder")
+    if shutil.disk_usage(folder).free < ROOM:
+        raise Trouble(f"less than 1 GB is free in {folder.parent}: set TMPDIR to a folder with more room")
+
+
+def remove(folder: Path) -> None:
+    """Unmount what is left in it, and remove it. Raises Trouble; what stays mounted is not gone through."""
+    for point in reversed(mounts_under(folder)):
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            argv = ["umount", "--lazy", point]
+            subprocess.run(argv, check=False, capture_output=True, timeout=10)  # noqa: S603
+    if mounts_under(folder):
+        raise Trouble(f"{folder} is still mounted; after a umount it can be removed")
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise Trouble(f"{folder} could not be removed whole; nothing uses it any more")
+
+
+def mounts_under(folder: Path) -> list[str]:
+    """The mount points below it, in the order in which they were mounted."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [point for line in lines if (point := line.split()[4]).startswith(f"{folder}/")]
+
+
+def kept(folder: Path) -> Path:
+    """The folder to keep, made where it is not there. Raises WrongUse."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise WrongUse(f"--keep: {folder} is not empty; name a new folder")
+    except OSError as error:
+        raise WrongUse(f"--keep: {folder}: {error.strerror}; name a folder that can be written") from None
+    return folder.resolve()

@@ -1,0 +1,109 @@
+"""`check`, its broker part: each address, and whether what this host publishes arrives on the topic that it names.
+
+A host may read one of its own topics, `status`. So that is where the proof is: a copy of the status that is retained
+there, not retained itself, changes nothing for anybody, and comes back by way of the broker. Where there is none, an
+`offline` of a session that never was says nothing new, and a running agent answers it with `online`.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Connection, Message
+from agent.config import settings as config
+from agent.core.protocol import payloads as wire
+
+PATIENCE = 30.0  # seconds for one address
+ANSWER = 4.0  # seconds for any one answer
+RETAINED = 1.0  # seconds for what is retained to come
+ECHO = 3.0  # seconds for a message to come back
+
+
+class Finding(NamedTuple):
+    """What was found at one address. `hint` says what to do, and is empty where all is well."""
+
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+async def run(mqtt: config.Mqtt, host: str) -> list[Finding]:
+    """One finding for each address, in the order of the configuration. Raises ConfigError."""
+    every = broker.all_options(mqtt, broker.check_client_id(host))
+    return [await _find(mqtt, replace(options, answer_timeout=ANSWER), host) for options in every]
+
+
+async def _find(mqtt: config.Mqtt, options: broker.Options, host: str) -> Finding:
+    topics = wire.Topics(mqtt.prefix, host)
+    try:
+        async with asyncio.timeout(PATIENCE), broker.connect(options) as connection:
+            await connection.publish(topics.alert("check"), b"", retain=True)  # clears what is not there
+            return _judge(mqtt, host, connection.peer, topics.status, await _heard_back(connection, topics.status))
+    except broker.LoginRefused as error:
+        keys = "the file named here" if str(error).startswith("mqtt.") else "mqtt.username and mqtt.password_file"
+        return Finding(False, str(error), f"correct {keys}, or the broker's users")
+    except (broker.PublishRefused, broker.SubscribeRefused) as error:
+        return Finding(False, f"{options.name}: {error}", _rights(mqtt, host))
+    except (broker.BrokerUnavailable, TimeoutError) as error:
+        detail = str(error) or f"{options.name}: no answer in time"
+        return Finding(
+            False, detail, _join("start the broker, or correct mqtt.url and the TLS files", _dots(mqtt, host))
+        )
+
+
+def _judge(mqtt: config.Mqtt, host: str, peer: str, topic: str, heard_on: str | None) -> Finding:
+    if heard_on == topic:
+        return Finding(True, f"{peer}: connected, and what is published on {topic} comes back", _dots(mqtt, host))
+    if heard_on is None:
+        detail = f"{peer}: connected, but what is published on {topic} does not come back, nor to a collector"
+        return Finding(False, detail, _join(_rights(mqtt, host), _dots(mqtt, host)))
+    hint = _dots(mqtt, host) or "the broker rewrites topics: let it pass these on as they are"
+    return Finding(False, f"{peer}: what is published on {topic} arrives on {heard_on}", hint)
+
+
+async def _heard_back(connection: Connection, topic: str) -> str | None:
+    """The topic on which a message that is published on this one comes back; None where none does."""
+    await connection.subscribe(topic)
+    standing = await _next(connection, lambda message: message.retain, RETAINED)
+    payload = standing.payload if standing is not None else b""
+    if wire.decode(wire.Status, payload) is None:
+        nobody = wire.Status(state="offline", session=secrets.randbits(40), at=datetime.now(UTC))
+        payload = nobody.encode()
+    await connection.publish(topic, payload)
+    back = await _next(connection, lambda message: not message.retain and message.payload == payload, ECHO)
+    return back.topic if back is not None else None
+
+
+async def _next(connection: Connection, wanted: Callable[[Message], bool], seconds: float) -> Message | None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for message in connection.messages():
+                if wanted(message):
+                    return message
+    return None
+
+
+def _rights(mqtt: config.Mqtt, host: str) -> str:
+    own = f"{mqtt.prefix}/v1/hosts/{host}"
+    hint = f"let the user write to {own}/# and read {own}/status; the README has an ACL"
+    if not mqtt.username or mqtt.username == host:
+        return hint
+    return _join(hint, f"the user is {mqtt.username!r} and the host {host!r}: by that ACL they are the same")
+
+
+def _dots(mqtt: config.Mqtt, host: str) -> str:
+    """The way out where a name has a dot; "" where none has."""
+    keys = {"agent.host": (host, wire.slug(host)), "mqtt.prefix": (mqtt.prefix, mqtt.prefix.replace(".", "-"))}
+    better = [f'{key} = "{instead}"' for key, (name, instead) in keys.items() if "." in name]
+    if not better:
+        return ""
+    return f"NATS and RabbitMQ take a dot for another level of the topic; set {' and '.join(better)}"
+
+
+def _join(*hints: str) -> str:
+    return "; ".join(filter(None, hints))

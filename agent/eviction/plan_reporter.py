@@ -1,0 +1,127 @@
+"""What a plan shows on the board: the inventory, and alerts about the disk, the policy, evictions and images."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal
+
+from agent.adapters.sqlite.store import Store
+from agent.core import units
+from agent.core.lint import names
+from agent.core.model import Action, Decision, HeldBy, Plan, Policy
+from agent.core.policy import totals
+from agent.core.protocol import events as report
+from agent.core.protocol import inventory
+from agent.core.protocol import payloads as wire
+from agent.reporting.host_report import Board
+from agent.tracking.engine_view import Sight
+
+DISK_FULL = "disk-full-nothing-evictable"
+DISK_UNSEEN = "pressure-unseen"
+POLICY_CHANGE = "policy-change"
+IMAGE_UNREADABLE = "image-unreadable"
+REMOVED_ANOTHER = "removed-another-image"
+ALERTS = (DISK_FULL, DISK_UNSEEN, POLICY_CHANGE, IMAGE_UNREADABLE, REMOVED_ANOTHER)
+REMOVED_ANOTHER_STANDS = timedelta(days=7)  # after the eviction: nothing tells that somebody has seen to it
+
+
+class Showcase:
+    """Shows plans, one after another."""
+
+    def __init__(self, board: Board, sight: Sight, store: Store, policy: Policy) -> None:
+        self._board = board
+        self._sight = sight
+        self._store = store
+        self._policy = policy
+
+    async def show(self, plan: Plan) -> None:
+        """Put a plan on the board."""
+        if plan.hold is not HeldBy.UNPROVEN:  # that passes by itself, and is no news of the disk
+            self._alert(DISK_FULL, _disk_full(plan), plan, "critical")
+        self._alert(DISK_UNSEEN, self._disk_unseen(), plan)
+        self._alert(POLICY_CHANGE, _policy_change(plan), plan)
+        self._alert(IMAGE_UNREADABLE, _image_unreadable(plan), plan)
+        since = plan.at - REMOVED_ANOTHER_STANDS
+        taken = await self._store.run(lambda tables: tables.also_removed(since))
+        self._alert(REMOVED_ANOTHER, _removed_another(taken), plan, "critical")
+        last = await self._store.run(lambda tables: tables.last_decisions(wire.LAST_DECISIONS))
+        host, disk = self._store.host, self._disk(plan)
+        self._board.show_inventory(await asyncio.to_thread(inventory.build, plan, host, disk, last))
+
+    def _alert(
+        self, alert_id: str, message: str, plan: Plan, severity: Literal["warning", "critical"] = "warning"
+    ) -> None:
+        if message:
+            self._board.raise_alert(alert_id, message, plan.at, severity)
+        else:
+            self._board.clear_alert(alert_id)
+
+    def _disk(self, plan: Plan) -> wire.Disk:
+        space = self._sight.space()
+        return wire.Disk(
+            total_bytes=space.total_bytes if space else None,
+            used_bytes=space.used_bytes if space else None,
+            images_bytes=sum(item.image.size_bytes for item in plan.decisions),
+            reclaimable_bytes=plan.estimated_bytes,
+        )
+
+    def _disk_unseen(self) -> str:
+        engine = self._sight.engine
+        if self._policy.pressure.high is None or engine is None or self._sight.space() is not None:
+            return ""
+        return (
+            f"pressure.high has no effect: the engine's directory {engine.root} cannot be seen from here; "
+            "mount it there (read-only), or set pressure.budget"
+        )
+
+
+def _disk_full(plan: Plan) -> str:
+    if not plan.pressing or plan.evictions:
+        return ""
+    shares = {reason: share.bytes for reason, share in totals.by_reason(plan).items() if share.bytes}
+    most_first = sorted(shares, key=lambda reason: -shares[reason])
+    kept = ", ".join(f"{reason} {units.format_bytes(shares[reason])}" for reason in most_first)
+    held = next((f" (held: {item.held_by})" for item in plan.decisions if item.action is Action.EVICT), "")
+    return f"{plan.pressure}, and nothing may be evicted now{held}: {kept or 'no image takes any space'}"
+
+
+def _policy_change(plan: Plan) -> str:
+    if not plan.changed:
+        return ""
+    count, until = len(plan.changed), units.format_time(max(item.due or plan.at for item in plan.changed))
+    return (
+        f"the policy changed: {count} image{'' if count == 1 else 's'} ({units.format_bytes(plan.changed_bytes)}) "
+        f"that only the new one evicts may go from {until}; until then it can be taken back"
+    )
+
+
+def _image_unreadable(plan: Plan) -> str:
+    unreadable = sorted((item for item in plan.decisions if item.failure), key=lambda item: item.image.id)
+    if not unreadable:
+        return ""
+    said = [f"{_called(item)} ({item.failure})" for item in unreadable[: names.MOST_LISTED]]
+    more = f" and {len(unreadable) - len(said)} more" if len(unreadable) > len(said) else ""
+    noun = "image that cannot be judged is" if len(unreadable) == 1 else "images that cannot be judged are"
+    return f"{len(unreadable)} {noun} kept: {', '.join(said)}{more}; `torchkeeper explain IMAGE` shows one of them"
+
+
+def _called(item: Decision) -> str:
+    return names.shown(item.image.standalone[0]) if item.image.standalone else item.image.id[:19]
+
+
+def _removed_another(outcomes: Sequence[wire.Event]) -> str:
+    """What evictions took with them, the latest first, and how to get it back."""
+    if not outcomes:
+        return ""
+    ends = units.format_time(outcomes[0].time + REMOVED_ANOTHER_STANDS)
+    return "; ".join([*map(_taken_with, outcomes), f"this alert ends by itself at {ends}"])
+
+
+def _taken_with(event: wire.Event) -> str:
+    became = wire.OutcomeData.model_validate(event.data)
+    what, back = ", ".join(became.also_removed), report.pull_again(became.also_removed)
+    return (
+        f"the eviction of {' '.join(became.image.references) or became.image.id} at {units.format_time(event.time)} "
+        f"also removed {what} (the engine has no lock: a name may pass to another image in that moment); "
+        f"to bring it back: {back or 'pull, build, load or tag it again'}"
+    )

@@ -1,0 +1,305 @@
+"""Plan, and act on it: sleeps until the next deadline, wakes on change, removes one image at a time.
+
+The plan is `policy.plan`, pure. Before each removal the engine is listed again and the plan made anew; then the
+decision is on disk before the first act, and the journal row before the first reference goes.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from agent.adapters import overrides as holds
+from agent.adapters.clock import Clock
+from agent.adapters.engine import Engine, EngineError
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.store import Store
+from agent.core import timekeeping
+from agent.core.model import Action, Decision, HeldBy, Holds, Outcome, Plan, Policy
+from agent.core.policy import grace as change
+from agent.core.policy import limits, pressure
+from agent.core.policy import planning as policy
+from agent.core.policy.decide import Context
+from agent.core.protocol import events as report
+from agent.eviction.build_cache import Cleanup
+from agent.eviction.evictor import Done, Evictor
+from agent.eviction.plan_reporter import Showcase
+from agent.reporting.host_report import Board
+from agent.tracking.ingestor import Intake
+
+log = structlog.get_logger()
+
+COALESCE = 0.3  # seconds: a burst of events is one new plan
+LOOK_AT_HOLDS = 2.0  # seconds between looks at the file with pins and the pause
+LOOK_AT_DISK = 10.0  # seconds between looks at the file system, where its pressure matters
+AGAIN_UNDER_PRESSURE = 60.0  # seconds until the next look at what may go under pressure
+AGAIN_AFTER = 10.0  # seconds until a sweep that failed is tried again, doubling
+FAILED_ALERT, FULL_ALERT = "sweep-failed", "state-full"
+OBSERVE_ALERT = "engine-observe-only"
+LONGEST_SLEEP = 3600.0  # seconds; a wall clock that was set is noticed by then
+
+
+@dataclass(slots=True)
+class Pass:
+    """One sweep: its plan before and after, and what became of what it touched."""
+
+    plan: Plan  # as it stands now
+    first: Plan  # as it stood before the first act
+    outcomes: dict[str, Outcome] = field(default_factory=dict)  # image ID -> outcome
+    errors: dict[str, str] = field(default_factory=dict)  # image ID -> the engine's word
+    measured_bytes: int | None = None
+
+    def add(self, image_id: str, done: Done) -> None:
+        self.outcomes[image_id] = done.outcome
+        if done.error is not None:
+            self.errors[image_id] = done.error
+        if done.measured_bytes is not None:
+            self.measured_bytes = (self.measured_bytes or 0) + done.measured_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How gently evictions come."""
+
+    pause: timedelta = timedelta()  # how long the engine is left alone between two removals
+    grace: timedelta = timedelta()  # how long what only a new policy evicts waits
+
+
+_AT_ONCE = Manners()
+
+
+class Sweeper:
+    """Decides and evicts on one engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        intake: Intake,
+        store: Store,
+        clock: Clock,
+        board: Board,
+        *,
+        rules: Policy,
+        folder: Path,
+        manners: Manners = _AT_ONCE,
+    ) -> None:
+        self._intake = intake
+        self._sight = intake.sight
+        self._store = store
+        self._clock = clock
+        self._board = board
+        self._rules = rules
+        self._folder = folder
+        self._folder_identity = holds.identity(folder)
+        self._evictor = Evictor(engine, intake.sight, store, clock)
+        self._cleanup = Cleanup(engine, store, clock, after=rules.build_cache_after)
+        self._showcase = Showcase(board, intake.sight, store, rules)
+        self._grace = manners.grace
+        self._memory: change.Memory | None = None  # None: not asked yet
+        self._pressing = False
+        self._pause = manners.pause.total_seconds()
+        self._failures = 0  # sweeps in a row that the engine or the disk stopped
+
+    async def run(self) -> None:
+        """Sweep for ever. An engine or a disk that fails is waited for; nothing is evicted meanwhile."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_at_holds(), name="look-at-holds")
+            group.create_task(self._look_at_disk(), name="look-at-disk")
+            while True:
+                self._sight.changed.clear()
+                latest = await self._try_sweep()
+                await self._sleep_until(latest.plan.next_due if latest is not None else None)
+
+    async def _try_sweep(self) -> Pass | None:
+        if self._sight.engine is None:
+            return None
+        try:
+            latest = await self.sweep()
+        except (EngineError, database.StateFull) as error:
+            self._note_failure(error)
+            return None
+        self._failures = 0
+        for alert in (FAILED_ALERT, FULL_ALERT):
+            self._board.clear_alert(alert)  # every sweep asks the engine, and writes
+        return latest
+
+    def _note_failure(self, error: Exception) -> None:
+        """Nothing more is evicted in this sweep, and it says so; the next comes later each time."""
+        self._failures += 1
+        alert = FULL_ALERT if isinstance(error, database.StateFull) else FAILED_ALERT
+        message = f"the sweep stopped, and nothing more was evicted: {error}"
+        self._board.raise_alert(alert, message, self._clock.now(), "critical" if alert == FULL_ALERT else "warning")
+        log.warning("the sweep stopped", action="sweep", error=str(error), failures=self._failures)
+
+    async def sweep(self, *, dry_run: bool = False) -> Pass:
+        """One pass over all images. Raises EngineError, StateFull; what was done until then is recorded."""
+        if self._sight.proven and not dry_run:
+            await self._evictor.settle_interrupted()
+        first = await self.plan()
+        done = Pass(first, first)
+        if dry_run:
+            done.outcomes = {item.image.id: Outcome.WOULD_REMOVE for item in done.plan.evictions}
+            return done
+        await self._intake.protect(done.plan.decisions)
+        await self._observe(done)
+        await self._evict(done)
+        await self._cleanup.sweep(done.plan.hold)
+        await self._report(done)
+        return done
+
+    async def plan(self, *, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Plan:
+        """What a sweep would do now; or some time ahead if nothing is used until then; or by another policy."""
+        await self._intake.check_clock()
+        now, sight = self._clock.now(), self._sight
+        context = await self._context(now)
+        if instead is not None:
+            context = replace(context, change=None)
+        rules = instead or self._rules
+        found = policy.plan(sight.snapshot(now), sight.verdicts, sight.book.usages, rules, now + ahead, context)
+        self._pressing = found.pressing
+        return found
+
+    async def _context(self, now: datetime) -> Context:
+        sight = self._sight
+        row = sight.row
+        return Context(
+            holds=self._holds(now),
+            proven=sight.current,
+            observe_only=self._may_only_observe(now),
+            clock_trusted=sight.clock_trusted,
+            gap_end=sight.gap_end,
+            absences=sight.absences,
+            freed=await self._store.run(lambda tables: tables.freed(now - limits.HOUR)),
+            backoff=await self._store.run(lambda tables: tables.backoff(row)),
+            space=sight.space(),
+            pressing=self._pressing,
+            change=await self._change(now),
+        )
+
+    async def _change(self, now: datetime) -> change.Change | None:
+        """The change of policy that is still to be gentle about."""
+        if self._memory is None:
+            kept = await self._store.run(lambda tables: tables.policies())
+            memory = change.recall(kept, self._rules, now, self._grace)
+            text = change.encode(memory)
+            if text != kept:
+                await self._store.run(lambda tables: tables.keep_policies(text))
+            self._memory = memory
+        return change.change(self._memory, self._grace)
+
+    def _holds(self, now: datetime) -> Holds:
+        try:
+            if self._folder_identity not in (None, holds.identity(self._folder)):
+                hint = "bring the folder back, or restart the agent"
+                raise holds.HoldsUnreadable(f"{self._folder} is not the folder that the agent started with", hint)
+            found = holds.load(self._folder)
+        except holds.HoldsUnreadable as error:
+            self._board.raise_alert("holds-unreadable", str(error), now, "critical")
+            return Holds(readable=False)
+        self._board.clear_alert("holds-unreadable")
+        return found
+
+    def _may_only_observe(self, now: datetime) -> bool:
+        """Whether the engine is one on which nothing may be removed. It is an alert where more was configured."""
+        engine = self._sight.engine
+        why = engine.observe_only if engine is not None else ""
+        if why and not self._rules.observe:
+            if OBSERVE_ALERT not in self._board.alerts:
+                log.warning("observe mode is forced", action="observe", why=why)
+            self._board.raise_alert(OBSERVE_ALERT, f"nothing is removed here, whatever agent.mode says: {why}", now)
+        else:
+            self._board.clear_alert(OBSERVE_ALERT)
+        return bool(why)
+
+    # Observe mode: the same plan without the act
+
+    async def _observe(self, done: Pass) -> None:
+        for item in done.plan.decisions:
+            if item.held_by is HeldBy.OBSERVE and await self._evictor.note_would_remove(item):
+                done.outcomes[item.image.id] = Outcome.WOULD_REMOVE
+
+    # Evicting
+
+    async def _evict(self, done: Pass) -> None:
+        """What is planned; and where less was freed than estimated, what the pressure that is left asks for."""
+        tried: set[str] = set()
+        while coming := [item for item in done.plan.evictions if item.image.id not in tried]:
+            for planned in coming:
+                if tried:
+                    await self._clock.sleep(self._pause)
+                else:
+                    await self._intake.audit()
+                tried.add(planned.image.id)
+                await self._intake.refresh()
+                done.plan = await self.plan()
+                if policy.still_goes(planned, done.plan):
+                    done.add(planned.image.id, await self._evictor.evict(_current(planned, done.plan)))
+            if done.outcomes:
+                done.plan = await self.plan()
+
+    # Showing
+
+    async def _report(self, done: Pass) -> None:
+        now = self._clock.now()
+        if done.outcomes:
+            mode = "observe" if done.plan.hold is HeldBy.OBSERVE else "enforce"
+            event = report.sweep(done.first, done.plan, mode, done.outcomes.values(), now, done.measured_bytes)
+            await self._store.log(event)
+            await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
+        await self._showcase.show(done.plan)
+
+    # Waiting
+
+    async def _sleep_until(self, due: datetime | None) -> None:
+        """Until the next deadline, or until something changes; a burst of changes counts once."""
+        seconds = LONGEST_SLEEP
+        if due is not None:
+            seconds = min(seconds, max(0.0, (due - self._clock.now()).total_seconds()))
+        if self._pressing:
+            seconds = min(seconds, AGAIN_UNDER_PRESSURE)
+        if self._failures:  # a host in trouble is left alone, longer each time
+            seconds = min(LONGEST_SLEEP, AGAIN_AFTER * 2 ** min(self._failures - 1, 10))
+        if not self._sight.clock_trusted:
+            seconds = min(seconds, timekeeping.SETTLING)
+        if self._failures:
+            await self._clock.sleep(seconds)
+            return
+        sleeper = asyncio.create_task(self._clock.sleep(seconds), name="sleep-until-due")
+        waker = asyncio.create_task(self._sight.changed.wait(), name="wake-on-change")
+        try:
+            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
+            if not sleeper.done():
+                await self._clock.sleep(COALESCE)
+        finally:
+            for task in (sleeper, waker):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _look_at_holds(self) -> None:
+        seen = holds.stamp(self._folder)
+        while True:
+            await self._clock.sleep(LOOK_AT_HOLDS)
+            now = holds.stamp(self._folder)
+            if now != seen:
+                seen = now
+                self._sight.changed.set()
+
+    async def _look_at_disk(self) -> None:
+        """A disk fills up without an event: a training run writes, a pull is under way."""
+        while self._rules.pressure.high is not None:
+            await self._clock.sleep(LOOK_AT_DISK)
+            space = self._sight.space()
+            if self._pressing != pressure.presses(self._rules.pressure, space, 0, before=self._pressing):
+                self._sight.changed.set()
+
+
+def _current(planned: Decision, fresh: Plan) -> Decision:
+    """The decision as the recheck sees it; a parent that follows its child keeps the reason to."""
+    now = next(item for item in fresh.decisions if item.image.id == planned.image.id)
+    if now.action is Action.EVICT:
+        return now
+    return replace(now, action=planned.action, reason=planned.reason, explanation=planned.explanation)

@@ -1,0 +1,1 @@
+"""The outbox and the retained state become messages on the broker."""

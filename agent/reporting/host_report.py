@@ -1,0 +1,45 @@
+"""What the agent shows of itself now: the loops write it, the publisher sends it, retained."""
+
+import asyncio
+from datetime import datetime
+from typing import Literal
+
+from agent.core.protocol import payloads as wire
+
+
+class Board:
+    """The latest info, inventory and alerts. `changed` is set whenever one of them is."""
+
+    def __init__(self) -> None:
+        self.info: wire.Info | None = None
+        self.inventory: wire.Inventory | None = None
+        self.alerts: dict[str, wire.Alert] = {}
+        self.changed = asyncio.Event()
+
+    def show_info(self, info: wire.Info) -> None:
+        self.info = info
+        self.changed.set()
+
+    def show_inventory(self, inventory: wire.Inventory) -> None:
+        self.inventory = inventory
+        self.changed.set()
+
+    def raise_alert(
+        self,
+        alert_id: str,
+        message: str,
+        since: datetime,
+        severity: Literal["warning", "critical"] = "warning",
+    ) -> None:
+        """Show an alert until it is cleared. The first time of a standing alert is kept."""
+        standing = self.alerts.get(alert_id)
+        if standing is not None and standing.message == message:
+            return
+        self.alerts[alert_id] = wire.Alert(
+            id=alert_id, severity=severity, message=message, since=standing.since if standing else since
+        )
+        self.changed.set()
+
+    def clear_alert(self, alert_id: str) -> None:
+        if self.alerts.pop(alert_id, None) is not None:
+            self.changed.set()

@@ -1,0 +1,59 @@
+"""Publishes the inventory: by far the largest message, so no more often than needed."""
+
+from collections.abc import Awaitable, Callable
+
+from agent.adapters.clock import Clock
+from agent.reporting.host_report import Board
+from agent.reporting.pace import ENDS, Pace
+
+JITTER = 30.0  # seconds at most until the first inventory after a reconnect: the whole fleet sends one then
+INVENTORY_ALERT = "inventory-not-taken"
+
+Retain = Callable[[str, bytes], Awaitable[None]]
+
+
+class InventoryTopic:
+    """Publishes the board's inventory when `Pace` allows it, over any number of connections."""
+
+    def __init__(self, topic: str, board: Board, clock: Clock, every: float, chance: Callable[[], float]) -> None:
+        """`every`: seconds between two inventories, if no action changes. `chance` returns a number from 0 up to 1."""
+        self._topic = topic
+        self._board = board
+        self._clock = clock
+        self._chance = chance
+        self._pace = Pace(every)
+        self._in_flight = 0  # bytes
+
+    def begin(self, *, fleet_returns: bool) -> None:
+        """A new connection. `fleet_returns`: all agents may have lost the broker, and reconnect, at the same time."""
+        self._pace.begin(self._clock.monotonic(), JITTER * self._chance() if fleet_returns else 0.0)
+
+    def wait(self) -> float | None:
+        """Seconds until the board's inventory may be published; None if it says nothing new."""
+        return self._pace.wait(self._board.inventory, self._clock.monotonic())
+
+    async def show(self, retain: Retain) -> None:
+        """Publish it if it may be published now. Raises BrokerUnavailable; then call `connection_ended`."""
+        inventory = self._board.inventory
+        if inventory is None or self.wait() != 0:
+            return
+        payload = inventory.encode()
+        self._pace.published(inventory, self._clock.monotonic())
+        self._in_flight = len(payload)
+        await retain(self._topic, payload)
+        self._in_flight = 0
+        self._pace.answered()
+        self._board.clear_alert(INVENTORY_ALERT)
+
+    def connection_ended(self) -> None:
+        """If the inventory ends one connection after the other, everything else is published without it."""
+        size, self._in_flight = self._in_flight, 0
+        if not size:
+            return
+        self._pace.connection_ended(self._clock.monotonic())
+        if self._pace.ends >= ENDS:
+            message = (
+                f"{self._pace.ends} connections in a row ended over the inventory ({size} bytes); it is tried again now"
+                " and then: does the broker limit the size of a message? mqtt.compress = true makes it smaller"
+            )
+            self._board.raise_alert(INVENTORY_ALERT, message, self._clock.now())

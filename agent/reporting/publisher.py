@@ -1,0 +1,323 @@
+"""Keeps the broker told: status, info, inventory and alerts as retained topics, events from the outbox.
+
+Everything retained is published again after every connect: a broker without persistence forgets it.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Literal
+
+import structlog
+import tenacity
+
+from agent import aio as tasks
+from agent.adapters.clock import Clock
+from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt.connection import Connection, Message
+from agent.adapters.outbox import Outbox
+from agent.core.protocol import payloads as wire
+from agent.reporting.collectors import Collectors
+from agent.reporting.confirmation import BEHIND_ALERT, UNCONFIRMED_ALERT
+from agent.reporting.host_report import Board
+from agent.reporting.inventory_topic import INVENTORY_ALERT, InventoryTopic
+from agent.reporting.outbox_sender import FULL_ALERT, Sender
+from agent.reporting.rejection import DENIED_ALERT, POISON_ALERT
+from agent.reporting.subscriptions import ACKS_ALERT, FLOOD_ALERT, Subscriptions
+
+STATUS_EVERY = 60.0  # seconds
+BOARD_EVERY = 2.0  # seconds; what changes in that time is published together
+GOODBYE = 2.0  # seconds for the last `offline`
+LASTED = 60.0  # seconds; a connection that held longer starts the back-off again
+LONGEST_WAIT = 60.0  # seconds between two attempts to connect
+FOREIGN_MEMORY = 180.0  # seconds without a sign of the other agent until its alert is cleared
+REASSERT_EVERY = 1.0  # seconds at least between two answers to what others write to our status
+TWO_AGENTS_ALERT = "two-agents"
+# those that the publisher itself raises
+ALERTS = (
+    TWO_AGENTS_ALERT,
+    BEHIND_ALERT,
+    DENIED_ALERT,
+    POISON_ALERT,
+    FULL_ALERT,
+    UNCONFIRMED_ALERT,
+    ACKS_ALERT,
+    FLOOD_ALERT,
+    INVENTORY_ALERT,
+)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the configuration says of publishing."""
+
+    collector: str = "main"  # the one whose acknowledgements count
+    confirm: Literal["broker", "collector"] = "broker"  # whose word takes an event out of the outbox
+    inventory_every: float = BOARD_EVERY  # seconds
+    chance: Callable[[], float] = random.random  # a number from 0 up to 1
+
+
+class Publisher:
+    """One agent's side of the broker. Nothing here holds up an eviction: the loops only write to the board."""
+
+    def __init__(
+        self,
+        *,
+        connect: broker.Connect,
+        topics: wire.Topics,
+        board: Board,
+        outbox: Outbox,
+        clock: Clock,
+        agent_id: str,
+        settings: Settings = Settings(),
+        former_alerts: Iterable[str] = ALERTS,
+    ) -> None:
+        """`former_alerts` are ids that an earlier run may have left on the broker: cleared unless they hold."""
+        self._connect = connect
+        self._topics = topics
+        self._board = board
+        self._clock = clock
+        self._agent_id = agent_id
+        self._settings = settings
+        self._sender = Sender(outbox, topics.events, board, clock, settings.confirm)
+        self._subscriptions = Subscriptions(topics, board, clock)
+        self._inventory = InventoryTopic(topics.inventory, board, clock, settings.inventory_every, settings.chance)
+        self._first_session = secrets.randbits(40)  # a nonce of this start; each connect adds one
+        self._session = self._first_session - 1
+        self._shown: dict[str, wire.Alert | None] = dict.fromkeys(former_alerts)
+        self._shown_info: wire.Info | None = None
+        self._was_cut_off = False  # the last connection was lost, and not because of what this agent sent or received
+        self._overwritten = asyncio.Event()  # somebody else wrote to our status topic
+        self._births: tuple[datetime, ...] = ()  # the first two of this run
+        self._foreign_at: float | None = None  # when the other agent was last seen
+        self._trouble: type[BaseException] | None = None  # what was logged last, until the broker is back
+        self._refused: set[str] = set()  # topics whose refusal is logged
+        self._collectors = Collectors(clock)
+
+    async def run(self) -> None:
+        """Endless. BrokerUnavailable is weather, retried here with jitter; anything else escapes."""
+        async for attempt in tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(broker.BrokerUnavailable),
+            wait=tenacity.wait_random_exponential(min=0.2, max=LONGEST_WAIT),
+            sleep=self._clock.sleep,
+            before_sleep=self._went_down,
+        ):
+            with attempt:
+                began = self._clock.monotonic()
+                try:
+                    await self._serve()
+                finally:
+                    if self._clock.monotonic() - began > LASTED:
+                        attempt.retry_state.attempt_number = 1
+
+    async def _serve(self) -> None:
+        """One connection, from birth to its loss."""
+        self._session += 1
+        will = Message(self._topics.status, self._status("offline").encode(), retain=True)
+        async with self._connect(will) as connection:
+            try:
+                self._subscriptions.begin()
+                await self._subscriptions.request(connection)  # before the birth, to see the status from before it
+                await self._be_born(connection)
+                self._came_up(connection.peer)
+                await tasks.alone(self._work(connection), "mqtt")
+            except broker.BrokerUnavailable as error:
+                await self._was_lost(error)
+                raise
+            finally:
+                await self._say_goodbye(connection)
+
+    async def _was_lost(self, error: broker.BrokerUnavailable) -> None:
+        """Learn from the end of a connection, so that the next one can do better."""
+        over_our_row = await self._sender.broke()
+        self._inventory.connection_ended()
+        if isinstance(error, broker.Flooded):
+            self._subscriptions.note_flood(error)
+        self._was_cut_off = not over_our_row and not isinstance(error, broker.Flooded)
+
+    async def _work(self, connection: Connection) -> None:
+        acks = self._sender.confirmation
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(connection), name="mqtt-listen")
+                group.create_task(self._beat(connection), name="mqtt-status")
+                group.create_task(self._subscriptions.keep(connection, acks.is_overdue), name="mqtt-subscriptions")
+                group.create_task(self._reassert(connection), name="mqtt-reassert")
+                group.create_task(self._follow_board(connection), name="mqtt-board")
+                group.create_task(self._answer_births(connection), name="mqtt-births")
+                group.create_task(self._sender.run(connection), name="mqtt-outbox")
+                group.create_task(self._sender.watch(connection), name="mqtt-resend")
+                group.create_task(acks.store(), name="mqtt-acks")
+        except BaseExceptionGroup as group_error:
+            lost, bugs = group_error.split(broker.BrokerUnavailable)
+            if lost is None or bugs is not None:
+                raise
+            raise lost.exceptions[0] from None
+
+    async def _be_born(self, connection: Connection) -> None:
+        """Publish all that is retained again; the inventory after a pause if the whole fleet may be reconnecting."""
+        self._board.changed.clear()
+        self._collectors.answered()
+        self._overwritten.clear()
+        self._forget_shown(fleet_returns=self._was_cut_off)
+        await self._say(connection, "online")
+        self._births = (*self._births, self._clock.now())[:2]
+        await self._show_board(connection)
+
+    def _forget_shown(self, *, fleet_returns: bool = False) -> None:
+        """Whatever is on the board is published again, when its turn comes."""
+        self._shown_info = None
+        self._inventory.begin(fleet_returns=fleet_returns)
+        self._shown = dict.fromkeys(self._shown)
+
+    async def _say(self, connection: Connection, state: Literal["online", "offline"]) -> None:
+        await self._retain(connection, self._topics.status, self._status(state).encode())
+
+    def _status(self, state: Literal["online", "offline"]) -> wire.Status:
+        return wire.Status(state=state, session=self._session, at=self._clock.now(), agent_id=self._agent_id)
+
+    async def _show_board(self, connection: Connection) -> None:
+        """Publish what differs from what the broker has."""
+        board = self._board
+        if board.info is not None and board.info is not self._shown_info:
+            self._shown_info = board.info
+            await self._retain(connection, self._topics.info, board.info.encode())
+        await self._show_alerts(connection)
+        await self._inventory.show(partial(self._retain, connection))
+
+    async def _show_alerts(self, connection: Connection) -> None:
+        standing = dict(self._board.alerts)
+        for alert_id, alert in standing.items():
+            if self._shown.get(alert_id) != alert:
+                self._shown[alert_id] = alert
+                await self._retain(connection, self._topics.alert(alert_id), alert.encode())
+        for alert_id in [shown for shown in self._shown if shown not in standing]:
+            await self._retain(connection, self._topics.alert(alert_id), b"")
+            del self._shown[alert_id]  # only now: where the connection is lost, the next one clears it
+
+    async def _follow_board(self, connection: Connection) -> None:
+        while True:
+            await self._until_there_is_more()
+            self._board.changed.clear()
+            await self._show_board(connection)
+            await self._clock.sleep(BOARD_EVERY)
+
+    async def _until_there_is_more(self) -> None:
+        """Wait until the board changes, or until its inventory may be published."""
+        wait = self._inventory.wait()
+        if wait is None:
+            await self._board.changed.wait()
+        else:
+            await tasks.first(self._board.changed.wait(), self._clock.sleep(wait))
+
+    async def _beat(self, connection: Connection) -> None:
+        while True:
+            await self._clock.sleep(STATUS_EVERY)
+            await self._say(connection, "online")
+            self._forget_foreign()
+            self._sender.confirmation.check_silence()
+
+    async def _listen(self, connection: Connection) -> None:
+        """Waits for nothing but the next message, so that messages do not pile up."""
+        async for message in connection.messages():
+            if message.topic == self._topics.ack:
+                self._take_ack(message)
+            elif message.topic == self._topics.status:
+                self._take_status(message)
+            elif (collector := self._topics.collector_of(message.topic)) is not None:
+                self._collectors.heard(collector, message)
+
+    def _take_ack(self, message: Message) -> None:
+        ack = wire.decode(wire.Ack, message.payload)
+        if ack is not None and ack.collector == self._settings.collector:
+            self._sender.confirmation.receive(ack, retained=message.retain)
+
+    async def _answer_births(self, connection: Connection) -> None:
+        """Publish everything again whenever a collector was born."""
+        while True:
+            await self._collectors.asked()
+            log.info("a collector was born; publishing everything again", action="republish")
+            await self._say(connection, "online")
+            self._forget_shown()
+            self._board.changed.set()
+            await self._sender.show_waiting(connection)
+
+    def _take_status(self, message: Message) -> None:
+        """Watch one's own status: others may overwrite it."""
+        status = wire.decode(wire.Status, message.payload)
+        if message.retain:
+            self._look_at_former(status)
+        elif status is not None and status.state == "online":
+            if status.agent_id != self._agent_id:
+                self._saw_foreign()
+        elif status is not None or not message.payload:
+            # A late will of a former session, or somebody's clearing: we are here, so say so
+            # (the bug that zigbee2mqtt had again and again: #5288, #18862).
+            self._overwritten.set()
+
+    async def _reassert(self, connection: Connection) -> None:
+        """Publish our status again after others wrote to the topic; at most once a second, however often they do."""
+        while True:
+            await self._overwritten.wait()
+            self._overwritten.clear()
+            await self._say(connection, "online")
+            await self._clock.sleep(REASSERT_EVERY)
+
+    def _look_at_former(self, status: wire.Status | None) -> None:
+        """What was there before this birth. Between two of our own births, only another agent is born."""
+        if status is None or len(self._births) < 2 or status.at < self._births[0]:
+            return  # from before this run
+        # after a late subscription it may be the present session
+        if status.session not in range(self._first_session, self._session + 1):
+            self._saw_foreign()
+
+    def _saw_foreign(self) -> None:
+        self._foreign_at = self._clock.monotonic()
+        message = f"another agent calls itself {self._topics.host!r}; set agent.host to another name on one of them"
+        self._board.raise_alert(TWO_AGENTS_ALERT, message, self._clock.now())
+
+    def _forget_foreign(self) -> None:
+        if self._foreign_at is not None and self._clock.monotonic() - self._foreign_at >= FOREIGN_MEMORY:
+            self._foreign_at = None
+            self._board.clear_alert(TWO_AGENTS_ALERT)
+
+    async def _retain(self, connection: Connection, topic: str, payload: bytes) -> None:
+        """Publish, retained. A refusal is logged once a topic, and holds up nothing else."""
+        try:
+            await connection.publish(topic, payload, retain=True)
+            self._refused.discard(topic)
+        except broker.PublishRefused as refused:
+            self._log_refusal(topic, refused)
+
+    def _log_refusal(self, topic: str, refused: Exception) -> None:
+        if topic not in self._refused:
+            self._refused.add(topic)
+            log.warning("the broker refuses a topic", action="mqtt-refused", topic=topic, reason=str(refused))
+
+    async def _say_goodbye(self, connection: Connection) -> None:
+        """`offline`, where the connection still holds: after a clean disconnect no will is published."""
+        try:
+            async with asyncio.timeout(GOODBYE):
+                await self._say(connection, "offline")
+        except (broker.BrokerUnavailable, TimeoutError):
+            pass
+
+    def _went_down(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, broker.Flooded):
+            return  # `Subscriptions` logs it once
+        if error is not None and type(error) is not self._trouble:
+            self._trouble = type(error)
+            log.warning("the broker is not reachable; retrying", action="mqtt-down", reason=str(error))
+
+    def _came_up(self, peer: str) -> None:
+        if self._trouble is None and self._subscriptions.flooding:
+            return  # the flood is logged, and the broker was there all the time
+        self._trouble = None
+        log.info("connected to the broker", action="mqtt-up", broker=peer, session=self._session)

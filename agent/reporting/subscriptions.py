@@ -1,0 +1,111 @@
+"""The agent's subscriptions: requested again while the broker refuses them, and left out for a while after a flood.
+
+A cluster that elects a leader refuses a subscription that it grants seconds later, or grants one and then delivers
+nothing. So the first answer is not final: the agent asks again, within seconds at first and then every minute. After a
+flood it publishes without subscribing for a while.
+"""
+
+from collections.abc import Callable
+from itertools import chain, repeat
+
+import structlog
+
+from agent.adapters.clock import Clock
+from agent.adapters.mqtt import connection as broker
+from agent.core.protocol import payloads as wire
+from agent.reporting.host_report import Board
+
+ASK_AGAIN_AFTER = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between the first requests on a connection
+ASK_AGAIN_EVERY = 60.0  # seconds between later ones
+FIRST_PAUSE = 60.0  # seconds without subscriptions after a flood; doubles with each further flood
+LONGEST_PAUSE = 3600.0  # seconds
+CALM = 60.0  # seconds of being subscribed without a flood, after which it counts as over
+ACKS_ALERT = "acks-denied"
+FLOOD_ALERT = "broker-flood"
+
+log = structlog.get_logger()
+
+
+class Subscriptions:
+    """Own status, acknowledgements and the collectors' status, over any number of connections."""
+
+    def __init__(self, topics: wire.Topics, board: Board, clock: Clock) -> None:
+        self._topics = (topics.status, topics.ack, topics.collectors)
+        self._ack = topics.ack
+        self._board = board
+        self._clock = clock
+        self._missing = set(self._topics)
+        self._logged: set[str] = set()  # topics whose refusal is logged
+        self._subscribed_at = 0.0  # when this connection first requested them
+        self._not_before = 0.0  # no request until then
+        self._pause = FIRST_PAUSE
+        self.flooding = False  # from a flood until it counts as over
+
+    def begin(self) -> None:
+        """A new connection has no subscriptions."""
+        self._missing = set(self._topics)
+
+    async def request(self, connection: broker.Connection) -> None:
+        """Request what the broker has not granted yet. Called for each new connection; then `keep` repeats it."""
+        now = self._clock.monotonic()
+        if now < self._not_before:
+            return
+        if self._missing == set(self._topics):
+            self._subscribed_at = now
+        for topic in [topic for topic in self._topics if topic in self._missing]:
+            await self._request(connection, topic)
+        if self.flooding and now - self._subscribed_at >= CALM:
+            self._end_flood()
+
+    async def keep(self, connection: broker.Connection, is_ack_overdue: Callable[[], bool]) -> None:
+        """Request again what is missing, endlessly. Raises BrokerUnavailable.
+
+        While an acknowledgement is overdue, their topic counts as missing. The broker answers each request for it with
+        the retained acknowledgement.
+        """
+        for pause in chain(ASK_AGAIN_AFTER, repeat(ASK_AGAIN_EVERY)):
+            await self._clock.sleep(pause)
+            if is_ack_overdue():
+                self._missing.add(self._ack)
+            await self.request(connection)
+
+    def note_flood(self, error: broker.Flooded) -> None:
+        """The client ended the connection because the broker sent far too much."""
+        self._not_before = self._clock.monotonic() + self._pause
+        if not self.flooding:
+            self.flooding = True
+            log.warning(
+                "the broker sends far too much; not subscribing for now", action="mqtt-flood", reason=str(error)
+            )
+        message = (
+            f"{error}; the agent publishes without subscriptions for {self._pause / 60:.0f} min: "
+            f"who publishes to {' or '.join(self._topics)}?"
+        )
+        self._board.raise_alert(FLOOD_ALERT, message, self._clock.now())
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _end_flood(self) -> None:
+        self.flooding, self._pause = False, FIRST_PAUSE
+        self._board.clear_alert(FLOOD_ALERT)
+        log.info("the flood is over; subscribed again", action="mqtt-flood-over")
+
+    async def _request(self, connection: broker.Connection, topic: str) -> None:
+        try:
+            await connection.subscribe(topic)
+        except broker.SubscribeRefused as refused:
+            self._note_refusal(topic, refused)
+            return
+        self._missing.discard(topic)
+        self._logged.discard(topic)
+        if topic == self._ack:
+            self._board.clear_alert(ACKS_ALERT)
+
+    def _note_refusal(self, topic: str, refused: broker.SubscribeRefused) -> None:
+        if topic not in self._logged:
+            self._logged.add(topic)
+            log.warning("the broker refuses a topic", action="mqtt-refused", topic=topic, reason=str(refused))
+        if topic == self._ack:
+            message = (
+                f"the agent cannot receive acknowledgements of the collector; it asks again each minute: {refused}"
+            )
+            self._board.raise_alert(ACKS_ALERT, message, self._clock.now())

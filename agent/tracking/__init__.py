@@ -1,0 +1,1 @@
+"""Docker's events and listings become usage, committed together with the cursor."""

@@ -1,0 +1,161 @@
+"""Looks into the layers of images, each once, and what they change about the verdicts of a listing.
+
+A listing waits only a moment for them. An image whose look is still to come is not surely PyTorch until then, so that
+nothing of it is evicted: evictions wait for the layers, and the engine's events do not.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import structlog
+
+from agent.adapters import background
+from agent.adapters.engine import Engine, EngineError, EngineInfo, EngineUnavailable
+from agent.adapters.layers import folders as layer_folders
+from agent.adapters.layers.stack import Reader
+from agent.adapters.sqlite.database import StateError
+from agent.adapters.sqlite.store import Store
+from agent.core.images import isolation as apart
+from agent.core.model import Image, Verdict
+from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch import operators
+from agent.core.pytorch.layer_probe import Found, Look
+
+log = structlog.get_logger()
+
+PATIENCE = 2.0  # seconds of a listing
+GIVE_UP = 600.0  # seconds for one image; a file system that does not answer would be waited for without end
+
+
+class LayerLooks:
+    """The looks at the images of one engine, and of the next one."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        *,
+        wanted: bool = True,
+        lifts: bool = False,
+        known: tuple[str, ...] = (),
+        patience: float = PATIENCE,
+    ) -> None:
+        """`wanted`: images.probe_layers. `lifts`: a torch that is found makes an ambiguous image PyTorch.
+
+        `known`: the patterns of images.known; the images that they name are read, too, whatever else they say.
+        """
+        self._engine = engine
+        self._store = store
+        self._wanted = wanted
+        self._lifts = lifts
+        self._known = known
+        self._patience = patience
+        self._reader = Reader()
+        self._info: EngineInfo | None = None
+        self._row = 0
+        self._why_not = "no engine is known yet"
+        self._looks: dict[str, Look] = {}
+        self._running: tuple[str, asyncio.Future[Look], float] | None = None  # image ID, and when it began
+
+    async def begin(self, info: EngineInfo, row: int) -> None:
+        """A connection begins. Looks at another engine, image store or root directory are worth nothing here."""
+        if not self._wanted:
+            return
+        if self._info is None or self._info.key != info.key:
+            self._looks, self._running, self._reader = {}, None, Reader()
+        self._info, self._row = info, row
+        self._looks |= await self._store.run(lambda tables: tables.layer_looks(row))
+        self._why_not = await asyncio.to_thread(layer_folders.why_not, info)
+
+    async def settle(self, images: Sequence[Image], verdicts: Mapping[str, Verdict]) -> tuple[dict[str, Verdict], bool]:
+        """The verdicts after the looks, and whether some looks are still to come. Raises EngineUnavailable."""
+        if not self._wanted:
+            return dict(verdicts), False
+        listed = self._listed(images)
+        asked = [
+            image.id
+            for image in images
+            if image.id in verdicts and layer_look.wanted(verdicts[image.id], listed=image.id in listed)
+        ]
+        self._forget_unknown_but(asked)
+        if not self._why_not:
+            await self._look_at([image_id for image_id in asked if image_id not in self._looks])
+        waiting = {image_id for image_id in asked if image_id not in self._looks and not self._why_not}
+        found = {
+            image_id: layer_look.settled(
+                verdict, self._look_of(image_id, waiting), lifts=self._lifts, listed=image_id in listed
+            )
+            for image_id, verdict in verdicts.items()
+        }
+        return found, bool(waiting)
+
+    def _listed(self, images: Iterable[Image]) -> set[str]:
+        """The images that images.known names. One whose names cannot be read is none of them: it is unknown anyway."""
+        if not self._known:
+            return set()
+        named, _ = apart.each(images, lambda image: operators.naming(image, self._known))
+        return {image_id for image_id, pattern in named.items() if pattern}
+
+    def _look_of(self, image_id: str, waiting: set[str]) -> Look | None:
+        return None if image_id in waiting else self._looks.get(image_id, layer_look.unknown(self._why_not))
+
+    def _forget_unknown_but(self, here: Iterable[str]) -> None:
+        """An image that comes again is asked again."""
+        known = set(here)
+        self._looks = {
+            key: look for key, look in self._looks.items() if key in known or look.found is not Found.UNKNOWN
+        }
+
+    async def _look_at(self, image_ids: Iterable[str]) -> None:
+        """Look at one after the other, until the patience of a listing ends. The last look goes on then."""
+        until = time.monotonic() + self._patience
+        if self._running is not None and not await self._finish(until):
+            return
+        for image_id in image_ids:
+            if image_id not in self._looks:
+                await self._start(image_id)
+                if not await self._finish(until):
+                    return
+
+    async def _start(self, image_id: str) -> None:
+        """Begin a look. Raises EngineUnavailable."""
+        try:
+            folders = await self._engine.layer_folders(image_id)
+        except EngineUnavailable:
+            raise
+        except EngineError as error:
+            self._looks[image_id] = layer_look.unknown(str(error))
+            return
+        reader = self._reader
+        self._running = image_id, background.run(lambda: reader.look(folders)), time.monotonic()
+
+    async def _finish(self, until: float) -> bool:
+        """Wait for the look that is under way; whether it is done."""
+        if self._running is None:
+            return True
+        image_id, future, began = self._running
+        done, _ = await asyncio.wait({future}, timeout=max(0.0, until - time.monotonic()))
+        if done:
+            self._running = None
+            await self._keep(image_id, _result(future))
+            return True
+        if time.monotonic() - began > GIVE_UP:
+            self._why_not = f"a layer could not be read within {GIVE_UP:.0f} s"
+            log.warning("no layers are read any more, until the next start", action="read-layers", why=self._why_not)
+        return False
+
+    async def _keep(self, image_id: str, look: Look) -> None:
+        row, self._looks[image_id] = self._row, look
+        if look.found is Found.UNKNOWN:
+            log.info("the layers of an image could not be read", action="read-layers", image=image_id, why=look.why)
+            return
+        with contextlib.suppress(StateError):  # then they are read again by the next process
+            await self._store.run(lambda tables: tables.keep_look(row, image_id, look))
+
+
+def _result(future: "asyncio.Future[Look]") -> Look:
+    """The look; one that failed by a bug is unknown, and ends nothing."""
+    error = future.exception()
+    return layer_look.unknown(f"it failed: {error!r}") if error is not None else future.result()
