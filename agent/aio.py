@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def alone(work: Coroutine[Any, Any, T], name: str | None = None) -> T:
+async def isolated(work: Coroutine[Any, Any, T], name: str | None = None) -> T:
     """Run something in a task of its own: what a TaskGroup leaves behind ends with it."""
     return await asyncio.create_task(work, name=name)
 
@@ -29,11 +29,11 @@ async def first(*works: Coroutine[Any, Any, object]) -> None:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def endless(work: Coroutine[Any, Any, None], name: str) -> None:
+async def run_forever(work: Coroutine[Any, Any, None], name: str) -> None:
     """Run a loop that must not end by itself. RuntimeError where it does, or was cancelled by nobody."""
     here = asyncio.current_task()
     try:
-        await alone(work, name)
+        await isolated(work, name)
     except asyncio.CancelledError:
         if here is not None and here.cancelling():
             raise

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 from datetime import UTC, datetime, timedelta
 
-from agent.core.timekeeping import Reading
+from agent.core.timekeeping import ClockReading
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _MANY = 100_000  # turns of the event loop, after which a task is taken to spin
@@ -31,9 +31,9 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._monotonic
 
-    def reading(self) -> Reading:
+    def reading(self) -> ClockReading:
         steady = self._monotonic + self._suspended
-        return Reading(wall=self._now, steady=steady, boot=self.boot, awake=self._monotonic)
+        return ClockReading(wall=self._now, steady=steady, boot=self.boot, awake=self._monotonic)
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:

@@ -18,10 +18,10 @@ from agent.adapters.engine import (
     EngineInfo,
     EngineUnavailable,
     MadeFrom,
-    Named,
     NotFound,
+    PulledTarget,
     Removed,
-    RingRows,
+    RingSnapshot,
 )
 from agent.core.model import RUNNING, Container, Details, Image
 from agent.core.policy.build_cache import CacheRecord
@@ -171,7 +171,7 @@ class FakeEngine:
         events = (engine_rows.event(json.dumps(row).encode()) for row in reversed(rows))
         return [event for event in events if event is not None]
 
-    async def ring(self) -> RingRows:
+    async def ring(self) -> RingSnapshot:
         async with self._call("ring"):
             return engine_rows.ring([json.dumps(row).encode() for row in self.docker.ring])
 
@@ -201,7 +201,7 @@ class FakeEngine:
         async with self._call("image_id", reference):
             return self.docker.resolve(reference)
 
-    async def named(self, reference: str) -> Named:
+    async def named(self, reference: str) -> PulledTarget:
         async with self._call("named", reference):
             image = self.docker.images[self.docker.resolve(reference)]
             metadata = {"LastTagTime": image.named.isoformat()}

@@ -19,13 +19,13 @@ from agent.adapters.sqlite.store import Store
 from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
 from agent.core.protocol import events as report
 from agent.core.protocol import payloads as wire
-from agent.core.usage.attribution import Ignored
-from agent.core.usage.own_removals import OwnActs
+from agent.core.usage.attribution import IgnoredContainers
+from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
-from agent.eviction.sweeper import Manners, Sweeper
-from agent.reporting.host_report import Board
-from agent.tracking.ingestor import Intake
+from agent.eviction.sweeper import Pacing, Sweeper
+from agent.reporting.host_report import HostReport
+from agent.tracking.ingestor import EventIngestor
 from agent.tracking.stalls import StallDetector
 from agent.tracking.watcher import Watcher
 from tests.fake_clock import START, FakeClock
@@ -36,8 +36,8 @@ TTL = timedelta(minutes=20)  # short: a beat every 15 s of the time that passes 
 MIN_AGE = timedelta(minutes=5)
 PAST_TTL = TTL.total_seconds() + 60.0  # seconds
 TOLERANCE = timedelta(seconds=60)
-AT_ONCE = Manners()
-NOBODY = Ignored()
+AT_ONCE = Pacing()
+NOBODY = IgnoredContainers()
 
 
 class Killed(BaseException):
@@ -79,8 +79,8 @@ class World:
     def agent(
         self,
         *,
-        manners: Manners = AT_ONCE,
-        ignored: Ignored = NOBODY,
+        manners: Pacing = AT_ONCE,
+        ignored: IgnoredContainers = NOBODY,
         tolerance: timedelta = TOLERANCE,
         **rules: Any,
     ) -> "Agent":
@@ -108,18 +108,23 @@ class Agent:
     """One process of the agent. `start` runs it as the daemon does; `watch` and `sweep` run parts of it."""
 
     def __init__(
-        self, world: World, rules: Policy, manners: Manners, ignored: Ignored = NOBODY, tolerance: timedelta = TOLERANCE
+        self,
+        world: World,
+        rules: Policy,
+        manners: Pacing,
+        ignored: IgnoredContainers = NOBODY,
+        tolerance: timedelta = TOLERANCE,
     ) -> None:
         self.world = world
         self.clock = world.clock
         self.engine = FakeEngine(world.docker)
         self.store = inline_store(world.db, world.folder)
-        self.board = Board()
+        self.board = HostReport()
         self.stalls = Stalls()
-        self.intake = Intake(
+        self.intake = EventIngestor(
             self.engine, self.store, self.clock, gap_tolerance=tolerance, ignored=ignored, stalls=self.stalls
         )
-        self.sight = self.intake.sight
+        self.sight = self.intake.view
         self.watcher = Watcher(self.engine, self.intake, self.clock, self.board)
         self.sweeper = Sweeper(
             self.engine,
@@ -234,7 +239,7 @@ async def due(world: World, **rules: Any) -> Agent:
 async def sweep(agent: Agent) -> dict[str, Outcome]:
     """Image reference -> outcome of one sweep."""
     done = await agent.sweeper.sweep()
-    names = {item.image.id: names_of([item])[0] for item in done.first.decisions if item.image.references}
+    names = {item.image.id: names_of([item])[0] for item in done.initial_plan.decisions if item.image.references}
     return {names.get(image_id, image_id): outcome for image_id, outcome in done.outcomes.items()}
 
 
@@ -243,17 +248,19 @@ async def kinds(agent: Agent) -> list[str]:
     return [event.type.removeprefix("torchkeeper.") for event in await agent.events()]
 
 
-async def remove(engine: Engine, image: Image, *, containerd: bool, answers: Answers | None = None) -> removal.Result:
+async def remove(
+    engine: Engine, image: Image, *, containerd: bool, answers: Answers | None = None
+) -> removal.RemovalResult:
     """`removal.remove`, and nothing around it. No event tells of anybody."""
-    own = OwnActs()
+    own = OwnRemovals()
     own.begin(image.id, START)
     answers = answers or Answers(image, {})
     return await removal.remove(engine, image, own, answers, containerd=containerd, undisturbed=lambda: True)
 
 
-async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.Result:
+async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.RemovalResult:
     """`removal.settle`, and nothing around it."""
-    own = OwnActs()
+    own = OwnRemovals()
     own.begin(image_id, START)
     return await removal.settle(engine, image_id, references, own)
 

@@ -22,7 +22,7 @@ from agent.config import settings as config
 from agent.core.protocol import payloads as wire
 from agent.core.protocol.events import DECISION, NewEvent
 from agent.reporting import publisher
-from agent.reporting.host_report import Board
+from agent.reporting.host_report import HostReport
 from tests.adapters.fake_broker import FakeBroker
 from tests.fake_clock import START, FakeClock
 from tests.support.mosquitto import Mosquitto
@@ -64,7 +64,7 @@ class Rig:
     store: Store
     server: FakeBroker = field(default_factory=FakeBroker)
     clock: FakeClock = field(default_factory=FakeClock)
-    board: Board = field(default_factory=Board)
+    board: HostReport = field(default_factory=HostReport)
 
     def make(self, agent_id: str = AGENT_ID, **keys: Any) -> publisher.Publisher:
         return publisher.Publisher(

@@ -259,7 +259,7 @@ async def test_without_a_collector_nothing_is_sent_again(rig: Rig) -> None:
 
 async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(rig: Rig) -> None:
     await rig.add(3)
-    await rig.store.forget(rig.clock.now().replace(year=2030), START, quietly=True)
+    await rig.store.prune(rig.clock.now().replace(year=2030), START, quietly=True)
     async with rig.running():
         await send(rig, 1)
         say(rig, 0)

@@ -127,7 +127,7 @@ async def test_nothing_is_evicted_between_a_stall_and_its_audit(world: World, im
     agent.engine.on("ring", EngineUnavailable(0, "no answer in time"), once=False)
     stall(agent)
     plan = await agent.plan()
-    assert (plan.hold, plan.evictions) == (HeldBy.UNPROVEN, ())
+    assert (plan.held_by, plan.evictions) == (HeldBy.UNPROVEN, ())
 
 
 async def test_a_process_that_dies_before_the_audit_leaves_the_loss_to_the_next(world: World, image: str) -> None:

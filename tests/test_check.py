@@ -16,7 +16,7 @@ def test_images_that_are_pytorch_by_one_sign_are_counted_and_named_and_fail_noth
     doubtful = [pytorch_image(f"{number}", f"corp/app:{number}") for number in range(5)]
     nameless = pytorch_image("n", references=())
     plan = decide(*doubtful, nameless, pytorch_image("sure", "team/pytorch:2.9-cuda12.6"), image("web"))
-    (found,) = check._doubtful(check.Look(plan, ()))
+    (found,) = check._doubtful(check.Inspection(plan, ()))
     names = "6e0000000000, corp/app:0, corp/app:1, corp/app:2 and 2 more"
     assert (found.name, found.ok) == ("recognition", True)
     assert found.detail == f"6 image(s) count as PyTorch by one sign alone: {names}"
@@ -25,4 +25,4 @@ def test_images_that_are_pytorch_by_one_sign_are_counted_and_named_and_fail_noth
 
 def test_where_no_image_is_in_doubt_nothing_is_said_of_it() -> None:
     sure = pytorch_image("sure", "team/pytorch:2.9-cuda12.6")
-    assert (check._doubtful(None), check._doubtful(check.Look(decide(sure), ()))) == ([], [])
+    assert (check._doubtful(None), check._doubtful(check.Inspection(decide(sure), ()))) == ([], [])

@@ -9,7 +9,7 @@ import pytest
 
 from agent.adapters import overrides as holds
 from agent.adapters.engine import EngineError
-from agent.core.model import Holds
+from agent.core.model import Overrides
 from agent.core.policy.build_cache import CacheRecord
 from tests import harness
 from tests.builders import pytorch_image
@@ -79,11 +79,11 @@ async def test_on_an_engine_that_is_only_observed_it_stays_whatever_the_mode(wor
 
 
 async def test_a_pause_holds_it(world: World) -> None:
-    holds.change(world.folder, lambda _: Holds(paused=True, paused_at=START))
+    holds.change(world.folder, lambda _: Overrides(paused=True, paused_at=START))
     agent = await world.agent(build_cache_after=AFTER).start()
     await agent.wait(PAST)
     assert (world.docker.build_cache, await told(agent)) == ([OLD, MORE, BUSY], [])
-    holds.change(world.folder, lambda _: Holds())
+    holds.change(world.folder, lambda _: Overrides())
     await agent.wait(10)
     assert world.docker.build_cache == [BUSY]
 

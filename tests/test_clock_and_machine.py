@@ -7,9 +7,9 @@ import pytest
 
 from agent.adapters import boot
 from agent.core.model import HeldBy, Reason
-from agent.core.timekeeping import SETTLING, Absence, Reading
+from agent.core.timekeeping import SETTLING, ClockReading, MachineOff
 from agent.core.usage.continuity import RESTARTED, Boot
-from agent.eviction.sweeper import LONGEST_SLEEP
+from agent.eviction.sweeper import MAX_SLEEP
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, Agent, World
 
@@ -28,7 +28,7 @@ def shutdowns(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     """The orderly shutdowns that the machine recorded, oldest first."""
     recorded: list[datetime] = []
 
-    def last(now: Reading) -> Boot:
+    def last(now: ClockReading) -> Boot:
         return Boot(id=now.boot, at=now.booted_at, shutdown=recorded[-1] if recorded else None)
 
     monkeypatch.setattr(boot, "last", last)
@@ -50,7 +50,7 @@ async def reboot(
 
 
 async def hold(agent: Agent) -> HeldBy | None:
-    return (await agent.plan()).hold
+    return (await agent.plan()).held_by
 
 
 @pytest.mark.parametrize("seconds", [DAY, -DAY], ids=["forward", "back"])
@@ -133,7 +133,7 @@ async def test_a_machine_that_was_off_for_a_month_evicts_nothing_because_of_it(w
     await reboot(world, agent, 30 * DAY)
     again = await world.agent(ttl=timedelta(days=14)).start()
     (off,) = again.sight.absences
-    assert off == Absence(off.since, off.since + timedelta(days=30, seconds=-1))
+    assert off == MachineOff(off.since, off.since + timedelta(days=30, seconds=-1))
     assert (await again.reason(image), await again.outcomes()) == (Reason.RECENT, [])
 
 
@@ -245,7 +245,7 @@ async def test_a_suspension_while_the_agent_was_away_is_not_idle_time(world: Wor
 async def test_a_suspension_of_less_than_a_day_is_idle_time(world: World, image: str) -> None:
     agent = await world.agent(ttl=timedelta(hours=12)).start()
     world.clock.suspend(DAY - 60)
-    await agent.wait(LONGEST_SLEEP)
+    await agent.wait(MAX_SLEEP)
     assert (agent.sight.absences, await agent.outcomes()) == ((), ["removed"])
 
 

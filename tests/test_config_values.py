@@ -13,9 +13,15 @@ from agent.core import units
 from tests.core.written import ACCEPTED
 
 KEYS = {
-    units.duration: ("policy.ttl", "policy.min_age", "policy.change_grace", "cleanup.dangling_after", "limits.pause"),
-    units.size: ("pressure.budget", "limits.bytes_per_hour"),
-    units.share: ("pressure.high", "pressure.low"),
+    units.parse_duration: (
+        "policy.ttl",
+        "policy.min_age",
+        "policy.change_grace",
+        "cleanup.dangling_after",
+        "limits.pause",
+    ),
+    units.parse_size: ("pressure.budget", "limits.bytes_per_hour"),
+    units.parse_percent: ("pressure.high", "pressure.low"),
 }
 CASES = st.one_of([st.tuples(st.sampled_from(keys), ACCEPTED[read]) for read, keys in KEYS.items()])
 

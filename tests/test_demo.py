@@ -19,7 +19,7 @@ from agent import demo
 from agent.adapters.sqlite import state_dir as state
 from agent.core.protocol.events import NewEvent
 from agent.demo import events as feed
-from agent.demo.environment import Stage
+from agent.demo.environment import DemoEnvironment
 from tests.support import dockerd, images, orphans, proc
 
 GOES = {
@@ -227,7 +227,7 @@ async def test_without_a_broker_it_hears_each_event_of_the_history_once(tmp_path
 @pytest.mark.parametrize(("took", "ttl"), [(0.5, "30s"), (14.0, "112s")])
 async def test_the_ttl_of_its_agent_is_longer_where_commands_are_slow(tmp_path: Path, took: float, ttl: str) -> None:
     proc.require_program("busybox", "busybox-static")
-    stage = Stage("unix:///none.sock", tmp_path / "kept")
+    stage = DemoEnvironment("unix:///none.sock", tmp_path / "kept")
     await stage.open()
     try:
         stage.keep_pace(took)
@@ -251,7 +251,7 @@ def test_a_user_who_is_not_root_is_told_how_to_go_on(
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/sbin/{name}")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert demo.tell() == 1
+    assert demo.run() == 1
     assert capsys.readouterr().err == (
         "torchkeeper: a private engine needs root: sudo torchkeeper demo, "
         "or give an engine you may use: torchkeeper demo --engine unix:///var/run/docker.sock\n"

@@ -143,7 +143,7 @@ async def test_an_engine_that_ran_after_its_end_is_a_gap_for_the_next_process(wo
 async def test_an_engine_seen_up_and_not_read_is_a_gap_from_when_it_was_last_down(
     world: World, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.tracking.watcher.LONGEST_WAIT", 2.0)
+    monkeypatch.setattr("agent.tracking.watcher.RECONNECT_BACKOFF_MAX", 2.0)
     agent = await world.agent().watch()
     await agent.wait(60)
     world.docker.stop()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.cli.common import Failed, find_image
+from agent.cli.common import CommandError, find_image
 from agent.core.model import Image
 from tests.core.builders import image, image_id
 
@@ -35,10 +35,10 @@ def test_an_image_is_found_by_a_tag_a_digest_reference_or_its_id(text: str, foun
 def test_the_start_of_a_digest_reference_will_do_where_the_start_of_a_reference_does() -> None:
     assert find_image("team/b", ALL, by_prefix=True) == BY_DIGEST
     assert find_image("team/a", ALL, by_prefix=True) == TAGGED
-    with pytest.raises(Failed, match="no image 'team/b' here"):
+    with pytest.raises(CommandError, match="no image 'team/b' here"):
         find_image("team/b", ALL)
 
 
 def test_the_candidates_of_an_ambiguous_name_are_told_by_their_digest_references_too() -> None:
-    with pytest.raises(Failed, match=rf"\(team/a:1\), .* \({DIGEST}\); give more of it"):
+    with pytest.raises(CommandError, match=rf"\(team/a:1\), .* \({DIGEST}\); give more of it"):
         find_image("team/", ALL, by_prefix=True)

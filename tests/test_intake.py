@@ -105,14 +105,14 @@ async def test_a_container_that_goes_while_catching_up_holds_nothing(
     agent.engine.on(call, lambda: world.docker.remove(cid), after=after)
     await agent.watch()
     assert await used(agent, image) == (START, "box")
-    assert agent.sight.book.held == {}
+    assert agent.sight.book.containers == {}
 
 
 async def test_a_container_that_came_while_listing_again_is_held(world: World, image: str) -> None:
     agent = await world.agent().watch()
     agent.engine.on("containers", lambda: world.docker.run(REF, "box"), after=True)
     await agent.intake.refresh()
-    assert [held.state for held in agent.sight.book.held.values()] == ["running"]
+    assert [held.state for held in agent.sight.book.containers.values()] == ["running"]
 
 
 async def test_an_image_pulled_while_listing_again_stays_known_as_pulled(world: World, image: str) -> None:
@@ -218,7 +218,7 @@ async def test_a_time_in_the_future_counts_as_now(world: World, image: str) -> N
     world.clock.jump(-3600)
     await agent.wait(0)
     assert await used(agent, image) == (START, "box")
-    assert cid in agent.sight.book.held
+    assert cid in agent.sight.book.containers
 
 
 @pytest.mark.parametrize("error", [EngineError(500, "oops"), EngineUnavailable(0, "slow")])

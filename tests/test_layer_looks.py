@@ -14,7 +14,7 @@ from agent.core.pytorch import classify, operators
 from agent.core.pytorch import layer_probe as layer_look
 from agent.core.pytorch.layer_probe import Found
 from agent.tracking import layer_probes as layer_looks
-from agent.tracking.layer_probes import LayerLooks
+from agent.tracking.layer_probes import LayerProbes
 from tests import builders, harness
 from tests.fake_docker import FakeDocker
 from tests.fake_engine import FakeEngine
@@ -45,13 +45,13 @@ class Stage:
         self.docker.images[image.id].folders = (str(layer),)
         return image
 
-    async def looks(self, **how: object) -> LayerLooks:
+    async def looks(self, **how: object) -> LayerProbes:
         """Those of a new process."""
-        made = LayerLooks(self.engine, self.store, **how)  # type: ignore[arg-type]
+        made = LayerProbes(self.engine, self.store, **how)  # type: ignore[arg-type]
         await self.begin(made)
         return made
 
-    async def begin(self, looks: LayerLooks) -> None:
+    async def begin(self, looks: LayerProbes) -> None:
         info: EngineInfo = await self.engine.connect()
         self.row = (await self.store.run(lambda tables: tables.load(*info.key))).engine
         await looks.begin(info, self.row)
@@ -68,7 +68,7 @@ async def stage(tmp_path: Path, world: harness.World) -> Stage:
     return Stage(tmp_path, world)
 
 
-async def settle(looks: LayerLooks, *images: Image) -> tuple[list[Class], bool]:
+async def settle(looks: LayerProbes, *images: Image) -> tuple[list[Class], bool]:
     verdicts, unfinished = await looks.settle(images, classify.classify(images))
     return [verdicts[image.id].kind for image in images], unfinished
 
@@ -205,7 +205,7 @@ async def test_a_look_is_forgotten_with_its_image(stage: Stage) -> None:
 
 
 async def test_what_comes_from_the_disk_is_what_went_there(stage: Stage) -> None:
-    look = layer_look.Look(found=Found.TORCH, path="/a", layer=2, torch_version="2.5.1", accelerator="cpu")
+    look = layer_look.LayerProbe(found=Found.TORCH, path="/a", layer=2, torch_version="2.5.1", accelerator="cpu")
     await stage.looks()
     await stage.store.run(lambda tables: tables.keep_look(stage.row, IMAGE.id, look))
     assert await stage.store.run(lambda tables: tables.layer_looks(stage.row)) == {IMAGE.id: look}

@@ -10,14 +10,14 @@ import pytest
 from agent.core.model import Limits, Outcome, Policy, Pressure, Reason
 from agent.core.policy import grace as change
 from agent.eviction.plan_reporter import POLICY_CHANGE
-from agent.eviction.sweeper import Manners
+from agent.eviction.sweeper import Pacing
 from tests import harness
 from tests.builders import pytorch_image
 from tests.harness import Agent, World
 
 HOUR, MINUTE = 3600.0, 60.0  # seconds
 FORTNIGHT, SLIP = timedelta(days=14), timedelta(minutes=14)
-GENTLY = Manners(grace=timedelta(hours=1))
+GENTLY = Pacing(grace=timedelta(hours=1))
 REFS = ["team/a:1", "team/b:1"]
 
 
@@ -56,7 +56,7 @@ async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(world: Wo
     agent = await restart(world, SLIP)
     until = world.clock.now() + timedelta(hours=1)
     plan = await agent.plan()
-    assert ([item.due for item in plan.changed], plan.next_due) == ([until, until], until)
+    assert ([item.due for item in plan.deferred], plan.next_due) == ([until, until], until)
     assert agent.board.alerts[POLICY_CHANGE].message == (
         "the policy changed: 2 images (200 MB) that only the new one evicts may go from "
         f"{until:%Y-%m-%dT%H:%M:%SZ}; until then it can be taken back"
@@ -72,7 +72,7 @@ async def test_a_slip_that_is_taken_back_evicts_nothing_and_clears_the_alert(wor
     agent = await restart(world, SLIP)
     await agent.wait(HOUR / 2)
     agent = await restart(world)
-    assert (alerts(agent), (await agent.plan()).changed) == ([], ())
+    assert (alerts(agent), (await agent.plan()).deferred) == ([], ())
     await agent.wait(2 * HOUR)
     assert left(world) == REFS
 
@@ -144,7 +144,7 @@ async def test_the_first_policy_ever_is_none_to_wait_for(world: World) -> None:
 async def test_new_limits_and_another_mode_are_no_change(world: World) -> None:
     await settled(world)
     agent = await restart(world, limits=Limits(evictions_per_sweep=1), observe=True)
-    assert (await agent.sweeper._context(world.clock.now())).change is None
+    assert (await agent.sweeper._context(world.clock.now())).pending_policy is None
 
 
 async def test_a_memory_that_cannot_be_read_holds_everything_for_the_grace(world: World) -> None:
@@ -171,7 +171,7 @@ async def test_what_is_kept_of_the_policies_is_written_once(world: World) -> Non
     agent = await restart(world)
     await agent.wait(HOUR)
     assert await agent.store.run(lambda tables: tables.policies()) == kept
-    memory = change.recall(kept, Policy(ttl=FORTNIGHT, min_age=timedelta()), world.clock.now(), GENTLY.grace)
+    memory = change.load(kept, Policy(ttl=FORTNIGHT, min_age=timedelta()), world.clock.now(), GENTLY.grace)
     assert memory.settled == memory.current
 
 
@@ -186,11 +186,11 @@ async def test_another_policy_to_look_at_is_no_change(world: World) -> None:
     """`plan --ttl`."""
     agent = await settled(world)
     plan = await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))
-    assert (len(plan.evictions), plan.changed) == (2, ())
+    assert (len(plan.evictions), plan.deferred) == (2, ())
     assert (await agent.plan()).evictions == ()
     agent = await restart(world, SLIP)
     assert len((await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))).evictions) == 2
-    assert len((await agent.plan()).changed) == 2
+    assert len((await agent.plan()).deferred) == 2
 
 
 async def test_the_future_after_a_change_can_be_looked_at(world: World) -> None:
@@ -198,6 +198,6 @@ async def test_the_future_after_a_change_can_be_looked_at(world: World) -> None:
     await settled(world)
     agent = await restart(world, SLIP)
     now, later = await agent.plan(), await agent.sweeper.plan(ahead=timedelta(hours=2))
-    assert (len(now.evictions), len(now.changed)) == (0, 2)
-    assert (len(later.evictions), len(later.changed)) == (2, 0)
+    assert (len(now.evictions), len(now.deferred)) == (0, 2)
+    assert (len(later.evictions), len(later.deferred)) == (2, 0)
     assert left(world) == REFS

@@ -10,13 +10,13 @@ import pytest
 from agent.adapters import disk
 from agent.adapters import overrides as holds
 from agent.adapters.engine import Conflict
-from agent.core.model import HeldBy, Holds, Limits, Outcome, Pin, Pressure
+from agent.core.model import HeldBy, Limits, Outcome, Overrides, Pin, Pressure
 from agent.core.policy import schedule
-from agent.core.policy.disk import Space
+from agent.core.policy.disk import DiskUsage
 from agent.core.policy.schedule import Schedule
 from agent.core.protocol import events as report
 from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
-from agent.eviction.sweeper import AGAIN_UNDER_PRESSURE, LOOK_AT_DISK, Manners
+from agent.eviction.sweeper import DISK_POLL, PRESSURE_RETRY, Pacing
 from tests import harness
 from tests.builders import MB, pytorch_image
 from tests.harness import Agent, World, names_of
@@ -37,9 +37,9 @@ class Disk:
         self.image_bytes = 100 * MB  # what an image really takes
         self.seen = True
 
-    def space(self, _root: str) -> Space | None:
+    def space(self, _root: str) -> DiskUsage | None:
         used = self.other_bytes + self.image_bytes * len(self.world.docker.images)
-        return Space(total_bytes=TOTAL, used_bytes=used, available_bytes=TOTAL - used) if self.seen else None
+        return DiskUsage(total_bytes=TOTAL, used_bytes=used, available_bytes=TOTAL - used) if self.seen else None
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_above_high_the_least_recently_used_go_until_low(world: World, dis
     agent = await watching(world)
     disk_of.other_bytes = 460 * MB
     plan = await agent.plan()
-    assert (names_of(plan.evictions), plan.pressing) == (REFS[:2], True)
+    assert (names_of(plan.evictions), plan.under_pressure) == (REFS[:2], True)
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert (left(world), list(agent.board.alerts)) == (REFS[2:], [])
     decisions = [(event.data["reason"], event.data["explanation"]) for event in await agent.events(report.DECISION)]
@@ -173,11 +173,11 @@ async def test_observe_mode_tells_what_would_go(world: World, disk_of: Disk) -> 
 
 
 async def test_the_engine_is_left_alone_between_two_removals(world: World, disk_of: Disk) -> None:
-    agent = world.agent(manners=Manners(pause=timedelta(seconds=20)), ttl=TTL, pressure=HIGH_LOW)
+    agent = world.agent(manners=Pacing(pause=timedelta(seconds=20)), ttl=TTL, pressure=HIGH_LOW)
     await agent.start()
     await agent.wait(AGE)
     disk_of.other_bytes = 460 * MB
-    await agent.wait(LOOK_AT_DISK + 1)
+    await agent.wait(DISK_POLL + 1)
     assert len(left(world)) == 3
     await agent.wait(20)
     assert len(left(world)) == 2
@@ -191,7 +191,7 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(world: Wor
     world.docker.create(REFS[1])
     holds.change(
         world.folder,
-        lambda _: Holds(pins=(Pin(id=pytorch_image("a").id, reference="", at=world.clock.now()),)),
+        lambda _: Overrides(pins=(Pin(id=pytorch_image("a").id, reference="", at=world.clock.now()),)),
     )
     await agent.wait()
     disk_of.other_bytes = 500 * MB
@@ -248,9 +248,9 @@ async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(world: World,
 async def test_a_disk_that_fills_without_any_event_is_noticed(world: World, disk_of: Disk) -> None:
     agent = await watching(world)
     await agent.start()
-    await agent.wait(2 * LOOK_AT_DISK)
+    await agent.wait(2 * DISK_POLL)
     disk_of.other_bytes = 460 * MB
-    await agent.wait(LOOK_AT_DISK + 1)
+    await agent.wait(DISK_POLL + 1)
     assert left(world) == REFS[2:]
 
 
@@ -258,7 +258,7 @@ async def test_without_high_nobody_looks_at_the_disk(world: World, disk_of: Disk
     agent = await watching(world, pressure=Pressure())
     await agent.start()
     disk_of.other_bytes = 600 * MB
-    await agent.wait(10 * LOOK_AT_DISK)
+    await agent.wait(10 * DISK_POLL)
     assert left(world) == REFS
 
 
@@ -266,10 +266,10 @@ async def test_under_pressure_it_looks_again_every_minute(world: World, disk_of:
     agent = await watching(world, protect=("*",))
     await agent.start()
     disk_of.other_bytes = 500 * MB
-    await agent.wait(LOOK_AT_DISK + 1)
+    await agent.wait(DISK_POLL + 1)
     assert list(agent.board.alerts) == [DISK_FULL]
     disk_of.other_bytes = 300 * MB  # no event tells of it
-    await agent.wait(AGAIN_UNDER_PRESSURE)
+    await agent.wait(PRESSURE_RETRY)
     assert list(agent.board.alerts) == []
 
 
@@ -277,7 +277,7 @@ async def test_limits_let_the_rest_go_a_minute_later(world: World, disk_of: Disk
     agent = await watching(world, limits=Limits(evictions_per_sweep=1))
     await agent.start()
     disk_of.other_bytes = 460 * MB
-    await agent.wait(LOOK_AT_DISK + 1)
+    await agent.wait(DISK_POLL + 1)
     assert left(world) == REFS[1:]
     await agent.wait(60)
     assert left(world) == REFS[2:]
@@ -294,7 +294,7 @@ async def test_pressure_waits_for_the_window(world: World, disk_of: Disk) -> Non
     await agent.wait(60)
     plan = await agent.plan()
     opens = world.clock.now().replace(hour=12, minute=30, second=0, microsecond=0)
-    assert (plan.hold, plan.opens, plan.next_due, plan.evictions) == (HeldBy.WINDOW, opens, opens, ())
+    assert (plan.held_by, plan.opens, plan.next_due, plan.evictions) == (HeldBy.WINDOW, opens, opens, ())
     assert [item.held_by for item in plan.decisions] == [HeldBy.WINDOW, HeldBy.WINDOW, None, None]
     assert "(held: window)" in agent.board.alerts[DISK_FULL].message
     await agent.wait((opens - world.clock.now()).total_seconds() - 1)
@@ -305,10 +305,10 @@ async def test_pressure_waits_for_the_window(world: World, disk_of: Disk) -> Non
 
 async def test_a_window_that_shuts_in_the_middle_of_a_sweep_ends_it(world: World, disk_of: Disk) -> None:
     noon = Schedule(windows=(schedule.parse("12:00-12:10"),))
-    agent = world.agent(manners=Manners(pause=timedelta(minutes=9)), ttl=TTL, pressure=HIGH_LOW, schedule=noon)
+    agent = world.agent(manners=Pacing(pause=timedelta(minutes=9)), ttl=TTL, pressure=HIGH_LOW, schedule=noon)
     await agent.start()
     await agent.wait(AGE)
     disk_of.other_bytes = 460 * MB
     await agent.wait(3600)
     assert len(left(world)) == 3
-    assert (await agent.plan()).hold is HeldBy.WINDOW
+    assert (await agent.plan()).held_by is HeldBy.WINDOW

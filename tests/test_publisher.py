@@ -260,7 +260,7 @@ class HeldFirst:
 @asynccontextmanager
 async def sending(rig: Rig, connection: broker.Connection) -> AsyncIterator[None]:
     """A sender on one connection, which is lost at the end."""
-    events = sender.Sender(rig.store, TOPICS.events, rig.board, rig.clock)
+    events = sender.OutboxSender(rig.store, TOPICS.events, rig.board, rig.clock)
     running = asyncio.create_task(events.run(connection))
     try:
         yield
@@ -268,7 +268,7 @@ async def sending(rig: Rig, connection: broker.Connection) -> AsyncIterator[None
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        await events.broke()
+        await events.connection_lost()
 
 
 async def test_a_row_is_not_retired_before_all_rows_before_it(rig: Rig) -> None:
@@ -433,7 +433,7 @@ async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: R
 
 async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_not_blamed(rig: Rig) -> None:
     await rig.add(1)
-    events = sender.Sender(rig.store, TOPICS.events, rig.board, rig.clock)
+    events = sender.OutboxSender(rig.store, TOPICS.events, rig.board, rig.clock)
     for _ in range(suspicion.BREAKS):
         connection = HeldFirst()
         running = asyncio.create_task(events.run(connection))
@@ -443,7 +443,7 @@ async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_n
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        await events.broke()
+        await events.connection_lost()
     assert await rig.waiting() == [1]
     assert rig.board.alerts == {}
 
@@ -458,7 +458,7 @@ async def test_a_stop_says_offline_with_the_session_of_the_birth_and_once(rig: R
 
 
 async def test_a_broker_that_does_not_answer_does_not_hold_up_a_stop(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publisher, "GOODBYE", 0.05)
+    monkeypatch.setattr(publisher, "OFFLINE_TIMEOUT", 0.05)
     async with asyncio.timeout(PATIENCE) as patience, rig.running():  # the broker's answer would never come
         rig.server.acknowledging.clear()
     assert not patience.expired()

@@ -9,7 +9,7 @@ import pytest
 
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
 from agent.core.model import Image, Outcome
-from agent.core.usage.own_removals import OwnActs
+from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
 from tests import harness
@@ -42,7 +42,7 @@ def add(world: World, *references: str, digests: tuple[str, ...] = DIGESTS) -> I
     return image
 
 
-async def remove(world: World, engine: FakeEngine, image: Image) -> removal.Result:
+async def remove(world: World, engine: FakeEngine, image: Image) -> removal.RemovalResult:
     return await harness.remove(engine, image, containerd=world.docker.containerd)
 
 
@@ -56,7 +56,7 @@ async def test_an_image_goes_with_all_its_references(
     world: World, engine: FakeEngine, references: tuple[str, ...], digests: tuple[str, ...]
 ) -> None:
     image = add(world, *references, digests=digests)
-    assert await remove(world, engine, image) == removal.Result(Outcome.REMOVED)
+    assert await remove(world, engine, image) == removal.RemovalResult(Outcome.REMOVED)
     assert world.docker.images == {}
 
 
@@ -64,7 +64,7 @@ async def test_an_image_goes_with_all_its_references(
 async def test_an_untagged_image_goes(world: World, engine: FakeEngine, digests: tuple[str, ...]) -> None:
     image = replace(add(world, digests=digests), references=())
     world.docker.images[image.id].tags = []
-    assert await remove(world, engine, image) == removal.Result(Outcome.REMOVED)
+    assert await remove(world, engine, image) == removal.RemovalResult(Outcome.REMOVED)
 
 
 async def test_an_untagged_image_of_two_repositories_goes(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ async def test_an_untagged_image_of_two_repositories_goes(tmp_path: Path) -> Non
         await engine.connect()
         image = replace(add(world), references=())
         world.docker.images[image.id].tags = []
-        assert await remove(world, engine, image) == removal.Result(Outcome.REMOVED)
+        assert await remove(world, engine, image) == removal.RemovalResult(Outcome.REMOVED)
 
 
 async def test_it_is_deleted_by_its_full_id_and_last(world: World, engine: FakeEngine) -> None:
@@ -165,7 +165,7 @@ async def test_what_the_engine_refuses_is_put_back(
     image = add(world)
     engine.on(call, error)
     outcome = Outcome.REFUSED if isinstance(error, Conflict) else Outcome.FAILED
-    assert await remove(world, engine, image) == removal.Result(outcome, "no")
+    assert await remove(world, engine, image) == removal.RemovalResult(outcome, "no")
     assert tags(world, image) == set(REFS)
 
 
@@ -180,7 +180,7 @@ async def test_names_that_went_without_the_image_are_put_back(world: World, engi
 
     engine.on("delete", come_back, after=True)
     result = await remove(world, engine, image)
-    assert result == removal.Result(Outcome.REFUSED, "the engine took its names but kept the image")
+    assert result == removal.RemovalResult(Outcome.REFUSED, "the engine took its names but kept the image")
     assert tags(world, image) == set(REFS)
 
 
@@ -200,12 +200,12 @@ async def test_an_engine_lost_on_the_way_is_left_to_the_settling(world: World, e
     with pytest.raises(EngineUnavailable):
         await remove(world, engine, image)
     result = await harness.settle(engine, image.id, image.references)
-    assert result == removal.Result(Outcome.FAILED, f"interrupted; the image is whole; {UNHEARD}")
+    assert result == removal.RemovalResult(Outcome.FAILED, f"interrupted; the image is whole; {UNHEARD}")
     assert tags(world, image) == set(REFS)
 
 
 async def test_settling_an_image_that_is_gone_touches_nothing(world: World, engine: FakeEngine) -> None:
-    assert await harness.settle(engine, make_id("gone"), REFS) == removal.Result(Outcome.REMOVED, UNHEARD)
+    assert await harness.settle(engine, make_id("gone"), REFS) == removal.RemovalResult(Outcome.REMOVED, UNHEARD)
     assert engine.mutations == []
 
 
@@ -240,7 +240,7 @@ async def test_a_name_that_somebody_gives_an_image_at_any_step_stays_or_its_loss
     if result.outcome is Outcome.REFUSED:
         assert tags(world, image) == {*references, *given}
     else:
-        assert (result, world.docker.images) == (removal.Result(Outcome.REMOVED), {})
+        assert (result, world.docker.images) == (removal.RemovalResult(Outcome.REMOVED), {})
         assert answers.also_removed == tuple(name for name in given if name not in references)
 
 
@@ -258,7 +258,7 @@ async def test_an_image_whose_one_name_somebody_gave_it_before_the_last_look_sta
             world.docker.delete(reference)
 
     engine.on("references", name_it)
-    assert await remove(world, engine, image) == removal.Result(
+    assert await remove(world, engine, image) == removal.RemovalResult(
         Outcome.REFUSED, "somebody named it user/torch:1 meanwhile"
     )
     assert tags(world, image) == {"user/torch:1"}
@@ -284,22 +284,22 @@ async def test_an_image_whose_tag_passed_to_another_one_after_the_look_stays_and
     engine.on("untag", lambda: world.docker.tag(other, REFS[0]))
     answers = answers_about(world, image)
     result = await harness.remove(engine, image, containerd=world.docker.containerd, answers=answers)
-    assert result == removal.Result(Outcome.REFUSED, f"{REFS[0]} had passed to another image, which lost it")
+    assert result == removal.RemovalResult(Outcome.REFUSED, f"{REFS[0]} had passed to another image, which lost it")
     assert answers.also_removed == (REFS[0], origin, other)
     assert (tags(world, image), set(world.docker.images)) == ({*REFS[1:]}, {image.id})
 
 
 async def remove_while_a_tag_passes(
     world: World, engine: FakeEngine, *, after: bool
-) -> tuple[removal.Result, tuple[str, ...]]:
+) -> tuple[removal.RemovalResult, tuple[str, ...]]:
     """Another image, which has a name, gets a tag just before or after it is untagged, and the stream tells of it."""
     image, other = add(world, digests=()), world.docker.add(pytorch_image("new", "team/new:1"))
-    own, answers = OwnActs(), answers_about(world, image)
+    own, answers = OwnRemovals(), answers_about(world, image)
     own.begin(image.id, world.clock.now())
 
     def pass_on() -> None:
         world.docker.tag(other, REFS[0])
-        own.covers(make_event("tag", other, kind="image", name=REFS[0], at=world.clock.now()))
+        own.caused(make_event("tag", other, kind="image", name=REFS[0], at=world.clock.now()))
 
     engine.on("untag", pass_on, after=after)
     result = await removal.remove(
@@ -314,7 +314,7 @@ def names_of(world: World, image: str) -> set[str]:
 
 async def test_a_tag_that_an_image_with_other_names_lost_is_recorded(world: World, engine: FakeEngine) -> None:
     found = await remove_while_a_tag_passes(world, engine, after=False)
-    assert found == (removal.Result(Outcome.REMOVED), (REFS[0],))
+    assert found == (removal.RemovalResult(Outcome.REMOVED), (REFS[0],))
     assert names_of(world, "new") == {"team/new:1"}
 
 
@@ -323,13 +323,13 @@ async def test_a_tag_that_an_image_with_other_names_lost_is_not_given_to_the_one
 ) -> None:
     engine.on("delete", Conflict(409, "no"))
     found = await remove_while_a_tag_passes(world, engine, after=False)
-    assert found == (removal.Result(Outcome.REFUSED, "no"), (REFS[0],))
+    assert found == (removal.RemovalResult(Outcome.REFUSED, "no"), (REFS[0],))
     assert (names_of(world, "torch"), names_of(world, "new")) == ({*REFS[1:]}, {"team/new:1"})
 
 
 async def test_a_tag_that_another_image_got_after_the_untag_is_not_lost(world: World, engine: FakeEngine) -> None:
     found = await remove_while_a_tag_passes(world, engine, after=True)
-    assert found == (removal.Result(Outcome.REMOVED), ())
+    assert found == (removal.RemovalResult(Outcome.REMOVED), ())
     assert names_of(world, "new") == {"team/new:1", REFS[0]}
 
 
@@ -339,7 +339,7 @@ async def test_an_image_of_one_tag_goes_by_its_id_so_that_no_other_can_be_meant(
     image = add(world, REFS[0], digests=())
     other = world.docker.add(replace(pytorch_image("new"), references=()))
     engine.on("delete", lambda: world.docker.tag(other, REFS[0]))
-    assert await remove(world, engine, image) == removal.Result(Outcome.REMOVED)
+    assert await remove(world, engine, image) == removal.RemovalResult(Outcome.REMOVED)
     assert engine.mutations == [Call("delete", image.id)]
     assert tags(world, replace(image, id=other)) == {REFS[0]}
 
@@ -349,7 +349,7 @@ async def test_an_answer_that_cannot_be_read_is_told_and_the_image_is_looked_at(
 ) -> None:
     engine.answers_readable = False
     image = add(world)
-    assert await remove(world, engine, image) == removal.Result(Outcome.REMOVED, UNREADABLE)
+    assert await remove(world, engine, image) == removal.RemovalResult(Outcome.REMOVED, UNREADABLE)
     assert world.docker.images == {}
 
 
@@ -357,7 +357,7 @@ async def test_an_answer_that_cannot_be_read_is_told_of_an_image_that_stays(worl
     engine.answers_readable = False
     image = add(world)
     engine.on("delete", Conflict(409, "no"))
-    assert await remove(world, engine, image) == removal.Result(Outcome.REFUSED, f"no; {UNREADABLE}")
+    assert await remove(world, engine, image) == removal.RemovalResult(Outcome.REFUSED, f"no; {UNREADABLE}")
     assert tags(world, image) == set(REFS)
 
 

@@ -18,7 +18,7 @@ KEPT = 3  # days
 @asynccontextmanager
 async def forgetting(agent: Agent) -> AsyncIterator[None]:
     """The daemon's own loop, on one agent."""
-    parts = daemon.Parts(agent.engine, agent.store, agent.board, agent.intake, agent.watcher, agent.sweeper)
+    parts = daemon.Components(agent.engine, agent.store, agent.board, agent.intake, agent.watcher, agent.sweeper)
     settings = config.Settings(history={"retention": f"{KEPT}d"})
     task = asyncio.create_task(daemon._forget(settings, parts, agent.clock))
     try:

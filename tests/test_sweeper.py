@@ -8,7 +8,7 @@ import pytest
 
 from agent.adapters import overrides as holds
 from agent.adapters.engine import Conflict, EngineUnavailable
-from agent.core.model import Holds, Outcome, Pin, Reason, Rule
+from agent.core.model import Outcome, Overrides, Pin, Reason, Rule
 from agent.core.protocol import events as report
 from tests import harness
 from tests.builders import pytorch_image
@@ -140,7 +140,7 @@ async def test_a_pull_between_two_evictions_keeps_the_second_image(world: World,
 async def test_a_pin_set_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
     agent = await harness.due(world)
     pin = Pin(id=image, reference=REF, at=world.clock.now())
-    agent.engine.on("containers", lambda: holds.change(world.folder, lambda _: Holds(pins=(pin,))))
+    agent.engine.on("containers", lambda: holds.change(world.folder, lambda _: Overrides(pins=(pin,))))
     assert await harness.sweep(agent) == {}
     assert await agent.reason(image) is Reason.PINNED
 

@@ -7,7 +7,7 @@ import pytest
 
 from agent.adapters import overrides as holds
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
-from agent.core.model import HeldBy, Holds, Outcome
+from agent.core.model import HeldBy, Outcome, Overrides
 from agent.core.policy import schedule
 from agent.core.policy.schedule import Schedule
 from agent.core.protocol import events as report
@@ -80,8 +80,8 @@ async def test_a_dry_run_writes_nothing(world: World, image: str) -> None:
 async def test_a_pause_holds_everything_until_it_ends(world: World, image: str) -> None:
     agent = await harness.due(world)
     until = world.clock.now() + timedelta(hours=1)
-    holds.change(world.folder, lambda _: Holds(paused=True, paused_at=world.clock.now(), paused_until=until))
-    assert (await harness.sweep(agent), (await agent.plan()).hold) == ({}, HeldBy.PAUSED)
+    holds.change(world.folder, lambda _: Overrides(paused=True, paused_at=world.clock.now(), paused_until=until))
+    assert (await harness.sweep(agent), (await agent.plan()).held_by) == ({}, HeldBy.PAUSED)
     await agent.wait(3600)
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
 
@@ -92,7 +92,7 @@ async def test_a_window_holds_everything_until_it_opens(world: World, image: str
     await agent.wait(59 * MINUTE)
     opens = world.clock.now() + timedelta(minutes=1)
     plan = await agent.plan()
-    assert (plan.hold, plan.opens, plan.next_due) == (HeldBy.WINDOW, opens, opens)
+    assert (plan.held_by, plan.opens, plan.next_due) == (HeldBy.WINDOW, opens, opens)
     assert ((await agent.decision(image)).held_by, agent.board.alerts) == (HeldBy.WINDOW, {})
     await agent.wait(MINUTE - 1)
     assert (agent.engine.mutations, set(world.docker.images)) == ([], {image})
@@ -105,7 +105,7 @@ async def test_what_is_due_after_the_window_waits_for_the_next(world: World, ima
     agent = await world.agent(schedule=noon).start()
     await agent.wait(PAST_TTL)
     plan = await agent.plan()
-    assert (plan.hold, plan.opens) == (HeldBy.WINDOW, world.clock.now().replace(hour=12, minute=0, second=0) + DAY)
+    assert (plan.held_by, plan.opens) == (HeldBy.WINDOW, world.clock.now().replace(hour=12, minute=0, second=0) + DAY)
     assert set(world.docker.images) == {image}
 
 
@@ -120,7 +120,7 @@ async def test_holds_that_cannot_be_read_hold_everything(world: World, image: st
 async def test_without_proof_nothing_goes(world: World, image: str) -> None:
     agent = await harness.due(world)
     agent.sight.proven = False
-    assert (await harness.sweep(agent), (await agent.plan()).hold) == ({}, HeldBy.UNPROVEN)
+    assert (await harness.sweep(agent), (await agent.plan()).held_by) == ({}, HeldBy.UNPROVEN)
     assert agent.engine.mutations == []
 
 
@@ -201,12 +201,12 @@ async def test_its_own_tags_and_deletions_are_no_arrival_and_wake_nobody(world: 
     before = agent.usage(image.id)
     agent.engine.on("delete", Conflict(409, "in use"))
     agent.sight.changed.clear()
-    agent.intake.stale.clear()
+    agent.intake.relist_due.clear()
     await harness.sweep(agent)
     await agent.wait(1)
     assert [call.method for call in agent.engine.mutations] == ["untag", "untag", "delete", "tag", "tag"]
     assert agent.usage(image.id) == before
-    assert (agent.sight.changed.is_set(), agent.intake.stale.is_set()) == (False, False)
+    assert (agent.sight.changed.is_set(), agent.intake.relist_due.is_set()) == (False, False)
 
 
 async def test_its_own_acts_read_late_change_nothing(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from agent.adapters import overrides as holds
 from agent.adapters.engine import EngineUnavailable
-from agent.core.model import Holds, Pin, Reason
+from agent.core.model import Overrides, Pin, Reason
 from tests.builders import pytorch_image
 from tests.fake_engine import Call
 from tests.harness import TTL, World
@@ -41,11 +41,11 @@ async def test_a_use_moves_the_deadline(world: World, image: str) -> None:
 
 async def test_it_wakes_when_a_pin_is_taken_away(world: World, image: str) -> None:
     pin = Pin(id=image, reference=REF, at=world.clock.now())
-    holds.change(world.folder, lambda _: Holds(pins=(pin,)))
+    holds.change(world.folder, lambda _: Overrides(pins=(pin,)))
     agent = await world.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
     await agent.wait(MINUTE)
     assert await agent.reason(image) is Reason.PINNED
-    holds.change(world.folder, lambda _: Holds())
+    holds.change(world.folder, lambda _: Overrides())
     await agent.wait(10)
     assert (await agent.reason(image), agent.usage(image).protected) == (Reason.RECENT, False)
     await agent.wait(30)

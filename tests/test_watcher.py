@@ -12,7 +12,7 @@ from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
 from agent.adapters.sqlite import database
 from agent.core.model import HeldBy
 from agent.tracking.buffer import Buffer
-from agent.tracking.watcher import STOPPING
+from agent.tracking.watcher import ENGINE_STOP_TIME
 from tests.builders import pytorch_image
 from tests.fake_docker import RING
 from tests.harness import TOLERANCE, Agent, World
@@ -28,7 +28,7 @@ def image(world: World) -> str:
 
 
 async def unproven(agent: Agent) -> bool:
-    return (await agent.plan()).hold is HeldBy.UNPROVEN
+    return (await agent.plan()).held_by is HeldBy.UNPROVEN
 
 
 def overflow_the_ring(world: World) -> None:
@@ -330,7 +330,7 @@ async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(world: W
     agent.engine.on("ping", lambda: freeze(agent))
     await agent.wait(20)
     world.docker.run(REF, "box", rm=True)
-    await agent.wait(STOPPING)
+    await agent.wait(ENGINE_STOP_TIME)
     assert (agent.watcher.ready.is_set(), await unproven(agent)) == (True, False)
     assert (agent.engine.counts()["connect"], agent.usage(image).last_used_by) == (1, "box")
     assert (list(agent.board.alerts), await agent.gaps()) == ([], [])

@@ -6,13 +6,13 @@ import pytest
 
 from agent.adapters.engine import EngineUnavailable
 from agent.core.model import Reason
-from agent.core.usage.attribution import PROJECT, Ignored
+from agent.core.usage.attribution import PROJECT, IgnoredContainers
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, TTL, Agent, World
 
 REF = "team/torch:1"
 DAY = 86400.0  # seconds
-SCANNERS = Ignored(("trivy*", "role=scanner"))
+SCANNERS = IgnoredContainers(("trivy*", "role=scanner"))
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_a_use_before_the_scan_keeps_its_time(world: World, image: str) ->
 
 async def test_a_run_by_id_or_by_digest_is_a_use_whatever_tag_the_pattern_means(world: World, image: str) -> None:
     digest = world.docker.images[image].digests[0]
-    agent = await world.agent(ignored=Ignored(("*test*", "*:latest"))).watch()
+    agent = await world.agent(ignored=IgnoredContainers(("*test*", "*:latest"))).watch()
     for name, written in (("by-id", image), ("by-short-id", image[7:19]), ("by-digest", digest)):
         await agent.wait(60)
         world.docker.run(written, name, rm=True)
@@ -98,7 +98,7 @@ async def test_a_run_by_id_or_by_digest_is_a_use_whatever_tag_the_pattern_means(
 
 
 async def test_a_label_value_that_a_pattern_for_names_matches_is_a_use(world: World, image: str) -> None:
-    agent = await world.agent(ignored=Ignored(("*scanner*",))).watch()
+    agent = await world.agent(ignored=IgnoredContainers(("*scanner*",))).watch()
     await agent.wait(60)
     world.docker.create(REF, "train", role="not a scanner")
     await agent.wait(0)
@@ -178,7 +178,7 @@ async def test_what_was_counted_long_ago_is_forgotten(world: World, image: str) 
     world.docker.begin(world.docker.create(REF, "nightly", role="scanner"))
     await agent.wait(1)
     now = world.clock.now()
-    await agent.store.forget(now - timedelta(hours=1), now, quietly=True)
+    await agent.store.prune(now - timedelta(hours=1), now, quietly=True)
     assert await runs(agent, image) == {"role=scanner": 1}
 
 

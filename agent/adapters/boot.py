@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from agent.core.timekeeping import Reading
+from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import Boot
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -24,7 +24,7 @@ def boot_id() -> str:
         return ""
 
 
-def last(now: Reading, wtmp: Path = _WTMP) -> Boot:
+def last(now: ClockReading, wtmp: Path = _WTMP) -> Boot:
     """This boot, with the time of the orderly shutdown before it where wtmp has it."""
     before = [at for at in _shutdowns(wtmp) if at <= now.booted_at]
     return Boot(id=now.boot, at=now.booted_at, shutdown=max(before, default=None))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.adapters.boot import boot_id
-from agent.core.timekeeping import Reading
+from agent.core.timekeeping import ClockReading
 
 
 class Clock(Protocol):
@@ -18,7 +18,7 @@ class Clock(Protocol):
         """Seconds that never jump."""
         ...
 
-    def reading(self) -> Reading:
+    def reading(self) -> ClockReading:
         """The wall clock, and one that never jumps, read together."""
         ...
 
@@ -34,10 +34,10 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
-    def reading(self) -> Reading:
+    def reading(self) -> ClockReading:
         # CLOCK_BOOTTIME goes on while the machine is suspended, as the wall clock does; CLOCK_MONOTONIC does not.
         awake, steady = time.clock_gettime(time.CLOCK_MONOTONIC), time.clock_gettime(time.CLOCK_BOOTTIME)
-        return Reading(wall=self.now(), steady=steady, boot=boot_id(), awake=awake)
+        return ClockReading(wall=self.now(), steady=steady, boot=boot_id(), awake=awake)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

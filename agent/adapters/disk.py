@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from agent.core.policy.disk import Space
+from agent.core.policy.disk import DiskUsage
 
 
-def space(root: str) -> Space | None:
+def space(root: str) -> DiskUsage | None:
     """The file system under a directory; None where the directory is not there, as in most containers."""
     if not root or not Path(root).is_dir():
         return None
@@ -14,7 +14,7 @@ def space(root: str) -> Space | None:
         status = os.statvfs(root)
     except OSError:
         return None
-    return Space(
+    return DiskUsage(
         total_bytes=status.f_blocks * status.f_frsize,
         used_bytes=(status.f_blocks - status.f_bfree) * status.f_frsize,
         available_bytes=status.f_bavail * status.f_frsize,

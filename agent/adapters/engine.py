@@ -78,7 +78,7 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class PulledTarget:
     """What a reference means now. A pull told at `at` or later, and nothing after it, gave it that meaning."""
 
     id: str
@@ -94,7 +94,7 @@ class MadeFrom:
 
 
 @dataclass(frozen=True, slots=True)
-class RingRows:
+class RingSnapshot:
     """The engine's ring: the rows that the agent reads, and the number and oldest time of all rows."""
 
     events: tuple[EngineEvent, ...]
@@ -119,7 +119,7 @@ class Engine(Protocol):
         """The live stream from a time on, replay first; it ends when the engine ends it."""
         ...
 
-    async def ring(self) -> RingRows:
+    async def ring(self) -> RingSnapshot:
         """All that the engine still remembers, unfiltered."""
         ...
 
@@ -139,7 +139,7 @@ class Engine(Protocol):
         """The full ID behind a reference now. Raises NotFound."""
         ...
 
-    async def named(self, reference: str) -> Named:
+    async def named(self, reference: str) -> PulledTarget:
         """The image behind a reference that was pulled, and since when it surely is the pulled one. Raises NotFound."""
         ...
 

@@ -24,7 +24,7 @@ class Watermark:
     back: bool  # rows above it that were retired wait again: it fell, or is the first
 
 
-class NeverGiven(Exception):
+class UnknownSequence(Exception):
     """The collector has a number that this outbox never gave: its state was put back, or a copy of it runs as well."""
 
 
@@ -46,7 +46,7 @@ class Outbox(Protocol):
     async def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
         """The collector has all rows of an epoch with seq <= `seq`: those are retired, and those above are not.
 
-        None where the word is not about this outbox; NeverGiven where it cannot be true. Then nothing changes.
+        None where the word is not about this outbox; UnknownSequence where it cannot be true. Then nothing changes.
         """
         ...
 

@@ -15,7 +15,7 @@ from agent.adapters import folder as folders
 from agent.adapters import overrides_file as holds_file
 from agent.adapters.sqlite import database
 from agent.core import text, units
-from agent.core.model import Holds
+from agent.core.model import Overrides
 
 FILE = "holds.json"
 MOST_BYTES = 4_000_000  # some 15,000 pins; the file is read before every removal
@@ -31,12 +31,12 @@ class HoldsUnreadable(Exception):
         self.effect = effect
 
 
-def load(folder: Path) -> Holds:
+def load(folder: Path) -> Overrides:
     """The holds in force; none where there is no file yet. Raises HoldsUnreadable."""
     path = folder / FILE
     data = _read(path)
     try:
-        return holds_file.read(data) if data is not None else Holds()
+        return holds_file.read(data) if data is not None else Overrides()
     except RecursionError:
         raise HoldsUnreadable(f"{path}: is nested too deeply", "correct the file") from None
     except ValueError as error:
@@ -64,7 +64,7 @@ def _read(path: Path) -> bytes | None:
     return data
 
 
-def change(folder: Path, edit: Callable[[Holds], Holds]) -> Holds:
+def change(folder: Path, edit: Callable[[Overrides], Overrides]) -> Overrides:
     """Edit the holds: one writer at a time, and the file is always the old or the new one, whole.
 
     Raises HoldsUnreadable, OSError.

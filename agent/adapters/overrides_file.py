@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from agent.core import units
-from agent.core.model import Holds, Pin
+from agent.core.model import Overrides, Pin
 from agent.core.policy import pins
 from agent.core.protocol.payloads import Time
 
@@ -56,7 +56,7 @@ class _File(BaseModel):
     pause: _Pause | None = None
 
 
-def read(data: bytes) -> Holds:
+def read(data: bytes) -> Overrides:
     """Raises ValueError, which names a wrong entry by its place and its text, and RecursionError."""
     try:
         document = json.loads(data, object_pairs_hook=_once_each, parse_constant=_no_constant)
@@ -70,7 +70,7 @@ def read(data: bytes) -> Holds:
         raise ValueError(_explain(error.errors(include_url=False)[0], document)) from None
 
 
-def text(holds: Holds) -> str:
+def text(holds: Overrides) -> str:
     pins = [_Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in holds.pins]
     pause = None
     if holds.paused and holds.paused_at is not None:
@@ -78,9 +78,9 @@ def text(holds: Holds) -> str:
     return _File(pins=pins, pause=pause).model_dump_json(indent=2) + "\n"
 
 
-def _holds(file: _File) -> Holds:
+def _holds(file: _File) -> Overrides:
     pause = file.pause
-    return Holds(
+    return Overrides(
         pins=tuple(Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in file.pins),
         paused=pause is not None,
         paused_at=pause.at if pause else None,

@@ -11,7 +11,7 @@ from agent.adapters.overrides import HoldsUnreadable
 from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.state_dir import StateElsewhere
 from agent.cli import act, fleet, lint, look, run
-from agent.cli.common import Failed, WrongUse
+from agent.cli.common import CommandError, UsageError
 from agent.config import settings as config
 from agent.core import text
 
@@ -58,13 +58,13 @@ def main() -> None:
     """Run a command. What a user can cause ends in one sentence and an exit code, never in a traceback."""
     try:
         app()
-    except (config.ConfigError, WrongUse) as error:
+    except (config.ConfigError, UsageError) as error:
         _stop(str(error), 2)
     except PermissionDenied as error:
         _stop(f"{error}; run as root or as a member of the socket's group", 1)
     except EngineError as error:
         _stop(f"{error}; `torchkeeper check` tells what to do", 1)
-    except (Failed, StateError, StateBusy, StateElsewhere, HoldsUnreadable) as error:
+    except (CommandError, StateError, StateBusy, StateElsewhere, HoldsUnreadable) as error:
         _stop(str(error), 1)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()

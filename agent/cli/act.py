@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli import documents
-from agent.cli.common import ConfigOption, Failed, JsonOption, find_image, parse_duration, print_json, quiet, tell
+from agent.cli.common import CommandError, ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
 from agent.config import settings as config
 from agent.core import units
-from agent.core.model import Holds, Image, Outcome, Pin
+from agent.core.model import Image, Outcome, Overrides, Pin
 from agent.core.text import clean
 
 if TYPE_CHECKING:
-    from agent.eviction.sweeper import Pass
+    from agent.eviction.sweeper import SweepResult
 
 FORGOTTEN = timedelta(days=730)  # after its end a pin is dropped from the file
 
@@ -36,14 +36,14 @@ def sweep(
 
     done, host, notes = asyncio.run(_sweep(config.load(config_file), dry_run=dry_run))
     if as_json:
-        print_json(documents.plan(done.first, host, notes, done.outcomes, done.errors))
+        print_json(documents.plan(done.initial_plan, host, notes, done.outcomes, done.errors))
     else:
         tell(notes)
         tables.show(tables.sweep(done))
     raise typer.Exit(1 if Outcome.FAILED in done.outcomes.values() else 0)
 
 
-async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[Pass, str, tuple[str, ...]]":
+async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[SweepResult, str, tuple[str, ...]]":
     from agent.adapters import lock
     from agent.adapters.sqlite import state_dir as state
     from agent.daemon import run as daemon
@@ -55,13 +55,13 @@ async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[Pass, st
     place = state.place_to_look_at(configured) if dry_run else state.place_for_run(configured)
     with nullcontext() if dry_run else lock.locked(place.folder):
         if dry_run:
-            look = state.look(place.folder)
+            look = state.open_read_only(place.folder)
             store, notes = look.store, look.notes
         else:
             store, word = state.open_store(place.folder, datetime.now(UTC))
             notes = tuple(note for note in (word, store.copied) if note)
         try:
-            async with daemon.watching(settings, store, place.folder) as parts:
+            async with daemon.engine_session(settings, store, place.folder) as parts:
                 done = await parts.sweeper.sweep(dry_run=dry_run)
             alerts = (alert.message for alert in parts.board.alerts.values())
             return done, store.host, (*place.notes, *notes, *alerts)
@@ -88,14 +88,14 @@ def unpin(image: ImageArgument, config_file: ConfigOption = None) -> None:
     settings, now = config.load(config_file), datetime.now(UTC)
     ended: list[Pin] = []
 
-    def edit(holds: Holds) -> Holds:
+    def edit(holds: Overrides) -> Overrides:
         ended.extend(_meant(image, [item for item in holds.pins if not item.over(now)]))
         pins = (replace(item, until=now) if item in ended else item for item in holds.pins)
         return replace(holds, pins=tuple(pins))  # one that is over stays: the end of a pin counts, whoever saw it
 
     left = [item for item in _change(settings, edit).pins if not item.over(now)]
     if not ended:
-        raise Failed(f"no pin on {image!r}; `torchkeeper plan` shows what is pinned")
+        raise CommandError(f"no pin on {image!r}; `torchkeeper plan` shows what is pinned")
     print(f"unpinned {image}")
     same = [item for item in left if any(_begin_alike(item.id, other.id) for other in ended)]
     tell(f"a pin on {item.reference or item.id[7:19]} still keeps this image" for item in same)
@@ -121,7 +121,7 @@ def resume(config_file: ConfigOption = None) -> None:
     print("resumed")
 
 
-def _change(settings: config.Settings, edit: Callable[[Holds], Holds]) -> Holds:
+def _change(settings: config.Settings, edit: Callable[[Overrides], Overrides]) -> Overrides:
     """Change what the running agent reads. Says where that is not agent.state_dir, and where no agent runs."""
     from agent.adapters import overrides as holds
     from agent.adapters.sqlite import state_dir as state
@@ -130,7 +130,9 @@ def _change(settings: config.Settings, edit: Callable[[Holds], Holds]) -> Holds:
     try:
         changed = holds.change(place.folder, edit)
     except OSError as error:
-        raise Failed(f"nothing was changed: {place.folder / holds.FILE}: {error.strerror}{_way_out(error)}") from None
+        raise CommandError(
+            f"nothing was changed: {place.folder / holds.FILE}: {error.strerror}{_way_out(error)}"
+        ) from None
     tell(place.notes)
     return changed
 
@@ -150,7 +152,7 @@ async def _find(settings: config.Settings, text: str) -> Image:
         await engine.close()
 
 
-def _without(holds: Holds, image_id: str, reference: str) -> tuple[Pin, ...]:
+def _without(holds: Overrides, image_id: str, reference: str) -> tuple[Pin, ...]:
     """The other pins: the same image by the same name is pinned once, with the latest word."""
     recent = datetime.now(UTC) - FORGOTTEN
     others = (item for item in holds.pins if (item.id, item.reference) != (image_id, reference))
@@ -163,7 +165,7 @@ def _meant(text: str, pins: Sequence[Pin]) -> list[Pin]:
     by_id = [item for item in pins if len(prefix) >= len("sha256:") + 4 and _begin_alike(item.id, prefix)]
     if any(not _begin_alike(item.id, by_id[0].id) for item in by_id):
         names = ", ".join(f"{item.id[7:19]} ({item.reference or 'by its ID'})" for item in by_id)
-        raise Failed(f"{text!r} is ambiguous: pins on {names}; give more of it")
+        raise CommandError(f"{text!r} is ambiguous: pins on {names}; give more of it")
     return by_id or [item for item in pins if item.reference and _reference(text) == item.reference]
 
 

@@ -25,24 +25,24 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
 
 
-class WrongUse(Exception):
+class UsageError(Exception):
     """The command was used wrongly; the message names what, and the way out."""
 
 
-class Failed(Exception):
+class CommandError(Exception):
     """The command could not do its work; the message says why, and what to do."""
 
 
 def parse_duration(text: str | None, option: str) -> timedelta | None:
-    """An option's duration. Raises WrongUse, naming the option."""
+    """An option's duration. Raises DemoUsageError, naming the option."""
     if text is None:
         return None
     try:
-        value = units.duration(text)
+        value = units.parse_duration(text)
     except ValueError as error:
-        raise WrongUse(f"{option}: {error}") from None
+        raise UsageError(f"{option}: {error}") from None
     if value <= timedelta():
-        raise WrongUse(f"{option}: must be longer than 0")
+        raise UsageError(f"{option}: must be longer than 0")
     return value
 
 
@@ -83,5 +83,5 @@ def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -
         return found[0]
     if found:
         names = ", ".join(f"{image.id[7:19]} ({' '.join(image.standalone) or 'untagged'})" for image in found)
-        raise Failed(f"{text!r} is ambiguous: {names}; give more of it")
-    raise Failed(f"no image {text!r} here; `torchkeeper images --all` lists them")
+        raise CommandError(f"{text!r} is ambiguous: {names}; give more of it")
+    raise CommandError(f"no image {text!r} here; `torchkeeper images --all` lists them")

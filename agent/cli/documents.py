@@ -8,7 +8,7 @@ from agent.core import units
 from agent.core.lint.rules import Finding
 from agent.core.model import Action, Decision, Outcome, Plan, Step
 from agent.core.policy import newest
-from agent.core.policy.totals import Stopped, by_reason, next_to_go
+from agent.core.policy.totals import StoppedOnly, by_reason, next_to_go
 from agent.core.protocol import events as report
 from agent.core.protocol import inventory
 from agent.core.pytorch import deciding
@@ -24,7 +24,7 @@ def plan(
     notes: Iterable[str],
     outcomes: Mapping[str, Outcome] | None = None,
     errors: Mapping[str, str] | None = None,
-    stopped: Iterable[Stopped] = (),
+    stopped: Iterable[StoppedOnly] = (),
 ) -> dict[str, Any]:
     """`plan --json`, `images --json`, and with outcomes `sweep --json`."""
     images = [_image(item, outcomes, errors) for item in sorted(seen.decisions, key=inventory.rank)]
@@ -48,7 +48,7 @@ def _next(item: Decision) -> dict[str, Any]:
     }
 
 
-def _stopped(item: Stopped) -> dict[str, Any]:
+def _stopped(item: StoppedOnly) -> dict[str, Any]:
     """The stopped containers that keep an image, and the command that would let it go."""
     return {
         "containers": list(item.names),
@@ -137,11 +137,11 @@ def totals(seen: Plan) -> dict[str, Any]:
         "estimated_bytes": seen.estimated_bytes,
         "reasons": report.totals(seen),
         "bytes": {reason.value: share.bytes for reason, share in by_reason(seen).items()},
-        "held_by": seen.hold,
+        "held_by": seen.held_by,
         "opens": units.format_time(seen.opens) if seen.opens else None,
         "pressure": seen.pressure or None,
-        "short_bytes": seen.short_bytes,
-        "waiting_for_grace": len(seen.changed),
+        "short_bytes": seen.shortfall_bytes,
+        "waiting_for_grace": len(seen.deferred),
     }
 
 

@@ -92,15 +92,15 @@ NOTHING_RETAINED = (
 
 
 class _Source:
-    """The broker of the configuration. Raises ConfigError and WrongUse."""
+    """The broker of the configuration. Raises ConfigError and DemoUsageError."""
 
     def __init__(self, file: Path | None, watch: bool, as_json: bool) -> None:
         from agent.adapters.mqtt import connection as broker
 
         if watch and as_json:
-            raise common.WrongUse("--watch: does not go together with --json; leave one of them out")
+            raise common.UsageError("--watch: does not go together with --json; leave one of them out")
         if watch and not sys.stdout.isatty():
-            raise common.WrongUse("--watch: needs a terminal; leave it out, or use --json")
+            raise common.UsageError("--watch: needs a terminal; leave it out, or use --json")
         settings = config.load(file)
         self._prefix = settings.mqtt.prefix
         self._urls = settings.mqtt.urls
@@ -114,7 +114,7 @@ class _Source:
 
         view = _run(collector.snapshot(self._connect, self._prefix, SystemClock()))
         if not view.retained:
-            raise common.Failed(NOTHING_RETAINED.format(broker=" ".join(self._urls), prefix=self._prefix))
+            raise common.CommandError(NOTHING_RETAINED.format(broker=" ".join(self._urls), prefix=self._prefix))
         return view
 
     def watch(self, render: "Callable[[FleetView], RenderableType]") -> None:
@@ -133,4 +133,4 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except (broker.BrokerUnavailable, broker.SubscribeRefused) as error:
-        raise common.Failed(str(error)) from None
+        raise common.CommandError(str(error)) from None

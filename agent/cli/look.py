@@ -108,7 +108,7 @@ def history(
     settings = config.load(config_file)
     back = parse_duration(since, "--since") or timedelta()
     place = state.place_to_look_at(settings.agent.state_dir)
-    look = state.look(place.folder)
+    look = state.open_read_only(place.folder)
     events = asyncio.run(_events(look, datetime.now(UTC) - back))
     if as_json:
         host = settings.agent.host or look.store.host
@@ -134,24 +134,24 @@ def check(config_file: ConfigOption = None, as_json: JsonOption = False) -> None
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PlanView:
     """One look at the engine."""
 
     plan: Plan
     host: str
     notes: tuple[str, ...]
-    stopped: list[totals.Stopped]
+    stopped: list[totals.StoppedOnly]
 
 
-async def _look(settings: config.Settings, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Seen:
+async def _look(settings: config.Settings, ahead: timedelta = timedelta(), instead: Policy | None = None) -> PlanView:
     from agent.daemon import run as daemon
 
     quiet()
-    async with daemon.looking(settings) as (parts, notes):
+    async with daemon.read_only_session(settings) as (parts, notes):
         plan = await parts.sweeper.plan(ahead=ahead, instead=instead)
-        held = totals.stopped(plan, parts.intake.sight.snapshot(plan.at).containers)
+        held = totals.stopped(plan, parts.intake.view.snapshot(plan.at).containers)
         alerts = (alert.message for alert in parts.board.alerts.values())
-        return Seen(plan, parts.store.host, (*notes, *alerts), held)
+        return PlanView(plan, parts.store.host, (*notes, *alerts), held)
 
 
 async def _explain(
@@ -161,16 +161,16 @@ async def _explain(
     from agent.daemon import run as daemon
 
     quiet()
-    async with daemon.looking(settings) as (parts, notes):
+    async with daemon.read_only_session(settings) as (parts, notes):
         plan = await parts.sweeper.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
-        row = parts.intake.sight.row
+        row = parts.intake.view.row
         facts = story.Facts(
             at=plan.at,
             decision=next(item for item in plan.decisions if item.image.id == image.id),
             uses=await parts.store.run(lambda tables: tables.uses(row, image.id, USES_LISTED)),
             ignored=await parts.store.run(lambda tables: tables.ignored_runs(row, image.id)),
-            holders=[item for item in parts.intake.sight.snapshot(plan.at).containers if item.image_id == image.id],
+            holders=[item for item in parts.intake.view.snapshot(plan.at).containers if item.image_id == image.id],
         )
         host = parts.store.host
     if look_inside:  # after the rest: the container of the look is none that holds the image
@@ -187,7 +187,7 @@ async def _look_inside(settings: config.Settings, image_id: str) -> LookedInside
     return await look_inside.look(DockerInside(settings.docker.url), place.folder, image_id)
 
 
-async def _events(look: "state.Look", since: datetime) -> list[wire.Event]:
+async def _events(look: "state.ReadOnlyState", since: datetime) -> list[wire.Event]:
     events = await look.store.run(lambda tables: tables.events(since))
     await look.store.close()
     return events

@@ -44,4 +44,4 @@ def demo(
     """The whole story on one machine, in about a minute, with nothing else set up."""
     from agent import demo as story
 
-    raise typer.Exit(story.tell(engine_url=engine, keep=keep))
+    raise typer.Exit(story.run(engine_url=engine, keep=keep))

@@ -59,7 +59,7 @@ def _what(item: Decision) -> Iterable[tuple[str, str]]:
     if decided := deciding.phrase(verdict):
         yield "decided by", decided + (" alone" if deciding.single(verdict) else "")
     for evidence in verdict.evidence:
-        yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.family})"
+        yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.kind})"
     yield "from", item.image.origin or "nothing shows a registry that it came from"
 
 

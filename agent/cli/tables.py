@@ -17,7 +17,7 @@ from agent.core.protocol import inventory
 from agent.core.protocol import payloads as wire
 from agent.core.pytorch import deciding
 from agent.diagnostics.checks import Check
-from agent.eviction.sweeper import Pass
+from agent.eviction.sweeper import SweepResult
 
 NEXT_SHOWN = 3  # images that go next, below a plan
 STOPPED_SHOWN = 10  # containers that keep images
@@ -56,17 +56,17 @@ def images(seen: Plan, *, show_all: bool) -> RenderableType:
     return Group(table, Text(), *_totals(seen, show_all=show_all))
 
 
-def sweep(done: Pass) -> RenderableType:
+def sweep(done: SweepResult) -> RenderableType:
     """What became of each eviction that was due."""
     table = _table("OUTCOME", "IMAGE AND WHY")
-    due = [item for item in done.first.decisions if item.action is Action.EVICT]
+    due = [item for item in done.initial_plan.decisions if item.action is Action.EVICT]
     for item in due:
         became = done.outcomes.get(item.image.id)
         word = became.value if became is not None else f"held: {item.held_by}" if item.held_by else "kept"
         why = done.errors.get(item.image.id, item.explanation)
         table.add_row(Text(word, style=_STYLE.get(word, "")), _with_line(_name(item), why))
     removed = sum(outcome is Outcome.REMOVED for outcome in done.outcomes.values())
-    line = f"{_count(done.first.decisions)} looked at, {len(due)} due, {removed} removed"
+    line = f"{_count(done.initial_plan.decisions)} looked at, {len(due)} due, {removed} removed"
     if done.measured_bytes is not None:
         line += f", {units.format_bytes(done.measured_bytes)} freed"
     return Group(table, Text(), Text(line)) if due else Group(Text(line))
@@ -163,7 +163,7 @@ def _ahead(seen: Plan) -> Iterable[RenderableType]:
         yield Text(f"next, in {left}: {_name(item).splitlines()[0]}")
 
 
-def stopped(found: Sequence[totals.Stopped], now: datetime) -> RenderableType:
+def stopped(found: Sequence[totals.StoppedOnly], now: datetime) -> RenderableType:
     """The stopped containers that keep images, and what would let those go."""
     if not found:
         return Text()
@@ -184,14 +184,14 @@ def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
     if left_out:
         yield Text(f"{left_out} untagged not shown (--all shows them)")
     if seen.pressure:
-        wanting = f"; {units.format_bytes(seen.short_bytes)} more would have to go" if seen.short_bytes else ""
+        wanting = f"; {units.format_bytes(seen.shortfall_bytes)} more would have to go" if seen.shortfall_bytes else ""
         yield Text(f"{seen.pressure}{wanting}")
-    if seen.hold is not None and evicting:
+    if seen.held_by is not None and evicting:
         until = f", until {units.format_time(seen.opens)}" if seen.opens is not None else ""
-        yield Text(f"nothing is removed now: {seen.hold}{until}")
-    if seen.changed:
-        bytes_waiting = units.format_bytes(seen.changed_bytes)
-        yield Text(f"{_count(seen.changed)} ({bytes_waiting}) wait, for only the policy that is new evicts them")
+        yield Text(f"nothing is removed now: {seen.held_by}{until}")
+    if seen.deferred:
+        bytes_waiting = units.format_bytes(seen.deferred_bytes)
+        yield Text(f"{_count(seen.deferred)} ({bytes_waiting}) wait, for only the policy that is new evicts them")
 
 
 def _count(decisions: Sequence[Decision]) -> str:

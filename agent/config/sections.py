@@ -31,7 +31,7 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
-def _some(value: int) -> int:
+def _at_least_one(value: int) -> int:
     if value <= 0:
         raise ValueError("must be more than 0 bytes")
     return value
@@ -88,7 +88,7 @@ def _own_name(value: str) -> str:
     meant = operators.in_full(value)
     if any(map(_matches_all, meant)):
         raise ValueError(f"{value!r} matches every image, so that all would be taken for PyTorch; name your own ones")
-    if why := rules.never_matches(meant[-1]):
+    if why := rules.why_never_matches(meant[-1]):
         raise ValueError(f"{value!r} can match no image: {why}")
     return value
 
@@ -98,7 +98,10 @@ def _not_every_container(value: str) -> str:
     every_name = [users.Run(name=name) for name in ("a", "Train_1", "0.x-y")]
     every_image = [users.Run(image=image) for image in ("a", "registry.io:5000/team/name:1-x", "0/y:Z")]
     every_label = [users.Run(labels={key: value}) for key, value in (("a", "b"), ("com.x/y", "Z 1"), ("0", ""))]
-    if any(all(map(users.Ignored((value,)).pattern_for, every)) for every in (every_name, every_image, every_label)):
+    if any(
+        all(map(users.IgnoredContainers((value,)).pattern_for, every))
+        for every in (every_name, every_image, every_label)
+    ):
         raise ValueError(f"{value!r} matches every container, so that nothing would count as a use")
     return value
 
@@ -145,16 +148,16 @@ def _written(pattern: str, *examples: str) -> WithJsonSchema:
 
 _DURATION = _written(r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h|d|w)$", "90s", "12h", "14d")
 
-Duration = Annotated[timedelta, BeforeValidator(units.duration), PlainSerializer(units.duration_text), _DURATION]
+Duration = Annotated[timedelta, BeforeValidator(units.parse_duration), PlainSerializer(units.duration_text), _DURATION]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Count = Annotated[int, Field(ge=0, le=1000), BeforeValidator(_number)]
 Size = Annotated[
     int,
-    BeforeValidator(units.size),
-    AfterValidator(_some),
+    BeforeValidator(units.parse_size),
+    AfterValidator(_at_least_one),
     _written(r"^[0-9]+(\.[0-9]+)? *([kMGTP]i?)?B$", "200GB", "10GiB"),
 ]
-Share = Annotated[float, BeforeValidator(units.share), _written(r"^[0-9]{1,2}(\.[0-9]+)? *%$", "85%")]
+Share = Annotated[float, BeforeValidator(units.parse_percent), _written(r"^[0-9]{1,2}(\.[0-9]+)? *%$", "85%")]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Glob = Annotated[str, AfterValidator(_glob), Field(min_length=1)]
 Exclusion = Annotated[Glob, AfterValidator(_not_all)]

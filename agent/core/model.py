@@ -136,14 +136,14 @@ class Strength(StrEnum):
 class Evidence:
     """One sign that an image is, or is not clearly, a PyTorch image."""
 
-    family: str  # env, label, history, repository, entrypoint, lineage, name, known, layers
+    kind: str  # env, label, history, repository, entrypoint, lineage, name, known, layers
     strength: Strength
     text: str  # for people: 'ENV PYTORCH_VERSION=2.9.0'
     fact: str = ""  # what it rests on: vLLM's variable and its program are one fact; "": on nothing that another tells
 
     @property
     def rests_on(self) -> str:
-        return self.fact or self.family
+        return self.fact or self.kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +230,7 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holds:
+class Overrides:
     """Pins and the pause. `readable` is False where their file could not be read: then nothing is evicted."""
 
     pins: tuple[Pin, ...] = ()
@@ -311,15 +311,17 @@ class Decision:
     recorded_use: datetime | None = None  # the latest recorded use; unlike last_used it stays while a container runs
     last_used_by: str = ""
     idle_since: datetime | None = None
-    seen_idle_since: datetime | None = None  # the same without regard to gaps: what the order of evictions rests on
+    idle_since_ignoring_gaps: datetime | None = (
+        None  # the same without regard to gaps: what the order of evictions rests on
+    )
     idle: timedelta | None = None
     ttl: timedelta | None = None
     deadline: datetime | None = None  # idle_since + ttl
     due: datetime | None = None  # when it would go, min_age included; None: never by itself
     estimated_bytes: int = 0  # what its removal alone would free
     protected: bool = False  # a tag, pin, rule, label or keep_newest keeps it
-    may_follow: bool = False  # it goes with the last image built on it: an untagged step of a build, itself idle
-    follows: bool = False  # it goes only because the last image that was built on it goes
+    may_cascade: bool = False  # it goes with the last image built on it: an untagged step of a build, itself idle
+    cascaded: bool = False  # it goes only because the last image that was built on it goes
     warnings: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()  # what was asked of this image by itself, up to the first answer
     failure: str = ""  # why the image could not be read or judged; "": it could
@@ -332,12 +334,12 @@ class Plan:
     at: datetime
     decisions: tuple[Decision, ...] = ()
     evictions: tuple[Decision, ...] = ()  # due and not held
-    hold: HeldBy | None = None  # what holds every eviction
+    held_by: HeldBy | None = None  # what holds every eviction
     opens: datetime | None = None  # where `hold` is the window: when the next one opens
-    pressing: bool = False  # whether disk space is a reason to evict now
+    under_pressure: bool = False  # whether disk space is a reason to evict now
     pressure: str = ""  # the state of the disk, for people; "": no pressure is set
-    short_bytes: int = 0  # under pressure: what would still be wanting after every eviction
-    changed: tuple[Decision, ...] = ()  # kept for a while, for only a policy that is new would evict them
-    changed_bytes: int = 0  # what those would free together
+    shortfall_bytes: int = 0  # under pressure: what would still be wanting after every eviction
+    deferred: tuple[Decision, ...] = ()  # kept for a while, for only a policy that is new would evict them
+    deferred_bytes: int = 0  # what those would free together
     next_due: datetime | None = None  # when the plan may change by the mere passing of time
     estimated_bytes: int = 0  # what all `action == evict` together would free

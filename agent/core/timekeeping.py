@@ -15,7 +15,7 @@ LONG_ABSENCE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ClockReading:
     """The clocks, read together."""
 
     wall: datetime
@@ -30,14 +30,14 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
+class MachineOff:
     """Time in which the machine was off, or suspended."""
 
     since: datetime
     until: datetime
 
 
-def jump(before: Reading, after: Reading) -> timedelta | None:
+def clock_jump(before: ClockReading, after: ClockReading) -> timedelta | None:
     """By how much the wall clock jumped between two readings; None where it did not, or nothing can be said.
 
     Over a reboot only a step back is seen: how long the machine was off is not known by any other clock.
@@ -49,7 +49,7 @@ def jump(before: Reading, after: Reading) -> timedelta | None:
     return back if back < -TOLERANCE else None
 
 
-def absence(before: Reading, after: Reading) -> Absence | None:
+def machine_off(before: ClockReading, after: ClockReading) -> MachineOff | None:
     """The time for which the machine was off or suspended between two readings, where that was more than a day.
 
     When within that time a suspension happened is not known. It is taken to have ended just now: a use in between then
@@ -57,20 +57,20 @@ def absence(before: Reading, after: Reading) -> Absence | None:
     """
     if before.boot == after.boot:
         suspended = _suspended(before, after)
-        return Absence(after.wall - suspended, after.wall) if suspended > LONG_ABSENCE else None
+        return MachineOff(after.wall - suspended, after.wall) if suspended > LONG_ABSENCE else None
     if after.booted_at - before.wall <= LONG_ABSENCE:
         return None
-    return Absence(before.wall, after.booted_at)
+    return MachineOff(before.wall, after.booted_at)
 
 
-def _suspended(before: Reading, after: Reading) -> timedelta:
+def _suspended(before: ClockReading, after: ClockReading) -> timedelta:
     """What the clock that runs through a suspension gained on the one that stands still; none where one is unknown."""
     if before.awake is None or after.awake is None:
         return timedelta()
     return timedelta(seconds=(after.steady - before.steady) - (after.awake - before.awake))
 
 
-def without(absences: Iterable[Absence], since: datetime, now: datetime) -> datetime:
+def exclude_machine_off(absences: Iterable[MachineOff], since: datetime, now: datetime) -> datetime:
     """`since`, moved later by the time that the machine was off after it: that time is not idle time."""
     off = sum(
         (max(item.until - max(item.since, since), timedelta()) for item in absences if item.until <= now), timedelta()
@@ -79,17 +79,17 @@ def without(absences: Iterable[Absence], since: datetime, now: datetime) -> date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClockWatch:
+class ClockMonitor:
     """What the looks so far have shown. `steady_since` is on the steady clock; None: never disturbed."""
 
-    last: Reading
+    last: ClockReading
     steady_since: float | None = None
 
-    def look(self, now: Reading, *, disturbed: bool = False) -> tuple["ClockWatch", timedelta | None]:
+    def check(self, now: ClockReading, *, disturbed: bool = False) -> tuple["ClockMonitor", timedelta | None]:
         """One more look, and the jump that it found. `disturbed`: something else spoke against the clock."""
-        moved = jump(self.last, now)
+        moved = clock_jump(self.last, now)
         since = now.steady if moved is not None or disturbed else self.steady_since
-        return ClockWatch(last=now, steady_since=since), moved
+        return ClockMonitor(last=now, steady_since=since), moved
 
     @property
     def trusted(self) -> bool:
@@ -97,6 +97,6 @@ class ClockWatch:
         return self.steady_since is None or self.last.steady - self.steady_since >= SETTLING
 
 
-def disagree(wall: datetime, engine: datetime | None) -> bool:
+def clocks_disagree(wall: datetime, engine: datetime | None) -> bool:
     """Whether the engine's own time speaks against ours. An engine that tells none does not."""
     return engine is not None and abs(wall - engine) > TOLERANCE

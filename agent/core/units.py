@@ -17,7 +17,7 @@ _UNITS = {
 _LONGEST = timedelta(days=36500)
 
 
-def duration(text: object) -> timedelta:
+def parse_duration(text: object) -> timedelta:
     """Parse `90s`, `15m`, `12h`, `14d` or `2w`; a bare `0` needs no unit.
 
     Raises ValueError, with the way out in its message, for anything else and for more than 100 years.
@@ -48,7 +48,7 @@ _PREFIXES = " kMGTP"
 _LARGEST = 10**18  # bytes; more than any host has, and far below what 64 bits hold
 
 
-def size(text: object) -> int:
+def parse_size(text: object) -> int:
     """Parse `200GB` or `10GiB` to bytes.
 
     Raises ValueError, with the way out in its message, for anything else and for more than 1000 PB.
@@ -67,7 +67,7 @@ def size(text: object) -> int:
 _SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)\s*%")
 
 
-def share(text: object) -> float:
+def parse_percent(text: object) -> float:
     """Parse `85%` to 0.85. Raises ValueError, with the way out in its message; 0 % and 100 % are never reached."""
     if isinstance(text, float) and 0 < text < 1:
         return text

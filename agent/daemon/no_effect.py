@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.adapters import overrides as holds
 from agent.adapters.sqlite import state_dir as state
 from agent.config import settings as config
-from agent.core.policy.rules import never_matches
+from agent.core.policy.rules import why_never_matches
 
 PATTERNS = "pattern-matches-nothing"
 PINS = "pins-elsewhere"
@@ -25,7 +25,7 @@ def patterns(settings: config.Settings) -> list[str]:
     return [
         f"{key}: {pattern!r} can match no image: {why}"
         for key, pattern in _patterns(settings)
-        if (why := never_matches(pattern))
+        if (why := why_never_matches(pattern))
     ]
 
 

@@ -21,23 +21,23 @@ from agent.adapters.sqlite import state_dir as state
 from agent.adapters.sqlite.store import Store
 from agent.config import settings as config
 from agent.core.protocol import payloads as wire
-from agent.core.usage.attribution import Ignored
+from agent.core.usage.attribution import IgnoredContainers
 from agent.daemon import look_inside, no_effect
 from agent.eviction import plan_reporter as showing
-from agent.eviction.sweeper import Manners, Sweeper
-from agent.reporting.host_report import Board
+from agent.eviction.sweeper import Pacing, Sweeper
+from agent.reporting.host_report import HostReport
 from agent.tracking import layer_probes as layer_looks
-from agent.tracking.ingestor import Intake
-from agent.tracking.layer_probes import LayerLooks
-from agent.tracking.watcher import LONGEST_WAIT, Watcher
+from agent.tracking.ingestor import EventIngestor
+from agent.tracking.layer_probes import LayerProbes
+from agent.tracking.watcher import RECONNECT_BACKOFF_MAX, Watcher
 
 log = structlog.get_logger()
 
-BETWEEN_LOOKS = 5.0  # seconds until a new engine shows in `info`
-BETWEEN_RESERVES = 600.0  # seconds until the reserve is looked at again
-ONE_LOOK = 60.0  # seconds that a command which ends waits for layers to be read: nothing else waits for it
+INFO_POLL = 5.0  # seconds until a new engine shows in `info`
+RESERVE_INTERVAL = 600.0  # seconds until the reserve is looked at again
+COMMAND_PROBE_TIMEOUT = 60.0  # seconds that a command which ends waits for layers to be read: nothing else waits for it
 ONE_DAY = 86400.0  # seconds
-ASK_AGAIN = 5.0  # seconds for a stop to say goodbye, before it is asked again
+STOP_RETRY = 5.0  # seconds for a stop to say goodbye, before it is asked again
 # What the loops raise; an earlier run may have left any of it on the broker.
 ALERTS = (
     *("engine-down", "engine-observe-only", "holds-unreadable", "state-copied"),
@@ -48,13 +48,13 @@ ALERTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Components:
     """The loops of one agent, built and not yet running."""
 
     engine: Engine
     store: Store
-    board: Board
-    intake: Intake
+    board: HostReport
+    intake: EventIngestor
     watcher: Watcher
     sweeper: Sweeper
 
@@ -66,11 +66,11 @@ def build(
     clock: Clock,
     engine: Engine,
     patience: float = layer_looks.PATIENCE,
-) -> Parts:
+) -> Components:
     """Wire one agent together. `patience`: seconds that a listing waits for layers to be read."""
-    board = Board()
-    ignored = Ignored(settings.usage.ignore_containers)
-    looks = LayerLooks(
+    board = HostReport()
+    ignored = IgnoredContainers(settings.usage.ignore_containers)
+    looks = LayerProbes(
         engine,
         store,
         wanted=settings.images.probe_layers,
@@ -78,7 +78,9 @@ def build(
         known=settings.images.known,
         patience=patience,
     )
-    intake = Intake(engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored, looks=looks)
+    intake = EventIngestor(
+        engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored, looks=looks
+    )
     watcher = Watcher(engine, intake, clock, board)
     sweeper = Sweeper(
         engine,
@@ -88,9 +90,9 @@ def build(
         board,
         rules=settings.core_policy(),
         folder=folder,
-        manners=Manners(pause=settings.limits.pause, grace=settings.policy.change_grace),
+        manners=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace),
     )
-    return Parts(engine, store, board, intake, watcher, sweeper)
+    return Components(engine, store, board, intake, watcher, sweeper)
 
 
 async def run(settings: config.Settings, folder: Path, source: Path | None) -> None:
@@ -119,7 +121,9 @@ async def run(settings: config.Settings, folder: Path, source: Path | None) -> N
         await store.close()
 
 
-async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, clock: Clock, source: Path | None) -> None:
+async def _run_loops(
+    settings: config.Settings, folder: Path, parts: Components, clock: Clock, source: Path | None
+) -> None:
     host = await learn_host(settings, parts.store, parts.engine, clock)
     log.info(
         "starting",
@@ -142,7 +146,7 @@ async def _run_loops(settings: config.Settings, folder: Path, parts: Parts, cloc
         loops["publisher"] = _publish(settings, host, parts, clock)
     async with asyncio.TaskGroup() as group:
         for name, loop in loops.items():
-            group.create_task(tasks.endless(loop, name), name=name)
+            group.create_task(tasks.run_forever(loop, name), name=name)
 
 
 async def learn_host(settings: config.Settings, store: Store, engine: Engine, clock: Clock) -> str:
@@ -155,7 +159,7 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
         except EngineError as error:
             log.warning("no engine yet, and no agent.host is set; waiting", action="start", error=str(error))
             await clock.sleep(wait)
-            wait = min(LONGEST_WAIT, wait * 2)
+            wait = min(RECONNECT_BACKOFF_MAX, wait * 2)
         finally:
             await engine.close()
     if host != store.host:
@@ -163,7 +167,7 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
     return host
 
 
-async def _publish(settings: config.Settings, host: str, parts: Parts, clock: Clock) -> None:
+async def _publish(settings: config.Settings, host: str, parts: Components, clock: Clock) -> None:
     from agent.adapters.mqtt import connection as broker
     from agent.reporting import publisher
 
@@ -184,12 +188,12 @@ async def _publish(settings: config.Settings, host: str, parts: Parts, clock: Cl
     ).run()
 
 
-async def _show_info(settings: config.Settings, parts: Parts, clock: Clock) -> None:
+async def _show_info(settings: config.Settings, parts: Components, clock: Clock) -> None:
     """Publish who we are, and again whenever the engine is another."""
     started, shown = clock.now(), None
     while True:
         await parts.watcher.ready.wait()
-        engine = parts.intake.sight.engine
+        engine = parts.intake.view.engine
         if engine is not None and engine != shown:
             shown = engine
             parts.board.show_info(
@@ -205,7 +209,7 @@ async def _show_info(settings: config.Settings, parts: Parts, clock: Clock) -> N
                     at=clock.now(),
                 )
             )
-        await clock.sleep(BETWEEN_LOOKS)
+        await clock.sleep(INFO_POLL)
 
 
 def _engine_facts(engine: EngineInfo) -> dict[str, str]:
@@ -226,7 +230,7 @@ def policy_in_force(settings: config.Settings) -> dict[str, object]:
     }
 
 
-async def _forget(settings: config.Settings, parts: Parts, clock: Clock) -> None:
+async def _forget(settings: config.Settings, parts: Components, clock: Clock) -> None:
     """Once a day, drop history older than the retention. What still waits then is named, where a broker is set.
 
     Not on a day on which the clock jumped, as far as that is known: after a jump of years nothing would be left.
@@ -234,9 +238,9 @@ async def _forget(settings: config.Settings, parts: Parts, clock: Clock) -> None
     while True:
         await parts.watcher.ready.wait()  # by then the clocks were held against those of the last watch
         now = clock.now()
-        if parts.intake.sight.clock_trusted:
+        if parts.intake.view.clock_trusted:
             with contextlib.suppress(database.StateFull):
-                await parts.store.forget(now - settings.history.retention, now, quietly=not settings.mqtt.url)
+                await parts.store.prune(now - settings.history.retention, now, quietly=not settings.mqtt.url)
         await clock.sleep(ONE_DAY)
 
 
@@ -244,7 +248,7 @@ async def _keep_reserve(folder: Path, clock: Clock) -> None:
     """Make the reserve again, once what released it is over."""
     while True:
         await asyncio.to_thread(database.keep_reserve, folder)
-        await clock.sleep(BETWEEN_RESERVES)
+        await clock.sleep(RESERVE_INTERVAL)
 
 
 @contextmanager
@@ -257,7 +261,7 @@ def _stopping_on_signals() -> Iterator[None]:
     def stop() -> None:
         # Before Python 3.13 a TaskGroup forgets a cancel that comes while one of its tasks fails: ask again.
         task.cancel()
-        again.append(loop.call_later(ASK_AGAIN, stop))
+        again.append(loop.call_later(STOP_RETRY, stop))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
@@ -283,9 +287,9 @@ def _ignore_hangup() -> None:
 
 
 @asynccontextmanager
-async def watching(
-    settings: config.Settings, store: Store, folder: Path, patience: float = ONE_LOOK
-) -> AsyncIterator[Parts]:
+async def engine_session(
+    settings: config.Settings, store: Store, folder: Path, patience: float = COMMAND_PROBE_TIMEOUT
+) -> AsyncIterator[Components]:
     """One proven look at the engine, for a command that ends: the same parts as the agent's, no publisher.
 
     Raises EngineError where the engine cannot be watched.
@@ -308,22 +312,22 @@ async def watching(
 
 
 @asynccontextmanager
-async def looking(
-    settings: config.Settings, patience: float = ONE_LOOK
-) -> AsyncIterator[tuple[Parts, tuple[str, ...]]]:
+async def read_only_session(
+    settings: config.Settings, patience: float = COMMAND_PROBE_TIMEOUT
+) -> AsyncIterator[tuple[Components, tuple[str, ...]]]:
     """As `watching`, on a copy of the agent's state, so that nothing is changed; and what to tell about that state.
 
     Raises StateError and EngineError.
     """
     place = state.place_to_look_at(settings.agent.state_dir)
-    look = state.look(place.folder)
+    look = state.open_read_only(place.folder)
     try:
-        async with watching(settings, look.store, place.folder, patience) as parts:
+        async with engine_session(settings, look.store, place.folder, patience) as parts:
             yield parts, (*place.notes, *look.notes)
     finally:
         await look.store.close()
 
 
-def _engine_name(parts: Parts) -> str:
-    engine = parts.intake.sight.engine
+def _engine_name(parts: Components) -> str:
+    engine = parts.intake.view.engine
     return engine.name if engine is not None else ""

@@ -5,52 +5,52 @@ import signal
 import sys
 from pathlib import Path
 
-from agent.demo.console import Screen
-from agent.demo.environment import Stage
-from agent.demo.errors import Trouble
-from agent.demo.scenario import Story
+from agent.demo.console import Console
+from agent.demo.environment import DemoEnvironment
+from agent.demo.errors import DemoError
+from agent.demo.scenario import Scenario
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def tell(*, engine_url: str = "", keep: Path | None = None) -> int:
+def run(*, engine_url: str = "", keep: Path | None = None) -> int:
     """Play the story and clean up, whatever happens. Returns the exit code: 128 + n after signal n.
 
     `engine_url` is an engine to use instead of a private one; `keep` a folder, new or empty, for what the
     agent wrote. Without them nothing stays.
     """
     try:
-        return asyncio.run(_Play(engine_url, keep).perform())
-    except Trouble as trouble:
+        return asyncio.run(_Demo(engine_url, keep).run())
+    except DemoError as trouble:
         print(f"torchkeeper: {trouble}", file=sys.stderr)
         return trouble.code
 
 
-class _Play:
+class _Demo:
     """One performance, which a signal ends early. What is being cleaned up is not interrupted."""
 
     def __init__(self, engine_url: str, keep: Path | None) -> None:
-        self._screen = Screen()
-        self._stage = Stage(engine_url, keep)
+        self._screen = Console()
+        self._stage = DemoEnvironment(engine_url, keep)
         self._caught: signal.Signals | None = None
         self._cleaning = False
 
-    async def perform(self) -> int:
+    async def run(self) -> int:
         self._watch_signals()
-        story = Story(self._stage, self._screen)
+        story = Scenario(self._stage, self._screen)
         try:
             await self._until_signal(story)
         finally:
             await self._clean_up()
         if self._caught is not None:
-            self._screen.say("stopped before the end; everything that the demo had made is removed")
+            self._screen.print("stopped before the end; everything that the demo had made is removed")
             return 128 + self._caught
         story.summary()
         return 0
 
-    async def _until_signal(self, story: Story) -> None:
+    async def _until_signal(self, story: Scenario) -> None:
         try:
-            await story.play()
+            await story.run()
         except asyncio.CancelledError:
             if self._caught is None:
                 raise

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, ConsoleRenderable, RichCast
+from rich.console import Console as RichConsole
+from rich.console import ConsoleRenderable, RichCast
 from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
@@ -15,23 +16,23 @@ INDENT = 9  # columns, the width of the time before each line
 _STYLE = {"EVICT": "bold yellow", "evict": "bold yellow", "removed": "bold yellow", "keep": "green", "kept": "green"}
 
 
-class Screen:
+class Console:
     """Standard output, and the time since the curtain rose."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, emoji=False, markup=False)
+        self._console = RichConsole(highlight=False, emoji=False, markup=False)
         self._console.width = min(self._console.width, WIDEST)
         self._began = time.monotonic()
         self._scenes = 0
 
-    def scene(self, title: str, why: str) -> None:
+    def step(self, title: str, why: str) -> None:
         """The start of a step: what happens now, and why it matters."""
         self._scenes += 1
         self._console.print()
         self._print(_row(f"{self._scenes}.", Text(title.upper(), style="bold")))
         self._print(Padding(Text(why, style="italic"), (0, 0, 0, INDENT)))
 
-    def now(self, text: str, *more: str, word: str = "") -> None:
+    def event(self, text: str, *more: str, word: str = "") -> None:
         """Something happened just now; `word` says what in one word, `more` are lines below."""
         body = Text.assemble((f"{word}  " if word else "", _STYLE.get(word, "bold")), text)
         for line in more:
@@ -42,7 +43,7 @@ class Screen:
         self._console.print()
         self._print(Text(text, style="bold"))
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self._print(Text(text))
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str | Text]], indent: int = INDENT) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 
-from agent.demo.errors import Trouble, WrongUse
+from agent.demo.errors import DemoError, DemoUsageError
 
 TIMEOUT = aiohttp.ClientTimeout(total=60)  # seconds for one call
 
@@ -17,7 +17,7 @@ class Client:
     """One engine. Every method raises Trouble, with the engine's own words, where it refuses or is away."""
 
     def __init__(self, url: str) -> None:
-        """Raises WrongUse for an address other than unix:// and tcp://."""
+        """Raises DemoUsageError for an address other than unix:// and tcp://."""
         parts = urlsplit(url)
         if parts.scheme == "unix" and parts.path.startswith("/"):
             connector: aiohttp.BaseConnector = aiohttp.UnixConnector(path=parts.path)
@@ -26,7 +26,7 @@ class Client:
             connector = aiohttp.TCPConnector()
             self._base = f"http://{parts.netloc}"
         else:
-            raise WrongUse(f"--engine: {url!r} is not unix:///path/to/docker.sock or tcp://host:port")
+            raise DemoUsageError(f"--engine: {url!r} is not unix:///path/to/docker.sock or tcp://host:port")
         self.url = url
         self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT)
 
@@ -36,7 +36,7 @@ class Client:
     async def answers(self) -> bool:
         try:
             return (await self._call("GET", "/_ping"))[0] == 200
-        except Trouble:
+        except DemoError:
             return False
 
     async def version(self) -> str:
@@ -83,7 +83,7 @@ class Client:
     async def wait_until_removed(self, container: str) -> None:
         status, said = await self._call("POST", f"/containers/{container}/wait?condition=removed")
         if status not in (200, 404):
-            raise Trouble(f"the engine at {self.url}: {said}")
+            raise DemoError(f"the engine at {self.url}: {said}")
 
     async def remove_container(self, container: str) -> None:
         await self._call("DELETE", f"/containers/{container}?force=1&v=1")
@@ -96,7 +96,7 @@ class Client:
         params = [("all", "1"), ("filters", json.dumps({"label": [label]} if label else {}))]
         status, text = await self._call("GET", path, params=params)
         if status >= 400:
-            raise Trouble(f"the engine at {self.url}: {_message(text)} (GET {path})")
+            raise DemoError(f"the engine at {self.url}: {_message(text)} (GET {path})")
         return list(json.loads(text))
 
     async def _stream(self, path: str, params: Sequence[tuple[str, str]], tar: bytes) -> None:
@@ -106,12 +106,12 @@ class Client:
         rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         error = next((row["error"] for row in rows if "error" in row), text if status >= 400 else "")
         if error:
-            raise Trouble(f"the engine at {self.url} could not make an image: {error.strip()}")
+            raise DemoError(f"the engine at {self.url} could not make an image: {error.strip()}")
 
     async def _json(self, method: str, path: str, body: object = None) -> Any:
         status, text = await self._call(method, path, json=body)
         if status >= 400:
-            raise Trouble(f"the engine at {self.url}: {_message(text)} ({method} {path.partition('?')[0]})")
+            raise DemoError(f"the engine at {self.url}: {_message(text)} ({method} {path.partition('?')[0]})")
         return json.loads(text) if text.strip() else None
 
     async def _call(self, method: str, path: str, **options: Any) -> tuple[int, str]:
@@ -120,7 +120,7 @@ class Client:
                 return answer.status, await answer.text()
         except (aiohttp.ClientError, OSError) as error:
             why = getattr(error, "strerror", None) or str(error) or "it took too long"
-            raise Trouble(f"no engine answers at {self.url}: {why}") from None
+            raise DemoError(f"no engine answers at {self.url}: {why}") from None
 
 
 def _message(text: str) -> str:

@@ -6,16 +6,16 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.demo.errors import Trouble
+from agent.demo.errors import DemoError
 
 
 def require() -> None:
     """Raises Trouble where a private engine cannot be had here."""
     way_out = "or give an engine you may use: torchkeeper demo --engine unix:///var/run/docker.sock"
     if shutil.which("dockerd") is None:
-        raise Trouble(f"no dockerd on the PATH for a private engine: apt-get install docker.io, {way_out}")
+        raise DemoError(f"no dockerd on the PATH for a private engine: apt-get install docker.io, {way_out}")
     if os.geteuid() != 0:
-        raise Trouble(f"a private engine needs root: sudo torchkeeper demo, {way_out}")
+        raise DemoError(f"a private engine needs root: sudo torchkeeper demo, {way_out}")
 
 
 def env(outer: Mapping[str, str], folder: Path) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ from agent.demo import dockerd, images, process
 from agent.demo import events as feed
 from agent.demo import workspace as place
 from agent.demo.docker_api import Client
-from agent.demo.errors import Trouble
+from agent.demo.errors import DemoError
 
 HOST = "demo"
 TTL = 30.0  # seconds
@@ -32,7 +32,7 @@ AGENT_START = 120.0  # seconds
 COMMAND = 120.0  # seconds for one command of torchkeeper
 
 
-class Stage:
+class DemoEnvironment:
     """Opened step by step; `close` undoes every step that was begun, also where it failed half way."""
 
     def __init__(self, engine_url: str, keep: Path | None) -> None:
@@ -85,11 +85,11 @@ class Stage:
         there = [ref for image in await self.client.images() for ref in image["RepoTags"] or ()]
         own = sorted(ref for ref in there if ref.startswith(images.OWN_PREFIX))
         if own:
-            raise Trouble(f"this engine already has images of a demo; remove them first: docker rmi {' '.join(own)}")
+            raise DemoError(f"this engine already has images of a demo; remove them first: docker rmi {' '.join(own)}")
 
     async def _empty_private_engine(self) -> None:
         """So that it ends at once; where it cannot, what it leaves is ended with its folder."""
-        with contextlib.suppress(Trouble):
+        with contextlib.suppress(DemoError):
             await self._remove_containers()
 
     async def _remove_containers(self) -> None:
@@ -102,10 +102,10 @@ class Stage:
         for _ in range(3):
             left = [image_id for image_id in left if not await self.client.remove_image(image_id)]
         if left:
-            raise Trouble(f"could not remove every image of the demo: docker rmi {' '.join(left)}")
+            raise DemoError(f"could not remove every image of the demo: docker rmi {' '.join(left)}")
 
     def _is_own(self, refs: Iterable[str]) -> bool:
-        names = {self.prefix + role.ref for role in images.CAST} | {"<none>:<none>"}
+        names = {self.prefix + role.ref for role in images.IMAGES} | {"<none>:<none>"}
         return set(refs) <= names
 
     # The broker
@@ -124,7 +124,7 @@ class Stage:
         self._undo.push_async_callback(daemon.stop)
         try:
             await daemon.until(lambda: _listens(port), BROKER_START)
-        except Trouble as trouble:
+        except DemoError as trouble:
             return str(trouble)
         self.broker_url = f"mqtt://127.0.0.1:{port}"
         return ""
@@ -187,7 +187,7 @@ class Stage:
                 made.kill()
                 await made.wait()
         if made.returncode:
-            raise Trouble(f"`torchkeeper {' '.join(args)}` failed: {err.decode(errors='replace').strip()}")
+            raise DemoError(f"`torchkeeper {' '.join(args)}` failed: {err.decode(errors='replace').strip()}")
         return out.decode()
 
     def _command_env(self) -> Mapping[str, str]:

@@ -1,13 +1,13 @@
 """What stops the demo, as one sentence for people."""
 
 
-class Trouble(Exception):
+class DemoError(Exception):
     """The demo cannot go on; the message says what is missing or failed, and the way out."""
 
     code = 1
 
 
-class WrongUse(Trouble):
+class DemoUsageError(DemoError):
     """The command was used wrongly."""
 
     code = 2

@@ -9,7 +9,7 @@ from typing import TypeVar
 from agent.adapters.mqtt.connection import Connection
 from agent.adapters.sqlite import state_dir as state
 from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import Tables
+from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.core.protocol import payloads as wire
 
 POLL = 0.5  # seconds between two looks at the history
@@ -47,8 +47,8 @@ async def known_images(folder: Path) -> set[str]:
     return {usage.image_id for usage in saved.usages} if saved is not None else set()
 
 
-async def _look(folder: Path, ask: Callable[[Tables], T]) -> T:
-    store: Store = state.look(folder).store
+async def _look(folder: Path, ask: Callable[[UsageTables], T]) -> T:
+    store: Store = state.open_read_only(folder).store
     try:
         return await store.run(ask)
     finally:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.demo.docker_api import Client
-from agent.demo.errors import Trouble
+from agent.demo.errors import DemoError
 
 MB = 1_000_000  # bytes
 LABEL = "torchkeeper.demo"  # names the run that made an image or a container
@@ -22,7 +22,7 @@ _TORCH = f"{_PACKAGE}/lib/libtorch_cuda.so"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
+class DemoImage:
     """One image and its part in the story."""
 
     ref: str  # without OWN_PREFIX
@@ -35,7 +35,7 @@ class Role:
     base: str = ""  # the ref that it is built on
 
 
-IDLE = Role(
+IDLE = DemoImage(
     ref="teamai/pytorch:2.1-cuda11.8",
     part="nobody uses it any more",
     why="Idle for a whole TTL. This is what fills GPU hosts: the tag before the tag before.",
@@ -43,7 +43,7 @@ IDLE = Role(
     size_mb=31,
     env={"PYTORCH_VERSION": "2.1.0", "CUDA_VERSION": "11.8.0"},
 )
-USED = Role(
+USED = DemoImage(
     ref="teamai/pytorch:2.4-cuda12.1",
     part="idle, then used for one second by `docker run --rm`",
     why="One short run restarted its clock, so it outlived its sibling by as much.",
@@ -51,7 +51,7 @@ USED = Role(
     size_mb=38,
     env={"PYTORCH_VERSION": "2.4.1", "CUDA_VERSION": "12.1.1"},
 )
-BASE = Role(
+BASE = DemoImage(
     ref="nvcr.io/nvidia/pytorch:24.01-py3",
     part="idle, the base of the next one",
     why="Its last child is gone, so now its layers free disk; before, they would have freed nothing.",
@@ -59,7 +59,7 @@ BASE = Role(
     size_mb=44,
     env={"NVIDIA_PYTORCH_VERSION": "24.01", "PYTORCH_VERSION": "2.2.0a0+81ea7a4", "CUDA_VERSION": "12.3.2"},
 )
-DERIVED = Role(
+DERIVED = DemoImage(
     ref="vision/detector:v3",
     part="idle, built FROM the one above",
     why="Not named after PyTorch, yet known as such by what it inherits; it shares its base's layers.",
@@ -68,28 +68,28 @@ DERIVED = Role(
     payload="opt/detector/weights.bin",
     base=BASE.ref,
 )
-TRAINING = Role(
+TRAINING = DemoImage(
     ref="teamai/pytorch:2.5-cuda12.4",
     part="a training job runs in it",
     why="A container holds it. A job of three weeks is one start event, so age alone would kill it.",
     size_mb=42,
     env={"PYTORCH_VERSION": "2.5.1", "CUDA_VERSION": "12.4.1"},
 )
-PINNED = Role(
+PINNED = DemoImage(
     ref="pytorch/pytorch:2.2.0-cuda12.1-cudnn8-runtime",
     part="idle, but pinned by a person",
     why="A person said so, with a reason that everybody sees; no dummy container is needed.",
     size_mb=28,
     env={"PYTORCH_VERSION": "2.2.0", "CUDA_VERSION": "12.1.1"},
 )
-LATEST = Role(
+LATEST = DemoImage(
     ref="teamai/pytorch:latest",
     part="idle, with a tag that the policy protects",
     why="policy.protect names *:latest: the tag that scripts take without asking.",
     size_mb=24,
     env={"PYTORCH_VERSION": "2.6.0", "CUDA_VERSION": "12.4.1"},
 )
-POSTGRES = Role(
+POSTGRES = DemoImage(
     ref="postgres:16",
     part="idle, and no PyTorch image",
     why="No sign of PyTorch. No code path leads from here to a removal, however idle it is.",
@@ -97,7 +97,7 @@ POSTGRES = Role(
     payload="usr/lib/postgresql/16/bin/postgres",
     env={"PG_MAJOR": "16", "PGDATA": "/var/lib/postgresql/data"},
 )
-OLLAMA = Role(
+OLLAMA = DemoImage(
     ref="ollama/ollama:0.5.4",
     part="idle, needs a GPU, and no PyTorch image",
     why="NVIDIA variables prove a GPU, not PyTorch.",
@@ -105,23 +105,23 @@ OLLAMA = Role(
     payload="usr/lib/ollama/cuda_v12/libggml-cuda.so",
     env={"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility", "OLLAMA_HOST": "0.0.0.0"},  # noqa: S104 - as in the real image
 )
-CAST = (IDLE, USED, BASE, DERIVED, TRAINING, PINNED, LATEST, POSTGRES, OLLAMA)
+IMAGES = (IDLE, USED, BASE, DERIVED, TRAINING, PINNED, LATEST, POSTGRES, OLLAMA)
 
 
 def find_busybox() -> Path:
     """A busybox that needs no library, so that it runs alone in an image. Raises Trouble."""
     found = shutil.which("busybox")
     if found is None:
-        raise Trouble("no busybox here, which the demo's images are made of: apt-get install busybox-static")
+        raise DemoError("no busybox here, which the demo's images are made of: apt-get install busybox-static")
     path = Path(found).resolve()
     with path.open("rb") as stream:
         head = stream.read(4096)  # the name of the dynamic loader stands right behind the program headers
     if b"/ld-" in head:
-        raise Trouble(f"{path} needs libraries that the demo's images lack: apt-get install busybox-static")
+        raise DemoError(f"{path} needs libraries that the demo's images lack: apt-get install busybox-static")
     return path
 
 
-async def make(client: Client, role: Role, prefix: str, run_id: str, busybox: Path) -> str:
+async def make(client: Client, role: DemoImage, prefix: str, run_id: str, busybox: Path) -> str:
     """Make one image on the engine, labelled with the run; its ID."""
     if role.base:
         return await client.build(prefix + role.ref, await asyncio.to_thread(_context, role, prefix))
@@ -131,23 +131,23 @@ async def make(client: Client, role: Role, prefix: str, run_id: str, busybox: Pa
     return await client.import_image(prefix + role.ref, tar, changes)
 
 
-def _root_file_system(role: Role, busybox: Path) -> bytes:
+def _root_file_system(role: DemoImage, busybox: Path) -> bytes:
     torch = [(f"{_PACKAGE}/version.py", _version_file(role), 0o644)] if role.payload == _TORCH else []
     return _tar(("bin/busybox", busybox.read_bytes(), 0o755), (role.payload, _payload(role), 0o644), *torch)
 
 
-def _version_file(role: Role) -> bytes:
+def _version_file(role: DemoImage) -> bytes:
     """What torch's own build writes, without which the agent would not take the image for a PyTorch image."""
     cuda = ".".join(role.env["CUDA_VERSION"].split(".")[:2])
     return f"__version__ = {role.env['PYTORCH_VERSION']!r}\ncuda = {cuda!r}\ngit_version = ''\nhip = None\n".encode()
 
 
-def _context(role: Role, prefix: str) -> bytes:
+def _context(role: DemoImage, prefix: str) -> bytes:
     dockerfile = f"FROM {prefix}{role.base}\nCOPY payload /{role.payload}\n"
     return _tar(("Dockerfile", dockerfile.encode(), 0o644), ("payload", _payload(role), 0o644))
 
 
-def _payload(role: Role) -> bytes:
+def _payload(role: DemoImage) -> bytes:
     """Nothing can compress it, so that the bytes which it frees are the bytes of its size."""
     return os.urandom(role.size_mb * MB)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from agent.demo.errors import Trouble
+from agent.demo.errors import DemoError
 
 POLL = 0.05  # seconds between two looks
 GRACE = 15.0  # seconds from SIGTERM to SIGKILL
@@ -33,14 +33,14 @@ class Daemon:
         while not await ready():
             self.check()
             if time.monotonic() > end:
-                raise Trouble(f"{self.name} was not ready within {timeout:.0f} s: {self.last_words()}")
+                raise DemoError(f"{self.name} was not ready within {timeout:.0f} s: {self.last_words()}")
             await asyncio.sleep(POLL)
 
     def check(self) -> None:
         """Raises Trouble if it has ended."""
         code = self._process.poll()
         if code is not None:
-            raise Trouble(f"{self.name} ended by itself with {code}: {self.last_words()}")
+            raise DemoError(f"{self.name} ended by itself with {code}: {self.last_words()}")
 
     def last_words(self) -> str:
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]

@@ -12,29 +12,29 @@ from rich.text import Text
 from agent.core import units
 from agent.core.protocol import payloads as wire
 from agent.demo import images
-from agent.demo.console import Screen, two_lines
-from agent.demo.environment import Stage
-from agent.demo.errors import Trouble
-from agent.demo.images import CAST, Role
+from agent.demo.console import Console, two_lines
+from agent.demo.environment import DemoEnvironment
+from agent.demo.errors import DemoError
+from agent.demo.images import IMAGES, DemoImage
 
 BEFORE_USE = 0.4  # of the TTL, after the agent's start: time to read the plan, and to use an image before it is due
 IN_TIME = 2.0  # TTLs until everything that should go is gone
 BUSYBOX = "/bin/busybox"
 
 
-class Story:
+class Scenario:
     """Played once on one stage."""
 
-    def __init__(self, stage: Stage, screen: Screen) -> None:
+    def __init__(self, stage: DemoEnvironment, screen: Console) -> None:
         self._stage = stage
         self._screen = screen
-        self._ids: dict[str, Role] = {}  # image ID -> its role
+        self._ids: dict[str, DemoImage] = {}  # image ID -> its role
         self._due: dict[str, datetime] = {}  # image ID -> when it goes, as the last plan says
         self._decided: dict[str, wire.DecisionData] = {}
         self._became: dict[str, wire.OutcomeData] = {}
         self._kept: list[dict[str, Any]] = []
 
-    async def play(self) -> None:
+    async def run(self) -> None:
         """All scenes in order. Raises Trouble where the stage or the agent does not do what it should."""
         await self._stage.open()
         self._screen.title("torchkeeper demo: the real agent, a host full of images, and about a minute")
@@ -51,58 +51,58 @@ class Story:
         stage, screen = self._stage, self._screen
         mine = "An engine of the demo's own: it touches none of yours, and it is gone at the end."
         yours = f"Your engine, as asked: the agent may only touch images named {images.OWN_PREFIX}..."
-        screen.scene("the stage", mine if stage.private else yours)
+        screen.step("the stage", mine if stage.private else yours)
         with screen.busy("starting the engine and the broker"):
             await stage.open_engine()
             version = await stage.client.version()
-            screen.now(f"Docker Engine {version}", stage.client.url)
+            screen.event(f"Docker Engine {version}", stage.client.url)
             missing = await stage.open_broker()
         if missing:
-            screen.now("no broker", f"{missing}; the agent works the same without one")
+            screen.event("no broker", f"{missing}; the agent works the same without one")
         else:
-            screen.now("MQTT broker", stage.broker_url)
+            screen.event("MQTT broker", stage.broker_url)
 
     async def _make_images(self) -> None:
         stage, screen = self._stage, self._screen
-        screen.scene("the images", "What stands on a GPU host after some months, at a thousandth of the size.")
-        with screen.live(lambda: f"making image {len(self._ids) + 1} of {len(CAST)}"):
-            for role in CAST:
+        screen.step("the images", "What stands on a GPU host after some months, at a thousandth of the size.")
+        with screen.live(lambda: f"making image {len(self._ids) + 1} of {len(IMAGES)}"):
+            for role in IMAGES:
                 image_id = await images.make(stage.client, role, stage.prefix, stage.run_id, stage.busybox)
                 self._ids[image_id] = role
-        rows = [(two_lines(self._name(role), role.part), f"{role.size_mb} MB") for role in CAST]
+        rows = [(two_lines(self._name(role), role.part), f"{role.size_mb} MB") for role in IMAGES]
         screen.table(("IMAGE AND ITS PART", "OWN LAYER"), rows)
 
     async def _put_to_work(self) -> None:
         stage, screen = self._stage, self._screen
-        screen.scene("people at work", "Only uses tell what is needed; neither the age nor the size does.")
+        screen.step("people at work", "Only uses tell what is needed; neither the age nor the size does.")
         labels = {images.LABEL: stage.run_id}
         name = f"train-llm-{stage.run_id[:4]}"
         await stage.client.run(self._name(images.TRAINING), name, (BUSYBOX, "sleep", "600"), labels, rm=False)
-        screen.now(f"$ docker run -d {self._name(images.TRAINING)}", f"{name}: a training job, for weeks")
+        screen.event(f"$ docker run -d {self._name(images.TRAINING)}", f"{name}: a training job, for weeks")
         stage.write_config()
         reason = "paper deadline in June"
         began = time.monotonic()
         await stage.command("pin", self._name(images.PINNED), "--reason", reason)
         stage.keep_pace(time.monotonic() - began)
-        screen.now(f"$ torchkeeper pin {self._name(images.PINNED)}", f"reason: {reason}")
+        screen.event(f"$ torchkeeper pin {self._name(images.PINNED)}", f"reason: {reason}")
 
     async def _start_agent(self) -> None:
         stage, screen = self._stage, self._screen
-        screen.scene("the agent", "It reads the engine's events, so that even a run of a second counts as a use.")
+        screen.step("the agent", "It reads the engine's events, so that even a run of a second counts as a use.")
         self._feed: AsyncIterator[wire.Event] = await stage.open_feed()
         with screen.busy("starting the agent"):
             self._agent = await stage.start_agent(set(self._ids))
         self._began = datetime.now(UTC)
         policy = f"policy.ttl = {stage.ttl:.0f}s instead of 14 d, min_age = 0s, protect = *:latest"
-        screen.now(
+        screen.event(
             "$ torchkeeper run", policy, "every image counts as first seen now: a new agent never evicts at once"
         )
 
     async def _show_plan(self) -> None:
         screen = self._screen
-        screen.scene("the plan", "Every image has a reason at every moment, before anything happens.")
+        screen.step("the plan", "Every image has a reason at every moment, before anything happens.")
         plan = await self._plan()
-        screen.now("$ torchkeeper plan")
+        screen.event("$ torchkeeper plan")
         screen.table(
             ("DECISION", "REASON", "IMAGE AND WHY"),
             [(row["action"], row["reason"], two_lines(_ref(row), row["explanation"])) for row in plan],
@@ -110,7 +110,7 @@ class Story:
 
     async def _use_one(self) -> None:
         stage, screen = self._stage, self._screen
-        screen.scene("one short run", "The container is gone a second later; only who watches events knows of it.")
+        screen.step("one short run", "The container is gone a second later; only who watches events knows of it.")
         idle = (datetime.now(UTC) - self._began).total_seconds()
         with screen.live(self._countdown):
             await asyncio.sleep(max(0.0, BEFORE_USE * stage.ttl - idle))
@@ -121,16 +121,16 @@ class Story:
         await stage.client.wait_until_removed(container)
         used = next(row for row in await self._plan() if self._ids[row["id"]] is role)
         moved = units.format_duration(self._due_of(role) - before)
-        screen.now(
+        screen.event(
             f"$ docker run --rm {self._name(role)}",
             f"last used by {used['last_used_by']}; its deadline moved by {moved}",
         )
 
     async def _watch(self) -> None:
         screen = self._screen
-        screen.scene("the clock runs out", f"Each is checked again right before the act. {self._source()}")
+        screen.step("the clock runs out", f"Each is checked again right before the act. {self._source()}")
         first = min(self._due.values())
-        screen.now(f"the first goes in {units.format_duration(_left(first))}")
+        screen.event(f"the first goes in {units.format_duration(_left(first))}")
         try:
             async with asyncio.timeout(IN_TIME * self._stage.ttl):
                 with screen.live(self._countdown):
@@ -138,7 +138,7 @@ class Story:
         except TimeoutError:
             self._agent.check()
             late = ", ".join(self._ids[image_id].ref for image_id in self._waited_for())
-            raise Trouble(f"the agent did not remove {late} in time: {self._agent.last_words()}") from None
+            raise DemoError(f"the agent did not remove {late} in time: {self._agent.last_words()}") from None
 
     async def _follow(self) -> None:
         """Show each outcome as it is told, until nothing more should go."""
@@ -156,7 +156,7 @@ class Story:
         self._became[image_id] = became
         self._due.pop(image_id, None)
         explanation = self._decided[image_id].explanation
-        self._screen.now(f"{self._name(self._ids[image_id])} -> {became.outcome}", explanation, word="EVICT")
+        self._screen.event(f"{self._name(self._ids[image_id])} -> {became.outcome}", explanation, word="EVICT")
 
     async def _take_stock(self) -> None:
         """Ask the engine, not the agent, what is gone."""
@@ -165,7 +165,7 @@ class Story:
         self._kept = [row for row in await self._plan() if row["id"] in there]
         wrong = [role.ref for image_id, role in self._ids.items() if role.goes != (image_id in gone)]
         if wrong:
-            raise Trouble(f"the agent decided otherwise than the story has it: {', '.join(wrong)}")
+            raise DemoError(f"the agent decided otherwise than the story has it: {', '.join(wrong)}")
 
     # What the audience takes home
 
@@ -178,18 +178,18 @@ class Story:
         rows = [(row["action"], row["reason"], self._line(row["id"])) for row in self._kept]
         screen.table(("", "", ""), rows, indent=0)
         screen.title("WHAT IT BROUGHT")
-        screen.say(self._bytes())
+        screen.print(self._bytes())
         kept = self._stage.kept if self._stage.kept != self._stage.folder else None
         left = f"Only {kept} is left of the demo, as you asked." if kept else "Nothing of the demo is left here."
-        screen.say(f"{left} No image, container or daemon of yours was touched.")
+        screen.print(f"{left} No image, container or daemon of yours was touched.")
         screen.title("WHERE TO SEE THIS IN PRODUCTION")
-        screen.say("Every decision goes out over MQTT: torchkeeper/v1/hosts/<host>/events.")
-        screen.say("`torchkeeper fleet status --watch` shows all hosts, `torchkeeper fleet decisions`")
-        screen.say("what they did, from anywhere that reaches the broker.")
+        screen.print("Every decision goes out over MQTT: torchkeeper/v1/hosts/<host>/events.")
+        screen.print("`torchkeeper fleet status --watch` shows all hosts, `torchkeeper fleet decisions`")
+        screen.print("what they did, from anywhere that reaches the broker.")
         screen.title("NEXT")
-        screen.say("torchkeeper plan     what it would do on this machine, and why; changes nothing")
+        screen.print("torchkeeper plan     what it would do on this machine, and why; changes nothing")
         if kept:
-            screen.say(f"torchkeeper history --config {self._stage.config}")
+            screen.print(f"torchkeeper history --config {self._stage.config}")
 
     def _line(self, image_id: str) -> Text:
         role = self._ids[image_id]
@@ -213,11 +213,11 @@ class Story:
     def _waited_for(self) -> list[str]:
         return [image_id for image_id, role in self._ids.items() if role.goes and image_id not in self._became]
 
-    def _due_of(self, role: Role) -> datetime:
+    def _due_of(self, role: DemoImage) -> datetime:
         """Raises Trouble where it has no deadline."""
         due = next((at for image_id, at in self._due.items() if self._ids[image_id] is role), None)
         if due is None:
-            raise Trouble(f"the plan has no deadline for {role.ref}; was the machine too slow? Try again")
+            raise DemoError(f"the plan has no deadline for {role.ref}; was the machine too slow? Try again")
         return due
 
     def _countdown(self) -> str:
@@ -226,7 +226,7 @@ class Story:
         image_id, at = min(self._due.items(), key=lambda item: item[1])
         return f"next: {self._name(self._ids[image_id])} in {max(0.0, _left(at).total_seconds()):.0f} s"
 
-    def _name(self, role: Role) -> str:
+    def _name(self, role: DemoImage) -> str:
         return self._stage.prefix + role.ref
 
     def _source(self) -> str:

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from agent.demo.errors import Trouble, WrongUse
+from agent.demo.errors import DemoError, DemoUsageError
 
 ROOM = 1_000_000_000  # bytes free in the temporary folder
 LONGEST = 50  # characters; containerd puts sockets below, whose paths may have 107
@@ -19,9 +19,9 @@ def make() -> Path:
 def require_fit(folder: Path) -> None:
     """Raises Trouble where an engine cannot live in it."""
     if len(str(folder)) > LONGEST:
-        raise Trouble(f"the path {folder} is too long for an engine's sockets: set TMPDIR to a shorter folder")
+        raise DemoError(f"the path {folder} is too long for an engine's sockets: set TMPDIR to a shorter folder")
     if shutil.disk_usage(folder).free < ROOM:
-        raise Trouble(f"less than 1 GB is free in {folder.parent}: set TMPDIR to a folder with more room")
+        raise DemoError(f"less than 1 GB is free in {folder.parent}: set TMPDIR to a folder with more room")
 
 
 def remove(folder: Path) -> None:
@@ -31,10 +31,10 @@ def remove(folder: Path) -> None:
             argv = ["umount", "--lazy", point]
             subprocess.run(argv, check=False, capture_output=True, timeout=10)  # noqa: S603
     if mounts_under(folder):
-        raise Trouble(f"{folder} is still mounted; after a umount it can be removed")
+        raise DemoError(f"{folder} is still mounted; after a umount it can be removed")
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
-        raise Trouble(f"{folder} could not be removed whole; nothing uses it any more")
+        raise DemoError(f"{folder} could not be removed whole; nothing uses it any more")
 
 
 def mounts_under(folder: Path) -> list[str]:
@@ -44,11 +44,11 @@ def mounts_under(folder: Path) -> list[str]:
 
 
 def kept(folder: Path) -> Path:
-    """The folder to keep, made where it is not there. Raises WrongUse."""
+    """The folder to keep, made where it is not there. Raises DemoUsageError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise WrongUse(f"--keep: {folder} is not empty; name a new folder")
+            raise DemoUsageError(f"--keep: {folder} is not empty; name a new folder")
     except OSError as error:
-        raise WrongUse(f"--keep: {folder}: {error.strerror}; name a folder that can be written") from None
+        raise DemoUsageError(f"--keep: {folder}: {error.strerror}; name a folder that can be written") from None
     return folder.resolve()

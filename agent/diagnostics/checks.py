@@ -88,26 +88,26 @@ def _cleanup(settings: config.Settings) -> list[Check]:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Inspection:
     """What a look at the engine told."""
 
     plan: Plan
     containers: tuple[Container, ...]
 
 
-async def _look(settings: config.Settings) -> Look | None:
+async def _look(settings: config.Settings) -> Inspection | None:
     """None where the engine cannot be watched; its own check says why."""
     from agent.daemon import run as daemon
 
     try:
-        async with asyncio.timeout(PATIENCE), daemon.looking(settings, LAYERS) as (parts, _):
+        async with asyncio.timeout(PATIENCE), daemon.read_only_session(settings, LAYERS) as (parts, _):
             plan = await parts.sweeper.plan()
-            return Look(plan, parts.intake.sight.snapshot(plan.at).containers)
+            return Inspection(plan, parts.intake.view.snapshot(plan.at).containers)
     except (EngineError, TimeoutError):
         return None
 
 
-def _stopped(look: Look | None) -> list[Check]:
+def _stopped(look: Inspection | None) -> list[Check]:
     """Stopped containers that keep images: nothing is wrong, and space could be had."""
     found = totals.stopped(look.plan, look.containers) if look is not None else []
     if not found:
@@ -120,7 +120,7 @@ def _stopped(look: Look | None) -> list[Check]:
     return [Check("containers", True, detail, f"those that nobody needs: docker rm {' '.join(names[:STOPPED_NAMED])}")]
 
 
-def _doubtful(look: Look | None) -> list[Check]:
+def _doubtful(look: Inspection | None) -> list[Check]:
     """Images that one sign alone calls PyTorch: nothing is wrong, and a person may know better."""
     images = [item.image for item in look.plan.decisions if deciding.single(item.verdict)] if look is not None else []
     if not images:
@@ -145,7 +145,7 @@ def _state(configured: Path) -> Check:
     try:
         if folder.is_there(place.folder):
             folder.probe(place.folder)
-        look = state.look(place.folder)
+        look = state.open_read_only(place.folder)
     except database.StateTooNew as error:
         return Check("state", False, str(error), "a newer torchkeeper, or another agent.state_dir, can read it")
     except database.StateError as error:
@@ -159,7 +159,7 @@ def _state(configured: Path) -> Check:
     return Check("state", True, detail)
 
 
-def _holds(configured: Path, look: Look | None) -> list[Check]:
+def _holds(configured: Path, look: Inspection | None) -> list[Check]:
     """Nothing where the folder itself cannot be looked into: its own check says so."""
     now = datetime.now(UTC)
     try:
@@ -230,7 +230,9 @@ def _disk(settings: config.Settings, info: EngineInfo | None) -> Check:
             return Check("disk", True, detail)
         hint = f"mount {info.root} into the agent's container (read-only), or set pressure.budget"
         return Check("disk", False, f"{detail}, and pressure.high has no effect", hint)
-    return Check("disk", True, f"{info.root}: {space.share:.0%} of {units.format_bytes(space.total_bytes)} used")
+    return Check(
+        "disk", True, f"{info.root}: {space.used_fraction:.0%} of {units.format_bytes(space.total_bytes)} used"
+    )
 
 
 def _layers(settings: config.Settings, info: EngineInfo | None) -> list[Check]:
@@ -259,6 +261,6 @@ async def _broker(settings: config.Settings, info: EngineInfo | None) -> list[Ch
 def _known_host(folder: Path) -> str:
     """The name under which an agent reported from this state; "" where none did."""
     try:
-        return state.look(folder).store.host
+        return state.open_read_only(folder).store.host
     except database.StateError:
         return ""

@@ -25,14 +25,14 @@ LOOK_EVERY = 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
+class StaleCache:
     """What could go."""
 
     records: int
     bytes: int
 
 
-class Cleanup:
+class BuildCachePruner:
     """Keeps one engine's build cache small. `after` None: never touches it."""
 
     def __init__(self, engine: Engine, store: Store, clock: Clock, *, after: timedelta | None) -> None:
@@ -41,14 +41,14 @@ class Cleanup:
         self._clock = clock
         self._after = after
         self._next = clock.monotonic()
-        self._told = Stale(0, 0)  # in observe mode, what was told last
+        self._told = StaleCache(0, 0)  # in observe mode, what was told last
 
-    async def look(self) -> Stale:
+    async def find_stale(self) -> StaleCache:
         """What was not used for long enough. Raises EngineError."""
         if self._after is None:
-            return Stale(0, 0)
+            return StaleCache(0, 0)
         found = build_cache.stale(await self._engine.build_cache(), self._after, self._clock.now())
-        return Stale(len(found), sum(record.size_bytes for record in found))
+        return StaleCache(len(found), sum(record.size_bytes for record in found))
 
     async def sweep(self, hold: HeldBy | None) -> None:
         """Prune, if it is time and nothing but `observe` holds. An engine that fails is asked again an hour later."""
@@ -56,7 +56,7 @@ class Cleanup:
             return
         self._next = self._clock.monotonic() + LOOK_EVERY
         try:
-            found = await self.look()
+            found = await self.find_stale()
         except EngineError as error:
             log.warning("the build cache cannot be looked at", action="build-cache", error=str(error))
             return
@@ -68,7 +68,7 @@ class Cleanup:
         else:
             await self._prune(found, self._after)
 
-    async def _prune(self, found: Stale, after: timedelta) -> None:
+    async def _prune(self, found: StaleCache, after: timedelta) -> None:
         """Decide, prune, tell."""
         await self._tell("decided", found, after)
         try:
@@ -79,7 +79,7 @@ class Cleanup:
         await self._tell("pruned", found, after, freed=freed)
 
     async def _tell(
-        self, state: State, found: Stale, after: timedelta, *, freed: int | None = None, error: str | None = None
+        self, state: State, found: StaleCache, after: timedelta, *, freed: int | None = None, error: str | None = None
     ) -> None:
         event = report.build_cache(
             state,

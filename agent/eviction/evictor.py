@@ -18,7 +18,7 @@ from agent.core.protocol import events as report
 from agent.core.protocol import payloads as wire
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
-from agent.tracking.engine_view import Sight
+from agent.tracking.engine_view import EngineView
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ LONGEST_BACKOFF = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class EvictionResult:
     """What became of one eviction. `measured_bytes` is None where the engine's disk cannot be seen."""
 
     outcome: Outcome
@@ -40,7 +40,7 @@ class Done:
 class Evictor:
     """Carries out decisions, one at a time, each recorded before and after."""
 
-    def __init__(self, engine: Engine, sight: Sight, store: Store, clock: Clock) -> None:
+    def __init__(self, engine: Engine, sight: EngineView, store: Store, clock: Clock) -> None:
         self._engine = engine
         self._sight = sight
         self._store = store
@@ -60,7 +60,7 @@ class Evictor:
             log.info("would evict", action="decide", image=name_of(item), why=item.explanation)
         return written
 
-    async def evict(self, item: Decision) -> Done:
+    async def evict(self, item: Decision) -> EvictionResult:
         """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
         seen = self._seen_of(item.image)  # before anything is waited for: the plan is as old as this
         identity, image = self._identity(item), self._image_ref(item)
@@ -79,7 +79,7 @@ class Evictor:
             outcome=result.outcome.value,
             error=result.error,
         )
-        return Done(result.outcome, result.error, measured if result.outcome is Outcome.REMOVED else None)
+        return EvictionResult(result.outcome, result.error, measured if result.outcome is Outcome.REMOVED else None)
 
     async def _begin(self, target: Image, decision: report.NewEvent, image: wire.ImageRef) -> None:
         row, identity = self._sight.row, str(decision.decision_id)
@@ -88,7 +88,7 @@ class Evictor:
         await self._store.run(lambda tables: tables.begin_removal(row, journal, decision))
         self._store.appended.set()
 
-    async def _remove(self, target: Image, seen: Seen) -> removal.Result:
+    async def _remove(self, target: Image, seen: Seen) -> removal.RemovalResult:
         sight, engine = self._sight, self._sight.engine
         self._answers[target.id] = Answers(target, {image.id: self._origin(image) for image in sight.images})
         sight.own.begin(target.id, self._clock.now())
@@ -109,7 +109,7 @@ class Evictor:
         return self._sight.book.usages.get(target.id), self._sight.gap_end
 
     async def _end(
-        self, image_id: str, identity: str, image: wire.ImageRef, result: removal.Result, measured: int | None
+        self, image_id: str, identity: str, image: wire.ImageRef, result: removal.RemovalResult, measured: int | None
     ) -> None:
         """Write the outcome. What was not removed is left alone for a while."""
         now, row = self._clock.now(), self._sight.row

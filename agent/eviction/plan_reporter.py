@@ -13,8 +13,8 @@ from agent.core.policy import totals
 from agent.core.protocol import events as report
 from agent.core.protocol import inventory
 from agent.core.protocol import payloads as wire
-from agent.reporting.host_report import Board
-from agent.tracking.engine_view import Sight
+from agent.reporting.host_report import HostReport
+from agent.tracking.engine_view import EngineView
 
 DISK_FULL = "disk-full-nothing-evictable"
 DISK_UNSEEN = "pressure-unseen"
@@ -25,10 +25,10 @@ ALERTS = (DISK_FULL, DISK_UNSEEN, POLICY_CHANGE, IMAGE_UNREADABLE, REMOVED_ANOTH
 REMOVED_ANOTHER_STANDS = timedelta(days=7)  # after the eviction: nothing tells that somebody has seen to it
 
 
-class Showcase:
+class PlanReporter:
     """Shows plans, one after another."""
 
-    def __init__(self, board: Board, sight: Sight, store: Store, policy: Policy) -> None:
+    def __init__(self, board: HostReport, sight: EngineView, store: Store, policy: Policy) -> None:
         self._board = board
         self._sight = sight
         self._store = store
@@ -36,7 +36,7 @@ class Showcase:
 
     async def show(self, plan: Plan) -> None:
         """Put a plan on the board."""
-        if plan.hold is not HeldBy.UNPROVEN:  # that passes by itself, and is no news of the disk
+        if plan.held_by is not HeldBy.UNPROVEN:  # that passes by itself, and is no news of the disk
             self._alert(DISK_FULL, _disk_full(plan), plan, "critical")
         self._alert(DISK_UNSEEN, self._disk_unseen(), plan)
         self._alert(POLICY_CHANGE, _policy_change(plan), plan)
@@ -76,7 +76,7 @@ class Showcase:
 
 
 def _disk_full(plan: Plan) -> str:
-    if not plan.pressing or plan.evictions:
+    if not plan.under_pressure or plan.evictions:
         return ""
     shares = {reason: share.bytes for reason, share in totals.by_reason(plan).items() if share.bytes}
     most_first = sorted(shares, key=lambda reason: -shares[reason])
@@ -86,11 +86,11 @@ def _disk_full(plan: Plan) -> str:
 
 
 def _policy_change(plan: Plan) -> str:
-    if not plan.changed:
+    if not plan.deferred:
         return ""
-    count, until = len(plan.changed), units.format_time(max(item.due or plan.at for item in plan.changed))
+    count, until = len(plan.deferred), units.format_time(max(item.due or plan.at for item in plan.deferred))
     return (
-        f"the policy changed: {count} image{'' if count == 1 else 's'} ({units.format_bytes(plan.changed_bytes)}) "
+        f"the policy changed: {count} image{'' if count == 1 else 's'} ({units.format_bytes(plan.deferred_bytes)}) "
         f"that only the new one evicts may go from {until}; until then it can be taken back"
     )
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 from agent.adapters.engine import Conflict, Engine, EngineError, EngineUnavailable, NotFound, Removed
 from agent.core.model import Image, Outcome
-from agent.core.usage.own_removals import OwnActs
+from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction.removal_answers import Answers
 
 UNREADABLE, UNHEARD = "an answer could not be read", "an answer was not heard"  # why nobody knows what else went
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RemovalResult:
     """What became of a removal. `error`: why it did not go, or what is not known of it; None: it went, and alone."""
 
     outcome: Outcome
@@ -26,12 +26,12 @@ class Result:
 async def remove(
     engine: Engine,
     image: Image,
-    own: OwnActs,
+    own: OwnRemovals,
     answers: Answers,
     *,
     containerd: bool,
     undisturbed: Callable[[], bool],
-) -> Result:
+) -> RemovalResult:
     """Remove an image with all its references, or leave it with all its tags.
 
     The caller has checked that nothing uses it, written the journal row, and begun the act in `own`. `undisturbed`:
@@ -43,19 +43,19 @@ async def remove(
 
 
 async def settle(
-    engine: Engine, image_id: str, references: tuple[str, ...], own: OwnActs, lacking: str = UNHEARD
-) -> Result:
+    engine: Engine, image_id: str, references: tuple[str, ...], own: OwnRemovals, lacking: str = UNHEARD
+) -> RemovalResult:
     """End a removal that was cut short: the image is gone, or gets back all the tags that it had.
 
     `lacking`: why the engine's answers do not tell everything. After a crash nobody heard them.
     """
     if await _is_gone(engine, image_id):
-        return Result(Outcome.REMOVED, _words(lacking=lacking))
+        return RemovalResult(Outcome.REMOVED, _words(lacking=lacking))
     left_out = await restore(engine, image_id, references, own)
-    return Result(Outcome.FAILED, _words("interrupted; the image is whole", left_out, lacking))
+    return RemovalResult(Outcome.FAILED, _words("interrupted; the image is whole", left_out, lacking))
 
 
-async def restore(engine: Engine, image_id: str, references: Iterable[str], own: OwnActs) -> tuple[str, ...]:
+async def restore(engine: Engine, image_id: str, references: Iterable[str], own: OwnRemovals) -> tuple[str, ...]:
     """Give an image its tags back. Returns those that by now name another image, and are left to it."""
     taken = []
     for reference in references:
@@ -74,7 +74,7 @@ class _Removal:
 
     engine: Engine
     image: Image
-    own: OwnActs
+    own: OwnRemovals
     answers: Answers
     containerd: bool
     undisturbed: Callable[[], bool]
@@ -84,7 +84,7 @@ class _Removal:
     def __post_init__(self) -> None:
         self.left = _kept_longest_last(self.image)
 
-    async def run(self) -> Result:
+    async def run(self) -> RemovalResult:
         try:
             await self._take_apart()
         except NotFound:
@@ -95,7 +95,7 @@ class _Removal:
             return await self._put_back(error)
         if await _is_gone(self.engine, self.image.id):
             await self._find_lost_tags()
-            return Result(Outcome.REMOVED, _words(lacking=self.answers.lacking))
+            return RemovalResult(Outcome.REMOVED, _words(lacking=self.answers.lacking))
         return await self._put_back(Conflict(409, "the engine took its names but kept the image"))
 
     async def _find_lost_tags(self) -> None:
@@ -118,15 +118,15 @@ class _Removal:
             tags, digests = await self._look()
         await self._delete(tags, digests)
 
-    async def _put_back(self, error: EngineError) -> Result:
+    async def _put_back(self, error: EngineError) -> RemovalResult:
         """Give the image back what the engine was asked to take. What others took is theirs."""
         await self._find_lost_tags()
         try:
             left_out = await restore(self.engine, self.image.id, self.asked, self.own)
         except NotFound:  # it went after all
-            return Result(Outcome.REMOVED, _words(lacking=self.answers.lacking))
+            return RemovalResult(Outcome.REMOVED, _words(lacking=self.answers.lacking))
         outcome = Outcome.REFUSED if isinstance(error, Conflict) else Outcome.FAILED
-        return Result(outcome, _words(str(error), left_out, self.answers.lacking))
+        return RemovalResult(outcome, _words(str(error), left_out, self.answers.lacking))
 
     async def _look(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Its tags and digests now. Raises Conflict where anybody else has done something with it meanwhile."""

@@ -18,41 +18,41 @@ from agent.adapters.engine import Engine, EngineError
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping
-from agent.core.model import Action, Decision, HeldBy, Holds, Outcome, Plan, Policy
+from agent.core.model import Action, Decision, HeldBy, Outcome, Overrides, Plan, Policy
 from agent.core.policy import grace as change
 from agent.core.policy import limits, pressure
 from agent.core.policy import planning as policy
 from agent.core.policy.decide import Context
 from agent.core.protocol import events as report
-from agent.eviction.build_cache import Cleanup
-from agent.eviction.evictor import Done, Evictor
-from agent.eviction.plan_reporter import Showcase
-from agent.reporting.host_report import Board
-from agent.tracking.ingestor import Intake
+from agent.eviction.build_cache import BuildCachePruner
+from agent.eviction.evictor import EvictionResult, Evictor
+from agent.eviction.plan_reporter import PlanReporter
+from agent.reporting.host_report import HostReport
+from agent.tracking.ingestor import EventIngestor
 
 log = structlog.get_logger()
 
 COALESCE = 0.3  # seconds: a burst of events is one new plan
-LOOK_AT_HOLDS = 2.0  # seconds between looks at the file with pins and the pause
-LOOK_AT_DISK = 10.0  # seconds between looks at the file system, where its pressure matters
-AGAIN_UNDER_PRESSURE = 60.0  # seconds until the next look at what may go under pressure
-AGAIN_AFTER = 10.0  # seconds until a sweep that failed is tried again, doubling
+OVERRIDES_POLL = 2.0  # seconds between looks at the file with pins and the pause
+DISK_POLL = 10.0  # seconds between looks at the file system, where its pressure matters
+PRESSURE_RETRY = 60.0  # seconds until the next look at what may go under pressure
+RETRY_DELAY = 10.0  # seconds until a sweep that failed is tried again, doubling
 FAILED_ALERT, FULL_ALERT = "sweep-failed", "state-full"
 OBSERVE_ALERT = "engine-observe-only"
-LONGEST_SLEEP = 3600.0  # seconds; a wall clock that was set is noticed by then
+MAX_SLEEP = 3600.0  # seconds; a wall clock that was set is noticed by then
 
 
 @dataclass(slots=True)
-class Pass:
+class SweepResult:
     """One sweep: its plan before and after, and what became of what it touched."""
 
     plan: Plan  # as it stands now
-    first: Plan  # as it stood before the first act
+    initial_plan: Plan  # as it stood before the first act
     outcomes: dict[str, Outcome] = field(default_factory=dict)  # image ID -> outcome
     errors: dict[str, str] = field(default_factory=dict)  # image ID -> the engine's word
     measured_bytes: int | None = None
 
-    def add(self, image_id: str, done: Done) -> None:
+    def add(self, image_id: str, done: EvictionResult) -> None:
         self.outcomes[image_id] = done.outcome
         if done.error is not None:
             self.errors[image_id] = done.error
@@ -61,14 +61,14 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class Pacing:
     """How gently evictions come."""
 
     pause: timedelta = timedelta()  # how long the engine is left alone between two removals
     grace: timedelta = timedelta()  # how long what only a new policy evicts waits
 
 
-_AT_ONCE = Manners()
+_AT_ONCE = Pacing()
 
 
 class Sweeper:
@@ -77,28 +77,28 @@ class Sweeper:
     def __init__(
         self,
         engine: Engine,
-        intake: Intake,
+        intake: EventIngestor,
         store: Store,
         clock: Clock,
-        board: Board,
+        board: HostReport,
         *,
         rules: Policy,
         folder: Path,
-        manners: Manners = _AT_ONCE,
+        manners: Pacing = _AT_ONCE,
     ) -> None:
         self._intake = intake
-        self._sight = intake.sight
+        self._sight = intake.view
         self._store = store
         self._clock = clock
         self._board = board
         self._rules = rules
         self._folder = folder
         self._folder_identity = holds.identity(folder)
-        self._evictor = Evictor(engine, intake.sight, store, clock)
-        self._cleanup = Cleanup(engine, store, clock, after=rules.build_cache_after)
-        self._showcase = Showcase(board, intake.sight, store, rules)
+        self._evictor = Evictor(engine, intake.view, store, clock)
+        self._cleanup = BuildCachePruner(engine, store, clock, after=rules.build_cache_after)
+        self._showcase = PlanReporter(board, intake.view, store, rules)
         self._grace = manners.grace
-        self._memory: change.Memory | None = None  # None: not asked yet
+        self._memory: change.PolicyHistory | None = None  # None: not asked yet
         self._pressing = False
         self._pause = manners.pause.total_seconds()
         self._failures = 0  # sweeps in a row that the engine or the disk stopped
@@ -113,7 +113,7 @@ class Sweeper:
                 latest = await self._try_sweep()
                 await self._sleep_until(latest.plan.next_due if latest is not None else None)
 
-    async def _try_sweep(self) -> Pass | None:
+    async def _try_sweep(self) -> SweepResult | None:
         if self._sight.engine is None:
             return None
         try:
@@ -134,19 +134,19 @@ class Sweeper:
         self._board.raise_alert(alert, message, self._clock.now(), "critical" if alert == FULL_ALERT else "warning")
         log.warning("the sweep stopped", action="sweep", error=str(error), failures=self._failures)
 
-    async def sweep(self, *, dry_run: bool = False) -> Pass:
+    async def sweep(self, *, dry_run: bool = False) -> SweepResult:
         """One pass over all images. Raises EngineError, StateFull; what was done until then is recorded."""
         if self._sight.proven and not dry_run:
             await self._evictor.settle_interrupted()
         first = await self.plan()
-        done = Pass(first, first)
+        done = SweepResult(first, first)
         if dry_run:
             done.outcomes = {item.image.id: Outcome.WOULD_REMOVE for item in done.plan.evictions}
             return done
         await self._intake.protect(done.plan.decisions)
         await self._observe(done)
         await self._evict(done)
-        await self._cleanup.sweep(done.plan.hold)
+        await self._cleanup.sweep(done.plan.held_by)
         await self._report(done)
         return done
 
@@ -156,41 +156,41 @@ class Sweeper:
         now, sight = self._clock.now(), self._sight
         context = await self._context(now)
         if instead is not None:
-            context = replace(context, change=None)
+            context = replace(context, pending_policy=None)
         rules = instead or self._rules
         found = policy.plan(sight.snapshot(now), sight.verdicts, sight.book.usages, rules, now + ahead, context)
-        self._pressing = found.pressing
+        self._pressing = found.under_pressure
         return found
 
     async def _context(self, now: datetime) -> Context:
         sight = self._sight
         row = sight.row
         return Context(
-            holds=self._holds(now),
+            overrides=self._holds(now),
             proven=sight.current,
             observe_only=self._may_only_observe(now),
             clock_trusted=sight.clock_trusted,
             gap_end=sight.gap_end,
-            absences=sight.absences,
-            freed=await self._store.run(lambda tables: tables.freed(now - limits.HOUR)),
+            machine_off=sight.absences,
+            past_evictions=await self._store.run(lambda tables: tables.freed(now - limits.HOUR)),
             backoff=await self._store.run(lambda tables: tables.backoff(row)),
-            space=sight.space(),
-            pressing=self._pressing,
-            change=await self._change(now),
+            disk=sight.space(),
+            under_pressure=self._pressing,
+            pending_policy=await self._change(now),
         )
 
-    async def _change(self, now: datetime) -> change.Change | None:
+    async def _change(self, now: datetime) -> change.PendingPolicy | None:
         """The change of policy that is still to be gentle about."""
         if self._memory is None:
             kept = await self._store.run(lambda tables: tables.policies())
-            memory = change.recall(kept, self._rules, now, self._grace)
+            memory = change.load(kept, self._rules, now, self._grace)
             text = change.encode(memory)
             if text != kept:
                 await self._store.run(lambda tables: tables.keep_policies(text))
             self._memory = memory
         return change.change(self._memory, self._grace)
 
-    def _holds(self, now: datetime) -> Holds:
+    def _holds(self, now: datetime) -> Overrides:
         try:
             if self._folder_identity not in (None, holds.identity(self._folder)):
                 hint = "bring the folder back, or restart the agent"
@@ -198,7 +198,7 @@ class Sweeper:
             found = holds.load(self._folder)
         except holds.HoldsUnreadable as error:
             self._board.raise_alert("holds-unreadable", str(error), now, "critical")
-            return Holds(readable=False)
+            return Overrides(readable=False)
         self._board.clear_alert("holds-unreadable")
         return found
 
@@ -216,14 +216,14 @@ class Sweeper:
 
     # Observe mode: the same plan without the act
 
-    async def _observe(self, done: Pass) -> None:
+    async def _observe(self, done: SweepResult) -> None:
         for item in done.plan.decisions:
             if item.held_by is HeldBy.OBSERVE and await self._evictor.note_would_remove(item):
                 done.outcomes[item.image.id] = Outcome.WOULD_REMOVE
 
     # Evicting
 
-    async def _evict(self, done: Pass) -> None:
+    async def _evict(self, done: SweepResult) -> None:
         """What is planned; and where less was freed than estimated, what the pressure that is left asks for."""
         tried: set[str] = set()
         while coming := [item for item in done.plan.evictions if item.image.id not in tried]:
@@ -235,18 +235,18 @@ class Sweeper:
                 tried.add(planned.image.id)
                 await self._intake.refresh()
                 done.plan = await self.plan()
-                if policy.still_goes(planned, done.plan):
+                if policy.passes_recheck(planned, done.plan):
                     done.add(planned.image.id, await self._evictor.evict(_current(planned, done.plan)))
             if done.outcomes:
                 done.plan = await self.plan()
 
     # Showing
 
-    async def _report(self, done: Pass) -> None:
+    async def _report(self, done: SweepResult) -> None:
         now = self._clock.now()
         if done.outcomes:
-            mode = "observe" if done.plan.hold is HeldBy.OBSERVE else "enforce"
-            event = report.sweep(done.first, done.plan, mode, done.outcomes.values(), now, done.measured_bytes)
+            mode = "observe" if done.plan.held_by is HeldBy.OBSERVE else "enforce"
+            event = report.sweep(done.initial_plan, done.plan, mode, done.outcomes.values(), now, done.measured_bytes)
             await self._store.log(event)
             await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
         await self._showcase.show(done.plan)
@@ -255,13 +255,13 @@ class Sweeper:
 
     async def _sleep_until(self, due: datetime | None) -> None:
         """Until the next deadline, or until something changes; a burst of changes counts once."""
-        seconds = LONGEST_SLEEP
+        seconds = MAX_SLEEP
         if due is not None:
             seconds = min(seconds, max(0.0, (due - self._clock.now()).total_seconds()))
         if self._pressing:
-            seconds = min(seconds, AGAIN_UNDER_PRESSURE)
+            seconds = min(seconds, PRESSURE_RETRY)
         if self._failures:  # a host in trouble is left alone, longer each time
-            seconds = min(LONGEST_SLEEP, AGAIN_AFTER * 2 ** min(self._failures - 1, 10))
+            seconds = min(MAX_SLEEP, RETRY_DELAY * 2 ** min(self._failures - 1, 10))
         if not self._sight.clock_trusted:
             seconds = min(seconds, timekeeping.SETTLING)
         if self._failures:
@@ -282,7 +282,7 @@ class Sweeper:
     async def _look_at_holds(self) -> None:
         seen = holds.stamp(self._folder)
         while True:
-            await self._clock.sleep(LOOK_AT_HOLDS)
+            await self._clock.sleep(OVERRIDES_POLL)
             now = holds.stamp(self._folder)
             if now != seen:
                 seen = now
@@ -291,9 +291,9 @@ class Sweeper:
     async def _look_at_disk(self) -> None:
         """A disk fills up without an event: a training run writes, a pull is under way."""
         while self._rules.pressure.high is not None:
-            await self._clock.sleep(LOOK_AT_DISK)
+            await self._clock.sleep(DISK_POLL)
             space = self._sight.space()
-            if self._pressing != pressure.presses(self._rules.pressure, space, 0, before=self._pressing):
+            if self._pressing != pressure.is_under_pressure(self._rules.pressure, space, 0, before=self._pressing):
                 self._sight.changed.set()
 
 

@@ -44,7 +44,7 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=WIDTH)
 
 
-def clean(text: str) -> str:
+def sanitize(text: str) -> str:
     """Text from a stranger, safe to print: no control characters, no markup."""
     visible = ("?" if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
     return escape("".join(visible))
@@ -66,7 +66,7 @@ def status_table(hosts: list[Host], now: datetime) -> Table:
     for host in hosts:
         state = host.state(now)
         table.add_row(
-            clean(host.name),
+            sanitize(host.name),
             f"[{_STATE_STYLE[state]}]{state}[/]",
             _ago(host.last_seen, now),
             str(host.images) if host.inventory else "-",
@@ -90,10 +90,10 @@ def decisions_table(lines: list[DecisionLine], now: datetime) -> Table:
         outcome = line.outcome or "pending"
         table.add_row(
             _ago(line.at, now),
-            clean(line.host),
+            sanitize(line.host),
             _image_name(line.references, line.image_id),
-            clean(line.reason) or "-",
-            f"[{_OUTCOME_STYLE.get(outcome, 'yellow')}]{clean(outcome)}[/]",
+            sanitize(line.reason) or "-",
+            f"[{_OUTCOME_STYLE.get(outcome, 'yellow')}]{sanitize(outcome)}[/]",
             _bytes_of(line),
         )
     return table
@@ -123,7 +123,7 @@ def images_table(having: list[list[wire.InventoryImage]], now: datetime) -> Tabl
         first = copies[0]
         table.add_row(
             _image_name(tuple(first.references), first.id),
-            clean(first.torch_version or "-"),
+            sanitize(first.torch_version or "-"),
             str(len(copies)),
             units.format_bytes(first.size_bytes),
             _last_used(copies, now),
@@ -147,7 +147,7 @@ async def watch(feed: Feed, render: Callable[[FleetView], RenderableType], conso
 
 
 def _frame(feed: Feed, view: FleetView, render: Callable[[FleetView], RenderableType], now: datetime) -> RenderableType:
-    foot = f"[yellow]Not up to date: {clean(feed.trouble)}[/]" if feed.trouble else "Ctrl-C ends."
+    foot = f"[yellow]Not up to date: {sanitize(feed.trouble)}[/]" if feed.trouble else "Ctrl-C ends."
     return Group(render(view), Text.from_markup(f"{now:%H:%M:%S} UTC  {foot}"))
 
 
@@ -163,15 +163,15 @@ def _table(*columns: tuple[str, str, int | None]) -> Table:
 
 def _alert_line(host: Host, alert: wire.Alert) -> Text:
     style = "red" if alert.severity == "critical" else "yellow"
-    return Text.from_markup(f"[{style}]{alert.severity}[/] {clean(host.name)}: {clean(alert.message)}")
+    return Text.from_markup(f"[{style}]{alert.severity}[/] {sanitize(host.name)}: {sanitize(alert.message)}")
 
 
 def _image_name(references: tuple[str, ...], image_id: str) -> str:
     """The first name, and how many more there are; the short ID of an untagged image."""
     if not references:
-        return clean(image_id.removeprefix("sha256:")[:12])
+        return sanitize(image_id.removeprefix("sha256:")[:12])
     more = f" +{len(references) - 1}" if len(references) > 1 else ""
-    return clean(references[0]) + more
+    return sanitize(references[0]) + more
 
 
 def _bytes_of(line: DecisionLine) -> str:
@@ -203,12 +203,12 @@ def _next(copies: list[wire.InventoryImage], now: datetime) -> str:
     due = [image for image in copies if image.action == "evict"]
     if due:
         held = {image.held_by for image in due}
-        return "due" if None in held else clean(f"due ({', '.join(sorted(filter(None, held)))})")
+        return "due" if None in held else sanitize(f"due ({', '.join(sorted(filter(None, held)))})")
     running = [image.deadline for image in copies if image.reason in _RUNNING and image.deadline is not None]
     if running:
         return "in " + _largest(min(running) - now)
     reasons = {image.reason for image in copies}
-    return clean(reasons.pop()) if len(reasons) == 1 else "kept"
+    return sanitize(reasons.pop()) if len(reasons) == 1 else "kept"
 
 
 def _largest(span: timedelta) -> str:

@@ -12,10 +12,10 @@ from typing import Literal
 import structlog
 
 from agent.adapters.clock import Clock
-from agent.adapters.outbox import NeverGiven, Outbox, Watermark
+from agent.adapters.outbox import Outbox, UnknownSequence, Watermark
 from agent.adapters.sqlite import database
 from agent.core.protocol import payloads as wire
-from agent.reporting.host_report import Board
+from agent.reporting.host_report import HostReport
 
 OVERDUE = 30.0  # seconds without an acknowledgement of rows that were sent, until it is requested again
 SILENCE = 300.0  # seconds without an acknowledgement of rows that were sent, until that is an alert
@@ -32,7 +32,7 @@ class Confirmation:
     def __init__(
         self,
         outbox: Outbox,
-        board: Board,
+        board: HostReport,
         clock: Clock,
         confirm: Literal["broker", "collector"],
         send_again: Callable[[int], None],
@@ -119,7 +119,7 @@ class Confirmation:
                 found = await self._outbox.acknowledge(ack.epoch, ack.seq, self._clock.now())
             except database.StateFull:
                 continue  # the collector acknowledges again
-            except NeverGiven:
+            except UnknownSequence:
                 self._warn_of_reuse(ack.seq)
             else:
                 self._follow(found, ack.epoch)

@@ -7,7 +7,7 @@ from typing import Literal
 from agent.core.protocol import payloads as wire
 
 
-class Board:
+class HostReport:
     """The latest info, inventory and alerts. `changed` is set whenever one of them is."""
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from agent.adapters.clock import Clock
-from agent.reporting.host_report import Board
+from agent.reporting.host_report import HostReport
 from agent.reporting.pace import ENDS, Pace
 
 JITTER = 30.0  # seconds at most until the first inventory after a reconnect: the whole fleet sends one then
@@ -15,7 +15,7 @@ Retain = Callable[[str, bytes], Awaitable[None]]
 class InventoryTopic:
     """Publishes the board's inventory when `Pace` allows it, over any number of connections."""
 
-    def __init__(self, topic: str, board: Board, clock: Clock, every: float, chance: Callable[[], float]) -> None:
+    def __init__(self, topic: str, board: HostReport, clock: Clock, every: float, chance: Callable[[], float]) -> None:
         """`every`: seconds between two inventories, if no action changes. `chance` returns a number from 0 up to 1."""
         self._topic = topic
         self._board = board

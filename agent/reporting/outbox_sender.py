@@ -17,7 +17,7 @@ from agent.adapters.mqtt import connection as broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
 from agent.reporting.confirmation import Confirmation
-from agent.reporting.host_report import Board
+from agent.reporting.host_report import HostReport
 from agent.reporting.rejection import Rejections
 
 WINDOW = 20  # rows in flight; more gain nothing
@@ -28,14 +28,14 @@ FULL_ALERT = "outbox-full"
 log = structlog.get_logger()
 
 
-class Sender:
+class OutboxSender:
     """Sends each row at least once, through any number of connections. Duplicates happen, gaps do not."""
 
     def __init__(
         self,
         outbox: Outbox,
         topic: str,
-        board: Board,
+        board: HostReport,
         clock: Clock,
         confirm: Literal["broker", "collector"] = "broker",
     ) -> None:
@@ -43,7 +43,7 @@ class Sender:
         self._topic = topic
         self._board = board
         self._clock = clock
-        self._flying: deque[tuple[OutboxRow, asyncio.Task[None]]] = deque()
+        self._in_flight: deque[tuple[OutboxRow, asyncio.Task[None]]] = deque()
         self._sent = 0  # the last row given to this connection
         self._again_from: int | None = None  # where to go on, if not after the last row
         self._rejections = Rejections(outbox, topic, board, clock, WINDOW)
@@ -58,9 +58,9 @@ class Sender:
                 await self._rejections.probe(connection)
                 await self._stream(connection)
             except broker.PublishRefused:
-                self._flying.clear()  # all rows are sent again in order, once the topic allows it or one row is shorter
+                self._in_flight.clear()  # all rows are sent again in order
 
-    async def watch(self, connection: broker.Connection) -> None:
+    async def resend_loop(self, connection: broker.Connection) -> None:
         """Send again what the collector says nothing about, ever more rarely, endlessly. Raises BrokerUnavailable."""
         patience = PATIENCE
         while True:
@@ -81,10 +81,10 @@ class Sender:
         if self.confirmation.is_behind():
             await self._ask_the_collector(connection)
 
-    async def broke(self) -> bool:
+    async def connection_lost(self) -> bool:
         """The connection was lost. Returns whether a message of this sender probably ended it."""
-        unanswered = [row for row, task in self._flying if not _succeeded(task)]
-        self._flying.clear()
+        unanswered = [row for row, task in self._in_flight if not _succeeded(task)]
+        self._in_flight.clear()
         return await self._rejections.connection_ended(unanswered)
 
     async def _show_room(self) -> None:
@@ -97,43 +97,43 @@ class Sender:
 
     async def _stream(self, connection: broker.Connection) -> None:
         self._send_again(0)
-        self._flying.clear()
+        self._in_flight.clear()
         try:
             while True:
                 self._outbox.appended.clear()
                 if self._again_from is not None:
                     self._sent, self._again_from = self._again_from, None
-                room = WINDOW - len(self._flying)
+                room = WINDOW - len(self._in_flight)
                 rows = await self._outbox.unsent(self._sent, room) if room > 0 else []
-                self._launch(connection, rows)
-                if self._flying:
-                    await self._land()
+                self._send(connection, rows)
+                if self._in_flight:
+                    await self._await_acks()
                 elif not rows:
                     await self._rest(connection)
         finally:
-            for _, task in self._flying:
+            for _, task in self._in_flight:
                 task.cancel()
-            await asyncio.gather(*(task for _, task in self._flying), return_exceptions=True)
+            await asyncio.gather(*(task for _, task in self._in_flight), return_exceptions=True)
 
-    def _launch(self, connection: broker.Connection, rows: list[OutboxRow]) -> None:
+    def _send(self, connection: broker.Connection, rows: list[OutboxRow]) -> None:
         for row in rows:
             if row.seq not in self._deferred:
-                if self._flying and self._rejections.alone(row):
+                if self._in_flight and self._rejections.alone(row):
                     return
                 self._publish(connection, row)
             self._sent = row.seq
 
     def _publish(self, connection: broker.Connection, row: OutboxRow) -> None:
         publishing = connection.publish(self._topic, self._deferred.payload(row))
-        self._flying.append((row, asyncio.create_task(publishing, name=f"event-{row.seq}")))
+        self._in_flight.append((row, asyncio.create_task(publishing, name=f"event-{row.seq}")))
         self.confirmation.sent(row.seq)
 
-    async def _land(self) -> None:
+    async def _await_acks(self) -> None:
         """Wait for the oldest row, and for those behind it that are answered as well."""
-        await asyncio.wait({self._flying[0][1]})
+        await asyncio.wait({self._in_flight[0][1]})
         landed = 0
-        while self._flying and self._flying[0][1].done():
-            row, task = self._flying[0]
+        while self._in_flight and self._in_flight[0][1].done():
+            row, task = self._in_flight[0]
             error = task.exception()
             if error is None:
                 landed = row.seq
@@ -141,13 +141,13 @@ class Sender:
                     self._send_again(row.seq)  # a collector that takes rows only in order has ignored those after it
             elif not isinstance(error, broker.PublishRefused) or not await self._rejections.refused(row, error):
                 break
-            self._flying.popleft()
+            self._in_flight.popleft()
         if landed:
-            await self._took(landed)
-        if self._flying and self._flying[0][1].done():
-            self._flying[0][1].result()  # raises what ended it
+            await self._confirm_delivered(landed)
+        if self._in_flight and self._in_flight[0][1].done():
+            self._in_flight[0][1].result()  # raises what ended it
 
-    async def _took(self, seq: int) -> None:
+    async def _confirm_delivered(self, seq: int) -> None:
         """The broker has all rows up to here but the deferred ones."""
         if await self.confirmation.broker_acknowledged(seq, self._deferred.numbers):
             self._deferred.forget(seq)

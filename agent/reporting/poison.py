@@ -10,7 +10,7 @@ DOUBT = 10  # times as many breaks, for each reason to think that the fault is n
 MOST_DOUBT = 3  # such reasons that count
 
 
-class Suspicion:
+class PoisonDetector:
     """The suspect, and how many connections in a row ended over it."""
 
     def __init__(self, window: int) -> None:
@@ -23,17 +23,17 @@ class Suspicion:
         self._aside = 0  # rows set aside since a broker took one: where it takes none, the fault is its own
 
     @property
-    def wants_proof(self) -> bool:
+    def needs_stable_connection(self) -> bool:
         """Whether a connection must hold for a while before it gets a row: else its end proves nothing."""
         return self._breaks >= STEADY_AFTER
 
-    def alone(self, seq: int) -> bool:
+    def must_isolate(self, seq: int) -> bool:
         """Whether this row is to fly alone."""
         return self._single > 0 and seq >= self._suspect
 
-    def answered(self, seq: int, *, taken: bool) -> None:
+    def record_reply(self, seq: int, *, taken: bool) -> None:
         """The broker answered to a row, and took it or refused it: it ends no connection."""
-        if self.alone(seq):
+        if self.must_isolate(seq):
             self._single -= 1
         if seq == self._suspect:
             self._breaks = 0
@@ -49,7 +49,7 @@ class Suspicion:
         """The broker accepts nothing on this topic, so the breaks say nothing about the suspect."""
         self._breaks = 0
 
-    def broke(self, seq: int) -> int:
+    def record_disconnect(self, seq: int) -> int:
         """A connection ended over this row. How many ended so, where that is enough to set it aside; else 0."""
         self._single = self._window
         self._breaks = self._breaks + 1 if seq == self._suspect else 1

@@ -23,18 +23,18 @@ from agent.adapters.outbox import Outbox
 from agent.core.protocol import payloads as wire
 from agent.reporting.collectors import Collectors
 from agent.reporting.confirmation import BEHIND_ALERT, UNCONFIRMED_ALERT
-from agent.reporting.host_report import Board
+from agent.reporting.host_report import HostReport
 from agent.reporting.inventory_topic import INVENTORY_ALERT, InventoryTopic
-from agent.reporting.outbox_sender import FULL_ALERT, Sender
+from agent.reporting.outbox_sender import FULL_ALERT, OutboxSender
 from agent.reporting.rejection import DENIED_ALERT, POISON_ALERT
 from agent.reporting.subscriptions import ACKS_ALERT, FLOOD_ALERT, Subscriptions
 
 STATUS_EVERY = 60.0  # seconds
 BOARD_EVERY = 2.0  # seconds; what changes in that time is published together
-GOODBYE = 2.0  # seconds for the last `offline`
-LASTED = 60.0  # seconds; a connection that held longer starts the back-off again
-LONGEST_WAIT = 60.0  # seconds between two attempts to connect
-FOREIGN_MEMORY = 180.0  # seconds without a sign of the other agent until its alert is cleared
+OFFLINE_TIMEOUT = 2.0  # seconds for the last `offline`
+STABLE_AFTER = 60.0  # seconds; a connection that held longer starts the back-off again
+RECONNECT_BACKOFF_MAX = 60.0  # seconds between two attempts to connect
+DUPLICATE_AGENT_TTL = 180.0  # seconds without a sign of the other agent until its alert is cleared
 REASSERT_EVERY = 1.0  # seconds at least between two answers to what others write to our status
 TWO_AGENTS_ALERT = "two-agents"
 # those that the publisher itself raises
@@ -71,7 +71,7 @@ class Publisher:
         *,
         connect: broker.Connect,
         topics: wire.Topics,
-        board: Board,
+        board: HostReport,
         outbox: Outbox,
         clock: Clock,
         agent_id: str,
@@ -81,11 +81,11 @@ class Publisher:
         """`former_alerts` are ids that an earlier run may have left on the broker: cleared unless they hold."""
         self._connect = connect
         self._topics = topics
-        self._board = board
+        self._host_report = board
         self._clock = clock
         self._agent_id = agent_id
         self._settings = settings
-        self._sender = Sender(outbox, topics.events, board, clock, settings.confirm)
+        self._sender = OutboxSender(outbox, topics.events, board, clock, settings.confirm)
         self._subscriptions = Subscriptions(topics, board, clock)
         self._inventory = InventoryTopic(topics.inventory, board, clock, settings.inventory_every, settings.chance)
         self._first_session = secrets.randbits(40)  # a nonce of this start; each connect adds one
@@ -104,7 +104,7 @@ class Publisher:
         """Endless. BrokerUnavailable is weather, retried here with jitter; anything else escapes."""
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(broker.BrokerUnavailable),
-            wait=tenacity.wait_random_exponential(min=0.2, max=LONGEST_WAIT),
+            wait=tenacity.wait_random_exponential(min=0.2, max=RECONNECT_BACKOFF_MAX),
             sleep=self._clock.sleep,
             before_sleep=self._went_down,
         ):
@@ -113,7 +113,7 @@ class Publisher:
                 try:
                     await self._serve()
                 finally:
-                    if self._clock.monotonic() - began > LASTED:
+                    if self._clock.monotonic() - began > STABLE_AFTER:
                         attempt.retry_state.attempt_number = 1
 
     async def _serve(self) -> None:
@@ -124,18 +124,18 @@ class Publisher:
             try:
                 self._subscriptions.begin()
                 await self._subscriptions.request(connection)  # before the birth, to see the status from before it
-                await self._be_born(connection)
+                await self._publish_birth(connection)
                 self._came_up(connection.peer)
-                await tasks.alone(self._work(connection), "mqtt")
+                await tasks.isolated(self._work(connection), "mqtt")
             except broker.BrokerUnavailable as error:
                 await self._was_lost(error)
                 raise
             finally:
-                await self._say_goodbye(connection)
+                await self._publish_offline(connection)
 
     async def _was_lost(self, error: broker.BrokerUnavailable) -> None:
         """Learn from the end of a connection, so that the next one can do better."""
-        over_our_row = await self._sender.broke()
+        over_our_row = await self._sender.connection_lost()
         self._inventory.connection_ended()
         if isinstance(error, broker.Flooded):
             self._subscriptions.note_flood(error)
@@ -152,7 +152,7 @@ class Publisher:
                 group.create_task(self._follow_board(connection), name="mqtt-board")
                 group.create_task(self._answer_births(connection), name="mqtt-births")
                 group.create_task(self._sender.run(connection), name="mqtt-outbox")
-                group.create_task(self._sender.watch(connection), name="mqtt-resend")
+                group.create_task(self._sender.resend_loop(connection), name="mqtt-resend")
                 group.create_task(acks.store(), name="mqtt-acks")
         except BaseExceptionGroup as group_error:
             lost, bugs = group_error.split(broker.BrokerUnavailable)
@@ -160,13 +160,13 @@ class Publisher:
                 raise
             raise lost.exceptions[0] from None
 
-    async def _be_born(self, connection: Connection) -> None:
+    async def _publish_birth(self, connection: Connection) -> None:
         """Publish all that is retained again; the inventory after a pause if the whole fleet may be reconnecting."""
-        self._board.changed.clear()
+        self._host_report.changed.clear()
         self._collectors.answered()
         self._overwritten.clear()
         self._forget_shown(fleet_returns=self._was_cut_off)
-        await self._say(connection, "online")
+        await self._publish_status(connection, "online")
         self._births = (*self._births, self._clock.now())[:2]
         await self._show_board(connection)
 
@@ -176,7 +176,7 @@ class Publisher:
         self._inventory.begin(fleet_returns=fleet_returns)
         self._shown = dict.fromkeys(self._shown)
 
-    async def _say(self, connection: Connection, state: Literal["online", "offline"]) -> None:
+    async def _publish_status(self, connection: Connection, state: Literal["online", "offline"]) -> None:
         await self._retain(connection, self._topics.status, self._status(state).encode())
 
     def _status(self, state: Literal["online", "offline"]) -> wire.Status:
@@ -184,7 +184,7 @@ class Publisher:
 
     async def _show_board(self, connection: Connection) -> None:
         """Publish what differs from what the broker has."""
-        board = self._board
+        board = self._host_report
         if board.info is not None and board.info is not self._shown_info:
             self._shown_info = board.info
             await self._retain(connection, self._topics.info, board.info.encode())
@@ -192,7 +192,7 @@ class Publisher:
         await self._inventory.show(partial(self._retain, connection))
 
     async def _show_alerts(self, connection: Connection) -> None:
-        standing = dict(self._board.alerts)
+        standing = dict(self._host_report.alerts)
         for alert_id, alert in standing.items():
             if self._shown.get(alert_id) != alert:
                 self._shown[alert_id] = alert
@@ -204,7 +204,7 @@ class Publisher:
     async def _follow_board(self, connection: Connection) -> None:
         while True:
             await self._until_there_is_more()
-            self._board.changed.clear()
+            self._host_report.changed.clear()
             await self._show_board(connection)
             await self._clock.sleep(BOARD_EVERY)
 
@@ -212,14 +212,14 @@ class Publisher:
         """Wait until the board changes, or until its inventory may be published."""
         wait = self._inventory.wait()
         if wait is None:
-            await self._board.changed.wait()
+            await self._host_report.changed.wait()
         else:
-            await tasks.first(self._board.changed.wait(), self._clock.sleep(wait))
+            await tasks.first(self._host_report.changed.wait(), self._clock.sleep(wait))
 
     async def _beat(self, connection: Connection) -> None:
         while True:
             await self._clock.sleep(STATUS_EVERY)
-            await self._say(connection, "online")
+            await self._publish_status(connection, "online")
             self._forget_foreign()
             self._sender.confirmation.check_silence()
 
@@ -243,9 +243,9 @@ class Publisher:
         while True:
             await self._collectors.asked()
             log.info("a collector was born; publishing everything again", action="republish")
-            await self._say(connection, "online")
+            await self._publish_status(connection, "online")
             self._forget_shown()
-            self._board.changed.set()
+            self._host_report.changed.set()
             await self._sender.show_waiting(connection)
 
     def _take_status(self, message: Message) -> None:
@@ -255,7 +255,7 @@ class Publisher:
             self._look_at_former(status)
         elif status is not None and status.state == "online":
             if status.agent_id != self._agent_id:
-                self._saw_foreign()
+                self._detected_duplicate_agent()
         elif status is not None or not message.payload:
             # A late will of a former session, or somebody's clearing: we are here, so say so
             # (the bug that zigbee2mqtt had again and again: #5288, #18862).
@@ -266,7 +266,7 @@ class Publisher:
         while True:
             await self._overwritten.wait()
             self._overwritten.clear()
-            await self._say(connection, "online")
+            await self._publish_status(connection, "online")
             await self._clock.sleep(REASSERT_EVERY)
 
     def _look_at_former(self, status: wire.Status | None) -> None:
@@ -275,17 +275,17 @@ class Publisher:
             return  # from before this run
         # after a late subscription it may be the present session
         if status.session not in range(self._first_session, self._session + 1):
-            self._saw_foreign()
+            self._detected_duplicate_agent()
 
-    def _saw_foreign(self) -> None:
+    def _detected_duplicate_agent(self) -> None:
         self._foreign_at = self._clock.monotonic()
         message = f"another agent calls itself {self._topics.host!r}; set agent.host to another name on one of them"
-        self._board.raise_alert(TWO_AGENTS_ALERT, message, self._clock.now())
+        self._host_report.raise_alert(TWO_AGENTS_ALERT, message, self._clock.now())
 
     def _forget_foreign(self) -> None:
-        if self._foreign_at is not None and self._clock.monotonic() - self._foreign_at >= FOREIGN_MEMORY:
+        if self._foreign_at is not None and self._clock.monotonic() - self._foreign_at >= DUPLICATE_AGENT_TTL:
             self._foreign_at = None
-            self._board.clear_alert(TWO_AGENTS_ALERT)
+            self._host_report.clear_alert(TWO_AGENTS_ALERT)
 
     async def _retain(self, connection: Connection, topic: str, payload: bytes) -> None:
         """Publish, retained. A refusal is logged once a topic, and holds up nothing else."""
@@ -300,11 +300,11 @@ class Publisher:
             self._refused.add(topic)
             log.warning("the broker refuses a topic", action="mqtt-refused", topic=topic, reason=str(refused))
 
-    async def _say_goodbye(self, connection: Connection) -> None:
+    async def _publish_offline(self, connection: Connection) -> None:
         """`offline`, where the connection still holds: after a clean disconnect no will is published."""
         try:
-            async with asyncio.timeout(GOODBYE):
-                await self._say(connection, "offline")
+            async with asyncio.timeout(OFFLINE_TIMEOUT):
+                await self._publish_status(connection, "offline")
         except (broker.BrokerUnavailable, TimeoutError):
             pass
 

@@ -16,8 +16,8 @@ from agent.adapters.sqlite import database
 from agent.core.protocol import payloads as wire
 from agent.reporting.deferred import NEVER_GIVEN_UP, Deferred
 from agent.reporting.denial import Denial
-from agent.reporting.host_report import Board
-from agent.reporting.poison import Suspicion
+from agent.reporting.host_report import HostReport
+from agent.reporting.poison import PoisonDetector
 
 STEADY = 10.0  # seconds that a connection must hold before it gets a row that ended others
 POISON_ALERT = "outbox-poison"
@@ -30,13 +30,13 @@ log = structlog.get_logger()
 class Rejections:
     """Judges each rejection, and shows those that last as alerts."""
 
-    def __init__(self, outbox: Outbox, topic: str, board: Board, clock: Clock, window: int) -> None:
+    def __init__(self, outbox: Outbox, topic: str, board: HostReport, clock: Clock, window: int) -> None:
         """`window`: how many rows may be in flight."""
         self._outbox = outbox
         self._topic = topic
         self._board = board
         self._clock = clock
-        self._suspicion = Suspicion(window)
+        self._suspicion = PoisonDetector(window)
         self._denial = Denial()
         self._refused = 0  # the row that was refused last, by a code that may concern the topic
         self._set_aside = ""  # about the last row that was set aside
@@ -45,11 +45,11 @@ class Rejections:
     @property
     def needs_probe(self) -> bool:
         """Whether the broker has to accept an empty message before it gets the next row."""
-        return self._denial.standing or self._suspicion.wants_proof
+        return self._denial.standing or self._suspicion.needs_stable_connection
 
     def alone(self, row: OutboxRow) -> bool:
         """Whether a row must be the only one in flight."""
-        return self._suspicion.alone(row.seq)
+        return self._suspicion.must_isolate(row.seq)
 
     async def probe(self, connection: broker.Connection) -> None:
         """If needed, find out with an empty message whether the broker accepts events. Raises PublishRefused."""
@@ -68,7 +68,7 @@ class Rejections:
 
     def accepted(self, row: OutboxRow) -> bool:
         """The broker accepted a row. Returns whether it was a deferred one, which other rows have overtaken."""
-        self._suspicion.answered(row.seq, taken=True)
+        self._suspicion.record_reply(row.seq, taken=True)
         self._allow()
         if row.seq == self._refused:
             self._refused = 0
@@ -84,7 +84,7 @@ class Rejections:
 
     async def refused(self, row: OutboxRow, error: broker.PublishRefused) -> bool:
         """The broker refused a row. Returns True if the others can go on, False if all must be sent again."""
-        self._suspicion.answered(row.seq, taken=False)
+        self._suspicion.record_reply(row.seq, taken=False)
         if error.code not in ROW_CODES and row.seq != self._refused:
             self._refused = row.seq  # refused again although a probe was accepted, the row itself is the cause
             self._deny(error)
@@ -104,8 +104,8 @@ class Rejections:
         if row.seq in self.deferred:
             self._defer(row.seq, "the connection ended over it again")
             return True
-        alone = self._suspicion.alone(row.seq)
-        if breaks := self._suspicion.broke(row.seq):
+        alone = self._suspicion.must_isolate(row.seq)
+        if breaks := self._suspicion.record_disconnect(row.seq):
             await self._reject(row, f"{breaks} connections ended over it")
         return alone
 

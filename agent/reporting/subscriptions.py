@@ -13,7 +13,7 @@ import structlog
 from agent.adapters.clock import Clock
 from agent.adapters.mqtt import connection as broker
 from agent.core.protocol import payloads as wire
-from agent.reporting.host_report import Board
+from agent.reporting.host_report import HostReport
 
 ASK_AGAIN_AFTER = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between the first requests on a connection
 ASK_AGAIN_EVERY = 60.0  # seconds between later ones
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 class Subscriptions:
     """Own status, acknowledgements and the collectors' status, over any number of connections."""
 
-    def __init__(self, topics: wire.Topics, board: Board, clock: Clock) -> None:
+    def __init__(self, topics: wire.Topics, board: HostReport, clock: Clock) -> None:
         self._topics = (topics.status, topics.ack, topics.collectors)
         self._ack = topics.ack
         self._board = board

@@ -13,45 +13,45 @@ from agent.adapters.engine import Engine, EngineError, EngineUnavailable
 from agent.core.images import layers
 from agent.core.model import Details, Image
 from agent.core.usage.events import EngineEvent, Key, familiar
-from agent.tracking.engine_view import Sight
+from agent.tracking.engine_view import EngineView
 
 Layers = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class PendingBuild:
     """An image that a build may have made; its layers are None where it could not be asked in time."""
 
     at: datetime
     layers: Layers | None
 
 
-class Arrivals:
+class ImageArrivals:
     """What came since the last listing. The next one settles it."""
 
-    def __init__(self, engine: Engine, sight: Sight, clock: Clock) -> None:
+    def __init__(self, engine: Engine, sight: EngineView, clock: Clock) -> None:
         self._engine = engine
-        self._sight = sight
+        self._view = sight
         self._clock = clock
-        self._built: dict[str, Built] = {}
+        self._built: dict[str, PendingBuild] = {}
         self._came: set[str] = set()
         self._pulled: dict[Key, str | None] = {}
 
     @property
     def unsettled(self) -> bool:
         """Whether a build waits for the first listing of this process: until then its bases are not known."""
-        return bool(self._built) and not self._sight.images
+        return bool(self._built) and not self._view.images
 
-    def come_whole(self, image_id: str) -> None:
+    def mark_imported(self, image_id: str) -> None:
         self._came.add(image_id)
 
     async def build(self, event: EngineEvent) -> None:
         """Somebody tagged an image. What it was built on counts as used at once: it may be gone by the next listing."""
         before = self._built.get(event.actor)
         found = before.layers if before is not None else await self._layers(event.actor)
-        self._built[event.actor] = Built(event.at, found)
+        self._built[event.actor] = PendingBuild(event.at, found)
         if event.actor not in self._came:
-            self._use_bases(event.actor, found, event.at)
+            self._touch_bases(event.actor, found, event.at)
 
     async def _layers(self, image_id: str) -> Layers | None:
         try:
@@ -71,7 +71,7 @@ class Arrivals:
             self._pulled[event.key] = await self._ask(event, told)
         return self._pulled[event.key]
 
-    def remembers(self, event: EngineEvent) -> bool:
+    def has_resolved(self, event: EngineEvent) -> bool:
         return event.key in self._pulled
 
     async def _ask(self, event: EngineEvent, told: Iterable[EngineEvent]) -> str | None:
@@ -85,12 +85,12 @@ class Arrivals:
         moves = [other for other in later if _names(other) == familiar(event.actor)]
         if any(other.action != "pull" for other in moves):
             return None
-        if moves and self._sight.book.names.resolve(event.actor) != named.id:
+        if moves and self._view.book.names.resolve(event.actor) != named.id:
             return None
         own_tags = [other for other in later if other.action == "tag" and other.actor == named.id]
         return named.id if named.at <= max(other.at for other in (event, *moves, *own_tags)) else None
 
-    def settle(self, new: Iterable[str], *, first: bool) -> tuple[datetime, ...]:
+    def finish_listing(self, new: Iterable[str], *, first: bool) -> tuple[datetime, ...]:
         """After a listing: the bases of all that was built are used. Returns the times of builds on nobody knows what.
 
         `new`: the images that the listing showed for the first time. At the very `first` one all are, and tell nothing.
@@ -99,26 +99,26 @@ class Arrivals:
         self._built, self._came = {}, set()
         if first:
             return ()
-        fresh = {image_id: Built(now, self._listed_layers(image_id)) for image_id in new}
+        fresh = {image_id: PendingBuild(now, self._listed_layers(image_id)) for image_id in new}
         built = {key: item for key, item in (fresh | known).items() if key not in came}
-        return tuple(item.at for key, item in built.items() if not self._use_bases(key, item.layers, item.at))
+        return tuple(item.at for key, item in built.items() if not self._touch_bases(key, item.layers, item.at))
 
     def forget_pulls(self) -> None:
         """They were applied, on top of the listing too."""
         self._pulled.clear()
 
-    def _use_bases(self, image_id: str, found: Layers | None, at: datetime) -> bool:
+    def _touch_bases(self, image_id: str, found: Layers | None, at: datetime) -> bool:
         found = found if found is not None else self._listed_layers(image_id)
         if found is None:
             return False
-        others = (image for image in self._sight.images if image.id != image_id)
-        for base in layers.bases_of(image_id, (*others, Image(id=image_id, details=Details(layers=found)))):
-            self._sight.book.touch(base, at, f"build of {image_id[7:19]}", self._clock.now())
+        others = (image for image in self._view.images if image.id != image_id)
+        for base in layers.base_images(image_id, (*others, Image(id=image_id, details=Details(layers=found)))):
+            self._view.book.touch(base, at, f"build of {image_id[7:19]}", self._clock.now())
         return True
 
     def _listed_layers(self, image_id: str) -> Layers | None:
         return next(
-            (image.details.layers for image in self._sight.images if image.id == image_id and image.details), None
+            (image.details.layers for image in self._view.images if image.id == image_id and image.details), None
         )
 
 

@@ -13,7 +13,7 @@ BUFFER = 20_000  # events that may wait for the store; the engine makes up to 1,
 class StreamEnded(EngineUnavailable):
     """The engine's event stream ended, or more came than could be taken in."""
 
-    weather: Exception | None = None  # what ended the session, where it had been proven
+    cause: Exception | None = None  # what ended the session, where it had been proven
 
 
 class Buffer:

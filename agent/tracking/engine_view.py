@@ -8,12 +8,12 @@ from datetime import datetime
 from agent.adapters import disk
 from agent.adapters.engine import EngineInfo
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
-from agent.core.policy.disk import Space
+from agent.core.policy.disk import DiskUsage
 from agent.core.pytorch import classify
 from agent.core.pytorch.classify import Examined
-from agent.core.timekeeping import Absence
-from agent.core.usage.own_removals import OwnActs
-from agent.core.usage.tracker import Book
+from agent.core.timekeeping import MachineOff
+from agent.core.usage.own_removals import OwnRemovals
+from agent.core.usage.tracker import UsageTracker
 from agent.tracking.stalls import StallDetector
 
 
@@ -24,14 +24,14 @@ class Listing(Snapshot):
     verdicts: Mapping[str, Verdict]
 
 
-class Sight:
+class EngineView:
     """Images, containers and usage as of the last event, and whether that can be trusted."""
 
     def __init__(self, stalls: StallDetector | None = None) -> None:
         self.stalls = stalls  # None: nothing reads a stream
         self.engine: EngineInfo | None = None
         self.row = 0  # the engine's row in the store
-        self.book = Book()
+        self.book = UsageTracker()
         self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}
         self._examined: dict[str, Examined] = {}  # image ID -> what it says of itself, which never changes
@@ -40,9 +40,9 @@ class Sight:
         self.watched = False  # this engine was listed at least once, by this process or another
         self.proven = False  # the stream is live, and nothing that fell out of it is unrecorded
         self.gap_end: datetime | None = None
-        self.absences: tuple[Absence, ...] = ()  # when the machine was off for more than a day
+        self.absences: tuple[MachineOff, ...] = ()  # when the machine was off for more than a day
         self.clock_trusted = True
-        self.own = OwnActs()
+        self.own = OwnRemovals()
         self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
 
     @property
@@ -55,7 +55,7 @@ class Sight:
         """Image ID -> what inspect said. It never changes, so it is asked once."""
         return {image.id: image.details for image in self.images if image.details is not None}
 
-    def space(self) -> Space | None:
+    def space(self) -> DiskUsage | None:
         """The engine's file system now; None where it cannot be seen from here, or no engine is known."""
         return disk.space(self.engine.root) if self.engine is not None else None
 
@@ -86,7 +86,7 @@ class Sight:
 
     def snapshot(self, at: datetime) -> Snapshot:
         """The last listing, with the containers as the events since have left them."""
-        held = (self._container(container.id) for container in self.book.held.values())
+        held = (self._container(container.id) for container in self.book.containers.values())
         return Snapshot(at=at, images=tuple(filter(self._present, self.images)), containers=tuple(held))
 
     def _present(self, image: Image) -> bool:
@@ -95,7 +95,7 @@ class Sight:
         return usage is None or usage.present
 
     def _container(self, container_id: str) -> Container:
-        held = self.book.held[container_id]
+        held = self.book.containers[container_id]
         listed = self.containers.get(container_id)
         named = listed.image_mounts if listed is not None else ()
         ended = listed.last_active if listed is not None and listed.state == held.state else None

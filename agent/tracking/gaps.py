@@ -10,42 +10,42 @@ import structlog
 
 from agent.adapters import boot
 from agent.adapters.clock import Clock
-from agent.adapters.engine import EngineInfo, RingRows
+from agent.adapters.engine import EngineInfo, RingSnapshot
 from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping, units
 from agent.core.protocol import events as report
-from agent.core.timekeeping import Absence, ClockWatch, Reading
+from agent.core.timekeeping import ClockMonitor, ClockReading, MachineOff
 from agent.core.usage import continuity
-from agent.core.usage.continuity import Blind, Cursor, Downtime
-from agent.tracking.engine_view import Sight
+from agent.core.usage.continuity import BlindPeriod, Cursor, EngineDowntime
+from agent.tracking.engine_view import EngineView
 
 log = structlog.get_logger()
 
 
-class Gaps:
-    """Keeps the Sight's gap, absences and trust in the clock."""
+class GapDetector:
+    """Keeps the EngineView's gap, absences and trust in the clock."""
 
-    def __init__(self, sight: Sight, store: Store, clock: Clock, tolerance: timedelta) -> None:
-        self._sight = sight
+    def __init__(self, sight: EngineView, store: Store, clock: Clock, tolerance: timedelta) -> None:
+        self._view = sight
         self._store = store
         self._clock = clock
         self._tolerance = tolerance
         self._began = clock.reading()  # of this process; what came later is seen by `check_clock`
-        self._watch = ClockWatch(last=self._began)
-        self._recorded: Blind | None = None  # what the last proof found
+        self._watch = ClockMonitor(last=self._began)
+        self._recorded: BlindPeriod | None = None  # what the last proof found
 
-    async def look_back(self, cursor: Cursor, info: EngineInfo) -> Cursor:
+    async def restore(self, cursor: Cursor, info: EngineInfo) -> Cursor:
         """At a connection: hold the clocks against those of the last watch, and the engine's time against ours.
 
         Returns the cursor to go on from: one that lies in the future after a step back is now.
         """
-        cursor = continuity.inherited(cursor)
+        cursor = continuity.from_previous_process(cursor)
         before, now = cursor.reading, self._clock.reading()
-        await self.check_clock(disturbed=timekeeping.disagree(now.wall, info.time))
+        await self.check_clock(disturbed=timekeeping.clocks_disagree(now.wall, info.time))
         if before is None:
             return cursor
-        await self._record_absence(timekeeping.absence(before, self._began if before.boot == now.boot else now))
-        moved = timekeeping.jump(before, now)
+        await self._record_absence(timekeeping.machine_off(before, self._began if before.boot == now.boot else now))
+        moved = timekeeping.clock_jump(before, now)
         if moved is None:
             return cursor
         await self._record_jump(moved, now)
@@ -55,22 +55,24 @@ class Gaps:
     async def check_clock(self, *, disturbed: bool = False) -> timedelta | None:
         """One more look at the clocks. Returns the jump that it found, which is recorded as a gap."""
         before, now = self._watch.last, self._clock.reading()
-        self._watch, moved = self._watch.look(now, disturbed=disturbed)
-        await self._record_absence(timekeeping.absence(before, now))
+        self._watch, moved = self._watch.check(now, disturbed=disturbed)
+        await self._record_absence(timekeeping.machine_off(before, now))
         if moved is not None:
             await self._record_jump(moved, now)
-        if self._sight.clock_trusted != self._watch.trusted:
-            self._sight.clock_trusted = self._watch.trusted
-            self._sight.changed.set()
+        if self._view.clock_trusted != self._watch.trusted:
+            self._view.clock_trusted = self._watch.trusted
+            self._view.changed.set()
             log.warning("trust in the clock changed", action="clock", trusted=self._watch.trusted)
         return moved
 
-    async def prove(self, cursor: Cursor, ring: RingRows, now: Reading, down: Downtime | None = None) -> bool:
+    async def prove(
+        self, cursor: Cursor, ring: RingSnapshot, now: ClockReading, down: EngineDowntime | None = None
+    ) -> bool:
         """Find out whether anything fell out of the stream since the last watch, and record it where it may have.
 
         False where it may have. What may have for no longer than the tolerance counts as none.
         """
-        read = continuity.ring_of(ring.events, ring.size, ring.oldest_ns, now.wall)
+        read = continuity.make_ring(ring.events, ring.size, ring.oldest_ns, now.wall)
         machine = boot.last(now) if now.boot else None
         blind = continuity.blind_time(continuity.after_downtime(cursor, read, down, self._tolerance), read, machine)
         if blind is None or blind.length <= self._tolerance:
@@ -80,40 +82,40 @@ class Gaps:
             self._recorded = blind
         return False
 
-    async def record(self, blind: Blind) -> None:
+    async def record(self, blind: BlindPeriod) -> None:
         """A gap: no image counts as idle from before its end."""
         event = report.gap(blind, self._clock.now())
-        row = self._sight.row
+        row = self._view.row
         await self._store.run(lambda tables: tables.record_gap(row, blind, event))
         self._store.appended.set()
-        self._sight.gap_end = max(self._sight.gap_end or blind.until, blind.until)
+        self._view.gap_end = max(self._view.gap_end or blind.until, blind.until)
         log.warning("a gap in the watch", action="gap", cause=blind.cause, seconds=blind.length.total_seconds())
 
     async def rewind(self, cursor: Cursor) -> Cursor:
         """The cursor after a step back of the clock: nothing that it has seen lies in the future."""
         return await self._rewound(cursor, self._clock.reading())
 
-    async def _rewound(self, cursor: Cursor, now: Reading) -> Cursor:
-        row = self._sight.row
+    async def _rewound(self, cursor: Cursor, now: ClockReading) -> Cursor:
+        row = self._view.row
         time_ns = min(cursor.time_ns, continuity.nanoseconds(now.wall))
         moved = replace(cursor, time_ns=time_ns, key=None, alive_at=now.wall, steady=now.steady, boot=now.boot)
         moved = replace(moved, awake=now.awake)
         await self._store.run(lambda tables: tables.rewind(row, moved))
         return moved
 
-    async def _record_jump(self, moved: timedelta, now: Reading) -> None:
+    async def _record_jump(self, moved: timedelta, now: ClockReading) -> None:
         way = "forward" if moved > timedelta() else "back"
         cause = f"the clock jumped {way} by {units.format_duration(abs(moved))}"
-        await self.record(Blind(now.wall - abs(moved), now.wall, cause))
+        await self.record(BlindPeriod(now.wall - abs(moved), now.wall, cause))
 
-    def _distrust_clock(self, now: Reading) -> None:
-        self._watch = ClockWatch(last=now, steady_since=now.steady)
-        self._sight.clock_trusted = False
+    def _distrust_clock(self, now: ClockReading) -> None:
+        self._watch = ClockMonitor(last=now, steady_since=now.steady)
+        self._view.clock_trusted = False
 
-    async def _record_absence(self, off: Absence | None) -> None:
+    async def _record_absence(self, off: MachineOff | None) -> None:
         if off is None:
             return
-        row = self._sight.row
+        row = self._view.row
         await self._store.run(lambda tables: tables.add_absence(row, off))
-        self._sight.absences = (*self._sight.absences, off)
+        self._view.absences = (*self._view.absences, off)
         log.info("the machine was off or suspended", action="absence", seconds=(off.until - off.since).total_seconds())

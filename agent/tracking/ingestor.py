@@ -1,4 +1,4 @@
-"""Events and listings of one engine -> the Sight, and the store.
+"""Events and listings of one engine -> the EngineView, and the store.
 
 The watcher opens streams and feeds this; the sweeper asks it to list again before it acts. One at a time: what an
 event or a listing says is taken in whole, and committed with the cursor, before the next.
@@ -13,34 +13,34 @@ from typing import NoReturn
 import structlog
 
 from agent.adapters.clock import Clock
-from agent.adapters.engine import Engine, EngineError, EngineInfo, RingRows
+from agent.adapters.engine import Engine, EngineError, EngineInfo, RingSnapshot
 from agent.adapters.sqlite.database import StateFull
 from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import Saved
+from agent.adapters.sqlite.usage_tables import StoredEngine
 from agent.core.model import Decision
-from agent.core.timekeeping import Reading
+from agent.core.timekeeping import ClockReading
 from agent.core.usage import continuity, replay
-from agent.core.usage.attribution import Ignored
-from agent.core.usage.continuity import Cursor, Downtime
+from agent.core.usage.attribution import IgnoredContainers
+from agent.core.usage.continuity import Cursor, EngineDowntime
 from agent.core.usage.events import EngineEvent
-from agent.core.usage.tracker import Book
+from agent.core.usage.tracker import UsageTracker
 from agent.tracking.buffer import Buffer, StreamEnded
-from agent.tracking.engine_view import Listing, Sight
-from agent.tracking.gaps import Gaps
-from agent.tracking.interpreter import Meaning
-from agent.tracking.layer_probes import LayerLooks
+from agent.tracking.engine_view import EngineView, Listing
+from agent.tracking.gaps import GapDetector
+from agent.tracking.interpreter import EventInterpreter
+from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.stalls import StallDetector
 
 log = structlog.get_logger()
 
 OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and writers race by as much
-LAST_WORDS = 2.0  # seconds to take in what was told before a stream ended
+DRAIN_TIMEOUT = 2.0  # seconds to take in what was told before a stream ended
 IN_FLIGHT = 2.0  # seconds that an event may take from the engine's memory to us
-LOOK_AGAIN = 0.1  # seconds
+IN_FLIGHT_POLL = 0.1  # seconds
 
 
-class Intake:
-    """Keeps a Sight true to one engine, and the store true to the Sight."""
+class EventIngestor:
+    """Keeps a EngineView true to one engine, and the store true to the EngineView."""
 
     def __init__(
         self,
@@ -49,31 +49,31 @@ class Intake:
         clock: Clock,
         *,
         gap_tolerance: timedelta,
-        ignored: Ignored = Ignored(),
+        ignored: IgnoredContainers = IgnoredContainers(),
         stalls: StallDetector | None = None,
-        looks: LayerLooks | None = None,
+        looks: LayerProbes | None = None,
     ) -> None:
         """`ignored`: containers whose runs are no uses. `stalls`: a test's own, to stall when it likes.
 
         `looks`: at the layers of images; None: they are not read.
         """
         self.stalls = stalls or StallDetector()
-        self.sight = Sight(self.stalls)
+        self.view = EngineView(self.stalls)
         self.buffer = Buffer()
-        self.unsure = asyncio.Event()  # an inspect failed in the last listing
+        self.has_uninspected = asyncio.Event()  # an inspect failed in the last listing
         self.lost = asyncio.Event()  # an audit found that the stream lost events: it is to be opened anew
         self.loss: StreamEnded | None = None  # what it lost
         self._engine = engine
         self._store = store
         self._clock = clock
-        self._gaps = Gaps(self.sight, store, clock, gap_tolerance)
-        self._meaning = Meaning(engine, self.sight, store, clock, self._gaps, ignored)
-        self.stale = self._meaning.stale
-        self._looks = looks or LayerLooks(engine, store, wanted=False)
+        self._gaps = GapDetector(self.view, store, clock, gap_tolerance)
+        self._meaning = EventInterpreter(engine, self.view, store, clock, self._gaps, ignored)
+        self.relist_due = self._meaning.relist_due
+        self._looks = looks or LayerProbes(engine, store, wanted=False)
         self._cursor = Cursor()
         self._tolerance = gap_tolerance
-        self._down: Downtime | None = None  # since the last watch ended
-        self._turn = asyncio.Lock()
+        self._down: EngineDowntime | None = None  # since the last watch ended
+        self._lock = asyncio.Lock()
         self._opened_ns = 0  # from where the stream was read
         self._quiet_since = clock.monotonic()  # nothing was read, and nothing audited, since then
         self._audit_every = replay.AUDIT_EVERY
@@ -85,18 +85,18 @@ class Intake:
         self.stalls.restart()
         self._take_over(info, saved)
         await self._looks.begin(info, saved.engine)
-        self._cursor = await self._gaps.look_back(saved.cursor, info)
+        self._cursor = await self._gaps.restore(saved.cursor, info)
         self._meaning.begin(self._cursor.time_ns)
-        self.sight.watched = self._cursor.alive_at is not None
+        self.view.watched = self._cursor.alive_at is not None
 
-    def _take_over(self, info: EngineInfo, saved: Saved) -> None:
-        sight = self.sight
+    def _take_over(self, info: EngineInfo, saved: StoredEngine) -> None:
+        sight = self.view
         if sight.engine is not None and sight.engine.key != info.key:
             sight.forget()  # another engine, image store or root directory: all images are new
             self._down = None
         sight.engine = info
         sight.row = saved.engine
-        sight.book = Book(saved.usages, saved.held)
+        sight.book = UsageTracker(saved.usages, saved.containers)
         sight.gap_end = saved.gap_end
         sight.absences = saved.absences
 
@@ -110,24 +110,24 @@ class Intake:
 
     async def catch_up(self, since_ns: int) -> None:
         """Take in all that was told since the last watch, then a listing. Until both are done nothing is proven."""
-        async with self._turn:
+        async with self._lock:
             self._opened_ns = since_ns
             alive_until = self._cursor.alive_at
             first = alive_until is None
-            told = await self._hear(since_ns, first=first)
+            told = await self._replay_ring(since_ns, first=first)
             listing = await self._list(self._clock.now())
             read_until = self._clock.reading()
-            later = replay.in_order(self._meaning.unheard(self.buffer.take()))
+            later = replay.in_order(self._meaning.deduplicate(self.buffer.take()))
             await self._meaning.apply(later)
             self._reconcile(listing, alive_until, first=first)
-            await self._meaning.apply_later(later, listing.at)
+            await self._meaning.reapply_after_listing(later, listing.at)
             await self._commit([*told, *later], read_until, proven=True)
             self._audit_every = replay.AUDIT_EVERY if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
-        self.sight.proven = True
-        self.sight.changed.set()
+        self.view.proven = True
+        self.view.changed.set()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(told))
 
-    async def _hear(self, since_ns: int, *, first: bool) -> list[EngineEvent]:
+    async def _replay_ring(self, since_ns: int, *, first: bool) -> list[EngineEvent]:
         """Take in and commit what the engine remembers, before the listing: that may be cut off again and again.
 
         The proof comes before the cursor moves, for it starts from where the last watch ended. Before the very first
@@ -138,9 +138,9 @@ class Intake:
         read_until = self._clock.reading()
         told = replay.in_order([*replay.since(ring.events, since_ns, self._cursor.key), *self.buffer.take()])
         if not await self._gaps.prove(self._cursor, ring, replace(read_until, wall=started), self._down):
-            self.sight.book.names.distrust()
+            self.view.book.names.invalidate()
         await self._meaning.apply(told, self.buffer.waiting)
-        if first or not self._meaning.settled:
+        if first or not self._meaning.bases_resolved:
             await self._write(None)
         else:
             self._cursor = continuity.anchored(self._cursor, ring.events)
@@ -151,98 +151,98 @@ class Intake:
         """Take in what the buffer gets, for ever."""
         while True:
             await self.buffer.filled.wait()
-            async with self._turn:
-                await self._take_in()
+            async with self._lock:
+                await self._ingest_pending()
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Note that the watch lasts."""
         await self.check_clock()
-        async with self._turn:
-            await self._take_in()
+        async with self._lock:
+            await self._ingest_pending()
 
     async def check_clock(self) -> None:
         """Hold the wall clock against the steady one. After a step back, what it told before is no cursor."""
         moved = await self._gaps.check_clock()
         if moved is not None and moved < timedelta():
-            async with self._turn:
+            async with self._lock:
                 self._cursor = await self._gaps.rewind(self._cursor)
                 self._meaning.step_back(self._cursor.time_ns)
 
-    async def finish(self) -> bool:
+    async def drain(self) -> bool:
         """Take in what was told before the stream ended. False where that cannot be: then it may be lost."""
         if self.buffer.overflowed:
             return False
         try:
-            async with asyncio.timeout(LAST_WORDS), self._turn:
-                await self._take_in()
+            async with asyncio.timeout(DRAIN_TIMEOUT), self._lock:
+                await self._ingest_pending()
         except (EngineError, StateFull, TimeoutError):
             return False
         return True
 
-    async def note_the_end(self, *, ended: bool) -> None:
+    async def record_session_end(self, *, ended: bool) -> None:
         """The watch lasted until now, unless a stall may have cost events: then it lasted until before that.
 
         `ended`: the stream itself ended, so that it was not dead before, as one through a network or a proxy can be.
         """
         if self.stalls.check() or not (ended or self._is_direct):
             return
-        row, now = self.sight.row, self._clock.reading()
+        row, now = self.view.row, self._clock.reading()
         self._cursor = self._alive(now)
-        self._down = Downtime(until=now.wall)
+        self._down = EngineDowntime(until=now.wall)
         await self._store.run(lambda tables: tables.beat(row, self._cursor))
 
-    async def look_for_engine(self, at: datetime, *, down: bool) -> None:
+    async def record_probe(self, at: datetime, *, down: bool) -> None:
         """An attempt at the engine that began then: whether it surely was down. Nothing else is known of that time."""
         if self._down is None:
             return
-        before, self._down = self._down, self._down.look(at, down=down, tolerance=self._tolerance)
+        before, self._down = self._down, self._down.record_probe(at, down=down, tolerance=self._tolerance)
         if self._down.found and not before.found:
-            row, ending = self.sight.row, replace(self._cursor, engine_ended=True)
+            row, ending = self.view.row, replace(self._cursor, engine_ended=True)
             await self._store.run(lambda tables: tables.beat(row, ending))
 
-    def _alive(self, now: Reading) -> Cursor:
+    def _alive(self, now: ClockReading) -> Cursor:
         return replace(self._cursor, alive_at=now.wall, steady=now.steady, boot=now.boot, awake=now.awake)
 
     async def protect(self, decisions: Iterable[Decision]) -> None:
         """Record which images a protection holds now, so that its end is known as `released`."""
-        async with self._turn:
+        async with self._lock:
             for decision in decisions:
-                self.sight.book.protect(decision.image.id, decision.protected, self._clock.now())
+                self.view.book.protect(decision.image.id, decision.protected, self._clock.now())
             await self._write(None)
 
-    async def _take_in(self) -> list[EngineEvent]:
+    async def _ingest_pending(self) -> list[EngineEvent]:
         """Apply and commit what waits, and tell the sweeper unless it was only the agent's own doing."""
         read_until, buffer = self._clock.reading(), self.buffer
         waiting = buffer.take()
         self.stalls.note_taken_in(len(waiting))
-        told = self._meaning.unheard(waiting)
+        told = self._meaning.deduplicate(waiting)
         try:
             await self._meaning.apply(told, buffer.waiting)
             await self._commit(told, read_until)
         except BaseException:
             buffer.give_back(waiting)  # in part applied already: that changes nothing
             raise
-        if any(not self.sight.own.covers(event) for event in told):
-            self.sight.changed.set()
+        if any(not self.view.own.caused(event) for event in told):
+            self.view.changed.set()
         return told
 
-    async def _commit(self, told: list[EngineEvent], read_until: Reading, *, proven: bool = False) -> None:
+    async def _commit(self, told: list[EngineEvent], read_until: ClockReading, *, proven: bool = False) -> None:
         """Write what was applied, and the cursor unless a stall may have cost events before it.
 
         `proven`: it was compared with what the engine remembers.
         """
-        self._meaning.note_applied(told)
+        self._meaning.mark_applied(told)
         if self.stalls.check():
             await self._write(None)
         else:
             self._cursor = self._moved(told, read_until, proven=proven)
             await self._write(self._cursor)
-        self._meaning.note_written()
-        self.sight.watched, self._down = True, None
+        self._meaning.mark_committed()
+        self.view.watched, self._down = True, None
         if told or proven:
             self._quiet_since = self._clock.monotonic()
 
-    def _moved(self, told: list[EngineEvent], read_until: Reading, *, proven: bool) -> Cursor:
+    def _moved(self, told: list[EngineEvent], read_until: ClockReading, *, proven: bool) -> Cursor:
         """A stream that passes a network or a proxy can be dead without an end: its silence proves nothing."""
         alive = proven or told or self._is_direct
         cursor = replace(self._alive(read_until) if alive else self._cursor, engine_ended=False)
@@ -253,16 +253,16 @@ class Intake:
 
     @property
     def _is_direct(self) -> bool:
-        return self.sight.engine is not None and self.sight.engine.direct
+        return self.view.engine is not None and self.view.engine.direct
 
     async def _write(self, cursor: Cursor | None) -> None:
         """Commit what changed, with the cursor. What cannot be written now goes with the next commit."""
-        await self._meaning.record_what_was_missed()
-        changes, row = self.sight.book.take_changes(ignored_runs=cursor is not None), self.sight.row
+        await self._meaning.flush_missed()
+        changes, row = self.view.book.drain_changes(ignored_runs=cursor is not None), self.view.row
         try:
             await self._store.run(lambda tables: tables.commit(row, changes, cursor))
         except BaseException:  # cancelled, too: it may wait for the store's thread, and then is never done
-            self.sight.book.give_back(changes)
+            self.view.book.requeue_changes(changes)
             raise
 
     # Auditing the stream
@@ -276,8 +276,8 @@ class Intake:
 
         Raises StreamEnded where it has lost anything: then a new one is to be opened. Raises EngineUnavailable.
         """
-        async with self._turn:
-            self._insist_on_the_stream()
+        async with self._lock:
+            self._require_live_stream()
             await self._audit()
 
     async def _audit(self) -> None:
@@ -285,7 +285,7 @@ class Intake:
         rows = await self._engine.ring()
         read_until = self._clock.reading()
         missing = await self._missing(rows)
-        ring = continuity.ring_of(rows.events, rows.size, rows.oldest_ns, read_until.wall)
+        ring = continuity.make_ring(rows.events, rows.size, rows.oldest_ns, read_until.wall)
         blind = continuity.blind_in_audit(before, ring, stalled=stalled, direct=self._is_direct)
         if blind is not None and (missing or blind.length > self._tolerance):
             await self._gaps.record(blind)
@@ -297,26 +297,26 @@ class Intake:
         await self._commit(missing, read_until, proven=True)
         self._audit_every = replay.audit_every(ring, read_until, self._audit_every)
         if stalled:
-            self.sight.changed.set()
+            self.view.changed.set()
         if missing:
             self._reopen(f"the event stream lost {len(missing)} events that Docker still remembers")
         if blind is not None:
             self._reopen("the event stream may have lost events that Docker no longer remembers")
 
-    async def _missing(self, rows: RingRows) -> list[EngineEvent]:
+    async def _missing(self, rows: RingSnapshot) -> list[EngineEvent]:
         """What the engine remembers of this session and the stream did not bring, however long one waits for it."""
         give_up = self._clock.monotonic() + IN_FLIGHT
         while True:
-            await self._take_in()
+            await self._ingest_pending()
             since = replay.since(rows.events, self._opened_ns, self._cursor.key)
-            missing = self._meaning.unheard(since)
+            missing = self._meaning.deduplicate(since)
             if not missing or self._clock.monotonic() >= give_up:
                 return replay.in_order(missing)
-            await self._clock.sleep(LOOK_AGAIN)
+            await self._clock.sleep(IN_FLIGHT_POLL)
 
     def _reopen(self, why: str) -> NoReturn:
         """Ends the session, whoever asked for the audit."""
-        self.sight.proven = False
+        self.view.proven = False
         self.loss = StreamEnded(0, why)
         self.lost.set()
         raise StreamEnded(0, why)
@@ -325,33 +325,33 @@ class Intake:
 
     async def refresh(self) -> None:
         """List again, after all that was told before. Raises EngineUnavailable; then nothing is known anew."""
-        async with self._turn:
-            self._insist_on_the_stream()
-            await self._take_in()
+        async with self._lock:
+            self._require_live_stream()
+            await self._ingest_pending()
             listing = await self._list(self._clock.now())
-            self._insist_on_the_stream()
-            told = await self._take_in()
+            self._require_live_stream()
+            told = await self._ingest_pending()
             self._reconcile(listing, self._cursor.alive_at, first=False)
-            await self._meaning.apply_later(told, listing.at)
+            await self._meaning.reapply_after_listing(told, listing.at)
             await self._write(self._cursor)
 
-    def _insist_on_the_stream(self) -> None:
+    def _require_live_stream(self) -> None:
         """A listing does not stand for the events that nobody reads, so it may not move the cursor."""
-        if not self.sight.proven:
+        if not self.view.proven:
             raise StreamEnded(0, "the engine's events are not being read")
 
     async def _list(self, at: datetime) -> Listing:
-        self.sight.book.begin_listing()
-        containers = await self._engine.containers(self.sight.containers if self.sight.proven else {})
-        images = tuple(await self._engine.images(self.sight.details))
-        verdicts, unfinished = await self._looks.settle(images, await self.sight.recognise(images))
+        self.view.book.begin_listing()
+        containers = await self._engine.containers(self.view.containers if self.view.proven else {})
+        images = tuple(await self._engine.images(self.view.details))
+        verdicts, unfinished = await self._looks.settle(images, await self.view.recognise(images))
         if unfinished:
-            self.stale.set()  # the next listing goes on with the layers
+            self.relist_due.set()  # the next listing goes on with the layers
         return Listing(at=at, images=images, containers=tuple(map(self._meaning.read, containers)), verdicts=verdicts)
 
     def _reconcile(self, listing: Listing, alive_until: datetime | None, *, first: bool) -> None:
         self._meaning.reconcile(listing, alive_until=alive_until, first=first)
         if any(image.details is None and not image.unreadable for image in listing.images):
-            self.unsure.set()
+            self.has_uninspected.set()
         else:
-            self.unsure.clear()
+            self.has_uninspected.clear()

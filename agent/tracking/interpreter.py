@@ -11,33 +11,41 @@ from agent.adapters.sqlite.store import Store
 from agent.core.model import Container
 from agent.core.usage import attribution as users
 from agent.core.usage import look_inside as inside
-from agent.core.usage.attribution import Ignored, Run
-from agent.core.usage.continuity import Blind
+from agent.core.usage.attribution import IgnoredContainers, Run
+from agent.core.usage.continuity import BlindPeriod
 from agent.core.usage.events import COMMIT, EngineEvent, Key, familiar
-from agent.tracking.arrivals import Arrivals
-from agent.tracking.engine_view import Listing, Sight
-from agent.tracking.gaps import Gaps
+from agent.tracking.arrivals import ImageArrivals
+from agent.tracking.engine_view import EngineView, Listing
+from agent.tracking.gaps import GapDetector
 
 REMEMBERED = 4096  # keys of events taken in, to know a replay by
 
 
-class Meaning:
-    """Applies events and listings to the Sight's book."""
+class EventInterpreter:
+    """Applies events and listings to the EngineView's book."""
 
-    def __init__(self, engine: Engine, sight: Sight, store: Store, clock: Clock, gaps: Gaps, ignored: Ignored) -> None:
-        self.stale = asyncio.Event()  # a listing is due: an event told of images
+    def __init__(
+        self,
+        engine: Engine,
+        sight: EngineView,
+        store: Store,
+        clock: Clock,
+        gaps: GapDetector,
+        ignored: IgnoredContainers,
+    ) -> None:
+        self.relist_due = asyncio.Event()  # a listing is due: an event told of images
         self._engine = engine
-        self._sight = sight
+        self._view = sight
         self._store = store
         self._clock = clock
         self._gaps = gaps
         self._ignored = ignored
-        self._arrivals = Arrivals(engine, sight, clock)
+        self._arrivals = ImageArrivals(engine, sight, clock)
         self._seen: dict[Key, None] = {}  # taken in, and on disk
         self._applied: dict[Key, None] = {}  # in the book, and not yet on disk
         self._old_ns = 0  # what is as old as this was taken in over an earlier connection
         self._looks_over: dict[str, None] = {}  # containers of looks inside images that were removed
-        self._missed: Blind | None = None  # from the first to the last that cannot be told, until it is recorded
+        self._missed: BlindPeriod | None = None  # from the first to the last that cannot be told, until it is recorded
         self._by_name: dict[str, EngineEvent] = {}  # the last use of each name that only the name told, until listed
 
     def begin(self, old_ns: int) -> None:
@@ -50,34 +58,36 @@ class Meaning:
         self._old_ns = min(self._old_ns, old_ns)
 
     @property
-    def settled(self) -> bool:
+    def bases_resolved(self) -> bool:
         """False while the use of what a build was based on waits for the first listing: then no cursor may pass it."""
         return not self._arrivals.unsettled
 
-    def unheard(self, events: Iterable[EngineEvent]) -> list[EngineEvent]:
+    def deduplicate(self, events: Iterable[EngineEvent]) -> list[EngineEvent]:
         return [event for event in events if event.key not in self._seen and event.key not in self._applied]
 
-    def note_applied(self, told: Iterable[EngineEvent]) -> None:
+    def mark_applied(self, told: Iterable[EngineEvent]) -> None:
         """They are in the book, whether it can be written now or not."""
         self._applied.update({event.key: None for event in told})
 
-    def note_written(self) -> None:
+    def mark_committed(self) -> None:
         self._seen.update(self._applied)
         self._applied.clear()
         for key in list(self._seen)[: max(0, len(self._seen) - REMEMBERED)]:
             del self._seen[key]
 
-    async def record_what_was_missed(self) -> None:
+    async def flush_missed(self) -> None:
         """To be done before a cursor passes it. At the very start every image is first seen later than that."""
-        if self._missed is not None and self._sight.watched:
+        if self._missed is not None and self._view.watched:
             await self._gaps.record(self._missed)
         self._missed = None
 
     def _miss(self, at: datetime, what: str) -> None:
         """Something that may have been a use, of nobody knows what: no image counts as idle from before it."""
         at = min(at, self._clock.now())
-        known = self._missed or Blind(at, at, what)
-        self._missed = Blind(min(at, known.since), max(at, known.until), what if at >= known.until else known.cause)
+        known = self._missed or BlindPeriod(at, at, what)
+        self._missed = BlindPeriod(
+            min(at, known.since), max(at, known.until), what if at >= known.until else known.cause
+        )
 
     # Events
 
@@ -89,7 +99,7 @@ class Meaning:
         after = (*told, *waiting)
         for event in told:
             if event.action == COMMIT:
-                self.stale.set()
+                self.relist_due.set()
             elif event.kind == "container":
                 await self._apply_container(event)
             else:
@@ -105,21 +115,21 @@ class Meaning:
             if not self._is_old(event):
                 self._miss(event.at, f"a use of {event.image!r} could not be matched to an image")
             return
-        if image_id not in self._sight.book.usages:  # it came without an event, by a build perhaps
-            self.stale.set()
+        if image_id not in self._view.book.usages:  # it came without an event, by a build perhaps
+            self.relist_due.set()
         run = Run(name=event.name, image=event.image, image_id=image_id, labels=event.labels)
         pattern, now = self._ignored.pattern_for(run), self._clock.now()
         if pattern and not self._is_old(event):
-            self._sight.book.count_ignored(event, image_id, pattern, now)
+            self._view.book.count_ignored(event, image_id, pattern, now)
         ignored = bool(pattern) or self._is_look(event)
-        self._sight.book.apply_container(event, image_id, now, ignored=ignored, mounted=mounted)
+        self._view.book.apply_container(event, image_id, now, ignored=ignored, mounted=mounted)
 
     def _is_look(self, event: EngineEvent) -> bool:
         """Whether it makes or removes the container of a look inside an image, which never ran.
 
         The end of one that is told again comes after the container was let go: it counts as it did before.
         """
-        held = self._sight.book.held.get(event.actor)
+        held = self._view.book.containers.get(event.actor)
         told_again = held is None and (event.actor in self._looks_over or self._is_old(event))
         state = inside.NEVER_STARTED if told_again else held.state if held is not None else None
         looked = inside.is_exempt(event.action, event.name, event.labels, state)
@@ -135,7 +145,7 @@ class Meaning:
         And the images mounted in the container, None where they are not known. A container that is gone may have been
         told of before, and then its name may mean another image by now.
         """
-        row, held = self._sight.row, self._sight.book.held.get(event.actor)
+        row, held = self._view.row, self._view.book.containers.get(event.actor)
         if held is not None:
             return held.image_id, held.mounted
         try:
@@ -145,7 +155,7 @@ class Meaning:
             told_before = await self._store.run(lambda tables: tables.image_of(row, event.actor))
         if told_before is None:
             self._by_name[event.image] = event
-        return told_before or self._sight.book.names.resolve(event.image), None
+        return told_before or self._view.book.names.resolve(event.image), None
 
     async def _mounted(self, event: EngineEvent, names: Iterable[str] | None) -> tuple[str, ...] | None:
         """The images that a container mounted by name when it was made; None where nobody can say, until a listing.
@@ -156,9 +166,9 @@ class Meaning:
         if names is None:
             return None
         for name in names:
-            meant = self._sight.book.names.resolve(name) if event.action == "create" else None
+            meant = self._view.book.names.resolve(name) if event.action == "create" else None
             if meant is None:
-                self.stale.set()
+                self.relist_due.set()
                 return None
             found.update(filter(None, (meant, await self._means_now(name))))
         return tuple(sorted(found))
@@ -172,12 +182,12 @@ class Meaning:
             return None
 
     async def _apply_image(self, event: EngineEvent, after: Iterable[EngineEvent], *, again: bool) -> None:
-        book, now, own = self._sight.book, self._clock.now(), self._sight.own.covers(event)
+        book, now, own = self._view.book, self._clock.now(), self._view.own.caused(event)
         if event.action == "tag":
             book.apply_tag(event.actor, event.name, event.at, now, own=own)
         elif event.action == "untag" and event.name != event.actor:
             if again or not self._is_old(event):  # the names on disk are newer, and an import may name without a tag
-                book.names.drop(event.name)
+                book.names.remove(event.name)
         elif event.action == "delete":
             self._apply_delete(event)
         elif event.action == "pull":
@@ -185,30 +195,30 @@ class Meaning:
         elif event.action in ("load", "import", "create"):
             book.apply_arrival(event.actor, event.at, now)
         if event.action in ("load", "import"):
-            self._arrivals.come_whole(event.actor)
+            self._arrivals.mark_imported(event.actor)
         if not own:
-            self.stale.set()
-        new = self._sight.watched and not self._is_old(event)  # at the very start no build tells of a use
+            self.relist_due.set()
+        new = self._view.watched and not self._is_old(event)  # at the very start no build tells of a use
         if new and not own and event.action in ("tag", "create"):
             await self._arrivals.build(event)
 
     def _apply_delete(self, event: EngineEvent) -> None:
-        if event.actor not in self._sight.book.usages and not self._is_old(event):
+        if event.actor not in self._view.book.usages and not self._is_old(event):
             self._miss(event.at, "an image came and went unseen: what it was built on is not known")
-        self._sight.book.apply_delete(event.actor)
+        self._view.book.apply_delete(event.actor)
 
     async def _apply_pull(self, event: EngineEvent, after: Iterable[EngineEvent]) -> None:
         """A pull tells the reference only. One told again says nothing new, and the reference may have moved since."""
-        if self._is_old(event) and not self._arrivals.remembers(event):
+        if self._is_old(event) and not self._arrivals.has_resolved(event):
             return
         image_id = await self._arrivals.pulled(event, after)
         if image_id is None:
-            self._sight.book.names.drop(familiar(event.actor))
+            self._view.book.names.remove(familiar(event.actor))
             if not self._is_old(event):
                 self._miss(event.at, f"a pull of {event.actor!r} could not be matched to an image")
             return
-        self._sight.book.apply_pull(image_id, event.actor, event.at, self._clock.now())
-        self._arrivals.come_whole(image_id)
+        self._view.book.apply_pull(image_id, event.actor, event.at, self._clock.now())
+        self._arrivals.mark_imported(image_id)
 
     # Listings
 
@@ -218,31 +228,31 @@ class Meaning:
         run = Run(name=container.name, image=container.image, image_id=container.image_id, labels=labels)
         looked = container.state == inside.NEVER_STARTED and inside.is_look(container.name, labels)
         ignored = looked or bool(self._ignored.pattern_for(run))
-        return replace(container, by=users.words(container.name, labels), ignored=ignored)
+        return replace(container, by=users.describe_container(container.name, labels), ignored=ignored)
 
     def reconcile(self, listing: Listing, *, alive_until: datetime | None, first: bool) -> None:
         """Take a listing as the truth."""
-        book, sight, now = self._sight.book, self._sight, self._clock.now()
+        book, sight, now = self._view.book, self._view, self._clock.now()
         meant = {name: book.names.resolve(name) for name in self._by_name}
-        new = book.reconcile(listing, now, alive_until=alive_until or now, busy=sight.own.busy)
+        new = book.reconcile(listing, now, alive_until=alive_until or now, busy=sight.own.in_progress)
         sight.show(listing)
-        for at in self._arrivals.settle(new, first=first):
+        for at in self._arrivals.finish_listing(new, first=first):
             self._miss(at, "an image came and went unseen: what it was built on is not known")
         for name, event in self._by_name.items():
-            self._use_what_it_means_now(name, event, meant[name])
+            self._touch_current_target(name, event, meant[name])
         self._by_name.clear()
 
-    def _use_what_it_means_now(self, name: str, event: EngineEvent, meant: str | None) -> None:
+    def _touch_current_target(self, name: str, event: EngineEvent, meant: str | None) -> None:
         """A name that no event moved, and that means another image now: at the time of the use it may have meant it."""
-        now_means = self._sight.book.names.resolve(name)
+        now_means = self._view.book.names.resolve(name)
         if now_means is None or meant is None or now_means == meant:
             return
-        other = self._sight.book.usages.get(now_means)
+        other = self._view.book.usages.get(now_means)
         came_later = other is not None and other.first_seen > event.at and (other.arrived or event.at) > event.at
         if not came_later:
-            self._sight.book.touch(now_means, event.at, event.name, self._clock.now())
+            self._view.book.touch(now_means, event.at, event.name, self._clock.now())
 
-    async def apply_later(self, told: list[EngineEvent], listed: datetime) -> None:
+    async def reapply_after_listing(self, told: list[EngineEvent], listed: datetime) -> None:
         """What happened while the listing was made is newer than it, and applied once more on top of it."""
         await self.apply([event for event in told if event.at >= listed], again=True)
         self._arrivals.forget_pulls()

@@ -21,7 +21,7 @@ from agent.core.images import isolation as apart
 from agent.core.model import Image, Verdict
 from agent.core.pytorch import layer_probe as layer_look
 from agent.core.pytorch import operators
-from agent.core.pytorch.layer_probe import Found, Look
+from agent.core.pytorch.layer_probe import Found, LayerProbe
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ PATIENCE = 2.0  # seconds of a listing
 GIVE_UP = 600.0  # seconds for one image; a file system that does not answer would be waited for without end
 
 
-class LayerLooks:
+class LayerProbes:
     """The looks at the images of one engine, and of the next one."""
 
     def __init__(
@@ -56,8 +56,8 @@ class LayerLooks:
         self._info: EngineInfo | None = None
         self._row = 0
         self._why_not = "no engine is known yet"
-        self._looks: dict[str, Look] = {}
-        self._running: tuple[str, asyncio.Future[Look], float] | None = None  # image ID, and when it began
+        self._looks: dict[str, LayerProbe] = {}
+        self._running: tuple[str, asyncio.Future[LayerProbe], float] | None = None  # image ID, and when it began
 
     async def begin(self, info: EngineInfo, row: int) -> None:
         """A connection begins. Looks at another engine, image store or root directory are worth nothing here."""
@@ -98,7 +98,7 @@ class LayerLooks:
         named, _ = apart.each(images, lambda image: operators.naming(image, self._known))
         return {image_id for image_id, pattern in named.items() if pattern}
 
-    def _look_of(self, image_id: str, waiting: set[str]) -> Look | None:
+    def _look_of(self, image_id: str, waiting: set[str]) -> LayerProbe | None:
         return None if image_id in waiting else self._looks.get(image_id, layer_look.unknown(self._why_not))
 
     def _forget_unknown_but(self, here: Iterable[str]) -> None:
@@ -146,7 +146,7 @@ class LayerLooks:
             log.warning("no layers are read any more, until the next start", action="read-layers", why=self._why_not)
         return False
 
-    async def _keep(self, image_id: str, look: Look) -> None:
+    async def _keep(self, image_id: str, look: LayerProbe) -> None:
         row, self._looks[image_id] = self._row, look
         if look.found is Found.UNKNOWN:
             log.info("the layers of an image could not be read", action="read-layers", image=image_id, why=look.why)
@@ -155,7 +155,7 @@ class LayerLooks:
             await self._store.run(lambda tables: tables.keep_look(row, image_id, look))
 
 
-def _result(future: "asyncio.Future[Look]") -> Look:
+def _result(future: "asyncio.Future[LayerProbe]") -> LayerProbe:
     """The look; one that failed by a bug is unknown, and ends nothing."""
     error = future.exception()
     return layer_look.unknown(f"it failed: {error!r}") if error is not None else future.result()

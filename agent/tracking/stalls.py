@@ -2,7 +2,7 @@
 
 SIGSTOP, `docker pause`, the cgroup freezer, swapping, a blocked event loop: beyond about 1,190 unread events the engine
 drops events without a mark and keeps the stream open. So after a stall, what was read is compared with what the engine
-remembers (`Intake.audit`) before the time counts as watched.
+remembers (`EventIngestor.audit`) before the time counts as watched.
 """
 
 import asyncio

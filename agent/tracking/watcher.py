@@ -16,35 +16,35 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineDown, EngineError, EngineInfo
 from agent.adapters.sqlite.database import StateFull
 from agent.core.usage.events import EngineEvent
-from agent.reporting.host_report import Board
+from agent.reporting.host_report import HostReport
 from agent.tracking.buffer import StreamEnded
-from agent.tracking.ingestor import Intake
+from agent.tracking.ingestor import EventIngestor
 
 log = structlog.get_logger()
 
-BEAT = 15.0  # seconds between pings; also how exactly the end of the watch is known after a SIGKILL
-ASK_AGAIN = 5.0  # seconds until an image whose inspect failed is asked again, doubling
-RELIST_AFTER = 0.3  # seconds after an image event, for a pull or a build raises several
-RELIST_EVERY = 3600.0  # seconds; BuildKit can make an image without any event
-STOPPING = 15.0  # seconds that an engine may take to end: its socket goes first, its stream up to 10 s later
-PAUSE = 0.2  # seconds between the end of one stream and the next
-LONGEST_WAIT = 30.0  # seconds between attempts to reach the engine
+HEARTBEAT_INTERVAL = 15.0  # seconds between pings; also how exactly the end of the watch is known after a SIGKILL
+REINSPECT_DELAY = 5.0  # seconds until an image whose inspect failed is asked again, doubling
+RELIST_DELAY = 0.3  # seconds after an image event, for a pull or a build raises several
+RELIST_INTERVAL = 3600.0  # seconds; BuildKit can make an image without any event
+ENGINE_STOP_TIME = 15.0  # seconds that an engine may take to end: its socket goes first, its stream up to 10 s later
+RECONNECT_DELAY = 0.2  # seconds between the end of one stream and the next
+RECONNECT_BACKOFF_MAX = 30.0  # seconds between attempts to reach the engine
 ENGINE_DOWN, STATE_FULL = "engine-down", "state-full"  # alerts
 
 
 class Watcher:
-    """Feeds an Intake from one engine, for ever."""
+    """Feeds an EventIngestor from one engine, for ever."""
 
-    def __init__(self, engine: Engine, intake: Intake, clock: Clock, board: Board) -> None:
+    def __init__(self, engine: Engine, intake: EventIngestor, clock: Clock, board: HostReport) -> None:
         self.ready = asyncio.Event()  # set while the sight is proven
         self._engine = engine
-        self._intake = intake
+        self._ingestor = intake
         self._clock = clock
-        self._board = board
+        self._host_report = board
         self._reading = False  # the stream is being read
         self._ended = False  # the stream came to its own end
         self._caught_up = False  # in this session: the stream is read, and nothing before it is unrecorded
-        self._troubles: set[str] = set()  # what is down, and was logged
+        self._outages: set[str] = set()  # what is down, and was logged
 
     async def run(self) -> None:
         """Watch for ever: through restarts of the engine, and a full disk under the state."""
@@ -55,10 +55,10 @@ class Watcher:
         """Sessions, one after another; the waits grow only while none gets as far as being proven."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((EngineError, StateFull)),
-            wait=wait_exponential(multiplier=0.2, max=LONGEST_WAIT) + wait_random(0, 1),
+            wait=wait_exponential(multiplier=0.2, max=RECONNECT_BACKOFF_MAX) + wait_random(0, 1),
             stop=stop_never,
             sleep=self._clock.sleep,
-            before_sleep=self._note_down,
+            before_sleep=self._before_retry,
             reraise=True,
         )
         async for attempt in retrying:
@@ -66,33 +66,33 @@ class Watcher:
                 try:
                     await self.session()
                 except StreamEnded as ended:
-                    if ended.weather is None:
+                    if ended.cause is None:
                         raise
-                    self._note(ended.weather)
-        await self._clock.sleep(PAUSE)  # it had been proven: the waits begin anew
+                    self._report_outage(ended.cause)
+        await self._clock.sleep(RECONNECT_DELAY)  # it had been proven: the waits begin anew
 
-    def _note_down(self, state: RetryCallState) -> None:
+    def _before_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         if error is not None:
-            self._note(error)
+            self._report_outage(error)
 
     # Trouble: one line when something goes down, one when it is back, each with its own name
 
-    def _note(self, error: BaseException) -> None:
+    def _report_outage(self, error: BaseException) -> None:
         full = isinstance(error, StateFull)
         trouble = STATE_FULL if full else ENGINE_DOWN
-        if trouble not in self._troubles:
+        if trouble not in self._outages:
             said = "the state cannot be written" if full else "the engine is not watched"
             log.warning(said, action="watch", error=str(error))
-        self._troubles.add(trouble)
-        if not full or trouble not in self._board.alerts:  # the sweeper may have raised it, in its own words
-            self._board.raise_alert(trouble, str(error), self._clock.now(), "critical")
+        self._outages.add(trouble)
+        if not full or trouble not in self._host_report.alerts:  # the sweeper may have raised it, in its own words
+            self._host_report.raise_alert(trouble, str(error), self._clock.now(), "critical")
 
-    def _is_back(self, trouble: str, said: str) -> None:
-        if trouble in self._troubles:
+    def _recovered(self, trouble: str, said: str) -> None:
+        if trouble in self._outages:
             log.info(said, action="watch")
-        self._troubles.discard(trouble)
-        self._board.clear_alert(trouble)
+        self._outages.discard(trouble)
+        self._host_report.clear_alert(trouble)
 
     # One connection
 
@@ -101,17 +101,17 @@ class Watcher:
         self._caught_up = False
         info = await self._connect()
         try:
-            await self._intake.restore(info)
-            since = self._intake.resume_ns()
+            await self._ingestor.restore(info)
+            since = self._ingestor.resume_ns()
             async with self._engine.events(since) as stream:
                 await self._watch(stream, since)
         except StateFull:
-            self._is_back(ENGINE_DOWN, "the engine answers again")
+            self._recovered(ENGINE_DOWN, "the engine answers again")
             raise
         finally:
-            self._distrust()
+            self._mark_unproven()
             if not self._caught_up:  # the engine was up, and nobody read what it told
-                await self._intake.look_for_engine(self._clock.now(), down=False)
+                await self._ingestor.record_probe(self._clock.now(), down=False)
             with contextlib.suppress(EngineError):
                 await self._engine.close()
 
@@ -120,37 +120,37 @@ class Watcher:
         try:
             return await self._engine.connect()
         except EngineError as error:
-            await self._intake.look_for_engine(began, down=isinstance(error, EngineDown))
+            await self._ingestor.record_probe(began, down=isinstance(error, EngineDown))
             raise
 
     async def _watch(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
         self._reading, self._ended = True, False
         try:
-            await tasks.alone(self._read_and_follow(stream, since_ns), "watch")
+            await tasks.isolated(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
-            weather = _weather(errors)
+            weather = _transient_cause(errors)
             if isinstance(weather, StreamEnded):
-                await tasks.alone(self._note_the_end())
+                await tasks.isolated(self._record_session_end())
             if not self._caught_up:
                 raise weather from errors
             ended = StreamEnded(0, str(weather))
-            ended.weather = weather
+            ended.cause = weather
             raise ended from errors
         except asyncio.CancelledError:  # told to stop: watched until now
-            await tasks.alone(self._note_the_end(stopping=True))
+            await tasks.isolated(self._record_session_end(stopping=True))
             raise
 
     async def _read_and_follow(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(stream), name="read-events")
-            group.create_task(self._intake.stalls.run(), name="notice-stalls")
+            group.create_task(self._ingestor.stalls.run(), name="notice-stalls")
             await self._catch_up(since_ns)
-            group.create_task(self._intake.follow(), name="follow-events")
+            group.create_task(self._ingestor.follow(), name="follow-events")
             group.create_task(self._keep_listing(), name="list-again")
             group.create_task(self._relist_hourly(), name="list-hourly")
             group.create_task(self._ask_unknown_again(), name="ask-unknown-again")
             group.create_task(self._ping(), name="ping-engine")
-            group.create_task(self._beat(), name="note-the-watch")
+            group.create_task(self._heartbeat(), name="note-the-watch")
             group.create_task(self._audit_silence(), name="audit-silence")
             group.create_task(self._audit_stalls(), name="audit-stalls")
             group.create_task(self._end_when_lost(), name="end-when-lost")
@@ -159,31 +159,31 @@ class Watcher:
         """Drain the socket, whatever else goes on: a slow reader makes the whole engine slow."""
         try:
             async for event in stream:
-                self._intake.buffer.put(event)
+                self._ingestor.buffer.put(event)
             self._ended = True
         finally:
             self._reading = False
-            self._distrust()  # at once: what comes from here on is not read
+            self._mark_unproven()  # at once: what comes from here on is not read
         raise StreamEnded(0, "the engine ended the event stream")
 
     async def _catch_up(self, since_ns: int) -> None:
-        await self._intake.catch_up(since_ns)
+        await self._ingestor.catch_up(since_ns)
         self._caught_up = True
         if self._reading:
-            self._is_back(ENGINE_DOWN, "the engine is watched again")
-            self._is_back(STATE_FULL, "the state can be written again")
+            self._recovered(ENGINE_DOWN, "the engine is watched again")
+            self._recovered(STATE_FULL, "the state can be written again")
             self.ready.set()
         else:
-            self._distrust()
+            self._mark_unproven()
 
-    async def _note_the_end(self, *, stopping: bool = False) -> None:
+    async def _record_session_end(self, *, stopping: bool = False) -> None:
         """The watch lasted until now, unless something that was told is lost; and who ended it."""
-        if not self._caught_up or not await self._intake.finish():
+        if not self._caught_up or not await self._ingestor.drain():
             return
         with contextlib.suppress(StateFull):
-            await self._intake.note_the_end(ended=self._ended)
+            await self._ingestor.record_session_end(ended=self._ended)
             if not stopping:
-                await self._intake.look_for_engine(self._clock.now(), down=await self._is_down())
+                await self._ingestor.record_probe(self._clock.now(), down=await self._is_down())
 
     async def _is_down(self) -> bool:
         try:
@@ -195,85 +195,85 @@ class Watcher:
             return False
         return False
 
-    def _distrust(self) -> None:
-        self._intake.sight.proven = False
+    def _mark_unproven(self) -> None:
+        self._ingestor.view.proven = False
         self.ready.clear()
-        self._intake.sight.changed.set()
+        self._ingestor.view.changed.set()
 
     async def _keep_listing(self) -> None:
         while True:
-            await self._intake.stale.wait()
-            await self._clock.sleep(RELIST_AFTER)
+            await self._ingestor.relist_due.wait()
+            await self._clock.sleep(RELIST_DELAY)
             await self.ready.wait()
-            self._intake.stale.clear()
-            await self._intake.refresh()
-            self._intake.sight.changed.set()
+            self._ingestor.relist_due.clear()
+            await self._ingestor.refresh()
+            self._ingestor.view.changed.set()
 
     async def _relist_hourly(self) -> None:
         while True:
-            await self._clock.sleep(RELIST_EVERY)
-            self._intake.stale.set()
+            await self._clock.sleep(RELIST_INTERVAL)
+            self._ingestor.relist_due.set()
 
     async def _ask_unknown_again(self) -> None:
         """One failed inspect makes an image unknown: ask soon, and ever more rarely. A healthy engine is left alone."""
         while True:
-            await self._intake.unsure.wait()
-            wait = ASK_AGAIN
+            await self._ingestor.has_uninspected.wait()
+            wait = REINSPECT_DELAY
             await self._clock.sleep(wait)
-            while self._intake.unsure.is_set():
-                self._intake.stale.set()
-                wait = min(2 * wait, RELIST_EVERY)
+            while self._ingestor.has_uninspected.is_set():
+                self._ingestor.relist_due.set()
+                wait = min(2 * wait, RELIST_INTERVAL)
                 await self._clock.sleep(wait)
 
     async def _ping(self) -> None:
         """A stopped engine says nothing: only a ping without an answer tells it from one at rest."""
         while True:
-            await self._clock.sleep(BEAT)
+            await self._clock.sleep(HEARTBEAT_INTERVAL)
             try:
                 await self._engine.ping()
             except EngineError as error:
-                self._note(error)
-                self._distrust()
-                await self._clock.sleep(STOPPING)  # what it still tells while it ends counts, and that it ended
+                self._report_outage(error)
+                self._mark_unproven()
+                await self._clock.sleep(ENGINE_STOP_TIME)  # what it still tells while it ends counts, and that it ended
                 await self._engine.ping()
-                self._trust()
+                self._mark_proven()
 
-    def _trust(self) -> None:
+    def _mark_proven(self) -> None:
         """It answers again. Where its stream has not ended meanwhile, nothing is lost."""
         if not self._reading:
             return
-        self._is_back(ENGINE_DOWN, "the engine is watched again")
-        self._intake.sight.proven = True
+        self._recovered(ENGINE_DOWN, "the engine is watched again")
+        self._ingestor.view.proven = True
         self.ready.set()
-        self._intake.sight.changed.set()
+        self._ingestor.view.changed.set()
 
     async def _audit_silence(self) -> None:
         """A stream that says nothing for long may have nothing to say, or be dead."""
         while True:
-            while (left := self._intake.audit_due()) > 0:
+            while (left := self._ingestor.audit_due()) > 0:
                 await self._clock.sleep(left)
             await self.ready.wait()
-            await self._intake.audit()
+            await self._ingestor.audit()
 
     async def _audit_stalls(self) -> None:
         while True:
-            await self._intake.stalls.noticed.wait()
+            await self._ingestor.stalls.noticed.wait()
             await self.ready.wait()
-            await self._intake.audit()
+            await self._ingestor.audit()
 
     async def _end_when_lost(self) -> None:
         """Whoever found that events were lost, the session ends by it."""
-        await self._intake.lost.wait()
-        raise self._intake.loss or StreamEnded(0, "the event stream lost events")
+        await self._ingestor.lost.wait()
+        raise self._ingestor.loss or StreamEnded(0, "the event stream lost events")
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         while True:
-            await self._clock.sleep(BEAT)
+            await self._clock.sleep(HEARTBEAT_INTERVAL)
             await self.ready.wait()
-            await self._intake.beat()
+            await self._ingestor.heartbeat()
 
 
-def _weather(errors: ExceptionGroup[Exception]) -> EngineError | StateFull:
+def _transient_cause(errors: ExceptionGroup[Exception]) -> EngineError | StateFull:
     """The trouble that ended a session: a full disk, the stream's end, or else the first of several.
 
     Raises the group where anything in it is a bug.

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from agent.adapters import boot
-from agent.core.timekeeping import Reading
+from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import Boot
 from tests.core.builders import HOUR, NOW
 
-READING = Reading(wall=NOW, steady=3600.0, boot="b2")
+READING = ClockReading(wall=NOW, steady=3600.0, boot="b2")
 
 
 def row(user: str, at: datetime, kind: int = 1) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from agent.adapters.docker import rows
 from agent.adapters.docker.json_values import UNREADABLE
-from agent.adapters.engine import EngineInfo, Named, Removed
+from agent.adapters.engine import EngineInfo, PulledTarget, Removed
 from agent.core.model import Container, Details, HistoryStep, Image
 from agent.core.pytorch import bounds
 from agent.core.usage.events import EngineEvent
@@ -468,7 +468,7 @@ def test_on_a_graph_driver_a_digest_of_the_repository_shows_that_a_name_was_pull
     reference: str, digests: list[str] | None, at: datetime
 ) -> None:
     named = rows.named({"Id": ID, "RepoDigests": digests}, reference, containerd=False)
-    assert named == Named(ID, at)
+    assert named == PulledTarget(ID, at)
 
 
 @pytest.mark.parametrize(
@@ -484,7 +484,7 @@ def test_on_the_containerd_store_a_name_is_as_old_as_the_last_one_that_was_set(
     metadata: dict[str, str] | None, at: datetime
 ) -> None:
     inspected = {"Id": ID, "RepoDigests": [DIGEST], "Metadata": metadata}
-    assert rows.named(inspected, "team/torch:1", containerd=True) == Named(ID, at)
+    assert rows.named(inspected, "team/torch:1", containerd=True) == PulledTarget(ID, at)
 
 
 # Answers to a DELETE

@@ -11,7 +11,7 @@ from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import NotFound, Removed
 from agent.core.images import layers
 from agent.core.model import Image, Outcome
-from agent.core.usage.own_removals import OwnActs
+from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
 from tests import harness
@@ -39,7 +39,7 @@ async def listed(engine: DockerEngine, image_id: str) -> Image | None:
     return next((image for image in await engine.images({}) if image.id == image_id), None)
 
 
-async def remove(engine: DockerEngine, image_id: str) -> removal.Result:
+async def remove(engine: DockerEngine, image_id: str) -> removal.RemovalResult:
     image = await listed(engine, image_id)
     assert image is not None
     return await harness.remove(engine, image, containerd=(await engine.connect()).containerd_store)
@@ -136,12 +136,12 @@ async def test_a_build_shows_its_base_and_what_it_adds(
     child = images.build_child(fresh, "base:1", "child:1", classic=classic)
     found = await engine.images({})
     top = next(image for image in found if image.id == child)
-    assert base in layers.bases_of(child, found)
+    assert base in layers.base_images(child, found)
     assert top.details is not None
     assert bool(top.details.parent) is classic
     # What it adds does not compress, and the containerd store keeps it twice.
     copies = 2 if any_kind.endswith("-containerd") and any_kind not in engines.UNDERSTATES_BYTES else 1
-    assert copies * images.MB <= layers.Ledger(found).would_free(child) < 1.1 * copies * images.MB
+    assert copies * images.MB <= layers.LayerIndex(found).reclaimable_bytes(child) < 1.1 * copies * images.MB
 
 
 async def test_an_image_built_by_buildkit_runs_on_without_its_base(
@@ -194,7 +194,7 @@ async def test_a_commit_is_never_taken_for_a_step_of_a_build(
 async def test_an_image_with_many_tags_goes_whole_and_alone(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
     stays = images.import_image(fresh, "other:1")
     goes = images.import_image(fresh, LOCAL[0], extra_refs=LOCAL[1:])
-    assert await remove(engine, goes) == removal.Result(Outcome.REMOVED)
+    assert await remove(engine, goes) == removal.RemovalResult(Outcome.REMOVED)
     assert [image.id for image in await engine.images({})] == [stays]
     with pytest.raises(NotFound):
         await engine.image_id(goes)
@@ -210,7 +210,7 @@ async def test_a_pulled_image_goes_whole(
     image_id = pull(
         fresh, *(f"{place}/{name}" if ":" in name else f"{place}/{name}@{digest}" for name in names.split())
     )
-    assert await remove(engine, image_id) == removal.Result(Outcome.REMOVED)
+    assert await remove(engine, image_id) == removal.RemovalResult(Outcome.REMOVED)
     assert fresh.images() == []
 
 
@@ -268,7 +268,9 @@ class Racing(DockerEngine):
             await asyncio.to_thread(act)
 
 
-async def race(fresh: dockerd.Dockerd, image: Image, act: Callable[[], object]) -> tuple[removal.Result, Answers]:
+async def race(
+    fresh: dockerd.Dockerd, image: Image, act: Callable[[], object]
+) -> tuple[removal.RemovalResult, Answers]:
     """A removal, in which somebody acts before its first DELETE."""
     racing, answers = Racing(fresh.url, act), Answers(image, {})
     containerd = (await racing.connect()).containerd_store
@@ -290,7 +292,7 @@ async def test_an_image_that_loses_its_tag_to_another_stays_and_what_the_engine_
         fresh.docker("rmi", "other:1")
 
     result, answers = await race(fresh, image, pass_on)
-    assert result == removal.Result(Outcome.REFUSED, f"{LOCAL[1]} had passed to another image, which lost it")
+    assert result == removal.RemovalResult(Outcome.REFUSED, f"{LOCAL[1]} had passed to another image, which lost it")
     assert answers.also_removed == (LOCAL[1], other)
     assert await engine.references(image.id) == _named(image, LOCAL[0], LOCAL[2])
     assert [one.id for one in await engine.images({})] == [image.id]
@@ -303,7 +305,7 @@ async def test_an_image_of_one_tag_goes_by_its_id_and_the_one_that_took_its_tag_
     other = images.import_image(fresh, "other:1")
     assert image is not None
     result, answers = await race(fresh, image, lambda: fresh.docker("tag", "other:1", LOCAL[0]))
-    assert (result, answers.also_removed) == (removal.Result(Outcome.REMOVED), ())
+    assert (result, answers.also_removed) == (removal.RemovalResult(Outcome.REMOVED), ())
     assert [one.id for one in await engine.images({})] == [other]
     assert await engine.image_id(LOCAL[0]) == other
 
@@ -315,7 +317,7 @@ async def test_a_name_that_a_nameless_image_gets_before_it_goes_is_recorded(
     image = await listed(engine, built)
     assert image is not None
     result, answers = await race(fresh, image, lambda: fresh.docker("tag", built, "user/torch:1"))
-    assert (result, answers.also_removed) == (removal.Result(Outcome.REMOVED), ("user/torch:1",))
+    assert (result, answers.also_removed) == (removal.RemovalResult(Outcome.REMOVED), ("user/torch:1",))
 
 
 def _named(image: Image, *references: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -337,12 +339,12 @@ async def test_every_event_of_a_removal_is_known_as_an_echo_and_each_that_was_ex
     assert image is not None
     if used:
         images.create(fresh, image.id)
-    own, since_ns = OwnActs(), time.time_ns()
+    own, since_ns = OwnRemovals(), time.time_ns()
     own.begin(image.id, datetime.fromtimestamp(since_ns / 1e9, UTC))
     containerd = (await engine.connect()).containerd_store
     await removal.remove(engine, image, own, Answers(image, {}), containerd=containerd, undisturbed=lambda: True)
     told = [event for event in (await engine.ring()).events if event.time_ns >= since_ns and event.kind == "image"]
-    assert [event for event in told if not own.covers(event)] == []
+    assert [event for event in told if not own.caused(event)] == []
     assert used or own._spans[image.id].echoes == []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.outbox import NeverGiven, Watermark
+from agent.adapters.outbox import UnknownSequence, Watermark
 from agent.adapters.sqlite import database, event_log
 from agent.adapters.sqlite.store import Store
 from agent.core.protocol import events as report
@@ -155,7 +155,7 @@ async def test_the_first_collector_gets_also_what_the_broker_had(store: Store) -
 async def test_what_is_no_more_here_for_a_collector_that_went_back_is_named(store: Store) -> None:
     await add(store, 3)
     await acknowledge(store, 3)
-    await store.forget(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, quietly=False)
     assert await log_of(store) == []
     await acknowledge(store, 1)
     assert await dropped(store) == [make_dropped("missing", (2, 3))]
@@ -164,7 +164,7 @@ async def test_what_is_no_more_here_for_a_collector_that_went_back_is_named(stor
 
 async def test_what_went_quietly_before_there_was_a_broker_is_named_once_a_collector_waits_for_it(store: Store) -> None:
     await add(store, 3)
-    await store.forget(LATER, LATER, quietly=True)
+    await store.prune(LATER, LATER, quietly=True)
     await store.log(make_event(at=LATER))
     assert await waiting(store) == [4]
     await acknowledge(store, 0)
@@ -176,7 +176,7 @@ async def test_what_went_quietly_before_there_was_a_broker_is_named_once_a_colle
 
 async def test_without_a_collector_nothing_counts_as_missing(store: Store) -> None:
     await add(store, 2)
-    await store.forget(LATER, LATER, quietly=True)
+    await store.prune(LATER, LATER, quietly=True)
     await store.name_missing(LATER)
     assert await log_of(store) == []
 
@@ -184,11 +184,11 @@ async def test_without_a_collector_nothing_counts_as_missing(store: Store) -> No
 @pytest.mark.parametrize("seq", [-1, 4, 2**62, 2**63, 2**100])
 async def test_a_number_that_was_never_given_changes_nothing(store: Store, seq: int) -> None:
     await add(store, 3)
-    with pytest.raises(NeverGiven):
+    with pytest.raises(UnknownSequence):
         await acknowledge(store, seq)
     assert (await waiting(store), await store.watermark()) == ([1, 2, 3], None)
     await acknowledge(store, 2)
-    with pytest.raises(NeverGiven):
+    with pytest.raises(UnknownSequence):
         await acknowledge(store, seq)
     assert (await waiting(store), await store.watermark()) == ([3], 2)
 
@@ -259,7 +259,7 @@ async def test_the_retention_takes_what_is_over_and_names_what_still_waits(store
     await add(store, 3)
     await store.log(make_event(at=LATER))
     await store.retire(1)
-    await store.forget(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, quietly=False)
     assert await waiting(store) == [4, 5]
     assert await dropped(store) == [make_dropped("retention", (2, 3))]
 
@@ -270,7 +270,7 @@ async def test_the_retention_takes_no_decision_or_outcome_that_still_waits(store
     await add(store, 2)
     await store.log(make_event(DECISION, decision_id="later"))
     await store.retire(1)
-    await store.forget(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, quietly=False)
     assert [event.type for event in await log_of(store)] == [OUTCOME, DECISION, DROPPED]
     assert await waiting(store) == [2, 5, 6]
     assert await dropped(store) == [make_dropped("retention", (3, 4))]
@@ -280,14 +280,14 @@ async def test_without_a_broker_the_retention_says_nothing(store: Store) -> None
     await add(store, 3)
     await store.log(make_event(at=LATER))
     await store.set_aside(2, "too long", LATER + timedelta(seconds=1))
-    await store.forget(LATER, LATER, quietly=True)
+    await store.prune(LATER, LATER, quietly=True)
     assert [event.data["seq"] for event in await log_of(store)] == [4, 5]
 
 
 async def test_what_a_forgotten_dropped_event_named_is_named_again(store: Store) -> None:
     await add(store, 4)
     await store.set_aside(2, "too long", START)
-    await store.forget(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, quietly=False)
     assert await dropped(store) == [make_dropped("retention", (1, 5))]
 
 
@@ -346,7 +346,7 @@ async def test_the_room_counts_what_waits_and_not_what_is_retired(store: Store, 
     half = await store.run(lambda tables: tables.waiting_bytes())
     assert half == full / 2
     await store.set_aside(21, "x", LATER)
-    await store.forget(START + timedelta(seconds=1), LATER, quietly=True)
+    await store.prune(START + timedelta(seconds=1), LATER, quietly=True)
     known = await store.run(lambda tables: tables.waiting_bytes())
     again = reopen(tmp_path)
     assert await again.run(lambda tables: tables.waiting_bytes()) == known
@@ -383,7 +383,7 @@ async def test_many_ranges_are_told_in_several_events(store: Store, monkeypatch:
     for _ in range(5):
         await store.log(make_event(at=START))
         await store.log(make_event(at=LATER))
-    await store.forget(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, quietly=False)
     assert await dropped(store) == [
         make_dropped("retention", (1, 1), (3, 3)),
         make_dropped("retention", (5, 5), (7, 7)),

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import overrides as holds
-from agent.core.model import Holds, Pin
+from agent.core.model import Overrides, Pin
 from tests.builders import make_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UNTIL = datetime(2026, 4, 1, 12, tzinfo=UTC)
 ID = make_id("torch")
 PIN = Pin(id=ID, reference="team/torch:1", at=AT, until=UNTIL, reason="a paper")
-EVERYTHING = Holds(pins=(PIN,), paused=True, paused_at=AT, paused_until=UNTIL, pause_reason="a demo")
+EVERYTHING = Overrides(pins=(PIN,), paused=True, paused_at=AT, paused_until=UNTIL, pause_reason="a demo")
 
 
 def write(folder: Path, text: str) -> None:
@@ -24,17 +24,17 @@ def write(folder: Path, text: str) -> None:
 
 
 def test_without_a_file_nothing_is_held(tmp_path: Path) -> None:
-    assert holds.load(tmp_path) == Holds()
+    assert holds.load(tmp_path) == Overrides()
 
 
-@pytest.mark.parametrize("held", [EVERYTHING, Holds(), Holds(pins=(replace(PIN, reference="", until=None),))])
-def test_what_is_written_is_read_back(tmp_path: Path, held: Holds) -> None:
+@pytest.mark.parametrize("held", [EVERYTHING, Overrides(), Overrides(pins=(replace(PIN, reference="", until=None),))])
+def test_what_is_written_is_read_back(tmp_path: Path, held: Overrides) -> None:
     assert holds.change(tmp_path, lambda _: held) == held
     assert holds.load(tmp_path) == held
 
 
 def test_the_file_is_one_that_people_can_read(tmp_path: Path) -> None:
-    holds.change(tmp_path, lambda _: Holds(pins=(PIN,)))
+    holds.change(tmp_path, lambda _: Overrides(pins=(PIN,)))
     assert json.loads((tmp_path / holds.FILE).read_text())["pins"] == [
         {
             "id": ID,
@@ -95,7 +95,7 @@ def test_a_change_that_fails_leaves_the_old_file_and_nothing_beside_it(
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        holds.change(tmp_path, lambda _: Holds())
+        holds.change(tmp_path, lambda _: Overrides())
     assert (holds.load(tmp_path), set(tmp_path.iterdir())) == (EVERYTHING, before)
 
 
@@ -114,8 +114,8 @@ def test_writers_at_once_lose_no_pin(tmp_path: Path) -> None:
 
 def test_its_stamp_changes_with_the_file_and_only_then(tmp_path: Path) -> None:
     missing = holds.stamp(tmp_path)
-    holds.change(tmp_path, lambda _: Holds())
+    holds.change(tmp_path, lambda _: Overrides())
     first = holds.stamp(tmp_path)
     assert holds.stamp(tmp_path) == first
-    holds.change(tmp_path, lambda _: Holds())
+    holds.change(tmp_path, lambda _: Overrides())
     assert len({missing, first, holds.stamp(tmp_path)}) == 3

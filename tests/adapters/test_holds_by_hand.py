@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.adapters import overrides as holds
-from agent.core.model import Holds, Pin
+from agent.core.model import Overrides, Pin
 from tests.builders import make_id, make_image
 
 AT = "2026-03-01T12:00:00Z"
@@ -27,9 +27,9 @@ def pin(**written: Any) -> dict[str, Any]:
     return {"at": AT, **written}
 
 
-def read(reference: str = "", id_: str = "") -> Holds:
+def read(reference: str = "", id_: str = "") -> Overrides:
     made = Pin(id=id_, reference=reference, at=datetime(2026, 3, 1, 12, tzinfo=UTC))
-    return Holds(pins=(made,))
+    return Overrides(pins=(made,))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_link_that_leads_nowhere_and_a_pipe_are_unreadable(tmp_path: Path) -> 
 
 
 def test_a_file_that_would_be_too_large_to_read_is_not_written(tmp_path: Path) -> None:
-    many = Holds(pins=tuple(read(id_=ID).pins * 30_000))
+    many = Overrides(pins=tuple(read(id_=ID).pins * 30_000))
     with pytest.raises(OSError, match="would be larger than"):
         holds.change(tmp_path, lambda _: many)
-    assert holds.load(tmp_path) == Holds()
+    assert holds.load(tmp_path) == Overrides()

@@ -78,7 +78,7 @@ def test_an_event_is_read_or_passed_over(line: bytes) -> None:
     assert found is None or isinstance(found, EngineEvent)
     if found is not None:
         store(found.time_ns, found.kind, found.action, found.actor, found.image, found.name)
-        words = users.words(found.name, found.labels)
+        words = users.describe_container(found.name, found.labels)
         store(words)
         assert len(words) < 5000
         assert found.at.year < 2200
@@ -94,7 +94,7 @@ def test_a_container_is_read_whole_enough_or_an_error(row: dict[str, Any], inspe
         return
     assert isinstance(found, Container)
     assert (found.id, found.image_id) == (row["Id"], row["ImageID"])
-    store(found.id, found.image_id, found.name, found.state, users.words(found.name, found.labels))
+    store(found.id, found.image_id, found.name, found.state, users.describe_container(found.name, found.labels))
 
 
 @settings(deadline=None)

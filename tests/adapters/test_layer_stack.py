@@ -14,7 +14,7 @@ from agent.adapters.layers import walk as layer_walk
 from agent.adapters.layers.stack import Reader
 from agent.core.pytorch import layer_probe as layer_look
 from agent.core.pytorch import version_file
-from agent.core.pytorch.layer_probe import Found, Look
+from agent.core.pytorch.layer_probe import Found, LayerProbe
 from tests.support import torch_file
 
 SITE = "opt/conda/lib/python3.11/site-packages"
@@ -38,12 +38,12 @@ def put(layer: Path, version: str = "2.4.0+git0", place: str = SITE, text: str =
     return path
 
 
-def look(layers: list[Path]) -> Look:
+def look(layers: list[Path]) -> LayerProbe:
     return Reader().look([str(layer) for layer in layers])
 
 
-def found(version: str | None, layer: int, place: str = SITE) -> Look:
-    return Look(found=Found.TORCH, path=f"/{place}/torch/version.py", layer=layer, torch_version=version)
+def found(version: str | None, layer: int, place: str = SITE) -> LayerProbe:
+    return LayerProbe(found=Found.TORCH, path=f"/{place}/torch/version.py", layer=layer, torch_version=version)
 
 
 def whiteout(path: Path) -> None:

@@ -11,7 +11,7 @@ from agent.adapters.engine import EngineInfo
 from agent.adapters.layers import folders as layer_folders
 from agent.adapters.layers.stack import Reader
 from agent.core.pytorch import layer_probe as layer_look
-from agent.core.pytorch.layer_probe import Look
+from agent.core.pytorch.layer_probe import LayerProbe
 from agent.core.pytorch.version_file import Torch
 from tests.support import dockerd, images, torch_file
 
@@ -21,7 +21,7 @@ ON_CONTAINERD = pytest.mark.parametrize(
 )
 PACKAGES, FILE = torch_file.PLACE.rpartition("/torch/")[0], torch_file.PLACE
 TORCH = {FILE: torch_file.text("2.4.0+cu121", cuda="12.1").encode()}
-KINDS: Mapping[str, tuple[list[dict[str, bytes]], Look]] = {
+KINDS: Mapping[str, tuple[list[dict[str, bytes]], LayerProbe]] = {
     "torch": ([TORCH], layer_look.found({f"/{FILE}": (1, Torch("2.4.0", "cuda12.1"))})),
     "whiteout": ([TORCH, {f"{PACKAGES}/.wh.torch": b""}], layer_look.NOTHING),
     "opaque": ([TORCH, {f"{PACKAGES}/.wh..wh..opq": b"", f"{PACKAGES}/numpy/x": b"x"}], layer_look.NOTHING),
@@ -53,7 +53,7 @@ def load(engine: dockerd.Dockerd, name: str) -> str:
     return images.load_image(engine, f"kinds/{name}:1", layers=[{"own": os.urandom(16), **lowest}, *more])
 
 
-async def look(client: DockerEngine, image_id: str) -> Look:
+async def look(client: DockerEngine, image_id: str) -> LayerProbe:
     return Reader().look(await client.layer_folders(image_id))
 
 

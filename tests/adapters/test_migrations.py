@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.sqlite import database
-from agent.adapters.sqlite.usage_tables import Removal, Tables
+from agent.adapters.sqlite.usage_tables import Removal, UsageTables
 from agent.core.protocol.events import DECISION, NewEvent
-from agent.core.timekeeping import Absence
+from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
-from agent.core.usage.tracker import Changes, Held, Use
+from agent.core.usage.tracker import Changes, TrackedContainer, Use
 from tests.builders import make_id, make_usage
 from tests.fake_clock import START
 from tests.support.proc import ROOT
@@ -92,22 +92,22 @@ def test_a_migrated_file_has_the_schema_of_a_new_one(folder: Path, tmp_path_fact
 
 
 def test_the_first_engine_of_that_id_and_driver_takes_its_rows_over_and_no_other_does(folder: Path) -> None:
-    tables = Tables(database.open_file(folder, START)[0])
+    tables = UsageTables(database.open_file(folder, START)[0])
     saved = tables.load("engine-1", "overlay2", "/var/lib/docker")
     assert {usage.image_id: usage for usage in saved.usages} == {usage.image_id: usage for usage in USAGES}
-    assert saved.held == (Held("c1", TORCH, "box", "running"),)
+    assert saved.containers == (TrackedContainer("c1", TORCH, "box", "running"),)
     assert saved.cursor == Cursor(
         time_ns=7, key=(7, "container", "start", "c1"), alive_at=START + MINUTE, boot="boot-1", steady=61.5
     )
     assert (saved.gap_end, saved.backoff) == (START, {TORCH: START + 10 * MINUTE})
-    assert saved.absences == (Absence(START - timedelta(days=3), START - timedelta(days=1)),)
+    assert saved.absences == (MachineOff(START - timedelta(days=3), START - timedelta(days=1)),)
     assert tables.load("engine-1", "overlay2", "/data").usages == ()
     assert tables.load("engine-1", "overlay2", "/var/lib/docker") == saved
     tables.close()
 
 
 def test_a_row_without_a_root_is_taken_over_once(folder: Path) -> None:
-    tables = Tables(database.open_file(folder, START)[0])
+    tables = UsageTables(database.open_file(folder, START)[0])
     first = tables.load("engine-1", "overlay2", "").engine  # "" is a root directory like any
     assert tables.load("engine-1", "overlay2", "/data").engine != first
     assert tables.load("engine-1", "overlay2", "").engine == first
@@ -116,7 +116,7 @@ def test_a_row_without_a_root_is_taken_over_once(folder: Path) -> None:
 
 
 def test_a_migrated_file_is_written_to_like_a_new_one(folder: Path) -> None:
-    tables = Tables(database.open_file(folder, START)[0])
+    tables = UsageTables(database.open_file(folder, START)[0])
     row = tables.load("engine-1", "overlay2", "/data").engine
     assert [removal.decision_id for removal in tables.removals(row)] == ["d1"]
     assert tables.uses(row, TORCH, 9)[0] == Use(TORCH, "c1", "start", START + MINUTE, "box")

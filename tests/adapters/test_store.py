@@ -14,8 +14,8 @@ from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import Removal
 from agent.core.protocol.events import DECISION, OUTCOME, NewEvent
-from agent.core.usage.continuity import Blind, Cursor
-from agent.core.usage.tracker import Changes, Held, IgnoredRun, IgnoredRuns, Use
+from agent.core.usage.continuity import BlindPeriod, Cursor
+from agent.core.usage.tracker import Changes, IgnoredRun, IgnoredRuns, TrackedContainer, Use
 from tests.builders import make_id, make_usage
 from tests.fake_clock import START
 
@@ -33,7 +33,7 @@ USAGE = make_usage(
     pulled=True,
     present=False,
 )
-HELD = Held("c1", IMAGE, "box", "running", (make_id("mounted"),))
+HELD = TrackedContainer("c1", IMAGE, "box", "running", (make_id("mounted"),))
 USE = Use(IMAGE, "c1", "start", LATER, "box")
 IGNORED = IgnoredRun(IMAGE, "trivy*", LATER, (7, "container", "start", "c1"))
 CURSOR = Cursor(time_ns=7, key=(7, "container", "start", "c1"), alive_at=LATER)
@@ -90,15 +90,15 @@ async def test_every_fact_comes_back_after_a_restart(store: Store, tmp_path: Pat
 
 
 async def test_a_container_whose_mounts_are_not_known_is_not_one_without_any(store: Store) -> None:
-    known, unknown = Held("c1", IMAGE, mounted=()), Held("c2", IMAGE)
-    await commit(store, Changes(held=(known, unknown)))
+    known, unknown = TrackedContainer("c1", IMAGE, mounted=()), TrackedContainer("c2", IMAGE)
+    await commit(store, Changes(containers=(known, unknown)))
     assert set((await load(store)).held) == {known, unknown}
 
 
 async def test_usage_is_replaced_and_containers_are_let_go(store: Store) -> None:
-    await commit(store, Changes(usages=(USAGE,), held=(HELD, Held("c2", IMAGE))))
+    await commit(store, Changes(usages=(USAGE,), containers=(HELD, TrackedContainer("c2", IMAGE))))
     newer = replace(USAGE, last_used=LATER + timedelta(hours=1), references=())
-    await commit(store, Changes(usages=(newer,), held=(replace(HELD, state="exited"),), let_go=("c2", "c9")))
+    await commit(store, Changes(usages=(newer,), containers=(replace(HELD, state="exited"),), removed=("c2", "c9")))
     saved = await load(store)
     assert (saved.usages, saved.held) == ((newer,), (replace(HELD, state="exited"),))
 
@@ -146,7 +146,7 @@ async def test_a_commit_that_fails_writes_neither_usage_nor_cursor(store: Store)
     row = (await load(store)).engine
     broken = replace(CURSOR, alive_at=START.replace(tzinfo=None))
     with pytest.raises(ValueError, match="without a zone"):
-        await store.run(lambda tables: tables.commit(row, Changes(usages=(USAGE,), held=(HELD,)), broken))
+        await store.run(lambda tables: tables.commit(row, Changes(usages=(USAGE,), containers=(HELD,)), broken))
     saved = await load(store)
     assert (saved.usages, saved.held, saved.cursor) == ((), (), Cursor())
 
@@ -169,7 +169,7 @@ async def test_usage_without_a_cursor_leaves_the_end_of_the_watch_alone(store: S
 async def test_a_gap_is_recorded_with_its_event_and_only_grows(store: Store) -> None:
     row = (await load(store)).engine
     for until in (LATER, START):
-        blind = Blind(START, until, "x")
+        blind = BlindPeriod(START, until, "x")
         await store.run(lambda tables, blind=blind: tables.record_gap(row, blind, note("torchkeeper.gap")))  # type: ignore[misc]
     assert (await load(store)).gap_end == LATER
     assert len(await store.unsent(0, 9)) == 2
@@ -296,9 +296,9 @@ async def test_an_event_waits_until_it_is_retired_or_set_aside(store: Store) -> 
 async def test_forgetting_drops_old_uses_and_images_long_gone(store: Store) -> None:
     present = replace(USAGE, image_id=make_id("here"), present=True)
     row = await commit(store, Changes(usages=(USAGE, present), uses=(USE,)))
-    await store.forget(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, quietly=False)
     assert len((await load(store)).usages) == 2
-    await store.forget(LATER + timedelta(microseconds=1), LATER, quietly=False)
+    await store.prune(LATER + timedelta(microseconds=1), LATER, quietly=False)
     assert (await load(store)).usages == (present,)
     assert await store.run(lambda tables: tables.uses(row, IMAGE, 9)) == []
 
@@ -306,7 +306,7 @@ async def test_forgetting_drops_old_uses_and_images_long_gone(store: Store) -> N
 async def test_a_number_is_never_used_again(store: Store, tmp_path: Path) -> None:
     for _ in range(3):
         await store.log(note())
-    await store.forget(LATER, LATER, quietly=True)
+    await store.prune(LATER, LATER, quietly=True)
     again = await reopened(store, tmp_path)
     await again.log(note())
     assert [row.seq for row in await again.unsent(0, 9)] == [4]

@@ -13,7 +13,7 @@ from agent.adapters.clock import SystemClock
 from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.sqlite import state_dir as state
 from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import Tables
+from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.config import settings as config
 from agent.core.usage.events import EngineEvent
 from agent.daemon import run as daemon
@@ -85,7 +85,7 @@ async def _agent(url: str, folder: Path) -> AsyncIterator[list[float]]:
     latencies: list[float] = []
     _note_commits(store, latencies)
     settings = config.Settings(docker=config.Docker(url=url))
-    async with daemon.watching(settings, store, folder) as parts:
+    async with daemon.engine_session(settings, store, folder) as parts:
         sweeper = asyncio.create_task(parts.sweeper.run())
         latencies.clear()
         yield latencies
@@ -97,7 +97,7 @@ async def _agent(url: str, folder: Path) -> AsyncIterator[list[float]]:
 def _note_commits(store: Store, latencies: list[float]) -> None:
     run = store.run
 
-    async def noted(work: Callable[[Tables], T]) -> T:
+    async def noted(work: Callable[[UsageTables], T]) -> T:
         before = _cursor(store)
         done = await run(work)
         after = _cursor(store)

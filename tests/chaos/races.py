@@ -22,7 +22,7 @@ from agent.adapters.sqlite.store import Store
 from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Verdict
 from agent.core.protocol import events as report
 from agent.eviction.evictor import Evictor
-from agent.tracking.engine_view import Sight
+from agent.tracking.engine_view import EngineView
 from tests import harness
 from tests.chaos import api, archive
 from tests.support import dockerd
@@ -126,12 +126,12 @@ class Evicting:
     """The evictor: a decision before each removal, an outcome after it."""
 
     evictor: Evictor
-    sight: Sight
+    sight: EngineView
     store: Store
 
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
-        sight = Sight()
+        sight = EngineView()
         sight.engine, sight.proven = info, True
         sight.row = (await store.run(lambda tables: tables.load(*info.key))).engine
         return cls(Evictor(agent, sight, store, SystemClock()), sight, store)

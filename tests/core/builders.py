@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from agent.core.model import Action, Container, Decision, Details, HistoryStep, Image, Plan, Policy, Snapshot, Usage
 from agent.core.policy import planning as policy
 from agent.core.policy.decide import Context
-from agent.core.policy.disk import Space
+from agent.core.policy.disk import DiskUsage
 from agent.core.pytorch import classify
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -65,9 +65,9 @@ def container(of: Image, name: str = "c", state: str = "exited", **changes: obje
     return Container(id=f"id-{name}", image_id=of.id, name=name, state=state, **changes)  # type: ignore[arg-type]
 
 
-def disk(used_bytes: int, total_bytes: int = 1000) -> Space:
+def disk(used_bytes: int, total_bytes: int = 1000) -> DiskUsage:
     """A file system without a reserve, that counts no inodes."""
-    return Space(total_bytes=total_bytes, used_bytes=used_bytes, available_bytes=total_bytes - used_bytes)
+    return DiskUsage(total_bytes=total_bytes, used_bytes=used_bytes, available_bytes=total_bytes - used_bytes)
 
 
 def decide(

@@ -13,11 +13,11 @@ from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, 
 from agent.core.policy import planning as policy
 from agent.core.policy.decide import Context
 from agent.core.pytorch import classify
-from agent.core.timekeeping import Absence, ClockWatch, Reading
+from agent.core.timekeeping import ClockMonitor, ClockReading, MachineOff
 from agent.core.usage import continuity
 from agent.core.usage.continuity import Cursor, nanoseconds
 from agent.core.usage.events import COMMIT, EngineEvent, Key
-from agent.core.usage.tracker import Book, Held
+from agent.core.usage.tracker import TrackedContainer, UsageTracker
 from tests.core.oracle import POLICY
 from tests.core.world import World
 
@@ -34,12 +34,12 @@ class Disk:
     """The state folder."""
 
     usages: dict[str, Usage] = field(default_factory=dict)
-    held: dict[str, Held] = field(default_factory=dict)
+    held: dict[str, TrackedContainer] = field(default_factory=dict)
     history: dict[str, str] = field(default_factory=dict)  # container -> the image that it used
     cursor: Cursor = field(default_factory=Cursor)
     gap_end: datetime | None = None
-    absences: tuple[Absence, ...] = ()
-    reading: Reading | None = None  # of the clocks, at the end of the last watch
+    absences: tuple[MachineOff, ...] = ()
+    reading: ClockReading | None = None  # of the clocks, at the end of the last watch
     full: bool = False
 
 
@@ -54,12 +54,12 @@ class Agent:
         self._forget()
 
     def _forget(self) -> None:
-        self.book = Book()
+        self.book = UsageTracker()
         self.cursor = Cursor()
         self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}
         self.boxes: Mapping[str, Container] = {}
-        self.clock = ClockWatch(last=self.world.reading)
+        self.clock = ClockMonitor(last=self.world.reading)
         self.seen: set[Key] = set()
         self.built: dict[str, datetime] = {}
         self.came: set[str] = set()
@@ -74,8 +74,8 @@ class Agent:
         self.running = True
         before, now = self.disk.reading, self.world.reading
         if before is not None:
-            self.clock = ClockWatch(last=before)
-            away = timekeeping.absence(before, now)
+            self.clock = ClockMonitor(last=before)
+            away = timekeeping.machine_off(before, now)
             self.disk.absences += (away,) if away is not None else ()
         self.look()
         self.connect()
@@ -99,7 +99,7 @@ class Agent:
 
     def look(self) -> None:
         """Read the clocks. Nothing counts as idle from before a jump."""
-        self.clock, moved = self.clock.look(self.world.reading)
+        self.clock, moved = self.clock.check(self.world.reading)
         self.disk.reading = self.world.reading
         if moved is not None:
             self._record_gap(self.world.wall)
@@ -121,7 +121,7 @@ class Agent:
         ended, self.saw_the_end = self.saw_the_end, False
         if self.disk.full:
             return
-        self.book = Book(self.disk.usages.values(), self.disk.held.values())
+        self.book = UsageTracker(self.disk.usages.values(), self.disk.held.values())
         self.cursor = replace(self.disk.cursor, engine_ended=self.disk.cursor.engine_ended and ended)
         since = self._resume_ns()
         self.world.listen(since)
@@ -189,7 +189,7 @@ class Agent:
     def _apply_container(self, event: EngineEvent) -> None:
         image_id = self._image_of(event)
         if image_id is not None:
-            held, mounted = self.book.held.get(event.actor), self._mounted(event)
+            held, mounted = self.book.containers.get(event.actor), self._mounted(event)
             if mounted is None and (held is None or held.mounted is None):
                 self.world.oracle.lose_mounts(event.actor)
             self.book.apply_container(event, image_id, self.world.wall, mounted=mounted)
@@ -197,7 +197,7 @@ class Agent:
             self._record_gap(min(event.at, self.world.wall))
 
     def _image_of(self, event: EngineEvent) -> str | None:
-        held, box = self.book.held.get(event.actor), self.world.boxes.get(event.actor)
+        held, box = self.book.containers.get(event.actor), self.world.boxes.get(event.actor)
         if held is not None:
             return held.image_id
         if box is not None:
@@ -234,7 +234,7 @@ class Agent:
         if made is None or event.actor in self.came:
             return
         others = (image for image in self.images if image.id != made.id)
-        for base in layers.bases_of(made.id, (*others, made)):
+        for base in layers.base_images(made.id, (*others, made)):
             self.book.touch(base, event.at, "build", self.world.wall)
 
     def _apply_pull(self, event: EngineEvent) -> None:
@@ -276,7 +276,7 @@ class Agent:
 
     def _touch_bases(self, built: Mapping[str, datetime]) -> None:
         for image_id, at in built.items():
-            for base in layers.bases_of(image_id, self.images) if image_id not in self.came else ():
+            for base in layers.base_images(image_id, self.images) if image_id not in self.came else ():
                 self.book.touch(base, at, "build", self.world.wall)
 
     # The disk
@@ -291,14 +291,14 @@ class Agent:
         self._write(self.cursor)
 
     def _write(self, cursor: Cursor | None) -> None:
-        changes = self.book.take_changes()
+        changes = self.book.drain_changes()
         if self.disk.full:
-            self.book.give_back(changes)
+            self.book.requeue_changes(changes)
             raise DiskFull
         self.disk.usages |= {usage.image_id: usage for usage in changes.usages}
-        self.disk.held |= {held.id: held for held in changes.held}
+        self.disk.held |= {held.id: held for held in changes.containers}
         self.disk.history |= {use.container_id: use.image_id for use in changes.uses}
-        for gone in changes.let_go:
+        for gone in changes.removed:
             self.disk.held.pop(gone, None)
         self.disk.cursor = cursor or self.disk.cursor
 
@@ -312,21 +312,21 @@ class Agent:
     def plan(self) -> Plan:
         now = self.world.wall
         context = Context(
-            holds=self.world.holds,
+            overrides=self.world.holds,
             proven=self.proven,
             clock_trusted=self.clock.trusted,
             gap_end=self.disk.gap_end,
-            absences=self.disk.absences,
+            machine_off=self.disk.absences,
         )
         return policy.plan(self._snapshot(now), self.verdicts, self.book.usages, POLICY, now, context)
 
     def _snapshot(self, now: datetime) -> Snapshot:
-        held = tuple(self._container(item) for item in self.book.held.values())
+        held = tuple(self._container(item) for item in self.book.containers.values())
         usages = self.book.usages
         images = tuple(image for image in self.images if image.id not in usages or usages[image.id].present)
         return Snapshot(at=now, images=images, containers=held)
 
-    def _container(self, held: Held) -> Container:
+    def _container(self, held: TrackedContainer) -> Container:
         listed = self.boxes.get(held.id)
         named = listed.image_mounts if listed is not None else ()
         mounts = held.mounted if held.mounted is not None else named
@@ -347,7 +347,7 @@ class Agent:
             between()
             self.refresh()
             fresh = self.plan()
-            if policy.still_goes(planned, fresh):
+            if policy.passes_recheck(planned, fresh):
                 self._remove(planned, evict)
         return first
 

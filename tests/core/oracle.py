@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from agent.core.model import Holds, Image, Pin, Policy, Rule
+from agent.core.model import Image, Overrides, Pin, Policy, Rule
 
 DAY = timedelta(days=1)
 MIN_AGE = timedelta(hours=1)
@@ -111,12 +111,12 @@ class Oracle:
             life.uses = [at for at in life.uses if not since < at <= until] or life.uses
             life.renamed = None if life.renamed and since < life.renamed <= until else life.renamed
 
-    def see_protections(self, images: Iterable[Image], holds: Holds, wall: datetime) -> None:
+    def see_protections(self, images: Iterable[Image], holds: Overrides, wall: datetime) -> None:
         """The agent makes a plan now, so it knows what is protected."""
         for image in images:
             self.life(image.id).protection_seen |= protected(image, holds.pins, wall)
 
-    def end_protections(self, images: Iterable[Image], holds: Holds, wall: datetime, now: datetime) -> None:
+    def end_protections(self, images: Iterable[Image], holds: Overrides, wall: datetime, now: datetime) -> None:
         """Note which protections are over. The end of one that the agent never saw says nothing."""
         for image in images:
             life = self.life(image.id)
@@ -137,7 +137,7 @@ class Oracle:
         return settled and self.idle(image.id, now) >= ttl(image)
 
     def goes(
-        self, images: Mapping[str, Image], held: set[str], holds: Holds, wall: datetime, now: datetime | None
+        self, images: Mapping[str, Image], held: set[str], holds: Overrides, wall: datetime, now: datetime | None
     ) -> set[str]:
         """What a sweep evicts that knows everything. `now` None: after any time at all."""
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.core.model import Container, Image, Plan, Policy, Pressure, Rule, Usage
 from agent.core.policy.decide import Context
-from agent.core.policy.disk import Space
+from agent.core.policy.disk import DiskUsage
 from tests.core.builders import NOW, container, decide, disk, image, image_id, pytorch_image
 
 TIMES = st.integers(-200, 0).map(lambda days: NOW + timedelta(days=days))
@@ -124,7 +124,7 @@ CROWD_RULES = st.builds(
     dangling_after=st.sampled_from([None, timedelta(days=20)]),
 )
 PRESSURES = st.sampled_from([Pressure(high=0.85, low=0.75), Pressure(high=0.8, low=0.6), Pressure(high=0.7, low=0.69)])
-DISKS: st.SearchStrategy[Space] = st.integers(600, 950).map(disk)
+DISKS: st.SearchStrategy[DiskUsage] = st.integers(600, 950).map(disk)
 CONTEXTS = st.builds(Context, space=DISKS, pressing=st.booleans())
 
 

@@ -194,7 +194,7 @@ def test_lint_reads_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lint_reads_a_few_names_of_an_image_and_says_that_there_are_more(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[str]] = []
-    monkeypatch.setattr(names, "read", recorded(read, names.read))
+    monkeypatch.setattr(names, "parse", recorded(read, names.parse))
     images = [
         make_image(*(f"team/pytorch:2.9-cuda12.6-{image}.{number}" for number in range(500)), id=image_id(f"{image}"))
         for image in range(5)

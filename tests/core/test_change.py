@@ -10,25 +10,25 @@ from hypothesis import strategies as st
 from agent.core.model import Image, Limits, Plan, Policy, Pressure, Rule, Usage
 from agent.core.policy import grace as change
 from agent.core.policy.decide import Context
-from agent.core.policy.grace import Change, Memory
+from agent.core.policy.grace import PendingPolicy, PolicyHistory
 from agent.core.policy.schedule import Schedule, Window
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, decide, disk, pytorch_image, usage, verdict
 
 OLD, SLIP, OTHER = Policy(), Policy(ttl=timedelta(minutes=14)), Policy(ttl=timedelta(minutes=15))
-SETTLED = Memory(settled=OLD, current=OLD, since=LONG_AGO)
+SETTLED = PolicyHistory(settled=OLD, current=OLD, since=LONG_AGO)
 SECOND = timedelta(seconds=1)
 
 
-def run(*steps: tuple[float, Policy], start: Memory | None = None) -> Memory | None:
+def run(*steps: tuple[float, Policy], start: PolicyHistory | None = None) -> PolicyHistory | None:
     """The memory after policies came into force, each so many hours after NOW, written and read back each time."""
     memory = start
     for hours, policy in steps:
         text = change.encode(memory) if memory is not None else None
-        memory = change.recall(text, policy, NOW + hours * HOUR, HOUR)
+        memory = change.load(text, policy, NOW + hours * HOUR, HOUR)
     return memory
 
 
-def waits(memory: Memory | None) -> tuple[Policy | None, float] | None:
+def waits(memory: PolicyHistory | None) -> tuple[Policy | None, float] | None:
     """What it is compared with, and until how many hours after NOW; None: nothing waits for that."""
     assert memory is not None
     found = change.change(memory, HOUR)
@@ -56,7 +56,7 @@ HISTORIES = [
 
 @pytest.mark.parametrize(("what", "start", "steps", "expected"), HISTORIES, ids=[case[0] for case in HISTORIES])
 def test_what_waits_after(
-    what: str, start: Memory | None, steps: list[tuple[float, Policy]], expected: tuple[Policy, float] | None
+    what: str, start: PolicyHistory | None, steps: list[tuple[float, Policy]], expected: tuple[Policy, float] | None
 ) -> None:
     assert waits(run(*steps, start=start)) == expected
 
@@ -67,12 +67,12 @@ def test_what_waits_after(
      change.encode(SETTLED).replace("Z", ""), change.encode(SETTLED).replace("P14D", "never")],
 )  # fmt: skip
 def test_what_cannot_be_read_evicted_nothing(text: str) -> None:
-    assert change.recall(text, OLD, NOW, HOUR) == Memory(settled=None, current=OLD, since=NOW)
-    assert waits(change.recall(text, OLD, NOW, HOUR)) == (None, 1)
+    assert change.load(text, OLD, NOW, HOUR) == PolicyHistory(settled=None, current=OLD, since=NOW)
+    assert waits(change.load(text, OLD, NOW, HOUR)) == (None, 1)
 
 
 def test_what_cannot_be_read_is_forgotten_after_the_grace() -> None:
-    memory = change.recall("{", OLD, NOW, HOUR)
+    memory = change.load("{", OLD, NOW, HOUR)
     assert waits(run((0.5, OLD), (1.5, SLIP), start=memory)) == (OLD, 2.5)
 
 
@@ -113,9 +113,9 @@ def test_everything_else_is_a_change(policy: Policy) -> None:
 
 
 def test_a_grace_of_0_lets_every_change_act_at_once() -> None:
-    memory = change.recall(change.encode(SETTLED), SLIP, NOW, timedelta())
+    memory = change.load(change.encode(SETTLED), SLIP, NOW, timedelta())
     found = change.change(memory, timedelta())
-    assert found == Change(before=OLD, until=NOW)
+    assert found == PendingPolicy(before=OLD, until=NOW)
     assert verdict(judged(SLIP, found, A), A) == ("evict", "idle-ttl")
 
 
@@ -153,9 +153,9 @@ def policies(draw: st.DrawFn) -> Policy:
 
 @given(policies(), st.none() | policies(), st.datetimes().map(lambda at: at.replace(tzinfo=NOW.tzinfo)))
 def test_a_memory_is_read_back_as_it_was(current: Policy, settled: Policy | None, since: object) -> None:
-    memory = Memory(settled=settled, current=current, since=since)  # type: ignore[arg-type]
+    memory = PolicyHistory(settled=settled, current=current, since=since)  # type: ignore[arg-type]
     late = NOW.replace(year=9999)
-    assert change.recall(change.encode(memory), current, late, HOUR) == memory
+    assert change.load(change.encode(memory), current, late, HOUR) == memory
 
 
 @given(policies())
@@ -170,55 +170,55 @@ LATELY = usage(A, last_used=NOW - DAY)
 
 
 def judged(
-    policy: Policy, new: Change | None, *images: Image, usages: tuple[Usage, ...] = (LATELY,), **facts: object
+    policy: Policy, new: PendingPolicy | None, *images: Image, usages: tuple[Usage, ...] = (LATELY,), **facts: object
 ) -> Plan:
-    return decide(*images, rules=policy, usages=usages, context=Context(change=new, **facts))  # type: ignore[arg-type]
+    return decide(*images, rules=policy, usages=usages, context=Context(pending_policy=new, **facts))  # type: ignore[arg-type]
 
 
 def test_what_only_the_new_policy_evicts_waits_and_is_named() -> None:
-    plan = judged(SLIP, Change(before=OLD, until=NOW + HOUR), A)
+    plan = judged(SLIP, PendingPolicy(before=OLD, until=NOW + HOUR), A)
     (decision,) = plan.decisions
     assert (verdict(plan, A), decision.due, plan.next_due) == (("keep", "recent"), NOW + HOUR, NOW + HOUR)
     assert decision.explanation == (
         "idle 1 d, TTL 14 min; frees about 1.0 kB; only the new policy says so, so it waits 1 h (policy.change_grace)"
     )
-    assert (plan.changed, plan.changed_bytes, plan.estimated_bytes) == ((decision,), 1000, 0)
+    assert (plan.deferred, plan.deferred_bytes, plan.estimated_bytes) == ((decision,), 1000, 0)
 
 
 def test_what_both_evict_goes_by_the_new_one() -> None:
-    plan = judged(SLIP, Change(before=OLD, until=NOW + HOUR), A, usages=())
-    assert (verdict(plan, A), plan.changed) == (("evict", "idle-ttl"), ())
+    plan = judged(SLIP, PendingPolicy(before=OLD, until=NOW + HOUR), A, usages=())
+    assert (verdict(plan, A), plan.deferred) == (("evict", "idle-ttl"), ())
     assert "TTL 14 min" in plan.decisions[0].explanation
 
 
 def test_what_only_the_old_policy_evicts_stays() -> None:
-    plan = judged(Policy(exclude=("*/a:1",)), Change(before=SLIP, until=NOW + HOUR), A)
-    assert (verdict(plan, A), plan.changed) == (("keep", "excluded"), ())
+    plan = judged(Policy(exclude=("*/a:1",)), PendingPolicy(before=SLIP, until=NOW + HOUR), A)
+    assert (verdict(plan, A), plan.deferred) == (("keep", "excluded"), ())
 
 
 def test_after_an_unknown_policy_everything_waits() -> None:
-    plan = judged(OLD, Change(before=None, until=NOW + HOUR), A, usages=())
-    assert (verdict(plan, A), plan.changed_bytes) == (("keep", "recent"), 1000)
+    plan = judged(OLD, PendingPolicy(before=None, until=NOW + HOUR), A, usages=())
+    assert (verdict(plan, A), plan.deferred_bytes) == (("keep", "recent"), 1000)
 
 
 def test_the_wait_ends_when_the_old_policy_evicts_it_as_well() -> None:
-    plan = judged(SLIP, Change(before=Policy(ttl=DAY + HOUR / 2), until=NOW + HOUR), A)
+    plan = judged(SLIP, PendingPolicy(before=Policy(ttl=DAY + HOUR / 2), until=NOW + HOUR), A)
     assert (plan.decisions[0].due, plan.next_due) == (NOW + HOUR / 2, NOW + HOUR / 2)
-    plan = judged(SLIP, Change(before=Policy(ttl=2 * DAY), until=NOW + HOUR), A)
+    plan = judged(SLIP, PendingPolicy(before=Policy(ttl=2 * DAY), until=NOW + HOUR), A)
     assert (plan.decisions[0].due, plan.next_due) == (NOW + HOUR, NOW + HOUR)
 
 
 @pytest.mark.parametrize(("left", "reason"), [(SECOND, "recent"), (timedelta(), "idle-ttl")])
 def test_the_wait_ends_on_time(left: timedelta, reason: str) -> None:
-    assert verdict(judged(SLIP, Change(before=OLD, until=NOW + left), A), A)[1] == reason
+    assert verdict(judged(SLIP, PendingPolicy(before=OLD, until=NOW + left), A), A)[1] == reason
 
 
 def test_a_layer_that_two_share_counts_once_in_what_waits() -> None:
     one = pytorch_image("a", layers={"sha256:base": 100, "sha256:1": 1})
     other = pytorch_image("b", layers={"sha256:base": 100, "sha256:2": 2})
     usages = tuple(replace(LATELY, image_id=item.id) for item in (one, other))
-    plan = judged(SLIP, Change(before=OLD, until=NOW + HOUR), one, other, usages=usages)
-    assert plan.changed_bytes == 103
+    plan = judged(SLIP, PendingPolicy(before=OLD, until=NOW + HOUR), one, other, usages=usages)
+    assert plan.deferred_bytes == 103
 
 
 LATE_HIGH = Policy(pressure=Pressure(high=0.9, low=0.75))
@@ -228,7 +228,7 @@ SOON_HIGH = Policy(pressure=Pressure(high=0.8, low=0.75))
 @pytest.mark.parametrize("pressing", [False, True], ids=["the first plan", "the next plan"])
 def test_a_lower_high_waits_though_it_already_presses(pressing: bool) -> None:
     """That the new policy presses is no reason for the old one to go on until its low."""
-    new = Change(before=LATE_HIGH, until=NOW + HOUR)
+    new = PendingPolicy(before=LATE_HIGH, until=NOW + HOUR)
     plan = judged(SOON_HIGH, new, A, space=disk(850), pressing=pressing)
-    assert (verdict(plan, A), plan.pressing, len(plan.changed)) == (("keep", "recent"), True, 1)
+    assert (verdict(plan, A), plan.under_pressure, len(plan.deferred)) == (("keep", "recent"), True, 1)
     assert verdict(judged(SOON_HIGH, new, A, space=disk(901), pressing=pressing), A) == ("evict", "disk-pressure")

@@ -125,4 +125,4 @@ def test_a_step_that_is_only_perhaps_pytorch_once_its_child_is_gone_stays() -> N
     planned = decide(sure, child).evictions[1]
     fresh = decide(step, usages=(usage(step, last_used=LONG_AGO),))
     assert verdict(fresh, step) == ("keep", "ambiguous")
-    assert not policy.still_goes(planned, fresh)
+    assert not policy.passes_recheck(planned, fresh)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from agent.cli import documents
-from agent.core.model import Holds, Image, Pin, Policy, Rule, Snapshot
+from agent.core.model import Image, Overrides, Pin, Policy, Rule, Snapshot
 from agent.core.policy import planning as policy
 from agent.core.policy import rules
 from agent.core.policy.decide import Context
@@ -41,7 +41,7 @@ def rule(match: str, **changes: object) -> Policy:
 
 
 def pin(of: Image, reference: str) -> Context:
-    return Context(holds=Holds(pins=(Pin(id=of.id, reference=reference, at=LONG_AGO),)))
+    return Context(overrides=Overrides(pins=(Pin(id=of.id, reference=reference, at=LONG_AGO),)))
 
 
 KEPT = [
@@ -189,8 +189,8 @@ def test_a_pin_by_digest_keeps_whatever_has_the_digest_reference_now() -> None:
 def test_an_eviction_does_not_stand_where_a_digest_reference_came_or_went_since() -> None:
     planned = only(decide(TAGGED))
     for digests in ((), ("other/a@sha256:1", "team/a@sha256:1")):
-        assert not policy.still_goes(planned, decide(replace(TAGGED, digests=digests)))
-    assert policy.still_goes(planned, decide(TAGGED))
+        assert not policy.passes_recheck(planned, decide(replace(TAGGED, digests=digests)))
+    assert policy.passes_recheck(planned, decide(TAGGED))
 
 
 @given(worlds(), policies())

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.model import Holds, Image, Pin, Plan, Policy, Rule, Snapshot
+from agent.core.model import Image, Overrides, Pin, Plan, Policy, Rule, Snapshot
 from agent.core.policy import planning as policy
 from agent.core.policy.decide import Context
 from agent.core.pytorch import classify
@@ -117,7 +117,7 @@ STAYING = [
     (
         "pinned",
         step("s1"),
-        {"context": Context(holds=Holds(pins=(Pin(id=step("s1").id, reference="", at=LONG_AGO),)))},
+        {"context": Context(overrides=Overrides(pins=(Pin(id=step("s1").id, reference="", at=LONG_AGO),)))},
         "pinned",
     ),
 ]
@@ -151,7 +151,7 @@ def test_a_cycle_of_parents_ends() -> None:
 
 def test_the_recheck_lets_go_on_what_still_stands() -> None:
     plan = decide(PARENT)
-    assert policy.still_goes(plan.evictions[0], decide(PARENT))
+    assert policy.passes_recheck(plan.evictions[0], decide(PARENT))
 
 
 RECHECKS = [
@@ -160,22 +160,22 @@ RECHECKS = [
     ("its references changed", decide(replace(PARENT, references=("team/p:1", "x/p:2")))),
     ("it is gone", decide(CHILD)),
     ("the stream is no longer proven", decide(PARENT, context=Context(proven=False))),
-    ("it is paused", decide(PARENT, context=Context(holds=Holds(paused=True)))),
+    ("it is paused", decide(PARENT, context=Context(overrides=Overrides(paused=True)))),
     ("a child was built on it", decide(PARENT, CHILD, usages=(usage(CHILD, last_used=NOW),))),
 ]
 
 
 @pytest.mark.parametrize(("what", "fresh"), RECHECKS, ids=[case[0] for case in RECHECKS])
 def test_the_recheck_holds_back_where(what: str, fresh: Plan) -> None:
-    assert not policy.still_goes(decide(PARENT).evictions[0], fresh)
+    assert not policy.passes_recheck(decide(PARENT).evictions[0], fresh)
 
 
 def test_the_recheck_of_a_step_is_by_what_it_is_after_its_child_went() -> None:
     below = step("s1")
     child = pytorch_image("c", parent=below.id)
     planned = decide(below, child).evictions[1]
-    assert policy.still_goes(planned, decide(below))
-    assert not policy.still_goes(planned, decide(below, usages=(usage(below, last_used=NOW - DAY),)))
-    assert not policy.still_goes(planned, decide(below, child, usages=(usage(child, last_used=NOW),)))
-    assert not policy.still_goes(planned, decide(below, containers=(container(below),)))
-    assert not policy.still_goes(planned, decide(below, rules=Policy(observe=True)))
+    assert policy.passes_recheck(planned, decide(below))
+    assert not policy.passes_recheck(planned, decide(below, usages=(usage(below, last_used=NOW - DAY),)))
+    assert not policy.passes_recheck(planned, decide(below, child, usages=(usage(child, last_used=NOW),)))
+    assert not policy.passes_recheck(planned, decide(below, containers=(container(below),)))
+    assert not policy.passes_recheck(planned, decide(below, rules=Policy(observe=True)))

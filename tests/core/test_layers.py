@@ -17,18 +17,18 @@ def test_a_chain_id_is_the_digest_of_all_below_and_the_layer() -> None:
 
 
 def test_a_shared_layer_is_freed_by_neither_alone() -> None:
-    space = layers.Ledger([BASE, TOP])
-    assert (space.would_free(BASE.id), space.would_free(TOP.id)) == (0, 7)
+    space = layers.LayerIndex([BASE, TOP])
+    assert (space.reclaimable_bytes(BASE.id), space.reclaimable_bytes(TOP.id)) == (0, 7)
 
 
 def test_a_shared_layer_is_freed_with_its_last_holder() -> None:
-    space = layers.Ledger([BASE, TOP])
+    space = layers.LayerIndex([BASE, TOP])
     assert [space.release(BASE.id), space.release(TOP.id)] == [0, 107]
 
 
 def test_the_same_layer_on_another_base_is_another_one() -> None:
     other = image("other", layers={"sha256:x": 1, "sha256:t": 7})
-    assert layers.Ledger([TOP, other]).would_free(TOP.id) == 107
+    assert layers.LayerIndex([TOP, other]).reclaimable_bytes(TOP.id) == 107
 
 
 def test_empty_steps_of_the_history_are_no_layers() -> None:
@@ -41,43 +41,43 @@ def test_a_history_that_does_not_fit_promises_nothing_for_shared_layers() -> Non
     assert BASE.details is not None
     unclear = replace(BASE, details=replace(BASE.details, history=()))
     on_top = image("top", layers={"sha256:b": 0, "sha256:t": 7})
-    assert layers.Ledger([unclear]).would_free(BASE.id) == 100
-    assert layers.Ledger([unclear, on_top]).would_free(BASE.id) == 0
+    assert layers.LayerIndex([unclear]).reclaimable_bytes(BASE.id) == 100
+    assert layers.LayerIndex([unclear, on_top]).reclaimable_bytes(BASE.id) == 0
 
 
 def test_an_unknown_image_frees_nothing() -> None:
-    assert layers.Ledger([replace(BASE, details=None)]).would_free(BASE.id) == 0
-    assert layers.Ledger([]).release("sha256:none") == 0
+    assert layers.LayerIndex([replace(BASE, details=None)]).reclaimable_bytes(BASE.id) == 0
+    assert layers.LayerIndex([]).release("sha256:none") == 0
 
 
 def test_a_copy_is_independent_both_ways() -> None:
-    first = layers.Ledger([BASE, TOP])
+    first = layers.LayerIndex([BASE, TOP])
     second = first.copy()
-    assert (second.release(BASE.id), second.release(TOP.id), second.held_bytes) == (0, 107, 0)
-    assert (first.held_bytes, first.would_free(TOP.id)) == (107, 7)
+    assert (second.release(BASE.id), second.release(TOP.id), second.total_bytes) == (0, 107, 0)
+    assert (first.total_bytes, first.reclaimable_bytes(TOP.id)) == (107, 7)
     third = first.copy()
     first.release(TOP.id)
-    assert (third.held_bytes, third.would_free(TOP.id), first.would_free(BASE.id)) == (107, 7, 100)
+    assert (third.total_bytes, third.reclaimable_bytes(TOP.id), first.reclaimable_bytes(BASE.id)) == (107, 7, 100)
 
 
 def test_what_is_held_counts_each_layer_once() -> None:
     same = image("same", layers={"sha256:b": 100, "sha256:t": 7})
-    ledger = layers.Ledger([BASE, TOP, same])
-    held = [ledger.held_bytes]
+    ledger = layers.LayerIndex([BASE, TOP, same])
+    held = [ledger.total_bytes]
     for item in (TOP, BASE, same):
         ledger.release(item.id)
-        held.append(ledger.held_bytes)
+        held.append(ledger.total_bytes)
     assert held == [107, 107, 107, 0]
 
 
 def test_what_is_held_is_the_same_in_any_order_where_one_history_does_not_tell() -> None:
     assert TOP.details is not None
     unclear = replace(TOP, details=replace(TOP.details, history=()))
-    assert [layers.Ledger(both).held_bytes for both in ([BASE, unclear], [unclear, BASE])] == [107, 107]
+    assert [layers.LayerIndex(both).total_bytes for both in ([BASE, unclear], [unclear, BASE])] == [107, 107]
 
 
 def test_an_image_is_released_once() -> None:
-    ledger = layers.Ledger([BASE, TOP])
+    ledger = layers.LayerIndex([BASE, TOP])
     assert [ledger.release(TOP.id), ledger.release(TOP.id), ledger.release(BASE.id)] == [7, 0, 100]
 
 
@@ -85,8 +85,8 @@ def test_bases_are_the_images_whose_complete_layers_come_first() -> None:
     same = image("same", layers={"sha256:b": 100, "sha256:t": 7})
     stranger = image("stranger", layers={"sha256:t": 7})
     empty = image("empty", layers={})
-    assert layers.bases_of(TOP.id, [BASE, TOP, same, stranger, empty]) == (BASE.id, same.id)
-    assert layers.bases_of(BASE.id, [BASE, TOP]) == ()
+    assert layers.base_images(TOP.id, [BASE, TOP, same, stranger, empty]) == (BASE.id, same.id)
+    assert layers.base_images(BASE.id, [BASE, TOP]) == ()
 
 
 # A store that keeps compressed layers, too
@@ -97,39 +97,39 @@ def packed(name: str, packed_bytes: int, **layers: int) -> Image:
 
 
 def test_a_layer_frees_its_unpacked_and_its_compressed_bytes() -> None:
-    assert layers.Ledger([packed("a", 40, x=100)]).would_free(packed("a", 40, x=100).id) == 140
+    assert layers.LayerIndex([packed("a", 40, x=100)]).reclaimable_bytes(packed("a", 40, x=100).id) == 140
 
 
 def test_what_an_image_adds_to_its_base_is_the_difference_of_their_compressed_bytes() -> None:
     base, zeros, random = packed("base", 80, b=100), packed("zeros", 81, b=100, z=1000), packed("r", 90, b=100, r=10)
-    ledger = layers.Ledger([zeros, random, base])
-    assert [ledger.would_free(item.id) for item in (base, zeros, random)] == [0, 1001, 20]
-    assert ledger.held_bytes == 180 + 1001 + 20
-    assert ledger.together([base.id, zeros.id, random.id]) == 180 + 1001 + 20
+    ledger = layers.LayerIndex([zeros, random, base])
+    assert [ledger.reclaimable_bytes(item.id) for item in (base, zeros, random)] == [0, 1001, 20]
+    assert ledger.total_bytes == 180 + 1001 + 20
+    assert ledger.reclaimable_together([base.id, zeros.id, random.id]) == 180 + 1001 + 20
 
 
 def test_layers_that_no_image_separates_share_its_compressed_bytes_by_their_size() -> None:
     one, other = packed("one", 55, b=100, o=10), packed("other", 150, b=100, p=150, q=50)
-    ledger = layers.Ledger([one, other])
-    assert [ledger.would_free(item.id) for item in (one, other)] == [10 + 5, 200 + 100]
-    assert ledger.together([one.id, other.id]) == 110 + 200 + 55 + 100
+    ledger = layers.LayerIndex([one, other])
+    assert [ledger.reclaimable_bytes(item.id) for item in (one, other)] == [10 + 5, 200 + 100]
+    assert ledger.reclaimable_together([one.id, other.id]) == 110 + 200 + 55 + 100
 
 
 def test_an_image_that_is_smaller_compressed_than_what_it_was_built_on_adds_nothing() -> None:
     base, top = packed("base", 80, b=100), packed("top", 60, b=100, t=7)
-    assert layers.Ledger([base, top]).would_free(top.id) == 7
+    assert layers.LayerIndex([base, top]).reclaimable_bytes(top.id) == 7
 
 
 def test_compressed_bytes_count_once_where_the_history_does_not_tell_the_layers_apart() -> None:
     plain = packed("a", 40, x=100, y=50)
     assert plain.details is not None
     unclear = replace(plain, size_bytes=190, details=replace(plain.details, history=()))
-    assert layers.Ledger([unclear]).would_free(plain.id) == 190
+    assert layers.LayerIndex([unclear]).reclaimable_bytes(plain.id) == 190
 
 
 def test_an_estimate_is_a_minimum_where_the_engine_does_not_report_compressed_bytes() -> None:
     known, unknown = packed("a", 40, x=100), replace(BASE, details=None)
     unreported = image("b", packed_bytes=None)
-    assert layers.Ledger([unreported]).would_free(unreported.id) == 1000
+    assert layers.LayerIndex([unreported]).reclaimable_bytes(unreported.id) == 1000
     said = [layers.about(images) for images in ([], [known, unknown], [known, unreported])]
     assert said == ["about", "about", "at least"]

@@ -430,10 +430,10 @@ def test_lint_never_raises_and_does_not_depend_on_the_order(
 
 @given(REFERENCES, VERDICTS)
 def test_every_name_that_is_proposed_follows_the_convention(reference: str, verdict: Verdict) -> None:
-    proposed = names.proposal(names.read(reference), verdict.torch_version, verdict.accelerator)
+    proposed = names.suggest(names.parse(reference), verdict.torch_version, verdict.accelerator)
     if proposed is not None:
-        read = names.read(proposed)
-        assert names.missing(read) == ()
+        read = names.parse(proposed)
+        assert names.missing_parts(read) == ()
         assert (read.tag.version_text, read.tag.accelerator) == (verdict.torch_version, verdict.accelerator)
 
 

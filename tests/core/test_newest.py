@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from agent.core.images.tags import parse
-from agent.core.model import Holds, Image, Pin, Policy, Rule
+from agent.core.model import Image, Overrides, Pin, Policy, Rule
 from agent.core.policy import newest
 from agent.core.policy.decide import Context
 from agent.core.pytorch import classify
@@ -262,7 +262,7 @@ def test_what_is_kept_for_another_reason_takes_its_place() -> None:
     """A line's newest is its newest, whoever else wants it."""
     given = builds(*tags("2.9.0", "2.8.0"))
     new, old = given.values()
-    pin = Context(holds=Holds(pins=(Pin(id=new.id, reference="", at=LONG_AGO),)))
+    pin = Context(overrides=Overrides(pins=(Pin(id=new.id, reference="", at=LONG_AGO),)))
     used = (container(new),)
     rules = Policy(keep_newest=1)
     assert verdict(decide(new, old, rules=rules, context=pin), old) == ("evict", "idle-ttl")

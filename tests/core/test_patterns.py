@@ -4,7 +4,7 @@ import pytest
 
 from agent.core import globs as patterns
 from agent.core.globs import Match
-from agent.core.policy.rules import never_matches
+from agent.core.policy.rules import why_never_matches
 
 HEX = "0123456789abcdef" * 4
 DIGEST = f"registry.io:5000/prod/model@sha256:{HEX}"
@@ -127,4 +127,4 @@ def test_a_port_and_a_digest_are_not_a_tag(text: str, tag: str) -> None:
     ],
 )
 def test_a_pattern_with_a_digest_that_can_match_nothing_says_why(pattern: str, why: str) -> None:
-    assert never_matches(pattern) == why
+    assert why_never_matches(pattern) == why

@@ -5,18 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.cli import documents
-from agent.core.model import HeldBy, Holds, Pin, Policy, Pressure, Reason, Rule, Step
+from agent.core.model import HeldBy, Overrides, Pin, Policy, Pressure, Reason, Rule, Step
 from agent.core.policy import schedule
 from agent.core.policy.decide import Context
 from agent.core.policy.schedule import Schedule
-from agent.core.timekeeping import Absence
+from agent.core.timekeeping import MachineOff
 from agent.core.usage.tracker import IgnoredRuns, Use
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, only, pytorch_image, usage, verdict
 
 A = pytorch_image("a")
 SHUT = Schedule(windows=(schedule.parse("02:00-05:00"),))  # at noon, which NOW is
 OPEN = Schedule(windows=(schedule.parse("11:00-12:01"),))
-PINNED = Context(holds=Holds(pins=(Pin(id=A.id, reference="", at=LONG_AGO, until=NOW + 2 * DAY),)))
+PINNED = Context(overrides=Overrides(pins=(Pin(id=A.id, reference="", at=LONG_AGO, until=NOW + 2 * DAY),)))
 
 
 ORDER: list[tuple[str, dict[str, object]]] = [
@@ -43,7 +43,7 @@ def test_of_several_reasons_the_first_in_the_order_is_told(first: int) -> None:
         protect=given.get("protect", ()),  # type: ignore[arg-type]
         rules=given.get("rules", ()),  # type: ignore[arg-type]
     )
-    context = Context(holds=Holds(pins=given.get("pins", ())), gap_end=given.get("gap_end"))  # type: ignore[arg-type]
+    context = Context(overrides=Overrides(pins=given.get("pins", ())), gap_end=given.get("gap_end"))  # type: ignore[arg-type]
     known = usage(asked, references_changed=given.get("references_changed"))
     plan = decide(
         asked,
@@ -72,7 +72,7 @@ def test_a_gap_floors_idle_since_and_leaves_last_used() -> None:
 
 
 def test_time_in_which_the_machine_was_off_is_no_idle_time() -> None:
-    month = Context(absences=(Absence(NOW - 31 * DAY, NOW - DAY),))
+    month = Context(machine_off=(MachineOff(NOW - 31 * DAY, NOW - DAY),))
     decision = only(decide(A, usages=(usage(A, last_used=NOW - 33 * DAY),), context=month))
     assert (decision.reason.value, decision.idle, decision.last_used) == ("recent", 3 * DAY, NOW - 33 * DAY)
 
@@ -128,10 +128,14 @@ def test_a_keep_label_is_told_with_its_value_in_one_short_line(value: str, why: 
 HOLDS = [
     ("observe mode", {"rules": Policy(observe=True)}, HeldBy.OBSERVE),
     ("an engine that is only observed", {"context": Context(observe_only=True)}, HeldBy.OBSERVE),
-    ("a pause", {"context": Context(holds=Holds(paused=True))}, HeldBy.PAUSED),
-    ("a pause that lasts", {"context": Context(holds=Holds(paused=True, paused_until=NOW + DAY))}, HeldBy.PAUSED),
-    ("a pause that is over", {"context": Context(holds=Holds(paused=True, paused_until=NOW))}, None),
-    ("holds that cannot be read", {"context": Context(holds=Holds(readable=False))}, HeldBy.PAUSED),
+    ("a pause", {"context": Context(overrides=Overrides(paused=True))}, HeldBy.PAUSED),
+    (
+        "a pause that lasts",
+        {"context": Context(overrides=Overrides(paused=True, paused_until=NOW + DAY))},
+        HeldBy.PAUSED,
+    ),
+    ("a pause that is over", {"context": Context(overrides=Overrides(paused=True, paused_until=NOW))}, None),
+    ("holds that cannot be read", {"context": Context(overrides=Overrides(readable=False))}, HeldBy.PAUSED),
     ("a stream that is not proven", {"context": Context(proven=False)}, HeldBy.UNPROVEN),
     ("a clock that jumped", {"context": Context(clock_trusted=False)}, HeldBy.CLOCK),
     ("a refusal before", {"context": Context(backoff={A.id: NOW + HOUR})}, HeldBy.BACKOFF),
@@ -174,7 +178,7 @@ def test_nothing_is_due_where_nothing_can_ripen() -> None:
     ("context", "due"),
     [
         (Context(backoff={A.id: NOW + HOUR}), NOW + HOUR),
-        (Context(holds=Holds(paused=True, paused_until=NOW + DAY)), NOW + DAY),
+        (Context(overrides=Overrides(paused=True, paused_until=NOW + DAY)), NOW + DAY),
         (PINNED, NOW + 2 * DAY),
     ],
     ids=["a back-off", "a pause", "a pin"],
@@ -199,7 +203,7 @@ def test_a_ttl_beyond_the_end_of_time_keeps_for_good() -> None:
 def test_a_plan_outside_of_the_window_says_when_it_opens_and_wakes_then() -> None:
     plan = decide(A, rules=Policy(schedule=SHUT))
     opening = NOW.replace(hour=2) + DAY
-    assert (plan.hold, plan.opens, plan.next_due) == (HeldBy.WINDOW, opening, opening)
+    assert (plan.held_by, plan.opens, plan.next_due) == (HeldBy.WINDOW, opening, opening)
 
 
 def test_a_plan_inside_of_the_window_names_no_opening() -> None:

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.model import Holds, Image, Pin, Policy, Pressure, Rule, Usage
+from agent.core.model import Image, Overrides, Pin, Policy, Pressure, Rule, Usage
 from agent.core.policy.decide import Context
-from agent.core.policy.grace import Change
+from agent.core.policy.grace import PendingPolicy
 from tests.core.builders import (
     DAY,
     HOUR,
@@ -29,7 +29,7 @@ SECOND = timedelta(seconds=1)
 
 def pinned(**changes: object) -> Context:
     fields: dict[str, object] = {"id": A.id, "reference": "", "at": LONG_AGO, **changes}
-    return Context(holds=Holds(pins=(Pin(**fields),)))  # type: ignore[arg-type]
+    return Context(overrides=Overrides(pins=(Pin(**fields),)))  # type: ignore[arg-type]
 
 
 CASES = [
@@ -276,7 +276,7 @@ CASES = [
     (
         "one that only a new policy evicts",
         A,
-        {"context": Context(change=Change(before=Policy(ttl=365 * DAY), until=NOW + HOUR))},
+        {"context": Context(pending_policy=PendingPolicy(before=Policy(ttl=365 * DAY), until=NOW + HOUR))},
         "keep",
         "recent",
     ),
@@ -285,7 +285,7 @@ CASES = [
         A,
         {
             "rules": Policy(pressure=Pressure(high=0.85, low=0.75)),
-            "context": Context(space=disk(900)),
+            "context": Context(disk=disk(900)),
             "usages": (usage(A, last_used=NOW - DAY),),
         },
         "evict",

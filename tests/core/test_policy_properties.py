@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.model import Action, Container, Holds, Image, Pin, Policy, Reason, Rule
+from agent.core.model import Action, Container, Image, Overrides, Pin, Policy, Reason, Rule
 from agent.core.policy import planning as policy
 from agent.core.policy import totals
 from agent.core.policy.decide import Context
-from agent.core.policy.grace import Change
+from agent.core.policy.grace import PendingPolicy
 from tests.core.builders import HOUR, LONG_AGO, NOW, decide, evicted, image_id
 from tests.core.strategies import CONTEXTS, MOST, TIMES, TTLS, World, policies, pressed, worlds
 
@@ -79,7 +79,7 @@ def test_a_longer_dangling_after_or_none_never_evicts_more(world: World, rules: 
 @given(worlds(), policies(), WHICH)
 def test_a_pin_never_evicts_more(world: World, rules: Policy, which: str) -> None:
     pin = Pin(id=which, reference="", at=LONG_AGO)
-    assert evicted(world.plan(rules, Context(holds=Holds(pins=(pin,))))) <= evicted(world.plan(rules))
+    assert evicted(world.plan(rules, Context(overrides=Overrides(pins=(pin,))))) <= evicted(world.plan(rules))
 
 
 @given(worlds(), policies(), st.integers(1, 3))
@@ -120,8 +120,8 @@ def test_a_later_end_of_a_protection_never_evicts_more(
 def test_what_is_held_evicts_nothing(world: World, rules: Policy, context: Context) -> None:
     held = (
         replace(context, proven=False),
-        replace(context, holds=Holds(paused=True)),
-        replace(context, holds=Holds(readable=False)),
+        replace(context, overrides=Overrides(paused=True)),
+        replace(context, overrides=Overrides(readable=False)),
         replace(context, clock_trusted=False),
     )
     assert all(world.plan(rules, one).evictions == () for one in held)
@@ -135,16 +135,16 @@ def test_what_is_held_evicts_nothing(world: World, rules: Policy, context: Conte
 def test_a_change_evicts_during_its_grace_what_both_evict_and_after_it_what_the_new_one_does(
     world: World, old: Policy, new: Policy, context: Context
 ) -> None:
-    alone, fresh = world.plan(new, context), replace(context, pressing=False)
-    during = world.plan(new, replace(context, change=Change(before=old, until=NOW + HOUR)))
+    alone, fresh = world.plan(new, context), replace(context, under_pressure=False)
+    during = world.plan(new, replace(context, pending_policy=PendingPolicy(before=old, until=NOW + HOUR)))
     both = evicted(alone) & evicted(world.plan(old, fresh))
-    assert (evicted(during), {item.image.id for item in during.changed}) == (both, evicted(alone) - both)
-    assert world.plan(new, replace(context, change=Change(before=old, until=NOW))) == alone
+    assert (evicted(during), {item.image.id for item in during.deferred}) == (both, evicted(alone) - both)
+    assert world.plan(new, replace(context, pending_policy=PendingPolicy(before=old, until=NOW))) == alone
 
 
 @given(worlds(), policies(), policies())
 def test_during_the_grace_of_a_change_no_parent_goes_alone(world: World, old: Policy, new: Policy) -> None:
-    plan = world.plan(new, Context(change=Change(before=old, until=NOW + HOUR)))
+    plan = world.plan(new, Context(pending_policy=PendingPolicy(before=old, until=NOW + HOUR)))
     for parent, children in world.children.items():
         assert parent not in evicted(plan) or children <= evicted(plan)
 
@@ -198,6 +198,6 @@ def _sizes(item: Image) -> set[tuple[str, int]]:
 def test_the_sweep_evicts_what_the_plan_shows(world: World, rules: Policy) -> None:
     left = world
     for planned in world.plan(rules).evictions:
-        assert policy.still_goes(planned, left.plan(rules))
+        assert policy.passes_recheck(planned, left.plan(rules))
         left = left.without(planned.image.id)
     assert left.plan(rules).evictions == ()

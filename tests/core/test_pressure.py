@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.model import HeldBy, Holds, Image, Limits, Pin, Plan, Policy, Pressure, Rule, Usage
+from agent.core.model import HeldBy, Image, Limits, Overrides, Pin, Plan, Policy, Pressure, Rule, Usage
 from agent.core.policy import schedule
 from agent.core.policy.decide import Context
 from agent.core.policy.schedule import Schedule
@@ -26,7 +26,7 @@ from tests.core.builders import (
 
 HIGH_LOW = Pressure(high=0.85, low=0.75)
 RULES = Policy(pressure=HIGH_LOW)
-FULL = Context(space=disk(900))  # of 1000: 150 are to be freed
+FULL = Context(disk=disk(900))  # of 1000: 150 are to be freed
 SHUT = Schedule(windows=(schedule.parse("02:00-05:00"),))
 
 
@@ -54,35 +54,35 @@ def order(found: Plan) -> list[str]:
     ("pressure", "context", "count"),
     [
         (Pressure(), FULL, 0),
-        (HIGH_LOW, Context(space=disk(850)), 0),
-        (HIGH_LOW, Context(space=disk(851)), 2),
-        (HIGH_LOW, Context(space=disk(850), pressing=True), 1),
-        (HIGH_LOW, Context(space=disk(751), pressing=True), 1),
-        (HIGH_LOW, Context(space=disk(750), pressing=True), 0),
-        (HIGH_LOW, Context(space=disk(950)), 2),
-        (HIGH_LOW, Context(space=disk(951)), 3),
+        (HIGH_LOW, Context(disk=disk(850)), 0),
+        (HIGH_LOW, Context(disk=disk(851)), 2),
+        (HIGH_LOW, Context(disk=disk(850), under_pressure=True), 1),
+        (HIGH_LOW, Context(disk=disk(751), under_pressure=True), 1),
+        (HIGH_LOW, Context(disk=disk(750), under_pressure=True), 0),
+        (HIGH_LOW, Context(disk=disk(950)), 2),
+        (HIGH_LOW, Context(disk=disk(951)), 3),
         (HIGH_LOW, Context(), 0),
-        (HIGH_LOW, Context(pressing=True), 0),
+        (HIGH_LOW, Context(under_pressure=True), 0),
         (Pressure(budget=300), Context(), 0),
         (Pressure(budget=299), Context(), 1),
         (Pressure(budget=200), Context(), 1),
         (Pressure(budget=199), Context(), 2),
-        (Pressure(budget=200), Context(space=disk(999), pressing=True), 1),
-        (Pressure(budget=300), Context(pressing=True), 0),
+        (Pressure(budget=200), Context(disk=disk(999), under_pressure=True), 1),
+        (Pressure(budget=300), Context(under_pressure=True), 0),
     ],
 )
 def test_above_high_so_many_go_until_low_or_until_the_budget(pressure: Pressure, context: Context, count: int) -> None:
     found = plan(rules=Policy(pressure=pressure), context=context)
     assert order(found) == [A.id, B.id, C.id][:count]
-    assert (found.pressing, found.short_bytes) == (count > 0, 0)
+    assert (found.under_pressure, found.shortfall_bytes) == (count > 0, 0)
     assert {verdict(found, item) for item in (A, B, C)[:count]} <= {("evict", "disk-pressure")}
     assert {verdict(found, item) for item in (A, B, C)[count:]} <= {("keep", "recent")}
 
 
 def test_the_budget_counts_compressed_layers_that_the_store_keeps_besides() -> None:
     one = sized("a", 100, packed_bytes=40)
-    assert not plan(one, rules=Policy(pressure=Pressure(budget=140))).pressing
-    assert plan(one, rules=Policy(pressure=Pressure(budget=139))).pressing
+    assert not plan(one, rules=Policy(pressure=Pressure(budget=140))).under_pressure
+    assert plan(one, rules=Policy(pressure=Pressure(budget=139))).under_pressure
 
 
 def test_a_layer_of_several_images_counts_once_in_the_budget() -> None:
@@ -90,8 +90,8 @@ def test_a_layer_of_several_images_counts_once_in_the_budget() -> None:
     one = pytorch_image("one", layers={**both, "sha256:1": 1})
     other = pytorch_image("other", layers={**both, "sha256:2": 1})
     known = tuple(usage(item, last_used=NOW - DAY) for item in (one, other))
-    assert not plan(one, other, rules=Policy(pressure=Pressure(budget=102)), usages=known).pressing
-    assert plan(one, other, rules=Policy(pressure=Pressure(budget=101)), usages=known).pressing
+    assert not plan(one, other, rules=Policy(pressure=Pressure(budget=102)), usages=known).under_pressure
+    assert plan(one, other, rules=Policy(pressure=Pressure(budget=101)), usages=known).under_pressure
 
 
 def test_what_is_due_anyway_counts_first() -> None:
@@ -102,12 +102,12 @@ def test_what_is_due_anyway_counts_first() -> None:
 
 def test_what_is_still_wanting_when_everything_goes_is_told() -> None:
     found = plan(A)
-    assert (order(found), found.pressing, found.short_bytes, found.estimated_bytes) == ([A.id], True, 50, 100)
+    assert (order(found), found.under_pressure, found.shortfall_bytes, found.estimated_bytes) == ([A.id], True, 50, 100)
 
 
 def test_without_pressure_nothing_is_wanting() -> None:
-    found = plan(context=Context(space=disk(800)))
-    assert (found.pressing, found.short_bytes) == (False, 0)
+    found = plan(context=Context(disk=disk(800)))
+    assert (found.under_pressure, found.shortfall_bytes) == (False, 0)
 
 
 # What stays
@@ -117,7 +117,7 @@ KEPT = [
     ("what is in use", A, {"containers": (container(A),)}, Policy(), "in-use"),
     ("what is excluded", A, {}, Policy(exclude=("team/*",)), "excluded"),
     ("what include leaves out", A, {}, Policy(include=("x/*",)), "excluded"),
-    ("a pin", A, {"context": replace(FULL, holds=Holds(pins=(Pin(id=A.id, reference="", at=NOW),)))}, Policy(),
+    ("a pin", A, {"context": replace(FULL, overrides=Overrides(pins=(Pin(id=A.id, reference="", at=NOW),)))}, Policy(),
      "pinned"),
     ("a keep label", sized("a", 100, labels={"torchkeeper.keep": "1"}), {}, Policy(), "label-keep"),
     ("a protected tag", sized("a", 100, "team/a:latest"), {}, Policy(), "protected-tag"),
@@ -137,11 +137,11 @@ KEPT = [
 def test_pressure_leaves(what: str, asked: Image, given: dict[str, object], rules: Policy, reason: str) -> None:
     given = {"usages": AGES, "context": FULL, **given}
     found = decide(asked, rules=replace(rules, pressure=HIGH_LOW), **given)  # type: ignore[arg-type]
-    assert (verdict(found, asked), found.pressing, found.short_bytes) == (("keep", reason), True, 150)
+    assert (verdict(found, asked), found.under_pressure, found.shortfall_bytes) == (("keep", reason), True, 150)
 
 
 def test_pressure_passes_over_what_is_kept_and_takes_the_next() -> None:
-    held = replace(FULL, holds=Holds(pins=(Pin(id=A.id, reference="", at=NOW),)))
+    held = replace(FULL, overrides=Overrides(pins=(Pin(id=A.id, reference="", at=NOW),)))
     assert order(plan(context=held)) == [B.id, C.id]
 
 
@@ -197,7 +197,7 @@ def test_a_step_goes_with_its_last_child_and_what_is_below_the_step_may_go_after
     found = plan(base, step, child, usages=known)
     reasons = [verdict(found, item)[1] for item in (child, step, base)]
     assert (order(found), reasons) == ([child.id, step.id, base.id], ["disk-pressure", "dangling", "disk-pressure"])
-    assert found.short_bytes == 0
+    assert found.shortfall_bytes == 0
 
 
 def test_a_step_that_was_used_within_its_ttl_stays_under_pressure_and_what_is_below_it_as_well() -> None:
@@ -234,15 +234,15 @@ def test_in_a_gap_nothing_goes_in_the_stead_of_a_parent_whose_child_the_gap_keep
         (replace(RULES, schedule=SHUT), FULL, HeldBy.WINDOW),
         (RULES, replace(FULL, proven=False), HeldBy.UNPROVEN),
         (RULES, replace(FULL, clock_trusted=False), HeldBy.CLOCK),
-        (RULES, replace(FULL, holds=Holds(paused=True)), HeldBy.PAUSED),
-        (RULES, replace(FULL, holds=Holds(readable=False)), HeldBy.PAUSED),
+        (RULES, replace(FULL, overrides=Overrides(paused=True)), HeldBy.PAUSED),
+        (RULES, replace(FULL, overrides=Overrides(readable=False)), HeldBy.PAUSED),
         (RULES, replace(FULL, backoff={A.id: NOW + DAY}), HeldBy.BACKOFF),
     ],
 )
 def test_what_holds_every_eviction_holds_under_pressure(rules: Policy, context: Context, held_by: HeldBy) -> None:
     found = plan(A, rules=rules, context=context)
     assert [(item.reason.value, item.held_by) for item in found.decisions] == [("disk-pressure", held_by)]
-    assert (found.evictions, found.pressing) == ((), True)
+    assert (found.evictions, found.under_pressure) == ((), True)
 
 
 def test_limits_hold_under_pressure() -> None:
@@ -252,7 +252,7 @@ def test_limits_hold_under_pressure() -> None:
 
 SENTENCES = [
     (RULES, FULL, "disk 90% full (high 85%, low 75%)"),
-    (RULES, Context(space=replace(disk(100), used_inodes=90, available_inodes=10)),
+    (RULES, Context(disk=replace(disk(100), used_inodes=90, available_inodes=10)),
      "disk's inodes 90% full (high 85%, low 75%)"),
     (Policy(pressure=Pressure(budget=50)), Context(), "images take 100 B (budget 50 B)"),
 ]  # fmt: skip

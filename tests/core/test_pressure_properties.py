@@ -21,13 +21,13 @@ TOTAL = 1000  # bytes of the disk
 
 def wanted(world: World, plan: Plan, rules: Policy, context: Context) -> int:
     """The bytes to free, by hand."""
-    if not plan.pressing:
+    if not plan.under_pressure:
         return 0
     if rules.pressure.budget is not None:
         return freed(world, {item.id for item in world.images}) - rules.pressure.budget
-    assert context.space is not None
+    assert context.disk is not None
     assert rules.pressure.low is not None
-    return context.space.used_bytes - int(rules.pressure.low * TOTAL)
+    return context.disk.used_bytes - int(rules.pressure.low * TOTAL)
 
 
 def calm(rules: Policy) -> Policy:
@@ -52,8 +52,8 @@ def test_nothing_goes_but_what_waits_only_for_its_ttl(world: World, rules: Polic
 def test_enough_goes_or_everything_that_may(world: World, rules: Policy, context: Context) -> None:
     plan = world.plan(rules, context)
     missing = wanted(world, plan, rules, context) - freed(world, evicted(plan))
-    assert plan.short_bytes == max(0, missing)
-    if plan.short_bytes:
+    assert plan.shortfall_bytes == max(0, missing)
+    if plan.shortfall_bytes:
         left = {item.image.id for item in plan.decisions if item.reason is Reason.RECENT}
         assert all(world.children[one] - evicted(plan) for one in left)
 
@@ -82,7 +82,7 @@ def test_the_least_recently_used_goes_first(world: World, rules: Policy, context
 
     def turn(item: Decision) -> tuple[datetime, int] | None:
         """When it may go first: once its own turn and that of all below it has come."""
-        own = families.rank(item) if item.reason in (Reason.DISK_PRESSURE, Reason.RECENT) else None
+        own = families.eviction_order(item) if item.reason in (Reason.DISK_PRESSURE, Reason.RECENT) else None
         turns = [own, *(turn(known[child]) for child in world.children[item.image.id])]
         return max((one for one in turns if one is not None), default=None)
 
@@ -103,8 +103,8 @@ def test_a_gap_never_evicts_more_under_pressure(world: World, rules: Policy, con
 
 @given(crowds(), SHARED, st.integers(0, TOTAL), st.integers(0, TOTAL), st.booleans())
 def test_more_free_disk_never_evicts_more(world: World, rules: Policy, used: int, more: int, pressing: bool) -> None:
-    fuller = world.plan(rules, Context(space=disk(max(used, more)), pressing=pressing))
-    emptier = world.plan(rules, Context(space=disk(min(used, more)), pressing=pressing))
+    fuller = world.plan(rules, Context(disk=disk(max(used, more)), under_pressure=pressing))
+    emptier = world.plan(rules, Context(disk=disk(min(used, more)), under_pressure=pressing))
     assert evicted(emptier) <= evicted(fuller)
 
 
@@ -117,28 +117,28 @@ def test_a_larger_budget_never_evicts_more(world: World, rules: Policy, budget: 
 
 @given(crowds(), SHARED, CONTEXTS)
 def test_pressure_begins_above_high_and_ends_at_low(world: World, rules: Policy, context: Context) -> None:
-    assert context.space is not None
+    assert context.disk is not None
     assert rules.pressure.high is not None
     assert rules.pressure.low is not None
-    until = rules.pressure.low if context.pressing else rules.pressure.high
-    assert world.plan(rules, context).pressing == (context.space.used_bytes / TOTAL > until)
+    until = rules.pressure.low if context.under_pressure else rules.pressure.high
+    assert world.plan(rules, context).under_pressure == (context.disk.used_bytes / TOTAL > until)
 
 
 @given(crowds(families=False), RULES, st.integers(0, TOTAL))
 def test_the_sweep_evicts_what_the_plan_shows_and_stops_at_low(world: World, rules: Policy, used: int) -> None:
     """Image by image, measured again after each, where the estimates come true. Of those idle equally long, what frees
     the most goes first, which may change as others go; and a parent may be spared in the end."""
-    context = Context(space=disk(used))
+    context = Context(disk=disk(used))
     plan, left = world.plan(rules, context), world
-    assume(len({item.seen_idle_since for item in plan.decisions}) == len(world.images))
+    assume(len({item.idle_since_ignoring_gaps for item in plan.decisions}) == len(world.images))
     for planned in plan.evictions:
-        context = replace(context, pressing=plan.pressing)
+        context = replace(context, under_pressure=plan.under_pressure)
         fresh = left.plan(rules, context)
-        assert policy.still_goes(planned, fresh)
+        assert policy.passes_recheck(planned, fresh)
         used -= freed(left, {planned.image.id})
-        context, left = replace(context, space=disk(max(used, 0))), left.without(planned.image.id)
-    end = left.plan(rules, replace(context, pressing=plan.pressing))
-    assert (end.evictions, end.pressing) == ((), plan.short_bytes > 0)
+        context, left = replace(context, disk=disk(max(used, 0))), left.without(planned.image.id)
+    end = left.plan(rules, replace(context, under_pressure=plan.under_pressure))
+    assert (end.evictions, end.under_pressure) == ((), plan.shortfall_bytes > 0)
 
 
 @given(crowds(), SHARED, st.lists(st.integers(0, TOTAL), max_size=6))
@@ -146,7 +146,7 @@ def test_it_goes_on_until_low_and_begins_again_only_above_high(world: World, rul
     pressing, expected = False, False
     high, low = rules.pressure.high or 1.0, rules.pressure.low or 0.0
     for used in shares:
-        pressing = world.plan(rules, Context(space=disk(used), pressing=pressing)).pressing
+        pressing = world.plan(rules, Context(disk=disk(used), under_pressure=pressing)).under_pressure
         expected = used / TOTAL > high or (expected and used / TOTAL > low)
         assert pressing == expected
 
@@ -160,7 +160,7 @@ def test_the_strategies_do_bring_pressure_to_bear() -> None:
     def look(world: World, rules: Policy, context: Context) -> None:
         plan = world.plan(rules, context)
         seen.update(item.reason.value for item in plan.decisions)
-        seen.update({"short"} if plan.short_bytes and plan.evictions else ())
+        seen.update({"short"} if plan.shortfall_bytes and plan.evictions else ())
         pressed = [item.image.id for item in plan.decisions if item.reason is Reason.DISK_PRESSURE]
         seen.update({"parent"} if any(world.children[one] for one in pressed) else ())
         left = {item.image.id for item in plan.decisions if item.reason is Reason.RECENT}

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from agent.core.model import Holds, Image, Pin
+from agent.core.model import Image, Overrides, Pin
 from agent.core.policy.decide import Context
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, decide, image_id, only, pytorch_image, usage, verdict
 
@@ -13,7 +13,7 @@ A = pytorch_image("a")
 
 def ended(at: datetime, of: Image = A, **changes: object) -> Context:
     pin = Pin(**{"id": of.id, "reference": "", "at": LONG_AGO, "until": at, **changes})  # type: ignore[arg-type]
-    return Context(holds=Holds(pins=(pin,)))
+    return Context(overrides=Overrides(pins=(pin,)))
 
 
 def test_a_pin_that_ended_while_no_agent_ran_counts_as_the_start_of_idle_time() -> None:
@@ -32,12 +32,12 @@ def test_a_pin_by_reference_counts_for_what_bears_the_name_now() -> None:
 
 def test_the_latest_of_several_ends_counts() -> None:
     pins = tuple(Pin(id=A.id, reference="", at=LONG_AGO, until=NOW - days * DAY) for days in (9, 2, 5))
-    assert only(decide(A, context=Context(holds=Holds(pins=pins)))).idle_since == NOW - 2 * DAY
+    assert only(decide(A, context=Context(overrides=Overrides(pins=pins)))).idle_since == NOW - 2 * DAY
 
 
 def test_the_end_of_one_pin_is_no_release_while_another_protection_holds() -> None:
     pins = (Pin(id=A.id, reference="", at=LONG_AGO), Pin(id=A.id, reference="team/a:1", at=LONG_AGO, until=NOW))
-    assert only(decide(A, context=Context(holds=Holds(pins=pins)))).idle_since == LONG_AGO
+    assert only(decide(A, context=Context(overrides=Overrides(pins=pins)))).idle_since == LONG_AGO
 
 
 def test_the_end_of_another_images_pin_changes_nothing() -> None:

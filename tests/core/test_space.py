@@ -2,11 +2,11 @@
 
 import pytest
 
-from agent.core.policy.disk import Space
+from agent.core.policy.disk import DiskUsage
 
 
-def space(used: int, free: int, used_inodes: int = 0, free_inodes: int = 0) -> Space:
-    return Space(
+def space(used: int, free: int, used_inodes: int = 0, free_inodes: int = 0) -> DiskUsage:
+    return DiskUsage(
         total_bytes=10**9,
         used_bytes=used,
         available_bytes=free,
@@ -27,12 +27,12 @@ def space(used: int, free: int, used_inodes: int = 0, free_inodes: int = 0) -> S
         (space(0, 0), 0.0, "bytes"),
     ],
 )
-def test_the_share_is_that_of_bytes_or_inodes_whichever_is_worse(given: Space, share: float, worse: str) -> None:
-    assert (given.share, given.worse) == (share, worse)
+def test_the_share_is_that_of_bytes_or_inodes_whichever_is_worse(given: DiskUsage, share: float, worse: str) -> None:
+    assert (given.used_fraction, given.bottleneck) == (share, worse)
 
 
 def test_what_only_root_may_fill_is_neither_used_nor_free() -> None:
-    assert Space(total_bytes=100, used_bytes=45, available_bytes=45).share == 0.5
+    assert DiskUsage(total_bytes=100, used_bytes=45, available_bytes=45).used_fraction == 0.5
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_what_only_root_may_fill_is_neither_used_nor_free() -> None:
         (space(0, 1000, 90, 10), 0.8, 1),
     ],
 )
-def test_so_many_bytes_are_to_be_freed(given: Space, to: float, wanted: int) -> None:
-    assert given.over(to) == wanted
+def test_so_many_bytes_are_to_be_freed(given: DiskUsage, to: float, wanted: int) -> None:
+    assert given.bytes_over(to) == wanted
 
 
 @pytest.mark.parametrize("share", [0.001, 0.07, 0.1, 0.29, 0.57, 0.7, 0.851, 0.999])
@@ -58,4 +58,4 @@ def test_something_is_wanted_exactly_where_the_share_is_above(share: float) -> N
     near = round(share * 10_000)
     for used in range(near - 3, near + 4):
         given = space(used, 10_000 - used)
-        assert (given.over(share) > 0) == (given.share > share)
+        assert (given.bytes_over(share) > 0) == (given.used_fraction > share)

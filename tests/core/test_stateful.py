@@ -432,7 +432,7 @@ class Histories(RuleBasedStateMachine):
     def nothing_goes_unseen(self) -> None:
         """Without a proven stream and a clock that has been steady, every eviction is held."""
         steady = (self.world.now - self.jumped).total_seconds() >= SETTLING
-        assert not self.agent.running or self.agent.plan().hold is not None or (self.agent.proven and steady)
+        assert not self.agent.running or self.agent.plan().held_by is not None or (self.agent.proven and steady)
 
     def teardown(self) -> None:
         """Whatever has happened: left alone for long enough, all that may go goes, and nothing else."""

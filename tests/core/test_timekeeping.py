@@ -5,14 +5,14 @@ from datetime import timedelta
 import pytest
 
 from agent.core import timekeeping
-from agent.core.timekeeping import SETTLING, Absence, ClockWatch, Reading
+from agent.core.timekeeping import SETTLING, ClockMonitor, ClockReading, MachineOff
 from tests.core.builders import DAY, HOUR, NOW
 
 SECOND = timedelta(seconds=1)
 
 
-def reading(wall: timedelta = timedelta(), steady: float = 1000.0, boot: str = "b1") -> Reading:
-    return Reading(wall=NOW + wall, steady=steady, boot=boot)
+def reading(wall: timedelta = timedelta(), steady: float = 1000.0, boot: str = "b1") -> ClockReading:
+    return ClockReading(wall=NOW + wall, steady=steady, boot=boot)
 
 
 FIRST = reading()
@@ -29,67 +29,67 @@ JUMPS = [
 
 
 @pytest.mark.parametrize(("what", "after", "moved"), JUMPS, ids=[case[0] for case in JUMPS])
-def test_a_jump_is(what: str, after: Reading, moved: timedelta | None) -> None:
-    assert timekeeping.jump(FIRST, after) == moved
+def test_a_jump_is(what: str, after: ClockReading, moved: timedelta | None) -> None:
+    assert timekeeping.clock_jump(FIRST, after) == moved
 
 
 def test_a_day_off_is_no_absence_and_a_moment_more_is() -> None:
     just = reading(DAY + 60 * SECOND, 60.0, "b2")
     more = reading(DAY + 61 * SECOND, 60.0, "b2")
-    assert timekeeping.absence(FIRST, just) is None
-    assert timekeeping.absence(FIRST, more) == Absence(NOW, NOW + DAY + SECOND)
+    assert timekeeping.machine_off(FIRST, just) is None
+    assert timekeeping.machine_off(FIRST, more) == MachineOff(NOW, NOW + DAY + SECOND)
 
 
 def test_an_agent_that_was_away_on_a_machine_that_ran_is_no_absence() -> None:
-    assert timekeeping.absence(FIRST, reading(30 * DAY, 1000.0 + 30 * 86400)) is None
+    assert timekeeping.machine_off(FIRST, reading(30 * DAY, 1000.0 + 30 * 86400)) is None
 
 
 def test_time_off_is_not_idle_time() -> None:
-    month = Absence(NOW - 31 * DAY, NOW - DAY)
-    assert timekeeping.without([month], NOW - 32 * DAY, NOW) == NOW - 2 * DAY
-    assert timekeeping.without([month], NOW - 10 * DAY, NOW) == NOW - DAY
-    assert timekeeping.without([month], NOW - HOUR, NOW) == NOW - HOUR
-    assert timekeeping.without([], NOW - HOUR, NOW) == NOW - HOUR
+    month = MachineOff(NOW - 31 * DAY, NOW - DAY)
+    assert timekeeping.exclude_machine_off([month], NOW - 32 * DAY, NOW) == NOW - 2 * DAY
+    assert timekeeping.exclude_machine_off([month], NOW - 10 * DAY, NOW) == NOW - DAY
+    assert timekeeping.exclude_machine_off([month], NOW - HOUR, NOW) == NOW - HOUR
+    assert timekeeping.exclude_machine_off([], NOW - HOUR, NOW) == NOW - HOUR
 
 
 def test_several_absences_add_up() -> None:
-    weekends = [Absence(NOW - 9 * DAY, NOW - 7 * DAY), Absence(NOW - 3 * DAY, NOW - DAY)]
-    assert timekeeping.without(weekends, NOW - 10 * DAY, NOW) == NOW - 6 * DAY
+    weekends = [MachineOff(NOW - 9 * DAY, NOW - 7 * DAY), MachineOff(NOW - 3 * DAY, NOW - DAY)]
+    assert timekeeping.exclude_machine_off(weekends, NOW - 10 * DAY, NOW) == NOW - 6 * DAY
 
 
 def test_an_absence_never_reaches_into_the_future() -> None:
-    assert timekeeping.without([Absence(NOW - DAY, NOW + DAY)], NOW - 2 * DAY, NOW) == NOW - 2 * DAY
-    assert timekeeping.without([Absence(NOW - 9 * DAY, NOW)], NOW - 10 * DAY, NOW) == NOW - DAY
+    assert timekeeping.exclude_machine_off([MachineOff(NOW - DAY, NOW + DAY)], NOW - 2 * DAY, NOW) == NOW - 2 * DAY
+    assert timekeeping.exclude_machine_off([MachineOff(NOW - 9 * DAY, NOW)], NOW - 10 * DAY, NOW) == NOW - DAY
 
 
 def test_a_clock_that_never_jumped_is_trusted() -> None:
-    watch, moved = ClockWatch(last=FIRST).look(reading(HOUR, 4600.0))
+    watch, moved = ClockMonitor(last=FIRST).check(reading(HOUR, 4600.0))
     assert (watch.trusted, moved) == (True, None)
 
 
 def test_after_a_jump_the_clock_is_trusted_when_it_was_steady_for_a_while() -> None:
-    watch, moved = ClockWatch(last=FIRST).look(reading(DAY))
+    watch, moved = ClockMonitor(last=FIRST).check(reading(DAY))
     assert (watch.trusted, moved) == (False, DAY)
-    almost, _ = watch.look(reading(DAY + (SETTLING - 1) * SECOND, 1000.0 + SETTLING - 1))
-    settled, _ = almost.look(reading(DAY + SETTLING * SECOND, 1000.0 + SETTLING))
+    almost, _ = watch.check(reading(DAY + (SETTLING - 1) * SECOND, 1000.0 + SETTLING - 1))
+    settled, _ = almost.check(reading(DAY + SETTLING * SECOND, 1000.0 + SETTLING))
     assert (almost.trusted, settled.trusted) == (False, True)
 
 
 def test_a_second_jump_begins_the_wait_anew() -> None:
-    watch, _ = ClockWatch(last=FIRST).look(reading(DAY))
-    again, moved = watch.look(reading(timedelta(seconds=200), 1200.0))
+    watch, _ = ClockMonitor(last=FIRST).check(reading(DAY))
+    again, moved = watch.check(reading(timedelta(seconds=200), 1200.0))
     assert (again.trusted, moved) == (False, -DAY)
-    later, _ = again.look(reading(timedelta(seconds=400), 1400.0))
+    later, _ = again.check(reading(timedelta(seconds=400), 1400.0))
     assert not later.trusted
 
 
 def test_an_engine_of_another_time_disturbs_the_clock() -> None:
-    watch, moved = ClockWatch(last=FIRST).look(reading(SECOND, 1001.0), disturbed=True)
+    watch, moved = ClockMonitor(last=FIRST).check(reading(SECOND, 1001.0), disturbed=True)
     assert (watch.trusted, moved) == (False, None)
 
 
 def test_the_engine_disagrees_beyond_the_tolerance() -> None:
-    assert not timekeeping.disagree(NOW, NOW + 10 * SECOND)
-    assert timekeeping.disagree(NOW, NOW + 11 * SECOND)
-    assert timekeeping.disagree(NOW, NOW - 11 * SECOND)
-    assert not timekeeping.disagree(NOW, None)
+    assert not timekeeping.clocks_disagree(NOW, NOW + 10 * SECOND)
+    assert timekeeping.clocks_disagree(NOW, NOW + 11 * SECOND)
+    assert timekeeping.clocks_disagree(NOW, NOW - 11 * SECOND)
+    assert not timekeeping.clocks_disagree(NOW, None)

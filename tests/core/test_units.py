@@ -28,7 +28,7 @@ from tests.fake_clock import START
     ],
 )
 def test_a_duration_is_a_number_and_a_unit(written: object, meant: timedelta) -> None:
-    assert units.duration(written) == meant
+    assert units.parse_duration(written) == meant
 
 
 @pytest.mark.parametrize(
@@ -36,24 +36,24 @@ def test_a_duration_is_a_number_and_a_unit(written: object, meant: timedelta) ->
 )
 def test_anything_else_is_refused_with_the_way_out(written: object) -> None:
     with pytest.raises(ValueError, match="like 90s, 12h or 14d"):
-        units.duration(written)
+        units.parse_duration(written)
 
 
 @pytest.mark.parametrize("written", ["2348.96w", "3153599999.999999s", "36500d"])
 def test_a_duration_of_decades_is_read_back_as_it_is_written(written: str) -> None:
-    value = units.duration(written)
-    assert units.duration(units.duration_text(value)) == value
+    value = units.parse_duration(written)
+    assert units.parse_duration(units.duration_text(value)) == value
 
 
 @pytest.mark.parametrize("written", ["99999999w", "999999999w", "999999999.999999w", "5215w"])
 def test_a_duration_of_more_than_a_century_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match=f"'{written}' is longer than 100 years"):
-        units.duration(written)
+        units.parse_duration(written)
 
 
 def test_an_error_about_a_value_is_printable_and_short() -> None:
     with pytest.raises(ValueError, match="is not a duration") as raised:
-        units.duration("\x1b[31m\ud800" + "9" * 1_000_000)
+        units.parse_duration("\x1b[31m\ud800" + "9" * 1_000_000)
     assert len(str(raised.value)) < 200
     assert str(raised.value).isprintable()
 
@@ -61,11 +61,11 @@ def test_an_error_about_a_value_is_printable_and_short() -> None:
 @pytest.mark.parametrize("written", ["999999999999999PB", "999999999999999.999999PiB", "1001PB"])
 def test_a_size_that_no_host_has_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="is more than 1000 PB"):
-        units.size(written)
+        units.parse_size(written)
 
 
 def test_the_largest_size_is_read() -> None:
-    assert units.size("1000PB") == 10**18
+    assert units.parse_size("1000PB") == 10**18
 
 
 @given(st.one_of([st.tuples(st.just(read), texts) for read, texts in ACCEPTED.items()]))
@@ -77,7 +77,7 @@ def test_whatever_the_patterns_accept_is_a_value_or_a_value_error(case: tuple[Ca
         return
     if isinstance(value, timedelta):
         assert timedelta() <= value <= timedelta(days=36500)
-        assert units.duration(units.duration_text(value)) == value
+        assert units.parse_duration(units.duration_text(value)) == value
         assert START + value  # a date can be made with it
     elif isinstance(value, int):
         assert 0 <= value <= 10**18

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.model import Container, Snapshot, Usage
-from agent.core.usage.events import EngineEvent, Names, familiar
-from agent.core.usage.tracker import Book, Changes, Held, IgnoredRun, Use
+from agent.core.usage.events import EngineEvent, ReferenceIndex, familiar
+from agent.core.usage.tracker import Changes, IgnoredRun, TrackedContainer, UsageTracker, Use
 from tests.core.builders import HOUR, LONG_AGO, NOW, container, image, image_id, usage
 
 A, B = image("a", "team/a:1"), image("b", "team/b:1")
@@ -20,14 +20,16 @@ def event(action: str, at: datetime = NOW, actor: str = "c1", name: str = "box")
     return EngineEvent(int(at.timestamp() * EPOCH_NS), "container", action, actor, "team/a:1", name)
 
 
-def book(*usages: Usage, held: tuple[Held, ...] = ()) -> Book:
-    made = Book(usages or (usage(A), usage(B)), held)
-    made.names.learn(A.id, A.references)
-    made.names.learn(B.id, B.references)
+def book(*usages: Usage, held: tuple[TrackedContainer, ...] = ()) -> UsageTracker:
+    made = UsageTracker(usages or (usage(A), usage(B)), held)
+    made.names.add(A.id, A.references)
+    made.names.add(B.id, B.references)
     return made
 
 
-def listed(made: Book, *images_: object, containers: tuple[object, ...] = (), at: datetime = NOW) -> tuple[str, ...]:
+def listed(
+    made: UsageTracker, *images_: object, containers: tuple[object, ...] = (), at: datetime = NOW
+) -> tuple[str, ...]:
     snapshot = Snapshot(at=at, images=images_, containers=containers)  # type: ignore[arg-type]
     return made.reconcile(snapshot, at, alive_until=at - HOUR, busy=frozenset())
 
@@ -43,9 +45,9 @@ def test_a_container_goes_from_created_to_running_to_exited_and_away() -> None:
     made, states = book(), []
     for action in ("create", "start", "die"):
         made.apply_container(event(action), A.id, NOW)
-        states.append(made.held["c1"].state)
+        states.append(made.containers["c1"].state)
     made.apply_container(event("destroy"), A.id, NOW)
-    assert (states, made.held) == (["created", "running", "exited"], {})
+    assert (states, made.containers) == (["created", "running", "exited"], {})
 
 
 def test_idle_starts_at_the_end_of_use() -> None:
@@ -62,7 +64,7 @@ def test_a_time_in_the_future_is_now() -> None:
 
 
 def test_an_image_never_seen_is_first_seen_by_its_use() -> None:
-    made = Book()
+    made = UsageTracker()
     made.apply_container(event("die"), A.id, NOW)
     assert made.usages[A.id] == Usage(image_id=A.id, first_seen=NOW, last_used=NOW, last_used_by="box", present=False)
 
@@ -70,22 +72,22 @@ def test_an_image_never_seen_is_first_seen_by_its_use() -> None:
 def test_what_changed_is_taken_once() -> None:
     made = book()
     made.apply_container(event("create"), A.id, NOW)
-    assert made.take_changes() == Changes(
+    assert made.drain_changes() == Changes(
         usages=(usage(A, last_used=NOW, last_used_by="box"),),
-        held=(Held("c1", A.id, "box", "created"),),
+        containers=(TrackedContainer("c1", A.id, "box", "created"),),
         uses=(Use(A.id, "c1", "create", NOW, "box"),),
     )
-    assert not made.take_changes()
+    assert not made.drain_changes()
 
 
 def test_changes_that_could_not_be_written_go_with_the_next() -> None:
     made = book()
     made.apply_container(event("create"), A.id, NOW)
-    lost = made.take_changes()
+    lost = made.drain_changes()
     made.apply_container(event("destroy", NOW + HOUR), A.id, NOW + HOUR)
-    made.give_back(lost)
-    again = made.take_changes()
-    assert (again.usages, again.held, again.let_go) == ((made.usages[A.id],), (), ("c1",))
+    made.requeue_changes(lost)
+    again = made.drain_changes()
+    assert (again.usages, again.containers, again.removed) == ((made.usages[A.id],), (), ("c1",))
     assert [use.action for use in again.uses] == ["create", "destroy"]
 
 
@@ -107,9 +109,9 @@ def test_a_pull_told_late_changes_names_from_when_it_is_learned() -> None:
 def test_changes_given_back_are_taken_again_whole() -> None:
     made = book()
     made.apply_container(event("create"), A.id, NOW)
-    lost = made.take_changes()
-    made.give_back(lost)
-    assert made.take_changes() == lost
+    lost = made.drain_changes()
+    made.requeue_changes(lost)
+    assert made.drain_changes() == lost
 
 
 def test_the_agents_own_tag_changes_names_alone() -> None:
@@ -187,24 +189,24 @@ def test_a_pull_by_digest_names_the_image_and_a_restart_still_knows_it() -> None
     made.apply_pull(B.id, "docker.io/team/c:1@sha256:2", NOW, NOW)
     known = usage(B, references=("team/b:1", "team/c@sha256:2"), references_changed=NOW, arrived=NOW, pulled=True)
     assert made.usages[B.id] == known
-    assert Book([known]).names.resolve("team/c:1@sha256:2") == B.id
+    assert UsageTracker([known]).names.resolve("team/c:1@sha256:2") == B.id
 
 
 def test_an_ignored_run_is_counted_once_at_its_start() -> None:
     made, starts = book(), event("start")
     for one in (event("create"), starts, starts, event("die"), event("destroy")):
         made.count_ignored(one, A.id, "trivy*", NOW)
-    assert made.take_changes() == Changes(ignored=(IgnoredRun(A.id, "trivy*", NOW, starts.key),))
-    assert not made.take_changes()
+    assert made.drain_changes() == Changes(ignored=(IgnoredRun(A.id, "trivy*", NOW, starts.key),))
+    assert not made.drain_changes()
 
 
 def test_an_ignored_run_waits_for_a_cursor_and_comes_back_where_it_could_not_be_written() -> None:
     made, counted = book(), IgnoredRun(A.id, "trivy*", NOW, event("start", NOW + HOUR).key)
     made.count_ignored(event("start", NOW + HOUR), A.id, "trivy*", NOW)  # a time in the future is now
-    assert not made.take_changes(ignored_runs=False)
-    lost = made.take_changes()
-    made.give_back(lost)
-    assert (lost, made.take_changes()) == (Changes(ignored=(counted,)), lost)
+    assert not made.drain_changes(ignored_runs=False)
+    lost = made.drain_changes()
+    made.requeue_changes(lost)
+    assert (lost, made.drain_changes()) == (Changes(ignored=(counted,)), lost)
 
 
 def test_references_that_the_agent_itself_is_taking_change_nothing() -> None:
@@ -226,15 +228,15 @@ def test_an_unknown_running_container_is_used_now() -> None:
 
 
 def test_a_container_that_ran_and_vanished_was_used_while_the_agent_watched() -> None:
-    made = book(held=(Held("c1", A.id, "box", "running"),))
+    made = book(held=(TrackedContainer("c1", A.id, "box", "running"),))
     listed(made, A, B)
-    assert (made.usages[A.id].last_used, made.held) == (NOW - HOUR, {})
+    assert (made.usages[A.id].last_used, made.containers) == (NOW - HOUR, {})
 
 
 def test_a_stopped_container_that_vanished_tells_no_use() -> None:
-    made = book(held=(Held("c1", A.id, "box", "exited"),))
+    made = book(held=(TrackedContainer("c1", A.id, "box", "exited"),))
     listed(made, A, B)
-    assert (made.usages[A.id].last_used, made.held) == (LONG_AGO, {})
+    assert (made.usages[A.id].last_used, made.containers) == (LONG_AGO, {})
 
 
 # Images mounted in containers
@@ -251,43 +253,43 @@ def test_a_mounted_image_is_known_from_the_making_on_and_each_event_is_a_use_of_
     made, facts = book(), []
     for hour, action in enumerate(("create", "start", "die")):
         made.apply_container(event(action, NOW - (9 - hour) * HOUR), A.id, NOW, mounted=(B.id,) if hour == 0 else None)
-        facts.append((made.held["c1"].image_ids, made.usages[B.id].last_used))
+        facts.append((made.containers["c1"].image_ids, made.usages[B.id].last_used))
     assert facts == [((A.id, B.id), NOW - hours * HOUR) for hours in (9, 8, 7)]
     made.apply_container(event("destroy"), A.id, NOW)
-    assert (made.usages[B.id], made.held) == (usage(B, last_used=NOW, last_used_by="box"), {})
+    assert (made.usages[B.id], made.containers) == (usage(B, last_used=NOW, last_used_by="box"), {})
 
 
 def test_what_is_mounted_stays_the_same_whatever_becomes_of_the_name() -> None:
     made = book()
     made.apply_container(event("create"), A.id, NOW, mounted=(B.id,))
     listed(made, A, replace(B, references=()), replace(C, references=("team/b:1",)), containers=(mounting("team/b:1"),))
-    assert made.held["c1"].mounted == (B.id,)
+    assert made.containers["c1"].mounted == (B.id,)
 
 
 @pytest.mark.parametrize("name", [B.id, B.id[7:19], f"team/b@{B.id}"])
 def test_an_id_or_a_digest_means_one_image_for_ever(name: str) -> None:
     made = book()
     listed(made, A, replace(B, digests=(f"team/b@{B.id}",)), NAMELESS, containers=(mounting(name),))
-    assert made.held["c1"].mounted == (B.id,)
+    assert made.containers["c1"].mounted == (B.id,)
 
 
 def test_by_a_name_every_image_may_be_mounted_that_has_it_or_had_it_or_has_none() -> None:
     made = book()
     lost, won = replace(B, references=("team/other:1",)), replace(C, references=("team/b:1",))
     listed(made, A, lost, won, NAMELESS, containers=(mounting("team/b:1"),))
-    assert made.held["c1"].mounted == tuple(sorted([B.id, C.id, NAMELESS.id]))
+    assert made.containers["c1"].mounted == tuple(sorted([B.id, C.id, NAMELESS.id]))
     listed(made, A, lost, containers=(mounting("team/b:1"),), at=NOW + HOUR)
-    assert made.held["c1"].mounted == tuple(sorted([B.id, C.id, NAMELESS.id]))
+    assert made.containers["c1"].mounted == tuple(sorted([B.id, C.id, NAMELESS.id]))
 
 
 def test_a_container_without_a_mounted_image_holds_its_own_alone() -> None:
     made = book()
     listed(made, A, B, NAMELESS, containers=(mounting(),))
-    assert made.held["c1"].image_ids == (A.id,)
+    assert made.containers["c1"].image_ids == (A.id,)
 
 
 def test_a_running_container_that_vanished_used_what_was_mounted_in_it() -> None:
-    made = book(held=(Held("c1", A.id, "box", "running", (B.id,)),))
+    made = book(held=(TrackedContainer("c1", A.id, "box", "running", (B.id,)),))
     listed(made, A, B)
     assert made.usages[B.id].last_used == NOW - HOUR
 
@@ -333,24 +335,24 @@ def test_names_are_made_familiar(given_: str, meant: str) -> None:
 
 
 def test_a_name_is_an_id_then_a_reference_then_a_prefix() -> None:
-    names = Names()
-    names.learn(A.id, ["6100:latest", "team/a@sha256:12"])
-    names.learn(B.id, [])
+    names = ReferenceIndex()
+    names.add(A.id, ["6100:latest", "team/a@sha256:12"])
+    names.add(B.id, [])
     short = B.id.removeprefix("sha256:")[:12]
     asked = [A.id, A.id.removeprefix("sha256:"), "6100", "team/a:9@sha256:12", short, f"sha256:{short}", "61", "none"]
     assert [names.resolve(name) for name in asked] == [A.id, A.id, A.id, A.id, B.id, B.id, None, None]
 
 
 def test_a_prefix_of_several_ids_means_none_of_them() -> None:
-    names = Names()
-    names.learn("sha256:" + "ab" * 32, [])
-    names.learn("sha256:" + "ab" * 31 + "cd", [])
+    names = ReferenceIndex()
+    names.add("sha256:" + "ab" * 32, [])
+    names.add("sha256:" + "ab" * 31 + "cd", [])
     assert names.resolve("abab") is None
 
 
 def test_an_id_stays_known_after_its_image_is_gone() -> None:
-    names = Names()
-    names.learn(image_id("gone"), ["gone:1"])
+    names = ReferenceIndex()
+    names.add(image_id("gone"), ["gone:1"])
     names.replace([A])
     assert (names.resolve(image_id("gone")), names.resolve("gone:1")) == (image_id("gone"), None)
 
@@ -370,5 +372,5 @@ def test_a_running_container_was_used_when_the_listing_began() -> None:
 
 def test_names_that_are_not_trusted_any_more_mean_nothing_and_ids_do() -> None:
     made = book()
-    made.names.distrust()
+    made.names.invalidate()
     assert (made.names.resolve("team/a:1"), made.names.resolve(A.id)) == (None, A.id)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.core.usage.attribution import PROJECT, Ignored, Run, words
+from agent.core.usage.attribution import PROJECT, IgnoredContainers, Run, describe_container
 
 LABELS = {PROJECT: "llm", "user": "alice"}
 
@@ -19,7 +19,7 @@ LABELS = {PROJECT: "llm", "user": "alice"}
     ],
 )
 def test_a_container_is_told_with_its_project_and_user(labels: dict[str, str], told: str) -> None:
-    assert words("trainer", labels) == told
+    assert describe_container("trainer", labels) == told
 
 
 ID = "sha256:" + "0123456789abcdef" * 4
@@ -68,7 +68,7 @@ SWARM = f"docker.io/aquasec/trivy:1@sha256:{'f' * 64}"
 )
 def test_a_pattern_is_on_the_name_or_on_the_image_as_it_was_written(pattern: str, image: str, matched: bool) -> None:
     run = Run(name="scan-7", image=image, image_id=ID, labels={"role": "test", "a": "b:latest"})
-    assert Ignored((pattern,)).pattern_for(run) == (pattern if matched else "")
+    assert IgnoredContainers((pattern,)).pattern_for(run) == (pattern if matched else "")
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_a_pattern_is_on_the_name_or_on_the_image_as_it_was_written(pattern: str
 )
 def test_labels_are_matched_by_key_and_value_together_alone(pattern: str, matched: bool) -> None:
     run = Run(name="box", image="team/torch:1", image_id=ID, labels={"role": "scanner", "empty": ""})
-    assert Ignored((pattern,)).pattern_for(run) == (pattern if matched else "")
+    assert IgnoredContainers((pattern,)).pattern_for(run) == (pattern if matched else "")
 
 
 def test_the_first_pattern_that_matches_is_told() -> None:
     run = Run(name="scan-7", image="aquasec/trivy", image_id=ID, labels={"role": "scanner"})
-    assert Ignored(("other*", "role=scan*", "scan-*")).pattern_for(run) == "role=scan*"
-    assert Ignored(()).pattern_for(run) == ""
+    assert IgnoredContainers(("other*", "role=scan*", "scan-*")).pattern_for(run) == "role=scan*"
+    assert IgnoredContainers(()).pattern_for(run) == ""

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from agent.core.model import RUNNING, Container, Holds, Image, Pin
-from agent.core.timekeeping import Reading
-from agent.core.usage.continuity import RING_SIZE, Boot, Ring, ring_of
+from agent.core.model import RUNNING, Container, Image, Overrides, Pin
+from agent.core.timekeeping import ClockReading
+from agent.core.usage.continuity import RING_SIZE, Boot, EventRing, make_ring
 from agent.core.usage.events import EngineEvent
 from tests.core import builders
 from tests.core.builders import NOW
@@ -71,8 +71,8 @@ class World:
         return self.boots[-1]
 
     @property
-    def reading(self) -> Reading:
-        return Reading(wall=self.wall, steady=(self.now - self._booted).total_seconds(), boot=self.boot.id)
+    def reading(self) -> ClockReading:
+        return ClockReading(wall=self.wall, steady=(self.now - self._booted).total_seconds(), boot=self.boot.id)
 
     def tick(self, by: timedelta) -> None:
         self.now += by
@@ -83,8 +83,8 @@ class World:
     # What the agent asks
 
     @property
-    def holds(self) -> Holds:
-        return Holds(pins=tuple(self.pins))
+    def holds(self) -> Overrides:
+        return Overrides(pins=tuple(self.pins))
 
     def containers(self) -> tuple[Container, ...]:
         return tuple(
@@ -97,9 +97,9 @@ class World:
         self.oracle.listed()
         return tuple(self.images.values())
 
-    def read_ring(self) -> Ring:
+    def read_ring(self) -> EventRing:
         rows = [row for row in self.ring if row.kind in ("container", "image")]
-        return ring_of(rows, len(self.ring), min((row.time_ns for row in self.ring), default=0), self.wall)
+        return make_ring(rows, len(self.ring), min((row.time_ns for row in self.ring), default=0), self.wall)
 
     def ring_rows(self) -> list[EngineEvent]:
         return [row for row in self.ring if row.kind in ("container", "image")]

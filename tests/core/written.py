@@ -20,9 +20,10 @@ SPACES = st.sampled_from(["", " ", "\t"])
 PREFIXES = ["", *(prefix + i for prefix in "kMGTP" for i in ("", "i"))]
 
 ACCEPTED: dict[Callable[[object], object], st.SearchStrategy[str]] = {
-    units.duration: _texts(10**10 - 1, *units._UNITS)
+    units.parse_duration: _texts(10**10 - 1, *units._UNITS)
     | _texts(5_000, *units._UNITS)
     | st.from_regex(units._DURATION, fullmatch=True),
-    units.size: _texts(10**15 - 1, *(f"{prefix}B" for prefix in PREFIXES)) | st.from_regex(units._SIZE, fullmatch=True),
-    units.share: _texts(99, "%") | st.from_regex(units._SHARE, fullmatch=True),
+    units.parse_size: _texts(10**15 - 1, *(f"{prefix}B" for prefix in PREFIXES))
+    | st.from_regex(units._SIZE, fullmatch=True),
+    units.parse_percent: _texts(99, "%") | st.from_regex(units._SHARE, fullmatch=True),
 }

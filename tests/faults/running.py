@@ -22,7 +22,7 @@ from agent.adapters.docker import engine as docker
 from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import Tables
+from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.config import settings as config
 from agent.core.model import Usage
 from agent.core.protocol import events as report
@@ -44,14 +44,14 @@ def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten every wait of the agent: what it does stays the same."""
     time_out_after(monkeypatch, QUICK)
     monkeypatch.setattr(docker_client, "LIST_PAUSE", 0.01)
-    monkeypatch.setattr(watcher, "PAUSE", 0.01)
-    monkeypatch.setattr(watcher, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(watcher, "RECONNECT_DELAY", 0.01)
+    monkeypatch.setattr(watcher, "RECONNECT_BACKOFF_MAX", 0.02)
     monkeypatch.setattr(watcher, "wait_random", lambda *_: wait_none())
-    monkeypatch.setattr(watcher, "RELIST_AFTER", 0.05)
-    monkeypatch.setattr(watcher, "STOPPING", 0.1)
-    monkeypatch.setattr(sweeper, "AGAIN_AFTER", 0.05)
+    monkeypatch.setattr(watcher, "RELIST_DELAY", 0.05)
+    monkeypatch.setattr(watcher, "ENGINE_STOP_TIME", 0.1)
+    monkeypatch.setattr(sweeper, "RETRY_DELAY", 0.05)
     monkeypatch.setattr(sweeper, "COALESCE", 0.02)
-    monkeypatch.setattr(intake, "LAST_WORDS", 0.5)
+    monkeypatch.setattr(intake, "DRAIN_TIMEOUT", 0.5)
 
 
 def time_out_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -124,16 +124,16 @@ class Agent:
         return [event.data["cause"] for event in await self.events(report.GAP)]
 
     async def usages(self) -> dict[str, Usage]:
-        saved = await self.store.run(Tables.load_latest)
+        saved = await self.store.run(UsageTables.load_latest)
         return {usage.image_id: usage for usage in saved.usages} if saved is not None else {}
 
     async def has_journal(self) -> bool:
-        row = self.parts.intake.sight.row
+        row = self.parts.intake.view.row
         return bool(await self.store.run(lambda tables: tables.removals(row)))
 
     async def backed_off(self) -> set[str]:
         """The IDs of the images that were refused or failed, and are left alone for a while."""
-        row = self.parts.intake.sight.row
+        row = self.parts.intake.view.row
         return set(await self.store.run(lambda tables: tables.backoff(row)))
 
 

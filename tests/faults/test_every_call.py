@@ -46,7 +46,7 @@ TRIES = (1, 4, 16, 64)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     running.be_quick(monkeypatch)
     # The lists of a round are those of its sweep, so that each call has its place in every round.
-    monkeypatch.setattr("agent.tracking.watcher.RELIST_AFTER", 0.7)
+    monkeypatch.setattr("agent.tracking.watcher.RELIST_DELAY", 0.7)
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ async def _play(host: Host, folder: Path, trouble: Callable[[Round], Hold | None
 async def clean_points(host: Host) -> list[Point]:
     """The calls of a sweep that nothing disturbs, up to the look whether the image is gone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agent.tracking.watcher.RELIST_AFTER", 600.0)  # on a slow machine, too
+        patch.setattr("agent.tracking.watcher.RELIST_DELAY", 600.0)  # on a slow machine, too
         played = await play(host, "clean", lambda _: None)
     assert played is not None
     calls, idle = played

@@ -62,9 +62,9 @@ async def distrusted(agent: Agent) -> None:
 async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(
     own_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.tracking.watcher.BEAT", 0.2)
+    monkeypatch.setattr("agent.tracking.watcher.HEARTBEAT_INTERVAL", 0.2)
     monkeypatch.setattr("agent.adapters.docker.engine.PING_TIMEOUT", running.QUICK)
-    monkeypatch.setattr("agent.tracking.watcher.RELIST_AFTER", 60.0)  # only the ping asks the engine anything
+    monkeypatch.setattr("agent.tracking.watcher.RELIST_DELAY", 60.0)  # only the ping asks the engine anything
     image = running.torch(own_engine, "team/torch:1")
     async with running.running(own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
         await agent.ready()
@@ -148,7 +148,7 @@ async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
         await agent.ready()
         full = agent.parts.intake.buffer
         full._limit = 10
-        async with agent.parts.intake._turn:  # the store is slow: nothing is taken in
+        async with agent.parts.intake._lock:  # the store is slow: nothing is taken in
             await asyncio.to_thread(use, fresh_engine, image, 10)
             await distrusted(agent)
         assert full.overflowed

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agent.adapters.outbox import NeverGiven
+from agent.adapters.outbox import UnknownSequence
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.event_log import EventLog
 from agent.core.protocol import payloads as wire
@@ -22,7 +22,7 @@ ACKS = (
 
 
 def acknowledgement(data: bytes) -> None:
-    """A status and an acknowledgement, or None; the log then moves within its numbers, or raises NeverGiven."""
+    """A status and an acknowledgement, or None; the log then moves within its numbers, or raises UnknownSequence."""
     status = wire.decode(wire.Status, data)
     assert status is None or status.at.tzinfo is not None
     ack = wire.decode(wire.Ack, data)
@@ -40,7 +40,7 @@ def acknowledgement(data: bytes) -> None:
 
 
 def _acknowledge(log: EventLog, epoch: str, seq: int) -> None:
-    found, error = outcome.of(lambda: log.acknowledge(epoch, seq, START), NeverGiven)
+    found, error = outcome.of(lambda: log.acknowledge(epoch, seq, START), UnknownSequence)
     if error is not None:
         assert seq > EVENTS
         assert log.watermark() is None

@@ -59,7 +59,7 @@ def event(data: bytes) -> None:
     if found is None:
         return
     store(found.time_ns, found.kind, found.action, found.actor, found.image, found.name)
-    store(users.words(found.name, found.labels))
+    store(users.describe_container(found.name, found.labels))
     assert 1970 <= found.at.year <= 2116
     assert len(found.labels) <= rows.MOST_LABELS
 
@@ -78,7 +78,7 @@ def container(data: bytes) -> None:
     found, _ = outcome.of(lambda: rows.stopped(rows.container(row), row), *UNREADABLE)
     if found is not None:
         assert (found.id, found.image_id) == (row["Id"], row["ImageID"])
-        store(found.id, found.image_id, found.name, found.state, users.words(found.name, found.labels))
+        store(found.id, found.image_id, found.name, found.state, users.describe_container(found.name, found.labels))
 
 
 def inspect(data: bytes) -> None:

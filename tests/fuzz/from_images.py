@@ -57,12 +57,12 @@ def names(data: bytes) -> None:
     """Every name is read; what is shown of it is one printable line; what is proposed follows the convention."""
     references = tuple(_text(data).split("\n"))
     for reference in references:
-        name = read_names.read(reference)
+        name = read_names.parse(reference)
         assert name.tag == tags.parse(reference)
         assert read_names.shown(reference).isprintable()
         assert len(read_names.shown(reference)) <= read_names.LONGEST_SHOWN
-        proposed = read_names.proposal(name, "2.9.0", "cuda12.6")
-        assert proposed is None or not read_names.missing(read_names.read(proposed))
+        proposed = read_names.suggest(name, "2.9.0", "cuda12.6")
+        assert proposed is None or not read_names.missing_parts(read_names.parse(proposed))
         assert familiar(reference)
         assert patterns.matches("*", reference)
     _look(Image(id=image_id("a"), references=references, origin="a@sha256:1", details=Details()))

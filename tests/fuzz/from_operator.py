@@ -27,19 +27,19 @@ FILES = (
 
 def duration(data: bytes) -> None:
     """A value of up to 100 years that is read back the same, or ValueError in a printable line."""
-    value, error = outcome.of(lambda: units.duration(_text(data)), ValueError)
+    value, error = outcome.of(lambda: units.parse_duration(_text(data)), ValueError)
     assert error is None or _is_short(error)
     if value is not None:
         assert timedelta() <= value <= timedelta(days=36500)
-        assert units.duration(units.duration_text(value)) == value
+        assert units.parse_duration(units.duration_text(value)) == value
         assert units.format_duration(value)
         assert START + value >= START
 
 
 def size(data: bytes) -> None:
     """Bytes of up to 1000 PB, or a share between 0 and 1, or ValueError in a printable line."""
-    count, refused = outcome.of(lambda: units.size(_text(data)), ValueError)
-    share, error = outcome.of(lambda: units.share(_text(data)), ValueError)
+    count, refused = outcome.of(lambda: units.parse_size(_text(data)), ValueError)
+    share, error = outcome.of(lambda: units.parse_percent(_text(data)), ValueError)
     assert all(one is None or _is_short(one) for one in (refused, error))
     assert count is None or 0 <= count <= 10**18
     assert share is None or 0 < share < 1
@@ -58,7 +58,7 @@ def configuration(data: bytes) -> None:
     json.dumps(daemon.policy_in_force(settings))
     for pattern in (*policy.include, *policy.exclude, *policy.protect, *settings.usage.ignore_containers):
         patterns.matches(pattern, "team/torch:1")
-        rules.never_matches(pattern)
+        rules.why_never_matches(pattern)
     schedule.next_opening(policy.schedule, START)
     with contextlib.suppress(OSError):  # a name that is too long
         Path("/", settings.agent.state_dir).stat()

@@ -56,7 +56,7 @@ def _is_socket(place: str) -> bool:
         return False
 
 
-class Connection:
+class DockerClient:
     """Requests to one engine. A new client for each connection: the API version is the server's of that moment."""
 
     def __init__(self, url: str) -> None:

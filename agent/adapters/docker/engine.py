@@ -20,7 +20,7 @@ import aiohttp
 from agent import aio as tasks
 from agent.adapters.docker import json_values as engine_json
 from agent.adapters.docker import listener, rows
-from agent.adapters.docker.client import TIMEOUT, Connection, find_url, lines
+from agent.adapters.docker.client import TIMEOUT, DockerClient, find_url, lines
 from agent.adapters.docker.json_values import UNREADABLE
 from agent.adapters.engine import (
     EngineDown,
@@ -28,10 +28,10 @@ from agent.adapters.engine import (
     EngineInfo,
     EngineUnavailable,
     MadeFrom,
-    Named,
     NotFound,
+    PulledTarget,
     Removed,
-    RingRows,
+    RingSnapshot,
 )
 from agent.adapters.layers import folders as layer_folders
 from agent.core.images import isolation as apart
@@ -42,14 +42,14 @@ from agent.core.usage.events import EngineEvent
 NEWEST_API = (1, 51)  # from 1.52 on the events lose fields; nothing newer is needed
 PING_TIMEOUT = 4.0  # seconds
 LARGEST_ANSWER = 4 * 1024 * 1024  # bytes about one image; 515 public images have up to 60 kB of history and ENV
-AT_ONCE = 4  # inspects in flight; more gains little, and the agent is a guest
+MAX_CONCURRENT_INSPECTS = 4  # inspects in flight; more gains little, and the agent is a guest
 ANOTHER_CLOCK = timedelta(seconds=3)  # by less two looks at one clock may differ, on a busy host
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class DockerEngine(Connection):
+class DockerEngine(DockerClient):
     """The real one."""
 
     def __init__(self, url: str = "") -> None:
@@ -82,7 +82,7 @@ class DockerEngine(Connection):
         self._podman = info.product == "Podman"
         self._root = info.root
         self._direct = self.url if direct else ""
-        self._ahead = _ahead(info.time, began)
+        self._ahead = _clock_offset(info.time, began)
         return replace(info, direct=direct)
 
     async def ping(self) -> None:
@@ -112,7 +112,7 @@ class DockerEngine(Connection):
                 if event is not None:
                     yield event
 
-    async def ring(self) -> RingRows:
+    async def ring(self) -> RingSnapshot:
         """All that the engine still remembers, up to now by its own clock."""
         until = time.time_ns() + self._ahead // timedelta(microseconds=1) * 1000
         params = {"since": "1", "until": rows.timestamp(until)}
@@ -122,7 +122,7 @@ class DockerEngine(Connection):
     async def containers(self, known: Mapping[str, Container]) -> list[Container]:
         """All containers. Stopped ones are inspected for the end of their run, unless `known` tells it already."""
         listed = await self._list("containers/json", {"all": "1"})
-        return await _each(listed, lambda row: self._container(row, known))
+        return await _gather_limited(listed, lambda row: self._container(row, known))
 
     async def _container(self, row: dict[str, Any], known: Mapping[str, Container]) -> Container | None:
         container = rows.container(row)
@@ -150,7 +150,7 @@ class DockerEngine(Connection):
         read; that one is not asked again over this connection. One that is gone meanwhile is left out.
         """
         listed = await self._list("images/json", {"all": "1"})
-        found = await _each(listed, lambda row: self._image(row, known))
+        found = await _gather_limited(listed, lambda row: self._image(row, known))
         self._unreadable = {image.id: why for image in found if (why := self._unreadable.get(image.id))}
         return found
 
@@ -197,7 +197,7 @@ class DockerEngine(Connection):
         """The full ID behind a reference now. Raises NotFound."""
         return _identifier(await self._json(f"images/{reference}/json"), "Id")
 
-    async def named(self, reference: str) -> Named:
+    async def named(self, reference: str) -> PulledTarget:
         """The image behind a reference that was pulled, and since when it surely is the pulled one. Raises NotFound."""
         with _readable(reference):
             return rows.named(await self._about(f"images/{reference}/json"), reference, containerd=self._containerd)
@@ -243,7 +243,7 @@ class DockerEngine(Connection):
             return engine_json.whole(answer.get("SpaceReclaimed"))
 
 
-def _ahead(told: datetime | None, asked: datetime) -> timedelta:
+def _clock_offset(told: datetime | None, asked: datetime) -> timedelta:
     """By how much a clock that was asked then is ahead of ours; none where it is surely the same one.
 
     Rather a little too much: a ring that is read up to a moment too early lacks its newest events.
@@ -268,9 +268,9 @@ def _readable(what: str) -> Iterator[None]:
         raise EngineError(0, f"{what}: the engine's answer cannot be read: {apart.failure(error)}") from error
 
 
-async def _each(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> list[R]:
+async def _gather_limited(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> list[R]:
     """Ask for every item, a few at once, and keep what is there. The first error ends it all."""
-    turnstile = asyncio.Semaphore(AT_ONCE)
+    turnstile = asyncio.Semaphore(MAX_CONCURRENT_INSPECTS)
 
     async def one(item: T) -> R | None:
         async with turnstile:
@@ -285,7 +285,7 @@ async def _each(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> 
         return [task.result() for task in asked]
 
     try:
-        answers = await tasks.alone(all_of_them())
+        answers = await tasks.isolated(all_of_them())
     except ExceptionGroup as errors:
         known, bugs = errors.split(EngineError)
         if known is None or bugs is not None:

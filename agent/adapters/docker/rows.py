@@ -15,7 +15,7 @@ from typing import Any
 from agent.adapters.docker import commits
 from agent.adapters.docker import json_values as engine_json
 from agent.adapters.docker.json_values import UNREADABLE, fields, identifier, items, text
-from agent.adapters.engine import EngineInfo, Named, Removed, RingRows
+from agent.adapters.engine import EngineInfo, PulledTarget, Removed, RingSnapshot
 from agent.core import units
 from agent.core.images import isolation as apart
 from agent.core.model import RUNNING, Container, Details, HistoryStep, Image
@@ -115,12 +115,12 @@ def _labels(found: object) -> dict[str, str]:
     return {text(key): text(value, LONGEST_LABEL) for key, value in islice(named, MOST_LABELS)}
 
 
-def ring(lines: Iterable[bytes]) -> RingRows:
+def ring(lines: Iterable[bytes]) -> RingSnapshot:
     """All rows of an unfiltered finite read."""
     lines = [line for line in lines if line.strip()]
     times = [time_ns for time_ns in map(_time_ns, lines) if time_ns > 0]  # an old time would hide a gap
     events = tuple(item for item in map(event, lines) if item is not None)
-    return RingRows(events=events, size=len(lines), oldest_ns=min(times, default=0))
+    return RingSnapshot(events=events, size=len(lines), oldest_ns=min(times, default=0))
 
 
 def _time_ns(line: bytes) -> int:
@@ -232,7 +232,7 @@ def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool, un
     )
 
 
-def named(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> Named:
+def named(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> PulledTarget:
     """What a pulled reference means now, and since when. Raises where that cannot be read.
 
     The containerd store tells when a name of an image was last set, by a build without any event, too. A graph
@@ -244,7 +244,7 @@ def named(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> 
         repository = reference.partition("@")[0] if "@" in reference else familiar(reference).rpartition(":")[0]
         pulled = any(digest.startswith(f"{repository}@") for digest in references(inspected)[1])
         told = datetime.fromtimestamp(0, UTC) if pulled else None
-    return Named(id=identifier(inspected["Id"]), at=told or datetime.max.replace(tzinfo=UTC))
+    return PulledTarget(id=identifier(inspected["Id"]), at=told or datetime.max.replace(tzinfo=UTC))
 
 
 def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

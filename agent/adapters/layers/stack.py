@@ -7,7 +7,7 @@ from agent.adapters.layers import files as layer_files
 from agent.adapters.layers import walk as layer_walk
 from agent.adapters.layers.walk import Layer
 from agent.core.pytorch import layer_probe as layer_look
-from agent.core.pytorch.layer_probe import Look
+from agent.core.pytorch.layer_probe import LayerProbe
 from agent.core.pytorch.version_file import Torch
 
 LAYERS = 500  # of one image; an overlay takes 128
@@ -23,7 +23,7 @@ class Reader:
         self._read = read
         self._layers: dict[str, Layer] = {}
 
-    def look(self, folders: Sequence[str]) -> Look:
+    def look(self, folders: Sequence[str]) -> LayerProbe:
         """What the layers show, which are these folders, the topmost first. Never raises for anything they have."""
         if not 0 < len(folders) <= LAYERS:
             return layer_look.unknown("the engine names no folders for it, or too many")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from agent.adapters.outbox import NeverGiven, OutboxRow, Watermark
+from agent.adapters.outbox import OutboxRow, UnknownSequence, Watermark
 from agent.adapters.sqlite import database, rows
 from agent.core.protocol import events as report
 from agent.core.protocol import payloads as wire
@@ -22,7 +22,7 @@ from agent.core.protocol.events import NewEvent, Range
 # Decisions and outcomes are beyond it: one that waits for the collector is never given up, for room or for its age.
 # One image and due time has one decision, and each try an outcome, with at least ten minutes between two: the disk
 # bounds them (`StateFull`), which stops evictions rather than forget one.
-BOUND = 64 * 1024 * 1024
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 BATCH = 16  # telemetry goes by this part of the bound, so that few `dropped` events name it
 NEARLY = 7 / 8  # of the bound: from here on `nearly_full`; after a batch went it is still above
 ROW_BYTES = 256  # what a row takes beside its data: other columns and its places in the indexes, rounded up
@@ -34,7 +34,7 @@ WATERMARK = "watermark"
 class EventLog:
     """The queries on the event log of one open state file (or a copy of it), and the means for other tables."""
 
-    def __init__(self, connection: sqlite3.Connection, bound: int = BOUND) -> None:
+    def __init__(self, connection: sqlite3.Connection, bound: int = MAX_WAITING_BYTES) -> None:
         self._db = connection
         self._bound = bound
         self._waiting: int | None = None  # bytes; None: to be counted
@@ -115,11 +115,11 @@ class EventLog:
         return None if found is None else int(found)
 
     def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
-        """The collector says that it has all events of an epoch up to a number; what that changed.
+        """Record that the collector has all events of an epoch up to a number. Returns what that changed.
 
-        Raises NeverGiven, and nothing changed, where the number cannot be true. Of another epoch it is believed only
-        so far as that it has none of this one, and only while it has not spoken of this one, else None: two agents
-        with one name would else send everything again at each other's every word.
+        Raises UnknownSequence, and changes nothing, where no event has that number. An acknowledgement of another
+        epoch says only that the collector has none of this one. It is ignored (returns None) once the collector has
+        acknowledged this epoch: otherwise two agents of one name would make each other resend everything.
         """
         known = self.watermark()
         if epoch != self.epoch:
@@ -127,7 +127,7 @@ class EventLog:
                 return None
             seq = 0
         if not 0 <= seq <= self._last_seq():
-            raise NeverGiven
+            raise UnknownSequence
         taken_back: list[sqlite3.Row] = []
         if seq != known:
             with self._transaction():
@@ -136,23 +136,23 @@ class EventLog:
                 if known is None or seq < known:
                     taken_back = self._all("take_back", watermark=seq)
                     self._uncount(taken_back, sign=-1)
-                    self._name_missing(seq, now)
+                    self._declare_missing(seq, now)
         return Watermark(seq, back=bool(taken_back))
 
-    def set_aside(self, seq: int, error: str, now: datetime) -> None:
+    def quarantine(self, seq: int, error: str, now: datetime) -> None:
         """Keep a row that cannot be delivered for people, and never send it again."""
         with self._transaction():
             aside = self._all("set_aside", seq=seq, error=error)
             self._uncount(aside)
             # Where even a `dropped` event is refused, one more would be as well: `name_missing` comes back to it.
-            self._name([row for row in aside if row["type"] != report.DROPPED], "undeliverable", now)
+            self._declare_dropped([row for row in aside if row["type"] != report.DROPPED], "undeliverable", now)
 
-    def name_missing(self, now: datetime) -> None:
+    def declare_missing(self, now: datetime) -> None:
         """Name the numbers above the watermark that no row has and no event names."""
         watermark = self.watermark()
         if watermark is not None:
             with self._transaction():
-                self._name_missing(watermark, now)
+                self._declare_missing(watermark, now)
 
     def _forget_events(self, before: datetime, now: datetime, *, quietly: bool) -> None:
         """Inside a transaction: delete what is older. Of the rows that still wait, decisions and outcomes are kept,
@@ -162,7 +162,7 @@ class EventLog:
         given_up = self._all("give_up_before", before=rows.us(before), all=quietly)
         self._uncount(given_up)
         if not quietly:
-            self._name(given_up, "retention", now)
+            self._declare_dropped(given_up, "retention", now)
 
     # Room
 
@@ -189,9 +189,9 @@ class EventLog:
         if given_up >= batch:
             gone = self._all("give_up_telemetry", up_to=last)
             self._uncount(gone)
-            self._name(gone, "outbox-full", now)
+            self._declare_dropped(gone, "outbox-full", now)
 
-    def _name(self, given_up: Iterable[sqlite3.Row], reason: str, now: datetime) -> None:
+    def _declare_dropped(self, given_up: Iterable[sqlite3.Row], reason: str, now: datetime) -> None:
         """Name rows that will never be sent, and what those of them named that are `dropped` events."""
         ranges: list[Range] = []
         for row in given_up:
@@ -199,7 +199,7 @@ class EventLog:
             ranges += _named_by(row)
         self._write_dropped(report.merged(ranges), reason, now)
 
-    def _name_missing(self, above: int, now: datetime) -> None:
+    def _declare_missing(self, above: int, now: datetime) -> None:
         known: list[Range] = [(row["seq"], row["seq"]) for row in self._all("numbers", above=above)]
         for row in self._all("dropped", above=above):
             known += _named_by(row)

@@ -5,10 +5,10 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 from agent.core.model import Usage
-from agent.core.pytorch.layer_probe import Found, Look
-from agent.core.timekeeping import Absence
+from agent.core.pytorch.layer_probe import Found, LayerProbe
+from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
-from agent.core.usage.tracker import Held, IgnoredRun, IgnoredRuns, Use
+from agent.core.usage.tracker import IgnoredRun, IgnoredRuns, TrackedContainer, Use
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,16 +73,16 @@ def alive_row(cursor: Cursor) -> dict[str, object]:
     return {"alive_at": us(cursor.alive_at), **clocks}
 
 
-def absence(row: sqlite3.Row) -> Absence:
-    return Absence(known(row["since"]), known(row["until"]))
+def absence(row: sqlite3.Row) -> MachineOff:
+    return MachineOff(known(row["since"]), known(row["until"]))
 
 
-def held(row: sqlite3.Row) -> Held:
+def held(row: sqlite3.Row) -> TrackedContainer:
     mounted = tuple(json.loads(row["mounted"])) if row["mounted"] is not None else None
-    return Held(row["container_id"], row["image_id"], row["name"], row["state"], mounted)
+    return TrackedContainer(row["container_id"], row["image_id"], row["name"], row["state"], mounted)
 
 
-def held_row(held: Held) -> dict[str, object]:
+def held_row(held: TrackedContainer) -> dict[str, object]:
     mounted = json.dumps(held.mounted) if held.mounted is not None else None
     return {"image_id": held.image_id, "name": held.name, "state": held.state, "mounted": mounted}
 
@@ -109,8 +109,8 @@ def ignored_runs(row: sqlite3.Row) -> IgnoredRuns:
     return IgnoredRuns(row["pattern"], row["runs"], known(row["first_at"]), known(row["last_at"]))
 
 
-def look(row: sqlite3.Row) -> Look:
-    return Look(
+def look(row: sqlite3.Row) -> LayerProbe:
+    return LayerProbe(
         found=Found(row["found"]),
         path=row["path"],
         layer=row["layer"],
@@ -119,7 +119,7 @@ def look(row: sqlite3.Row) -> Look:
     )
 
 
-def look_row(look: Look) -> dict[str, object]:
+def look_row(look: LayerProbe) -> dict[str, object]:
     return {
         "found": str(look.found),
         "path": look.path,

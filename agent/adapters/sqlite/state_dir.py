@@ -29,7 +29,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadOnlyState:
     """A copy of the state in memory, for commands that change nothing, and what to tell about it."""
 
     store: Store
@@ -162,7 +162,7 @@ def _open(folder: Path, now: datetime) -> tuple[Store, str]:
         raise
 
 
-def look(folder: Path) -> Look:
+def open_read_only(folder: Path) -> ReadOnlyState:
     """The state for reading. Where there is none yet, that is said, and where it may be instead.
 
     Raises StateError where it cannot be read.
@@ -173,7 +173,7 @@ def look(folder: Path) -> Look:
     except database.StateDamaged as error:
         copy = database.open_copy(folder / "none")
         notes.append(f"{error}; the agent will move it aside, and every image will count as first seen then")
-    return Look(Store(copy, None), tuple(notes))
+    return ReadOnlyState(Store(copy, None), tuple(notes))
 
 
 def _notes_on_nothing(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from agent.adapters.outbox import OutboxRow, Watermark
 from agent.adapters.sqlite import database, event_log
-from agent.adapters.sqlite.usage_tables import Tables
+from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.core.protocol.events import NewEvent
 
 T = TypeVar("T")
@@ -27,11 +27,11 @@ class Store:
         connection: sqlite3.Connection,
         folder: Path | None = None,
         *,
-        bound: int = event_log.BOUND,
+        bound: int = event_log.MAX_WAITING_BYTES,
         copied: str = "",
     ) -> None:
         """`bound`: bytes of events that may wait for the collector. `copied`: what `identity.settle` found."""
-        self._tables = Tables(connection, bound)
+        self._tables = UsageTables(connection, bound)
         self._folder = folder  # None: a copy in memory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self.appended = asyncio.Event()
@@ -48,14 +48,14 @@ class Store:
         """Use a host name from now on, and remember it for when the engine cannot be asked."""
         await self.run(lambda tables: tables.name_host(host))
 
-    async def run(self, work: Callable[[Tables], T]) -> T:
+    async def run(self, work: Callable[[UsageTables], T]) -> T:
         """Do one piece of work. On a full disk the reserve is released and the work done once more.
 
         Raises StateFull, StateDamaged, StateError.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
 
-    def _guarded(self, work: Callable[[Tables], T]) -> T:
+    def _guarded(self, work: Callable[[UsageTables], T]) -> T:
         try:
             return self._once(work)
         except database.StateFull:
@@ -63,7 +63,7 @@ class Store:
                 raise
         return self._once(work)
 
-    def _once(self, work: Callable[[Tables], T]) -> T:
+    def _once(self, work: Callable[[UsageTables], T]) -> T:
         try:
             return work(self._tables)
         except sqlite3.OperationalError as error:
@@ -94,17 +94,17 @@ class Store:
         return found
 
     async def set_aside(self, seq: int, error: str, now: datetime) -> None:
-        await self.run(lambda tables: tables.set_aside(seq, error, now))
+        await self.run(lambda tables: tables.quarantine(seq, error, now))
         self.appended.set()
 
     async def name_missing(self, now: datetime) -> None:
-        await self.run(lambda tables: tables.name_missing(now))
+        await self.run(lambda tables: tables.declare_missing(now))
         self.appended.set()
 
     async def nearly_full(self) -> bool:
         return await self.run(lambda tables: tables.nearly_full())
 
-    async def forget(self, before: datetime, now: datetime, *, quietly: bool) -> None:
+    async def prune(self, before: datetime, now: datetime, *, quietly: bool) -> None:
         """Drop history older than a time. Events that still wait are given up, and named unless `quietly`."""
         await self.run(lambda tables: tables.forget(before, now, quietly=quietly))
         self.appended.set()

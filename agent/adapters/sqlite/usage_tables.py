@@ -12,25 +12,25 @@ from typing import Any
 from agent.adapters.sqlite import rows
 from agent.adapters.sqlite.event_log import EventLog
 from agent.core.model import Usage
-from agent.core.policy.limits import Freed
+from agent.core.policy.limits import PastEviction
 from agent.core.protocol.events import NewEvent
 from agent.core.pytorch import layer_probe as layer_look
-from agent.core.pytorch.layer_probe import Look
-from agent.core.timekeeping import Absence
-from agent.core.usage.continuity import Blind, Cursor
-from agent.core.usage.tracker import Changes, Held, IgnoredRuns, Use
+from agent.core.pytorch.layer_probe import LayerProbe
+from agent.core.timekeeping import MachineOff
+from agent.core.usage.continuity import BlindPeriod, Cursor
+from agent.core.usage.tracker import Changes, IgnoredRuns, TrackedContainer, Use
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class StoredEngine:
     """What is known of one engine."""
 
     engine: int
     usages: tuple[Usage, ...]
-    held: tuple[Held, ...]
+    containers: tuple[TrackedContainer, ...]
     cursor: Cursor
     gap_end: datetime | None
-    absences: tuple[Absence, ...]
+    absences: tuple[MachineOff, ...]
     backoff: dict[str, datetime]
 
 
@@ -45,12 +45,12 @@ class Removal:
     image: dict[str, Any]  # a wire.ImageRef
 
 
-class Tables(EventLog):
+class UsageTables(EventLog):
     """The queries on one open state file (or a copy of it)."""
 
     # Usage
 
-    def load(self, engine_id: str, driver: str, root: str) -> Saved:
+    def load(self, engine_id: str, driver: str, root: str) -> StoredEngine:
         """Everything of one engine on one root directory; an empty start for one never seen."""
         key = {"engine_id": engine_id, "driver": driver, "root": root}
         with self._transaction():
@@ -60,18 +60,18 @@ class Tables(EventLog):
         assert row is not None  # noqa: S101 - added above
         return self._saved(row)
 
-    def load_latest(self) -> Saved | None:
+    def load_latest(self) -> StoredEngine | None:
         """Everything of the engine that was watched last, or None where none ever was."""
         row = self._one("latest_engine")
         return self._saved(row) if row is not None else None
 
-    def _saved(self, row: sqlite3.Row) -> Saved:
+    def _saved(self, row: sqlite3.Row) -> StoredEngine:
         engine = row["engine"]
         key = json.loads(row["cursor_key"]) if row["cursor_key"] else None
-        return Saved(
+        return StoredEngine(
             engine=engine,
             usages=tuple(rows.usage(item) for item in self._all("get_usages", engine=engine)),
-            held=tuple(rows.held(item) for item in self._all("get_containers", engine=engine)),
+            containers=tuple(rows.held(item) for item in self._all("get_containers", engine=engine)),
             cursor=Cursor(
                 time_ns=row["cursor_ns"],
                 key=tuple(key) if key else None,
@@ -91,9 +91,9 @@ class Tables(EventLog):
         with self._transaction():
             for usage in changes.usages:
                 self._do("put_usage", **rows.usage_row(engine, usage))
-            for held in changes.held:
+            for held in changes.containers:
                 self._do("put_container", engine=engine, container_id=held.id, **rows.held_row(held))
-            for container_id in changes.let_go:
+            for container_id in changes.removed:
                 self._do("drop_container", engine=engine, container_id=container_id)
             for use in changes.uses:
                 self._do("add_use", engine=engine, **rows.use_row(use))
@@ -110,14 +110,16 @@ class Tables(EventLog):
         """Note until when the agent is known to have been watching, and how that ended."""
         self._do("beat", engine=engine, **rows.alive_row(cursor), engine_ended=int(cursor.engine_ended))
 
-    def add_absence(self, engine: int, off: Absence) -> None:
+    def add_absence(self, engine: int, off: MachineOff) -> None:
         self._do("add_absence", engine=engine, since=rows.us(off.since), until=rows.us(off.until))
 
-    def freed(self, since: datetime) -> tuple[Freed, ...]:
+    def freed(self, since: datetime) -> tuple[PastEviction, ...]:
         """The evictions done since a time, with their estimated bytes, oldest first."""
-        return tuple(Freed(rows.known(row["at"]), row["bytes"]) for row in self._all("freed", since=rows.us(since)))
+        return tuple(
+            PastEviction(rows.known(row["at"]), row["bytes"]) for row in self._all("freed", since=rows.us(since))
+        )
 
-    def record_gap(self, engine: int, blind: Blind, event: NewEvent) -> None:
+    def record_gap(self, engine: int, blind: BlindPeriod, event: NewEvent) -> None:
         with self._transaction():
             self._do("set_gap", engine=engine, gap_end=rows.us(blind.until))
             self._append(event)
@@ -146,12 +148,12 @@ class Tables(EventLog):
 
     # What the layers of images show
 
-    def layer_looks(self, engine: int) -> dict[str, Look]:
+    def layer_looks(self, engine: int) -> dict[str, LayerProbe]:
         """Image ID -> what was found, by the rules of now."""
         found = self._all("get_layer_looks", engine=engine, rules=layer_look.RULES)
         return {row["image_id"]: rows.look(row) for row in found}
 
-    def keep_look(self, engine: int, image_id: str, look: Look) -> None:
+    def keep_look(self, engine: int, image_id: str, look: LayerProbe) -> None:
         """Remember what was found. Not for what is unknown."""
         self._do("put_layer_look", engine=engine, image_id=image_id, rules=layer_look.RULES, **rows.look_row(look))
 

@@ -66,7 +66,7 @@ def about(images: Iterable[Image]) -> str:
     return "at least" if understated(images) else "about"
 
 
-class Ledger:
+class LayerIndex:
     """Who holds which layer. `release` takes images away, one after another, and tells what each frees."""
 
     def __init__(self, images: Iterable[Image]) -> None:
@@ -79,33 +79,33 @@ class Ledger:
             self._layers[key] = [(layer, size + sizes[layer]) for layer, size in self._layers[key]]
         self._holders = Counter(chain for layers in self._layers.values() for chain, _ in layers)
 
-    def copy(self) -> "Ledger":
+    def copy(self) -> "LayerIndex":
         """One of its own, to release from."""
-        other = Ledger(())
+        other = LayerIndex(())
         other._layers, other._holders = dict(self._layers), Counter(self._holders)
         return other
 
-    def together(self, image_ids: Iterable[str]) -> int:
+    def reclaimable_together(self, image_ids: Iterable[str]) -> int:
         """What images would free together: a layer that they share counts when its last holder goes."""
         alone = self.copy()
         return sum(alone.release(image_id) for image_id in image_ids)
 
     @property
-    def held_bytes(self) -> int:
+    def total_bytes(self) -> int:
         """The bytes of all layers that any image holds, each once."""
         once: dict[str, int] = {}
         for chain, size in (layer for layers in self._layers.values() for layer in layers):
             once[chain] = max(size, once.get(chain, 0))  # where the history of one image does not tell
         return sum(once.values())
 
-    def would_free(self, image_id: str) -> int:
+    def reclaimable_bytes(self, image_id: str) -> int:
         """The bytes of the layers that only this image holds now; 0 for an image that is not known."""
         layers = self._layers.get(image_id, [])
         return sum(size for chain, size in layers if self._holders[chain] == 1)
 
     def release(self, image_id: str) -> int:
         """Take an image away and tell what it freed: a shared layer counts when its last holder goes."""
-        freed = self.would_free(image_id)
+        freed = self.reclaimable_bytes(image_id)
         self._holders.subtract(chain for chain, _ in self._layers.pop(image_id, []))
         return freed
 
@@ -129,7 +129,7 @@ def _packed_bytes(image: Image) -> int:
     return image.details.packed_bytes or 0
 
 
-def bases_of(image_id: str, images: Iterable[Image]) -> tuple[str, ...]:
+def base_images(image_id: str, images: Iterable[Image]) -> tuple[str, ...]:
     """The images whose complete layers another image's begin with: those that it was built on, by any builder."""
     images = tuple(images)
     top = next((image for image in images if image.id == image_id and image.details is not None), None)

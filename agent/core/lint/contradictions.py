@@ -22,7 +22,7 @@ def built_for(details: Details, verdict: Verdict) -> str | None:
     return _local(details) or verdict.accelerator
 
 
-def contradictions(name: names.Name, details: Details, verdict: Verdict) -> tuple[str, ...]:
+def contradictions(name: names.ParsedName, details: Details, verdict: Verdict) -> tuple[str, ...]:
     """Each contradiction between the tag and ENV, in words.
 
     They are compared as far as both are precise: `2.9` is not against `2.9.1`, nor `cuda12` against 12.6.3, nor
@@ -38,7 +38,7 @@ def same_version(one: str, other: str) -> bool:
     return _agree(_release(one), _release(other))
 
 
-def _of_version(name: names.Name, details: Details, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
+def _of_version(name: names.ParsedName, details: Details, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
     claimed = name.tag.version_text
     if not _is_torchs(name) or (verdict.history_version and same_version(claimed, verdict.history_version)):
         return
@@ -50,7 +50,7 @@ def _of_version(name: names.Name, details: Details, verdict: Verdict) -> Iterato
             return
 
 
-def _is_torchs(name: names.Name) -> bool:
+def _is_torchs(name: names.ParsedName) -> bool:
     """Whether the tag's version claims to be torch's own; vLLM, SGLang and others put theirs in the same place."""
     tag = name.tag
     if tag.scheme == "framework":
@@ -64,7 +64,7 @@ def _is_torchs(name: names.Name) -> bool:
     return len(tag.version.release) > 1 and tag.version.major < _CALENDAR and not others
 
 
-def _of_accelerator(name: names.Name, details: Details, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
+def _of_accelerator(name: names.ParsedName, details: Details, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
     claimed, own = name.tag.accelerator, list(_accelerators(details))
     if claimed is None or not own:
         return

@@ -21,7 +21,7 @@ _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,254}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
+class ParsedName:
     """One reference, taken apart. Compare `words` and `last`: the same words under another `last` are a look-alike."""
 
     reference: str
@@ -44,7 +44,7 @@ class Name:
         return self.decorated or (self.words == PYTORCH and self.last not in PYTORCH)
 
 
-def read(reference: str) -> Name:
+def parse(reference: str) -> ParsedName:
     """Take a reference apart. Never raises."""
     from agent.core.pytorch import repositories  # its lists take a while to load, and `--help` asks for none of them
 
@@ -54,7 +54,7 @@ def read(reference: str) -> Name:
     registry = first if slash and ("." in first or ":" in first or first == "localhost") else ""
     spoken = ["pytorch" if word == "torch" else word for word in _SEPARATORS.split(last.lower()) if word]
     bare = [word for word in spoken if word not in _DECORATION]
-    return Name(
+    return ParsedName(
         reference=reference,
         tag=tag,
         registry=registry,
@@ -67,7 +67,7 @@ def read(reference: str) -> Name:
     )
 
 
-def missing(name: Name) -> tuple[str, ...]:
+def missing_parts(name: ParsedName) -> tuple[str, ...]:
     """What the convention asks for and the name lacks; () where it follows.
 
     Any accelerator will do, and anything may stand behind it. Instead of the framework's version a product may
@@ -82,7 +82,7 @@ def missing(name: Name) -> tuple[str, ...]:
     return tuple(what for what, lacking in lacks.items() if lacking)
 
 
-def proposal(name: Name, torch: str | None, accelerator: str | None) -> str | None:
+def suggest(name: ParsedName, torch: str | None, accelerator: str | None) -> str | None:
     """The name that it should have; None where version or accelerator is not known, or makes no readable tag."""
     if not torch or not accelerator or not _REPOSITORY.fullmatch(name.repository):
         return None
@@ -92,9 +92,9 @@ def proposal(name: Name, torch: str | None, accelerator: str | None) -> str | No
     else:  # a product: its own name and version stay
         own = f"{name.tag.tag}-" if name.tag.tag else ""
         last, tag = name.last, f"{own}torch{torch}-{accelerator}"
-    meant = read(f"{folder}/{last}:{tag}")
+    meant = parse(f"{folder}/{last}:{tag}")
     reads_back = (meant.tag.version_text, meant.tag.accelerator) == (torch, accelerator)
-    return meant.reference if reads_back and _TAG.fullmatch(tag) and not missing(meant) else None
+    return meant.reference if reads_back and _TAG.fullmatch(tag) and not missing_parts(meant) else None
 
 
 def shown(reference: str) -> str:

@@ -19,7 +19,7 @@ from typing import TypeVar
 from agent.core.images import isolation as apart
 from agent.core.lint import contradictions as claims
 from agent.core.lint import names
-from agent.core.lint.names import Name
+from agent.core.lint.names import ParsedName
 from agent.core.model import Class, Image, Verdict
 from agent.core.pytorch import deciding
 
@@ -47,22 +47,22 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Named:
+class LintedImage:
     """An image that is linted."""
 
     image: Image
     verdict: Verdict
-    names: tuple[Name, ...]  # sorted, never empty
+    names: tuple[ParsedName, ...]  # sorted, never empty
     names_left: int  # names that are not read
     built_for: str | None
-    contradictions: tuple[tuple[Name, str], ...]  # names that say something else than the image, and what
+    contradictions: tuple[tuple[ParsedName, str], ...]  # names that say something else than the image, and what
 
     @property
     def is_cpu(self) -> bool | None:
         return None if self.built_for is None else self.built_for == "cpu"
 
 
-_Members = Sequence[tuple[_Named, Name]]
+_Members = Sequence[tuple[LintedImage, ParsedName]]
 
 
 def find(images: Iterable[Image], verdicts: Mapping[str, Verdict]) -> tuple[Finding, ...]:
@@ -90,15 +90,15 @@ def warnings_by_image(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]
     return {image_id: tuple(warnings) for image_id, warnings in found.items()}
 
 
-def _named(image: Image, verdict: Verdict | None) -> _Named | None:
+def _named(image: Image, verdict: Verdict | None) -> LintedImage | None:
     """All that the rules ask of one image. They compare what stands here, and read nothing more."""
     if verdict is None or verdict.kind is Class.OTHER or image.details is None:
         return None
     ordered = sorted(image.references)
-    known = tuple(name for name in map(names.read, ordered[:NAMES_READ]) if name.last)
+    known = tuple(name for name in map(names.parse, ordered[:NAMES_READ]) if name.last)
     if not known:
         return None
-    return _Named(
+    return LintedImage(
         image=image,
         verdict=verdict,
         names=known,
@@ -110,29 +110,29 @@ def _named(image: Image, verdict: Verdict | None) -> _Named | None:
     )
 
 
-def _outside_convention(linted: Sequence[_Named]) -> Iterator[Finding]:
+def _outside_convention(linted: Sequence[LintedImage]) -> Iterator[Finding]:
     outside = [one for one in linted if _is_outside(one)]
-    proposals = [names.proposal(one.names[0], one.verdict.torch_version, one.built_for) for one in outside]
+    proposals = [names.suggest(one.names[0], one.verdict.torch_version, one.built_for) for one in outside]
     taken = Counter(proposals) + Counter(name.reference for one in linted for name in one.names)
     for one, proposed in zip(outside, proposals, strict=True):
         first = one.names[0]
-        why = f"does not follow {names.CONVENTION}: it lacks {names.joined(names.missing(first))}"
+        why = f"does not follow {names.CONVENTION}: it lacks {names.joined(names.missing_parts(first))}"
         if proposed is not None:
             clash = taken[proposed] > 1  # two images under one name: the first one would lose it
             why += f"; name it {proposed}" + "-SUFFIX, for another image has or would get that name" * clash
         yield Finding(one.image.id, first.reference, OUTSIDE_CONVENTION, why)
 
 
-def _is_outside(one: _Named) -> bool:
+def _is_outside(one: LintedImage) -> bool:
     """An ambiguous image may be anything, so it is held to the convention only where its name says PyTorch."""
-    if any(name.vendors or not names.missing(name) for name in one.names):
+    if any(name.vendors or not names.missing_parts(name) for name in one.names):
         return False
     return one.verdict.kind is Class.PYTORCH or any(name.words == names.PYTORCH for name in one.names)
 
 
-def _decorated(linted: Sequence[_Named]) -> Iterator[Finding]:
+def _decorated(linted: Sequence[LintedImage]) -> Iterator[Finding]:
     """pytorch-gpu, gpu-pytorch and pytorch_cuda beside each other or beside pytorch."""
-    for family in _families(linted, _kin):
+    for family in _groups(linted, _kin):
         plain = {name.last for _, name in family if not name.alias}
         kept = plain if len(plain) == 1 else set()  # the name that the others should have
         beside = _neighbours(
@@ -148,15 +148,15 @@ def _decorated(linted: Sequence[_Named]) -> Iterator[Finding]:
                 yield Finding(one.image.id, first.reference, LOOK_ALIKE, f"{why}; keep one of these names")
 
 
-def _kin(name: Name) -> tuple[object, ...]:
+def _kin(name: ParsedName) -> tuple[object, ...]:
     """PyTorch itself is looked for over a whole registry; `train` of one team is not that of another."""
     return (name.registry if name.words == names.PYTORCH else name.folder, name.words)
 
 
-def _cpu_beside_cuda(linted: Sequence[_Named]) -> Iterator[Finding]:
+def _cpu_beside_cuda(linted: Sequence[LintedImage]) -> Iterator[Finding]:
     """A CPU build and one for GPUs of the same version in one organisation, under names that do not tell."""
     told = [one for one in linted if one.built_for is not None and one.verdict.torch_version is not None]
-    for family in _families(told, lambda name: (name.folder, tuple(word for word in name.words if word != "cpu"))):
+    for family in _groups(told, lambda name: (name.folder, tuple(word for word in name.words if word != "cpu"))):
         beside = _neighbours(
             (((one.verdict.torch_version or "", one.is_cpu), name.reference) for one, name in family),
             lambda mine, other: mine[1] != other[1] and claims.same_version(mine[0], other[0]),
@@ -169,20 +169,20 @@ def _cpu_beside_cuda(linted: Sequence[_Named]) -> Iterator[Finding]:
                 yield Finding(one.image.id, name.reference, LOOK_ALIKE, why)
 
 
-def _tells(one: _Named, name: Name) -> bool:
+def _tells(one: LintedImage, name: ParsedName) -> bool:
     """Whether a name tells that a build is for CPUs, or that it is not."""
     if one.is_cpu:
         return "cpu" in (name.tag.accelerator, *name.words)
     return name.tag.accelerator is not None or name.decorated or "gpu" in name.tag.tag.lower()
 
 
-def _tag_contradicts(linted: Sequence[_Named]) -> Iterator[Finding]:
+def _tag_contradicts(linted: Sequence[LintedImage]) -> Iterator[Finding]:
     for one in linted:
         for name, found in one.contradictions:
             yield Finding(one.image.id, name.reference, TAG_CONTRADICTS, found)
 
 
-def _many_names(linted: Sequence[_Named]) -> Iterator[Finding]:
+def _many_names(linted: Sequence[LintedImage]) -> Iterator[Finding]:
     """The same path behind several registries is one name: whoever pushes an image must tag it so."""
     for one in linted:
         repositories = {name.path for name in one.names}
@@ -194,7 +194,7 @@ def _many_names(linted: Sequence[_Named]) -> Iterator[Finding]:
             yield Finding(one.image.id, one.names[0].reference, MANY_NAMES, why)
 
 
-def _single_sign(linted: Sequence[_Named]) -> Iterator[Finding]:
+def _single_sign(linted: Sequence[LintedImage]) -> Iterator[Finding]:
     for one in linted:
         if deciding.single(one.verdict):
             why = f"counts as PyTorch by one sign alone: {deciding.phrase(one.verdict)}"
@@ -204,9 +204,9 @@ def _single_sign(linted: Sequence[_Named]) -> Iterator[Finding]:
 _RULES = (_outside_convention, _decorated, _cpu_beside_cuda, _tag_contradicts, _many_names, _single_sign)
 
 
-def _families(linted: Iterable[_Named], key: Callable[[Name], object]) -> list[_Members]:
+def _groups(linted: Iterable[LintedImage], key: Callable[[ParsedName], object]) -> list[_Members]:
     """The names that share a key, each with its image; vendors' names are in none."""
-    found: dict[object, list[tuple[_Named, Name]]] = defaultdict(list)
+    found: dict[object, list[tuple[LintedImage, ParsedName]]] = defaultdict(list)
     for one in linted:
         for name in one.names:
             if not name.vendors:

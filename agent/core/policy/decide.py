@@ -10,40 +10,40 @@ from itertools import chain
 
 from agent.core import text, units
 from agent.core.images import layers
-from agent.core.model import Action, Class, Container, Decision, Holds, Image, Policy, Reason, Step, Usage, Verdict
+from agent.core.model import Action, Class, Container, Decision, Image, Overrides, Policy, Reason, Step, Usage, Verdict
 from agent.core.policy import idle, rules
-from agent.core.policy.disk import Space
-from agent.core.policy.grace import Change
-from agent.core.policy.idle import Times
-from agent.core.policy.limits import Freed
-from agent.core.timekeeping import Absence
+from agent.core.policy.disk import DiskUsage
+from agent.core.policy.grace import PendingPolicy
+from agent.core.policy.idle import IdleTimes
+from agent.core.policy.limits import PastEviction
+from agent.core.timekeeping import MachineOff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What bears on a plan beside the images: the operator's holds, and how well the agent has seen."""
 
-    holds: Holds = Holds()
+    overrides: Overrides = Overrides()
     proven: bool = True  # the stream is live, proven without an unrecorded hole, and read to its end
     observe_only: bool = False  # the engine is one on which nothing may be removed
     clock_trusted: bool = True  # the wall clock has not jumped lately
     gap_end: datetime | None = None  # the end of the last gap over the tolerance
-    absences: tuple[Absence, ...] = ()  # when the machine was off for more than a day
-    freed: tuple[Freed, ...] = ()  # what was evicted in the last hour
+    machine_off: tuple[MachineOff, ...] = ()  # when the machine was off for more than a day
+    past_evictions: tuple[PastEviction, ...] = ()  # what was evicted in the last hour
     backoff: Mapping[str, datetime] = field(default_factory=dict)  # image ID -> not before
-    space: Space | None = None  # the engine's file system; None: it cannot be seen from here
-    pressing: bool = False  # whether the pressure that began before has not ended
-    change: Change | None = None  # a policy that is new
+    disk: DiskUsage | None = None  # the engine's file system; None: it cannot be seen from here
+    under_pressure: bool = False  # whether the pressure that began before has not ended
+    pending_policy: PendingPolicy | None = None  # a policy that is new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Evaluation:
     """One image, and all that its decision rests on."""
 
     image: Image
     verdict: Verdict
     usage: Usage
-    holders: tuple[Container, ...]
+    containers: tuple[Container, ...]
     policy: Policy
     now: datetime
     context: Context
@@ -51,17 +51,17 @@ class Question:
     watched_since: datetime  # when the agent first saw this engine: what was used before, nobody knows
     estimated_bytes: int
 
-    def answer(self) -> Decision:
+    def decide(self) -> Decision:
         protections = _asked(self._protections())
         protected = bool(protections[-1].answer)
         usage = self.usage if protected else self._released()
         times = self._times(usage, protected=protected)
-        steps = _asked(chain(self._kind(), protections, self._waiting(times)))
+        steps = _asked(chain(self._kind_reasons(), protections, self._waiting(times)))
         reason = steps[-1].reason
         return Decision(
             image=self.image,
             verdict=self.verdict,
-            action=Action.EVICT if reason in _GOES else Action.KEEP,
+            action=Action.EVICT if reason in _EVICTING else Action.KEEP,
             reason=reason,
             explanation=text.shortened(steps[-1].answer, _LONGEST_EXPLANATION),
             running=times.running,
@@ -69,29 +69,29 @@ class Question:
             recorded_use=times.recorded_use,
             last_used_by=times.last_used_by,
             idle_since=times.idle_since,
-            seen_idle_since=times.seen_idle_since,
+            idle_since_ignoring_gaps=times.idle_since_ignoring_gaps,
             idle=times.idle,
             ttl=times.ttl,
             deadline=times.deadline,
-            due=self._due(times) if reason in _RIPENING else None,
+            due=self._due(times) if reason in _PENDING else None,
             estimated_bytes=self.estimated_bytes,
             protected=protected,
-            may_follow=not protected and self._may_follow(usage),
+            may_cascade=not protected and self._may_follow(usage),
             warnings=rules.label_warnings(self.image),
             failure=self._failure,
             steps=steps,
         )
 
-    def _times(self, usage: Usage, *, protected: bool) -> Times:
+    def _times(self, usage: Usage, *, protected: bool) -> IdleTimes:
         return idle.times(
             self.image,
             usage,
-            self.holders,
+            self.containers,
             self.policy,
             self.now,
             protected=protected,
             gap_end=self.context.gap_end,
-            absences=self.context.absences,
+            absences=self.context.machine_off,
         )
 
     def _may_follow(self, usage: Usage) -> bool:
@@ -100,27 +100,27 @@ class Question:
         Its own time must have passed, too. A step is listed a moment after the build that made it, which may be a
         moment too late: no use of it went unseen since the watch began, so its time counts from there.
         """
-        if not self.image.dangling or self.verdict.kind is not Class.PYTORCH or self.holders:
+        if not self.image.dangling or self.verdict.kind is not Class.PYTORCH or self.containers:
             return False
         seen = replace(usage, first_seen=min(usage.first_seen, self.watched_since))
         times = self._times(seen, protected=False)
-        return self.now >= max(times.deadline, times.old_enough)
+        return self.now >= max(times.deadline, times.min_age_ends)
 
     def _released(self) -> Usage:
         """Its usage, with the end of a pin that no sweep saw."""
-        ended = rules.pin_ended(self.image, self.context.holds, self.now)
+        ended = rules.pin_ended(self.image, self.context.overrides, self.now)
         if ended is None or (self.usage.released is not None and ended <= self.usage.released):
             return self.usage
         return replace(self.usage, released=ended)
 
-    def _kind(self) -> Iterator[Step]:
+    def _kind_reasons(self) -> Iterator[Step]:
         """What it is, and whether anything uses it."""
         yield Step(Reason.UNKNOWN, self._unknown())
         other = self.verdict.kind is Class.OTHER
         yield Step(Reason.NOT_PYTORCH, "nothing shows that it is a PyTorch image" if other else "")
         unsure = not rules.recognised(self.image, self.verdict, self.policy)
         yield Step(Reason.AMBIGUOUS, _ambiguous(self.verdict) if unsure else "")
-        yield Step(Reason.IN_USE, _in_use(self.holders) if self.holders else "")
+        yield Step(Reason.IN_USE, _in_use(self.containers) if self.containers else "")
 
     def _unknown(self) -> str:
         if self._failure:
@@ -129,18 +129,18 @@ class Question:
 
     def _protections(self) -> Iterator[Step]:
         """What keeps it for as long as somebody says so."""
-        for reason, why in rules.protections(self.image, self.policy, self.context.holds, self.now):
+        for reason, why in rules.protections(self.image, self.policy, self.context.overrides, self.now):
             yield Step(reason, f"kept: {why}" if why else "")
         yield Step(Reason.KEEP_NEWEST, f"kept: {self.newest}" if self.newest else "")
 
-    def _waiting(self, times: Times) -> Iterator[Step]:
+    def _waiting(self, times: IdleTimes) -> Iterator[Step]:
         """Whether it may go at all, and has been idle long enough."""
         goes = self._ends_by_ttl or self._ends_as_dangling
         local = "may exist nowhere else: nothing shows a registry that it came from"
         yield Step(Reason.LOCAL_ONLY, "" if goes else local)
-        left = units.format_duration(times.old_enough - self.now)
+        left = units.format_duration(times.min_age_ends - self.now)
         young = f"arrived or changed its name lately; policy.min_age ends in {left}"
-        yield Step(Reason.MIN_AGE, young if self.now < times.old_enough else "")
+        yield Step(Reason.MIN_AGE, young if self.now < times.min_age_ends else "")
         limit, ends = self._limit(times)
         left = units.format_duration(ends - self.now)
         due, seen_due = self.now >= ends, self.now >= self._ends(times.seen_deadline, times.seen_dangling_at)
@@ -153,7 +153,7 @@ class Question:
         yield Step(Reason.IDLE_TTL, freed if due and not nameless else "")
         yield Step(Reason.RECENT, f"{idle_for}; goes in {left}")
 
-    def _limit(self, times: Times) -> tuple[str, datetime]:
+    def _limit(self, times: IdleTimes) -> tuple[str, datetime]:
         """What ends its stay first, in words, and when."""
         ends = self._ends(times.deadline, times.dangling_at)
         if ends != times.dangling_at or self.policy.dangling_after is None:
@@ -168,8 +168,8 @@ class Question:
         ends = [deadline] if self._ends_by_ttl else []
         return min([*ends, dangling_at] if dangling_at is not None else ends)
 
-    def _due(self, times: Times) -> datetime:
-        return max(self._ends(times.deadline, times.dangling_at), times.old_enough)
+    def _due(self, times: IdleTimes) -> datetime:
+        return max(self._ends(times.deadline, times.dangling_at), times.min_age_ends)
 
     @property
     def _failure(self) -> str:
@@ -186,8 +186,8 @@ class Question:
 
 
 _LONGEST_EXPLANATION = 1_000  # characters; a label may be longer
-_GOES = (Reason.DANGLING, Reason.IDLE_TTL)
-_RIPENING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_GOES)
+_EVICTING = (Reason.DANGLING, Reason.IDLE_TTL)
+_PENDING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_EVICTING)
 
 
 def _asked(steps: Iterable[Step]) -> tuple[Step, ...]:

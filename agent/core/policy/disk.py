@@ -5,7 +5,7 @@ from math import ceil
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
+class DiskUsage:
     """Bytes and inodes of a file system. No inodes at all: it does not count them."""
 
     total_bytes: int = 0
@@ -15,22 +15,25 @@ class Space:
     available_inodes: int = 0
 
     @property
-    def share(self) -> float:
+    def used_fraction(self) -> float:
         """From 0 to 1, of bytes or of inodes, whichever is worse."""
-        return max(_share(self.used_bytes, self.available_bytes), _share(self.used_inodes, self.available_inodes))
+        return max(
+            _used_fraction(self.used_bytes, self.available_bytes),
+            _used_fraction(self.used_inodes, self.available_inodes),
+        )
 
     @property
-    def worse(self) -> str:
+    def bottleneck(self) -> str:
         """Which of the two that is: "bytes" or "inodes"."""
-        by_bytes = _share(self.used_bytes, self.available_bytes)
-        return "bytes" if by_bytes >= _share(self.used_inodes, self.available_inodes) else "inodes"
+        by_bytes = _used_fraction(self.used_bytes, self.available_bytes)
+        return "bytes" if by_bytes >= _used_fraction(self.used_inodes, self.available_inodes) else "inodes"
 
-    def over(self, share: float) -> int:
+    def bytes_over(self, share: float) -> int:
         """The bytes to free until neither is above a share; an inode counts as much as files take on average.
 
         More than 0 exactly where `share` is above it.
         """
-        if self.share <= share:
+        if self.used_fraction <= share:
             return 0
         over_bytes = self.used_bytes - share * (self.used_bytes + self.available_bytes)
         over_inodes = self.used_inodes - share * (self.used_inodes + self.available_inodes)
@@ -38,5 +41,5 @@ class Space:
         return max(1, ceil(max(over_bytes, over_inodes * average)))
 
 
-def _share(used: int, available: int) -> float:
+def _used_fraction(used: int, available: int) -> float:
     return used / (used + available) if used + available else 0.0

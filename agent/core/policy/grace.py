@@ -16,7 +16,7 @@ from agent.core.policy.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class PolicyHistory:
     """What the state remembers of policies. `settled` is None where it cannot be read: then nothing was evicted."""
 
     settled: Policy | None
@@ -25,64 +25,64 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class PendingPolicy:
     """A policy that is new: until then, only what the one before evicts as well is evicted."""
 
     before: Policy | None  # None: it evicted nothing
     until: datetime
 
 
-_MEMORY = TypeAdapter(Memory)
+_MEMORY = TypeAdapter(PolicyHistory)
 
 
-def encode(memory: Memory) -> str:
+def encode(memory: PolicyHistory) -> str:
     return _MEMORY.dump_json(memory).decode()
 
 
-def recall(text: str | None, policy: Policy, now: datetime, grace: timedelta) -> Memory:
+def load(text: str | None, policy: Policy, now: datetime, grace: timedelta) -> PolicyHistory:
     """The memory, from how it was kept, once a policy is in force. What cannot be read evicted nothing."""
     try:
         known = _MEMORY.validate_json(text) if text is not None else None
     except ValidationError:
-        return Memory(settled=None, current=what_decides(policy), since=now)
-    return remember(known, policy, now, grace)
+        return PolicyHistory(settled=None, current=eviction_settings(policy), since=now)
+    return record(known, policy, now, grace)
 
 
-def what_decides(policy: Policy) -> Policy:
+def eviction_settings(policy: Policy) -> Policy:
     """A policy without what only says when and how gently."""
     return replace(policy, observe=False, limits=Limits(), schedule=Schedule(), build_cache_after=None)
 
 
-def remember(memory: Memory | None, policy: Policy, now: datetime, grace: timedelta) -> Memory:
+def record(memory: PolicyHistory | None, policy: Policy, now: datetime, grace: timedelta) -> PolicyHistory:
     """The memory once a policy is in force. The first ever is settled at once: every image is first seen then."""
-    policy = what_decides(policy)
+    policy = eviction_settings(policy)
     if memory is None:
-        return Memory(settled=policy, current=policy, since=now)
+        return PolicyHistory(settled=policy, current=policy, since=now)
     if memory.current == policy:
         return replace(memory, since=min(memory.since, now))  # a clock set back must not make the wait longer
     settled = memory.current if now - memory.since >= grace else memory.settled
-    return Memory(settled=settled, current=policy, since=now)
+    return PolicyHistory(settled=settled, current=policy, since=now)
 
 
-def change(memory: Memory, grace: timedelta) -> Change | None:
+def change(memory: PolicyHistory, grace: timedelta) -> PendingPolicy | None:
     """The change that is still to be gentle about, if any. It is over at its `until`."""
     if memory.settled == memory.current:
         return None
-    return Change(before=memory.settled, until=memory.since + grace)
+    return PendingPolicy(before=memory.settled, until=memory.since + grace)
 
 
-def waiting(
+def deferred(
     decisions: Mapping[str, Decision], before: Mapping[str, Decision], until: datetime, now: datetime
 ) -> dict[str, Decision]:
     """What only `decisions` evict, kept for as long as the change is new, or until the other evicts it as well."""
     return {
         key: _wait(item, _until(before.get(key), until), now)
         for key, item in decisions.items()
-        if item.action is Action.EVICT and not _goes(before.get(key))
+        if item.action is Action.EVICT and not _evicts(before.get(key))
     }
 
 
-def _goes(item: Decision | None) -> bool:
+def _evicts(item: Decision | None) -> bool:
     return item is not None and item.action is Action.EVICT
 
 

@@ -7,26 +7,26 @@ from datetime import UTC, datetime, timedelta
 from agent.core import timekeeping
 from agent.core.model import Container, Image, Policy, Usage
 from agent.core.policy import rules
-from agent.core.timekeeping import Absence
+from agent.core.timekeeping import MachineOff
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
+class IdleTimes:
     """All times of one image that its decision rests on."""
 
     running: bool  # a container runs, and its runs count as uses
     last_used: datetime | None  # now, if one runs; None: no use is known
     recorded_use: datetime | None  # the latest recorded use; unlike last_used it stays while a container runs
     last_used_by: str
-    seen_idle_since: datetime  # idle_since, but for the gap
+    idle_since_ignoring_gaps: datetime  # idle_since, but for the gap
     idle_since: datetime
     idle: timedelta
     ttl: timedelta
     deadline: datetime  # idle_since + ttl
     seen_deadline: datetime  # the deadline, but for the gap
-    old_enough: datetime  # the end of min_age
+    min_age_ends: datetime  # the end of min_age
     dangling_at: datetime | None  # when an image without a name goes as such; None: by its TTL alone
     seen_dangling_at: datetime | None  # the same, but for the gap
 
@@ -40,8 +40,8 @@ def times(
     *,
     protected: bool,
     gap_end: datetime | None,
-    absences: Iterable[Absence],
-) -> Times:
+    absences: Iterable[MachineOff],
+) -> IdleTimes:
     """The times of one image. `protected`: a tag, pin, rule or label keeps it now; if none does, that ended now."""
     using = [container for container in holders if not container.ignored]
     running = any(container.running for container in using)
@@ -49,33 +49,33 @@ def times(
     last_used = now if running else recorded_use
     released = now if usage.protected and not protected else usage.released
     absences = tuple(absences)
-    seen = timekeeping.without(
+    seen = timekeeping.exclude_machine_off(
         absences, _latest((last_used, usage.arrived, usage.first_seen, released), now) or now, now
     )
-    since = max(seen, timekeeping.without(absences, min(gap_end, now), now)) if gap_end else seen
+    since = max(seen, timekeeping.exclude_machine_off(absences, min(gap_end, now), now)) if gap_end else seen
     ttl = rules.ttl(image, policy)
     unnamed = min(usage.references_changed or seen, now)
     born = _latest((usage.arrived, usage.first_seen, usage.references_changed), now) or now
-    return Times(
+    return IdleTimes(
         running=running,
         last_used=last_used,
         recorded_use=recorded_use,
         last_used_by=next(
             (container.by or container.name for container in using if container.running), usage.last_used_by
         ),
-        seen_idle_since=seen,
+        idle_since_ignoring_gaps=seen,
         idle_since=since,
         idle=now - since,
         ttl=ttl,
-        deadline=later(since, ttl),
-        seen_deadline=later(seen, ttl),
-        old_enough=later(born, policy.min_age),
+        deadline=add_saturating(since, ttl),
+        seen_deadline=add_saturating(seen, ttl),
+        min_age_ends=add_saturating(born, policy.min_age),
         dangling_at=_dangling_at(image, max(since, unnamed), policy),
         seen_dangling_at=_dangling_at(image, max(seen, unnamed), policy),
     )
 
 
-def later(at: datetime, by: timedelta) -> datetime:
+def add_saturating(at: datetime, by: timedelta) -> datetime:
     """`at + by`, or the end of time where that lies beyond it."""
     return at + by if by < _NEVER - at else _NEVER
 
@@ -83,7 +83,7 @@ def later(at: datetime, by: timedelta) -> datetime:
 def _dangling_at(image: Image, since: datetime, policy: Policy) -> datetime | None:
     if policy.dangling_after is None or not image.dangling:
         return None
-    return later(since, max(policy.dangling_after, rules.label_ttl(image).ttl or timedelta()))
+    return add_saturating(since, max(policy.dangling_after, rules.label_ttl(image).ttl or timedelta()))
 
 
 def _latest(found: Iterable[datetime | None], now: datetime) -> datetime | None:

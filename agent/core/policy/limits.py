@@ -11,14 +11,16 @@ HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Freed:
+class PastEviction:
     """An eviction that was done."""
 
     at: datetime
     bytes: int  # as estimated
 
 
-def beyond(going: Iterable[Decision], limits: Limits, freed: Iterable[Freed], now: datetime) -> frozenset[str]:
+def over_limit(
+    going: Iterable[Decision], limits: Limits, freed: Iterable[PastEviction], now: datetime
+) -> frozenset[str]:
     """The image IDs, of those that would go now, that have to wait for the limits.
 
     An image larger than the hourly budget goes when nothing else has gone in the hour before: it would never go else.
@@ -36,7 +38,7 @@ def beyond(going: Iterable[Decision], limits: Limits, freed: Iterable[Freed], no
     return frozenset(waiting)
 
 
-def next_room(limits: Limits, freed: Iterable[Freed], now: datetime) -> datetime | None:
+def next_slot(limits: Limits, freed: Iterable[PastEviction], now: datetime) -> datetime | None:
     """When the limits may let more go: when the next of what they count is old enough; None: not by time."""
     spans = [SWEEP] if limits.evictions_per_sweep is not None else []
     spans += [HOUR] if limits.bytes_per_hour is not None else []

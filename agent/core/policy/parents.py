@@ -15,14 +15,14 @@ from agent.core.model import Action, Decision, Image, Reason
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
-class Family:
+class ParentGraph:
     """Who was built on whom, among all images, and what may follow a child that goes."""
 
     def __init__(self, images: Iterable[Image]) -> None:
         self.children = children_of(images)
-        self.parents_last = parents_last(self.children)
+        self.parents_last = bottom_up(self.children)
 
-    def settle(self, decisions: Mapping[str, Decision]) -> dict[str, Decision]:
+    def apply_to(self, decisions: Mapping[str, Decision]) -> dict[str, Decision]:
         """Keep parents whose children stay; take along untagged parents that would be left without children."""
         settled = dict(decisions)
         for parent_id in self.parents_last:  # a parent is asked after all below it
@@ -32,11 +32,11 @@ class Family:
             staying = [child for child in self.children[parent_id] if settled[child].action is Action.KEEP]
             if staying and decision.action is Action.EVICT:
                 settled[parent_id] = _has_children(decision, len(staying))
-            elif not staying and decision.may_follow:
+            elif not staying and decision.may_cascade:
                 settled[parent_id] = _dangling(decision)
         return settled
 
-    def followers(self, image_id: str, decisions: Mapping[str, Decision], gone: Collection[str]) -> list[str]:
+    def cascade(self, image_id: str, decisions: Mapping[str, Decision], gone: Collection[str]) -> list[str]:
         """The parents that go once this image goes, nearest first. `gone`: all that go so far, it among them."""
         found: list[str] = []
         current = decisions.get(image_id)
@@ -46,7 +46,7 @@ class Family:
             left = [child for child in self.children.get(parent, []) if child not in gone and child not in found]
             if current is None or left or parent in gone or parent in found:
                 break
-            if current.action is not Action.EVICT and not current.may_follow:
+            if current.action is not Action.EVICT and not current.may_cascade:
                 break
             found.append(parent)
         return found
@@ -61,7 +61,7 @@ def children_of(images: Iterable[Image]) -> dict[str, list[str]]:
     return children
 
 
-def parents_last(children: Mapping[str, list[str]]) -> list[str]:
+def bottom_up(children: Mapping[str, list[str]]) -> list[str]:
     """Every image that has children, nearest to the leaves first. A cycle, which no engine makes, ends."""
     order: list[str] = []
     seen: set[str] = set()
@@ -87,7 +87,7 @@ def _has_children(decision: Decision, count: int) -> Decision:
 def _dangling(decision: Decision) -> Decision:
     freed = f"frees {layers.about([decision.image])} {units.format_bytes(decision.estimated_bytes)}"
     why = f"an untagged step of a build whose last image goes; {freed}"
-    return replace(decision, action=Action.EVICT, reason=Reason.DANGLING, explanation=why, due=None, follows=True)
+    return replace(decision, action=Action.EVICT, reason=Reason.DANGLING, explanation=why, due=None, cascaded=True)
 
 
 def order(decisions: Mapping[str, Decision]) -> list[str]:
@@ -96,7 +96,7 @@ def order(decisions: Mapping[str, Decision]) -> list[str]:
     A cycle of parents, which no engine makes, comes last.
     """
     left = {key: len(below) for key, below in children_of(item.image for item in decisions.values()).items()}
-    ready = [(rank(item), key) for key, item in decisions.items() if not left.get(key)]
+    ready = [(eviction_order(item), key) for key, item in decisions.items() if not left.get(key)]
     heapq.heapify(ready)
     found: list[str] = []
     while ready:
@@ -106,10 +106,10 @@ def order(decisions: Mapping[str, Decision]) -> list[str]:
         if parent in decisions:
             left[parent] -= 1
             if not left[parent]:
-                heapq.heappush(ready, (rank(decisions[parent]), parent))
+                heapq.heappush(ready, (eviction_order(decisions[parent]), parent))
     return found + sorted(decisions.keys() - set(found))
 
 
-def rank(decision: Decision) -> tuple[datetime, int]:
+def eviction_order(decision: Decision) -> tuple[datetime, int]:
     """What goes first: the least recently used, then what frees the most."""
-    return decision.seen_idle_since or _BEGINNING, -decision.estimated_bytes
+    return decision.idle_since_ignoring_gaps or _BEGINNING, -decision.estimated_bytes

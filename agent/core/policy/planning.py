@@ -9,7 +9,7 @@ from datetime import datetime
 
 from agent.core.images import isolation as apart
 from agent.core.images import layers
-from agent.core.images.layers import Ledger
+from agent.core.images.layers import LayerIndex
 from agent.core.model import (
     Action,
     Class,
@@ -27,10 +27,10 @@ from agent.core.policy import decide as judge
 from agent.core.policy import grace as change
 from agent.core.policy import limits, newest, pressure, schedule
 from agent.core.policy import parents as families
-from agent.core.policy.decide import Context, Question
-from agent.core.policy.parents import Family
+from agent.core.policy.decide import Context, Evaluation
+from agent.core.policy.parents import ParentGraph
 from agent.core.pytorch import operators
-from agent.core.usage.events import Names
+from agent.core.usage.events import ReferenceIndex
 
 _UNKNOWN = Verdict(kind=Class.OTHER)  # for an image that could not be inspected: its reason is `unknown`
 
@@ -44,25 +44,29 @@ def plan(
     context: Context,
 ) -> Plan:
     """Decide every image of the snapshot. An image without a usage is taken as first seen now."""
-    scene = _Scene.of(snapshot, verdicts, usages, context, now)
+    scene = _PlanInputs.of(snapshot, verdicts, usages, context, now)
     decisions = scene.decide(policy)
     waiting: dict[str, Decision] = {}
-    if context.change is not None and now < context.change.until:
-        before = scene.afresh().decide(context.change.before) if context.change.before is not None else {}
-        waiting = change.waiting(decisions, before, context.change.until, now)
+    if context.pending_policy is not None and now < context.pending_policy.until:
+        before = (
+            scene.without_active_pressure().decide(context.pending_policy.before)
+            if context.pending_policy.before is not None
+            else {}
+        )
+        waiting = change.deferred(decisions, before, context.pending_policy.until, now)
     return _assemble({**decisions, **waiting}, tuple(waiting.values()), scene, policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
+class _PlanInputs:
     """All facts of one moment, for any policy."""
 
     images: tuple[Image, ...]
     verdicts: Mapping[str, Verdict]
     usages: Mapping[str, Usage]
     holders: Mapping[str, tuple[Container, ...]]
-    family: Family
-    ledger: Ledger  # holds all images; copied before anything is released
+    family: ParentGraph
+    ledger: LayerIndex  # holds all images; copied before anything is released
     images_bytes: int  # of all layers, each once
     watched_since: datetime  # the first listing ever: what was used before that, nobody knows
     context: Context
@@ -76,18 +80,18 @@ class _Scene:
         usages: Mapping[str, Usage],
         context: Context,
         now: datetime,
-    ) -> "_Scene":
-        ledger = Ledger(snapshot.images)
+    ) -> "_PlanInputs":
+        ledger = LayerIndex(snapshot.images)
         images = apart.readable(snapshot.images, ledger.failures)
-        holders = _holders(replace(snapshot, images=images))
+        holders = _containers_by_image(replace(snapshot, images=images))
         return cls(
             images=images,
             verdicts=verdicts,
             usages=usages,
             holders=holders,
-            family=Family(images),
+            family=ParentGraph(images),
             ledger=ledger,
-            images_bytes=ledger.held_bytes,
+            images_bytes=ledger.total_bytes,
             watched_since=min((usage.first_seen for usage in usages.values()), default=now),
             context=context,
             now=now,
@@ -108,49 +112,49 @@ class _Scene:
             for image in self.images
         }
         if self.presses(policy):
-            wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
+            wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.images_bytes)
             state = self.pressure_words(policy)
-            for key in pressure.choose(answers, self.family, self.ledger.copy(), wanted):
+            for key in pressure.select_victims(answers, self.family, self.ledger.copy(), wanted):
                 answers[key] = pressure.evict(answers[key], state)
-        return self.family.settle(answers)
+        return self.family.apply_to(answers)
 
-    def afresh(self) -> "_Scene":
+    def without_active_pressure(self) -> "_PlanInputs":
         """The same for a policy that has not begun to press: that another one has, is nothing to it."""
-        return replace(self, context=replace(self.context, pressing=False))
+        return replace(self, context=replace(self.context, under_pressure=False))
 
     def presses(self, policy: Policy) -> bool:
-        before = self.context.pressing
-        return pressure.presses(policy.pressure, self.context.space, self.images_bytes, before=before)
+        before = self.context.under_pressure
+        return pressure.is_under_pressure(policy.pressure, self.context.disk, self.images_bytes, before=before)
 
     def pressure_words(self, policy: Policy) -> str:
         at_least = layers.understated(self.images)
-        return pressure.words(policy.pressure, self.context.space, self.images_bytes, at_least=at_least)
+        return pressure.describe(policy.pressure, self.context.disk, self.images_bytes, at_least=at_least)
 
     def short_bytes(self, policy: Policy, going_bytes: int) -> int:
         """What is still wanting under pressure after so much was freed."""
-        wanted = pressure.wanting(policy.pressure, self.context.space, self.images_bytes)
+        wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.images_bytes)
         return max(0, wanted - going_bytes) if self.presses(policy) else 0
 
     def _answer(self, image: Image, verdict: Verdict, policy: Policy, newest_clause: str) -> Decision:
         usage = self.usages.get(image.id)
-        answer = Question(
+        answer = Evaluation(
             image=image,
             verdict=verdict,
             usage=usage or Usage(image_id=image.id, first_seen=self.now),
-            holders=self.holders.get(image.id, ()),
+            containers=self.holders.get(image.id, ()),
             policy=policy,
             now=self.now,
             context=self.context,
             newest=newest_clause,
             watched_since=self.watched_since if usage is not None else self.now,
-            estimated_bytes=self.ledger.would_free(image.id),
-        ).answer()
+            estimated_bytes=self.ledger.reclaimable_bytes(image.id),
+        ).decide()
         signs = (sign.text for sign in answer.verdict.evidence)
         " ".join((answer.explanation, answer.last_used_by, *answer.warnings, *signs)).encode()  # else it cannot be told
         return answer
 
 
-def still_goes(decision: Decision, fresh: Plan) -> bool:
+def passes_recheck(decision: Decision, fresh: Plan) -> bool:
     """The recheck: whether an eviction stands in the light of a plan made just before the act.
 
     The child that a parent follows is gone by then, so the parent is judged by what it is now.
@@ -158,15 +162,15 @@ def still_goes(decision: Decision, fresh: Plan) -> bool:
     now = next((item for item in fresh.decisions if item.image.id == decision.image.id), None)
     if now is None or now.image.all_references != decision.image.all_references:
         return False
-    if not decision.follows or now.action is Action.EVICT:
+    if not decision.cascaded or now.action is Action.EVICT:
         return any(item.image.id == decision.image.id for item in fresh.evictions)
     parents = families.children_of(item.image for item in fresh.decisions)
-    return now.may_follow and decision.image.id not in parents and fresh.hold is None
+    return now.may_cascade and decision.image.id not in parents and fresh.held_by is None
 
 
-def _holders(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:
+def _containers_by_image(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:
     """Image ID -> the containers that hold it, in any state, as their image or as a mount."""
-    names = Names()
+    names = ReferenceIndex()
     names.replace(snapshot.images)
     held: dict[str, tuple[Container, ...]] = {}
     for container in snapshot.containers:
@@ -176,7 +180,9 @@ def _holders(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:
     return held
 
 
-def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], scene: _Scene, policy: Policy) -> Plan:
+def _assemble(
+    decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], scene: _PlanInputs, policy: Policy
+) -> Plan:
     context, now = scene.context, scene.now
     hold = _hold(context, policy, now)
     held = {
@@ -184,21 +190,23 @@ def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], 
         for key, value in decisions.items()
     }
     evicting = families.order({key: value for key, value in held.items() if value.action is Action.EVICT})
-    for key in limits.beyond(_going([held[key] for key in evicting]), policy.limits, context.freed, now):
+    for key in limits.over_limit(
+        _ready_now([held[key] for key in evicting]), policy.limits, context.past_evictions, now
+    ):
         held[key] = replace(held[key], held_by=HeldBy.RATE_LIMIT)
-    estimated = scene.ledger.together(evicting)
+    estimated = scene.ledger.reclaimable_together(evicting)
     opens = schedule.next_opening(policy.schedule, now) if hold is HeldBy.WINDOW else None
     return Plan(
         at=now,
         decisions=tuple(held.values()),
-        evictions=_going([held[key] for key in evicting]),
-        hold=hold,
+        evictions=_ready_now([held[key] for key in evicting]),
+        held_by=hold,
         opens=opens,
-        pressing=scene.presses(policy),
+        under_pressure=scene.presses(policy),
         pressure=scene.pressure_words(policy),
-        short_bytes=scene.short_bytes(policy, estimated),
-        changed=waiting,
-        changed_bytes=scene.ledger.together(item.image.id for item in waiting),
+        shortfall_bytes=scene.short_bytes(policy, estimated),
+        deferred=waiting,
+        deferred_bytes=scene.ledger.reclaimable_together(item.image.id for item in waiting),
         next_due=_next_due(held.values(), policy, context, now, opens),
         estimated_bytes=estimated,
     )
@@ -206,7 +214,7 @@ def _assemble(decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], 
 
 def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
     """What holds every eviction of this plan. The sight comes last: it is the one that passes by itself."""
-    holds = context.holds
+    holds = context.overrides
     paused = holds.paused and (holds.paused_until is None or now < holds.paused_until)
     if policy.observe or context.observe_only:
         return HeldBy.OBSERVE
@@ -224,7 +232,7 @@ def _backoff(image_id: str, context: Context, now: datetime) -> HeldBy | None:
     return HeldBy.BACKOFF if not_before is not None and now < not_before else None
 
 
-def _going(evicting: list[Decision]) -> tuple[Decision, ...]:
+def _ready_now(evicting: list[Decision]) -> tuple[Decision, ...]:
     """Those that go now, in order. A parent waits for a child that is held."""
     waiting: set[str] = set()
     going: list[Decision] = []
@@ -242,6 +250,6 @@ def _next_due(
     """When this plan may change by the mere passing of time; None: never."""
     times = [decision.due for decision in decisions]
     times += context.backoff.values()
-    times += [pin.until for pin in context.holds.pins]
-    times += [opens, context.holds.paused_until, limits.next_room(policy.limits, context.freed, now)]
+    times += [pin.until for pin in context.overrides.pins]
+    times += [opens, context.overrides.paused_until, limits.next_slot(policy.limits, context.past_evictions, now)]
     return min((at for at in times if at is not None and at > now), default=None)

@@ -9,30 +9,30 @@ from dataclasses import replace
 
 from agent.core import units
 from agent.core.images import layers
-from agent.core.images.layers import Ledger
+from agent.core.images.layers import LayerIndex
 from agent.core.model import Action, Decision, Pressure, Reason
 from agent.core.policy import parents as families
-from agent.core.policy.disk import Space
-from agent.core.policy.parents import Family
+from agent.core.policy.disk import DiskUsage
+from agent.core.policy.parents import ParentGraph
 
 
-def presses(settings: Pressure, space: Space | None, images_bytes: int, *, before: bool) -> bool:
+def is_under_pressure(settings: Pressure, space: DiskUsage | None, images_bytes: int, *, before: bool) -> bool:
     """Whether space is a reason to evict: from `high` on, and once it is, until `low`; or over the budget."""
     if settings.budget is not None:
         return images_bytes > settings.budget
     if settings.high is None or settings.low is None or space is None:
         return False
-    return space.share > (settings.low if before else settings.high)
+    return space.used_fraction > (settings.low if before else settings.high)
 
 
-def wanting(settings: Pressure, space: Space | None, images_bytes: int) -> int:
+def bytes_to_free(settings: Pressure, space: DiskUsage | None, images_bytes: int) -> int:
     """The bytes to free until the pressure ends."""
     if settings.budget is not None:
         return max(0, images_bytes - settings.budget)
-    return space.over(settings.low) if space is not None and settings.low is not None else 0
+    return space.bytes_over(settings.low) if space is not None and settings.low is not None else 0
 
 
-def words(settings: Pressure, space: Space | None, images_bytes: int, *, at_least: bool = False) -> str:
+def describe(settings: Pressure, space: DiskUsage | None, images_bytes: int, *, at_least: bool = False) -> str:
     """The state of the disk, for people; "" where no pressure is set. `at_least`: the images take more than that."""
     if settings.budget is not None:
         taken = f"{'at least ' if at_least else ''}{units.format_bytes(images_bytes)}"
@@ -41,34 +41,36 @@ def words(settings: Pressure, space: Space | None, images_bytes: int, *, at_leas
         return ""
     if space is None:
         return "the disk of the engine cannot be seen from here"
-    what = "disk" if space.worse == "bytes" else "disk's inodes"
-    near = min(abs(space.share - settings.high), abs(space.share - settings.low)) < 0.01
-    full = f"{space.share:.1%}" if near else f"{space.share:.0%}"  # not "85% full (high 85%)"
+    what = "disk" if space.bottleneck == "bytes" else "disk's inodes"
+    near = min(abs(space.used_fraction - settings.high), abs(space.used_fraction - settings.low)) < 0.01
+    full = f"{space.used_fraction:.1%}" if near else f"{space.used_fraction:.0%}"  # not "85% full (high 85%)"
     return f"{what} {full} full (high {settings.high:.0%}, low {settings.low:.0%})"
 
 
-def choose(answers: Mapping[str, Decision], family: Family, ledger: Ledger, bytes_wanted: int) -> frozenset[str]:
+def select_victims(
+    answers: Mapping[str, Decision], family: ParentGraph, ledger: LayerIndex, bytes_wanted: int
+) -> frozenset[str]:
     """The images to evict beyond those that `answers` evict, so that all together free what is wanted.
 
     What waits only for a gap to be forgotten (`gap`) counts as if it went: nothing else may go in its stead.
     `ledger` is used up.
     """
     answers = {key: _as_if_seen(decision) for key, decision in answers.items()}
-    gone = {key for key, decision in family.settle(answers).items() if decision.action is Action.EVICT}
+    gone = {key for key, decision in family.apply_to(answers).items() if decision.action is Action.EVICT}
     wanted = bytes_wanted - sum(ledger.release(key) for key in gone)
-    ready = [(families.rank(answers[key]), key) for key in answers if _may_go(key, answers, family, gone)]
+    ready = [(families.eviction_order(answers[key]), key) for key in answers if _may_evict(key, answers, family, gone)]
     heapq.heapify(ready)
     chosen: set[str] = set()
     while ready and wanted > 0:
         _, key = heapq.heappop(ready)
         chosen.add(key)
         gone.add(key)
-        going = [key, *family.followers(key, answers, gone)]
+        going = [key, *family.cascade(key, answers, gone)]
         gone.update(going)
         wanted -= sum(ledger.release(one) for one in going)
         parent = answers[going[-1]].image.parent
-        if _may_go(parent, answers, family, gone):
-            heapq.heappush(ready, (families.rank(answers[parent]), parent))
+        if _may_evict(parent, answers, family, gone):
+            heapq.heappush(ready, (families.eviction_order(answers[parent]), parent))
     return frozenset(chosen)
 
 
@@ -76,7 +78,7 @@ def _as_if_seen(decision: Decision) -> Decision:
     return replace(decision, action=Action.EVICT) if decision.reason is Reason.GAP else decision
 
 
-def _may_go(key: str, answers: Mapping[str, Decision], family: Family, gone: Collection[str]) -> bool:
+def _may_evict(key: str, answers: Mapping[str, Decision], family: ParentGraph, gone: Collection[str]) -> bool:
     """Whether it waits only for its TTL, and no child is left."""
     waits = key in answers and answers[key].reason is Reason.RECENT
     return waits and key not in gone and all(child in gone for child in family.children.get(key, []))

@@ -19,7 +19,7 @@ from itertools import chain
 from agent.core import globs as patterns
 from agent.core import units
 from agent.core.lint import names
-from agent.core.model import Class, Holds, Image, Pin, Policy, Reason, Rule, Verdict
+from agent.core.model import Class, Image, Overrides, Pin, Policy, Reason, Rule, Verdict
 
 LABEL_KEEP = "torchkeeper.keep"
 LABEL_TTL = "torchkeeper.ttl"
@@ -41,7 +41,7 @@ def label_ttl(image: Image) -> LabelTtl:
     if text is None:
         return LabelTtl()
     try:
-        return LabelTtl(ttl=units.duration(text))
+        return LabelTtl(ttl=units.parse_duration(text))
     except ValueError as error:
         return LabelTtl(error=f"label {LABEL_TTL}: {error}")
 
@@ -80,7 +80,7 @@ def _by_rules_alone(image: Image, said: Mapping[str, Collection[object]]) -> boo
     return bool(said) and all(said[reference] for reference in image.standalone)
 
 
-def never_matches(pattern: str) -> str:
+def why_never_matches(pattern: str) -> str:
     """Why a pattern can match no reference as the engine lists them; "" where it can."""
     repository, tag = pattern.rpartition(":")[::2] if ":" in pattern.rpartition("/")[2] else (pattern, "")
     for prefix in ("docker.io/", "index.docker.io/", "library/"):
@@ -145,17 +145,17 @@ def _why_not_included(image: Image, policy: Policy) -> str:
     return next((f"{reference} does not match images.include" for reference in outside), "")
 
 
-def pin_for(image: Image, holds: Holds, now: datetime) -> Pin | None:
+def pin_for(image: Image, holds: Overrides, now: datetime) -> Pin | None:
     """The pin that keeps it, by ID or any reference."""
     return next((pin for pin in holds.pins if not pin.over(now) and pin.means(image)), None)
 
 
-def pin_ended(image: Image, holds: Holds, now: datetime) -> datetime | None:
+def pin_ended(image: Image, holds: Overrides, now: datetime) -> datetime | None:
     """When the last pin that kept it ended, whether an agent saw that or not."""
     return max((pin.until for pin in holds.pins if pin.until and pin.over(now) and pin.means(image)), default=None)
 
 
-def protections(image: Image, policy: Policy, holds: Holds, now: datetime) -> Iterator[tuple[Reason, str]]:
+def protections(image: Image, policy: Policy, holds: Overrides, now: datetime) -> Iterator[tuple[Reason, str]]:
     """What an operator can say to keep it, in the order of `Reason`, each with a clause for people; "" where unsaid."""
     yield Reason.EXCLUDED, _why_excluded(image, policy)
     yield Reason.PINNED, _why_pinned(pin_for(image, holds, now))

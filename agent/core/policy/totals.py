@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.core.images.layers import Ledger
+from agent.core.images.layers import LayerIndex
 from agent.core.model import Action, Container, Decision, Plan, Reason
 from agent.core.policy import parents as families
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ReasonTotal:
     """What the images of one reason are together. `bytes`: of the layers that no image of another reason has."""
 
     images: int
@@ -19,7 +19,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedOnly:
     """A PyTorch image that only stopped containers keep."""
 
     containers: tuple[Container, ...]  # the longest stopped first
@@ -35,23 +35,25 @@ class Stopped:
         return tuple(container.name or container.id[:12] for container in self.containers)
 
 
-def by_reason(plan: Plan) -> dict[Reason, Share]:
+def by_reason(plan: Plan) -> dict[Reason, ReasonTotal]:
     """In the order of `Reason`, those that any image has.
 
     A layer that kept images of two reasons share counts for none. One that several evictions share counts for the
     last to go, so that their bytes add up to those of the plan.
     """
-    ledger = Ledger(item.image for item in plan.decisions)
+    ledger = LayerIndex(item.image for item in plan.decisions)
     counts = Counter(item.reason for item in plan.decisions)
     freed = _freed(ledger.copy(), plan)
     return {
-        reason: Share(counts[reason], freed[reason] if reason in freed else ledger.together(_of(plan, reason)))
+        reason: ReasonTotal(
+            counts[reason], freed[reason] if reason in freed else ledger.reclaimable_together(_of(plan, reason))
+        )
         for reason in Reason
         if counts[reason]
     }
 
 
-def _freed(ledger: Ledger, plan: Plan) -> Counter[Reason]:
+def _freed(ledger: LayerIndex, plan: Plan) -> Counter[Reason]:
     going = {item.image.id: item for item in plan.decisions if item.action is Action.EVICT}
     found: Counter[Reason] = Counter({item.reason: 0 for item in going.values()})
     for key in families.order(going):
@@ -69,7 +71,7 @@ def next_to_go(plan: Plan, most: int) -> list[Decision]:
     return sorted(waiting, key=lambda item: (item.due or plan.at, item.image.id))[:most]
 
 
-def stopped(plan: Plan, containers: Iterable[Container]) -> list[Stopped]:
+def stopped(plan: Plan, containers: Iterable[Container]) -> list[StoppedOnly]:
     """The images that only stopped containers keep, with those containers; the longest stopped first.
 
     Where a running container uses the image as well, removing the stopped ones would free nothing.
@@ -78,7 +80,7 @@ def stopped(plan: Plan, containers: Iterable[Container]) -> list[Stopped]:
     for container in containers:
         holders.setdefault(container.image_id, []).append(container)
     found = [
-        Stopped(tuple(sorted(held, key=lambda container: _since(container, plan.at))), item)
+        StoppedOnly(tuple(sorted(held, key=lambda container: _since(container, plan.at))), item)
         for item in plan.decisions
         if item.reason is Reason.IN_USE and (held := holders.get(item.image.id))
         if not any(container.running for container in held)

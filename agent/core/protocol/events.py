@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from agent.core.model import Decision, Image, Outcome, Plan
 from agent.core.protocol import payloads as wire
-from agent.core.usage.continuity import Blind
+from agent.core.usage.continuity import BlindPeriod
 
 DECISION = "torchkeeper.decision"
 OUTCOME = "torchkeeper.outcome"
@@ -126,7 +126,7 @@ def sweep(
     return NewEvent(SWEEP, at, None, _without_number(data))
 
 
-def gap(blind: Blind, at: datetime) -> NewEvent:
+def gap(blind: BlindPeriod, at: datetime) -> NewEvent:
     """`torchkeeper.gap`: time in which uses may have gone unseen."""
     data = wire.GapData(
         epoch="",

@@ -95,7 +95,7 @@ def _is_gone(image: model.Image, installed: build_history.Installs, signs: Itera
     if not installed.is_gone:
         return False
     is_vendors = any(repositories.is_vendors(tags.parse(reference).repository) for reference in image.all_references)
-    proven = (sign.family == "repository" and sign.strength is model.Strength.STRONG for sign in signs)
+    proven = (sign.kind == "repository" and sign.strength is model.Strength.STRONG for sign in signs)
     return not (is_vendors and any(proven))
 
 

@@ -31,11 +31,11 @@ def single(verdict: Verdict) -> bool:
     Somebody has looked at what images.known lists.
     """
     signs = verdict.evidence
-    return verdict.kind is Class.PYTORCH and len(signs) == 1 and signs[0].family != operators.FAMILY
+    return verdict.kind is Class.PYTORCH and len(signs) == 1 and signs[0].kind != operators.FAMILY
 
 
 def _rank(sign: Evidence) -> tuple[int, int]:
-    family = _FAMILIES.index(sign.family) if sign.family in _FAMILIES else len(_FAMILIES)
+    family = _FAMILIES.index(sign.kind) if sign.kind in _FAMILIES else len(_FAMILIES)
     return _STRENGTHS.index(sign.strength), family
 
 

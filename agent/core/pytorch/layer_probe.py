@@ -26,7 +26,7 @@ class Found(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class LayerProbe:
     """What the layers of one image show. It never changes for an image ID, unless it is unknown."""
 
     found: Found
@@ -37,18 +37,18 @@ class Look:
     why: str = ""  # why it is unknown
 
 
-NOTHING = Look(found=Found.NOTHING)
+NOTHING = LayerProbe(found=Found.NOTHING)
 
 
-def unknown(why: str) -> Look:
-    return Look(found=Found.UNKNOWN, why=why)
+def unknown(why: str) -> LayerProbe:
+    return LayerProbe(found=Found.UNKNOWN, why=why)
 
 
-def found(seen: Mapping[str, tuple[int, Torch]]) -> Look:
+def found(seen: Mapping[str, tuple[int, Torch]]) -> LayerProbe:
     """The look at an image that shows these: path -> layer and content, the one that counts first."""
     path, (layer, _) = next(iter(seen.items()))
     versions, accelerators = {torch.version for _, torch in seen.values()}, {t.accelerator for _, t in seen.values()}
-    return Look(
+    return LayerProbe(
         found=Found.TORCH,
         path=text.writable(path),
         layer=layer,
@@ -62,7 +62,7 @@ def wanted(verdict: Verdict, *, listed: bool = False) -> bool:
     return (listed or verdict.kind is not Class.OTHER) and not verdict.failure
 
 
-def settled(verdict: Verdict, look: Look | None, *, lifts: bool, listed: bool = False) -> Verdict:
+def settled(verdict: Verdict, look: LayerProbe | None, *, lifts: bool, listed: bool = False) -> Verdict:
     """The verdict after the look; None: it is still to come. `lifts`: a torch makes an ambiguous image PyTorch."""
     if not wanted(verdict, listed=listed):
         return verdict
@@ -79,7 +79,7 @@ def _doubted(verdict: Verdict, doubt: Evidence) -> Verdict:
     return replace(verdict, kind=kind, evidence=(*verdict.evidence, doubt))
 
 
-def _confirmed(verdict: Verdict, look: Look, *, lifts: bool) -> Verdict:
+def _confirmed(verdict: Verdict, look: LayerProbe, *, lifts: bool) -> Verdict:
     return replace(
         verdict,
         kind=Class.PYTORCH if lifts and verdict.kind is Class.AMBIGUOUS else verdict.kind,
@@ -96,7 +96,7 @@ def _accelerator(named: str | None, read: str | None) -> str | None:
     return read or named
 
 
-def _words(look: Look) -> str:
+def _words(look: LayerProbe) -> str:
     """The file and the layer, on one line; of a very long path the end is what tells most."""
     path = text.one_line(look.path)
     path = path if len(path) <= LONGEST_TEXT else "…" + path[1 - LONGEST_TEXT :]

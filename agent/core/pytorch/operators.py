@@ -38,7 +38,7 @@ def in_full(pattern: str) -> tuple[str, ...]:
 
 
 def _is_disproved(verdict: model.Verdict) -> bool:
-    seen = (one for one in verdict.evidence if one.family == layer_look.FAMILY)
+    seen = (one for one in verdict.evidence if one.kind == layer_look.FAMILY)
     return any(one.strength is not model.Strength.STRONG for one in seen)
 
 

@@ -33,7 +33,7 @@ def of_names(image: model.Image) -> Iterator[model.Evidence]:
         # A tag can be set by hand; a digest that proves an origin comes from a registry. On the containerd store
         # every tag has a digest, and none proves anything.
         text = best.text + ", with a digest of it" if pulled else best.text
-        yield sign(best.family, best.strength, text, best.fact)
+        yield sign(best.kind, best.strength, text, best.fact)
 
 
 def is_vendors(repository: str) -> bool:

@@ -25,4 +25,4 @@ def independent(signs: Iterable[model.Evidence]) -> tuple[model.Evidence, ...]:
 
 
 def _differ(one: model.Evidence, other: model.Evidence) -> bool:
-    return one.family != other.family and one.rests_on != other.rests_on
+    return one.kind != other.kind and one.rests_on != other.rests_on

@@ -10,7 +10,7 @@ PROJECT = "com.docker.compose.project"  # set by Compose
 USER = ("torchkeeper.user", "user", "owner")  # labels that name a person; the first one set counts
 
 
-def words(name: str, labels: Mapping[str, str]) -> str:
+def describe_container(name: str, labels: Mapping[str, str]) -> str:
     """A container for people: `trainer (project llm, user alice)`."""
     user = next((labels[key] for key in USER if labels.get(key)), "")
     told = [f"project {labels[PROJECT]}"] if labels.get(PROJECT) else []
@@ -29,7 +29,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class IgnoredContainers:
     """Containers whose runs are not uses, by the patterns of `usage.ignore_containers`.
 
     A pattern of the form `key=value` is a glob on each label, and on nothing else. Any other is a glob on the

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from agent.core.timekeeping import Reading
+from agent.core.timekeeping import ClockReading
 from agent.core.usage.events import EngineEvent, Key
 
 RING_SIZE = 256  # events; measured on 20.10 to 29.7
@@ -33,15 +33,15 @@ class Cursor:
     awake: float | None = None  # of those, the seconds in which the machine was not suspended; None: not noted
 
     @property
-    def reading(self) -> Reading | None:
+    def reading(self) -> ClockReading | None:
         """The clocks when the watch was last known to last; None where they were not noted."""
         if self.alive_at is None or not self.boot:
             return None
-        return Reading(wall=self.alive_at, steady=self.steady, boot=self.boot, awake=self.awake)
+        return ClockReading(wall=self.alive_at, steady=self.steady, boot=self.boot, awake=self.awake)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Downtime:
+class EngineDowntime:
     """Since a watch that missed nothing ended, and for as long as the engine was found down again and again.
 
     An engine can come up, run something and end again between two looks; that much is never known.
@@ -51,7 +51,7 @@ class Downtime:
     found: bool = False  # it was found down, at least once
     unbroken: bool = True  # at every look since the end of the watch
 
-    def look(self, at: datetime, *, down: bool, tolerance: timedelta) -> "Downtime":
+    def record_probe(self, at: datetime, *, down: bool, tolerance: timedelta) -> "EngineDowntime":
         """One more look. What is unknown for longer than the tolerance breaks it for good."""
         if not (self.unbroken and down and timedelta() <= at - self.until <= tolerance):
             return replace(self, unbroken=False)
@@ -59,7 +59,7 @@ class Downtime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ring:
+class EventRing:
     """The engine's whole ring, unfiltered, as read after the new stream was opened."""
 
     at: datetime
@@ -78,7 +78,7 @@ class Boot:
 
 
 @dataclass(frozen=True, slots=True)
-class Blind:
+class BlindPeriod:
     """Time in which uses may have gone unseen."""
 
     since: datetime
@@ -95,18 +95,18 @@ def nanoseconds(at: datetime) -> int:
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
-def ring_of(rows: Iterable[EngineEvent], size: int, oldest_ns: int, at: datetime) -> Ring:
+def make_ring(rows: Iterable[EngineEvent], size: int, oldest_ns: int, at: datetime) -> EventRing:
     rows = list(rows)
     oldest = EngineEvent(oldest_ns, "", "", "").at if size else None
-    return Ring(at=at, size=size, oldest=oldest, keys=frozenset(row.key for row in rows))
+    return EventRing(at=at, size=size, oldest=oldest, keys=frozenset(row.key for row in rows))
 
 
-def inherited(cursor: Cursor) -> Cursor:
+def from_previous_process(cursor: Cursor) -> Cursor:
     """A cursor that another process left. That process saw the engine end, but not whether it started again."""
     return replace(cursor, engine_ended=False)
 
 
-def after_downtime(cursor: Cursor, ring: Ring, down: Downtime | None, tolerance: timedelta) -> Cursor:
+def after_downtime(cursor: Cursor, ring: EventRing, down: EngineDowntime | None, tolerance: timedelta) -> Cursor:
     """The cursor of the process that saw the engine end, at its first connection since.
 
     An event from before a look that found it down means that it was not: then nothing is known of that time.
@@ -119,7 +119,7 @@ def after_downtime(cursor: Cursor, ring: Ring, down: Downtime | None, tolerance:
     return replace(cursor, alive_at=max(cursor.alive_at, down.until), engine_ended=ended)
 
 
-def blind_time(cursor: Cursor, ring: Ring, boot: Boot | None = None) -> Blind | None:
+def blind_time(cursor: Cursor, ring: EventRing, boot: Boot | None = None) -> BlindPeriod | None:
     """The blind time before a (re)connection, or None where nothing can have been missed.
 
     None on the very first start, too: every image is first seen then, which is later than any use.
@@ -140,7 +140,7 @@ def blind_time(cursor: Cursor, ring: Ring, boot: Boot | None = None) -> Blind | 
     return _blind(cursor.alive_at, remembers, RESTARTED)
 
 
-def blind_in_audit(cursor: Cursor, ring: Ring, *, stalled: bool, direct: bool) -> Blind | None:
+def blind_in_audit(cursor: Cursor, ring: EventRing, *, stalled: bool, direct: bool) -> BlindPeriod | None:
     """The blind time of a stream that is still open, or None where nothing can have been missed.
 
     `cursor`: from before a stall, if there was one. `direct`: the engine itself listens at our socket. Its stream
@@ -177,5 +177,5 @@ def _end_by_boot(cursor: Cursor, boot: Boot) -> datetime:
     return boot.at
 
 
-def _blind(since: datetime, until: datetime, cause: str) -> Blind | None:
-    return Blind(since, until, cause) if until > since else None
+def _blind(since: datetime, until: datetime, cause: str) -> BlindPeriod | None:
+    return BlindPeriod(since, until, cause) if until > since else None

@@ -55,27 +55,27 @@ def familiar(name: str) -> str:
     return name if ":" in last else f"{name}:latest"
 
 
-class Names:
+class ReferenceIndex:
     """Reference, digest reference or ID -> image ID, as of the events applied so far."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, str] = {}
         self._ids: set[str] = set()
 
-    def learn(self, image_id: str, names: Iterable[str]) -> None:
+    def add(self, image_id: str, names: Iterable[str]) -> None:
         self._ids.add(image_id)
         self._by_name.update(dict.fromkeys(names, image_id))
 
-    def move(self, reference: str, image_id: str) -> str | None:
+    def point(self, reference: str, image_id: str) -> str | None:
         """Point a reference at an image. Returns the image that it pointed at before, if another."""
         before = self._by_name.get(reference)
-        self.learn(image_id, [reference])
+        self.add(image_id, [reference])
         return before if before != image_id else None
 
-    def drop(self, reference: str) -> None:
+    def remove(self, reference: str) -> None:
         self._by_name.pop(reference, None)
 
-    def distrust(self) -> None:
+    def invalidate(self) -> None:
         """After blind time a reference may mean another image; an ID never does."""
         self._by_name.clear()
 
@@ -83,7 +83,7 @@ class Names:
         """Take a listing as the truth about names. IDs that are gone stay known, for uses told late."""
         self._by_name.clear()
         for image in images:
-            self.learn(image.id, (*image.references, *image.digests))
+            self.add(image.id, (*image.references, *image.digests))
 
     def resolve(self, name: str) -> str | None:
         """The image that a client meant by `name`, asked as the engine does: ID, reference, prefix of an ID."""

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 
 from agent.core.model import Snapshot, Usage
-from agent.core.usage.events import Names, familiar
+from agent.core.usage.events import ReferenceIndex, familiar
 
 
 def mounted(
-    snapshot: Snapshot, before: Names, usages: Iterable[Usage], known: Mapping[str, tuple[str, ...] | None]
+    snapshot: Snapshot, before: ReferenceIndex, usages: Iterable[Usage], known: Mapping[str, tuple[str, ...] | None]
 ) -> dict[str, tuple[str, ...]]:
     """Container ID -> the images mounted in it: those that are `known` to be, else all that may be.
 
@@ -18,7 +18,7 @@ def mounted(
     for usage in usages:
         for reference in usage.references if usage.present else ():
             had.setdefault(reference, set()).add(usage.image_id)
-    now = Names()
+    now = ReferenceIndex()
     now.replace(snapshot.images)
     nameless = {image.id for image in snapshot.images if not image.references}
 

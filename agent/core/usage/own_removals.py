@@ -45,14 +45,14 @@ class _Span:
         return self.judged[event.key]
 
 
-class OwnActs:
+class OwnRemovals:
     """The removals of this process, by image."""
 
     def __init__(self) -> None:
         self._spans: dict[str, _Span] = {}
 
     @property
-    def busy(self) -> frozenset[str]:
+    def in_progress(self) -> frozenset[str]:
         """The images that are being removed now."""
         return frozenset(image_id for image_id, span in self._spans.items() if span.end is None)
 
@@ -73,7 +73,7 @@ class OwnActs:
         """The names that other images got since its removal began, as far as the stream has told."""
         return frozenset(self._spans[image_id].passed)
 
-    def covers(self, event: EngineEvent) -> bool:
+    def caused(self, event: EngineEvent) -> bool:
         """Whether this tag, untag or delete is the agent's own. The answer for one event stays the same."""
         if event.kind != "image" or event.action not in ("tag", "untag", "delete"):
             return False

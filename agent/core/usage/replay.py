@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from agent.core.timekeeping import Reading
-from agent.core.usage.continuity import RING_SIZE, Ring
+from agent.core.timekeeping import ClockReading
+from agent.core.usage.continuity import RING_SIZE, EventRing
 from agent.core.usage.events import EngineEvent, Key
 
 AUDIT_EVERY = 60.0  # seconds of a silent stream
@@ -23,7 +23,7 @@ def in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
     return sorted({event.key: event for event in events}.values(), key=lambda event: event.time_ns)
 
 
-def audit_every(ring: Ring, now: Reading, before: float) -> float:
+def audit_every(ring: EventRing, now: ClockReading, before: float) -> float:
     """Seconds until the next audit: soon enough for the engine to still remember what this one has seen.
 
     `before`: how long it was until this one. How fast other events push out what the engine remembers is not known at

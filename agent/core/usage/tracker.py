@@ -11,13 +11,13 @@ from agent.core import globs as patterns
 from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
 from agent.core.usage import attribution as users
 from agent.core.usage import image_mounts as mounts
-from agent.core.usage.events import EngineEvent, Key, Names, familiar
+from agent.core.usage.events import EngineEvent, Key, ReferenceIndex, familiar
 
 _STATE_AFTER = {"create": "created", "start": "running", "die": "exited"}
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class TrackedContainer:
     """A container that exists: which image it holds, by ID, whatever becomes of the image's names."""
 
     id: str
@@ -74,31 +74,31 @@ class Changes:
     """What a transaction has to write."""
 
     usages: tuple[Usage, ...] = ()
-    held: tuple[Held, ...] = ()
-    let_go: tuple[str, ...] = ()  # IDs of containers that are gone
+    containers: tuple[TrackedContainer, ...] = ()
+    removed: tuple[str, ...] = ()  # IDs of containers that are gone
     uses: tuple[Use, ...] = ()
     ignored: tuple[IgnoredRun, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.usages or self.held or self.let_go or self.uses or self.ignored)
+        return bool(self.usages or self.containers or self.removed or self.uses or self.ignored)
 
 
-class Book:
+class UsageTracker:
     """All usage of one engine, as of the events and listings taken in so far."""
 
-    def __init__(self, usages: Iterable[Usage] = (), held: Iterable[Held] = ()) -> None:
+    def __init__(self, usages: Iterable[Usage] = (), held: Iterable[TrackedContainer] = ()) -> None:
         self.usages: dict[str, Usage] = {usage.image_id: usage for usage in usages}
-        self.held: dict[str, Held] = {container.id: container for container in held}
-        self.names = Names()
+        self.containers: dict[str, TrackedContainer] = {container.id: container for container in held}
+        self.names = ReferenceIndex()
         for usage in self.usages.values():
-            self.names.learn(usage.image_id, usage.references if usage.present else ())
+            self.names.add(usage.image_id, usage.references if usage.present else ())
         self._dirty: dict[str, None] = {}
         self._dirty_held: dict[str, None] = {}
         self._uses: list[Use] = []
         self._gone: set[str] = set()  # images deleted since the last listing was asked for
         self._ignored: dict[Key, IgnoredRun] = {}
 
-    def take_changes(self, *, ignored_runs: bool = True) -> Changes:
+    def drain_changes(self, *, ignored_runs: bool = True) -> Changes:
         """What has changed since the last call.
 
         Ignored runs are counted, so they may only be written with a cursor that their events are not read again after.
@@ -106,8 +106,8 @@ class Book:
         ignored = tuple(self._ignored.values()) if ignored_runs else ()
         changes = Changes(
             usages=tuple(self.usages[image_id] for image_id in self._dirty),
-            held=tuple(self.held[key] for key in self._dirty_held if key in self.held),
-            let_go=tuple(key for key in self._dirty_held if key not in self.held),
+            containers=tuple(self.containers[key] for key in self._dirty_held if key in self.containers),
+            removed=tuple(key for key in self._dirty_held if key not in self.containers),
             uses=tuple(self._uses),
             ignored=ignored,
         )
@@ -116,10 +116,12 @@ class Book:
             del self._ignored[run.key]
         return changes
 
-    def give_back(self, changes: Changes) -> None:
+    def requeue_changes(self, changes: Changes) -> None:
         """The changes could not be written: they go with the next ones."""
         self._dirty = dict.fromkeys([usage.image_id for usage in changes.usages]) | self._dirty
-        self._dirty_held = dict.fromkeys([*(held.id for held in changes.held), *changes.let_go]) | self._dirty_held
+        self._dirty_held = (
+            dict.fromkeys([*(held.id for held in changes.containers), *changes.removed]) | self._dirty_held
+        )
         self._uses = [*changes.uses, *self._uses]
         self._ignored = {run.key: run for run in changes.ignored} | self._ignored
 
@@ -138,18 +140,20 @@ class Book:
 
         `mounted`: the IDs of images mounted in it, where that is not known of it yet.
         """
-        by = users.words(event.name, event.labels)
-        before = self.held.get(event.actor)
+        by = users.describe_container(event.name, event.labels)
+        before = self.containers.get(event.actor)
         mounted = before.mounted if before is not None and before.mounted is not None else mounted
-        held = Held(event.actor, image_id, event.name, _STATE_AFTER.get(event.action, ""), mounted, by, ignored)
+        held = TrackedContainer(
+            event.actor, image_id, event.name, _STATE_AFTER.get(event.action, ""), mounted, by, ignored
+        )
         if not ignored:
             at = min(event.at, now)
             self._uses.append(Use(image_id, event.actor, event.action, at, by))
             self._touch_all(held, at, now)
         if event.action == "destroy":
-            self._let_go(event.actor)
+            self._untrack(event.actor)
         else:
-            self._hold(held)
+            self._track(held)
 
     def count_ignored(self, event: EngineEvent, image_id: str, pattern: str, now: datetime) -> None:
         """Count a run that a pattern ignores, at its start; once, however often its event is applied."""
@@ -164,17 +168,17 @@ class Book:
         elif image_id not in self.usages:
             self._put(usage)
 
-    def _touch_all(self, held: Held, at: datetime, now: datetime) -> None:
+    def _touch_all(self, held: TrackedContainer, at: datetime, now: datetime) -> None:
         for image_id in held.image_ids:
             self.touch(image_id, at, held.by or held.name, now)
 
-    def _hold(self, held: Held) -> None:
-        if self.held.get(held.id) != held:
+    def _track(self, held: TrackedContainer) -> None:
+        if self.containers.get(held.id) != held:
             self._dirty_held[held.id] = None
-        self.held[held.id] = held
+        self.containers[held.id] = held
 
-    def _let_go(self, container_id: str) -> None:
-        if self.held.pop(container_id, None) is not None:
+    def _untrack(self, container_id: str) -> None:
+        if self.containers.pop(container_id, None) is not None:
             self._dirty_held[container_id] = None
 
     # Images
@@ -182,7 +186,7 @@ class Book:
     def apply_tag(self, image_id: str, reference: str, at: datetime, now: datetime, *, own: bool) -> None:
         """A reference now names this image. The one that lost it is told by nobody but this."""
         reference, at = familiar(reference), min(at, now)
-        loser = self.names.move(reference, image_id)
+        loser = self.names.point(reference, image_id)
         if own:
             return
         self._arrive(image_id, at, now, gained=reference)
@@ -254,9 +258,9 @@ class Book:
         """
         images = tuple(image for image in snapshot.images if image.id not in self._gone)
         snapshot = replace(snapshot, images=images)
-        known = {held.id: held.mounted for held in self.held.values()}
+        known = {held.id: held.mounted for held in self.containers.values()}
         mounted = mounts.mounted(snapshot, self.names, self.usages.values(), known)
-        new = tuple(image.id for image in snapshot.images if self._see(image, now, busy))
+        new = tuple(image.id for image in snapshot.images if self._observe_image(image, now, busy))
         listed = {image.id for image in snapshot.images}
         for usage in [usage for usage in self.usages.values() if usage.present and usage.image_id not in listed]:
             self.apply_delete(usage.image_id)
@@ -265,7 +269,7 @@ class Book:
         self.names.replace(snapshot.images)
         return new
 
-    def _see(self, image: Image, now: datetime, busy: frozenset[str]) -> bool:
+    def _observe_image(self, image: Image, now: datetime, busy: frozenset[str]) -> bool:
         usage, references = self.usages.get(image.id), tuple(sorted(image.all_references))
         if usage is None:
             self._put(Usage(image_id=image.id, first_seen=now, references=references))
@@ -287,16 +291,16 @@ class Book:
         listed_at: datetime,
     ) -> None:
         for container in listed.values():
-            before, held = self.held.get(container.id), _held(container, mounted[container.id])
+            before, held = self.containers.get(container.id), _tracked(container, mounted[container.id])
             at = listed_at if container.running else container.last_active
             if at is not None and (before is None or not container.running or not before.running) and not held.ignored:
                 self._touch_all(held, min(at, now), now)
-            self._hold(held)
-        for gone in [held for held in self.held.values() if held.id not in listed]:
+            self._track(held)
+        for gone in [held for held in self.containers.values() if held.id not in listed]:
             if gone.running and not gone.ignored:
                 self._touch_all(gone, min(alive_until, now), now)
-            self._let_go(gone.id)
+            self._untrack(gone.id)
 
 
-def _held(listed: Container, mounted: tuple[str, ...]) -> Held:
-    return Held(listed.id, listed.image_id, listed.name, listed.state, mounted, listed.by, listed.ignored)
+def _tracked(listed: Container, mounted: tuple[str, ...]) -> TrackedContainer:
+    return TrackedContainer(listed.id, listed.image_id, listed.name, listed.state, mounted, listed.by, listed.ignored)

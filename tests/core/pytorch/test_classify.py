@@ -263,7 +263,7 @@ def test_the_layers_of_the_seed_must_come_first() -> None:
 
 
 def test_a_seed_is_not_its_own_forebear() -> None:
-    assert "lineage" not in {sign.family for sign in verdict(seed()).evidence}
+    assert "lineage" not in {sign.kind for sign in verdict(seed()).evidence}
 
 
 def test_a_base_of_a_pytorch_image_inherits_nothing_from_it() -> None:

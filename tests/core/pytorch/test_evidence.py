@@ -38,7 +38,7 @@ def test_a_variable_and_its_own_line_of_history_are_one_sign() -> None:
     path = "/usr/lib/python3.12/dist-packages/torch/lib"
     history = (f"ENV LD_LIBRARY_PATH={path}", "ENV TORCH_CUDA_ARCH_LIST=8.0")
     image = make_image("a/b:1", env={"LD_LIBRARY_PATH": path, "TORCH_CUDA_ARCH_LIST": "8.0"}, history=history)
-    assert {sign.family for sign in verdict(image).evidence} == {"env"}
+    assert {sign.kind for sign in verdict(image).evidence} == {"env"}
 
 
 # Names.

@@ -6,7 +6,7 @@ import pytest
 
 from agent.core.model import Class, Evidence, Strength, Verdict
 from agent.core.pytorch import layer_probe as layer_look
-from agent.core.pytorch.layer_probe import Found, Look
+from agent.core.pytorch.layer_probe import Found, LayerProbe
 from agent.core.pytorch.version_file import Torch
 
 SIGN = Evidence("env", Strength.STRONG, "ENV PYTORCH_VERSION=2.4.0")
@@ -45,13 +45,13 @@ def test_a_torch_makes_an_ambiguous_image_pytorch_only_where_that_is_asked_for(l
 
 @pytest.mark.parametrize("verdict", [Verdict(kind=Class.OTHER), replace(PYTORCH, kind=Class.OTHER, failure="it broke")])
 @pytest.mark.parametrize("look", [TORCH, layer_look.NOTHING, None])
-def test_no_look_makes_anything_of_an_image_that_nothing_speaks_for(verdict: Verdict, look: Look | None) -> None:
+def test_no_look_makes_anything_of_an_image_that_nothing_speaks_for(verdict: Verdict, look: LayerProbe | None) -> None:
     assert layer_look.settled(verdict, look, lifts=True) == verdict
 
 
 def test_of_two_torches_that_differ_neither_version_is_told() -> None:
     look = layer_look.found({PATH: (3, Torch("2.5.1", "cuda12.4")), "/b": (1, Torch("2.4.0", "cuda12.4"))})
-    assert look == Look(found=Found.TORCH, path=PATH, layer=3, torch_version=None, accelerator="cuda12.4")
+    assert look == LayerProbe(found=Found.TORCH, path=PATH, layer=3, torch_version=None, accelerator="cuda12.4")
     settled = layer_look.settled(PYTORCH, look, lifts=False)
     assert (settled.torch_version, settled.accelerator) == ("2.4.0", "cuda12.4")
 
