@@ -17,7 +17,7 @@ from agent.adapters.engine import Engine
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.own_removals import OwnRemovals

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.config import settings as config
 from agent.core.protocol import payloads as wire
-from agent.core.protocol.events import DECISION, NewEvent
+from agent.core.protocol.new_events import DECISION, NewEvent
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
 from tests.adapters.fake_broker import FakeBroker

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.reporting import outbox_sender as sender
 from agent.reporting import poison as suspicion

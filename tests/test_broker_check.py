@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.mqtt import connection as mqtt
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt import broker as mqtt
+from agent.adapters.mqtt.broker import Message
 from agent.config import settings as config
 from agent.core.protocol import payloads as wire
-from agent.diagnostics import broker as broker_check
-from agent.diagnostics.broker import Finding
+from agent.diagnostics import broker_check
+from agent.diagnostics.broker_check import Finding
 from tests.adapters.fake_broker import FakeBroker
 from tests.publishing import make_status
 from tests.support import mosquitto

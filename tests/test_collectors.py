@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads as wire
 from agent.reporting import collectors
 from agent.reporting.collectors import Collectors

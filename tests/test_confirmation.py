@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.config import settings as config
 from agent.core.protocol import payloads as wire
 from agent.reporting import confirmation, publisher

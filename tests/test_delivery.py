@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from agent.adapters.mqtt import connection as mqtt
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt import broker as mqtt
+from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
-from agent.core.protocol.events import NewEvent
+from agent.core.protocol.new_events import NewEvent
 from tests import collector
 from tests.collector import Collector, Received
 from tests.fake_clock import START

@@ -17,7 +17,7 @@ import pytest
 
 from agent import demo
 from agent.adapters.sqlite import state_dir as state
-from agent.core.protocol.events import NewEvent
+from agent.core.protocol.new_events import NewEvent
 from agent.demo import events as feed
 from agent.demo.environment import DemoEnvironment
 from tests.support import dockerd, images, orphans, proc

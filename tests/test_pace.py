@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.core.protocol import inventory
 from agent.core.protocol import payloads as wire
 from agent.reporting import publisher

@@ -14,7 +14,7 @@ from agent.core.model import HeldBy, Limits, Outcome, Overrides, Pin, Pressure
 from agent.core.policy import schedule
 from agent.core.policy.disk import DiskUsage
 from agent.core.policy.schedule import Schedule
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
 from agent.eviction.sweeper import DISK_POLL, PRESSURE_RETRY, Pacing
 from tests import harness

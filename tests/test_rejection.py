@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Message
-from agent.core.protocol import events as report
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.broker import Message
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.core.protocol import shorten
 from agent.reporting import deferred

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from agent.config import settings as config
-from agent.core.protocol.events import NewEvent
+from agent.core.protocol.new_events import NewEvent
 from agent.daemon import run as daemon
 from tests.fake_clock import START
 from tests.harness import Agent, World

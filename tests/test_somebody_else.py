@@ -14,7 +14,7 @@ from rich.console import Console
 from agent.adapters.engine import Conflict, EngineUnavailable
 from agent.cli import tables
 from agent.core.model import Image, Reason
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.eviction.plan_reporter import REMOVED_ANOTHER
 from tests import harness

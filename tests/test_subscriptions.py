@@ -11,8 +11,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.broker import Message
 from agent.adapters.outbox import Watermark
 from agent.core.protocol import payloads as wire
 from agent.reporting import confirmation, inventory_topic, publisher, rejection, subscriptions

@@ -9,7 +9,7 @@ import pytest
 from agent.adapters import overrides as holds
 from agent.adapters.engine import Conflict, EngineUnavailable
 from agent.core.model import Outcome, Overrides, Pin, Reason, Rule
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_docker import FakeDocker

@@ -10,7 +10,7 @@ from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
 from agent.core.model import HeldBy, Outcome, Overrides
 from agent.core.policy import schedule
 from agent.core.policy.schedule import Schedule
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from tests import harness
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, World

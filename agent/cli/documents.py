@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from agent.core import units
-from agent.core.lint.rules import Finding
+from agent.core.lint.linter import Finding
 from agent.core.model import Action, Decision, Outcome, Plan, Step
 from agent.core.policy import newest
 from agent.core.policy.totals import StoppedOnly, by_reason, next_to_go
-from agent.core.protocol import events as report
 from agent.core.protocol import inventory
+from agent.core.protocol import new_events as report
 from agent.core.pytorch import deciding
 from agent.core.usage.look_inside import LookedInside
 from agent.core.usage.tracker import IgnoredRuns, Use

@@ -95,7 +95,7 @@ class _Source:
     """The broker of the configuration. Raises ConfigError and DemoUsageError."""
 
     def __init__(self, file: Path | None, watch: bool, as_json: bool) -> None:
-        from agent.adapters.mqtt import connection as broker
+        from agent.adapters.mqtt import broker
 
         if watch and as_json:
             raise common.UsageError("--watch: does not go together with --json; leave one of them out")
@@ -128,7 +128,7 @@ class _Source:
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """The result. Raises Failed where the broker does not play along."""
-    from agent.adapters.mqtt import connection as broker
+    from agent.adapters.mqtt import broker
 
     try:
         return asyncio.run(work)

@@ -5,7 +5,7 @@ import asyncio
 from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, print_json, quiet, tell
 from agent.config import settings as config
-from agent.core.lint import rules
+from agent.core.lint import linter as rules
 from agent.core.model import Plan
 
 

@@ -9,11 +9,11 @@ from rich.text import Text
 
 from agent.core import text, units
 from agent.core.images import layers
-from agent.core.lint.rules import Finding
+from agent.core.lint.linter import Finding
 from agent.core.model import Action, Decision, Outcome, Plan
 from agent.core.policy import totals
-from agent.core.protocol import events as report
 from agent.core.protocol import inventory
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.core.pytorch import deciding
 from agent.diagnostics.checks import Check

@@ -168,7 +168,7 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
 
 
 async def _publish(settings: config.Settings, host: str, parts: Components, clock: Clock) -> None:
-    from agent.adapters.mqtt import connection as broker
+    from agent.adapters.mqtt import broker
     from agent.reporting import publisher
 
     agent_id = parts.store.agent_id

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import agent
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.config import settings as config
 from agent.core.protocol import payloads as wire
 from agent.demo import dockerd, images, process

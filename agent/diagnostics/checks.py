@@ -17,8 +17,8 @@ from agent.adapters.sqlite import state_dir as state
 from agent.config import settings as config
 from agent.core import units
 from agent.core.images import layers
+from agent.core.lint import linter as lint
 from agent.core.lint import names
-from agent.core.lint import rules as lint
 from agent.core.model import Container, Pin, Plan
 from agent.core.policy import totals
 from agent.core.protocol import payloads as wire
@@ -251,7 +251,7 @@ async def _broker(settings: config.Settings, info: EngineInfo | None) -> list[Ch
     """A check for each address of the broker."""
     if not settings.mqtt.url:
         return [Check("broker", True, "none set (mqtt.url is empty): decisions stay in the local history")]
-    from agent.diagnostics import broker as broker_check
+    from agent.diagnostics import broker_check
 
     host = settings.agent.host or _known_host(settings.agent.state_dir)
     host = host or (wire.slug(info.name) if info is not None else "check")

@@ -15,7 +15,7 @@ from agent.adapters.engine import Engine, EngineError
 from agent.adapters.sqlite.store import Store
 from agent.core.model import HeldBy
 from agent.core.policy import build_cache
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 
 State = Literal["decided", "pruned", "failed", "would-prune"]
 

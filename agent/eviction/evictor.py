@@ -14,7 +14,7 @@ from agent.adapters.engine import Engine
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import Removal
 from agent.core.model import Decision, HeldBy, Image, Outcome, Usage
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers

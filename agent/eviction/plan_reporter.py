@@ -10,8 +10,8 @@ from agent.core import units
 from agent.core.lint import names
 from agent.core.model import Action, Decision, HeldBy, Plan, Policy
 from agent.core.policy import totals
-from agent.core.protocol import events as report
 from agent.core.protocol import inventory
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.reporting.host_report import HostReport
 from agent.tracking.engine_view import EngineView

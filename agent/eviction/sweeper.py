@@ -23,7 +23,7 @@ from agent.core.policy import grace as change
 from agent.core.policy import limits, pressure
 from agent.core.policy import planning as policy
 from agent.core.policy.decide import Context
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import EvictionResult, Evictor
 from agent.eviction.plan_reporter import PlanReporter

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import tenacity
 
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.fleet.view import FleetView
 
 QUIET = 0.3  # seconds without a message, after which what was retained has come

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads as wire
 
 LONGEST_JITTER = 5.0  # seconds after a birth, so that a whole fleet does not answer at once

@@ -7,7 +7,7 @@ with the process, and then learned again.
 from dataclasses import dataclass
 
 from agent.adapters.outbox import OutboxRow
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import shorten
 
 FIRST_PAUSE = 60.0  # seconds until a deferred row is tried again

@@ -13,7 +13,7 @@ import structlog
 
 from agent import aio as tasks
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
 from agent.reporting.confirmation import Confirmation

@@ -17,8 +17,8 @@ import tenacity
 
 from agent import aio as tasks
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Connection, Message
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.broker import Connection, Message
 from agent.adapters.outbox import Outbox
 from agent.core.protocol import payloads as wire
 from agent.reporting.collectors import Collectors

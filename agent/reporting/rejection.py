@@ -10,7 +10,7 @@ import contextlib
 import structlog
 
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
 from agent.core.protocol import payloads as wire

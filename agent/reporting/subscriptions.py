@@ -11,7 +11,7 @@ from itertools import chain, repeat
 import structlog
 
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.core.protocol import payloads as wire
 from agent.reporting.host_report import HostReport
 

@@ -13,7 +13,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineInfo, RingSnapshot
 from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping, units
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.timekeeping import ClockMonitor, ClockReading, MachineOff
 from agent.core.usage import continuity
 from agent.core.usage.continuity import BlindPeriod, Cursor, EngineDowntime

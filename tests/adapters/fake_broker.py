@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.broker import Message
 
 
 class FakeBroker:

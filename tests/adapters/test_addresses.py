@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.addresses import Addresses
 from agent.config import settings as config
 from tests.support import mosquitto

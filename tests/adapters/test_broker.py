@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import pytest
 
+from agent.adapters.mqtt import broker
 from agent.adapters.mqtt import client as mqtt_client
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt.broker import Message
 from agent.config import settings as config
 from tests.adapters.fake_broker import FakeBroker, matches
 from tests.support import mosquitto
@@ -27,7 +27,7 @@ WILL = Message("will", b"gone", retain=True)
 HANG_UP = b"hang up"
 VICTIM = """
 import asyncio, sys
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 async def main():
     options = broker.Options(host="localhost", port=int(sys.argv[1]), client_id="victim")
     async with broker.connect(options, broker.Message("will", b"gone", True)) as connection:

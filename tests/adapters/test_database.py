@@ -12,7 +12,7 @@ import pytest
 from agent.adapters import folder
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol.events import NewEvent
+from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.tracker import Changes
 from tests.builders import make_usage
 from tests.fake_clock import START

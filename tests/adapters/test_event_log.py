@@ -11,9 +11,9 @@ import pytest
 from agent.adapters.outbox import UnknownSequence, Watermark
 from agent.adapters.sqlite import database, event_log
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
-from agent.core.protocol.events import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
+from agent.core.protocol.new_events import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
 from tests.fake_clock import START
 
 LATER = START + timedelta(days=1)

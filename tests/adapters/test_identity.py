@@ -17,9 +17,9 @@ from agent.adapters.sqlite import database, identity
 from agent.adapters.sqlite import state_dir as state
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import Removal
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
-from agent.core.protocol.events import NewEvent
+from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes
 from tests.builders import make_id, make_usage

@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt import incoming
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt import broker, incoming
+from agent.adapters.mqtt.broker import Message
 from agent.config import settings as config
 from tests.support import hanging_broker
 from tests.support.hanging_broker import PUBLISH, HangingBroker

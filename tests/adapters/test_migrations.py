@@ -11,7 +11,7 @@ import pytest
 
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.usage_tables import Removal, UsageTables
-from agent.core.protocol.events import DECISION, NewEvent
+from agent.core.protocol.new_events import DECISION, NewEvent
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes, TrackedContainer, Use

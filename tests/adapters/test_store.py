@@ -13,7 +13,7 @@ from agent.adapters.sqlite import database
 from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import Removal
-from agent.core.protocol.events import DECISION, OUTCOME, NewEvent
+from agent.core.protocol.new_events import DECISION, OUTCOME, NewEvent
 from agent.core.usage.continuity import BlindPeriod, Cursor
 from agent.core.usage.tracker import Changes, IgnoredRun, IgnoredRuns, TrackedContainer, Use
 from tests.builders import make_id, make_usage

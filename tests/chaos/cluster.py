@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.adapters.clock import SystemClock
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.config import settings as config
 from tests.collector import Received
 from tests.interop.parts import Dial, collecting, reporting

@@ -20,7 +20,7 @@ from agent.adapters.engine import EngineInfo
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Verdict
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
 from tests import harness

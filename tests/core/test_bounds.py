@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.lint import contradictions as claims
+from agent.core.lint import linter as lint
 from agent.core.lint import names
-from agent.core.lint import rules as lint
 from agent.core.model import Action, Class, Details, HistoryStep, Image, Reason, Verdict
 from agent.core.pytorch import bounds, build_history, classify
 from tests.core import catalogue

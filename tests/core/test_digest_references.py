@@ -11,7 +11,7 @@ from agent.core.model import Image, Overrides, Pin, Policy, Rule, Snapshot
 from agent.core.policy import planning as policy
 from agent.core.policy import rules
 from agent.core.policy.decide import Context
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.pytorch import classify
 from tests.core.builders import (
     DAY,

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from agent.cli import documents
 from agent.core.images import isolation as apart
-from agent.core.lint import rules as lint
+from agent.core.lint import linter as lint
 from agent.core.model import Action, Class, Image, Policy, Pressure, Reason, Rule
 from agent.core.policy import newest, totals
-from agent.core.protocol import events as report
 from agent.core.protocol import inventory
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.core.pytorch import classify, evidence
 from tests.core import hostile

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from agent.core.model import Plan
-from agent.core.protocol import events as report
 from agent.core.protocol import inventory
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from tests.core.builders import NOW, container, decide, pytorch_image, usage
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.lint import linter as lint
 from agent.core.lint import names
-from agent.core.lint import rules as lint
-from agent.core.lint.rules import Finding
+from agent.core.lint.linter import Finding
 from agent.core.model import Class, Image, Verdict
 from agent.core.protocol import inventory
 from agent.core.protocol import payloads as wire

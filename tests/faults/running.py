@@ -25,7 +25,7 @@ from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.config import settings as config
 from agent.core.model import Usage
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.daemon import run as daemon
 from agent.eviction import sweeper

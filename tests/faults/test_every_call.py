@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.model import Reason
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, Agent

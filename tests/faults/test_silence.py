@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import settings as config
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, Agent
 from tests.support import images, proc, proxy

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 from agent.eviction.plan_reporter import REMOVED_ANOTHER
 from tests.faults import running

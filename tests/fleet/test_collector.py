@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 
 from agent.adapters.clock import SystemClock
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.broker import Message
 from agent.config import settings as config
 from agent.core.protocol import payloads as wire
 from agent.fleet import feed as collector

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.broker import LARGEST_INCOMING
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.config import settings as config
 from agent.core.protocol import payloads as wire
 from tests.fleet.builders import make_image, make_inventory, make_last, make_status, topic

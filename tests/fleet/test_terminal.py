@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.core.protocol import payloads as wire
 from agent.fleet import terminal
 from agent.fleet.feed import Feed

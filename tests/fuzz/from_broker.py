@@ -6,7 +6,7 @@ from agent.adapters.outbox import UnknownSequence
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.event_log import EventLog
 from agent.core.protocol import payloads as wire
-from agent.core.protocol.events import NewEvent
+from agent.core.protocol.new_events import NewEvent
 from tests.fake_clock import START
 from tests.fuzz import outcome
 

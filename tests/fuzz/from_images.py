@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from agent.core import globs as patterns
 from agent.core.images import tags
+from agent.core.lint import linter as lint
 from agent.core.lint import names as read_names
-from agent.core.lint import rules as lint
 from agent.core.model import Class, Details, HistoryStep, Image, Reason, Verdict
 from agent.core.policy import rules
 from agent.core.pytorch import bounds, build_history, classify

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 from agent.config import settings as config
 from tests.support import mosquitto, nats
 

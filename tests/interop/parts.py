@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Connection, Message
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.broker import Connection, Message
 from agent.core.protocol import payloads as wire
 from agent.fleet import feed as fleet
 from agent.fleet.view import FleetView

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.mqtt import connection as broker
-from agent.adapters.mqtt.connection import Message
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads as wire
-from agent.diagnostics import broker as broker_check
+from agent.diagnostics import broker_check
 from agent.fleet.view import Host
 from tests.fleet.builders import make_image
 from tests.interop.brokers import COLLECTOR, Place
@@ -25,7 +25,7 @@ BURST = 120  # events
 VICTIM = """
 import asyncio, sys
 from agent.config import settings as config
-from agent.adapters.mqtt import connection as broker
+from agent.adapters.mqtt import broker
 
 async def main():
     topic, online, will, settings = sys.argv[1:]

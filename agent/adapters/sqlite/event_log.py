@@ -14,9 +14,9 @@ from datetime import datetime
 
 from agent.adapters.outbox import OutboxRow, UnknownSequence, Watermark
 from agent.adapters.sqlite import database, rows
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
-from agent.core.protocol.events import NewEvent, Range
+from agent.core.protocol.new_events import NewEvent, Range
 
 # Bytes that may wait. An event takes about 1 KB: a host that evicts fifty images a day fills it in a year.
 # Decisions and outcomes are beyond it: one that waits for the collector is never given up, for room or for its age.

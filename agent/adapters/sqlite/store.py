@@ -14,7 +14,7 @@ from typing import TypeVar
 from agent.adapters.outbox import OutboxRow, Watermark
 from agent.adapters.sqlite import database, event_log
 from agent.adapters.sqlite.usage_tables import UsageTables
-from agent.core.protocol.events import NewEvent
+from agent.core.protocol.new_events import NewEvent
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from agent.adapters.sqlite import rows
 from agent.adapters.sqlite.event_log import EventLog
 from agent.core.model import Usage
 from agent.core.policy.limits import PastEviction
-from agent.core.protocol.events import NewEvent
+from agent.core.protocol.new_events import NewEvent
 from agent.core.pytorch import layer_probe as layer_look
 from agent.core.pytorch.layer_probe import LayerProbe
 from agent.core.timekeeping import MachineOff

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from agent.core.images import isolation as apart
-from agent.core.lint import rules as lint
+from agent.core.lint import linter as lint
 from agent.core.model import Action, Class, Decision, Image, Plan
-from agent.core.protocol import events as report
+from agent.core.protocol import new_events as report
 from agent.core.protocol import payloads as wire
 
 NAMES_SHOWN = 50  # of one image; one with thousands of names would leave no room for the others
