@@ -20,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from tests.support import proc
 
 ROOT = "torchkeeper/v1"
@@ -181,8 +181,8 @@ def collect(port: int, database: Path) -> None:
         print(SUBSCRIBED, flush=True)
 
     def took(_: Client, _data: object, message: MQTTMessage) -> None:
-        if message.payload != wire.PROBE:
-            event = json.loads(wire.unpacked(bytes(message.payload)))
+        if message.payload != payloads.PROBE:
+            event = json.loads(payloads.unpacked(bytes(message.payload)))
             acknowledge(*received.take(event))  # the PUBACK follows when this returns
 
     client.on_subscribe, client.on_message = subscribed, took

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from agent.adapters.docker.inside import Made
 from agent.adapters.engine import EngineInfo, NotFound
-from agent.core.usage import look_inside as inside
+from agent.core.usage import look_inside
 from tests.fake_docker import FakeDocker
 from tests.fake_engine import FakeEngine
 
@@ -31,7 +31,7 @@ class FakeInside:
     async def make(self, image_id: str, token: str) -> str:
         with self._step("make"):
             self._image(image_id)
-            return self._docker.create(image_id, inside.name_of(token), **{inside.LABEL: token})
+            return self._docker.create(image_id, look_inside.name_of(token), **{look_inside.LABEL: token})
 
     async def read(self, container_id: str, path: str) -> str | None:
         with self._step("read"):
@@ -39,11 +39,11 @@ class FakeInside:
 
     async def find(self, token: str) -> Made | None:
         with self._step("find"):
-            found = [item for item in self._docker.containers.values() if item.name == inside.name_of(token)]
+            found = [item for item in self._docker.containers.values() if item.name == look_inside.name_of(token)]
             if not found:
                 return None
-            never_ran = found[0].state == inside.NEVER_STARTED
-            return Made(found[0].id, never_ran and inside.is_look(found[0].name, found[0].labels))
+            never_ran = found[0].state == look_inside.NEVER_STARTED
+            return Made(found[0].id, never_ran and look_inside.is_look(found[0].name, found[0].labels))
 
     async def remove(self, container_id: str) -> None:
         with self._step("remove"):

@@ -17,8 +17,7 @@ from agent.adapters.engine import Engine
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
@@ -210,16 +209,16 @@ class Agent:
     async def reason(self, image_id: str) -> Reason:
         return (await self.decision(image_id)).reason
 
-    async def events(self, kind: str = "") -> list[wire.Event]:
+    async def events(self, kind: str = "") -> list[payloads.Event]:
         """What the event log holds, oldest first."""
         found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, self.clock.now().tzinfo)))
         return [event for event in found if event.type.startswith(kind)]
 
     async def outcomes(self) -> list[str]:
-        return [event.data["outcome"] for event in await self.events(report.OUTCOME)]
+        return [event.data["outcome"] for event in await self.events(new_events.OUTCOME)]
 
     async def gaps(self) -> list[tuple[float, str]]:
-        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(report.GAP)]
+        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(new_events.GAP)]
 
     async def saved(self) -> dict[str, Usage]:
         """The usage on disk."""

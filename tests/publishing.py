@@ -19,7 +19,7 @@ from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.config import settings as config
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.core.protocol.new_events import DECISION, NewEvent
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
@@ -28,13 +28,13 @@ from tests.fake_clock import START, FakeClock
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE
 
-TOPICS = wire.Topics("torchkeeper", "gpu-07")
+TOPICS = payloads.Topics("torchkeeper", "gpu-07")
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
 CLIENT_ID = broker.agent_client_id("gpu-07", AGENT_ID)
 
 
-def make_info(version: str = "1") -> wire.Info:
-    return wire.Info(
+def make_info(version: str = "1") -> payloads.Info:
+    return payloads.Info(
         host="gpu-07",
         version=version,
         engine={},
@@ -47,14 +47,14 @@ def make_info(version: str = "1") -> wire.Info:
     )
 
 
-def make_inventory(left_out: int = 0) -> wire.Inventory:
-    return wire.Inventory(
-        host="gpu-07", at=START, disk=wire.Disk(), totals={}, images=[], images_left_out=left_out, decisions=[]
+def make_inventory(left_out: int = 0) -> payloads.Inventory:
+    return payloads.Inventory(
+        host="gpu-07", at=START, disk=payloads.Disk(), totals={}, images=[], images_left_out=left_out, decisions=[]
     )
 
 
 def make_status(state: str = "online", session: int = 1, agent_id: str = "other", at: Any = START) -> bytes:
-    return wire.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": agent_id}).encode()
+    return payloads.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": agent_id}).encode()
 
 
 @dataclass
@@ -115,12 +115,12 @@ class Rig:
 
     async def decide(self, count: int = 1, references: int = 1) -> None:
         """Add decisions about an image with so many references."""
-        image = wire.ImageRef(
+        image = payloads.ImageRef(
             id="sha256:" + "1" * 64,
             references=[f"teamai/pytorch:{number}-{'x' * 60}" for number in range(references)],
             size_bytes=9,
         )
-        data = wire.DecisionData.model_validate(
+        data = payloads.DecisionData.model_validate(
             {
                 "epoch": "",
                 "seq": 0,
@@ -143,7 +143,7 @@ class Rig:
                 NewEvent(DECISION, START, image.id, {"decision_id": identity, **data}, decision_id=identity)
             )
 
-    async def kept(self) -> list[wire.Event]:
+    async def kept(self) -> list[payloads.Event]:
         """The local history."""
         return await self.store.run(lambda tables: tables.events(START))
 
@@ -155,15 +155,15 @@ class Rig:
 
     def acknowledge(self, seq: int) -> None:
         """The collector publishes its watermark."""
-        ack = wire.Ack(collector="main", epoch=self.store.epoch, seq=seq)
+        ack = payloads.Ack(collector="main", epoch=self.store.epoch, seq=seq)
         self.server.route(Message(TOPICS.ack, ack.encode(), retain=True))
 
     def online(self) -> bool:
-        status = wire.decode(wire.Status, self.server.retained.get(TOPICS.status, b""))
+        status = payloads.decode(payloads.Status, self.server.retained.get(TOPICS.status, b""))
         return status is not None and status.state == "online"
 
     def statuses(self) -> list[tuple[str, int]]:
-        found = (wire.decode(wire.Status, payload) for payload in self.payloads(TOPICS.status))
+        found = (payloads.decode(payloads.Status, payload) for payload in self.payloads(TOPICS.status))
         return [(status.state, status.session) for status in found if status is not None]
 
     def payloads(self, topic: str) -> list[bytes]:
@@ -171,7 +171,9 @@ class Rig:
 
     def sent(self) -> list[int]:
         """The numbers of the events that the broker took, in order."""
-        return [json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != wire.PROBE]
+        return [
+            json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != payloads.PROBE
+        ]
 
     def retained(self) -> set[str]:
         return {topic.removeprefix("torchkeeper/v1/hosts/gpu-07/") for topic in self.server.retained}

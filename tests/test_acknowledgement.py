@@ -13,10 +13,8 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
-from agent.reporting import outbox_sender as sender
-from agent.reporting import poison as suspicion
+from agent.core.protocol import new_events, payloads
+from agent.reporting import outbox_sender, poison
 from tests.fake_clock import START
 from tests.publishing import CLIENT_ID, TOPICS, Rig, rigged, without_repeats
 from tests.support.proc import PATIENCE
@@ -31,7 +29,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 def make_ack(rig: Rig, seq: Any, collector: str = "main", epoch: str | None = None) -> bytes:
-    return wire.Ack.model_construct(
+    return payloads.Ack.model_construct(
         collector=collector, epoch=rig.store.epoch if epoch is None else epoch, seq=seq
     ).encode()
 
@@ -213,11 +211,11 @@ async def test_only_a_window_asks_and_all_follows_once_the_collector_answers(rig
     async with heard(rig):
         await send(rig, 50)
         await rig.until(lambda: len(rig.sent()) > 50, tick=5)
-        await rig.until(lambda: len(rig.sent()) == 50 + sender.WINDOW)
+        await rig.until(lambda: len(rig.sent()) == 50 + outbox_sender.WINDOW)
         await rig.quiet()
         say(rig, 1)
-        await rig.until(lambda: len(rig.sent()) == 50 + sender.WINDOW + 49)
-        assert rig.sent()[50:] == [*range(1, sender.WINDOW + 1), *range(2, 51)]
+        await rig.until(lambda: len(rig.sent()) == 50 + outbox_sender.WINDOW + 49)
+        assert rig.sent()[50:] == [*range(1, outbox_sender.WINDOW + 1), *range(2, 51)]
 
 
 async def test_new_events_go_out_at_once_while_the_collector_says_nothing(rig: Rig) -> None:
@@ -264,7 +262,7 @@ async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(ri
         await send(rig, 1)
         say(rig, 0)
         await rig.until(lambda: 5 in rig.sent(), tick=5)
-        (named,) = [event for event in await events(rig) if event.type == report.DROPPED]
+        (named,) = [event for event in await events(rig) if event.type == new_events.DROPPED]
         assert named.data["ranges"] == [[1, 3]]
 
 
@@ -281,7 +279,7 @@ async def test_what_no_event_names_is_named_once_the_collector_gets_no_further(r
         assert (await events(rig))[-1].data["ranges"] == [[2, 3]]
 
 
-async def events(rig: Rig) -> list[wire.Event]:
+async def events(rig: Rig) -> list[payloads.Event]:
     return await rig.store.run(lambda tables: tables.events(START))
 
 
@@ -301,10 +299,10 @@ async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: 
 async def test_a_connection_that_breaks_often_sets_aside_no_row_that_a_broker_took(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suspicion, "DOUBT", 2)  # so that ten breaks would be enough
+    monkeypatch.setattr(poison, "DOUBT", 2)  # so that ten breaks would be enough
     async with heard(rig):
         await send(rig, 3)
-        for _ in range(suspicion.BREAKS * suspicion.DOUBT + 1):
+        for _ in range(poison.BREAKS * poison.DOUBT + 1):
             rig.server.withheld.add(TOPICS.events)
             await reconnect(rig, sending=1)
             rig.server.withheld.clear()

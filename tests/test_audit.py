@@ -10,8 +10,7 @@ from agent.adapters.engine import EngineUnavailable
 from agent.core.model import HeldBy, Outcome
 from agent.core.usage.continuity import OVERRUN, RESTARTED
 from agent.core.usage.replay import AUDIT_EVERY
-from agent.tracking import ingestor as intake
-from agent.tracking import stalls
+from agent.tracking import ingestor, stalls
 from agent.tracking.stalls import BURST, LATE, TICK, StallDetector
 from tests.builders import pytorch_image
 from tests.fake_docker import RING
@@ -75,7 +74,7 @@ async def test_an_event_that_arrives_late_is_not_taken_for_lost(world: World, im
     streams, world.docker.streams = world.docker.streams, []
     world.docker.create(REF, "box")
     stall(agent)
-    await agent.wait(intake.IN_FLIGHT / 2)
+    await agent.wait(ingestor.IN_FLIGHT / 2)
     [stream] = streams
     stream.put_nowait(agent.engine._replay(0)[-1])
     world.docker.streams = streams

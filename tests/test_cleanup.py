@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import overrides as holds
+from agent.adapters import overrides
 from agent.adapters.engine import EngineError
 from agent.core.model import Overrides
 from agent.core.policy.build_cache import CacheRecord
@@ -79,11 +79,11 @@ async def test_on_an_engine_that_is_only_observed_it_stays_whatever_the_mode(wor
 
 
 async def test_a_pause_holds_it(world: World) -> None:
-    holds.change(world.folder, lambda _: Overrides(paused=True, paused_at=START))
+    overrides.change(world.folder, lambda _: Overrides(paused=True, paused_at=START))
     agent = await world.agent(build_cache_after=AFTER).start()
     await agent.wait(PAST)
     assert (world.docker.build_cache, await told(agent)) == ([OLD, MORE, BUSY], [])
-    holds.change(world.folder, lambda _: Overrides())
+    overrides.change(world.folder, lambda _: Overrides())
     await agent.wait(10)
     assert world.docker.build_cache == [BUSY]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.mqtt.broker import Message
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.reporting import collectors
 from agent.reporting.collectors import Collectors
 from tests.fake_clock import START, FakeClock
@@ -26,7 +26,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 def birth(session: int, state: str = "online", collector: str = "main") -> Message:
-    status = wire.CollectorStatus.model_validate({"state": state, "session": session, "at": START})
+    status = payloads.CollectorStatus.model_validate({"state": state, "session": session, "at": START})
     return Message(f"torchkeeper/v1/collectors/{collector}/status", status.encode(), retain=True)
 
 

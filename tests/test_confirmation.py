@@ -8,7 +8,7 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.config import settings as config
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.reporting import confirmation, publisher
 from tests.publishing import CLIENT_ID, TOPICS, Rig, connected, rigged, without_repeats
 from tests.support import mosquitto
@@ -153,11 +153,11 @@ async def collected(rig: Rig, there: broker.Options) -> list[int]:
     async with asyncio.timeout(PATIENCE), broker.connect(there) as connection:
         await connection.subscribe(TOPICS.events)
         async for message in connection.messages():
-            event = wire.decode(wire.Event, message.payload)
+            event = payloads.decode(payloads.Event, message.payload)
             if event is not None:
                 got.append(event.data["seq"])
             if got[-1:] == [3]:
                 break
-        word = wire.Ack(collector="main", epoch=rig.store.epoch, seq=3)
+        word = payloads.Ack(collector="main", epoch=rig.store.epoch, seq=3)
         await connection.publish(TOPICS.ack, word.encode(), retain=True)
     return got

@@ -15,7 +15,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from tests.support import dockerd, images, mosquitto, proc
 from tests.support.proc import ROOT
 
@@ -27,7 +27,7 @@ IDLE, BUSY = "teamai/pytorch:2.4.0-cuda12.1", "teamai/pytorch:2.5.1-cuda12.4"
 CONTEXT = ("Dockerfile", ".dockerignore", "agent", "pyproject.toml", "README.md", "LICENSE", "requirements.lock")
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "http_proxy", "https_proxy", "no_proxy")
-TOPICS = wire.Topics("torchkeeper", "gpu-07")
+TOPICS = payloads.Topics("torchkeeper", "gpu-07")
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +143,12 @@ async def states(messages: AsyncIterator[aiomqtt.Message], state: str) -> None:
             return
 
 
-async def events(messages: AsyncIterator[aiomqtt.Message], last: str) -> dict[str, wire.Event]:
+async def events(messages: AsyncIterator[aiomqtt.Message], last: str) -> dict[str, payloads.Event]:
     """The first event of each type, up to the one of type `last`."""
-    found: dict[str, wire.Event] = {}
+    found: dict[str, payloads.Event] = {}
     async for message in messages:
         if str(message.topic) == TOPICS.events:
-            event = wire.Event.model_validate_json(bytes_of(message))
+            event = payloads.Event.model_validate_json(bytes_of(message))
             found.setdefault(event.type, event)
             if event.type == last:
                 break
@@ -191,8 +191,8 @@ async def test_the_agent_records_evicts_and_reports_from_inside(
         used_until = datetime.now(UTC)
         host.docker("rm", "--force", "job")
         seen = await events(messages, last="torchkeeper.outcome")
-        decision = wire.DecisionData.model_validate(seen["torchkeeper.decision"].data)
-        outcome = wire.OutcomeData.model_validate(seen["torchkeeper.outcome"].data)
+        decision = payloads.DecisionData.model_validate(seen["torchkeeper.decision"].data)
+        outcome = payloads.OutcomeData.model_validate(seen["torchkeeper.outcome"].data)
         assert (decision.image.id, decision.reason, decision.held_by) == (idle, "idle-ttl", None)
         assert decision.last_used is not None
         assert decision.last_used >= used_until

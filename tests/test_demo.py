@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from agent import demo
-from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite import state_dir
 from agent.core.protocol.new_events import NewEvent
-from agent.demo import events as feed
+from agent.demo import events
 from agent.demo.environment import DemoEnvironment
 from tests.support import dockerd, images, orphans, proc
 
@@ -215,8 +215,8 @@ def test_on_an_engine_with_images_of_its_name_it_does_not_begin(fresh_engine: do
 
 async def test_without_a_broker_it_hears_each_event_of_the_history_once(tmp_path: Path) -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
-    store, _ = state.open_store(tmp_path, now)
-    heard = feed.from_history(tmp_path)
+    store, _ = state_dir.open_store(tmp_path, now)
+    heard = events.from_history(tmp_path)
     for number in (1, 2):
         await store.log(NewEvent("torchkeeper.outcome", now, f"sha256:{number}", {}))
         event = await anext(heard)

@@ -10,10 +10,9 @@ from agent.adapters import background
 from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Class, Image, Verdict
-from agent.core.pytorch import classify, operators
-from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch import classify, layer_probe, operators
 from agent.core.pytorch.layer_probe import Found
-from agent.tracking import layer_probes as layer_looks
+from agent.tracking import layer_probes
 from agent.tracking.layer_probes import LayerProbes
 from tests import builders, harness
 from tests.fake_docker import FakeDocker
@@ -117,7 +116,7 @@ async def test_an_image_is_read_once_by_one_process_and_by_the_next(stage: Stage
 
 async def test_newer_rules_read_it_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     await settle(await stage.looks(), stage.add(IMAGE))
-    monkeypatch.setattr(layer_look, "RULES", layer_look.RULES + 1)
+    monkeypatch.setattr(layer_probe, "RULES", layer_probe.RULES + 1)
     await settle(await stage.looks(), IMAGE)
     assert stage.asked() == 2
 
@@ -160,7 +159,7 @@ async def test_a_listing_waits_a_moment_and_the_image_is_kept_until_it_is_read(
 async def test_a_look_that_never_ends_is_given_up_and_nothing_waits_for_it(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layer_looks, "GIVE_UP", 0.0)
+    monkeypatch.setattr(layer_probes, "GIVE_UP", 0.0)
     looks, never = await stage.looks(patience=0.05), threading.Event()
     monkeypatch.setattr(looks._reader, "look", lambda folders: never.wait())
     assert await settle(looks, stage.add(IMAGE)) == ([Class.PYTORCH], False)
@@ -205,7 +204,7 @@ async def test_a_look_is_forgotten_with_its_image(stage: Stage) -> None:
 
 
 async def test_what_comes_from_the_disk_is_what_went_there(stage: Stage) -> None:
-    look = layer_look.LayerProbe(found=Found.TORCH, path="/a", layer=2, torch_version="2.5.1", accelerator="cpu")
+    look = layer_probe.LayerProbe(found=Found.TORCH, path="/a", layer=2, torch_version="2.5.1", accelerator="cpu")
     await stage.looks()
     await stage.store.run(lambda tables: tables.keep_look(stage.row, IMAGE.id, look))
     assert await stage.store.run(lambda tables: tables.layer_looks(stage.row)) == {IMAGE.id: look}

@@ -4,7 +4,7 @@ import pytest
 
 from agent.config import settings as config
 from agent.config.sections import Images, Policy, Rule
-from agent.core import globs as patterns
+from agent.core import globs
 from agent.core.policy import rules
 from agent.daemon import no_effect
 
@@ -24,9 +24,9 @@ ADVICE = [
 def test_the_proposal_for_a_pattern_without_a_tag_matches_what_was_meant(
     pattern: str, advice: str, proposal: str, reference: str
 ) -> None:
-    assert not patterns.matches(pattern, reference)
+    assert not globs.matches(pattern, reference)
     assert advice in rules.why_never_matches(pattern)
-    assert patterns.matches(proposal, reference)
+    assert globs.matches(proposal, reference)
     assert rules.why_never_matches(proposal) == ""
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.mqtt import broker
-from agent.core.protocol import inventory
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import inventory, payloads
 from agent.reporting import publisher
 from agent.reporting.pace import Pace
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
@@ -27,9 +26,9 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         yield made
 
 
-def make_inventory(*images: wire.InventoryImage, at: datetime = NOW, used: int = 0) -> wire.Inventory:
-    disk = wire.Disk(used_bytes=used, total_bytes=10**12)
-    return wire.Inventory(host="gpu-07", at=at, disk=disk, totals={}, images=list(images), decisions=[])
+def make_inventory(*images: payloads.InventoryImage, at: datetime = NOW, used: int = 0) -> payloads.Inventory:
+    disk = payloads.Disk(used_bytes=used, total_bytes=10**12)
+    return payloads.Inventory(host="gpu-07", at=at, disk=disk, totals={}, images=list(images), decisions=[])
 
 
 def settings(every: float = EVERY, chance: float = 0.0) -> publisher.Settings:
@@ -56,7 +55,7 @@ def test_an_inventory_that_says_the_same_later_is_nothing_new() -> None:
     ],
 )
 def test_what_comes_goes_or_changes_its_action_goes_at_once_and_the_rest_waits(
-    images: list[wire.InventoryImage], urgent: bool
+    images: list[payloads.InventoryImage], urgent: bool
 ) -> None:
     pace = Pace(EVERY)
     pace.published(make_inventory(make_image("a"), make_image("b")), now=100.0)
@@ -162,7 +161,7 @@ async def test_an_inventory_that_ends_connections_holds_up_nothing_else_and_is_t
 # What a host of forty images sends while a container comes and goes each second.
 
 
-def churn() -> list[wire.Inventory]:
+def churn() -> list[payloads.Inventory]:
     """Forty images, one of them used each second and one running all the time; the inventory of each second."""
     pytorch = [
         pytorch_image(f"{number:02}", f"teamai/pytorch:2.{number}-cuda12.8", layers={f"sha256:{number}": 10**9})
@@ -175,10 +174,10 @@ def churn() -> list[wire.Inventory]:
         decide(*here, usages=(replace(idle[0], last_used=now), *idle[1:]), containers=(running,), now=now)
         for now in (NOW + timedelta(seconds=second) for second in range(CHURN))
     ]
-    return [inventory.build(plan, "gpu-07", wire.Disk(), ()) for plan in plans]
+    return [inventory.build(plan, "gpu-07", payloads.Disk(), ()) for plan in plans]
 
 
-def changed_bytes(one: wire.Inventory, other: wire.Inventory) -> int:
+def changed_bytes(one: payloads.Inventory, other: payloads.Inventory) -> int:
     """The bytes of the images that are not the same in the other inventory."""
     known = {image.model_dump_json() for image in one.images}
     return sum(len(line) for image in other.images if (line := image.model_dump_json()) not in known)
@@ -199,10 +198,10 @@ async def test_a_slower_inventory_and_compression_cost_a_fraction_of_the_bytes(r
     async with rigged(tmp_path / "slow") as other:
         slow = await published(other, inventories, every=60.0)
     assert len(fast) > 20 * len(slow) > 20
-    assert sum(map(len, map(wire.packed, slow))) < sum(map(len, fast)) / 100
+    assert sum(map(len, map(payloads.packed, slow))) < sum(map(len, fast)) / 100
 
 
-async def published(rig: Rig, inventories: list[wire.Inventory], every: float) -> list[bytes]:
+async def published(rig: Rig, inventories: list[payloads.Inventory], every: float) -> list[bytes]:
     """The inventories that were published, where one is shown each second of the fake clock."""
     async with rig.running(settings=settings(every)):
         for shown in inventories:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.core.model import Limits, Outcome, Policy, Pressure, Reason
-from agent.core.policy import grace as change
+from agent.core.policy import grace
 from agent.eviction.plan_reporter import POLICY_CHANGE
 from agent.eviction.sweeper import Pacing
 from tests import harness
@@ -171,7 +171,7 @@ async def test_what_is_kept_of_the_policies_is_written_once(world: World) -> Non
     agent = await restart(world)
     await agent.wait(HOUR)
     assert await agent.store.run(lambda tables: tables.policies()) == kept
-    memory = change.load(kept, Policy(ttl=FORTNIGHT, min_age=timedelta()), world.clock.now(), GENTLY.grace)
+    memory = grace.load(kept, Policy(ttl=FORTNIGHT, min_age=timedelta()), world.clock.now(), GENTLY.grace)
     assert memory.settled == memory.current
 
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import disk
-from agent.adapters import overrides as holds
+from agent.adapters import disk, overrides
 from agent.adapters.engine import Conflict
 from agent.core.model import HeldBy, Limits, Outcome, Overrides, Pin, Pressure
 from agent.core.policy import schedule
 from agent.core.policy.disk import DiskUsage
 from agent.core.policy.schedule import Schedule
-from agent.core.protocol import new_events as report
+from agent.core.protocol import new_events
 from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
 from agent.eviction.sweeper import DISK_POLL, PRESSURE_RETRY, Pacing
 from tests import harness
@@ -89,7 +88,7 @@ async def test_above_high_the_least_recently_used_go_until_low(world: World, dis
     assert (names_of(plan.evictions), plan.under_pressure) == (REFS[:2], True)
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert (left(world), list(agent.board.alerts)) == (REFS[2:], [])
-    decisions = [(event.data["reason"], event.data["explanation"]) for event in await agent.events(report.DECISION)]
+    decisions = [(event.data["reason"], event.data["explanation"]) for event in await agent.events(new_events.DECISION)]
     assert [(reason, sentence.split(";")[0]) for reason, sentence in decisions] == [
         ("disk-pressure", "disk 86% full (high 85%, low 75%)"),
         ("disk-pressure", "disk 76% full (high 85%, low 75%)"),
@@ -189,7 +188,7 @@ async def test_the_engine_is_left_alone_between_two_removals(world: World, disk_
 async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(world: World, disk_of: Disk) -> None:
     agent = await watching(world, protect=("team/c:*", "team/d:*"))
     world.docker.create(REFS[1])
-    holds.change(
+    overrides.change(
         world.folder,
         lambda _: Overrides(pins=(Pin(id=pytorch_image("a").id, reference="", at=world.clock.now()),)),
     )

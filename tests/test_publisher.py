@@ -17,10 +17,8 @@ from structlog.testing import capture_logs
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.outbox import OutboxRow
-from agent.core.protocol import payloads as wire
-from agent.reporting import outbox_sender as sender
-from agent.reporting import poison as suspicion
-from agent.reporting import publisher, rejection
+from agent.core.protocol import payloads
+from agent.reporting import outbox_sender, poison, publisher, rejection
 from tests.fake_clock import START
 from tests.publishing import (
     AGENT_ID,
@@ -85,7 +83,7 @@ async def test_status_is_told_every_minute(rig: Rig) -> None:
         assert len(rig.statuses()) == 1
         await rig.clock.advance(121)
         assert len(rig.statuses()) == 4
-        status = wire.decode(wire.Status, rig.payloads(TOPICS.status)[-1])
+        status = payloads.decode(payloads.Status, rig.payloads(TOPICS.status)[-1])
         assert status is not None
         assert status.at == rig.clock.now()
 
@@ -260,7 +258,7 @@ class HeldFirst:
 @asynccontextmanager
 async def sending(rig: Rig, connection: broker.Connection) -> AsyncIterator[None]:
     """A sender on one connection, which is lost at the end."""
-    events = sender.OutboxSender(rig.store, TOPICS.events, rig.board, rig.clock)
+    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.board, rig.clock)
     running = asyncio.create_task(events.run(connection))
     try:
         yield
@@ -284,17 +282,17 @@ async def test_a_row_is_not_retired_before_all_rows_before_it(rig: Rig) -> None:
 
 
 async def test_no_more_than_a_window_is_in_flight_and_the_next_connection_starts_at_its_first_row(rig: Rig) -> None:
-    await rig.add(sender.WINDOW + 10)
+    await rig.add(outbox_sender.WINDOW + 10)
     first, second = HeldFirst(), HeldFirst()
     async with sending(rig, first):
-        await rig.until(lambda: len(first.seen) == sender.WINDOW)
+        await rig.until(lambda: len(first.seen) == outbox_sender.WINDOW)
         await rig.quiet()
-        assert first.seen == list(range(1, sender.WINDOW + 1))
+        assert first.seen == list(range(1, outbox_sender.WINDOW + 1))
     second.release.set()
     async with sending(rig, second):
-        await rig.until(lambda: len(second.seen) == sender.WINDOW + 10)
+        await rig.until(lambda: len(second.seen) == outbox_sender.WINDOW + 10)
         await rig.quiet()
-        assert second.seen == list(range(1, sender.WINDOW + 11))
+        assert second.seen == list(range(1, outbox_sender.WINDOW + 11))
         assert await rig.waiting() == []
 
 
@@ -335,7 +333,7 @@ async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive
         assert without_repeats(rig.sent()) == [number for number in range(1, 42) if number != 7]
         assert await rig.waiting() == []
         assert "the last is number 7: 5 connections ended over it" in rig.board.alerts["outbox-poison"].message
-        assert rig.server.connects == suspicion.BREAKS + 2  # the first break does not tell which row it was
+        assert rig.server.connects == poison.BREAKS + 2  # the first break does not tell which row it was
 
 
 async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
@@ -364,7 +362,7 @@ async def test_a_denied_topic_costs_no_event_and_heals_when_the_acl_does(rig: Ri
     async with rig.running():
         await rig.until(lambda: "alerts/events-denied" in rig.retained())
         assert len(await rig.waiting()) == 30
-        for _ in range(2 * suspicion.BREAKS):
+        for _ in range(2 * poison.BREAKS):
             rig.server.cut(CLIENT_ID)
             await rig.until(rig.online, tick=5)
         rig.server.denied.clear()
@@ -376,12 +374,12 @@ async def test_a_denied_topic_costs_no_event_and_heals_when_the_acl_does(rig: Ri
 
 async def test_connections_that_end_by_themselves_set_no_row_aside(rig: Rig) -> None:
     async with rig.running():
-        for number in range(2 * suspicion.BREAKS):
+        for number in range(2 * poison.BREAKS):
             await rig.add(1)
             await rig.until(lambda number=number: number + 1 in rig.sent())  # type: ignore[misc]
             rig.server.cut(CLIENT_ID)
             await rig.until(rig.online, tick=5)
-        assert without_repeats(rig.sent()) == list(range(1, 2 * suspicion.BREAKS + 1))
+        assert without_repeats(rig.sent()) == list(range(1, 2 * poison.BREAKS + 1))
         assert rig.board.alerts == {}
 
 
@@ -389,8 +387,8 @@ async def test_a_broker_that_dies_again_and_again_with_a_row_in_flight_sets_none
     rig.server.withheld.add(TOPICS.events)
     await rig.add(30)
     async with rig.running():
-        for number in range(4 * suspicion.BREAKS):
-            if number < suspicion.STEADY_AFTER:
+        for number in range(4 * poison.BREAKS):
+            if number < poison.STEADY_AFTER:
                 await rig.until(lambda: rig.server.published[-1].topic == TOPICS.events)
             rig.server.cut(CLIENT_ID)
             await rig.until(rig.online, tick=5)
@@ -405,23 +403,23 @@ async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: R
     rig.server.withheld.add(TOPICS.events)
     await rig.add(1)
     async with rig.running():
-        for number in range(suspicion.STEADY_AFTER):
+        for number in range(poison.STEADY_AFTER):
             await rig.until(lambda number=number: len(rig.sent()) == number + 1)  # type: ignore[misc]
             rig.server.cut(CLIENT_ID)
             await rig.until(rig.online, tick=0.1)
         await rig.clock.advance(rejection.STEADY - 1)
         await rig.quiet()
-        assert rig.sent() == [1] * suspicion.STEADY_AFTER
+        assert rig.sent() == [1] * poison.STEADY_AFTER
         await rig.clock.advance(1)
-        await rig.until(lambda: len(rig.sent()) == suspicion.STEADY_AFTER + 1)
+        await rig.until(lambda: len(rig.sent()) == poison.STEADY_AFTER + 1)
 
 
 async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: Rig) -> None:
     rig.server.withheld.add(TOPICS.events)
     await rig.add(1)
     async with rig.running():
-        for number in range(2 * suspicion.BREAKS - 2):
-            if number == suspicion.BREAKS - 1:
+        for number in range(2 * poison.BREAKS - 2):
+            if number == poison.BREAKS - 1:
                 rig.server.denied[TOPICS.events] = broker.NOT_AUTHORIZED
                 await rig.until(lambda: "events-denied" in rig.board.alerts, tick=1)
                 rig.server.denied.clear()
@@ -433,8 +431,8 @@ async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: R
 
 async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_not_blamed(rig: Rig) -> None:
     await rig.add(1)
-    events = sender.OutboxSender(rig.store, TOPICS.events, rig.board, rig.clock)
-    for _ in range(suspicion.BREAKS):
+    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.board, rig.clock)
+    for _ in range(poison.BREAKS):
         connection = HeldFirst()
         running = asyncio.create_task(events.run(connection))
         await rig.until(lambda connection=connection: connection.seen, tick=5)  # type: ignore[misc]
@@ -580,7 +578,7 @@ async def test_what_mosquitto_forgot_when_it_was_killed_is_there_again(rig: Rig,
 
 
 def state_of(payload: bytes) -> str:
-    status = wire.decode(wire.Status, payload)
+    status = payloads.decode(payloads.Status, payload)
     assert status is not None
     return status.state
 
@@ -605,7 +603,7 @@ async def test_no_event_is_lost_or_out_of_order_over_restarts_of_mosquitto(rig: 
         got: list[int] = []
         async with archive(server) as after, asyncio.timeout(PATIENCE):
             async for message in after.messages:
-                if message.payload != wire.PROBE:
+                if message.payload != payloads.PROBE:
                     got.append(json.loads(bytes(message.payload))["data"]["seq"])
                 if rounds * burst in got[-1:]:
                     break

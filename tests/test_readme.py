@@ -10,12 +10,12 @@ import typer.main
 from rich.console import Console, RenderableType
 
 from agent import cli
-from agent.adapters import overrides as holds
+from agent.adapters import overrides
 from agent.cli import tables
 from agent.config import settings as config
 from agent.core.model import Image, Plan, Policy, Reason, Rule
 from agent.core.pytorch import bounds
-from agent.eviction import plan_reporter as showing
+from agent.eviction import plan_reporter
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +100,7 @@ def test_it_names_every_reason_in_its_order() -> None:
 
 def test_what_it_says_of_images_that_cannot_be_judged_is_so() -> None:
     paragraph = README.split("An image that cannot be read or judged")[1].split("\n\n")[0]
-    assert re.findall(r"`([a-z-]+)`", paragraph) == [Reason.UNKNOWN, showing.IMAGE_UNREADABLE, Reason.AMBIGUOUS]
+    assert re.findall(r"`([a-z-]+)`", paragraph) == [Reason.UNKNOWN, plan_reporter.IMAGE_UNREADABLE, Reason.AMBIGUOUS]
     assert re.findall(r"(\d+) kB", paragraph) == [str(most // 1000) for most in (bounds.HISTORY, bounds.ENV)]
 
 
@@ -114,8 +114,8 @@ def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_its_pin_is_one_that_is_read(tmp_path: Path) -> None:
-    (tmp_path / holds.FILE).write_text(README.split("```json\n")[1].split("```")[0])
-    assert [pin.reference for pin in holds.load(tmp_path).pins] == ["team/pytorch:2.9-cuda12.8"]
+    (tmp_path / overrides.FILE).write_text(README.split("```json\n")[1].split("```")[0])
+    assert [pin.reference for pin in overrides.load(tmp_path).pins] == ["team/pytorch:2.9-cuda12.8"]
 
 
 def test_its_acl_is_the_one_that_is_tested() -> None:

@@ -12,11 +12,9 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
-from agent.core.protocol import new_events as report
+from agent.core.protocol import new_events, shorten
 from agent.core.protocol import payloads as wire
-from agent.core.protocol import shorten
-from agent.reporting import deferred
-from agent.reporting import poison as suspicion
+from agent.reporting import deferred, poison
 from agent.reporting.deferred import Deferred
 from agent.reporting.denial import ENDS, FIRST_PAUSE, LONGEST_PAUSE, Denial
 from tests.adapters.fake_broker import FakeBroker
@@ -60,7 +58,7 @@ def arrived(rig: Rig) -> dict[int, dict[str, Any]]:
 
 async def aside(rig: Rig) -> list[wire.Event]:
     """The events that say that others were given up."""
-    return [event for event in await rig.kept() if event.type == report.DROPPED]
+    return [event for event in await rig.kept() if event.type == new_events.DROPPED]
 
 
 async def test_where_an_empty_message_ends_the_connection_too_the_topic_is_denied_and_all_rows_wait(rig: Rig) -> None:
@@ -110,14 +108,14 @@ async def test_a_row_is_not_blamed_for_connections_that_end_over_an_empty_messag
     rig.server.poison = breaks
     await rig.add(1)
     async with rig.running(tick=5):
-        await rig.until(ends_over(suspicion.BREAKS - 1), tick=1)
+        await rig.until(ends_over(poison.BREAKS - 1), tick=1)
         taken.clear()
         await rig.until(lambda: wire.PROBE in ended, tick=1)
         taken.add(wire.PROBE)
-        await rig.until(ends_over(2 * suspicion.BREAKS - 2), tick=1)
+        await rig.until(ends_over(2 * poison.BREAKS - 2), tick=1)
         await rig.quiet()
         assert await rig.waiting() == [1]
-        await rig.until(ends_over(2 * suspicion.BREAKS - 1), tick=1)
+        await rig.until(ends_over(2 * poison.BREAKS - 1), tick=1)
         await rig.until(lambda: "outbox-poison" in rig.board.alerts, tick=1)
 
 
@@ -324,7 +322,7 @@ async def test_a_real_broker_that_hangs_up_on_events_gets_every_event_once_it_al
         await rig.add(2)
         async with connected(rig, live_options(server), speed=SPEED):
             await until(lambda: TOPICS.alert("events-denied") in server.retained)
-            await until(lambda: len(server.hung_up) > suspicion.BREAKS + 3)
+            await until(lambda: len(server.hung_up) > poison.BREAKS + 3)
             assert await rig.waiting() == [1, 2, 3, 4]
             server.hangs_up = lambda _: False
             await eventually_async(rig.is_empty)

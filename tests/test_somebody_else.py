@@ -14,8 +14,7 @@ from rich.console import Console
 from agent.adapters.engine import Conflict, EngineUnavailable
 from agent.cli import tables
 from agent.core.model import Image, Reason
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 from agent.eviction.plan_reporter import REMOVED_ANOTHER
 from tests import harness
 from tests.builders import make_digest, pytorch_image
@@ -172,8 +171,8 @@ async def evict_with_another(world: World) -> Agent:
 
 async def test_what_an_eviction_took_with_it_is_in_its_outcome(world: World, image: Image) -> None:
     agent = await evict_with_another(world)
-    [outcome] = await agent.events(report.OUTCOME)
-    said = wire.OutcomeData.model_validate(outcome.data)
+    [outcome] = await agent.events(new_events.OUTCOME)
+    said = payloads.OutcomeData.model_validate(outcome.data)
     digest = [] if world.docker.containerd else [NEW]  # it was never seen pulled, and proves nothing there
     assert (said.outcome, said.also_removed) == ("refused", [REFS[1], *digest, OTHER.id])
     assert said.error == f"{REFS[1]} had passed to another image, which lost it"
@@ -183,7 +182,7 @@ async def test_what_an_eviction_took_with_it_is_in_its_outcome(world: World, ima
 async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(world: World, image: Image) -> None:
     agent = await due(world)
     await agent.sweeper.sweep()
-    [outcome] = await agent.events(report.OUTCOME)
+    [outcome] = await agent.events(new_events.OUTCOME)
     assert (outcome.data["outcome"], outcome.data["also_removed"]) == ("removed", [])
     assert REMOVED_ANOTHER not in agent.board.alerts
 
@@ -232,7 +231,7 @@ async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(world
         await agent.sweeper.sweep()
     world.docker.create(image.id)
     await agent.sweeper.sweep()
-    [outcome] = await agent.events(report.OUTCOME)
+    [outcome] = await agent.events(new_events.OUTCOME)
     assert OTHER.id in outcome.data["also_removed"]
     assert outcome.data["error"] == "interrupted; the image is whole"
 
@@ -243,7 +242,7 @@ async def test_an_answer_that_was_lost_with_the_engine_is_told(world: World, ima
     with pytest.raises(EngineUnavailable):
         await agent.sweeper.sweep()
     await agent.sweeper.sweep()
-    [outcome] = await agent.events(report.OUTCOME)
+    [outcome] = await agent.events(new_events.OUTCOME)
     assert (outcome.data["outcome"], outcome.data["error"]) == ("removed", UNHEARD)
 
 
@@ -255,6 +254,6 @@ async def test_killed_before_the_answer_the_outcome_says_that_nobody_knows(world
     await agent.kill()
     again = await world.agent(evict_local=True).watch()
     await again.sweeper.sweep()
-    [outcome] = await again.events(report.OUTCOME)
+    [outcome] = await again.events(new_events.OUTCOME)
     assert (outcome.data["outcome"], outcome.data["also_removed"]) == ("removed", [])
     assert outcome.data["error"] == UNHEARD

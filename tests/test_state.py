@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.lock import StateBusy, locked
-from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.database import StateError
 
 
@@ -28,7 +28,7 @@ def cannot_make(monkeypatch: pytest.MonkeyPatch, *, uid: int) -> None:
 
 
 def used_instead(xdg: Path, configured: Path) -> None:
-    (xdg / state.INSTEAD_OF).write_text(f"{configured}\n")
+    (xdg / state_dir.INSTEAD_OF).write_text(f"{configured}\n")
 
 
 @pytest.mark.parametrize(("uid", "falls_back"), [(0, False), (65534, True)])
@@ -36,7 +36,7 @@ def test_only_a_user_without_root_falls_back(
     xdg: Path, configured: Path, monkeypatch: pytest.MonkeyPatch, uid: int, falls_back: bool
 ) -> None:
     cannot_make(monkeypatch, uid=uid)
-    assert state.resolve(configured).folder == (xdg if falls_back else configured)
+    assert state_dir.resolve(configured).folder == (xdg if falls_back else configured)
 
 
 def test_a_folder_that_is_there_is_the_one_whoever_may_write_to_it(
@@ -44,28 +44,28 @@ def test_a_folder_that_is_there_is_the_one_whoever_may_write_to_it(
 ) -> None:
     cannot_make(monkeypatch, uid=65534)
     configured.mkdir(parents=True)
-    assert state.resolve(configured) == state.Place(configured)
+    assert state_dir.resolve(configured) == state_dir.Place(configured)
 
 
 def test_a_folder_that_can_be_made_is_the_one_and_asking_makes_nothing(xdg: Path, configured: Path) -> None:
-    assert state.resolve(configured) == state.Place(configured)
+    assert state_dir.resolve(configured) == state_dir.Place(configured)
     assert not configured.parent.exists()
 
 
 def test_a_home_that_is_not_known_is_nothing_to_fall_back_to(configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cannot_make(monkeypatch, uid=65534)
-    monkeypatch.setattr(state, "xdg_folder", lambda: Path("~/.local/state/torchkeeper"))
-    assert state.resolve(configured) == state.Place(configured)
+    monkeypatch.setattr(state_dir, "xdg_folder", lambda: Path("~/.local/state/torchkeeper"))
+    assert state_dir.resolve(configured) == state_dir.Place(configured)
 
 
 def test_as_long_as_an_agent_runs_on_the_fallback_it_is_the_one(xdg: Path, configured: Path) -> None:
     used_instead(xdg, configured)
-    assert state.place_to_change(configured).folder == configured
+    assert state_dir.place_to_change(configured).folder == configured
     configured.rmdir()
     with locked(xdg):
-        assert state.place_to_change(configured).folder == state.place_to_look_at(configured).folder == xdg
+        assert state_dir.place_to_change(configured).folder == state_dir.place_to_look_at(configured).folder == xdg
         with pytest.raises(StateBusy, match=str(xdg)):
-            state.place_for_run(configured)
+            state_dir.place_for_run(configured)
 
 
 def test_an_agent_of_another_configuration_on_the_same_fallback_is_nobody_to_wait_for(
@@ -73,8 +73,8 @@ def test_an_agent_of_another_configuration_on_the_same_fallback_is_nobody_to_wai
 ) -> None:
     used_instead(xdg, Path("/somewhere/else"))
     with locked(xdg):
-        assert state.agents_on(configured) == []
-        assert state.place_for_run(configured).folder == configured
+        assert state_dir.agents_on(configured) == []
+        assert state_dir.place_for_run(configured).folder == configured
 
 
 def test_a_link_from_the_configured_folder_to_the_fallback_is_one_folder(xdg: Path, configured: Path) -> None:
@@ -82,8 +82,8 @@ def test_a_link_from_the_configured_folder_to_the_fallback_is_one_folder(xdg: Pa
     configured.parent.mkdir()
     configured.symlink_to(xdg)
     with locked(xdg):
-        assert state.agents_on(configured) == [configured]
-        assert state.place_to_change(configured) == state.Place(configured)
+        assert state_dir.agents_on(configured) == [configured]
+        assert state_dir.place_to_change(configured) == state_dir.Place(configured)
 
 
 def test_a_fallback_that_cannot_be_used_either_is_named_with_the_reason_for_it(
@@ -93,7 +93,7 @@ def test_a_fallback_that_cannot_be_used_either_is_named_with_the_reason_for_it(
     xdg.rmdir()
     xdg.touch()
     with pytest.raises(StateError) as caught:
-        state.place_for_run(configured)
+        state_dir.place_for_run(configured)
     assert str(caught.value).startswith(f"agent.state_dir: {configured} does not exist, and uid 65534 cannot create it")
     assert f"agent.state_dir: {xdg} is not a folder; set a folder" in str(caught.value)
 
@@ -103,7 +103,7 @@ def test_what_the_fallback_is_used_for_is_noted_once_and_survives(
 ) -> None:
     cannot_make(monkeypatch, uid=65534)
     for _ in range(2):
-        assert state.place_for_run(configured).folder == xdg
-    assert state.used_instead_of(configured)
-    assert not state.used_instead_of(xdg)
-    assert [path.name for path in xdg.iterdir()] == [state.INSTEAD_OF]
+        assert state_dir.place_for_run(configured).folder == xdg
+    assert state_dir.used_instead_of(configured)
+    assert not state_dir.used_instead_of(xdg)
+    assert [path.name for path in xdg.iterdir()] == [state_dir.INSTEAD_OF]

@@ -14,9 +14,8 @@ from structlog.testing import capture_logs
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.outbox import Watermark
-from agent.core.protocol import payloads as wire
-from agent.reporting import confirmation, inventory_topic, publisher, rejection, subscriptions
-from agent.reporting import outbox_sender as sender
+from agent.core.protocol import payloads
+from agent.reporting import confirmation, inventory_topic, outbox_sender, publisher, rejection, subscriptions
 from tests.publishing import CLIENT_ID, TOPICS, Rig, connected, rigged
 from tests.support import hanging_broker
 from tests.support.proc import eventually_async
@@ -197,7 +196,7 @@ async def test_words_about_many_other_epochs_make_no_queue(rig: Rig, monkeypatch
     async with rig.running():
         await rig.until(lambda: rig.sent() == [1])
         for number in range(1000):
-            word = wire.Ack(collector="main", epoch=f"epoch {number}", seq=0)
+            word = payloads.Ack(collector="main", epoch=f"epoch {number}", seq=0)
             rig.server.route(Message(TOPICS.ack, word.encode(), retain=True))
         rig.acknowledge(1)
         await rig.until(partial(has_watermark, rig, 1))
@@ -209,7 +208,7 @@ async def has_watermark(rig: Rig, seq: int) -> bool:
 
 
 def test_a_new_process_clears_every_alert_that_an_old_one_may_have_left() -> None:
-    modules = (publisher, confirmation, inventory_topic, rejection, sender, subscriptions)
+    modules = (publisher, confirmation, inventory_topic, rejection, outbox_sender, subscriptions)
     raised = {value for module in modules for name, value in vars(module).items() if name.endswith("_ALERT")}
     assert raised == set(publisher.ALERTS)
 
@@ -218,7 +217,7 @@ async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_as
     """As NATS does while its cluster elects a leader: 0x80 means `not now` there, and not `never`."""
     async with hanging_broker.running() as server:
         server.refusals[TOPICS.ack] = 2
-        word = wire.Ack(collector="main", epoch=rig.store.epoch, seq=0)
+        word = payloads.Ack(collector="main", epoch=rig.store.epoch, seq=0)
         server.retained[TOPICS.ack] = word.encode()
         options = broker.Options(host="127.0.0.1", port=server.port, client_id=CLIENT_ID, version="3.1.1")
         async with connected(rig, options, speed=120):

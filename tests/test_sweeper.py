@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import overrides as holds
+from agent.adapters import overrides
 from agent.adapters.engine import Conflict, EngineUnavailable
 from agent.core.model import Outcome, Overrides, Pin, Reason, Rule
-from agent.core.protocol import new_events as report
+from agent.core.protocol import new_events
 from tests import harness
 from tests.builders import pytorch_image
 from tests.fake_docker import FakeDocker
@@ -88,7 +88,7 @@ async def test_the_least_recently_used_goes_first(world: World) -> None:
         await agent.wait(1)
     await agent.wait(PAST_TTL)
     await harness.sweep(agent)
-    gone = [event.data["image"]["references"][0] for event in await agent.events(report.DECISION)]
+    gone = [event.data["image"]["references"][0] for event in await agent.events(new_events.DECISION)]
     assert gone == ["team/torch:2", "team/torch:1", "team/torch:0"]
 
 
@@ -140,7 +140,7 @@ async def test_a_pull_between_two_evictions_keeps_the_second_image(world: World,
 async def test_a_pin_set_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
     agent = await harness.due(world)
     pin = Pin(id=image, reference=REF, at=world.clock.now())
-    agent.engine.on("containers", lambda: holds.change(world.folder, lambda _: Overrides(pins=(pin,))))
+    agent.engine.on("containers", lambda: overrides.change(world.folder, lambda _: Overrides(pins=(pin,))))
     assert await harness.sweep(agent) == {}
     assert await agent.reason(image) is Reason.PINNED
 
@@ -188,7 +188,7 @@ async def test_an_untagged_step_goes_with_the_last_image_built_on_it(world: Worl
     agent = await harness.due(world, rules=(Rule(match="team/child:*", evict_local=True),), protect=(REF,))
     await harness.sweep(agent)
     assert set(world.docker.images) == {image}
-    decisions = [(event.subject, event.data["reason"]) for event in await agent.events(report.DECISION)]
+    decisions = [(event.subject, event.data["reason"]) for event in await agent.events(new_events.DECISION)]
     assert decisions == [(child, "idle-ttl"), (step, "dangling")]
 
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from agent.adapters import overrides as holds
+from agent.adapters import overrides
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
 from agent.core.model import HeldBy, Outcome, Overrides
 from agent.core.policy import schedule
 from agent.core.policy.schedule import Schedule
-from agent.core.protocol import new_events as report
+from agent.core.protocol import new_events
 from tests import harness
 from tests.builders import pytorch_image
 from tests.harness import PAST_TTL, World
@@ -80,7 +80,7 @@ async def test_a_dry_run_writes_nothing(world: World, image: str) -> None:
 async def test_a_pause_holds_everything_until_it_ends(world: World, image: str) -> None:
     agent = await harness.due(world)
     until = world.clock.now() + timedelta(hours=1)
-    holds.change(world.folder, lambda _: Overrides(paused=True, paused_at=world.clock.now(), paused_until=until))
+    overrides.change(world.folder, lambda _: Overrides(paused=True, paused_at=world.clock.now(), paused_until=until))
     assert (await harness.sweep(agent), (await agent.plan()).held_by) == ({}, HeldBy.PAUSED)
     await agent.wait(3600)
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
@@ -111,9 +111,9 @@ async def test_what_is_due_after_the_window_waits_for_the_next(world: World, ima
 
 async def test_holds_that_cannot_be_read_hold_everything(world: World, image: str) -> None:
     agent = await harness.due(world)
-    (world.folder / holds.FILE).write_text("{")
+    (world.folder / overrides.FILE).write_text("{")
     assert (await harness.sweep(agent), list(agent.board.alerts)) == ({}, ["holds-unreadable"])
-    (world.folder / holds.FILE).unlink()
+    (world.folder / overrides.FILE).unlink()
     assert (await harness.sweep(agent), list(agent.board.alerts)) == ({REF: Outcome.REMOVED}, [])
 
 
@@ -144,7 +144,7 @@ async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(w
     minutes = [10, 20, 40, 80, 160, 320, 640, 1280]
     assert waits == [timedelta(minutes=count) for count in minutes] + [DAY, DAY]
     assert world.docker.images[image].tags == [REF]
-    assert len(await agent.events(report.DECISION)) == 1
+    assert len(await agent.events(new_events.DECISION)) == 1
     agent.engine.forget_hooks()
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from agent.adapters import overrides as holds
+from agent.adapters import overrides
 from agent.adapters.engine import EngineUnavailable
 from agent.core.model import Overrides, Pin, Reason
 from tests.builders import pytorch_image
@@ -41,11 +41,11 @@ async def test_a_use_moves_the_deadline(world: World, image: str) -> None:
 
 async def test_it_wakes_when_a_pin_is_taken_away(world: World, image: str) -> None:
     pin = Pin(id=image, reference=REF, at=world.clock.now())
-    holds.change(world.folder, lambda _: Overrides(pins=(pin,)))
+    overrides.change(world.folder, lambda _: Overrides(pins=(pin,)))
     agent = await world.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
     await agent.wait(MINUTE)
     assert await agent.reason(image) is Reason.PINNED
-    holds.change(world.folder, lambda _: Overrides())
+    overrides.change(world.folder, lambda _: Overrides())
     await agent.wait(10)
     assert (await agent.reason(image), agent.usage(image).protected) == (Reason.RECENT, False)
     await agent.wait(30)

@@ -45,20 +45,20 @@ def sweep(
 
 async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[SweepResult, str, tuple[str, ...]]":
     from agent.adapters import lock
-    from agent.adapters.sqlite import state_dir as state
+    from agent.adapters.sqlite import state_dir
     from agent.daemon import run as daemon
 
     quiet()
     configured = settings.agent.state_dir
-    if dry_run and (running := state.agents_on(configured)):
+    if dry_run and (running := state_dir.agents_on(configured)):
         raise lock.StateBusy(running[0])
-    place = state.place_to_look_at(configured) if dry_run else state.place_for_run(configured)
+    place = state_dir.place_to_look_at(configured) if dry_run else state_dir.place_for_run(configured)
     with nullcontext() if dry_run else lock.locked(place.folder):
         if dry_run:
-            look = state.open_read_only(place.folder)
+            look = state_dir.open_read_only(place.folder)
             store, notes = look.store, look.notes
         else:
-            store, word = state.open_store(place.folder, datetime.now(UTC))
+            store, word = state_dir.open_store(place.folder, datetime.now(UTC))
             notes = tuple(note for note in (word, store.copied) if note)
         try:
             async with daemon.engine_session(settings, store, place.folder) as parts:
@@ -124,9 +124,9 @@ def resume(config_file: ConfigOption = None) -> None:
 def _change(settings: config.Settings, edit: Callable[[Overrides], Overrides]) -> Overrides:
     """Change what the running agent reads. Says where that is not agent.state_dir, and where no agent runs."""
     from agent.adapters import overrides as holds
-    from agent.adapters.sqlite import state_dir as state
+    from agent.adapters.sqlite import state_dir
 
-    place = state.place_to_change(settings.agent.state_dir)
+    place = state_dir.place_to_change(settings.agent.state_dir)
     try:
         changed = holds.change(place.folder, edit)
     except OSError as error:

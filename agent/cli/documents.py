@@ -9,8 +9,7 @@ from agent.core.lint.linter import Finding
 from agent.core.model import Action, Decision, Outcome, Plan, Step
 from agent.core.policy import newest
 from agent.core.policy.totals import StoppedOnly, by_reason, next_to_go
-from agent.core.protocol import inventory
-from agent.core.protocol import new_events as report
+from agent.core.protocol import inventory, new_events
 from agent.core.pytorch import deciding
 from agent.core.usage.look_inside import LookedInside
 from agent.core.usage.tracker import IgnoredRuns, Use
@@ -135,7 +134,7 @@ def totals(seen: Plan) -> dict[str, Any]:
         "evict": len(evicting),
         "held": sum(item.held_by is not None for item in evicting),
         "estimated_bytes": seen.estimated_bytes,
-        "reasons": report.totals(seen),
+        "reasons": new_events.totals(seen),
         "bytes": {reason.value: share.bytes for reason, share in by_reason(seen).items()},
         "held_by": seen.held_by,
         "opens": units.format_time(seen.opens) if seen.opens else None,
@@ -146,7 +145,7 @@ def totals(seen: Plan) -> dict[str, Any]:
 
 
 def _image(item: Decision, outcomes: Mapping[str, Outcome] | None, errors: Mapping[str, str] | None) -> dict[str, Any]:
-    document = report.inventory_image(item).model_dump(mode="json", by_alias=True)
+    document = new_events.inventory_image(item).model_dump(mode="json", by_alias=True)
     document["due"] = units.format_time(item.due) if item.due else None
     document["evidence"] = [evidence.text for evidence in item.verdict.evidence]
     document["decided_by"] = deciding.phrase(item.verdict) or None

@@ -13,11 +13,11 @@ from agent.config import settings as config
 from agent.core import units
 from agent.core.model import Plan, Policy
 from agent.core.policy import totals
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.core.usage.look_inside import LookedInside
 
 if TYPE_CHECKING:
-    from agent.adapters.sqlite import state_dir as state
+    from agent.adapters.sqlite import state_dir
     from agent.cli import story
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
@@ -102,13 +102,13 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Decisions and their outcomes, and how to pull again what went."""
-    from agent.adapters.sqlite import state_dir as state
+    from agent.adapters.sqlite import state_dir
     from agent.cli import tables
 
     settings = config.load(config_file)
     back = parse_duration(since, "--since") or timedelta()
-    place = state.place_to_look_at(settings.agent.state_dir)
-    look = state.open_read_only(place.folder)
+    place = state_dir.place_to_look_at(settings.agent.state_dir)
+    look = state_dir.open_read_only(place.folder)
     events = asyncio.run(_events(look, datetime.now(UTC) - back))
     if as_json:
         host = settings.agent.host or look.store.host
@@ -180,14 +180,14 @@ async def _explain(
 
 async def _look_inside(settings: config.Settings, image_id: str) -> LookedInside:
     from agent.adapters.docker.inside import DockerInside
-    from agent.adapters.sqlite import state_dir as state
+    from agent.adapters.sqlite import state_dir
     from agent.daemon import look_inside
 
-    place = state.place_to_change(settings.agent.state_dir)  # the agent that runs there removes what a crash leaves
+    place = state_dir.place_to_change(settings.agent.state_dir)  # the agent that runs there removes what a crash leaves
     return await look_inside.look(DockerInside(settings.docker.url), place.folder, image_id)
 
 
-async def _events(look: "state.ReadOnlyState", since: datetime) -> list[wire.Event]:
+async def _events(look: "state_dir.ReadOnlyState", since: datetime) -> list[payloads.Event]:
     events = await look.store.run(lambda tables: tables.events(since))
     await look.store.close()
     return events

@@ -20,7 +20,7 @@ def run(
 
     from agent import logs
     from agent.adapters import lock
-    from agent.adapters.sqlite import state_dir as state
+    from agent.adapters.sqlite import state_dir
     from agent.daemon import run as daemon
 
     daemon.ignore_hangups()
@@ -28,7 +28,7 @@ def run(
     if observe:
         settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"mode": "observe"})})
     logs.configure(settings.agent.log)
-    place = state.place_for_run(settings.agent.state_dir)
+    place = state_dir.place_for_run(settings.agent.state_dir)
     for note in place.notes:
         structlog.get_logger().warning(note, action="open-state")
     with lock.locked(place.folder):

@@ -12,9 +12,7 @@ from agent.core.images import layers
 from agent.core.lint.linter import Finding
 from agent.core.model import Action, Decision, Outcome, Plan
 from agent.core.policy import totals
-from agent.core.protocol import inventory
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import deciding
 from agent.diagnostics.checks import Check
 from agent.eviction.sweeper import SweepResult
@@ -72,7 +70,7 @@ def sweep(done: SweepResult) -> RenderableType:
     return Group(table, Text(), Text(line)) if due else Group(Text(line))
 
 
-def history(events: Sequence[wire.Event], since: str) -> RenderableType:
+def history(events: Sequence[payloads.Event], since: str) -> RenderableType:
     """Decisions with their outcomes, oldest first, and how to pull again what went."""
     rows = [row for row in map(_event_row, events) if row is not None]
     if not rows:
@@ -83,29 +81,29 @@ def history(events: Sequence[wire.Event], since: str) -> RenderableType:
     return table
 
 
-def _event_row(event: wire.Event) -> tuple[datetime, str, RenderableType] | None:
+def _event_row(event: payloads.Event) -> tuple[datetime, str, RenderableType] | None:
     if event.type == "torchkeeper.decision":
-        said = wire.DecisionData.model_validate(event.data)
+        said = payloads.DecisionData.model_validate(event.data)
         return event.time, f"decided: {said.reason}", _with_line(_ref_name(said.image), said.explanation)
     if event.type == "torchkeeper.outcome":
-        became = wire.OutcomeData.model_validate(event.data)
+        became = payloads.OutcomeData.model_validate(event.data)
         lines = [became.error or _freed(became.measured_bytes)]
         if became.outcome == "removed" and became.image.origin:
             lines.append(f"docker pull {became.image.origin}")
         if became.also_removed:
-            lines += [f"also removed: {', '.join(became.also_removed)}", report.pull_again(became.also_removed)]
+            lines += [f"also removed: {', '.join(became.also_removed)}", new_events.pull_again(became.also_removed)]
         return event.time, became.outcome, _with_line(_ref_name(became.image), *filter(None, lines))
     if event.type == "torchkeeper.gap":
-        gap = wire.GapData.model_validate(event.data)
+        gap = payloads.GapData.model_validate(event.data)
         return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
     if event.type == "torchkeeper.build-cache":
-        cache = wire.BuildCacheData.model_validate(event.data)
+        cache = payloads.BuildCacheData.model_validate(event.data)
         size = units.format_bytes(cache.estimated_bytes if cache.measured_bytes is None else cache.measured_bytes)
         idle = units.format_duration(timedelta(seconds=cache.unused_seconds))
         why = cache.error or f"{cache.records} records unused for {idle}: {size}"
         return event.time, f"build cache {cache.state}", Text(text.clean(why))
     if event.type == "torchkeeper.dropped":
-        lost = wire.DroppedData.model_validate(event.data)
+        lost = payloads.DroppedData.model_validate(event.data)
         return event.time, "dropped", Text(f"{lost.reason}: {lost.count} events, {lost.first_seq} to {lost.last_seq}")
     return None
 
@@ -212,7 +210,7 @@ def _name(item: Decision) -> str:
     return text.clean("\n".join(names)) if names else f"untagged {item.image.id[7:19]}"
 
 
-def _ref_name(image: wire.ImageRef) -> str:
+def _ref_name(image: payloads.ImageRef) -> str:
     return text.clean(" ".join(image.references)) or f"untagged {image.id[7:19]}"
 
 

@@ -17,12 +17,11 @@ from pydantic import (
     model_validator,
 )
 
-from agent.core import globs as patterns
-from agent.core import units
+from agent.core import globs, units
 from agent.core.policy import rules, schedule
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.core.pytorch import operators
-from agent.core.usage import attribution as users
+from agent.core.usage import attribution
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -74,8 +73,8 @@ def _window(value: object) -> schedule.Window:
 def _matches_all(value: str) -> bool:
     """The tags have nothing in common but the colon, so what matches them all matches everything; so do the digests."""
     tags = ("a:b", "registry.io:5000/team/name:1-x", "0/y:Z")
-    digests = [f"{patterns.repository(tag)}@sha256:{digit * 64}" for tag, digit in zip(tags, "0af", strict=True)]
-    return any(all(patterns.matches(value, name) for name in every) for every in (tags, digests))
+    digests = [f"{globs.repository(tag)}@sha256:{digit * 64}" for tag, digit in zip(tags, "0af", strict=True)]
+    return any(all(globs.matches(value, name) for name in every) for every in (tags, digests))
 
 
 def _not_all(value: str) -> str:
@@ -95,11 +94,11 @@ def _own_name(value: str) -> str:
 
 def _not_every_container(value: str) -> str:
     """As for images: what covers all of these, by their name, their image or a label, covers everything."""
-    every_name = [users.Run(name=name) for name in ("a", "Train_1", "0.x-y")]
-    every_image = [users.Run(image=image) for image in ("a", "registry.io:5000/team/name:1-x", "0/y:Z")]
-    every_label = [users.Run(labels={key: value}) for key, value in (("a", "b"), ("com.x/y", "Z 1"), ("0", ""))]
+    every_name = [attribution.Run(name=name) for name in ("a", "Train_1", "0.x-y")]
+    every_image = [attribution.Run(image=image) for image in ("a", "registry.io:5000/team/name:1-x", "0/y:Z")]
+    every_label = [attribution.Run(labels={key: value}) for key, value in (("a", "b"), ("com.x/y", "Z 1"), ("0", ""))]
     if any(
-        all(map(users.IgnoredContainers((value,)).pattern_for, every))
+        all(map(attribution.IgnoredContainers((value,)).pattern_for, every))
         for every in (every_name, every_image, every_label)
     ):
         raise ValueError(f"{value!r} matches every container, so that nothing would count as a use")
@@ -200,8 +199,8 @@ class Agent(Section):
 
     @model_validator(mode="after")
     def _host_is_a_topic_level(self) -> "Agent":
-        if self.host and not wire.valid_host(self.host):
-            raise ValueError(f"host: {self.host!r} cannot be part of a topic; try {wire.slug(self.host)!r}")
+        if self.host and not payloads.valid_host(self.host):
+            raise ValueError(f"host: {self.host!r} cannot be part of a topic; try {payloads.slug(self.host)!r}")
         return self
 
 
@@ -239,8 +238,8 @@ class Mqtt(Section):
     def _prefix_and_collector(self) -> "Mqtt":
         if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
             raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
-        if not wire.valid_host(self.collector):
-            raise ValueError(f"collector: {self.collector!r} is no name; try {wire.slug(self.collector)!r}")
+        if not payloads.valid_host(self.collector):
+            raise ValueError(f"collector: {self.collector!r} is no name; try {payloads.slug(self.collector)!r}")
         return self
 
     @model_validator(mode="after")

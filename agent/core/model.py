@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from agent.core import globs as patterns
+from agent.core import globs
 from agent.core.policy.schedule import Schedule
 
 RUNNING = ("running", "paused", "restarting")  # states of a container that is used now
@@ -61,7 +61,7 @@ class Image:
     @property
     def standalone(self) -> tuple[str, ...]:
         """Its references without the digest references that only repeat a tag."""
-        return patterns.standalone(self.all_references)
+        return globs.standalone(self.all_references)
 
     @property
     def dangling(self) -> bool:
@@ -164,7 +164,7 @@ class Verdict:
 class Rule:
     """A `[[policy.rules]]` entry. Exactly what it names is overridden."""
 
-    match: str  # a pattern on references, as `patterns` reads it
+    match: str  # a pattern on references, as `globs` reads it
     ttl: timedelta | None = None
     keep: bool = False
     keep_newest: int | None = None

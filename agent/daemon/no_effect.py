@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from agent.adapters import overrides as holds
-from agent.adapters.sqlite import state_dir as state
+from agent.adapters import overrides
+from agent.adapters.sqlite import state_dir
 from agent.config import settings as config
 from agent.core.policy.rules import why_never_matches
 
@@ -39,13 +39,13 @@ def _patterns(settings: config.Settings) -> Iterable[tuple[str, str]]:
 
 def pins_elsewhere(configured: Path, folder: Path, now: datetime) -> str:
     """Pins and a pause left in the XDG folder by an agent that used it instead of `configured`; "" for none."""
-    other = state.xdg_folder()
-    if folder == other or not state.used_instead_of(configured):
+    other = state_dir.xdg_folder()
+    if folder == other or not state_dir.used_instead_of(configured):
         return ""
-    file = other / holds.FILE
+    file = other / overrides.FILE
     try:
-        found = holds.load(other)
-    except holds.HoldsUnreadable as error:
+        found = overrides.load(other)
+    except overrides.HoldsUnreadable as error:
         return f"this agent reads {folder}, and no longer {other}; pins may be there, but {error.detail}; {error.hint}"
     pins = sum(not pin.over(now) for pin in found.pins)
     paused = found.paused and (found.paused_until is None or now < found.paused_until)

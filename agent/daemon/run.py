@@ -10,23 +10,21 @@ from pathlib import Path
 
 import structlog
 
-from agent import __version__
-from agent import aio as tasks
+from agent import __version__, aio
 from agent.adapters.clock import Clock, SystemClock
 from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.docker.inside import DockerInside
 from agent.adapters.engine import Engine, EngineError, EngineInfo
-from agent.adapters.sqlite import database
-from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite import database, state_dir
 from agent.adapters.sqlite.store import Store
 from agent.config import settings as config
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.daemon import look_inside, no_effect
-from agent.eviction import plan_reporter as showing
+from agent.eviction import plan_reporter
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
-from agent.tracking import layer_probes as layer_looks
+from agent.tracking import layer_probes
 from agent.tracking.ingestor import EventIngestor
 from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.watcher import RECONNECT_BACKOFF_MAX, Watcher
@@ -42,7 +40,7 @@ STOP_RETRY = 5.0  # seconds for a stop to say goodbye, before it is asked again
 ALERTS = (
     *("engine-down", "engine-observe-only", "holds-unreadable", "state-copied"),
     *("state-damaged", "state-full", "sweep-failed"),
-    *showing.ALERTS,
+    *plan_reporter.ALERTS,
     *no_effect.ALERTS,
 )
 
@@ -65,7 +63,7 @@ def build(
     folder: Path,
     clock: Clock,
     engine: Engine,
-    patience: float = layer_looks.PATIENCE,
+    patience: float = layer_probes.PATIENCE,
 ) -> Components:
     """Wire one agent together. `patience`: seconds that a listing waits for layers to be read."""
     board = HostReport()
@@ -101,7 +99,7 @@ async def run(settings: config.Settings, folder: Path, source: Path | None) -> N
     `source`: the configuration file that was read; None: there is none.
     """
     clock = SystemClock()
-    store, word = state.open_store(folder, clock.now())
+    store, word = state_dir.open_store(folder, clock.now())
     parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
     if word:
         log.error(word, action="open-state")
@@ -132,7 +130,7 @@ async def _run_loops(
         version=__version__,
         mode=settings.agent.mode,
         config=str(source or "built-in defaults"),
-        state=str(folder),
+        state_dir=str(folder),
     )
     loops = {
         "watcher": parts.watcher.run(),
@@ -146,7 +144,7 @@ async def _run_loops(
         loops["publisher"] = _publish(settings, host, parts, clock)
     async with asyncio.TaskGroup() as group:
         for name, loop in loops.items():
-            group.create_task(tasks.run_forever(loop, name), name=name)
+            group.create_task(aio.run_forever(loop, name), name=name)
 
 
 async def learn_host(settings: config.Settings, store: Store, engine: Engine, clock: Clock) -> str:
@@ -155,7 +153,7 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
     wait = 0.5
     while not host:
         try:
-            host = wire.slug((await engine.connect()).name)
+            host = payloads.slug((await engine.connect()).name)
         except EngineError as error:
             log.warning("no engine yet, and no agent.host is set; waiting", action="start", error=str(error))
             await clock.sleep(wait)
@@ -174,7 +172,7 @@ async def _publish(settings: config.Settings, host: str, parts: Components, cloc
     agent_id = parts.store.agent_id
     await publisher.Publisher(
         connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
-        topics=wire.Topics(settings.mqtt.prefix, host),
+        topics=payloads.Topics(settings.mqtt.prefix, host),
         board=parts.board,
         outbox=parts.store,
         clock=clock,
@@ -197,7 +195,7 @@ async def _show_info(settings: config.Settings, parts: Components, clock: Clock)
         if engine is not None and engine != shown:
             shown = engine
             parts.board.show_info(
-                wire.Info(
+                payloads.Info(
                     host=parts.store.host,
                     version=__version__,
                     engine=_engine_facts(engine),
@@ -303,7 +301,7 @@ async def engine_session(
         if session.done():
             session.result()
         if not store.host or settings.agent.host:
-            await store.name_host(settings.agent.host or wire.slug(_engine_name(parts)))
+            await store.name_host(settings.agent.host or payloads.slug(_engine_name(parts)))
         yield parts
     finally:
         for task in (session, ready):
@@ -319,8 +317,8 @@ async def read_only_session(
 
     Raises StateError and EngineError.
     """
-    place = state.place_to_look_at(settings.agent.state_dir)
-    look = state.open_read_only(place.folder)
+    place = state_dir.place_to_look_at(settings.agent.state_dir)
+    look = state_dir.open_read_only(place.folder)
     try:
         async with engine_session(settings, look.store, place.folder, patience) as parts:
             yield parts, (*place.notes, *look.notes)

@@ -16,9 +16,8 @@ from pathlib import Path
 import agent
 from agent.adapters.mqtt import broker
 from agent.config import settings as config
-from agent.core.protocol import payloads as wire
-from agent.demo import dockerd, images, process
-from agent.demo import events as feed
+from agent.core.protocol import payloads
+from agent.demo import dockerd, events, images, process
 from agent.demo import workspace as place
 from agent.demo.docker_api import Client
 from agent.demo.errors import DemoError
@@ -129,13 +128,13 @@ class DemoEnvironment:
         self.broker_url = f"mqtt://127.0.0.1:{port}"
         return ""
 
-    async def open_feed(self) -> AsyncIterator[wire.Event]:
+    async def open_feed(self) -> AsyncIterator[payloads.Event]:
         """The agent's events as they come: from the broker, else from the agent's history."""
         if not self.broker_url:
-            return feed.from_history(self.state)
+            return events.from_history(self.state)
         options = broker.options(config.Mqtt(url=self.broker_url), client_id="torchkeeper-demo-audience")
         connection = await self._undo.enter_async_context(broker.connect(options))
-        return await feed.from_broker(connection, wire.Topics("torchkeeper", HOST))
+        return await events.from_broker(connection, payloads.Topics("torchkeeper", HOST))
 
     # The agent
 
@@ -164,7 +163,7 @@ class DemoEnvironment:
         self._undo.push_async_callback(daemon.stop)
 
         async def knows_them() -> bool:
-            return image_ids <= await feed.known_images(self.state)
+            return image_ids <= await events.known_images(self.state)
 
         await daemon.until(knows_them, AGENT_START)
         return daemon

@@ -7,30 +7,30 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.adapters.mqtt.broker import Connection
-from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 
 POLL = 0.5  # seconds between two looks at the history
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 
 
-async def from_broker(connection: Connection, topics: wire.Topics) -> AsyncIterator[wire.Event]:
+async def from_broker(connection: Connection, topics: payloads.Topics) -> AsyncIterator[payloads.Event]:
     """Subscribe now, so that nothing is missed; then the events, endlessly."""
     await connection.subscribe(topics.events)
 
-    async def events() -> AsyncIterator[wire.Event]:
+    async def events() -> AsyncIterator[payloads.Event]:
         async for message in connection.messages():
-            event = wire.decode(wire.Event, message.payload)
+            event = payloads.decode(payloads.Event, message.payload)
             if event is not None:
                 yield event
 
     return events()
 
 
-async def from_history(folder: Path) -> AsyncIterator[wire.Event]:
+async def from_history(folder: Path) -> AsyncIterator[payloads.Event]:
     """The events of a state folder, endlessly, each once."""
     seen: set[str] = set()
     while True:
@@ -48,7 +48,7 @@ async def known_images(folder: Path) -> set[str]:
 
 
 async def _look(folder: Path, ask: Callable[[UsageTables], T]) -> T:
-    store: Store = state.open_read_only(folder).store
+    store: Store = state_dir.open_read_only(folder).store
     try:
         return await store.run(ask)
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from agent.core import units
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.demo import images
 from agent.demo.console import Console, two_lines
 from agent.demo.environment import DemoEnvironment
@@ -30,8 +30,8 @@ class Scenario:
         self._screen = screen
         self._ids: dict[str, DemoImage] = {}  # image ID -> its role
         self._due: dict[str, datetime] = {}  # image ID -> when it goes, as the last plan says
-        self._decided: dict[str, wire.DecisionData] = {}
-        self._became: dict[str, wire.OutcomeData] = {}
+        self._decided: dict[str, payloads.DecisionData] = {}
+        self._became: dict[str, payloads.OutcomeData] = {}
         self._kept: list[dict[str, Any]] = []
 
     async def run(self) -> None:
@@ -89,7 +89,7 @@ class Scenario:
     async def _start_agent(self) -> None:
         stage, screen = self._stage, self._screen
         screen.step("the agent", "It reads the engine's events, so that even a run of a second counts as a use.")
-        self._feed: AsyncIterator[wire.Event] = await stage.open_feed()
+        self._feed: AsyncIterator[payloads.Event] = await stage.open_feed()
         with screen.busy("starting the agent"):
             self._agent = await stage.start_agent(set(self._ids))
         self._began = datetime.now(UTC)
@@ -144,13 +144,13 @@ class Scenario:
         """Show each outcome as it is told, until nothing more should go."""
         async for event in self._feed:
             if event.type == "torchkeeper.decision" and event.subject in self._ids:
-                self._decided[event.subject] = wire.DecisionData.model_validate(event.data)
+                self._decided[event.subject] = payloads.DecisionData.model_validate(event.data)
             if event.type == "torchkeeper.outcome" and event.subject in self._ids:
-                self._show_outcome(event.subject, wire.OutcomeData.model_validate(event.data))
+                self._show_outcome(event.subject, payloads.OutcomeData.model_validate(event.data))
             if not self._waited_for():
                 return
 
-    def _show_outcome(self, image_id: str, became: wire.OutcomeData) -> None:
+    def _show_outcome(self, image_id: str, became: payloads.OutcomeData) -> None:
         if image_id in self._became:  # a broker may deliver twice
             return
         self._became[image_id] = became

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Connection, Message
 from agent.config import settings as config
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 
 PATIENCE = 30.0  # seconds for one address
 ANSWER = 4.0  # seconds for any one answer
@@ -39,7 +39,7 @@ async def run(mqtt: config.Mqtt, host: str) -> list[Finding]:
 
 
 async def _find(mqtt: config.Mqtt, options: broker.Options, host: str) -> Finding:
-    topics = wire.Topics(mqtt.prefix, host)
+    topics = payloads.Topics(mqtt.prefix, host)
     try:
         async with asyncio.timeout(PATIENCE), broker.connect(options) as connection:
             await connection.publish(topics.alert("check"), b"", retain=True)  # clears what is not there
@@ -71,8 +71,8 @@ async def _heard_back(connection: Connection, topic: str) -> str | None:
     await connection.subscribe(topic)
     standing = await _next(connection, lambda message: message.retain, RETAINED)
     payload = standing.payload if standing is not None else b""
-    if wire.decode(wire.Status, payload) is None:
-        nobody = wire.Status(state="offline", session=secrets.randbits(40), at=datetime.now(UTC))
+    if payloads.decode(payloads.Status, payload) is None:
+        nobody = payloads.Status(state="offline", session=secrets.randbits(40), at=datetime.now(UTC))
         payload = nobody.encode()
     await connection.publish(topic, payload)
     back = await _next(connection, lambda message: not message.retain and message.payload == payload, ECHO)
@@ -98,7 +98,7 @@ def _rights(mqtt: config.Mqtt, host: str) -> str:
 
 def _dots(mqtt: config.Mqtt, host: str) -> str:
     """The way out where a name has a dot; "" where none has."""
-    keys = {"agent.host": (host, wire.slug(host)), "mqtt.prefix": (mqtt.prefix, mqtt.prefix.replace(".", "-"))}
+    keys = {"agent.host": (host, payloads.slug(host)), "mqtt.prefix": (mqtt.prefix, mqtt.prefix.replace(".", "-"))}
     better = [f'{key} = "{instead}"' for key, (name, instead) in keys.items() if "." in name]
     if not better:
         return ""

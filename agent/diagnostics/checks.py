@@ -7,21 +7,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.adapters import disk, folder
-from agent.adapters import overrides as holds
+from agent.adapters import disk, folder, overrides
 from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
 from agent.adapters.layers import folders as layer_folders
-from agent.adapters.sqlite import database
-from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite import database, state_dir
 from agent.config import settings as config
 from agent.core import units
 from agent.core.images import layers
-from agent.core.lint import linter as lint
-from agent.core.lint import names
+from agent.core.lint import linter, names
 from agent.core.model import Container, Pin, Plan
 from agent.core.policy import totals
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.core.pytorch import deciding
 from agent.daemon import no_effect
 
@@ -131,21 +128,21 @@ def _doubtful(look: Inspection | None) -> list[Check]:
             "recognition",
             True,
             f"{len(images)} image(s) count as PyTorch by one sign alone: {first}",
-            f"torchkeeper lint names the sign; {lint.WAY_OUT}",
+            f"torchkeeper lint names the sign; {linter.WAY_OUT}",
         )
     ]
 
 
 def _state(configured: Path) -> Check:
     try:
-        place, running = state.place_to_look_at(configured), state.agents_on(configured)
+        place, running = state_dir.place_to_look_at(configured), state_dir.agents_on(configured)
     except database.StateError as error:
         return Check("state", False, str(error), "make the folder usable, or set agent.state_dir to another one")
     where = [f"{place.folder}: an agent runs on it"] if running else []
     try:
         if folder.is_there(place.folder):
             folder.probe(place.folder)
-        look = state.open_read_only(place.folder)
+        look = state_dir.open_read_only(place.folder)
     except database.StateTooNew as error:
         return Check("state", False, str(error), "a newer torchkeeper, or another agent.state_dir, can read it")
     except database.StateError as error:
@@ -154,7 +151,7 @@ def _state(configured: Path) -> Check:
     detail = "; ".join([*(where or [f"{place.folder}: no agent runs on it now"]), *place.notes, *look.notes])
     if any("damaged" in note for note in look.notes):
         return Check("state", False, detail, "start the agent; it moves the file aside and begins anew")
-    if running and place.folder != state.resolve(configured).folder:
+    if running and place.folder != state_dir.resolve(configured).folder:
         return Check("state", False, detail, f"restart that agent, or set agent.state_dir to {place.folder}")
     return Check("state", True, detail)
 
@@ -163,11 +160,11 @@ def _holds(configured: Path, look: Inspection | None) -> list[Check]:
     """Nothing where the folder itself cannot be looked into: its own check says so."""
     now = datetime.now(UTC)
     try:
-        place = state.place_to_look_at(configured)
-        found = holds.load(place.folder)
+        place = state_dir.place_to_look_at(configured)
+        found = overrides.load(place.folder)
     except database.StateError:
         return []
-    except holds.HoldsUnreadable as error:
+    except overrides.HoldsUnreadable as error:
         return [Check("pins", False, f"{error.detail}; {error.effect}", error.hint)]
     elsewhere = no_effect.pins_elsewhere(configured, place.folder, now)
     if elsewhere:
@@ -254,13 +251,13 @@ async def _broker(settings: config.Settings, info: EngineInfo | None) -> list[Ch
     from agent.diagnostics import broker_check
 
     host = settings.agent.host or _known_host(settings.agent.state_dir)
-    host = host or (wire.slug(info.name) if info is not None else "check")
+    host = host or (payloads.slug(info.name) if info is not None else "check")
     return [Check("broker", *found) for found in await broker_check.run(settings.mqtt, host)]
 
 
 def _known_host(folder: Path) -> str:
     """The name under which an agent reported from this state; "" where none did."""
     try:
-        return state.open_read_only(folder).store.host
+        return state_dir.open_read_only(folder).store.host
     except database.StateError:
         return ""

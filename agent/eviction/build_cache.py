@@ -15,7 +15,7 @@ from agent.adapters.engine import Engine, EngineError
 from agent.adapters.sqlite.store import Store
 from agent.core.model import HeldBy
 from agent.core.policy import build_cache
-from agent.core.protocol import new_events as report
+from agent.core.protocol import new_events
 
 State = Literal["decided", "pruned", "failed", "would-prune"]
 
@@ -81,7 +81,7 @@ class BuildCachePruner:
     async def _tell(
         self, state: State, found: StaleCache, after: timedelta, *, freed: int | None = None, error: str | None = None
     ) -> None:
-        event = report.build_cache(
+        event = new_events.build_cache(
             state,
             "observe" if state == "would-prune" else "enforce",
             self._clock.now(),

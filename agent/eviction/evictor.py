@@ -14,8 +14,7 @@ from agent.adapters.engine import Engine
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import Removal
 from agent.core.model import Decision, HeldBy, Image, Outcome, Usage
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
 from agent.tracking.engine_view import EngineView
@@ -52,8 +51,8 @@ class Evictor:
         """Record a decision that is not acted on, once for each due time; False where it was recorded before."""
         now = self._clock.now()
         identity, image = self._identity(item), self._image_ref(item)
-        decision = report.decision(item, image, _mode(item), now, identity)
-        outcome = report.outcome(identity, image, Outcome.WOULD_REMOVE, now)
+        decision = new_events.decision(item, image, _mode(item), now, identity)
+        outcome = new_events.outcome(identity, image, Outcome.WOULD_REMOVE, now)
         written = await self._store.run(lambda tables: tables.decide(decision, outcome))
         if written:
             self._store.appended.set()
@@ -64,7 +63,7 @@ class Evictor:
         """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
         seen = self._seen_of(item.image)  # before anything is waited for: the plan is as old as this
         identity, image = self._identity(item), self._image_ref(item)
-        decision = report.decision(item, image, _mode(item), self._clock.now(), identity)
+        decision = new_events.decision(item, image, _mode(item), self._clock.now(), identity)
         await self._begin(item.image, decision, image)
         before = self._used_bytes()
         result = await self._remove(item.image, seen)
@@ -81,7 +80,7 @@ class Evictor:
         )
         return EvictionResult(result.outcome, result.error, measured if result.outcome is Outcome.REMOVED else None)
 
-    async def _begin(self, target: Image, decision: report.NewEvent, image: wire.ImageRef) -> None:
+    async def _begin(self, target: Image, decision: new_events.NewEvent, image: payloads.ImageRef) -> None:
         row, identity = self._sight.row, str(decision.decision_id)
         journal = Removal(target.id, identity, target.references, decision.at, image.model_dump(mode="json"))
         self._unsettled = True  # until the outcome is written
@@ -109,7 +108,12 @@ class Evictor:
         return self._sight.book.usages.get(target.id), self._sight.gap_end
 
     async def _end(
-        self, image_id: str, identity: str, image: wire.ImageRef, result: removal.RemovalResult, measured: int | None
+        self,
+        image_id: str,
+        identity: str,
+        image: payloads.ImageRef,
+        result: removal.RemovalResult,
+        measured: int | None,
     ) -> None:
         """Write the outcome. What was not removed is left alone for a while."""
         now, row = self._clock.now(), self._sight.row
@@ -118,7 +122,7 @@ class Evictor:
             self._sight.book.apply_delete(image_id)
         answers = self._answers.get(image_id)
         also = answers.also_removed if answers is not None else ()
-        event = report.outcome(
+        event = new_events.outcome(
             identity,
             image,
             result.outcome,
@@ -149,20 +153,20 @@ class Evictor:
                 result = await removal.settle(self._engine, journal.image_id, journal.references, own, lacking)
             finally:
                 own.end(journal.image_id, self._clock.now())
-            image = wire.ImageRef.model_validate(journal.image)
+            image = payloads.ImageRef.model_validate(journal.image)
             await self._end(journal.image_id, journal.decision_id, image, result, None)
             log.warning("settled a removal that was cut short", action="settle", image=journal.image_id,
                         outcome=result.outcome.value)  # fmt: skip
         self._unsettled = False
 
     def _identity(self, item: Decision) -> str:
-        return report.decision_id(item, _mode(item), self._store.epoch)
+        return new_events.decision_id(item, _mode(item), self._store.epoch)
 
-    def _image_ref(self, item: Decision) -> wire.ImageRef:
-        return report.image_ref(item, pulled=self._pulled(item.image))
+    def _image_ref(self, item: Decision) -> payloads.ImageRef:
+        return new_events.image_ref(item, pulled=self._pulled(item.image))
 
     def _origin(self, image: Image) -> str | None:
-        return report.origin(image, pulled=self._pulled(image))
+        return new_events.origin(image, pulled=self._pulled(image))
 
     def _pulled(self, image: Image) -> bool:
         usage = self._sight.book.usages.get(image.id)

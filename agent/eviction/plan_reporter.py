@@ -10,9 +10,7 @@ from agent.core import units
 from agent.core.lint import names
 from agent.core.model import Action, Decision, HeldBy, Plan, Policy
 from agent.core.policy import totals
-from agent.core.protocol import inventory
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import inventory, new_events, payloads
 from agent.reporting.host_report import HostReport
 from agent.tracking.engine_view import EngineView
 
@@ -44,7 +42,7 @@ class PlanReporter:
         since = plan.at - REMOVED_ANOTHER_STANDS
         taken = await self._store.run(lambda tables: tables.also_removed(since))
         self._alert(REMOVED_ANOTHER, _removed_another(taken), plan, "critical")
-        last = await self._store.run(lambda tables: tables.last_decisions(wire.LAST_DECISIONS))
+        last = await self._store.run(lambda tables: tables.last_decisions(payloads.LAST_DECISIONS))
         host, disk = self._store.host, self._disk(plan)
         self._board.show_inventory(await asyncio.to_thread(inventory.build, plan, host, disk, last))
 
@@ -56,9 +54,9 @@ class PlanReporter:
         else:
             self._board.clear_alert(alert_id)
 
-    def _disk(self, plan: Plan) -> wire.Disk:
+    def _disk(self, plan: Plan) -> payloads.Disk:
         space = self._sight.space()
-        return wire.Disk(
+        return payloads.Disk(
             total_bytes=space.total_bytes if space else None,
             used_bytes=space.used_bytes if space else None,
             images_bytes=sum(item.image.size_bytes for item in plan.decisions),
@@ -109,7 +107,7 @@ def _called(item: Decision) -> str:
     return names.shown(item.image.standalone[0]) if item.image.standalone else item.image.id[:19]
 
 
-def _removed_another(outcomes: Sequence[wire.Event]) -> str:
+def _removed_another(outcomes: Sequence[payloads.Event]) -> str:
     """What evictions took with them, the latest first, and how to get it back."""
     if not outcomes:
         return ""
@@ -117,9 +115,9 @@ def _removed_another(outcomes: Sequence[wire.Event]) -> str:
     return "; ".join([*map(_taken_with, outcomes), f"this alert ends by itself at {ends}"])
 
 
-def _taken_with(event: wire.Event) -> str:
-    became = wire.OutcomeData.model_validate(event.data)
-    what, back = ", ".join(became.also_removed), report.pull_again(became.also_removed)
+def _taken_with(event: payloads.Event) -> str:
+    became = payloads.OutcomeData.model_validate(event.data)
+    what, back = ", ".join(became.also_removed), new_events.pull_again(became.also_removed)
     return (
         f"the eviction of {' '.join(became.image.references) or became.image.id} at {units.format_time(event.time)} "
         f"also removed {what} (the engine has no lock: a name may pass to another image in that moment); "

@@ -1,6 +1,6 @@
 """Plan, and act on it: sleeps until the next deadline, wakes on change, removes one image at a time.
 
-The plan is `policy.plan`, pure. Before each removal the engine is listed again and the plan made anew; then the
+The plan is `planning.plan`, pure. Before each removal the engine is listed again and the plan made anew; then the
 decision is on disk before the first act, and the journal row before the first reference goes.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.adapters import overrides as holds
+from agent.adapters import overrides
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError
 from agent.adapters.sqlite import database
@@ -20,10 +20,9 @@ from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping
 from agent.core.model import Action, Decision, HeldBy, Outcome, Overrides, Plan, Policy
 from agent.core.policy import grace as change
-from agent.core.policy import limits, pressure
-from agent.core.policy import planning as policy
+from agent.core.policy import limits, planning, pressure
 from agent.core.policy.decide import Context
-from agent.core.protocol import new_events as report
+from agent.core.protocol import new_events
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import EvictionResult, Evictor
 from agent.eviction.plan_reporter import PlanReporter
@@ -93,7 +92,7 @@ class Sweeper:
         self._board = board
         self._rules = rules
         self._folder = folder
-        self._folder_identity = holds.identity(folder)
+        self._folder_identity = overrides.identity(folder)
         self._evictor = Evictor(engine, intake.view, store, clock)
         self._cleanup = BuildCachePruner(engine, store, clock, after=rules.build_cache_after)
         self._showcase = PlanReporter(board, intake.view, store, rules)
@@ -158,7 +157,7 @@ class Sweeper:
         if instead is not None:
             context = replace(context, pending_policy=None)
         rules = instead or self._rules
-        found = policy.plan(sight.snapshot(now), sight.verdicts, sight.book.usages, rules, now + ahead, context)
+        found = planning.plan(sight.snapshot(now), sight.verdicts, sight.book.usages, rules, now + ahead, context)
         self._pressing = found.under_pressure
         return found
 
@@ -192,11 +191,11 @@ class Sweeper:
 
     def _holds(self, now: datetime) -> Overrides:
         try:
-            if self._folder_identity not in (None, holds.identity(self._folder)):
+            if self._folder_identity not in (None, overrides.identity(self._folder)):
                 hint = "bring the folder back, or restart the agent"
-                raise holds.HoldsUnreadable(f"{self._folder} is not the folder that the agent started with", hint)
-            found = holds.load(self._folder)
-        except holds.HoldsUnreadable as error:
+                raise overrides.HoldsUnreadable(f"{self._folder} is not the folder that the agent started with", hint)
+            found = overrides.load(self._folder)
+        except overrides.HoldsUnreadable as error:
             self._board.raise_alert("holds-unreadable", str(error), now, "critical")
             return Overrides(readable=False)
         self._board.clear_alert("holds-unreadable")
@@ -235,7 +234,7 @@ class Sweeper:
                 tried.add(planned.image.id)
                 await self._intake.refresh()
                 done.plan = await self.plan()
-                if policy.passes_recheck(planned, done.plan):
+                if planning.passes_recheck(planned, done.plan):
                     done.add(planned.image.id, await self._evictor.evict(_current(planned, done.plan)))
             if done.outcomes:
                 done.plan = await self.plan()
@@ -246,7 +245,9 @@ class Sweeper:
         now = self._clock.now()
         if done.outcomes:
             mode = "observe" if done.plan.held_by is HeldBy.OBSERVE else "enforce"
-            event = report.sweep(done.initial_plan, done.plan, mode, done.outcomes.values(), now, done.measured_bytes)
+            event = new_events.sweep(
+                done.initial_plan, done.plan, mode, done.outcomes.values(), now, done.measured_bytes
+            )
             await self._store.log(event)
             await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
         await self._showcase.show(done.plan)
@@ -280,10 +281,10 @@ class Sweeper:
                     await task
 
     async def _look_at_holds(self) -> None:
-        seen = holds.stamp(self._folder)
+        seen = overrides.stamp(self._folder)
         while True:
             await self._clock.sleep(OVERRIDES_POLL)
-            now = holds.stamp(self._folder)
+            now = overrides.stamp(self._folder)
             if now != seen:
                 seen = now
                 self._sight.changed.set()

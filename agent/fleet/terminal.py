@@ -15,7 +15,7 @@ from rich.text import Text
 
 from agent.adapters.clock import Clock
 from agent.core import units
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.fleet.feed import Feed
 from agent.fleet.view import DecisionLine, FleetView, Host
 
@@ -101,7 +101,7 @@ def decisions_table(lines: list[DecisionLine], now: datetime) -> Table:
 
 def images_view(view: FleetView, now: datetime) -> RenderableType:
     """The fleet's PyTorch images, each once, with the number of hosts that have it."""
-    having: dict[str, list[wire.InventoryImage]] = {}
+    having: dict[str, list[payloads.InventoryImage]] = {}
     others = 0
     for host in view.hosts():
         for image in host.inventory.images if host.inventory else ():
@@ -115,7 +115,7 @@ def images_view(view: FleetView, now: datetime) -> RenderableType:
     return Group(images_table(list(having.values()), now), left_out)
 
 
-def images_table(having: list[list[wire.InventoryImage]], now: datetime) -> Table:
+def images_table(having: list[list[payloads.InventoryImage]], now: datetime) -> Table:
     table = _table(("IMAGE", "left", 1), ("TORCH", "left", None), ("HOSTS", "right", None))
     for name in ("SIZE", "LAST USED", "NEXT"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -161,7 +161,7 @@ def _table(*columns: tuple[str, str, int | None]) -> Table:
     return table
 
 
-def _alert_line(host: Host, alert: wire.Alert) -> Text:
+def _alert_line(host: Host, alert: payloads.Alert) -> Text:
     style = "red" if alert.severity == "critical" else "yellow"
     return Text.from_markup(f"[{style}]{alert.severity}[/] {sanitize(host.name)}: {sanitize(alert.message)}")
 
@@ -181,8 +181,8 @@ def _bytes_of(line: DecisionLine) -> str:
     return f"~{units.format_bytes(line.estimated_bytes)}"
 
 
-def _disk(inventory: wire.Inventory | None) -> str:
-    disk = inventory.disk if inventory else wire.Disk()
+def _disk(inventory: payloads.Inventory | None) -> str:
+    disk = inventory.disk if inventory else payloads.Disk()
     if disk.used_bytes is None or not disk.total_bytes:
         return "-"
     return f"{units.format_bytes(disk.used_bytes)} ({100 * disk.used_bytes / disk.total_bytes:.0f} %)"
@@ -192,13 +192,13 @@ def _ago(at: datetime | None, now: datetime) -> str:
     return _largest(now - at) + " ago" if at is not None else "never"
 
 
-def _last_used(copies: list[wire.InventoryImage], now: datetime) -> str:
+def _last_used(copies: list[payloads.InventoryImage], now: datetime) -> str:
     if any(image.running for image in copies):
         return "now"
     return _ago(max((image.last_used for image in copies if image.last_used is not None), default=None), now)
 
 
-def _next(copies: list[wire.InventoryImage], now: datetime) -> str:
+def _next(copies: list[payloads.InventoryImage], now: datetime) -> str:
     """What comes first of an image on any host: its eviction, its deadline, else why it is kept."""
     due = [image for image in copies if image.action == "evict"]
     if due:

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from agent.core import units
-from agent.core.protocol import payloads as wire
-from agent.core.protocol import sentence
+from agent.core.protocol import payloads, sentence
 
 STALE_AFTER = timedelta(minutes=3)  # three missed status messages
 MAX_EVENTS = 500  # of the whole fleet, the latest
@@ -20,11 +19,11 @@ class Host:
     """What one host's retained topics say."""
 
     name: str
-    status: wire.Status | None = None
+    status: payloads.Status | None = None
     session: int | None = None  # of the last birth
-    info: wire.Info | None = None
-    inventory: wire.Inventory | None = None
-    alerts: dict[str, wire.Alert] = field(default_factory=dict)
+    info: payloads.Info | None = None
+    inventory: payloads.Inventory | None = None
+    alerts: dict[str, payloads.Alert] = field(default_factory=dict)
     last_seen: datetime | None = None
 
     def state(self, now: datetime) -> State:
@@ -69,9 +68,9 @@ class FleetView:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._topics = wire.Topics(prefix, "+")
+        self._topics = payloads.Topics(prefix, "+")
         self._hosts: dict[str, Host] = {}
-        self._events: OrderedDict[tuple[str, str, int], tuple[str, wire.Event]] = OrderedDict()
+        self._events: OrderedDict[tuple[str, str, int], tuple[str, payloads.Event]] = OrderedDict()
         self.applied = 0  # messages so far
         self.retained = 0  # of them, those that were there before we came
 
@@ -119,7 +118,7 @@ class FleetView:
         return fresh
 
     def _apply_event(self, name: str, payload: bytes) -> None:
-        event = wire.decode(wire.Event, payload)
+        event = payloads.decode(payloads.Event, payload)
         epoch, seq = (event.data.get("epoch"), event.data.get("seq")) if event else (None, None)
         if event is None or not isinstance(epoch, str) or not isinstance(seq, int):
             return
@@ -155,7 +154,7 @@ def images_document(view: FleetView, now: datetime) -> dict[str, Any]:
 
 
 def _host_document(host: Host, now: datetime) -> dict[str, Any]:
-    disk = host.inventory.disk if host.inventory else wire.Disk()
+    disk = host.inventory.disk if host.inventory else payloads.Disk()
     return {
         "host": host.name,
         "state": host.state(now),
@@ -189,11 +188,11 @@ def _apply_retained(host: Host, rest: str, payload: bytes, at: datetime, retaine
     if rest == "status":
         own_time = _apply_status(host, payload, at, retained)
     elif rest == "info":
-        info = wire.decode(wire.Info, payload)
+        info = payloads.decode(payloads.Info, payload)
         host.info = info if info or not payload else host.info
         own_time = info.at if info else None
     elif rest == "inventory":
-        inventory = wire.decode(wire.Inventory, payload)
+        inventory = payloads.decode(payloads.Inventory, payload)
         host.inventory = inventory if inventory or not payload else host.inventory
         own_time = inventory.at if inventory else None
     elif rest.startswith("alerts/"):
@@ -204,7 +203,7 @@ def _apply_retained(host: Host, rest: str, payload: bytes, at: datetime, retaine
 
 def _apply_status(host: Host, payload: bytes, at: datetime, retained: bool) -> datetime | None:
     """When the status proves the host to have been alive; None where it proves nothing."""
-    status = wire.decode(wire.Status, payload)
+    status = payloads.decode(payloads.Status, payload)
     if status is None:
         if not payload:
             host.status = host.session = None
@@ -221,14 +220,14 @@ def _apply_status(host: Host, payload: bytes, at: datetime, retained: bool) -> d
 
 
 def _apply_alert(host: Host, alert_id: str, payload: bytes) -> None:
-    alert = wire.decode(wire.Alert, payload)
+    alert = payloads.decode(payloads.Alert, payload)
     if alert is not None:
         host.alerts[alert_id] = alert
     elif not payload:
         host.alerts.pop(alert_id, None)
 
 
-def _line_of_last(host: str, last: wire.LastDecision) -> DecisionLine:
+def _line_of_last(host: str, last: payloads.LastDecision) -> DecisionLine:
     return DecisionLine(
         host=host,
         decision_id=last.decision_id,
@@ -245,15 +244,15 @@ def _line_of_last(host: str, last: wire.LastDecision) -> DecisionLine:
     )
 
 
-def _merge_event(lines: dict[tuple[str, str], DecisionLine], host: str, event: wire.Event) -> None:
+def _merge_event(lines: dict[tuple[str, str], DecisionLine], host: str, event: payloads.Event) -> None:
     if event.type == "torchkeeper.decision":
         _merge_decision(lines, host, event)
     elif event.type == "torchkeeper.outcome":
         _merge_outcome(lines, host, event)
 
 
-def _merge_decision(lines: dict[tuple[str, str], DecisionLine], host: str, event: wire.Event) -> None:
-    data = _data(wire.DecisionData, event)
+def _merge_decision(lines: dict[tuple[str, str], DecisionLine], host: str, event: payloads.Event) -> None:
+    data = _data(payloads.DecisionData, event)
     if data is None or data.action != "evict":
         return
     known = lines.get((host, data.decision_id))
@@ -273,8 +272,8 @@ def _merge_decision(lines: dict[tuple[str, str], DecisionLine], host: str, event
     )
 
 
-def _merge_outcome(lines: dict[tuple[str, str], DecisionLine], host: str, event: wire.Event) -> None:
-    data = _data(wire.OutcomeData, event)
+def _merge_outcome(lines: dict[tuple[str, str], DecisionLine], host: str, event: payloads.Event) -> None:
+    data = _data(payloads.OutcomeData, event)
     if data is None:
         return
     line = lines.get((host, data.decision_id)) or DecisionLine(
@@ -289,7 +288,7 @@ def _merge_outcome(lines: dict[tuple[str, str], DecisionLine], host: str, event:
     )
 
 
-def _data(model: type[wire.P], event: wire.Event) -> wire.P | None:
+def _data(model: type[payloads.P], event: payloads.Event) -> payloads.P | None:
     try:
         return model.model_validate(event.data)
     except ValueError:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from agent.adapters.clock import Clock
 from agent.adapters.mqtt.broker import Message
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 
 LONGEST_JITTER = 5.0  # seconds after a birth, so that a whole fleet does not answer at once
 BETWEEN = 10.0  # seconds from one answer to the next, however many are born
@@ -31,7 +31,7 @@ class Collectors:
 
     def heard(self, collector: str, message: Message) -> None:
         """A collector's status. One that is retained is from before this connection, whose birth it has heard."""
-        status = wire.decode(wire.CollectorStatus, message.payload)
+        status = payloads.decode(payloads.CollectorStatus, message.payload)
         if status is None or status.state != "online" or self._sessions.get(collector) == status.session:
             return
         self._sessions[collector] = status.session

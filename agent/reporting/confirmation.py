@@ -14,7 +14,7 @@ import structlog
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, UnknownSequence, Watermark
 from agent.adapters.sqlite import database
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.reporting.host_report import HostReport
 
 OVERDUE = 30.0  # seconds without an acknowledgement of rows that were sent, until it is requested again
@@ -48,7 +48,7 @@ class Confirmation:
         self.asking = False  # some rows were sent again to see whether the collector lives; the rest follows its answer
         self._sent = 0  # the last row that was given to any connection
         self._silent_since: float | None = None  # since when sent rows wait for an acknowledgement
-        self._received: dict[str, wire.Ack] = {}  # by epoch, the latest, until it is stored
+        self._received: dict[str, payloads.Ack] = {}  # by epoch, the latest, until it is stored
         self._arrived = asyncio.Event()
         self._ignored = False  # whether an acknowledgement was ignored, which is logged once
 
@@ -95,7 +95,7 @@ class Confirmation:
         else:
             self._board.clear_alert(UNCONFIRMED_ALERT)
 
-    def receive(self, ack: wire.Ack, *, retained: bool = False) -> None:
+    def receive(self, ack: payloads.Ack, *, retained: bool = False) -> None:
         """Keep the latest acknowledgement of each epoch for `store`, so that a flood of them makes no queue.
 
         A retained one with the number that is known already is ignored: the collector may have died since it sent it.

@@ -4,23 +4,23 @@ import asyncio
 from datetime import datetime
 from typing import Literal
 
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 
 
 class HostReport:
     """The latest info, inventory and alerts. `changed` is set whenever one of them is."""
 
     def __init__(self) -> None:
-        self.info: wire.Info | None = None
-        self.inventory: wire.Inventory | None = None
-        self.alerts: dict[str, wire.Alert] = {}
+        self.info: payloads.Info | None = None
+        self.inventory: payloads.Inventory | None = None
+        self.alerts: dict[str, payloads.Alert] = {}
         self.changed = asyncio.Event()
 
-    def show_info(self, info: wire.Info) -> None:
+    def show_info(self, info: payloads.Info) -> None:
         self.info = info
         self.changed.set()
 
-    def show_inventory(self, inventory: wire.Inventory) -> None:
+    def show_inventory(self, inventory: payloads.Inventory) -> None:
         self.inventory = inventory
         self.changed.set()
 
@@ -35,7 +35,7 @@ class HostReport:
         standing = self.alerts.get(alert_id)
         if standing is not None and standing.message == message:
             return
-        self.alerts[alert_id] = wire.Alert(
+        self.alerts[alert_id] = payloads.Alert(
             id=alert_id, severity=severity, message=message, since=standing.since if standing else since
         )
         self.changed.set()

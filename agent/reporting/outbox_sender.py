@@ -11,7 +11,7 @@ from typing import Literal
 
 import structlog
 
-from agent import aio as tasks
+from agent import aio
 from agent.adapters.clock import Clock
 from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
@@ -163,7 +163,7 @@ class OutboxSender:
         seq, not_before = deferred
         left = not_before - self._clock.monotonic()
         if left > 0:
-            await tasks.first(self._outbox.appended.wait(), self._clock.sleep(left))
+            await aio.first(self._outbox.appended.wait(), self._clock.sleep(left))
             return
         found = await self._outbox.unsent(seq - 1, 1)
         if found and found[0].seq == seq:

@@ -1,6 +1,6 @@
 """When the inventory may be published. It is by far the largest message, and most of it rarely changes."""
 
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 
 ROUNDING = 0.01  # seconds; a sleeper may wake a moment early
 ENDS = 2  # connections in a row that end over the inventory, before it is left out for a while
@@ -14,7 +14,7 @@ class Pace:
     def __init__(self, every: float) -> None:
         """`every`: seconds between two inventories, if no action changes."""
         self._every = every
-        self._published: wire.Inventory | None = None  # None: not yet on this connection
+        self._published: payloads.Inventory | None = None  # None: not yet on this connection
         self._not_before = 0.0
         self.ends = 0  # connections in a row that ended over the inventory
         self._pause = FIRST_PAUSE
@@ -24,7 +24,7 @@ class Pace:
         """A new connection. The broker may have lost everything, so publish again, after the pause."""
         self._published, self._not_before = None, now + pause
 
-    def wait(self, inventory: wire.Inventory | None, now: float) -> float | None:
+    def wait(self, inventory: payloads.Inventory | None, now: float) -> float | None:
         """Seconds until this inventory may be published; None if it says nothing new."""
         last = self._published
         if inventory is None or (last is not None and _says_the_same(inventory, last)):
@@ -33,7 +33,7 @@ class Pace:
         left = (self._barred_until if urgent else max(self._not_before, self._barred_until)) - now
         return left if left > ROUNDING else 0.0
 
-    def published(self, inventory: wire.Inventory, now: float) -> None:
+    def published(self, inventory: payloads.Inventory, now: float) -> None:
         """This inventory was given to the connection."""
         self._published, self._not_before = inventory, now + self._every
 
@@ -49,10 +49,10 @@ class Pace:
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
 
-def _says_the_same(one: wire.Inventory, other: wire.Inventory) -> bool:
+def _says_the_same(one: payloads.Inventory, other: payloads.Inventory) -> bool:
     return one.model_copy(update={"at": other.at}) == other
 
 
-def _actions(inventory: wire.Inventory) -> dict[str, str]:
+def _actions(inventory: payloads.Inventory) -> dict[str, str]:
     """What is published at once when it changes."""
     return {image.id: image.action for image in inventory.images}

@@ -15,12 +15,12 @@ from typing import Literal
 import structlog
 import tenacity
 
-from agent import aio as tasks
+from agent import aio
 from agent.adapters.clock import Clock
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Connection, Message
 from agent.adapters.outbox import Outbox
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.reporting.collectors import Collectors
 from agent.reporting.confirmation import BEHIND_ALERT, UNCONFIRMED_ALERT
 from agent.reporting.host_report import HostReport
@@ -70,7 +70,7 @@ class Publisher:
         self,
         *,
         connect: broker.Connect,
-        topics: wire.Topics,
+        topics: payloads.Topics,
         board: HostReport,
         outbox: Outbox,
         clock: Clock,
@@ -90,8 +90,8 @@ class Publisher:
         self._inventory = InventoryTopic(topics.inventory, board, clock, settings.inventory_every, settings.chance)
         self._first_session = secrets.randbits(40)  # a nonce of this start; each connect adds one
         self._session = self._first_session - 1
-        self._shown: dict[str, wire.Alert | None] = dict.fromkeys(former_alerts)
-        self._shown_info: wire.Info | None = None
+        self._shown: dict[str, payloads.Alert | None] = dict.fromkeys(former_alerts)
+        self._shown_info: payloads.Info | None = None
         self._was_cut_off = False  # the last connection was lost, and not because of what this agent sent or received
         self._overwritten = asyncio.Event()  # somebody else wrote to our status topic
         self._births: tuple[datetime, ...] = ()  # the first two of this run
@@ -126,7 +126,7 @@ class Publisher:
                 await self._subscriptions.request(connection)  # before the birth, to see the status from before it
                 await self._publish_birth(connection)
                 self._came_up(connection.peer)
-                await tasks.isolated(self._work(connection), "mqtt")
+                await aio.isolated(self._work(connection), "mqtt")
             except broker.BrokerUnavailable as error:
                 await self._was_lost(error)
                 raise
@@ -179,8 +179,8 @@ class Publisher:
     async def _publish_status(self, connection: Connection, state: Literal["online", "offline"]) -> None:
         await self._retain(connection, self._topics.status, self._status(state).encode())
 
-    def _status(self, state: Literal["online", "offline"]) -> wire.Status:
-        return wire.Status(state=state, session=self._session, at=self._clock.now(), agent_id=self._agent_id)
+    def _status(self, state: Literal["online", "offline"]) -> payloads.Status:
+        return payloads.Status(state=state, session=self._session, at=self._clock.now(), agent_id=self._agent_id)
 
     async def _show_board(self, connection: Connection) -> None:
         """Publish what differs from what the broker has."""
@@ -214,7 +214,7 @@ class Publisher:
         if wait is None:
             await self._host_report.changed.wait()
         else:
-            await tasks.first(self._host_report.changed.wait(), self._clock.sleep(wait))
+            await aio.first(self._host_report.changed.wait(), self._clock.sleep(wait))
 
     async def _beat(self, connection: Connection) -> None:
         while True:
@@ -234,7 +234,7 @@ class Publisher:
                 self._collectors.heard(collector, message)
 
     def _take_ack(self, message: Message) -> None:
-        ack = wire.decode(wire.Ack, message.payload)
+        ack = payloads.decode(payloads.Ack, message.payload)
         if ack is not None and ack.collector == self._settings.collector:
             self._sender.confirmation.receive(ack, retained=message.retain)
 
@@ -250,7 +250,7 @@ class Publisher:
 
     def _take_status(self, message: Message) -> None:
         """Watch one's own status: others may overwrite it."""
-        status = wire.decode(wire.Status, message.payload)
+        status = payloads.decode(payloads.Status, message.payload)
         if message.retain:
             self._look_at_former(status)
         elif status is not None and status.state == "online":
@@ -269,7 +269,7 @@ class Publisher:
             await self._publish_status(connection, "online")
             await self._clock.sleep(REASSERT_EVERY)
 
-    def _look_at_former(self, status: wire.Status | None) -> None:
+    def _look_at_former(self, status: payloads.Status | None) -> None:
         """What was there before this birth. Between two of our own births, only another agent is born."""
         if status is None or len(self._births) < 2 or status.at < self._births[0]:
             return  # from before this run

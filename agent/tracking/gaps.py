@@ -13,7 +13,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineInfo, RingSnapshot
 from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping, units
-from agent.core.protocol import new_events as report
+from agent.core.protocol import new_events
 from agent.core.timekeeping import ClockMonitor, ClockReading, MachineOff
 from agent.core.usage import continuity
 from agent.core.usage.continuity import BlindPeriod, Cursor, EngineDowntime
@@ -84,7 +84,7 @@ class GapDetector:
 
     async def record(self, blind: BlindPeriod) -> None:
         """A gap: no image counts as idle from before its end."""
-        event = report.gap(blind, self._clock.now())
+        event = new_events.gap(blind, self._clock.now())
         row = self._view.row
         await self._store.run(lambda tables: tables.record_gap(row, blind, event))
         self._store.appended.set()

@@ -9,8 +9,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError, EngineUnavailable, NotFound
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Container
-from agent.core.usage import attribution as users
-from agent.core.usage import look_inside as inside
+from agent.core.usage import attribution, look_inside
 from agent.core.usage.attribution import IgnoredContainers, Run
 from agent.core.usage.continuity import BlindPeriod
 from agent.core.usage.events import COMMIT, EngineEvent, Key, familiar
@@ -131,8 +130,8 @@ class EventInterpreter:
         """
         held = self._view.book.containers.get(event.actor)
         told_again = held is None and (event.actor in self._looks_over or self._is_old(event))
-        state = inside.NEVER_STARTED if told_again else held.state if held is not None else None
-        looked = inside.is_exempt(event.action, event.name, event.labels, state)
+        state = look_inside.NEVER_STARTED if told_again else held.state if held is not None else None
+        looked = look_inside.is_exempt(event.action, event.name, event.labels, state)
         if looked and event.action == "destroy":
             self._looks_over[event.actor] = None
             for old in list(self._looks_over)[:-REMEMBERED]:
@@ -226,9 +225,9 @@ class EventInterpreter:
         """A listed container with whose it is, and whether its runs count."""
         labels = container.labels
         run = Run(name=container.name, image=container.image, image_id=container.image_id, labels=labels)
-        looked = container.state == inside.NEVER_STARTED and inside.is_look(container.name, labels)
+        looked = container.state == look_inside.NEVER_STARTED and look_inside.is_look(container.name, labels)
         ignored = looked or bool(self._ignored.pattern_for(run))
-        return replace(container, by=users.describe_container(container.name, labels), ignored=ignored)
+        return replace(container, by=attribution.describe_container(container.name, labels), ignored=ignored)
 
     def reconcile(self, listing: Listing, *, alive_until: datetime | None, first: bool) -> None:
         """Take a listing as the truth."""

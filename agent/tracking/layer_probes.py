@@ -17,10 +17,9 @@ from agent.adapters.layers import folders as layer_folders
 from agent.adapters.layers.stack import Reader
 from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.store import Store
-from agent.core.images import isolation as apart
+from agent.core.images import isolation
 from agent.core.model import Image, Verdict
-from agent.core.pytorch import layer_probe as layer_look
-from agent.core.pytorch import operators
+from agent.core.pytorch import layer_probe, operators
 from agent.core.pytorch.layer_probe import Found, LayerProbe
 
 log = structlog.get_logger()
@@ -77,14 +76,14 @@ class LayerProbes:
         asked = [
             image.id
             for image in images
-            if image.id in verdicts and layer_look.wanted(verdicts[image.id], listed=image.id in listed)
+            if image.id in verdicts and layer_probe.wanted(verdicts[image.id], listed=image.id in listed)
         ]
         self._forget_unknown_but(asked)
         if not self._why_not:
             await self._look_at([image_id for image_id in asked if image_id not in self._looks])
         waiting = {image_id for image_id in asked if image_id not in self._looks and not self._why_not}
         found = {
-            image_id: layer_look.settled(
+            image_id: layer_probe.settled(
                 verdict, self._look_of(image_id, waiting), lifts=self._lifts, listed=image_id in listed
             )
             for image_id, verdict in verdicts.items()
@@ -95,11 +94,11 @@ class LayerProbes:
         """The images that images.known names. One whose names cannot be read is none of them: it is unknown anyway."""
         if not self._known:
             return set()
-        named, _ = apart.each(images, lambda image: operators.naming(image, self._known))
+        named, _ = isolation.each(images, lambda image: operators.naming(image, self._known))
         return {image_id for image_id, pattern in named.items() if pattern}
 
     def _look_of(self, image_id: str, waiting: set[str]) -> LayerProbe | None:
-        return None if image_id in waiting else self._looks.get(image_id, layer_look.unknown(self._why_not))
+        return None if image_id in waiting else self._looks.get(image_id, layer_probe.unknown(self._why_not))
 
     def _forget_unknown_but(self, here: Iterable[str]) -> None:
         """An image that comes again is asked again."""
@@ -126,7 +125,7 @@ class LayerProbes:
         except EngineUnavailable:
             raise
         except EngineError as error:
-            self._looks[image_id] = layer_look.unknown(str(error))
+            self._looks[image_id] = layer_probe.unknown(str(error))
             return
         reader = self._reader
         self._running = image_id, background.run(lambda: reader.look(folders)), time.monotonic()
@@ -158,4 +157,4 @@ class LayerProbes:
 def _result(future: "asyncio.Future[LayerProbe]") -> LayerProbe:
     """The look; one that failed by a bug is unknown, and ends nothing."""
     error = future.exception()
-    return layer_look.unknown(f"it failed: {error!r}") if error is not None else future.result()
+    return layer_probe.unknown(f"it failed: {error!r}") if error is not None else future.result()

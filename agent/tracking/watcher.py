@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never, wait_exponential, wait_random
 
-from agent import aio as tasks
+from agent import aio
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineDown, EngineError, EngineInfo
 from agent.adapters.sqlite.database import StateFull
@@ -126,18 +126,18 @@ class Watcher:
     async def _watch(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
         self._reading, self._ended = True, False
         try:
-            await tasks.isolated(self._read_and_follow(stream, since_ns), "watch")
+            await aio.isolated(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
             weather = _transient_cause(errors)
             if isinstance(weather, StreamEnded):
-                await tasks.isolated(self._record_session_end())
+                await aio.isolated(self._record_session_end())
             if not self._caught_up:
                 raise weather from errors
             ended = StreamEnded(0, str(weather))
             ended.cause = weather
             raise ended from errors
         except asyncio.CancelledError:  # told to stop: watched until now
-            await tasks.isolated(self._record_session_end(stopping=True))
+            await aio.isolated(self._record_session_end(stopping=True))
             raise
 
     async def _read_and_follow(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:

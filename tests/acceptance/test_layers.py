@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from agent.adapters import inside_journal
-from agent.core.usage import look_inside as inside
+from agent.core.usage import look_inside
 from tests.acceptance.host import Host
 from tests.support import images, proc, torch_file
 
@@ -95,4 +95,4 @@ def kill_a_look(host: Host) -> None:
 
 def left(host: Host) -> list[str]:
     """The containers of looks that are there now."""
-    return host.engine.docker("ps", "--all", "--quiet", f"--filter=label={inside.LABEL}").splitlines()
+    return host.engine.docker("ps", "--all", "--quiet", f"--filter=label={look_inside.LABEL}").splitlines()

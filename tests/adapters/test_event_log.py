@@ -11,8 +11,7 @@ import pytest
 from agent.adapters.outbox import UnknownSequence, Watermark
 from agent.adapters.sqlite import database, event_log
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
 from tests.fake_clock import START
 
@@ -48,13 +47,13 @@ async def waiting(store: Store) -> list[int]:
     return [row.seq for row in await store.unsent(0, 100_000)]
 
 
-async def log_of(store: Store) -> list[wire.Event]:
+async def log_of(store: Store) -> list[payloads.Event]:
     return await store.run(lambda tables: tables.events(START - timedelta(days=999)))
 
 
 async def dropped(store: Store) -> list[dict[str, Any]]:
     """What the `dropped` events in the log say, without their own numbers."""
-    found = [wire.DroppedData.model_validate(event.data) for event in await log_of(store) if event.type == DROPPED]
+    found = [payloads.DroppedData.model_validate(event.data) for event in await log_of(store) if event.type == DROPPED]
     return [item.model_dump(exclude={"epoch", "seq"}) for item in found]
 
 
@@ -94,7 +93,7 @@ async def test_a_state_made_anew_has_another_epoch_and_one_that_is_opened_again_
 
 
 def test_ranges_are_merged_into_as_few_as_can_be() -> None:
-    assert report.merged([(7, 7), (1, 2), (3, 3), (2, 2), (9, 12), (10, 10)]) == [(1, 3), (7, 7), (9, 12)]
+    assert new_events.merged([(7, 7), (1, 2), (3, 3), (2, 2), (9, 12), (10, 10)]) == [(1, 3), (7, 7), (9, 12)]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +106,8 @@ def test_ranges_are_merged_into_as_few_as_can_be() -> None:
         (5, 9, [(1, 20)], []),
     ],
 )
-def test_missing_is_what_no_range_has(above: int, last: int, known: list[report.Range], missing: Any) -> None:
-    assert report.missing(above, last, known) == missing
+def test_missing_is_what_no_range_has(above: int, last: int, known: list[new_events.Range], missing: Any) -> None:
+    assert new_events.missing(above, last, known) == missing
 
 
 # The broker's word, and the collector's
@@ -395,8 +394,8 @@ async def test_a_dropped_event_goes_out_as_its_model_says(store: Store) -> None:
     await add(store, 1)
     await store.set_aside(1, "too long", LATER)
     (row,) = await store.unsent(0, 9)
-    event = wire.Event.model_validate_json(row.payload)
-    assert event.type in wire.DATA_OF_TYPE
+    event = payloads.Event.model_validate_json(row.payload)
+    assert event.type in payloads.DATA_OF_TYPE
     assert json.loads(row.payload)["data"] == {
         "epoch": store.epoch,
         "seq": 2,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import overrides as holds
+from agent.adapters import overrides
 from agent.core.model import Overrides, Pin
 from tests.builders import make_id
 
@@ -20,22 +20,22 @@ EVERYTHING = Overrides(pins=(PIN,), paused=True, paused_at=AT, paused_until=UNTI
 
 
 def write(folder: Path, text: str) -> None:
-    (folder / holds.FILE).write_text(text)
+    (folder / overrides.FILE).write_text(text)
 
 
 def test_without_a_file_nothing_is_held(tmp_path: Path) -> None:
-    assert holds.load(tmp_path) == Overrides()
+    assert overrides.load(tmp_path) == Overrides()
 
 
 @pytest.mark.parametrize("held", [EVERYTHING, Overrides(), Overrides(pins=(replace(PIN, reference="", until=None),))])
 def test_what_is_written_is_read_back(tmp_path: Path, held: Overrides) -> None:
-    assert holds.change(tmp_path, lambda _: held) == held
-    assert holds.load(tmp_path) == held
+    assert overrides.change(tmp_path, lambda _: held) == held
+    assert overrides.load(tmp_path) == held
 
 
 def test_the_file_is_one_that_people_can_read(tmp_path: Path) -> None:
-    holds.change(tmp_path, lambda _: Overrides(pins=(PIN,)))
-    assert json.loads((tmp_path / holds.FILE).read_text())["pins"] == [
+    overrides.change(tmp_path, lambda _: Overrides(pins=(PIN,)))
+    assert json.loads((tmp_path / overrides.FILE).read_text())["pins"] == [
         {
             "id": ID,
             "reference": "team/torch:1",
@@ -61,33 +61,33 @@ def test_the_file_is_one_that_people_can_read(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_not_understood_is_unreadable(tmp_path: Path, text: str) -> None:
     write(tmp_path, text)
-    with pytest.raises(holds.HoldsUnreadable, match="nothing is evicted until then"):
-        holds.load(tmp_path)
+    with pytest.raises(overrides.HoldsUnreadable, match="nothing is evicted until then"):
+        overrides.load(tmp_path)
 
 
 def test_bytes_that_are_no_text_are_unreadable(tmp_path: Path) -> None:
-    (tmp_path / holds.FILE).write_bytes(b'{"pins": [], "\xff": 1}')
-    with pytest.raises(holds.HoldsUnreadable):
-        holds.load(tmp_path)
+    (tmp_path / overrides.FILE).write_bytes(b'{"pins": [], "\xff": 1}')
+    with pytest.raises(overrides.HoldsUnreadable):
+        overrides.load(tmp_path)
 
 
 def test_a_folder_in_its_place_is_unreadable(tmp_path: Path) -> None:
-    (tmp_path / holds.FILE).mkdir()
-    with pytest.raises(holds.HoldsUnreadable, match=r"is not a file; .*; nothing is evicted until then"):
-        holds.load(tmp_path)
+    (tmp_path / overrides.FILE).mkdir()
+    with pytest.raises(overrides.HoldsUnreadable, match=r"is not a file; .*; nothing is evicted until then"):
+        overrides.load(tmp_path)
 
 
 def test_an_unreadable_file_is_never_overwritten(tmp_path: Path) -> None:
     write(tmp_path, "{")
-    with pytest.raises(holds.HoldsUnreadable):
-        holds.change(tmp_path, lambda _: EVERYTHING)
-    assert (tmp_path / holds.FILE).read_text() == "{"
+    with pytest.raises(overrides.HoldsUnreadable):
+        overrides.change(tmp_path, lambda _: EVERYTHING)
+    assert (tmp_path / overrides.FILE).read_text() == "{"
 
 
 def test_a_change_that_fails_leaves_the_old_file_and_nothing_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holds.change(tmp_path, lambda _: EVERYTHING)
+    overrides.change(tmp_path, lambda _: EVERYTHING)
     before = set(tmp_path.iterdir())
 
     def full(_: int) -> None:
@@ -95,27 +95,27 @@ def test_a_change_that_fails_leaves_the_old_file_and_nothing_beside_it(
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        holds.change(tmp_path, lambda _: Overrides())
-    assert (holds.load(tmp_path), set(tmp_path.iterdir())) == (EVERYTHING, before)
+        overrides.change(tmp_path, lambda _: Overrides())
+    assert (overrides.load(tmp_path), set(tmp_path.iterdir())) == (EVERYTHING, before)
 
 
 def test_writers_at_once_lose_no_pin(tmp_path: Path) -> None:
     def pin(number: int) -> None:
         added = replace(PIN, id=make_id(str(number)))
-        holds.change(tmp_path, lambda held: replace(held, pins=(*held.pins, added)))
+        overrides.change(tmp_path, lambda held: replace(held, pins=(*held.pins, added)))
 
     writers = [threading.Thread(target=pin, args=(number,)) for number in range(16)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
-    assert {found.id for found in holds.load(tmp_path).pins} == {make_id(str(number)) for number in range(16)}
+    assert {found.id for found in overrides.load(tmp_path).pins} == {make_id(str(number)) for number in range(16)}
 
 
 def test_its_stamp_changes_with_the_file_and_only_then(tmp_path: Path) -> None:
-    missing = holds.stamp(tmp_path)
-    holds.change(tmp_path, lambda _: Overrides())
-    first = holds.stamp(tmp_path)
-    assert holds.stamp(tmp_path) == first
-    holds.change(tmp_path, lambda _: Overrides())
-    assert len({missing, first, holds.stamp(tmp_path)}) == 3
+    missing = overrides.stamp(tmp_path)
+    overrides.change(tmp_path, lambda _: Overrides())
+    first = overrides.stamp(tmp_path)
+    assert overrides.stamp(tmp_path) == first
+    overrides.change(tmp_path, lambda _: Overrides())
+    assert len({missing, first, overrides.stamp(tmp_path)}) == 3

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.adapters import overrides as holds
+from agent.adapters import overrides
 from agent.core.model import Overrides, Pin
 from tests.builders import make_id, make_image
 
@@ -20,7 +20,7 @@ LAST = "nothing is evicted until then"
 
 
 def write(folder: Path, *pins: object) -> None:
-    (folder / holds.FILE).write_text(json.dumps({"pins": pins}))
+    (folder / overrides.FILE).write_text(json.dumps({"pins": pins}))
 
 
 def pin(**written: Any) -> dict[str, Any]:
@@ -49,19 +49,19 @@ def read(reference: str = "", id_: str = "") -> Overrides:
 )
 def test_a_reference_is_taken_as_pin_takes_it(tmp_path: Path, written: str, reference: str) -> None:
     write(tmp_path, pin(reference=written))
-    assert holds.load(tmp_path) == read(reference=reference)
+    assert overrides.load(tmp_path) == read(reference=reference)
 
 
 @pytest.mark.parametrize("written", [ID, ID[7:], ID.upper(), ID[7:].upper(), f" {ID}\n"])
 def test_an_id_is_taken_as_pin_takes_it(tmp_path: Path, written: str) -> None:
     write(tmp_path, pin(id=written))
-    assert holds.load(tmp_path) == read(id_=ID)
+    assert overrides.load(tmp_path) == read(id_=ID)
 
 
 @pytest.mark.parametrize("written", [ID[:19], ID[7:19], ID[7:40].upper()])
 def test_the_start_of_an_id_pins_every_image_that_has_it(tmp_path: Path, written: str) -> None:
     write(tmp_path, pin(id=written))
-    found = holds.load(tmp_path).pins[0]
+    found = overrides.load(tmp_path).pins[0]
     same = "sha256:" + written.lower().removeprefix("sha256:").ljust(64, "0")
     meant = [found.means(replace(make_image(), id=other)) for other in (ID, same, make_id("another"))]
     assert meant == [True, True, False]
@@ -69,7 +69,7 @@ def test_the_start_of_an_id_pins_every_image_that_has_it(tmp_path: Path, written
 
 def test_a_digest_reference_pins_the_image_that_has_it(tmp_path: Path) -> None:
     write(tmp_path, pin(reference=f"docker.io/team/torch@{DIGEST}"))
-    found = holds.load(tmp_path).pins[0]
+    found = overrides.load(tmp_path).pins[0]
     assert found.means(make_image(digests=(f"team/torch@{DIGEST}",)))
     assert not found.means(make_image(digests=(f"team/other@{DIGEST}",)))
 
@@ -107,11 +107,11 @@ def test_an_entry_that_means_nothing_is_named_by_its_place_and_its_text(
     tmp_path: Path, entry: Any, message: str
 ) -> None:
     write(tmp_path, pin(reference="team/torch:1"), entry)
-    with pytest.raises(holds.HoldsUnreadable) as caught:
-        holds.load(tmp_path)
+    with pytest.raises(overrides.HoldsUnreadable) as caught:
+        overrides.load(tmp_path)
     shown = json.dumps(entry)[:60]
     said = str(caught.value)
-    assert said.startswith(f"{tmp_path / holds.FILE}: pin 2 of 2, {shown}")
+    assert said.startswith(f"{tmp_path / overrides.FILE}: pin 2 of 2, {shown}")
     assert message in said
     assert said.endswith(f"; correct that in the file; {LAST}")
 
@@ -141,9 +141,9 @@ RUBBISH = [
 
 @pytest.mark.parametrize(("data", "message"), RUBBISH, ids=range(len(RUBBISH)))
 def test_rubbish_is_unreadable_and_never_a_crash(tmp_path: Path, data: bytes, message: str) -> None:
-    (tmp_path / holds.FILE).write_bytes(data)
-    with pytest.raises(holds.HoldsUnreadable) as caught:
-        holds.load(tmp_path)
+    (tmp_path / overrides.FILE).write_bytes(data)
+    with pytest.raises(overrides.HoldsUnreadable) as caught:
+        overrides.load(tmp_path)
     said = str(caught.value)
     assert said.encode()  # a lone surrogate would not do
     assert message in said
@@ -152,18 +152,18 @@ def test_rubbish_is_unreadable_and_never_a_crash(tmp_path: Path, data: bytes, me
 
 
 def test_a_link_that_leads_nowhere_and_a_pipe_are_unreadable(tmp_path: Path) -> None:
-    file = tmp_path / holds.FILE
+    file = tmp_path / overrides.FILE
     file.symlink_to(tmp_path / "elsewhere.json")
-    with pytest.raises(holds.HoldsUnreadable, match=r"is a dangling link; restore .*elsewhere\.json"):
-        holds.load(tmp_path)
+    with pytest.raises(overrides.HoldsUnreadable, match=r"is a dangling link; restore .*elsewhere\.json"):
+        overrides.load(tmp_path)
     file.unlink()
     os.mkfifo(file)
-    with pytest.raises(holds.HoldsUnreadable, match="is not a file"):
-        holds.load(tmp_path)
+    with pytest.raises(overrides.HoldsUnreadable, match="is not a file"):
+        overrides.load(tmp_path)
 
 
 def test_a_file_that_would_be_too_large_to_read_is_not_written(tmp_path: Path) -> None:
     many = Overrides(pins=tuple(read(id_=ID).pins * 30_000))
     with pytest.raises(OSError, match="would be larger than"):
-        holds.change(tmp_path, lambda _: many)
-    assert holds.load(tmp_path) == Overrides()
+        overrides.change(tmp_path, lambda _: many)
+    assert overrides.load(tmp_path) == Overrides()

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.adapters.docker import json_values as engine_json
-from agent.adapters.docker import rows
+from agent.adapters.docker import json_values, rows
 from agent.adapters.docker.json_values import UNREADABLE
 from agent.core.model import Container, Image
-from agent.core.usage import attribution as users
+from agent.core.usage import attribution
 from agent.core.usage.events import EngineEvent
 from tests.core import hostile
 from tests.core.builders import decide
@@ -60,7 +59,7 @@ HISTORY = st.lists(hostile.rows({"CreatedBy": TEXTS, "Size": hostile.SIZES}), ma
 
 def sent(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Values as they come through the socket."""
-    return strategy.map(lambda value: engine_json.parsed(json.dumps(value)))
+    return strategy.map(lambda value: json_values.parsed(json.dumps(value)))
 
 
 def store(*values: object) -> None:
@@ -78,7 +77,7 @@ def test_an_event_is_read_or_passed_over(line: bytes) -> None:
     assert found is None or isinstance(found, EngineEvent)
     if found is not None:
         store(found.time_ns, found.kind, found.action, found.actor, found.image, found.name)
-        words = users.describe_container(found.name, found.labels)
+        words = attribution.describe_container(found.name, found.labels)
         store(words)
         assert len(words) < 5000
         assert found.at.year < 2200
@@ -94,7 +93,7 @@ def test_a_container_is_read_whole_enough_or_an_error(row: dict[str, Any], inspe
         return
     assert isinstance(found, Container)
     assert (found.id, found.image_id) == (row["Id"], row["ImageID"])
-    store(found.id, found.image_id, found.name, found.state, users.describe_container(found.name, found.labels))
+    store(found.id, found.image_id, found.name, found.state, attribution.describe_container(found.name, found.labels))
 
 
 @settings(deadline=None)
@@ -122,12 +121,12 @@ def test_an_image_is_read_or_unknown_and_a_plan_is_made_of_it(
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity", '{"a": NaN}'])
 def test_what_is_not_json_is_an_error(constant: str) -> None:
     with pytest.raises(ValueError, match="is not a number in JSON"):
-        engine_json.parsed(constant)
+        json_values.parsed(constant)
 
 
 @pytest.mark.parametrize("escaped", [r"\ud800", r"\uD800", r"x\udc00y"])
 def test_half_a_surrogate_pair_is_replaced_wherever_it_stands(escaped: str) -> None:
-    found = engine_json.parsed(f'[{{"{escaped}": "{escaped}"}}, "\\ud83d\\ude00"]')
+    found = json_values.parsed(f'[{{"{escaped}": "{escaped}"}}, "\\ud83d\\ude00"]')
     assert "?" in "".join((*found[0].keys(), *found[0].values()))
     assert json.dumps(found, ensure_ascii=False).encode()
     assert found[1] == "\U0001f600"

@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import machine
-from agent.adapters.sqlite import database, identity
-from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite import database, identity, state_dir
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import Removal
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes
@@ -75,20 +73,20 @@ def there(here: Path, tmp_path: Path, on: Machine) -> Path:
 
 
 def open_store(folder: Path) -> Store:
-    store, word = state.open_store(folder, START)
+    store, word = state_dir.open_store(folder, START)
     assert word == ""
     return store
 
 
 async def add_outcomes(store: Store, count: int) -> None:
     for number in range(count):
-        await store.log(NewEvent(report.OUTCOME, START, None, {"number": number}, f"{store.epoch}-{number}"))
+        await store.log(NewEvent(new_events.OUTCOME, START, None, {"number": number}, f"{store.epoch}-{number}"))
 
 
-async def sent(store: Store) -> list[wire.Event]:
+async def sent(store: Store) -> list[payloads.Event]:
     """What a collector that hears this host gets."""
     rows = await store.unsent(0, 1000)
-    return [wire.Event.model_validate_json(row.payload) for row in rows]
+    return [payloads.Event.model_validate_json(row.payload) for row in rows]
 
 
 async def history(store: Store) -> list[str]:
@@ -192,18 +190,18 @@ async def test_a_removal_that_the_other_machine_had_begun_ends_here_with_its_dec
 ) -> None:
     store = open_store(here)
     row = (await store.run(lambda tables: tables.load("engine", "overlay2", "/var/lib/docker"))).engine
-    decision = NewEvent(report.DECISION, START, make_id("torch"), {"reason": "idle-ttl"}, "d1")
+    decision = NewEvent(new_events.DECISION, START, make_id("torch"), {"reason": "idle-ttl"}, "d1")
     journal = Removal(make_id("torch"), "d1", ("team/torch:1",), START, {})
     await store.run(lambda tables: tables.begin_removal(row, journal, decision))
     await store.close()
     on.facts = THERE
     copy = open_store(here)
     assert [item.decision_id for item in await copy.run(lambda tables: tables.removals(row))] == ["d1"]
-    outcome = NewEvent(report.OUTCOME, START, make_id("torch"), {"outcome": "removed"}, "d1")
+    outcome = NewEvent(new_events.OUTCOME, START, make_id("torch"), {"outcome": "removed"}, "d1")
     await copy.run(lambda tables: tables.end_removal(row, make_id("torch"), outcome, None))
     assert [(event.type, event.data["seq"]) for event in await sent(copy)] == [
-        (report.DECISION, 1),
-        (report.OUTCOME, 2),
+        (new_events.DECISION, 1),
+        (new_events.OUTCOME, 2),
     ]
     await copy.close()
 

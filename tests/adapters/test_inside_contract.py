@@ -9,7 +9,7 @@ import pytest
 
 from agent.adapters.docker.inside import DockerInside, Inside
 from agent.adapters.engine import EngineError, NotFound
-from agent.core.usage import look_inside as inside
+from agent.core.usage import look_inside
 from tests import builders
 from tests.fake_clock import FakeClock
 from tests.fake_docker import FakeDocker
@@ -101,9 +101,9 @@ async def test_a_container_is_found_by_its_token_and_removed(side: Side) -> None
         await side.inside.remove(cid)
 
 
-@pytest.mark.parametrize("labels", [{}, {inside.LABEL: OTHER}])
+@pytest.mark.parametrize("labels", [{}, {look_inside.LABEL: OTHER}])
 async def test_a_container_that_only_has_the_name_is_not_ours(side: Side, labels: dict[str, str]) -> None:
-    side.create(side.add(), inside.name_of(TOKEN), **labels)
+    side.create(side.add(), look_inside.name_of(TOKEN), **labels)
     made = await side.inside.find(TOKEN)
     assert made is not None
     assert not made.ours

@@ -12,8 +12,7 @@ from agent.adapters.layers import files as layer_files
 from agent.adapters.layers import stack as layer_stack
 from agent.adapters.layers import walk as layer_walk
 from agent.adapters.layers.stack import Reader
-from agent.core.pytorch import layer_probe as layer_look
-from agent.core.pytorch import version_file
+from agent.core.pytorch import layer_probe, version_file
 from agent.core.pytorch.layer_probe import Found, LayerProbe
 from tests.support import torch_file
 
@@ -56,7 +55,7 @@ def whiteout(path: Path) -> None:
 
 def test_layers_without_a_torch_have_none(layers: list[Path]) -> None:
     (layers[1] / SITE / "numpy").mkdir(parents=True)
-    assert look(layers) == layer_look.NOTHING
+    assert look(layers) == layer_probe.NOTHING
 
 
 def test_the_layer_is_counted_from_the_base(layers: list[Path]) -> None:
@@ -76,7 +75,7 @@ def test_of_an_upgraded_torch_the_upper_one_counts(layers: list[Path]) -> None:
 def test_a_torch_that_a_layer_above_removed_is_not_there(layers: list[Path], removed: str) -> None:
     put(layers[2])
     whiteout(layers[1] / removed)
-    assert look(layers) == layer_look.NOTHING
+    assert look(layers) == layer_probe.NOTHING
 
 
 @AS_ROOT
@@ -86,7 +85,7 @@ def test_a_torch_below_an_opaque_folder_is_not_there(layers: list[Path], opaque:
     put(layers[2])
     (layers[1] / opaque).mkdir(parents=True)
     os.setxattr(layers[1] / opaque, name, b"y")
-    assert look(layers) == layer_look.NOTHING
+    assert look(layers) == layer_probe.NOTHING
 
 
 @AS_ROOT
@@ -103,14 +102,14 @@ def test_the_marks_of_other_drivers_count_as_well(layers: list[Path], mark: str)
     put(layers[2])
     (layers[0] / mark).parent.mkdir(parents=True, exist_ok=True)
     (layers[0] / mark).touch()
-    assert look(layers) == layer_look.NOTHING
+    assert look(layers) == layer_probe.NOTHING
 
 
 @AS_ROOT
 def test_a_link_in_the_place_of_a_folder_hides_what_the_folder_had(layers: list[Path]) -> None:
     put(layers[2])
     (layers[0] / "opt").symlink_to("usr")
-    assert look(layers) == layer_look.NOTHING
+    assert look(layers) == layer_probe.NOTHING
 
 
 def test_where_an_overlays_marks_cannot_be_seen_a_lower_torch_is_unknown(
@@ -127,7 +126,7 @@ def test_where_an_overlays_marks_cannot_be_seen_a_lower_torch_is_unknown(
 def test_a_folder_that_was_renamed_without_a_copy_may_hold_a_torch(layers: list[Path]) -> None:
     (layers[0] / "venv").mkdir()
     os.setxattr(layers[0] / "venv", "trusted.overlay.redirect", b"/opt/old")
-    assert look(layers) == layer_look.unknown("layer 3: /venv: was renamed without a copy of what it has")
+    assert look(layers) == layer_probe.unknown("layer 3: /venv: was renamed without a copy of what it has")
 
 
 # What counts as a torch
@@ -147,19 +146,19 @@ def test_a_torch_counts_wherever_it_was_installed(layers: list[Path], place: str
 def test_what_an_installer_keeps_to_install_from_is_no_torch(layers: list[Path], place: str) -> None:
     put(layers[1], place=place)
     (layers[1] / "opt/conda/conda-meta").mkdir(parents=True)
-    assert look(layers) == layer_look.NOTHING
+    assert look(layers) == layer_probe.NOTHING
 
 
 @pytest.mark.parametrize("place", [f"{SITE}/horovod", "opt/app"])
 def test_a_folder_called_torch_of_another_project_is_no_torch(layers: list[Path], place: str) -> None:
     put(layers[1], place=place, text="__version__ = '1.2.3'\n")
-    assert look(layers) == layer_look.NOTHING
+    assert look(layers) == layer_probe.NOTHING
 
 
 def test_a_program_called_torch_is_no_torch(layers: list[Path]) -> None:
     (layers[0] / "usr/bin").mkdir(parents=True)
     (layers[0] / "usr/bin/torch").write_text("#!/bin/sh\n")
-    assert look(layers) == layer_look.NOTHING
+    assert look(layers) == layer_probe.NOTHING
 
 
 def test_of_two_torches_that_differ_the_one_among_packages_counts_and_no_version_is_told(layers: list[Path]) -> None:
@@ -175,7 +174,7 @@ def test_of_two_torches_that_differ_the_one_among_packages_counts_and_no_version
 def test_a_link_called_torch_is_not_followed_and_leaves_the_image_unknown(layers: list[Path], target: str) -> None:
     (layers[0] / SITE).mkdir(parents=True)
     (layers[0] / SITE / "torch").symlink_to(target)
-    assert look(layers) == layer_look.unknown(f"layer 3: /{SITE}/torch: is a link, which is not followed")
+    assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch: is a link, which is not followed")
 
 
 def test_a_link_to_a_torch_outside_of_the_layer_is_not_read(layers: list[Path], tmp_path: Path) -> None:
@@ -183,7 +182,7 @@ def test_a_link_to_a_torch_outside_of_the_layer_is_not_read(layers: list[Path], 
     (layers[0] / SITE / "torch").mkdir(parents=True)
     (layers[0] / SITE / "torch/version.py").symlink_to(outside)
     (layers[0] / "home").symlink_to(tmp_path / "host")
-    assert look(layers) == layer_look.unknown(f"layer 3: /{SITE}/torch/version.py: not a regular file")
+    assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch/version.py: not a regular file")
 
 
 def make_device(path: Path) -> None:
@@ -211,19 +210,19 @@ def test_what_is_not_a_regular_file_is_never_opened(
     place = layers[0] / SITE / "torch/version.py"
     place.parent.mkdir(parents=True)
     make(place)
-    assert look(layers) == layer_look.unknown(f"layer 3: /{SITE}/torch/version.py: not a regular file")
+    assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch/version.py: not a regular file")
 
 
 def test_of_a_huge_version_file_only_the_beginning_is_read(layers: list[Path]) -> None:
     put(layers[0], text=" " * version_file.MOST_BYTES + torch_file.text("2.4.0"))
-    assert look(layers) == layer_look.unknown(f"layer 3: /{SITE}/torch/version.py: says no version")
+    assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch/version.py: says no version")
 
 
 def test_a_layer_of_too_many_entries_is_unknown(layers: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_walk, "ENTRIES", 100)
     for number in range(101):
         (layers[0] / str(number)).touch()
-    assert look(layers) == layer_look.unknown("layer 3: it has more than 100 entries")
+    assert look(layers) == layer_probe.unknown("layer 3: it has more than 100 entries")
 
 
 def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image(
@@ -233,7 +232,7 @@ def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image
     reader = Reader()
     monkeypatch.setattr(layer_stack, "SECONDS", -1.0)
     late = "layer 1: the time for the image was over before it was read"
-    assert reader.look([str(layers[0])]) == layer_look.unknown(late)
+    assert reader.look([str(layers[0])]) == layer_probe.unknown(late)
     monkeypatch.setattr(layer_stack, "SECONDS", 60.0)
     assert reader.look([str(layers[0])]) == found("2.4.0", 1)
 
@@ -249,12 +248,12 @@ def test_a_folder_of_too_many_folders_is_unknown(layers: list[Path], monkeypatch
     monkeypatch.setattr(layer_walk, "FOLDERS", 10)
     for number in range(11):
         (layers[0] / str(number)).mkdir()
-    assert look(layers) == layer_look.unknown("layer 3: a folder has more than 10 folders")
+    assert look(layers) == layer_probe.unknown("layer 3: a folder has more than 10 folders")
 
 
 def test_folders_that_are_nested_too_deeply_are_unknown_and_the_others_are_read(layers: list[Path]) -> None:
     Path(layers[0], *"a" * 300).mkdir(parents=True)
-    assert look(layers) == layer_look.unknown("layer 3: folders are nested deeper than 32")
+    assert look(layers) == layer_probe.unknown("layer 3: folders are nested deeper than 32")
     put(layers[0], place="z/site-packages")
     assert look(layers) == found("2.4.0", 3, "z/site-packages")
 
@@ -279,12 +278,12 @@ def test_a_folder_that_may_not_be_read_leaves_the_image_unknown(
         return real(name, flags, **more)
 
     monkeypatch.setattr(os, "open", refuse)
-    assert look(layers) == layer_look.unknown("layer 3: /home: permission denied")
+    assert look(layers) == layer_probe.unknown("layer 3: /home: permission denied")
 
 
 def test_a_layer_that_is_gone_is_unknown_and_its_folder_on_the_host_is_not_told(layers: list[Path]) -> None:
     layers[1].rmdir()
-    assert look(layers) == layer_look.unknown("layer 2: no such file or directory")
+    assert look(layers) == layer_probe.unknown("layer 2: no such file or directory")
 
 
 def test_an_image_without_folders_is_unknown(layers: list[Path]) -> None:

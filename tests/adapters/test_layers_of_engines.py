@@ -10,7 +10,7 @@ from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import EngineInfo
 from agent.adapters.layers import folders as layer_folders
 from agent.adapters.layers.stack import Reader
-from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch import layer_probe
 from agent.core.pytorch.layer_probe import LayerProbe
 from agent.core.pytorch.version_file import Torch
 from tests.support import dockerd, images, torch_file
@@ -22,15 +22,15 @@ ON_CONTAINERD = pytest.mark.parametrize(
 PACKAGES, FILE = torch_file.PLACE.rpartition("/torch/")[0], torch_file.PLACE
 TORCH = {FILE: torch_file.text("2.4.0+cu121", cuda="12.1").encode()}
 KINDS: Mapping[str, tuple[list[dict[str, bytes]], LayerProbe]] = {
-    "torch": ([TORCH], layer_look.found({f"/{FILE}": (1, Torch("2.4.0", "cuda12.1"))})),
-    "whiteout": ([TORCH, {f"{PACKAGES}/.wh.torch": b""}], layer_look.NOTHING),
-    "opaque": ([TORCH, {f"{PACKAGES}/.wh..wh..opq": b"", f"{PACKAGES}/numpy/x": b"x"}], layer_look.NOTHING),
+    "torch": ([TORCH], layer_probe.found({f"/{FILE}": (1, Torch("2.4.0", "cuda12.1"))})),
+    "whiteout": ([TORCH, {f"{PACKAGES}/.wh.torch": b""}], layer_probe.NOTHING),
+    "opaque": ([TORCH, {f"{PACKAGES}/.wh..wh..opq": b"", f"{PACKAGES}/numpy/x": b"x"}], layer_probe.NOTHING),
     "upgraded": (
         [TORCH, {FILE: torch_file.text("2.5.1+rocm6.2", hip="6.2.1").encode()}],
-        layer_look.found({f"/{FILE}": (2, Torch("2.5.1", "rocm6.2"))}),
+        layer_probe.found({f"/{FILE}": (2, Torch("2.5.1", "rocm6.2"))}),
     ),
-    "child": ([TORCH, {"srv/app": b"x"}], layer_look.found({f"/{FILE}": (1, Torch("2.4.0", "cuda12.1"))})),
-    "none": ([{f"{PACKAGES}/numpy/version.py": b"x"}], layer_look.NOTHING),
+    "child": ([TORCH, {"srv/app": b"x"}], layer_probe.found({f"/{FILE}": (1, Torch("2.4.0", "cuda12.1"))})),
+    "none": ([{f"{PACKAGES}/numpy/version.py": b"x"}], layer_probe.NOTHING),
 }
 
 
@@ -80,7 +80,7 @@ async def test_what_a_step_of_a_build_removed_is_not_there_and_what_it_moved_is_
         return images.build_child(engine, "builds/pytorch:2.4.0", f"builds/{name}:1", classic=classic, lines=[line])
 
     removed = build("removed", "rm", "-r", f"/{PACKAGES}/torch")
-    assert await look(client, removed) == layer_look.NOTHING
+    assert await look(client, removed) == layer_probe.NOTHING
     moved = await look(client, build("moved", "mv", f"/{python}", "/python"))
     assert (moved.path, moved.layer, moved.torch_version) == ("/python/site-packages/torch/version.py", 2, "2.4.0")
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent import aio as tasks
+from agent import aio
 
 
 async def fail() -> None:
@@ -21,7 +21,7 @@ async def test_a_time_out_after_a_group_that_failed_is_a_time_out() -> None:
     here = asyncio.current_task()
     assert here is not None
     with pytest.raises(ExceptionGroup):
-        await tasks.isolated(a_group_that_fails())
+        await aio.isolated(a_group_that_fails())
     assert here.cancelling() == 0
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
@@ -37,7 +37,7 @@ async def test_what_is_cancelled_from_outside_cancels_what_runs_alone() -> None:
         finally:
             ended.set()
 
-    outer = asyncio.create_task(tasks.isolated(work()))
+    outer = asyncio.create_task(aio.isolated(work()))
     await asyncio.sleep(0.01)
     outer.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -58,11 +58,11 @@ async def cancelled_by_nobody() -> None:
 )
 async def test_a_loop_that_ends_by_itself_is_an_error(work, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(RuntimeError, match=message):
-        await tasks.run_forever(work(), "the loop")
+        await aio.run_forever(work(), "the loop")
 
 
 async def test_a_loop_that_is_told_to_end_just_ends() -> None:
-    outer = asyncio.create_task(tasks.run_forever(asyncio.Event().wait(), "the loop"))  # type: ignore[arg-type]
+    outer = asyncio.create_task(aio.run_forever(asyncio.Event().wait(), "the loop"))  # type: ignore[arg-type]
     await asyncio.sleep(0.01)
     outer.cancel()
     with pytest.raises(asyncio.CancelledError):

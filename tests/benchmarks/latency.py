@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.docker.engine import DockerEngine
-from agent.adapters.sqlite import state_dir as state
+from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.config import settings as config
@@ -81,7 +81,7 @@ async def _through_the_agent(engine: dockerd.Dockerd, url: str, folder: Path) ->
 @asynccontextmanager
 async def _agent(url: str, folder: Path) -> AsyncIterator[list[float]]:
     """The agent's own loops in this process, with the moment of each commit noted."""
-    store, _ = state.open_store(folder, SystemClock().now())
+    store, _ = state_dir.open_store(folder, SystemClock().now())
     latencies: list[float] = []
     _note_commits(store, latencies)
     settings = config.Settings(docker=config.Docker(url=url))

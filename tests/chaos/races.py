@@ -20,7 +20,7 @@ from agent.adapters.engine import EngineInfo
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Verdict
-from agent.core.protocol import new_events as report
+from agent.core.protocol import new_events
 from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
 from tests import harness
@@ -151,8 +151,8 @@ class Evicting:
         row = self.sight.row
         left = await self.store.run(lambda tables: tables.removals(row))
         events = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, UTC)))
-        decided = Counter(event.data["decision_id"] for event in events if event.type == report.DECISION)
-        ended = Counter(event.data["decision_id"] for event in events if event.type == report.OUTCOME)
+        decided = Counter(event.data["decision_id"] for event in events if event.type == new_events.DECISION)
+        ended = Counter(event.data["decision_id"] for event in events if event.type == new_events.OUTCOME)
         return [
             *(f"a journal row is left: {removal}" for removal in left),
             *(f"{count} decisions {name}, {ended[name]} outcomes" for name, count in decided.items() if count != 1),

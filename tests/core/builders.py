@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from agent.core.model import Action, Container, Decision, Details, HistoryStep, Image, Plan, Policy, Snapshot, Usage
-from agent.core.policy import planning as policy
+from agent.core.policy import planning
 from agent.core.policy.decide import Context
 from agent.core.policy.disk import DiskUsage
 from agent.core.pytorch import classify
@@ -80,7 +80,7 @@ def decide(
 ) -> Plan:
     """A plan over images that were all last used long ago, unless a usage says otherwise."""
     known = {item.id: usage(item) for item in images} | {item.image_id: item for item in usages}
-    return policy.plan(
+    return planning.plan(
         Snapshot(at=now, images=images, containers=containers),
         classify.classify(images),
         known,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from agent.core import timekeeping
 from agent.core.images import layers
 from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
-from agent.core.policy import planning as policy
+from agent.core.policy import planning
 from agent.core.policy.decide import Context
 from agent.core.pytorch import classify
 from agent.core.timekeeping import ClockMonitor, ClockReading, MachineOff
@@ -318,7 +318,7 @@ class Agent:
             gap_end=self.disk.gap_end,
             machine_off=self.disk.absences,
         )
-        return policy.plan(self._snapshot(now), self.verdicts, self.book.usages, POLICY, now, context)
+        return planning.plan(self._snapshot(now), self.verdicts, self.book.usages, POLICY, now, context)
 
     def _snapshot(self, now: datetime) -> Snapshot:
         held = tuple(self._container(item) for item in self.book.containers.values())
@@ -347,7 +347,7 @@ class Agent:
             between()
             self.refresh()
             fresh = self.plan()
-            if policy.passes_recheck(planned, fresh):
+            if planning.passes_recheck(planned, fresh):
                 self._remove(planned, evict)
         return first
 

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.lint import contradictions as claims
-from agent.core.lint import linter as lint
-from agent.core.lint import names
+from agent.core.lint import contradictions, linter, names
 from agent.core.model import Action, Class, Details, HistoryStep, Image, Reason, Verdict
 from agent.core.pytorch import bounds, build_history, classify
 from tests.core import catalogue
@@ -189,7 +187,7 @@ def test_lint_reads_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     verdicts = classify.classify(images)
     monkeypatch.setattr(build_history, "scan", None)
-    assert [one.rule for one in lint.find(images, verdicts)] == [lint.TAG_CONTRADICTS] * 20
+    assert [one.rule for one in linter.find(images, verdicts)] == [linter.TAG_CONTRADICTS] * 20
 
 
 def test_lint_reads_a_few_names_of_an_image_and_says_that_there_are_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,19 +198,19 @@ def test_lint_reads_a_few_names_of_an_image_and_says_that_there_are_more(monkeyp
         for image in range(5)
     ]
     verdicts = classify.classify(images)
-    found = lint.find(images, verdicts)
-    assert len(read) == 5 * lint.NAMES_READ
-    assert {one.explanation.partition(": ")[0] for one in found if one.rule == lint.MANY_NAMES} == {
+    found = linter.find(images, verdicts)
+    assert len(read) == 5 * linter.NAMES_READ
+    assert {one.explanation.partition(": ")[0] for one in found if one.rule == linter.MANY_NAMES} == {
         "is one image under 20 or more tags"
     }
 
 
 def test_lint_compares_no_more_than_a_few_versions_with_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[str, str]] = []
-    monkeypatch.setattr(claims, "same_version", recorded(compared, claims.same_version))
+    monkeypatch.setattr(contradictions, "same_version", recorded(compared, contradictions.same_version))
     images = [
         make_image(f"team/pytorch:v{number}", env={"PYTORCH_VERSION": f"2.{number}.0+{('cpu', 'cu126')[number % 2]}"})
         for number in range(500)
     ]
-    lint.find(images, classify.classify(images))
-    assert 0 < len(compared) <= lint.MOST_COMPARED**2
+    linter.find(images, classify.classify(images))
+    assert 0 < len(compared) <= linter.MOST_COMPARED**2

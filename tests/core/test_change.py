@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.model import Image, Limits, Plan, Policy, Pressure, Rule, Usage
-from agent.core.policy import grace as change
+from agent.core.policy import grace
 from agent.core.policy.decide import Context
 from agent.core.policy.grace import PendingPolicy, PolicyHistory
 from agent.core.policy.schedule import Schedule, Window
@@ -23,15 +23,15 @@ def run(*steps: tuple[float, Policy], start: PolicyHistory | None = None) -> Pol
     """The memory after policies came into force, each so many hours after NOW, written and read back each time."""
     memory = start
     for hours, policy in steps:
-        text = change.encode(memory) if memory is not None else None
-        memory = change.load(text, policy, NOW + hours * HOUR, HOUR)
+        text = grace.encode(memory) if memory is not None else None
+        memory = grace.load(text, policy, NOW + hours * HOUR, HOUR)
     return memory
 
 
 def waits(memory: PolicyHistory | None) -> tuple[Policy | None, float] | None:
     """What it is compared with, and until how many hours after NOW; None: nothing waits for that."""
     assert memory is not None
-    found = change.change(memory, HOUR)
+    found = grace.change(memory, HOUR)
     return None if found is None else (found.before, (found.until - NOW) / HOUR)
 
 
@@ -64,15 +64,15 @@ def test_what_waits_after(
 @pytest.mark.parametrize(
     "text",
     ["", "{", "null", "[]", '{"settled": null}', '{"settled": {"ttl": "soon"}, "current": {}, "since": 1}',
-     change.encode(SETTLED).replace("Z", ""), change.encode(SETTLED).replace("P14D", "never")],
+     grace.encode(SETTLED).replace("Z", ""), grace.encode(SETTLED).replace("P14D", "never")],
 )  # fmt: skip
 def test_what_cannot_be_read_evicted_nothing(text: str) -> None:
-    assert change.load(text, OLD, NOW, HOUR) == PolicyHistory(settled=None, current=OLD, since=NOW)
-    assert waits(change.load(text, OLD, NOW, HOUR)) == (None, 1)
+    assert grace.load(text, OLD, NOW, HOUR) == PolicyHistory(settled=None, current=OLD, since=NOW)
+    assert waits(grace.load(text, OLD, NOW, HOUR)) == (None, 1)
 
 
 def test_what_cannot_be_read_is_forgotten_after_the_grace() -> None:
-    memory = change.load("{", OLD, NOW, HOUR)
+    memory = grace.load("{", OLD, NOW, HOUR)
     assert waits(run((0.5, OLD), (1.5, SLIP), start=memory)) == (OLD, 2.5)
 
 
@@ -113,8 +113,8 @@ def test_everything_else_is_a_change(policy: Policy) -> None:
 
 
 def test_a_grace_of_0_lets_every_change_act_at_once() -> None:
-    memory = change.load(change.encode(SETTLED), SLIP, NOW, timedelta())
-    found = change.change(memory, timedelta())
+    memory = grace.load(grace.encode(SETTLED), SLIP, NOW, timedelta())
+    found = grace.change(memory, timedelta())
     assert found == PendingPolicy(before=OLD, until=NOW)
     assert verdict(judged(SLIP, found, A), A) == ("evict", "idle-ttl")
 
@@ -155,7 +155,7 @@ def policies(draw: st.DrawFn) -> Policy:
 def test_a_memory_is_read_back_as_it_was(current: Policy, settled: Policy | None, since: object) -> None:
     memory = PolicyHistory(settled=settled, current=current, since=since)  # type: ignore[arg-type]
     late = NOW.replace(year=9999)
-    assert change.load(change.encode(memory), current, late, HOUR) == memory
+    assert grace.load(grace.encode(memory), current, late, HOUR) == memory
 
 
 @given(policies())

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.core.model import Policy, Rule, Usage
-from agent.core.policy import planning as policy
+from agent.core.policy import planning
 from agent.core.policy.decide import Context
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, only, pytorch_image, usage, verdict
 
@@ -125,4 +125,4 @@ def test_a_step_that_is_only_perhaps_pytorch_once_its_child_is_gone_stays() -> N
     planned = decide(sure, child).evictions[1]
     fresh = decide(step, usages=(usage(step, last_used=LONG_AGO),))
     assert verdict(fresh, step) == ("keep", "ambiguous")
-    assert not policy.passes_recheck(planned, fresh)
+    assert not planning.passes_recheck(planned, fresh)

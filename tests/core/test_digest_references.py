@@ -8,10 +8,9 @@ from hypothesis import given
 
 from agent.cli import documents
 from agent.core.model import Image, Overrides, Pin, Policy, Rule, Snapshot
-from agent.core.policy import planning as policy
-from agent.core.policy import rules
+from agent.core.policy import planning, rules
 from agent.core.policy.decide import Context
-from agent.core.protocol import new_events as report
+from agent.core.protocol import new_events
 from agent.core.pytorch import classify
 from tests.core.builders import (
     DAY,
@@ -189,15 +188,15 @@ def test_a_pin_by_digest_keeps_whatever_has_the_digest_reference_now() -> None:
 def test_an_eviction_does_not_stand_where_a_digest_reference_came_or_went_since() -> None:
     planned = only(decide(TAGGED))
     for digests in ((), ("other/a@sha256:1", "team/a@sha256:1")):
-        assert not policy.passes_recheck(planned, decide(replace(TAGGED, digests=digests)))
-    assert policy.passes_recheck(planned, decide(TAGGED))
+        assert not planning.passes_recheck(planned, decide(replace(TAGGED, digests=digests)))
+    assert planning.passes_recheck(planned, decide(TAGGED))
 
 
 @given(worlds(), policies())
 def test_a_digest_reference_that_repeats_a_tag_never_evicts_more(world: World, settings: Policy) -> None:
     repeated = [replace(one, digests=(*one.digests, *_repeating(one))) for one in world.images]
     usages = {item.image_id: item for item in world.usages}
-    plan = policy.plan(
+    plan = planning.plan(
         Snapshot(at=NOW, images=tuple(repeated), containers=world.containers),
         classify.classify(repeated),
         usages,
@@ -220,5 +219,5 @@ def _repeating(of: Image) -> set[str]:
 def test_programs_get_the_tags_and_the_digest_references_that_repeat_none(of: Image, shown: list[str]) -> None:
     plan = decide(of)
     assert sorted(documents.plan(plan, "gpu-07", ())["images"][0]["references"]) == sorted(shown)
-    assert sorted(report.image_ref(only(plan)).references) == sorted(shown)
-    assert sorted(report.inventory_image(only(plan)).references) == sorted(shown)
+    assert sorted(new_events.image_ref(only(plan)).references) == sorted(shown)
+    assert sorted(new_events.inventory_image(only(plan)).references) == sorted(shown)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from agent.core.model import Image, Overrides, Pin, Plan, Policy, Rule, Snapshot
-from agent.core.policy import planning as policy
+from agent.core.policy import planning
 from agent.core.policy.decide import Context
 from agent.core.pytorch import classify
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
@@ -91,7 +91,7 @@ def test_nobody_knows_how_a_step_was_used_before_the_watch_began() -> None:
 def test_a_step_of_which_no_usage_is_known_stays() -> None:
     below, child = step("s1"), pytorch_image("c", parent=step("s1").id)
     images, usages = (below, child), {child.id: usage(child)}
-    plan = policy.plan(Snapshot(at=NOW, images=images), classify.classify(images), usages, Policy(), NOW, Context())
+    plan = planning.plan(Snapshot(at=NOW, images=images), classify.classify(images), usages, Policy(), NOW, Context())
     assert (verdict(plan, child)[0], verdict(plan, below)) == ("evict", ("keep", "local-only"))
 
 
@@ -151,7 +151,7 @@ def test_a_cycle_of_parents_ends() -> None:
 
 def test_the_recheck_lets_go_on_what_still_stands() -> None:
     plan = decide(PARENT)
-    assert policy.passes_recheck(plan.evictions[0], decide(PARENT))
+    assert planning.passes_recheck(plan.evictions[0], decide(PARENT))
 
 
 RECHECKS = [
@@ -167,15 +167,15 @@ RECHECKS = [
 
 @pytest.mark.parametrize(("what", "fresh"), RECHECKS, ids=[case[0] for case in RECHECKS])
 def test_the_recheck_holds_back_where(what: str, fresh: Plan) -> None:
-    assert not policy.passes_recheck(decide(PARENT).evictions[0], fresh)
+    assert not planning.passes_recheck(decide(PARENT).evictions[0], fresh)
 
 
 def test_the_recheck_of_a_step_is_by_what_it_is_after_its_child_went() -> None:
     below = step("s1")
     child = pytorch_image("c", parent=below.id)
     planned = decide(below, child).evictions[1]
-    assert policy.passes_recheck(planned, decide(below))
-    assert not policy.passes_recheck(planned, decide(below, usages=(usage(below, last_used=NOW - DAY),)))
-    assert not policy.passes_recheck(planned, decide(below, child, usages=(usage(child, last_used=NOW),)))
-    assert not policy.passes_recheck(planned, decide(below, containers=(container(below),)))
-    assert not policy.passes_recheck(planned, decide(below, rules=Policy(observe=True)))
+    assert planning.passes_recheck(planned, decide(below))
+    assert not planning.passes_recheck(planned, decide(below, usages=(usage(below, last_used=NOW - DAY),)))
+    assert not planning.passes_recheck(planned, decide(below, child, usages=(usage(child, last_used=NOW),)))
+    assert not planning.passes_recheck(planned, decide(below, containers=(container(below),)))
+    assert not planning.passes_recheck(planned, decide(below, rules=Policy(observe=True)))

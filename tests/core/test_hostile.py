@@ -9,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cli import documents
-from agent.core.images import isolation as apart
-from agent.core.lint import linter as lint
+from agent.core.images import isolation
+from agent.core.lint import linter
 from agent.core.model import Action, Class, Image, Policy, Pressure, Reason, Rule
 from agent.core.policy import newest, totals
-from agent.core.protocol import inventory
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import classify, evidence
 from tests.core import hostile
 from tests.core.builders import container, decide, image_id, pytorch_image, usage
@@ -53,12 +51,12 @@ def test_no_image_stops_a_plan_or_what_is_shown_of_it(
         if isinstance(image.details, hostile.Poisoned) or item.failure:
             assert (item.action, item.reason) == (Action.KEEP, Reason.UNKNOWN)
             assert item.failure in item.explanation
-    shown = inventory.build(plan, "gpu-07", wire.Disk(), ())
+    shown = inventory.build(plan, "gpu-07", payloads.Disk(), ())
     assert len(shown.images) == len(found)
     json.dumps(documents.plan(plan, "gpu-07", ()), ensure_ascii=False).encode()
     totals.by_reason(plan)
     for item in plan.evictions:
-        json.dumps(report.decision(item, report.image_ref(item), "enforce", plan.at, "id").data).encode()
+        json.dumps(new_events.decision(item, new_events.image_ref(item), "enforce", plan.at, "id").data).encode()
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
@@ -68,8 +66,8 @@ def test_an_image_that_cannot_be_judged_is_unknown_and_the_others_are_decided_as
     assert plan.decisions[0] == alone.decisions[0]
     assert [item.image.id for item in plan.evictions] == [FINE.id]
     odd = plan.decisions[1]
-    assert (odd.action, odd.reason, odd.failure) == (Action.KEEP, Reason.UNKNOWN, apart.failure(error))
-    assert odd.explanation == f"it cannot be judged, and is kept: {apart.failure(error)}"
+    assert (odd.action, odd.reason, odd.failure) == (Action.KEEP, Reason.UNKNOWN, isolation.failure(error))
+    assert odd.explanation == f"it cannot be judged, and is kept: {isolation.failure(error)}"
     assert odd.image.references == ("team/odd:1",)
 
 
@@ -143,13 +141,13 @@ def test_no_explanation_is_long() -> None:
 def test_no_image_stops_lint() -> None:
     odd = hostile.poisoned("odd", KeyError("x"))
     verdicts = classify.classify([FINE]) | {odd.id: classify.classify([FINE])[FINE.id]}
-    assert {one.image_id for one in lint.find([odd, FINE], verdicts)} == {FINE.id}
+    assert {one.image_id for one in linter.find([odd, FINE], verdicts)} == {FINE.id}
 
 
 def test_an_image_that_cannot_be_shown_is_counted() -> None:
     plan = decide(FINE, pytorch_image("b"))
     broken = replace(plan.decisions[1], last_used_by="\ud800")
-    shown = inventory.build(replace(plan, decisions=(plan.decisions[0], broken)), "gpu-07", wire.Disk(), ())
+    shown = inventory.build(replace(plan, decisions=(plan.decisions[0], broken)), "gpu-07", payloads.Disk(), ())
     assert ([image.id for image in shown.images], shown.images_left_out) == ([FINE.id], 1)
 
 
@@ -159,17 +157,19 @@ def test_an_image_with_hundreds_of_long_names_leaves_room_for_the_others() -> No
         for number in range(4)
     ]
     plan = decide(*many, FINE)
-    written = [report.decision(item, report.image_ref(item), "enforce", plan.at, "id") for item in plan.decisions]
+    written = [
+        new_events.decision(item, new_events.image_ref(item), "enforce", plan.at, "id") for item in plan.decisions
+    ]
     last = [
-        wire.event(host="a", epoch="e", seq=1, kind=one.kind, at=one.at, subject=one.subject, data=dict(one.data))
+        payloads.event(host="a", epoch="e", seq=1, kind=one.kind, at=one.at, subject=one.subject, data=dict(one.data))
         for one in written
     ]
-    shown = inventory.build(plan, "gpu-07", wire.Disk(), [(event, None) for event in last])
+    shown = inventory.build(plan, "gpu-07", payloads.Disk(), [(event, None) for event in last])
     assert (len(shown.images), shown.images_left_out, len(shown.decisions)) == (5, 0, 5)
     found = {image.id: image for image in shown.images}
     assert (len(found[many[0].id].references), len(found[FINE.id].references)) == (inventory.NAMES_SHOWN, 1)
     assert found[many[0].id].warnings[-1] == "850 more names are not listed here"
-    assert len(shown.encode()) < wire.MAX_PAYLOAD
+    assert len(shown.encode()) < payloads.MAX_PAYLOAD
 
 
 def test_a_name_that_cannot_be_written_keeps_its_image() -> None:

@@ -3,17 +3,15 @@
 from datetime import timedelta
 
 from agent.core.model import Plan
-from agent.core.protocol import inventory
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import inventory, new_events, payloads
 from tests.core.builders import NOW, container, decide, pytorch_image, usage
 
 DAY = timedelta(days=1)
 
 
-def published(plan: Plan) -> wire.InventoryImage:
+def published(plan: Plan) -> payloads.InventoryImage:
     """The only image of a plan, as its inventory has it."""
-    (only,) = inventory.build(plan, "gpu-07", wire.Disk(), ()).images
+    (only,) = inventory.build(plan, "gpu-07", payloads.Disk(), ()).images
     return only
 
 
@@ -49,5 +47,5 @@ def test_an_image_that_runs_shows_its_last_recorded_use_and_no_deadline() -> Non
 def test_the_commands_on_the_host_show_every_sentence_and_a_running_image_as_used_now() -> None:
     here = pytorch_image("a", "teamai/pytorch:1")
     (runs,) = decide(here, containers=(container(here, "train", "running"),)).decisions
-    shown = report.inventory_image(runs)
+    shown = new_events.inventory_image(runs)
     assert (shown.running, shown.last_used, shown.explanation) == (True, NOW, "container train (running) uses it")

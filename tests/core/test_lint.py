@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.lint import linter as lint
-from agent.core.lint import names
+from agent.core.lint import linter, names
 from agent.core.lint.linter import Finding
 from agent.core.model import Class, Image, Verdict
-from agent.core.protocol import inventory
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import inventory, payloads
 from agent.core.pytorch import classify
 from tests.core import catalogue
 from tests.core.builders import decide, pytorch_image
@@ -37,7 +35,7 @@ def plain(*references: str, env: Mapping[str, str] | None = None, history: tuple
 
 def find(*images: Image) -> tuple[Finding, ...]:
     """What misleads in the names. Doubts about what an image is stand apart."""
-    return tuple(one for one in lint.find(images, classify.classify(images)) if one.rule != SINGLE)
+    return tuple(one for one in linter.find(images, classify.classify(images)) if one.rule != SINGLE)
 
 
 def found(*images: Image) -> list[tuple[str, str]]:
@@ -341,12 +339,12 @@ def test_an_image_that_is_not_pytorch_is_not_linted_and_is_nobodys_look_alike() 
 
 def test_an_image_whose_inspect_failed_is_not_linted() -> None:
     image = replace(torch("a/pytorch:exp7"), details=None)
-    assert lint.find([image], {image.id: Verdict(kind=Class.PYTORCH)}) == ()
+    assert linter.find([image], {image.id: Verdict(kind=Class.PYTORCH)}) == ()
 
 
 def test_warnings_are_by_image_and_name_their_rule() -> None:
     one, other, good = torch("a/pytorch:2.8", "b/x:1"), torch("a/pytorch:exp7"), torch("a/pytorch:2.9-cuda12.6")
-    warnings = lint.warnings_by_image(find(one, other, good))
+    warnings = linter.warnings_by_image(find(one, other, good))
     assert {id_: [text.partition(": ")[0] for text in texts] for id_, texts in warnings.items()} == {
         one.id: [MANY, OUTSIDE, TAG],
         other.id: [OUTSIDE],
@@ -394,7 +392,7 @@ def test_a_host_of_thousands_of_images_is_linted_in_a_second() -> None:
     )
     verdicts = classify.classify(images)
     started = time.process_time()
-    assert len(lint.find(images, verdicts)) > 3000
+    assert len(linter.find(images, verdicts)) > 3000
     assert time.process_time() - started < 5  # seconds; a rule that compares each with each takes minutes
 
 
@@ -421,11 +419,11 @@ def test_lint_never_raises_and_does_not_depend_on_the_order(
         for number, (references, env, _) in enumerate(rows)
     ]
     verdicts = {image.id: row[2] for image, row in zip(images, rows, strict=True)}
-    findings = lint.find(images, verdicts)
+    findings = linter.find(images, verdicts)
     assert {one.image_id for one in findings} <= {id_ for id_, one in verdicts.items() if one.kind is not Class.OTHER}
     shuffled = [replace(image, references=image.references[::-1]) for image in images]
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert lint.find(shuffled, verdicts) == findings
+    assert linter.find(shuffled, verdicts) == findings
 
 
 @given(REFERENCES, VERDICTS)
@@ -442,7 +440,7 @@ def test_every_name_that_is_proposed_follows_the_convention(reference: str, verd
 
 def doubts(*images: Image) -> list[tuple[str, str]]:
     return [
-        (one.reference, one.explanation) for one in lint.find(images, classify.classify(images)) if one.rule == SINGLE
+        (one.reference, one.explanation) for one in linter.find(images, classify.classify(images)) if one.rule == SINGLE
     ]
 
 
@@ -480,7 +478,7 @@ def test_no_other_image_is_named_as_a_doubt(image: Image) -> None:
 def test_the_inventory_carries_what_misleads_beside_what_is_wrong_with_labels() -> None:
     odd = pytorch_image("odd", "lab/thing:final", labels={"torchkeeper.ttl": "soon"})
     fine = pytorch_image("fine", "team/pytorch:2.9-cuda12.6")
-    shown = inventory.build(decide(odd, fine), "gpu-07", wire.Disk(), ())
+    shown = inventory.build(decide(odd, fine), "gpu-07", payloads.Disk(), ())
     assert {item.id: [text.split(":")[0] for text in item.warnings] for item in shown.images} == {
         odd.id: ["label torchkeeper.ttl", "outside-convention"],
         fine.id: [],

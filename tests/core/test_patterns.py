@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.core import globs as patterns
+from agent.core import globs
 from agent.core.globs import Match
 from agent.core.policy.rules import why_never_matches
 
@@ -44,7 +44,7 @@ DIGEST = f"registry.io:5000/prod/model@sha256:{HEX}"
     ],
 )
 def test_a_pattern_without_a_digest_matches_the_repository_of_a_digest_reference(pattern: str, matched: bool) -> None:
-    assert patterns.matches(pattern, DIGEST) is matched
+    assert globs.matches(pattern, DIGEST) is matched
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_a_pattern_without_a_digest_matches_the_repository_of_a_digest_reference
     ],
 )
 def test_a_tag_is_matched_whole_and_by_no_pattern_with_a_digest(pattern: str, matched: bool) -> None:
-    assert patterns.matches(pattern, "team/pytorch:2.9-cuda11.8") is matched
+    assert globs.matches(pattern, "team/pytorch:2.9-cuda11.8") is matched
 
 
 def test_the_first_match_is_told_with_its_pattern_and_reference() -> None:
     references = ("team/a:1", DIGEST)
-    assert patterns.first_match(("x/*", "*/prod/*"), references) == Match("*/prod/*", DIGEST)
-    assert patterns.first_match(("*/prod/*", "team/*"), references) == Match("team/*", "team/a:1")
-    assert patterns.first_match(("x/*",), references) is None
-    assert patterns.first_match((), references) is None
+    assert globs.first_match(("x/*", "*/prod/*"), references) == Match("*/prod/*", DIGEST)
+    assert globs.first_match(("*/prod/*", "team/*"), references) == Match("team/*", "team/a:1")
+    assert globs.first_match(("x/*",), references) is None
+    assert globs.first_match((), references) is None
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_the_first_match_is_told_with_its_pattern_and_reference() -> None:
 def test_a_digest_reference_stands_alone_where_no_tag_is_in_its_repository(
     references: tuple[str, ...], standalone: tuple[str, ...]
 ) -> None:
-    assert patterns.standalone(references) == standalone
+    assert globs.standalone(references) == standalone
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_digest_reference_stands_alone_where_no_tag_is_in_its_repository(
     ],
 )
 def test_a_port_and_a_digest_are_not_a_tag(text: str, tag: str) -> None:
-    assert patterns.tag_part(text) == tag
+    assert globs.tag_part(text) == tag
 
 
 @pytest.mark.parametrize(

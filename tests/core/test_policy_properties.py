@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.model import Action, Container, Image, Overrides, Pin, Policy, Reason, Rule
-from agent.core.policy import planning as policy
-from agent.core.policy import totals
+from agent.core.policy import planning, totals
 from agent.core.policy.decide import Context
 from agent.core.policy.grace import PendingPolicy
 from tests.core.builders import HOUR, LONG_AGO, NOW, decide, evicted, image_id
@@ -198,6 +197,6 @@ def _sizes(item: Image) -> set[tuple[str, int]]:
 def test_the_sweep_evicts_what_the_plan_shows(world: World, rules: Policy) -> None:
     left = world
     for planned in world.plan(rules).evictions:
-        assert policy.passes_recheck(planned, left.plan(rules))
+        assert planning.passes_recheck(planned, left.plan(rules))
         left = left.without(planned.image.id)
     assert left.plan(rules).evictions == ()

@@ -7,8 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agent.core.model import Action, Decision, Plan, Policy, Pressure, Reason
-from agent.core.policy import parents as families
-from agent.core.policy import planning as policy
+from agent.core.policy import parents, planning
 from agent.core.policy.decide import Context
 from tests.core.builders import disk, evicted
 from tests.core.strategies import CONTEXTS, CROWD_RULES, PRESSURES, TIMES, World, crowds, policies, pressed, worlds
@@ -82,7 +81,7 @@ def test_the_least_recently_used_goes_first(world: World, rules: Policy, context
 
     def turn(item: Decision) -> tuple[datetime, int] | None:
         """When it may go first: once its own turn and that of all below it has come."""
-        own = families.eviction_order(item) if item.reason in (Reason.DISK_PRESSURE, Reason.RECENT) else None
+        own = parents.eviction_order(item) if item.reason in (Reason.DISK_PRESSURE, Reason.RECENT) else None
         turns = [own, *(turn(known[child]) for child in world.children[item.image.id])]
         return max((one for one in turns if one is not None), default=None)
 
@@ -134,7 +133,7 @@ def test_the_sweep_evicts_what_the_plan_shows_and_stops_at_low(world: World, rul
     for planned in plan.evictions:
         context = replace(context, under_pressure=plan.under_pressure)
         fresh = left.plan(rules, context)
-        assert policy.passes_recheck(planned, fresh)
+        assert planning.passes_recheck(planned, fresh)
         used -= freed(left, {planned.image.id})
         context, left = replace(context, disk=disk(max(used, 0))), left.without(planned.image.id)
     end = left.plan(rules, replace(context, under_pressure=plan.under_pressure))

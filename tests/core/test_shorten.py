@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from agent.core.protocol import payloads as wire
-from agent.core.protocol import shorten
+from agent.core.protocol import payloads, shorten
 from tests.fleet.builders import make_decision, make_outcome
 
 LONG = "x" * 500
-IMAGE = wire.ImageRef(
+IMAGE = payloads.ImageRef(
     id="sha256:" + "1" * 64,
     references=[f"teamai/pytorch:{number}-{'y' * 100}" for number in range(40)],
     size_bytes=9,
@@ -31,13 +30,13 @@ def test_no_form_is_larger_than_the_one_before_and_the_last_is_small(payload: by
     assert sizes[-1] < 900 < len(payload)
 
 
-@pytest.mark.parametrize(("payload", "model"), [(DECISION, wire.DecisionData), (OUTCOME, wire.OutcomeData)])
+@pytest.mark.parametrize(("payload", "model"), [(DECISION, payloads.DecisionData), (OUTCOME, payloads.OutcomeData)])
 @pytest.mark.parametrize("form", range(1, shorten.FORMS + 1))
 def test_every_form_is_a_valid_event_that_says_so_and_keeps_what_was_decided(
-    payload: bytes, model: type[wire.DecisionData | wire.OutcomeData], form: int
+    payload: bytes, model: type[payloads.DecisionData | payloads.OutcomeData], form: int
 ) -> None:
-    event = wire.decode(wire.Event, shorten.shortened(payload, form))
-    whole = wire.decode(wire.Event, payload)
+    event = payloads.decode(payloads.Event, shorten.shortened(payload, form))
+    whole = payloads.decode(payloads.Event, payload)
     assert event is not None
     assert whole is not None
     assert event.model_dump(exclude={"data"}) == whole.model_dump(exclude={"data"})
@@ -60,5 +59,7 @@ def test_the_whole_form_is_the_payload_itself() -> None:
 
 
 def test_an_event_with_less_in_it_than_usual_is_shortened_all_the_same() -> None:
-    odd = wire.Event(id="a/b/1", source="a", type="torchkeeper.decision", time="2026-03-01T12:00:00Z", data={"seq": 1})
+    odd = payloads.Event(
+        id="a/b/1", source="a", type="torchkeeper.decision", time="2026-03-01T12:00:00Z", data={"seq": 1}
+    )
     assert data_of(shorten.shortened(odd.encode(), shorten.FORMS)) == {"seq": 1, "shortened": True}

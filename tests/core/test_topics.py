@@ -2,10 +2,10 @@
 
 import pytest
 
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 
-TOPICS = wire.Topics("torchkeeper", "gpu-07")
-BIRTH = wire.CollectorStatus.model_validate({"state": "online", "session": 7, "at": "2026-03-01T12:00:00Z"})
+TOPICS = payloads.Topics("torchkeeper", "gpu-07")
+BIRTH = payloads.CollectorStatus.model_validate({"state": "online", "session": 7, "at": "2026-03-01T12:00:00Z"})
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ BIRTH = wire.CollectorStatus.model_validate({"state": "online", "session": 7, "a
     ],
 )
 def test_a_host_name_that_is_made_has_no_dots(name: str, slug: str) -> None:
-    assert wire.slug(name) == slug
-    assert wire.valid_host(slug)
+    assert payloads.slug(name) == slug
+    assert payloads.valid_host(slug)
 
 
 def test_a_host_name_with_dots_that_was_chosen_is_valid() -> None:
-    assert wire.valid_host("gpu-08.lab")
+    assert payloads.valid_host("gpu-08.lab")
 
 
 @pytest.mark.parametrize(
@@ -47,5 +47,5 @@ def test_a_collectors_status_is_told_from_other_topics(topic: str, collector: st
 
 def test_a_collectors_birth_is_what_it_publishes_and_nothing_else() -> None:
     assert BIRTH.encode() == b'{"state":"online","session":7,"at":"2026-03-01T12:00:00Z"}'
-    assert wire.decode(wire.CollectorStatus, BIRTH.encode()) == BIRTH
-    assert wire.decode(wire.CollectorStatus, b'{"state":"online"}') is None
+    assert payloads.decode(payloads.CollectorStatus, BIRTH.encode()) == BIRTH
+    assert payloads.decode(payloads.CollectorStatus, b'{"state":"online"}') is None

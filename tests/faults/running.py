@@ -25,12 +25,10 @@ from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.config import settings as config
 from agent.core.model import Usage
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 from agent.daemon import run as daemon
 from agent.eviction import sweeper
-from agent.tracking import ingestor as intake
-from agent.tracking import watcher
+from agent.tracking import ingestor, watcher
 from tests.support import proc, torch_file
 from tests.support.dockerd import Dockerd
 from tests.support.proc import PATIENCE
@@ -51,7 +49,7 @@ def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watcher, "ENGINE_STOP_TIME", 0.1)
     monkeypatch.setattr(sweeper, "RETRY_DELAY", 0.05)
     monkeypatch.setattr(sweeper, "COALESCE", 0.02)
-    monkeypatch.setattr(intake, "DRAIN_TIMEOUT", 0.5)
+    monkeypatch.setattr(ingestor, "DRAIN_TIMEOUT", 0.5)
 
 
 def time_out_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -115,13 +113,13 @@ class Agent:
 
     # What it has on disk
 
-    async def events(self, kind: str = "") -> list[wire.Event]:
+    async def events(self, kind: str = "") -> list[payloads.Event]:
         """The event log, oldest first."""
         found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, UTC)))
         return [event for event in found if event.type.startswith(kind)]
 
     async def gaps(self) -> list[str]:
-        return [event.data["cause"] for event in await self.events(report.GAP)]
+        return [event.data["cause"] for event in await self.events(new_events.GAP)]
 
     async def usages(self) -> dict[str, Usage]:
         saved = await self.store.run(UsageTables.load_latest)

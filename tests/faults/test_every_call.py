@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.model import Reason
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, Agent
 from tests.support import engines, images, proc, proxy
@@ -141,7 +140,7 @@ class Round:
         if await agent.has_journal():
             return False
         if running.tags(self.host.engine, self.idle) is None:
-            return bool(await agent.events(report.OUTCOME))
+            return bool(await agent.events(new_events.OUTCOME))
         reasons = {item.image.id: item.reason for item in (await agent.parts.sweeper.plan()).decisions}
         return self.idle in await agent.backed_off() or reasons.get(self.idle) is Reason.IN_USE
 
@@ -161,7 +160,7 @@ class Round:
 
     async def _recorded(self, agent: Agent) -> set[str]:
         """The names with which it went, by its outcome."""
-        became = wire.OutcomeData.model_validate((await agent.events(report.OUTCOME))[-1].data)
+        became = payloads.OutcomeData.model_validate((await agent.events(new_events.OUTCOME))[-1].data)
         return {*became.image.references, *became.also_removed}
 
     def clear(self) -> None:
@@ -170,10 +169,10 @@ class Round:
         self.host.engine.api("DELETE", f"/images/{self.idle}?force=1")
 
 
-def consistent(events: list[wire.Event], idle: str, *, gone: bool) -> None:
+def consistent(events: list[payloads.Event], idle: str, *, gone: bool) -> None:
     """Each decision is of the idle image, once, before its outcomes; the last outcome is what is true now."""
-    decided = [event for event in events if event.type == report.DECISION]
-    outcomes = [event for event in events if event.type == report.OUTCOME]
+    decided = [event for event in events if event.type == new_events.DECISION]
+    outcomes = [event for event in events if event.type == new_events.OUTCOME]
     assert {event.subject for event in [*decided, *outcomes]} <= {idle}
     first = {event.data["decision_id"]: event.data["seq"] for event in reversed(decided)}
     assert len(first) == len(decided)

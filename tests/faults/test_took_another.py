@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 from agent.eviction.plan_reporter import REMOVED_ANOTHER
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE
@@ -38,8 +37,8 @@ async def test_what_an_eviction_takes_with_it_is_in_its_outcome_and_a_critical_a
     async with proxy.before(any_engine.socket, tmp_path) as between:
         between.on("DELETE", "^/images/", nth=nth, before=lambda: asyncio.to_thread(pass_on))
         async with running.running(between.url, tmp_path, policy=DUE_AT_ONCE) as agent:
-            outcomes = await proc.eventually_async(lambda: agent.events(report.OUTCOME))
-            became = wire.OutcomeData.model_validate(outcomes[0].data)
+            outcomes = await proc.eventually_async(lambda: agent.events(new_events.OUTCOME))
+            became = payloads.OutcomeData.model_validate(outcomes[0].data)
             if nth == 1:
                 assert (became.outcome, became.also_removed) == ("refused", [REFS[1], plain])
                 alert = await proc.eventually_async(lambda: raised(agent))
@@ -50,5 +49,5 @@ async def test_what_an_eviction_takes_with_it_is_in_its_outcome_and_a_critical_a
                 assert images.image_id(any_engine, REFS[0]) == plain
 
 
-async def raised(agent: running.Agent) -> wire.Alert | None:
+async def raised(agent: running.Agent) -> payloads.Alert | None:
     return agent.parts.board.alerts.get(REMOVED_ANOTHER)

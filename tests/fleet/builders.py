@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from tests.fake_clock import START
 
 BASE = "torchkeeper/v1/hosts"
@@ -14,11 +14,11 @@ def topic(rest: str, host: str = "gpu-07") -> str:
 
 
 def make_status(state: str = "online", session: int = 1, at: datetime = START) -> bytes:
-    return wire.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": "a"}).encode()
+    return payloads.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": "a"}).encode()
 
 
 def make_info(host: str = "gpu-07") -> bytes:
-    return wire.Info(
+    return payloads.Info(
         host=host,
         version="0.1.0",
         engine={},
@@ -33,7 +33,7 @@ def make_info(host: str = "gpu-07") -> bytes:
 
 def make_image(
     image_id: str = "sha256:" + "1" * 64, reference: str = "teamai/a:1", **fields: Any
-) -> wire.InventoryImage:
+) -> payloads.InventoryImage:
     defaults: dict[str, Any] = {
         "id": image_id,
         "references": [reference] if reference else [],
@@ -49,21 +49,21 @@ def make_image(
         "size_bytes": 9_000_000_000,
         "estimated_bytes": 0,
     }
-    return wire.InventoryImage.model_validate(defaults | fields)
+    return payloads.InventoryImage.model_validate(defaults | fields)
 
 
 def make_inventory(
-    *images: wire.InventoryImage,
+    *images: payloads.InventoryImage,
     host: str = "gpu-07",
     at: datetime = START,
-    disk: wire.Disk | None = None,
+    disk: payloads.Disk | None = None,
     left_out: int = 0,
-    decisions: tuple[wire.LastDecision, ...] = (),
+    decisions: tuple[payloads.LastDecision, ...] = (),
 ) -> bytes:
-    return wire.Inventory(
+    return payloads.Inventory(
         host=host,
         at=at,
-        disk=disk or wire.Disk(),
+        disk=disk or payloads.Disk(),
         totals={},
         images=list(images),
         images_left_out=left_out,
@@ -71,7 +71,7 @@ def make_inventory(
     ).encode()
 
 
-def make_last(decision_id: str = "d1", at: datetime = START, **fields: Any) -> wire.LastDecision:
+def make_last(decision_id: str = "d1", at: datetime = START, **fields: Any) -> payloads.LastDecision:
     defaults: dict[str, Any] = {
         "decision_id": decision_id,
         "at": at,
@@ -82,13 +82,13 @@ def make_last(decision_id: str = "d1", at: datetime = START, **fields: Any) -> w
         "explanation": "idle 15 d, TTL 14 d",
         "estimated_bytes": 4_800_000_000,
     }
-    return wire.LastDecision.model_validate(defaults | fields)
+    return payloads.LastDecision.model_validate(defaults | fields)
 
 
 def make_decision(
     seq: int = 1, decision_id: str = "d1", at: datetime = START, host: str = "gpu-07", **fields: Any
 ) -> bytes:
-    data = wire.DecisionData.model_validate(
+    data = payloads.DecisionData.model_validate(
         {
             "epoch": "e",
             "seq": seq,
@@ -112,7 +112,7 @@ def make_decision(
 def make_outcome(
     seq: int = 2, decision_id: str = "d1", at: datetime = START, host: str = "gpu-07", **fields: Any
 ) -> bytes:
-    data = wire.OutcomeData.model_validate(
+    data = payloads.OutcomeData.model_validate(
         {
             "epoch": "e",
             "seq": seq,
@@ -127,15 +127,15 @@ def make_outcome(
     return _event("torchkeeper.outcome", seq, at, host, data)
 
 
-def make_ref() -> wire.ImageRef:
-    return wire.ImageRef(id="sha256:" + "1" * 64, references=["teamai/a:1"], size_bytes=9_000_000_000)
+def make_ref() -> payloads.ImageRef:
+    return payloads.ImageRef(id="sha256:" + "1" * 64, references=["teamai/a:1"], size_bytes=9_000_000_000)
 
 
 def make_alert(alert_id: str = "disk", message: str = "nearly full") -> bytes:
-    return wire.Alert(id=alert_id, severity="warning", message=message, since=START).encode()
+    return payloads.Alert(id=alert_id, severity="warning", message=message, since=START).encode()
 
 
-def _event(kind: str, seq: int, at: datetime, host: str, data: wire.Payload) -> bytes:
-    return wire.event(
+def _event(kind: str, seq: int, at: datetime, host: str, data: payloads.Payload) -> bytes:
+    return payloads.event(
         host=host, epoch="e", seq=seq, kind=kind, at=at, subject=None, data=data.model_dump(mode="json")
     ).encode()

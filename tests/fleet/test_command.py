@@ -11,7 +11,7 @@ import pytest
 from agent.adapters.broker import LARGEST_INCOMING
 from agent.adapters.mqtt import broker
 from agent.config import settings as config
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from tests.fleet.builders import make_image, make_inventory, make_last, make_status, topic
 from tests.support import mosquitto, proc
 from tests.support.mosquitto import Mosquitto
@@ -63,7 +63,7 @@ def test_a_large_and_compressed_inventory_is_read_like_any_other(broker: Mosquit
     assert len(large) > 2 * LARGEST_INCOMING
     publish(broker, status=make_status(), inventory=large)
     file = settings_for(tmp_path, url=broker.url)
-    for payload in (large, wire.packed(large)):
+    for payload in (large, payloads.packed(large)):
         publish(broker, inventory=payload)
         done = proc.torchkeeper("fleet", "images", "--json", config=file)
         assert (done.returncode, len(json.loads(done.stdout)["images"])) == (0, 2000)

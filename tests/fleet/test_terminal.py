@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from agent.adapters.mqtt import broker
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.fleet import terminal
 from agent.fleet.feed import Feed
 from agent.fleet.view import FleetView
@@ -29,7 +29,7 @@ from tests.fleet.builders import (
 from tests.support.proc import PATIENCE
 
 NOW = START + timedelta(minutes=4)
-DISK = wire.Disk(total_bytes=2_000_000_000_000, used_bytes=1_530_000_000_000, reclaimable_bytes=312_400_000_000)
+DISK = payloads.Disk(total_bytes=2_000_000_000_000, used_bytes=1_530_000_000_000, reclaimable_bytes=312_400_000_000)
 LONG = "a" * 63
 EVIL = "evil[red]\x1b[31m\u202e\x07\r\nnext"
 
@@ -83,8 +83,8 @@ def test_a_decision_is_one_line_newest_first() -> None:
     ]
 
 
-def image_ref(*references: str) -> wire.ImageRef:
-    return wire.ImageRef(id="sha256:" + "1" * 64, references=list(references), size_bytes=1)
+def image_ref(*references: str) -> payloads.ImageRef:
+    return payloads.ImageRef(id="sha256:" + "1" * 64, references=list(references), size_bytes=1)
 
 
 def test_an_image_is_one_line_for_all_hosts_that_have_it() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.fleet import view
 from agent.fleet.view import DecisionLine, FleetView
 from tests.fake_clock import START
@@ -53,7 +53,7 @@ def states(fleet: FleetView, now: datetime = START) -> dict[str, str]:
 
 
 def test_the_status_document_has_the_fixed_shape() -> None:
-    disk = wire.Disk(total_bytes=100, used_bytes=70, images_bytes=60, reclaimable_bytes=30)
+    disk = payloads.Disk(total_bytes=100, used_bytes=70, images_bytes=60, reclaimable_bytes=30)
     fleet = fold(
         ("status", make_status()),
         ("info", make_info()),
@@ -164,7 +164,7 @@ def test_rubbish_changes_nothing(rest: str, payload: bytes) -> None:
 
 def test_the_empty_message_that_an_agent_sends_to_learn_whether_it_may_is_no_event() -> None:
     fleet = fold(("status", make_status()), ("events", make_decision()))
-    fleet.apply(topic("events"), wire.PROBE, START)
+    fleet.apply(topic("events"), payloads.PROBE, START)
     assert fleet.decisions() == [replace(LINE, outcome=None, measured_bytes=None)]
 
 

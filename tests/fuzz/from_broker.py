@@ -5,7 +5,7 @@ from pathlib import Path
 from agent.adapters.outbox import UnknownSequence
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.event_log import EventLog
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.fake_clock import START
 from tests.fuzz import outcome
@@ -23,9 +23,9 @@ ACKS = (
 
 def acknowledgement(data: bytes) -> None:
     """A status and an acknowledgement, or None; the log then moves within its numbers, or raises UnknownSequence."""
-    status = wire.decode(wire.Status, data)
+    status = payloads.decode(payloads.Status, data)
     assert status is None or status.at.tzinfo is not None
-    ack = wire.decode(wire.Ack, data)
+    ack = payloads.decode(payloads.Ack, data)
     if ack is None:
         return
     assert isinstance(ack.seq, int)

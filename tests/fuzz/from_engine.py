@@ -4,11 +4,10 @@ import json
 import sqlite3
 from typing import Any
 
-from agent.adapters.docker import json_values as engine_json
-from agent.adapters.docker import rows
+from agent.adapters.docker import json_values, rows
 from agent.adapters.docker.json_values import UNREADABLE
-from agent.core.images import isolation as apart
-from agent.core.usage import attribution as users
+from agent.core.images import isolation
+from agent.core.usage import attribution
 from tests.core.builders import decide, image_id
 from tests.fuzz import outcome
 
@@ -59,7 +58,7 @@ def event(data: bytes) -> None:
     if found is None:
         return
     store(found.time_ns, found.kind, found.action, found.actor, found.image, found.name)
-    store(users.describe_container(found.name, found.labels))
+    store(attribution.describe_container(found.name, found.labels))
     assert 1970 <= found.at.year <= 2116
     assert len(found.labels) <= rows.MOST_LABELS
 
@@ -78,14 +77,16 @@ def container(data: bytes) -> None:
     found, _ = outcome.of(lambda: rows.stopped(rows.container(row), row), *UNREADABLE)
     if found is not None:
         assert (found.id, found.image_id) == (row["Id"], row["ImageID"])
-        store(found.id, found.image_id, found.name, found.state, users.describe_container(found.name, found.labels))
+        store(
+            found.id, found.image_id, found.name, found.state, attribution.describe_container(found.name, found.labels)
+        )
 
 
 def inspect(data: bytes) -> None:
     """An image of which a plan is made; where anything in it cannot be read, it is unknown, and has its ID."""
     row = json_object(data)
     details, error = outcome.of(lambda: rows.details(row, row.get("History")), *UNREADABLE)
-    why = apart.failure(error) if error is not None else ""
+    why = isolation.failure(error) if error is not None else ""
     found, _ = outcome.of(lambda: rows.image(row, details, containerd=False, unreadable=why), *UNREADABLE)
     if found is None:
         return
@@ -99,7 +100,7 @@ def inspect(data: bytes) -> None:
 
 def json_object(data: bytes) -> dict[str, Any]:
     """A JSON object; {} where it is something else."""
-    value, _ = outcome.of(lambda: engine_json.parsed(data), ValueError)
+    value, _ = outcome.of(lambda: json_values.parsed(data), ValueError)
     return value if isinstance(value, dict) else {}
 
 

@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Mapping
 
-from agent.core import globs as patterns
+from agent.core import globs
 from agent.core.images import tags
-from agent.core.lint import linter as lint
+from agent.core.lint import linter
 from agent.core.lint import names as read_names
 from agent.core.model import Class, Details, HistoryStep, Image, Reason, Verdict
 from agent.core.policy import rules
@@ -64,7 +64,7 @@ def names(data: bytes) -> None:
         proposed = read_names.suggest(name, "2.9.0", "cuda12.6")
         assert proposed is None or not read_names.missing_parts(read_names.parse(proposed))
         assert familiar(reference)
-        assert patterns.matches("*", reference)
+        assert globs.matches("*", reference)
     _look(Image(id=image_id("a"), references=references, origin="a@sha256:1", details=Details()))
 
 
@@ -128,7 +128,7 @@ def _look(image: Image) -> Reason:
 
 
 def _lint(image: Image, other: Image, verdicts: Mapping[str, Verdict]) -> None:
-    for finding in lint.find([image, other], verdicts):
+    for finding in linter.find([image, other], verdicts):
         assert finding.explanation.isprintable()
         assert len(finding.explanation) < 1500
 

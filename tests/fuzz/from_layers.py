@@ -3,8 +3,7 @@
 from agent.adapters.docker.json_values import UNREADABLE
 from agent.adapters.layers import folders as layer_folders
 from agent.core.model import Class, Verdict
-from agent.core.pytorch import guesses, version_file
-from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch import guesses, layer_probe, version_file
 from tests.fuzz import from_engine, outcome
 
 VERSION_FILES = (
@@ -27,8 +26,8 @@ def version_file_of_torch(data: bytes) -> None:
         assert torch.version.isprintable()
         from_engine.store(torch.version, torch.accelerator)
         path = data.decode(errors="surrogateescape")
-        look = layer_look.found({path: (1, torch)})
-        settled = layer_look.settled(Verdict(kind=Class.PYTORCH), look, lifts=False)
+        look = layer_probe.found({path: (1, torch)})
+        settled = layer_probe.settled(Verdict(kind=Class.PYTORCH), look, lifts=False)
         assert settled.evidence[0].text.isprintable()
         from_engine.store(look.path, settled.evidence[0].text)
 

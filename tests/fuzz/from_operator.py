@@ -7,8 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from agent.config import settings as config
-from agent.core import globs as patterns
-from agent.core import units
+from agent.core import globs, units
 from agent.core.policy import rules, schedule
 from agent.daemon import run as daemon
 from tests.fake_clock import START
@@ -57,7 +56,7 @@ def configuration(data: bytes) -> None:
     policy = settings.core_policy()
     json.dumps(daemon.policy_in_force(settings))
     for pattern in (*policy.include, *policy.exclude, *policy.protect, *settings.usage.ignore_containers):
-        patterns.matches(pattern, "team/torch:1")
+        globs.matches(pattern, "team/torch:1")
         rules.why_never_matches(pattern)
     schedule.next_opening(policy.schedule, START)
     with contextlib.suppress(OSError):  # a name that is too long

@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.adapters.clock import Clock
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Connection, Message
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.fleet import feed as fleet
 from agent.fleet.view import FleetView
 from agent.reporting.publisher import Publisher
@@ -33,7 +33,7 @@ async def reporting(connect: Dial, rig: Rig, host: str, clock: Clock | None = No
     await rig.store.name_host(host)
     live = Publisher(
         connect=connect(host, broker.agent_client_id(host, AGENT_ID)),
-        topics=wire.Topics("torchkeeper", host),
+        topics=payloads.Topics("torchkeeper", host),
         board=rig.board,
         outbox=rig.store,
         clock=clock or QuickClock(),
@@ -89,7 +89,7 @@ async def _end(running: asyncio.Task[None]) -> None:
 
 def _birth() -> bytes:
     """Says that a collector is there that has missed what was published until now."""
-    status = wire.CollectorStatus(state="online", session=secrets.randbits(40), at=datetime.now(UTC))
+    status = payloads.CollectorStatus(state="online", session=secrets.randbits(40), at=datetime.now(UTC))
     return status.encode()
 
 

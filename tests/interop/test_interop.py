@@ -9,7 +9,7 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.diagnostics import broker_check
 from agent.fleet.view import Host
 from tests.fleet.builders import make_image
@@ -82,7 +82,7 @@ async def eventually_online(place: Place, name: str) -> Host:
 async def test_a_killed_agent_is_reported_by_its_will(place: Place) -> None:
     topic = status_topic("gpu-02")
     online, offline = (
-        wire.Status(state=state, session=7, at=make_info().at).encode().decode() for state in ("online", "offline")
+        payloads.Status(state=state, session=7, at=make_info().at).encode().decode() for state in ("online", "offline")
     )
     settings = place.mqtt("gpu-02").model_dump_json()
     async with place.connect(COLLECTOR, "watcher")(None) as watcher:
@@ -176,7 +176,7 @@ async def test_names_with_dots_arrive_as_they_are(place: Place, rig: Rig, tmp_pa
 async def test_an_inventory_of_900_kb_arrives_whole(place: Place, rig: Rig) -> None:
     images = [make_image(f"sha256:{number:064}", f"team/torch:{'x' * 100}{number}") for number in range(1900)]
     large = make_inventory().model_copy(update={"images": images})
-    assert 850_000 < len(large.encode()) < wire.MAX_PAYLOAD
+    assert 850_000 < len(large.encode()) < payloads.MAX_PAYLOAD
     rig.board.show_inventory(large)
     async with reporting(place.connect, rig, "gpu-06"):
         assert (await eventually_online(place, "gpu-06")).inventory == large

@@ -13,7 +13,7 @@ from aiodocker.exceptions import DockerError
 from aiohttp.client_exceptions import UnixClientConnectorError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from agent.adapters.docker import json_values as engine_json
+from agent.adapters.docker import json_values
 from agent.adapters.engine import (
     Conflict,
     EngineDown,
@@ -143,7 +143,7 @@ class DockerClient:
     async def _parsed(self, path: str, params: Mapping[str, str] | None, kind: type, method: str = "GET") -> Any:
         text = await self._text(path, method, params)
         try:
-            parsed = engine_json.parsed(text)
+            parsed = json_values.parsed(text)
         except ValueError as error:
             raise EngineUnavailable(0, f"half an answer to /{path}") from error
         if not isinstance(parsed, kind):

@@ -17,9 +17,8 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from agent import aio as tasks
-from agent.adapters.docker import json_values as engine_json
-from agent.adapters.docker import listener, rows
+from agent import aio
+from agent.adapters.docker import json_values, listener, rows
 from agent.adapters.docker.client import TIMEOUT, DockerClient, find_url, lines
 from agent.adapters.docker.json_values import UNREADABLE
 from agent.adapters.engine import (
@@ -34,7 +33,7 @@ from agent.adapters.engine import (
     RingSnapshot,
 )
 from agent.adapters.layers import folders as layer_folders
-from agent.core.images import isolation as apart
+from agent.core.images import isolation
 from agent.core.model import Container, Details, Image
 from agent.core.policy.build_cache import CacheRecord
 from agent.core.usage.events import EngineEvent
@@ -159,7 +158,7 @@ class DockerEngine(DockerClient):
         return len(await self._list("images/json"))
 
     async def _image(self, row: dict[str, Any], known: Mapping[str, Details]) -> Image | None:
-        image_id = engine_json.identifier(row["Id"])
+        image_id = json_values.identifier(row["Id"])
         details = known.get(image_id)
         if details is None and image_id not in self._unreadable:
             try:
@@ -171,7 +170,7 @@ class DockerEngine(DockerClient):
             except (EngineError, json.JSONDecodeError):
                 pass  # refused, or cut short on the way: unknown, and therefore kept, until it is asked again
             except UNREADABLE as error:
-                self._unreadable[image_id] = apart.failure(error)
+                self._unreadable[image_id] = isolation.failure(error)
         unreadable = self._unreadable.get(image_id, "")
         found = rows.image(row, details, containerd=self._containerd, unreadable=unreadable)
         return replace(found, origin=None) if self._podman else found  # it has a digest for what was never pushed
@@ -191,7 +190,7 @@ class DockerEngine(DockerClient):
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise ValueError(f"the engine says more than {LARGEST_ANSWER} bytes of it")
-        return engine_json.parsed(bytes(body))
+        return json_values.parsed(bytes(body))
 
     async def image_id(self, reference: str) -> str:
         """The full ID behind a reference now. Raises NotFound."""
@@ -240,7 +239,7 @@ class DockerEngine(DockerClient):
         filters = json.dumps({"until": [f"{unused_for.total_seconds():.0f}s"]})
         answer = await self._parsed("build/prune", {"all": "1", "filters": filters}, dict, "POST")
         with _readable("what a prune freed"):
-            return engine_json.whole(answer.get("SpaceReclaimed"))
+            return json_values.whole(answer.get("SpaceReclaimed"))
 
 
 def _clock_offset(told: datetime | None, asked: datetime) -> timedelta:
@@ -254,7 +253,7 @@ def _clock_offset(told: datetime | None, asked: datetime) -> timedelta:
 
 def _identifier(answer: Mapping[str, Any], name: str) -> str:
     try:
-        return engine_json.identifier(answer.get(name))
+        return json_values.identifier(answer.get(name))
     except ValueError as error:
         raise EngineUnavailable(0, f"an answer without {name!r}") from error
 
@@ -265,7 +264,7 @@ def _readable(what: str) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        raise EngineError(0, f"{what}: the engine's answer cannot be read: {apart.failure(error)}") from error
+        raise EngineError(0, f"{what}: the engine's answer cannot be read: {isolation.failure(error)}") from error
 
 
 async def _gather_limited(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> list[R]:
@@ -277,7 +276,7 @@ async def _gather_limited(items: Iterable[T], ask: Callable[[T], Awaitable[R | N
             try:
                 return await ask(item)
             except UNREADABLE as error:
-                raise EngineUnavailable(0, f"a row of a list cannot be read: {apart.failure(error)}") from error
+                raise EngineUnavailable(0, f"a row of a list cannot be read: {isolation.failure(error)}") from error
 
     async def all_of_them() -> list[R | None]:
         async with asyncio.TaskGroup() as group:
@@ -285,7 +284,7 @@ async def _gather_limited(items: Iterable[T], ask: Callable[[T], Awaitable[R | N
         return [task.result() for task in asked]
 
     try:
-        answers = await tasks.isolated(all_of_them())
+        answers = await aio.isolated(all_of_them())
     except ExceptionGroup as errors:
         known, bugs = errors.split(EngineError)
         if known is None or bugs is not None:

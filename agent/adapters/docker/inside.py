@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agent.adapters.docker import json_values as engine_json
+from agent.adapters.docker import json_values
 from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, NotFound
-from agent.core.images import isolation as apart
+from agent.core.images import isolation
 from agent.core.pytorch import version_file
-from agent.core.usage import look_inside as inside
+from agent.core.usage import look_inside
 
 LARGEST = 64 * 1024  # bytes of an archive that are read; a version.py has 250
 _NEVER = "0001-01-01T00:00:00Z"  # when a container was started that never was
@@ -63,24 +63,24 @@ class DockerInside(DockerEngine):
     """The real one."""
 
     async def settings(self, image_id: str) -> tuple[dict[str, str], str]:
-        config = engine_json.fields((await self._json(f"images/{image_id}/json")).get("Config"))
-        told = [item for item in engine_json.items(config.get("Env")) if isinstance(item, str)]
+        config = json_values.fields((await self._json(f"images/{image_id}/json")).get("Config"))
+        told = [item for item in json_values.items(config.get("Env")) if isinstance(item, str)]
         pairs = (item.partition("=") for item in told)
-        return {name: value for name, _, value in pairs}, engine_json.text(config.get("WorkingDir"))
+        return {name: value for name, _, value in pairs}, json_values.text(config.get("WorkingDir"))
 
     async def make(self, image_id: str, token: str) -> str:
         asked = {
             "Image": image_id,
             "Cmd": ["never-started"],  # an image may have no command, and is refused then
-            "Labels": {inside.LABEL: token},
+            "Labels": {look_inside.LABEL: token},
             "NetworkDisabled": True,
             "HostConfig": {"NetworkMode": "none"},
         }
-        params = {"name": inside.name_of(token)}
+        params = {"name": look_inside.name_of(token)}
         async with self._request("containers/create", "POST", params, body=json.dumps(asked)) as response:
             answer = await response.text(errors="replace")
         with _readable():
-            return engine_json.identifier(engine_json.parsed(answer)["Id"])
+            return json_values.identifier(json_values.parsed(answer)["Id"])
 
     async def read(self, container_id: str, path: str) -> str | None:
         try:
@@ -93,15 +93,15 @@ class DockerInside(DockerEngine):
         return _regular_file(data)
 
     async def find(self, token: str) -> Made | None:
-        name = inside.name_of(token)
+        name = look_inside.name_of(token)
         try:
             found = await self._json(f"containers/{name}/json")
         except NotFound:
             return None
-        if engine_json.text(found.get("Name")).removeprefix("/") != name:
+        if json_values.text(found.get("Name")).removeprefix("/") != name:
             return None  # the engine takes the start of an ID for a name
         with _readable():
-            return Made(engine_json.identifier(found.get("Id")), _is_ours(found, name))
+            return Made(json_values.identifier(found.get("Id")), _is_ours(found, name))
 
     async def remove(self, container_id: str) -> None:
         await self._text(f"containers/{container_id}", "DELETE", {"v": "1"})
@@ -112,15 +112,15 @@ def _readable() -> Iterator[None]:
     """Raises EngineUnavailable for an answer that cannot be read: then nobody knows what the engine did."""
     try:
         yield
-    except engine_json.UNREADABLE as error:
-        raise EngineUnavailable(0, f"an answer about a container cannot be read: {apart.failure(error)}") from error
+    except json_values.UNREADABLE as error:
+        raise EngineUnavailable(0, f"an answer about a container cannot be read: {isolation.failure(error)}") from error
 
 
 def _is_ours(found: Mapping[str, Any], name: str) -> bool:
-    labels = engine_json.fields(engine_json.fields(found.get("Config")).get("Labels"))
-    state = engine_json.fields(found.get("State"))
-    never_ran = state.get("Status") == inside.NEVER_STARTED and state.get("StartedAt") == _NEVER
-    return never_ran and inside.is_look(name, labels)
+    labels = json_values.fields(json_values.fields(found.get("Config")).get("Labels"))
+    state = json_values.fields(found.get("State"))
+    never_ran = state.get("Status") == look_inside.NEVER_STARTED and state.get("StartedAt") == _NEVER
+    return never_ran and look_inside.is_look(name, labels)
 
 
 async def _beginning(content: Any) -> bytes:

@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any
 
-from agent.adapters.docker import commits
-from agent.adapters.docker import json_values as engine_json
+from agent.adapters.docker import commits, json_values
 from agent.adapters.docker.json_values import UNREADABLE, fields, identifier, items, text
 from agent.adapters.engine import EngineInfo, PulledTarget, Removed, RingSnapshot
 from agent.core import units
-from agent.core.images import isolation as apart
+from agent.core.images import isolation
 from agent.core.model import RUNNING, Container, Details, HistoryStep, Image
 from agent.core.policy.build_cache import CacheRecord
 from agent.core.pytorch import bounds
@@ -68,7 +67,7 @@ def engine_info(info: Mapping[str, Any], server: Mapping[str, Any], api: str) ->
 def event(line: bytes) -> EngineEvent | None:
     """One row of `/events`, or None where it is none that the agent reads, or malformed."""
     try:
-        return _event(engine_json.parsed(line))
+        return _event(json_values.parsed(line))
     except UNREADABLE:
         return None
 
@@ -104,7 +103,7 @@ def _event_time(row: Mapping[str, Any]) -> int:
 
 def _actor(value: object) -> str:
     """An ID, or for a pull the reference; whole, or not at all."""
-    if not isinstance(value, str) or not 0 < len(value) <= engine_json.LONGEST_TEXT:
+    if not isinstance(value, str) or not 0 < len(value) <= json_values.LONGEST_TEXT:
         raise ValueError("it says of nothing that can be read")
     return value
 
@@ -125,7 +124,7 @@ def ring(lines: Iterable[bytes]) -> RingSnapshot:
 
 def _time_ns(line: bytes) -> int:
     try:
-        return _event_time(engine_json.parsed(line))
+        return _event_time(json_values.parsed(line))
     except UNREADABLE:
         return 0
 
@@ -166,10 +165,10 @@ def mounts(row: Mapping[str, Any]) -> tuple[str, ...]:
     Raises where that cannot be read: any image may be mounted.
     """
     asked = fields(row.get("HostConfig")).get("Mounts")
-    found = [*engine_json.rows(row.get("Mounts"), "mounts"), *engine_json.rows(asked, "mounts")]
+    found = [*json_values.rows(row.get("Mounts"), "mounts"), *json_values.rows(asked, "mounts")]
     named = [mount.get("Name") or mount.get("Source") for mount in found if mount.get("Type") == "image"]
     names = [name for name in named if name]
-    return _once(engine_json.texts(names, "mounted images", len(names), engine_json.LONGEST_TEXT))
+    return _once(json_values.texts(names, "mounted images", len(names), json_values.LONGEST_TEXT))
 
 
 def with_times(found: Container, before: Container | None) -> Container:
@@ -199,7 +198,7 @@ def cache_record(row: Mapping[str, Any]) -> CacheRecord:
     """A row of `BuildCache` in `/system/df`."""
     return CacheRecord(
         id=identifier(row["ID"]),
-        size_bytes=engine_json.whole(row.get("Size")),
+        size_bytes=json_values.whole(row.get("Size")),
         created=units.parse_time(text(row.get("CreatedAt"))),
         last_used=units.parse_time(text(row.get("LastUsedAt"))),
         in_use=bool(row.get("InUse")),
@@ -217,9 +216,9 @@ def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool, un
     image_id = identifier(row["Id"])
     try:
         tags, digests = references(row)
-        size_bytes = engine_json.whole(row.get("Size"))
+        size_bytes = json_values.whole(row.get("Size"))
     except UNREADABLE as error:
-        return Image(id=image_id, unreadable=apart.failure(error))
+        return Image(id=image_id, unreadable=isolation.failure(error))
     own = [f"{tag.rpartition(':')[0]}@{image_id}" for tag in tags] if containerd else []
     return Image(
         id=image_id,
@@ -259,14 +258,14 @@ def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]
 
 def _names(found: object) -> list[str]:
     """Names without the `docker.io/` that Podman writes."""
-    names = engine_json.texts(found, "names", bounds.NAMES, bounds.NAME)
+    names = json_values.texts(found, "names", bounds.NAMES, bounds.NAME)
     return [familiar(name) for name in names if not name.startswith("<none>")]
 
 
 def removed(answer: str) -> Removed:
     """The answer to a DELETE of an image: `[{"Untagged": "team/a:1"}, {"Deleted": "sha256:..."}]`."""
     try:
-        entries = engine_json.parsed(answer)
+        entries = json_values.parsed(answer)
     except ValueError:
         return Removed(readable=False)
     if not isinstance(entries, list) or not all(map(_tells_what_went, entries)):
@@ -288,11 +287,11 @@ def details(inspected: Any, history: Any, *, containerd: bool = False) -> Detail
     The engine gives history newest first; ours starts at the base.
     """
     root, config = inspected.get("RootFS") or {}, inspected.get("Config") or {}
-    lines = engine_json.rows(history, "lines of history")
+    lines = json_values.rows(history, "lines of history")
     steps = [_step(step) for step in lines]
-    variables = (line.partition("=") for line in engine_json.texts(config.get("Env"), "variables"))
+    variables = (line.partition("=") for line in json_values.texts(config.get("Env"), "variables"))
     found = Details(
-        layers=tuple(engine_json.texts(root.get("Layers"), "layers")),
+        layers=tuple(json_values.texts(root.get("Layers"), "layers")),
         parent=_text(inspected.get("Parent")),
         created=units.parse_time(text(inspected.get("Created"))),
         env={name: value for name, _, value in variables},
@@ -308,16 +307,16 @@ def details(inspected: Any, history: Any, *, containerd: bool = False) -> Detail
 
 def _packed_bytes(inspected: Mapping[str, Any]) -> int | None:
     """The compressed bytes that the containerd store keeps of an image; None before API 1.48, which reports none."""
-    sizes = [fields(manifest.get("Size")) for manifest in engine_json.rows(inspected.get("Manifests"), "manifests")]
-    return sum(engine_json.whole(size.get("Content")) for size in sizes) if sizes else None
+    sizes = [fields(manifest.get("Size")) for manifest in json_values.rows(inspected.get("Manifests"), "manifests")]
+    return sum(json_values.whole(size.get("Content")) for size in sizes) if sizes else None
 
 
 def _step(step: Mapping[str, Any]) -> HistoryStep:
-    return HistoryStep(_text(step.get("CreatedBy")), engine_json.whole(step.get("Size")))
+    return HistoryStep(_text(step.get("CreatedBy")), json_values.whole(step.get("Size")))
 
 
 def _words(value: object) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(engine_json.texts(value, "words of its command"))
+    return (value,) if isinstance(value, str) else tuple(json_values.texts(value, "words of its command"))
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from agent.adapters.docker import json_values as engine_json
+from agent.adapters.docker import json_values
 from agent.adapters.engine import EngineInfo
 
 DRIVERS = ("overlay2", "fuse-overlayfs")  # those that keep each layer as a folder with what it adds
@@ -16,11 +16,11 @@ def named(inspected: Mapping[str, Any], root: str) -> tuple[str, ...]:
 
     They lie below the engine's own folder: nothing else on its host is a layer.
     """
-    told = engine_json.fields(engine_json.fields(inspected.get("GraphDriver")).get("Data"))
-    upper = engine_json.text(told.get("UpperDir"))
-    lower = engine_json.text(told.get("LowerDir"), LONGEST)
+    told = json_values.fields(json_values.fields(inspected.get("GraphDriver")).get("Data"))
+    upper = json_values.text(told.get("UpperDir"))
+    lower = json_values.text(told.get("LowerDir"), LONGEST)
     folders = tuple(filter(None, [upper, *lower.split(":")]))
-    layers = engine_json.texts(engine_json.fields(inspected.get("RootFS")).get("Layers"), "layers")
+    layers = json_values.texts(json_values.fields(inspected.get("RootFS")).get("Layers"), "layers")
     proper = root.startswith("/") and all(_is_below(folder, root) for folder in folders)
     return folders if upper and proper and len(folders) == len(layers) else ()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from agent.adapters.layers import files as layer_files
 from agent.adapters.layers import walk as layer_walk
 from agent.adapters.layers.walk import Layer
-from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch import layer_probe
 from agent.core.pytorch.layer_probe import LayerProbe
 from agent.core.pytorch.version_file import Torch
 
@@ -26,7 +26,7 @@ class Reader:
     def look(self, folders: Sequence[str]) -> LayerProbe:
         """What the layers show, which are these folders, the topmost first. Never raises for anything they have."""
         if not 0 < len(folders) <= LAYERS:
-            return layer_look.unknown("the engine names no folders for it, or too many")
+            return layer_probe.unknown("the engine names no folders for it, or too many")
         until = time.monotonic() + SECONDS
         seen: Seen = {}
         doubts: list[str] = []
@@ -40,8 +40,8 @@ class Reader:
                     break
                 self._see(seen, doubts, path, (number, layer.torches[path]), folders[:depth])
         if seen:
-            return layer_look.found(seen)
-        return layer_look.unknown(doubts[0]) if doubts else layer_look.NOTHING
+            return layer_probe.found(seen)
+        return layer_probe.unknown(doubts[0]) if doubts else layer_probe.NOTHING
 
     def _layer(self, folder: str, until: float) -> Layer:
         """A layer that was not read for lack of time is read again for the next image that has it."""

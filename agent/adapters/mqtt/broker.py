@@ -29,7 +29,7 @@ from agent.adapters.broker import (
 from agent.adapters.mqtt.addresses import Addresses
 from agent.adapters.mqtt.client import Client
 from agent.config import settings as config
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 
 __all__ = [
     "NOT_AUTHORIZED",
@@ -148,7 +148,7 @@ class _Connection:
         return self._client.peer
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        code = await self._client.send(topic, wire.packed(payload) if self._compress else payload, retain)
+        code = await self._client.send(topic, payloads.packed(payload) if self._compress else payload, retain)
         if code.value >= _REFUSAL:
             raise PublishRefused(code.value, f"{code} (topic {topic})")
 

@@ -14,8 +14,7 @@ from datetime import datetime
 
 from agent.adapters.outbox import OutboxRow, UnknownSequence, Watermark
 from agent.adapters.sqlite import database, rows
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import NewEvent, Range
 
 # Bytes that may wait. An event takes about 1 KB: a host that evicts fifty images a day fills it in a year.
@@ -52,7 +51,7 @@ class EventLog:
         with self._transaction():
             self._append(event)
 
-    def events(self, since: datetime) -> list[wire.Event]:
+    def events(self, since: datetime) -> list[payloads.Event]:
         """All events from a time on, as on MQTT, oldest first; those of a machine that this state was copied from
         bear its name and its epoch, and come before the own ones."""
         former = self._all("get_former_events", since=rows.us(since))
@@ -61,7 +60,7 @@ class EventLog:
             *(self._event(row) for row in self._all("get_events", since=rows.us(since))),
         ]
 
-    def last_decisions(self, most: int) -> list[tuple[wire.Event, wire.Event | None]]:
+    def last_decisions(self, most: int) -> list[tuple[payloads.Event, payloads.Event | None]]:
         """The latest decisions, newest first, each with its last outcome."""
         found = []
         for row in self._all("last_decisions", most=most):
@@ -69,7 +68,7 @@ class EventLog:
             found.append((self._event(row), self._event(outcome) if outcome is not None else None))
         return found
 
-    def also_removed(self, since: datetime) -> list[wire.Event]:
+    def also_removed(self, since: datetime) -> list[payloads.Event]:
         """The outcomes after a time of evictions that took something else as well, newest first."""
         return [self._event(row) for row in self._all("also_removed", since=rows.us(since))]
 
@@ -95,7 +94,7 @@ class EventLog:
         self._count(len(data) + ROW_BYTES)
         return int(row["seq"])
 
-    def _event(self, row: sqlite3.Row) -> wire.Event:
+    def _event(self, row: sqlite3.Row) -> payloads.Event:
         return _as_event(row, self.host, self.epoch)
 
     # The outbox
@@ -145,7 +144,7 @@ class EventLog:
             aside = self._all("set_aside", seq=seq, error=error)
             self._uncount(aside)
             # Where even a `dropped` event is refused, one more would be as well: `name_missing` comes back to it.
-            self._declare_dropped([row for row in aside if row["type"] != report.DROPPED], "undeliverable", now)
+            self._declare_dropped([row for row in aside if row["type"] != new_events.DROPPED], "undeliverable", now)
 
     def declare_missing(self, now: datetime) -> None:
         """Name the numbers above the watermark that no row has and no event names."""
@@ -197,17 +196,17 @@ class EventLog:
         for row in given_up:
             ranges.append((row["seq"], row["seq"]))
             ranges += _named_by(row)
-        self._write_dropped(report.merged(ranges), reason, now)
+        self._write_dropped(new_events.merged(ranges), reason, now)
 
     def _declare_missing(self, above: int, now: datetime) -> None:
         known: list[Range] = [(row["seq"], row["seq"]) for row in self._all("numbers", above=above)]
         for row in self._all("dropped", above=above):
             known += _named_by(row)
-        self._write_dropped(report.missing(above, self._last_seq(), known), "missing", now)
+        self._write_dropped(new_events.missing(above, self._last_seq(), known), "missing", now)
 
     def _write_dropped(self, ranges: list[Range], reason: str, now: datetime) -> None:
         for start in range(0, len(ranges), MOST_RANGES):
-            self._insert(report.dropped(ranges[start : start + MOST_RANGES], reason, now))
+            self._insert(new_events.dropped(ranges[start : start + MOST_RANGES], reason, now))
 
     def _last_seq(self) -> int:
         row = self._one("last_seq")
@@ -256,8 +255,8 @@ class EventLog:
         return self._db.execute(database.queries()[name], values).fetchall()
 
 
-def _as_event(row: sqlite3.Row, host: str, epoch: str) -> wire.Event:
-    return wire.event(
+def _as_event(row: sqlite3.Row, host: str, epoch: str) -> payloads.Event:
+    return payloads.event(
         host=host,
         epoch=epoch,
         seq=row["seq"],
@@ -270,6 +269,6 @@ def _as_event(row: sqlite3.Row, host: str, epoch: str) -> wire.Event:
 
 def _named_by(row: sqlite3.Row) -> list[Range]:
     """The numbers that a row names, where it is a `dropped` event."""
-    if row["type"] != report.DROPPED:
+    if row["type"] != new_events.DROPPED:
         return []
     return [(first, last) for first, last in json.loads(row["data"])["ranges"]]

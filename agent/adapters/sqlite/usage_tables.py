@@ -14,7 +14,7 @@ from agent.adapters.sqlite.event_log import EventLog
 from agent.core.model import Usage
 from agent.core.policy.limits import PastEviction
 from agent.core.protocol.new_events import NewEvent
-from agent.core.pytorch import layer_probe as layer_look
+from agent.core.pytorch import layer_probe
 from agent.core.pytorch.layer_probe import LayerProbe
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import BlindPeriod, Cursor
@@ -150,12 +150,12 @@ class UsageTables(EventLog):
 
     def layer_looks(self, engine: int) -> dict[str, LayerProbe]:
         """Image ID -> what was found, by the rules of now."""
-        found = self._all("get_layer_looks", engine=engine, rules=layer_look.RULES)
+        found = self._all("get_layer_looks", engine=engine, rules=layer_probe.RULES)
         return {row["image_id"]: rows.look(row) for row in found}
 
     def keep_look(self, engine: int, image_id: str, look: LayerProbe) -> None:
         """Remember what was found. Not for what is unknown."""
-        self._do("put_layer_look", engine=engine, image_id=image_id, rules=layer_look.RULES, **rows.look_row(look))
+        self._do("put_layer_look", engine=engine, image_id=image_id, rules=layer_probe.RULES, **rows.look_row(look))
 
     # The policies
 

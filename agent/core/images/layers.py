@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
-from agent.core.images import isolation as apart
+from agent.core.images import isolation
 from agent.core.model import Details, Image
 
 _MOST_BYTES = 2**63 - 1  # what engines count in
@@ -71,7 +71,9 @@ class LayerIndex:
 
     def __init__(self, images: Iterable[Image]) -> None:
         images = tuple(images)
-        self._layers, self.failures = apart.each(images, _layers_of)  # failures: image ID -> why they cannot be read
+        self._layers, self.failures = isolation.each(
+            images, _layers_of
+        )  # failures: image ID -> why they cannot be read
         packed = {image.id: _packed_bytes(image) for image in images if image.id in self._layers}
         packed = {key: packed_bytes for key, packed_bytes in packed.items() if packed_bytes}
         sizes = packed_sizes((packed_bytes, self._layers[key]) for key, packed_bytes in packed.items())

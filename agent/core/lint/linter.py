@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agent.core.images import isolation as apart
+from agent.core.images import isolation
 from agent.core.lint import contradictions as claims
 from agent.core.lint import names
 from agent.core.lint.names import ParsedName
@@ -70,7 +70,7 @@ def find(images: Iterable[Image], verdicts: Mapping[str, Verdict]) -> tuple[Find
 
     `verdicts` maps image ID -> verdict, as `classify.classify` gives them. The order of the images does not matter.
     """
-    read, _ = apart.each(images, lambda image: _named(image, verdicts.get(image.id)))
+    read, _ = isolation.each(images, lambda image: _named(image, verdicts.get(image.id)))
     linted = [one for one in read.values() if one is not None]
     found = {finding for rule in _RULES for finding in rule(linted)}
     return tuple(sorted(found, key=lambda one: (one.reference, one.image_id, one.rule, one.explanation)))

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 
-from agent.core.images import isolation as apart
-from agent.core.images import tags
+from agent.core.images import isolation, tags
 from agent.core.model import Image, Policy, Verdict
 from agent.core.policy import rules
 
@@ -67,7 +66,7 @@ class Kept:
 def kept(images: Iterable[Image], verdicts: Mapping[str, Verdict], policy: Policy) -> Kept:
     if not policy.keep_newest and not any(rule.keep_newest for rule in policy.rules):
         return Kept({}, {})
-    found, failures = apart.each(images, lambda image: tuple(_builds(image, verdicts.get(image.id), policy)))
+    found, failures = isolation.each(images, lambda image: tuple(_builds(image, verdicts.get(image.id), policy)))
     lines: dict[Line, list[_Build]] = {}
     for line, build in chain.from_iterable(found.values()):
         lines.setdefault(line, []).append(build)

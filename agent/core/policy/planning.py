@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from agent.core.images import isolation as apart
-from agent.core.images import layers
+from agent.core.images import isolation, layers
 from agent.core.images.layers import LayerIndex
 from agent.core.model import (
     Action,
@@ -23,9 +22,7 @@ from agent.core.model import (
     Usage,
     Verdict,
 )
-from agent.core.policy import decide as judge
-from agent.core.policy import grace as change
-from agent.core.policy import limits, newest, pressure, schedule
+from agent.core.policy import decide, grace, limits, newest, pressure, schedule
 from agent.core.policy import parents as families
 from agent.core.policy.decide import Context, Evaluation
 from agent.core.policy.parents import ParentGraph
@@ -53,7 +50,7 @@ def plan(
             if context.pending_policy.before is not None
             else {}
         )
-        waiting = change.deferred(decisions, before, context.pending_policy.until, now)
+        waiting = grace.deferred(decisions, before, context.pending_policy.until, now)
     return _assemble({**decisions, **waiting}, tuple(waiting.values()), scene, policy)
 
 
@@ -82,7 +79,7 @@ class _PlanInputs:
         now: datetime,
     ) -> "_PlanInputs":
         ledger = LayerIndex(snapshot.images)
-        images = apart.readable(snapshot.images, ledger.failures)
+        images = isolation.readable(snapshot.images, ledger.failures)
         holders = _containers_by_image(replace(snapshot, images=images))
         return cls(
             images=images,
@@ -105,10 +102,10 @@ class _PlanInputs:
         def answer(image: Image) -> Decision:
             return self._answer(image, verdicts.get(image.id, _UNKNOWN), policy, kept.why.get(image.id, ""))
 
-        found, failed = apart.each(self.images, answer)
+        found, failed = isolation.each(self.images, answer)
         failures = {**kept.failures, **failed}
         answers = {
-            image.id: judge.unknown(image, failures[image.id]) if image.id in failures else found[image.id]
+            image.id: decide.unknown(image, failures[image.id]) if image.id in failures else found[image.id]
             for image in self.images
         }
         if self.presses(policy):

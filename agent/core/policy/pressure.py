@@ -11,7 +11,7 @@ from agent.core import units
 from agent.core.images import layers
 from agent.core.images.layers import LayerIndex
 from agent.core.model import Action, Decision, Pressure, Reason
-from agent.core.policy import parents as families
+from agent.core.policy import parents
 from agent.core.policy.disk import DiskUsage
 from agent.core.policy.parents import ParentGraph
 
@@ -58,7 +58,7 @@ def select_victims(
     answers = {key: _as_if_seen(decision) for key, decision in answers.items()}
     gone = {key for key, decision in family.apply_to(answers).items() if decision.action is Action.EVICT}
     wanted = bytes_wanted - sum(ledger.release(key) for key in gone)
-    ready = [(families.eviction_order(answers[key]), key) for key in answers if _may_evict(key, answers, family, gone)]
+    ready = [(parents.eviction_order(answers[key]), key) for key in answers if _may_evict(key, answers, family, gone)]
     heapq.heapify(ready)
     chosen: set[str] = set()
     while ready and wanted > 0:
@@ -70,7 +70,7 @@ def select_victims(
         wanted -= sum(ledger.release(one) for one in going)
         parent = answers[going[-1]].image.parent
         if _may_evict(parent, answers, family, gone):
-            heapq.heappush(ready, (families.eviction_order(answers[parent]), parent))
+            heapq.heappush(ready, (parents.eviction_order(answers[parent]), parent))
     return frozenset(chosen)
 
 

@@ -1,13 +1,13 @@
 """What the settings say of one image: its TTL, and what protects it.
 
-An image's references are its tags and its digest references; `patterns` says which of them a pattern matches.
+An image's references are its tags and its digest references; `globs` says which of them a pattern matches.
 
 - What only keeps (images.exclude, policy.protect, and in a rule keep = true, local_images = "keep" or a TTL that is
   the longest) applies where any reference matches.
 - What can also let an image go (images.include, and in a rule a shorter TTL, local_images = "evict" or keep_newest)
   is asked of each reference by itself, and the most careful answer counts: a TTL of one day for `ci/*` does not reach
   an image that also has a tag outside of `ci/`. A digest reference of a repository in which the image has a tag is
-  not asked: it only repeats the tag, and would make every rule for a tag useless (`patterns.standalone`).
+  not asked: it only repeats the tag, and would make every rule for a tag useless (`globs.standalone`).
 """
 
 import re
@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
-from agent.core import globs as patterns
-from agent.core import units
+from agent.core import globs, units
 from agent.core.lint import names
 from agent.core.model import Class, Image, Overrides, Pin, Policy, Reason, Rule, Verdict
 
@@ -87,7 +86,7 @@ def why_never_matches(pattern: str) -> str:
         if pattern.startswith(prefix):
             return f"the engine lists such images without {prefix}"
     if "@" in pattern:
-        return patterns.why_no_digest(pattern)
+        return globs.why_no_digest(pattern)
     if not tag and not any(sign in pattern for sign in "*?["):
         return f"it has no tag; {_with_a_tag(pattern)}"
     if re.search(r"\s", pattern) or "://" in pattern:
@@ -125,7 +124,7 @@ def _said_of_local(reference: str, policy: Policy) -> list[bool]:
 
 
 def _rules_for(reference: str, policy: Policy) -> list[Rule]:
-    return [rule for rule in policy.rules if patterns.matches(rule.match, reference)]
+    return [rule for rule in policy.rules if globs.matches(rule.match, reference)]
 
 
 def recognised(image: Image, verdict: Verdict, policy: Policy) -> bool:
@@ -141,7 +140,7 @@ def _why_not_included(image: Image, policy: Policy) -> str:
         return ""
     if not image.standalone:
         return "it has no reference that images.include could match"
-    outside = (one for one in image.standalone if patterns.first_match(policy.include, [one]) is None)
+    outside = (one for one in image.standalone if globs.first_match(policy.include, [one]) is None)
     return next((f"{reference} does not match images.include" for reference in outside), "")
 
 
@@ -165,7 +164,7 @@ def protections(image: Image, policy: Policy, holds: Overrides, now: datetime) -
 
 
 def _why_excluded(image: Image, policy: Policy) -> str:
-    found = patterns.first_match(policy.exclude, image.all_references)
+    found = globs.first_match(policy.exclude, image.all_references)
     return f"{found.reference} matches images.exclude" if found is not None else _why_not_included(image, policy)
 
 
@@ -198,10 +197,10 @@ def label_warnings(image: Image) -> tuple[str, ...]:
 
 
 def _why_protected(image: Image, policy: Policy) -> str:
-    found = patterns.first_match(policy.protect, image.all_references)
+    found = globs.first_match(policy.protect, image.all_references)
     return f"{found.reference} matches policy.protect" if found is not None else ""
 
 
 def _why_by_rule(image: Image, policy: Policy) -> str:
-    found = patterns.first_match((rule.match for rule in policy.rules if rule.keep), image.all_references)
+    found = globs.first_match((rule.match for rule in policy.rules if rule.keep), image.all_references)
     return f"{found.reference} matches the rule for {found.pattern}, which keeps it" if found is not None else ""

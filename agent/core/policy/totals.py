@@ -7,7 +7,7 @@ from datetime import datetime
 
 from agent.core.images.layers import LayerIndex
 from agent.core.model import Action, Container, Decision, Plan, Reason
-from agent.core.policy import parents as families
+from agent.core.policy import parents
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def by_reason(plan: Plan) -> dict[Reason, ReasonTotal]:
 def _freed(ledger: LayerIndex, plan: Plan) -> Counter[Reason]:
     going = {item.image.id: item for item in plan.decisions if item.action is Action.EVICT}
     found: Counter[Reason] = Counter({item.reason: 0 for item in going.values()})
-    for key in families.order(going):
+    for key in parents.order(going):
         found[going[key].reason] += ledger.release(key)
     return found
 

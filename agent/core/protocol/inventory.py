@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-from agent.core.images import isolation as apart
-from agent.core.lint import linter as lint
+from agent.core.images import isolation
+from agent.core.lint import linter
 from agent.core.model import Action, Class, Decision, Image, Plan
-from agent.core.protocol import new_events as report
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import new_events, payloads
 
 NAMES_SHOWN = 50  # of one image; one with thousands of names would leave no room for the others
 WARNINGS_SHOWN = 10
@@ -17,9 +16,9 @@ _RANK = {Class.PYTORCH: 0, Class.AMBIGUOUS: 1, Class.OTHER: 2}
 def build(
     plan: Plan,
     host: str,
-    disk: wire.Disk,
-    last: Iterable[tuple[wire.Event, wire.Event | None]],
-) -> wire.Inventory:
+    disk: payloads.Disk,
+    last: Iterable[tuple[payloads.Event, payloads.Event | None]],
+) -> payloads.Inventory:
     """All images of a plan, and the last decisions with their outcome, cut to below MAX_PAYLOAD.
 
     PyTorch images come first and the next to go before the others; what is cut, or cannot be shown, is counted in
@@ -27,19 +26,19 @@ def build(
     """
     ranked = {item.image.id: item for item in sorted(plan.decisions, key=rank)}
     images = [item.image for item in ranked.values()]
-    misleading = lint.warnings_by_image(lint.find(images, {key: item.verdict for key, item in ranked.items()}))
+    misleading = linter.warnings_by_image(linter.find(images, {key: item.verdict for key, item in ranked.items()}))
 
-    def show(image: Image) -> wire.InventoryImage:
+    def show(image: Image) -> payloads.InventoryImage:
         row = _image(ranked[image.id], misleading.get(image.id, ()))
         " ".join((row.explanation, row.last_used_by, *row.references, *row.warnings)).encode()  # as the payload will be
         return _shortened(row)
 
-    shown, failed = apart.each(images, show)
-    whole = wire.Inventory(
+    shown, failed = isolation.each(images, show)
+    whole = payloads.Inventory(
         host=host,
         at=plan.at,
         disk=disk,
-        totals=report.totals(plan),
+        totals=new_events.totals(plan),
         images=list(shown.values()),
         images_left_out=len(failed),
         decisions=[_last_decision(decision, outcome) for decision, outcome in last],
@@ -54,9 +53,9 @@ def rank(item: Decision) -> tuple[object, ...]:
     return _RANK[item.verdict.kind], untagged, item.action is Action.KEEP, due, item.image.id
 
 
-def _image(item: Decision, misleading: Iterable[str]) -> wire.InventoryImage:
+def _image(item: Decision, misleading: Iterable[str]) -> payloads.InventoryImage:
     """An image without what changes by the passing of time alone, so that its bytes change only with the image."""
-    image = report.inventory_image(item, misleading)
+    image = new_events.inventory_image(item, misleading)
     fixed: dict[str, object] = {}
     if item.action is not Action.EVICT:
         fixed["explanation"] = ""
@@ -65,7 +64,7 @@ def _image(item: Decision, misleading: Iterable[str]) -> wire.InventoryImage:
     return image.model_copy(update=fixed)
 
 
-def _shortened(row: wire.InventoryImage) -> wire.InventoryImage:
+def _shortened(row: payloads.InventoryImage) -> payloads.InventoryImage:
     more = len(row.references) - NAMES_SHOWN
     if more <= 0 and len(row.warnings) <= WARNINGS_SHOWN:
         return row
@@ -73,20 +72,20 @@ def _shortened(row: wire.InventoryImage) -> wire.InventoryImage:
     return row.model_copy(update={"references": row.references[:NAMES_SHOWN], "warnings": warnings})
 
 
-def _cut(inventory: wire.Inventory) -> wire.Inventory:
+def _cut(inventory: payloads.Inventory) -> payloads.Inventory:
     """Halve the list of images until it fits."""
     images = inventory.images
-    while images and len(inventory.encode()) > wire.MAX_PAYLOAD:
+    while images and len(inventory.encode()) > payloads.MAX_PAYLOAD:
         images = images[: len(images) // 2]
         left_out = len(inventory.images) + inventory.images_left_out - len(images)
         inventory = inventory.model_copy(update={"images": images, "images_left_out": left_out})
     return inventory
 
 
-def _last_decision(decision: wire.Event, outcome: wire.Event | None) -> wire.LastDecision:
-    said = wire.DecisionData.model_validate(decision.data)
-    became = wire.OutcomeData.model_validate(outcome.data) if outcome is not None else None
-    return wire.LastDecision(
+def _last_decision(decision: payloads.Event, outcome: payloads.Event | None) -> payloads.LastDecision:
+    said = payloads.DecisionData.model_validate(decision.data)
+    became = payloads.OutcomeData.model_validate(outcome.data) if outcome is not None else None
+    return payloads.LastDecision(
         decision_id=said.decision_id,
         at=decision.time,
         image_id=said.image.id,

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from agent.core.model import Decision, Image, Outcome, Plan
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 from agent.core.usage.continuity import BlindPeriod
 
 DECISION = "torchkeeper.decision"
@@ -45,9 +45,9 @@ def origin(image: Image, *, pulled: bool) -> str | None:
     return image.origin or (image.digests[0] if pulled and len(image.digests) == 1 else None)
 
 
-def image_ref(decision: Decision, *, pulled: bool = False) -> wire.ImageRef:
+def image_ref(decision: Decision, *, pulled: bool = False) -> payloads.ImageRef:
     image, verdict = decision.image, decision.verdict
-    return wire.ImageRef(
+    return payloads.ImageRef(
         id=image.id,
         references=list(image.standalone),
         size_bytes=image.size_bytes,
@@ -63,9 +63,9 @@ def pull_again(also_removed: Iterable[str]) -> str:
     return " && ".join(f"docker pull {digest}" for digest in digests)
 
 
-def decision(item: Decision, image: wire.ImageRef, mode: str, at: datetime, identity: str) -> NewEvent:
+def decision(item: Decision, image: payloads.ImageRef, mode: str, at: datetime, identity: str) -> NewEvent:
     """`torchkeeper.decision`, before the act."""
-    data = wire.DecisionData(
+    data = payloads.DecisionData(
         epoch="",
         seq=0,
         decision_id=identity,
@@ -88,7 +88,7 @@ def decision(item: Decision, image: wire.ImageRef, mode: str, at: datetime, iden
 
 def outcome(
     identity: str,
-    image: wire.ImageRef,
+    image: payloads.ImageRef,
     result: Outcome,
     at: datetime,
     *,
@@ -97,7 +97,7 @@ def outcome(
     also_removed: Iterable[str] = (),
 ) -> NewEvent:
     """`torchkeeper.outcome`, after the act."""
-    data = wire.OutcomeData(
+    data = payloads.OutcomeData(
         epoch="",
         seq=0,
         decision_id=identity,
@@ -114,7 +114,7 @@ def sweep(
     first: Plan, plan: Plan, mode: str, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None
 ) -> NewEvent:
     """`torchkeeper.sweep`: what one pass found and did. `first`: as it stood before; `plan`: as it stands now."""
-    data = wire.SweepData(
+    data = payloads.SweepData(
         epoch="",
         seq=0,
         mode="observe" if mode == "observe" else "enforce",
@@ -128,7 +128,7 @@ def sweep(
 
 def gap(blind: BlindPeriod, at: datetime) -> NewEvent:
     """`torchkeeper.gap`: time in which uses may have gone unseen."""
-    data = wire.GapData(
+    data = payloads.GapData(
         epoch="",
         seq=0,
         since=blind.since,
@@ -151,7 +151,7 @@ def build_cache(
     error: str | None,
 ) -> NewEvent:
     """`torchkeeper.build-cache`: before a prune of the engine's build cache, and after it."""
-    data = wire.BuildCacheData(
+    data = payloads.BuildCacheData(
         epoch="",
         seq=0,
         mode="observe" if mode == "observe" else "enforce",
@@ -167,7 +167,7 @@ def build_cache(
 
 def dropped(ranges: Sequence[Range], reason: str, at: datetime) -> NewEvent:
     """`torchkeeper.dropped`: numbers that will never be sent. `ranges` are merged, and not empty."""
-    data = wire.DroppedData(
+    data = payloads.DroppedData(
         epoch="",
         seq=0,
         first_seq=ranges[0][0],
@@ -201,9 +201,9 @@ def totals(plan: Plan) -> dict[str, int]:
     return dict(sorted(Counter(item.reason.value for item in plan.decisions).items()))
 
 
-def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> wire.InventoryImage:
+def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> payloads.InventoryImage:
     """`misleading`: what `lint` says of its names."""
-    return wire.InventoryImage(
+    return payloads.InventoryImage(
         id=item.image.id,
         references=list(item.image.standalone),
         action=item.action,
@@ -224,6 +224,6 @@ def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> wire.Inve
     )
 
 
-def _without_number(data: wire.Payload) -> Mapping[str, Any]:
+def _without_number(data: payloads.Payload) -> Mapping[str, Any]:
     """The data as it is stored. Only an event that is sent shortened has the field `shortened`."""
     return data.model_dump(mode="json", exclude={"epoch", "seq", "shortened"})

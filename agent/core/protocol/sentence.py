@@ -7,7 +7,7 @@ from datetime import datetime
 
 from agent.core import units
 from agent.core.model import Reason
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 
 _LASTING = {
     Reason.NOT_PYTORCH: "nothing shows that it is a PyTorch image",
@@ -25,7 +25,7 @@ _LASTING = {
 }
 
 
-def why(image: wire.InventoryImage, now: datetime) -> str:
+def why(image: payloads.InventoryImage, now: datetime) -> str:
     """The image's own explanation, or if it has none, a sentence made from its reason and times."""
     if image.explanation:
         return image.explanation
@@ -39,7 +39,7 @@ def why(image: wire.InventoryImage, now: datetime) -> str:
     return next((text for reason, text in _LASTING.items() if reason == image.reason), image.reason)
 
 
-def _idle(image: wire.InventoryImage, now: datetime) -> str:
+def _idle(image: payloads.InventoryImage, now: datetime) -> str:
     if image.running:
         return "used now"
     if image.idle_since is None:
@@ -47,7 +47,7 @@ def _idle(image: wire.InventoryImage, now: datetime) -> str:
     return f"idle {units.format_duration(max(now, image.idle_since) - image.idle_since)}"
 
 
-def _ends(image: wire.InventoryImage, now: datetime) -> str:
+def _ends(image: payloads.InventoryImage, now: datetime) -> str:
     """The time left until the deadline, as `; due in 11 d`, or `; due now`. "" without a deadline."""
     if image.deadline is None:
         return ""

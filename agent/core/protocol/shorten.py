@@ -6,7 +6,7 @@ Every form keeps the ids, epoch and seq, action, reason, outcome and all numbers
 from collections.abc import Callable
 from typing import Any
 
-from agent.core.protocol import payloads as wire
+from agent.core.protocol import payloads
 
 TEXT = 80  # characters of each text that are left
 REFERENCES = 3  # references that are left
@@ -18,7 +18,7 @@ def shortened(payload: bytes, forms: int) -> bytes:
     """An encoded decision or outcome in one of its forms, from 0, the whole one, to FORMS, the shortest."""
     if not forms:
         return payload
-    event = wire.Event.model_validate_json(payload)
+    event = payloads.Event.model_validate_json(payload)
     data = event.data
     for cut in _CUTS[:forms]:
         data = cut(data)

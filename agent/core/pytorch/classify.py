@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core import model
-from agent.core.images import isolation as apart
-from agent.core.images import tags
+from agent.core.images import isolation, tags
 from agent.core.pytorch import bounds, build_history, cuda_argument, evidence, repositories, signs
 from agent.core.pytorch.versions import plain_version
 
@@ -35,7 +34,7 @@ def classify(images: Iterable[model.Image]) -> dict[str, model.Verdict]:
 
 def examine(image: model.Image) -> Examined:
     """Read what an image says of itself, which is the slow part of a verdict. Never raises."""
-    found, failed = apart.each([image], _examine)
+    found, failed = isolation.each([image], _examine)
     return found.get(image.id) or Examined(evidence.NOTHING, failure=failed[image.id])
 
 
@@ -47,7 +46,7 @@ def verdicts(images: Iterable[model.Image], examined: Mapping[str, Examined]) ->
     (`failure`).
     """
     known = {image.id: image for image in images if image.details is not None}
-    named, failures = apart.each(known.values(), lambda image: tuple(repositories.of_names(image)))
+    named, failures = isolation.each(known.values(), lambda image: tuple(repositories.of_names(image)))
     failures |= {id_: examined[id_].failure for id_ in known if examined[id_].failure}
     signs = {id_: named[id_] + examined[id_].findings.evidence for id_ in known if id_ not in failures}
     lineage = _lineage(known, signs, examined)
@@ -55,7 +54,7 @@ def verdicts(images: Iterable[model.Image], examined: Mapping[str, Examined]) ->
     def judge(image: model.Image) -> model.Verdict:
         return _verdict(image, examined[image.id], signs[image.id] + lineage.get(image.id, ()))
 
-    found, failed = apart.each((known[id_] for id_ in signs), judge)
+    found, failed = isolation.each((known[id_] for id_ in signs), judge)
     unknown = {id_: model.Verdict(kind=model.Class.OTHER, failure=why) for id_, why in (failures | failed).items()}
     return found | unknown
 
@@ -187,4 +186,4 @@ def _chains(images: Iterable[model.Image]) -> dict[str, list[int]]:
             found.append(at)
         return found
 
-    return apart.each(images, chain)[0]
+    return isolation.each(images, chain)[0]

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.core import globs as patterns
+from agent.core import globs
 from agent.core.model import Strength
 
 FILES = ("names.toml", "variables.toml", "labels.toml", "programs.toml")
@@ -34,7 +34,7 @@ def _not_every_name(pattern: re.Pattern[str]) -> re.Pattern[str]:
 
 
 def _not_every_tag(glob: str) -> str:
-    if any(patterns.glob(glob, tag) for tag in _TAGS):
+    if any(globs.glob(glob, tag) for tag in _TAGS):
         raise ValueError(f"{glob!r} matches every tag")
     return glob
 

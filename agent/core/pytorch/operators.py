@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from agent.core import globs as patterns
-from agent.core import model
-from agent.core.images import isolation as apart
-from agent.core.pytorch import layer_probe as layer_look
+from agent.core import globs, model
+from agent.core.images import isolation
+from agent.core.pytorch import layer_probe
 from agent.core.pytorch.signs import sign
 
 FAMILY = "known"
@@ -22,23 +21,23 @@ def lifted(
     """
     if not known:
         return verdicts
-    named, failed = apart.each(images, lambda image: naming(image, known))
+    named, failed = isolation.each(images, lambda image: naming(image, known))
     found = {id_: _lift(verdict, named[id_]) if named.get(id_) else verdict for id_, verdict in verdicts.items()}
     return found | {id_: model.Verdict(kind=model.Class.OTHER, failure=why) for id_, why in failed.items()}
 
 
 def naming(image: model.Image, known: Iterable[str]) -> str:
     """The pattern, as it was written, that matches any reference of the image; "" for none."""
-    return next((one for one in known if patterns.first_match(in_full(one), image.all_references)), "")
+    return next((one for one in known if globs.first_match(in_full(one), image.all_references)), "")
 
 
 def in_full(pattern: str) -> tuple[str, ...]:
     """What a pattern of `images.known` means: one without a tag, as `corp/trainer`, means all tags of it."""
-    return (pattern,) if "@" in pattern or patterns.tag_part(pattern) else (pattern, f"{pattern}:*")
+    return (pattern,) if "@" in pattern or globs.tag_part(pattern) else (pattern, f"{pattern}:*")
 
 
 def _is_disproved(verdict: model.Verdict) -> bool:
-    seen = (one for one in verdict.evidence if one.kind == layer_look.FAMILY)
+    seen = (one for one in verdict.evidence if one.kind == layer_probe.FAMILY)
     return any(one.strength is not model.Strength.STRONG for one in seen)
 
 

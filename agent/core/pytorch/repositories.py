@@ -5,8 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from agent.core import globs as patterns
-from agent.core import model
+from agent.core import globs, model
 from agent.core.images import tags
 from agent.core.pytorch import entries
 from agent.core.pytorch.entries import LISTS
@@ -92,7 +91,7 @@ def _repository(tag: tags.Tag) -> entries.Repository | None:
 
 
 def _means(glob: str | None, tag: tags.Tag) -> bool:
-    return glob is None or patterns.glob(glob, tag.tag.lower())
+    return glob is None or globs.glob(glob, tag.tag.lower())
 
 
 @lru_cache(_KEPT)

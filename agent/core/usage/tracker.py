@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from agent.core import globs as patterns
+from agent.core import globs
 from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
-from agent.core.usage import attribution as users
-from agent.core.usage import image_mounts as mounts
+from agent.core.usage import attribution, image_mounts
 from agent.core.usage.events import EngineEvent, Key, ReferenceIndex, familiar
 
 _STATE_AFTER = {"create": "created", "start": "running", "die": "exited"}
@@ -140,7 +139,7 @@ class UsageTracker:
 
         `mounted`: the IDs of images mounted in it, where that is not known of it yet.
         """
-        by = users.describe_container(event.name, event.labels)
+        by = attribution.describe_container(event.name, event.labels)
         before = self.containers.get(event.actor)
         mounted = before.mounted if before is not None and before.mounted is not None else mounted
         held = TrackedContainer(
@@ -233,7 +232,7 @@ class UsageTracker:
         A digest reference that only repeats a tag is not a change: a push of the tag must not restart `min_age`.
         """
         references, changed = tuple(sorted(references)), usage.references_changed
-        if {*patterns.standalone(references)} != {*patterns.standalone(usage.references)}:
+        if {*globs.standalone(references)} != {*globs.standalone(usage.references)}:
             changed = now if changed is None else max(changed, now)
         self._put(replace(usage, references=references, references_changed=changed))
 
@@ -259,7 +258,7 @@ class UsageTracker:
         images = tuple(image for image in snapshot.images if image.id not in self._gone)
         snapshot = replace(snapshot, images=images)
         known = {held.id: held.mounted for held in self.containers.values()}
-        mounted = mounts.mounted(snapshot, self.names, self.usages.values(), known)
+        mounted = image_mounts.mounted(snapshot, self.names, self.usages.values(), known)
         new = tuple(image.id for image in snapshot.images if self._observe_image(image, now, busy))
         listed = {image.id for image in snapshot.images}
         for usage in [usage for usage in self.usages.values() if usage.present and usage.image_id not in listed]:
