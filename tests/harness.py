@@ -78,13 +78,13 @@ class World:
     def agent(
         self,
         *,
-        manners: Pacing = AT_ONCE,
+        pacing: Pacing = AT_ONCE,
         ignored: IgnoredContainers = NOBODY,
         tolerance: timedelta = TOLERANCE,
         **rules: Any,
     ) -> "Agent":
         policy = Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules))
-        self.agents.append(Agent(self, policy, manners, ignored, tolerance))
+        self.agents.append(Agent(self, policy, pacing, ignored, tolerance))
         return self.agents[-1]
 
     async def close(self) -> None:
@@ -110,7 +110,7 @@ class Agent:
         self,
         world: World,
         rules: Policy,
-        manners: Pacing,
+        pacing: Pacing,
         ignored: IgnoredContainers = NOBODY,
         tolerance: timedelta = TOLERANCE,
     ) -> None:
@@ -118,22 +118,22 @@ class Agent:
         self.clock = world.clock
         self.engine = FakeEngine(world.docker)
         self.store = inline_store(world.db, world.folder)
-        self.board = HostReport()
+        self.host_report = HostReport()
         self.stalls = Stalls()
-        self.intake = EventIngestor(
+        self.ingestor = EventIngestor(
             self.engine, self.store, self.clock, gap_tolerance=tolerance, ignored=ignored, stalls=self.stalls
         )
-        self.sight = self.intake.view
-        self.watcher = Watcher(self.engine, self.intake, self.clock, self.board)
+        self.view = self.ingestor.view
+        self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report)
         self.sweeper = Sweeper(
             self.engine,
-            self.intake,
+            self.ingestor,
             self.store,
             self.clock,
-            self.board,
+            self.host_report,
             rules=rules,
             folder=world.folder,
-            manners=manners,
+            pacing=pacing,
         )
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -183,7 +183,7 @@ class Agent:
         """End the watcher, but let its sight count as proven: hours without an event then cost nothing."""
         await self._end()
         await self.engine.connect()
-        self.sight.proven = True
+        self.view.proven = True
 
     def check(self) -> None:
         for task in self.tasks:
@@ -198,7 +198,7 @@ class Agent:
     # Looking at it
 
     def usage(self, image_id: str) -> Usage:
-        return self.sight.book.usages[image_id]
+        return self.view.tracker.usages[image_id]
 
     async def plan(self) -> Plan:
         return await self.sweeper.plan()

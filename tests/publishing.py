@@ -64,13 +64,13 @@ class Rig:
     store: Store
     server: FakeBroker = field(default_factory=FakeBroker)
     clock: FakeClock = field(default_factory=FakeClock)
-    board: HostReport = field(default_factory=HostReport)
+    host_report: HostReport = field(default_factory=HostReport)
 
     def make(self, agent_id: str = AGENT_ID, **keys: Any) -> publisher.Publisher:
         return publisher.Publisher(
             connect=self.server.connector(broker.agent_client_id("gpu-07", agent_id)),
             topics=TOPICS,
-            board=self.board,
+            host_report=self.host_report,
             outbox=self.store,
             clock=self.clock,
             agent_id=agent_id,
@@ -216,7 +216,7 @@ async def connected(
     live = publisher.Publisher(
         connect=partial(broker.connect, options),
         topics=TOPICS,
-        board=rig.board,
+        host_report=rig.host_report,
         outbox=rig.store,
         clock=QuickClock(speed),
         agent_id=AGENT_ID,

@@ -164,11 +164,11 @@ async def test_a_collector_that_has_more_than_was_ever_given_is_an_alert(rig: Ri
         await send(rig, 3)
         say(rig, 3)
         await until_waiting(rig, [])
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
         say(rig, 4)
         await rig.until(lambda: "alerts/outbox-behind" in rig.retained(), tick=1)
-        assert "up to number 4, more than this state ever gave" in rig.board.alerts["outbox-behind"].message
-        assert rig.board.alerts["outbox-behind"].severity == "critical"
+        assert "up to number 4, more than this state ever gave" in rig.host_report.alerts["outbox-behind"].message
+        assert rig.host_report.alerts["outbox-behind"].severity == "critical"
 
 
 async def test_a_collector_that_knows_only_another_epoch_gets_everything(rig: Rig) -> None:
@@ -293,7 +293,7 @@ async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: 
         assert set(rig.sent()) == {1, 2, 4, 5, 6, 7}
         assert await rig.waiting() == [1, 2, 4, 5, 6, 7]
         assert (await events(rig))[-1].data["ranges"] == [[3, 3]]
-        assert "outbox-poison" in rig.board.alerts
+        assert "outbox-poison" in rig.host_report.alerts
 
 
 async def test_a_connection_that_breaks_often_sets_aside_no_row_that_a_broker_took(
@@ -308,7 +308,7 @@ async def test_a_connection_that_breaks_often_sets_aside_no_row_that_a_broker_to
             rig.server.withheld.clear()
             await reconnect(rig, sending=3)
         assert await rig.waiting() == [1, 2, 3]
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
         say(rig, 3)
         await rig.until(rig.is_empty)
 

@@ -72,11 +72,11 @@ async def test_what_was_there_at_the_very_start_touches_no_base(world: World, im
 async def test_an_image_that_vanished_and_came_back_unseen_has_just_arrived(world: World, image: str) -> None:
     agent = await world.agent().watch()
     del world.docker.images[image]
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     assert not agent.usage(image).present
     await agent.wait(60)
     world.docker.add(pytorch_image("torch", REF))
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     usage = agent.usage(image)
     assert (usage.present, usage.first_seen, usage.arrived) == (True, START, world.clock.now())
 
@@ -87,7 +87,7 @@ async def test_an_image_that_cannot_be_inspected_is_unknown_until_it_can(world: 
     await agent.watch()
     assert await agent.reason(image) is Reason.UNKNOWN
     agent.engine.uninspectable.clear()
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     assert await agent.reason(image) is Reason.MIN_AGE
 
 
@@ -131,7 +131,7 @@ async def test_a_pull_whose_name_moved_before_it_could_be_asked_is_a_gap(world: 
     await world.clock.advance(30)
     again = await world.agent().watch()
     assert await again.gaps() == a_gap("team/fresh:1")
-    assert again.sight.gap_end == pulled
+    assert again.view.gap_end == pulled
     assert not again.usage(other).pulled
 
 
@@ -253,7 +253,7 @@ async def test_a_build_that_came_and_went_while_nobody_watched_is_a_gap(world: W
     gone = world.clock.now()
     again = await world.agent().watch()
     assert await again.gaps() == UNSEEN
-    assert again.sight.gap_end == gone if silent else again.sight.gap_end is not None
+    assert again.view.gap_end == gone if silent else again.view.gap_end is not None
 
 
 async def test_a_build_without_an_event_that_goes_again_is_a_gap(world: World, image: str) -> None:
@@ -263,7 +263,7 @@ async def test_a_build_without_an_event_that_goes_again_is_a_gap(world: World, i
     world.docker.delete("team/app:1")
     gone = world.clock.now()
     await agent.wait(60)
-    assert (await agent.gaps(), agent.sight.gap_end) == (UNSEEN, gone)
+    assert (await agent.gaps(), agent.view.gap_end) == (UNSEEN, gone)
 
 
 async def test_a_build_without_an_event_is_found_when_it_is_run(world: World, image: str) -> None:
@@ -279,7 +279,7 @@ async def test_an_image_that_came_unseen_and_tells_nothing_of_itself_is_a_gap(wo
     child = world.docker.build("team/app:1", REF, silent=True)
     agent.engine.uninspectable.add(child)
     await agent.wait(60)
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     assert await agent.gaps() == UNSEEN
 
 
@@ -356,7 +356,7 @@ async def test_an_image_that_goes_while_it_is_listed_is_not_taken_for_a_build_on
         await world.clock.advance()  # the event is read before the listing is taken in
 
     agent.engine.on("images", deleted_meanwhile, after=True)
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     assert (await used(agent, image), agent.usage(child).present) == ((None, ""), False)
     world.docker.build("team/app:2", REF)
     await agent.wait()

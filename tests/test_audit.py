@@ -55,7 +55,7 @@ async def test_a_use_lost_in_a_stall_is_taken_in_from_the_engines_memory(world: 
     used = use_unseen(world)
     stall(agent)
     await agent.wait(5)
-    assert (agent.usage(image).last_used, await agent.gaps(), agent.sight.proven) == (used, [], True)
+    assert (agent.usage(image).last_used, await agent.gaps(), agent.view.proven) == (used, [], True)
     assert agent.engine.counts()["events"] == 2  # a new stream
 
 
@@ -96,7 +96,7 @@ async def test_a_loss_that_the_engine_no_longer_remembers_is_a_gap_however_short
     await agent.wait(5)
     [(seconds, cause)] = await agent.gaps()
     assert (cause, 0 < seconds <= 2, agent.usage(image).last_used) == (OVERRUN, True, used)
-    assert agent.sight.gap_end == used
+    assert agent.view.gap_end == used
 
 
 async def test_a_stall_under_the_tolerance_is_not_a_gap_where_no_loss_is_seen(world: World, image: str) -> None:
@@ -106,7 +106,7 @@ async def test_a_stall_under_the_tolerance_is_not_a_gap_where_no_loss_is_seen(wo
     overflow_the_ring(world)
     stall(agent)
     await agent.wait(5)
-    assert (await agent.gaps(), agent.sight.proven, agent.stalls.check()) == ([], True, False)
+    assert (await agent.gaps(), agent.view.proven, agent.stalls.check()) == ([], True, False)
 
 
 async def test_a_stall_over_the_tolerance_is_a_gap_where_the_engine_forgot_what_happened(
@@ -286,7 +286,7 @@ async def test_a_use_lost_just_before_a_sweep_keeps_its_image(world: World, imag
     with pytest.raises(EngineUnavailable, match="lost 4 events"):
         await sweeping
     assert (agent.usage(image).last_used, image in world.docker.images) == (used, True)
-    assert (agent.engine.counts()["events"], agent.sight.proven) == (2, True)
+    assert (agent.engine.counts()["events"], agent.view.proven) == (2, True)
     assert await sweep(agent) == {}
 
 

@@ -93,7 +93,7 @@ async def test_after_a_step_back_uses_are_recorded_and_idle_images_still_go(worl
     await agent.wait()
     await agent.kill()
     again = await world.agent().start()
-    assert again.sight.proven
+    assert again.view.proven
     await again.wait(DAY + PAST_TTL)
     assert await again.outcomes() == ["removed"]
 
@@ -132,7 +132,7 @@ async def test_a_machine_that_was_off_for_a_month_evicts_nothing_because_of_it(w
     agent = await world.agent(ttl=timedelta(days=14)).start()
     await reboot(world, agent, 30 * DAY)
     again = await world.agent(ttl=timedelta(days=14)).start()
-    (off,) = again.sight.absences
+    (off,) = again.view.absences
     assert off == MachineOff(off.since, off.since + timedelta(days=30, seconds=-1))
     assert (await again.reason(image), await again.outcomes()) == (Reason.RECENT, [])
 
@@ -220,7 +220,7 @@ async def test_a_suspension_of_a_month_evicts_nothing_because_of_it(world: World
     world.clock.suspend(30 * DAY)
     await agent.wait(20)
     assert (await agent.reason(image), await agent.outcomes()) == (Reason.RECENT, [])
-    assert [off.until - off.since for off in agent.sight.absences] == [timedelta(days=30)]
+    assert [off.until - off.since for off in agent.view.absences] == [timedelta(days=30)]
 
 
 async def test_a_suspension_is_not_idle_time_for_the_next_process_either(world: World, image: str) -> None:
@@ -230,7 +230,7 @@ async def test_a_suspension_is_not_idle_time_for_the_next_process_either(world: 
     await agent.wait(20)
     await agent.stop()
     again = await world.agent(ttl=timedelta(days=14)).start()
-    assert (await again.reason(image), len(again.sight.absences)) == (Reason.RECENT, 1)
+    assert (await again.reason(image), len(again.view.absences)) == (Reason.RECENT, 1)
 
 
 async def test_a_suspension_while_the_agent_was_away_is_not_idle_time(world: World, image: str) -> None:
@@ -239,14 +239,14 @@ async def test_a_suspension_while_the_agent_was_away_is_not_idle_time(world: Wor
     await agent.stop()
     world.clock.suspend(30 * DAY)
     again = await world.agent(ttl=timedelta(days=14)).start()
-    assert (await again.reason(image), len(again.sight.absences)) == (Reason.RECENT, 1)
+    assert (await again.reason(image), len(again.view.absences)) == (Reason.RECENT, 1)
 
 
 async def test_a_suspension_of_less_than_a_day_is_idle_time(world: World, image: str) -> None:
     agent = await world.agent(ttl=timedelta(hours=12)).start()
     world.clock.suspend(DAY - 60)
     await agent.wait(MAX_SLEEP)
-    assert (agent.sight.absences, await agent.outcomes()) == ((), ["removed"])
+    assert (agent.view.absences, await agent.outcomes()) == ((), ["removed"])
 
 
 async def test_a_suspension_is_counted_once_though_the_end_of_the_watch_could_not_be_noted(
@@ -260,4 +260,4 @@ async def test_a_suspension_is_counted_once_though_the_end_of_the_watch_could_no
     await agent.plan()
     world.docker.cut_streams()
     await agent.wait(60)
-    assert (agent.sight.proven, len(agent.sight.absences)) == (True, 1)
+    assert (agent.view.proven, len(agent.view.absences)) == (True, 1)

@@ -19,9 +19,9 @@ LONG = collectors.LONGEST_JITTER + collectors.BETWEEN
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rigged(tmp_path) as made:
-        made.board.show_info(make_info())
-        made.board.show_inventory(make_inventory())
-        made.board.raise_alert("disk", "nearly full", START)
+        made.host_report.show_info(make_info())
+        made.host_report.show_inventory(make_inventory())
+        made.host_report.raise_alert("disk", "nearly full", START)
         yield made
 
 

@@ -63,17 +63,17 @@ async def test_by_the_collector_a_silent_one_is_asked_ever_more_rarely(rig: Rig)
 async def test_where_only_its_word_counts_a_collector_that_says_nothing_is_an_alert(rig: Rig) -> None:
     async with rig.running(settings=BY_COLLECTOR):
         await rig.spend(2 * confirmation.SILENCE)
-        assert "unconfirmed" not in rig.board.alerts  # nothing was sent
+        assert "unconfirmed" not in rig.host_report.alerts  # nothing was sent
         await rig.add(1)
         await rig.spend(confirmation.SILENCE - 60)
-        assert "unconfirmed" not in rig.board.alerts
+        assert "unconfirmed" not in rig.host_report.alerts
         await rig.spend(120)
         assert "alerts/unconfirmed" in rig.retained()
-        assert rig.board.alerts["unconfirmed"].severity == "warning"
+        assert rig.host_report.alerts["unconfirmed"].severity == "warning"
         rig.acknowledge(1)
         await rig.until(lambda: "alerts/unconfirmed" not in rig.retained(), tick=1)
         await rig.spend(2 * confirmation.SILENCE)
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
 
 
 async def test_a_collector_that_is_slow_but_speaks_is_no_alert(rig: Rig) -> None:
@@ -83,9 +83,9 @@ async def test_a_collector_that_is_slow_but_speaks_is_no_alert(rig: Rig) -> None
             await rig.spend(confirmation.SILENCE - 60)
             rig.acknowledge(number)
         await rig.spend(60)
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
         await rig.spend(confirmation.SILENCE)
-        assert set(rig.board.alerts) == {"unconfirmed"}
+        assert set(rig.host_report.alerts) == {"unconfirmed"}
 
 
 @pytest.mark.parametrize("heard", [True, False])
@@ -95,7 +95,7 @@ async def test_by_the_broker_the_silence_of_a_collector_is_no_alert(rig: Rig, he
     await rig.add(1)
     async with rig.running():
         await rig.spend(3 * confirmation.SILENCE)
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
 
 
 # On mosquitto, which acknowledges in MQTT 3.1.1 what its ACL denies: what the README says of both settings.
@@ -144,7 +144,7 @@ async def test_by_the_collector_a_denied_event_waits_in_mqtt_3_1_1_with_an_alert
 
 
 async def stands(rig: Rig, alert: str, *, no: bool = False) -> bool:
-    return (alert in rig.board.alerts) is not no
+    return (alert in rig.host_report.alerts) is not no
 
 
 async def collected(rig: Rig, there: broker.Options) -> list[int]:

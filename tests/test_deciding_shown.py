@@ -20,7 +20,7 @@ def printed(content: RenderableType) -> list[str]:
 
 
 def explained(item: Decision, policy: Policy | None = None) -> dict[str, list[str]]:
-    facts = story.Facts(at=NOW, decision=item, uses=(), ignored=(), holders=())
+    facts = story.Facts(at=NOW, decision=item, uses=(), ignored=(), containers=())
     rows: dict[str, list[str]] = {}
     for line in printed(story.story(facts, policy or Policy())):
         head, _, body = line.partition("  ")

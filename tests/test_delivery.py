@@ -113,7 +113,7 @@ async def test_each_event_arrives_once_and_in_order_through_kills_of_broker_coll
         assert events == await written(rig)
         assert [seq for _, _, seq in events] == list(range(1, total + 1))
         assert await rig.store.watermark() == total
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
 
 
 async def add_through_a_kill(rig: Rig, broker: Mosquitto) -> None:
@@ -183,7 +183,7 @@ async def test_a_will_that_comes_late_is_answered(rig: Rig, broker: Mosquitto) -
         await until(lambda: heard == ["online", "offline", "online"])
     async with statuses(broker) as left:
         await until(lambda: left == ["offline"])
-    assert rig.board.alerts == {}
+    assert rig.host_report.alerts == {}
 
 
 def die(broker: Mosquitto, will: Message) -> None:

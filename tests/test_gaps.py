@@ -239,7 +239,7 @@ async def test_uses_that_cannot_be_matched_are_one_gap_from_the_first_to_the_las
         await world.clock.advance(seconds)
     again = await world.agent().watch()
     (gap,) = [event.data for event in await again.events("torchkeeper.gap")]
-    assert (gap["seconds"], again.sight.gap_end) == (20.0, START + timedelta(seconds=30))
+    assert (gap["seconds"], again.view.gap_end) == (20.0, START + timedelta(seconds=30))
 
 
 async def test_a_use_that_cannot_be_matched_is_one_gap_however_often_it_is_told(world: World) -> None:

@@ -56,7 +56,7 @@ async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_g
     odd = world.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, layers=["x" * 999])))
     agent = await harness.due(world, observe=True)
     await agent.sweeper.sweep()
-    alert = agent.board.alerts[IMAGE_UNREADABLE]
+    alert = agent.host_report.alerts[IMAGE_UNREADABLE]
     assert alert.severity == "warning"
     assert alert.message == (
         "1 image that cannot be judged is kept: team/odd:1 (the ID of its parent or of a layer has more than 200 "
@@ -65,9 +65,9 @@ async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_g
     assert (await agent.decision(odd)).reason is Reason.UNKNOWN
     assert (await agent.decision(image)).action is Action.EVICT
     world.docker.delete(odd)
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     await agent.sweeper.sweep()
-    assert IMAGE_UNREADABLE not in agent.board.alerts
+    assert IMAGE_UNREADABLE not in agent.host_report.alerts
 
 
 async def test_an_alert_names_a_few_images_and_counts_the_others(world: World) -> None:
@@ -77,7 +77,7 @@ async def test_an_alert_names_a_few_images_and_counts_the_others(world: World) -
         agent.engine.unreadable[odd] = "its layers are not a list"
     await agent.watch()
     await agent.sweeper.sweep()
-    message = agent.board.alerts[IMAGE_UNREADABLE].message
+    message = agent.host_report.alerts[IMAGE_UNREADABLE].message
     assert message.startswith("9 images that cannot be judged are kept: sha256:")
     assert (message.count("its layers are not a list"), " and 5 more; " in message) == (4, True)
 
@@ -132,16 +132,16 @@ async def test_an_image_whose_inspect_failed_is_examined_once_it_is_known(
     await agent.watch()
     assert (examined, await agent.reason(image)) == ([], Reason.UNKNOWN)
     agent.engine.uninspectable.clear()
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     assert (examined, (await agent.decision(image)).verdict.kind) == ([image], "pytorch")
 
 
 async def test_what_is_known_of_an_image_goes_with_it(world: World, image: str, examined: list[str]) -> None:
     agent = await world.agent().watch()
     world.docker.delete(image)
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     world.docker.add(pytorch_image("torch", REF))
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     assert examined == [image, image]
 
 
@@ -176,15 +176,15 @@ async def test_the_loop_takes_in_events_while_an_image_is_examined(
     pings = agent.engine.counts().get("ping", 0)
     cid = world.docker.run(REF, "box")
     await agent.wait(HEARTBEAT_INTERVAL + 1.0)
-    assert [event.action for event in agent.intake.buffer.waiting if event.actor == cid] == ["create", "start"]
+    assert [event.action for event in agent.ingestor.buffer.waiting if event.actor == cid] == ["create", "start"]
     assert agent.engine.counts()["ping"] > pings
-    assert agent.sight.verdicts.keys() == {image}  # as it was, together with the images
-    assert [found.id for found in agent.sight.images] == [image]
+    assert agent.view.verdicts.keys() == {image}  # as it was, together with the images
+    assert [found.id for found in agent.view.images] == [image]
     let_go.set()
 
     async def caught_up() -> bool:
         await agent.wait(0)
-        return agent.sight.verdicts.keys() == {image, fresh} and agent.usage(image).last_used_by == "box"
+        return agent.view.verdicts.keys() == {image, fresh} and agent.usage(image).last_used_by == "box"
 
     await eventually_async(caught_up)
     assert given_up == []
@@ -206,11 +206,11 @@ async def test_a_look_that_ends_while_an_image_is_examined_leaves_the_next_one_w
 
     monkeypatch.setattr(classify, "examine", blocked)
     fresh = world.docker.pull(pytorch_image("fresh", "team/fresh:1"))
-    looking = asyncio.create_task(agent.intake.refresh())
+    looking = asyncio.create_task(agent.ingestor.refresh())
     assert await asyncio.to_thread(begun.wait, PATIENCE)
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
     let_go.set()
-    await agent.intake.refresh()
-    assert agent.sight.verdicts.keys() == {image, fresh}
+    await agent.ingestor.refresh()
+    assert agent.view.verdicts.keys() == {image, fresh}
     assert (await agent.decision(fresh)).image.id == make_id("fresh")

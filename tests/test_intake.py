@@ -105,14 +105,14 @@ async def test_a_container_that_goes_while_catching_up_holds_nothing(
     agent.engine.on(call, lambda: world.docker.remove(cid), after=after)
     await agent.watch()
     assert await used(agent, image) == (START, "box")
-    assert agent.sight.book.containers == {}
+    assert agent.view.tracker.containers == {}
 
 
 async def test_a_container_that_came_while_listing_again_is_held(world: World, image: str) -> None:
     agent = await world.agent().watch()
     agent.engine.on("containers", lambda: world.docker.run(REF, "box"), after=True)
-    await agent.intake.refresh()
-    assert [held.state for held in agent.sight.book.containers.values()] == ["running"]
+    await agent.ingestor.refresh()
+    assert [held.state for held in agent.view.tracker.containers.values()] == ["running"]
 
 
 async def test_an_image_pulled_while_listing_again_stays_known_as_pulled(world: World, image: str) -> None:
@@ -218,16 +218,16 @@ async def test_a_time_in_the_future_counts_as_now(world: World, image: str) -> N
     world.clock.jump(-3600)
     await agent.wait(0)
     assert await used(agent, image) == (START, "box")
-    assert cid in agent.sight.book.containers
+    assert cid in agent.view.tracker.containers
 
 
 @pytest.mark.parametrize("error", [EngineError(500, "oops"), EngineUnavailable(0, "slow")])
 async def test_an_error_in_a_refresh_loses_no_event(world: World, image: str, error: EngineError) -> None:
     agent = await world.agent().watch()
     agent.engine.on("made_from", error)
-    agent.intake.buffer.put(_create_of(world))
+    agent.ingestor.buffer.put(_create_of(world))
     with pytest.raises(EngineError):
-        await agent.intake.refresh()
+        await agent.ingestor.refresh()
     await agent.wait()
     assert await used(agent, image) == (START, "box")
 
@@ -243,9 +243,9 @@ def _create_of(world: World) -> EngineEvent:
 
 async def test_a_refresh_without_a_stream_is_refused(world: World, image: str) -> None:
     agent = await world.agent().watch()
-    agent.sight.proven = False
+    agent.view.proven = False
     with pytest.raises(StreamEnded):
-        await agent.intake.refresh()
+        await agent.ingestor.refresh()
     assert agent.engine.counts()["images"] == 1
 
 
@@ -255,11 +255,11 @@ async def test_a_refresh_whose_stream_ends_meanwhile_counts_for_nothing(world: W
     await agent.wait(5)
 
     def end() -> None:
-        agent.sight.proven = False
+        agent.view.proven = False
 
     agent.engine.on("images", end, after=True)
     with pytest.raises(StreamEnded):
-        await agent.intake.refresh()
+        await agent.ingestor.refresh()
     after = await agent.store.run(lambda tables: tables.load_latest())
     assert before is not None
     assert after is not None

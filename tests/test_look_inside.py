@@ -145,7 +145,7 @@ async def test_a_look_does_not_count_as_a_use_and_keeps_the_image_while_it_lasts
     cid = docker.create(IMAGE.id, **LOOK)
     await agent.wait()
     assert await agent.reason(IMAGE.id) is Reason.IN_USE
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     docker.remove(cid)
     await agent.wait()
     assert agent.usage(IMAGE.id) == before

@@ -74,23 +74,23 @@ def test_a_new_connection_gets_the_inventory_after_its_pause_whatever_the_last_o
 async def test_while_only_times_move_an_inventory_comes_every_so_often_and_with_the_latest(rig: Rig) -> None:
     async with rig.running(settings=settings()):
         for second in range(300):
-            rig.board.show_inventory(make_inventory(make_image(last_used=NOW + timedelta(seconds=second))))
+            rig.host_report.show_inventory(make_inventory(make_image(last_used=NOW + timedelta(seconds=second))))
             await rig.clock.advance(1)
         sent = rig.payloads(TOPICS.inventory)
         assert 5 <= len(sent) <= 6
         await rig.clock.advance(EVERY)
-        assert rig.payloads(TOPICS.inventory)[-1] == rig.board.inventory.encode()  # type: ignore[union-attr]
+        assert rig.payloads(TOPICS.inventory)[-1] == rig.host_report.inventory.encode()  # type: ignore[union-attr]
 
 
 async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(rig: Rig) -> None:
     async with rig.running(settings=settings(every=3600.0)):
-        rig.board.show_inventory(make_inventory(make_image()))
+        rig.host_report.show_inventory(make_inventory(make_image()))
         await rig.clock.advance(5)
-        rig.board.show_inventory(make_inventory(make_image(last_used=NOW)))
+        rig.host_report.show_inventory(make_inventory(make_image(last_used=NOW)))
         await rig.clock.advance(5)
         assert len(rig.payloads(TOPICS.inventory)) == 1
-        rig.board.show_inventory(make_inventory(make_image(action="evict")))
-        rig.board.raise_alert("disk", "nearly full", NOW)
+        rig.host_report.show_inventory(make_inventory(make_image(action="evict")))
+        rig.host_report.raise_alert("disk", "nearly full", NOW)
         await rig.clock.advance(publisher.BOARD_EVERY)
         assert len(rig.payloads(TOPICS.inventory)) == 2
         assert "alerts/disk" in rig.retained()
@@ -99,20 +99,20 @@ async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(ri
 async def test_actions_that_change_all_the_time_make_one_inventory_in_two_seconds(rig: Rig) -> None:
     async with rig.running(settings=settings(every=3600.0)):
         for number in range(100):
-            rig.board.show_inventory(make_inventory(make_image(action=("keep", "evict")[number % 2])))
+            rig.host_report.show_inventory(make_inventory(make_image(action=("keep", "evict")[number % 2])))
             await rig.clock.advance(0.1)
         assert len(rig.payloads(TOPICS.inventory)) <= 6
 
 
 async def test_the_first_inventory_is_published_at_the_birth(rig: Rig) -> None:
-    rig.board.show_inventory(make_inventory())
+    rig.host_report.show_inventory(make_inventory())
     async with rig.running(settings=settings(chance=1.0)):
         assert len(rig.payloads(TOPICS.inventory)) == 1
 
 
 async def test_a_fleet_that_lost_its_broker_does_not_bring_all_inventories_at_once(rig: Rig) -> None:
-    rig.board.show_info(make_info())
-    rig.board.show_inventory(make_inventory())
+    rig.host_report.show_info(make_info())
+    rig.host_report.show_inventory(make_inventory())
     async with rig.running(settings=settings(chance=0.5)):
         await rig.clock.advance(100)
         rig.server.stop()
@@ -125,7 +125,7 @@ async def test_a_fleet_that_lost_its_broker_does_not_bring_all_inventories_at_on
 
 
 async def test_after_a_flood_or_a_row_that_ended_the_connection_the_inventory_does_not_wait(rig: Rig) -> None:
-    rig.board.show_inventory(make_inventory())
+    rig.host_report.show_inventory(make_inventory())
     async with rig.running(settings=settings(chance=1.0)):
         rig.server.retained.clear()
         rig.server.end(CLIENT_ID, broker.Flooded("fake: too much"))
@@ -144,8 +144,8 @@ async def test_after_a_flood_or_a_row_that_ended_the_connection_the_inventory_do
 
 async def test_an_inventory_that_ends_connections_holds_up_nothing_else_and_is_tried_again(rig: Rig) -> None:
     rig.server.poison = lambda message: message.topic == TOPICS.inventory
-    rig.board.show_info(make_info())
-    rig.board.show_inventory(make_inventory())
+    rig.host_report.show_info(make_info())
+    rig.host_report.show_inventory(make_inventory())
     await rig.add(2)
     async with rig.running(tick=1):
         await rig.until(lambda: rig.sent() == [1, 2], tick=1)
@@ -205,6 +205,6 @@ async def published(rig: Rig, inventories: list[payloads.Inventory], every: floa
     """The inventories that were published, where one is shown each second of the fake clock."""
     async with rig.running(settings=settings(every)):
         for shown in inventories:
-            rig.board.show_inventory(shown)
+            rig.host_report.show_inventory(shown)
             await rig.clock.advance(1)
         return rig.payloads(TOPICS.inventory)

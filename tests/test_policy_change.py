@@ -33,7 +33,7 @@ async def restart(world: World, ttl: timedelta = FORTNIGHT, **rules: Any) -> Age
     """End the agent that runs, and start one with a policy on the same state."""
     for agent in world.agents:
         await agent.stop()
-    return await world.agent(manners=GENTLY, **({"ttl": ttl, "min_age": timedelta()} | rules)).start()
+    return await world.agent(pacing=GENTLY, **({"ttl": ttl, "min_age": timedelta()} | rules)).start()
 
 
 async def settled(world: World) -> Agent:
@@ -48,7 +48,7 @@ def left(world: World) -> list[str]:
 
 
 def alerts(agent: Agent) -> list[str]:
-    return list(agent.board.alerts)
+    return list(agent.host_report.alerts)
 
 
 async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(world: World) -> None:
@@ -57,7 +57,7 @@ async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(world: Wo
     until = world.clock.now() + timedelta(hours=1)
     plan = await agent.plan()
     assert ([item.due for item in plan.deferred], plan.next_due) == ([until, until], until)
-    assert agent.board.alerts[POLICY_CHANGE].message == (
+    assert agent.host_report.alerts[POLICY_CHANGE].message == (
         "the policy changed: 2 images (200 MB) that only the new one evicts may go from "
         f"{until:%Y-%m-%dT%H:%M:%SZ}; until then it can be taken back"
     )
@@ -129,10 +129,10 @@ async def test_only_what_the_new_policy_adds_is_counted(world: World) -> None:
     await settled(world)
     world.docker.run(REFS[1], rm=True)
     agent = await restart(world, SLIP)
-    message = agent.board.alerts[POLICY_CHANGE].message
+    message = agent.host_report.alerts[POLICY_CHANGE].message
     assert "1 image (100 MB)" in message
     await agent.wait(SLIP.total_seconds() + 1)
-    assert "2 images (200 MB)" in agent.board.alerts[POLICY_CHANGE].message
+    assert "2 images (200 MB)" in agent.host_report.alerts[POLICY_CHANGE].message
 
 
 async def test_the_first_policy_ever_is_none_to_wait_for(world: World) -> None:

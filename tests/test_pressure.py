@@ -87,7 +87,7 @@ async def test_above_high_the_least_recently_used_go_until_low(world: World, dis
     plan = await agent.plan()
     assert (names_of(plan.evictions), plan.under_pressure) == (REFS[:2], True)
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
-    assert (left(world), list(agent.board.alerts)) == (REFS[2:], [])
+    assert (left(world), list(agent.host_report.alerts)) == (REFS[2:], [])
     decisions = [(event.data["reason"], event.data["explanation"]) for event in await agent.events(new_events.DECISION)]
     assert [(reason, sentence.split(";")[0]) for reason, sentence in decisions] == [
         ("disk-pressure", "disk 86% full (high 85%, low 75%)"),
@@ -161,7 +161,7 @@ async def test_a_budget_needs_no_sight_of_the_disk(world: World, disk_of: Disk) 
     disk_of.seen = False
     agent = await watching(world, pressure=Pressure(budget=250 * MB))
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
-    assert list(agent.board.alerts) == []
+    assert list(agent.host_report.alerts) == []
 
 
 async def test_observe_mode_tells_what_would_go(world: World, disk_of: Disk) -> None:
@@ -172,7 +172,7 @@ async def test_observe_mode_tells_what_would_go(world: World, disk_of: Disk) -> 
 
 
 async def test_the_engine_is_left_alone_between_two_removals(world: World, disk_of: Disk) -> None:
-    agent = world.agent(manners=Pacing(pause=timedelta(seconds=20)), ttl=TTL, pressure=HIGH_LOW)
+    agent = world.agent(pacing=Pacing(pause=timedelta(seconds=20)), ttl=TTL, pressure=HIGH_LOW)
     await agent.start()
     await agent.wait(AGE)
     disk_of.other_bytes = 460 * MB
@@ -195,7 +195,7 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(world: Wor
     await agent.wait()
     disk_of.other_bytes = 500 * MB
     assert await harness.sweep(agent) == {}
-    alert = agent.board.alerts[DISK_FULL]
+    alert = agent.host_report.alerts[DISK_FULL]
     assert (alert.severity, alert.message) == (
         "critical",
         "disk 90% full (high 85%, low 75%), and nothing may be evicted now: "
@@ -207,20 +207,20 @@ async def test_while_something_may_go_there_is_no_alert(world: World, disk_of: D
     agent = await watching(world)
     disk_of.other_bytes = 460 * MB
     await agent.sweeper._showcase.show(await agent.plan())
-    assert agent.board.alerts == {}
+    assert agent.host_report.alerts == {}
 
 
 async def test_the_alert_ends_with_the_pressure(world: World, disk_of: Disk) -> None:
     agent = await watching(world, protect=("*",))
     disk_of.other_bytes = 500 * MB
     await harness.sweep(agent)
-    assert list(agent.board.alerts) == [DISK_FULL]
+    assert list(agent.host_report.alerts) == [DISK_FULL]
     disk_of.other_bytes = 360 * MB  # 76 %: still above low
     await harness.sweep(agent)
-    assert list(agent.board.alerts) == [DISK_FULL]
+    assert list(agent.host_report.alerts) == [DISK_FULL]
     disk_of.other_bytes = 350 * MB
     await harness.sweep(agent)
-    assert list(agent.board.alerts) == []
+    assert list(agent.host_report.alerts) == []
 
 
 async def test_the_alert_comes_where_all_that_could_go_was_too_little(world: World, disk_of: Disk) -> None:
@@ -228,17 +228,17 @@ async def test_the_alert_comes_where_all_that_could_go_was_too_little(world: Wor
     disk_of.other_bytes = 950 * MB
     disk_of.image_bytes = 0
     assert await harness.sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
-    assert agent.board.alerts[DISK_FULL].message.endswith("no image takes any space")
+    assert agent.host_report.alerts[DISK_FULL].message.endswith("no image takes any space")
 
 
 async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(world: World, disk_of: Disk) -> None:
     agent = await watching(world)
     disk_of.other_bytes, disk_of.seen = 600 * MB, False
-    assert (await harness.sweep(agent), list(agent.board.alerts)) == ({}, [DISK_UNSEEN])
-    assert "cannot be seen" in agent.board.alerts[DISK_UNSEEN].message
+    assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, [DISK_UNSEEN])
+    assert "cannot be seen" in agent.host_report.alerts[DISK_UNSEEN].message
     disk_of.seen = True
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
-    assert list(agent.board.alerts) == []
+    assert list(agent.host_report.alerts) == []
 
 
 # When it looks
@@ -266,10 +266,10 @@ async def test_under_pressure_it_looks_again_every_minute(world: World, disk_of:
     await agent.start()
     disk_of.other_bytes = 500 * MB
     await agent.wait(DISK_POLL + 1)
-    assert list(agent.board.alerts) == [DISK_FULL]
+    assert list(agent.host_report.alerts) == [DISK_FULL]
     disk_of.other_bytes = 300 * MB  # no event tells of it
     await agent.wait(PRESSURE_RETRY)
-    assert list(agent.board.alerts) == []
+    assert list(agent.host_report.alerts) == []
 
 
 async def test_limits_let_the_rest_go_a_minute_later(world: World, disk_of: Disk) -> None:
@@ -295,16 +295,16 @@ async def test_pressure_waits_for_the_window(world: World, disk_of: Disk) -> Non
     opens = world.clock.now().replace(hour=12, minute=30, second=0, microsecond=0)
     assert (plan.held_by, plan.opens, plan.next_due, plan.evictions) == (HeldBy.WINDOW, opens, opens, ())
     assert [item.held_by for item in plan.decisions] == [HeldBy.WINDOW, HeldBy.WINDOW, None, None]
-    assert "(held: window)" in agent.board.alerts[DISK_FULL].message
+    assert "(held: window)" in agent.host_report.alerts[DISK_FULL].message
     await agent.wait((opens - world.clock.now()).total_seconds() - 1)
     assert left(world) == REFS
     await agent.wait(2)
-    assert (left(world), list(agent.board.alerts)) == (REFS[2:], [])
+    assert (left(world), list(agent.host_report.alerts)) == (REFS[2:], [])
 
 
 async def test_a_window_that_shuts_in_the_middle_of_a_sweep_ends_it(world: World, disk_of: Disk) -> None:
     noon = Schedule(windows=(schedule.parse("12:00-12:10"),))
-    agent = world.agent(manners=Pacing(pause=timedelta(minutes=9)), ttl=TTL, pressure=HIGH_LOW, schedule=noon)
+    agent = world.agent(pacing=Pacing(pause=timedelta(minutes=9)), ttl=TTL, pressure=HIGH_LOW, schedule=noon)
     await agent.start()
     await agent.wait(AGE)
     disk_of.other_bytes = 460 * MB

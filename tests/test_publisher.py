@@ -45,14 +45,14 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 async def test_birth_publishes_everything_retained(rig: Rig) -> None:
-    rig.board.show_info(make_info())
-    rig.board.show_inventory(make_inventory())
-    rig.board.raise_alert("disk", "nearly full", START)
+    rig.host_report.show_info(make_info())
+    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
         await rig.quiet()
         assert rig.server.retained[TOPICS.info] == make_info().encode()
         assert rig.server.retained[TOPICS.inventory] == make_inventory().encode()
-        assert rig.server.retained[TOPICS.alert("disk")] == rig.board.alerts["disk"].encode()
+        assert rig.server.retained[TOPICS.alert("disk")] == rig.host_report.alerts["disk"].encode()
         assert rig.retained() == {"status", "info", "inventory", "alerts/disk"}
 
 
@@ -66,9 +66,9 @@ async def test_the_will_bears_the_session_of_the_birth_and_each_connection_has_i
 
 
 async def test_everything_retained_comes_again_after_the_broker_forgot_it(rig: Rig) -> None:
-    rig.board.show_info(make_info())
-    rig.board.show_inventory(make_inventory())
-    rig.board.raise_alert("disk", "nearly full", START)
+    rig.host_report.show_info(make_info())
+    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
         await rig.quiet()
         rig.server.stop()
@@ -96,7 +96,7 @@ async def test_a_late_will_or_a_cleared_status_is_answered_with_online_once(rig:
         await rig.clock.advance(1)
         assert rig.online()
         assert [state for state, _ in rig.statuses()].count("online") == 2
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
 
 
 async def test_late_wills_that_come_all_the_time_are_answered_once_a_second(rig: Rig) -> None:
@@ -138,7 +138,7 @@ async def test_a_second_agent_of_this_name_is_an_alert_for_as_long_as_it_is_hear
         assert "alerts/two-agents" in rig.retained()
         await rig.clock.advance(120)
         assert "alerts/two-agents" not in rig.retained()
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
 
 
 async def test_a_clone_that_takes_the_connection_over_is_an_alert(rig: Rig) -> None:
@@ -146,7 +146,7 @@ async def test_a_clone_that_takes_the_connection_over_is_an_alert(rig: Rig) -> N
         await rig.clock.advance(5)
         will = Message(TOPICS.status, make_status("offline", 5, AGENT_ID, rig.clock.now()), retain=True)
         async with rig.server.connect(CLIENT_ID, will):
-            await rig.until(lambda: "two-agents" in rig.board.alerts, tick=1)
+            await rig.until(lambda: "two-agents" in rig.host_report.alerts, tick=1)
 
 
 @pytest.mark.parametrize("age", [timedelta(days=1), timedelta(days=-1)])  # also by a clock that was ahead
@@ -159,7 +159,7 @@ async def test_the_state_that_a_former_run_left_is_no_second_agent(rig: Rig, age
     rig.server.retained[TOPICS.status] = left
     await rig.until(lambda: len(rig.statuses()) == 1, tick=1)
     await rig.quiet()
-    assert rig.board.alerts == {}
+    assert rig.host_report.alerts == {}
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -172,13 +172,13 @@ async def test_a_broker_that_was_restored_from_an_old_state_shows_no_second_agen
         rig.server.start()
         await rig.until(lambda: len(rig.statuses()) == 2, tick=1)
         await rig.quiet()
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
 
 
 async def test_inventories_are_coalesced_and_the_latest_wins(rig: Rig) -> None:
     async with rig.running():
         for number in range(20):
-            rig.board.show_inventory(make_inventory(number))
+            rig.host_report.show_inventory(make_inventory(number))
             await rig.clock.advance(0.5)
         await rig.clock.advance(2)
         published = rig.payloads(TOPICS.inventory)
@@ -187,39 +187,39 @@ async def test_inventories_are_coalesced_and_the_latest_wins(rig: Rig) -> None:
 
 
 async def test_what_did_not_change_is_not_published_again(rig: Rig) -> None:
-    rig.board.show_info(make_info())
-    rig.board.raise_alert("disk", "nearly full", START)
+    rig.host_report.show_info(make_info())
+    rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
-        rig.board.show_inventory(make_inventory())
+        rig.host_report.show_inventory(make_inventory())
         await rig.clock.advance(10)
         assert len(rig.payloads(TOPICS.info)) == len(rig.payloads(TOPICS.alert("disk"))) == 1
 
 
 async def test_an_alert_that_is_over_is_cleared_on_the_broker(rig: Rig) -> None:
-    rig.board.raise_alert("disk", "nearly full", START)
+    rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
         await rig.until(lambda: "alerts/disk" in rig.retained())
-        rig.board.clear_alert("disk")
+        rig.host_report.clear_alert("disk")
         await rig.clock.advance(5)
         assert "alerts/disk" not in rig.retained()
 
 
 async def test_an_alert_that_ends_while_the_broker_is_away_is_cleared_when_it_is_back(rig: Rig) -> None:
-    rig.board.raise_alert("disk", "nearly full", START)
+    rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
         await rig.until(lambda: "alerts/disk" in rig.retained())
         rig.server.cut(CLIENT_ID)
-        rig.board.clear_alert("disk")
+        rig.host_report.clear_alert("disk")
         await rig.until(lambda: "alerts/disk" not in rig.retained(), tick=1)
 
 
 async def test_alerts_of_a_former_run_are_cleared_unless_they_hold(rig: Rig) -> None:
     rig.server.retained |= {TOPICS.alert("old"): b"{}", TOPICS.alert("disk"): b"{}"}
-    rig.board.raise_alert("disk", "nearly full", START)
+    rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running(former_alerts=("old", "disk")):
         await rig.quiet()
         assert rig.retained() == {"status", "alerts/disk"}
-        assert rig.server.retained[TOPICS.alert("disk")] == rig.board.alerts["disk"].encode()
+        assert rig.server.retained[TOPICS.alert("disk")] == rig.host_report.alerts["disk"].encode()
 
 
 async def test_events_go_out_in_order_and_are_retired(rig: Rig) -> None:
@@ -258,7 +258,7 @@ class HeldFirst:
 @asynccontextmanager
 async def sending(rig: Rig, connection: broker.Connection) -> AsyncIterator[None]:
     """A sender on one connection, which is lost at the end."""
-    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.board, rig.clock)
+    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     running = asyncio.create_task(events.run(connection))
     try:
         yield
@@ -332,7 +332,7 @@ async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive
         # the last one tells of number 7
         assert without_repeats(rig.sent()) == [number for number in range(1, 42) if number != 7]
         assert await rig.waiting() == []
-        assert "the last is number 7: 5 connections ended over it" in rig.board.alerts["outbox-poison"].message
+        assert "the last is number 7: 5 connections ended over it" in rig.host_report.alerts["outbox-poison"].message
         assert rig.server.connects == poison.BREAKS + 2  # the first break does not tell which row it was
 
 
@@ -353,7 +353,7 @@ async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
         await rig.quiet()
         assert rig.sent() == [number for number in range(1, 32) if number != 7]  # the last one tells of number 7
         assert await rig.waiting() == []
-        assert "the last is number 7: [code:149] too large" in rig.board.alerts["outbox-poison"].message
+        assert "the last is number 7: [code:149] too large" in rig.host_report.alerts["outbox-poison"].message
 
 
 async def test_a_denied_topic_costs_no_event_and_heals_when_the_acl_does(rig: Rig) -> None:
@@ -369,7 +369,7 @@ async def test_a_denied_topic_costs_no_event_and_heals_when_the_acl_does(rig: Ri
         await rig.until(lambda: len(rig.sent()) == 30, tick=10)
         await rig.until(lambda: "alerts/events-denied" not in rig.retained(), tick=1)
         assert rig.sent() == list(range(1, 31))
-        assert set(rig.board.alerts) == set()
+        assert set(rig.host_report.alerts) == set()
 
 
 async def test_connections_that_end_by_themselves_set_no_row_aside(rig: Rig) -> None:
@@ -380,7 +380,7 @@ async def test_connections_that_end_by_themselves_set_no_row_aside(rig: Rig) -> 
             rig.server.cut(CLIENT_ID)
             await rig.until(rig.online, tick=5)
         assert without_repeats(rig.sent()) == list(range(1, 2 * poison.BREAKS + 1))
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
 
 
 async def test_a_broker_that_dies_again_and_again_with_a_row_in_flight_sets_none_aside(rig: Rig) -> None:
@@ -396,7 +396,7 @@ async def test_a_broker_that_dies_again_and_again_with_a_row_in_flight_sets_none
         await rig.until(lambda: 30 in rig.sent(), tick=5)
         await rig.until(rig.is_empty)
         assert without_repeats(rig.sent()) == list(range(1, 31))
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
 
 
 async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: Rig) -> None:
@@ -421,7 +421,7 @@ async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: R
         for number in range(2 * poison.BREAKS - 2):
             if number == poison.BREAKS - 1:
                 rig.server.denied[TOPICS.events] = broker.NOT_AUTHORIZED
-                await rig.until(lambda: "events-denied" in rig.board.alerts, tick=1)
+                await rig.until(lambda: "events-denied" in rig.host_report.alerts, tick=1)
                 rig.server.denied.clear()
             await rig.until(lambda number=number: len(rig.sent()) == number + 1, tick=5)  # type: ignore[misc]
             rig.server.cut(CLIENT_ID)
@@ -431,7 +431,7 @@ async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: R
 
 async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_not_blamed(rig: Rig) -> None:
     await rig.add(1)
-    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.board, rig.clock)
+    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     for _ in range(poison.BREAKS):
         connection = HeldFirst()
         running = asyncio.create_task(events.run(connection))
@@ -443,7 +443,7 @@ async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_n
             await running
         await events.connection_lost()
     assert await rig.waiting() == [1]
-    assert rig.board.alerts == {}
+    assert rig.host_report.alerts == {}
 
 
 async def test_a_stop_says_offline_with_the_session_of_the_birth_and_once(rig: Rig) -> None:
@@ -488,13 +488,13 @@ async def test_it_is_logged_once_when_the_broker_goes_and_once_when_it_comes(rig
 
 async def test_a_refused_inventory_is_logged_once_and_holds_up_nothing(rig: Rig) -> None:
     rig.server.denied[TOPICS.inventory] = broker.PACKET_TOO_LARGE
-    rig.board.show_inventory(make_inventory())
+    rig.host_report.show_inventory(make_inventory())
     await rig.add(1)
     structlog.reset_defaults()
     with capture_logs() as logs:
         async with rig.running():
             await rig.until(lambda: rig.sent() == [1])
-            rig.board.show_inventory(make_inventory(1))
+            rig.host_report.show_inventory(make_inventory(1))
             await rig.clock.advance(10)
     assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.inventory]
 
@@ -563,9 +563,9 @@ async def read_retained(server: Mosquitto, topics: set[str]) -> dict[str, bytes]
 
 
 async def test_what_mosquitto_forgot_when_it_was_killed_is_there_again(rig: Rig, broker: Mosquitto) -> None:
-    rig.board.show_info(make_info())
-    rig.board.show_inventory(make_inventory())
-    rig.board.raise_alert("disk", "nearly full", START)
+    rig.host_report.show_info(make_info())
+    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.raise_alert("disk", "nearly full", START)
     topics = {TOPICS.status, TOPICS.info, TOPICS.inventory, TOPICS.alert("disk")}
     async with on_mosquitto(rig, broker):
         before = await read_retained(broker, topics)
@@ -608,7 +608,7 @@ async def test_no_event_is_lost_or_out_of_order_over_restarts_of_mosquitto(rig: 
                 if rounds * burst in got[-1:]:
                     break
     assert without_repeats(got) == list(range(1, rounds * burst + 1))
-    assert rig.board.alerts == {}
+    assert rig.host_report.alerts == {}
 
 
 async def until_waiting(rig: Rig, fewer_than: int) -> None:

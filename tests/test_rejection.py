@@ -69,8 +69,8 @@ async def test_where_an_empty_message_ends_the_connection_too_the_topic_is_denie
         await rig.until(lambda: "alerts/events-denied" in rig.retained(), tick=5)
         await rig.spend(1800)
         assert await rig.waiting() == [1, 2, 3, 4]
-        assert set(rig.board.alerts) == {"events-denied"}
-        assert f"may this user publish to {TOPICS.events}?" in rig.board.alerts["events-denied"].message
+        assert set(rig.host_report.alerts) == {"events-denied"}
+        assert f"may this user publish to {TOPICS.events}?" in rig.host_report.alerts["events-denied"].message
         rig.server.poison = lambda _: False
         await rig.until(rig.is_empty, tick=5)
         await rig.until(lambda: "alerts/events-denied" not in rig.retained(), tick=1)
@@ -82,7 +82,7 @@ async def test_a_denied_topic_costs_ever_fewer_connections_and_the_other_topics_
     rig.server.poison = is_on_events
     await rig.decide()
     async with rig.running(tick=5):
-        await rig.until(lambda: "events-denied" in rig.board.alerts, tick=5)
+        await rig.until(lambda: "events-denied" in rig.host_report.alerts, tick=5)
         before, statuses = rig.server.connects, len(rig.statuses())
         await rig.spend(3 * LONGEST_PAUSE)
         first_half = rig.server.connects - before
@@ -116,7 +116,7 @@ async def test_a_row_is_not_blamed_for_connections_that_end_over_an_empty_messag
         await rig.quiet()
         assert await rig.waiting() == [1]
         await rig.until(ends_over(2 * poison.BREAKS - 1), tick=1)
-        await rig.until(lambda: "outbox-poison" in rig.board.alerts, tick=1)
+        await rig.until(lambda: "outbox-poison" in rig.host_report.alerts, tick=1)
 
 
 async def test_a_refusal_that_may_be_the_topics_blames_a_row_only_once_an_empty_message_was_taken(
@@ -126,14 +126,14 @@ async def test_a_refusal_that_may_be_the_topics_blames_a_row_only_once_an_empty_
     refuse(monkeypatch, rig.server, carries(3), quota_exceeded)
     await rig.add(5)
     async with rig.running():
-        await rig.until(lambda: "events-denied" in rig.board.alerts)
+        await rig.until(lambda: "events-denied" in rig.host_report.alerts)
         await rig.quiet()
         assert rig.sent() == [1, 2, 4, 5]  # those that were in flight already
         assert await rig.waiting() == [3, 4, 5]
         await rig.until(rig.is_empty, tick=5)
     assert without_repeats(rig.sent()) == [1, 2, 4, 5, 6]
     assert [event.data["ranges"] for event in await aside(rig)] == [[[3, 3]]]
-    assert set(rig.board.alerts) == {"outbox-poison"}
+    assert set(rig.host_report.alerts) == {"outbox-poison"}
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, server: FakeBroker, which: Callable[[Message], bool], code: int) -> None:
@@ -167,7 +167,7 @@ async def test_a_decision_that_is_too_large_arrives_shortened_and_stays_whole_he
     assert (len(got[2]["image"]["references"]), got[2]["explanation"][:9]) == (shorten.REFERENCES, "idle 15 d")
     (whole,) = [event for event in await rig.kept() if event.data["seq"] == 2]
     assert (len(whole.data["image"]["references"]), "shortened" in whole.data) == (50, False)
-    assert rig.board.alerts == {}
+    assert rig.host_report.alerts == {}
 
 
 async def test_a_decision_that_is_sent_again_is_shortened_again_at_once(
@@ -198,7 +198,7 @@ async def test_a_decision_that_is_taken_in_no_form_waits_and_those_behind_it_pas
     await rig.decide(3)
     async with rig.running(tick=5):
         await rig.until(lambda: "alerts/outbox-poison" in rig.retained(), tick=5)
-        assert "first number 2" in rig.board.alerts["outbox-poison"].message
+        assert "first number 2" in rig.host_report.alerts["outbox-poison"].message
         await rig.add(1)
         await rig.until(lambda: 4 in rig.sent(), tick=5)
         await rig.quiet()
@@ -222,7 +222,7 @@ async def test_a_deferred_decision_is_tried_alone_and_ever_more_rarely(rig: Rig)
     rig.server.poison = breaks
     await rig.decide()
     async with rig.running(tick=5):
-        await rig.until(lambda: "outbox-poison" in rig.board.alerts, tick=5)
+        await rig.until(lambda: "outbox-poison" in rig.host_report.alerts, tick=5)
         before = len(tried)
         await rig.spend(6 * deferred.LONGEST_PAUSE)
         assert 5 <= len(tried) - before <= 10
@@ -239,7 +239,7 @@ async def test_what_followed_a_deferred_decision_is_sent_again_once_that_one_is_
     rig.acknowledge(0)
     await rig.decide(3)
     async with rig.running(tick=5):
-        await rig.until(lambda: "outbox-poison" in rig.board.alerts and 3 in rig.sent(), tick=5)
+        await rig.until(lambda: "outbox-poison" in rig.host_report.alerts and 3 in rig.sent(), tick=5)
         assert await rig.waiting() == [1, 2, 3]
         blocked = False
         await rig.until(lambda: 1 in rig.sent(), tick=5)
@@ -252,13 +252,13 @@ async def test_a_deferred_row_that_the_collector_has_meanwhile_is_not_tried_any_
     rig.acknowledge(0)
     await rig.decide(2)
     async with rig.running(tick=5):
-        await rig.until(lambda: "outbox-poison" in rig.board.alerts and 2 in rig.sent(), tick=5)
+        await rig.until(lambda: "outbox-poison" in rig.host_report.alerts and 2 in rig.sent(), tick=5)
         rig.acknowledge(2)
         await rig.until(rig.is_empty, tick=5)
         before = rig.server.connects
         await rig.spend(3 * deferred.LONGEST_PAUSE)
         assert rig.server.connects == before
-        await rig.until(lambda: rig.board.alerts == {}, tick=1)
+        await rig.until(lambda: rig.host_report.alerts == {}, tick=1)
 
 
 def test_a_topic_is_denied_only_after_so_many_connections_and_asked_ever_more_rarely() -> None:

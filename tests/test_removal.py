@@ -415,7 +415,7 @@ async def test_killed_at_any_call_the_next_start_settles_it(world: World, step: 
         assert set(outcomes) <= {"failed"}
     else:
         assert outcomes == ["removed"]
-    assert await again.store.run(lambda tables: tables.removals(again.sight.row)) == []
+    assert await again.store.run(lambda tables: tables.removals(again.view.row)) == []
     decided = [event.data["decision_id"] for event in await again.events("torchkeeper.decision")]
     assert len(decided) == len(set(decided)) <= 1
 

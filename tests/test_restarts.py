@@ -59,7 +59,7 @@ async def test_a_restart_forgets_nothing(world: World, image: str) -> None:
     again = await world.agent().watch()
     await again.wait()
     assert await again.saved() == before
-    assert dict(again.sight.book.usages) == before
+    assert dict(again.view.tracker.usages) == before
 
 
 async def test_another_image_store_has_usage_of_its_own(world: World, image: str) -> None:
@@ -94,7 +94,7 @@ async def test_images_of_another_root_directory_are_not_shown_until_those_of_thi
 ) -> None:
     agent = await world.agent().watch()
     shown: list[int] = []
-    agent.engine.on("images", lambda: shown.append(len(agent.sight.images)))
+    agent.engine.on("images", lambda: shown.append(len(agent.view.images)))
     world.docker.move_to("/data-2")
     await agent.wait(60)
     assert shown == [0]

@@ -18,7 +18,9 @@ KEPT = 3  # days
 @asynccontextmanager
 async def forgetting(agent: Agent) -> AsyncIterator[None]:
     """The daemon's own loop, on one agent."""
-    parts = daemon.Components(agent.engine, agent.store, agent.board, agent.intake, agent.watcher, agent.sweeper)
+    parts = daemon.Components(
+        agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.sweeper
+    )
     settings = config.Settings(history={"retention": f"{KEPT}d"})
     task = asyncio.create_task(daemon._forget(settings, parts, agent.clock))
     try:

@@ -56,7 +56,7 @@ ACTS: dict[str, Callable[[World, Image], object]] = {
     "pulls it": pull,
 }
 BLINDING: dict[str, Callable[[Agent], object]] = {
-    "a ping is not answered": lambda agent: setattr(agent.sight, "proven", False),
+    "a ping is not answered": lambda agent: setattr(agent.view, "proven", False),
     "a use cannot be matched": lambda agent: agent.world.docker.emit("container", "destroy", "f" * 64, image="gone:1"),
 }
 
@@ -184,7 +184,7 @@ async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(wo
     await agent.sweeper.sweep()
     [outcome] = await agent.events(new_events.OUTCOME)
     assert (outcome.data["outcome"], outcome.data["also_removed"]) == ("removed", [])
-    assert REMOVED_ANOTHER not in agent.board.alerts
+    assert REMOVED_ANOTHER not in agent.host_report.alerts
 
 
 async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_after_a_restart_too(
@@ -192,7 +192,7 @@ async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_afte
 ) -> None:
     agent = await evict_with_another(world)
     assert "[error" in capsys.readouterr().out
-    alert = agent.board.alerts[REMOVED_ANOTHER]
+    alert = agent.host_report.alerts[REMOVED_ANOTHER]
     back = "pull, build, load or tag it again" if world.docker.containerd else f"docker pull {NEW}"
     assert alert.severity == "critical"
     assert all(part in alert.message for part in (REFS[1], OTHER.id, back, "ends by itself at 2026-03-08T"))
@@ -201,14 +201,14 @@ async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_afte
     world.docker.create(image.id)  # so that it stays now
     await again.wait()
     await again.sweeper.sweep()
-    assert again.board.alerts[REMOVED_ANOTHER].message == alert.message
+    assert again.host_report.alerts[REMOVED_ANOTHER].message == alert.message
     await again.rest()
     world.clock.jump(timedelta(days=6.9).total_seconds())
     await again.sweeper.sweep()
-    assert REMOVED_ANOTHER in again.board.alerts
+    assert REMOVED_ANOTHER in again.host_report.alerts
     world.clock.jump(timedelta(days=0.2).total_seconds())
     await again.sweeper.sweep()
-    assert REMOVED_ANOTHER not in again.board.alerts
+    assert REMOVED_ANOTHER not in again.host_report.alerts
 
 
 async def test_the_history_shows_what_an_eviction_took_with_it_and_how_to_bring_it_back(

@@ -41,7 +41,7 @@ async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_agai
         await rig.until(lambda: rig.sent() == [1, 2])
         rig.acknowledge(2)
         await rig.spend(300)
-        assert "acks-denied" in rig.board.alerts
+        assert "acks-denied" in rig.host_report.alerts
         rig.server.unreadable.clear()
         await rig.spend(60)
         await rig.until(lambda: "alerts/acks-denied" not in rig.retained(), tick=1)
@@ -51,19 +51,19 @@ async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_agai
 async def test_a_connection_whose_predecessor_was_refused_asks_at_once(rig: Rig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
-        await rig.until(lambda: "acks-denied" in rig.board.alerts)
+        await rig.until(lambda: "acks-denied" in rig.host_report.alerts)
         rig.server.unreadable.clear()
         rig.server.cut(CLIENT_ID)
-        await rig.until(lambda: "acks-denied" not in rig.board.alerts, tick=1)
+        await rig.until(lambda: "acks-denied" not in rig.host_report.alerts, tick=1)
 
 
 async def test_a_refusal_of_a_moment_costs_seconds(rig: Rig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
-        await rig.until(lambda: "acks-denied" in rig.board.alerts)
+        await rig.until(lambda: "acks-denied" in rig.host_report.alerts)
         rig.server.unreadable.clear()
         await rig.spend(subscriptions.ASK_AGAIN_AFTER[0], tick=1)
-        assert "acks-denied" not in rig.board.alerts
+        assert "acks-denied" not in rig.host_report.alerts
 
 
 async def test_what_was_refused_is_asked_for_ever_more_rarely_and_what_was_granted_not_again(rig: Rig) -> None:
@@ -116,7 +116,7 @@ async def test_its_own_status_that_it_may_read_late_is_no_second_agent(rig: Rig)
         rig.server.unreadable.clear()
         await rig.spend(120)
         assert rig.server.subscriptions.count(TOPICS.status) == 3  # refused at both births, granted at a beat
-        assert rig.board.alerts == {}
+        assert rig.host_report.alerts == {}
 
 
 async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the_same(rig: Rig) -> None:
@@ -126,7 +126,7 @@ async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the
         assert rig.server.subscriptions.count(TOPICS.ack) == 1
         await rig.add(1)
         await rig.until(lambda: rig.sent() == [1])
-        message = rig.board.alerts["broker-flood"].message
+        message = rig.host_report.alerts["broker-flood"].message
         assert f"who publishes to {TOPICS.status} or {TOPICS.ack} or {TOPICS.collectors}?" in message
         await rig.spend(2 * subscriptions.FIRST_PAUSE)
         assert rig.server.subscriptions.count(TOPICS.ack) == 2
@@ -157,9 +157,9 @@ async def test_a_flood_that_is_over_begins_the_pauses_anew(rig: Rig) -> None:
     async with rig.running():
         for _ in range(2):
             flood(rig)
-            await rig.until(lambda: "broker-flood" in rig.board.alerts, tick=1)
-            assert "without subscriptions for 1 min" in rig.board.alerts["broker-flood"].message
-            await rig.until(lambda: "broker-flood" not in rig.board.alerts, tick=10)
+            await rig.until(lambda: "broker-flood" in rig.host_report.alerts, tick=1)
+            assert "without subscriptions for 1 min" in rig.host_report.alerts["broker-flood"].message
+            await rig.until(lambda: "broker-flood" not in rig.host_report.alerts, tick=10)
 
 
 async def test_a_flood_of_acknowledgements_is_written_down_by_its_last(
@@ -223,5 +223,5 @@ async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_as
         async with connected(rig, options, speed=120):
             await eventually_async(partial(has_watermark, rig, 0))
         assert server.refusals[TOPICS.ack] == 0
-        assert "acks-denied" not in rig.board.alerts
+        assert "acks-denied" not in rig.host_report.alerts
         assert json.loads(server.retained[TOPICS.status])["state"] == "offline"

@@ -68,15 +68,15 @@ async def test_a_sweep_that_touches_nothing_is_no_event(world: World, image: str
     agent = await world.agent().watch()
     await harness.sweep(agent)
     assert await agent.events() == []
-    assert agent.board.inventory is not None
+    assert agent.host_report.inventory is not None
 
 
 async def test_what_the_agent_removes_is_shown_as_gone(world: World, image: str) -> None:
     agent = await harness.due(world)
     await harness.sweep(agent)
-    assert agent.board.inventory is not None
-    assert agent.board.inventory.images == []
-    assert [(item.references, item.outcome) for item in agent.board.inventory.decisions] == [([REF], "removed")]
+    assert agent.host_report.inventory is not None
+    assert agent.host_report.inventory.images == []
+    assert [(item.references, item.outcome) for item in agent.host_report.inventory.decisions] == [([REF], "removed")]
 
 
 async def test_the_least_recently_used_goes_first(world: World) -> None:

@@ -53,21 +53,21 @@ async def test_on_an_engine_that_is_only_observed_nothing_is_removed_whatever_th
     assert await harness.sweep(agent) == {REF: Outcome.WOULD_REMOVE}
     [decision] = [event.data for event in await agent.events("torchkeeper.decision")]
     assert (decision["mode"], decision["held_by"]) == ("observe", "observe")
-    alert = agent.board.alerts["engine-observe-only"]
+    alert = agent.host_report.alerts["engine-observe-only"]
     assert alert.message == "nothing is removed here, whatever agent.mode says: this is another engine"
     assert (agent.engine.mutations, set(world.docker.images)) == ([], {image})
     world.docker.observe_only = ""
     await agent.engine.close()  # and connects again
     await agent.wait(60)
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
-    assert "engine-observe-only" not in agent.board.alerts
+    assert "engine-observe-only" not in agent.host_report.alerts
 
 
 async def test_observe_mode_that_was_asked_for_is_no_alert(world: World, image: str) -> None:
     world.docker.observe_only = "this is another engine"
     agent = await harness.due(world, observe=True)
     assert await harness.sweep(agent) == {REF: Outcome.WOULD_REMOVE}
-    assert "engine-observe-only" not in agent.board.alerts
+    assert "engine-observe-only" not in agent.host_report.alerts
 
 
 async def test_a_dry_run_writes_nothing(world: World, image: str) -> None:
@@ -93,7 +93,7 @@ async def test_a_window_holds_everything_until_it_opens(world: World, image: str
     opens = world.clock.now() + timedelta(minutes=1)
     plan = await agent.plan()
     assert (plan.held_by, plan.opens, plan.next_due) == (HeldBy.WINDOW, opens, opens)
-    assert ((await agent.decision(image)).held_by, agent.board.alerts) == (HeldBy.WINDOW, {})
+    assert ((await agent.decision(image)).held_by, agent.host_report.alerts) == (HeldBy.WINDOW, {})
     await agent.wait(MINUTE - 1)
     assert (agent.engine.mutations, set(world.docker.images)) == ([], {image})
     await agent.wait(2)
@@ -112,14 +112,14 @@ async def test_what_is_due_after_the_window_waits_for_the_next(world: World, ima
 async def test_holds_that_cannot_be_read_hold_everything(world: World, image: str) -> None:
     agent = await harness.due(world)
     (world.folder / overrides.FILE).write_text("{")
-    assert (await harness.sweep(agent), list(agent.board.alerts)) == ({}, ["holds-unreadable"])
+    assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, ["holds-unreadable"])
     (world.folder / overrides.FILE).unlink()
-    assert (await harness.sweep(agent), list(agent.board.alerts)) == ({REF: Outcome.REMOVED}, [])
+    assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({REF: Outcome.REMOVED}, [])
 
 
 async def test_without_proof_nothing_goes(world: World, image: str) -> None:
     agent = await harness.due(world)
-    agent.sight.proven = False
+    agent.view.proven = False
     assert (await harness.sweep(agent), (await agent.plan()).held_by) == ({}, HeldBy.UNPROVEN)
     assert agent.engine.mutations == []
 
@@ -134,7 +134,7 @@ async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(w
     waits = []
     for _ in range(10):
         assert await harness.sweep(agent) == {REF: Outcome.REFUSED}
-        not_before = (await agent.store.run(lambda tables: tables.backoff(agent.sight.row)))[image]
+        not_before = (await agent.store.run(lambda tables: tables.backoff(agent.view.row)))[image]
         waits.append(not_before - world.clock.now())
         assert (await agent.decision(image)).held_by is HeldBy.BACKOFF
         assert (await agent.plan()).next_due == not_before
@@ -200,13 +200,13 @@ async def test_its_own_tags_and_deletions_are_no_arrival_and_wake_nobody(world: 
     agent = await harness.due(world)
     before = agent.usage(image.id)
     agent.engine.on("delete", Conflict(409, "in use"))
-    agent.sight.changed.clear()
-    agent.intake.relist_due.clear()
+    agent.view.changed.clear()
+    agent.ingestor.relist_due.clear()
     await harness.sweep(agent)
     await agent.wait(1)
     assert [call.method for call in agent.engine.mutations] == ["untag", "untag", "delete", "tag", "tag"]
     assert agent.usage(image.id) == before
-    assert (agent.sight.changed.is_set(), agent.intake.relist_due.is_set()) == (False, False)
+    assert (agent.view.changed.is_set(), agent.ingestor.relist_due.is_set()) == (False, False)
 
 
 async def test_its_own_acts_read_late_change_nothing(world: World) -> None:

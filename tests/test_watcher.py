@@ -63,9 +63,9 @@ async def test_an_error_while_connecting_is_weather(world: World, image: str, ca
     agent = world.agent()
     agent.engine.on(call, EngineUnavailable(status, "no") if status != 500 else EngineError(500, "no"))
     await agent.watch()
-    assert (await unproven(agent), list(agent.board.alerts)) == (True, ["engine-down"])
+    assert (await unproven(agent), list(agent.host_report.alerts)) == (True, ["engine-down"])
     await agent.wait(2)
-    assert (await unproven(agent), list(agent.board.alerts)) == (False, [])
+    assert (await unproven(agent), list(agent.host_report.alerts)) == (False, [])
 
 
 async def test_a_bug_is_no_weather(world: World) -> None:
@@ -92,10 +92,10 @@ async def test_a_full_disk_is_waited_for(world: World, image: str, monkeypatch: 
     monkeypatch.setattr(agent.store._tables, "commit", full)
     world.docker.run(REF, "box", rm=True)
     await agent.wait(60)
-    assert list(agent.board.alerts) == ["state-full"]
+    assert list(agent.host_report.alerts) == ["state-full"]
     monkeypatch.setattr(agent.store._tables, "commit", real)
     await agent.wait(60)
-    assert (list(agent.board.alerts), agent.usage(image).last_used_by) == ([], "box")
+    assert (list(agent.host_report.alerts), agent.usage(image).last_used_by) == ([], "box")
 
 
 async def test_a_full_disk_at_the_first_start_ends_nothing(
@@ -110,7 +110,7 @@ async def test_a_full_disk_at_the_first_start_ends_nothing(
     agent.engine.on("containers", lambda: world.clock.sleep(20), once=False)  # the sweeper looks meanwhile
     await agent.start()
     await agent.wait(120)
-    assert "state-full" in agent.board.alerts
+    assert "state-full" in agent.host_report.alerts
     assert agent.engine.mutations == []
 
 
@@ -280,7 +280,7 @@ async def test_a_full_disk_is_told_once_by_its_own_name(
         world.docker.run(REF, "box", rm=True)
         for _ in range(60):
             await agent.wait(1)
-            alerts.add(tuple(agent.board.alerts))
+            alerts.add(tuple(agent.host_report.alerts))
         monkeypatch.setattr(agent.store._tables, "commit", real)
         await agent.wait(120)
     assert (said(logged), alerts) == (
@@ -295,7 +295,7 @@ async def test_a_full_disk_after_an_engine_that_was_down_takes_its_place(
     agent = await world.agent().watch()
     world.docker.stop()
     await agent.wait(60)
-    assert list(agent.board.alerts) == ["engine-down"]
+    assert list(agent.host_report.alerts) == ["engine-down"]
 
     def full(*_: object) -> None:
         raise database.StateFull("the disk is full")
@@ -303,7 +303,7 @@ async def test_a_full_disk_after_an_engine_that_was_down_takes_its_place(
     monkeypatch.setattr(agent.store._tables, "commit", full)
     world.docker.start()
     await agent.wait(60)
-    assert list(agent.board.alerts) == ["state-full"]
+    assert list(agent.host_report.alerts) == ["state-full"]
 
 
 # Silence
@@ -322,7 +322,7 @@ async def test_a_frozen_engine_is_distrusted_within_twenty_seconds(world: World,
     world.docker.emit("image", "untag", image, name=image)  # a listing hangs meanwhile, too
     await agent.wait(20)
     assert (agent.watcher.ready.is_set(), await unproven(agent)) == (False, True)
-    assert list(agent.board.alerts) == ["engine-down"]
+    assert list(agent.host_report.alerts) == ["engine-down"]
 
 
 async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(world: World, image: str) -> None:
@@ -333,7 +333,7 @@ async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(world: W
     await agent.wait(ENGINE_STOP_TIME)
     assert (agent.watcher.ready.is_set(), await unproven(agent)) == (True, False)
     assert (agent.engine.counts()["connect"], agent.usage(image).last_used_by) == (1, "box")
-    assert (list(agent.board.alerts), await agent.gaps()) == ([], [])
+    assert (list(agent.host_report.alerts), await agent.gaps()) == ([], [])
 
 
 async def test_nothing_may_go_from_the_moment_that_the_stream_ends(world: World, image: str) -> None:

@@ -110,7 +110,7 @@ async def test_a_label_value_that_a_pattern_for_names_matches_is_a_use(world: Wo
 
 async def runs(agent: Agent, image_id: str) -> dict[str, int]:
     """What is on disk, by pattern."""
-    row = agent.sight.row
+    row = agent.view.row
     found = await agent.store.run(lambda tables: tables.ignored_runs(row, image_id))
     return {counted.pattern: counted.runs for counted in found}
 
@@ -151,7 +151,7 @@ async def test_a_replay_counts_no_ignored_run_again(world: World, image: str) ->
 async def test_a_listing_that_is_newer_than_an_ignored_run_counts_it_once(world: World, image: str) -> None:
     agent = await world.agent(ignored=SCANNERS).watch()
     agent.engine.on("containers", lambda: world.docker.run(REF, "trivy-1"), after=True)
-    await agent.intake.refresh()
+    await agent.ingestor.refresh()
     await agent.wait(1)
     assert await runs(agent, image) == {"trivy*": 1}
 
@@ -167,7 +167,7 @@ async def test_a_catch_up_that_is_cut_after_it_was_written_counts_an_ignored_run
     again.engine.on("containers", EngineUnavailable(0, "cut"))
     await again.watch()
     await again.wait(60)
-    assert (again.sight.proven, again.engine.counts()["events"]) == (True, 2)
+    assert (again.view.proven, again.engine.counts()["events"]) == (True, 2)
     assert await runs(again, image) == {"trivy*": 1}
 
 

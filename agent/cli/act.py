@@ -61,9 +61,9 @@ async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[SweepRes
             store, word = state_dir.open_store(place.folder, datetime.now(UTC))
             notes = tuple(note for note in (word, store.copied) if note)
         try:
-            async with daemon.engine_session(settings, store, place.folder) as parts:
-                done = await parts.sweeper.sweep(dry_run=dry_run)
-            alerts = (alert.message for alert in parts.board.alerts.values())
+            async with daemon.engine_session(settings, store, place.folder) as components:
+                done = await components.sweeper.sweep(dry_run=dry_run)
+            alerts = (alert.message for alert in components.host_report.alerts.values())
             return done, store.host, (*place.notes, *notes, *alerts)
         finally:
             await store.close()

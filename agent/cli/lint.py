@@ -31,6 +31,6 @@ async def _look(settings: config.Settings) -> tuple[Plan, str, tuple[str, ...]]:
     from agent.daemon import run as daemon
 
     quiet()
-    async with daemon.read_only_session(settings) as (parts, _):
-        seen = await parts.sweeper.plan()
-        return seen, parts.store.host, tuple(alert.message for alert in parts.board.alerts.values())
+    async with daemon.read_only_session(settings) as (components, _):
+        seen = await components.sweeper.plan()
+        return seen, components.store.host, tuple(alert.message for alert in components.host_report.alerts.values())

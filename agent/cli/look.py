@@ -147,11 +147,11 @@ async def _look(settings: config.Settings, ahead: timedelta = timedelta(), inste
     from agent.daemon import run as daemon
 
     quiet()
-    async with daemon.read_only_session(settings) as (parts, notes):
-        plan = await parts.sweeper.plan(ahead=ahead, instead=instead)
-        held = totals.stopped(plan, parts.intake.view.snapshot(plan.at).containers)
-        alerts = (alert.message for alert in parts.board.alerts.values())
-        return PlanView(plan, parts.store.host, (*notes, *alerts), held)
+    async with daemon.read_only_session(settings) as (components, notes):
+        plan = await components.sweeper.plan(ahead=ahead, instead=instead)
+        held = totals.stopped(plan, components.ingestor.view.snapshot(plan.at).containers)
+        alerts = (alert.message for alert in components.host_report.alerts.values())
+        return PlanView(plan, components.store.host, (*notes, *alerts), held)
 
 
 async def _explain(
@@ -161,18 +161,20 @@ async def _explain(
     from agent.daemon import run as daemon
 
     quiet()
-    async with daemon.read_only_session(settings) as (parts, notes):
-        plan = await parts.sweeper.plan()
+    async with daemon.read_only_session(settings) as (components, notes):
+        plan = await components.sweeper.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
-        row = parts.intake.view.row
+        row = components.ingestor.view.row
         facts = story.Facts(
             at=plan.at,
             decision=next(item for item in plan.decisions if item.image.id == image.id),
-            uses=await parts.store.run(lambda tables: tables.uses(row, image.id, USES_LISTED)),
-            ignored=await parts.store.run(lambda tables: tables.ignored_runs(row, image.id)),
-            holders=[item for item in parts.intake.view.snapshot(plan.at).containers if item.image_id == image.id],
+            uses=await components.store.run(lambda tables: tables.uses(row, image.id, USES_LISTED)),
+            ignored=await components.store.run(lambda tables: tables.ignored_runs(row, image.id)),
+            containers=[
+                item for item in components.ingestor.view.snapshot(plan.at).containers if item.image_id == image.id
+            ],
         )
-        host = parts.store.host
+        host = components.store.host
     if look_inside:  # after the rest: the container of the look is none that holds the image
         facts = replace(facts, inside=await _look_inside(settings, image.id))
     return facts, host, notes

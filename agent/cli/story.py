@@ -27,7 +27,7 @@ class Facts:
     decision: Decision
     uses: Sequence[Use]  # the latest, newest first
     ignored: Sequence[IgnoredRuns]
-    holders: Sequence[Container]
+    containers: Sequence[Container]
     inside: LookedInside | None = None  # what a look inside found; None: it was not asked for
 
 
@@ -75,7 +75,7 @@ def _inside(seen: LookedInside | None) -> Iterable[tuple[str, str]]:
 
 def _who(facts: Facts) -> Iterable[tuple[str, str]]:
     item = facts.decision
-    for container in facts.holders:
+    for container in facts.containers:
         ignored = ", which counts as no use (usage.ignore_containers)" if container.ignored else ""
         yield "held by", f"container {container.by or container.name or container.id[:12]} ({container.state}){ignored}"
     if item.last_used is not None:

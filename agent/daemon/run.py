@@ -51,8 +51,8 @@ class Components:
 
     engine: Engine
     store: Store
-    board: HostReport
-    intake: EventIngestor
+    host_report: HostReport
+    ingestor: EventIngestor
     watcher: Watcher
     sweeper: Sweeper
 
@@ -66,7 +66,7 @@ def build(
     patience: float = layer_probes.PATIENCE,
 ) -> Components:
     """Wire one agent together. `patience`: seconds that a listing waits for layers to be read."""
-    board = HostReport()
+    host_report = HostReport()
     ignored = IgnoredContainers(settings.usage.ignore_containers)
     looks = LayerProbes(
         engine,
@@ -76,21 +76,21 @@ def build(
         known=settings.images.known,
         patience=patience,
     )
-    intake = EventIngestor(
+    ingestor = EventIngestor(
         engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored, looks=looks
     )
-    watcher = Watcher(engine, intake, clock, board)
+    watcher = Watcher(engine, ingestor, clock, host_report)
     sweeper = Sweeper(
         engine,
-        intake,
+        ingestor,
         store,
         clock,
-        board,
+        host_report,
         rules=settings.core_policy(),
         folder=folder,
-        manners=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace),
+        pacing=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace),
     )
-    return Components(engine, store, board, intake, watcher, sweeper)
+    return Components(engine, store, host_report, ingestor, watcher, sweeper)
 
 
 async def run(settings: config.Settings, folder: Path, source: Path | None) -> None:
@@ -100,19 +100,19 @@ async def run(settings: config.Settings, folder: Path, source: Path | None) -> N
     """
     clock = SystemClock()
     store, word = state_dir.open_store(folder, clock.now())
-    parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
+    components = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
     if word:
         log.error(word, action="open-state")
-        parts.board.raise_alert("state-damaged", word, clock.now(), "critical")
+        components.host_report.raise_alert("state-damaged", word, clock.now(), "critical")
     for alert, message in no_effect.alerts(settings, folder, clock.now()).items():
         log.warning(message, action="configure")
-        parts.board.raise_alert(alert, message, clock.now())
+        components.host_report.raise_alert(alert, message, clock.now())
     if store.copied:
         log.warning(store.copied, action="state-copied")
-        parts.board.raise_alert("state-copied", store.copied, clock.now())
+        components.host_report.raise_alert("state-copied", store.copied, clock.now())
     try:
         with _stopping_on_signals():
-            await _run_loops(settings, folder, parts, clock, source)
+            await _run_loops(settings, folder, components, clock, source)
     except asyncio.CancelledError:
         log.info("stopped", action="stop")
     finally:
@@ -120,9 +120,9 @@ async def run(settings: config.Settings, folder: Path, source: Path | None) -> N
 
 
 async def _run_loops(
-    settings: config.Settings, folder: Path, parts: Components, clock: Clock, source: Path | None
+    settings: config.Settings, folder: Path, components: Components, clock: Clock, source: Path | None
 ) -> None:
-    host = await learn_host(settings, parts.store, parts.engine, clock)
+    host = await learn_host(settings, components.store, components.engine, clock)
     log.info(
         "starting",
         action="start",
@@ -133,15 +133,15 @@ async def _run_loops(
         state_dir=str(folder),
     )
     loops = {
-        "watcher": parts.watcher.run(),
-        "sweeper": parts.sweeper.run(),
-        "info": _show_info(settings, parts, clock),
-        "forget-old-history": _forget(settings, parts, clock),
+        "watcher": components.watcher.run(),
+        "sweeper": components.sweeper.run(),
+        "info": _show_info(settings, components, clock),
+        "forget-old-history": _forget(settings, components, clock),
         "keep-reserve": _keep_reserve(folder, clock),
-        "tidy-looks": look_inside.keep_tidy(DockerInside(settings.docker.url), folder, parts.watcher.ready, clock),
+        "tidy-looks": look_inside.keep_tidy(DockerInside(settings.docker.url), folder, components.watcher.ready, clock),
     }
     if settings.mqtt.url:
-        loops["publisher"] = _publish(settings, host, parts, clock)
+        loops["publisher"] = _publish(settings, host, components, clock)
     async with asyncio.TaskGroup() as group:
         for name, loop in loops.items():
             group.create_task(aio.run_forever(loop, name), name=name)
@@ -165,16 +165,16 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
     return host
 
 
-async def _publish(settings: config.Settings, host: str, parts: Components, clock: Clock) -> None:
+async def _publish(settings: config.Settings, host: str, components: Components, clock: Clock) -> None:
     from agent.adapters.mqtt import broker
     from agent.reporting import publisher
 
-    agent_id = parts.store.agent_id
+    agent_id = components.store.agent_id
     await publisher.Publisher(
         connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
         topics=payloads.Topics(settings.mqtt.prefix, host),
-        board=parts.board,
-        outbox=parts.store,
+        host_report=components.host_report,
+        outbox=components.store,
         clock=clock,
         agent_id=agent_id,
         settings=publisher.Settings(
@@ -186,21 +186,21 @@ async def _publish(settings: config.Settings, host: str, parts: Components, cloc
     ).run()
 
 
-async def _show_info(settings: config.Settings, parts: Components, clock: Clock) -> None:
+async def _show_info(settings: config.Settings, components: Components, clock: Clock) -> None:
     """Publish who we are, and again whenever the engine is another."""
     started, shown = clock.now(), None
     while True:
-        await parts.watcher.ready.wait()
-        engine = parts.intake.view.engine
+        await components.watcher.ready.wait()
+        engine = components.ingestor.view.engine
         if engine is not None and engine != shown:
             shown = engine
-            parts.board.show_info(
+            components.host_report.show_info(
                 payloads.Info(
-                    host=parts.store.host,
+                    host=components.store.host,
                     version=__version__,
                     engine=_engine_facts(engine),
-                    agent_id=parts.store.agent_id,
-                    epoch=parts.store.epoch,
+                    agent_id=components.store.agent_id,
+                    epoch=components.store.epoch,
                     mode="observe" if engine.observe_only else settings.agent.mode,
                     policy=policy_in_force(settings),
                     started=started,
@@ -228,17 +228,17 @@ def policy_in_force(settings: config.Settings) -> dict[str, object]:
     }
 
 
-async def _forget(settings: config.Settings, parts: Components, clock: Clock) -> None:
+async def _forget(settings: config.Settings, components: Components, clock: Clock) -> None:
     """Once a day, drop history older than the retention. What still waits then is named, where a broker is set.
 
     Not on a day on which the clock jumped, as far as that is known: after a jump of years nothing would be left.
     """
     while True:
-        await parts.watcher.ready.wait()  # by then the clocks were held against those of the last watch
+        await components.watcher.ready.wait()  # by then the clocks were held against those of the last watch
         now = clock.now()
-        if parts.intake.view.clock_trusted:
+        if components.ingestor.view.clock_trusted:
             with contextlib.suppress(database.StateFull):
-                await parts.store.prune(now - settings.history.retention, now, quietly=not settings.mqtt.url)
+                await components.store.prune(now - settings.history.retention, now, quietly=not settings.mqtt.url)
         await clock.sleep(ONE_DAY)
 
 
@@ -293,16 +293,16 @@ async def engine_session(
     Raises EngineError where the engine cannot be watched.
     """
     clock = SystemClock()
-    parts = build(settings, store, folder, clock, DockerEngine(settings.docker.url), patience)
-    session = asyncio.create_task(parts.watcher.session(), name="watcher")
-    ready = asyncio.create_task(parts.watcher.ready.wait(), name="ready")
+    components = build(settings, store, folder, clock, DockerEngine(settings.docker.url), patience)
+    session = asyncio.create_task(components.watcher.session(), name="watcher")
+    ready = asyncio.create_task(components.watcher.ready.wait(), name="ready")
     try:
         await asyncio.wait({session, ready}, return_when=asyncio.FIRST_COMPLETED)
         if session.done():
             session.result()
         if not store.host or settings.agent.host:
-            await store.name_host(settings.agent.host or payloads.slug(_engine_name(parts)))
-        yield parts
+            await store.name_host(settings.agent.host or payloads.slug(_engine_name(components)))
+        yield components
     finally:
         for task in (session, ready):
             task.cancel()
@@ -320,12 +320,12 @@ async def read_only_session(
     place = state_dir.place_to_look_at(settings.agent.state_dir)
     look = state_dir.open_read_only(place.folder)
     try:
-        async with engine_session(settings, look.store, place.folder, patience) as parts:
-            yield parts, (*place.notes, *look.notes)
+        async with engine_session(settings, look.store, place.folder, patience) as components:
+            yield components, (*place.notes, *look.notes)
     finally:
         await look.store.close()
 
 
-def _engine_name(parts: Components) -> str:
-    engine = parts.intake.view.engine
+def _engine_name(components: Components) -> str:
+    engine = components.ingestor.view.engine
     return engine.name if engine is not None else ""

@@ -30,20 +30,20 @@ class _Demo:
     """One performance, which a signal ends early. What is being cleaned up is not interrupted."""
 
     def __init__(self, engine_url: str, keep: Path | None) -> None:
-        self._screen = Console()
+        self._console = Console()
         self._stage = DemoEnvironment(engine_url, keep)
         self._caught: signal.Signals | None = None
         self._cleaning = False
 
     async def run(self) -> int:
         self._watch_signals()
-        story = Scenario(self._stage, self._screen)
+        story = Scenario(self._stage, self._console)
         try:
             await self._until_signal(story)
         finally:
             await self._clean_up()
         if self._caught is not None:
-            self._screen.print("stopped before the end; everything that the demo had made is removed")
+            self._console.print("stopped before the end; everything that the demo had made is removed")
             return 128 + self._caught
         story.summary()
         return 0
@@ -57,7 +57,7 @@ class _Demo:
 
     async def _clean_up(self) -> None:
         self._cleaning = True
-        with self._screen.busy("cleaning up"):
+        with self._console.busy("cleaning up"):
             await self._stage.close()
 
     def _watch_signals(self) -> None:

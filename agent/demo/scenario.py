@@ -25,9 +25,9 @@ BUSYBOX = "/bin/busybox"
 class Scenario:
     """Played once on one stage."""
 
-    def __init__(self, stage: DemoEnvironment, screen: Console) -> None:
-        self._stage = stage
-        self._screen = screen
+    def __init__(self, environment: DemoEnvironment, console: Console) -> None:
+        self._stage = environment
+        self._screen = console
         self._ids: dict[str, DemoImage] = {}  # image ID -> its role
         self._due: dict[str, datetime] = {}  # image ID -> when it goes, as the last plan says
         self._decided: dict[str, payloads.DecisionData] = {}
@@ -48,92 +48,94 @@ class Scenario:
         await self._take_stock()
 
     async def _set_up(self) -> None:
-        stage, screen = self._stage, self._screen
+        environment, console = self._stage, self._screen
         mine = "An engine of the demo's own: it touches none of yours, and it is gone at the end."
         yours = f"Your engine, as asked: the agent may only touch images named {images.OWN_PREFIX}..."
-        screen.step("the stage", mine if stage.private else yours)
-        with screen.busy("starting the engine and the broker"):
-            await stage.open_engine()
-            version = await stage.client.version()
-            screen.event(f"Docker Engine {version}", stage.client.url)
-            missing = await stage.open_broker()
+        console.step("the stage", mine if environment.private else yours)
+        with console.busy("starting the engine and the broker"):
+            await environment.open_engine()
+            version = await environment.client.version()
+            console.event(f"Docker Engine {version}", environment.client.url)
+            missing = await environment.open_broker()
         if missing:
-            screen.event("no broker", f"{missing}; the agent works the same without one")
+            console.event("no broker", f"{missing}; the agent works the same without one")
         else:
-            screen.event("MQTT broker", stage.broker_url)
+            console.event("MQTT broker", environment.broker_url)
 
     async def _make_images(self) -> None:
-        stage, screen = self._stage, self._screen
-        screen.step("the images", "What stands on a GPU host after some months, at a thousandth of the size.")
-        with screen.live(lambda: f"making image {len(self._ids) + 1} of {len(IMAGES)}"):
+        environment, console = self._stage, self._screen
+        console.step("the images", "What stands on a GPU host after some months, at a thousandth of the size.")
+        with console.live(lambda: f"making image {len(self._ids) + 1} of {len(IMAGES)}"):
             for role in IMAGES:
-                image_id = await images.make(stage.client, role, stage.prefix, stage.run_id, stage.busybox)
+                image_id = await images.make(
+                    environment.client, role, environment.prefix, environment.run_id, environment.busybox
+                )
                 self._ids[image_id] = role
         rows = [(two_lines(self._name(role), role.part), f"{role.size_mb} MB") for role in IMAGES]
-        screen.table(("IMAGE AND ITS PART", "OWN LAYER"), rows)
+        console.table(("IMAGE AND ITS PART", "OWN LAYER"), rows)
 
     async def _put_to_work(self) -> None:
-        stage, screen = self._stage, self._screen
-        screen.step("people at work", "Only uses tell what is needed; neither the age nor the size does.")
-        labels = {images.LABEL: stage.run_id}
-        name = f"train-llm-{stage.run_id[:4]}"
-        await stage.client.run(self._name(images.TRAINING), name, (BUSYBOX, "sleep", "600"), labels, rm=False)
-        screen.event(f"$ docker run -d {self._name(images.TRAINING)}", f"{name}: a training job, for weeks")
-        stage.write_config()
+        environment, console = self._stage, self._screen
+        console.step("people at work", "Only uses tell what is needed; neither the age nor the size does.")
+        labels = {images.LABEL: environment.run_id}
+        name = f"train-llm-{environment.run_id[:4]}"
+        await environment.client.run(self._name(images.TRAINING), name, (BUSYBOX, "sleep", "600"), labels, rm=False)
+        console.event(f"$ docker run -d {self._name(images.TRAINING)}", f"{name}: a training job, for weeks")
+        environment.write_config()
         reason = "paper deadline in June"
         began = time.monotonic()
-        await stage.command("pin", self._name(images.PINNED), "--reason", reason)
-        stage.keep_pace(time.monotonic() - began)
-        screen.event(f"$ torchkeeper pin {self._name(images.PINNED)}", f"reason: {reason}")
+        await environment.command("pin", self._name(images.PINNED), "--reason", reason)
+        environment.keep_pace(time.monotonic() - began)
+        console.event(f"$ torchkeeper pin {self._name(images.PINNED)}", f"reason: {reason}")
 
     async def _start_agent(self) -> None:
-        stage, screen = self._stage, self._screen
-        screen.step("the agent", "It reads the engine's events, so that even a run of a second counts as a use.")
-        self._feed: AsyncIterator[payloads.Event] = await stage.open_feed()
-        with screen.busy("starting the agent"):
-            self._agent = await stage.start_agent(set(self._ids))
+        environment, console = self._stage, self._screen
+        console.step("the agent", "It reads the engine's events, so that even a run of a second counts as a use.")
+        self._feed: AsyncIterator[payloads.Event] = await environment.open_feed()
+        with console.busy("starting the agent"):
+            self._agent = await environment.start_agent(set(self._ids))
         self._began = datetime.now(UTC)
-        policy = f"policy.ttl = {stage.ttl:.0f}s instead of 14 d, min_age = 0s, protect = *:latest"
-        screen.event(
+        policy = f"policy.ttl = {environment.ttl:.0f}s instead of 14 d, min_age = 0s, protect = *:latest"
+        console.event(
             "$ torchkeeper run", policy, "every image counts as first seen now: a new agent never evicts at once"
         )
 
     async def _show_plan(self) -> None:
-        screen = self._screen
-        screen.step("the plan", "Every image has a reason at every moment, before anything happens.")
+        console = self._screen
+        console.step("the plan", "Every image has a reason at every moment, before anything happens.")
         plan = await self._plan()
-        screen.event("$ torchkeeper plan")
-        screen.table(
+        console.event("$ torchkeeper plan")
+        console.table(
             ("DECISION", "REASON", "IMAGE AND WHY"),
             [(row["action"], row["reason"], two_lines(_ref(row), row["explanation"])) for row in plan],
         )
 
     async def _use_one(self) -> None:
-        stage, screen = self._stage, self._screen
-        screen.step("one short run", "The container is gone a second later; only who watches events knows of it.")
+        environment, console = self._stage, self._screen
+        console.step("one short run", "The container is gone a second later; only who watches events knows of it.")
         idle = (datetime.now(UTC) - self._began).total_seconds()
-        with screen.live(self._countdown):
-            await asyncio.sleep(max(0.0, BEFORE_USE * stage.ttl - idle))
+        with console.live(self._countdown):
+            await asyncio.sleep(max(0.0, BEFORE_USE * environment.ttl - idle))
         before, role = self._due_of(images.USED), images.USED
-        labels = {images.LABEL: stage.run_id}
-        name = f"quick-test-{stage.run_id[:4]}"
-        container = await stage.client.run(self._name(role), name, (BUSYBOX, "sleep", "1"), labels, rm=True)
-        await stage.client.wait_until_removed(container)
+        labels = {images.LABEL: environment.run_id}
+        name = f"quick-test-{environment.run_id[:4]}"
+        container = await environment.client.run(self._name(role), name, (BUSYBOX, "sleep", "1"), labels, rm=True)
+        await environment.client.wait_until_removed(container)
         used = next(row for row in await self._plan() if self._ids[row["id"]] is role)
         moved = units.format_duration(self._due_of(role) - before)
-        screen.event(
+        console.event(
             f"$ docker run --rm {self._name(role)}",
             f"last used by {used['last_used_by']}; its deadline moved by {moved}",
         )
 
     async def _watch(self) -> None:
-        screen = self._screen
-        screen.step("the clock runs out", f"Each is checked again right before the act. {self._source()}")
+        console = self._screen
+        console.step("the clock runs out", f"Each is checked again right before the act. {self._source()}")
         first = min(self._due.values())
-        screen.event(f"the first goes in {units.format_duration(_left(first))}")
+        console.event(f"the first goes in {units.format_duration(_left(first))}")
         try:
             async with asyncio.timeout(IN_TIME * self._stage.ttl):
-                with screen.live(self._countdown):
+                with console.live(self._countdown):
                     await self._follow()
         except TimeoutError:
             self._agent.check()
@@ -170,26 +172,26 @@ class Scenario:
     # What the audience takes home
 
     def summary(self) -> None:
-        screen = self._screen
-        screen.title("WHAT WENT, AND WHY")
+        console = self._screen
+        console.title("WHAT WENT, AND WHY")
         gone = [("removed", self._decided[image_id].reason, self._line(image_id)) for image_id in self._became]
-        screen.table(("", "", ""), gone, indent=0)
-        screen.title("WHAT STAYED, AND WHY")
+        console.table(("", "", ""), gone, indent=0)
+        console.title("WHAT STAYED, AND WHY")
         rows = [(row["action"], row["reason"], self._line(row["id"])) for row in self._kept]
-        screen.table(("", "", ""), rows, indent=0)
-        screen.title("WHAT IT BROUGHT")
-        screen.print(self._bytes())
+        console.table(("", "", ""), rows, indent=0)
+        console.title("WHAT IT BROUGHT")
+        console.print(self._bytes())
         kept = self._stage.kept if self._stage.kept != self._stage.folder else None
         left = f"Only {kept} is left of the demo, as you asked." if kept else "Nothing of the demo is left here."
-        screen.print(f"{left} No image, container or daemon of yours was touched.")
-        screen.title("WHERE TO SEE THIS IN PRODUCTION")
-        screen.print("Every decision goes out over MQTT: torchkeeper/v1/hosts/<host>/events.")
-        screen.print("`torchkeeper fleet status --watch` shows all hosts, `torchkeeper fleet decisions`")
-        screen.print("what they did, from anywhere that reaches the broker.")
-        screen.title("NEXT")
-        screen.print("torchkeeper plan     what it would do on this machine, and why; changes nothing")
+        console.print(f"{left} No image, container or daemon of yours was touched.")
+        console.title("WHERE TO SEE THIS IN PRODUCTION")
+        console.print("Every decision goes out over MQTT: torchkeeper/v1/hosts/<host>/events.")
+        console.print("`torchkeeper fleet status --watch` shows all hosts, `torchkeeper fleet decisions`")
+        console.print("what they did, from anywhere that reaches the broker.")
+        console.title("NEXT")
+        console.print("torchkeeper plan     what it would do on this machine, and why; changes nothing")
         if kept:
-            screen.print(f"torchkeeper history --config {self._stage.config}")
+            console.print(f"torchkeeper history --config {self._stage.config}")
 
     def _line(self, image_id: str) -> Text:
         role = self._ids[image_id]

@@ -97,9 +97,9 @@ async def _look(settings: config.Settings) -> Inspection | None:
     from agent.daemon import run as daemon
 
     try:
-        async with asyncio.timeout(PATIENCE), daemon.read_only_session(settings, LAYERS) as (parts, _):
-            plan = await parts.sweeper.plan()
-            return Inspection(plan, parts.intake.view.snapshot(plan.at).containers)
+        async with asyncio.timeout(PATIENCE), daemon.read_only_session(settings, LAYERS) as (components, _):
+            plan = await components.sweeper.plan()
+            return Inspection(plan, components.ingestor.view.snapshot(plan.at).containers)
     except (EngineError, TimeoutError):
         return None
 

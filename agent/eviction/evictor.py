@@ -39,9 +39,9 @@ class EvictionResult:
 class Evictor:
     """Carries out decisions, one at a time, each recorded before and after."""
 
-    def __init__(self, engine: Engine, sight: EngineView, store: Store, clock: Clock) -> None:
+    def __init__(self, engine: Engine, view: EngineView, store: Store, clock: Clock) -> None:
         self._engine = engine
-        self._sight = sight
+        self._view = view
         self._store = store
         self._clock = clock
         self._unsettled = True  # whether the journal may have rows of a removal that was cut short
@@ -81,31 +81,31 @@ class Evictor:
         return EvictionResult(result.outcome, result.error, measured if result.outcome is Outcome.REMOVED else None)
 
     async def _begin(self, target: Image, decision: new_events.NewEvent, image: payloads.ImageRef) -> None:
-        row, identity = self._sight.row, str(decision.decision_id)
+        row, identity = self._view.row, str(decision.decision_id)
         journal = Removal(target.id, identity, target.references, decision.at, image.model_dump(mode="json"))
         self._unsettled = True  # until the outcome is written
         await self._store.run(lambda tables: tables.begin_removal(row, journal, decision))
         self._store.appended.set()
 
     async def _remove(self, target: Image, seen: Seen) -> removal.RemovalResult:
-        sight, engine = self._sight, self._sight.engine
-        self._answers[target.id] = Answers(target, {image.id: self._origin(image) for image in sight.images})
-        sight.own.begin(target.id, self._clock.now())
+        view, engine = self._view, self._view.engine
+        self._answers[target.id] = Answers(target, {image.id: self._origin(image) for image in view.images})
+        view.own.begin(target.id, self._clock.now())
         try:
             return await removal.remove(
                 self._engine,
                 target,
-                sight.own,
+                view.own,
                 self._answers[target.id],
                 containerd=engine is not None and engine.containerd_store,
-                undisturbed=lambda: sight.current and self._seen_of(target) == seen,
+                undisturbed=lambda: view.current and self._seen_of(target) == seen,
             )
         finally:
-            sight.own.end(target.id, self._clock.now())
+            view.own.end(target.id, self._clock.now())
 
     def _seen_of(self, target: Image) -> Seen:
         """What changes with every use, arrival or name that the stream tells of, or that was lost from it."""
-        return self._sight.book.usages.get(target.id), self._sight.gap_end
+        return self._view.tracker.usages.get(target.id), self._view.gap_end
 
     async def _end(
         self,
@@ -116,10 +116,10 @@ class Evictor:
         measured: int | None,
     ) -> None:
         """Write the outcome. What was not removed is left alone for a while."""
-        now, row = self._clock.now(), self._sight.row
+        now, row = self._clock.now(), self._view.row
         removed = result.outcome is Outcome.REMOVED
         if removed:
-            self._sight.book.apply_delete(image_id)
+            self._view.tracker.apply_delete(image_id)
         answers = self._answers.get(image_id)
         also = answers.also_removed if answers is not None else ()
         event = new_events.outcome(
@@ -142,11 +142,11 @@ class Evictor:
 
     async def settle_interrupted(self) -> None:
         """End the removals that a crash or the engine's end cut short: gone with an outcome, or whole again."""
-        row = self._sight.row
+        row = self._view.row
         if not self._unsettled:
             return
         for journal in await self._store.run(lambda tables: tables.removals(row)):
-            answers, own = self._answers.get(journal.image_id), self._sight.own
+            answers, own = self._answers.get(journal.image_id), self._view.own
             lacking = answers.lacking if answers is not None else removal.UNHEARD
             own.begin(journal.image_id, self._clock.now())
             try:
@@ -169,11 +169,11 @@ class Evictor:
         return new_events.origin(image, pulled=self._pulled(image))
 
     def _pulled(self, image: Image) -> bool:
-        usage = self._sight.book.usages.get(image.id)
+        usage = self._view.tracker.usages.get(image.id)
         return usage is not None and usage.pulled
 
     def _used_bytes(self) -> int | None:
-        space = self._sight.space()
+        space = self._view.space()
         return space.used_bytes if space else None
 
 

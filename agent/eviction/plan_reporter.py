@@ -26,9 +26,9 @@ REMOVED_ANOTHER_STANDS = timedelta(days=7)  # after the eviction: nothing tells 
 class PlanReporter:
     """Shows plans, one after another."""
 
-    def __init__(self, board: HostReport, sight: EngineView, store: Store, policy: Policy) -> None:
-        self._board = board
-        self._sight = sight
+    def __init__(self, host_report: HostReport, view: EngineView, store: Store, policy: Policy) -> None:
+        self._host_report = host_report
+        self._view = view
         self._store = store
         self._policy = policy
 
@@ -44,18 +44,18 @@ class PlanReporter:
         self._alert(REMOVED_ANOTHER, _removed_another(taken), plan, "critical")
         last = await self._store.run(lambda tables: tables.last_decisions(payloads.LAST_DECISIONS))
         host, disk = self._store.host, self._disk(plan)
-        self._board.show_inventory(await asyncio.to_thread(inventory.build, plan, host, disk, last))
+        self._host_report.show_inventory(await asyncio.to_thread(inventory.build, plan, host, disk, last))
 
     def _alert(
         self, alert_id: str, message: str, plan: Plan, severity: Literal["warning", "critical"] = "warning"
     ) -> None:
         if message:
-            self._board.raise_alert(alert_id, message, plan.at, severity)
+            self._host_report.raise_alert(alert_id, message, plan.at, severity)
         else:
-            self._board.clear_alert(alert_id)
+            self._host_report.clear_alert(alert_id)
 
     def _disk(self, plan: Plan) -> payloads.Disk:
-        space = self._sight.space()
+        space = self._view.space()
         return payloads.Disk(
             total_bytes=space.total_bytes if space else None,
             used_bytes=space.used_bytes if space else None,
@@ -64,8 +64,8 @@ class PlanReporter:
         )
 
     def _disk_unseen(self) -> str:
-        engine = self._sight.engine
-        if self._policy.pressure.high is None or engine is None or self._sight.space() is not None:
+        engine = self._view.engine
+        if self._policy.pressure.high is None or engine is None or self._view.space() is not None:
             return ""
         return (
             f"pressure.high has no effect: the engine's directory {engine.root} cannot be seen from here; "

@@ -76,30 +76,30 @@ class Sweeper:
     def __init__(
         self,
         engine: Engine,
-        intake: EventIngestor,
+        ingestor: EventIngestor,
         store: Store,
         clock: Clock,
-        board: HostReport,
+        host_report: HostReport,
         *,
         rules: Policy,
         folder: Path,
-        manners: Pacing = _AT_ONCE,
+        pacing: Pacing = _AT_ONCE,
     ) -> None:
-        self._intake = intake
-        self._sight = intake.view
+        self._ingestor = ingestor
+        self._view = ingestor.view
         self._store = store
         self._clock = clock
-        self._board = board
+        self._host_report = host_report
         self._rules = rules
         self._folder = folder
         self._folder_identity = overrides.identity(folder)
-        self._evictor = Evictor(engine, intake.view, store, clock)
+        self._evictor = Evictor(engine, ingestor.view, store, clock)
         self._cleanup = BuildCachePruner(engine, store, clock, after=rules.build_cache_after)
-        self._showcase = PlanReporter(board, intake.view, store, rules)
-        self._grace = manners.grace
+        self._showcase = PlanReporter(host_report, ingestor.view, store, rules)
+        self._grace = pacing.grace
         self._memory: change.PolicyHistory | None = None  # None: not asked yet
         self._pressing = False
-        self._pause = manners.pause.total_seconds()
+        self._pause = pacing.pause.total_seconds()
         self._failures = 0  # sweeps in a row that the engine or the disk stopped
 
     async def run(self) -> None:
@@ -108,12 +108,12 @@ class Sweeper:
             group.create_task(self._look_at_holds(), name="look-at-holds")
             group.create_task(self._look_at_disk(), name="look-at-disk")
             while True:
-                self._sight.changed.clear()
+                self._view.changed.clear()
                 latest = await self._try_sweep()
                 await self._sleep_until(latest.plan.next_due if latest is not None else None)
 
     async def _try_sweep(self) -> SweepResult | None:
-        if self._sight.engine is None:
+        if self._view.engine is None:
             return None
         try:
             latest = await self.sweep()
@@ -122,7 +122,7 @@ class Sweeper:
             return None
         self._failures = 0
         for alert in (FAILED_ALERT, FULL_ALERT):
-            self._board.clear_alert(alert)  # every sweep asks the engine, and writes
+            self._host_report.clear_alert(alert)  # every sweep asks the engine, and writes
         return latest
 
     def _note_failure(self, error: Exception) -> None:
@@ -130,19 +130,21 @@ class Sweeper:
         self._failures += 1
         alert = FULL_ALERT if isinstance(error, database.StateFull) else FAILED_ALERT
         message = f"the sweep stopped, and nothing more was evicted: {error}"
-        self._board.raise_alert(alert, message, self._clock.now(), "critical" if alert == FULL_ALERT else "warning")
+        self._host_report.raise_alert(
+            alert, message, self._clock.now(), "critical" if alert == FULL_ALERT else "warning"
+        )
         log.warning("the sweep stopped", action="sweep", error=str(error), failures=self._failures)
 
     async def sweep(self, *, dry_run: bool = False) -> SweepResult:
         """One pass over all images. Raises EngineError, StateFull; what was done until then is recorded."""
-        if self._sight.proven and not dry_run:
+        if self._view.proven and not dry_run:
             await self._evictor.settle_interrupted()
         first = await self.plan()
         done = SweepResult(first, first)
         if dry_run:
             done.outcomes = {item.image.id: Outcome.WOULD_REMOVE for item in done.plan.evictions}
             return done
-        await self._intake.protect(done.plan.decisions)
+        await self._ingestor.protect(done.plan.decisions)
         await self._observe(done)
         await self._evict(done)
         await self._cleanup.sweep(done.plan.held_by)
@@ -151,29 +153,29 @@ class Sweeper:
 
     async def plan(self, *, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Plan:
         """What a sweep would do now; or some time ahead if nothing is used until then; or by another policy."""
-        await self._intake.check_clock()
-        now, sight = self._clock.now(), self._sight
+        await self._ingestor.check_clock()
+        now, view = self._clock.now(), self._view
         context = await self._context(now)
         if instead is not None:
             context = replace(context, pending_policy=None)
         rules = instead or self._rules
-        found = planning.plan(sight.snapshot(now), sight.verdicts, sight.book.usages, rules, now + ahead, context)
+        found = planning.plan(view.snapshot(now), view.verdicts, view.tracker.usages, rules, now + ahead, context)
         self._pressing = found.under_pressure
         return found
 
     async def _context(self, now: datetime) -> Context:
-        sight = self._sight
-        row = sight.row
+        view = self._view
+        row = view.row
         return Context(
             overrides=self._holds(now),
-            proven=sight.current,
+            proven=view.current,
             observe_only=self._may_only_observe(now),
-            clock_trusted=sight.clock_trusted,
-            gap_end=sight.gap_end,
-            machine_off=sight.absences,
+            clock_trusted=view.clock_trusted,
+            gap_end=view.gap_end,
+            machine_off=view.absences,
             past_evictions=await self._store.run(lambda tables: tables.freed(now - limits.HOUR)),
             backoff=await self._store.run(lambda tables: tables.backoff(row)),
-            disk=sight.space(),
+            disk=view.space(),
             under_pressure=self._pressing,
             pending_policy=await self._change(now),
         )
@@ -196,21 +198,23 @@ class Sweeper:
                 raise overrides.HoldsUnreadable(f"{self._folder} is not the folder that the agent started with", hint)
             found = overrides.load(self._folder)
         except overrides.HoldsUnreadable as error:
-            self._board.raise_alert("holds-unreadable", str(error), now, "critical")
+            self._host_report.raise_alert("holds-unreadable", str(error), now, "critical")
             return Overrides(readable=False)
-        self._board.clear_alert("holds-unreadable")
+        self._host_report.clear_alert("holds-unreadable")
         return found
 
     def _may_only_observe(self, now: datetime) -> bool:
         """Whether the engine is one on which nothing may be removed. It is an alert where more was configured."""
-        engine = self._sight.engine
+        engine = self._view.engine
         why = engine.observe_only if engine is not None else ""
         if why and not self._rules.observe:
-            if OBSERVE_ALERT not in self._board.alerts:
+            if OBSERVE_ALERT not in self._host_report.alerts:
                 log.warning("observe mode is forced", action="observe", why=why)
-            self._board.raise_alert(OBSERVE_ALERT, f"nothing is removed here, whatever agent.mode says: {why}", now)
+            self._host_report.raise_alert(
+                OBSERVE_ALERT, f"nothing is removed here, whatever agent.mode says: {why}", now
+            )
         else:
-            self._board.clear_alert(OBSERVE_ALERT)
+            self._host_report.clear_alert(OBSERVE_ALERT)
         return bool(why)
 
     # Observe mode: the same plan without the act
@@ -230,9 +234,9 @@ class Sweeper:
                 if tried:
                     await self._clock.sleep(self._pause)
                 else:
-                    await self._intake.audit()
+                    await self._ingestor.audit()
                 tried.add(planned.image.id)
-                await self._intake.refresh()
+                await self._ingestor.refresh()
                 done.plan = await self.plan()
                 if planning.passes_recheck(planned, done.plan):
                     done.add(planned.image.id, await self._evictor.evict(_current(planned, done.plan)))
@@ -263,13 +267,13 @@ class Sweeper:
             seconds = min(seconds, PRESSURE_RETRY)
         if self._failures:  # a host in trouble is left alone, longer each time
             seconds = min(MAX_SLEEP, RETRY_DELAY * 2 ** min(self._failures - 1, 10))
-        if not self._sight.clock_trusted:
+        if not self._view.clock_trusted:
             seconds = min(seconds, timekeeping.SETTLING)
         if self._failures:
             await self._clock.sleep(seconds)
             return
         sleeper = asyncio.create_task(self._clock.sleep(seconds), name="sleep-until-due")
-        waker = asyncio.create_task(self._sight.changed.wait(), name="wake-on-change")
+        waker = asyncio.create_task(self._view.changed.wait(), name="wake-on-change")
         try:
             await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
             if not sleeper.done():
@@ -287,15 +291,15 @@ class Sweeper:
             now = overrides.stamp(self._folder)
             if now != seen:
                 seen = now
-                self._sight.changed.set()
+                self._view.changed.set()
 
     async def _look_at_disk(self) -> None:
         """A disk fills up without an event: a training run writes, a pull is under way."""
         while self._rules.pressure.high is not None:
             await self._clock.sleep(DISK_POLL)
-            space = self._sight.space()
+            space = self._view.space()
             if self._pressing != pressure.is_under_pressure(self._rules.pressure, space, 0, before=self._pressing):
-                self._sight.changed.set()
+                self._view.changed.set()
 
 
 def _current(planned: Decision, fresh: Plan) -> Decision:

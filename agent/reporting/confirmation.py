@@ -32,14 +32,14 @@ class Confirmation:
     def __init__(
         self,
         outbox: Outbox,
-        board: HostReport,
+        host_report: HostReport,
         clock: Clock,
         confirm: Literal["broker", "collector"],
         send_again: Callable[[int], None],
     ) -> None:
         """`send_again(seq)` is called where all rows after `seq` have to be sent again."""
         self._outbox = outbox
-        self._board = board
+        self._host_report = host_report
         self._clock = clock
         self._confirm = confirm
         self._send_again = send_again
@@ -91,9 +91,9 @@ class Confirmation:
                 "the collector has acknowledged none of the events sent in the last 5 minutes or more; they wait here: "
                 "does it run, is it the one that mqtt.collector names, and does the ACL let events reach it?"
             )
-            self._board.raise_alert(UNCONFIRMED_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(UNCONFIRMED_ALERT, message, self._clock.now())
         else:
-            self._board.clear_alert(UNCONFIRMED_ALERT)
+            self._host_report.clear_alert(UNCONFIRMED_ALERT)
 
     def receive(self, ack: payloads.Ack, *, retained: bool = False) -> None:
         """Keep the latest acknowledgement of each epoch for `store`, so that a flood of them makes no queue.
@@ -134,7 +134,7 @@ class Confirmation:
             self.progress += 1
         self.watermark = found.seq
         self._silent_since = self._clock.monotonic() if self.is_behind() else None
-        self._board.clear_alert(UNCONFIRMED_ALERT)
+        self._host_report.clear_alert(UNCONFIRMED_ALERT)
         if found.back or self.asking:
             self.asking = False
             self._send_again(found.seq)
@@ -145,4 +145,4 @@ class Confirmation:
             f"the collector has events up to number {seq}, more than this state ever gave: it was put back from an"
             " older copy, or another agent runs on a copy; stop the agent, move state.db aside and start it again"
         )
-        self._board.raise_alert(BEHIND_ALERT, message, self._clock.now(), "critical")
+        self._host_report.raise_alert(BEHIND_ALERT, message, self._clock.now(), "critical")

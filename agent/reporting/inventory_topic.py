@@ -15,10 +15,12 @@ Retain = Callable[[str, bytes], Awaitable[None]]
 class InventoryTopic:
     """Publishes the board's inventory when `Pace` allows it, over any number of connections."""
 
-    def __init__(self, topic: str, board: HostReport, clock: Clock, every: float, chance: Callable[[], float]) -> None:
+    def __init__(
+        self, topic: str, host_report: HostReport, clock: Clock, every: float, chance: Callable[[], float]
+    ) -> None:
         """`every`: seconds between two inventories, if no action changes. `chance` returns a number from 0 up to 1."""
         self._topic = topic
-        self._board = board
+        self._host_report = host_report
         self._clock = clock
         self._chance = chance
         self._pace = Pace(every)
@@ -30,11 +32,11 @@ class InventoryTopic:
 
     def wait(self) -> float | None:
         """Seconds until the board's inventory may be published; None if it says nothing new."""
-        return self._pace.wait(self._board.inventory, self._clock.monotonic())
+        return self._pace.wait(self._host_report.inventory, self._clock.monotonic())
 
     async def show(self, retain: Retain) -> None:
         """Publish it if it may be published now. Raises BrokerUnavailable; then call `connection_ended`."""
-        inventory = self._board.inventory
+        inventory = self._host_report.inventory
         if inventory is None or self.wait() != 0:
             return
         payload = inventory.encode()
@@ -43,7 +45,7 @@ class InventoryTopic:
         await retain(self._topic, payload)
         self._in_flight = 0
         self._pace.answered()
-        self._board.clear_alert(INVENTORY_ALERT)
+        self._host_report.clear_alert(INVENTORY_ALERT)
 
     def connection_ended(self) -> None:
         """If the inventory ends one connection after the other, everything else is published without it."""
@@ -56,4 +58,4 @@ class InventoryTopic:
                 f"{self._pace.ends} connections in a row ended over the inventory ({size} bytes); it is tried again now"
                 " and then: does the broker limit the size of a message? mqtt.compress = true makes it smaller"
             )
-            self._board.raise_alert(INVENTORY_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(INVENTORY_ALERT, message, self._clock.now())

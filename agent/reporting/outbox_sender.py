@@ -35,20 +35,20 @@ class OutboxSender:
         self,
         outbox: Outbox,
         topic: str,
-        board: HostReport,
+        host_report: HostReport,
         clock: Clock,
         confirm: Literal["broker", "collector"] = "broker",
     ) -> None:
         self._outbox = outbox
         self._topic = topic
-        self._board = board
+        self._host_report = host_report
         self._clock = clock
         self._in_flight: deque[tuple[OutboxRow, asyncio.Task[None]]] = deque()
         self._sent = 0  # the last row given to this connection
         self._again_from: int | None = None  # where to go on, if not after the last row
-        self._rejections = Rejections(outbox, topic, board, clock, WINDOW)
+        self._rejections = Rejections(outbox, topic, host_report, clock, WINDOW)
         self._deferred = self._rejections.deferred
-        self.confirmation = Confirmation(outbox, board, clock, confirm, self._send_again)
+        self.confirmation = Confirmation(outbox, host_report, clock, confirm, self._send_again)
 
     async def run(self, connection: broker.Connection) -> None:
         """Send what is there and what is added, endlessly. Raises BrokerUnavailable; then call `broke`."""
@@ -91,9 +91,9 @@ class OutboxSender:
         """Raise or clear the alert that the outbox is full."""
         if await self._outbox.nearly_full():
             message = "the outbox is full: sweeps and gaps are given up, oldest first; is the collector there?"
-            self._board.raise_alert(FULL_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(FULL_ALERT, message, self._clock.now())
         else:
-            self._board.clear_alert(FULL_ALERT)
+            self._host_report.clear_alert(FULL_ALERT)
 
     async def _stream(self, connection: broker.Connection) -> None:
         self._send_again(0)

@@ -71,7 +71,7 @@ class Publisher:
         *,
         connect: broker.Connect,
         topics: payloads.Topics,
-        board: HostReport,
+        host_report: HostReport,
         outbox: Outbox,
         clock: Clock,
         agent_id: str,
@@ -81,13 +81,15 @@ class Publisher:
         """`former_alerts` are ids that an earlier run may have left on the broker: cleared unless they hold."""
         self._connect = connect
         self._topics = topics
-        self._host_report = board
+        self._host_report = host_report
         self._clock = clock
         self._agent_id = agent_id
         self._settings = settings
-        self._sender = OutboxSender(outbox, topics.events, board, clock, settings.confirm)
-        self._subscriptions = Subscriptions(topics, board, clock)
-        self._inventory = InventoryTopic(topics.inventory, board, clock, settings.inventory_every, settings.chance)
+        self._sender = OutboxSender(outbox, topics.events, host_report, clock, settings.confirm)
+        self._subscriptions = Subscriptions(topics, host_report, clock)
+        self._inventory = InventoryTopic(
+            topics.inventory, host_report, clock, settings.inventory_every, settings.chance
+        )
         self._first_session = secrets.randbits(40)  # a nonce of this start; each connect adds one
         self._session = self._first_session - 1
         self._shown: dict[str, payloads.Alert | None] = dict.fromkeys(former_alerts)
@@ -184,10 +186,10 @@ class Publisher:
 
     async def _show_board(self, connection: Connection) -> None:
         """Publish what differs from what the broker has."""
-        board = self._host_report
-        if board.info is not None and board.info is not self._shown_info:
-            self._shown_info = board.info
-            await self._retain(connection, self._topics.info, board.info.encode())
+        host_report = self._host_report
+        if host_report.info is not None and host_report.info is not self._shown_info:
+            self._shown_info = host_report.info
+            await self._retain(connection, self._topics.info, host_report.info.encode())
         await self._show_alerts(connection)
         await self._inventory.show(partial(self._retain, connection))
 

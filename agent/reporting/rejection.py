@@ -30,11 +30,11 @@ log = structlog.get_logger()
 class Rejections:
     """Judges each rejection, and shows those that last as alerts."""
 
-    def __init__(self, outbox: Outbox, topic: str, board: HostReport, clock: Clock, window: int) -> None:
+    def __init__(self, outbox: Outbox, topic: str, host_report: HostReport, clock: Clock, window: int) -> None:
         """`window`: how many rows may be in flight."""
         self._outbox = outbox
         self._topic = topic
-        self._board = board
+        self._host_report = host_report
         self._clock = clock
         self._suspicion = PoisonDetector(window)
         self._denial = Denial()
@@ -144,9 +144,9 @@ class Rejections:
     def _show_denial(self) -> None:
         if self._denial.reason:
             message = f"the broker denies events: {self._denial.reason}; may this user publish to {self._topic}?"
-            self._board.raise_alert(DENIED_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(DENIED_ALERT, message, self._clock.now())
         else:
-            self._board.clear_alert(DENIED_ALERT)
+            self._host_report.clear_alert(DENIED_ALERT)
 
     def _show_poison(self) -> None:
         """A row that was set aside keeps the alert until the process ends, a deferred one until it is accepted."""
@@ -157,6 +157,6 @@ class Rejections:
                 f" {waiting[0]}; they wait here and are tried again: does the broker limit the size of a message?"
             )
         if texts:
-            self._board.raise_alert(POISON_ALERT, "; ".join(texts), self._clock.now())
+            self._host_report.raise_alert(POISON_ALERT, "; ".join(texts), self._clock.now())
         else:
-            self._board.clear_alert(POISON_ALERT)
+            self._host_report.clear_alert(POISON_ALERT)

@@ -29,10 +29,10 @@ log = structlog.get_logger()
 class Subscriptions:
     """Own status, acknowledgements and the collectors' status, over any number of connections."""
 
-    def __init__(self, topics: payloads.Topics, board: HostReport, clock: Clock) -> None:
+    def __init__(self, topics: payloads.Topics, host_report: HostReport, clock: Clock) -> None:
         self._topics = (topics.status, topics.ack, topics.collectors)
         self._ack = topics.ack
-        self._board = board
+        self._host_report = host_report
         self._clock = clock
         self._missing = set(self._topics)
         self._logged: set[str] = set()  # topics whose refusal is logged
@@ -81,12 +81,12 @@ class Subscriptions:
             f"{error}; the agent publishes without subscriptions for {self._pause / 60:.0f} min: "
             f"who publishes to {' or '.join(self._topics)}?"
         )
-        self._board.raise_alert(FLOOD_ALERT, message, self._clock.now())
+        self._host_report.raise_alert(FLOOD_ALERT, message, self._clock.now())
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _end_flood(self) -> None:
         self.flooding, self._pause = False, FIRST_PAUSE
-        self._board.clear_alert(FLOOD_ALERT)
+        self._host_report.clear_alert(FLOOD_ALERT)
         log.info("the flood is over; subscribed again", action="mqtt-flood-over")
 
     async def _request(self, connection: broker.Connection, topic: str) -> None:
@@ -98,7 +98,7 @@ class Subscriptions:
         self._missing.discard(topic)
         self._logged.discard(topic)
         if topic == self._ack:
-            self._board.clear_alert(ACKS_ALERT)
+            self._host_report.clear_alert(ACKS_ALERT)
 
     def _note_refusal(self, topic: str, refused: broker.SubscribeRefused) -> None:
         if topic not in self._logged:
@@ -108,4 +108,4 @@ class Subscriptions:
             message = (
                 f"the agent cannot receive acknowledgements of the collector; it asks again each minute: {refused}"
             )
-            self._board.raise_alert(ACKS_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(ACKS_ALERT, message, self._clock.now())

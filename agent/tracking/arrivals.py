@@ -29,9 +29,9 @@ class PendingBuild:
 class ImageArrivals:
     """What came since the last listing. The next one settles it."""
 
-    def __init__(self, engine: Engine, sight: EngineView, clock: Clock) -> None:
+    def __init__(self, engine: Engine, view: EngineView, clock: Clock) -> None:
         self._engine = engine
-        self._view = sight
+        self._view = view
         self._clock = clock
         self._built: dict[str, PendingBuild] = {}
         self._came: set[str] = set()
@@ -61,31 +61,31 @@ class ImageArrivals:
         except EngineError:
             return None
 
-    async def pulled(self, event: EngineEvent, told: Iterable[EngineEvent]) -> str | None:
-        """The image that a pull brought, or None where nobody can say any more. `told`: what is known to follow it.
+    async def pulled(self, event: EngineEvent, events: Iterable[EngineEvent]) -> str | None:
+        """The image that a pull brought, or None where nobody can say any more. `events`: what is known to follow it.
 
         A pull tells the reference alone, and what that means now is asked: whatever else has named it since hides
         the answer. Only where it meant the same image before does another pull of it change nothing.
         """
         if event.key not in self._pulled:  # else it is applied once more, on top of a listing
-            self._pulled[event.key] = await self._ask(event, told)
+            self._pulled[event.key] = await self._ask(event, events)
         return self._pulled[event.key]
 
     def has_resolved(self, event: EngineEvent) -> bool:
         return event.key in self._pulled
 
-    async def _ask(self, event: EngineEvent, told: Iterable[EngineEvent]) -> str | None:
+    async def _ask(self, event: EngineEvent, events: Iterable[EngineEvent]) -> str | None:
         try:
             named = await self._engine.named(event.actor)
         except EngineUnavailable:
             raise
         except EngineError:
             return None
-        later = [other for other in told if other.time_ns > event.time_ns and other.kind == "image"]
+        later = [other for other in events if other.time_ns > event.time_ns and other.kind == "image"]
         moves = [other for other in later if _names(other) == familiar(event.actor)]
         if any(other.action != "pull" for other in moves):
             return None
-        if moves and self._view.book.names.resolve(event.actor) != named.id:
+        if moves and self._view.tracker.names.resolve(event.actor) != named.id:
             return None
         own_tags = [other for other in later if other.action == "tag" and other.actor == named.id]
         return named.id if named.at <= max(other.at for other in (event, *moves, *own_tags)) else None
@@ -113,7 +113,7 @@ class ImageArrivals:
             return False
         others = (image for image in self._view.images if image.id != image_id)
         for base in layers.base_images(image_id, (*others, Image(id=image_id, details=Details(layers=found)))):
-            self._view.book.touch(base, at, f"build of {image_id[7:19]}", self._clock.now())
+            self._view.tracker.touch(base, at, f"build of {image_id[7:19]}", self._clock.now())
         return True
 
     def _listed_layers(self, image_id: str) -> Layers | None:

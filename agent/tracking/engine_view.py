@@ -31,7 +31,7 @@ class EngineView:
         self.stalls = stalls  # None: nothing reads a stream
         self.engine: EngineInfo | None = None
         self.row = 0  # the engine's row in the store
-        self.book = UsageTracker()
+        self.tracker = UsageTracker()
         self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}
         self._examined: dict[str, Examined] = {}  # image ID -> what it says of itself, which never changes
@@ -86,16 +86,16 @@ class EngineView:
 
     def snapshot(self, at: datetime) -> Snapshot:
         """The last listing, with the containers as the events since have left them."""
-        held = (self._container(container.id) for container in self.book.containers.values())
+        held = (self._container(container.id) for container in self.tracker.containers.values())
         return Snapshot(at=at, images=tuple(filter(self._present, self.images)), containers=tuple(held))
 
     def _present(self, image: Image) -> bool:
         """Usage that could not be written is lost at a reconnection; the image is there all the same."""
-        usage = self.book.usages.get(image.id)
+        usage = self.tracker.usages.get(image.id)
         return usage is None or usage.present
 
     def _container(self, container_id: str) -> Container:
-        held = self.book.containers[container_id]
+        held = self.tracker.containers[container_id]
         listed = self.containers.get(container_id)
         named = listed.image_mounts if listed is not None else ()
         ended = listed.last_active if listed is not None and listed.state == held.state else None

@@ -25,8 +25,8 @@ log = structlog.get_logger()
 class GapDetector:
     """Keeps the EngineView's gap, absences and trust in the clock."""
 
-    def __init__(self, sight: EngineView, store: Store, clock: Clock, tolerance: timedelta) -> None:
-        self._view = sight
+    def __init__(self, view: EngineView, store: Store, clock: Clock, tolerance: timedelta) -> None:
+        self._view = view
         self._store = store
         self._clock = clock
         self._tolerance = tolerance

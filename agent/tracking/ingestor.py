@@ -90,15 +90,15 @@ class EventIngestor:
         self.view.watched = self._cursor.alive_at is not None
 
     def _take_over(self, info: EngineInfo, saved: StoredEngine) -> None:
-        sight = self.view
-        if sight.engine is not None and sight.engine.key != info.key:
-            sight.forget()  # another engine, image store or root directory: all images are new
+        view = self.view
+        if view.engine is not None and view.engine.key != info.key:
+            view.forget()  # another engine, image store or root directory: all images are new
             self._down = None
-        sight.engine = info
-        sight.row = saved.engine
-        sight.book = UsageTracker(saved.usages, saved.containers)
-        sight.gap_end = saved.gap_end
-        sight.absences = saved.absences
+        view.engine = info
+        view.row = saved.engine
+        view.tracker = UsageTracker(saved.usages, saved.containers)
+        view.gap_end = saved.gap_end
+        view.absences = saved.absences
 
     def resume_ns(self) -> int:
         """Where to read on from: the last event, else the end of the last watch, else now; less the overlap."""
@@ -114,18 +114,18 @@ class EventIngestor:
             self._opened_ns = since_ns
             alive_until = self._cursor.alive_at
             first = alive_until is None
-            told = await self._replay_ring(since_ns, first=first)
+            events = await self._replay_ring(since_ns, first=first)
             listing = await self._list(self._clock.now())
             read_until = self._clock.reading()
             later = replay.in_order(self._meaning.deduplicate(self.buffer.take()))
             await self._meaning.apply(later)
             self._reconcile(listing, alive_until, first=first)
             await self._meaning.reapply_after_listing(later, listing.at)
-            await self._commit([*told, *later], read_until, proven=True)
+            await self._commit([*events, *later], read_until, proven=True)
             self._audit_every = replay.AUDIT_EVERY if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
         self.view.proven = True
         self.view.changed.set()
-        log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(told))
+        log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(events))
 
     async def _replay_ring(self, since_ns: int, *, first: bool) -> list[EngineEvent]:
         """Take in and commit what the engine remembers, before the listing: that may be cut off again and again.
@@ -136,16 +136,16 @@ class EventIngestor:
         started = self._clock.now()
         ring = await self._engine.ring()
         read_until = self._clock.reading()
-        told = replay.in_order([*replay.since(ring.events, since_ns, self._cursor.key), *self.buffer.take()])
+        events = replay.in_order([*replay.since(ring.events, since_ns, self._cursor.key), *self.buffer.take()])
         if not await self._gaps.prove(self._cursor, ring, replace(read_until, wall=started), self._down):
-            self.view.book.names.invalidate()
-        await self._meaning.apply(told, self.buffer.waiting)
+            self.view.tracker.names.invalidate()
+        await self._meaning.apply(events, self.buffer.waiting)
         if first or not self._meaning.bases_resolved:
             await self._write(None)
         else:
             self._cursor = continuity.anchored(self._cursor, ring.events)
-            await self._commit(told, read_until, proven=True)
-        return told
+            await self._commit(events, read_until, proven=True)
+        return events
 
     async def follow(self) -> None:
         """Take in what the buffer gets, for ever."""
@@ -207,7 +207,7 @@ class EventIngestor:
         """Record which images a protection holds now, so that its end is known as `released`."""
         async with self._lock:
             for decision in decisions:
-                self.view.book.protect(decision.image.id, decision.protected, self._clock.now())
+                self.view.tracker.protect(decision.image.id, decision.protected, self._clock.now())
             await self._write(None)
 
     async def _ingest_pending(self) -> list[EngineEvent]:
@@ -215,38 +215,38 @@ class EventIngestor:
         read_until, buffer = self._clock.reading(), self.buffer
         waiting = buffer.take()
         self.stalls.note_taken_in(len(waiting))
-        told = self._meaning.deduplicate(waiting)
+        events = self._meaning.deduplicate(waiting)
         try:
-            await self._meaning.apply(told, buffer.waiting)
-            await self._commit(told, read_until)
+            await self._meaning.apply(events, buffer.waiting)
+            await self._commit(events, read_until)
         except BaseException:
             buffer.give_back(waiting)  # in part applied already: that changes nothing
             raise
-        if any(not self.view.own.caused(event) for event in told):
+        if any(not self.view.own.caused(event) for event in events):
             self.view.changed.set()
-        return told
+        return events
 
-    async def _commit(self, told: list[EngineEvent], read_until: ClockReading, *, proven: bool = False) -> None:
+    async def _commit(self, events: list[EngineEvent], read_until: ClockReading, *, proven: bool = False) -> None:
         """Write what was applied, and the cursor unless a stall may have cost events before it.
 
         `proven`: it was compared with what the engine remembers.
         """
-        self._meaning.mark_applied(told)
+        self._meaning.mark_applied(events)
         if self.stalls.check():
             await self._write(None)
         else:
-            self._cursor = self._moved(told, read_until, proven=proven)
+            self._cursor = self._moved(events, read_until, proven=proven)
             await self._write(self._cursor)
         self._meaning.mark_committed()
         self.view.watched, self._down = True, None
-        if told or proven:
+        if events or proven:
             self._quiet_since = self._clock.monotonic()
 
-    def _moved(self, told: list[EngineEvent], read_until: ClockReading, *, proven: bool) -> Cursor:
+    def _moved(self, events: list[EngineEvent], read_until: ClockReading, *, proven: bool) -> Cursor:
         """A stream that passes a network or a proxy can be dead without an end: its silence proves nothing."""
-        alive = proven or told or self._is_direct
+        alive = proven or events or self._is_direct
         cursor = replace(self._alive(read_until) if alive else self._cursor, engine_ended=False)
-        latest = max(told, key=lambda event: event.time_ns, default=None)
+        latest = max(events, key=lambda event: event.time_ns, default=None)
         if latest is not None and latest.time_ns >= cursor.time_ns:
             cursor = replace(cursor, time_ns=latest.time_ns, key=latest.key)
         return cursor
@@ -258,11 +258,11 @@ class EventIngestor:
     async def _write(self, cursor: Cursor | None) -> None:
         """Commit what changed, with the cursor. What cannot be written now goes with the next commit."""
         await self._meaning.flush_missed()
-        changes, row = self.view.book.drain_changes(ignored_runs=cursor is not None), self.view.row
+        changes, row = self.view.tracker.drain_changes(ignored_runs=cursor is not None), self.view.row
         try:
             await self._store.run(lambda tables: tables.commit(row, changes, cursor))
         except BaseException:  # cancelled, too: it may wait for the store's thread, and then is never done
-            self.view.book.requeue_changes(changes)
+            self.view.tracker.requeue_changes(changes)
             raise
 
     # Auditing the stream
@@ -330,9 +330,9 @@ class EventIngestor:
             await self._ingest_pending()
             listing = await self._list(self._clock.now())
             self._require_live_stream()
-            told = await self._ingest_pending()
+            events = await self._ingest_pending()
             self._reconcile(listing, self._cursor.alive_at, first=False)
-            await self._meaning.reapply_after_listing(told, listing.at)
+            await self._meaning.reapply_after_listing(events, listing.at)
             await self._write(self._cursor)
 
     def _require_live_stream(self) -> None:
@@ -341,7 +341,7 @@ class EventIngestor:
             raise StreamEnded(0, "the engine's events are not being read")
 
     async def _list(self, at: datetime) -> Listing:
-        self.view.book.begin_listing()
+        self.view.tracker.begin_listing()
         containers = await self._engine.containers(self.view.containers if self.view.proven else {})
         images = tuple(await self._engine.images(self.view.details))
         verdicts, unfinished = await self._looks.settle(images, await self.view.recognise(images))

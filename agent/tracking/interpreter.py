@@ -26,7 +26,7 @@ class EventInterpreter:
     def __init__(
         self,
         engine: Engine,
-        sight: EngineView,
+        view: EngineView,
         store: Store,
         clock: Clock,
         gaps: GapDetector,
@@ -34,12 +34,12 @@ class EventInterpreter:
     ) -> None:
         self.relist_due = asyncio.Event()  # a listing is due: an event told of images
         self._engine = engine
-        self._view = sight
+        self._view = view
         self._store = store
         self._clock = clock
         self._gaps = gaps
         self._ignored = ignored
-        self._arrivals = ImageArrivals(engine, sight, clock)
+        self._arrivals = ImageArrivals(engine, view, clock)
         self._seen: dict[Key, None] = {}  # taken in, and on disk
         self._applied: dict[Key, None] = {}  # in the book, and not yet on disk
         self._old_ns = 0  # what is as old as this was taken in over an earlier connection
@@ -64,9 +64,9 @@ class EventInterpreter:
     def deduplicate(self, events: Iterable[EngineEvent]) -> list[EngineEvent]:
         return [event for event in events if event.key not in self._seen and event.key not in self._applied]
 
-    def mark_applied(self, told: Iterable[EngineEvent]) -> None:
+    def mark_applied(self, events: Iterable[EngineEvent]) -> None:
         """They are in the book, whether it can be written now or not."""
-        self._applied.update({event.key: None for event in told})
+        self._applied.update({event.key: None for event in events})
 
     def mark_committed(self) -> None:
         self._seen.update(self._applied)
@@ -90,13 +90,15 @@ class EventInterpreter:
 
     # Events
 
-    async def apply(self, told: list[EngineEvent], waiting: Iterable[EngineEvent] = (), *, again: bool = False) -> None:
+    async def apply(
+        self, events: list[EngineEvent], waiting: Iterable[EngineEvent] = (), *, again: bool = False
+    ) -> None:
         """Apply events in their order. `waiting`: what came since, which may say what became of their names.
 
         `again`: they were applied before, and are newer than the listing since.
         """
-        after = (*told, *waiting)
-        for event in told:
+        after = (*events, *waiting)
+        for event in events:
             if event.action == COMMIT:
                 self.relist_due.set()
             elif event.kind == "container":
@@ -114,21 +116,21 @@ class EventInterpreter:
             if not self._is_old(event):
                 self._miss(event.at, f"a use of {event.image!r} could not be matched to an image")
             return
-        if image_id not in self._view.book.usages:  # it came without an event, by a build perhaps
+        if image_id not in self._view.tracker.usages:  # it came without an event, by a build perhaps
             self.relist_due.set()
         run = Run(name=event.name, image=event.image, image_id=image_id, labels=event.labels)
         pattern, now = self._ignored.pattern_for(run), self._clock.now()
         if pattern and not self._is_old(event):
-            self._view.book.count_ignored(event, image_id, pattern, now)
+            self._view.tracker.count_ignored(event, image_id, pattern, now)
         ignored = bool(pattern) or self._is_look(event)
-        self._view.book.apply_container(event, image_id, now, ignored=ignored, mounted=mounted)
+        self._view.tracker.apply_container(event, image_id, now, ignored=ignored, mounted=mounted)
 
     def _is_look(self, event: EngineEvent) -> bool:
         """Whether it makes or removes the container of a look inside an image, which never ran.
 
         The end of one that is told again comes after the container was let go: it counts as it did before.
         """
-        held = self._view.book.containers.get(event.actor)
+        held = self._view.tracker.containers.get(event.actor)
         told_again = held is None and (event.actor in self._looks_over or self._is_old(event))
         state = look_inside.NEVER_STARTED if told_again else held.state if held is not None else None
         looked = look_inside.is_exempt(event.action, event.name, event.labels, state)
@@ -144,7 +146,7 @@ class EventInterpreter:
         And the images mounted in the container, None where they are not known. A container that is gone may have been
         told of before, and then its name may mean another image by now.
         """
-        row, held = self._view.row, self._view.book.containers.get(event.actor)
+        row, held = self._view.row, self._view.tracker.containers.get(event.actor)
         if held is not None:
             return held.image_id, held.mounted
         try:
@@ -154,7 +156,7 @@ class EventInterpreter:
             told_before = await self._store.run(lambda tables: tables.image_of(row, event.actor))
         if told_before is None:
             self._by_name[event.image] = event
-        return told_before or self._view.book.names.resolve(event.image), None
+        return told_before or self._view.tracker.names.resolve(event.image), None
 
     async def _mounted(self, event: EngineEvent, names: Iterable[str] | None) -> tuple[str, ...] | None:
         """The images that a container mounted by name when it was made; None where nobody can say, until a listing.
@@ -165,7 +167,7 @@ class EventInterpreter:
         if names is None:
             return None
         for name in names:
-            meant = self._view.book.names.resolve(name) if event.action == "create" else None
+            meant = self._view.tracker.names.resolve(name) if event.action == "create" else None
             if meant is None:
                 self.relist_due.set()
                 return None
@@ -181,18 +183,18 @@ class EventInterpreter:
             return None
 
     async def _apply_image(self, event: EngineEvent, after: Iterable[EngineEvent], *, again: bool) -> None:
-        book, now, own = self._view.book, self._clock.now(), self._view.own.caused(event)
+        tracker, now, own = self._view.tracker, self._clock.now(), self._view.own.caused(event)
         if event.action == "tag":
-            book.apply_tag(event.actor, event.name, event.at, now, own=own)
+            tracker.apply_tag(event.actor, event.name, event.at, now, own=own)
         elif event.action == "untag" and event.name != event.actor:
             if again or not self._is_old(event):  # the names on disk are newer, and an import may name without a tag
-                book.names.remove(event.name)
+                tracker.names.remove(event.name)
         elif event.action == "delete":
             self._apply_delete(event)
         elif event.action == "pull":
             await self._apply_pull(event, after)
         elif event.action in ("load", "import", "create"):
-            book.apply_arrival(event.actor, event.at, now)
+            tracker.apply_arrival(event.actor, event.at, now)
         if event.action in ("load", "import"):
             self._arrivals.mark_imported(event.actor)
         if not own:
@@ -202,9 +204,9 @@ class EventInterpreter:
             await self._arrivals.build(event)
 
     def _apply_delete(self, event: EngineEvent) -> None:
-        if event.actor not in self._view.book.usages and not self._is_old(event):
+        if event.actor not in self._view.tracker.usages and not self._is_old(event):
             self._miss(event.at, "an image came and went unseen: what it was built on is not known")
-        self._view.book.apply_delete(event.actor)
+        self._view.tracker.apply_delete(event.actor)
 
     async def _apply_pull(self, event: EngineEvent, after: Iterable[EngineEvent]) -> None:
         """A pull tells the reference only. One told again says nothing new, and the reference may have moved since."""
@@ -212,11 +214,11 @@ class EventInterpreter:
             return
         image_id = await self._arrivals.pulled(event, after)
         if image_id is None:
-            self._view.book.names.remove(familiar(event.actor))
+            self._view.tracker.names.remove(familiar(event.actor))
             if not self._is_old(event):
                 self._miss(event.at, f"a pull of {event.actor!r} could not be matched to an image")
             return
-        self._view.book.apply_pull(image_id, event.actor, event.at, self._clock.now())
+        self._view.tracker.apply_pull(image_id, event.actor, event.at, self._clock.now())
         self._arrivals.mark_imported(image_id)
 
     # Listings
@@ -231,10 +233,10 @@ class EventInterpreter:
 
     def reconcile(self, listing: Listing, *, alive_until: datetime | None, first: bool) -> None:
         """Take a listing as the truth."""
-        book, sight, now = self._view.book, self._view, self._clock.now()
-        meant = {name: book.names.resolve(name) for name in self._by_name}
-        new = book.reconcile(listing, now, alive_until=alive_until or now, busy=sight.own.in_progress)
-        sight.show(listing)
+        tracker, view, now = self._view.tracker, self._view, self._clock.now()
+        meant = {name: tracker.names.resolve(name) for name in self._by_name}
+        new = tracker.reconcile(listing, now, alive_until=alive_until or now, busy=view.own.in_progress)
+        view.show(listing)
         for at in self._arrivals.finish_listing(new, first=first):
             self._miss(at, "an image came and went unseen: what it was built on is not known")
         for name, event in self._by_name.items():
@@ -243,15 +245,15 @@ class EventInterpreter:
 
     def _touch_current_target(self, name: str, event: EngineEvent, meant: str | None) -> None:
         """A name that no event moved, and that means another image now: at the time of the use it may have meant it."""
-        now_means = self._view.book.names.resolve(name)
+        now_means = self._view.tracker.names.resolve(name)
         if now_means is None or meant is None or now_means == meant:
             return
-        other = self._view.book.usages.get(now_means)
+        other = self._view.tracker.usages.get(now_means)
         came_later = other is not None and other.first_seen > event.at and (other.arrived or event.at) > event.at
         if not came_later:
-            self._view.book.touch(now_means, event.at, event.name, self._clock.now())
+            self._view.tracker.touch(now_means, event.at, event.name, self._clock.now())
 
-    async def reapply_after_listing(self, told: list[EngineEvent], listed: datetime) -> None:
+    async def reapply_after_listing(self, events: list[EngineEvent], listed: datetime) -> None:
         """What happened while the listing was made is newer than it, and applied once more on top of it."""
-        await self.apply([event for event in told if event.at >= listed], again=True)
+        await self.apply([event for event in events if event.at >= listed], again=True)
         self._arrivals.forget_pulls()

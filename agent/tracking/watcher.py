@@ -35,12 +35,12 @@ ENGINE_DOWN, STATE_FULL = "engine-down", "state-full"  # alerts
 class Watcher:
     """Feeds an EventIngestor from one engine, for ever."""
 
-    def __init__(self, engine: Engine, intake: EventIngestor, clock: Clock, board: HostReport) -> None:
+    def __init__(self, engine: Engine, ingestor: EventIngestor, clock: Clock, host_report: HostReport) -> None:
         self.ready = asyncio.Event()  # set while the sight is proven
         self._engine = engine
-        self._ingestor = intake
+        self._ingestor = ingestor
         self._clock = clock
-        self._host_report = board
+        self._host_report = host_report
         self._reading = False  # the stream is being read
         self._ended = False  # the stream came to its own end
         self._caught_up = False  # in this session: the stream is read, and nothing before it is unrecorded
@@ -80,19 +80,19 @@ class Watcher:
 
     def _report_outage(self, error: BaseException) -> None:
         full = isinstance(error, StateFull)
-        trouble = STATE_FULL if full else ENGINE_DOWN
-        if trouble not in self._outages:
+        outage = STATE_FULL if full else ENGINE_DOWN
+        if outage not in self._outages:
             said = "the state cannot be written" if full else "the engine is not watched"
             log.warning(said, action="watch", error=str(error))
-        self._outages.add(trouble)
-        if not full or trouble not in self._host_report.alerts:  # the sweeper may have raised it, in its own words
-            self._host_report.raise_alert(trouble, str(error), self._clock.now(), "critical")
+        self._outages.add(outage)
+        if not full or outage not in self._host_report.alerts:  # the sweeper may have raised it, in its own words
+            self._host_report.raise_alert(outage, str(error), self._clock.now(), "critical")
 
-    def _recovered(self, trouble: str, said: str) -> None:
-        if trouble in self._outages:
+    def _recovered(self, outage: str, said: str) -> None:
+        if outage in self._outages:
             log.info(said, action="watch")
-        self._outages.discard(trouble)
-        self._host_report.clear_alert(trouble)
+        self._outages.discard(outage)
+        self._host_report.clear_alert(outage)
 
     # One connection
 
@@ -128,13 +128,13 @@ class Watcher:
         try:
             await aio.isolated(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
-            weather = _transient_cause(errors)
-            if isinstance(weather, StreamEnded):
+            cause = _transient_cause(errors)
+            if isinstance(cause, StreamEnded):
                 await aio.isolated(self._record_session_end())
             if not self._caught_up:
-                raise weather from errors
-            ended = StreamEnded(0, str(weather))
-            ended.cause = weather
+                raise cause from errors
+            ended = StreamEnded(0, str(cause))
+            ended.cause = cause
             raise ended from errors
         except asyncio.CancelledError:  # told to stop: watched until now
             await aio.isolated(self._record_session_end(stopping=True))

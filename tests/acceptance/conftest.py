@@ -14,9 +14,9 @@ USERS = {NAME: "secret", "gpu-02": "other", USER: PASSWORD}
 DURABLE = ("autosave_on_changes true", "autosave_interval 1")
 
 
-@pytest.fixture(scope="session", params=engines.KINDS)
+@pytest.fixture(scope="session", params=engines.HEAVY)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Every story is for each kind of engine, but for those that say `engines.ON_ONE`."""
+    """Every story runs on each version of the engine and on each store, but for those that say `engines.ON_ONE`."""
     return str(request.param)
 
 

@@ -76,7 +76,7 @@ async def commit(store: Store, changes: Changes, cursor: Cursor | None = None) -
 
 async def test_an_engine_never_seen_starts_empty(store: Store) -> None:
     saved = await load(store)
-    assert (saved.usages, saved.held, saved.cursor, saved.gap_end, saved.backoff) == ((), (), Cursor(), None, {})
+    assert (saved.usages, saved.containers, saved.cursor, saved.gap_end, saved.backoff) == ((), (), Cursor(), None, {})
 
 
 async def test_every_fact_comes_back_after_a_restart(store: Store, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ async def test_every_fact_comes_back_after_a_restart(store: Store, tmp_path: Pat
     again = await reopened(store, tmp_path)
     saved = await load(again)
     assert sorted(saved.usages, key=lambda usage: usage.last_used_by) == [make_usage("bare"), USAGE]
-    assert (saved.held, saved.cursor) == ((HELD,), CURSOR)
+    assert (saved.containers, saved.cursor) == ((HELD,), CURSOR)
     assert await again.run(lambda tables: tables.uses(row, IMAGE, 9)) == [USE]
     await again.close()
 
@@ -92,7 +92,7 @@ async def test_every_fact_comes_back_after_a_restart(store: Store, tmp_path: Pat
 async def test_a_container_whose_mounts_are_not_known_is_not_one_without_any(store: Store) -> None:
     known, unknown = TrackedContainer("c1", IMAGE, mounted=()), TrackedContainer("c2", IMAGE)
     await commit(store, Changes(containers=(known, unknown)))
-    assert set((await load(store)).held) == {known, unknown}
+    assert set((await load(store)).containers) == {known, unknown}
 
 
 async def test_usage_is_replaced_and_containers_are_let_go(store: Store) -> None:
@@ -100,7 +100,7 @@ async def test_usage_is_replaced_and_containers_are_let_go(store: Store) -> None
     newer = replace(USAGE, last_used=LATER + timedelta(hours=1), references=())
     await commit(store, Changes(usages=(newer,), containers=(replace(HELD, state="exited"),), removed=("c2", "c9")))
     saved = await load(store)
-    assert (saved.usages, saved.held) == ((newer,), (replace(HELD, state="exited"),))
+    assert (saved.usages, saved.containers) == ((newer,), (replace(HELD, state="exited"),))
 
 
 async def test_a_use_told_twice_is_one_row(store: Store) -> None:
@@ -148,7 +148,7 @@ async def test_a_commit_that_fails_writes_neither_usage_nor_cursor(store: Store)
     with pytest.raises(ValueError, match="without a zone"):
         await store.run(lambda tables: tables.commit(row, Changes(usages=(USAGE,), containers=(HELD,)), broken))
     saved = await load(store)
-    assert (saved.usages, saved.held, saved.cursor) == ((), (), Cursor())
+    assert (saved.usages, saved.containers, saved.cursor) == ((), (), Cursor())
 
 
 async def test_the_cursor_never_moves_back(store: Store) -> None:

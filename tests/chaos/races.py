@@ -126,15 +126,15 @@ class Evicting:
     """The evictor: a decision before each removal, an outcome after it."""
 
     evictor: Evictor
-    sight: EngineView
+    view: EngineView
     store: Store
 
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
-        sight = EngineView()
-        sight.engine, sight.proven = info, True
-        sight.row = (await store.run(lambda tables: tables.load(*info.key))).engine
-        return cls(Evictor(agent, sight, store, SystemClock()), sight, store)
+        view = EngineView()
+        view.engine, view.proven = info, True
+        view.row = (await store.run(lambda tables: tables.load(*info.key))).engine
+        return cls(Evictor(agent, view, store, SystemClock()), view, store)
 
     async def remove(self, image: Image) -> Outcome:
         item = Decision(
@@ -148,7 +148,7 @@ class Evicting:
         return (await self.evictor.evict(item)).outcome
 
     async def faults(self) -> list[str]:
-        row = self.sight.row
+        row = self.view.row
         left = await self.store.run(lambda tables: tables.removals(row))
         events = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, UTC)))
         decided = Counter(event.data["decision_id"] for event in events if event.type == new_events.DECISION)

@@ -54,7 +54,7 @@ class Agent:
         self._forget()
 
     def _forget(self) -> None:
-        self.book = UsageTracker()
+        self.tracker = UsageTracker()
         self.cursor = Cursor()
         self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}
@@ -121,7 +121,7 @@ class Agent:
         ended, self.saw_the_end = self.saw_the_end, False
         if self.disk.full:
             return
-        self.book = UsageTracker(self.disk.usages.values(), self.disk.held.values())
+        self.tracker = UsageTracker(self.disk.usages.values(), self.disk.held.values())
         self.cursor = replace(self.disk.cursor, engine_ended=self.disk.cursor.engine_ended and ended)
         since = self._resume_ns()
         self.world.listen(since)
@@ -189,40 +189,40 @@ class Agent:
     def _apply_container(self, event: EngineEvent) -> None:
         image_id = self._image_of(event)
         if image_id is not None:
-            held, mounted = self.book.containers.get(event.actor), self._mounted(event)
+            held, mounted = self.tracker.containers.get(event.actor), self._mounted(event)
             if mounted is None and (held is None or held.mounted is None):
                 self.world.oracle.lose_mounts(event.actor)
-            self.book.apply_container(event, image_id, self.world.wall, mounted=mounted)
+            self.tracker.apply_container(event, image_id, self.world.wall, mounted=mounted)
         else:
             self._record_gap(min(event.at, self.world.wall))
 
     def _image_of(self, event: EngineEvent) -> str | None:
-        held, box = self.book.containers.get(event.actor), self.world.boxes.get(event.actor)
+        held, box = self.tracker.containers.get(event.actor), self.world.boxes.get(event.actor)
         if held is not None:
             return held.image_id
         if box is not None:
             return box.image_id
-        return self.disk.history.get(event.actor) or self.book.names.resolve(event.image)
+        return self.disk.history.get(event.actor) or self.tracker.names.resolve(event.image)
 
     def _mounted(self, event: EngineEvent) -> tuple[str, ...] | None:
         """By what the names mean as of the event that made the container; else not known, until a listing."""
         box = self.world.boxes.get(event.actor)
         if box is None or (box.mounts and event.action != "create"):
             return None
-        meant = [self.book.names.resolve(name) for name in box.mounts]
+        meant = [self.tracker.names.resolve(name) for name in box.mounts]
         known = tuple(image_id for image_id in meant if image_id is not None)
         return known if len(known) == len(meant) else None
 
     def _apply_image(self, event: EngineEvent) -> None:
-        book, now, own = self.book, self.world.wall, event.actor in self.removing
+        tracker, now, own = self.tracker, self.world.wall, event.actor in self.removing
         if event.action == "tag":
-            book.apply_tag(event.actor, event.name, event.at, now, own=own)
+            tracker.apply_tag(event.actor, event.name, event.at, now, own=own)
         elif event.action == "delete":
-            book.apply_delete(event.actor)
+            tracker.apply_delete(event.actor)
         elif event.action == "pull":
             self._apply_pull(event)
         elif event.action == "load":
-            book.apply_arrival(event.actor, event.at, now)
+            tracker.apply_arrival(event.actor, event.at, now)
             self.came.add(event.actor)
         if event.action == "tag" and not own:
             self.built[event.actor] = event.at
@@ -235,7 +235,7 @@ class Agent:
             return
         others = (image for image in self.images if image.id != made.id)
         for base in layers.base_images(made.id, (*others, made)):
-            self.book.touch(base, event.at, "build", self.world.wall)
+            self.tracker.touch(base, event.at, "build", self.world.wall)
 
     def _apply_pull(self, event: EngineEvent) -> None:
         """A pull tells the reference only. One told before may have named another image then."""
@@ -248,9 +248,9 @@ class Agent:
             return
         if new:
             self.came.add(image_id)
-        elif image_id not in self.book.usages:
+        elif image_id not in self.tracker.usages:
             self.built[image_id] = now
-        self.book.apply_pull(image_id, event.actor, event.at, now)
+        self.tracker.apply_pull(image_id, event.actor, event.at, now)
 
     # Listings
 
@@ -266,7 +266,7 @@ class Agent:
     def _reconcile(self, listing: Snapshot, *, first: bool) -> None:
         now = self.world.wall
         alive = self.cursor.alive_at or now
-        new = self.book.reconcile(listing, now, alive_until=alive, busy=self.removing)
+        new = self.tracker.reconcile(listing, now, alive_until=alive, busy=self.removing)
         if listing.images != self.images:
             self.images, self.verdicts = listing.images, classify.classify(listing.images)
         self.boxes = {container.id: container for container in listing.containers}
@@ -277,7 +277,7 @@ class Agent:
     def _touch_bases(self, built: Mapping[str, datetime]) -> None:
         for image_id, at in built.items():
             for base in layers.base_images(image_id, self.images) if image_id not in self.came else ():
-                self.book.touch(base, at, "build", self.world.wall)
+                self.tracker.touch(base, at, "build", self.world.wall)
 
     # The disk
 
@@ -291,9 +291,9 @@ class Agent:
         self._write(self.cursor)
 
     def _write(self, cursor: Cursor | None) -> None:
-        changes = self.book.drain_changes()
+        changes = self.tracker.drain_changes()
         if self.disk.full:
-            self.book.requeue_changes(changes)
+            self.tracker.requeue_changes(changes)
             raise DiskFull
         self.disk.usages |= {usage.image_id: usage for usage in changes.usages}
         self.disk.held |= {held.id: held for held in changes.containers}
@@ -318,11 +318,11 @@ class Agent:
             gap_end=self.disk.gap_end,
             machine_off=self.disk.absences,
         )
-        return planning.plan(self._snapshot(now), self.verdicts, self.book.usages, POLICY, now, context)
+        return planning.plan(self._snapshot(now), self.verdicts, self.tracker.usages, POLICY, now, context)
 
     def _snapshot(self, now: datetime) -> Snapshot:
-        held = tuple(self._container(item) for item in self.book.containers.values())
-        usages = self.book.usages
+        held = tuple(self._container(item) for item in self.tracker.containers.values())
+        usages = self.tracker.usages
         images = tuple(image for image in self.images if image.id not in usages or usages[image.id].present)
         return Snapshot(at=now, images=images, containers=held)
 
@@ -336,7 +336,7 @@ class Agent:
         """A plan, and a note of what it found protected."""
         plan = self.plan()
         for decision in plan.decisions:
-            self.book.protect(decision.image.id, decision.protected, self.world.wall)
+            self.tracker.protect(decision.image.id, decision.protected, self.world.wall)
         self._write(None)
         return plan
 
@@ -357,7 +357,7 @@ class Agent:
         self.take_in()
         self.removing = frozenset()
         if removed:
-            self.book.apply_delete(planned.image.id)
+            self.tracker.apply_delete(planned.image.id)
 
 
 def _names(event: EngineEvent, reference: str) -> bool:

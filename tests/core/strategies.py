@@ -125,7 +125,7 @@ CROWD_RULES = st.builds(
 )
 PRESSURES = st.sampled_from([Pressure(high=0.85, low=0.75), Pressure(high=0.8, low=0.6), Pressure(high=0.7, low=0.69)])
 DISKS: st.SearchStrategy[DiskUsage] = st.integers(600, 950).map(disk)
-CONTEXTS = st.builds(Context, space=DISKS, pressing=st.booleans())
+CONTEXTS = st.builds(Context, disk=DISKS, under_pressure=st.booleans())
 
 
 def pressed(rules: st.SearchStrategy[Policy]) -> st.SearchStrategy[Policy]:

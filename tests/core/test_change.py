@@ -229,6 +229,6 @@ SOON_HIGH = Policy(pressure=Pressure(high=0.8, low=0.75))
 def test_a_lower_high_waits_though_it_already_presses(pressing: bool) -> None:
     """That the new policy presses is no reason for the old one to go on until its low."""
     new = PendingPolicy(before=LATE_HIGH, until=NOW + HOUR)
-    plan = judged(SOON_HIGH, new, A, space=disk(850), pressing=pressing)
+    plan = judged(SOON_HIGH, new, A, disk=disk(850), under_pressure=pressing)
     assert (verdict(plan, A), plan.under_pressure, len(plan.deferred)) == (("keep", "recent"), True, 1)
-    assert verdict(judged(SOON_HIGH, new, A, space=disk(901), pressing=pressing), A) == ("evict", "disk-pressure")
+    assert verdict(judged(SOON_HIGH, new, A, disk=disk(901), under_pressure=pressing), A) == ("evict", "disk-pressure")

@@ -17,7 +17,7 @@ from tests.core.driver import Agent, DiskFull
 from tests.core.oracle import TAGS
 from tests.core.world import REGISTRY, World
 
-EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "250"))
 SETTINGS = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -62,11 +62,11 @@ def test_a_copy_is_independent_both_ways() -> None:
 
 def test_what_is_held_counts_each_layer_once() -> None:
     same = image("same", layers={"sha256:b": 100, "sha256:t": 7})
-    ledger = layers.LayerIndex([BASE, TOP, same])
-    held = [ledger.total_bytes]
+    layer_index = layers.LayerIndex([BASE, TOP, same])
+    held = [layer_index.total_bytes]
     for item in (TOP, BASE, same):
-        ledger.release(item.id)
-        held.append(ledger.total_bytes)
+        layer_index.release(item.id)
+        held.append(layer_index.total_bytes)
     assert held == [107, 107, 107, 0]
 
 
@@ -77,8 +77,8 @@ def test_what_is_held_is_the_same_in_any_order_where_one_history_does_not_tell()
 
 
 def test_an_image_is_released_once() -> None:
-    ledger = layers.LayerIndex([BASE, TOP])
-    assert [ledger.release(TOP.id), ledger.release(TOP.id), ledger.release(BASE.id)] == [7, 0, 100]
+    layer_index = layers.LayerIndex([BASE, TOP])
+    assert [layer_index.release(TOP.id), layer_index.release(TOP.id), layer_index.release(BASE.id)] == [7, 0, 100]
 
 
 def test_bases_are_the_images_whose_complete_layers_come_first() -> None:
@@ -102,17 +102,17 @@ def test_a_layer_frees_its_unpacked_and_its_compressed_bytes() -> None:
 
 def test_what_an_image_adds_to_its_base_is_the_difference_of_their_compressed_bytes() -> None:
     base, zeros, random = packed("base", 80, b=100), packed("zeros", 81, b=100, z=1000), packed("r", 90, b=100, r=10)
-    ledger = layers.LayerIndex([zeros, random, base])
-    assert [ledger.reclaimable_bytes(item.id) for item in (base, zeros, random)] == [0, 1001, 20]
-    assert ledger.total_bytes == 180 + 1001 + 20
-    assert ledger.reclaimable_together([base.id, zeros.id, random.id]) == 180 + 1001 + 20
+    layer_index = layers.LayerIndex([zeros, random, base])
+    assert [layer_index.reclaimable_bytes(item.id) for item in (base, zeros, random)] == [0, 1001, 20]
+    assert layer_index.total_bytes == 180 + 1001 + 20
+    assert layer_index.reclaimable_together([base.id, zeros.id, random.id]) == 180 + 1001 + 20
 
 
 def test_layers_that_no_image_separates_share_its_compressed_bytes_by_their_size() -> None:
     one, other = packed("one", 55, b=100, o=10), packed("other", 150, b=100, p=150, q=50)
-    ledger = layers.LayerIndex([one, other])
-    assert [ledger.reclaimable_bytes(item.id) for item in (one, other)] == [10 + 5, 200 + 100]
-    assert ledger.reclaimable_together([one.id, other.id]) == 110 + 200 + 55 + 100
+    layer_index = layers.LayerIndex([one, other])
+    assert [layer_index.reclaimable_bytes(item.id) for item in (one, other)] == [10 + 5, 200 + 100]
+    assert layer_index.reclaimable_together([one.id, other.id]) == 110 + 200 + 55 + 100
 
 
 def test_an_image_that_is_smaller_compressed_than_what_it_was_built_on_adds_nothing() -> None:

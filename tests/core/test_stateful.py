@@ -30,7 +30,7 @@ from tests.core.world import REGISTRY, World
 
 MINUTE = timedelta(minutes=1)
 SETTLE = timedelta(minutes=10)  # the clock is trusted again long before
-EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "250"))
 SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=40,

@@ -126,12 +126,12 @@ class Agent:
         return {usage.image_id: usage for usage in saved.usages} if saved is not None else {}
 
     async def has_journal(self) -> bool:
-        row = self.parts.intake.view.row
+        row = self.parts.ingestor.view.row
         return bool(await self.store.run(lambda tables: tables.removals(row)))
 
     async def backed_off(self) -> set[str]:
         """The IDs of the images that were refused or failed, and are left alone for a while."""
-        row = self.parts.intake.view.row
+        row = self.parts.ingestor.view.row
         return set(await self.store.run(lambda tables: tables.backoff(row)))
 
 

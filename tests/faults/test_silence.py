@@ -146,9 +146,9 @@ async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
     image = running.torch(fresh_engine, "team/torch:1")
     async with running.running(fresh_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
         await agent.ready()
-        full = agent.parts.intake.buffer
+        full = agent.parts.ingestor.buffer
         full._limit = 10
-        async with agent.parts.intake._lock:  # the store is slow: nothing is taken in
+        async with agent.parts.ingestor._lock:  # the store is slow: nothing is taken in
             await asyncio.to_thread(use, fresh_engine, image, 10)
             await distrusted(agent)
         assert full.overflowed
@@ -198,7 +198,7 @@ async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tm
 
 async def _failed(agent: Agent) -> bool:
     agent.check()
-    return "sweep-failed" in agent.parts.board.alerts
+    return "sweep-failed" in agent.parts.host_report.alerts
 
 
 def _gone(engine: Dockerd, image: str) -> bool:

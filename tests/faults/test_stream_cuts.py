@@ -219,6 +219,6 @@ async def compare(agent: Agent, truth: Truth) -> None:
 
 
 async def recorded(agent: Agent, truth: Truth) -> set[Used]:
-    row, images = agent.parts.intake.view.row, set(truth.image_of.values())
+    row, images = agent.parts.ingestor.view.row, set(truth.image_of.values())
     kept = await agent.store.run(lambda tables: [use for image in images for use in tables.uses(row, image, MANY)])
     return {(use.image_id, use.container_id, use.action, use.at) for use in kept}

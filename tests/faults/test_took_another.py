@@ -50,4 +50,4 @@ async def test_what_an_eviction_takes_with_it_is_in_its_outcome_and_a_critical_a
 
 
 async def raised(agent: running.Agent) -> payloads.Alert | None:
-    return agent.parts.board.alerts.get(REMOVED_ANOTHER)
+    return agent.parts.host_report.alerts.get(REMOVED_ANOTHER)

@@ -56,9 +56,9 @@ async def test_a_wrong_password_is_told(place: Place, tmp_path: Path) -> None:
 
 
 async def test_a_later_reader_finds_what_is_retained(place: Place, rig: Rig) -> None:
-    rig.board.show_info(make_info())
-    rig.board.show_inventory(make_inventory(3))
-    rig.board.raise_alert("disk", "nearly full", make_info().at)
+    rig.host_report.show_info(make_info())
+    rig.host_report.show_inventory(make_inventory(3))
+    rig.host_report.raise_alert("disk", "nearly full", make_info().at)
     async with reporting(place.connect, rig, "gpu-01"):
         found = await eventually_online(place, "gpu-01")
         assert (found.images, list(found.alerts), found.info) == (3, ["disk"], make_info())
@@ -123,7 +123,7 @@ async def test_a_broker_that_is_killed_in_a_burst_costs_no_event(place: Place, r
             await asyncio.to_thread(server.start)
             await confirmed(rig, 2 * BURST)
             assert [seq for _, _, seq in received.events()] == list(range(1, 2 * BURST + 1))
-            assert rig.board.alerts == {}
+            assert rig.host_report.alerts == {}
             async with own.connect(COLLECTOR, "reader")(None) as reader:
                 await reader.subscribe(status_topic("gpu-04"))
                 await take(reader, lambda message: message.retain and b'"online"' in message.payload)
@@ -141,7 +141,7 @@ async def test_events_that_the_broker_denies_for_a_while_all_arrive_in_the_end(
             await asyncio.to_thread(place.kind.deny_events, place.server, True)
             await rig.add(12)
             if place.kind.in_use == "MQTT 5":
-                await until(lambda: "events-denied" in rig.board.alerts)
+                await until(lambda: "events-denied" in rig.host_report.alerts)
             await until(lambda: place.denials() > before + 13)  # asked again, long after the answers to all twelve
             assert await rig.waiting() == list(range(4, 16))
             assert len(received.events()) == 3
@@ -163,7 +163,7 @@ async def test_a_host_cannot_speak_for_another_one(place: Place) -> None:
 
 async def test_names_with_dots_arrive_as_they_are(place: Place, rig: Rig, tmp_path: Path) -> None:
     host = "gpu-07.lab"
-    rig.board.show_inventory(make_inventory(1))
+    rig.host_report.show_inventory(make_inventory(1))
     async with collecting(place.connect, tmp_path) as received, reporting(place.connect, rig, host):
         await rig.add(5)
         await confirmed(rig, 5)
@@ -177,7 +177,7 @@ async def test_an_inventory_of_900_kb_arrives_whole(place: Place, rig: Rig) -> N
     images = [make_image(f"sha256:{number:064}", f"team/torch:{'x' * 100}{number}") for number in range(1900)]
     large = make_inventory().model_copy(update={"images": images})
     assert 850_000 < len(large.encode()) < payloads.MAX_PAYLOAD
-    rig.board.show_inventory(large)
+    rig.host_report.show_inventory(large)
     async with reporting(place.connect, rig, "gpu-06"):
         assert (await eventually_online(place, "gpu-06")).inventory == large
 

@@ -14,7 +14,7 @@ from tests.support import dockerd, proc
 # CI, too: what a later Debian does must not stop this project. The others are required there.
 KINDS = ("20.10", "26.1-containerd", "current", "current-containerd")
 ALL = ("20.10", "26.1", *KINDS[1:])  # with the graph driver of 26.1, for what is cheap to test and may differ there
-HEAVY = ("20.10", "26.1-containerd", "current-containerd")  # each version, either store: for proofs of half a minute
+HEAVY = ("20.10", "26.1-containerd", "current-containerd")  # each version and each store, for what takes long to test
 # What a story must know of an engine, for nothing that the agent does can change it.
 FORGETS_WHAT_LOST_ITS_TAG = {"26.1-containerd"}  # to an import, in use or not
 FORGETS_WHAT_A_BUILD_REPLACED = {"26.1-containerd", "current-containerd"}  # BuildKit's, under the same tag

@@ -222,7 +222,7 @@ def _ambiguous(verdict: Verdict) -> str:
     return f"may be PyTorch, but not surely: {verdict.evidence[0].text}"
 
 
-def _in_use(holders: tuple[Container, ...]) -> str:
-    first = min(holders, key=lambda container: (not container.running, container.name, container.id))
-    uses = f" and {len(holders) - 1} more use it" if len(holders) > 1 else " uses it"
+def _in_use(containers: tuple[Container, ...]) -> str:
+    first = min(containers, key=lambda container: (not container.running, container.name, container.id))
+    uses = f" and {len(containers) - 1} more use it" if len(containers) > 1 else " uses it"
     return f"container {first.name or first.id[:12]} ({first.state}){uses}"

@@ -34,7 +34,7 @@ class IdleTimes:
 def times(
     image: Image,
     usage: Usage,
-    holders: Iterable[Container],
+    containers: Iterable[Container],
     policy: Policy,
     now: datetime,
     *,
@@ -43,7 +43,7 @@ def times(
     absences: Iterable[MachineOff],
 ) -> IdleTimes:
     """The times of one image. `protected`: a tag, pin, rule or label keeps it now; if none does, that ended now."""
-    using = [container for container in holders if not container.ignored]
+    using = [container for container in containers if not container.ignored]
     running = any(container.running for container in using)
     recorded_use = _latest([usage.last_used, *(container.last_active for container in using)], now)
     last_used = now if running else recorded_use

@@ -61,9 +61,9 @@ class _PlanInputs:
     images: tuple[Image, ...]
     verdicts: Mapping[str, Verdict]
     usages: Mapping[str, Usage]
-    holders: Mapping[str, tuple[Container, ...]]
-    family: ParentGraph
-    ledger: LayerIndex  # holds all images; copied before anything is released
+    containers: Mapping[str, tuple[Container, ...]]
+    parents: ParentGraph
+    layer_index: LayerIndex  # holds all images; copied before anything is released
     images_bytes: int  # of all layers, each once
     watched_since: datetime  # the first listing ever: what was used before that, nobody knows
     context: Context
@@ -78,17 +78,17 @@ class _PlanInputs:
         context: Context,
         now: datetime,
     ) -> "_PlanInputs":
-        ledger = LayerIndex(snapshot.images)
-        images = isolation.readable(snapshot.images, ledger.failures)
-        holders = _containers_by_image(replace(snapshot, images=images))
+        layer_index = LayerIndex(snapshot.images)
+        images = isolation.readable(snapshot.images, layer_index.failures)
+        containers = _containers_by_image(replace(snapshot, images=images))
         return cls(
             images=images,
             verdicts=verdicts,
             usages=usages,
-            holders=holders,
-            family=ParentGraph(images),
-            ledger=ledger,
-            images_bytes=ledger.total_bytes,
+            containers=containers,
+            parents=ParentGraph(images),
+            layer_index=layer_index,
+            images_bytes=layer_index.total_bytes,
             watched_since=min((usage.first_seen for usage in usages.values()), default=now),
             context=context,
             now=now,
@@ -111,9 +111,9 @@ class _PlanInputs:
         if self.presses(policy):
             wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.images_bytes)
             state = self.pressure_words(policy)
-            for key in pressure.select_victims(answers, self.family, self.ledger.copy(), wanted):
+            for key in pressure.select_victims(answers, self.parents, self.layer_index.copy(), wanted):
                 answers[key] = pressure.evict(answers[key], state)
-        return self.family.apply_to(answers)
+        return self.parents.apply_to(answers)
 
     def without_active_pressure(self) -> "_PlanInputs":
         """The same for a policy that has not begun to press: that another one has, is nothing to it."""
@@ -138,13 +138,13 @@ class _PlanInputs:
             image=image,
             verdict=verdict,
             usage=usage or Usage(image_id=image.id, first_seen=self.now),
-            containers=self.holders.get(image.id, ()),
+            containers=self.containers.get(image.id, ()),
             policy=policy,
             now=self.now,
             context=self.context,
             newest=newest_clause,
             watched_since=self.watched_since if usage is not None else self.now,
-            estimated_bytes=self.ledger.reclaimable_bytes(image.id),
+            estimated_bytes=self.layer_index.reclaimable_bytes(image.id),
         ).decide()
         signs = (sign.text for sign in answer.verdict.evidence)
         " ".join((answer.explanation, answer.last_used_by, *answer.warnings, *signs)).encode()  # else it cannot be told
@@ -191,7 +191,7 @@ def _assemble(
         _ready_now([held[key] for key in evicting]), policy.limits, context.past_evictions, now
     ):
         held[key] = replace(held[key], held_by=HeldBy.RATE_LIMIT)
-    estimated = scene.ledger.reclaimable_together(evicting)
+    estimated = scene.layer_index.reclaimable_together(evicting)
     opens = schedule.next_opening(policy.schedule, now) if hold is HeldBy.WINDOW else None
     return Plan(
         at=now,
@@ -203,7 +203,7 @@ def _assemble(
         pressure=scene.pressure_words(policy),
         shortfall_bytes=scene.short_bytes(policy, estimated),
         deferred=waiting,
-        deferred_bytes=scene.ledger.reclaimable_together(item.image.id for item in waiting),
+        deferred_bytes=scene.layer_index.reclaimable_together(item.image.id for item in waiting),
         next_due=_next_due(held.values(), policy, context, now, opens),
         estimated_bytes=estimated,
     )

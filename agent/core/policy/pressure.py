@@ -48,28 +48,28 @@ def describe(settings: Pressure, space: DiskUsage | None, images_bytes: int, *, 
 
 
 def select_victims(
-    answers: Mapping[str, Decision], family: ParentGraph, ledger: LayerIndex, bytes_wanted: int
+    answers: Mapping[str, Decision], graph: ParentGraph, layer_index: LayerIndex, bytes_wanted: int
 ) -> frozenset[str]:
     """The images to evict beyond those that `answers` evict, so that all together free what is wanted.
 
     What waits only for a gap to be forgotten (`gap`) counts as if it went: nothing else may go in its stead.
-    `ledger` is used up.
+    `layer_index` is used up.
     """
     answers = {key: _as_if_seen(decision) for key, decision in answers.items()}
-    gone = {key for key, decision in family.apply_to(answers).items() if decision.action is Action.EVICT}
-    wanted = bytes_wanted - sum(ledger.release(key) for key in gone)
-    ready = [(parents.eviction_order(answers[key]), key) for key in answers if _may_evict(key, answers, family, gone)]
+    gone = {key for key, decision in graph.apply_to(answers).items() if decision.action is Action.EVICT}
+    wanted = bytes_wanted - sum(layer_index.release(key) for key in gone)
+    ready = [(parents.eviction_order(answers[key]), key) for key in answers if _may_evict(key, answers, graph, gone)]
     heapq.heapify(ready)
     chosen: set[str] = set()
     while ready and wanted > 0:
         _, key = heapq.heappop(ready)
         chosen.add(key)
         gone.add(key)
-        going = [key, *family.cascade(key, answers, gone)]
+        going = [key, *graph.cascade(key, answers, gone)]
         gone.update(going)
-        wanted -= sum(ledger.release(one) for one in going)
+        wanted -= sum(layer_index.release(one) for one in going)
         parent = answers[going[-1]].image.parent
-        if _may_evict(parent, answers, family, gone):
+        if _may_evict(parent, answers, graph, gone):
             heapq.heappush(ready, (parents.eviction_order(answers[parent]), parent))
     return frozenset(chosen)
 
@@ -78,10 +78,10 @@ def _as_if_seen(decision: Decision) -> Decision:
     return replace(decision, action=Action.EVICT) if decision.reason is Reason.GAP else decision
 
 
-def _may_evict(key: str, answers: Mapping[str, Decision], family: ParentGraph, gone: Collection[str]) -> bool:
+def _may_evict(key: str, answers: Mapping[str, Decision], graph: ParentGraph, gone: Collection[str]) -> bool:
     """Whether it waits only for its TTL, and no child is left."""
     waits = key in answers and answers[key].reason is Reason.RECENT
-    return waits and key not in gone and all(child in gone for child in family.children.get(key, []))
+    return waits and key not in gone and all(child in gone for child in graph.children.get(key, []))
 
 
 def evict(decision: Decision, state: str) -> Decision:

@@ -41,23 +41,23 @@ def by_reason(plan: Plan) -> dict[Reason, ReasonTotal]:
     A layer that kept images of two reasons share counts for none. One that several evictions share counts for the
     last to go, so that their bytes add up to those of the plan.
     """
-    ledger = LayerIndex(item.image for item in plan.decisions)
+    layer_index = LayerIndex(item.image for item in plan.decisions)
     counts = Counter(item.reason for item in plan.decisions)
-    freed = _freed(ledger.copy(), plan)
+    freed = _freed(layer_index.copy(), plan)
     return {
         reason: ReasonTotal(
-            counts[reason], freed[reason] if reason in freed else ledger.reclaimable_together(_of(plan, reason))
+            counts[reason], freed[reason] if reason in freed else layer_index.reclaimable_together(_of(plan, reason))
         )
         for reason in Reason
         if counts[reason]
     }
 
 
-def _freed(ledger: LayerIndex, plan: Plan) -> Counter[Reason]:
+def _freed(layer_index: LayerIndex, plan: Plan) -> Counter[Reason]:
     going = {item.image.id: item for item in plan.decisions if item.action is Action.EVICT}
     found: Counter[Reason] = Counter({item.reason: 0 for item in going.values()})
     for key in parents.order(going):
-        found[going[key].reason] += ledger.release(key)
+        found[going[key].reason] += layer_index.release(key)
     return found
 
 
@@ -76,14 +76,14 @@ def stopped(plan: Plan, containers: Iterable[Container]) -> list[StoppedOnly]:
 
     Where a running container uses the image as well, removing the stopped ones would free nothing.
     """
-    holders: dict[str, list[Container]] = {}
+    by_image: dict[str, list[Container]] = {}
     for container in containers:
-        holders.setdefault(container.image_id, []).append(container)
+        by_image.setdefault(container.image_id, []).append(container)
     found = [
-        StoppedOnly(tuple(sorted(held, key=lambda container: _since(container, plan.at))), item)
+        StoppedOnly(tuple(sorted(of_image, key=lambda container: _since(container, plan.at))), item)
         for item in plan.decisions
-        if item.reason is Reason.IN_USE and (held := holders.get(item.image.id))
-        if not any(container.running for container in held)
+        if item.reason is Reason.IN_USE and (of_image := by_image.get(item.image.id))
+        if not any(container.running for container in of_image)
     ]
     return sorted(found, key=lambda item: _since(item.containers[0], plan.at))
 
