@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import agent
-from tests import harness
 from tests.support import dockerd, engines, mosquitto, registry
+from tests.support import fake_host as harness
 from tests.support.proc import ROOT
 
 REAL = {"engine", "fresh_engine", "own_engine", "pool_of_engines", "broker", "loopback_registry"}

@@ -9,8 +9,8 @@ from typing import Any
 from paho.mqtt.client import MQTTMessage
 
 from agent.core.protocol import payloads as wire
-from tests.collector import kept_session, make_client
 from tests.support import mosquitto, proc
+from tests.support.collector import kept_session, make_client
 
 Json = dict[str, Any]
 

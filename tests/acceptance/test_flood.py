@@ -11,8 +11,8 @@ from paho.mqtt.client import Client
 
 from tests.acceptance.collector import PASSWORD, USER, Collector
 from tests.acceptance.host import NAME, Host
-from tests.collector import make_client
 from tests.support import engines, mosquitto, proc
+from tests.support.collector import make_client
 
 pytestmark = engines.ON_ONE
 

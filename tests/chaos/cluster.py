@@ -11,10 +11,10 @@ from pathlib import Path
 from agent.adapters.clock import SystemClock
 from agent.adapters.mqtt import broker
 from agent.config import settings as config
-from tests.collector import Received
 from tests.interop.parts import Dial, collecting, reporting
-from tests.publishing import Rig, rigged
 from tests.support import nats, proc
+from tests.support.collector import Received
+from tests.support.publishing import Rig, rigged
 
 HOSTS = 10
 EVENTS = 200  # of each host

@@ -23,9 +23,9 @@ from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Ve
 from agent.core.protocol import new_events
 from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
-from tests import harness
 from tests.chaos import api, archive
 from tests.support import dockerd
+from tests.support import fake_host as harness
 
 TAGS = 3  # at most, per image
 BATCH = 24  # images loaded at once

@@ -11,10 +11,9 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext, suppres
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import collector
 from tests.chaos import api, verdict
 from tests.chaos.load import Load
-from tests.support import dockerd, mosquitto, orphans, proc
+from tests.support import collector, dockerd, mosquitto, orphans, proc
 
 WATCHING = "watching the engine"  # what the agent logs once it is proven
 

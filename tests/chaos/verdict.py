@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.truth import Span, Truth
-from tests.collector import Received
 from tests.support import dockerd
+from tests.support.collector import Received
 
 RACE = timedelta(seconds=1)  # from the last look at the engine to the decision: a create from then on races
 KIND = "torchkeeper."

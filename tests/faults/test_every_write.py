@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from tests import harness
-from tests.builders import pytorch_image
-from tests.fake_clock import START
-from tests.harness import Agent, World
+from tests.support import fake_host as harness
+from tests.support.builders import pytorch_image
+from tests.support.fake_host import Agent, World
+from tests.support.fakes.clock import START
 
 REFS = ("team/early:1", "team/late:1")
 APART = 60.0  # seconds: more than is read again at any start

@@ -14,8 +14,6 @@ from agent.core.protocol import payloads
 from agent.fleet import terminal
 from agent.fleet.feed import Feed
 from agent.fleet.view import FleetView
-from tests.adapters.fake_broker import FakeBroker
-from tests.fake_clock import START, FakeClock
 from tests.fleet.builders import (
     make_alert,
     make_decision,
@@ -26,6 +24,8 @@ from tests.fleet.builders import (
     make_status,
     topic,
 )
+from tests.support.fakes.broker import FakeBroker
+from tests.support.fakes.clock import START, FakeClock
 from tests.support.proc import PATIENCE
 
 NOW = START + timedelta(minutes=4)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from agent.core.protocol import payloads
 from agent.fleet import view
 from agent.fleet.view import DecisionLine, FleetView
-from tests.fake_clock import START
 from tests.fleet.builders import (
     make_alert,
     make_decision,
@@ -24,6 +23,7 @@ from tests.fleet.builders import (
     make_status,
     topic,
 )
+from tests.support.fakes.clock import START
 
 MINUTE = timedelta(minutes=1)
 LINE = DecisionLine(

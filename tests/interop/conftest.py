@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.brokers import KINDS, Kind, Place
-from tests.publishing import Rig, rigged
+from tests.support.publishing import Rig, rigged
 
 
 @pytest.fixture(scope="module", params=list(KINDS))

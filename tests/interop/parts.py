@@ -15,11 +15,11 @@ from agent.core.protocol import payloads
 from agent.fleet import feed as fleet
 from agent.fleet.view import FleetView
 from agent.reporting.publisher import Publisher
-from tests.collector import NAME, Received, Source
-from tests.fake_clock import FakeClock
 from tests.interop.brokers import COLLECTOR, Place
-from tests.publishing import AGENT_ID, QuickClock, Rig
+from tests.support.collector import NAME, Received, Source
+from tests.support.fakes.clock import FakeClock
 from tests.support.proc import eventually_async
+from tests.support.publishing import AGENT_ID, QuickClock, Rig
 
 Dial = Callable[[str, str], broker.Connect]  # takes the user and the client id
 

@@ -15,9 +15,9 @@ from agent.fleet.view import Host
 from tests.fleet.builders import make_image
 from tests.interop.brokers import COLLECTOR, Place
 from tests.interop.parts import PATIENCE, ROOT, collecting, confirmed, reporting, take, until, view
-from tests.publishing import Rig, make_info, make_inventory
 from tests.support.proc import ROOT as TREE
 from tests.support.proc import eventually_async
+from tests.support.publishing import Rig, make_info, make_inventory
 
 pytestmark = pytest.mark.real
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from agent.adapters.mqtt.broker import Message
-from tests.adapters.fake_broker import matches, retain
+from tests.support.fakes.broker import matches, retain
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 LEVEL = 4  # of the protocol: MQTT 3.1.1

@@ -1,0 +1,492 @@
+"""One contract on the fake and on mosquitto, then what only a real broker can show."""
+
+import asyncio
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from agent.adapters.mqtt import broker
+from agent.adapters.mqtt import client as mqtt_client
+from agent.adapters.mqtt.broker import Message
+from agent.config import settings as config
+from tests.support import mosquitto
+from tests.support.fakes.broker import FakeBroker, matches
+from tests.support.mosquitto import Mosquitto
+from tests.support.proc import PATIENCE, ROOT
+
+WILL = Message("will", b"gone", retain=True)
+HANG_UP = b"hang up"
+VICTIM = """
+import asyncio, sys
+from agent.adapters.mqtt import broker
+async def main():
+    options = broker.Options(host="localhost", port=int(sys.argv[1]), client_id="victim")
+    async with broker.connect(options, broker.Message("will", b"gone", True)) as connection:
+        await connection.publish("alive", b"1")
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+class Server(Protocol):
+    """What the contract needs of a broker, the fake one or mosquitto."""
+
+    def connector(self, client_id: str) -> broker.Connect: ...
+    def stop(self) -> object: ...
+    def start(self) -> None: ...
+
+
+class Real:
+    def __init__(self, server: Mosquitto) -> None:
+        self._server = server
+
+    def connector(self, client_id: str) -> broker.Connect:
+        return partial(broker.connect, make_options(self._server, client_id=client_id))
+
+    def stop(self) -> object:
+        return self._server.stop()
+
+    def start(self) -> None:
+        self._server.start()
+
+
+def make_options(server: Mosquitto, client_id: str = "a", version: str = "5", **keys: str) -> broker.Options:
+    values = {"url": server.url, "version": version, "ca_file": str(server.ca_file or ""), **keys}
+    return broker.options(config.Mqtt.model_validate(values), client_id)
+
+
+def from_url(url: str) -> broker.Options:
+    return broker.options(config.Mqtt(url=url), "a")
+
+
+async def connect_once(options: broker.Options) -> None:
+    async with broker.connect(options):
+        pass
+
+
+@dataclass(frozen=True)
+class Script:
+    """A server of a test's own, and what has happened to it."""
+
+    options: broker.Options
+    asked: asyncio.Event  # a first packet has come
+    closed: asyncio.Event  # its client hung up
+
+
+@asynccontextmanager
+async def scripted(*answers: bytes) -> AsyncIterator[Script]:
+    """A server that gives these answers, one to each packet."""
+    asked, closed, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            packet = await reader.read(1000)
+            asked.set()
+            if answer == HANG_UP:
+                break
+            writer.write(answer if packet else b"")
+        else:
+            with suppress(ConnectionError):
+                await reader.read()
+            closed.set()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, asyncio.timeout(PATIENCE):
+        port = server.sockets[0].getsockname()[1]
+        yield Script(broker.Options(host="127.0.0.1", port=port, client_id="a"), asked, closed)
+        await ended.wait()
+
+
+def write_secret(folder: Path, text: str) -> str:
+    path = folder / "password"
+    path.write_text(text)
+    return str(path)
+
+
+async def take(connection: broker.Connection, count: int) -> list[Message]:
+    """The next messages."""
+    taken: list[Message] = []
+    async with asyncio.timeout(PATIENCE):
+        async for message in connection.messages():
+            taken.append(message)
+            if len(taken) == count:
+                break
+    return taken
+
+
+@pytest.fixture
+def real(broker: Mosquitto) -> Mosquitto:
+    """The fixture `broker`, under a name that leaves the module's free."""
+    return broker
+
+
+@pytest.fixture
+def options(real: Mosquitto) -> broker.Options:
+    return make_options(real)
+
+
+@pytest.fixture(params=["fake", pytest.param("mosquitto", marks=pytest.mark.real)])
+def server(request: pytest.FixtureRequest) -> Server:
+    return FakeBroker() if request.param == "fake" else Real(request.getfixturevalue("broker"))
+
+
+async def test_a_subscriber_gets_what_is_published_in_order(server: Server) -> None:
+    async with server.connector("a")(None) as a, server.connector("b")(None) as b:
+        await a.subscribe("x/+/y")
+        for number in range(3):
+            await b.publish(f"x/{number}/y", b"%d" % number)
+        await b.publish("x/1/other", b"not asked for")
+        await b.publish("x/3/y", b"3")
+        got = await take(a, 4)
+    assert got == [Message(f"x/{number}/y", b"%d" % number) for number in range(4)]
+
+
+async def test_publishes_started_together_keep_their_order(server: Server) -> None:
+    async with server.connector("a")(None) as a:
+        await a.subscribe("x")
+        await asyncio.gather(*(a.publish("x", b"%d" % number) for number in range(50)))
+        got = await take(a, 50)
+    assert [message.payload for message in got] == [b"%d" % number for number in range(50)]
+
+
+async def test_what_is_retained_reaches_a_later_subscriber_as_retained(server: Server) -> None:
+    async with server.connector("a")(None) as a:
+        await a.publish("x/old", b"1", retain=True)
+        await a.publish("x/old", b"2", retain=True)
+        await a.publish("x/passing", b"3")
+        await a.subscribe("x/#")
+        await a.publish("x/new", b"4", retain=True)
+        assert await take(a, 2) == [Message("x/old", b"2", retain=True), Message("x/new", b"4")]
+
+
+async def test_an_empty_payload_clears_what_was_retained(server: Server) -> None:
+    async with server.connector("a")(None) as a:
+        await a.publish("x/cleared", b"1", retain=True)
+        await a.publish("x/cleared", b"", retain=True)
+        await a.publish("x/kept", b"2", retain=True)
+        await a.subscribe("x/#")
+        assert await take(a, 1) == [Message("x/kept", b"2", retain=True)]
+
+
+async def test_leaving_says_goodbye_so_the_will_is_not_published(server: Server) -> None:
+    async with server.connector("watcher")(None) as watcher:
+        await watcher.subscribe("#")
+        async with server.connector("a")(WILL) as a:
+            await a.publish("x", b"1")
+        async with server.connector("a")(None) as again:  # by now the broker has dealt with the first one
+            await again.publish("x", b"2")
+        assert await take(watcher, 2) == [Message("x", b"1"), Message("x", b"2")]
+
+
+async def test_a_second_client_with_one_id_ends_the_first_and_its_will_is_published(server: Server) -> None:
+    async with server.connector("watcher")(None) as watcher:
+        await watcher.subscribe("will")
+        async with server.connector("a")(WILL) as first, server.connector("a")(None) as second:
+            with pytest.raises(broker.BrokerUnavailable):
+                await take(first, 1)
+            with pytest.raises(broker.BrokerUnavailable):
+                await first.publish("x", b"1")
+            await second.publish("x", b"2")
+        assert await take(watcher, 1) == [Message("will", b"gone")]
+
+
+async def test_a_lost_broker_ends_everything_that_waits_for_it(server: Server) -> None:
+    async with server.connector("a")(None) as a:
+        reading = asyncio.create_task(take(a, 1))
+        await a.publish("x", b"1")
+        await asyncio.to_thread(server.stop)
+        with pytest.raises(broker.BrokerUnavailable):
+            await reading
+        with pytest.raises(broker.BrokerUnavailable):
+            await a.publish("x", b"2")
+        with pytest.raises(broker.BrokerUnavailable):
+            await a.subscribe("x")
+    with pytest.raises(broker.BrokerUnavailable):
+        async with server.connector("a")(None):
+            pass
+    await asyncio.to_thread(server.start)
+    async with server.connector("a")(None) as a:
+        await a.publish("x", b"3")
+
+
+async def test_the_fake_matches_topic_filters_as_brokers_do() -> None:
+    table = {("a/#", "a"): True, ("a/+", "a"): False, ("+/b", "a/b"): True, ("a/b", "a/b/c"): False}
+    assert {pair: matches(*pair) for pair in table} == table
+
+
+@pytest.mark.real
+def test_the_password_is_read_at_each_connect_without_its_newline(tmp_path: Path) -> None:
+    secret = write_secret(tmp_path, "wrong\n")
+    with mosquitto.running(users={"gpu-07": " two words "}) as server:
+        options = make_options(server, username="gpu-07", password_file=secret)
+
+        async def story() -> None:
+            with pytest.raises(broker.LoginRefused, match=r"mqtt://localhost:\d+: .*'gpu-07'.*password_file"):
+                await connect_once(options)
+            write_secret(tmp_path, " two words \n")
+            await connect_once(options)
+            write_secret(tmp_path, " two words ")
+            await connect_once(replace(options, version="3.1.1"))
+
+        asyncio.run(story())
+    assert "two words" not in repr(options)
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.real
+async def test_a_wrong_password_is_told_apart_from_a_missing_broker(tmp_path: Path, version: str) -> None:
+    secret = write_secret(tmp_path, "wrong")
+    with mosquitto.running(users={"gpu-07": "right"}) as server:
+        options = make_options(server, version=version, username="gpu-07", password_file=secret)
+        with pytest.raises(broker.LoginRefused):
+            await connect_once(options)
+        with pytest.raises(broker.LoginRefused, match="a client without a user name"):
+            await connect_once(replace(options, username="", password_file=""))
+    with pytest.raises(broker.BrokerUnavailable, match="is it running") as caught:
+        await connect_once(options)
+    assert type(caught.value) is broker.BrokerUnavailable
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe secret"])
+async def test_a_password_file_that_cannot_be_read_is_named_without_its_content(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "password"
+    if content is not None:
+        path.write_bytes(content)
+    options = broker.Options(host="h", port=1, client_id="a", username="u", password_file=str(path))
+    with pytest.raises(broker.LoginRefused, match=r"mqtt.password_file: .*/password") as caught:
+        await connect_once(options)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.real
+async def test_a_publish_that_the_acl_denies_is_refused_and_the_next_one_goes_through(tmp_path: Path) -> None:
+    users = {"gpu-07": "x"}
+    with mosquitto.running(users=users, acl=mosquitto.ACL) as server:
+        options = make_options(server, username="gpu-07", password_file=write_secret(tmp_path, "x"))
+        async with broker.connect(options) as connection:
+            with pytest.raises(broker.PublishRefused) as caught:
+                await connection.publish("torchkeeper/v1/hosts/gpu-08/status", b"{}", retain=True)
+            await connection.publish("torchkeeper/v1/hosts/gpu-07/status", b"{}", retain=True)
+    assert caught.value.code == broker.NOT_AUTHORIZED
+
+
+@pytest.mark.real
+async def test_what_is_larger_than_the_broker_takes_is_refused_and_the_connection_holds() -> None:
+    with mosquitto.running(extra=["max_packet_size 2000"]) as server:
+        async with broker.connect(make_options(server)) as connection:
+            with pytest.raises(broker.PublishRefused) as caught:
+                await connection.publish("x", b"y" * 2000)
+            await connection.publish("x", b"y" * 1900)
+    assert caught.value.code == broker.PACKET_TOO_LARGE
+
+
+@pytest.mark.parametrize("topic", ["a\0b", "a/#", "", "x" * 70_000])
+async def test_a_topic_that_cannot_be_published_to_is_refused(options: broker.Options, topic: str) -> None:
+    async with broker.connect(options) as connection:
+        with pytest.raises(broker.PublishRefused) as caught:
+            await connection.publish(topic, b"1")
+        await connection.publish("x", b"2")
+    assert caught.value.code == broker.TOPIC_INVALID
+
+
+@pytest.mark.real
+async def test_tls_needs_the_right_authority() -> None:
+    with mosquitto.running(tls=True) as server:
+        options = make_options(server)
+        assert options.name.startswith("mqtts://")
+        await connect_once(options)
+        with pytest.raises(broker.BrokerUnavailable, match=r"certificate verify failed: .* set mqtt\.ca_file"):
+            await connect_once(replace(options, ca_file=""))
+        with pytest.raises(broker.LoginRefused, match=r"mqtt\.ca_file: /nowhere: cannot be used: No such file"):
+            await connect_once(replace(options, ca_file="/nowhere"))
+        with pytest.raises(broker.LoginRefused, match=r"mqtt\.cert_file, mqtt\.key_file: /nowhere, "):
+            await connect_once(replace(options, cert_file="/nowhere"))
+
+
+@pytest.mark.real
+async def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it() -> None:
+    with mosquitto.running(tls=True) as server:
+        key, locked = server.folder / "server.key", server.folder / "locked.key"
+        command: list[str | Path] = ["openssl", "rsa", "-aes128", "-passout", "pass:secret", "-in", key, "-out", locked]
+        await (await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)).wait()
+        files = {"cert_file": str(server.folder / "server.crt"), "key_file": str(locked)}
+        with pytest.raises(broker.LoginRefused, match="store it without a passphrase"):
+            await connect_once(make_options(server, **files))
+
+
+@pytest.mark.real
+async def test_a_client_certificate_is_shown_where_the_broker_asks_for_one() -> None:
+    with mosquitto.running(tls=True) as server:
+        folder = server.folder
+        with (folder / "mosquitto.conf").open("a") as stream:
+            stream.write(f"require_certificate true\ncafile {server.ca_file}\n")
+        server.restart()
+        bare = make_options(server)
+        with pytest.raises(broker.BrokerUnavailable):
+            await connect_once(bare)
+        pair = {"cert_file": str(folder / "server.crt"), "key_file": str(folder / "server.key")}
+        await connect_once(make_options(server, **pair))
+
+
+async def test_an_answer_comes_at_once_and_does_not_wait_for_more_to_send(options: broker.Options) -> None:
+    """With Nagle's algorithm on this side each of these takes 45 ms or more: on a busy machine one is quick, too."""
+    async with broker.connect(options) as asking, broker.connect(replace(options, client_id="b")) as answering:
+        await asking.subscribe("answer")
+        await answering.subscribe("question")
+        took = []
+        for _ in range(30):
+            began = time.monotonic()
+            await asking.publish("question", b"?")
+            await take(answering, 1)
+            await answering.publish("answer", b"!")
+            await take(asking, 1)
+            took.append(time.monotonic() - began)
+        assert sorted(took[15:])[2] < 0.04  # seconds; the kernel lets the first ones of a connection pass at once
+
+
+async def test_mqtt_3_1_1_does_all_but_reason_codes(options: broker.Options) -> None:
+    async with broker.connect(replace(options, version="3.1.1"), WILL) as connection:
+        await connection.publish("x", b"1", retain=True)
+        await connection.subscribe("x")
+        assert await take(connection, 1) == [Message("x", b"1", retain=True)]
+
+
+async def test_a_killed_client_is_reported_by_its_will_at_once(options: broker.Options) -> None:
+    async with broker.connect(options) as watcher:
+        await watcher.subscribe("#")
+        victim = await asyncio.create_subprocess_exec(sys.executable, "-c", VICTIM, str(options.port), cwd=ROOT)
+        try:
+            assert await take(watcher, 1) == [Message("alive", b"1")]
+            victim.kill()
+            killed = time.monotonic()
+            assert await take(watcher, 1) == [Message("will", b"gone")]
+            assert time.monotonic() - killed < options.keepalive  # without the end of the connection it is longer
+        finally:
+            with suppress(ProcessLookupError):
+                victim.kill()
+            await victim.wait()
+
+
+async def test_a_broker_that_dies_fails_a_waiting_publish_at_once(real: Mosquitto) -> None:
+    async with broker.connect(make_options(real)) as connection:
+        real.stop_signal()
+        publishing = asyncio.create_task(connection.publish("x", b"1"))
+        await asyncio.sleep(0)
+        real.kill()
+        with pytest.raises(broker.BrokerUnavailable, match="the broker hung up"):  # and not "no answer"
+            await publishing
+
+
+async def test_a_frozen_broker_is_given_up_after_the_answer_time(real: Mosquitto) -> None:
+    options = replace(make_options(real), answer_timeout=2.0)  # seconds, in which it must answer the connect
+    async with broker.connect(options) as connection:
+        real.stop_signal()
+        calls = connection.publish("x", b"1"), connection.subscribe("x"), connect_once(options)
+        published, subscribed, connected = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in (published, subscribed, connected)] == [broker.BrokerUnavailable] * 3
+    assert str(published) == str(subscribed) == f"{options.name}: no answer within 2 s"
+
+
+async def test_waiting_for_a_silent_broker_can_be_cancelled_and_leaves_nothing_open() -> None:
+    async with scripted(b"") as server:
+        connecting = asyncio.create_task(connect_once(server.options))
+        await server.asked.wait()
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await server.closed.wait()
+
+
+async def test_leaving_while_the_connection_opens_closes_it_when_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, left = threading.Event(), threading.Event()
+
+    def late(*args: Any, **keys: Any) -> socket.socket:
+        opening.set()
+        left.wait()
+        return create(*args, **keys)
+
+    create = socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", late)
+    async with scripted(b"") as server:
+        connecting = asyncio.create_task(connect_once(server.options))
+        await asyncio.to_thread(opening.wait)
+        connecting.cancel()
+        left.set()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await server.closed.wait()
+
+
+async def test_a_plain_server_that_hangs_up_is_reported_without_waiting() -> None:
+    async with scripted(HANG_UP) as server:
+        with pytest.raises(broker.BrokerUnavailable, match="hung up before it answered"):
+            await connect_once(server.options)
+
+
+async def test_a_refused_subscription_is_told() -> None:
+    connack, suback = b"\x20\x03\x00\x00\x00", b"\x90\x04\x00\x01\x00\x87"
+    async with scripted(connack, suback) as server, broker.connect(server.options) as connection:
+        with pytest.raises(broker.SubscribeRefused, match="Not authorized"):
+            await connection.subscribe("secret/#")
+
+
+async def test_an_answer_to_a_subscription_that_comes_too_late_is_let_alone(caplog: pytest.LogCaptureFixture) -> None:
+    client = mqtt_client.Client(broker.Options(host="localhost", port=1883, client_id="late"), None, None, None)
+    client._on_subscribe(None, None, 7, [])
+    assert caplog.records == []
+
+
+async def test_a_host_name_that_is_none_is_weather_and_not_a_crash() -> None:
+    with pytest.raises(broker.BrokerUnavailable):
+        await connect_once(broker.Options(host="a..b", port=1883, client_id="a"))
+
+
+def test_options_take_the_ports_of_the_protocol_and_brackets_off_addresses() -> None:
+    assert [(o.host, o.port, o.tls, o.name) for o in map(from_url, ["mqtt://h", "mqtts://h", "mqtt://[::1]:1"])] == [
+        ("h", 1883, False, "mqtt://h:1883"),
+        ("h", 8883, True, "mqtts://h:8883"),
+        ("::1", 1, False, "mqtt://[::1]:1"),
+    ]
+
+
+def test_a_broker_without_an_address_is_refused_with_its_key() -> None:
+    with pytest.raises(config.ConfigError, match=r"^mqtt\.url: is empty"):
+        broker.all_options(config.Mqtt(), "a")
+
+
+def test_the_client_id_of_an_agent_has_its_name_and_eight_digits_of_its_id() -> None:
+    assert broker.agent_client_id("gpu-07", "0123abcd-4567-89ab-cdef-0123456789ab") == "torchkeeper-gpu-07-0123abcd"
+
+
+def test_no_client_id_has_a_dot() -> None:
+    agent = broker.agent_client_id("gpu-07.lab.example", "0123abcd-4567-89ab-cdef-0123456789ab")
+    assert agent == "torchkeeper-gpu-07-lab-example-0123abcd"
+    assert broker.check_client_id("gpu-07.lab") == "torchkeeper-gpu-07-lab-check"
+
+
+async def test_a_socket_that_is_closed_before_it_is_watched_is_let_alone() -> None:
+    client = mqtt_client.Client(broker.Options(host="localhost", port=1883, client_id="late"), None, None, None)
+    mine, other = socket.socketpair()
+    with other:
+        client._on_socket_register_write(None, None, mine)
+        mine.close()
+        complaints: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert complaints == []

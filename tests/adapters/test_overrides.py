@@ -1,0 +1,121 @@
+"""Pins and the pause in their file: whole, readable, and never lost to another writer."""
+
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import overrides
+from agent.core.model import Overrides, Pin
+from tests.support.builders import make_id
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+UNTIL = datetime(2026, 4, 1, 12, tzinfo=UTC)
+ID = make_id("torch")
+PIN = Pin(id=ID, reference="team/torch:1", at=AT, until=UNTIL, reason="a paper")
+EVERYTHING = Overrides(pins=(PIN,), paused=True, paused_at=AT, paused_until=UNTIL, pause_reason="a demo")
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / overrides.FILE).write_text(text)
+
+
+def test_without_a_file_nothing_is_held(tmp_path: Path) -> None:
+    assert overrides.load(tmp_path) == Overrides()
+
+
+@pytest.mark.parametrize("held", [EVERYTHING, Overrides(), Overrides(pins=(replace(PIN, reference="", until=None),))])
+def test_what_is_written_is_read_back(tmp_path: Path, held: Overrides) -> None:
+    assert overrides.change(tmp_path, lambda _: held) == held
+    assert overrides.load(tmp_path) == held
+
+
+def test_the_file_is_one_that_people_can_read(tmp_path: Path) -> None:
+    overrides.change(tmp_path, lambda _: Overrides(pins=(PIN,)))
+    assert json.loads((tmp_path / overrides.FILE).read_text())["pins"] == [
+        {
+            "id": ID,
+            "reference": "team/torch:1",
+            "at": "2026-03-01T12:00:00Z",
+            "until": "2026-04-01T12:00:00Z",
+            "reason": "a paper",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"pin": []}',
+        '{"pins": [{"id": "x"}]}',
+        '{"pins": [{"id": "x", "at": "2026-03-01T12:00:00"}]}',
+        '{"pins": [{"id": "x", "at": "yesterday"}]}',
+        '{"pause": {"at": "2026-03-01T12:00:00Z", "unti": null}}',
+    ],
+)
+def test_a_file_that_is_not_understood_is_unreadable(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(overrides.HoldsUnreadable, match="nothing is evicted until then"):
+        overrides.load(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_unreadable(tmp_path: Path) -> None:
+    (tmp_path / overrides.FILE).write_bytes(b'{"pins": [], "\xff": 1}')
+    with pytest.raises(overrides.HoldsUnreadable):
+        overrides.load(tmp_path)
+
+
+def test_a_folder_in_its_place_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / overrides.FILE).mkdir()
+    with pytest.raises(overrides.HoldsUnreadable, match=r"is not a file; .*; nothing is evicted until then"):
+        overrides.load(tmp_path)
+
+
+def test_an_unreadable_file_is_never_overwritten(tmp_path: Path) -> None:
+    write(tmp_path, "{")
+    with pytest.raises(overrides.HoldsUnreadable):
+        overrides.change(tmp_path, lambda _: EVERYTHING)
+    assert (tmp_path / overrides.FILE).read_text() == "{"
+
+
+def test_a_change_that_fails_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides.change(tmp_path, lambda _: EVERYTHING)
+    before = set(tmp_path.iterdir())
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        overrides.change(tmp_path, lambda _: Overrides())
+    assert (overrides.load(tmp_path), set(tmp_path.iterdir())) == (EVERYTHING, before)
+
+
+def test_writers_at_once_lose_no_pin(tmp_path: Path) -> None:
+    def pin(number: int) -> None:
+        added = replace(PIN, id=make_id(str(number)))
+        overrides.change(tmp_path, lambda held: replace(held, pins=(*held.pins, added)))
+
+    writers = [threading.Thread(target=pin, args=(number,)) for number in range(16)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert {found.id for found in overrides.load(tmp_path).pins} == {make_id(str(number)) for number in range(16)}
+
+
+def test_its_stamp_changes_with_the_file_and_only_then(tmp_path: Path) -> None:
+    missing = overrides.stamp(tmp_path)
+    overrides.change(tmp_path, lambda _: Overrides())
+    first = overrides.stamp(tmp_path)
+    assert overrides.stamp(tmp_path) == first
+    overrides.change(tmp_path, lambda _: Overrides())
+    assert len({missing, first, overrides.stamp(tmp_path)}) == 3

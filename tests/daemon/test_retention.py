@@ -1,0 +1,56 @@
+"""History older than the retention goes once a day, but not by a clock that jumped."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from agent.config import settings as config
+from agent.core.protocol.new_events import NewEvent
+from agent.daemon import run as daemon
+from tests.support.fake_host import Agent, World
+from tests.support.fakes.clock import START
+
+DAY = 86400.0  # seconds
+KEPT = 3  # days
+
+
+@asynccontextmanager
+async def forgetting(agent: Agent) -> AsyncIterator[None]:
+    """The daemon's own loop, on one agent."""
+    parts = daemon.Components(
+        agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.sweeper
+    )
+    settings = config.Settings(history={"retention": f"{KEPT}d"})
+    task = asyncio.create_task(daemon._forget(settings, parts, agent.clock))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def kinds(agent: Agent) -> list[str]:
+    return [event.type for event in await agent.events()]
+
+
+async def test_what_is_older_than_the_retention_goes(world: World) -> None:
+    agent = await world.agent().watch()
+    async with forgetting(agent):
+        await agent.store.log(NewEvent("torchkeeper.old", START, None, {}))
+        await agent.wait(2 * DAY)
+        await agent.store.log(NewEvent("torchkeeper.new", world.clock.now(), None, {}))
+        assert await kinds(agent) == ["torchkeeper.old", "torchkeeper.new"]
+        await agent.wait((KEPT - 1) * DAY)
+        assert await kinds(agent) == ["torchkeeper.new"]
+
+
+async def test_nothing_goes_at_a_start_whose_clock_jumped(world: World) -> None:
+    first = await world.agent().watch()
+    await first.store.log(NewEvent("torchkeeper.old", START, None, {}))
+    await first.stop()
+    world.clock.jump(timedelta(days=4000).total_seconds())
+    agent = await world.agent().watch()
+    async with forgetting(agent):
+        await agent.wait(600)
+        assert "torchkeeper.old" in await kinds(agent)

@@ -1,0 +1,246 @@
+"""Plan, recheck, evict, record: what goes, what stays, and in which order it is written down."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from agent.adapters import overrides
+from agent.adapters.engine import Conflict, EngineUnavailable
+from agent.core.model import Outcome, Overrides, Pin, Reason, Rule
+from agent.core.protocol import new_events
+from tests.support import fake_host as harness
+from tests.support.builders import pytorch_image
+from tests.support.fake_host import PAST_TTL, Agent, World
+from tests.support.fakes.docker import FakeDocker
+
+REF = "team/torch:1"
+MINUTE = 60.0  # seconds
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def image(world: World) -> str:
+    return world.docker.add(pytorch_image("torch", REF))
+
+
+# What is written, and when
+
+
+async def test_an_idle_image_goes_and_everything_is_recorded(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+    assert world.docker.images == {}
+    decision, outcome, swept = await agent.events()
+    assert (decision.data["reason"], decision.data["explanation"]) == (
+        "idle-ttl",
+        "idle 21 min, TTL 20 min; frees about 100 MB",
+    )
+    assert (outcome.data["outcome"], outcome.data["decision_id"]) == ("removed", decision.data["decision_id"])
+    assert (swept.data["reasons"], swept.data["outcomes"]) == ({}, {"removed": 1})
+
+
+async def test_the_decision_is_on_disk_before_the_engine_is_touched(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    written: list[tuple[int, int]] = []
+
+    def look() -> None:
+        counts = (world.db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("events", "removals"))
+        events, removals = counts
+        written.append((events, removals))
+
+    agent.engine.on("references", look)
+    agent.engine.on("delete", look, after=True)
+    await harness.sweep(agent)
+    assert written == [(1, 1), (1, 1)]
+
+
+async def test_the_events_wait_for_the_broker_in_order(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    agent.store.appended.clear()
+    await harness.sweep(agent)
+    assert agent.store.appended.is_set()
+    assert [row.seq for row in await agent.store.unsent(0, 99)] == [1, 2, 3]
+
+
+async def test_a_sweep_that_touches_nothing_is_no_event(world: World, image: str) -> None:
+    agent = await world.agent().watch()
+    await harness.sweep(agent)
+    assert await agent.events() == []
+    assert agent.host_report.inventory is not None
+
+
+async def test_what_the_agent_removes_is_shown_as_gone(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    await harness.sweep(agent)
+    assert agent.host_report.inventory is not None
+    assert agent.host_report.inventory.images == []
+    assert [(item.references, item.outcome) for item in agent.host_report.inventory.decisions] == [([REF], "removed")]
+
+
+async def test_the_least_recently_used_goes_first(world: World) -> None:
+    for number, _ in enumerate(range(3)):
+        world.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
+    agent = await world.agent().watch()
+    for number in (1, 0):
+        world.docker.run(f"team/torch:{number}", rm=True)
+        await agent.wait(1)
+    await agent.wait(PAST_TTL)
+    await harness.sweep(agent)
+    gone = [event.data["image"]["references"][0] for event in await agent.events(new_events.DECISION)]
+    assert gone == ["team/torch:2", "team/torch:1", "team/torch:0"]
+
+
+# The recheck
+
+
+@pytest.mark.parametrize("call", ["containers", "images"])
+async def test_a_container_created_between_plan_and_act_keeps_the_image(world: World, image: str, call: str) -> None:
+    agent = await harness.due(world)
+    agent.engine.on(call, lambda: world.docker.create(REF))
+    assert await harness.sweep(agent) == {}
+    assert (await agent.reason(image), agent.engine.mutations, await agent.events()) == (Reason.IN_USE, [], [])
+
+
+async def test_a_use_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    agent.engine.on("containers", lambda: world.docker.run(REF, rm=True))
+    assert await harness.sweep(agent) == {}
+    await agent.wait()
+    assert await agent.reason(image) is Reason.RECENT
+
+
+async def test_a_container_created_while_the_engine_deletes_keeps_the_image(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    agent.engine.on("delete", lambda: world.docker.create(REF))
+    assert await harness.sweep(agent) == {REF: Outcome.REFUSED}
+    assert world.docker.images[image].tags == [REF]
+
+
+async def test_a_tag_that_moves_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
+    other = world.docker.add(pytorch_image("other", "team/other:latest"))
+    agent = await harness.due(world)
+    agent.engine.on("containers", lambda: world.docker.tag(other, REF))
+    assert await harness.sweep(agent) == {}
+    assert {image, other} <= set(world.docker.images)
+
+
+async def test_a_pull_between_two_evictions_keeps_the_second_image(world: World, image: str) -> None:
+    second = pytorch_image("second", "team/second:1")
+    world.docker.add(second)
+    agent = await harness.due(world)
+    first = (await agent.plan()).evictions[0].image.id
+    other = second.id if first == image else image
+    agent.engine.on("delete", lambda: world.docker.emit("image", "pull", other, name=other), after=True)
+    await harness.sweep(agent)
+    assert set(world.docker.images) == {other}
+
+
+async def test_a_pin_set_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
+    agent = await harness.due(world)
+    pin = Pin(id=image, reference=REF, at=world.clock.now())
+    agent.engine.on("containers", lambda: overrides.change(world.folder, lambda _: Overrides(pins=(pin,))))
+    assert await harness.sweep(agent) == {}
+    assert await agent.reason(image) is Reason.PINNED
+
+
+async def test_a_stream_that_ends_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
+    agent = await harness.due(world)
+
+    async def cut() -> None:
+        world.docker.cut_streams()
+        await world.clock.sleep(0.1)
+
+    agent.engine.on("containers", cut)
+    with pytest.raises(EngineUnavailable):
+        await _while_waiting(agent, 5)
+    assert set(world.docker.images) == {image}
+
+
+async def _while_waiting(agent: Agent, seconds: float) -> None:
+    task = asyncio.create_task(agent.sweeper.sweep())
+    await agent.wait(seconds)
+    await task
+
+
+# Parents and children
+
+
+async def test_a_child_goes_before_the_parent_that_it_was_built_on(world: World, image: str) -> None:
+    world.docker.build("team/child:1", REF, classic=True)
+    agent = await harness.due(world, evict_local=True)
+    assert await harness.sweep(agent) == {"team/child:1": Outcome.REMOVED, REF: Outcome.REMOVED}
+    assert [call.argument for call in agent.engine.mutations][-1] == image
+
+
+async def test_a_parent_whose_child_stays_stays(world: World, image: str) -> None:
+    world.docker.build("team/child:stable", REF, classic=True)
+    agent = await harness.due(world, evict_local=True)
+    assert await harness.sweep(agent) == {}
+    assert await agent.reason(image) is Reason.HAS_CHILDREN
+
+
+async def test_an_untagged_step_goes_with_the_last_image_built_on_it(world: World, image: str) -> None:
+    step = world.docker.build("team/step:1", REF, classic=True)
+    child = world.docker.build("team/child:1", "team/step:1", classic=True)
+    world.docker.images[step].tags = []
+    agent = await harness.due(world, rules=(Rule(match="team/child:*", evict_local=True),), protect=(REF,))
+    await harness.sweep(agent)
+    assert set(world.docker.images) == {image}
+    decisions = [(event.subject, event.data["reason"]) for event in await agent.events(new_events.DECISION)]
+    assert decisions == [(child, "idle-ttl"), (step, "dangling")]
+
+
+STEPS_MAY_GO: dict[str, Any] = {"rules": (Rule(match="team/child:*", evict_local=True),), "protect": (REF,)}
+
+
+def build_of_two_steps(docker: FakeDocker) -> tuple[str, str]:
+    """What the classic builder does: a container of its own for each step. The IDs of the step and the image."""
+    docker.run(REF, rm=True)
+    step = docker.build("", REF, classic=True)
+    docker.run(step, rm=True)
+    return step, docker.build("team/child:1", step, classic=True)
+
+
+async def test_a_step_whose_build_was_watched_goes_with_its_image_as_soon_as_that_is_due(
+    world: World, image: str
+) -> None:
+    agent = await world.agent(**STEPS_MAY_GO).watch()
+    await agent.wait(60)
+    step, child = build_of_two_steps(world.docker)
+    await agent.wait(60)
+    due = (await agent.decision(child)).due
+    assert due is not None
+    assert agent.usage(step).first_seen > agent.usage(child).first_seen  # it is listed after the build has ended
+    await agent.wait((due - world.clock.now()).total_seconds())
+    await agent.sweeper.sweep()
+    assert set(world.docker.images) == {image}
+
+
+async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_goes(world: World, image: str) -> None:
+    step, _ = build_of_two_steps(world.docker)
+    agent = await harness.due(world, **STEPS_MAY_GO)
+    world.docker.run(step, rm=True)
+    await agent.wait()
+    await agent.sweeper.sweep()
+    assert set(world.docker.images) == {image, step}
+    assert await agent.reason(step) is Reason.LOCAL_ONLY
+
+
+async def test_a_parent_that_docker_commit_made_stays_when_its_image_goes(world: World, image: str) -> None:
+    cid = world.docker.create(REF)
+    commit = world.docker.commit(cid)
+    world.docker.remove(cid)
+    world.docker.build("team/child:1", commit, classic=True)
+    agent = await harness.due(world, **STEPS_MAY_GO)
+    await agent.sweeper.sweep()
+    assert set(world.docker.images) == {image, commit}
+
+
+async def test_a_parent_waits_where_its_child_was_refused(world: World, image: str) -> None:
+    child = world.docker.build("team/child:1", REF, classic=True)
+    agent = await harness.due(world, evict_local=True)
+    agent.engine.on("delete", Conflict(409, "in use"))
+    assert await harness.sweep(agent) == {"team/child:1": Outcome.REFUSED}
+    assert set(world.docker.images) == {image, child}

@@ -1,0 +1,280 @@
+"""One agent on a daemon in memory, a clock that a test moves, and real SQLite: no threads, no waiting.
+
+`Agent` is the watcher and the sweeper with what they need. Making a new one on the same `World` is a new process on
+the same state folder: nothing but the database and the file with the pins is handed on.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agent.adapters.engine import Engine
+from agent.adapters.sqlite import database
+from agent.adapters.sqlite.store import Store
+from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
+from agent.core.protocol import new_events, payloads
+from agent.core.usage.attribution import IgnoredContainers
+from agent.core.usage.own_removals import OwnRemovals
+from agent.eviction import removal
+from agent.eviction.removal_answers import Answers
+from agent.eviction.sweeper import Pacing, Sweeper
+from agent.reporting.host_report import HostReport
+from agent.tracking.ingestor import EventIngestor
+from agent.tracking.stalls import StallDetector
+from agent.tracking.watcher import Watcher
+from tests.support.fakes.clock import START, FakeClock
+from tests.support.fakes.docker import FakeDocker
+from tests.support.fakes.engine import FakeEngine
+
+TTL = timedelta(minutes=20)  # short: a beat every 15 s of the time that passes costs real time
+MIN_AGE = timedelta(minutes=5)
+PAST_TTL = TTL.total_seconds() + 60.0  # seconds
+TOLERANCE = timedelta(seconds=60)
+AT_ONCE = Pacing()
+NOBODY = IgnoredContainers()
+
+
+class Killed(BaseException):
+    """The process dies here: nothing after it runs but what the interpreter itself unwinds."""
+
+
+class Stalls(StallDetector):
+    """Notices a stall when the test says so: no real time counts."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def check(self) -> bool:
+        return self.noticed.is_set()
+
+
+class InlineExecutor(ThreadPoolExecutor):
+    """Runs at once what others run in a thread, so that a fake clock can follow it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+class World:
+    """What outlives an agent: the clock, the daemon, and the state folder."""
+
+    def __init__(self, folder: Path, *, containerd: bool = False) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.docker = FakeDocker(self.clock, containerd=containerd)
+        self.db = database.open_copy(folder / "none")  # real SQLite, in memory
+        self.agents: list[Agent] = []
+
+    def agent(
+        self,
+        *,
+        pacing: Pacing = AT_ONCE,
+        ignored: IgnoredContainers = NOBODY,
+        tolerance: timedelta = TOLERANCE,
+        **rules: Any,
+    ) -> "Agent":
+        policy = Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules))
+        self.agents.append(Agent(self, policy, pacing, ignored, tolerance))
+        return self.agents[-1]
+
+    async def close(self) -> None:
+        for agent in self.agents:
+            await agent.kill()
+        self.db.close()
+
+
+@asynccontextmanager
+async def world(folder: Path, *, containerd: bool = False) -> AsyncIterator[World]:
+    """A world whose agents all end with it."""
+    made = World(folder, containerd=containerd)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+class Agent:
+    """One process of the agent. `start` runs it as the daemon does; `watch` and `sweep` run parts of it."""
+
+    def __init__(
+        self,
+        world: World,
+        rules: Policy,
+        pacing: Pacing,
+        ignored: IgnoredContainers = NOBODY,
+        tolerance: timedelta = TOLERANCE,
+    ) -> None:
+        self.world = world
+        self.clock = world.clock
+        self.engine = FakeEngine(world.docker)
+        self.store = inline_store(world.db, world.folder)
+        self.host_report = HostReport()
+        self.stalls = Stalls()
+        self.ingestor = EventIngestor(
+            self.engine, self.store, self.clock, gap_tolerance=tolerance, ignored=ignored, stalls=self.stalls
+        )
+        self.view = self.ingestor.view
+        self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report)
+        self.sweeper = Sweeper(
+            self.engine,
+            self.ingestor,
+            self.store,
+            self.clock,
+            self.host_report,
+            rules=rules,
+            folder=world.folder,
+            pacing=pacing,
+        )
+        self.tasks: list[asyncio.Task[None]] = []
+
+    # Running it
+
+    async def watch(self) -> "Agent":
+        """Run the watcher until it is proven."""
+        self._spawn(self.watcher.run(), "watcher")
+        await self.clock.advance()
+        self.check()
+        return self
+
+    async def start(self) -> "Agent":
+        """Run the watcher and the sweeper."""
+        await self.watch()
+        self._spawn(self.sweeper.run(), "sweeper")
+        await self.clock.advance()
+        self.check()
+        return self
+
+    async def wait(self, seconds: float = 1.0) -> None:
+        """Let time pass; a loop that ended meanwhile is a failure."""
+        await self.clock.advance(seconds)
+        self.check()
+
+    async def stop(self) -> None:
+        """SIGTERM."""
+        await self._end()
+
+    async def kill(self) -> None:
+        """SIGKILL: from here on it reaches neither its engine nor its state."""
+        self.engine.forget_hooks()
+        self.engine.on("*", Killed(), once=False)
+        self.store.run = _dead  # type: ignore[method-assign,assignment]
+        await self._end()
+
+    async def _end(self) -> None:
+        """Before Python 3.13 a TaskGroup forgets a cancellation while one of its tasks fails: cancel until it ends."""
+        while pending := [task for task in self.tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await self.clock.advance()  # as far as it gets: a second cancel would cut short what the first one ends
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks.clear()
+
+    async def rest(self) -> None:
+        """End the watcher, but let its sight count as proven: hours without an event then cost nothing."""
+        await self._end()
+        await self.engine.connect()
+        self.view.proven = True
+
+    def check(self) -> None:
+        for task in self.tasks:
+            if task.done():
+                task.result()
+                raise AssertionError(f"{task.get_name()} ended")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        asyncio.get_running_loop().set_default_executor(InlineExecutor(1))
+        self.tasks.append(asyncio.create_task(work, name=name))
+
+    # Looking at it
+
+    def usage(self, image_id: str) -> Usage:
+        return self.view.tracker.usages[image_id]
+
+    async def plan(self) -> Plan:
+        return await self.sweeper.plan()
+
+    async def decision(self, image_id: str) -> Decision:
+        return next(item for item in (await self.plan()).decisions if item.image.id == image_id)
+
+    async def reason(self, image_id: str) -> Reason:
+        return (await self.decision(image_id)).reason
+
+    async def events(self, kind: str = "") -> list[payloads.Event]:
+        """What the event log holds, oldest first."""
+        found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, self.clock.now().tzinfo)))
+        return [event for event in found if event.type.startswith(kind)]
+
+    async def outcomes(self) -> list[str]:
+        return [event.data["outcome"] for event in await self.events(new_events.OUTCOME)]
+
+    async def gaps(self) -> list[tuple[float, str]]:
+        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(new_events.GAP)]
+
+    async def saved(self) -> dict[str, Usage]:
+        """The usage on disk."""
+        saved = await self.store.run(
+            lambda tables: tables.load(self.world.docker.engine_id, "overlay2", self.world.docker.root)
+        )
+        return {usage.image_id: usage for usage in saved.usages}
+
+
+async def due(world: World, **rules: Any) -> Agent:
+    """An agent that watches, past the TTL of all that was there when it started."""
+    agent = await world.agent(**rules).watch()
+    await agent.wait(PAST_TTL)
+    return agent
+
+
+async def sweep(agent: Agent) -> dict[str, Outcome]:
+    """Image reference -> outcome of one sweep."""
+    done = await agent.sweeper.sweep()
+    names = {item.image.id: names_of([item])[0] for item in done.initial_plan.decisions if item.image.references}
+    return {names.get(image_id, image_id): outcome for image_id, outcome in done.outcomes.items()}
+
+
+async def kinds(agent: Agent) -> list[str]:
+    """The types of all events, oldest first."""
+    return [event.type.removeprefix("torchkeeper.") for event in await agent.events()]
+
+
+async def remove(
+    engine: Engine, image: Image, *, containerd: bool, answers: Answers | None = None
+) -> removal.RemovalResult:
+    """`removal.remove`, and nothing around it. No event tells of anybody."""
+    own = OwnRemovals()
+    own.begin(image.id, START)
+    answers = answers or Answers(image, {})
+    return await removal.remove(engine, image, own, answers, containerd=containerd, undisturbed=lambda: True)
+
+
+async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.RemovalResult:
+    """`removal.settle`, and nothing around it."""
+    own = OwnRemovals()
+    own.begin(image_id, START)
+    return await removal.settle(engine, image_id, references, own)
+
+
+def inline_store(connection: sqlite3.Connection, folder: Path) -> Store:
+    """A store whose work is done at once."""
+    store = Store(connection, folder)
+    store._thread = InlineExecutor(1)
+    store._tables.host = "gpu-07"
+    return store
+
+
+def names_of(decisions: Sequence[Decision]) -> list[str]:
+    return [item.image.references[0] for item in decisions]
+
+
+async def _dead(_work: object) -> Any:
+    raise Killed
