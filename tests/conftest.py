@@ -6,11 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import agent
 from tests.support import dockerd, engines, mosquitto, registry
 from tests.support import fake_host as harness
 from tests.support.proc import ROOT
+
+# Properties take as long as the machine does: a busy one is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 REAL = {"engine", "fresh_engine", "own_engine", "pool_of_engines", "broker", "loopback_registry"}
 
@@ -33,9 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[harness.World]:
+async def host(tmp_path: Path) -> AsyncIterator[harness.FakeHost]:
     """What outlives an agent: an engine in memory, a clock that the test moves, and a state folder."""
-    async with harness.world(tmp_path) as made:
+    async with harness.fake_host(tmp_path) as made:
         yield made
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.acceptance.host import WATCHING, Host
+from tests.acceptance.host import WATCHING, RealHost
 from tests.support import proc
 
 UID = 65534
@@ -17,7 +17,7 @@ _READS = "+dac_read_search"
 class User:
     """One user without root on a host."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: RealHost) -> None:
         proc.require_root()
         self._setpriv = proc.require_program("setpriv", "util-linux")
         self.host = host

@@ -18,7 +18,7 @@ ROOT = "torchkeeper/v1/hosts"
 USER, PASSWORD = "collector", "collects"
 
 
-class Collector:
+class AcceptanceCollector:
     """What one subscriber to `hosts/#` knows; filled by a thread of the client library's."""
 
     def __init__(self) -> None:
@@ -94,9 +94,9 @@ class Collector:
 
 
 @contextmanager
-def collecting(broker: mosquitto.Mosquitto, session: str = "collector") -> Iterator[Collector]:
+def collecting(broker: mosquitto.Mosquitto, session: str = "collector") -> Iterator[AcceptanceCollector]:
     """A collector that is subscribed before the block begins, and comes back by itself when the broker does."""
-    collector, subscribed = Collector(), threading.Event()
+    collector, subscribed = AcceptanceCollector(), threading.Event()
     client = make_client(session, f"{ROOT}/#")
     client.username_pw_set(USER, PASSWORD)
     client.on_message = lambda _client, _data, message: collector.take(message)

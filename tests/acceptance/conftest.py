@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.collector import PASSWORD, USER, Collector, collecting
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import PASSWORD, USER, AcceptanceCollector, collecting
+from tests.acceptance.host import NAME, RealHost
 from tests.support import dockerd, engines, mosquitto
 
 USERS = {NAME: "secret", "gpu-02": "other", USER: PASSWORD}
@@ -27,19 +27,19 @@ def fleet_broker() -> Iterator[mosquitto.Mosquitto]:
 
 
 @pytest.fixture
-def collector(fleet_broker: mosquitto.Mosquitto) -> Iterator[Collector]:
+def collector(fleet_broker: mosquitto.Mosquitto) -> Iterator[AcceptanceCollector]:
     with collecting(fleet_broker) as subscribed:
         yield subscribed
 
 
 @pytest.fixture
-def lone_host(fresh_engine: dockerd.Dockerd, tmp_path: Path) -> Host:
+def lone_host(fresh_engine: dockerd.Dockerd, tmp_path: Path) -> RealHost:
     """A host without a broker, on the shared engine."""
-    return Host(fresh_engine, tmp_path)
+    return RealHost(fresh_engine, tmp_path)
 
 
 @pytest.fixture
-def host(lone_host: Host, fleet_broker: mosquitto.Mosquitto) -> Host:
+def host(lone_host: RealHost, fleet_broker: mosquitto.Mosquitto) -> RealHost:
     """A host on the shared engine that reports to the broker."""
     lone_host.report_to(fleet_broker)
     return lone_host

@@ -20,7 +20,7 @@ TTL = 1.0  # seconds, unless a story sets another
 WATCHING = "watching the engine"  # what the agent logs once it is proven
 
 
-class Host:
+class RealHost:
     """What a user does on one machine. Every command is the installed `torchkeeper` in a process of its own."""
 
     def __init__(self, engine: dockerd.Dockerd, folder: Path) -> None:

@@ -5,14 +5,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.acceptance.host import WATCHING, Host
+from tests.acceptance.host import WATCHING, RealHost
 from tests.support import proc
 
 # In mounts of its own: the socket stays, under another name, and an empty folder covers the engine's.
 _COVER = 'mount --bind "$1" "$2" && mount -t tmpfs tmpfs "$3" && shift 3 && exec "$@"'
 
 
-def run(host: Host, *args: str) -> subprocess.CompletedProcess[str]:
+def run(host: RealHost, *args: str) -> subprocess.CompletedProcess[str]:
     """A command's result; AssertionError where it ends in a traceback."""
     done = subprocess.run(
         _argv(host, *args), env=_environment(), capture_output=True, text=True, check=False, timeout=proc.COMMAND
@@ -22,7 +22,7 @@ def run(host: Host, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def agent(host: Host, ready: Callable[[], object] | None = None) -> Iterator[proc.Daemon]:
+def agent(host: RealHost, ready: Callable[[], object] | None = None) -> Iterator[proc.Daemon]:
     """`torchkeeper run` for as long as the block lasts, from when it watches the engine."""
     daemon = proc.Daemon(_argv(host, "run"), host.log, _environment())
     daemon.start()
@@ -34,7 +34,7 @@ def agent(host: Host, ready: Callable[[], object] | None = None) -> Iterator[pro
     assert "Traceback" not in daemon.output(), daemon.tail(60)
 
 
-def _argv(host: Host, *args: str) -> list[str]:
+def _argv(host: RealHost, *args: str) -> list[str]:
     proc.require_program("unshare", "util-linux")
     socket = host.folder / "docker.sock"
     socket.touch()

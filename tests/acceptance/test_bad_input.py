@@ -4,8 +4,8 @@ import sqlite3
 
 import pytest
 
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, images, proc
 
 pytestmark = engines.ON_ONE
@@ -27,7 +27,7 @@ pytestmark = engines.ON_ONE
     ],
 )
 def test_a_bad_key_is_named_with_the_way_out(
-    lone_host: Host, section: str, keys: dict[str, object], named: str
+    lone_host: RealHost, section: str, keys: dict[str, object], named: str
 ) -> None:
     lone_host.configure(**{section: keys})
     done = lone_host.run("run")
@@ -35,7 +35,7 @@ def test_a_bad_key_is_named_with_the_way_out(
     assert f"{lone_host.config}: {named}" in done.stderr
 
 
-def test_bad_files_options_and_variables_are_wrong_use(lone_host: Host) -> None:
+def test_bad_files_options_and_variables_are_wrong_use(lone_host: RealHost) -> None:
     lone_host.config.write_text("[policy\nttl = 3")
     broken = lone_host.run("plan")
     lone_host.config.unlink()
@@ -53,13 +53,15 @@ def test_bad_files_options_and_variables_are_wrong_use(lone_host: Host) -> None:
     assert [(done.returncode, text in done.stderr) for done, text in wrong] == [(2, True)] * len(wrong)
 
 
-def test_the_environment_overrides_the_file(lone_host: Host) -> None:
+def test_the_environment_overrides_the_file(lone_host: RealHost) -> None:
     image = lone_host.torch("team/train:1")
     done = lone_host.run("explain", image, env={"TORCHKEEPER_POLICY__TTL": "7d"})
     assert "TTL 7 d" in " ".join(done.stdout.split())
 
 
-def test_a_damaged_state_is_moved_aside_and_everything_counts_as_first_seen(host: Host, collector: Collector) -> None:
+def test_a_damaged_state_is_moved_aside_and_everything_counts_as_first_seen(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     host.configure(policy={"ttl": "1h"})
     image = host.torch("team/train:1")
     with host.agent():
@@ -79,7 +81,7 @@ def test_a_damaged_state_is_moved_aside_and_everything_counts_as_first_seen(host
         proc.eventually(lambda: collector.alerts(NAME) == set())
 
 
-def test_a_state_of_a_newer_schema_is_refused_and_left_as_it_is(lone_host: Host) -> None:
+def test_a_state_of_a_newer_schema_is_refused_and_left_as_it_is(lone_host: RealHost) -> None:
     lone_host.json("sweep")
     path = lone_host.state / "state.db"
     with sqlite3.connect(path) as connection:
@@ -94,7 +96,7 @@ def test_a_state_of_a_newer_schema_is_refused_and_left_as_it_is(lone_host: Host)
     assert path.read_bytes() == before
 
 
-def test_an_image_nobody_can_have_made_up_is_only_data(host: Host, collector: Collector) -> None:
+def test_an_image_nobody_can_have_made_up_is_only_data(host: RealHost, collector: AcceptanceCollector) -> None:
     hostile = {"torchkeeper.ttl": "soon", "x": "\x1b[31mred\n[bold]y[/bold]"}
     image = host.torch("team/odd:1", labels=hostile, env={"PYTORCH_HOME": "\x1b[31m[red]$(reboot)"})
     with host.agent():
@@ -104,7 +106,7 @@ def test_an_image_nobody_can_have_made_up_is_only_data(host: Host, collector: Co
     assert (shown.returncode, "\x1b" in shown.stdout, "[red]$(reboot)" in shown.stdout) == (0, False, True)
 
 
-def test_an_unknown_image_cannot_be_pinned_and_half_an_id_may_mean_two(lone_host: Host) -> None:
+def test_an_unknown_image_cannot_be_pinned_and_half_an_id_may_mean_two(lone_host: RealHost) -> None:
     assert "no image 'none:1' here" in lone_host.run("pin", "none:1").stderr
     ids = [lone_host.torch(f"team/many:{number}") for number in range(17)]
     first = max("0123456789abcdef", key=lambda digit: sum(image[7] == digit for image in ids))

@@ -1,7 +1,7 @@
 """A broker that is away, dies, or says no blocks nothing; what it missed, it gets later and in order."""
 
-from tests.acceptance.collector import Collector, Json, collecting
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import AcceptanceCollector, Json, collecting
+from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, mosquitto, proc
 
 pytestmark = engines.ON_ONE
@@ -9,7 +9,7 @@ pytestmark = engines.ON_ONE
 RECONNECT = 2 * proc.PATIENCE  # for the agent's back-off and the collector's
 
 
-def acts(collector: Collector) -> list[tuple[str, str]]:
+def acts(collector: AcceptanceCollector) -> list[tuple[str, str]]:
     return [(event["subject"], event["type"]) for event in collector.events() if event["subject"]]
 
 
@@ -22,7 +22,7 @@ def numbers(events: list[Json]) -> list[int]:
 
 
 def test_a_broker_that_is_away_blocks_nothing_and_later_gets_everything_in_order(
-    host: Host, fleet_broker: mosquitto.Mosquitto
+    host: RealHost, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     with collecting(fleet_broker):
         pass  # from now on the broker keeps what this collector misses
@@ -43,7 +43,7 @@ def test_a_broker_that_is_away_blocks_nothing_and_later_gets_everything_in_order
 
 
 def test_a_broker_killed_in_the_middle_gets_the_rest_when_it_is_back(
-    host: Host, collector: Collector, fleet_broker: mosquitto.Mosquitto
+    host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     with host.agent():
         first = host.torch("team/first:1")
@@ -60,7 +60,7 @@ def test_a_broker_killed_in_the_middle_gets_the_rest_when_it_is_back(
 
 
 def test_an_agent_killed_before_it_could_report_reports_when_it_is_back(
-    host: Host, fleet_broker: mosquitto.Mosquitto
+    host: RealHost, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     image = host.torch("team/idle:1")
     fleet_broker.stop()
@@ -74,7 +74,9 @@ def test_an_agent_killed_before_it_could_report_reports_when_it_is_back(
     assert acts(collector) == before_and_after(image)
 
 
-def test_an_agent_cannot_speak_for_another_host_and_evicts_all_the_same(host: Host, collector: Collector) -> None:
+def test_an_agent_cannot_speak_for_another_host_and_evicts_all_the_same(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     host.configure(agent={"host": "gpu-02"})
     with host.agent():
         host.let_one_go()
@@ -87,7 +89,7 @@ def test_an_agent_cannot_speak_for_another_host_and_evicts_all_the_same(host: Ho
     assert (collector.events(), collector.said) == ([], [])
 
 
-def test_a_refused_login_holds_nothing_up(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_a_refused_login_holds_nothing_up(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     host.report_to(fleet_broker, password="wrong")
     with host.agent():
         host.let_one_go()
@@ -96,7 +98,7 @@ def test_a_refused_login_holds_nothing_up(host: Host, fleet_broker: mosquitto.Mo
 
 
 def test_events_refused_by_the_acl_arrive_once_the_acl_is_mended(
-    host: Host, collector: Collector, fleet_broker: mosquitto.Mosquitto
+    host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     acl = fleet_broker.folder / "acl"
     acl.write_text(mosquitto.ACL.replace("hosts/%u/#", "hosts/%u/status"))

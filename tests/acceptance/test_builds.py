@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host, now, seconds_between
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost, now, seconds_between
 from tests.support import engines, images, proc
 
 EACH_BUILDER = pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
@@ -11,13 +11,13 @@ STEPS = ("ENV A=1", "ENV PYTORCH_VERSION=2.4.0", "COPY payload /child")
 BY_WHAT_THEY_SAY = {"probe_layers": False}  # the steps say that they are PyTorch, and have no torch
 
 
-def parent_of(host: Host, image: str) -> str:
+def parent_of(host: RealHost, image: str) -> str:
     return str(host.engine.api("GET", f"/images/{image}/json")[1]["Parent"])
 
 
 @EACH_BUILDER
 def test_a_build_is_a_use_of_its_base_and_both_go_a_ttl_after_it(
-    host: Host, collector: Collector, kind: str, classic: bool
+    host: RealHost, collector: AcceptanceCollector, kind: str, classic: bool
 ) -> None:
     host.configure(policy={"ttl": "2s"})
     base = host.torch("team/base:1")
@@ -40,7 +40,7 @@ def test_a_build_is_a_use_of_its_base_and_both_go_a_ttl_after_it(
 
 
 @EACH_BUILDER
-def test_a_base_that_is_due_stays_for_the_build_that_nobody_watched(lone_host: Host, classic: bool) -> None:
+def test_a_base_that_is_due_stays_for_the_build_that_nobody_watched(lone_host: RealHost, classic: bool) -> None:
     host = lone_host
     host.configure(policy={"ttl": "3s"})
     base = host.torch("team/base:1")
@@ -58,7 +58,7 @@ def test_a_base_that_is_due_stays_for_the_build_that_nobody_watched(lone_host: H
 
 @EACH_BUILDER
 def test_a_result_whose_tag_the_next_build_took_has_its_ttl_like_others(
-    lone_host: Host, kind: str, classic: bool
+    lone_host: RealHost, kind: str, classic: bool
 ) -> None:
     host = lone_host
     host.configure(policy={"ttl": "1h", "rules": [{"match": "team/*", "keep": True}]})
@@ -77,7 +77,7 @@ def test_a_result_whose_tag_the_next_build_took_has_its_ttl_like_others(
 
 
 def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others_stay(
-    host: Host, collector: Collector
+    host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host.configure(
         images=BY_WHAT_THEY_SAY,
@@ -101,7 +101,7 @@ def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others
 
 @engines.ON_BOTH_ENDS
 def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_of_its_build_goes(
-    lone_host: Host,
+    lone_host: RealHost,
 ) -> None:
     host = lone_host
     short = {"match": "*", "ttl": "1s", "local_images": "evict"}
@@ -119,7 +119,7 @@ def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_o
         assert host.row(step)["reason"] == "local-only"
 
 
-def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_goes(lone_host: Host) -> None:
+def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_goes(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"local_images": "keep", "rules": [{"match": "*", "local_images": "evict"}]})
     host.torch("team/base:1")
@@ -134,7 +134,7 @@ def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_go
 
 
 def test_without_a_name_what_a_build_made_goes_after_dangling_after_and_what_docker_commit_made_stays(
-    lone_host: Host,
+    lone_host: RealHost,
 ) -> None:
     host = lone_host
     host.configure(policy={"local_images": "keep", "rules": [{"match": "control/*", "local_images": "evict"}]})
@@ -150,7 +150,7 @@ def test_without_a_name_what_a_build_made_goes_after_dangling_after_and_what_doc
         assert host.row(commit)["reason"] == "local-only"
 
 
-def test_an_idle_parent_stays_for_a_child_that_stays_and_goes_after_it(lone_host: Host) -> None:
+def test_an_idle_parent_stays_for_a_child_that_stays_and_goes_after_it(lone_host: RealHost) -> None:
     host = lone_host
     parent = host.torch("team/base:1")
     child = images.build_child(host.engine, "team/base:1", "team/child:1")
@@ -163,7 +163,7 @@ def test_an_idle_parent_stays_for_a_child_that_stays_and_goes_after_it(lone_host
         host.await_gone(parent)
 
 
-def test_a_parent_goes_and_its_buildkit_child_still_runs(lone_host: Host) -> None:
+def test_a_parent_goes_and_its_buildkit_child_still_runs(lone_host: RealHost) -> None:
     host = lone_host
     parent = host.torch("team/base:1")
     images.build_child(host.engine, "team/base:1", "team/child:1", classic=False)

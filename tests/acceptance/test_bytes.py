@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import small_disk
-from tests.acceptance.host import TTL, Host, Json
+from tests.acceptance.host import TTL, Json, RealHost
 from tests.support import dockerd, images, proc
 
 pytestmark = pytest.mark.real
@@ -21,7 +21,7 @@ def small_engine() -> Iterator[dockerd.Dockerd]:
 
 
 @pytest.fixture
-def small_host(small_engine: dockerd.Dockerd, tmp_path: Path) -> Host:
+def small_host(small_engine: dockerd.Dockerd, tmp_path: Path) -> RealHost:
     return _host(small_engine, tmp_path)
 
 
@@ -33,13 +33,13 @@ def small_containerd_engine() -> Iterator[dockerd.Dockerd]:
 
 
 @pytest.fixture
-def small_containerd_host(small_containerd_engine: dockerd.Dockerd, tmp_path: Path) -> Host:
+def small_containerd_host(small_containerd_engine: dockerd.Dockerd, tmp_path: Path) -> RealHost:
     return _host(small_containerd_engine, tmp_path)
 
 
-def _host(engine: dockerd.Dockerd, folder: Path) -> Host:
+def _host(engine: dockerd.Dockerd, folder: Path) -> RealHost:
     engine.empty()
-    host = Host(engine, folder)
+    host = RealHost(engine, folder)
     host.configure(limits={"pause": "0s"})
     return host
 
@@ -68,7 +68,7 @@ def _du(engine: dockerd.Dockerd) -> int:
     return int(told.stdout.split()[0])
 
 
-def _shared_layers(host: Host) -> str:
+def _shared_layers(host: RealHost) -> str:
     """Idle images on a base that goes with them, on one that is no PyTorch, on one that another child keeps.
 
     The ID of the first base.
@@ -89,7 +89,7 @@ def _shared_layers(host: Host) -> str:
     return base
 
 
-def test_a_plan_over_shared_layers_frees_what_it_says_together_and_one_by_one(small_host: Host) -> None:
+def test_a_plan_over_shared_layers_frees_what_it_says_together_and_one_by_one(small_host: RealHost) -> None:
     host, engine = small_host, small_host.engine
     base = _shared_layers(host)
     host.configure(policy={"ttl": "1h"})
@@ -112,7 +112,7 @@ def test_a_plan_over_shared_layers_frees_what_it_says_together_and_one_by_one(sm
     assert sum(measured.values()) == pytest.approx(freed, rel=0.05)
 
 
-def _due(host: Host, count: int) -> Json:
+def _due(host: RealHost, count: int) -> Json:
     """The plan, once it evicts so many; empty until then."""
     planned = host.json("plan")
     return planned if planned["totals"]["evict"] == count else {}
@@ -122,7 +122,7 @@ def _bytes(events: list[Json], kind: str, key: str) -> dict[str, int]:
     return {event["subject"]: event["data"][key] for event in events if event["type"] == f"torchkeeper.{kind}"}
 
 
-def _packed_layers(host: Host) -> None:
+def _packed_layers(host: RealHost) -> None:
     """Idle images of several layers, some of which compress to nothing, on bases that go, stay, or are no image."""
     engine = host.engine
     host.torch("team/base:1", size_mb=30)
@@ -143,7 +143,7 @@ def _packed_layers(host: Host) -> None:
 
 
 def test_on_the_containerd_store_a_plan_counts_what_is_kept_unpacked_and_compressed(
-    small_containerd_host: Host,
+    small_containerd_host: RealHost,
 ) -> None:
     host, engine = small_containerd_host, small_containerd_host.engine
     _packed_layers(host)

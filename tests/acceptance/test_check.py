@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.collector import Collector, collecting
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import AcceptanceCollector, collecting
+from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, mosquitto, proc
 
 pytestmark = engines.ON_ONE
@@ -17,7 +17,7 @@ pytestmark = engines.ON_ONE
 CAPABILITIES = "-dac_override,-dac_read_search"  # without these, root is bound by permissions as others are
 
 
-def as_plain_user(host: Host, *args: str) -> subprocess.CompletedProcess[str]:
+def as_plain_user(host: RealHost, *args: str) -> subprocess.CompletedProcess[str]:
     program = proc.require_program("setpriv", "util-linux")
     drop = [program, f"--bounding-set={CAPABILITIES}", f"--inh-caps={CAPABILITIES}", "--clear-groups"]
     env = {k: v for k, v in os.environ.items() if not k.startswith(("TORCHKEEPER_", "DOCKER_"))}
@@ -45,7 +45,7 @@ def somebody_elses(path: Path, mode: int) -> Iterator[None]:
         path.chmod(before.st_mode & 0o7777)
 
 
-def test_all_is_well(host: Host, collector: Collector, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_all_is_well(host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto) -> None:
     code, found = host.checks()
     assert (code, [item["name"] for item in found.values() if not item["ok"]]) == (0, [])
     assert found.keys() == {"configuration", "state", "pins", "engine", "disk", "layers", "broker"}
@@ -58,7 +58,9 @@ def test_all_is_well(host: Host, collector: Collector, fleet_broker: mosquitto.M
     assert set(collector.latest) == {f"{NAME}/alerts/check", f"{NAME}/status"}
 
 
-def test_a_running_agent_is_not_disturbed(host: Host, collector: Collector, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_a_running_agent_is_not_disturbed(
+    host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
+) -> None:
     with host.agent():
         before = collector.await_state(NAME, "online")
         code, found = host.checks()
@@ -71,7 +73,7 @@ def test_a_running_agent_is_not_disturbed(host: Host, collector: Collector, flee
     assert host.told("calls itself") == 0
 
 
-def test_no_engine(lone_host: Host) -> None:
+def test_no_engine(lone_host: RealHost) -> None:
     lone_host.configure(docker={"url": f"unix://{lone_host.folder}/none.sock"})
     code, found = lone_host.checks()
     assert (code, found["engine"]["ok"]) == (1, False)
@@ -81,7 +83,7 @@ def test_no_engine(lone_host: Host) -> None:
     assert (planned.returncode, "torchkeeper check" in planned.stderr) == (1, True)
 
 
-def test_no_permission_on_the_socket(lone_host: Host) -> None:
+def test_no_permission_on_the_socket(lone_host: RealHost) -> None:
     with somebody_elses(lone_host.engine.socket, 0o600):
         checked, planned = as_plain_user(lone_host, "check"), as_plain_user(lone_host, "plan")
     assert checked.returncode == planned.returncode == 1
@@ -90,7 +92,7 @@ def test_no_permission_on_the_socket(lone_host: Host) -> None:
     assert "member of the socket's group" in planned.stderr
 
 
-def test_a_configuration_file_that_this_user_may_not_read(lone_host: Host) -> None:
+def test_a_configuration_file_that_this_user_may_not_read(lone_host: RealHost) -> None:
     with somebody_elses(lone_host.config, 0o600):
         checked, planned = as_plain_user(lone_host, "check", "--json"), as_plain_user(lone_host, "plan")
     assert (checked.returncode, planned.returncode) == (1, 2)
@@ -98,7 +100,7 @@ def test_a_configuration_file_that_this_user_may_not_read(lone_host: Host) -> No
         assert f"{lone_host.config}: cannot be read: Permission denied; run this as the agent's user" in said
 
 
-def test_a_state_folder_that_cannot_be_written(lone_host: Host) -> None:
+def test_a_state_folder_that_cannot_be_written(lone_host: RealHost) -> None:
     lone_host.state.mkdir()
     with somebody_elses(lone_host.state, 0o500):
         checked, swept = as_plain_user(lone_host, "check"), as_plain_user(lone_host, "sweep")
@@ -109,7 +111,7 @@ def test_a_state_folder_that_cannot_be_written(lone_host: Host) -> None:
         assert "agent.state_dir" in told
 
 
-def test_a_host_name_with_a_dot_that_was_used_before_is_kept_and_warned_of(lone_host: Host) -> None:
+def test_a_host_name_with_a_dot_that_was_used_before_is_kept_and_warned_of(lone_host: RealHost) -> None:
     lone_host.configure(agent={"host": "gpu-01.lab"})
     with mosquitto.running() as broker:
         lone_host.configure(mqtt={"url": broker.url})
@@ -123,7 +125,7 @@ def test_a_host_name_with_a_dot_that_was_used_before_is_kept_and_warned_of(lone_
     assert found["broker"]["hint"].endswith('set agent.host = "gpu-01-lab"')
 
 
-def test_no_broker(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_no_broker(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     fleet_broker.stop()
     code, found = host.checks()
     assert (code, found["broker"]["ok"], found["engine"]["ok"]) == (1, False, True)
@@ -131,7 +133,7 @@ def test_no_broker(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
     assert "start the broker" in found["broker"]["hint"]
 
 
-def test_a_refused_login(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_a_refused_login(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     host.report_to(fleet_broker, password="wrong")
     code, found = host.checks()
     assert (code, found["broker"]["ok"]) == (1, False)
@@ -139,14 +141,14 @@ def test_a_refused_login(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
     assert "wrong" not in str(found)
 
 
-def test_a_name_that_the_acl_does_not_let_us_use(host: Host) -> None:
+def test_a_name_that_the_acl_does_not_let_us_use(host: RealHost) -> None:
     host.configure(agent={"host": "gpu-02"})
     code, found = host.checks()
     assert (code, found["broker"]["ok"]) == (1, False)
     assert "torchkeeper/v1/hosts/gpu-02/#" in found["broker"]["hint"]
 
 
-def test_a_missing_password_file(host: Host) -> None:
+def test_a_missing_password_file(host: RealHost) -> None:
     host.configure(mqtt={"password_file": host.folder / "none"})
     code, found = host.checks()
     assert (code, found["broker"]["ok"]) == (1, False)
@@ -154,7 +156,7 @@ def test_a_missing_password_file(host: Host) -> None:
     assert "the file named here" in found["broker"]["hint"]
 
 
-def test_a_broker_with_tls_is_trusted_by_its_ca_alone(lone_host: Host) -> None:
+def test_a_broker_with_tls_is_trusted_by_its_ca_alone(lone_host: RealHost) -> None:
     with mosquitto.running(tls=True) as broker:
         lone_host.configure(mqtt={"url": broker.url, "ca_file": broker.ca_file})
         trusted, _ = lone_host.checks()
@@ -165,7 +167,7 @@ def test_a_broker_with_tls_is_trusted_by_its_ca_alone(lone_host: Host) -> None:
     assert "TLS files" in found["broker"]["hint"]
 
 
-def test_a_wrong_key(lone_host: Host) -> None:
+def test_a_wrong_key(lone_host: RealHost) -> None:
     lone_host.configure(policy={"tll": "3d"})
     code, found = lone_host.checks()
     assert (code, set(found)) == (1, {"configuration"})
@@ -173,7 +175,7 @@ def test_a_wrong_key(lone_host: Host) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"pins": 3}', ""])
-def test_pins_that_cannot_be_read_stop_eviction_until_they_can(lone_host: Host, text: str) -> None:
+def test_pins_that_cannot_be_read_stop_eviction_until_they_can(lone_host: RealHost, text: str) -> None:
     lone_host.state.mkdir()
     (lone_host.state / "holds.json").write_text(text)
     code, found = lone_host.checks()
@@ -184,7 +186,7 @@ def test_pins_that_cannot_be_read_stop_eviction_until_they_can(lone_host: Host, 
     assert (lone_host.state / "holds.json").read_text() == text
 
 
-def test_pins_damaged_beside_a_running_agent_hold_everything_and_mended_ones_nothing(lone_host: Host) -> None:
+def test_pins_damaged_beside_a_running_agent_hold_everything_and_mended_ones_nothing(lone_host: RealHost) -> None:
     host = lone_host
     host.state.mkdir()
     (host.state / "holds.json").write_text("rubbish")
@@ -196,7 +198,7 @@ def test_pins_damaged_beside_a_running_agent_hold_everything_and_mended_ones_not
         host.await_gone(image)
 
 
-def test_images_that_one_sign_calls_pytorch_are_named_and_fail_nothing(lone_host: Host) -> None:
+def test_images_that_one_sign_calls_pytorch_are_named_and_fail_nothing(lone_host: RealHost) -> None:
     lone_host.configure(images={"probe_layers": False})  # torch in the layers is a second sign
     lone_host.torch("corp/ranker:7")
     lone_host.torch("teamai/pytorch:2.4-cuda12.1")

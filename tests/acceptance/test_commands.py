@@ -6,8 +6,8 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from agent.core.model import Reason
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host, age, now, seconds_between
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost, age, now, seconds_between
 from tests.support import engines, images, proc, registry
 
 ROW = {
@@ -28,7 +28,7 @@ ROW = {
 }
 
 
-def test_check_finds_nothing_wrong_with_any_engine(lone_host: Host) -> None:
+def test_check_finds_nothing_wrong_with_any_engine(lone_host: RealHost) -> None:
     lone_host.plain("team/web:1")
     version = lone_host.engine.api("GET", "/version")[1]["Version"]
     code, found = lone_host.checks()
@@ -36,7 +36,7 @@ def test_check_finds_nothing_wrong_with_any_engine(lone_host: Host) -> None:
 
 
 @engines.ON_BOTH_ENDS
-def test_plan_gives_every_image_of_the_engine_a_reason_and_its_counts_add_up(lone_host: Host) -> None:
+def test_plan_gives_every_image_of_the_engine_a_reason_and_its_counts_add_up(lone_host: RealHost) -> None:
     host = lone_host
     host.torch("team/train:1")
     host.plain("team/web:1")
@@ -58,7 +58,7 @@ def test_plan_gives_every_image_of_the_engine_a_reason_and_its_counts_add_up(lon
     assert "untagged not shown" not in host.say("plan", "--all")
 
 
-def test_images_shows_versions_bytes_and_state(lone_host: Host) -> None:
+def test_images_shows_versions_bytes_and_state(lone_host: RealHost) -> None:
     lone_host.configure(policy={"ttl": "1h"})
     image = lone_host.torch("acme/pytorch:2.3.1-cuda12.1", version="2.3.1", env={"CUDA_VERSION": "12.1.0"}, size_mb=5)
     size, layers = lone_host.engine.images()[0]["Size"], lone_host.layer_bytes(image)
@@ -73,7 +73,7 @@ def test_images_shows_versions_bytes_and_state(lone_host: Host) -> None:
 
 
 @engines.ON_ONE
-def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lone_host: Host) -> None:
+def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lone_host: RealHost) -> None:
     lone_host.configure(policy={"ttl": "3h"})
     image = lone_host.torch("team/train:1")
     with lone_host.agent():
@@ -98,7 +98,7 @@ def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lon
 
 
 @engines.ON_ONE
-def test_explain_tells_how_many_runs_were_ignored_and_by_which_pattern(lone_host: Host) -> None:
+def test_explain_tells_how_many_runs_were_ignored_and_by_which_pattern(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "3h"}, usage={"ignore_containers": ["trivy*", "*test*"]})
     host.torch("team/train:1")
@@ -115,7 +115,7 @@ def test_explain_tells_how_many_runs_were_ignored_and_by_which_pattern(lone_host
 
 
 @engines.ON_ONE
-def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: Host) -> None:
+def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"rules": [{"match": "team/*", "ttl": "3s"}]})
     image = host.torch("team/pinned:1")
@@ -134,7 +134,7 @@ def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: Host
 
 
 @engines.ON_ONE
-def test_a_pin_for_a_while_ends_by_itself(lone_host: Host) -> None:
+def test_a_pin_for_a_while_ends_by_itself(lone_host: RealHost) -> None:
     image = lone_host.torch("team/pinned:1")
     asked = time.monotonic()
     assert lone_host.say("pin", image[7:19], "--for", "4s").startswith(f"pinned {image[7:19]} until")
@@ -144,7 +144,7 @@ def test_a_pin_for_a_while_ends_by_itself(lone_host: Host) -> None:
 
 
 @engines.ON_ONE
-def test_a_pause_holds_what_is_due_until_resume(host: Host, collector: Collector) -> None:
+def test_a_pause_holds_what_is_due_until_resume(host: RealHost, collector: AcceptanceCollector) -> None:
     image = host.torch("team/idle:1")
     host.say("pause", "--reason", "a deadline")
     with host.agent():
@@ -157,7 +157,7 @@ def test_a_pause_holds_what_is_due_until_resume(host: Host, collector: Collector
 
 
 @engines.ON_ONE
-def test_a_pause_for_a_while_ends_by_itself(lone_host: Host) -> None:
+def test_a_pause_for_a_while_ends_by_itself(lone_host: RealHost) -> None:
     image = lone_host.torch("team/idle:1")
     asked = time.monotonic()
     assert lone_host.say("pause", "--for", "4s").startswith("paused until 20")
@@ -167,7 +167,7 @@ def test_a_pause_for_a_while_ends_by_itself(lone_host: Host) -> None:
 
 
 @engines.ON_ONE
-def test_a_sweep_is_refused_while_an_agent_runs(lone_host: Host) -> None:
+def test_a_sweep_is_refused_while_an_agent_runs(lone_host: RealHost) -> None:
     with lone_host.agent():
         done = lone_host.run("sweep")
     assert (done.returncode, done.stdout) == (1, "")
@@ -176,7 +176,7 @@ def test_a_sweep_is_refused_while_an_agent_runs(lone_host: Host) -> None:
 
 
 @engines.ON_ONE
-def test_a_second_agent_on_the_same_state_is_refused(lone_host: Host) -> None:
+def test_a_second_agent_on_the_same_state_is_refused(lone_host: RealHost) -> None:
     with lone_host.agent():
         done = lone_host.run("run")
     assert done.returncode == 1
@@ -184,7 +184,7 @@ def test_a_second_agent_on_the_same_state_is_refused(lone_host: Host) -> None:
 
 
 @engines.ON_BOTH_ENDS
-def test_a_dry_sweep_changes_nothing_and_a_sweep_evicts(lone_host: Host) -> None:
+def test_a_dry_sweep_changes_nothing_and_a_sweep_evicts(lone_host: RealHost) -> None:
     host = lone_host
     image, other = host.torch("team/idle:1"), host.plain("team/web:1")
     host.configure(policy={"ttl": "1h"})
@@ -205,7 +205,7 @@ def test_a_dry_sweep_changes_nothing_and_a_sweep_evicts(lone_host: Host) -> None
 
 
 def test_a_pulled_image_goes_with_a_hint_to_pull_it_again_and_an_imported_one_stays(
-    lone_host: Host, loopback_registry: registry.Registry
+    lone_host: RealHost, loopback_registry: registry.Registry
 ) -> None:
     host = lone_host
     host.configure(policy={"local_images": "keep", "ttl": "2s"})

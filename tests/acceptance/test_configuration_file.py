@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, proc
 
 
 @engines.ON_ONE
-def test_the_log_names_the_file_that_was_read_or_says_that_there_is_none(lone_host: Host) -> None:
+def test_the_log_names_the_file_that_was_read_or_says_that_there_is_none(lone_host: RealHost) -> None:
     lone_host.configure(agent={"log": "json"})
     with lone_host.agent():
         pass

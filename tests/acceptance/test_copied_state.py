@@ -8,13 +8,13 @@ import pytest
 
 from agent.adapters import machine
 from tests.acceptance.collector import collecting
-from tests.acceptance.host import WATCHING, Host
+from tests.acceptance.host import WATCHING, RealHost
 from tests.support import engines, mosquitto, proc
 
 pytestmark = engines.ON_ONE
 
 
-def test_it_is_reported_and_the_host_name_is_learned_anew(lone_host: Host) -> None:
+def test_it_is_reported_and_the_host_name_is_learned_anew(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(agent={"host": ""}, policy={"ttl": "1h"})
     image = host.torch("team/kept:1")
@@ -38,7 +38,7 @@ def test_it_is_reported_and_the_host_name_is_learned_anew(lone_host: Host) -> No
     assert host.told("action=state-copied") == 1
 
 
-def pretend_to_be_copied(host: Host) -> None:
+def pretend_to_be_copied(host: RealHost) -> None:
     """Write into the state that it was another machine's, under another name."""
     if not machine.facts(host.state):
         pytest.skip("nothing that can be read here tells this machine from another")
@@ -48,12 +48,12 @@ def pretend_to_be_copied(host: Host) -> None:
         db.execute("UPDATE meta SET value = 'the-other' WHERE key = 'host'")
 
 
-def meta(host: Host, key: str) -> str:
+def meta(host: RealHost, key: str) -> str:
     with closing(sqlite3.connect(host.state / "state.db")) as db:
         return str(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
 
 
-def engine_name(host: Host) -> str:
+def engine_name(host: RealHost) -> str:
     """The host's name as the agent's log has it at the start."""
     assert host.told(WATCHING)
     starts = [line for line in host.log.read_text().splitlines() if "action=start" in line]

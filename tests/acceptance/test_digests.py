@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.acceptance.host import Host, seconds_between
+from tests.acceptance.host import RealHost, seconds_between
 from tests.support import engines, images, proc, registry
 
 pytestmark = engines.ON_BOTH_ENDS
@@ -21,7 +21,7 @@ GOES = ("team/idle", "control/pytorch")
 
 
 @pytest.fixture
-def pullable(lone_host: Host, loopback_registry: registry.Registry) -> dict[str, tuple[str, str]]:
+def pullable(lone_host: RealHost, loopback_registry: registry.Registry) -> dict[str, tuple[str, str]]:
     """Repository -> the ID of its image and its digest reference; none of the images is here."""
     found = {}
     for repository in (*KEPT, *GOES):
@@ -36,7 +36,7 @@ def pullable(lone_host: Host, loopback_registry: registry.Registry) -> dict[str,
 
 
 def test_images_pulled_by_digest_are_kept_by_what_names_their_repository_or_digest(
-    lone_host: Host, pullable: Mapping[str, tuple[str, str]]
+    lone_host: RealHost, pullable: Mapping[str, tuple[str, str]]
 ) -> None:
     host = lone_host
     frozen = pullable["team/frozen"][1]
@@ -72,7 +72,7 @@ def test_images_pulled_by_digest_are_kept_by_what_names_their_repository_or_dige
 
 
 def test_images_pulled_by_digest_go_where_nothing_names_them(
-    lone_host: Host, pullable: Mapping[str, tuple[str, str]]
+    lone_host: RealHost, pullable: Mapping[str, tuple[str, str]]
 ) -> None:
     host = lone_host
     host.configure(policy={"ttl": "2s", "local_images": "keep", "protect": ["*:latest", "*:2.9"]})
@@ -84,7 +84,7 @@ def test_images_pulled_by_digest_go_where_nothing_names_them(
 
 
 def test_a_digest_reference_does_not_make_a_rule_for_a_tag_useless(
-    lone_host: Host, loopback_registry: registry.Registry
+    lone_host: RealHost, loopback_registry: registry.Registry
 ) -> None:
     """After a pull, and always on the containerd store, a tagged image has a digest reference as well."""
     host = lone_host

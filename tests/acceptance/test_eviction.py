@@ -1,15 +1,15 @@
 """Exactly the idle PyTorch images go, and each is told of before and after."""
 
 from agent.core import units
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, TTL, Host, now, seconds_between
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, TTL, RealHost, now, seconds_between
 from tests.support import engines, images, proc
 
 SLEEP = ("sleep", "600")
 
 
 def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(
-    host: Host, collector: Collector, kind: str
+    host: RealHost, collector: AcceptanceCollector, kind: str
 ) -> None:
     ref = "acme/pytorch:2.4.0-cuda12.4"
     before = now()
@@ -71,7 +71,7 @@ def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(
     assert isinstance(became["measured_bytes"], int)
 
 
-def test_exactly_the_idle_pytorch_images_go(lone_host: Host) -> None:
+def test_exactly_the_idle_pytorch_images_go(lone_host: RealHost) -> None:
     host = lone_host
     kept = {
         host.torch("used/running:1"): "in-use",
@@ -96,7 +96,7 @@ def test_exactly_the_idle_pytorch_images_go(lone_host: Host) -> None:
     assert sorted(states.values()) == ["created", "exited", "running"]
 
 
-def test_an_image_goes_a_ttl_after_its_last_container_went(lone_host: Host) -> None:
+def test_an_image_goes_a_ttl_after_its_last_container_went(lone_host: RealHost) -> None:
     host = lone_host
     image = host.torch("team/train:1")
     container = images.run(host.engine, image, *SLEEP, detach=True)
@@ -111,7 +111,7 @@ def test_an_image_goes_a_ttl_after_its_last_container_went(lone_host: Host) -> N
     assert seconds_between(decision["last_used"], host.last_told("delete", image=image)) >= TTL
 
 
-def test_a_multi_tag_image_goes_whole_or_not_at_all(host: Host, collector: Collector) -> None:
+def test_a_multi_tag_image_goes_whole_or_not_at_all(host: RealHost, collector: AcceptanceCollector) -> None:
     tags = ["one/a:1", "one/b:2", "two/c:3"]
     image = host.torch(tags[0], extra_refs=tags[1:])
     container = images.create(host.engine, "one/b:2")

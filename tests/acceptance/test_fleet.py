@@ -4,25 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.collector import PASSWORD, USER, Collector
-from tests.acceptance.host import NAME, Host, now
+from tests.acceptance.collector import PASSWORD, USER, AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost, now
 from tests.support import dockerd, engines, mosquitto, proc
 
 pytestmark = engines.ON_ONE
 
 
 @pytest.fixture
-def desk(fresh_engine: dockerd.Dockerd, fleet_broker: mosquitto.Mosquitto, tmp_path: Path) -> Host:
+def desk(fresh_engine: dockerd.Dockerd, fleet_broker: mosquitto.Mosquitto, tmp_path: Path) -> RealHost:
     """An operator's machine: a broker's address and an account that reads; no engine, no state."""
     folder = tmp_path / "desk"
     folder.mkdir()
-    operator = Host(fresh_engine, folder)
+    operator = RealHost(fresh_engine, folder)
     operator.configure(docker={"url": f"unix://{folder}/none.sock"})
     operator.report_to(fleet_broker, USER, PASSWORD)
     return operator
 
 
-def test_the_fleet_shows_a_host_online_and_then_offline(host: Host, desk: Host, collector: Collector) -> None:
+def test_the_fleet_shows_a_host_online_and_then_offline(
+    host: RealHost, desk: RealHost, collector: AcceptanceCollector
+) -> None:
     nobody = desk.run("fleet", "status")
     assert (nobody.returncode, "No agent has reported to it" in nobody.stderr) == (1, True)
     idle = host.torch("team/idle:1")
@@ -48,7 +50,7 @@ def test_the_fleet_shows_a_host_online_and_then_offline(host: Host, desk: Host, 
     assert f"{NAME} offline" in desk.say("fleet", "status")
 
 
-def test_without_a_broker_the_fleet_says_what_is_missing(desk: Host, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_without_a_broker_the_fleet_says_what_is_missing(desk: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     fleet_broker.stop()
     away = desk.run("fleet", "status")
     desk.configure(mqtt={"url": "", "username": "", "password_file": ""})

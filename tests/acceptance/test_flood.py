@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 
-from tests.acceptance.collector import PASSWORD, USER, Collector
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import PASSWORD, USER, AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, mosquitto, proc
 from tests.support.collector import make_client
 
@@ -55,7 +55,7 @@ def staying_small(pid: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 def test_one_huge_message_that_is_retained_for_the_agent_costs_it_nothing(
-    host: Host, collector: Collector, fleet_broker: mosquitto.Mosquitto, version: str
+    host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto, version: str
 ) -> None:
     host.configure(mqtt={"version": version})
     with host.agent() as agent, another_client(fleet_broker) as another:
@@ -70,7 +70,7 @@ def test_one_huge_message_that_is_retained_for_the_agent_costs_it_nothing(
 
 
 def test_a_stream_of_small_messages_costs_it_nothing_and_it_goes_on_reporting(
-    host: Host, collector: Collector, fleet_broker: mosquitto.Mosquitto
+    host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     with host.agent() as agent, another_client(fleet_broker) as another:
         collector.await_event("outcome", host.torch("team/first:1"))

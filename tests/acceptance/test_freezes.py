@@ -4,20 +4,20 @@ import signal
 
 import pytest
 
-from tests.acceptance.host import Host
+from tests.acceptance.host import RealHost
 from tests.support import proc
 from tests.support.engines import ON_ONE
 
 UNREAD = 1300  # events, of which the engine keeps about 1,190 for a reader that does not read
 
 
-def overflow_the_stream(host: Host, image: str) -> None:
+def overflow_the_stream(host: RealHost, image: str) -> None:
     """More events than the engine keeps for a reader that does not read: the quickest are tags."""
     for _ in range(UNREAD):
         host.engine.api("POST", f"/images/{image}/tag?repo=other/base&tag=again")
 
 
-def come_and_go(host: Host, image: str) -> None:
+def come_and_go(host: RealHost, image: str) -> None:
     """A container of an image, created and removed."""
     made = host.engine.api("POST", "/containers/create", {"Image": image, "Cmd": ["true"]})[1]
     host.engine.api("DELETE", f"/containers/{made['Id']}")
@@ -25,7 +25,7 @@ def come_and_go(host: Host, image: str) -> None:
 
 @ON_ONE
 @pytest.mark.timeout(300)
-def test_a_use_that_the_stream_lost_in_a_freeze_keeps_its_image(lone_host: Host) -> None:
+def test_a_use_that_the_stream_lost_in_a_freeze_keeps_its_image(lone_host: RealHost) -> None:
     lone_host.configure(policy={"ttl": "8s"}, usage={"gap_tolerance": "0s"})
     other = lone_host.plain("other/base:1")
     idle = lone_host.torch("team/idle:1")
@@ -46,7 +46,7 @@ def test_a_use_that_the_stream_lost_in_a_freeze_keeps_its_image(lone_host: Host)
 
 
 @ON_ONE
-def test_a_hangup_changes_nothing(lone_host: Host) -> None:
+def test_a_hangup_changes_nothing(lone_host: RealHost) -> None:
     """As when the terminal closes in which it was started, or a unit asks it to reload."""
     with lone_host.agent() as agent:
         agent.send_signal(signal.SIGHUP)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, images, proc
 
 pytestmark = engines.ON_ONE
@@ -17,7 +17,7 @@ SIZE = "20m"  # the reserve takes 16 MiB of it
 
 
 @pytest.fixture
-def small_disk(host: Host) -> Iterator[Path]:
+def small_disk(host: RealHost) -> Iterator[Path]:
     """A file system of its own under the state folder."""
     host.state.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", host.state], check=False)
@@ -39,7 +39,9 @@ def fill(folder: Path, name: str = "filler") -> Path:
             return path
 
 
-def test_an_agent_on_a_full_disk_evicts_and_loses_nothing(host: Host, collector: Collector, small_disk: Path) -> None:
+def test_an_agent_on_a_full_disk_evicts_and_loses_nothing(
+    host: RealHost, collector: AcceptanceCollector, small_disk: Path
+) -> None:
     used = host.torch("team/used:1")
     images.create(host.engine, "team/used:1")
     with host.agent() as agent:
@@ -64,7 +66,7 @@ def test_an_agent_on_a_full_disk_evicts_and_loses_nothing(host: Host, collector:
 
 
 def test_a_disk_without_any_room_stops_eviction_and_nothing_else(
-    host: Host, collector: Collector, small_disk: Path
+    host: RealHost, collector: AcceptanceCollector, small_disk: Path
 ) -> None:
     with host.agent() as agent:
         proc.eventually((small_disk / "reserve").exists)

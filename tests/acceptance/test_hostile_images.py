@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, images, proc
 
 TORCH = ["PYTORCH_VERSION=2.9.0"]
@@ -13,7 +13,7 @@ LONG = "RUN torch" + ";" * MB  # of one line; more than is read of a history
 TOO_LONG = "RUN torch" + ";" * 5 * MB  # more than is taken from the engine
 
 
-def test_a_label_that_no_duration_can_hold_stops_nothing(host: Host, collector: Collector) -> None:
+def test_a_label_that_no_duration_can_hold_stops_nothing(host: RealHost, collector: AcceptanceCollector) -> None:
     image = host.torch("team/odd:1", labels={"torchkeeper.ttl": "999999999w"})
     with host.agent():
         host.let_one_go()
@@ -26,7 +26,7 @@ def test_a_label_that_no_duration_can_hold_stops_nothing(host: Host, collector: 
 
 @engines.ON_ONE
 @pytest.mark.timeout(400)  # seconds; fourteen commands, one after the other
-def test_every_command_shows_a_host_of_hostile_images(lone_host: Host) -> None:
+def test_every_command_shows_a_host_of_hostile_images(lone_host: RealHost) -> None:
     host, engine = lone_host, lone_host.engine
     labels = {"torchkeeper.ttl": "999999999w", "x": ODD, "torchkeeper.keep": ODD * 1000}
     made = {
@@ -56,7 +56,7 @@ def test_every_command_shows_a_host_of_hostile_images(lone_host: Host) -> None:
 
 
 @engines.ON_ONE
-def test_the_agent_names_what_it_cannot_judge_and_goes_on(host: Host, collector: Collector) -> None:
+def test_the_agent_names_what_it_cannot_judge_and_goes_on(host: RealHost, collector: AcceptanceCollector) -> None:
     longer = images.load_image(host.engine, "team/longer:1", {"Env": TORCH}, [TOO_LONG])
     with host.agent():
         host.let_one_go()

@@ -5,7 +5,7 @@ The engine keeps the name by which an image was mounted, and no list says which 
 
 import pytest
 
-from tests.acceptance.host import Host
+from tests.acceptance.host import RealHost
 from tests.support import engines, images, proc
 
 pytestmark = engines.ON_CURRENT
@@ -14,14 +14,14 @@ RULES = [{"match": "team/tool:*", "keep": True}]
 
 
 @pytest.fixture
-def mounting_host(lone_host: Host) -> Host:
+def mounting_host(lone_host: RealHost) -> RealHost:
     """With an image to make containers of, that stays."""
     lone_host.configure(policy={"rules": RULES})
     lone_host.torch("team/tool:1")
     return lone_host
 
 
-def mount(host: Host, source: str, *, start: str = "") -> str:
+def mount(host: RealHost, source: str, *, start: str = "") -> str:
     """A container that mounts an image; started with a command. The client of 20.10 knows no such mount."""
     body = {
         "Image": "team/tool:1",
@@ -35,7 +35,7 @@ def mount(host: Host, source: str, *, start: str = "") -> str:
     return str(made["Id"])
 
 
-def test_a_mounted_image_stays_in_any_state_of_its_container_and_goes_after_it(mounting_host: Host) -> None:
+def test_a_mounted_image_stays_in_any_state_of_its_container_and_goes_after_it(mounting_host: RealHost) -> None:
     host = mounting_host
     by_tag, by_id, stopped = (host.torch(f"team/data:{number}") for number in range(3))
     containers = [
@@ -54,7 +54,9 @@ def test_a_mounted_image_stays_in_any_state_of_its_container_and_goes_after_it(m
             host.await_gone(image)
 
 
-def test_after_its_name_moved_the_mounted_image_stays_and_the_one_that_has_the_name_goes(mounting_host: Host) -> None:
+def test_after_its_name_moved_the_mounted_image_stays_and_the_one_that_has_the_name_goes(
+    mounting_host: RealHost,
+) -> None:
     host = mounting_host
     old = host.torch("team/data:1")
     with host.agent() as agent:
@@ -69,7 +71,7 @@ def test_after_its_name_moved_the_mounted_image_stays_and_the_one_that_has_the_n
 
 @pytest.mark.parametrize("known", [True, False], ids=["watched-before", "never-watched"])
 def test_an_image_mounted_while_the_agent_was_away_stays_though_its_name_has_moved(
-    mounting_host: Host, known: bool
+    mounting_host: RealHost, known: bool
 ) -> None:
     host = mounting_host
     old = host.torch("team/data:1")

@@ -7,7 +7,7 @@ import pytest
 
 from agent.adapters import inside_journal
 from agent.core.usage import look_inside
-from tests.acceptance.host import Host
+from tests.acceptance.host import RealHost
 from tests.support import images, proc, torch_file
 
 ON_GRAPH_DRIVERS = pytest.mark.parametrize("kind", ["20.10", "current"], indirect=True, scope="session")
@@ -16,7 +16,7 @@ FILE = f"/{torch_file.PLACE}"
 
 
 @ON_GRAPH_DRIVERS
-def test_an_image_without_torch_stays_whatever_it_says_and_the_others_go(lone_host: Host) -> None:
+def test_an_image_without_torch_stays_whatever_it_says_and_the_others_go(lone_host: RealHost) -> None:
     host = lone_host
     kept = images.load_image(host.engine, "team/claims:1", TORCH, ["RUN pip install torch"], layers=[{"own": b"1"}])
     with host.agent():
@@ -37,14 +37,14 @@ def test_an_image_without_torch_stays_whatever_it_says_and_the_others_go(lone_ho
 
 
 @ON_GRAPH_DRIVERS
-def test_where_it_is_switched_off_names_and_history_decide_alone(lone_host: Host) -> None:
+def test_where_it_is_switched_off_names_and_history_decide_alone(lone_host: RealHost) -> None:
     lone_host.configure(images={"probe_layers": False}, policy={"ttl": "1h"})
     images.load_image(lone_host.engine, "team/claims:1", TORCH, layers=[{"own": b"1"}])
     assert lone_host.row(images.image_id(lone_host.engine, "team/claims:1"))["class"] == "pytorch"
     assert "probe_layers is false" in lone_host.checks()[1]["layers"]["detail"]
 
 
-def test_a_look_inside_beside_an_agent_finds_torch_counts_as_no_use_and_leaves_nothing(lone_host: Host) -> None:
+def test_a_look_inside_beside_an_agent_finds_torch_counts_as_no_use_and_leaves_nothing(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "1h"})
     image = host.torch("team/torch:2.4.0")
@@ -60,14 +60,14 @@ def test_a_look_inside_beside_an_agent_finds_torch_counts_as_no_use_and_leaves_n
     assert left(host) == []
 
 
-def test_a_look_inside_that_finds_nothing_says_that_this_proves_nothing(lone_host: Host) -> None:
+def test_a_look_inside_that_finds_nothing_says_that_this_proves_nothing(lone_host: RealHost) -> None:
     lone_host.plain("team/web:1")
     assert lone_host.json("explain", "team/web:1")["inside"] is None
     assert lone_host.json("explain", "team/web:1", "--look-inside")["inside"]["found"] == []
     assert "so this proves nothing" in lone_host.say("explain", "team/web:1", "--look-inside")
 
 
-def test_what_a_killed_look_left_is_removed_by_the_agent_and_was_no_use(lone_host: Host) -> None:
+def test_what_a_killed_look_left_is_removed_by_the_agent_and_was_no_use(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "1h"})
     image = host.torch("team/torch:2.4.0", env={"PATH": ":".join(f"/{n}/bin" for n in range(500))})
@@ -81,7 +81,7 @@ def test_what_a_killed_look_left_is_removed_by_the_agent_and_was_no_use(lone_hos
         assert host.row(image)["last_used"] is None
 
 
-def kill_a_look(host: Host) -> None:
+def kill_a_look(host: RealHost) -> None:
     """SIGKILL a look once it has made its container."""
     argv = [*proc.command(), "explain", "team/torch:2.4.0", "--look-inside", "--config", str(host.config)]
     look = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -93,6 +93,6 @@ def kill_a_look(host: Host) -> None:
         look.communicate()
 
 
-def left(host: Host) -> list[str]:
+def left(host: RealHost) -> list[str]:
     """The containers of looks that are there now."""
     return host.engine.docker("ps", "--all", "--quiet", f"--filter=label={look_inside.LABEL}").splitlines()

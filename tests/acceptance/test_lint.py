@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.host import NAME, RealHost
 from tests.support import engines
 
 pytestmark = engines.ON_ONE
@@ -12,7 +12,7 @@ CUDA = {"CUDA_VERSION": "12.6.3"}
 
 
 @pytest.fixture
-def misnamed(lone_host: Host) -> dict[str, str]:
+def misnamed(lone_host: RealHost) -> dict[str, str]:
     """A word for each image of a host with one of every fault, one without, and what is no business of lint: its ID."""
     host = lone_host
     host.configure(images={"probe_layers": False})  # torch in the layers is a second sign
@@ -30,12 +30,12 @@ def misnamed(lone_host: Host) -> dict[str, str]:
     return ids
 
 
-def tagged(host: Host) -> dict[str, set[str]]:
+def tagged(host: RealHost) -> dict[str, set[str]]:
     """Every image of the engine, with its tags."""
     return {row["Id"]: set(row["RepoTags"] or ()) for row in host.engine.images()}
 
 
-def test_lint_finds_one_of_every_fault_and_nothing_else(lone_host: Host, misnamed: dict[str, str]) -> None:
+def test_lint_finds_one_of_every_fault_and_nothing_else(lone_host: RealHost, misnamed: dict[str, str]) -> None:
     document = lone_host.json("lint")
     found = document["findings"]
     assert document["host"] == NAME
@@ -58,7 +58,7 @@ def test_lint_finds_one_of_every_fault_and_nothing_else(lone_host: Host, misname
     assert [name for name in proposals if name] == ["teamai/pytorch:2.9.1-cuda12.6", "teamai/pytorch:2.9.0-cpu"]
 
 
-def test_its_table_is_plain_in_80_columns_and_ends_with_a_count(lone_host: Host, misnamed: dict[str, str]) -> None:
+def test_its_table_is_plain_in_80_columns_and_ends_with_a_count(lone_host: RealHost, misnamed: dict[str, str]) -> None:
     lone_host.engine.docker("tag", misnamed["good"], "corp/" + "long" * 50 + ":1")
     before = tagged(lone_host)
     done = lone_host.run("lint")
@@ -70,17 +70,17 @@ def test_its_table_is_plain_in_80_columns_and_ends_with_a_count(lone_host: Host,
     assert (tagged(lone_host), lone_host.state.exists()) == (before, False)
 
 
-def test_a_host_without_fault_has_no_findings(lone_host: Host) -> None:
+def test_a_host_without_fault_has_no_findings(lone_host: RealHost) -> None:
     lone_host.torch(GOOD, version="2.9.0", env=CUDA)
     assert lone_host.say("lint") == "0 findings"
     assert lone_host.json("lint")["findings"] == []
 
 
-def test_its_help_tells_the_exit_code(lone_host: Host) -> None:
+def test_its_help_tells_the_exit_code(lone_host: RealHost) -> None:
     assert "Exit code 0 with findings, too" in lone_host.say("lint", "--help")
 
 
-def test_without_an_engine_it_fails_in_one_sentence(lone_host: Host) -> None:
+def test_without_an_engine_it_fails_in_one_sentence(lone_host: RealHost) -> None:
     lone_host.configure(docker={"url": "unix:///nowhere/docker.sock"})
     done = lone_host.run("lint", "--json")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)

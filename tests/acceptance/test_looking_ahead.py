@@ -6,19 +6,19 @@ from datetime import timedelta
 import pytest
 
 from tests.acceptance import out_of_sight
-from tests.acceptance.host import Host, seconds_between
+from tests.acceptance.host import RealHost, seconds_between
 from tests.support import engines, images, proc
 
 pytestmark = engines.ON_ONE
 
 
-def _state(host: Host) -> dict[str, str]:
+def _state(host: RealHost) -> dict[str, str]:
     """Each file of the state that holds something -> what; without the index of SQLite's, which is no content."""
     files = (path for path in host.state.rglob("*") if path.is_file() and not path.name.endswith("-shm"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.stat().st_size}
 
 
-def test_plan_shows_totals_and_deadlines_and_looks_ahead_without_changing_anything(lone_host: Host) -> None:
+def test_plan_shows_totals_and_deadlines_and_looks_ahead_without_changing_anything(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "3h", "rules": [{"match": "team/long:*", "ttl": "30d"}]})
     soon, long = host.torch("team/soon:1", size_mb=6), host.torch("team/long:1", size_mb=3)
@@ -53,7 +53,7 @@ def test_plan_shows_totals_and_deadlines_and_looks_ahead_without_changing_anythi
     assert all("idle-ttl 1 8.0 MB" in " ".join(done.stdout.split()) for done in told[1:])
 
 
-def _bytes(host: Host, megabytes: dict[str, int]) -> object:
+def _bytes(host: RealHost, megabytes: dict[str, int]) -> object:
     return pytest.approx({key: size * images.MB for key, size in megabytes.items()}, abs=4.1 * images.MB)
 
 
@@ -61,7 +61,7 @@ def _widest(text: str) -> int:
     return max(map(len, text.splitlines()))
 
 
-def test_looking_ahead_takes_a_duration_and_nothing_else(lone_host: Host) -> None:
+def test_looking_ahead_takes_a_duration_and_nothing_else(lone_host: RealHost) -> None:
     wrong = [
         (lone_host.run("plan", "--at", "soon"), "--at: 'soon' is not a duration"),
         (lone_host.run("plan", "--ttl", "0s"), "--ttl: must be longer than 0"),
@@ -69,7 +69,7 @@ def test_looking_ahead_takes_a_duration_and_nothing_else(lone_host: Host) -> Non
     assert [(done.returncode, done.stdout, text in done.stderr) for done, text in wrong] == [(2, "", True)] * 2
 
 
-def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_frees_them(lone_host: Host) -> None:
+def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_frees_them(lone_host: RealHost) -> None:
     host, engine = lone_host, lone_host.engine
     sizes = {host.torch("team/old:1", size_mb=8): 10, host.torch("team/new:1", size_mb=3): 5}
     old, new = sizes
@@ -100,7 +100,7 @@ def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_fr
     assert found["containers"]["hint"].endswith("docker rm z-old-run m-new-run a-second-run")
 
 
-def test_explain_tells_the_whole_story_by_reference_id_and_prefix(lone_host: Host) -> None:
+def test_explain_tells_the_whole_story_by_reference_id_and_prefix(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "3h", "rules": [{"match": "team/train:*", "ttl": "30d"}]})
     image = host.torch("team/train:1", size_mb=5, env={"CUDA_VERSION": "12.1.0"})
@@ -121,7 +121,9 @@ def _missing(told: str, *parts: str) -> list[str]:
     return [part for part in parts if part not in told]
 
 
-def test_explain_lists_the_candidates_of_an_ambiguous_prefix_and_says_what_it_does_not_know(lone_host: Host) -> None:
+def test_explain_lists_the_candidates_of_an_ambiguous_prefix_and_says_what_it_does_not_know(
+    lone_host: RealHost,
+) -> None:
     host = lone_host
     refs = {host.torch(f"team/many:{number}"): f"team/many:{number}" for number in range(17)}
     digits = [image[7] for image in refs]
@@ -136,7 +138,7 @@ def test_explain_lists_the_candidates_of_an_ambiguous_prefix_and_says_what_it_do
     assert "no image 'team/none:1' here; `torchkeeper images --all` lists them" in unknown.stderr
 
 
-def test_check_fails_on_rules_that_have_no_effect_and_warns_of_pins_that_have_none_now(lone_host: Host) -> None:
+def test_check_fails_on_rules_that_have_no_effect_and_warns_of_pins_that_have_none_now(lone_host: RealHost) -> None:
     host = lone_host
     host.torch("team/gone:1")
     host.torch("team/here:1")
@@ -158,7 +160,7 @@ def test_check_fails_on_rules_that_have_no_effect_and_warns_of_pins_that_have_no
     assert found["pins"]["hint"].endswith("torchkeeper unpin team/gone:1")
 
 
-def test_check_says_where_pressure_has_no_effect_for_the_engines_directory_cannot_be_seen(lone_host: Host) -> None:
+def test_check_says_where_pressure_has_no_effect_for_the_engines_directory_cannot_be_seen(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(pressure={"high": "90%", "low": "80%"})
     assert host.checks()[1]["disk"]["ok"]
@@ -184,7 +186,7 @@ def test_check_says_where_pressure_has_no_effect_for_the_engines_directory_canno
     ],
 )
 def test_bad_input_is_named_and_evicts_nothing(
-    lone_host: Host, section: str, keys: dict[str, object], named: str
+    lone_host: RealHost, section: str, keys: dict[str, object], named: str
 ) -> None:
     lone_host.configure(**{section: keys})
     done = lone_host.run("sweep")

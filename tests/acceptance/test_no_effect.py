@@ -2,8 +2,8 @@
 
 import json
 
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, proc
 
 pytestmark = engines.ON_ONE
@@ -13,7 +13,7 @@ pytestmark = engines.ON_ONE
 
 
 def test_a_pattern_that_can_match_nothing_is_logged_and_an_alert_until_it_is_corrected(
-    host: Host, collector: Collector
+    host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host.configure(policy={"protect": ["latest"]})
     with host.agent():
@@ -33,13 +33,13 @@ def test_a_pattern_that_can_match_nothing_is_logged_and_an_alert_until_it_is_cor
 # Pins by hand
 
 
-def write_pins(host: Host, *pins: dict[str, str]) -> None:
+def write_pins(host: RealHost, *pins: dict[str, str]) -> None:
     host.state.mkdir(exist_ok=True)
     written = [{"at": "2026-03-01T12:00:00Z", **pin} for pin in pins]
     (host.state / "holds.json").write_text(json.dumps({"pins": written}))
 
 
-def test_pins_written_by_hand_in_any_form_keep_their_images(lone_host: Host) -> None:
+def test_pins_written_by_hand_in_any_form_keep_their_images(lone_host: RealHost) -> None:
     host = lone_host
     ids = [host.torch(f"team/kept:{number}") for number in range(4)]
     write_pins(
@@ -59,7 +59,9 @@ def test_pins_written_by_hand_in_any_form_keep_their_images(lone_host: Host) -> 
     assert host.checks()[1]["pins"]["detail"] == "2 pinned"
 
 
-def test_a_pin_by_hand_that_means_nothing_stops_every_eviction_and_is_named(host: Host, collector: Collector) -> None:
+def test_a_pin_by_hand_that_means_nothing_stops_every_eviction_and_is_named(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     write_pins(host, {"reference": "team/kept:1"}, {"reference": "team/*"})
     image = host.torch("team/idle:1")
     with host.agent() as agent:
@@ -76,7 +78,7 @@ def test_a_pin_by_hand_that_means_nothing_stops_every_eviction_and_is_named(host
     assert (code, found["pins"]["ok"], found["pins"]["hint"]) == (1, False, "correct that in the file")
 
 
-def test_unpin_says_what_still_keeps_the_image(lone_host: Host) -> None:
+def test_unpin_says_what_still_keeps_the_image(lone_host: RealHost) -> None:
     image = lone_host.torch("team/kept:1")
     lone_host.say("pin", "team/kept:1")
     lone_host.say("pin", image)
@@ -85,7 +87,7 @@ def test_unpin_says_what_still_keeps_the_image(lone_host: Host) -> None:
     assert lone_host.reasons() == {"team/kept:1": "pinned"}
 
 
-def test_the_start_of_two_pinned_ids_unpins_neither(lone_host: Host) -> None:
+def test_the_start_of_two_pinned_ids_unpins_neither(lone_host: RealHost) -> None:
     ids = [f"{number:064x}" for number in (1, 2)]
     write_pins(lone_host, *({"id": one} for one in ids))
     done = lone_host.run("unpin", "0000000000")
@@ -96,7 +98,7 @@ def test_the_start_of_two_pinned_ids_unpins_neither(lone_host: Host) -> None:
 # A clean-up time shorter than a build
 
 
-def test_check_notes_a_dangling_after_that_is_shorter_than_a_build(lone_host: Host) -> None:
+def test_check_notes_a_dangling_after_that_is_shorter_than_a_build(lone_host: RealHost) -> None:
     lone_host.configure(cleanup={"dangling_after": "10m"})
     code, found = lone_host.checks()
     assert (code, found["cleanup"]["ok"]) == (0, True)

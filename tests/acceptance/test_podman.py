@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.docker.engine import DockerEngine
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost
 from tests.support import images, mosquitto, podman, proc
 
 pytestmark = pytest.mark.real
@@ -22,18 +22,18 @@ def engine() -> Iterator[podman.Podman]:
 
 
 @pytest.fixture
-def host(engine: podman.Podman, tmp_path: Path) -> Host:
+def host(engine: podman.Podman, tmp_path: Path) -> RealHost:
     engine.empty()
-    return Host(engine, tmp_path)
+    return RealHost(engine, tmp_path)
 
 
-def imported(host: Host, ref: str) -> str:
+def imported(host: RealHost, ref: str) -> str:
     host.torch(ref)
     return images.image_id(host.engine, ref)
 
 
 def test_what_is_due_is_reported_and_stays_with_the_reason_in_the_log_the_plan_and_an_alert(
-    host: Host, fleet_broker: mosquitto.Mosquitto, collector: Collector
+    host: RealHost, fleet_broker: mosquitto.Mosquitto, collector: AcceptanceCollector
 ) -> None:
     host.report_to(fleet_broker)
     host.configure(agent={"mode": "enforce"}, policy={"rules": [{"match": "team/kept:*", "keep": True}]})
@@ -59,7 +59,7 @@ def test_what_is_due_is_reported_and_stays_with_the_reason_in_the_log_the_plan_a
     assert {row["Id"] for row in host.engine.images()} == {due, kept, used}
 
 
-def test_check_fails_for_an_agent_that_is_to_enforce_and_only_says_so_for_one_that_observes(host: Host) -> None:
+def test_check_fails_for_an_agent_that_is_to_enforce_and_only_says_so_for_one_that_observes(host: RealHost) -> None:
     code, found = host.checks()
     assert (code, found["engine"]["ok"], WHY in found["engine"]["detail"]) == (1, False, True)
     assert 'agent.mode = "observe"' in found["engine"]["hint"]
@@ -69,7 +69,7 @@ def test_check_fails_for_an_agent_that_is_to_enforce_and_only_says_so_for_one_th
     assert "agent.mode" not in str(host.json("plan")["notes"])
 
 
-async def test_a_removal_there_takes_an_untagged_parent_along(host: Host) -> None:
+async def test_a_removal_there_takes_an_untagged_parent_along(host: RealHost) -> None:
     """Why it is only observed. Where this fails, see whether the whole contract holds on Podman by now."""
     parent = imported(host, "team/base:1")
     child = images.build_child(host.engine, "team/base:1", "team/child:1")

@@ -1,11 +1,11 @@
 """What the operator and the image's maker say, on a real engine."""
 
-from tests.acceptance.host import Host, seconds_between
+from tests.acceptance.host import RealHost, seconds_between
 from tests.support import engines, images, proc
 
 
 @engines.ON_BOTH_ENDS
-def test_labels_lists_and_rules_keep_what_they_name_and_nothing_else(lone_host: Host) -> None:
+def test_labels_lists_and_rules_keep_what_they_name_and_nothing_else(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(
         images={"include": ["team/*", "lab/*", "control/*"], "exclude": ["*/prod/*"]},
@@ -56,7 +56,7 @@ def test_labels_lists_and_rules_keep_what_they_name_and_nothing_else(lone_host: 
 
 
 @engines.ON_ONE
-def test_an_ambiguous_image_stays_until_the_configuration_lifts_it(lone_host: Host) -> None:
+def test_an_ambiguous_image_stays_until_the_configuration_lifts_it(lone_host: RealHost) -> None:
     host = lone_host
     image, plain = host.plain("team/torch-tools:1"), host.plain("team/web:1")
     with host.agent():
@@ -69,7 +69,7 @@ def test_an_ambiguous_image_stays_until_the_configuration_lifts_it(lone_host: Ho
 
 
 @engines.ON_ONE
-def test_a_young_image_stays_for_its_minimum_age(lone_host: Host) -> None:
+def test_a_young_image_stays_for_its_minimum_age(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"min_age": "1h"})
     host.torch("team/young:1")
@@ -80,7 +80,7 @@ def test_a_young_image_stays_for_its_minimum_age(lone_host: Host) -> None:
 
 
 @engines.ON_BOTH_ENDS
-def test_an_image_retagged_while_due_is_young_again(lone_host: Host) -> None:
+def test_an_image_retagged_while_due_is_young_again(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "4s"})
     image = host.torch("team/train:1")

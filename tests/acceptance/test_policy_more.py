@@ -4,8 +4,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.acceptance.collector import Collector, Json
-from tests.acceptance.host import NAME, Host, seconds_between
+from tests.acceptance.collector import AcceptanceCollector, Json
+from tests.acceptance.host import NAME, RealHost, seconds_between
 from tests.support import engines, proc
 
 pytestmark = engines.ON_ONE
@@ -13,7 +13,7 @@ pytestmark = engines.ON_ONE
 ZONE = "Asia/Kolkata"  # five hours and a half before UTC, in summer and in winter
 
 
-def test_the_newest_of_each_line_of_builds_stay_until_a_newer_one_comes(lone_host: Host) -> None:
+def test_the_newest_of_each_line_of_builds_stay_until_a_newer_one_comes(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"keep_newest": 2, "rules": [{"match": "lab/*", "keep_newest": 1}]}, limits={"pause": "0.1s"})
     kept = [
@@ -38,7 +38,7 @@ def test_the_newest_of_each_line_of_builds_stay_until_a_newer_one_comes(lone_hos
 
 
 def test_an_image_that_lost_its_name_goes_after_its_own_time_and_local_ones_with_a_name_stay(
-    host: Host, collector: Collector
+    host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host.configure(policy={"local_images": "keep", "ttl": "1h"}, cleanup={"dangling_after": "2s"})
     with host.agent():
@@ -61,7 +61,7 @@ def test_an_image_that_lost_its_name_goes_after_its_own_time_and_local_ones_with
     assert len(collector.events("decision")) == 1
 
 
-def test_a_closed_window_holds_and_an_open_one_lets_go(lone_host: Host) -> None:
+def test_a_closed_window_holds_and_an_open_one_lets_go(lone_host: RealHost) -> None:
     host = lone_host
     image = host.torch("team/idle:1")
     now = datetime.now(ZoneInfo(ZONE))
@@ -91,7 +91,9 @@ def ttl_of(row: Json) -> float:
     return seconds_between(row["idle_since"], row["deadline"])
 
 
-def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(host: Host, collector: Collector) -> None:
+def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     host.configure(policy={"ttl": "1h", "change_grace": "1h"})
     slipped = [host.torch("team/one:1", size_mb=4), host.torch("team/two:1", size_mb=6)]
     host.plain("team/web:1")
@@ -117,7 +119,7 @@ def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(host: Ho
     assert host.json("history")["events"] == []
 
 
-def test_what_only_the_new_policy_evicts_goes_after_the_grace_and_what_the_old_one_does_at_once(host: Host) -> None:
+def test_what_only_the_new_policy_evicts_goes_after_the_grace_and_what_the_old_one_does_at_once(host: RealHost) -> None:
     host.configure(policy={"rules": [{"match": "team/*", "ttl": "1h"}], "change_grace": "5s"})
     waiting = host.torch("team/long:1")
     with host.agent():

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import out_of_sight, small_disk
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost
 from tests.support import dockerd, engines, images, mosquitto, proc, torch_file
 
 pytestmark = pytest.mark.real
@@ -26,15 +26,15 @@ def small_engine() -> Iterator[dockerd.Dockerd]:
 
 
 @pytest.fixture
-def small_host(small_engine: dockerd.Dockerd, fleet_broker: mosquitto.Mosquitto, tmp_path: Path) -> Iterator[Host]:
+def small_host(small_engine: dockerd.Dockerd, fleet_broker: mosquitto.Mosquitto, tmp_path: Path) -> Iterator[RealHost]:
     """A host with room for some 175 MB of images, where nothing goes by its TTL."""
     small_engine.empty()
     yield _host(small_engine, fleet_broker, tmp_path)
     (small_disk.data(small_engine) / "filler").unlink(missing_ok=True)
 
 
-def _host(engine: dockerd.Dockerd, broker: mosquitto.Mosquitto, folder: Path) -> Host:
-    host = Host(engine, folder)
+def _host(engine: dockerd.Dockerd, broker: mosquitto.Mosquitto, folder: Path) -> RealHost:
+    host = RealHost(engine, folder)
     host.report_to(broker)
     host.configure(
         policy={"ttl": "1h", "rules": [{"match": "team/local:*", "local_images": "keep"}]},
@@ -45,7 +45,7 @@ def _host(engine: dockerd.Dockerd, broker: mosquitto.Mosquitto, folder: Path) ->
     return host
 
 
-def _untouchable(host: Host, size_mb: int) -> dict[str, str]:
+def _untouchable(host: RealHost, size_mb: int) -> dict[str, str]:
     """Images that must stay, whatever the disk says: image ID -> why."""
     kept = {
         host.torch("team/train:stable", size_mb=size_mb): "protected-tag",
@@ -61,7 +61,7 @@ def _untouchable(host: Host, size_mb: int) -> dict[str, str]:
 
 
 def test_a_full_disk_is_brought_under_low_by_the_least_recently_used_and_touches_nothing_that_is_kept(
-    small_host: Host, collector: Collector
+    small_host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host = small_host
     kept = _untouchable(host, size_mb=1)
@@ -88,13 +88,13 @@ def test_a_full_disk_is_brought_under_low_by_the_least_recently_used_and_touches
     assert {image["Id"] for image in host.engine.images()} == left_over.keys()
 
 
-def _reported(collector: Collector) -> dict[str, str]:
+def _reported(collector: AcceptanceCollector) -> dict[str, str]:
     """What the last inventory says of every image: ID -> the reason."""
     return {row["id"]: row["reason"] for row in collector.read(f"{NAME}/inventory").get("images", [])}
 
 
 def test_a_full_disk_where_nothing_may_go_raises_an_alert_until_there_is_space(
-    small_host: Host, collector: Collector
+    small_host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host = small_host
     host.configure(policy={"min_age": "1h"})
@@ -118,7 +118,9 @@ def test_a_full_disk_where_nothing_may_go_raises_an_alert_until_there_is_space(
     assert {image["Id"] for image in host.engine.images()} == kept.keys()
 
 
-def test_inodes_count_as_bytes_do(fleet_broker: mosquitto.Mosquitto, collector: Collector, tmp_path: Path) -> None:
+def test_inodes_count_as_bytes_do(
+    fleet_broker: mosquitto.Mosquitto, collector: AcceptanceCollector, tmp_path: Path
+) -> None:
     with small_disk.engine(size_mb=100, inodes=2000) as engine:
         host = _host(engine, fleet_broker, tmp_path)
         with host.agent():
@@ -148,7 +150,9 @@ def _many_files(engine: dockerd.Dockerd, ref: str, count: int) -> str:
 
 
 @engines.ON_ONE
-def test_a_budget_of_bytes_needs_no_sight_of_the_engines_directory(host: Host, collector: Collector) -> None:
+def test_a_budget_of_bytes_needs_no_sight_of_the_engines_directory(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     host.configure(policy={"ttl": "1h"}, pressure={"budget": "25MB"}, limits={"pause": "0.1s"})
     pinned = host.torch("team/pinned:1", size_mb=4)
     host.say("pin", "team/pinned:1")

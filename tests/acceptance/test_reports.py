@@ -3,15 +3,15 @@
 import pytest
 
 from agent import __version__
-from tests.acceptance.collector import Collector, collecting
-from tests.acceptance.host import NAME, Host, age
+from tests.acceptance.collector import AcceptanceCollector, collecting
+from tests.acceptance.host import NAME, RealHost, age
 from tests.support import engines, images, mosquitto, proc
 
 BIRTH_FIELDS = {"state", "session", "at", "agent_id"}
 
 
 @engines.ON_BOTH_ENDS
-def test_status_info_and_inventory_are_retained(host: Host, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_status_info_and_inventory_are_retained(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     image, other = host.torch("team/kept:1", size_mb=2), host.plain("team/web:1")
     host.configure(policy={"ttl": "1h"})
     images.run(host.engine, "team/kept:1", name="trainer")
@@ -45,7 +45,9 @@ def test_status_info_and_inventory_are_retained(host: Host, fleet_broker: mosqui
 
 
 @engines.ON_ONE
-def test_the_inventory_has_the_last_decisions_with_their_outcome(host: Host, collector: Collector) -> None:
+def test_the_inventory_has_the_last_decisions_with_their_outcome(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     image = host.torch("team/idle:1")
     with host.agent():
         proc.eventually(lambda: collector.read(f"{NAME}/inventory").get("decisions"))
@@ -57,7 +59,7 @@ def test_the_inventory_has_the_last_decisions_with_their_outcome(host: Host, col
 @engines.ON_ONE
 @pytest.mark.parametrize("killed", [False, True], ids=["SIGTERM", "SIGKILL"])
 def test_a_host_goes_offline_with_its_agent_and_comes_back_in_another_session(
-    host: Host, collector: Collector, killed: bool
+    host: RealHost, collector: AcceptanceCollector, killed: bool
 ) -> None:
     for _ in range(2):
         with host.agent() as agent:
@@ -78,7 +80,7 @@ def test_a_host_goes_offline_with_its_agent_and_comes_back_in_another_session(
 
 
 @engines.ON_ONE
-def test_a_broker_that_forgot_everything_is_told_again(host: Host) -> None:
+def test_a_broker_that_forgot_everything_is_told_again(host: RealHost) -> None:
     users = {NAME: "secret", "collector": "collects"}
     with mosquitto.running(users=users, acl=mosquitto.ACL) as broker:
         host.report_to(broker)
@@ -93,7 +95,7 @@ def test_a_broker_that_forgot_everything_is_told_again(host: Host) -> None:
 
 
 @engines.ON_BOTH_ENDS
-def test_observe_mode_removes_nothing_and_decides_once(host: Host, collector: Collector) -> None:
+def test_observe_mode_removes_nothing_and_decides_once(host: RealHost, collector: AcceptanceCollector) -> None:
     first = host.torch("team/first:1")
     with host.agent("--observe"):
         collector.await_event("outcome", first)
@@ -115,7 +117,7 @@ def test_observe_mode_removes_nothing_and_decides_once(host: Host, collector: Co
 
 
 @engines.ON_ONE
-def test_a_use_after_a_would_be_eviction_makes_a_new_due_time(host: Host, collector: Collector) -> None:
+def test_a_use_after_a_would_be_eviction_makes_a_new_due_time(host: RealHost, collector: AcceptanceCollector) -> None:
     image = host.torch("team/busy:1")
     host.configure(agent={"mode": "observe"})
     with host.agent():

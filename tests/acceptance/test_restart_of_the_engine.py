@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from tests.acceptance.host import WATCHING, Host, age
+from tests.acceptance.host import WATCHING, RealHost, age
 from tests.support import dockerd, engines, images, proc
 
 NOT_WATCHED = "the engine is not watched"
@@ -13,7 +13,7 @@ NOT_WATCHED = "the engine is not watched"
 def test_an_agent_started_before_its_engine_waits_for_it_and_takes_its_name(
     own_engine: dockerd.Dockerd, tmp_path: Path
 ) -> None:
-    host = Host(own_engine, tmp_path)
+    host = RealHost(own_engine, tmp_path)
     host.configure(agent={"host": ""})
     image = host.torch("team/idle:1")
     own_engine.stop()
@@ -26,7 +26,7 @@ def test_an_agent_started_before_its_engine_waits_for_it_and_takes_its_name(
 
 @engines.ON_ONE
 def test_an_agent_with_a_name_waits_for_its_engine_too(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
-    host = Host(own_engine, tmp_path)
+    host = RealHost(own_engine, tmp_path)
     own_engine.stop()
     with host.agent(ready=lambda: host.told(NOT_WATCHED)):
         own_engine.start()
@@ -34,7 +34,7 @@ def test_an_agent_with_a_name_waits_for_its_engine_too(own_engine: dockerd.Docke
 
 
 def test_an_agent_evicts_on_after_its_engine_restarted(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
-    host = Host(own_engine, tmp_path)
+    host = RealHost(own_engine, tmp_path)
     used = host.torch("team/used:1")
     images.create(own_engine, "team/used:1")
     with host.agent():
@@ -46,7 +46,7 @@ def test_an_agent_evicts_on_after_its_engine_restarted(own_engine: dockerd.Docke
 
 
 def test_an_engine_killed_in_the_middle_is_watched_again(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
-    host = Host(own_engine, tmp_path)
+    host = RealHost(own_engine, tmp_path)
     with host.agent():
         own_engine.kill()
         proc.eventually(lambda: host.told(NOT_WATCHED))
@@ -58,7 +58,7 @@ def test_an_engine_killed_in_the_middle_is_watched_again(own_engine: dockerd.Doc
 def test_an_engine_on_another_root_directory_knows_nothing_of_the_first_one(
     own_engine: dockerd.Dockerd, tmp_path: Path
 ) -> None:
-    host = Host(own_engine, tmp_path)
+    host = RealHost(own_engine, tmp_path)
     host.configure(policy={"ttl": "1h"})
     image = host.torch("team/idle:1")
     archive = tmp_path / "image.tar"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.as_user import UID, User
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost
 from tests.acceptance.test_check import as_plain_user, somebody_elses
 from tests.acceptance.test_full_disk import fill
 from tests.support import engines, proc
@@ -21,7 +21,7 @@ WRITING = [("run",), ("sweep",), ("pin", "team/kept:1"), ("unpin", "team/kept:1"
 
 
 @pytest.fixture
-def own_disk(lone_host: Host) -> Iterator[Path]:
+def own_disk(lone_host: RealHost) -> Iterator[Path]:
     """A small file system of its own under the state folder."""
     state = lone_host.state
     state.mkdir()
@@ -38,7 +38,7 @@ def mount(*args: object) -> None:
 
 
 @pytest.fixture
-def user(lone_host: Host) -> Iterator[User]:
+def user(lone_host: RealHost) -> Iterator[User]:
     """A user without root, for whom the configured folder is one that only root can make."""
     lone_host.configure(agent={"state_dir": lone_host.folder / "var" / "torchkeeper"})
     (lone_host.folder / "var").mkdir()
@@ -47,7 +47,7 @@ def user(lone_host: Host) -> Iterator[User]:
         yield made
 
 
-def refused(host: Host, *named: str) -> None:
+def refused(host: RealHost, *named: str) -> None:
     """Every command that writes fails, names all this, and makes no other folder."""
     xdg = host.folder / "xdg"
     for command in WRITING:
@@ -60,7 +60,7 @@ def refused(host: Host, *named: str) -> None:
 # A folder that is there, and cannot be written
 
 
-def test_a_read_only_remount_stops_what_writes_and_nobody_falls_back(lone_host: Host, own_disk: Path) -> None:
+def test_a_read_only_remount_stops_what_writes_and_nobody_falls_back(lone_host: RealHost, own_disk: Path) -> None:
     host = lone_host
     host.torch("team/kept:1")
     host.say("pin", "team/kept:1")
@@ -73,14 +73,14 @@ def test_a_read_only_remount_stops_what_writes_and_nobody_falls_back(lone_host: 
     assert "read-only file system" in found["state"]["detail"]
 
 
-def test_a_folder_that_root_cannot_make_is_an_error_too(lone_host: Host, own_disk: Path) -> None:
+def test_a_folder_that_root_cannot_make_is_an_error_too(lone_host: RealHost, own_disk: Path) -> None:
     lone_host.torch("team/kept:1")
     mount("-o", "remount,ro", own_disk)
     lone_host.configure(agent={"state_dir": own_disk / "below"})
     refused(lone_host, f"{own_disk}/below is on a read-only file system")
 
 
-def test_a_read_only_bind_mount_beside_a_running_agent_refuses_a_pin(lone_host: Host) -> None:
+def test_a_read_only_bind_mount_beside_a_running_agent_refuses_a_pin(lone_host: RealHost) -> None:
     host = lone_host
     host.torch("team/kept:1")
     host.configure(policy={"ttl": "1h"})
@@ -96,7 +96,7 @@ def test_a_read_only_bind_mount_beside_a_running_agent_refuses_a_pin(lone_host: 
     assert reasons == {"team/kept:1": "recent"}
 
 
-def test_a_file_in_its_place_is_named_and_nobody_is_told_to_make_it_writable(lone_host: Host) -> None:
+def test_a_file_in_its_place_is_named_and_nobody_is_told_to_make_it_writable(lone_host: RealHost) -> None:
     lone_host.torch("team/kept:1")
     for place in ("/etc/passwd", "/etc/passwd/state"):
         lone_host.configure(agent={"state_dir": place})
@@ -106,14 +106,14 @@ def test_a_file_in_its_place_is_named_and_nobody_is_told_to_make_it_writable(lon
         assert "writable" not in str(found["state"])
 
 
-def test_a_link_that_leads_nowhere_is_named(lone_host: Host) -> None:
+def test_a_link_that_leads_nowhere_is_named(lone_host: RealHost) -> None:
     lone_host.torch("team/kept:1")
     lone_host.state.symlink_to(lone_host.folder / "late" / "mount")
     refused(lone_host, f"{lone_host.state} is a dangling link to {lone_host.folder}/late/mount")
     assert not (lone_host.folder / "late").exists()
 
 
-def test_another_users_folder_is_refused_and_its_owner_named(lone_host: Host, user: User) -> None:
+def test_another_users_folder_is_refused_and_its_owner_named(lone_host: RealHost, user: User) -> None:
     configured = lone_host.folder / "var" / "torchkeeper"
     configured.mkdir(mode=0o755)
     for command in ("run", "sweep", "pause", "resume"):
@@ -124,7 +124,7 @@ def test_another_users_folder_is_refused_and_its_owner_named(lone_host: Host, us
     assert not user.fallback.exists()
 
 
-def test_who_may_not_look_into_the_folder_is_told_whom_to_be(lone_host: Host) -> None:
+def test_who_may_not_look_into_the_folder_is_told_whom_to_be(lone_host: RealHost) -> None:
     lone_host.torch("team/kept:1")
     lone_host.json("sweep")
     with somebody_elses(lone_host.state, 0o700):
@@ -141,7 +141,9 @@ def test_who_may_not_look_into_the_folder_is_told_whom_to_be(lone_host: Host) ->
 # A full disk
 
 
-def test_an_agent_that_starts_on_a_full_disk_releases_its_reserve_and_evicts(lone_host: Host, own_disk: Path) -> None:
+def test_an_agent_that_starts_on_a_full_disk_releases_its_reserve_and_evicts(
+    lone_host: RealHost, own_disk: Path
+) -> None:
     host = lone_host
     with host.agent():
         proc.eventually((own_disk / "reserve").exists)
@@ -154,19 +156,19 @@ def test_an_agent_that_starts_on_a_full_disk_releases_its_reserve_and_evicts(lon
         proc.eventually(lambda: outcomes(host, image) == ["removed"])
 
 
-def outcomes(host: Host, image: str) -> list[str]:
+def outcomes(host: RealHost, image: str) -> list[str]:
     """What became of an image, by `history`."""
     return [item["data"]["outcome"] for item in host.events(image) if item["type"].endswith("outcome")]
 
 
-def test_a_pause_on_a_full_disk_holds(lone_host: Host, own_disk: Path) -> None:
+def test_a_pause_on_a_full_disk_holds(lone_host: RealHost, own_disk: Path) -> None:
     lone_host.json("sweep")
     fill(own_disk)
     assert lone_host.say("pause") == "paused until `torchkeeper resume`"
     assert not (own_disk / "reserve").exists()
 
 
-def test_a_full_disk_without_a_reserve_is_named(lone_host: Host, own_disk: Path) -> None:
+def test_a_full_disk_without_a_reserve_is_named(lone_host: RealHost, own_disk: Path) -> None:
     lone_host.json("sweep")
     (own_disk / "reserve").unlink()
     fill(own_disk)
@@ -177,7 +179,9 @@ def test_a_full_disk_without_a_reserve_is_named(lone_host: Host, own_disk: Path)
 # The fallback of a user without root
 
 
-def test_a_user_without_root_falls_back_aloud_and_a_pin_acts_where_the_agent_reads(lone_host: Host, user: User) -> None:
+def test_a_user_without_root_falls_back_aloud_and_a_pin_acts_where_the_agent_reads(
+    lone_host: RealHost, user: User
+) -> None:
     configured = lone_host.folder / "var" / "torchkeeper"
     image = lone_host.torch("team/kept:1")
     assert user.run("pause").returncode == 0
@@ -202,7 +206,7 @@ def test_a_user_without_root_falls_back_aloud_and_a_pin_acts_where_the_agent_rea
 
 
 def test_where_both_folders_exist_a_pin_fails_and_names_the_one_that_the_agent_reads(
-    lone_host: Host, user: User
+    lone_host: RealHost, user: User
 ) -> None:
     lone_host.configure(policy={"ttl": "1h"})
     configured = lone_host.folder / "var" / "torchkeeper"
@@ -224,7 +228,7 @@ def test_where_both_folders_exist_a_pin_fails_and_names_the_one_that_the_agent_r
     assert list(configured.iterdir()) == []
 
 
-def test_pins_that_stayed_in_the_fallback_are_an_alert_and_fail_the_check(lone_host: Host, user: User) -> None:
+def test_pins_that_stayed_in_the_fallback_are_an_alert_and_fail_the_check(lone_host: RealHost, user: User) -> None:
     lone_host.configure(policy={"ttl": "1h"})
     configured = lone_host.folder / "var" / "torchkeeper"
     lone_host.torch("team/kept:1")
@@ -243,21 +247,21 @@ def test_pins_that_stayed_in_the_fallback_are_an_alert_and_fail_the_check(lone_h
 # Without an agent, and as root beside an agent of another user
 
 
-def test_a_pin_without_an_agent_works_and_says_that_none_runs(lone_host: Host) -> None:
+def test_a_pin_without_an_agent_works_and_says_that_none_runs(lone_host: RealHost) -> None:
     lone_host.torch("team/kept:1")
     for command in (["pin", "team/kept:1"], ["pause"], ["resume"], ["unpin", "team/kept:1"]):
         done = lone_host.run(*command)
         assert (done.returncode, f"no agent runs on {lone_host.state} now" in done.stderr) == (0, True)
 
 
-def test_a_pin_beside_the_agent_says_nothing_more(lone_host: Host) -> None:
+def test_a_pin_beside_the_agent_says_nothing_more(lone_host: RealHost) -> None:
     lone_host.configure(policy={"ttl": "1h"})
     lone_host.torch("team/kept:1")
     with lone_host.agent():
         assert lone_host.run("pin", "team/kept:1").stderr == ""
 
 
-def test_what_root_leaves_in_a_folder_is_its_owners(lone_host: Host, user: User) -> None:
+def test_what_root_leaves_in_a_folder_is_its_owners(lone_host: RealHost, user: User) -> None:
     configured = lone_host.folder / "var" / "torchkeeper"
     configured.mkdir(mode=0o700)
     user.owns(configured)
@@ -273,7 +277,9 @@ def test_what_root_leaves_in_a_folder_is_its_owners(lone_host: Host, user: User)
         lone_host.await_gone(image)
 
 
-def test_a_folder_that_is_no_longer_the_agents_stops_every_eviction(host: Host, collector: Collector) -> None:
+def test_a_folder_that_is_no_longer_the_agents_stops_every_eviction(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     host.configure(policy={"ttl": "2s"})
     host.torch("team/kept:1")
     host.say("pin", "team/kept:1")

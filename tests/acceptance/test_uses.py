@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.collector import Collector
-from tests.acceptance.host import NAME, Host, now, seconds_between
+from tests.acceptance.collector import AcceptanceCollector
+from tests.acceptance.host import NAME, RealHost, now, seconds_between
 from tests.support import engines, images, proc
 
 End = Callable[[proc.Daemon], object]
@@ -16,11 +16,11 @@ AWAY = pytest.mark.parametrize("end", [proc.Daemon.stop, proc.Daemon.kill], ids=
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_due(lone_host: Host) -> None:
+def _nothing_is_due(lone_host: RealHost) -> None:
     lone_host.configure(policy={"ttl": "1h"})
 
 
-def test_a_use_of_one_second_is_recorded_with_its_end(host: Host, collector: Collector) -> None:
+def test_a_use_of_one_second_is_recorded_with_its_end(host: RealHost, collector: AcceptanceCollector) -> None:
     image = host.torch("team/short:1")
     with host.agent():
         images.run(host.engine, "team/short:1", "sleep", "1", rm=True, name="quick")
@@ -35,7 +35,7 @@ def test_a_use_of_one_second_is_recorded_with_its_end(host: Host, collector: Col
 
 
 @engines.ON_BOTH_ENDS
-def test_a_running_container_uses_its_image_now(lone_host: Host) -> None:
+def test_a_running_container_uses_its_image_now(lone_host: RealHost) -> None:
     image = lone_host.torch("team/serve:1")
     images.run(lone_host.engine, "team/serve:1", "sleep", "600", detach=True, name="server")
     with lone_host.agent():
@@ -45,7 +45,7 @@ def test_a_running_container_uses_its_image_now(lone_host: Host) -> None:
     assert (row["action"], row["reason"], row["last_used_by"]) == ("keep", "in-use", "server")
 
 
-def test_after_a_tag_moved_uses_of_the_old_image_count_for_the_old_one(lone_host: Host, kind: str) -> None:
+def test_after_a_tag_moved_uses_of_the_old_image_count_for_the_old_one(lone_host: RealHost, kind: str) -> None:
     host = lone_host
     old = host.torch("team/train:main")
     container = images.create(host.engine, "team/train:main", "true")
@@ -61,7 +61,7 @@ def test_after_a_tag_moved_uses_of_the_old_image_count_for_the_old_one(lone_host
 
 
 def test_a_use_before_the_tag_moved_counts_for_the_old_image_even_if_both_went_unwatched(
-    lone_host: Host, kind: str
+    lone_host: RealHost, kind: str
 ) -> None:
     host = lone_host
     old = host.torch("team/train:main")
@@ -77,7 +77,7 @@ def test_a_use_before_the_tag_moved_counts_for_the_old_image_even_if_both_went_u
 
 @engines.ON_BOTH_ENDS
 @AWAY
-def test_a_restart_forgets_nothing(lone_host: Host, end: End) -> None:
+def test_a_restart_forgets_nothing(lone_host: RealHost, end: End) -> None:
     host = lone_host
     used, unused = host.torch("team/used:1"), host.torch("team/unused:1")
     with host.agent() as agent:
@@ -95,7 +95,9 @@ def test_a_restart_forgets_nothing(lone_host: Host, end: End) -> None:
 
 
 @AWAY
-def test_a_use_while_the_agent_was_away_is_seen_afterwards(host: Host, collector: Collector, end: End) -> None:
+def test_a_use_while_the_agent_was_away_is_seen_afterwards(
+    host: RealHost, collector: AcceptanceCollector, end: End
+) -> None:
     image = host.torch("team/away:1")
     with host.agent() as agent:
         collector.await_image(NAME, image, lambda item: item["idle_since"])
@@ -108,7 +110,7 @@ def test_a_use_while_the_agent_was_away_is_seen_afterwards(host: Host, collector
     assert collector.events("gap") == []
 
 
-def test_a_use_of_a_name_given_anew_counts_for_the_image_that_has_it(lone_host: Host) -> None:
+def test_a_use_of_a_name_given_anew_counts_for_the_image_that_has_it(lone_host: RealHost) -> None:
     """The events of both images are replayed after the restart, the old one's untagging among them."""
     host = lone_host
     old = host.torch("team/again:1")
@@ -126,7 +128,9 @@ def test_a_use_of_a_name_given_anew_counts_for_the_image_that_has_it(lone_host: 
 
 
 @engines.ON_BOTH_ENDS
-def test_more_than_the_engine_remembers_is_a_gap_and_counts_as_a_use(host: Host, collector: Collector) -> None:
+def test_more_than_the_engine_remembers_is_a_gap_and_counts_as_a_use(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     host.configure(usage={"gap_tolerance": "0s"})
     image, other = host.torch("team/train:1"), host.plain("team/web:1")
     with host.agent():
@@ -142,7 +146,9 @@ def test_more_than_the_engine_remembers_is_a_gap_and_counts_as_a_use(host: Host,
     assert (after["idle_since"], after["last_used"]) == (gap["until"], None)
 
 
-def test_labels_that_look_like_the_attributes_of_events_mislead_nobody(host: Host, collector: Collector) -> None:
+def test_labels_that_look_like_the_attributes_of_events_mislead_nobody(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     victim = host.torch("team/victim:1")
     liar = host.torch("team/liar:1", labels={"image": "team/victim:1", "name": "team/victim:1"})
     with host.agent():

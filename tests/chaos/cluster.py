@@ -14,7 +14,7 @@ from agent.config import settings as config
 from tests.interop.parts import Dial, collecting, reporting
 from tests.support import nats, proc
 from tests.support.collector import Received
-from tests.support.publishing import Rig, rigged
+from tests.support.publishing import PublisherRig, rigged
 
 HOSTS = 10
 EVENTS = 200  # of each host
@@ -65,7 +65,7 @@ async def kill_a_node(seed: int) -> Found:
 
 
 @asynccontextmanager
-async def _hosts(connect: Dial, folder: Path) -> AsyncIterator[dict[str, Rig]]:
+async def _hosts(connect: Dial, folder: Path) -> AsyncIterator[dict[str, PublisherRig]]:
     async with AsyncExitStack() as stack:
         rigs = {}
         for number in range(HOSTS):
@@ -76,7 +76,7 @@ async def _hosts(connect: Dial, folder: Path) -> AsyncIterator[dict[str, Rig]]:
         yield rigs
 
 
-async def _add(rig: Rig, number: int) -> None:
+async def _add(rig: PublisherRig, number: int) -> None:
     await asyncio.sleep(number * 0.01)
     for _ in range(EVENTS):
         await rig.add(1)
@@ -90,7 +90,7 @@ async def _kill(node: proc.Daemon) -> None:
     await asyncio.to_thread(node.start)
 
 
-async def _confirmed(rigs: dict[str, Rig], end: float) -> bool:
+async def _confirmed(rigs: dict[str, PublisherRig], end: float) -> bool:
     while time.monotonic() < end:
         if all([await rig.store.watermark() == EVENTS for rig in rigs.values()]):
             return True
@@ -98,7 +98,7 @@ async def _confirmed(rigs: dict[str, Rig], end: float) -> bool:
     return False
 
 
-def _lost(rigs: dict[str, Rig], received: Received, waiting: dict[str, list[int]]) -> int:
+def _lost(rigs: dict[str, PublisherRig], received: Received, waiting: dict[str, list[int]]) -> int:
     """How many events neither the collector nor the outbox has."""
     there = {(epoch, seq) for _, epoch, seq in received.events()}
     kept = {(rigs[name].store.epoch, seq) for name, rows in waiting.items() for seq in rows}

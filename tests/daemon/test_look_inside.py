@@ -27,9 +27,9 @@ LOOK = {"name": inside.name_of(TOKEN), inside.LABEL: TOKEN}
 
 
 @pytest.fixture
-def docker(world: harness.World) -> FakeDocker:
-    world.docker.add(IMAGE)
-    return world.docker
+def docker(host: harness.FakeHost) -> FakeDocker:
+    host.docker.add(IMAGE)
+    return host.docker
 
 
 def minutes_later(monkeypatch: pytest.MonkeyPatch, seconds: float = 2 * look_inside.IN_FLIGHT) -> None:
@@ -138,9 +138,9 @@ async def test_a_journal_that_cannot_be_read_refuses_a_look_and_ends_no_agent(
 
 
 async def test_a_look_does_not_count_as_a_use_and_keeps_the_image_while_it_lasts(
-    world: harness.World, docker: FakeDocker
+    host: harness.FakeHost, docker: FakeDocker
 ) -> None:
-    agent = await world.agent().watch()
+    agent = await host.agent().watch()
     before = agent.usage(IMAGE.id)
     cid = docker.create(IMAGE.id, **LOOK)
     await agent.wait()
@@ -151,32 +151,32 @@ async def test_a_look_does_not_count_as_a_use_and_keeps_the_image_while_it_lasts
     assert agent.usage(IMAGE.id) == before
 
 
-async def test_a_look_while_no_agent_ran_does_not_count_as_a_use(world: harness.World, docker: FakeDocker) -> None:
-    agent = await world.agent().watch()
+async def test_a_look_while_no_agent_ran_does_not_count_as_a_use(host: harness.FakeHost, docker: FakeDocker) -> None:
+    agent = await host.agent().watch()
     before = agent.usage(IMAGE.id)
     await agent.stop()
     docker.create(IMAGE.id, **LOOK)
-    agent = await world.agent().watch()
+    agent = await host.agent().watch()
     await agent.stop()
     docker.remove(next(iter(docker.containers)))
-    assert (await world.agent().watch()).usage(IMAGE.id) == before
+    assert (await host.agent().watch()).usage(IMAGE.id) == before
 
 
 async def test_the_end_of_a_look_that_is_reported_again_does_not_count_as_a_use(
-    world: harness.World, docker: FakeDocker
+    host: harness.FakeHost, docker: FakeDocker
 ) -> None:
-    agent = await world.agent().watch()
+    agent = await host.agent().watch()
     before = agent.usage(IMAGE.id)
     cid = docker.create(IMAGE.id, **LOOK)
     await agent.wait(60)
     docker.remove(cid)
     await agent.wait()
     await agent.stop()  # the next one reads the end again, and not the beginning
-    assert (await world.agent().watch()).usage(IMAGE.id) == before
+    assert (await host.agent().watch()).usage(IMAGE.id) == before
 
 
-async def test_a_container_that_runs_is_a_use_whatever_it_is_called(world: harness.World, docker: FakeDocker) -> None:
-    agent = await world.agent().watch()
+async def test_a_container_that_runs_is_a_use_whatever_it_is_called(host: harness.FakeHost, docker: FakeDocker) -> None:
+    agent = await host.agent().watch()
     cid = docker.create(IMAGE.id, **LOOK)
     await agent.wait(60)
     docker.begin(cid)
@@ -193,7 +193,7 @@ async def test_a_container_that_runs_is_a_use_whatever_it_is_called(world: harne
 
 @pytest.mark.parametrize("ran", [False, True])
 async def test_in_a_listing_only_one_that_never_ran_does_not_count_as_a_use(
-    ran: bool, world: harness.World, docker: FakeDocker
+    ran: bool, host: harness.FakeHost, docker: FakeDocker
 ) -> None:
     cid = docker.create(IMAGE.id, **LOOK)
     if ran:
@@ -201,13 +201,13 @@ async def test_in_a_listing_only_one_that_never_ran_does_not_count_as_a_use(
         docker.end(cid)
     docker.stop()  # it forgets its events
     docker.start()
-    world.clock.jump(60)
-    agent = await world.agent().watch()
+    host.clock.jump(60)
+    agent = await host.agent().watch()
     assert (agent.usage(IMAGE.id).last_used is not None) is ran
 
 
-async def test_the_end_of_a_container_that_nobody_saw_made_is_a_use(world: harness.World, docker: FakeDocker) -> None:
-    agent = await world.agent().watch()
+async def test_the_end_of_a_container_that_nobody_saw_made_is_a_use(host: harness.FakeHost, docker: FakeDocker) -> None:
+    agent = await host.agent().watch()
     with docker.losing_events():
         cid = docker.create(IMAGE.id, **LOOK)
     docker.remove(cid)
@@ -225,16 +225,16 @@ async def test_the_end_of_a_container_that_nobody_saw_made_is_a_use(world: harne
     ],
 )
 async def test_what_is_called_only_half_so_is_a_use(
-    called: dict[str, str], world: harness.World, docker: FakeDocker
+    called: dict[str, str], host: harness.FakeHost, docker: FakeDocker
 ) -> None:
-    agent = await world.agent().watch()
+    agent = await host.agent().watch()
     docker.create(IMAGE.id, **called)
     await agent.wait()
     assert agent.usage(IMAGE.id).last_used is not None
 
 
-async def test_an_image_is_evicted_once_the_look_is_over(world: harness.World, docker: FakeDocker) -> None:
-    agent = await harness.due(world)
+async def test_an_image_is_evicted_once_the_look_is_over(host: harness.FakeHost, docker: FakeDocker) -> None:
+    agent = await harness.due(host)
     cid = docker.create(IMAGE.id, **LOOK)
     await agent.wait()
     assert await agent.reason(IMAGE.id) is Reason.IN_USE

@@ -8,7 +8,7 @@ from datetime import timedelta
 from agent.config import settings as config
 from agent.core.protocol.new_events import NewEvent
 from agent.daemon import run as daemon
-from tests.support.fake_host import Agent, World
+from tests.support.fake_host import FakeHost, HostedAgent
 from tests.support.fakes.clock import START
 
 DAY = 86400.0  # seconds
@@ -16,7 +16,7 @@ KEPT = 3  # days
 
 
 @asynccontextmanager
-async def forgetting(agent: Agent) -> AsyncIterator[None]:
+async def forgetting(agent: HostedAgent) -> AsyncIterator[None]:
     """The daemon's own loop, on one agent."""
     parts = daemon.Components(
         agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.sweeper
@@ -30,27 +30,27 @@ async def forgetting(agent: Agent) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def kinds(agent: Agent) -> list[str]:
+async def kinds(agent: HostedAgent) -> list[str]:
     return [event.type for event in await agent.events()]
 
 
-async def test_what_is_older_than_the_retention_goes(world: World) -> None:
-    agent = await world.agent().watch()
+async def test_what_is_older_than_the_retention_goes(host: FakeHost) -> None:
+    agent = await host.agent().watch()
     async with forgetting(agent):
         await agent.store.log(NewEvent("torchkeeper.old", START, None, {}))
         await agent.wait(2 * DAY)
-        await agent.store.log(NewEvent("torchkeeper.new", world.clock.now(), None, {}))
+        await agent.store.log(NewEvent("torchkeeper.new", host.clock.now(), None, {}))
         assert await kinds(agent) == ["torchkeeper.old", "torchkeeper.new"]
         await agent.wait((KEPT - 1) * DAY)
         assert await kinds(agent) == ["torchkeeper.new"]
 
 
-async def test_nothing_goes_at_a_start_whose_clock_jumped(world: World) -> None:
-    first = await world.agent().watch()
+async def test_nothing_goes_at_a_start_whose_clock_jumped(host: FakeHost) -> None:
+    first = await host.agent().watch()
     await first.store.log(NewEvent("torchkeeper.old", START, None, {}))
     await first.stop()
-    world.clock.jump(timedelta(days=4000).total_seconds())
-    agent = await world.agent().watch()
+    host.clock.jump(timedelta(days=4000).total_seconds())
+    agent = await host.agent().watch()
     async with forgetting(agent):
         await agent.wait(600)
         assert "torchkeeper.old" in await kinds(agent)

@@ -13,7 +13,7 @@ from agent.eviction.plan_reporter import POLICY_CHANGE
 from agent.eviction.sweeper import Pacing
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import Agent, World
+from tests.support.fake_host import FakeHost, HostedAgent
 
 HOUR, MINUTE = 3600.0, 60.0  # seconds
 FORTNIGHT, SLIP = timedelta(days=14), timedelta(minutes=14)
@@ -22,39 +22,39 @@ REFS = ["team/a:1", "team/b:1"]
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
+async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
+    async with harness.fake_host(tmp_path) as made:
         for name in "ab":
             made.docker.add(pytorch_image(name))
         yield made
 
 
-async def restart(world: World, ttl: timedelta = FORTNIGHT, **rules: Any) -> Agent:
+async def restart(host: FakeHost, ttl: timedelta = FORTNIGHT, **rules: Any) -> HostedAgent:
     """End the agent that runs, and start one with a policy on the same state."""
-    for agent in world.agents:
+    for agent in host.agents:
         await agent.stop()
-    return await world.agent(pacing=GENTLY, **({"ttl": ttl, "min_age": timedelta()} | rules)).start()
+    return await host.agent(pacing=GENTLY, **({"ttl": ttl, "min_age": timedelta()} | rules)).start()
 
 
-async def settled(world: World) -> Agent:
+async def settled(host: FakeHost) -> HostedAgent:
     """An agent with a TTL of 14 days, and images that nobody used for half an hour."""
-    agent = await restart(world)
+    agent = await restart(host)
     await agent.wait(HOUR / 2)
     return agent
 
 
-def left(world: World) -> list[str]:
-    return sorted(reference for image in world.docker.images.values() for reference in image.tags)
+def left(host: FakeHost) -> list[str]:
+    return sorted(reference for image in host.docker.images.values() for reference in image.tags)
 
 
-def alerts(agent: Agent) -> list[str]:
+def alerts(agent: HostedAgent) -> list[str]:
     return list(agent.host_report.alerts)
 
 
-async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(world: World) -> None:
-    await settled(world)
-    agent = await restart(world, SLIP)
-    until = world.clock.now() + timedelta(hours=1)
+async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(host: FakeHost) -> None:
+    await settled(host)
+    agent = await restart(host, SLIP)
+    until = host.clock.now() + timedelta(hours=1)
     plan = await agent.plan()
     assert ([item.due for item in plan.deferred], plan.next_due) == ([until, until], until)
     assert agent.host_report.alerts[POLICY_CHANGE].message == (
@@ -62,142 +62,142 @@ async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(world: Wo
         f"{until:%Y-%m-%dT%H:%M:%SZ}; until then it can be taken back"
     )
     await agent.wait(HOUR - 1)
-    assert (left(world), alerts(agent)) == (REFS, [POLICY_CHANGE])
+    assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
     await agent.wait(2)
-    assert (left(world), alerts(agent)) == ([], [])
+    assert (left(host), alerts(agent)) == ([], [])
 
 
-async def test_a_slip_that_is_taken_back_evicts_nothing_and_clears_the_alert(world: World) -> None:
-    await settled(world)
-    agent = await restart(world, SLIP)
+async def test_a_slip_that_is_taken_back_evicts_nothing_and_clears_the_alert(host: FakeHost) -> None:
+    await settled(host)
+    agent = await restart(host, SLIP)
     await agent.wait(HOUR / 2)
-    agent = await restart(world)
+    agent = await restart(host)
     assert (alerts(agent), (await agent.plan()).deferred) == ([], ())
     await agent.wait(2 * HOUR)
-    assert left(world) == REFS
+    assert left(host) == REFS
 
 
-async def test_the_wait_goes_on_over_a_restart_and_does_not_begin_anew(world: World) -> None:
-    await settled(world)
-    await restart(world, SLIP)
+async def test_the_wait_goes_on_over_a_restart_and_does_not_begin_anew(host: FakeHost) -> None:
+    await settled(host)
+    await restart(host, SLIP)
     for _ in range(3):
-        await world.agents[-1].wait(HOUR / 4)
-        agent = await restart(world, SLIP)
-        assert (left(world), alerts(agent)) == (REFS, [POLICY_CHANGE])
+        await host.agents[-1].wait(HOUR / 4)
+        agent = await restart(host, SLIP)
+        assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
     await agent.wait(HOUR / 4 + 1)
-    assert (left(world), alerts(agent)) == ([], [])
+    assert (left(host), alerts(agent)) == ([], [])
 
 
-async def test_the_wait_goes_on_over_a_kill(world: World) -> None:
-    await settled(world)
-    agent = await restart(world, SLIP)
+async def test_the_wait_goes_on_over_a_kill(host: FakeHost) -> None:
+    await settled(host)
+    agent = await restart(host, SLIP)
     await agent.wait(HOUR / 2)
     await agent.kill()
-    agent = await restart(world, SLIP)
+    agent = await restart(host, SLIP)
     await agent.wait(HOUR / 2 - 1)
-    assert left(world) == REFS
+    assert left(host) == REFS
     await agent.wait(2)
-    assert left(world) == []
+    assert left(host) == []
 
 
-async def test_a_second_slip_within_the_grace_waits_in_full(world: World) -> None:
-    await settled(world)
-    agent = await restart(world, SLIP)
+async def test_a_second_slip_within_the_grace_waits_in_full(host: FakeHost) -> None:
+    await settled(host)
+    agent = await restart(host, SLIP)
     await agent.wait(HOUR / 2)
-    agent = await restart(world, SLIP / 2)
+    agent = await restart(host, SLIP / 2)
     await agent.wait(HOUR - 1)
-    assert left(world) == REFS
+    assert left(host) == REFS
     await agent.wait(2)
-    assert left(world) == []
+    assert left(host) == []
 
 
-async def test_what_the_old_policy_evicts_as_well_does_not_wait(world: World) -> None:
-    await settled(world)
-    agent = await restart(world, timedelta(minutes=45))
+async def test_what_the_old_policy_evicts_as_well_does_not_wait(host: FakeHost) -> None:
+    await settled(host)
+    agent = await restart(host, timedelta(minutes=45))
     await agent.wait(HOUR + 1)  # from here on it is the rule
-    world.docker.pull(pytorch_image("c"), "team/c:1")
+    host.docker.pull(pytorch_image("c"), "team/c:1")
     await agent.wait(40 * MINUTE)
-    agent = await restart(world, SLIP)
-    assert left(world) == ["team/c:1"]
+    agent = await restart(host, SLIP)
+    assert left(host) == ["team/c:1"]
     await agent.wait(5 * MINUTE - 1)
-    assert left(world) == ["team/c:1"]
+    assert left(host) == ["team/c:1"]
     await agent.wait(2)
-    assert left(world) == []
+    assert left(host) == []
 
 
-async def test_only_what_the_new_policy_adds_is_counted(world: World) -> None:
-    await settled(world)
-    world.docker.run(REFS[1], rm=True)
-    agent = await restart(world, SLIP)
+async def test_only_what_the_new_policy_adds_is_counted(host: FakeHost) -> None:
+    await settled(host)
+    host.docker.run(REFS[1], rm=True)
+    agent = await restart(host, SLIP)
     message = agent.host_report.alerts[POLICY_CHANGE].message
     assert "1 image (100 MB)" in message
     await agent.wait(SLIP.total_seconds() + 1)
     assert "2 images (200 MB)" in agent.host_report.alerts[POLICY_CHANGE].message
 
 
-async def test_the_first_policy_ever_is_none_to_wait_for(world: World) -> None:
-    agent = await restart(world, SLIP)
+async def test_the_first_policy_ever_is_none_to_wait_for(host: FakeHost) -> None:
+    agent = await restart(host, SLIP)
     await agent.wait(SLIP.total_seconds() + 1)
-    assert (left(world), alerts(agent)) == ([], [])
+    assert (left(host), alerts(agent)) == ([], [])
 
 
-async def test_new_limits_and_another_mode_are_no_change(world: World) -> None:
-    await settled(world)
-    agent = await restart(world, limits=Limits(evictions_per_sweep=1), observe=True)
-    assert (await agent.sweeper._context(world.clock.now())).pending_policy is None
+async def test_new_limits_and_another_mode_are_no_change(host: FakeHost) -> None:
+    await settled(host)
+    agent = await restart(host, limits=Limits(evictions_per_sweep=1), observe=True)
+    assert (await agent.sweeper._context(host.clock.now())).pending_policy is None
 
 
-async def test_a_memory_that_cannot_be_read_holds_everything_for_the_grace(world: World) -> None:
-    agent = await restart(world, SLIP)
+async def test_a_memory_that_cannot_be_read_holds_everything_for_the_grace(host: FakeHost) -> None:
+    agent = await restart(host, SLIP)
     await agent.store.run(lambda tables: tables.keep_policies("{"))
-    agent = await restart(world, SLIP)
+    agent = await restart(host, SLIP)
     await agent.wait(HOUR - 1)
-    assert (left(world), alerts(agent)) == (REFS, [POLICY_CHANGE])
+    assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
     await agent.wait(2)
-    assert left(world) == []
+    assert left(host) == []
 
 
-async def test_pressure_that_is_new_waits_too(world: World) -> None:
-    await settled(world)
-    agent = await restart(world, pressure=Pressure(budget=1))
-    assert (left(world), await agent.reason(pytorch_image("a").id)) == (REFS, Reason.RECENT)
+async def test_pressure_that_is_new_waits_too(host: FakeHost) -> None:
+    await settled(host)
+    agent = await restart(host, pressure=Pressure(budget=1))
+    assert (left(host), await agent.reason(pytorch_image("a").id)) == (REFS, Reason.RECENT)
     await agent.wait(HOUR + 1)
-    assert left(world) == []
+    assert left(host) == []
 
 
-async def test_what_is_kept_of_the_policies_is_written_once(world: World) -> None:
-    agent = await settled(world)
+async def test_what_is_kept_of_the_policies_is_written_once(host: FakeHost) -> None:
+    agent = await settled(host)
     kept = await agent.store.run(lambda tables: tables.policies())
-    agent = await restart(world)
+    agent = await restart(host)
     await agent.wait(HOUR)
     assert await agent.store.run(lambda tables: tables.policies()) == kept
-    memory = grace.load(kept, Policy(ttl=FORTNIGHT, min_age=timedelta()), world.clock.now(), GENTLY.grace)
+    memory = grace.load(kept, Policy(ttl=FORTNIGHT, min_age=timedelta()), host.clock.now(), GENTLY.grace)
     assert memory.settled == memory.current
 
 
-async def test_without_a_grace_a_change_acts_at_once(world: World) -> None:
-    await settled(world)
-    await world.agents[-1].stop()
-    agent = await world.agent(ttl=SLIP, min_age=timedelta()).watch()
+async def test_without_a_grace_a_change_acts_at_once(host: FakeHost) -> None:
+    await settled(host)
+    await host.agents[-1].stop()
+    agent = await host.agent(ttl=SLIP, min_age=timedelta()).watch()
     assert await harness.sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
 
 
-async def test_another_policy_to_look_at_is_no_change(world: World) -> None:
+async def test_another_policy_to_look_at_is_no_change(host: FakeHost) -> None:
     """`plan --ttl`."""
-    agent = await settled(world)
+    agent = await settled(host)
     plan = await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))
     assert (len(plan.evictions), plan.deferred) == (2, ())
     assert (await agent.plan()).evictions == ()
-    agent = await restart(world, SLIP)
+    agent = await restart(host, SLIP)
     assert len((await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))).evictions) == 2
     assert len((await agent.plan()).deferred) == 2
 
 
-async def test_the_future_after_a_change_can_be_looked_at(world: World) -> None:
+async def test_the_future_after_a_change_can_be_looked_at(host: FakeHost) -> None:
     """`plan --at 2h`."""
-    await settled(world)
-    agent = await restart(world, SLIP)
+    await settled(host)
+    agent = await restart(host, SLIP)
     now, later = await agent.plan(), await agent.sweeper.plan(ahead=timedelta(hours=2))
     assert (len(now.evictions), len(now.deferred)) == (0, 2)
     assert (len(later.evictions), len(later.deferred)) == (2, 0)
-    assert left(world) == REFS
+    assert left(host) == REFS

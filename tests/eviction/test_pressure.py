@@ -18,7 +18,7 @@ from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
 from agent.eviction.sweeper import DISK_POLL, PRESSURE_RETRY, Pacing
 from tests.support import fake_host as harness
 from tests.support.builders import MB, pytorch_image
-from tests.support.fake_host import Agent, World, names_of
+from tests.support.fake_host import FakeHost, HostedAgent, names_of
 
 TOTAL = 1000 * MB  # bytes of the disk
 HIGH_LOW = Pressure(high=0.85, low=0.75)
@@ -30,64 +30,64 @@ AGE = harness.MIN_AGE.total_seconds() + 1  # seconds
 class Disk:
     """The engine's file system: what is written by others, and 100 MB for each image."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, host: FakeHost) -> None:
+        self.host = host
         self.other_bytes = 300 * MB
         self.image_bytes = 100 * MB  # what an image really takes
         self.seen = True
 
     def space(self, _root: str) -> DiskUsage | None:
-        used = self.other_bytes + self.image_bytes * len(self.world.docker.images)
+        used = self.other_bytes + self.image_bytes * len(self.host.docker.images)
         return DiskUsage(total_bytes=TOTAL, used_bytes=used, available_bytes=TOTAL - used) if self.seen else None
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with harness.world(tmp_path) as made:
+async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
+    async with harness.fake_host(tmp_path) as made:
         for reference in REFS:
             made.docker.add(pytorch_image(reference[5], reference))
         yield made
 
 
 @pytest.fixture
-def disk_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Disk:
+def disk_of(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Disk:
     """70 % full."""
-    made = Disk(world)
+    made = Disk(host)
     monkeypatch.setattr(disk, "space", made.space)
     return made
 
 
-async def watching(world: World, **rules: Any) -> Agent:
+async def watching(host: FakeHost, **rules: Any) -> HostedAgent:
     """An agent, past min_age of everything. The images were used in the order a, b, c, d."""
     defaults: dict[str, Any] = {"ttl": TTL, "pressure": HIGH_LOW}
-    agent = await world.agent(**(defaults | rules)).watch()
+    agent = await host.agent(**(defaults | rules)).watch()
     for reference in REFS:
-        world.docker.run(reference, rm=True)
+        host.docker.run(reference, rm=True)
         await agent.wait()
     await agent.wait(AGE)
     return agent
 
 
-def left(world: World) -> list[str]:
-    return sorted(reference for image in world.docker.images.values() for reference in image.tags)
+def left(host: FakeHost) -> list[str]:
+    return sorted(reference for image in host.docker.images.values() for reference in image.tags)
 
 
 # Until low
 
 
-async def test_below_high_nothing_goes(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_below_high_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes = 450 * MB  # 85 %
-    assert (await harness.sweep(agent), left(world)) == ({}, REFS)
+    assert (await harness.sweep(agent), left(host)) == ({}, REFS)
 
 
-async def test_above_high_the_least_recently_used_go_until_low(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_above_high_the_least_recently_used_go_until_low(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes = 460 * MB
     plan = await agent.plan()
     assert (names_of(plan.evictions), plan.under_pressure) == (REFS[:2], True)
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
-    assert (left(world), list(agent.host_report.alerts)) == (REFS[2:], [])
+    assert (left(host), list(agent.host_report.alerts)) == (REFS[2:], [])
     decisions = [(event.data["reason"], event.data["explanation"]) for event in await agent.events(new_events.DECISION)]
     assert [(reason, sentence.split(";")[0]) for reason, sentence in decisions] == [
         ("disk-pressure", "disk 86% full (high 85%, low 75%)"),
@@ -95,8 +95,8 @@ async def test_above_high_the_least_recently_used_go_until_low(world: World, dis
     ]
 
 
-async def test_the_dry_run_shows_what_the_sweep_does(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_the_dry_run_shows_what_the_sweep_does(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes = 460 * MB
     dry = await agent.sweeper.sweep(dry_run=True)
     done = await agent.sweeper.sweep()
@@ -104,22 +104,22 @@ async def test_the_dry_run_shows_what_the_sweep_does(world: World, disk_of: Disk
     assert set(dry.outcomes.values()) == {Outcome.WOULD_REMOVE}
 
 
-async def test_it_stops_early_where_more_was_freed_than_estimated(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_it_stops_early_where_more_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes, disk_of.image_bytes = 60 * MB, 200 * MB  # 86 %
     assert names_of((await agent.plan()).evictions) == REFS[:2]
     assert await harness.sweep(agent) == {REFS[0]: Outcome.REMOVED}
 
 
-async def test_it_goes_on_where_less_was_freed_than_estimated(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_it_goes_on_where_less_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes, disk_of.image_bytes = 700 * MB, 40 * MB  # 86 %
     assert names_of((await agent.plan()).evictions) == REFS[:2]
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
-async def test_it_goes_on_where_the_disk_fills_meanwhile(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_it_goes_on_where_the_disk_fills_meanwhile(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes = 460 * MB
 
     def write() -> None:
@@ -129,22 +129,22 @@ async def test_it_goes_on_where_the_disk_fills_meanwhile(world: World, disk_of: 
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
-async def test_what_is_used_meanwhile_stays_and_the_next_goes(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_what_is_used_meanwhile_stays_and_the_next_goes(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes = 460 * MB
-    agent.engine.on("delete", lambda: world.docker.create(REFS[1]), after=True)
+    agent.engine.on("delete", lambda: host.docker.create(REFS[1]), after=True)
     assert await harness.sweep(agent) == {REFS[0]: Outcome.REMOVED, REFS[2]: Outcome.REMOVED}
 
 
-async def test_what_is_refused_is_passed_over(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_what_is_refused_is_passed_over(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", Conflict(409, "in use"))
     assert await harness.sweep(agent) == {REFS[0]: Outcome.REFUSED, REFS[1]: Outcome.REMOVED}
 
 
-async def test_between_low_and_high_it_goes_on_only_if_it_had_begun(world: World, disk_of: Disk) -> None:
-    agent = await watching(world, limits=Limits(evictions_per_sweep=1))
+async def test_between_low_and_high_it_goes_on_only_if_it_had_begun(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host, limits=Limits(evictions_per_sweep=1))
     disk_of.other_bytes = 400 * MB  # 80 %
     assert await harness.sweep(agent) == {}
     disk_of.other_bytes = 460 * MB
@@ -154,43 +154,43 @@ async def test_between_low_and_high_it_goes_on_only_if_it_had_begun(world: World
     disk_of.other_bytes = 600 * MB  # 80 %
     await agent.wait(60)
     assert await harness.sweep(agent) == {}
-    assert left(world) == REFS[2:]
+    assert left(host) == REFS[2:]
 
 
-async def test_a_budget_needs_no_sight_of_the_disk(world: World, disk_of: Disk) -> None:
+async def test_a_budget_needs_no_sight_of_the_disk(host: FakeHost, disk_of: Disk) -> None:
     disk_of.seen = False
-    agent = await watching(world, pressure=Pressure(budget=250 * MB))
+    agent = await watching(host, pressure=Pressure(budget=250 * MB))
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert list(agent.host_report.alerts) == []
 
 
-async def test_observe_mode_tells_what_would_go(world: World, disk_of: Disk) -> None:
-    agent = await watching(world, observe=True)
+async def test_observe_mode_tells_what_would_go(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host, observe=True)
     disk_of.other_bytes = 460 * MB
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.WOULD_REMOVE)
-    assert (agent.engine.mutations, left(world)) == ([], REFS)
+    assert (agent.engine.mutations, left(host)) == ([], REFS)
 
 
-async def test_the_engine_is_left_alone_between_two_removals(world: World, disk_of: Disk) -> None:
-    agent = world.agent(pacing=Pacing(pause=timedelta(seconds=20)), ttl=TTL, pressure=HIGH_LOW)
+async def test_the_engine_is_left_alone_between_two_removals(host: FakeHost, disk_of: Disk) -> None:
+    agent = host.agent(pacing=Pacing(pause=timedelta(seconds=20)), ttl=TTL, pressure=HIGH_LOW)
     await agent.start()
     await agent.wait(AGE)
     disk_of.other_bytes = 460 * MB
     await agent.wait(DISK_POLL + 1)
-    assert len(left(world)) == 3
+    assert len(left(host)) == 3
     await agent.wait(20)
-    assert len(left(world)) == 2
+    assert len(left(host)) == 2
 
 
 # What it is told
 
 
-async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(world: World, disk_of: Disk) -> None:
-    agent = await watching(world, protect=("team/c:*", "team/d:*"))
-    world.docker.create(REFS[1])
+async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host, protect=("team/c:*", "team/d:*"))
+    host.docker.create(REFS[1])
     overrides.change(
-        world.folder,
-        lambda _: Overrides(pins=(Pin(id=pytorch_image("a").id, reference="", at=world.clock.now()),)),
+        host.folder,
+        lambda _: Overrides(pins=(Pin(id=pytorch_image("a").id, reference="", at=host.clock.now()),)),
     )
     await agent.wait()
     disk_of.other_bytes = 500 * MB
@@ -203,15 +203,15 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(world: Wor
     )
 
 
-async def test_while_something_may_go_there_is_no_alert(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_while_something_may_go_there_is_no_alert(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes = 460 * MB
     await agent.sweeper._showcase.show(await agent.plan())
     assert agent.host_report.alerts == {}
 
 
-async def test_the_alert_ends_with_the_pressure(world: World, disk_of: Disk) -> None:
-    agent = await watching(world, protect=("*",))
+async def test_the_alert_ends_with_the_pressure(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host, protect=("*",))
     disk_of.other_bytes = 500 * MB
     await harness.sweep(agent)
     assert list(agent.host_report.alerts) == [DISK_FULL]
@@ -223,16 +223,16 @@ async def test_the_alert_ends_with_the_pressure(world: World, disk_of: Disk) -> 
     assert list(agent.host_report.alerts) == []
 
 
-async def test_the_alert_comes_where_all_that_could_go_was_too_little(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_the_alert_comes_where_all_that_could_go_was_too_little(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes = 950 * MB
     disk_of.image_bytes = 0
     assert await harness.sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
     assert agent.host_report.alerts[DISK_FULL].message.endswith("no image takes any space")
 
 
-async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     disk_of.other_bytes, disk_of.seen = 600 * MB, False
     assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, [DISK_UNSEEN])
     assert "cannot be seen" in agent.host_report.alerts[DISK_UNSEEN].message
@@ -244,25 +244,25 @@ async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(world: World,
 # When it looks
 
 
-async def test_a_disk_that_fills_without_any_event_is_noticed(world: World, disk_of: Disk) -> None:
-    agent = await watching(world)
+async def test_a_disk_that_fills_without_any_event_is_noticed(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host)
     await agent.start()
     await agent.wait(2 * DISK_POLL)
     disk_of.other_bytes = 460 * MB
     await agent.wait(DISK_POLL + 1)
-    assert left(world) == REFS[2:]
+    assert left(host) == REFS[2:]
 
 
-async def test_without_high_nobody_looks_at_the_disk(world: World, disk_of: Disk) -> None:
-    agent = await watching(world, pressure=Pressure())
+async def test_without_high_nobody_looks_at_the_disk(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host, pressure=Pressure())
     await agent.start()
     disk_of.other_bytes = 600 * MB
     await agent.wait(10 * DISK_POLL)
-    assert left(world) == REFS
+    assert left(host) == REFS
 
 
-async def test_under_pressure_it_looks_again_every_minute(world: World, disk_of: Disk) -> None:
-    agent = await watching(world, protect=("*",))
+async def test_under_pressure_it_looks_again_every_minute(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host, protect=("*",))
     await agent.start()
     disk_of.other_bytes = 500 * MB
     await agent.wait(DISK_POLL + 1)
@@ -272,42 +272,42 @@ async def test_under_pressure_it_looks_again_every_minute(world: World, disk_of:
     assert list(agent.host_report.alerts) == []
 
 
-async def test_limits_let_the_rest_go_a_minute_later(world: World, disk_of: Disk) -> None:
-    agent = await watching(world, limits=Limits(evictions_per_sweep=1))
+async def test_limits_let_the_rest_go_a_minute_later(host: FakeHost, disk_of: Disk) -> None:
+    agent = await watching(host, limits=Limits(evictions_per_sweep=1))
     await agent.start()
     disk_of.other_bytes = 460 * MB
     await agent.wait(DISK_POLL + 1)
-    assert left(world) == REFS[1:]
+    assert left(host) == REFS[1:]
     await agent.wait(60)
-    assert left(world) == REFS[2:]
+    assert left(host) == REFS[2:]
 
 
 # Windows
 
 
-async def test_pressure_waits_for_the_window(world: World, disk_of: Disk) -> None:
+async def test_pressure_waits_for_the_window(host: FakeHost, disk_of: Disk) -> None:
     night = Schedule(windows=(schedule.parse("12:30-13:00"),))  # the clock starts at 12:00
-    agent = await watching(world, schedule=night)
+    agent = await watching(host, schedule=night)
     await agent.start()
     disk_of.other_bytes = 460 * MB
     await agent.wait(60)
     plan = await agent.plan()
-    opens = world.clock.now().replace(hour=12, minute=30, second=0, microsecond=0)
+    opens = host.clock.now().replace(hour=12, minute=30, second=0, microsecond=0)
     assert (plan.held_by, plan.opens, plan.next_due, plan.evictions) == (HeldBy.WINDOW, opens, opens, ())
     assert [item.held_by for item in plan.decisions] == [HeldBy.WINDOW, HeldBy.WINDOW, None, None]
     assert "(held: window)" in agent.host_report.alerts[DISK_FULL].message
-    await agent.wait((opens - world.clock.now()).total_seconds() - 1)
-    assert left(world) == REFS
+    await agent.wait((opens - host.clock.now()).total_seconds() - 1)
+    assert left(host) == REFS
     await agent.wait(2)
-    assert (left(world), list(agent.host_report.alerts)) == (REFS[2:], [])
+    assert (left(host), list(agent.host_report.alerts)) == (REFS[2:], [])
 
 
-async def test_a_window_that_shuts_in_the_middle_of_a_sweep_ends_it(world: World, disk_of: Disk) -> None:
+async def test_a_window_that_shuts_in_the_middle_of_a_sweep_ends_it(host: FakeHost, disk_of: Disk) -> None:
     noon = Schedule(windows=(schedule.parse("12:00-12:10"),))
-    agent = world.agent(pacing=Pacing(pause=timedelta(minutes=9)), ttl=TTL, pressure=HIGH_LOW, schedule=noon)
+    agent = host.agent(pacing=Pacing(pause=timedelta(minutes=9)), ttl=TTL, pressure=HIGH_LOW, schedule=noon)
     await agent.start()
     await agent.wait(AGE)
     disk_of.other_bytes = 460 * MB
     await agent.wait(3600)
-    assert len(left(world)) == 3
+    assert len(left(host)) == 3
     assert (await agent.plan()).held_by is HeldBy.WINDOW

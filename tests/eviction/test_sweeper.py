@@ -12,7 +12,7 @@ from agent.core.model import Outcome, Overrides, Pin, Reason, Rule
 from agent.core.protocol import new_events
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import PAST_TTL, Agent, World
+from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent
 from tests.support.fakes.docker import FakeDocker
 
 REF = "team/torch:1"
@@ -21,17 +21,17 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def image(world: World) -> str:
-    return world.docker.add(pytorch_image("torch", REF))
+def image(host: FakeHost) -> str:
+    return host.docker.add(pytorch_image("torch", REF))
 
 
 # What is written, and when
 
 
-async def test_an_idle_image_goes_and_everything_is_recorded(world: World, image: str) -> None:
-    agent = await harness.due(world)
+async def test_an_idle_image_goes_and_everything_is_recorded(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
-    assert world.docker.images == {}
+    assert host.docker.images == {}
     decision, outcome, swept = await agent.events()
     assert (decision.data["reason"], decision.data["explanation"]) == (
         "idle-ttl",
@@ -41,12 +41,12 @@ async def test_an_idle_image_goes_and_everything_is_recorded(world: World, image
     assert (swept.data["reasons"], swept.data["outcomes"]) == ({}, {"removed": 1})
 
 
-async def test_the_decision_is_on_disk_before_the_engine_is_touched(world: World, image: str) -> None:
-    agent = await harness.due(world)
+async def test_the_decision_is_on_disk_before_the_engine_is_touched(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
     written: list[tuple[int, int]] = []
 
     def look() -> None:
-        counts = (world.db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("events", "removals"))
+        counts = (host.db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("events", "removals"))
         events, removals = counts
         written.append((events, removals))
 
@@ -56,35 +56,35 @@ async def test_the_decision_is_on_disk_before_the_engine_is_touched(world: World
     assert written == [(1, 1), (1, 1)]
 
 
-async def test_the_events_wait_for_the_broker_in_order(world: World, image: str) -> None:
-    agent = await harness.due(world)
+async def test_the_events_wait_for_the_broker_in_order(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
     agent.store.appended.clear()
     await harness.sweep(agent)
     assert agent.store.appended.is_set()
     assert [row.seq for row in await agent.store.unsent(0, 99)] == [1, 2, 3]
 
 
-async def test_a_sweep_that_touches_nothing_is_no_event(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_sweep_that_touches_nothing_is_no_event(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await harness.sweep(agent)
     assert await agent.events() == []
     assert agent.host_report.inventory is not None
 
 
-async def test_what_the_agent_removes_is_shown_as_gone(world: World, image: str) -> None:
-    agent = await harness.due(world)
+async def test_what_the_agent_removes_is_shown_as_gone(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
     await harness.sweep(agent)
     assert agent.host_report.inventory is not None
     assert agent.host_report.inventory.images == []
     assert [(item.references, item.outcome) for item in agent.host_report.inventory.decisions] == [([REF], "removed")]
 
 
-async def test_the_least_recently_used_goes_first(world: World) -> None:
+async def test_the_least_recently_used_goes_first(host: FakeHost) -> None:
     for number, _ in enumerate(range(3)):
-        world.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
-    agent = await world.agent().watch()
+        host.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
+    agent = await host.agent().watch()
     for number in (1, 0):
-        world.docker.run(f"team/torch:{number}", rm=True)
+        host.docker.run(f"team/torch:{number}", rm=True)
         await agent.wait(1)
     await agent.wait(PAST_TTL)
     await harness.sweep(agent)
@@ -96,69 +96,69 @@ async def test_the_least_recently_used_goes_first(world: World) -> None:
 
 
 @pytest.mark.parametrize("call", ["containers", "images"])
-async def test_a_container_created_between_plan_and_act_keeps_the_image(world: World, image: str, call: str) -> None:
-    agent = await harness.due(world)
-    agent.engine.on(call, lambda: world.docker.create(REF))
+async def test_a_container_created_between_plan_and_act_keeps_the_image(host: FakeHost, image: str, call: str) -> None:
+    agent = await harness.due(host)
+    agent.engine.on(call, lambda: host.docker.create(REF))
     assert await harness.sweep(agent) == {}
     assert (await agent.reason(image), agent.engine.mutations, await agent.events()) == (Reason.IN_USE, [], [])
 
 
-async def test_a_use_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
-    agent = await harness.due(world)
-    agent.engine.on("containers", lambda: world.docker.run(REF, rm=True))
+async def test_a_use_between_plan_and_act_keeps_the_image(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
+    agent.engine.on("containers", lambda: host.docker.run(REF, rm=True))
     assert await harness.sweep(agent) == {}
     await agent.wait()
     assert await agent.reason(image) is Reason.RECENT
 
 
-async def test_a_container_created_while_the_engine_deletes_keeps_the_image(world: World, image: str) -> None:
-    agent = await harness.due(world)
-    agent.engine.on("delete", lambda: world.docker.create(REF))
+async def test_a_container_created_while_the_engine_deletes_keeps_the_image(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
+    agent.engine.on("delete", lambda: host.docker.create(REF))
     assert await harness.sweep(agent) == {REF: Outcome.REFUSED}
-    assert world.docker.images[image].tags == [REF]
+    assert host.docker.images[image].tags == [REF]
 
 
-async def test_a_tag_that_moves_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
-    other = world.docker.add(pytorch_image("other", "team/other:latest"))
-    agent = await harness.due(world)
-    agent.engine.on("containers", lambda: world.docker.tag(other, REF))
+async def test_a_tag_that_moves_between_plan_and_act_keeps_the_image(host: FakeHost, image: str) -> None:
+    other = host.docker.add(pytorch_image("other", "team/other:latest"))
+    agent = await harness.due(host)
+    agent.engine.on("containers", lambda: host.docker.tag(other, REF))
     assert await harness.sweep(agent) == {}
-    assert {image, other} <= set(world.docker.images)
+    assert {image, other} <= set(host.docker.images)
 
 
-async def test_a_pull_between_two_evictions_keeps_the_second_image(world: World, image: str) -> None:
+async def test_a_pull_between_two_evictions_keeps_the_second_image(host: FakeHost, image: str) -> None:
     second = pytorch_image("second", "team/second:1")
-    world.docker.add(second)
-    agent = await harness.due(world)
+    host.docker.add(second)
+    agent = await harness.due(host)
     first = (await agent.plan()).evictions[0].image.id
     other = second.id if first == image else image
-    agent.engine.on("delete", lambda: world.docker.emit("image", "pull", other, name=other), after=True)
+    agent.engine.on("delete", lambda: host.docker.emit("image", "pull", other, name=other), after=True)
     await harness.sweep(agent)
-    assert set(world.docker.images) == {other}
+    assert set(host.docker.images) == {other}
 
 
-async def test_a_pin_set_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
-    agent = await harness.due(world)
-    pin = Pin(id=image, reference=REF, at=world.clock.now())
-    agent.engine.on("containers", lambda: overrides.change(world.folder, lambda _: Overrides(pins=(pin,))))
+async def test_a_pin_set_between_plan_and_act_keeps_the_image(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
+    pin = Pin(id=image, reference=REF, at=host.clock.now())
+    agent.engine.on("containers", lambda: overrides.change(host.folder, lambda _: Overrides(pins=(pin,))))
     assert await harness.sweep(agent) == {}
     assert await agent.reason(image) is Reason.PINNED
 
 
-async def test_a_stream_that_ends_between_plan_and_act_keeps_the_image(world: World, image: str) -> None:
-    agent = await harness.due(world)
+async def test_a_stream_that_ends_between_plan_and_act_keeps_the_image(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
 
     async def cut() -> None:
-        world.docker.cut_streams()
-        await world.clock.sleep(0.1)
+        host.docker.cut_streams()
+        await host.clock.sleep(0.1)
 
     agent.engine.on("containers", cut)
     with pytest.raises(EngineUnavailable):
         await _while_waiting(agent, 5)
-    assert set(world.docker.images) == {image}
+    assert set(host.docker.images) == {image}
 
 
-async def _while_waiting(agent: Agent, seconds: float) -> None:
+async def _while_waiting(agent: HostedAgent, seconds: float) -> None:
     task = asyncio.create_task(agent.sweeper.sweep())
     await agent.wait(seconds)
     await task
@@ -167,27 +167,27 @@ async def _while_waiting(agent: Agent, seconds: float) -> None:
 # Parents and children
 
 
-async def test_a_child_goes_before_the_parent_that_it_was_built_on(world: World, image: str) -> None:
-    world.docker.build("team/child:1", REF, classic=True)
-    agent = await harness.due(world, evict_local=True)
+async def test_a_child_goes_before_the_parent_that_it_was_built_on(host: FakeHost, image: str) -> None:
+    host.docker.build("team/child:1", REF, classic=True)
+    agent = await harness.due(host, evict_local=True)
     assert await harness.sweep(agent) == {"team/child:1": Outcome.REMOVED, REF: Outcome.REMOVED}
     assert [call.argument for call in agent.engine.mutations][-1] == image
 
 
-async def test_a_parent_whose_child_stays_stays(world: World, image: str) -> None:
-    world.docker.build("team/child:stable", REF, classic=True)
-    agent = await harness.due(world, evict_local=True)
+async def test_a_parent_whose_child_stays_stays(host: FakeHost, image: str) -> None:
+    host.docker.build("team/child:stable", REF, classic=True)
+    agent = await harness.due(host, evict_local=True)
     assert await harness.sweep(agent) == {}
     assert await agent.reason(image) is Reason.HAS_CHILDREN
 
 
-async def test_an_untagged_step_goes_with_the_last_image_built_on_it(world: World, image: str) -> None:
-    step = world.docker.build("team/step:1", REF, classic=True)
-    child = world.docker.build("team/child:1", "team/step:1", classic=True)
-    world.docker.images[step].tags = []
-    agent = await harness.due(world, rules=(Rule(match="team/child:*", evict_local=True),), protect=(REF,))
+async def test_an_untagged_step_goes_with_the_last_image_built_on_it(host: FakeHost, image: str) -> None:
+    step = host.docker.build("team/step:1", REF, classic=True)
+    child = host.docker.build("team/child:1", "team/step:1", classic=True)
+    host.docker.images[step].tags = []
+    agent = await harness.due(host, rules=(Rule(match="team/child:*", evict_local=True),), protect=(REF,))
     await harness.sweep(agent)
-    assert set(world.docker.images) == {image}
+    assert set(host.docker.images) == {image}
     decisions = [(event.subject, event.data["reason"]) for event in await agent.events(new_events.DECISION)]
     assert decisions == [(child, "idle-ttl"), (step, "dangling")]
 
@@ -204,43 +204,45 @@ def build_of_two_steps(docker: FakeDocker) -> tuple[str, str]:
 
 
 async def test_a_step_whose_build_was_watched_goes_with_its_image_as_soon_as_that_is_due(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    agent = await world.agent(**STEPS_MAY_GO).watch()
+    agent = await host.agent(**STEPS_MAY_GO).watch()
     await agent.wait(60)
-    step, child = build_of_two_steps(world.docker)
+    step, child = build_of_two_steps(host.docker)
     await agent.wait(60)
     due = (await agent.decision(child)).due
     assert due is not None
     assert agent.usage(step).first_seen > agent.usage(child).first_seen  # it is listed after the build has ended
-    await agent.wait((due - world.clock.now()).total_seconds())
+    await agent.wait((due - host.clock.now()).total_seconds())
     await agent.sweeper.sweep()
-    assert set(world.docker.images) == {image}
+    assert set(host.docker.images) == {image}
 
 
-async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_goes(world: World, image: str) -> None:
-    step, _ = build_of_two_steps(world.docker)
-    agent = await harness.due(world, **STEPS_MAY_GO)
-    world.docker.run(step, rm=True)
+async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_goes(
+    host: FakeHost, image: str
+) -> None:
+    step, _ = build_of_two_steps(host.docker)
+    agent = await harness.due(host, **STEPS_MAY_GO)
+    host.docker.run(step, rm=True)
     await agent.wait()
     await agent.sweeper.sweep()
-    assert set(world.docker.images) == {image, step}
+    assert set(host.docker.images) == {image, step}
     assert await agent.reason(step) is Reason.LOCAL_ONLY
 
 
-async def test_a_parent_that_docker_commit_made_stays_when_its_image_goes(world: World, image: str) -> None:
-    cid = world.docker.create(REF)
-    commit = world.docker.commit(cid)
-    world.docker.remove(cid)
-    world.docker.build("team/child:1", commit, classic=True)
-    agent = await harness.due(world, **STEPS_MAY_GO)
+async def test_a_parent_that_docker_commit_made_stays_when_its_image_goes(host: FakeHost, image: str) -> None:
+    cid = host.docker.create(REF)
+    commit = host.docker.commit(cid)
+    host.docker.remove(cid)
+    host.docker.build("team/child:1", commit, classic=True)
+    agent = await harness.due(host, **STEPS_MAY_GO)
     await agent.sweeper.sweep()
-    assert set(world.docker.images) == {image, commit}
+    assert set(host.docker.images) == {image, commit}
 
 
-async def test_a_parent_waits_where_its_child_was_refused(world: World, image: str) -> None:
-    child = world.docker.build("team/child:1", REF, classic=True)
-    agent = await harness.due(world, evict_local=True)
+async def test_a_parent_waits_where_its_child_was_refused(host: FakeHost, image: str) -> None:
+    child = host.docker.build("team/child:1", REF, classic=True)
+    agent = await harness.due(host, evict_local=True)
     agent.engine.on("delete", Conflict(409, "in use"))
     assert await harness.sweep(agent) == {"team/child:1": Outcome.REFUSED}
-    assert set(world.docker.images) == {image, child}
+    assert set(host.docker.images) == {image, child}

@@ -13,7 +13,7 @@ from agent.core.policy.schedule import Schedule
 from agent.core.protocol import new_events
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import PAST_TTL, World
+from tests.support.fake_host import PAST_TTL, FakeHost
 
 REF = "team/torch:1"
 MINUTE = 60.0  # seconds
@@ -21,24 +21,24 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def image(world: World) -> str:
-    return world.docker.add(pytorch_image("torch", REF))
+def image(host: FakeHost) -> str:
+    return host.docker.add(pytorch_image("torch", REF))
 
 
 # What holds an eviction
 
 
-async def test_observe_writes_the_decision_once_and_removes_nothing(world: World, image: str) -> None:
-    agent = await harness.due(world, observe=True)
+async def test_observe_writes_the_decision_once_and_removes_nothing(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host, observe=True)
     assert [await harness.sweep(agent) for _ in range(3)] == [{REF: Outcome.WOULD_REMOVE}, {}, {}]
     assert (await harness.kinds(agent), await agent.outcomes()) == (["decision", "outcome", "sweep"], ["would-remove"])
-    assert (agent.engine.mutations, set(world.docker.images)) == ([], {image})
+    assert (agent.engine.mutations, set(host.docker.images)) == ([], {image})
 
 
-async def test_observe_decides_anew_after_a_use(world: World, image: str) -> None:
-    agent = await harness.due(world, observe=True)
+async def test_observe_decides_anew_after_a_use(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host, observe=True)
     await harness.sweep(agent)
-    world.docker.run(REF, rm=True)
+    host.docker.run(REF, rm=True)
     await agent.wait()
     await agent.wait(PAST_TTL)
     await harness.sweep(agent)
@@ -46,79 +46,79 @@ async def test_observe_decides_anew_after_a_use(world: World, image: str) -> Non
 
 
 async def test_on_an_engine_that_is_only_observed_nothing_is_removed_whatever_the_mode_until_it_is_another(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    world.docker.observe_only = "this is another engine"
-    agent = await harness.due(world)
+    host.docker.observe_only = "this is another engine"
+    agent = await harness.due(host)
     assert await harness.sweep(agent) == {REF: Outcome.WOULD_REMOVE}
     [decision] = [event.data for event in await agent.events("torchkeeper.decision")]
     assert (decision["mode"], decision["held_by"]) == ("observe", "observe")
     alert = agent.host_report.alerts["engine-observe-only"]
     assert alert.message == "nothing is removed here, whatever agent.mode says: this is another engine"
-    assert (agent.engine.mutations, set(world.docker.images)) == ([], {image})
-    world.docker.observe_only = ""
+    assert (agent.engine.mutations, set(host.docker.images)) == ([], {image})
+    host.docker.observe_only = ""
     await agent.engine.close()  # and connects again
     await agent.wait(60)
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
     assert "engine-observe-only" not in agent.host_report.alerts
 
 
-async def test_observe_mode_that_was_asked_for_is_no_alert(world: World, image: str) -> None:
-    world.docker.observe_only = "this is another engine"
-    agent = await harness.due(world, observe=True)
+async def test_observe_mode_that_was_asked_for_is_no_alert(host: FakeHost, image: str) -> None:
+    host.docker.observe_only = "this is another engine"
+    agent = await harness.due(host, observe=True)
     assert await harness.sweep(agent) == {REF: Outcome.WOULD_REMOVE}
     assert "engine-observe-only" not in agent.host_report.alerts
 
 
-async def test_a_dry_run_writes_nothing(world: World, image: str) -> None:
-    agent = await harness.due(world)
+async def test_a_dry_run_writes_nothing(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
     done = await agent.sweeper.sweep(dry_run=True)
     assert (done.outcomes, await agent.events()) == ({image: Outcome.WOULD_REMOVE}, [])
-    assert set(world.docker.images) == {image}
+    assert set(host.docker.images) == {image}
 
 
-async def test_a_pause_holds_everything_until_it_ends(world: World, image: str) -> None:
-    agent = await harness.due(world)
-    until = world.clock.now() + timedelta(hours=1)
-    overrides.change(world.folder, lambda _: Overrides(paused=True, paused_at=world.clock.now(), paused_until=until))
+async def test_a_pause_holds_everything_until_it_ends(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
+    until = host.clock.now() + timedelta(hours=1)
+    overrides.change(host.folder, lambda _: Overrides(paused=True, paused_at=host.clock.now(), paused_until=until))
     assert (await harness.sweep(agent), (await agent.plan()).held_by) == ({}, HeldBy.PAUSED)
     await agent.wait(3600)
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
 
 
-async def test_a_window_holds_everything_until_it_opens(world: World, image: str) -> None:
+async def test_a_window_holds_everything_until_it_opens(host: FakeHost, image: str) -> None:
     night = Schedule(windows=(schedule.parse("13:00-13:30"),))  # the clock starts at 12:00
-    agent = await world.agent(schedule=night).start()
+    agent = await host.agent(schedule=night).start()
     await agent.wait(59 * MINUTE)
-    opens = world.clock.now() + timedelta(minutes=1)
+    opens = host.clock.now() + timedelta(minutes=1)
     plan = await agent.plan()
     assert (plan.held_by, plan.opens, plan.next_due) == (HeldBy.WINDOW, opens, opens)
     assert ((await agent.decision(image)).held_by, agent.host_report.alerts) == (HeldBy.WINDOW, {})
     await agent.wait(MINUTE - 1)
-    assert (agent.engine.mutations, set(world.docker.images)) == ([], {image})
+    assert (agent.engine.mutations, set(host.docker.images)) == ([], {image})
     await agent.wait(2)
-    assert world.docker.images == {}
+    assert host.docker.images == {}
 
 
-async def test_what_is_due_after_the_window_waits_for_the_next(world: World, image: str) -> None:
+async def test_what_is_due_after_the_window_waits_for_the_next(host: FakeHost, image: str) -> None:
     noon = Schedule(windows=(schedule.parse("12:00-12:20"),))  # the TTL ends at 12:20
-    agent = await world.agent(schedule=noon).start()
+    agent = await host.agent(schedule=noon).start()
     await agent.wait(PAST_TTL)
     plan = await agent.plan()
-    assert (plan.held_by, plan.opens) == (HeldBy.WINDOW, world.clock.now().replace(hour=12, minute=0, second=0) + DAY)
-    assert set(world.docker.images) == {image}
+    assert (plan.held_by, plan.opens) == (HeldBy.WINDOW, host.clock.now().replace(hour=12, minute=0, second=0) + DAY)
+    assert set(host.docker.images) == {image}
 
 
-async def test_holds_that_cannot_be_read_hold_everything(world: World, image: str) -> None:
-    agent = await harness.due(world)
-    (world.folder / overrides.FILE).write_text("{")
+async def test_holds_that_cannot_be_read_hold_everything(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
+    (host.folder / overrides.FILE).write_text("{")
     assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, ["holds-unreadable"])
-    (world.folder / overrides.FILE).unlink()
+    (host.folder / overrides.FILE).unlink()
     assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({REF: Outcome.REMOVED}, [])
 
 
-async def test_without_proof_nothing_goes(world: World, image: str) -> None:
-    agent = await harness.due(world)
+async def test_without_proof_nothing_goes(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
     agent.view.proven = False
     assert (await harness.sweep(agent), (await agent.plan()).held_by) == ({}, HeldBy.UNPROVEN)
     assert agent.engine.mutations == []
@@ -127,15 +127,15 @@ async def test_without_proof_nothing_goes(world: World, image: str) -> None:
 # Refusals, errors and their back-off
 
 
-async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(world: World, image: str) -> None:
-    agent = await harness.due(world)
+async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
     await agent.rest()
     agent.engine.on("delete", Conflict(409, "in use"), once=False)
     waits = []
     for _ in range(10):
         assert await harness.sweep(agent) == {REF: Outcome.REFUSED}
         not_before = (await agent.store.run(lambda tables: tables.backoff(agent.view.row)))[image]
-        waits.append(not_before - world.clock.now())
+        waits.append(not_before - host.clock.now())
         assert (await agent.decision(image)).held_by is HeldBy.BACKOFF
         assert (await agent.plan()).next_due == not_before
         await agent.wait(waits[-1].total_seconds() - 1)
@@ -143,61 +143,63 @@ async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(w
         await agent.wait(1)
     minutes = [10, 20, 40, 80, 160, 320, 640, 1280]
     assert waits == [timedelta(minutes=count) for count in minutes] + [DAY, DAY]
-    assert world.docker.images[image].tags == [REF]
+    assert host.docker.images[image].tags == [REF]
     assert len(await agent.events(new_events.DECISION)) == 1
     agent.engine.forget_hooks()
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
 
 
-async def test_a_back_off_survives_a_restart(world: World, image: str) -> None:
-    agent = await harness.due(world)
+async def test_a_back_off_survives_a_restart(host: FakeHost, image: str) -> None:
+    agent = await harness.due(host)
     agent.engine.on("delete", Conflict(409, "in use"))
     await harness.sweep(agent)
     await agent.kill()
-    again = await world.agent().watch()
+    again = await host.agent().watch()
     assert await harness.sweep(again) == {}
     assert (await again.decision(image)).held_by is HeldBy.BACKOFF
 
 
 @pytest.mark.parametrize("call", ["containers", "images", "made_from"])
 @pytest.mark.parametrize("error", [EngineUnavailable(404, "a list"), EngineError(500, "oops")], ids=["404", "500"])
-async def test_an_error_before_the_act_removes_nothing(world: World, image: str, call: str, error: EngineError) -> None:
-    agent = await harness.due(world)
+async def test_an_error_before_the_act_removes_nothing(
+    host: FakeHost, image: str, call: str, error: EngineError
+) -> None:
+    agent = await harness.due(host)
     if call == "made_from":
-        agent.engine.on("containers", lambda: _create(world))
+        agent.engine.on("containers", lambda: _create(host))
     agent.engine.on(call, error, once=False)
     with pytest.raises(EngineError):
         await agent.sweeper.sweep()
-    assert (agent.engine.mutations, await agent.events(), set(world.docker.images)) == ([], [], {image})
+    assert (agent.engine.mutations, await agent.events(), set(host.docker.images)) == ([], [], {image})
 
 
-async def _create(world: World) -> None:
-    world.docker.run(REF)
+async def _create(host: FakeHost) -> None:
+    host.docker.run(REF)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("call", ["references", "delete", "image_id"])
-async def test_an_error_in_the_act_leaves_the_image_whole_or_gone(world: World, image: str, call: str) -> None:
-    agent = await harness.due(world)
+async def test_an_error_in_the_act_leaves_the_image_whole_or_gone(host: FakeHost, image: str, call: str) -> None:
+    agent = await harness.due(host)
     agent.engine.on(call, EngineUnavailable(0, "no answer in time"))
     with pytest.raises(EngineUnavailable):
         await agent.sweeper.sweep()
     assert await agent.outcomes() == []
     await agent.wait(60)
     await agent.sweeper.sweep()
-    gone = image not in world.docker.images
+    gone = image not in host.docker.images
     assert (await agent.outcomes(), gone) == ((["removed"], True) if call == "image_id" else (["failed"], False))
 
 
 # The agent's own acts
 
 
-async def test_its_own_tags_and_deletions_are_no_arrival_and_wake_nobody(world: World) -> None:
+async def test_its_own_tags_and_deletions_are_no_arrival_and_wake_nobody(host: FakeHost) -> None:
     refs = (REF, "team/torch:2", "team/torch:3")
     image = pytorch_image("torch", *refs)
-    world.docker.add(image)
-    agent = await harness.due(world)
+    host.docker.add(image)
+    agent = await harness.due(host)
     before = agent.usage(image.id)
     agent.engine.on("delete", Conflict(409, "in use"))
     agent.view.changed.clear()
@@ -209,25 +211,25 @@ async def test_its_own_tags_and_deletions_are_no_arrival_and_wake_nobody(world: 
     assert (agent.view.changed.is_set(), agent.ingestor.relist_due.is_set()) == (False, False)
 
 
-async def test_its_own_acts_read_late_change_nothing(world: World) -> None:
+async def test_its_own_acts_read_late_change_nothing(host: FakeHost) -> None:
     image = pytorch_image("torch", REF, "team/torch:2")
-    world.docker.add(image)
-    agent = await harness.due(world)
+    host.docker.add(image)
+    agent = await harness.due(host)
     before = agent.usage(image.id)
     agent.engine.on("delete", Conflict(409, "in use"))
-    streams, world.docker.streams = world.docker.streams, []
+    streams, host.docker.streams = host.docker.streams, []
     await harness.sweep(agent)
     await agent.wait(60)
-    world.docker.streams = streams
-    world.docker.cut_streams()
+    host.docker.streams = streams
+    host.docker.cut_streams()
     await agent.wait(5)
     assert agent.usage(image.id) == before
 
 
-async def test_a_refused_image_does_not_look_used(world: World) -> None:
+async def test_a_refused_image_does_not_look_used(host: FakeHost) -> None:
     image = pytorch_image("torch", REF, "team/torch:2")
-    world.docker.add(image)
-    agent = await harness.due(world)
+    host.docker.add(image)
+    agent = await harness.due(host)
     agent.engine.on("delete", Conflict(409, "in use"))
     await harness.sweep(agent)
     await agent.wait(600)

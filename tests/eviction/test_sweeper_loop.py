@@ -8,7 +8,7 @@ from agent.adapters import overrides
 from agent.adapters.engine import EngineUnavailable
 from agent.core.model import Overrides, Pin, Reason
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import TTL, World
+from tests.support.fake_host import TTL, FakeHost
 from tests.support.fakes.engine import Call
 
 REF = "team/torch:1"
@@ -17,62 +17,62 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def image(world: World) -> str:
-    return world.docker.add(pytorch_image("torch", REF))
+def image(host: FakeHost) -> str:
+    return host.docker.add(pytorch_image("torch", REF))
 
 
-async def test_it_sleeps_until_the_deadline(world: World, image: str) -> None:
-    agent = await world.agent().start()
+async def test_it_sleeps_until_the_deadline(host: FakeHost, image: str) -> None:
+    agent = await host.agent().start()
     await agent.wait(TTL.total_seconds() - 1)
     assert agent.engine.mutations == []
     await agent.wait(1.5)
     assert agent.engine.mutations == [Call("delete", image)]
 
 
-async def test_a_use_moves_the_deadline(world: World, image: str) -> None:
-    agent = await world.agent().start()
+async def test_a_use_moves_the_deadline(host: FakeHost, image: str) -> None:
+    agent = await host.agent().start()
     await agent.wait(600)
-    world.docker.run(REF, rm=True)
+    host.docker.run(REF, rm=True)
     await agent.wait(TTL.total_seconds() - 1)
     assert agent.engine.mutations == []
     await agent.wait(2)
     assert agent.engine.mutations == [Call("delete", image)]
 
 
-async def test_it_wakes_when_a_pin_is_taken_away(world: World, image: str) -> None:
-    pin = Pin(id=image, reference=REF, at=world.clock.now())
-    overrides.change(world.folder, lambda _: Overrides(pins=(pin,)))
-    agent = await world.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
+async def test_it_wakes_when_a_pin_is_taken_away(host: FakeHost, image: str) -> None:
+    pin = Pin(id=image, reference=REF, at=host.clock.now())
+    overrides.change(host.folder, lambda _: Overrides(pins=(pin,)))
+    agent = await host.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
     await agent.wait(MINUTE)
     assert await agent.reason(image) is Reason.PINNED
-    overrides.change(world.folder, lambda _: Overrides())
+    overrides.change(host.folder, lambda _: Overrides())
     await agent.wait(10)
     assert (await agent.reason(image), agent.usage(image).protected) == (Reason.RECENT, False)
     await agent.wait(30)
-    assert world.docker.images == {}
+    assert host.docker.images == {}
 
 
-async def test_it_wakes_when_a_container_goes(world: World, image: str) -> None:
-    cid = world.docker.create(REF)
-    agent = await world.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
+async def test_it_wakes_when_a_container_goes(host: FakeHost, image: str) -> None:
+    cid = host.docker.create(REF)
+    agent = await host.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
     await agent.wait(MINUTE)
-    assert set(world.docker.images) == {image}
-    world.docker.remove(cid)
+    assert set(host.docker.images) == {image}
+    host.docker.remove(cid)
     await agent.wait(31)
-    assert world.docker.images == {}
+    assert host.docker.images == {}
 
 
-async def test_a_failed_sweep_is_tried_again_soon(world: World, image: str) -> None:
-    agent = await world.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
+async def test_a_failed_sweep_is_tried_again_soon(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
     agent.engine.on("images", EngineUnavailable(404, "a list"))
     await agent.wait(35)
-    assert set(world.docker.images) == {image}
+    assert set(host.docker.images) == {image}
     await agent.wait(10)
-    assert world.docker.images == {}
+    assert host.docker.images == {}
 
 
-async def test_a_burst_of_events_is_one_new_plan(world: World, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = await world.agent().start()
+async def test_a_burst_of_events_is_one_new_plan(host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = await host.agent().start()
     sweeps = 0
     real = agent.sweeper.sweep
 
@@ -83,7 +83,7 @@ async def test_a_burst_of_events_is_one_new_plan(world: World, image: str, monke
 
     monkeypatch.setattr(agent.sweeper, "sweep", counted)
     for _ in range(50):
-        world.docker.run(REF, rm=True)
+        host.docker.run(REF, rm=True)
         await agent.wait(0.001)
     await agent.wait(5)
     assert sweeps <= 2

@@ -18,7 +18,7 @@ from agent.core.protocol import new_events, payloads
 from agent.eviction.plan_reporter import REMOVED_ANOTHER
 from tests.support import fake_host as harness
 from tests.support.builders import make_digest, pytorch_image
-from tests.support.fake_host import Agent, Killed, World
+from tests.support.fake_host import FakeHost, HostedAgent, Killed
 
 UNHEARD = "whether the engine removed anything else is not known: an answer was not heard"
 REFS = ("other/torch:1", "team/torch:1", "team/torch:2")  # the first one stays longest
@@ -26,42 +26,42 @@ NEW = make_digest("team/torch", "new")  # what an image can be pulled again by t
 
 
 @pytest.fixture(params=[False, True], ids=["graph", "containerd"])
-async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with harness.world(tmp_path, containerd=request.param) as made:
+async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[FakeHost]:
+    async with harness.fake_host(tmp_path, containerd=request.param) as made:
         yield made
 
 
 @pytest.fixture
-def image(world: World) -> Image:
+def image(host: FakeHost) -> Image:
     made = pytorch_image("torch", *REFS, pulled=False)
-    world.docker.add(made)
+    host.docker.add(made)
     return made
 
 
-async def due(world: World) -> Agent:
-    return await harness.due(world, evict_local=True)
+async def due(host: FakeHost) -> HostedAgent:
+    return await harness.due(host, evict_local=True)
 
 
-def pull(world: World, image: Image) -> None:
+def pull(host: FakeHost, image: Image) -> None:
     """On a graph driver a digest shows that it was pulled."""
-    world.docker.images[image.id].digests.append(make_digest("other/torch", "pulled"))
-    world.docker.emit("image", "pull", REFS[0], name=REFS[0])
+    host.docker.images[image.id].digests.append(make_digest("other/torch", "pulled"))
+    host.docker.emit("image", "pull", REFS[0], name=REFS[0])
 
 
-ACTS: dict[str, Callable[[World, Image], object]] = {
-    "uses it": lambda world, image: world.docker.run(image.id, rm=True),
-    "names it": lambda world, image: world.docker.tag(image.id, "user/torch:1"),
-    "gives it the name that it has": lambda world, image: world.docker.tag(image.id, REFS[0]),
-    "gives it the name that was just taken": lambda world, image: world.docker.tag(image.id, REFS[1]),
+ACTS: dict[str, Callable[[FakeHost, Image], object]] = {
+    "uses it": lambda host, image: host.docker.run(image.id, rm=True),
+    "names it": lambda host, image: host.docker.tag(image.id, "user/torch:1"),
+    "gives it the name that it has": lambda host, image: host.docker.tag(image.id, REFS[0]),
+    "gives it the name that was just taken": lambda host, image: host.docker.tag(image.id, REFS[1]),
     "pulls it": pull,
 }
-BLINDING: dict[str, Callable[[Agent], object]] = {
+BLINDING: dict[str, Callable[[HostedAgent], object]] = {
     "a ping is not answered": lambda agent: setattr(agent.view, "proven", False),
-    "a use cannot be matched": lambda agent: agent.world.docker.emit("container", "destroy", "f" * 64, image="gone:1"),
+    "a use cannot be matched": lambda agent: agent.host.docker.emit("container", "destroy", "f" * 64, image="gone:1"),
 }
 
 
-async def meanwhile(agent: Agent, act: Callable[[], object]) -> None:
+async def meanwhile(agent: HostedAgent, act: Callable[[], object]) -> None:
     """A sweep, in which something happens after the first tag went."""
 
     async def meddle() -> None:
@@ -75,51 +75,51 @@ async def meanwhile(agent: Agent, act: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 async def test_an_image_that_somebody_uses_names_or_pulls_during_its_removal_stays_whole(
-    world: World, image: Image, act: Callable[[World, Image], object]
+    host: FakeHost, image: Image, act: Callable[[FakeHost, Image], object]
 ) -> None:
-    agent = await due(world)
-    await meanwhile(agent, lambda: act(world, image))
-    assert set(REFS) <= set(world.docker.images[image.id].tags)
+    agent = await due(host)
+    await meanwhile(agent, lambda: act(host, image))
+    assert set(REFS) <= set(host.docker.images[image.id].tags)
     assert await agent.outcomes() == ["refused"]
     await agent.wait()
     assert await agent.reason(image.id) in (Reason.RECENT, Reason.MIN_AGE)
 
 
 async def test_a_use_between_the_plan_and_the_first_act_is_noticed(
-    world: World, image: Image, monkeypatch: pytest.MonkeyPatch
+    host: FakeHost, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = await due(world)
+    agent = await due(host)
     evictor = agent.sweeper._evictor
     begin = evictor._begin
 
     async def use_and_begin(*args: Any) -> None:
-        world.docker.run(image.id, rm=True)
+        host.docker.run(image.id, rm=True)
         for _ in range(100):
             await asyncio.sleep(0)
         await begin(*args)
 
     monkeypatch.setattr(evictor, "_begin", use_and_begin)
     await agent.sweeper.sweep()
-    assert (set(world.docker.images[image.id].tags), agent.engine.mutations) == (set(REFS), [])
+    assert (set(host.docker.images[image.id].tags), agent.engine.mutations) == (set(REFS), [])
     assert await agent.outcomes() == ["refused"]
 
 
 @pytest.mark.parametrize("act", BLINDING.values(), ids=BLINDING)
 async def test_an_image_of_which_the_agent_may_have_missed_something_during_its_removal_stays_whole(
-    world: World, image: Image, act: Callable[[Agent], object]
+    host: FakeHost, image: Image, act: Callable[[HostedAgent], object]
 ) -> None:
-    agent = await due(world)
+    agent = await due(host)
     await meanwhile(agent, lambda: act(agent))
-    assert set(world.docker.images[image.id].tags) == set(REFS)
+    assert set(host.docker.images[image.id].tags) == set(REFS)
     assert await agent.outcomes() == ["refused"]
 
 
 async def test_a_tag_that_somebody_gives_meanwhile_is_an_arrival_and_a_change_of_names(
-    world: World, image: Image
+    host: FakeHost, image: Image
 ) -> None:
-    agent = await due(world)
-    before, now = agent.usage(image.id), world.clock.now()
-    agent.engine.on("untag", lambda: world.docker.tag(image.id, "user/torch:1"), after=True)
+    agent = await due(host)
+    before, now = agent.usage(image.id), host.clock.now()
+    agent.engine.on("untag", lambda: host.docker.tag(image.id, "user/torch:1"), after=True)
     await agent.sweeper.sweep()
     await agent.wait()
     after = agent.usage(image.id)
@@ -129,28 +129,28 @@ async def test_a_tag_that_somebody_gives_meanwhile_is_an_arrival_and_a_change_of
 
 
 async def test_a_tag_that_somebody_gives_meanwhile_counts_though_the_agent_gives_the_same_one_back(
-    world: World, image: Image
+    host: FakeHost, image: Image
 ) -> None:
     """One of the two events is the agent's own: the other one is an arrival."""
-    agent = await due(world)
-    now = world.clock.now()
+    agent = await due(host)
+    now = host.clock.now()
     agent.engine.on("delete", Conflict(409, "in use"))
-    agent.engine.on("tag", lambda: world.docker.tag(image.id, REFS[1]), after=True)
+    agent.engine.on("tag", lambda: host.docker.tag(image.id, REFS[1]), after=True)
     await agent.sweeper.sweep()
     await agent.wait()
     assert agent.usage(image.id).arrived == now
 
 
 async def test_what_the_agent_gives_back_is_neither_an_arrival_nor_a_change_of_names(
-    world: World, image: Image
+    host: FakeHost, image: Image
 ) -> None:
-    agent = await due(world)
+    agent = await due(host)
     before = agent.usage(image.id)
     agent.engine.on("delete", Conflict(409, "in use"))
     await agent.sweeper.sweep()
     listed = agent.engine.counts()["images"]
     await agent.wait(60)
-    assert (agent.usage(image.id), set(world.docker.images[image.id].tags)) == (before, set(REFS))
+    assert (agent.usage(image.id), set(host.docker.images[image.id].tags)) == (before, set(REFS))
     assert agent.engine.counts()["images"] == listed  # nothing of it is news
 
 
@@ -160,27 +160,27 @@ async def test_what_the_agent_gives_back_is_neither_an_arrival_nor_a_change_of_n
 OTHER = replace(pytorch_image("new", labels={"torchkeeper.keep": "true"}), references=(), digests=(NEW,), origin=NEW)
 
 
-async def evict_with_another(world: World) -> Agent:
+async def evict_with_another(host: FakeHost) -> HostedAgent:
     """An eviction in which a tag passes to another image between the look and the call."""
-    world.docker.add(OTHER)
-    agent = await due(world)
-    agent.engine.on("untag", lambda: world.docker.tag(OTHER.id, REFS[1]))
+    host.docker.add(OTHER)
+    agent = await due(host)
+    agent.engine.on("untag", lambda: host.docker.tag(OTHER.id, REFS[1]))
     await agent.sweeper.sweep()
     return agent
 
 
-async def test_what_an_eviction_took_with_it_is_in_its_outcome(world: World, image: Image) -> None:
-    agent = await evict_with_another(world)
+async def test_what_an_eviction_took_with_it_is_in_its_outcome(host: FakeHost, image: Image) -> None:
+    agent = await evict_with_another(host)
     [outcome] = await agent.events(new_events.OUTCOME)
     said = payloads.OutcomeData.model_validate(outcome.data)
-    digest = [] if world.docker.containerd else [NEW]  # it was never seen pulled, and proves nothing there
+    digest = [] if host.docker.containerd else [NEW]  # it was never seen pulled, and proves nothing there
     assert (said.outcome, said.also_removed) == ("refused", [REFS[1], *digest, OTHER.id])
     assert said.error == f"{REFS[1]} had passed to another image, which lost it"
-    assert set(world.docker.images[image.id].tags) == {REFS[0], REFS[2]}
+    assert set(host.docker.images[image.id].tags) == {REFS[0], REFS[2]}
 
 
-async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(world: World, image: Image) -> None:
-    agent = await due(world)
+async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(host: FakeHost, image: Image) -> None:
+    agent = await due(host)
     await agent.sweeper.sweep()
     [outcome] = await agent.events(new_events.OUTCOME)
     assert (outcome.data["outcome"], outcome.data["also_removed"]) == ("removed", [])
@@ -188,56 +188,56 @@ async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(wo
 
 
 async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_after_a_restart_too(
-    world: World, image: Image, capsys: pytest.CaptureFixture[str]
+    host: FakeHost, image: Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    agent = await evict_with_another(world)
+    agent = await evict_with_another(host)
     assert "[error" in capsys.readouterr().out
     alert = agent.host_report.alerts[REMOVED_ANOTHER]
-    back = "pull, build, load or tag it again" if world.docker.containerd else f"docker pull {NEW}"
+    back = "pull, build, load or tag it again" if host.docker.containerd else f"docker pull {NEW}"
     assert alert.severity == "critical"
     assert all(part in alert.message for part in (REFS[1], OTHER.id, back, "ends by itself at 2026-03-08T"))
     await agent.kill()
-    again = await world.agent(evict_local=True).watch()
-    world.docker.create(image.id)  # so that it stays now
+    again = await host.agent(evict_local=True).watch()
+    host.docker.create(image.id)  # so that it stays now
     await again.wait()
     await again.sweeper.sweep()
     assert again.host_report.alerts[REMOVED_ANOTHER].message == alert.message
     await again.rest()
-    world.clock.jump(timedelta(days=6.9).total_seconds())
+    host.clock.jump(timedelta(days=6.9).total_seconds())
     await again.sweeper.sweep()
     assert REMOVED_ANOTHER in again.host_report.alerts
-    world.clock.jump(timedelta(days=0.2).total_seconds())
+    host.clock.jump(timedelta(days=0.2).total_seconds())
     await again.sweeper.sweep()
     assert REMOVED_ANOTHER not in again.host_report.alerts
 
 
 async def test_the_history_shows_what_an_eviction_took_with_it_and_how_to_bring_it_back(
-    world: World, image: Image
+    host: FakeHost, image: Image
 ) -> None:
-    agent = await evict_with_another(world)
+    agent = await evict_with_another(host)
     console = Console(width=300, file=io.StringIO())
     console.print(tables.history(await agent.events(), "7d"))
     shown = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     assert f"also removed: {REFS[1]}" in shown
-    assert (f"docker pull {NEW}" in shown) is not world.docker.containerd
+    assert (f"docker pull {NEW}" in shown) is not host.docker.containerd
 
 
-async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(world: World, image: Image) -> None:
-    world.docker.add(OTHER)
-    agent = await due(world)
-    agent.engine.on("untag", lambda: world.docker.tag(OTHER.id, REFS[2]), nth=2)
+async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(host: FakeHost, image: Image) -> None:
+    host.docker.add(OTHER)
+    agent = await due(host)
+    agent.engine.on("untag", lambda: host.docker.tag(OTHER.id, REFS[2]), nth=2)
     agent.engine.on("tag", EngineUnavailable(0, "gone"))  # while the first one is given back
     with pytest.raises(EngineUnavailable):
         await agent.sweeper.sweep()
-    world.docker.create(image.id)
+    host.docker.create(image.id)
     await agent.sweeper.sweep()
     [outcome] = await agent.events(new_events.OUTCOME)
     assert OTHER.id in outcome.data["also_removed"]
     assert outcome.data["error"] == "interrupted; the image is whole"
 
 
-async def test_an_answer_that_was_lost_with_the_engine_is_told(world: World, image: Image) -> None:
-    agent = await due(world)
+async def test_an_answer_that_was_lost_with_the_engine_is_told(host: FakeHost, image: Image) -> None:
+    agent = await due(host)
     agent.engine.on("delete", EngineUnavailable(0, "no answer in time"), after=True)
     with pytest.raises(EngineUnavailable):
         await agent.sweeper.sweep()
@@ -246,13 +246,13 @@ async def test_an_answer_that_was_lost_with_the_engine_is_told(world: World, ima
     assert (outcome.data["outcome"], outcome.data["error"]) == ("removed", UNHEARD)
 
 
-async def test_killed_before_the_answer_the_outcome_says_that_nobody_knows(world: World, image: Image) -> None:
-    agent = await due(world)
+async def test_killed_before_the_answer_the_outcome_says_that_nobody_knows(host: FakeHost, image: Image) -> None:
+    agent = await due(host)
     agent.engine.on("delete", Killed(), after=True)
     with pytest.raises(Killed):
         await agent.sweeper.sweep()
     await agent.kill()
-    again = await world.agent(evict_local=True).watch()
+    again = await host.agent(evict_local=True).watch()
     await again.sweeper.sweep()
     [outcome] = await again.events(new_events.OUTCOME)
     assert (outcome.data["outcome"], outcome.data["also_removed"]) == ("removed", [])

@@ -60,7 +60,7 @@ def time_out_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         monkeypatch.setattr(call, "__defaults__", ("GET", None, seconds))
 
 
-class Agent:
+class LiveAgent:
     """One process of the agent: `start` runs its loops, `kill` is a SIGKILL."""
 
     def __init__(self, url: str, folder: Path, **sections: Any) -> None:
@@ -72,7 +72,7 @@ class Agent:
         self.parts = daemon.build(settings, self.store, folder, SystemClock(), DockerEngine(url))
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, *, sweeping: bool = True) -> "Agent":
+    async def start(self, *, sweeping: bool = True) -> "LiveAgent":
         loops = {"watcher": self.parts.watcher.run} | ({"sweeper": self.parts.sweeper.run} if sweeping else {})
         self.tasks = [asyncio.create_task(loop(), name=name) for name, loop in loops.items()]
         return self
@@ -140,9 +140,9 @@ async def _dead(_work: object) -> Any:
 
 
 @asynccontextmanager
-async def running(url: str, folder: Path, *, sweeping: bool = True, **sections: Any) -> AsyncIterator[Agent]:
+async def running(url: str, folder: Path, *, sweeping: bool = True, **sections: Any) -> AsyncIterator[LiveAgent]:
     """An agent for as long as the block lasts; killed at the end."""
-    agent = await Agent(url, folder, **sections).start(sweeping=sweeping)
+    agent = await LiveAgent(url, folder, **sections).start(sweeping=sweeping)
     try:
         yield agent
     finally:

@@ -17,7 +17,7 @@ import pytest
 from agent.core.model import Reason
 from agent.core.protocol import new_events, payloads
 from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE, Agent
+from tests.faults.running import DUE_AT_ONCE, LiveAgent
 from tests.support import engines, images, proc, proxy
 from tests.support.dockerd import Dockerd
 from tests.support.proxy import GARBLE, HALF, HANG, LOSE, REFUSE, Call, Fault, Hold, Proxy
@@ -131,11 +131,11 @@ class Round:
 
         self.between.on(point.method, point.pattern(self.idle), nth=point.nth, before=name)
 
-    async def settled(self, agent: Agent) -> None:
+    async def settled(self, agent: LiveAgent) -> None:
         """Wait until the image is gone, in use, or left alone for a while, and no removal is under way."""
         await proc.eventually_async(lambda: self._is_settled(agent))
 
-    async def _is_settled(self, agent: Agent) -> bool:
+    async def _is_settled(self, agent: LiveAgent) -> bool:
         agent.check()
         if await agent.has_journal():
             return False
@@ -144,7 +144,7 @@ class Round:
         reasons = {item.image.id: item.reason for item in (await agent.parts.sweeper.plan()).decisions}
         return self.idle in await agent.backed_off() or reasons.get(self.idle) is Reason.IN_USE
 
-    async def judge(self, agent: Agent) -> None:
+    async def judge(self, agent: LiveAgent) -> None:
         """All that must hold, whatever happened."""
         engine, left = self.host.engine, running.tags(self.host.engine, self.idle)
         assert left in ([TAGS] if self.created else [None, TAGS | self.named])
@@ -158,7 +158,7 @@ class Round:
         deletes = [call.target for call in self.between.calls if call.method == "DELETE"]
         assert all(target.endswith("?noprune=1") for target in deletes)
 
-    async def _recorded(self, agent: Agent) -> set[str]:
+    async def _recorded(self, agent: LiveAgent) -> set[str]:
         """The names with which it went, by its outcome."""
         became = payloads.OutcomeData.model_validate((await agent.events(new_events.OUTCOME))[-1].data)
         return {*became.image.references, *became.also_removed}
@@ -211,13 +211,13 @@ async def _play(host: Host, folder: Path, trouble: Callable[[Round], Hold | None
     async with proxy.before(host.engine.socket, folder) as between:
         one = Round(host, between, running.torch(host.engine, *sorted(TAGS)))
         held = trouble(one)
-        agent = await Agent(between.url, folder, policy=DUE_AT_ONCE).start()
+        agent = await LiveAgent(between.url, folder, policy=DUE_AT_ONCE).start()
         try:
             if held is not None:
                 await asyncio.wait_for(held.reached.wait(), proc.PATIENCE)
                 await agent.kill()
                 held.release.set()  # what was under way still reaches the engine
-                agent = await Agent(between.url, folder, policy=DUE_AT_ONCE).start()
+                agent = await LiveAgent(between.url, folder, policy=DUE_AT_ONCE).start()
             await one.settled(agent)
             await one.judge(agent)
         finally:

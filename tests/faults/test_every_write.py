@@ -5,14 +5,14 @@ from typing import Any
 
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import Agent, World
+from tests.support.fake_host import FakeHost, HostedAgent
 from tests.support.fakes.clock import START
 
 REFS = ("team/early:1", "team/late:1")
 APART = 60.0  # seconds: more than is read again at any start
 
 
-def die_before_write(agent: Agent, number: int) -> list[str]:
+def die_before_write(agent: HostedAgent, number: int) -> list[str]:
     """Let an agent do so many pieces of work on its state, and then nothing more. What it does is noted."""
     work, done = agent.store.run, list[str]()
 
@@ -26,7 +26,7 @@ def die_before_write(agent: Agent, number: int) -> list[str]:
     return done
 
 
-async def catch_up_killed_before_write(world: World, number: int) -> bool:
+async def catch_up_killed_before_write(world: FakeHost, number: int) -> bool:
     """Whether the agent got so far that it was killed at all."""
     agent = world.agent()
     done = die_before_write(agent, number)
@@ -43,13 +43,13 @@ async def test_a_kill_before_any_write_loses_no_use(tmp_path: Path) -> None:
     number, killed = 0, True
     while killed:
         folder = tmp_path / str(number)
-        async with harness.world(folder) as world:
+        async with harness.fake_host(folder) as world:
             killed = await one_kill(world, number)
         number += 1
     assert number > 3  # several writes, of which the last was not reached
 
 
-async def one_kill(world: World, number: int) -> bool:
+async def one_kill(world: FakeHost, number: int) -> bool:
     images = [world.docker.add(pytorch_image(ref, ref)) for ref in REFS]
     agent = await world.agent().watch()
     await agent.wait(APART)

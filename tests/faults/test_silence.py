@@ -12,7 +12,7 @@ import pytest
 from agent.config import settings as config
 from agent.core.protocol import new_events
 from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE, Agent
+from tests.faults.running import DUE_AT_ONCE, LiveAgent
 from tests.support import images, proc, proxy
 from tests.support.dockerd import Dockerd
 
@@ -40,7 +40,7 @@ def last_of(engine: Dockerd) -> int:
     return max(int(line) // 1000 for line in rows.splitlines())
 
 
-async def knows(agent: Agent, image: str, at_us: int) -> None:
+async def knows(agent: LiveAgent, image: str, at_us: int) -> None:
     """Wait until the last use of an image on disk is at a time, or find it another."""
 
     async def found() -> bool:
@@ -51,7 +51,7 @@ async def knows(agent: Agent, image: str, at_us: int) -> None:
     await proc.eventually_async(found)
 
 
-async def distrusted(agent: Agent) -> None:
+async def distrusted(agent: LiveAgent) -> None:
     async def unready() -> bool:
         agent.check()
         return not agent.parts.watcher.ready.is_set()
@@ -196,7 +196,7 @@ async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tm
         assert running.tags(fresh_engine, used) == {"team/used:1"}
 
 
-async def _failed(agent: Agent) -> bool:
+async def _failed(agent: LiveAgent) -> bool:
     agent.check()
     return "sweep-failed" in agent.parts.host_report.alerts
 

@@ -19,7 +19,7 @@ import pytest
 from agent.config import settings as config
 from agent.core.usage.events import USES
 from tests.faults import running
-from tests.faults.running import Agent
+from tests.faults.running import LiveAgent
 from tests.support import engines, proc, proxy
 from tests.support.dockerd import Dockerd
 from tests.support.proxy import Proxy
@@ -132,7 +132,7 @@ class Cutter:
 
     between: Proxy
     truth: Truth
-    start: Callable[[], Awaitable[Agent]]
+    start: Callable[[], Awaitable[LiveAgent]]
     chance: random.Random
     restarts: int = 0
     _cut: int = 0
@@ -142,7 +142,7 @@ class Cutter:
         """How many streams were cut."""
         return self._cut + sum(call.fault is not None and call.status == 200 for call in self.between.calls)
 
-    async def cut(self, agent: Agent) -> Agent:
+    async def cut(self, agent: LiveAgent) -> LiveAgent:
         """Cut the streams a hundred times: at a moment, or in the middle of a line. The agent that is left."""
         while self.done < CUTS:
             if self.chance.random() < 0.3:
@@ -161,7 +161,7 @@ class Cutter:
         self.between.heal()
         return agent
 
-    async def _be_out(self, agent: Agent) -> None:
+    async def _be_out(self, agent: LiveAgent) -> None:
         """The engine cannot be reached, for longer than the overlap of what is read again."""
         self.truth.out_since = len(self.truth.rows)
         self.between.on("GET", "/", proxy.REFUSE, times=None)
@@ -178,9 +178,9 @@ async def test_no_use_is_lost_over_a_hundred_cuts(engine: Dockerd, tmp_path: Pat
     chance, enough = random.Random(SEED), asyncio.Event()
     async with proxy.before(engine.socket, tmp_path) as between, independent_reader(engine) as truth:
 
-        async def start() -> Agent:
+        async def start() -> LiveAgent:
             usage = config.UsageSection(gap_tolerance=timedelta())
-            return await Agent(between.url, tmp_path, usage=usage).start(sweeping=False)
+            return await LiveAgent(between.url, tmp_path, usage=usage).start(sweeping=False)
 
         agent = await start()
         await agent.ready()
@@ -199,7 +199,7 @@ async def test_no_use_is_lost_over_a_hundred_cuts(engine: Dockerd, tmp_path: Pat
     print(f"{cutter.done} cuts, {cutter.restarts} restarts, {len(truth.image_of)} containers, {len(truth.rows)} events")
 
 
-async def compare(agent: Agent, truth: Truth) -> None:
+async def compare(agent: LiveAgent, truth: Truth) -> None:
     """Every use is on disk as soon as all was taken in, and no image counts as used before its true last use.
 
     It may count as used a moment later: a listing that was under way saw a container run that has ended since.
@@ -218,7 +218,7 @@ async def compare(agent: Agent, truth: Truth) -> None:
     assert all(timedelta() <= by < LISTING for by in late), late
 
 
-async def recorded(agent: Agent, truth: Truth) -> set[Used]:
+async def recorded(agent: LiveAgent, truth: Truth) -> set[Used]:
     row, images = agent.parts.ingestor.view.row, set(truth.image_of.values())
     kept = await agent.store.run(lambda tables: [use for image in images for use in tables.uses(row, image, MANY)])
     return {(use.image_id, use.container_id, use.action, use.at) for use in kept}

@@ -49,5 +49,5 @@ async def test_what_an_eviction_takes_with_it_is_in_its_outcome_and_a_critical_a
                 assert images.image_id(any_engine, REFS[0]) == plain
 
 
-async def raised(agent: running.Agent) -> payloads.Alert | None:
+async def raised(agent: running.LiveAgent) -> payloads.Alert | None:
     return agent.parts.host_report.alerts.get(REMOVED_ANOTHER)

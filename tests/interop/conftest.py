@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.brokers import KINDS, Kind, Place
-from tests.support.publishing import Rig, rigged
+from tests.support.publishing import PublisherRig, rigged
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
@@ -21,7 +21,7 @@ def place(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plac
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     """A host's outbox and board."""
     async with rigged(tmp_path) as made:
         yield made

@@ -19,7 +19,7 @@ from tests.interop.brokers import COLLECTOR, Place
 from tests.support.collector import NAME, Received, Source
 from tests.support.fakes.clock import FakeClock
 from tests.support.proc import eventually_async
-from tests.support.publishing import AGENT_ID, QuickClock, Rig
+from tests.support.publishing import AGENT_ID, PublisherRig, QuickClock
 
 Dial = Callable[[str, str], broker.Connect]  # takes the user and the client id
 
@@ -28,7 +28,7 @@ PATIENCE = 60.0  # seconds, on a machine that has much else to do
 
 
 @asynccontextmanager
-async def reporting(connect: Dial, rig: Rig, host: str, clock: Clock | None = None) -> AsyncIterator[None]:
+async def reporting(connect: Dial, rig: PublisherRig, host: str, clock: Clock | None = None) -> AsyncIterator[None]:
     """An agent's whole side of the broker, until the block ends."""
     await rig.store.name_host(host)
     live = Publisher(
@@ -111,7 +111,7 @@ async def until(true: Callable[[], object]) -> None:
     await eventually_async(look, PATIENCE)
 
 
-async def confirmed(rig: Rig, seq: int) -> None:
+async def confirmed(rig: PublisherRig, seq: int) -> None:
     """Wait until the collector has all events up to a number, and nothing waits any more."""
 
     async def look() -> bool:

@@ -17,7 +17,7 @@ from tests.interop.brokers import COLLECTOR, Place
 from tests.interop.parts import PATIENCE, ROOT, collecting, confirmed, reporting, take, until, view
 from tests.support.proc import ROOT as TREE
 from tests.support.proc import eventually_async
-from tests.support.publishing import Rig, make_info, make_inventory
+from tests.support.publishing import PublisherRig, make_info, make_inventory
 
 pytestmark = pytest.mark.real
 
@@ -55,7 +55,7 @@ async def test_a_wrong_password_is_told(place: Place, tmp_path: Path) -> None:
             pass
 
 
-async def test_a_later_reader_finds_what_is_retained(place: Place, rig: Rig) -> None:
+async def test_a_later_reader_finds_what_is_retained(place: Place, rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory(3))
     rig.host_report.raise_alert("disk", "nearly full", make_info().at)
@@ -103,7 +103,9 @@ async def test_a_killed_agent_is_reported_by_its_will(place: Place) -> None:
         await take(reader, lambda message: message == Message(topic, offline.encode(), retain=True))
 
 
-async def test_events_arrive_in_order_and_are_retired_by_the_watermark(place: Place, rig: Rig, tmp_path: Path) -> None:
+async def test_events_arrive_in_order_and_are_retired_by_the_watermark(
+    place: Place, rig: PublisherRig, tmp_path: Path
+) -> None:
     async with collecting(place.connect, tmp_path) as received, reporting(place.connect, rig, "gpu-03"):
         await rig.add(BURST)
         await confirmed(rig, BURST)
@@ -111,7 +113,9 @@ async def test_events_arrive_in_order_and_are_retired_by_the_watermark(place: Pl
         assert received.early() == 0
 
 
-async def test_a_broker_that_is_killed_in_a_burst_costs_no_event(place: Place, rig: Rig, tmp_path: Path) -> None:
+async def test_a_broker_that_is_killed_in_a_burst_costs_no_event(
+    place: Place, rig: PublisherRig, tmp_path: Path
+) -> None:
     with place.kind.run(False) as server:
         own = place.on(server)
         async with collecting(own.connect, tmp_path) as received, reporting(own.connect, rig, "gpu-04"):
@@ -130,7 +134,7 @@ async def test_a_broker_that_is_killed_in_a_burst_costs_no_event(place: Place, r
 
 
 async def test_events_that_the_broker_denies_for_a_while_all_arrive_in_the_end(
-    place: Place, rig: Rig, tmp_path: Path
+    place: Place, rig: PublisherRig, tmp_path: Path
 ) -> None:
     """The broker of MQTT 3.1.1 acknowledges what it denies: the collector's watermark keeps the rows."""
     async with collecting(place.connect, tmp_path) as received, reporting(place.connect, rig, "gpu-05"):
@@ -161,7 +165,7 @@ async def test_a_host_cannot_speak_for_another_one(place: Place) -> None:
         assert heard.payload == b"own"
 
 
-async def test_names_with_dots_arrive_as_they_are(place: Place, rig: Rig, tmp_path: Path) -> None:
+async def test_names_with_dots_arrive_as_they_are(place: Place, rig: PublisherRig, tmp_path: Path) -> None:
     host = "gpu-07.lab"
     rig.host_report.show_inventory(make_inventory(1))
     async with collecting(place.connect, tmp_path) as received, reporting(place.connect, rig, host):
@@ -173,7 +177,7 @@ async def test_names_with_dots_arrive_as_they_are(place: Place, rig: Rig, tmp_pa
     assert (found.ok, found.hint.endswith('set agent.host = "gpu-07-lab"')) == (True, True)
 
 
-async def test_an_inventory_of_900_kb_arrives_whole(place: Place, rig: Rig) -> None:
+async def test_an_inventory_of_900_kb_arrives_whole(place: Place, rig: PublisherRig) -> None:
     images = [make_image(f"sha256:{number:064}", f"team/torch:{'x' * 100}{number}") for number in range(1900)]
     large = make_inventory().model_copy(update={"images": images})
     assert 850_000 < len(large.encode()) < payloads.MAX_PAYLOAD

@@ -19,7 +19,7 @@ from agent.core.usage.continuity import Cursor, nanoseconds
 from agent.core.usage.events import COMMIT, EngineEvent, Key
 from agent.core.usage.tracker import TrackedContainer, UsageTracker
 from tests.properties.oracle import POLICY
-from tests.properties.world import World
+from tests.properties.world import ModelHost
 
 OVERLAP_NS = 2 * 10**9
 TOLERANCE = timedelta()  # of a gap: none, so that the oracle can be strict
@@ -43,10 +43,10 @@ class Disk:
     full: bool = False
 
 
-class Agent:
+class ModelAgent:
     """One agent: processes come and go (`begin`, `kill`, `terminate`), the disk stays."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ModelHost) -> None:
         self.world = world
         self.disk = Disk()
         self.running = False

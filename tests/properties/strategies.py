@@ -22,7 +22,7 @@ MOST = 6  # images
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class GeneratedHost:
     """All facts of one moment but the disk."""
 
     images: tuple[Image, ...]
@@ -34,7 +34,7 @@ class World:
             *self.images, usages=self.usages, containers=self.containers, rules=rules, context=context or Context()
         )
 
-    def without(self, gone: str) -> "World":
+    def without(self, gone: str) -> "GeneratedHost":
         """The same once an image is gone. What is known of its use stays known."""
         return replace(self, images=tuple(item for item in self.images if item.id != gone))
 
@@ -62,7 +62,7 @@ def images(draw: st.DrawFn, number: int, families: bool) -> Image:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, families: bool = True) -> World:
+def generated_hosts(draw: st.DrawFn, *, families: bool = True) -> GeneratedHost:
     known = tuple(draw(images(number, families)) for number in range(draw(st.integers(2, MOST))))
     usages = tuple(
         Usage(
@@ -77,7 +77,7 @@ def worlds(draw: st.DrawFn, *, families: bool = True) -> World:
         for item in known
     )
     held = draw(st.lists(st.sampled_from(known), max_size=1))
-    return World(known, usages, tuple(container(item) for item in held))
+    return GeneratedHost(known, usages, tuple(container(item) for item in held))
 
 
 @st.composite
@@ -96,7 +96,7 @@ def policies(draw: st.DrawFn) -> Policy:
 
 
 @st.composite
-def crowds(draw: st.DrawFn, *, families: bool = True) -> World:
+def crowds(draw: st.DrawFn, *, families: bool = True) -> GeneratedHost:
     """Worlds in which most images wait for their TTL, or are due: under pressure many may go."""
     count = draw(st.integers(4, MOST))
     known = tuple(
@@ -114,7 +114,7 @@ def crowds(draw: st.DrawFn, *, families: bool = True) -> World:
         Usage(image_id=item.id, first_seen=NOW - timedelta(days=100), last_used=NOW - timedelta(days=age))
         for item, age in zip(known, ages, strict=True)
     )
-    return World(known, usages, ())
+    return GeneratedHost(known, usages, ())
 
 
 CROWD_RULES = st.builds(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from agent.core.model import Pin
 from tests.core.builders import DAY, HOUR
-from tests.properties.driver import Agent, DiskFull
+from tests.properties.driver import DiskFull, ModelAgent
 from tests.properties.oracle import TAGS
-from tests.properties.world import REGISTRY, World
+from tests.properties.world import REGISTRY, ModelHost
 
 EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "250"))
 SETTINGS = settings(
@@ -35,8 +35,8 @@ class Run:
     """One run of a history, with or without its faults."""
 
     def __init__(self, *, faulty: bool) -> None:
-        self.world = World()
-        self.agent = Agent(self.world)
+        self.world = ModelHost()
+        self.agent = ModelAgent(self.world)
         self.faulty = faulty
         self.attends = True
         self.agent.begin()

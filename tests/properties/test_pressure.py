@@ -15,11 +15,11 @@ from tests.properties.strategies import (
     CROWD_RULES,
     PRESSURES,
     TIMES,
-    World,
+    GeneratedHost,
     crowds,
+    generated_hosts,
     policies,
     pressed,
-    worlds,
 )
 from tests.properties.test_policy import freed
 
@@ -28,7 +28,7 @@ SHARED = st.builds(lambda rules, pressure: replace(rules, pressure=pressure), CR
 TOTAL = 1000  # bytes of the disk
 
 
-def wanted(world: World, plan: Plan, rules: Policy, context: Context) -> int:
+def wanted(world: GeneratedHost, plan: Plan, rules: Policy, context: Context) -> int:
     """The bytes to free, by hand."""
     if not plan.under_pressure:
         return 0
@@ -43,8 +43,8 @@ def calm(rules: Policy) -> Policy:
     return replace(rules, pressure=Pressure())
 
 
-@given(worlds(), pressed(policies()), CONTEXTS)
-def test_nothing_goes_but_what_waits_only_for_its_ttl(world: World, rules: Policy, context: Context) -> None:
+@given(generated_hosts(), pressed(policies()), CONTEXTS)
+def test_nothing_goes_but_what_waits_only_for_its_ttl(world: GeneratedHost, rules: Policy, context: Context) -> None:
     without = {item.image.id: item for item in world.plan(calm(rules)).decisions}
     for item in world.plan(rules, context).decisions:
         before = without[item.image.id]
@@ -58,7 +58,7 @@ def test_nothing_goes_but_what_waits_only_for_its_ttl(world: World, rules: Polic
 
 
 @given(crowds(), RULES, CONTEXTS)
-def test_enough_goes_or_everything_that_may(world: World, rules: Policy, context: Context) -> None:
+def test_enough_goes_or_everything_that_may(world: GeneratedHost, rules: Policy, context: Context) -> None:
     plan = world.plan(rules, context)
     missing = wanted(world, plan, rules, context) - freed(world, evicted(plan))
     assert plan.shortfall_bytes == max(0, missing)
@@ -68,7 +68,7 @@ def test_enough_goes_or_everything_that_may(world: World, rules: Policy, context
 
 
 @given(crowds(), RULES, CONTEXTS)
-def test_no_more_goes_than_is_wanted(world: World, rules: Policy, context: Context) -> None:
+def test_no_more_goes_than_is_wanted(world: GeneratedHost, rules: Policy, context: Context) -> None:
     """Without one of them, and what goes only because it does, too little would be freed."""
     plan = world.plan(rules, context)
     by_pressure = {item.image.id for item in plan.decisions if item.reason is Reason.DISK_PRESSURE}
@@ -77,14 +77,14 @@ def test_no_more_goes_than_is_wanted(world: World, rules: Policy, context: Conte
         assert any(freed(world, evicted(plan) - _line(world, one)) < enough for one in by_pressure)
 
 
-def _line(world: World, image: str) -> set[str]:
+def _line(world: GeneratedHost, image: str) -> set[str]:
     """An image and all that it was built on."""
     above = {one for one, children in world.children.items() if image in children}
     return {image}.union(*(_line(world, one) for one in above))
 
 
 @given(crowds(), RULES, CONTEXTS)
-def test_the_least_recently_used_goes_first(world: World, rules: Policy, context: Context) -> None:
+def test_the_least_recently_used_goes_first(world: GeneratedHost, rules: Policy, context: Context) -> None:
     """But a parent not before its children."""
     plan = world.plan(rules, context)
     known = {item.image.id: item for item in plan.decisions}
@@ -105,27 +105,31 @@ def test_the_least_recently_used_goes_first(world: World, rules: Policy, context
 
 
 @given(crowds(), RULES, CONTEXTS, TIMES)
-def test_a_gap_never_evicts_more_under_pressure(world: World, rules: Policy, context: Context, end: datetime) -> None:
+def test_a_gap_never_evicts_more_under_pressure(
+    world: GeneratedHost, rules: Policy, context: Context, end: datetime
+) -> None:
     blind = replace(context, gap_end=end)
     assert evicted(world.plan(rules, blind)) <= evicted(world.plan(rules, context))
 
 
 @given(crowds(), SHARED, st.integers(0, TOTAL), st.integers(0, TOTAL), st.booleans())
-def test_more_free_disk_never_evicts_more(world: World, rules: Policy, used: int, more: int, pressing: bool) -> None:
+def test_more_free_disk_never_evicts_more(
+    world: GeneratedHost, rules: Policy, used: int, more: int, pressing: bool
+) -> None:
     fuller = world.plan(rules, Context(disk=disk(max(used, more)), under_pressure=pressing))
     emptier = world.plan(rules, Context(disk=disk(min(used, more)), under_pressure=pressing))
     assert evicted(emptier) <= evicted(fuller)
 
 
 @given(crowds(), CROWD_RULES, st.integers(1, 300), st.integers(0, 300))
-def test_a_larger_budget_never_evicts_more(world: World, rules: Policy, budget: int, more: int) -> None:
+def test_a_larger_budget_never_evicts_more(world: GeneratedHost, rules: Policy, budget: int, more: int) -> None:
     small = replace(rules, pressure=Pressure(budget=budget))
     large = replace(rules, pressure=Pressure(budget=budget + more))
     assert evicted(world.plan(large)) <= evicted(world.plan(small))
 
 
 @given(crowds(), SHARED, CONTEXTS)
-def test_pressure_begins_above_high_and_ends_at_low(world: World, rules: Policy, context: Context) -> None:
+def test_pressure_begins_above_high_and_ends_at_low(world: GeneratedHost, rules: Policy, context: Context) -> None:
     assert context.disk is not None
     assert rules.pressure.high is not None
     assert rules.pressure.low is not None
@@ -134,7 +138,7 @@ def test_pressure_begins_above_high_and_ends_at_low(world: World, rules: Policy,
 
 
 @given(crowds(families=False), RULES, st.integers(0, TOTAL))
-def test_the_sweep_evicts_what_the_plan_shows_and_stops_at_low(world: World, rules: Policy, used: int) -> None:
+def test_the_sweep_evicts_what_the_plan_shows_and_stops_at_low(world: GeneratedHost, rules: Policy, used: int) -> None:
     """Image by image, measured again after each, where the estimates come true. Of those idle equally long, what frees
     the most goes first, which may change as others go; and a parent may be spared in the end."""
     context = Context(disk=disk(used))
@@ -151,7 +155,9 @@ def test_the_sweep_evicts_what_the_plan_shows_and_stops_at_low(world: World, rul
 
 
 @given(crowds(), SHARED, st.lists(st.integers(0, TOTAL), max_size=6))
-def test_it_goes_on_until_low_and_begins_again_only_above_high(world: World, rules: Policy, shares: list[int]) -> None:
+def test_it_goes_on_until_low_and_begins_again_only_above_high(
+    world: GeneratedHost, rules: Policy, shares: list[int]
+) -> None:
     pressing, expected = False, False
     high, low = rules.pressure.high or 1.0, rules.pressure.low or 0.0
     for used in shares:
@@ -166,7 +172,7 @@ def test_the_strategies_do_bring_pressure_to_bear() -> None:
 
     @settings(derandomize=True, database=None, max_examples=1000)
     @given(crowds(), RULES, CONTEXTS)
-    def look(world: World, rules: Policy, context: Context) -> None:
+    def look(world: GeneratedHost, rules: Policy, context: Context) -> None:
         plan = world.plan(rules, context)
         seen.update(item.reason.value for item in plan.decisions)
         seen.update({"short"} if plan.shortfall_bytes and plan.evictions else ())

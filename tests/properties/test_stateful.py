@@ -24,9 +24,9 @@ from agent.core.model import Decision, Pin, Plan, Reason
 from agent.core.timekeeping import SETTLING
 from agent.core.usage.continuity import BOOT_TO_ENGINE
 from tests.core.builders import DAY, HOUR
-from tests.properties.driver import Agent, DiskFull
+from tests.properties.driver import DiskFull, ModelAgent
 from tests.properties.oracle import LONGEST_TTL, MIN_AGE, TAGS, is_pytorch, may_go, protected, ttl
-from tests.properties.world import REGISTRY, World
+from tests.properties.world import REGISTRY, ModelHost
 
 MINUTE = timedelta(minutes=1)
 SETTLE = timedelta(minutes=10)  # the clock is trusted again long before
@@ -55,8 +55,8 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
-        self.agent = Agent(self.world)
+        self.world = ModelHost()
+        self.agent = ModelAgent(self.world)
         self.oracle = self.world.oracle
         self.faultless = True  # the agent has seen everything: it must decide exactly as the oracle does
         self.distracted = False  # the agent reads later

@@ -30,7 +30,7 @@ REGISTRY: dict[str, dict[str, object]] = {  # what can be pulled
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class ModelContainer:
     """A container as the engine has it. `image` and `mounts` are what the client wrote."""
 
     id: str
@@ -42,7 +42,7 @@ class Box:
     mounted: tuple[str, ...] = ()  # the images that these were when it was made
 
 
-class World:
+class ModelHost:
     """What people and machines do. Each act raises the events that a real engine raises, and tells the oracle."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class World:
         self.now = NOW  # the true time
         self.offset = timedelta()  # how wrong the wall clock is
         self.images: dict[str, Image] = {}
-        self.boxes: dict[str, Box] = {}
+        self.boxes: dict[str, ModelContainer] = {}
         self.pins: list[Pin] = []
         self.up = True
         self.on = True
@@ -232,7 +232,9 @@ class World:
         """`mount`: an image to mount in it, by ID or by a name of that moment."""
         self._made += 1
         mounts = {mount: self.find(mount) or mount} if mount else {}
-        box = Box(f"box-{self._made}", image_id, wrote, "created", self.wall, (*mounts,), (*mounts.values(),))
+        box = ModelContainer(
+            f"box-{self._made}", image_id, wrote, "created", self.wall, (*mounts,), (*mounts.values(),)
+        )
         self.boxes[box.id] = box
         self._use(box.id, "create", "created")
         return box.id
@@ -256,7 +258,7 @@ class World:
         self.oracle.used_by_mount(box.id, box.mounted, self.now)
         self._emit("container", action, box.id, image=box.image, name=box.id)
 
-    def _images_of(self, box: Box) -> set[str]:
+    def _images_of(self, box: ModelContainer) -> set[str]:
         return {box.image_id, *box.mounted}
 
     def running(self) -> set[str]:

@@ -17,30 +17,30 @@ from agent.core.protocol import new_events, payloads
 from agent.reporting import outbox_sender, poison
 from tests.support.fakes.clock import START
 from tests.support.proc import PATIENCE
-from tests.support.publishing import CLIENT_ID, TOPICS, Rig, rigged, without_repeats
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, rigged, without_repeats
 
 DAY = 86400.0  # seconds
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path, bound=64 * 1024) as made:
         yield made
 
 
-def make_ack(rig: Rig, seq: Any, collector: str = "main", epoch: str | None = None) -> bytes:
+def make_ack(rig: PublisherRig, seq: Any, collector: str = "main", epoch: str | None = None) -> bytes:
     return payloads.Ack.model_construct(
         collector=collector, epoch=rig.store.epoch if epoch is None else epoch, seq=seq
     ).encode()
 
 
-def say(rig: Rig, seq: Any, **keys: Any) -> None:
+def say(rig: PublisherRig, seq: Any, **keys: Any) -> None:
     """A collector publishes its watermark."""
     rig.server.route(Message(TOPICS.ack, make_ack(rig, seq, **keys), retain=True))
 
 
 @asynccontextmanager
-async def heard(rig: Rig) -> AsyncIterator[None]:
+async def heard(rig: PublisherRig) -> AsyncIterator[None]:
     """A publisher whose collector is there, and has nothing yet."""
     rig.server.retained[TOPICS.ack] = make_ack(rig, 0)
     async with rig.running(), asyncio.timeout(PATIENCE):
@@ -49,7 +49,7 @@ async def heard(rig: Rig) -> AsyncIterator[None]:
         yield
 
 
-async def send(rig: Rig, count: int) -> None:
+async def send(rig: PublisherRig, count: int) -> None:
     """Add events, and wait until the broker has them."""
     before = len(rig.sent())
     await rig.add(count)
@@ -57,7 +57,7 @@ async def send(rig: Rig, count: int) -> None:
     await rig.quiet()
 
 
-async def reconnect(rig: Rig, sending: int) -> None:
+async def reconnect(rig: PublisherRig, sending: int) -> None:
     """Lose the connection, and wait until at least so many events went over the next one."""
     before = len(rig.sent())
     rig.server.cut(CLIENT_ID)
@@ -66,7 +66,7 @@ async def reconnect(rig: Rig, sending: int) -> None:
     await rig.quiet()
 
 
-async def until_waiting(rig: Rig, numbers: list[int]) -> None:
+async def until_waiting(rig: PublisherRig, numbers: list[int]) -> None:
     """Wait for the rows that wait; a failure shows those that do."""
     for _ in range(500):
         if await rig.waiting() == numbers:
@@ -75,7 +75,7 @@ async def until_waiting(rig: Rig, numbers: list[int]) -> None:
     assert await rig.waiting() == numbers
 
 
-async def test_once_a_collector_was_heard_the_brokers_word_retires_nothing(rig: Rig) -> None:
+async def test_once_a_collector_was_heard_the_brokers_word_retires_nothing(rig: PublisherRig) -> None:
     async with rig.running():
         await send(rig, 3)
         assert await rig.waiting() == []
@@ -89,7 +89,7 @@ async def test_once_a_collector_was_heard_the_brokers_word_retires_nothing(rig: 
 
 
 async def test_that_holds_over_a_restart_and_over_a_broker_that_forgot_what_was_retained(
-    rig: Rig, tmp_path: Path
+    rig: PublisherRig, tmp_path: Path
 ) -> None:
     async with heard(rig):
         await send(rig, 2)
@@ -105,7 +105,7 @@ async def test_that_holds_over_a_restart_and_over_a_broker_that_forgot_what_was_
         assert await rig.waiting() == [2]
 
 
-async def test_the_watermark_that_the_broker_kept_counts_at_the_start(rig: Rig) -> None:
+async def test_the_watermark_that_the_broker_kept_counts_at_the_start(rig: PublisherRig) -> None:
     await rig.add(5)
     rig.server.retained[TOPICS.ack] = make_ack(rig, 3)
     async with rig.running():
@@ -113,7 +113,7 @@ async def test_the_watermark_that_the_broker_kept_counts_at_the_start(rig: Rig) 
         await until_waiting(rig, [4, 5])
 
 
-async def test_each_connection_begins_after_the_watermark(rig: Rig) -> None:
+async def test_each_connection_begins_after_the_watermark(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 3)
         say(rig, 2)
@@ -145,7 +145,7 @@ async def test_each_connection_begins_after_the_watermark(rig: Rig) -> None:
         b"\xff\xfe",
     ],
 )
-async def test_a_word_that_cannot_be_true_changes_nothing(rig: Rig, payload: bytes) -> None:
+async def test_a_word_that_cannot_be_true_changes_nothing(rig: PublisherRig, payload: bytes) -> None:
     async with heard(rig):
         await send(rig, 3)
         say(rig, 2)
@@ -159,7 +159,7 @@ async def test_a_word_that_cannot_be_true_changes_nothing(rig: Rig, payload: byt
         await until_waiting(rig, [])
 
 
-async def test_a_collector_that_has_more_than_was_ever_given_is_an_alert(rig: Rig) -> None:
+async def test_a_collector_that_has_more_than_was_ever_given_is_an_alert(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 3)
         say(rig, 3)
@@ -171,7 +171,7 @@ async def test_a_collector_that_has_more_than_was_ever_given_is_an_alert(rig: Ri
         assert rig.host_report.alerts["outbox-behind"].severity == "critical"
 
 
-async def test_a_collector_that_knows_only_another_epoch_gets_everything(rig: Rig) -> None:
+async def test_a_collector_that_knows_only_another_epoch_gets_everything(rig: PublisherRig) -> None:
     async with rig.running():
         await send(rig, 3)
         say(rig, 900, epoch="before the state was wiped")
@@ -179,7 +179,7 @@ async def test_a_collector_that_knows_only_another_epoch_gets_everything(rig: Ri
         assert (await rig.waiting(), await rig.store.watermark()) == ([1, 2, 3], 0)
 
 
-async def test_a_collector_that_went_back_gets_the_rows_above_again(rig: Rig) -> None:
+async def test_a_collector_that_went_back_gets_the_rows_above_again(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 6)
         say(rig, 6)
@@ -190,7 +190,7 @@ async def test_a_collector_that_went_back_gets_the_rows_above_again(rig: Rig) ->
         assert await rig.waiting() == [3, 4, 5, 6]
 
 
-async def test_a_collector_without_a_word_is_asked_by_the_first_rows_and_ever_more_rarely(rig: Rig) -> None:
+async def test_a_collector_without_a_word_is_asked_by_the_first_rows_and_ever_more_rarely(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 3)
         asked: list[float] = []
@@ -207,7 +207,7 @@ async def test_a_collector_without_a_word_is_asked_by_the_first_rows_and_ever_mo
         assert await rig.waiting() == [1, 2, 3]
 
 
-async def test_only_a_window_asks_and_all_follows_once_the_collector_answers(rig: Rig) -> None:
+async def test_only_a_window_asks_and_all_follows_once_the_collector_answers(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 50)
         await rig.until(lambda: len(rig.sent()) > 50, tick=5)
@@ -218,7 +218,7 @@ async def test_only_a_window_asks_and_all_follows_once_the_collector_answers(rig
         assert rig.sent()[50:] == [*range(1, outbox_sender.WINDOW + 1), *range(2, 51)]
 
 
-async def test_new_events_go_out_at_once_while_the_collector_says_nothing(rig: Rig) -> None:
+async def test_new_events_go_out_at_once_while_the_collector_says_nothing(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 30)
         await rig.clock.advance(200)
@@ -227,7 +227,7 @@ async def test_new_events_go_out_at_once_while_the_collector_says_nothing(rig: R
         await rig.until(lambda: 31 in rig.sent())
 
 
-async def test_progress_of_the_watermark_means_patience(rig: Rig) -> None:
+async def test_progress_of_the_watermark_means_patience(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 30)
         for number in range(1, 30):
@@ -237,7 +237,7 @@ async def test_progress_of_the_watermark_means_patience(rig: Rig) -> None:
         assert rig.sent() == list(range(1, 31))
 
 
-async def test_nothing_is_sent_again_where_all_is_acknowledged(rig: Rig) -> None:
+async def test_nothing_is_sent_again_where_all_is_acknowledged(rig: PublisherRig) -> None:
     async with rig.running():
         await send(rig, 5)
         say(rig, 5)
@@ -247,7 +247,7 @@ async def test_nothing_is_sent_again_where_all_is_acknowledged(rig: Rig) -> None
         assert rig.sent() == [1, 2, 3, 4, 5]
 
 
-async def test_without_a_collector_nothing_is_sent_again(rig: Rig) -> None:
+async def test_without_a_collector_nothing_is_sent_again(rig: PublisherRig) -> None:
     async with rig.running():
         await send(rig, 5)
         await rig.clock.advance(DAY / 4)
@@ -255,7 +255,7 @@ async def test_without_a_collector_nothing_is_sent_again(rig: Rig) -> None:
         assert rig.sent() == [1, 2, 3, 4, 5]
 
 
-async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(rig: Rig) -> None:
+async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(rig: PublisherRig) -> None:
     await rig.add(3)
     await rig.store.prune(rig.clock.now().replace(year=2030), START, quietly=True)
     async with rig.running():
@@ -266,7 +266,7 @@ async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(ri
         assert named.data["ranges"] == [[1, 3]]
 
 
-async def test_what_no_event_names_is_named_once_the_collector_gets_no_further(rig: Rig) -> None:
+async def test_what_no_event_names_is_named_once_the_collector_gets_no_further(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 1)
         say(rig, 1)
@@ -279,11 +279,11 @@ async def test_what_no_event_names_is_named_once_the_collector_gets_no_further(r
         assert (await events(rig))[-1].data["ranges"] == [[2, 3]]
 
 
-async def events(rig: Rig) -> list[payloads.Event]:
+async def events(rig: PublisherRig) -> list[payloads.Event]:
     return await rig.store.run(lambda tables: tables.events(START))
 
 
-async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: Rig) -> None:
+async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: PublisherRig) -> None:
     rig.server.poison = lambda message: message.topic == TOPICS.events and b'"seq":3}' in message.payload
     rig.server.retained[TOPICS.ack] = make_ack(rig, 0)
     await rig.add(6)
@@ -297,7 +297,7 @@ async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: 
 
 
 async def test_a_connection_that_breaks_often_sets_aside_no_row_that_a_broker_took(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(poison, "DOUBT", 2)  # so that ten breaks would be enough
     async with heard(rig):
@@ -313,14 +313,14 @@ async def test_a_connection_that_breaks_often_sets_aside_no_row_that_a_broker_to
         await rig.until(rig.is_empty)
 
 
-async def test_where_the_word_may_not_be_read_it_publishes_all_the_same(rig: Rig) -> None:
+async def test_where_the_word_may_not_be_read_it_publishes_all_the_same(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
         await send(rig, 3)
         assert await rig.waiting() == []
 
 
-async def test_an_outbox_that_overflowed_is_an_alert_until_it_is_sent(rig: Rig) -> None:
+async def test_an_outbox_that_overflowed_is_an_alert_until_it_is_sent(rig: PublisherRig) -> None:
     await rig.add(400)
     assert len(await rig.waiting()) < 400
     rig.server.denied[TOPICS.events] = broker.NOT_AUTHORIZED
@@ -331,7 +331,9 @@ async def test_an_outbox_that_overflowed_is_an_alert_until_it_is_sent(rig: Rig) 
         await until_waiting(rig, [])  # the alert ends before: as soon as there is some room
 
 
-async def test_a_disk_without_room_for_the_watermark_costs_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_disk_without_room_for_the_watermark_costs_nothing(
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def full(*_: object) -> None:
         raise database.StateFull
 
@@ -346,7 +348,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(rig: Rig, mon
         await until_waiting(rig, [])
 
 
-async def test_a_disk_without_room_to_retire_costs_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_disk_without_room_to_retire_costs_nothing(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: object) -> None:
         raise database.StateFull
 

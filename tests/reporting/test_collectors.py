@@ -11,13 +11,13 @@ from agent.core.protocol import payloads
 from agent.reporting import collectors
 from agent.reporting.collectors import Collectors
 from tests.support.fakes.clock import START, FakeClock
-from tests.support.publishing import CLIENT_ID, TOPICS, Rig, make_info, make_inventory, rigged
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, make_info, make_inventory, rigged
 
 LONG = collectors.LONGEST_JITTER + collectors.BETWEEN
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path) as made:
         made.host_report.show_info(make_info())
         made.host_report.show_inventory(make_inventory())
@@ -30,13 +30,13 @@ def birth(session: int, state: str = "online", collector: str = "main") -> Messa
     return Message(f"torchkeeper/v1/collectors/{collector}/status", status.encode(), retain=True)
 
 
-def published(rig: Rig) -> dict[str, int]:
+def published(rig: PublisherRig) -> dict[str, int]:
     """How often each topic was published."""
     topics = {"status": TOPICS.status, "info": TOPICS.info, "inventory": TOPICS.inventory, "disk": TOPICS.alert("disk")}
     return {name: len(rig.payloads(topic)) for name, topic in topics.items()}
 
 
-async def test_a_birth_makes_the_agent_publish_everything_again(rig: Rig) -> None:
+async def test_a_birth_makes_the_agent_publish_everything_again(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.quiet()
         assert set(published(rig).values()) == {1}
@@ -46,7 +46,7 @@ async def test_a_birth_makes_the_agent_publish_everything_again(rig: Rig) -> Non
         assert set(published(rig).values()) == {2}
 
 
-async def test_a_birth_that_was_seen_a_death_and_rubbish_ask_for_nothing(rig: Rig) -> None:
+async def test_a_birth_that_was_seen_a_death_and_rubbish_ask_for_nothing(rig: PublisherRig) -> None:
     async with rig.running():
         rig.server.route(birth(1))
         await rig.until(lambda: published(rig)["info"] == 2, tick=0.5)
@@ -63,7 +63,7 @@ async def test_a_birth_that_was_seen_a_death_and_rubbish_ask_for_nothing(rig: Ri
         assert published(rig)["info"] == 2
 
 
-async def test_a_collector_that_is_there_already_asks_for_nothing_and_not_after_a_reconnect(rig: Rig) -> None:
+async def test_a_collector_that_is_there_already_asks_for_nothing_and_not_after_a_reconnect(rig: PublisherRig) -> None:
     rig.server.route(birth(1))
     async with rig.running():
         await rig.clock.advance(LONG)
@@ -74,7 +74,7 @@ async def test_a_collector_that_is_there_already_asks_for_nothing_and_not_after_
         assert published(rig)["info"] == 2
 
 
-async def test_a_flood_of_births_is_answered_every_ten_seconds(rig: Rig) -> None:
+async def test_a_flood_of_births_is_answered_every_ten_seconds(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.quiet()
         for number in range(600):
@@ -84,7 +84,7 @@ async def test_a_flood_of_births_is_answered_every_ten_seconds(rig: Rig) -> None
         assert 5 <= published(rig)["info"] <= 1 + 60 / collectors.BETWEEN + 1
 
 
-async def test_a_birth_makes_the_agent_send_again_what_the_collector_has_not_confirmed(rig: Rig) -> None:
+async def test_a_birth_makes_the_agent_send_again_what_the_collector_has_not_confirmed(rig: PublisherRig) -> None:
     await rig.add(5)
     await rig.store.acknowledge(rig.store.epoch, 2, START)
     async with rig.running():

@@ -13,18 +13,18 @@ from agent.reporting import confirmation, publisher
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE, eventually_async
-from tests.support.publishing import CLIENT_ID, TOPICS, Rig, connected, rigged, without_repeats
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, rigged, without_repeats
 
 BY_COLLECTOR = publisher.Settings(confirm="collector")
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path) as made:
         yield made
 
 
-async def test_by_the_collector_the_brokers_word_retires_nothing_from_the_first_row_on(rig: Rig) -> None:
+async def test_by_the_collector_the_brokers_word_retires_nothing_from_the_first_row_on(rig: PublisherRig) -> None:
     await rig.add(3)
     async with rig.running(settings=BY_COLLECTOR):
         await rig.until(lambda: rig.sent() == [1, 2, 3])
@@ -34,17 +34,17 @@ async def test_by_the_collector_the_brokers_word_retires_nothing_from_the_first_
         await rig.until(lambda: has_waiting(rig, [3]))
 
 
-async def test_by_the_broker_its_word_retires_until_a_collector_was_heard(rig: Rig) -> None:
+async def test_by_the_broker_its_word_retires_until_a_collector_was_heard(rig: PublisherRig) -> None:
     await rig.add(3)
     async with rig.running():
         await rig.until(rig.is_empty)
 
 
-async def has_waiting(rig: Rig, numbers: list[int]) -> bool:
+async def has_waiting(rig: PublisherRig, numbers: list[int]) -> bool:
     return await rig.waiting() == numbers
 
 
-async def test_by_the_collector_each_connection_sends_all_again_until_one_was_heard(rig: Rig) -> None:
+async def test_by_the_collector_each_connection_sends_all_again_until_one_was_heard(rig: PublisherRig) -> None:
     await rig.add(2)
     async with rig.running(settings=BY_COLLECTOR):
         await rig.until(lambda: rig.sent() == [1, 2])
@@ -52,7 +52,7 @@ async def test_by_the_collector_each_connection_sends_all_again_until_one_was_he
         await rig.until(lambda: rig.sent() == [1, 2, 1, 2], tick=1)
 
 
-async def test_by_the_collector_a_silent_one_is_asked_ever_more_rarely(rig: Rig) -> None:
+async def test_by_the_collector_a_silent_one_is_asked_ever_more_rarely(rig: PublisherRig) -> None:
     await rig.add(1)
     async with rig.running(settings=BY_COLLECTOR):
         await rig.spend(3600)
@@ -60,7 +60,7 @@ async def test_by_the_collector_a_silent_one_is_asked_ever_more_rarely(rig: Rig)
         assert await rig.waiting() == [1]
 
 
-async def test_where_only_its_word_counts_a_collector_that_says_nothing_is_an_alert(rig: Rig) -> None:
+async def test_where_only_its_word_counts_a_collector_that_says_nothing_is_an_alert(rig: PublisherRig) -> None:
     async with rig.running(settings=BY_COLLECTOR):
         await rig.spend(2 * confirmation.SILENCE)
         assert "unconfirmed" not in rig.host_report.alerts  # nothing was sent
@@ -76,7 +76,7 @@ async def test_where_only_its_word_counts_a_collector_that_says_nothing_is_an_al
         assert rig.host_report.alerts == {}
 
 
-async def test_a_collector_that_is_slow_but_speaks_is_no_alert(rig: Rig) -> None:
+async def test_a_collector_that_is_slow_but_speaks_is_no_alert(rig: PublisherRig) -> None:
     await rig.add(10)
     async with rig.running(settings=BY_COLLECTOR):
         for number in range(1, 10):
@@ -89,7 +89,7 @@ async def test_a_collector_that_is_slow_but_speaks_is_no_alert(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("heard", [True, False])
-async def test_by_the_broker_the_silence_of_a_collector_is_no_alert(rig: Rig, heard: bool) -> None:
+async def test_by_the_broker_the_silence_of_a_collector_is_no_alert(rig: PublisherRig, heard: bool) -> None:
     if heard:
         rig.acknowledge(0)
     await rig.add(1)
@@ -117,7 +117,7 @@ def options(server: Mosquitto, folder: Path, version: str, user: str = "gpu-07")
 
 @pytest.mark.real
 async def test_by_the_broker_a_denied_event_is_taken_for_delivered_in_mqtt_3_1_1_and_is_an_alert_in_mqtt_5(
-    rig: Rig, denying: Mosquitto, tmp_path: Path
+    rig: PublisherRig, denying: Mosquitto, tmp_path: Path
 ) -> None:
     await rig.add(3)
     async with connected(rig, options(denying, tmp_path, "5")):
@@ -129,7 +129,7 @@ async def test_by_the_broker_a_denied_event_is_taken_for_delivered_in_mqtt_3_1_1
 
 @pytest.mark.real
 async def test_by_the_collector_a_denied_event_waits_in_mqtt_3_1_1_with_an_alert_and_arrives_once_it_is_allowed(
-    rig: Rig, denying: Mosquitto, tmp_path: Path
+    rig: PublisherRig, denying: Mosquitto, tmp_path: Path
 ) -> None:
     await rig.add(3)
     async with connected(rig, options(denying, tmp_path, "3.1.1"), speed=120, settings=BY_COLLECTOR):
@@ -143,11 +143,11 @@ async def test_by_the_collector_a_denied_event_waits_in_mqtt_3_1_1_with_an_alert
     assert without_repeats(got) == [1, 2, 3]
 
 
-async def stands(rig: Rig, alert: str, *, no: bool = False) -> bool:
+async def stands(rig: PublisherRig, alert: str, *, no: bool = False) -> bool:
     return (alert in rig.host_report.alerts) is not no
 
 
-async def collected(rig: Rig, there: broker.Options) -> list[int]:
+async def collected(rig: PublisherRig, there: broker.Options) -> list[int]:
     """Be the collector until all is there, and say so."""
     got: list[int] = []
     async with asyncio.timeout(PATIENCE), broker.connect(there) as connection:

@@ -20,7 +20,16 @@ from tests.support.collector import Collector, Received
 from tests.support.fakes.clock import START
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE, eventually_async
-from tests.support.publishing import AGENT_ID, CLIENT_ID, TOPICS, Rig, make_options, make_status, on_mosquitto, rigged
+from tests.support.publishing import (
+    AGENT_ID,
+    CLIENT_ID,
+    TOPICS,
+    PublisherRig,
+    make_options,
+    make_status,
+    on_mosquitto,
+    rigged,
+)
 
 T = TypeVar("T")
 
@@ -31,7 +40,7 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path) as made:
         await made.store.name_host(TOPICS.host)
         yield made
@@ -45,13 +54,13 @@ async def collecting(broker: Mosquitto, folder: Path) -> AsyncIterator[Collector
         yield hub
 
 
-async def written(rig: Rig) -> dict[tuple[str, str, int], dict[str, Any]]:
+async def written(rig: PublisherRig) -> dict[tuple[str, str, int], dict[str, Any]]:
     """What the host wrote down, as the collector keys it."""
     events = await rig.store.run(lambda tables: tables.events(START))
     return {(TOPICS.host, rig.store.epoch, event.data["seq"]): json.loads(event.encode()) for event in events}
 
 
-async def delivered(rig: Rig) -> None:
+async def delivered(rig: PublisherRig) -> None:
     """Wait until nothing waits any more."""
     await eventually_async(rig.is_empty, PATIENCE)
 
@@ -88,7 +97,7 @@ async def until(true: Callable[[], object]) -> None:
 
 
 async def test_each_event_arrives_once_and_in_order_through_kills_of_broker_collector_and_agent(
-    rig: Rig, broker: Mosquitto, tmp_path: Path
+    rig: PublisherRig, broker: Mosquitto, tmp_path: Path
 ) -> None:
     backup, total = tmp_path / "backup.db", ROUNDS * BURST
     async with collecting(broker, tmp_path) as hub:
@@ -116,7 +125,7 @@ async def test_each_event_arrives_once_and_in_order_through_kills_of_broker_coll
         assert rig.host_report.alerts == {}
 
 
-async def add_through_a_kill(rig: Rig, broker: Mosquitto) -> None:
+async def add_through_a_kill(rig: PublisherRig, broker: Mosquitto) -> None:
     """Add a burst of events, and kill the broker as soon as the collector has some of what there is."""
     before = await rig.store.watermark() or 0
 
@@ -137,7 +146,7 @@ def read(hub: Collector, ask: Callable[[Received], T]) -> T:
 
 
 async def test_a_broker_that_loses_what_it_acknowledged_costs_no_event(
-    rig: Rig, broker: Mosquitto, tmp_path: Path
+    rig: PublisherRig, broker: Mosquitto, tmp_path: Path
 ) -> None:
     async with collecting(broker, tmp_path) as hub, on_mosquitto(rig, broker):
         await rig.add(10)
@@ -175,7 +184,7 @@ async def test_rows_given_up_are_named_and_the_collector_goes_on(broker: Mosquit
         assert await rig.store.watermark() == max(there)
 
 
-async def test_a_will_that_comes_late_is_answered(rig: Rig, broker: Mosquitto) -> None:
+async def test_a_will_that_comes_late_is_answered(rig: PublisherRig, broker: Mosquitto) -> None:
     former = Message(TOPICS.status, make_status("offline", session=1, agent_id=AGENT_ID), retain=True)
     async with on_mosquitto(rig, broker), statuses(broker) as heard:
         await until(lambda: heard == ["online"])

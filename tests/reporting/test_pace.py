@@ -14,14 +14,14 @@ from agent.reporting import publisher
 from agent.reporting.pace import Pace
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 from tests.fleet.builders import make_image
-from tests.support.publishing import CLIENT_ID, TOPICS, Rig, make_info, rigged
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, make_info, rigged
 
 EVERY = 60.0  # seconds
 CHURN = 180  # containers, one a second
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path) as made:
         yield made
 
@@ -71,7 +71,7 @@ def test_a_new_connection_gets_the_inventory_after_its_pause_whatever_the_last_o
     assert pace.wait(None, now=135.0) is None
 
 
-async def test_while_only_times_move_an_inventory_comes_every_so_often_and_with_the_latest(rig: Rig) -> None:
+async def test_while_only_times_move_an_inventory_comes_every_so_often_and_with_the_latest(rig: PublisherRig) -> None:
     async with rig.running(settings=settings()):
         for second in range(300):
             rig.host_report.show_inventory(make_inventory(make_image(last_used=NOW + timedelta(seconds=second))))
@@ -82,7 +82,7 @@ async def test_while_only_times_move_an_inventory_comes_every_so_often_and_with_
         assert rig.payloads(TOPICS.inventory)[-1] == rig.host_report.inventory.encode()  # type: ignore[union-attr]
 
 
-async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(rig: Rig) -> None:
+async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(rig: PublisherRig) -> None:
     async with rig.running(settings=settings(every=3600.0)):
         rig.host_report.show_inventory(make_inventory(make_image()))
         await rig.clock.advance(5)
@@ -96,7 +96,7 @@ async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(ri
         assert "alerts/disk" in rig.retained()
 
 
-async def test_actions_that_change_all_the_time_make_one_inventory_in_two_seconds(rig: Rig) -> None:
+async def test_actions_that_change_all_the_time_make_one_inventory_in_two_seconds(rig: PublisherRig) -> None:
     async with rig.running(settings=settings(every=3600.0)):
         for number in range(100):
             rig.host_report.show_inventory(make_inventory(make_image(action=("keep", "evict")[number % 2])))
@@ -104,13 +104,13 @@ async def test_actions_that_change_all_the_time_make_one_inventory_in_two_second
         assert len(rig.payloads(TOPICS.inventory)) <= 6
 
 
-async def test_the_first_inventory_is_published_at_the_birth(rig: Rig) -> None:
+async def test_the_first_inventory_is_published_at_the_birth(rig: PublisherRig) -> None:
     rig.host_report.show_inventory(make_inventory())
     async with rig.running(settings=settings(chance=1.0)):
         assert len(rig.payloads(TOPICS.inventory)) == 1
 
 
-async def test_a_fleet_that_lost_its_broker_does_not_bring_all_inventories_at_once(rig: Rig) -> None:
+async def test_a_fleet_that_lost_its_broker_does_not_bring_all_inventories_at_once(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
     async with rig.running(settings=settings(chance=0.5)):
@@ -124,7 +124,7 @@ async def test_a_fleet_that_lost_its_broker_does_not_bring_all_inventories_at_on
         assert 14 <= rig.clock.monotonic() - born <= 16
 
 
-async def test_after_a_flood_or_a_row_that_ended_the_connection_the_inventory_does_not_wait(rig: Rig) -> None:
+async def test_after_a_flood_or_a_row_that_ended_the_connection_the_inventory_does_not_wait(rig: PublisherRig) -> None:
     rig.host_report.show_inventory(make_inventory())
     async with rig.running(settings=settings(chance=1.0)):
         rig.server.retained.clear()
@@ -142,7 +142,7 @@ async def test_after_a_flood_or_a_row_that_ended_the_connection_the_inventory_do
         assert rig.clock.monotonic() - began < 5
 
 
-async def test_an_inventory_that_ends_connections_holds_up_nothing_else_and_is_tried_again(rig: Rig) -> None:
+async def test_an_inventory_that_ends_connections_holds_up_nothing_else_and_is_tried_again(rig: PublisherRig) -> None:
     rig.server.poison = lambda message: message.topic == TOPICS.inventory
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
@@ -191,7 +191,9 @@ def test_an_image_to_which_nothing_happened_is_byte_for_byte_the_same_in_the_nex
     assert 0 < changed < whole / 25  # one image of forty; where each text counts its time, it is all of them
 
 
-async def test_a_slower_inventory_and_compression_cost_a_fraction_of_the_bytes(rig: Rig, tmp_path: Path) -> None:
+async def test_a_slower_inventory_and_compression_cost_a_fraction_of_the_bytes(
+    rig: PublisherRig, tmp_path: Path
+) -> None:
     inventories = churn()
     fast = await published(rig, inventories, every=publisher.BOARD_EVERY)
     (tmp_path / "slow").mkdir()
@@ -201,7 +203,7 @@ async def test_a_slower_inventory_and_compression_cost_a_fraction_of_the_bytes(r
     assert sum(map(len, map(payloads.packed, slow))) < sum(map(len, fast)) / 100
 
 
-async def published(rig: Rig, inventories: list[payloads.Inventory], every: float) -> list[bytes]:
+async def published(rig: PublisherRig, inventories: list[payloads.Inventory], every: float) -> list[bytes]:
     """The inventories that were published, where one is shown each second of the fake clock."""
     async with rig.running(settings=settings(every)):
         for shown in inventories:

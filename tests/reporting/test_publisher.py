@@ -27,7 +27,7 @@ from tests.support.publishing import (
     AGENT_ID,
     CLIENT_ID,
     TOPICS,
-    Rig,
+    PublisherRig,
     make_info,
     make_inventory,
     make_options,
@@ -39,12 +39,12 @@ from tests.support.publishing import (
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path) as made:
         yield made
 
 
-async def test_birth_publishes_everything_retained(rig: Rig) -> None:
+async def test_birth_publishes_everything_retained(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
     rig.host_report.raise_alert("disk", "nearly full", START)
@@ -56,7 +56,7 @@ async def test_birth_publishes_everything_retained(rig: Rig) -> None:
         assert rig.retained() == {"status", "info", "inventory", "alerts/disk"}
 
 
-async def test_the_will_bears_the_session_of_the_birth_and_each_connection_has_its_own(rig: Rig) -> None:
+async def test_the_will_bears_the_session_of_the_birth_and_each_connection_has_its_own(rig: PublisherRig) -> None:
     async with rig.running():
         rig.server.cut(CLIENT_ID)
         await rig.until(rig.online, tick=1)
@@ -65,7 +65,7 @@ async def test_the_will_bears_the_session_of_the_birth_and_each_connection_has_i
     assert first == same != second
 
 
-async def test_everything_retained_comes_again_after_the_broker_forgot_it(rig: Rig) -> None:
+async def test_everything_retained_comes_again_after_the_broker_forgot_it(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
     rig.host_report.raise_alert("disk", "nearly full", START)
@@ -77,7 +77,7 @@ async def test_everything_retained_comes_again_after_the_broker_forgot_it(rig: R
         await rig.until(lambda: rig.retained() == {"status", "info", "inventory", "alerts/disk"}, tick=1)
 
 
-async def test_status_is_told_every_minute(rig: Rig) -> None:
+async def test_status_is_told_every_minute(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.clock.advance(59)
         assert len(rig.statuses()) == 1
@@ -89,7 +89,7 @@ async def test_status_is_told_every_minute(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("payload", [make_status("offline"), make_status("offline", agent_id=AGENT_ID), b""])
-async def test_a_late_will_or_a_cleared_status_is_answered_with_online_once(rig: Rig, payload: bytes) -> None:
+async def test_a_late_will_or_a_cleared_status_is_answered_with_online_once(rig: PublisherRig, payload: bytes) -> None:
     async with rig.running():
         await rig.quiet()
         rig.server.route(Message(TOPICS.status, payload, retain=True))
@@ -99,7 +99,7 @@ async def test_a_late_will_or_a_cleared_status_is_answered_with_online_once(rig:
         assert rig.host_report.alerts == {}
 
 
-async def test_late_wills_that_come_all_the_time_are_answered_once_a_second(rig: Rig) -> None:
+async def test_late_wills_that_come_all_the_time_are_answered_once_a_second(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.quiet()
         for _ in range(500):
@@ -110,7 +110,7 @@ async def test_late_wills_that_come_all_the_time_are_answered_once_a_second(rig:
         assert 8 <= [state for state, _ in rig.statuses()].count("online") <= 13
 
 
-async def test_what_was_not_asked_for_is_not_taken_for_its_own_status(rig: Rig) -> None:
+async def test_what_was_not_asked_for_is_not_taken_for_its_own_status(rig: PublisherRig) -> None:
     async with rig.running():
         rig.server.subscribe(CLIENT_ID, TOPICS.inventory)  # as amqtt does: it sends what nobody asked for
         rig.server.route(Message(TOPICS.inventory, b""))
@@ -119,7 +119,7 @@ async def test_what_was_not_asked_for_is_not_taken_for_its_own_status(rig: Rig) 
 
 
 @pytest.mark.parametrize("payload", [b"not json", b'{"state": "dancing"}'])
-async def test_rubbish_on_the_status_topic_is_ignored(rig: Rig, payload: bytes) -> None:
+async def test_rubbish_on_the_status_topic_is_ignored(rig: PublisherRig, payload: bytes) -> None:
     async with rig.running():
         await rig.quiet()
         rig.server.route(Message(TOPICS.status, payload, retain=True))
@@ -127,7 +127,7 @@ async def test_rubbish_on_the_status_topic_is_ignored(rig: Rig, payload: bytes) 
         assert len(rig.statuses()) == 1
 
 
-async def test_a_second_agent_of_this_name_is_an_alert_for_as_long_as_it_is_heard(rig: Rig) -> None:
+async def test_a_second_agent_of_this_name_is_an_alert_for_as_long_as_it_is_heard(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.quiet()
         for _ in range(3):
@@ -141,7 +141,7 @@ async def test_a_second_agent_of_this_name_is_an_alert_for_as_long_as_it_is_hear
         assert rig.host_report.alerts == {}
 
 
-async def test_a_clone_that_takes_the_connection_over_is_an_alert(rig: Rig) -> None:
+async def test_a_clone_that_takes_the_connection_over_is_an_alert(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.clock.advance(5)
         will = Message(TOPICS.status, make_status("offline", 5, AGENT_ID, rig.clock.now()), retain=True)
@@ -150,7 +150,7 @@ async def test_a_clone_that_takes_the_connection_over_is_an_alert(rig: Rig) -> N
 
 
 @pytest.mark.parametrize("age", [timedelta(days=1), timedelta(days=-1)])  # also by a clock that was ahead
-async def test_the_state_that_a_former_run_left_is_no_second_agent(rig: Rig, age: timedelta) -> None:
+async def test_the_state_that_a_former_run_left_is_no_second_agent(rig: PublisherRig, age: timedelta) -> None:
     rig.server.stop()
     left = make_status("online", session=5, agent_id=AGENT_ID, at=START - age)
     running = asyncio.create_task(rig.make().run())
@@ -165,7 +165,7 @@ async def test_the_state_that_a_former_run_left_is_no_second_agent(rig: Rig, age
         await running
 
 
-async def test_a_broker_that_was_restored_from_an_old_state_shows_no_second_agent(rig: Rig) -> None:
+async def test_a_broker_that_was_restored_from_an_old_state_shows_no_second_agent(rig: PublisherRig) -> None:
     async with rig.running():
         rig.server.stop()
         rig.server.retained[TOPICS.status] = make_status("online", 5, AGENT_ID, START - timedelta(days=1))
@@ -175,7 +175,7 @@ async def test_a_broker_that_was_restored_from_an_old_state_shows_no_second_agen
         assert rig.host_report.alerts == {}
 
 
-async def test_inventories_are_coalesced_and_the_latest_wins(rig: Rig) -> None:
+async def test_inventories_are_coalesced_and_the_latest_wins(rig: PublisherRig) -> None:
     async with rig.running():
         for number in range(20):
             rig.host_report.show_inventory(make_inventory(number))
@@ -186,7 +186,7 @@ async def test_inventories_are_coalesced_and_the_latest_wins(rig: Rig) -> None:
         assert 5 <= len(published) <= 6
 
 
-async def test_what_did_not_change_is_not_published_again(rig: Rig) -> None:
+async def test_what_did_not_change_is_not_published_again(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
@@ -195,7 +195,7 @@ async def test_what_did_not_change_is_not_published_again(rig: Rig) -> None:
         assert len(rig.payloads(TOPICS.info)) == len(rig.payloads(TOPICS.alert("disk"))) == 1
 
 
-async def test_an_alert_that_is_over_is_cleared_on_the_broker(rig: Rig) -> None:
+async def test_an_alert_that_is_over_is_cleared_on_the_broker(rig: PublisherRig) -> None:
     rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
         await rig.until(lambda: "alerts/disk" in rig.retained())
@@ -204,7 +204,7 @@ async def test_an_alert_that_is_over_is_cleared_on_the_broker(rig: Rig) -> None:
         assert "alerts/disk" not in rig.retained()
 
 
-async def test_an_alert_that_ends_while_the_broker_is_away_is_cleared_when_it_is_back(rig: Rig) -> None:
+async def test_an_alert_that_ends_while_the_broker_is_away_is_cleared_when_it_is_back(rig: PublisherRig) -> None:
     rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
         await rig.until(lambda: "alerts/disk" in rig.retained())
@@ -213,7 +213,7 @@ async def test_an_alert_that_ends_while_the_broker_is_away_is_cleared_when_it_is
         await rig.until(lambda: "alerts/disk" not in rig.retained(), tick=1)
 
 
-async def test_alerts_of_a_former_run_are_cleared_unless_they_hold(rig: Rig) -> None:
+async def test_alerts_of_a_former_run_are_cleared_unless_they_hold(rig: PublisherRig) -> None:
     rig.server.retained |= {TOPICS.alert("old"): b"{}", TOPICS.alert("disk"): b"{}"}
     rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running(former_alerts=("old", "disk")):
@@ -222,7 +222,7 @@ async def test_alerts_of_a_former_run_are_cleared_unless_they_hold(rig: Rig) -> 
         assert rig.server.retained[TOPICS.alert("disk")] == rig.host_report.alerts["disk"].encode()
 
 
-async def test_events_go_out_in_order_and_are_retired(rig: Rig) -> None:
+async def test_events_go_out_in_order_and_are_retired(rig: PublisherRig) -> None:
     await rig.add(50)
     async with rig.running():
         await rig.until(lambda: len(rig.sent()) == 50)
@@ -256,7 +256,7 @@ class HeldFirst:
 
 
 @asynccontextmanager
-async def sending(rig: Rig, connection: broker.Connection) -> AsyncIterator[None]:
+async def sending(rig: PublisherRig, connection: broker.Connection) -> AsyncIterator[None]:
     """A sender on one connection, which is lost at the end."""
     events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     running = asyncio.create_task(events.run(connection))
@@ -269,7 +269,7 @@ async def sending(rig: Rig, connection: broker.Connection) -> AsyncIterator[None
         await events.connection_lost()
 
 
-async def test_a_row_is_not_retired_before_all_rows_before_it(rig: Rig) -> None:
+async def test_a_row_is_not_retired_before_all_rows_before_it(rig: PublisherRig) -> None:
     await rig.add(5)
     connection = HeldFirst()
     async with sending(rig, connection):
@@ -281,7 +281,9 @@ async def test_a_row_is_not_retired_before_all_rows_before_it(rig: Rig) -> None:
         assert await rig.waiting() == []
 
 
-async def test_no_more_than_a_window_is_in_flight_and_the_next_connection_starts_at_its_first_row(rig: Rig) -> None:
+async def test_no_more_than_a_window_is_in_flight_and_the_next_connection_starts_at_its_first_row(
+    rig: PublisherRig,
+) -> None:
     await rig.add(outbox_sender.WINDOW + 10)
     first, second = HeldFirst(), HeldFirst()
     async with sending(rig, first):
@@ -297,7 +299,7 @@ async def test_no_more_than_a_window_is_in_flight_and_the_next_connection_starts
 
 
 async def test_an_empty_outbox_is_not_asked_again_until_a_row_is_added(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
     unsent = rig.store.unsent
@@ -323,7 +325,7 @@ def is_event(number: int) -> Callable[[Message], bool]:
     return lambda message: message.topic == TOPICS.events and message.payload.endswith(tail)
 
 
-async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive_in_order(rig: Rig) -> None:
+async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive_in_order(rig: PublisherRig) -> None:
     rig.server.poison = is_event(7)
     await rig.add(40)
     async with rig.running(tick=5):
@@ -337,7 +339,7 @@ async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive
 
 
 async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await rig.add(30)
     take = rig.server.take
@@ -356,7 +358,7 @@ async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
         assert "the last is number 7: [code:149] too large" in rig.host_report.alerts["outbox-poison"].message
 
 
-async def test_a_denied_topic_costs_no_event_and_heals_when_the_acl_does(rig: Rig) -> None:
+async def test_a_denied_topic_costs_no_event_and_heals_when_the_acl_does(rig: PublisherRig) -> None:
     rig.server.denied[TOPICS.events] = broker.NOT_AUTHORIZED
     await rig.add(30)
     async with rig.running():
@@ -372,7 +374,7 @@ async def test_a_denied_topic_costs_no_event_and_heals_when_the_acl_does(rig: Ri
         assert set(rig.host_report.alerts) == set()
 
 
-async def test_connections_that_end_by_themselves_set_no_row_aside(rig: Rig) -> None:
+async def test_connections_that_end_by_themselves_set_no_row_aside(rig: PublisherRig) -> None:
     async with rig.running():
         for number in range(2 * poison.BREAKS):
             await rig.add(1)
@@ -383,7 +385,7 @@ async def test_connections_that_end_by_themselves_set_no_row_aside(rig: Rig) -> 
         assert rig.host_report.alerts == {}
 
 
-async def test_a_broker_that_dies_again_and_again_with_a_row_in_flight_sets_none_aside(rig: Rig) -> None:
+async def test_a_broker_that_dies_again_and_again_with_a_row_in_flight_sets_none_aside(rig: PublisherRig) -> None:
     rig.server.withheld.add(TOPICS.events)
     await rig.add(30)
     async with rig.running():
@@ -399,7 +401,7 @@ async def test_a_broker_that_dies_again_and_again_with_a_row_in_flight_sets_none
         assert rig.host_report.alerts == {}
 
 
-async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: Rig) -> None:
+async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: PublisherRig) -> None:
     rig.server.withheld.add(TOPICS.events)
     await rig.add(1)
     async with rig.running():
@@ -414,7 +416,7 @@ async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: R
         await rig.until(lambda: len(rig.sent()) == poison.STEADY_AFTER + 1)
 
 
-async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: Rig) -> None:
+async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: PublisherRig) -> None:
     rig.server.withheld.add(TOPICS.events)
     await rig.add(1)
     async with rig.running():
@@ -429,7 +431,7 @@ async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: R
         assert await rig.waiting() == [1]
 
 
-async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_not_blamed(rig: Rig) -> None:
+async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_not_blamed(rig: PublisherRig) -> None:
     await rig.add(1)
     events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     for _ in range(poison.BREAKS):
@@ -446,7 +448,7 @@ async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_n
     assert rig.host_report.alerts == {}
 
 
-async def test_a_stop_says_offline_with_the_session_of_the_birth_and_once(rig: Rig) -> None:
+async def test_a_stop_says_offline_with_the_session_of_the_birth_and_once(rig: PublisherRig) -> None:
     async with rig.running():
         pass
     (born, session), (gone, same) = rig.statuses()
@@ -455,14 +457,16 @@ async def test_a_stop_says_offline_with_the_session_of_the_birth_and_once(rig: R
     assert not rig.online()
 
 
-async def test_a_broker_that_does_not_answer_does_not_hold_up_a_stop(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broker_that_does_not_answer_does_not_hold_up_a_stop(
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(publisher, "OFFLINE_TIMEOUT", 0.05)
     async with asyncio.timeout(PATIENCE) as patience, rig.running():  # the broker's answer would never come
         rig.server.acknowledging.clear()
     assert not patience.expired()
 
 
-async def test_it_is_logged_once_when_the_broker_goes_and_once_when_it_comes(rig: Rig) -> None:
+async def test_it_is_logged_once_when_the_broker_goes_and_once_when_it_comes(rig: PublisherRig) -> None:
     structlog.reset_defaults()
     with capture_logs() as logs:
         rig.server.stop()
@@ -486,7 +490,7 @@ async def test_it_is_logged_once_when_the_broker_goes_and_once_when_it_comes(rig
     ]
 
 
-async def test_a_refused_inventory_is_logged_once_and_holds_up_nothing(rig: Rig) -> None:
+async def test_a_refused_inventory_is_logged_once_and_holds_up_nothing(rig: PublisherRig) -> None:
     rig.server.denied[TOPICS.inventory] = broker.PACKET_TOO_LARGE
     rig.host_report.show_inventory(make_inventory())
     await rig.add(1)
@@ -499,14 +503,14 @@ async def test_a_refused_inventory_is_logged_once_and_holds_up_nothing(rig: Rig)
     assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.inventory]
 
 
-async def test_where_its_own_status_may_not_be_read_it_publishes_all_the_same(rig: Rig) -> None:
+async def test_where_its_own_status_may_not_be_read_it_publishes_all_the_same(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.status)
     async with rig.running():
         assert rig.online()
 
 
 async def test_a_broker_that_stays_away_is_asked_ever_more_rarely_but_at_least_once_a_minute(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[float] = []
 
@@ -526,7 +530,7 @@ async def test_a_broker_that_stays_away_is_asked_ever_more_rarely_but_at_least_o
     assert len(set(waits)) > 10  # jitter
 
 
-async def test_after_a_connection_that_lasted_the_next_attempt_comes_soon(rig: Rig) -> None:
+async def test_after_a_connection_that_lasted_the_next_attempt_comes_soon(rig: PublisherRig) -> None:
     async with rig.running():
         for _ in range(5):
             await rig.clock.advance(3600)
@@ -536,7 +540,7 @@ async def test_after_a_connection_that_lasted_the_next_attempt_comes_soon(rig: R
             assert rig.online()
 
 
-async def test_what_is_no_weather_escapes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_no_weather_escapes(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(after: int, limit: int) -> list[Any]:
         raise ZeroDivisionError
 
@@ -562,7 +566,7 @@ async def read_retained(server: Mosquitto, topics: set[str]) -> dict[str, bytes]
     return found
 
 
-async def test_what_mosquitto_forgot_when_it_was_killed_is_there_again(rig: Rig, broker: Mosquitto) -> None:
+async def test_what_mosquitto_forgot_when_it_was_killed_is_there_again(rig: PublisherRig, broker: Mosquitto) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
     rig.host_report.raise_alert("disk", "nearly full", START)
@@ -589,7 +593,7 @@ def archive(server: Mosquitto) -> aiomqtt.Client:
 
 
 @pytest.mark.real
-async def test_no_event_is_lost_or_out_of_order_over_restarts_of_mosquitto(rig: Rig) -> None:
+async def test_no_event_is_lost_or_out_of_order_over_restarts_of_mosquitto(rig: PublisherRig) -> None:
     rounds, burst = 4, 400
     with mosquitto.running(persistence=True) as server:
         async with archive(server) as before:
@@ -611,7 +615,7 @@ async def test_no_event_is_lost_or_out_of_order_over_restarts_of_mosquitto(rig: 
     assert rig.host_report.alerts == {}
 
 
-async def until_waiting(rig: Rig, fewer_than: int) -> None:
+async def until_waiting(rig: PublisherRig, fewer_than: int) -> None:
     async def few() -> bool:
         return len(await rig.waiting()) < fewer_than
 

@@ -21,13 +21,13 @@ from tests.support import hanging_broker
 from tests.support.fakes.broker import FakeBroker
 from tests.support.hanging_broker import HangingBroker
 from tests.support.proc import eventually_async
-from tests.support.publishing import TOPICS, Rig, connected, rigged, without_repeats
+from tests.support.publishing import TOPICS, PublisherRig, connected, rigged, without_repeats
 
 SPEED = 300  # times as fast as the machine's clock
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path) as made:
         await made.store.name_host(TOPICS.host)
         yield made
@@ -50,18 +50,20 @@ def data_of(payload: bytes) -> dict[str, Any]:
     return dict(json.loads(payload)["data"])
 
 
-def arrived(rig: Rig) -> dict[int, dict[str, Any]]:
+def arrived(rig: PublisherRig) -> dict[int, dict[str, Any]]:
     """The events that the broker took, by number."""
     payloads = [payload for payload in rig.payloads(TOPICS.events) if payload]
     return {data["seq"]: data for data in map(data_of, payloads)}
 
 
-async def aside(rig: Rig) -> list[wire.Event]:
+async def aside(rig: PublisherRig) -> list[wire.Event]:
     """The events that say that others were given up."""
     return [event for event in await rig.kept() if event.type == new_events.DROPPED]
 
 
-async def test_where_an_empty_message_ends_the_connection_too_the_topic_is_denied_and_all_rows_wait(rig: Rig) -> None:
+async def test_where_an_empty_message_ends_the_connection_too_the_topic_is_denied_and_all_rows_wait(
+    rig: PublisherRig,
+) -> None:
     rig.server.poison = is_on_events
     await rig.decide(2)
     await rig.add(2)
@@ -78,7 +80,9 @@ async def test_where_an_empty_message_ends_the_connection_too_the_topic_is_denie
     assert await aside(rig) == []
 
 
-async def test_a_denied_topic_costs_ever_fewer_connections_and_the_other_topics_work_meanwhile(rig: Rig) -> None:
+async def test_a_denied_topic_costs_ever_fewer_connections_and_the_other_topics_work_meanwhile(
+    rig: PublisherRig,
+) -> None:
     rig.server.poison = is_on_events
     await rig.decide()
     async with rig.running(tick=5):
@@ -92,7 +96,7 @@ async def test_a_denied_topic_costs_ever_fewer_connections_and_the_other_topics_
         assert len(rig.statuses()) - statuses > 50
 
 
-async def test_a_row_is_not_blamed_for_connections_that_end_over_an_empty_message_as_well(rig: Rig) -> None:
+async def test_a_row_is_not_blamed_for_connections_that_end_over_an_empty_message_as_well(rig: PublisherRig) -> None:
     ended: list[bytes] = []
     taken = {wire.PROBE}
 
@@ -120,7 +124,7 @@ async def test_a_row_is_not_blamed_for_connections_that_end_over_an_empty_messag
 
 
 async def test_a_refusal_that_may_be_the_topics_blames_a_row_only_once_an_empty_message_was_taken(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quota_exceeded = 151
     refuse(monkeypatch, rig.server, carries(3), quota_exceeded)
@@ -150,7 +154,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, server: FakeBroker, which: Callable[
 
 @pytest.mark.parametrize("says_so", [True, False])
 async def test_a_decision_that_is_too_large_arrives_shortened_and_stays_whole_here(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, says_so: bool
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch, says_so: bool
 ) -> None:
     if says_so:
         refuse(monkeypatch, rig.server, larger_than(1100), broker.PACKET_TOO_LARGE)
@@ -171,7 +175,7 @@ async def test_a_decision_that_is_too_large_arrives_shortened_and_stays_whole_he
 
 
 async def test_a_decision_that_is_sent_again_is_shortened_again_at_once(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, rig.server, larger_than(1100), broker.PACKET_TOO_LARGE)
     await rig.decide(references=50)
@@ -184,7 +188,7 @@ async def test_a_decision_that_is_sent_again_is_shortened_again_at_once(
 
 @pytest.mark.parametrize("says_so", [True, False])
 async def test_a_decision_that_is_taken_in_no_form_waits_and_those_behind_it_pass(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, says_so: bool
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch, says_so: bool
 ) -> None:
     blocking = True
 
@@ -210,7 +214,7 @@ async def test_a_decision_that_is_taken_in_no_form_waits_and_those_behind_it_pas
     assert await aside(rig) == []
 
 
-async def test_a_deferred_decision_is_tried_alone_and_ever_more_rarely(rig: Rig) -> None:
+async def test_a_deferred_decision_is_tried_alone_and_ever_more_rarely(rig: PublisherRig) -> None:
     tried: list[float] = []
 
     def breaks(message: Message) -> bool:
@@ -232,7 +236,7 @@ async def test_a_deferred_decision_is_tried_alone_and_ever_more_rarely(rig: Rig)
         assert await rig.waiting() == [1]
 
 
-async def test_what_followed_a_deferred_decision_is_sent_again_once_that_one_is_taken(rig: Rig) -> None:
+async def test_what_followed_a_deferred_decision_is_sent_again_once_that_one_is_taken(rig: PublisherRig) -> None:
     """A collector may take events in their order only: it has left those that came before their turn."""
     blocked = True
     rig.server.poison = lambda message: blocked and carries(1)(message)
@@ -247,7 +251,7 @@ async def test_what_followed_a_deferred_decision_is_sent_again_once_that_one_is_
         await rig.until(lambda: rig.sent()[after : after + 3] == [1, 2, 3], tick=1)
 
 
-async def test_a_deferred_row_that_the_collector_has_meanwhile_is_not_tried_any_more(rig: Rig) -> None:
+async def test_a_deferred_row_that_the_collector_has_meanwhile_is_not_tried_any_more(rig: PublisherRig) -> None:
     rig.server.poison = carries(1)
     rig.acknowledge(0)
     await rig.decide(2)
@@ -315,7 +319,7 @@ def live_options(server: HangingBroker) -> broker.Options:
     return broker.Options(host="127.0.0.1", port=server.port, client_id="a", version="3.1.1")
 
 
-async def test_a_real_broker_that_hangs_up_on_events_gets_every_event_once_it_allows_them(rig: Rig) -> None:
+async def test_a_real_broker_that_hangs_up_on_events_gets_every_event_once_it_allows_them(rig: PublisherRig) -> None:
     async with hanging_broker.running() as server:
         server.hangs_up = is_on_events
         await rig.decide(2)
@@ -331,7 +335,7 @@ async def test_a_real_broker_that_hangs_up_on_events_gets_every_event_once_it_al
     assert await aside(rig) == []
 
 
-async def test_a_real_broker_that_hangs_up_on_large_messages_gets_a_decision_shortened(rig: Rig) -> None:
+async def test_a_real_broker_that_hangs_up_on_large_messages_gets_a_decision_shortened(rig: PublisherRig) -> None:
     async with hanging_broker.running() as server:
         server.hangs_up = larger_than(1100)
         await rig.decide(references=50)
@@ -353,7 +357,7 @@ async def until(true: Callable[[], object]) -> None:
     await eventually_async(look)
 
 
-async def test_the_empty_message_is_published_alone_and_never_retained(rig: Rig) -> None:
+async def test_the_empty_message_is_published_alone_and_never_retained(rig: PublisherRig) -> None:
     async with hanging_broker.running() as server:
         server.hangs_up = lambda message: is_on_events(message) and bool(message.payload)
         await rig.add(1)

@@ -18,21 +18,23 @@ from agent.core.protocol import payloads
 from agent.reporting import confirmation, inventory_topic, outbox_sender, publisher, rejection, subscriptions
 from tests.support import hanging_broker
 from tests.support.proc import eventually_async
-from tests.support.publishing import CLIENT_ID, TOPICS, Rig, connected, rigged
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, rigged
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path) as made:
         yield made
 
 
-def flood(rig: Rig) -> None:
+def flood(rig: PublisherRig) -> None:
     """The broker sends far too much, and the client ends the connection."""
     rig.server.end(CLIENT_ID, broker.Flooded("fake: too much"))
 
 
-async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_again_without_end(rig: Rig) -> None:
+async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_again_without_end(
+    rig: PublisherRig,
+) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     await rig.add(2)
     rig.acknowledge(0)
@@ -48,7 +50,7 @@ async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_agai
         await rig.until(rig.is_empty)
 
 
-async def test_a_connection_whose_predecessor_was_refused_asks_at_once(rig: Rig) -> None:
+async def test_a_connection_whose_predecessor_was_refused_asks_at_once(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
         await rig.until(lambda: "acks-denied" in rig.host_report.alerts)
@@ -57,7 +59,7 @@ async def test_a_connection_whose_predecessor_was_refused_asks_at_once(rig: Rig)
         await rig.until(lambda: "acks-denied" not in rig.host_report.alerts, tick=1)
 
 
-async def test_a_refusal_of_a_moment_costs_seconds(rig: Rig) -> None:
+async def test_a_refusal_of_a_moment_costs_seconds(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
         await rig.until(lambda: "acks-denied" in rig.host_report.alerts)
@@ -66,7 +68,7 @@ async def test_a_refusal_of_a_moment_costs_seconds(rig: Rig) -> None:
         assert "acks-denied" not in rig.host_report.alerts
 
 
-async def test_what_was_refused_is_asked_for_ever_more_rarely_and_what_was_granted_not_again(rig: Rig) -> None:
+async def test_what_was_refused_is_asked_for_ever_more_rarely_and_what_was_granted_not_again(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
         await rig.spend(300)
@@ -75,7 +77,9 @@ async def test_what_was_refused_is_asked_for_ever_more_rarely_and_what_was_grant
         assert asked.count(TOPICS.ack) == 1 + len(subscriptions.ASK_AGAIN_AFTER) + 4
 
 
-async def test_acknowledgements_that_a_granted_subscription_does_not_bring_are_subscribed_to_again(rig: Rig) -> None:
+async def test_acknowledgements_that_a_granted_subscription_does_not_bring_are_subscribed_to_again(
+    rig: PublisherRig,
+) -> None:
     await rig.add(2)
     rig.acknowledge(0)
     async with rig.running():
@@ -88,7 +92,7 @@ async def test_acknowledgements_that_a_granted_subscription_does_not_bring_are_s
         await rig.until(rig.is_empty)
 
 
-async def test_while_no_acknowledgement_is_due_none_is_subscribed_to_again(rig: Rig) -> None:
+async def test_while_no_acknowledgement_is_due_none_is_subscribed_to_again(rig: PublisherRig) -> None:
     await rig.add(1)
     rig.acknowledge(0)
     async with rig.running():
@@ -99,7 +103,7 @@ async def test_while_no_acknowledgement_is_due_none_is_subscribed_to_again(rig: 
         assert rig.server.subscriptions.count(TOPICS.ack) == 1
 
 
-async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: Rig) -> None:
+async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     structlog.reset_defaults()
     with capture_logs() as logs:
@@ -108,7 +112,7 @@ async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: Rig) -> 
     assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.ack]
 
 
-async def test_its_own_status_that_it_may_read_late_is_no_second_agent(rig: Rig) -> None:
+async def test_its_own_status_that_it_may_read_late_is_no_second_agent(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.status)
     async with rig.running():
         rig.server.cut(CLIENT_ID)  # so that it was born twice
@@ -119,7 +123,7 @@ async def test_its_own_status_that_it_may_read_late_is_no_second_agent(rig: Rig)
         assert rig.host_report.alerts == {}
 
 
-async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the_same(rig: Rig) -> None:
+async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the_same(rig: PublisherRig) -> None:
     async with rig.running():
         flood(rig)
         await rig.until(lambda: "alerts/broker-flood" in rig.retained(), tick=1)
@@ -134,7 +138,7 @@ async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the
         await rig.until(lambda: "alerts/broker-flood" not in rig.retained(), tick=1)
 
 
-async def test_each_further_flood_makes_it_deaf_for_longer_and_is_logged_once(rig: Rig) -> None:
+async def test_each_further_flood_makes_it_deaf_for_longer_and_is_logged_once(rig: PublisherRig) -> None:
     structlog.reset_defaults()
     pauses: list[float] = []
     with capture_logs() as logs:
@@ -153,7 +157,7 @@ async def test_each_further_flood_makes_it_deaf_for_longer_and_is_logged_once(ri
     assert [line["action"] for line in logs] == ["mqtt-up", "mqtt-flood"]
 
 
-async def test_a_flood_that_is_over_begins_the_pauses_anew(rig: Rig) -> None:
+async def test_a_flood_that_is_over_begins_the_pauses_anew(rig: PublisherRig) -> None:
     async with rig.running():
         for _ in range(2):
             flood(rig)
@@ -163,7 +167,7 @@ async def test_a_flood_that_is_over_begins_the_pauses_anew(rig: Rig) -> None:
 
 
 async def test_a_flood_of_acknowledgements_is_written_down_by_its_last(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = count_acknowledgements(rig, monkeypatch)
     await rig.add(3)
@@ -177,7 +181,7 @@ async def test_a_flood_of_acknowledgements_is_written_down_by_its_last(
         assert await rig.store.watermark() == 3
 
 
-def count_acknowledgements(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def count_acknowledgements(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers that are written down, as they are."""
     written: list[int] = []
     acknowledge = rig.store.acknowledge
@@ -190,7 +194,7 @@ def count_acknowledgements(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[in
     return written
 
 
-async def test_words_about_many_other_epochs_make_no_queue(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_words_about_many_other_epochs_make_no_queue(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     written = count_acknowledgements(rig, monkeypatch)
     await rig.add(1)
     async with rig.running():
@@ -203,7 +207,7 @@ async def test_words_about_many_other_epochs_make_no_queue(rig: Rig, monkeypatch
         assert len(written) < 100
 
 
-async def has_watermark(rig: Rig, seq: int) -> bool:
+async def has_watermark(rig: PublisherRig, seq: int) -> bool:
     return await rig.store.watermark() == seq
 
 
@@ -213,7 +217,7 @@ def test_a_new_process_clears_every_alert_that_an_old_one_may_have_left() -> Non
     assert raised == set(publisher.ALERTS)
 
 
-async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_asked_again(rig: Rig) -> None:
+async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_asked_again(rig: PublisherRig) -> None:
     """As NATS does while its cluster elects a leader: 0x80 means `not now` there, and not `never`."""
     async with hanging_broker.running() as server:
         server.refusals[TOPICS.ack] = 2

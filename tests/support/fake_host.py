@@ -65,7 +65,7 @@ class InlineExecutor(ThreadPoolExecutor):
         return future
 
 
-class World:
+class FakeHost:
     """What outlives an agent: the clock, the daemon, and the state folder."""
 
     def __init__(self, folder: Path, *, containerd: bool = False) -> None:
@@ -73,7 +73,7 @@ class World:
         self.clock = FakeClock()
         self.docker = FakeDocker(self.clock, containerd=containerd)
         self.db = database.open_copy(folder / "none")  # real SQLite, in memory
-        self.agents: list[Agent] = []
+        self.agents: list[HostedAgent] = []
 
     def agent(
         self,
@@ -82,9 +82,9 @@ class World:
         ignored: IgnoredContainers = NOBODY,
         tolerance: timedelta = TOLERANCE,
         **rules: Any,
-    ) -> "Agent":
+    ) -> "HostedAgent":
         policy = Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules))
-        self.agents.append(Agent(self, policy, pacing, ignored, tolerance))
+        self.agents.append(HostedAgent(self, policy, pacing, ignored, tolerance))
         return self.agents[-1]
 
     async def close(self) -> None:
@@ -94,30 +94,30 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, *, containerd: bool = False) -> AsyncIterator[World]:
+async def fake_host(folder: Path, *, containerd: bool = False) -> AsyncIterator[FakeHost]:
     """A world whose agents all end with it."""
-    made = World(folder, containerd=containerd)
+    made = FakeHost(folder, containerd=containerd)
     try:
         yield made
     finally:
         await made.close()
 
 
-class Agent:
+class HostedAgent:
     """One process of the agent. `start` runs it as the daemon does; `watch` and `sweep` run parts of it."""
 
     def __init__(
         self,
-        world: World,
+        host: FakeHost,
         rules: Policy,
         pacing: Pacing,
         ignored: IgnoredContainers = NOBODY,
         tolerance: timedelta = TOLERANCE,
     ) -> None:
-        self.world = world
-        self.clock = world.clock
-        self.engine = FakeEngine(world.docker)
-        self.store = inline_store(world.db, world.folder)
+        self.host = host
+        self.clock = host.clock
+        self.engine = FakeEngine(host.docker)
+        self.store = inline_store(host.db, host.folder)
         self.host_report = HostReport()
         self.stalls = Stalls()
         self.ingestor = EventIngestor(
@@ -132,21 +132,21 @@ class Agent:
             self.clock,
             self.host_report,
             rules=rules,
-            folder=world.folder,
+            folder=host.folder,
             pacing=pacing,
         )
         self.tasks: list[asyncio.Task[None]] = []
 
     # Running it
 
-    async def watch(self) -> "Agent":
+    async def watch(self) -> "HostedAgent":
         """Run the watcher until it is proven."""
         self._spawn(self.watcher.run(), "watcher")
         await self.clock.advance()
         self.check()
         return self
 
-    async def start(self) -> "Agent":
+    async def start(self) -> "HostedAgent":
         """Run the watcher and the sweeper."""
         await self.watch()
         self._spawn(self.sweeper.run(), "sweeper")
@@ -223,26 +223,26 @@ class Agent:
     async def saved(self) -> dict[str, Usage]:
         """The usage on disk."""
         saved = await self.store.run(
-            lambda tables: tables.load(self.world.docker.engine_id, "overlay2", self.world.docker.root)
+            lambda tables: tables.load(self.host.docker.engine_id, "overlay2", self.host.docker.root)
         )
         return {usage.image_id: usage for usage in saved.usages}
 
 
-async def due(world: World, **rules: Any) -> Agent:
+async def due(host: FakeHost, **rules: Any) -> HostedAgent:
     """An agent that watches, past the TTL of all that was there when it started."""
-    agent = await world.agent(**rules).watch()
+    agent = await host.agent(**rules).watch()
     await agent.wait(PAST_TTL)
     return agent
 
 
-async def sweep(agent: Agent) -> dict[str, Outcome]:
+async def sweep(agent: HostedAgent) -> dict[str, Outcome]:
     """Image reference -> outcome of one sweep."""
     done = await agent.sweeper.sweep()
     names = {item.image.id: names_of([item])[0] for item in done.initial_plan.decisions if item.image.references}
     return {names.get(image_id, image_id): outcome for image_id, outcome in done.outcomes.items()}
 
 
-async def kinds(agent: Agent) -> list[str]:
+async def kinds(agent: HostedAgent) -> list[str]:
     """The types of all events, oldest first."""
     return [event.type.removeprefix("torchkeeper.") for event in await agent.events()]
 

@@ -58,7 +58,7 @@ def make_status(state: str = "online", session: int = 1, agent_id: str = "other"
 
 
 @dataclass
-class Rig:
+class PublisherRig:
     """A publisher with all it touches."""
 
     store: Store
@@ -180,9 +180,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(folder: Path, **keys: Any) -> AsyncIterator[Rig]:
+async def rigged(folder: Path, **keys: Any) -> AsyncIterator[PublisherRig]:
     """A rig on a state file in this folder."""
-    made = Rig(Store(database.open_file(folder, START)[0], **keys))
+    made = PublisherRig(Store(database.open_file(folder, START)[0], **keys))
     yield made
     await made.store.close()
 
@@ -202,7 +202,7 @@ class QuickClock(FakeClock):
 
 
 @asynccontextmanager
-async def on_mosquitto(rig: Rig, server: Mosquitto) -> AsyncIterator[None]:
+async def on_mosquitto(rig: PublisherRig, server: Mosquitto) -> AsyncIterator[None]:
     """A publisher on a real broker, until the block ends."""
     async with connected(rig, make_options(server, CLIENT_ID)):
         yield
@@ -210,7 +210,7 @@ async def on_mosquitto(rig: Rig, server: Mosquitto) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def connected(
-    rig: Rig, options: broker.Options, *, speed: float = 30, settings: publisher.Settings | None = None
+    rig: PublisherRig, options: broker.Options, *, speed: float = 30, settings: publisher.Settings | None = None
 ) -> AsyncIterator[None]:
     """A publisher with the real client, until the block ends."""
     live = publisher.Publisher(

@@ -13,7 +13,7 @@ from agent.core.usage.replay import AUDIT_EVERY
 from agent.tracking import ingestor, stalls
 from agent.tracking.stalls import BURST, LATE, TICK, StallDetector
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import PAST_TTL, TOLERANCE, TTL, Agent, World, due, sweep
+from tests.support.fake_host import PAST_TTL, TOLERANCE, TTL, FakeHost, HostedAgent, due, sweep
 from tests.support.fakes.docker import RING
 
 REF = "team/torch:1"
@@ -21,28 +21,28 @@ OVER = TOLERANCE.total_seconds() + 30.0  # seconds
 
 
 @pytest.fixture
-def image(world: World) -> str:
-    return world.docker.add(pytorch_image("torch", REF))
+def image(host: FakeHost) -> str:
+    return host.docker.add(pytorch_image("torch", REF))
 
 
-def overflow_the_ring(world: World) -> None:
+def overflow_the_ring(host: FakeHost) -> None:
     for _ in range(RING + 1):
-        world.docker.emit("container", "exec_start", "c")
+        host.docker.emit("container", "exec_start", "c")
 
 
-def use_unseen(world: World) -> datetime:
+def use_unseen(host: FakeHost) -> datetime:
     """A use that the stream loses."""
-    with world.docker.losing_events():
-        world.docker.run(REF, rm=True)
-    return world.clock.now()
+    with host.docker.losing_events():
+        host.docker.run(REF, rm=True)
+    return host.clock.now()
 
 
-def stall(agent: Agent) -> None:
+def stall(agent: HostedAgent) -> None:
     agent.stalls.noticed.set()
 
 
-async def behind_a_proxy(world: World, tolerance: timedelta = TOLERANCE) -> Agent:
-    agent = world.agent(tolerance=tolerance)
+async def behind_a_proxy(host: FakeHost, tolerance: timedelta = TOLERANCE) -> HostedAgent:
+    agent = host.agent(tolerance=tolerance)
     agent.engine.direct = False
     return await agent.watch()
 
@@ -50,48 +50,48 @@ async def behind_a_proxy(world: World, tolerance: timedelta = TOLERANCE) -> Agen
 # After a stall
 
 
-async def test_a_use_lost_in_a_stall_is_taken_in_from_the_engines_memory(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    used = use_unseen(world)
+async def test_a_use_lost_in_a_stall_is_taken_in_from_the_engines_memory(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    used = use_unseen(host)
     stall(agent)
     await agent.wait(5)
     assert (agent.usage(image).last_used, await agent.gaps(), agent.view.proven) == (used, [], True)
     assert agent.engine.counts()["events"] == 2  # a new stream
 
 
-async def test_a_stall_that_lost_nothing_keeps_its_stream(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.run(REF, rm=True)
-    used = world.clock.now()
+async def test_a_stall_that_lost_nothing_keeps_its_stream(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.docker.run(REF, rm=True)
+    used = host.clock.now()
     stall(agent)
     await agent.wait(5)
     assert (agent.usage(image).last_used, await agent.gaps(), agent.engine.counts()["events"]) == (used, [], 1)
     assert not agent.stalls.check()
 
 
-async def test_an_event_that_arrives_late_is_not_taken_for_lost(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    streams, world.docker.streams = world.docker.streams, []
-    world.docker.create(REF, "box")
+async def test_an_event_that_arrives_late_is_not_taken_for_lost(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    streams, host.docker.streams = host.docker.streams, []
+    host.docker.create(REF, "box")
     stall(agent)
     await agent.wait(ingestor.IN_FLIGHT / 2)
     [stream] = streams
     stream.put_nowait(agent.engine._replay(0)[-1])
-    world.docker.streams = streams
+    host.docker.streams = streams
     await agent.wait(5)
     assert (agent.engine.counts()["events"], agent.stalls.check()) == (1, False)
 
 
-async def test_a_loss_that_the_engine_no_longer_remembers_is_a_gap_however_short(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_loss_that_the_engine_no_longer_remembers_is_a_gap_however_short(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait(3600)
-    with world.docker.losing_events():
-        world.clock.freeze(1)
-        world.docker.run(REF, "forgotten", rm=True)
-        world.clock.freeze(1)
-        overflow_the_ring(world)
-        world.docker.run(REF, "remembered", rm=True)
-    used = world.clock.now()
+    with host.docker.losing_events():
+        host.clock.freeze(1)
+        host.docker.run(REF, "forgotten", rm=True)
+        host.clock.freeze(1)
+        overflow_the_ring(host)
+        host.docker.run(REF, "remembered", rm=True)
+    used = host.clock.now()
     stall(agent)
     await agent.wait(5)
     [(seconds, cause)] = await agent.gaps()
@@ -99,63 +99,63 @@ async def test_a_loss_that_the_engine_no_longer_remembers_is_a_gap_however_short
     assert agent.view.gap_end == used
 
 
-async def test_a_stall_under_the_tolerance_is_not_a_gap_where_no_loss_is_seen(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_stall_under_the_tolerance_is_not_a_gap_where_no_loss_is_seen(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait(3600)
-    world.clock.freeze(2)
-    overflow_the_ring(world)
+    host.clock.freeze(2)
+    overflow_the_ring(host)
     stall(agent)
     await agent.wait(5)
     assert (await agent.gaps(), agent.view.proven, agent.stalls.check()) == ([], True, False)
 
 
 async def test_a_stall_over_the_tolerance_is_a_gap_where_the_engine_forgot_what_happened(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    agent = await world.agent().watch()
+    agent = await host.agent().watch()
     await agent.wait(3600)
-    world.clock.freeze(OVER)
-    overflow_the_ring(world)
+    host.clock.freeze(OVER)
+    overflow_the_ring(host)
     stall(agent)
     await agent.wait(5)
     assert [cause for _, cause in await agent.gaps()] == [OVERRUN]
 
 
-async def test_nothing_is_evicted_between_a_stall_and_its_audit(world: World, image: str) -> None:
-    agent = await due(world)
+async def test_nothing_is_evicted_between_a_stall_and_its_audit(host: FakeHost, image: str) -> None:
+    agent = await due(host)
     agent.engine.on("ring", EngineUnavailable(0, "no answer in time"), once=False)
     stall(agent)
     plan = await agent.plan()
     assert (plan.held_by, plan.evictions) == (HeldBy.UNPROVEN, ())
 
 
-async def test_a_process_that_dies_before_the_audit_leaves_the_loss_to_the_next(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_process_that_dies_before_the_audit_leaves_the_loss_to_the_next(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait(60)
     agent.engine.on("ring", agent.engine.hang, once=False)
-    used = use_unseen(world)
+    used = use_unseen(host)
     stall(agent)
-    world.docker.create(REF, "seen after it")
+    host.docker.create(REF, "seen after it")
     await agent.wait(30)
     await agent.kill()
-    again = await world.agent().watch()
+    again = await host.agent().watch()
     assert (again.usage(image).last_used, await again.gaps()) == (used, [])
 
 
 async def test_a_process_that_dies_before_the_audit_leaves_a_gap_where_the_engine_forgot(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    agent = await world.agent().watch()
+    agent = await host.agent().watch()
     await agent.wait(60)
     agent.engine.on("ring", agent.engine.hang, once=False)
-    use_unseen(world)
+    use_unseen(host)
     stall(agent)
     await agent.wait(OVER)
-    overflow_the_ring(world)
-    world.docker.create(REF, "seen after it")
+    overflow_the_ring(host)
+    host.docker.create(REF, "seen after it")
     await agent.wait(30)
     await agent.stop()
-    again = await world.agent().watch()
+    again = await host.agent().watch()
     assert [cause for _, cause in await again.gaps()] == [OVERRUN]
 
 
@@ -177,10 +177,10 @@ async def test_so_many_events_at_once_count_as_a_stall() -> None:
     assert found.check()
 
 
-async def test_a_burst_of_events_is_audited(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_burst_of_events_is_audited(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     for _ in range(BURST):
-        world.docker.emit("container", "create", "c" * 64, image=REF, name="box")
+        host.docker.emit("container", "create", "c" * 64, image=REF, name="box")
     await agent.wait(1)
     assert (agent.engine.counts()["ring"], agent.stalls.check(), await agent.gaps()) == (2, False, [])
 
@@ -201,48 +201,48 @@ async def test_a_blocked_event_loop_is_a_stall(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_stream_that_is_dead_without_an_end_is_found_within_a_minute_of_silence(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    agent = await behind_a_proxy(world)
-    used = use_unseen(world)
-    world.docker.streams.clear()
+    agent = await behind_a_proxy(host)
+    used = use_unseen(host)
+    host.docker.streams.clear()
     await agent.wait(AUDIT_EVERY + 5)
     assert (agent.usage(image).last_used, await agent.gaps(), agent.engine.counts()["events"]) == (used, [], 2)
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill", None])
 async def test_the_time_since_a_dead_stream_was_last_proven_is_blind_if_the_engine_restarts(
-    world: World, image: str, ending: str | None
+    host: FakeHost, image: str, ending: str | None
 ) -> None:
-    agent = await behind_a_proxy(world, timedelta())
-    world.docker.run(REF, "known", rm=True)
+    agent = await behind_a_proxy(host, timedelta())
+    host.docker.run(REF, "known", rm=True)
     await agent.wait(50)
-    world.docker.streams.clear()
-    world.docker.run(REF, "missed", rm=True)
-    used = world.clock.now()
-    world.docker.stop()
-    world.docker.start()
+    host.docker.streams.clear()
+    host.docker.run(REF, "missed", rm=True)
+    used = host.clock.now()
+    host.docker.stop()
+    host.docker.start()
     await agent.wait(20)
     if ending is not None:
         await getattr(agent, ending)()
-        agent = await behind_a_proxy(world, timedelta())
+        agent = await behind_a_proxy(host, timedelta())
     await agent.wait(20)
     assert {cause for _, cause in await agent.gaps()} == {RESTARTED}
     assert (await agent.decision(image)).idle_since >= used  # type: ignore[operator]
 
 
 async def test_a_use_while_the_proxy_is_away_and_the_engine_restarts_is_covered_by_a_gap(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    agent = await behind_a_proxy(world)
+    agent = await behind_a_proxy(host)
     await agent.wait(60)
     agent.engine.on("*", EngineUnavailable(900, "nobody listens"), once=False)
-    world.docker.cut_streams()
+    host.docker.cut_streams()
     await agent.wait(70)
-    world.docker.run(REF, "missed", rm=True)
-    used = world.clock.now()
-    world.docker.stop()
-    world.docker.start()
+    host.docker.run(REF, "missed", rm=True)
+    used = host.clock.now()
+    host.docker.stop()
+    host.docker.start()
     agent.engine.forget_hooks()
     await agent.wait(60)
     assert [cause for _, cause in await agent.gaps()] == [RESTARTED]
@@ -251,26 +251,26 @@ async def test_a_use_while_the_proxy_is_away_and_the_engine_restarts_is_covered_
 
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "proxied"])
 async def test_health_checks_that_fill_the_engines_memory_make_no_gap_and_hold_no_eviction(
-    world: World, image: str, direct: bool
+    host: FakeHost, image: str, direct: bool
 ) -> None:
     """Sixty of these events in ten seconds, as ten containers with a health check make: the memory lasts for 43 s."""
-    agent = world.agent(tolerance=timedelta())
+    agent = host.agent(tolerance=timedelta())
     agent.engine.direct = direct
     await agent.start()
     for _ in range(int(PAST_TTL / 10)):
         for _ in range(60):
-            world.docker.emit("container", "exec_start", "c")
+            host.docker.emit("container", "exec_start", "c")
         await agent.wait(10)
     assert (await agent.gaps(), await agent.outcomes()) == ([], ["removed"])
 
 
-async def test_an_engine_that_restarted_and_is_at_rest_since_is_one_gap(world: World, image: str) -> None:
-    agent = await behind_a_proxy(world, timedelta(seconds=30))
-    world.docker.run(REF, "known", rm=True)
+async def test_an_engine_that_restarted_and_is_at_rest_since_is_one_gap(host: FakeHost, image: str) -> None:
+    agent = await behind_a_proxy(host, timedelta(seconds=30))
+    host.docker.run(REF, "known", rm=True)
     await agent.wait(50)
-    world.docker.stop()
+    host.docker.stop()
     await agent.wait(40)
-    world.docker.start()
+    host.docker.start()
     await agent.wait(3600)
     assert [cause for _, cause in await agent.gaps()] == [RESTARTED]
 
@@ -278,44 +278,44 @@ async def test_an_engine_that_restarted_and_is_at_rest_since_is_one_gap(world: W
 # Before a removal
 
 
-async def test_a_use_lost_just_before_a_sweep_keeps_its_image(world: World, image: str) -> None:
-    agent = await due(world)
-    used = use_unseen(world)
+async def test_a_use_lost_just_before_a_sweep_keeps_its_image(host: FakeHost, image: str) -> None:
+    agent = await due(host)
+    used = use_unseen(host)
     sweeping = asyncio.create_task(sweep(agent))
     await agent.wait(5)
     with pytest.raises(EngineUnavailable, match="lost 4 events"):
         await sweeping
-    assert (agent.usage(image).last_used, image in world.docker.images) == (used, True)
+    assert (agent.usage(image).last_used, image in host.docker.images) == (used, True)
     assert (agent.engine.counts()["events"], agent.view.proven) == (2, True)
     assert await sweep(agent) == {}
 
 
-async def test_a_sweep_audits_once_before_its_first_removal(world: World) -> None:
+async def test_a_sweep_audits_once_before_its_first_removal(host: FakeHost) -> None:
     for number in range(3):
-        world.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
-    agent = await due(world)
+        host.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
+    agent = await due(host)
     before = agent.engine.counts()["ring"]
     assert len(await sweep(agent)) == 3
     assert agent.engine.counts()["ring"] == before + 1
 
 
-async def test_a_sweep_with_nothing_to_remove_asks_nothing(world: World, image: str) -> None:
-    agent = await world.agent(ttl=TTL * 10).watch()
+async def test_a_sweep_with_nothing_to_remove_asks_nothing(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=TTL * 10).watch()
     before = agent.engine.counts()["ring"]
     assert await sweep(agent) == {}
     assert agent.engine.counts()["ring"] == before
 
 
-async def test_a_stall_between_two_removals_is_audited_before_the_second(world: World) -> None:
+async def test_a_stall_between_two_removals_is_audited_before_the_second(host: FakeHost) -> None:
     for number in range(2):
-        world.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
-    agent = await due(world)
+        host.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
+    agent = await due(host)
 
     def stall_and_lose() -> None:
-        with world.docker.losing_events():
+        with host.docker.losing_events():
             for number in range(2):
-                if f"team/torch:{number}" in [tag for image in world.docker.images.values() for tag in image.tags]:
-                    world.docker.run(f"team/torch:{number}", rm=True)
+                if f"team/torch:{number}" in [tag for image in host.docker.images.values() for tag in image.tags]:
+                    host.docker.run(f"team/torch:{number}", rm=True)
         stall(agent)
 
     agent.engine.on("delete", stall_and_lose, after=True)
@@ -323,11 +323,11 @@ async def test_a_stall_between_two_removals_is_audited_before_the_second(world: 
     await agent.wait(5)
     with pytest.raises(EngineUnavailable):
         await sweeping
-    assert len(world.docker.images) == 1
+    assert len(host.docker.images) == 1
 
 
-async def test_a_stall_between_the_decision_and_the_removal_leaves_the_image_whole(world: World, image: str) -> None:
-    agent = await due(world)
+async def test_a_stall_between_the_decision_and_the_removal_leaves_the_image_whole(host: FakeHost, image: str) -> None:
+    agent = await due(host)
     agent.engine.on("references", lambda: stall(agent))
     assert await sweep(agent) == {REF: Outcome.REFUSED}
-    assert (agent.engine.mutations, image in world.docker.images) == ([], True)
+    assert (agent.engine.mutations, image in host.docker.images) == ([], True)

@@ -11,7 +11,7 @@ from agent.core.timekeeping import SETTLING, ClockReading, MachineOff
 from agent.core.usage.continuity import RESTARTED, Boot
 from agent.eviction.sweeper import MAX_SLEEP
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import PAST_TTL, Agent, World
+from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent
 
 REF = "team/torch:1"
 DAY = 86400.0  # seconds
@@ -19,8 +19,8 @@ NIGHT = 300.0  # seconds that a reboot takes
 
 
 @pytest.fixture
-def image(world: World) -> str:
-    return world.docker.add(pytorch_image("torch", REF))
+def image(host: FakeHost) -> str:
+    return host.docker.add(pytorch_image("torch", REF))
 
 
 @pytest.fixture(autouse=True)
@@ -36,29 +36,29 @@ def shutdowns(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
 
 
 async def reboot(
-    world: World, agent: Agent, off: float, *, orderly: bool = True, record: list[datetime] | None = None
+    host: FakeHost, agent: HostedAgent, off: float, *, orderly: bool = True, record: list[datetime] | None = None
 ) -> None:
     """The machine goes down and comes up again, and the engine with it. `record` gets the time of the shutdown."""
     await (agent.stop() if orderly else agent.kill())
-    world.docker.stop()
+    host.docker.stop()
     if record is not None:
-        record.append(world.clock.now())
-    await world.clock.advance(off)
-    world.clock.boot += "+"
-    world.clock._monotonic = 1.0
-    world.docker.start()
+        record.append(host.clock.now())
+    await host.clock.advance(off)
+    host.clock.boot += "+"
+    host.clock._monotonic = 1.0
+    host.docker.start()
 
 
-async def hold(agent: Agent) -> HeldBy | None:
+async def hold(agent: HostedAgent) -> HeldBy | None:
     return (await agent.plan()).held_by
 
 
 @pytest.mark.parametrize("seconds", [DAY, -DAY], ids=["forward", "back"])
 async def test_a_jump_of_the_clock_holds_evictions_until_it_was_steady(
-    world: World, image: str, seconds: float
+    host: FakeHost, image: str, seconds: float
 ) -> None:
-    agent = await world.agent().start()
-    world.clock.jump(seconds)
+    agent = await host.agent().start()
+    host.clock.jump(seconds)
     assert await hold(agent) is HeldBy.CLOCK
     await agent.wait(SETTLING - 1)
     assert await hold(agent) is HeldBy.CLOCK
@@ -66,9 +66,9 @@ async def test_a_jump_of_the_clock_holds_evictions_until_it_was_steady(
     assert await hold(agent) is None
 
 
-async def test_a_jump_forward_makes_nothing_idle(world: World, image: str) -> None:
-    agent = await world.agent().start()
-    world.clock.jump(DAY)
+async def test_a_jump_forward_makes_nothing_idle(host: FakeHost, image: str) -> None:
+    agent = await host.agent().start()
+    host.clock.jump(DAY)
     await agent.wait(PAST_TTL - 120)
     assert (await agent.reason(image), await agent.outcomes()) == (Reason.GAP, [])
     await agent.wait(120)
@@ -76,188 +76,188 @@ async def test_a_jump_forward_makes_nothing_idle(world: World, image: str) -> No
 
 
 @pytest.mark.parametrize(("seconds", "way"), [(DAY, "forward"), (-DAY, "back")])
-async def test_a_jump_is_published_as_a_gap(world: World, image: str, seconds: float, way: str) -> None:
-    agent = await world.agent().start()
-    world.clock.jump(seconds)
+async def test_a_jump_is_published_as_a_gap(host: FakeHost, image: str, seconds: float, way: str) -> None:
+    agent = await host.agent().start()
+    host.clock.jump(seconds)
     await agent.wait(20)
     assert await agent.gaps() == [(DAY, f"the clock jumped {way} by 1 d")]
 
 
-async def test_after_a_step_back_uses_are_recorded_and_idle_images_still_go(world: World, image: str) -> None:
-    agent = await world.agent().start()
-    world.docker.run("team/torch:1", "before", rm=True)
+async def test_after_a_step_back_uses_are_recorded_and_idle_images_still_go(host: FakeHost, image: str) -> None:
+    agent = await host.agent().start()
+    host.docker.run("team/torch:1", "before", rm=True)
     await agent.wait()
-    world.clock.jump(-DAY)
+    host.clock.jump(-DAY)
     await agent.wait(20)
-    world.docker.run(REF, "after", rm=True)
+    host.docker.run(REF, "after", rm=True)
     await agent.wait()
     await agent.kill()
-    again = await world.agent().start()
+    again = await host.agent().start()
     assert again.view.proven
     await again.wait(DAY + PAST_TTL)
     assert await again.outcomes() == ["removed"]
 
 
-async def test_a_clock_that_was_set_while_the_agent_was_away_is_noticed(world: World, image: str) -> None:
-    agent = await world.agent().start()
+async def test_a_clock_that_was_set_while_the_agent_was_away_is_noticed(host: FakeHost, image: str) -> None:
+    agent = await host.agent().start()
     await agent.stop()
-    world.clock.jump(DAY)
-    again = await world.agent().start()
+    host.clock.jump(DAY)
+    again = await host.agent().start()
     assert await hold(again) is HeldBy.CLOCK
     assert ("the clock jumped forward by 1 d") in [cause for _, cause in await again.gaps()]
-    assert image in world.docker.images
+    assert image in host.docker.images
 
 
-async def test_a_slow_correction_of_the_clock_is_no_jump(world: World, image: str) -> None:
-    agent = await world.agent().start()
+async def test_a_slow_correction_of_the_clock_is_no_jump(host: FakeHost, image: str) -> None:
+    agent = await host.agent().start()
     for _ in range(10):
-        world.clock.jump(0.01)
+        host.clock.jump(0.01)
         await agent.wait(20)
     assert (await hold(agent), await agent.gaps()) == (None, [])
 
 
-async def test_an_engine_with_another_time_holds_evictions(world: World, image: str) -> None:
-    agent = world.agent()
+async def test_an_engine_with_another_time_holds_evictions(host: FakeHost, image: str) -> None:
+    agent = host.agent()
     connect = agent.engine.connect
 
     async def late():  # type: ignore[no-untyped-def]
-        return replace(await connect(), time=world.clock.now() + timedelta(minutes=1))
+        return replace(await connect(), time=host.clock.now() + timedelta(minutes=1))
 
     agent.engine.connect = late  # type: ignore[method-assign]
     await agent.start()
     assert await hold(agent) is HeldBy.CLOCK
 
 
-async def test_a_machine_that_was_off_for_a_month_evicts_nothing_because_of_it(world: World, image: str) -> None:
-    agent = await world.agent(ttl=timedelta(days=14)).start()
-    await reboot(world, agent, 30 * DAY)
-    again = await world.agent(ttl=timedelta(days=14)).start()
+async def test_a_machine_that_was_off_for_a_month_evicts_nothing_because_of_it(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=timedelta(days=14)).start()
+    await reboot(host, agent, 30 * DAY)
+    again = await host.agent(ttl=timedelta(days=14)).start()
     (off,) = again.view.absences
     assert off == MachineOff(off.since, off.since + timedelta(days=30, seconds=-1))
     assert (await again.reason(image), await again.outcomes()) == (Reason.RECENT, [])
 
 
 async def test_a_machine_that_reboots_every_night_still_evicts_after_its_ttl(
-    world: World, image: str, shutdowns: list[datetime]
+    host: FakeHost, image: str, shutdowns: list[datetime]
 ) -> None:
     """With days of an hour, for a beat every 15 s costs real time."""
     days, ttl = 0, timedelta(hours=3)
-    while image in world.docker.images and days < 6:
-        agent = await world.agent(ttl=ttl).start()
+    while image in host.docker.images and days < 6:
+        agent = await host.agent(ttl=ttl).start()
         await agent.wait(3600)
-        await reboot(world, agent, NIGHT, record=shutdowns)
+        await reboot(host, agent, NIGHT, record=shutdowns)
         days += 1
     assert days == 3
 
 
-async def test_a_crash_of_the_machine_is_blind_until_the_boot(world: World, image: str) -> None:
-    agent = await world.agent().start()
+async def test_a_crash_of_the_machine_is_blind_until_the_boot(host: FakeHost, image: str) -> None:
+    agent = await host.agent().start()
     await agent.wait(60)
-    await reboot(world, agent, 3600, orderly=False)
-    again = await world.agent().start()
+    await reboot(host, agent, 3600, orderly=False)
+    again = await host.agent().start()
     (seconds, cause) = (await again.gaps())[0]
     assert (3540 <= seconds <= 3620, cause) == (True, "the engine restarted while nobody watched")
 
 
 async def test_a_reboot_that_ends_the_engine_before_the_agent_is_not_a_gap(
-    world: World, image: str, shutdowns: list[datetime]
+    host: FakeHost, image: str, shutdowns: list[datetime]
 ) -> None:
-    agent = await world.agent().start()
+    agent = await host.agent().start()
     await agent.wait(60)
-    world.docker.stop()
+    host.docker.stop()
     await agent.wait(5)
-    await reboot(world, agent, NIGHT, record=shutdowns)
-    again = await world.agent().start()
+    await reboot(host, agent, NIGHT, record=shutdowns)
+    again = await host.agent().start()
     assert await again.gaps() == []
 
 
 async def test_a_use_between_the_stop_of_the_agent_and_an_unrecorded_reboot_is_covered_by_a_gap(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    agent = await world.agent().start()
+    agent = await host.agent().start()
     await agent.wait(60)
     await agent.stop()
-    await world.clock.advance(200)
-    world.docker.run(REF, "missed", rm=True)
-    used = world.clock.now()
-    await reboot(world, agent, 120)
-    again = await world.agent().start()
+    await host.clock.advance(200)
+    host.docker.run(REF, "missed", rm=True)
+    used = host.clock.now()
+    await reboot(host, agent, 120)
+    again = await host.agent().start()
     assert [cause for _, cause in await again.gaps()] == [RESTARTED]
     assert (await again.decision(image)).idle_since >= used  # type: ignore[operator]
 
 
 async def test_a_use_before_a_recorded_shutdown_is_covered_by_a_gap_that_ends_with_it(
-    world: World, image: str, shutdowns: list[datetime]
+    host: FakeHost, image: str, shutdowns: list[datetime]
 ) -> None:
-    agent = await world.agent().start()
+    agent = await host.agent().start()
     await agent.wait(60)
     await agent.stop()
-    stopped = world.clock.now()
-    await world.clock.advance(200)
-    world.docker.run(REF, "missed", rm=True)
-    await reboot(world, agent, 120, record=shutdowns)
-    again = await world.agent().start()
+    stopped = host.clock.now()
+    await host.clock.advance(200)
+    host.docker.run(REF, "missed", rm=True)
+    await reboot(host, agent, 120, record=shutdowns)
+    again = await host.agent().start()
     (gap,) = [event.data for event in await again.events("torchkeeper.gap")]
     assert (datetime.fromisoformat(gap["since"]), datetime.fromisoformat(gap["until"])) == (stopped, shutdowns[-1])
 
 
-async def test_a_boot_long_after_the_engine_ended_is_a_gap(world: World, image: str) -> None:
-    agent = await world.agent().start()
+async def test_a_boot_long_after_the_engine_ended_is_a_gap(host: FakeHost, image: str) -> None:
+    agent = await host.agent().start()
     await agent.wait(60)
-    world.docker.stop()
+    host.docker.stop()
     await agent.wait(5)
-    await reboot(world, agent, 3600)
-    again = await world.agent().start()
+    await reboot(host, agent, 3600)
+    again = await host.agent().start()
     assert [cause for _, cause in await again.gaps()] == [RESTARTED]
 
 
 # Suspension
 
 
-async def test_a_suspension_of_a_month_evicts_nothing_because_of_it(world: World, image: str) -> None:
-    agent = await world.agent(ttl=timedelta(days=14)).start()
+async def test_a_suspension_of_a_month_evicts_nothing_because_of_it(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=timedelta(days=14)).start()
     await agent.wait(60)
-    world.clock.suspend(30 * DAY)
+    host.clock.suspend(30 * DAY)
     await agent.wait(20)
     assert (await agent.reason(image), await agent.outcomes()) == (Reason.RECENT, [])
     assert [off.until - off.since for off in agent.view.absences] == [timedelta(days=30)]
 
 
-async def test_a_suspension_is_not_idle_time_for_the_next_process_either(world: World, image: str) -> None:
-    agent = await world.agent(ttl=timedelta(days=14)).start()
+async def test_a_suspension_is_not_idle_time_for_the_next_process_either(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=timedelta(days=14)).start()
     await agent.wait(60)
-    world.clock.suspend(30 * DAY)
+    host.clock.suspend(30 * DAY)
     await agent.wait(20)
     await agent.stop()
-    again = await world.agent(ttl=timedelta(days=14)).start()
+    again = await host.agent(ttl=timedelta(days=14)).start()
     assert (await again.reason(image), len(again.view.absences)) == (Reason.RECENT, 1)
 
 
-async def test_a_suspension_while_the_agent_was_away_is_not_idle_time(world: World, image: str) -> None:
-    agent = await world.agent(ttl=timedelta(days=14)).start()
+async def test_a_suspension_while_the_agent_was_away_is_not_idle_time(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=timedelta(days=14)).start()
     await agent.wait(60)
     await agent.stop()
-    world.clock.suspend(30 * DAY)
-    again = await world.agent(ttl=timedelta(days=14)).start()
+    host.clock.suspend(30 * DAY)
+    again = await host.agent(ttl=timedelta(days=14)).start()
     assert (await again.reason(image), len(again.view.absences)) == (Reason.RECENT, 1)
 
 
-async def test_a_suspension_of_less_than_a_day_is_idle_time(world: World, image: str) -> None:
-    agent = await world.agent(ttl=timedelta(hours=12)).start()
-    world.clock.suspend(DAY - 60)
+async def test_a_suspension_of_less_than_a_day_is_idle_time(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=timedelta(hours=12)).start()
+    host.clock.suspend(DAY - 60)
     await agent.wait(MAX_SLEEP)
     assert (agent.view.absences, await agent.outcomes()) == ((), ["removed"])
 
 
 async def test_a_suspension_is_counted_once_though_the_end_of_the_watch_could_not_be_noted(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    agent = await world.agent(ttl=timedelta(days=14)).start()
+    agent = await host.agent(ttl=timedelta(days=14)).start()
     await agent.wait(60)
     agent.engine.on("ring", agent.engine.hang)
     agent.stalls.noticed.set()
-    world.clock.suspend(30 * DAY)
+    host.clock.suspend(30 * DAY)
     await agent.plan()
-    world.docker.cut_streams()
+    host.docker.cut_streams()
     await agent.wait(60)
     assert (agent.view.proven, len(agent.view.absences)) == (True, 1)

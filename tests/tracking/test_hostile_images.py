@@ -14,7 +14,7 @@ from agent.eviction.plan_reporter import IMAGE_UNREADABLE
 from agent.tracking.watcher import HEARTBEAT_INTERVAL, RELIST_DELAY
 from tests.support import fake_host as harness
 from tests.support.builders import TORCH, make_details, make_id, make_image, pytorch_image
-from tests.support.fake_host import World
+from tests.support.fake_host import FakeHost
 from tests.support.proc import eventually_async
 
 REF = "team/torch:1"
@@ -23,8 +23,8 @@ PATIENCE = 20.0  # seconds that a blocked classification waits to be let go
 
 
 @pytest.fixture
-def image(world: World) -> str:
-    return world.docker.add(pytorch_image("torch", REF))
+def image(host: FakeHost) -> str:
+    return host.docker.add(pytorch_image("torch", REF))
 
 
 @pytest.fixture
@@ -44,17 +44,17 @@ def examined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # One image that cannot be judged
 
 
-async def test_a_label_that_no_duration_can_hold_keeps_its_image_and_the_others_go(world: World, image: str) -> None:
+async def test_a_label_that_no_duration_can_hold_keeps_its_image_and_the_others_go(host: FakeHost, image: str) -> None:
     labels = {"torchkeeper.ttl": "999999999w"}
-    odd = world.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, labels=labels)))
-    agent = await harness.due(world)
+    odd = host.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, labels=labels)))
+    agent = await harness.due(host)
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
     assert await agent.reason(odd) is Reason.LABEL_KEEP
 
 
-async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_gone(world: World, image: str) -> None:
-    odd = world.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, layers=["x" * 999])))
-    agent = await harness.due(world, observe=True)
+async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_gone(host: FakeHost, image: str) -> None:
+    odd = host.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, layers=["x" * 999])))
+    agent = await harness.due(host, observe=True)
     await agent.sweeper.sweep()
     alert = agent.host_report.alerts[IMAGE_UNREADABLE]
     assert alert.severity == "warning"
@@ -64,16 +64,16 @@ async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_g
     )
     assert (await agent.decision(odd)).reason is Reason.UNKNOWN
     assert (await agent.decision(image)).action is Action.EVICT
-    world.docker.delete(odd)
+    host.docker.delete(odd)
     await agent.ingestor.refresh()
     await agent.sweeper.sweep()
     assert IMAGE_UNREADABLE not in agent.host_report.alerts
 
 
-async def test_an_alert_names_a_few_images_and_counts_the_others(world: World) -> None:
-    agent = world.agent()
+async def test_an_alert_names_a_few_images_and_counts_the_others(host: FakeHost) -> None:
+    agent = host.agent()
     for number in range(9):
-        odd = world.docker.add(make_image(f"odd-{number}"))
+        odd = host.docker.add(make_image(f"odd-{number}"))
         agent.engine.unreadable[odd] = "its layers are not a list"
     await agent.watch()
     await agent.sweeper.sweep()
@@ -86,8 +86,8 @@ def test_the_alert_of_an_earlier_run_is_cleared_by_the_next() -> None:
     assert IMAGE_UNREADABLE in daemon.ALERTS
 
 
-async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(world: World, image: str) -> None:
-    agent = world.agent()
+async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(host: FakeHost, image: str) -> None:
+    agent = host.agent()
     agent.engine.unreadable[image] = "its layers are not a list"
     await agent.watch()
     listings = agent.engine.counts()["images"]
@@ -100,34 +100,34 @@ async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(wor
 
 
 async def test_an_image_is_examined_once_whatever_becomes_of_the_others(
-    world: World, image: str, examined: list[str]
+    host: FakeHost, image: str, examined: list[str]
 ) -> None:
-    agent = await world.agent().start()
+    agent = await host.agent().start()
     assert examined == [image]
-    fresh = world.docker.pull(pytorch_image("fresh", "team/fresh:1"))
+    fresh = host.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     await agent.wait(AGAIN)
     assert examined == [image, fresh]
-    world.docker.tag(fresh, "team/fresh:2")
-    world.docker.run(REF, "box")
+    host.docker.tag(fresh, "team/fresh:2")
+    host.docker.run(REF, "box")
     await agent.wait(AGAIN)
     await agent.wait(4000)  # the hourly listing
     assert examined == [image, fresh]
 
 
-async def test_a_new_name_counts_without_a_new_examination(world: World, examined: list[str]) -> None:
-    plain = world.docker.add(make_image("plain", "team/app:1"))
-    agent = await world.agent().start()
+async def test_a_new_name_counts_without_a_new_examination(host: FakeHost, examined: list[str]) -> None:
+    plain = host.docker.add(make_image("plain", "team/app:1"))
+    agent = await host.agent().start()
     assert await agent.reason(plain) is Reason.NOT_PYTORCH
-    world.docker.tag(plain, "team/pytorch:2.9-cuda12.6")
+    host.docker.tag(plain, "team/pytorch:2.9-cuda12.6")
     await agent.wait(AGAIN)
     assert (await agent.decision(plain)).verdict.kind == "pytorch"
     assert examined == [plain]
 
 
 async def test_an_image_whose_inspect_failed_is_examined_once_it_is_known(
-    world: World, image: str, examined: list[str]
+    host: FakeHost, image: str, examined: list[str]
 ) -> None:
-    agent = world.agent()
+    agent = host.agent()
     agent.engine.uninspectable.add(image)
     await agent.watch()
     assert (examined, await agent.reason(image)) == ([], Reason.UNKNOWN)
@@ -136,11 +136,11 @@ async def test_an_image_whose_inspect_failed_is_examined_once_it_is_known(
     assert (examined, (await agent.decision(image)).verdict.kind) == ([image], "pytorch")
 
 
-async def test_what_is_known_of_an_image_goes_with_it(world: World, image: str, examined: list[str]) -> None:
-    agent = await world.agent().watch()
-    world.docker.delete(image)
+async def test_what_is_known_of_an_image_goes_with_it(host: FakeHost, image: str, examined: list[str]) -> None:
+    agent = await host.agent().watch()
+    host.docker.delete(image)
     await agent.ingestor.refresh()
-    world.docker.add(pytorch_image("torch", REF))
+    host.docker.add(pytorch_image("torch", REF))
     await agent.ingestor.refresh()
     assert examined == [image, image]
 
@@ -155,9 +155,9 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 async def test_the_loop_takes_in_events_while_an_image_is_examined(
-    world: World, image: str, monkeypatch: pytest.MonkeyPatch, threads: ThreadPoolExecutor
+    host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch, threads: ThreadPoolExecutor
 ) -> None:
-    agent = await world.agent().watch()
+    agent = await host.agent().watch()
     asyncio.get_running_loop().set_default_executor(threads)
     begun, let_go = threading.Event(), threading.Event()
     given_up: list[str] = []
@@ -170,11 +170,11 @@ async def test_the_loop_takes_in_events_while_an_image_is_examined(
         return whole(image)
 
     monkeypatch.setattr(classify, "examine", blocked)
-    fresh = world.docker.pull(pytorch_image("fresh", "team/fresh:1"))
+    fresh = host.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     await agent.wait(AGAIN)
     assert await asyncio.to_thread(begun.wait, PATIENCE)
     pings = agent.engine.counts().get("ping", 0)
-    cid = world.docker.run(REF, "box")
+    cid = host.docker.run(REF, "box")
     await agent.wait(HEARTBEAT_INTERVAL + 1.0)
     assert [event.action for event in agent.ingestor.buffer.waiting if event.actor == cid] == ["create", "start"]
     assert agent.engine.counts()["ping"] > pings
@@ -192,9 +192,9 @@ async def test_the_loop_takes_in_events_while_an_image_is_examined(
 
 
 async def test_a_look_that_ends_while_an_image_is_examined_leaves_the_next_one_whole(
-    world: World, image: str, monkeypatch: pytest.MonkeyPatch, threads: ThreadPoolExecutor
+    host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch, threads: ThreadPoolExecutor
 ) -> None:
-    agent = await world.agent().watch()
+    agent = await host.agent().watch()
     asyncio.get_running_loop().set_default_executor(threads)
     begun, let_go = threading.Event(), threading.Event()
     whole = classify.examine
@@ -205,7 +205,7 @@ async def test_a_look_that_ends_while_an_image_is_examined_leaves_the_next_one_w
         return whole(image)
 
     monkeypatch.setattr(classify, "examine", blocked)
-    fresh = world.docker.pull(pytorch_image("fresh", "team/fresh:1"))
+    fresh = host.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     looking = asyncio.create_task(agent.ingestor.refresh())
     assert await asyncio.to_thread(begun.wait, PATIENCE)
     looking.cancel()

@@ -11,7 +11,7 @@ from agent.core.model import Reason
 from agent.core.usage.events import EngineEvent
 from agent.tracking.buffer import Buffer, StreamEnded
 from tests.support.builders import make_event, pytorch_image
-from tests.support.fake_host import Agent, World
+from tests.support.fake_host import FakeHost, HostedAgent
 from tests.support.fakes.clock import START
 
 REF = "team/torch:1"
@@ -19,77 +19,77 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def image(world: World) -> str:
-    return world.docker.add(pytorch_image("torch", REF))
+def image(host: FakeHost) -> str:
+    return host.docker.add(pytorch_image("torch", REF))
 
 
-async def used(agent: Agent, image_id: str) -> tuple[object, str]:
+async def used(agent: HostedAgent, image_id: str) -> tuple[object, str]:
     usage = agent.usage(image_id)
     return usage.last_used, usage.last_used_by
 
 
-async def test_an_image_seen_for_the_first_time_counts_from_then(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_an_image_seen_for_the_first_time_counts_from_then(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     usage = agent.usage(image)
     assert (usage.first_seen, usage.arrived, usage.last_used) == (START, None, None)
 
 
 @pytest.mark.parametrize("act", ["create", "start", "die", "destroy"])
-async def test_each_act_of_a_container_is_a_use(world: World, image: str, act: str) -> None:
-    agent = await world.agent().watch()
+async def test_each_act_of_a_container_is_a_use(host: FakeHost, image: str, act: str) -> None:
+    agent = await host.agent().watch()
     cid = ""
     acts: list[tuple[str, Callable[[], object]]] = [
-        ("create", lambda: world.docker.create(REF, "box")),
-        ("start", lambda: world.docker.begin(cid)),
-        ("die", lambda: world.docker.end(cid)),
-        ("destroy", lambda: world.docker.remove(cid)),
+        ("create", lambda: host.docker.create(REF, "box")),
+        ("start", lambda: host.docker.begin(cid)),
+        ("die", lambda: host.docker.end(cid)),
+        ("destroy", lambda: host.docker.remove(cid)),
     ]
     for name, do in acts:
         await agent.wait(60)
         cid = str(do() or cid)
         await agent.wait(0)
-        assert await used(agent, image) == (world.clock.now(), "box")
+        assert await used(agent, image) == (host.clock.now(), "box")
         if name == act:
             return
 
 
-async def test_what_is_no_use_changes_nothing(world: World, image: str) -> None:
-    cid = world.docker.run(REF, "box")
-    agent = await world.agent().watch()
+async def test_what_is_no_use_changes_nothing(host: FakeHost, image: str) -> None:
+    cid = host.docker.run(REF, "box")
+    agent = await host.agent().watch()
     before = agent.usage(image)
     await agent.wait(60)
     for action in ("exec_create: sh", "exec_start: sh", "exec_die", "health_status: healthy", "rename", "attach"):
-        world.docker.emit("container", action, cid, image=REF, name="box")
-    world.docker.emit("volume", "create", "data")
+        host.docker.emit("container", action, cid, image=REF, name="box")
+    host.docker.emit("volume", "create", "data")
     await agent.wait()
     assert agent.usage(image) == before
 
 
-async def test_idle_starts_at_the_end_of_the_use(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    cid = world.docker.run(REF)
+async def test_idle_starts_at_the_end_of_the_use(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    cid = host.docker.run(REF)
     await agent.wait(600)
     assert await agent.reason(image) is Reason.IN_USE
-    world.docker.remove(cid)
-    end = world.clock.now()
+    host.docker.remove(cid)
+    end = host.clock.now()
     await agent.wait(600)
     assert (await agent.decision(image)).idle_since == end
 
 
-async def test_a_stopped_container_found_at_the_start_was_last_used_at_its_end(world: World, image: str) -> None:
-    cid = world.docker.run(REF, "box")
-    await world.clock.advance(60)
-    world.docker.end(cid)
-    await world.clock.advance(3600)
-    agent = await world.agent().watch()
+async def test_a_stopped_container_found_at_the_start_was_last_used_at_its_end(host: FakeHost, image: str) -> None:
+    cid = host.docker.run(REF, "box")
+    await host.clock.advance(60)
+    host.docker.end(cid)
+    await host.clock.advance(3600)
+    agent = await host.agent().watch()
     assert await used(agent, image) == (START + MINUTE, "box")
 
 
 @pytest.mark.parametrize("call", ["containers", "images", "ring"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_a_use_while_catching_up_is_not_missed(world: World, image: str, call: str, after: bool) -> None:
-    agent = world.agent()
-    agent.engine.on(call, lambda: world.docker.run(REF, "box"), after=after)
+async def test_a_use_while_catching_up_is_not_missed(host: FakeHost, image: str, call: str, after: bool) -> None:
+    agent = host.agent()
+    agent.engine.on(call, lambda: host.docker.run(REF, "box"), after=after)
     await agent.watch()
     assert await used(agent, image) == (START, "box")
     assert await agent.reason(image) is Reason.IN_USE
@@ -98,159 +98,159 @@ async def test_a_use_while_catching_up_is_not_missed(world: World, image: str, c
 @pytest.mark.parametrize("call", ["containers", "images", "ring"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_a_container_that_goes_while_catching_up_holds_nothing(
-    world: World, image: str, call: str, after: bool
+    host: FakeHost, image: str, call: str, after: bool
 ) -> None:
-    cid = world.docker.run(REF, "box")
-    agent = world.agent()
-    agent.engine.on(call, lambda: world.docker.remove(cid), after=after)
+    cid = host.docker.run(REF, "box")
+    agent = host.agent()
+    agent.engine.on(call, lambda: host.docker.remove(cid), after=after)
     await agent.watch()
     assert await used(agent, image) == (START, "box")
     assert agent.view.tracker.containers == {}
 
 
-async def test_a_container_that_came_while_listing_again_is_held(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    agent.engine.on("containers", lambda: world.docker.run(REF, "box"), after=True)
+async def test_a_container_that_came_while_listing_again_is_held(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    agent.engine.on("containers", lambda: host.docker.run(REF, "box"), after=True)
     await agent.ingestor.refresh()
     assert [held.state for held in agent.view.tracker.containers.values()] == ["running"]
 
 
-async def test_an_image_pulled_while_listing_again_stays_known_as_pulled(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_an_image_pulled_while_listing_again_stays_known_as_pulled(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     fresh = pytorch_image("fresh", "team/fresh:1")
 
     async def pull() -> None:
-        world.docker.pull(fresh)
-        await world.clock.sleep(1)
+        host.docker.pull(fresh)
+        await host.clock.sleep(1)
 
     agent.engine.on("images", pull, after=True)
-    world.docker.emit("image", "untag", image, name=image)  # a listing is due
+    host.docker.emit("image", "untag", image, name=image)  # a listing is due
     await agent.wait(10)
     assert agent.usage(fresh.id).pulled
 
 
-async def test_a_container_gone_before_the_inspect_is_known_by_its_name(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_container_gone_before_the_inspect_is_known_by_its_name(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait(60)
-    world.docker.run(REF, "box", rm=True)
+    host.docker.run(REF, "box", rm=True)
     await agent.wait()
     assert await used(agent, image) == (START + MINUTE, "box")
     assert await agent.gaps() == []
 
 
-async def test_a_name_means_what_it_meant_at_the_time_of_the_event(world: World, image: str) -> None:
-    other = world.docker.add(pytorch_image("other", "team/other:1"))
-    agent = await world.agent().watch()
+async def test_a_name_means_what_it_meant_at_the_time_of_the_event(host: FakeHost, image: str) -> None:
+    other = host.docker.add(pytorch_image("other", "team/other:1"))
+    agent = await host.agent().watch()
     await agent.wait(60)
-    world.docker.run(REF, "before", rm=True)
-    world.docker.tag(other, REF)
+    host.docker.run(REF, "before", rm=True)
+    host.docker.tag(other, REF)
     await agent.wait(0)
     assert (await used(agent, image), agent.usage(other).last_used) == ((START + MINUTE, "before"), None)
     await agent.wait(60)
-    world.docker.run(REF, "after", rm=True)
+    host.docker.run(REF, "after", rm=True)
     await agent.wait(0)
     assert (await used(agent, image))[1] == "before"
     assert (await used(agent, other))[1] == "after"
 
 
-async def test_a_container_keeps_using_its_image_after_the_tag_moved(world: World, image: str) -> None:
-    cid = world.docker.run(REF, "box")
-    agent = await world.agent().watch()
-    other = world.docker.add(pytorch_image("other", "team/other:1"))
-    world.docker.tag(other, REF)
+async def test_a_container_keeps_using_its_image_after_the_tag_moved(host: FakeHost, image: str) -> None:
+    cid = host.docker.run(REF, "box")
+    agent = await host.agent().watch()
+    other = host.docker.add(pytorch_image("other", "team/other:1"))
+    host.docker.tag(other, REF)
     await agent.wait(60)
-    world.docker.remove(cid)
-    end = world.clock.now()
+    host.docker.remove(cid)
+    end = host.clock.now()
     await agent.wait()
     assert await used(agent, image) == (end, "box")
     assert agent.usage(other).last_used is None
 
 
-async def test_an_image_that_loses_its_tag_has_changed_its_references(world: World, image: str) -> None:
-    other = world.docker.add(pytorch_image("other", "team/other:1"))
-    agent = await world.agent().watch()
+async def test_an_image_that_loses_its_tag_has_changed_its_references(host: FakeHost, image: str) -> None:
+    other = host.docker.add(pytorch_image("other", "team/other:1"))
+    agent = await host.agent().watch()
     await agent.wait(60)
-    world.docker.tag(other, REF)
-    moved = world.clock.now()
+    host.docker.tag(other, REF)
+    moved = host.clock.now()
     await agent.wait()
-    digest = tuple(world.docker.images[image].digests)
+    digest = tuple(host.docker.images[image].digests)
     assert (agent.usage(image).references, agent.usage(image).references_changed) == (digest, moved)
     assert agent.usage(other).arrived == moved
 
 
-async def test_a_replay_changes_nothing(world: World, image: str) -> None:
-    world.docker.run(REF, "kept")
-    agent = await world.agent().watch()
-    world.docker.run(REF, "box", rm=True)
+async def test_a_replay_changes_nothing(host: FakeHost, image: str) -> None:
+    host.docker.run(REF, "kept")
+    agent = await host.agent().watch()
+    host.docker.run(REF, "box", rm=True)
     await agent.wait(0.01)
     before, uses = await agent.saved(), await agent.store.run(lambda tables: tables.uses(1, image, 99))
-    world.docker.cut_streams()
+    host.docker.cut_streams()
     await agent.wait(0.5)  # reconnected, with everything told again
     assert agent.engine.counts()["events"] == 2
     assert (await agent.saved(), await agent.store.run(lambda tables: tables.uses(1, image, 99))) == (before, uses)
 
 
-async def test_a_use_told_twice_counts_for_its_image_even_where_the_name_is_gone(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.run(REF, "box", rm=True)
+async def test_a_use_told_twice_counts_for_its_image_even_where_the_name_is_gone(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.docker.run(REF, "box", rm=True)
     await agent.wait(0.01)
-    world.docker.delete(REF)
+    host.docker.delete(REF)
     await agent.wait(0.01)
     await agent.kill()
-    again = await world.agent().watch()
+    again = await host.agent().watch()
     assert await again.gaps() == []
 
 
-async def test_a_use_that_matches_no_image_floors_the_idle_time_of_all(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_use_that_matches_no_image_floors_the_idle_time_of_all(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait(3600)
-    world.docker.emit("container", "create", "f" * 64, image="gone/long-ago:1", name="box")
-    seen = world.clock.now()
+    host.docker.emit("container", "create", "f" * 64, image="gone/long-ago:1", name="box")
+    seen = host.clock.now()
     await agent.wait(60)
     assert await agent.gaps() == [(0.0, "a use of 'gone/long-ago:1' could not be matched to an image")]
     assert ((await agent.decision(image)).idle_since, agent.usage(image).last_used) == (seen, None)
 
 
-async def test_a_time_in_the_future_counts_as_now(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.clock.jump(3600)
-    cid = world.docker.create(REF, "box")
-    world.clock.jump(-3600)
+async def test_a_time_in_the_future_counts_as_now(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.clock.jump(3600)
+    cid = host.docker.create(REF, "box")
+    host.clock.jump(-3600)
     await agent.wait(0)
     assert await used(agent, image) == (START, "box")
     assert cid in agent.view.tracker.containers
 
 
 @pytest.mark.parametrize("error", [EngineError(500, "oops"), EngineUnavailable(0, "slow")])
-async def test_an_error_in_a_refresh_loses_no_event(world: World, image: str, error: EngineError) -> None:
-    agent = await world.agent().watch()
+async def test_an_error_in_a_refresh_loses_no_event(host: FakeHost, image: str, error: EngineError) -> None:
+    agent = await host.agent().watch()
     agent.engine.on("made_from", error)
-    agent.ingestor.buffer.put(_create_of(world))
+    agent.ingestor.buffer.put(_create_of(host))
     with pytest.raises(EngineError):
         await agent.ingestor.refresh()
     await agent.wait()
     assert await used(agent, image) == (START, "box")
 
 
-def _create_of(world: World) -> EngineEvent:
+def _create_of(host: FakeHost) -> EngineEvent:
     """An event that lies in the buffer, while its stream says no more."""
-    streams, world.docker.streams = world.docker.streams, []
-    cid = world.docker.create(REF, "box")
-    world.docker.streams = streams
-    time_ns = world.docker.ring[-1]["timeNano"]
+    streams, host.docker.streams = host.docker.streams, []
+    cid = host.docker.create(REF, "box")
+    host.docker.streams = streams
+    time_ns = host.docker.ring[-1]["timeNano"]
     return EngineEvent(time_ns=time_ns, kind="container", action="create", actor=cid, image=REF, name="box")
 
 
-async def test_a_refresh_without_a_stream_is_refused(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_refresh_without_a_stream_is_refused(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     agent.view.proven = False
     with pytest.raises(StreamEnded):
         await agent.ingestor.refresh()
     assert agent.engine.counts()["images"] == 1
 
 
-async def test_a_refresh_whose_stream_ends_meanwhile_counts_for_nothing(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_refresh_whose_stream_ends_meanwhile_counts_for_nothing(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     before = await agent.store.run(lambda tables: tables.load_latest())
     await agent.wait(5)
 
@@ -291,8 +291,8 @@ def test_what_is_given_back_waits_before_what_came_since() -> None:
 # The store
 
 
-async def test_a_write_that_is_cancelled_while_it_waits_loses_no_use(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_write_that_is_cancelled_while_it_waits_loses_no_use(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait()
     run, waits = agent.store.run, asyncio.Event()
 
@@ -301,23 +301,23 @@ async def test_a_write_that_is_cancelled_while_it_waits_loses_no_use(world: Worl
         await asyncio.Event().wait()
 
     agent.store.run = wait  # type: ignore[method-assign,assignment]
-    world.docker.create(REF, "box")
-    used_at = world.clock.now()
+    host.docker.create(REF, "box")
+    used_at = host.clock.now()
     await waits.wait()
     agent.store.run = run  # type: ignore[method-assign]
-    world.docker.stop()  # its stream ends, and cancels the write
+    host.docker.stop()  # its stream ends, and cancels the write
     await agent.wait()
     assert (await agent.saved())[image].last_used == used_at
 
 
-async def test_an_event_after_a_clock_that_was_set_back_a_little_is_read_again(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.emit("image", "untag", image, name=image)
+async def test_an_event_after_a_clock_that_was_set_back_a_little_is_read_again(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.docker.emit("image", "untag", image, name=image)
     await agent.wait()
     await agent.kill()
-    world.clock.jump(-8)
-    world.docker._last_ns = 0
-    world.docker.run(REF, "box", rm=True)
-    used_at = world.clock.now()
-    again = await world.agent().watch()
+    host.clock.jump(-8)
+    host.docker._last_ns = 0
+    host.docker.run(REF, "box", rm=True)
+    used_at = host.clock.now()
+    again = await host.agent().watch()
     assert await used(again, image) == (used_at, "box")

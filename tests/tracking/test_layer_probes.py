@@ -25,10 +25,10 @@ IMAGE = builders.pytorch_image("torch", "team/torch:1")
 class Stage:
     """An engine in memory whose layers are folders here."""
 
-    def __init__(self, folder: Path, world: harness.World) -> None:
-        self.docker: FakeDocker = world.docker
+    def __init__(self, folder: Path, host: harness.FakeHost) -> None:
+        self.docker: FakeDocker = host.docker
         self.engine = FakeEngine(self.docker)
-        self.store: Store = harness.inline_store(world.db, world.folder)
+        self.store: Store = harness.inline_store(host.db, host.folder)
         self.docker.root = str(folder)
         (folder / "overlay2").mkdir()
         self.row = 0
@@ -63,8 +63,8 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, world: harness.World) -> Stage:
-    return Stage(tmp_path, world)
+async def stage(tmp_path: Path, host: harness.FakeHost) -> Stage:
+    return Stage(tmp_path, host)
 
 
 async def settle(looks: LayerProbes, *images: Image) -> tuple[list[Class], bool]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import Agent, World
+from tests.support.fake_host import FakeHost, HostedAgent
 from tests.support.fakes.clock import START
 
 REF = "team/torch:1"
@@ -13,113 +13,113 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def image(world: World) -> str:
-    return world.docker.add(pytorch_image("torch", REF))
+def image(host: FakeHost) -> str:
+    return host.docker.add(pytorch_image("torch", REF))
 
 
-async def used(agent: Agent, image_id: str) -> tuple[object, str]:
+async def used(agent: HostedAgent, image_id: str) -> tuple[object, str]:
     usage = agent.usage(image_id)
     return usage.last_used, usage.last_used_by
 
 
-async def test_usage_and_cursor_are_one_commit(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.run(REF, "box", rm=True)
-    world.db.execute(
+async def test_usage_and_cursor_are_one_commit(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.docker.run(REF, "box", rm=True)
+    host.db.execute(
         "CREATE TRIGGER no_cursor BEFORE UPDATE OF cursor_ns ON engines BEGIN SELECT RAISE(ABORT, 'x'); END"
     )
     with pytest.raises(BaseExceptionGroup):
         await agent.wait(0.1)
-    world.db.execute("DROP TRIGGER no_cursor")
+    host.db.execute("DROP TRIGGER no_cursor")
     assert (await agent.saved())[image].last_used is None
-    again = await world.agent().watch()
+    again = await host.agent().watch()
     assert (await again.saved())[image].last_used == START
 
 
-async def test_killed_before_the_commit_the_event_is_read_again(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_killed_before_the_commit_the_event_is_read_again(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait(60)
-    world.docker.create(REF, "box")
+    host.docker.create(REF, "box")
     agent.engine.on("made_from", agent.engine.hang)
     await agent.wait(1)
     await agent.kill()
-    again = world.agent()
+    again = host.agent()
     assert (await again.saved())[image].last_used is None
     await again.watch()
     assert (await again.saved())[image].last_used == START + MINUTE
 
 
-async def test_a_restart_forgets_nothing(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.pull(pytorch_image("pulled", "team/pulled:1"))
-    world.docker.run(REF, "box", rm=True)
+async def test_a_restart_forgets_nothing(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.docker.pull(pytorch_image("pulled", "team/pulled:1"))
+    host.docker.run(REF, "box", rm=True)
     await agent.wait(600)
     before = await agent.saved()
     await agent.kill()
-    again = await world.agent().watch()
+    again = await host.agent().watch()
     await again.wait()
     assert await again.saved() == before
     assert dict(again.view.tracker.usages) == before
 
 
-async def test_another_image_store_has_usage_of_its_own(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.run(REF, "box", rm=True)
+async def test_another_image_store_has_usage_of_its_own(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.docker.run(REF, "box", rm=True)
     await agent.wait()
     await agent.stop()
-    world.docker.engine_id = "engine-2"
-    await world.clock.advance(60)
-    again = await world.agent().watch()
-    assert (again.usage(image).first_seen, again.usage(image).last_used) == (world.clock.now(), None)
+    host.docker.engine_id = "engine-2"
+    await host.clock.advance(60)
+    again = await host.agent().watch()
+    assert (again.usage(image).first_seen, again.usage(image).last_used) == (host.clock.now(), None)
 
 
 async def test_another_root_directory_has_usage_of_its_own_and_the_first_one_is_known_again(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    agent = await world.agent().watch()
-    world.docker.run(REF, "box", rm=True)
+    agent = await host.agent().watch()
+    host.docker.run(REF, "box", rm=True)
     await agent.wait(600)
     first = agent.usage(image)
-    world.docker.move_to("/data-2")
-    world.docker.add(pytorch_image("torch", REF))
+    host.docker.move_to("/data-2")
+    host.docker.add(pytorch_image("torch", REF))
     await agent.wait(60)
     assert (agent.usage(image).first_seen > START, agent.usage(image).last_used) == (True, None)
-    world.docker.move_to("")
+    host.docker.move_to("")
     await agent.wait(60)
     assert agent.usage(image) == first
 
 
 async def test_images_of_another_root_directory_are_not_shown_until_those_of_this_one_are_listed(
-    world: World, image: str
+    host: FakeHost, image: str
 ) -> None:
-    agent = await world.agent().watch()
+    agent = await host.agent().watch()
     shown: list[int] = []
     agent.engine.on("images", lambda: shown.append(len(agent.view.images)))
-    world.docker.move_to("/data-2")
+    host.docker.move_to("/data-2")
     await agent.wait(60)
     assert shown == [0]
 
 
-async def test_after_a_restart_the_root_directory_tells_whose_usage_it_is(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.run(REF, "box", rm=True)
+async def test_after_a_restart_the_root_directory_tells_whose_usage_it_is(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.docker.run(REF, "box", rm=True)
     await agent.wait()
     await agent.stop()
-    world.docker.move_to("/data-2")
-    world.docker.add(pytorch_image("torch", REF))
-    await world.clock.advance(60)
-    again = await world.agent().watch()
-    assert (again.usage(image).first_seen, again.usage(image).last_used) == (world.clock.now(), None)
+    host.docker.move_to("/data-2")
+    host.docker.add(pytorch_image("torch", REF))
+    await host.clock.advance(60)
+    again = await host.agent().watch()
+    assert (again.usage(image).first_seen, again.usage(image).last_used) == (host.clock.now(), None)
 
 
-async def test_a_container_that_went_unseen_was_used_until_the_watch_ended(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    cid = world.docker.run(REF, "box")
+async def test_a_container_that_went_unseen_was_used_until_the_watch_ended(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    cid = host.docker.run(REF, "box")
     await agent.wait(600)
-    ended = world.clock.now()
+    ended = host.clock.now()
     await agent.kill()
-    await world.clock.advance(30)
-    world.docker.remove(cid)
-    world.docker.ring.clear()
-    again = await world.agent().watch()
+    await host.clock.advance(30)
+    host.docker.remove(cid)
+    host.docker.ring.clear()
+    again = await host.agent().watch()
     assert again.usage(image).last_used == ended

@@ -14,7 +14,7 @@ from agent.core.model import HeldBy
 from agent.tracking.buffer import Buffer
 from agent.tracking.watcher import ENGINE_STOP_TIME
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import TOLERANCE, Agent, World
+from tests.support.fake_host import TOLERANCE, FakeHost, HostedAgent
 from tests.support.fakes.docker import RING
 
 REF = "team/torch:1"
@@ -23,35 +23,35 @@ UNDER = TOLERANCE.total_seconds() - 30.0  # seconds
 
 
 @pytest.fixture
-def image(world: World) -> str:
-    return world.docker.add(pytorch_image("torch", REF))
+def image(host: FakeHost) -> str:
+    return host.docker.add(pytorch_image("torch", REF))
 
 
-async def unproven(agent: Agent) -> bool:
+async def unproven(agent: HostedAgent) -> bool:
     return (await agent.plan()).held_by is HeldBy.UNPROVEN
 
 
-def overflow_the_ring(world: World) -> None:
+def overflow_the_ring(host: FakeHost) -> None:
     for _ in range(RING + 1):
-        world.docker.emit("network", "connect", "bridge")
+        host.docker.emit("network", "connect", "bridge")
 
 
 # Connecting
 
 
-async def test_the_stream_is_opened_before_anything_is_listed(world: World) -> None:
-    agent = await world.agent().watch()
+async def test_the_stream_is_opened_before_anything_is_listed(host: FakeHost) -> None:
+    agent = await host.agent().watch()
     assert [call.method for call in agent.engine.calls] == ["connect", "events", "ring", "containers", "images"]
 
 
-async def test_the_first_stream_begins_a_moment_before_now(world: World) -> None:
-    agent = await world.agent().watch()
-    now_ns = int(world.clock.now().timestamp()) * 10**9
+async def test_the_first_stream_begins_a_moment_before_now(host: FakeHost) -> None:
+    agent = await host.agent().watch()
+    now_ns = int(host.clock.now().timestamp()) * 10**9
     assert agent.engine.calls[1].argument == str(now_ns - 2 * 10**9)
 
 
-async def test_nothing_may_go_until_the_watch_is_proven(world: World, image: str) -> None:
-    agent = world.agent()
+async def test_nothing_may_go_until_the_watch_is_proven(host: FakeHost, image: str) -> None:
+    agent = host.agent()
     agent.engine.on("ring", agent.engine.hang)
     await agent.watch()
     assert (agent.watcher.ready.is_set(), await unproven(agent)) == (False, True)
@@ -59,8 +59,8 @@ async def test_nothing_may_go_until_the_watch_is_proven(world: World, image: str
 
 @pytest.mark.parametrize("call", ["connect", "events", "containers", "images", "ring"])
 @pytest.mark.parametrize("status", [0, 404, 500])
-async def test_an_error_while_connecting_is_weather(world: World, image: str, call: str, status: int) -> None:
-    agent = world.agent()
+async def test_an_error_while_connecting_is_weather(host: FakeHost, image: str, call: str, status: int) -> None:
+    agent = host.agent()
     agent.engine.on(call, EngineUnavailable(status, "no") if status != 500 else EngineError(500, "no"))
     await agent.watch()
     assert (await unproven(agent), list(agent.host_report.alerts)) == (True, ["engine-down"])
@@ -68,29 +68,29 @@ async def test_an_error_while_connecting_is_weather(world: World, image: str, ca
     assert (await unproven(agent), list(agent.host_report.alerts)) == (False, [])
 
 
-async def test_a_bug_is_no_weather(world: World) -> None:
-    agent = world.agent()
+async def test_a_bug_is_no_weather(host: FakeHost) -> None:
+    agent = host.agent()
     agent.engine.on("ring", ZeroDivisionError("a bug"))
     with pytest.raises(ExceptionGroup, match="unhandled errors"):
         await agent.watch()
 
 
-async def test_an_engine_that_is_down_for_long_is_asked_ever_more_rarely(world: World) -> None:
-    world.docker.stop()
-    agent = await world.agent().watch()
+async def test_an_engine_that_is_down_for_long_is_asked_ever_more_rarely(host: FakeHost) -> None:
+    host.docker.stop()
+    agent = await host.agent().watch()
     await agent.wait(3600)
     assert 3600 / 31 - 2 <= agent.engine.counts()["connect"] <= 3600 / 30 + 10
 
 
-async def test_a_full_disk_is_waited_for(world: World, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = await world.agent().start()
+async def test_a_full_disk_is_waited_for(host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = await host.agent().start()
     real = agent.store._tables.commit
 
     def full(*_: object) -> None:
         raise database.StateFull("the disk is full")
 
     monkeypatch.setattr(agent.store._tables, "commit", full)
-    world.docker.run(REF, "box", rm=True)
+    host.docker.run(REF, "box", rm=True)
     await agent.wait(60)
     assert list(agent.host_report.alerts) == ["state-full"]
     monkeypatch.setattr(agent.store._tables, "commit", real)
@@ -99,15 +99,15 @@ async def test_a_full_disk_is_waited_for(world: World, image: str, monkeypatch: 
 
 
 async def test_a_full_disk_at_the_first_start_ends_nothing(
-    world: World, image: str, monkeypatch: pytest.MonkeyPatch
+    host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = world.agent()
+    agent = host.agent()
 
     def full(*_: object) -> None:
         raise database.StateFull("the disk is full")
 
     monkeypatch.setattr(agent.store._tables, "commit", full)
-    agent.engine.on("containers", lambda: world.clock.sleep(20), once=False)  # the sweeper looks meanwhile
+    agent.engine.on("containers", lambda: host.clock.sleep(20), once=False)  # the sweeper looks meanwhile
     await agent.start()
     await agent.wait(120)
     assert "state-full" in agent.host_report.alerts
@@ -117,31 +117,31 @@ async def test_a_full_disk_at_the_first_start_ends_nothing(
 # The end of a stream
 
 
-async def test_after_the_end_of_a_stream_everything_is_caught_up_with(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.cut_streams()
+async def test_after_the_end_of_a_stream_everything_is_caught_up_with(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.docker.cut_streams()
     await agent.wait(0.01)
     assert await unproven(agent)
-    world.docker.run(REF, "box", rm=True)
+    host.docker.run(REF, "box", rm=True)
     await agent.wait(1)
     assert not await unproven(agent)
     assert agent.usage(image).last_used_by == "box"
     assert await agent.gaps() == []
 
 
-async def test_the_next_stream_begins_before_the_last_event(world: World, image: str) -> None:
-    agent = await world.agent().watch()
-    world.docker.run(REF, "box", rm=True)
-    last_ns = world.docker.ring[-1]["timeNano"]
+async def test_the_next_stream_begins_before_the_last_event(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.docker.run(REF, "box", rm=True)
+    last_ns = host.docker.ring[-1]["timeNano"]
     await agent.wait(60)
-    world.docker.cut_streams()
+    host.docker.cut_streams()
     await agent.wait(1)
     opened = [call.argument for call in agent.engine.calls if call.method == "events"]
     assert opened[1:] == [str(last_ns - 2 * 10**9)]
 
 
-async def test_an_engine_that_hangs_is_left_at_the_second_ping(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_an_engine_that_hangs_is_left_at_the_second_ping(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     agent.engine.on("ping", EngineUnavailable(0, "no answer in time"), once=False)
     await agent.wait(60)
     assert await unproven(agent) or agent.engine.counts()["connect"] > 1
@@ -150,83 +150,83 @@ async def test_an_engine_that_hangs_is_left_at_the_second_ping(world: World, ima
     assert not await unproven(agent)
 
 
-async def test_the_stream_of_a_stopping_engine_is_read_to_its_end(world: World, image: str) -> None:
-    cid = world.docker.run(REF, "box")
-    agent = await world.agent().watch()
+async def test_the_stream_of_a_stopping_engine_is_read_to_its_end(host: FakeHost, image: str) -> None:
+    cid = host.docker.run(REF, "box")
+    agent = await host.agent().watch()
     await agent.wait(10)
     agent.engine.on("*", EngineDown(900, "its socket is gone"), once=False)
     await agent.wait(10)  # a ping fails
-    world.docker.end(cid)
-    died = world.clock.now()
-    world.docker.stop()
+    host.docker.end(cid)
+    died = host.clock.now()
+    host.docker.stop()
     await agent.wait(3600)
-    world.docker.start()
+    host.docker.start()
     agent.engine.forget_hooks()
     await agent.wait(60)
     assert (agent.usage(image).last_used, await agent.gaps()) == (died, [])
 
 
-async def test_a_restart_of_the_engine_under_our_eyes_is_no_gap(world: World, image: str) -> None:
-    agent = await world.agent(ttl=timedelta(days=1)).start()
-    world.docker.run(REF, "box", rm=True)
-    used = world.clock.now()
+async def test_a_restart_of_the_engine_under_our_eyes_is_no_gap(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=timedelta(days=1)).start()
+    host.docker.run(REF, "box", rm=True)
+    used = host.clock.now()
     await agent.wait(60)
-    world.docker.stop()
+    host.docker.stop()
     await agent.wait(3600)
-    world.docker.start()
+    host.docker.start()
     await agent.wait(60)
     assert (await agent.gaps(), (await agent.decision(image)).idle_since) == ([], used)
 
 
-async def test_what_an_engine_told_at_its_very_end_counts(world: World, image: str) -> None:
-    cid = world.docker.run(REF, "box")
-    agent = await world.agent().watch()
+async def test_what_an_engine_told_at_its_very_end_counts(host: FakeHost, image: str) -> None:
+    cid = host.docker.run(REF, "box")
+    agent = await host.agent().watch()
     await agent.wait(60)
-    world.docker.remove(cid)
-    world.docker.stop()
-    removed = world.clock.now()
+    host.docker.remove(cid)
+    host.docker.stop()
+    removed = host.clock.now()
     await agent.wait(3600)
-    world.docker.start()
+    host.docker.start()
     await agent.wait(60)
     assert (agent.usage(image).last_used, await agent.gaps()) == (removed, [])
 
 
-async def test_what_an_engine_told_at_its_end_and_cannot_be_asked_any_more_is_a_gap(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_what_an_engine_told_at_its_end_and_cannot_be_asked_any_more_is_a_gap(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait(60)
-    world.docker.run(REF, "box")
-    world.docker.containers.clear()
-    world.docker.stop()
+    host.docker.run(REF, "box")
+    host.docker.containers.clear()
+    host.docker.stop()
     await agent.wait(3600)
-    world.docker.start()
+    host.docker.start()
     await agent.wait(60)
     assert [cause for _, cause in await agent.gaps()] == ["the engine restarted while nobody watched"]
 
 
 async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(
-    world: World, image: str, monkeypatch: pytest.MonkeyPatch
+    host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.tracking.ingestor.Buffer", lambda: Buffer(limit=2 * RING))
-    agent = await world.agent().watch()
-    agent.engine.on("made_from", lambda: world.clock.sleep(300))  # the store, or the engine, is slow
-    first = world.docker.create(REF, "first")
+    agent = await host.agent().watch()
+    agent.engine.on("made_from", lambda: host.clock.sleep(300))  # the store, or the engine, is slow
+    first = host.docker.create(REF, "first")
     await agent.wait(1)
-    since = world.clock.now()
+    since = host.clock.now()
     await agent.wait(OVER)
     for _ in range(2 * RING + 1):
-        world.docker.emit("container", "start", first, image=REF, name="first")
+        host.docker.emit("container", "start", first, image=REF, name="first")
     await agent.wait(1)
     assert agent.engine.counts()["connect"] == 2
     [(seconds, cause)] = await agent.gaps()
     assert cause == "more happened than the engine remembers"
-    assert OVER <= seconds <= OVER + (world.clock.now() - since).total_seconds()
+    assert OVER <= seconds <= OVER + (host.clock.now() - since).total_seconds()
 
 
 # At rest
 
 
-async def test_an_hour_at_rest_costs_pings_one_audit_a_minute_and_one_listing(world: World, image: str) -> None:
-    agent = await world.agent(ttl=timedelta(days=1)).start()
+async def test_an_hour_at_rest_costs_pings_one_audit_a_minute_and_one_listing(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=timedelta(days=1)).start()
     before = agent.engine.counts()
     await agent.wait(3600)
     after = agent.engine.counts()
@@ -238,10 +238,10 @@ async def test_an_hour_at_rest_costs_pings_one_audit_a_minute_and_one_listing(wo
     assert {name: agent.engine.counts()[name] for name in ("containers", "images")} == {"containers": 2, "images": 2}
 
 
-async def test_several_images_at_once_are_one_listing(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_several_images_at_once_are_one_listing(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     for number in range(5):
-        world.docker.pull(pytorch_image(f"image-{number}", f"team/image:{number}"))
+        host.docker.pull(pytorch_image(f"image-{number}", f"team/image:{number}"))
     await agent.wait(5)
     assert agent.engine.counts()["images"] == 2
 
@@ -256,20 +256,20 @@ def said(logged: list[MutableMapping[str, Any]]) -> list[str]:
 CAUGHT_UP = "watching the engine"
 
 
-async def test_an_engine_that_goes_down_and_comes_back_is_told_once_each(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_an_engine_that_goes_down_and_comes_back_is_told_once_each(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     with capture_logs() as logged:
-        world.docker.stop()
+        host.docker.stop()
         await agent.wait(600)
-        world.docker.start()
+        host.docker.start()
         await agent.wait(60)
     assert said(logged) == ["the engine is not watched", "the engine is watched again"]
 
 
 async def test_a_full_disk_is_told_once_by_its_own_name(
-    world: World, image: str, monkeypatch: pytest.MonkeyPatch
+    host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = await world.agent().start()
+    agent = await host.agent().start()
     real, alerts = agent.store._tables.commit, set[tuple[str, ...]]()
 
     def full(*_: object) -> None:
@@ -277,7 +277,7 @@ async def test_a_full_disk_is_told_once_by_its_own_name(
 
     with capture_logs() as logged:
         monkeypatch.setattr(agent.store._tables, "commit", full)
-        world.docker.run(REF, "box", rm=True)
+        host.docker.run(REF, "box", rm=True)
         for _ in range(60):
             await agent.wait(1)
             alerts.add(tuple(agent.host_report.alerts))
@@ -290,10 +290,10 @@ async def test_a_full_disk_is_told_once_by_its_own_name(
 
 
 async def test_a_full_disk_after_an_engine_that_was_down_takes_its_place(
-    world: World, image: str, monkeypatch: pytest.MonkeyPatch
+    host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = await world.agent().watch()
-    world.docker.stop()
+    agent = await host.agent().watch()
+    host.docker.stop()
     await agent.wait(60)
     assert list(agent.host_report.alerts) == ["engine-down"]
 
@@ -301,7 +301,7 @@ async def test_a_full_disk_after_an_engine_that_was_down_takes_its_place(
         raise database.StateFull("the disk is full")
 
     monkeypatch.setattr(agent.store._tables, "commit", full)
-    world.docker.start()
+    host.docker.start()
     await agent.wait(60)
     assert list(agent.host_report.alerts) == ["state-full"]
 
@@ -309,37 +309,37 @@ async def test_a_full_disk_after_an_engine_that_was_down_takes_its_place(
 # Silence
 
 
-async def freeze(agent: Agent) -> None:
+async def freeze(agent: HostedAgent) -> None:
     """Its pings time out."""
     await agent.clock.sleep(PING_TIMEOUT)
     raise EngineUnavailable(0, "no answer in time")
 
 
-async def test_a_frozen_engine_is_distrusted_within_twenty_seconds(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_frozen_engine_is_distrusted_within_twenty_seconds(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     agent.engine.on("ping", lambda: freeze(agent), once=False)
     agent.engine.on("images", agent.engine.hang)
-    world.docker.emit("image", "untag", image, name=image)  # a listing hangs meanwhile, too
+    host.docker.emit("image", "untag", image, name=image)  # a listing hangs meanwhile, too
     await agent.wait(20)
     assert (agent.watcher.ready.is_set(), await unproven(agent)) == (False, True)
     assert list(agent.host_report.alerts) == ["engine-down"]
 
 
-async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     agent.engine.on("ping", lambda: freeze(agent))
     await agent.wait(20)
-    world.docker.run(REF, "box", rm=True)
+    host.docker.run(REF, "box", rm=True)
     await agent.wait(ENGINE_STOP_TIME)
     assert (agent.watcher.ready.is_set(), await unproven(agent)) == (True, False)
     assert (agent.engine.counts()["connect"], agent.usage(image).last_used_by) == (1, "box")
     assert (list(agent.host_report.alerts), await agent.gaps()) == ([], [])
 
 
-async def test_nothing_may_go_from_the_moment_that_the_stream_ends(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_nothing_may_go_from_the_moment_that_the_stream_ends(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     agent.engine.on("ping", agent.engine.hang)  # the agent asks whether the engine is still there
-    world.docker.cut_streams()
+    host.docker.cut_streams()
     await agent.wait(0)
     assert await unproven(agent)
 
@@ -347,21 +347,21 @@ async def test_nothing_may_go_from_the_moment_that_the_stream_ends(world: World,
 # A stream that is cut again and again
 
 
-async def test_uses_are_recorded_though_no_listing_ever_ends(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_uses_are_recorded_though_no_listing_ever_ends(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait()
 
     async def cut() -> None:
-        world.docker.cut_streams()
+        host.docker.cut_streams()
         await agent.engine.hang()
 
     agent.engine.on("images", cut, once=False)
-    world.docker.cut_streams()
+    host.docker.cut_streams()
     for number in range(4):
         await agent.wait(60)
         for _ in range(RING // 8):
-            world.docker.run(REF, f"box-{number}", rm=True)
-        used = world.clock.now()
+            host.docker.run(REF, f"box-{number}", rm=True)
+        used = host.clock.now()
         await agent.wait(60)
         assert ((await agent.saved())[image].last_used, await unproven(agent)) == (used, True)
     agent.engine.forget_hooks()
@@ -369,15 +369,15 @@ async def test_uses_are_recorded_though_no_listing_ever_ends(world: World, image
     assert (await agent.gaps(), await unproven(agent)) == ([], False)
 
 
-async def test_a_gap_is_recorded_before_the_cursor_passes_it(world: World, image: str) -> None:
-    agent = await world.agent().watch()
+async def test_a_gap_is_recorded_before_the_cursor_passes_it(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
     await agent.wait()
     await agent.kill()
-    await world.clock.advance(OVER)
-    overflow_the_ring(world)
-    again = world.agent()
-    again.engine.on("images", world.docker.cut_streams)
+    await host.clock.advance(OVER)
+    overflow_the_ring(host)
+    again = host.agent()
+    again.engine.on("images", host.docker.cut_streams)
     await again.watch()
     await again.kill()
-    third = await world.agent().watch()
+    third = await host.agent().watch()
     assert [cause for _, cause in await third.gaps()] == ["more happened than the engine remembers"]

@@ -25,7 +25,7 @@ from tests.core.builders import (
     usage,
     verdict,
 )
-from tests.properties.strategies import World, policies, worlds
+from tests.properties.strategies import GeneratedHost, generated_hosts, policies
 
 HEX = "0123456789abcdef" * 4
 PINNED_BY_DIGEST = f"registry/prod/model@sha256:{HEX}"
@@ -192,8 +192,8 @@ def test_an_eviction_does_not_stand_where_a_digest_reference_came_or_went_since(
     assert planning.passes_recheck(planned, decide(TAGGED))
 
 
-@given(worlds(), policies())
-def test_a_digest_reference_that_repeats_a_tag_never_evicts_more(world: World, settings: Policy) -> None:
+@given(generated_hosts(), policies())
+def test_a_digest_reference_that_repeats_a_tag_never_evicts_more(world: GeneratedHost, settings: Policy) -> None:
     repeated = [replace(one, digests=(*one.digests, *_repeating(one))) for one in world.images]
     usages = {item.image_id: item for item in world.usages}
     plan = planning.plan(
