@@ -1,17 +1,33 @@
 """The object graph of one agent, on one page: each object is made here, from those that it works with."""
 
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
+from agent.adapters.broker import Connect
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine
+from agent.adapters.outbox import Outbox
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Policy
+from agent.core.protocol.payloads import Topics
 from agent.core.usage.attribution import IgnoredContainers
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import Evictor
 from agent.eviction.plan_reporter import PlanReporter
 from agent.eviction.sweeper import SweepSteps
+from agent.reporting import outbox_sender, publisher
+from agent.reporting.collectors import Collectors
+from agent.reporting.confirmation import Confirmation
 from agent.reporting.host_report import HostReport
+from agent.reporting.inventory_topic import InventoryTopic
+from agent.reporting.outbox_sender import OutboxSender
+from agent.reporting.poison import PoisonDetector
+from agent.reporting.publisher import Publisher, PublisherParts
+from agent.reporting.rejection import Rejections
+from agent.reporting.subscriptions import Subscriptions
 from agent.tracking.arrivals import ImageArrivals
 from agent.tracking.engine_view import EngineView
 from agent.tracking.gaps import GapDetector
@@ -47,4 +63,62 @@ def make_sweep_steps(
         evictor=Evictor(engine, view, store, clock),
         build_cache=BuildCachePruner(engine, store, clock, after=rules.build_cache_after),
         reporter=PlanReporter(host_report, view, store, rules),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """What the configuration says about publishing."""
+
+    collector: str = "main"  # the one whose acknowledgements count
+    confirm: Literal["broker", "collector"] = "broker"  # whose acknowledgement takes an event out of the outbox
+    inventory_every: float = publisher.BOARD_EVERY  # seconds
+    chance: Callable[[], float] = random.random  # a number from 0 up to 1
+
+
+def make_publisher(
+    *,
+    connect: Connect,
+    topics: Topics,
+    host_report: HostReport,
+    outbox: Outbox,
+    clock: Clock,
+    agent_id: str,
+    settings: Publishing = Publishing(),
+    former_alerts: Iterable[str] = publisher.ALERTS,
+) -> Publisher:
+    """What reports this agent to the broker. `former_alerts`: see Publisher."""
+    return Publisher(
+        connect=connect,
+        topics=topics,
+        host_report=host_report,
+        clock=clock,
+        agent_id=agent_id,
+        parts=PublisherParts(
+            sender=make_sender(outbox, topics.events, host_report, clock, settings.confirm),
+            subscriptions=Subscriptions(topics, host_report, clock),
+            inventory=InventoryTopic(topics.inventory, host_report, clock, settings.inventory_every, settings.chance),
+            collectors=Collectors(clock),
+        ),
+        collector=settings.collector,
+        former_alerts=former_alerts,
+    )
+
+
+def make_sender(
+    outbox: Outbox,
+    topic: str,
+    host_report: HostReport,
+    clock: Clock,
+    confirm: Literal["broker", "collector"] = "broker",
+) -> OutboxSender:
+    """What sends the rows of the outbox to a topic."""
+    poison = PoisonDetector(outbox_sender.WINDOW)
+    return OutboxSender(
+        outbox,
+        topic,
+        host_report,
+        clock,
+        confirmation=Confirmation(outbox, host_report, clock, confirm),
+        rejections=Rejections(outbox, topic, host_report, clock, poison),
     )

@@ -21,9 +21,10 @@ from agent.config import settings as config
 from agent.core.protocol import payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.daemon import look_inside, no_effect
-from agent.daemon.build import make_ingestor, make_sweep_steps
+from agent.daemon.build import Publishing, make_ingestor, make_publisher, make_sweep_steps
 from agent.eviction import plan_reporter
 from agent.eviction.sweeper import Pacing, Sweeper
+from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
 from agent.tracking import layer_probes
 from agent.tracking.ingestor import EventIngestor
@@ -169,17 +170,16 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
 
 async def _publish(settings: config.Settings, host: str, components: Components, clock: Clock) -> None:
     from agent.adapters.mqtt import broker
-    from agent.reporting import publisher
 
     agent_id = components.store.agent_id
-    await publisher.Publisher(
+    await make_publisher(
         connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
         topics=payloads.Topics(settings.mqtt.prefix, host),
         host_report=components.host_report,
         outbox=components.store,
         clock=clock,
         agent_id=agent_id,
-        settings=publisher.Settings(
+        settings=Publishing(
             collector=settings.mqtt.collector,
             confirm=settings.mqtt.confirm,
             inventory_every=settings.mqtt.inventory_every.total_seconds(),

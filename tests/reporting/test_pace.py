@@ -10,6 +10,7 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.core.protocol import inventory, payloads
+from agent.daemon.build import Publishing
 from agent.reporting import publisher
 from agent.reporting.pace import Pace
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
@@ -31,8 +32,8 @@ def make_inventory(*images: payloads.InventoryImage, at: datetime = NOW, used: i
     return payloads.Inventory(host="gpu-07", at=at, disk=disk, totals={}, images=list(images), decisions=[])
 
 
-def settings(every: float = EVERY, chance: float = 0.0) -> publisher.Settings:
-    return publisher.Settings(inventory_every=every, chance=lambda: chance)
+def settings(every: float = EVERY, chance: float = 0.0) -> Publishing:
+    return Publishing(inventory_every=every, chance=lambda: chance)
 
 
 def test_an_inventory_that_says_the_same_later_is_nothing_new() -> None:

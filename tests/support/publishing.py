@@ -21,6 +21,7 @@ from agent.adapters.sqlite.store import Store
 from agent.config import settings as config
 from agent.core.protocol import payloads
 from agent.core.protocol.new_events import DECISION, NewEvent
+from agent.daemon import build
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
 from tests.support.fakes.broker import FakeBroker
@@ -67,7 +68,7 @@ class PublisherRig:
     host_report: HostReport = field(default_factory=HostReport)
 
     def make(self, agent_id: str = AGENT_ID, **keys: Any) -> publisher.Publisher:
-        return publisher.Publisher(
+        return build.make_publisher(
             connect=self.server.connector(broker.agent_client_id("gpu-07", agent_id)),
             topics=TOPICS,
             host_report=self.host_report,
@@ -210,17 +211,17 @@ async def on_mosquitto(rig: PublisherRig, server: Mosquitto) -> AsyncIterator[No
 
 @asynccontextmanager
 async def connected(
-    rig: PublisherRig, options: broker.Options, *, speed: float = 30, settings: publisher.Settings | None = None
+    rig: PublisherRig, options: broker.Options, *, speed: float = 30, settings: build.Publishing | None = None
 ) -> AsyncIterator[None]:
     """A publisher with the real client, until the block ends."""
-    live = publisher.Publisher(
+    live = build.make_publisher(
         connect=partial(broker.connect, options),
         topics=TOPICS,
         host_report=rig.host_report,
         outbox=rig.store,
         clock=QuickClock(speed),
         agent_id=AGENT_ID,
-        settings=settings or publisher.Settings(),
+        settings=settings or build.Publishing(),
     )
     running = asyncio.create_task(live.run())
     try:
