@@ -1,8 +1,6 @@
 """The object graph of one agent, on one page: each object is made here, from those that it works with."""
 
-import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal
 
@@ -28,6 +26,7 @@ from agent.reporting.poison import PoisonDetector
 from agent.reporting.publisher import Publisher, PublisherParts
 from agent.reporting.rejection import Rejections
 from agent.reporting.subscriptions import Subscriptions
+from agent.reporting.timing import ReportingTiming
 from agent.tracking.arrivals import ImageArrivals
 from agent.tracking.engine_view import EngineView
 from agent.tracking.gaps import GapDetector
@@ -35,6 +34,7 @@ from agent.tracking.ingestor import EventIngestor
 from agent.tracking.interpreter import EventInterpreter
 from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.stalls import StallDetector
+from agent.tracking.timing import TrackingTiming
 
 
 def make_ingestor(
@@ -46,13 +46,16 @@ def make_ingestor(
     probes: LayerProbes,
     ignored: IgnoredContainers = IgnoredContainers(),
     stalls: StallDetector | None = None,
+    timing: TrackingTiming = TrackingTiming(),
 ) -> EventIngestor:
     """What turns events and listings into usage. `ignored`: containers whose runs are not uses."""
     view = EngineView(stalls or StallDetector())
     gaps = GapDetector(view, store, clock, gap_tolerance)
     arrivals = ImageArrivals(engine, view, clock)
     interpreter = EventInterpreter(engine, view, store, clock, gaps, arrivals, ignored)
-    return EventIngestor(engine, store, clock, view=view, gaps=gaps, interpreter=interpreter, probes=probes)
+    return EventIngestor(
+        engine, store, clock, view=view, gaps=gaps, interpreter=interpreter, probes=probes, timing=timing
+    )
 
 
 def make_sweep_steps(
@@ -66,16 +69,6 @@ def make_sweep_steps(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publishing:
-    """What the configuration says about publishing."""
-
-    collector: str = "main"  # the one whose acknowledgements count
-    confirm: Literal["broker", "collector"] = "broker"  # whose acknowledgement takes an event out of the outbox
-    inventory_every: float = publisher.BOARD_EVERY  # seconds
-    chance: Callable[[], float] = random.random  # a number from 0 up to 1
-
-
 def make_publisher(
     *,
     connect: Connect,
@@ -84,7 +77,7 @@ def make_publisher(
     outbox: Outbox,
     clock: Clock,
     agent_id: str,
-    settings: Publishing = Publishing(),
+    settings: publisher.Settings = publisher.Settings(),
     former_alerts: Iterable[str] = publisher.ALERTS,
 ) -> Publisher:
     """What reports this agent to the broker. `former_alerts`: see Publisher."""
@@ -95,12 +88,12 @@ def make_publisher(
         clock=clock,
         agent_id=agent_id,
         parts=PublisherParts(
-            sender=make_sender(outbox, topics.events, host_report, clock, settings.confirm),
+            sender=make_sender(outbox, topics.events, host_report, clock, settings.confirm, settings.timing),
             subscriptions=Subscriptions(topics, host_report, clock),
             inventory=InventoryTopic(topics.inventory, host_report, clock, settings.inventory_every, settings.chance),
             collectors=Collectors(clock),
         ),
-        collector=settings.collector,
+        settings=settings,
         former_alerts=former_alerts,
     )
 
@@ -111,6 +104,7 @@ def make_sender(
     host_report: HostReport,
     clock: Clock,
     confirm: Literal["broker", "collector"] = "broker",
+    timing: ReportingTiming = ReportingTiming(),
 ) -> OutboxSender:
     """What sends the rows of the outbox to a topic."""
     poison = PoisonDetector(outbox_sender.WINDOW)
@@ -121,4 +115,5 @@ def make_sender(
         clock,
         confirmation=Confirmation(outbox, host_report, clock, confirm),
         rejections=Rejections(outbox, topic, host_report, clock, poison),
+        timing=timing,
     )

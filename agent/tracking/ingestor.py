@@ -28,13 +28,11 @@ from agent.tracking.engine_view import EngineView, Listing
 from agent.tracking.gaps import GapDetector
 from agent.tracking.interpreter import EventInterpreter
 from agent.tracking.layer_probes import LayerProbes
+from agent.tracking.timing import TrackingTiming
 
 log = structlog.get_logger()
 
 OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and writers race by as much
-DRAIN_TIMEOUT = 2.0  # seconds to take in what was told before a stream ended
-IN_FLIGHT = 2.0  # seconds that an event may take from the engine's memory to us
-IN_FLIGHT_POLL = 0.1  # seconds
 
 
 class EventIngestor:
@@ -50,6 +48,7 @@ class EventIngestor:
         gaps: GapDetector,
         interpreter: EventInterpreter,
         probes: LayerProbes,
+        timing: TrackingTiming = TrackingTiming(),
     ) -> None:
         self.view = view
         self.stalls = view.stalls
@@ -60,6 +59,7 @@ class EventIngestor:
         self._engine = engine
         self._store = store
         self._clock = clock
+        self._timing = timing
         self._gaps = gaps
         self._meaning = interpreter
         self.relist_due = interpreter.relist_due
@@ -70,7 +70,7 @@ class EventIngestor:
         self._lock = asyncio.Lock()
         self._opened_ns = 0  # from where the stream was read
         self._quiet_since = clock.monotonic()  # nothing was read, and nothing audited, since then
-        self._audit_every = replay.AUDIT_EVERY
+        self._audit_every = timing.audit_interval
 
     async def restore(self, info: EngineInfo) -> None:
         saved = await self._store.run(lambda tables: tables.load(*info.key))
@@ -116,7 +116,7 @@ class EventIngestor:
             self._reconcile(listing, alive_until, first=first)
             await self._meaning.reapply_after_listing(later, listing.at)
             await self._commit([*events, *later], read_until, proven=True)
-            self._audit_every = replay.AUDIT_EVERY if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
+            self._audit_every = self._timing.audit_interval if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
         self.view.proven = True
         self.view.changed.set()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(events))
@@ -167,7 +167,7 @@ class EventIngestor:
         if self.buffer.overflowed:
             return False
         try:
-            async with asyncio.timeout(DRAIN_TIMEOUT), self._lock:
+            async with asyncio.timeout(self._timing.drain_timeout), self._lock:
                 await self._ingest_pending()
         except (EngineError, StateFull, TimeoutError):
             return False
@@ -289,7 +289,7 @@ class EventIngestor:
         self.stalls.clear()
         self._cursor = continuity.anchored(self._cursor, rows.events)
         await self._commit(missing, read_until, proven=True)
-        self._audit_every = replay.audit_every(ring, read_until, self._audit_every)
+        self._audit_every = replay.audit_every(ring, read_until, self._audit_every, self._timing.audit_interval)
         if stalled:
             self.view.changed.set()
         if missing:
@@ -299,14 +299,14 @@ class EventIngestor:
 
     async def _missing(self, rows: RingSnapshot) -> list[EngineEvent]:
         """What the engine remembers of this session and the stream did not bring, however long one waits for it."""
-        give_up = self._clock.monotonic() + IN_FLIGHT
+        give_up = self._clock.monotonic() + self._timing.in_flight
         while True:
             await self._ingest_pending()
             since = replay.since(rows.events, self._opened_ns, self._cursor.key)
             missing = self._meaning.deduplicate(since)
             if not missing or self._clock.monotonic() >= give_up:
                 return replay.in_order(missing)
-            await self._clock.sleep(IN_FLIGHT_POLL)
+            await self._clock.sleep(self._timing.in_flight_poll)
 
     def _reopen(self, why: str) -> NoReturn:
         """Ends the session, whoever asked for the audit."""

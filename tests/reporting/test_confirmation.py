@@ -9,14 +9,13 @@ import pytest
 from agent.adapters.mqtt import broker
 from agent.config import settings as config
 from agent.core.protocol import payloads
-from agent.daemon.build import Publishing
-from agent.reporting import confirmation
+from agent.reporting import confirmation, publisher
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE, eventually_async
 from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, rigged, without_repeats
 
-BY_COLLECTOR = Publishing(confirm="collector")
+BY_COLLECTOR = publisher.Settings(confirm="collector")
 
 
 @pytest.fixture

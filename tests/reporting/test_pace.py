@@ -10,9 +10,9 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.core.protocol import inventory, payloads
-from agent.daemon.build import Publishing
 from agent.reporting import publisher
 from agent.reporting.pace import Pace
+from agent.reporting.timing import ReportingTiming
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 from tests.fleet.builders import make_image
 from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, make_info, rigged
@@ -32,8 +32,8 @@ def make_inventory(*images: payloads.InventoryImage, at: datetime = NOW, used: i
     return payloads.Inventory(host="gpu-07", at=at, disk=disk, totals={}, images=list(images), decisions=[])
 
 
-def settings(every: float = EVERY, chance: float = 0.0) -> Publishing:
-    return Publishing(inventory_every=every, chance=lambda: chance)
+def settings(every: float = EVERY, chance: float = 0.0) -> publisher.Settings:
+    return publisher.Settings(inventory_every=every, chance=lambda: chance)
 
 
 def test_an_inventory_that_says_the_same_later_is_nothing_new() -> None:
@@ -92,7 +92,7 @@ async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(ri
         assert len(rig.payloads(TOPICS.inventory)) == 1
         rig.host_report.show_inventory(make_inventory(make_image(action="evict")))
         rig.host_report.raise_alert("disk", "nearly full", NOW)
-        await rig.clock.advance(publisher.BOARD_EVERY)
+        await rig.clock.advance(ReportingTiming().report_interval)
         assert len(rig.payloads(TOPICS.inventory)) == 2
         assert "alerts/disk" in rig.retained()
 
@@ -196,7 +196,7 @@ async def test_a_slower_inventory_and_compression_cost_a_fraction_of_the_bytes(
     rig: PublisherRig, tmp_path: Path
 ) -> None:
     inventories = churn()
-    fast = await published(rig, inventories, every=publisher.BOARD_EVERY)
+    fast = await published(rig, inventories, every=ReportingTiming().report_interval)
     (tmp_path / "slow").mkdir()
     async with rigged(tmp_path / "slow") as other:
         slow = await published(other, inventories, every=60.0)

@@ -211,7 +211,7 @@ async def on_mosquitto(rig: PublisherRig, server: Mosquitto) -> AsyncIterator[No
 
 @asynccontextmanager
 async def connected(
-    rig: PublisherRig, options: broker.Options, *, speed: float = 30, settings: build.Publishing | None = None
+    rig: PublisherRig, options: broker.Options, *, speed: float = 30, settings: publisher.Settings | None = None
 ) -> AsyncIterator[None]:
     """A publisher with the real client, until the block ends."""
     live = build.make_publisher(
@@ -221,7 +221,7 @@ async def connected(
         outbox=rig.store,
         clock=QuickClock(speed),
         agent_id=AGENT_ID,
-        settings=settings or build.Publishing(),
+        settings=settings or publisher.Settings(),
     )
     running = asyncio.create_task(live.run())
     try:
