@@ -46,7 +46,7 @@ def sweep(
 async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[SweepResult, str, tuple[str, ...]]":
     from agent.adapters import lock
     from agent.adapters.sqlite import state_dir
-    from agent.daemon import run as daemon
+    from agent.daemon import session
 
     quiet()
     configured = settings.agent.state_dir
@@ -61,7 +61,7 @@ async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[SweepRes
             store, word = state_dir.open_store(place.folder, datetime.now(UTC))
             notes = tuple(note for note in (word, store.copied) if note)
         try:
-            async with daemon.engine_session(settings, store, place.folder) as components:
+            async with session.engine_session(settings, store, place.folder) as components:
                 done = await components.sweeper.sweep(dry_run=dry_run)
             alerts = (alert.message for alert in components.host_report.alerts.values())
             return done, store.host, (*place.notes, *notes, *alerts)
@@ -142,9 +142,9 @@ def _way_out(error: OSError) -> str:
 
 
 async def _find(settings: config.Settings, text: str) -> Image:
-    from agent.adapters.docker.engine import DockerEngine
+    from agent.adapters.docker import factory
 
-    engine = DockerEngine(settings.docker.url)
+    engine = factory.make_engine(settings.docker)
     await engine.connect()
     try:
         return find_image(text, await engine.images({}))

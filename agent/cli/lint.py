@@ -28,9 +28,9 @@ def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 async def _look(settings: config.Settings) -> tuple[Plan, str, tuple[str, ...]]:
     """All images with their verdicts. What may be missing in the agent's state is no matter here, and not told."""
-    from agent.daemon import run as daemon
+    from agent.daemon import session
 
     quiet()
-    async with daemon.read_only_session(settings) as (components, _):
+    async with session.read_only_session(settings) as (components, _):
         seen = await components.sweeper.plan()
         return seen, components.store.host, tuple(alert.message for alert in components.host_report.alerts.values())

@@ -144,10 +144,10 @@ class PlanView:
 
 
 async def _look(settings: config.Settings, ahead: timedelta = timedelta(), instead: Policy | None = None) -> PlanView:
-    from agent.daemon import run as daemon
+    from agent.daemon import session
 
     quiet()
-    async with daemon.read_only_session(settings) as (components, notes):
+    async with session.read_only_session(settings) as (components, notes):
         plan = await components.sweeper.plan(ahead=ahead, instead=instead)
         held = totals.stopped(plan, components.ingestor.view.snapshot(plan.at).containers)
         alerts = (alert.message for alert in components.host_report.alerts.values())
@@ -158,10 +158,10 @@ async def _explain(
     settings: config.Settings, text: str, *, look_inside: bool
 ) -> "tuple[story.Facts, str, tuple[str, ...]]":
     from agent.cli import story
-    from agent.daemon import run as daemon
+    from agent.daemon import session
 
     quiet()
-    async with daemon.read_only_session(settings) as (components, notes):
+    async with session.read_only_session(settings) as (components, notes):
         plan = await components.sweeper.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
         row = components.ingestor.view.row
@@ -181,12 +181,12 @@ async def _explain(
 
 
 async def _look_inside(settings: config.Settings, image_id: str) -> LookedInside:
-    from agent.adapters.docker.inside import DockerInside
+    from agent.adapters.docker import factory
     from agent.adapters.sqlite import state_dir
     from agent.daemon import look_inside
 
     place = state_dir.place_to_change(settings.agent.state_dir)  # the agent that runs there removes what a crash leaves
-    return await look_inside.look(DockerInside(settings.docker.url), place.folder, image_id)
+    return await look_inside.look(factory.make_inside(settings.docker), place.folder, image_id)
 
 
 async def _events(look: "state_dir.ReadOnlyState", since: datetime) -> list[payloads.Event]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.adapters import disk, folder, overrides
-from agent.adapters.docker.engine import DockerEngine
+from agent.adapters.docker import factory
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
 from agent.adapters.layers import folders as layer_folders
 from agent.adapters.sqlite import database, state_dir
@@ -94,10 +94,10 @@ class Inspection:
 
 async def _look(settings: config.Settings) -> Inspection | None:
     """None where the engine cannot be watched; its own check says why."""
-    from agent.daemon import run as daemon
+    from agent.daemon import session
 
     try:
-        async with asyncio.timeout(PATIENCE), daemon.read_only_session(settings, LAYERS) as (components, _):
+        async with asyncio.timeout(PATIENCE), session.read_only_session(settings, LAYERS) as (components, _):
             plan = await components.sweeper.plan()
             return Inspection(plan, components.ingestor.view.snapshot(plan.at).containers)
     except (EngineError, TimeoutError):
@@ -192,7 +192,7 @@ def _is_here(pin: Pin, plan: Plan) -> bool:
 
 
 async def _engine(settings: config.Settings) -> tuple[Check, EngineInfo | None]:
-    engine = DockerEngine(settings.docker.url)
+    engine = factory.make_engine(settings.docker)
     try:
         async with asyncio.timeout(PATIENCE):
             info = await engine.connect()

@@ -16,7 +16,7 @@ from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.config import settings as config
 from agent.core.usage.events import EngineEvent
-from agent.daemon import run as daemon
+from agent.daemon import session
 from tests.support import dockerd
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ async def _agent(url: str, folder: Path) -> AsyncIterator[list[float]]:
     latencies: list[float] = []
     _note_commits(store, latencies)
     settings = config.Settings(docker=config.Docker(url=url))
-    async with daemon.engine_session(settings, store, folder) as parts:
+    async with session.engine_session(settings, store, folder) as parts:
         sweeper = asyncio.create_task(parts.sweeper.run())
         latencies.clear()
         yield latencies

@@ -22,7 +22,7 @@ from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.config import settings as config
 from agent.core.model import Usage
 from agent.core.protocol import new_events, payloads
-from agent.daemon import run as daemon
+from agent.daemon import build
 from agent.daemon.timing import Timing
 from agent.eviction.timing import EvictionTiming
 from agent.tracking.timing import TrackingTiming
@@ -75,7 +75,7 @@ class LiveAgent:
         self.store = Store(database.open_file(folder, datetime.now(UTC))[0], folder)
         self.store._tables.host = HOST
         engine = DockerEngine(url, timeouts)
-        self.parts = daemon.build(settings, self.store, folder, SystemClock(), engine, timing=timing)
+        self.parts = build.make_agent(settings, self.store, folder, SystemClock(), engine, timing=timing)
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, sweeping: bool = True) -> "LiveAgent":

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.config import settings as config
 from agent.core import globs, units
 from agent.core.policy import rules, schedule
-from agent.daemon import run as daemon
+from agent.daemon import housekeeping
 from tests.fuzz import outcome
 from tests.support.fakes.clock import START
 
@@ -54,7 +54,7 @@ def configuration(data: bytes) -> None:
         assert str(error)
         return
     policy = settings.core_policy()
-    json.dumps(daemon.policy_in_force(settings))
+    json.dumps(housekeeping.policy_in_force(settings))
     for pattern in (*policy.include, *policy.exclude, *policy.protect, *settings.usage.ignore_containers):
         globs.matches(pattern, "team/torch:1")
         rules.why_never_matches(pattern)
