@@ -10,7 +10,9 @@ from agent.adapters.lock import StateBusy
 from agent.adapters.overrides import HoldsUnreadable
 from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.state_dir import StateElsewhere
-from agent.cli import act, fleet, lint, look, run
+from agent.cli import explain as look
+from agent.cli import fleet, lint, run
+from agent.cli import pins as act
 from agent.cli.common import CommandError, UsageError
 from agent.config import settings as config
 from agent.core import text

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from rich.console import Console, RenderableType
 
-from agent.cli import documents, story, tables
+from agent.cli import documents, tables
+from agent.cli import explanation as story
 from agent.core.model import Decision, Policy
 from tests.core.builders import NOW, decide, image, only, pytorch_image
 

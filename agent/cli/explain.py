@@ -18,7 +18,7 @@ from agent.core.usage.look_inside import LookedInside
 
 if TYPE_CHECKING:
     from agent.adapters.sqlite import state_dir
-    from agent.cli import story
+    from agent.cli import explanation as story
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
 USES_LISTED = 100  # the latest, in a JSON document
@@ -84,7 +84,8 @@ def explain(
     ] = False,
 ) -> None:
     """The evidence, the uses, the rule that decides, and the bytes that would be freed."""
-    from agent.cli import story, tables
+    from agent.cli import explanation as story
+    from agent.cli import tables
 
     settings = config.load(config_file)
     facts, host, notes = asyncio.run(_explain(settings, image, look_inside=look_inside))
@@ -157,7 +158,7 @@ async def _look(settings: config.Settings, ahead: timedelta = timedelta(), inste
 async def _explain(
     settings: config.Settings, text: str, *, look_inside: bool
 ) -> "tuple[story.Facts, str, tuple[str, ...]]":
-    from agent.cli import story
+    from agent.cli import explanation as story
     from agent.daemon import session
 
     quiet()
