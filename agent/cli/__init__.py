@@ -14,7 +14,7 @@ from agent.cli import explain as look
 from agent.cli import fleet, lint, run
 from agent.cli import pins as act
 from agent.cli.common import CommandError, UsageError
-from agent.config import settings as config
+from agent.config.settings import ConfigError
 from agent.core import text
 
 app = typer.Typer(
@@ -60,7 +60,7 @@ def main() -> None:
     """Run a command. What a user can cause ends in one sentence and an exit code, never in a traceback."""
     try:
         app()
-    except (config.ConfigError, UsageError) as error:
+    except (ConfigError, UsageError) as error:
         _stop(str(error), 2)
     except PermissionDenied as error:
         _stop(f"{error}; run as root or as a member of the socket's group", 1)

@@ -19,7 +19,7 @@ ConfigOption = Annotated[
         metavar="FILE",
         help="Configuration file.",
         show_default="/etc/torchkeeper/torchkeeper.toml",
-        readable=False,  # `config` itself says why a file cannot be read, and what to do
+        readable=False,  # `loading` says why a file cannot be read, and what to do
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]

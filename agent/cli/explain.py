@@ -9,7 +9,8 @@ import typer
 
 from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
-from agent.config import settings as config
+from agent.config import loading
+from agent.config.settings import Settings
 from agent.core import units
 from agent.core.model import Plan, Policy
 from agent.core.policy import totals
@@ -38,7 +39,7 @@ def plan(
     """What a sweep would do now, and why, image by image. Changes nothing."""
     from agent.cli import tables
 
-    settings = config.load(config_file)
+    settings = loading.load(config_file)
     ahead = parse_duration(at, "--at") or timedelta()
     instead = _with_ttl(settings, parse_duration(ttl, "--ttl"))
     seen = asyncio.run(_look(settings, ahead, instead))
@@ -56,7 +57,7 @@ def plan(
         tables.show(tables.stopped(seen.stopped, seen.plan.at))
 
 
-def _with_ttl(settings: config.Settings, ttl: timedelta | None) -> Policy | None:
+def _with_ttl(settings: Settings, ttl: timedelta | None) -> Policy | None:
     return None if ttl is None else replace(settings.core_policy(), ttl=ttl)
 
 
@@ -64,7 +65,7 @@ def images(config_file: ConfigOption = None, as_json: JsonOption = False, show_a
     """What is here: versions, last use, idle time, deadline, bytes, state."""
     from agent.cli import tables
 
-    seen = asyncio.run(_look(config.load(config_file)))
+    seen = asyncio.run(_look(loading.load(config_file)))
     if as_json:
         print_json(documents.plan(seen.plan, seen.host, seen.notes))
         return
@@ -87,7 +88,7 @@ def explain(
     from agent.cli import explanation as story
     from agent.cli import tables
 
-    settings = config.load(config_file)
+    settings = loading.load(config_file)
     facts, host, notes = asyncio.run(_explain(settings, image, look_inside=look_inside))
     if as_json:
         document = documents.explain(facts.decision, facts.uses, facts.ignored, facts.at, host, notes)
@@ -106,7 +107,7 @@ def history(
     from agent.adapters.sqlite import state_dir
     from agent.cli import tables
 
-    settings = config.load(config_file)
+    settings = loading.load(config_file)
     back = parse_duration(since, "--since") or timedelta()
     place = state_dir.place_to_look_at(settings.agent.state_dir)
     look = state_dir.open_read_only(place.folder)
@@ -144,7 +145,7 @@ class PlanView:
     stopped: list[totals.StoppedOnly]
 
 
-async def _look(settings: config.Settings, ahead: timedelta = timedelta(), instead: Policy | None = None) -> PlanView:
+async def _look(settings: Settings, ahead: timedelta = timedelta(), instead: Policy | None = None) -> PlanView:
     from agent.daemon import session
 
     quiet()
@@ -155,9 +156,7 @@ async def _look(settings: config.Settings, ahead: timedelta = timedelta(), inste
         return PlanView(plan, components.store.host, (*notes, *alerts), held)
 
 
-async def _explain(
-    settings: config.Settings, text: str, *, look_inside: bool
-) -> "tuple[story.Facts, str, tuple[str, ...]]":
+async def _explain(settings: Settings, text: str, *, look_inside: bool) -> "tuple[story.Facts, str, tuple[str, ...]]":
     from agent.cli import explanation as story
     from agent.daemon import session
 
@@ -181,7 +180,7 @@ async def _explain(
     return facts, host, notes
 
 
-async def _look_inside(settings: config.Settings, image_id: str) -> LookedInside:
+async def _look_inside(settings: Settings, image_id: str) -> LookedInside:
     from agent.adapters.docker import factory
     from agent.adapters.sqlite import state_dir
     from agent.daemon import look_inside

@@ -13,7 +13,7 @@ import typer
 
 from agent.adapters.clock import SystemClock
 from agent.cli import common
-from agent.config import settings as config
+from agent.config import loading
 
 if TYPE_CHECKING:  # slow to import, so inside the commands otherwise: `torchkeeper --help` needs none of it
     from collections.abc import Callable
@@ -101,7 +101,7 @@ class _Source:
             raise common.UsageError("--watch: does not go together with --json; leave one of them out")
         if watch and not sys.stdout.isatty():
             raise common.UsageError("--watch: needs a terminal; leave it out, or use --json")
-        settings = config.load(file)
+        settings = loading.load(file)
         self._prefix = settings.mqtt.prefix
         self._urls = settings.mqtt.urls
         # no limit: this reader asks for the retained messages of the whole fleet

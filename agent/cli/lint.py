@@ -4,7 +4,8 @@ import asyncio
 
 from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, print_json, quiet, tell
-from agent.config import settings as config
+from agent.config import loading
+from agent.config.settings import Settings
 from agent.core.lint import linter as rules
 from agent.core.model import Plan
 
@@ -16,7 +17,7 @@ def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     """
     from agent.cli import tables
 
-    seen, host, notes = asyncio.run(_look(config.load(config_file)))
+    seen, host, notes = asyncio.run(_look(loading.load(config_file)))
     verdicts = {item.image.id: item.verdict for item in seen.decisions}
     findings = rules.find((item.image for item in seen.decisions), verdicts)
     if as_json:
@@ -26,7 +27,7 @@ def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     tables.show(tables.lint(findings))
 
 
-async def _look(settings: config.Settings) -> tuple[Plan, str, tuple[str, ...]]:
+async def _look(settings: Settings) -> tuple[Plan, str, tuple[str, ...]]:
     """All images with their verdicts. What may be missing in the agent's state is no matter here, and not told."""
     from agent.daemon import session
 

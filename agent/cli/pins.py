@@ -11,7 +11,8 @@ import typer
 
 from agent.cli import documents
 from agent.cli.common import CommandError, ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
-from agent.config import settings as config
+from agent.config import loading
+from agent.config.settings import Settings
 from agent.core import units
 from agent.core.model import Image, Outcome, Overrides, Pin
 from agent.core.text import clean
@@ -34,7 +35,7 @@ def sweep(
     """One sweep now, then exit. Refused while an agent runs here."""
     from agent.cli import tables
 
-    done, host, notes = asyncio.run(_sweep(config.load(config_file), dry_run=dry_run))
+    done, host, notes = asyncio.run(_sweep(loading.load(config_file), dry_run=dry_run))
     if as_json:
         print_json(documents.plan(done.initial_plan, host, notes, done.outcomes, done.errors))
     else:
@@ -43,7 +44,7 @@ def sweep(
     raise typer.Exit(1 if Outcome.FAILED in done.outcomes.values() else 0)
 
 
-async def _sweep(settings: config.Settings, *, dry_run: bool) -> "tuple[SweepResult, str, tuple[str, ...]]":
+async def _sweep(settings: Settings, *, dry_run: bool) -> "tuple[SweepResult, str, tuple[str, ...]]":
     from agent.adapters import lock
     from agent.adapters.sqlite import state_dir
     from agent.daemon import session
@@ -73,7 +74,7 @@ def pin(
     image: ImageArgument, config_file: ConfigOption = None, for_: ForOption = None, reason: ReasonOption = ""
 ) -> None:
     """Keep an image, whatever its age."""
-    settings = config.load(config_file)
+    settings = loading.load(config_file)
     length, now = parse_duration(for_, "--for"), datetime.now(UTC)
     found = asyncio.run(_find(settings, image))
     reference = "" if found.id.removeprefix("sha256:").startswith(image.removeprefix("sha256:")) else _reference(image)
@@ -85,7 +86,7 @@ def pin(
 
 def unpin(image: ImageArgument, config_file: ConfigOption = None) -> None:
     """Let the policy decide about an image again. Its idle time starts anew."""
-    settings, now = config.load(config_file), datetime.now(UTC)
+    settings, now = loading.load(config_file), datetime.now(UTC)
     ended: list[Pin] = []
 
     def edit(holds: Overrides) -> Overrides:
@@ -103,7 +104,7 @@ def unpin(image: ImageArgument, config_file: ConfigOption = None) -> None:
 
 def pause(config_file: ConfigOption = None, for_: ForOption = None, reason: ReasonOption = "") -> None:
     """Evict nothing, until `resume` or for a while. Uses are still recorded."""
-    settings = config.load(config_file)
+    settings = loading.load(config_file)
     length, now = parse_duration(for_, "--for"), datetime.now(UTC)
     until = now + length if length else None
     why = clean(reason)
@@ -113,7 +114,7 @@ def pause(config_file: ConfigOption = None, for_: ForOption = None, reason: Reas
 
 def resume(config_file: ConfigOption = None) -> None:
     """End a pause."""
-    settings = config.load(config_file)
+    settings = loading.load(config_file)
     _change(
         settings,
         lambda holds: replace(holds, paused=False, paused_at=None, paused_until=None, pause_reason=""),
@@ -121,7 +122,7 @@ def resume(config_file: ConfigOption = None) -> None:
     print("resumed")
 
 
-def _change(settings: config.Settings, edit: Callable[[Overrides], Overrides]) -> Overrides:
+def _change(settings: Settings, edit: Callable[[Overrides], Overrides]) -> Overrides:
     """Change what the running agent reads. Says where that is not agent.state_dir, and where no agent runs."""
     from agent.adapters import overrides as holds
     from agent.adapters.sqlite import state_dir
@@ -141,7 +142,7 @@ def _way_out(error: OSError) -> str:
     return "; run this as the agent's user" if isinstance(error, PermissionError) else ""
 
 
-async def _find(settings: config.Settings, text: str) -> Image:
+async def _find(settings: Settings, text: str) -> Image:
     from agent.adapters.docker import factory
 
     engine = factory.make_engine(settings.docker)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.common import ConfigOption
-from agent.config import settings as config
+from agent.config import loading
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
     from agent.daemon import run as daemon
 
     daemon.ignore_hangups()
-    settings = config.load(config_file)
+    settings = loading.load(config_file)
     if observe:
         settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"mode": "observe"})})
     logs.configure(settings.agent.log)
@@ -32,7 +32,7 @@ def run(
     for note in place.notes:
         structlog.get_logger().warning(note, action="open-state")
     with lock.locked(place.folder):
-        asyncio.run(daemon.run(settings, place.folder, config.find_file(config_file, os.environ)))
+        asyncio.run(daemon.run(settings, place.folder, loading.find_file(config_file, os.environ)))
 
 
 def demo(

@@ -12,7 +12,8 @@ from agent.adapters.docker import factory
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
 from agent.adapters.layers import folders as layer_folders
 from agent.adapters.sqlite import database, state_dir
-from agent.config import settings as config
+from agent.config import loading
+from agent.config.settings import ConfigError, Settings
 from agent.core import units
 from agent.core.images import layers
 from agent.core.lint import linter, names
@@ -44,14 +45,14 @@ class Check:
 async def run(config_file: Path | None) -> list[Check]:
     """All checks, in the order in which a person would mend things."""
     try:
-        settings = config.load(config_file)
-    except config.ConfigError as error:
+        settings = loading.load(config_file)
+    except ConfigError as error:
         return [Check("configuration", False, str(error), "correct this first; the other checks were skipped")]
     engine, info = await _engine(settings)
     kept = _state(settings.agent.state_dir)
     look = await _look(settings) if info is not None and kept.ok else None
     return [
-        _configuration(settings, config.find_file(config_file, os.environ)),
+        _configuration(settings, loading.find_file(config_file, os.environ)),
         *_cleanup(settings),
         kept,
         *_holds(settings.agent.state_dir, look),
@@ -64,7 +65,7 @@ async def run(config_file: Path | None) -> list[Check]:
     ]
 
 
-def _configuration(settings: config.Settings, source: Path | None) -> Check:
+def _configuration(settings: Settings, source: Path | None) -> Check:
     detail = f"{source or 'built-in defaults'}; mode {settings.agent.mode}"
     useless = no_effect.patterns(settings)
     if not useless:
@@ -72,7 +73,7 @@ def _configuration(settings: config.Settings, source: Path | None) -> Check:
     return Check("configuration", False, f"{detail}; {len(useless)} pattern(s) can never match", "; ".join(useless))
 
 
-def _cleanup(settings: config.Settings) -> list[Check]:
+def _cleanup(settings: Settings) -> list[Check]:
     """A build leaves its first stages without a name until its end: they must not go before."""
     after = settings.cleanup.dangling_after
     if after is None or after >= LONGEST_BUILD:
@@ -92,7 +93,7 @@ class Inspection:
     containers: tuple[Container, ...]
 
 
-async def _look(settings: config.Settings) -> Inspection | None:
+async def _look(settings: Settings) -> Inspection | None:
     """None where the engine cannot be watched; its own check says why."""
     from agent.daemon import session
 
@@ -191,7 +192,7 @@ def _is_here(pin: Pin, plan: Plan) -> bool:
     return any(pin.means(item.image) for item in plan.decisions)
 
 
-async def _engine(settings: config.Settings) -> tuple[Check, EngineInfo | None]:
+async def _engine(settings: Settings) -> tuple[Check, EngineInfo | None]:
     engine = factory.make_engine(settings.docker)
     try:
         async with asyncio.timeout(PATIENCE):
@@ -209,7 +210,7 @@ async def _engine(settings: config.Settings) -> tuple[Check, EngineInfo | None]:
     return _observing(Check("engine", True, f"{engine.url}: {what}"), settings, info), info
 
 
-def _observing(found: Check, settings: config.Settings, info: EngineInfo) -> Check:
+def _observing(found: Check, settings: Settings, info: EngineInfo) -> Check:
     """The check of an engine, which fails where observe mode is forced on a configuration that asks for more."""
     if not info.observe_only:
         return found
@@ -219,7 +220,7 @@ def _observing(found: Check, settings: config.Settings, info: EngineInfo) -> Che
     return replace(found, ok=not asked, detail=detail, hint=hint)
 
 
-def _disk(settings: config.Settings, info: EngineInfo | None) -> Check:
+def _disk(settings: Settings, info: EngineInfo | None) -> Check:
     space = disk.space(info.root) if info is not None else None
     if info is None or space is None:
         detail = "the engine's directory cannot be seen from here; freed bytes stay an estimate"
@@ -232,7 +233,7 @@ def _disk(settings: config.Settings, info: EngineInfo | None) -> Check:
     )
 
 
-def _layers(settings: config.Settings, info: EngineInfo | None) -> list[Check]:
+def _layers(settings: Settings, info: EngineInfo | None) -> list[Check]:
     """Whether torch itself is looked for. Where it is not, names and history decide alone, which is nothing wrong."""
     if info is None:
         return []
@@ -244,7 +245,7 @@ def _layers(settings: config.Settings, info: EngineInfo | None) -> list[Check]:
     return [Check("layers", True, f"read below {layer_folders.place(info)}")]
 
 
-async def _broker(settings: config.Settings, info: EngineInfo | None) -> list[Check]:
+async def _broker(settings: Settings, info: EngineInfo | None) -> list[Check]:
     """A check for each address of the broker."""
     if not settings.mqtt.url:
         return [Check("broker", True, "none set (mqtt.url is empty): decisions stay in the local history")]

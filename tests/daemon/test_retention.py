@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from agent.config import settings as config
+from agent.config.settings import Settings
 from agent.core.protocol.new_events import NewEvent
 from agent.daemon import housekeeping
 from agent.daemon.build import Components
@@ -20,7 +20,7 @@ KEPT = 3  # days
 async def forgetting(agent: HostedAgent) -> AsyncIterator[None]:
     """The daemon's own loop, on one agent."""
     parts = Components(agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.sweeper)
-    settings = config.Settings(history={"retention": f"{KEPT}d"})
+    settings = Settings(history={"retention": f"{KEPT}d"})
     task = asyncio.create_task(housekeeping.prune_history(settings, parts, agent.clock))
     try:
         yield

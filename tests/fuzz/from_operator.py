@@ -6,7 +6,8 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from agent.config import settings as config
+from agent.config import loading
+from agent.config.settings import ConfigError
 from agent.core import globs, units
 from agent.core.policy import rules, schedule
 from agent.daemon import housekeeping
@@ -49,7 +50,7 @@ def configuration(data: bytes) -> None:
     """Settings that decide and can be shown and used, or ConfigError."""
     with tempfile.NamedTemporaryFile(dir=_fast(), suffix=".toml") as file:
         Path(file.name).write_bytes(data)
-        settings, error = outcome.of(lambda: config.load(Path(file.name)), config.ConfigError)
+        settings, error = outcome.of(lambda: loading.load(Path(file.name)), ConfigError)
     if settings is None:
         assert str(error)
         return

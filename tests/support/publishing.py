@@ -18,7 +18,7 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
 from agent.core.protocol.new_events import DECISION, NewEvent
 from agent.daemon import build
@@ -233,7 +233,7 @@ async def connected(
 
 
 def make_options(server: Mosquitto, client_id: str) -> broker.Options:
-    return broker.options(config.Mqtt(url=server.url), client_id)
+    return broker.options(sections.Mqtt(url=server.url), client_id)
 
 
 def without_repeats(numbers: Iterable[int]) -> list[int]:

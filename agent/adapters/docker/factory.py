@@ -3,7 +3,7 @@
 from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.docker.inside import DockerInside
 from agent.adapters.inside import Inside
-from agent.config.settings import Docker
+from agent.config.sections import Docker
 
 
 def make_engine(settings: Docker) -> DockerEngine:
