@@ -10,9 +10,7 @@ from agent.adapters.lock import StateBusy
 from agent.adapters.overrides import HoldsUnreadable
 from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.state_dir import StateElsewhere
-from agent.cli import explain as look
-from agent.cli import fleet, lint, run
-from agent.cli import pins as act
+from agent.cli import check, demo, explain, fleet, history, images, lint, pause, pins, plan, run, sweep
 from agent.cli.common import CommandError, UsageError
 from agent.config.settings import ConfigError
 from agent.core import text
@@ -27,18 +25,18 @@ app = typer.Typer(
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     run.run,
-    look.plan,
-    act.sweep,
-    look.images,
-    look.explain,
-    look.history,
-    act.pin,
-    act.unpin,
-    act.pause,
-    act.resume,
+    plan.plan,
+    sweep.sweep,
+    images.images,
+    explain.explain,
+    history.history,
+    pins.pin,
+    pins.unpin,
+    pause.pause,
+    pause.resume,
     lint.lint,
-    look.check,
-    run.demo,
+    check.check,
+    demo.demo,
 )
 for command in _COMMANDS:
     app.command()(command)

@@ -92,7 +92,7 @@ NOTHING_RETAINED = (
 
 
 class _Source:
-    """The broker of the configuration. Raises ConfigError and DemoUsageError."""
+    """The broker of the configuration. Raises ConfigError and UsageError."""
 
     def __init__(self, file: Path | None, watch: bool, as_json: bool) -> None:
         from agent.adapters.mqtt import broker
@@ -109,25 +109,24 @@ class _Source:
         self._connect = broker.connector(replace(options, largest_incoming=0) for options in addresses)
 
     def snapshot(self) -> "FleetView":
-        """What is retained. Raises Failed where nothing is: that is no empty fleet, but nothing to judge it by."""
-        from agent.fleet import feed as collector
+        """What is retained. Raises CommandError where nothing is: that does not mean that the fleet is empty."""
+        from agent.fleet import feed
 
-        view = _run(collector.snapshot(self._connect, self._prefix, SystemClock()))
+        view = _run(feed.snapshot(self._connect, self._prefix, SystemClock()))
         if not view.retained:
             raise common.CommandError(NOTHING_RETAINED.format(broker=" ".join(self._urls), prefix=self._prefix))
         return view
 
     def watch(self, render: "Callable[[FleetView], RenderableType]") -> None:
-        from agent.fleet import feed as collector
-        from agent.fleet import terminal
+        from agent.fleet import feed, terminal
 
-        feed = collector.Feed(self._connect, self._prefix, SystemClock())
+        follower = feed.Feed(self._connect, self._prefix, SystemClock())
         with suppress(KeyboardInterrupt):  # the way out
-            _run(terminal.watch(feed, render, terminal.make_console(), SystemClock()))
+            _run(terminal.watch(follower, render, terminal.make_console(), SystemClock()))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """The result. Raises Failed where the broker does not play along."""
+    """The result. Raises CommandError where the broker cannot be reached or refuses."""
     from agent.adapters.mqtt import broker
 
     try:

@@ -3,7 +3,7 @@
 import asyncio
 
 from agent.cli import documents
-from agent.cli.common import ConfigOption, JsonOption, print_json, quiet, tell
+from agent.cli.common import ConfigOption, JsonOption, print_json, print_notes, quiet
 from agent.config import loading
 from agent.config.settings import Settings
 from agent.core.lint import linter as rules
@@ -23,7 +23,7 @@ def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(documents.lint(findings, seen, host, notes))
         return
-    tell(notes)
+    print_notes(notes)
     tables.show(tables.lint(findings))
 
 

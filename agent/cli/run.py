@@ -1,8 +1,7 @@
-"""`run` and `demo`: commands that last."""
+"""`torchkeeper run`: the agent."""
 
 import asyncio
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +14,7 @@ def run(
     config_file: ConfigOption = None,
     observe: Annotated[bool, typer.Option("--observe", help="Decide and report, but remove nothing.")] = False,
 ) -> None:
-    """Be the agent: watch, evict what is idle, report. Ends on SIGTERM."""
+    """Run the agent: watch, evict what is idle, report. Ends on SIGTERM."""
     import structlog
 
     from agent import logs
@@ -33,15 +32,3 @@ def run(
         structlog.get_logger().warning(note, action="open-state")
     with lock.locked(place.folder):
         asyncio.run(daemon.run(settings, place.folder, loading.find_file(config_file, os.environ)))
-
-
-def demo(
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="URL", help="Use this engine instead of a private one.")
-    ] = "",
-    keep: Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Keep the state and logs here.")] = None,
-) -> None:
-    """The whole story on one machine, in about a minute, with nothing else set up."""
-    from agent import demo as story
-
-    raise typer.Exit(story.run(engine_url=engine, keep=keep))
