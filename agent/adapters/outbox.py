@@ -67,5 +67,9 @@ class Outbox(Protocol):
 
     @property
     def appended(self) -> asyncio.Event:
-        """Set whenever a row is added or comes back; the sender clears it."""
+        """Set whenever a row is added or comes back, and by `wake`; the sender clears it."""
+        ...
+
+    def wake(self) -> None:
+        """Set `appended`: the rows are to be read again."""
         ...

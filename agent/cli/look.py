@@ -164,12 +164,12 @@ async def _explain(
     async with daemon.read_only_session(settings) as (components, notes):
         plan = await components.sweeper.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
-        row = components.ingestor.view.row
+        engine_store = components.ingestor.view.engine_store
         facts = story.Facts(
             at=plan.at,
             decision=next(item for item in plan.decisions if item.image.id == image.id),
-            uses=await components.store.run(lambda tables: tables.uses(row, image.id, USES_LISTED)),
-            ignored=await components.store.run(lambda tables: tables.ignored_runs(row, image.id)),
+            uses=await engine_store.load_uses(image.id, USES_LISTED),
+            ignored=await engine_store.load_ignored_runs(image.id),
             containers=[
                 item for item in components.ingestor.view.snapshot(plan.at).containers if item.image_id == image.id
             ],
@@ -190,6 +190,6 @@ async def _look_inside(settings: config.Settings, image_id: str) -> LookedInside
 
 
 async def _events(look: "state_dir.ReadOnlyState", since: datetime) -> list[payloads.Event]:
-    events = await look.store.run(lambda tables: tables.events(since))
+    events = await look.store.load_events(since)
     await look.store.close()
     return events

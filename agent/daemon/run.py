@@ -70,7 +70,6 @@ def build(
     ignored = IgnoredContainers(settings.usage.ignore_containers)
     looks = LayerProbes(
         engine,
-        store,
         wanted=settings.images.probe_layers,
         lifts=settings.images.ambiguous == "evict",
         known=settings.images.known,

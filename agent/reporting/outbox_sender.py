@@ -173,7 +173,7 @@ class OutboxSender:
 
     def _send_again(self, after: int) -> None:
         self._again_from = after
-        self._outbox.appended.set()
+        self._outbox.wake()
 
     async def _ask_the_collector(self, connection: broker.Connection) -> None:
         """Send the first rows again; the collector, where it lives, answers, and then the others follow."""

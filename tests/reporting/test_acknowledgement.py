@@ -280,7 +280,7 @@ async def test_what_no_event_names_is_named_once_the_collector_gets_no_further(r
 
 
 async def events(rig: PublisherRig) -> list[payloads.Event]:
-    return await rig.store.run(lambda tables: tables.events(START))
+    return await rig.store.load_events(START)
 
 
 async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: PublisherRig) -> None:

@@ -56,7 +56,7 @@ async def collecting(broker: Mosquitto, folder: Path) -> AsyncIterator[Collector
 
 async def written(rig: PublisherRig) -> dict[tuple[str, str, int], dict[str, Any]]:
     """What the host wrote down, as the collector keys it."""
-    events = await rig.store.run(lambda tables: tables.events(START))
+    events = await rig.store.load_events(START)
     return {(TOPICS.host, rig.store.epoch, event.data["seq"]): json.loads(event.encode()) for event in events}
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from agent.adapters.outbox import UnknownSequence, Watermark
 from agent.adapters.sqlite import database, event_log
+from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
 from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
+from tests.support.builders import make_engine_info
 from tests.support.fakes.clock import START
 
 LATER = START + timedelta(days=1)
@@ -48,7 +50,7 @@ async def waiting(store: Store) -> list[int]:
 
 
 async def log_of(store: Store) -> list[payloads.Event]:
-    return await store.run(lambda tables: tables.events(START - timedelta(days=999)))
+    return await store.load_events(START - timedelta(days=999))
 
 
 async def dropped(store: Store) -> list[dict[str, Any]]:
@@ -77,7 +79,7 @@ async def acknowledge(store: Store, seq: int, epoch: str | None = None) -> Water
 async def test_a_decision_that_was_written_before_uses_up_no_number(store: Store) -> None:
     decision = make_event(DECISION, decision_id="d1")
     for _ in range(3):
-        await store.run(lambda tables: tables.decide(decision, make_event(OUTCOME, decision_id="d1")))
+        await store.record_decision(decision, make_event(OUTCOME, decision_id="d1"))
     await add(store, 1)
     assert await waiting(store) == [1, 2, 3]
 
@@ -301,7 +303,7 @@ async def test_a_full_outbox_gives_up_the_oldest_telemetry_and_names_it(store: S
     assert set(given_up).isdisjoint(left)
     assert {item["reason"] for item in names} == {"outbox-full"}
     assert left[-1] == 100 + len(names)
-    assert await store.run(lambda tables: tables.waiting_bytes()) <= ROOM
+    assert await store.waiting_bytes() <= ROOM
 
 
 async def test_a_full_outbox_keeps_every_decision_and_outcome(store: Store) -> None:
@@ -337,18 +339,18 @@ async def test_numbers_between_those_given_up_are_not_named(store: Store) -> Non
 
 async def test_the_room_counts_what_waits_and_not_what_is_retired(store: Store, tmp_path: Path) -> None:
     await add(store, 40, size=BIG)
-    full = await store.run(lambda tables: tables.waiting_bytes())
+    full = await store.waiting_bytes()
     assert 40 * BIG < full < ROOM
     await acknowledge(store, 40)
-    assert await store.run(lambda tables: tables.waiting_bytes()) == 0
+    assert await store.waiting_bytes() == 0
     await acknowledge(store, 20)
-    half = await store.run(lambda tables: tables.waiting_bytes())
+    half = await store.waiting_bytes()
     assert half == full / 2
     await store.set_aside(21, "x", LATER)
     await store.prune(START + timedelta(seconds=1), LATER, quietly=True)
-    known = await store.run(lambda tables: tables.waiting_bytes())
+    known = await store.waiting_bytes()
     again = reopen(tmp_path)
-    assert await again.run(lambda tables: tables.waiting_bytes()) == known
+    assert await again.waiting_bytes() == known
     assert await waiting(again) == [41]
     await again.close()
 
@@ -364,16 +366,12 @@ async def test_nearly_full_holds_from_the_first_loss_until_there_is_room(store: 
 
 async def test_a_failed_write_leaves_the_count_right(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await add(store, 3, size=BIG)
-    before = await store.run(lambda tables: tables.waiting_bytes())
-
-    def write_half(tables: event_log.EventLog) -> None:
-        with tables._transaction():
-            tables._append(make_event(size=BIG))
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        await store.run(write_half)
-    assert await store.run(lambda tables: tables.waiting_bytes()) == before
+    before = await store.waiting_bytes()
+    engine, removal = await store.engine(make_engine_info()), Removal("i", "d1", (), START, {})
+    monkeypatch.setitem(database.queries(), "add_removal", "INSERT INTO removals VALUES (1)")  # after the decision
+    with pytest.raises(database.StateError):
+        await engine.begin_removal(removal, make_event(DECISION, size=BIG, decision_id="d1"))
+    assert await store.waiting_bytes() == before
     assert await waiting(store) == [1, 2, 3]
 
 
