@@ -165,6 +165,7 @@ class Sweeper:
 
     async def _context(self, now: datetime) -> Context:
         view = self._view
+        engine_store = view.engine_store if view.engine is not None else None
         return Context(
             overrides=self._holds(now),
             proven=view.current,
@@ -173,7 +174,7 @@ class Sweeper:
             gap_end=view.gap_end,
             machine_off=view.absences,
             past_evictions=await self._store.load_past_evictions(now - limits.HOUR),
-            backoff=await view.engine_store.load_backoff() if view.engine is not None else {},
+            backoff=await engine_store.load_backoff() if engine_store is not None else {},
             disk=view.space(),
             under_pressure=self._pressing,
             pending_policy=await self._change(now),
