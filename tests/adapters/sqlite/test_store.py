@@ -1,7 +1,7 @@
 """What is remembered comes back whole, in one transaction or not at all, on real SQLite."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -272,6 +272,34 @@ async def test_an_event_has_its_number_host_and_epoch(store: Store) -> None:
     )
     assert event.data == {"reasons": {"recent": 1}, "epoch": store.epoch, "seq": 1}
     assert store.appended.is_set()
+
+
+APPENDS: dict[str, Callable[[Store, EngineStore], Awaitable[object]]] = {
+    "log": lambda store, _: store.log(note()),
+    "record_decision": lambda store, _: store.record_decision(note(DECISION, decision_id="d1"), note(OUTCOME)),
+    "record_gap": lambda _, engine: engine.record_gap(BlindPeriod(START, LATER, "x"), note("torchkeeper.gap")),
+    "begin_removal": lambda _, engine: engine.begin_removal(REMOVAL, note(DECISION, decision_id="d1")),
+    "end_removal": lambda _, engine: engine.end_removal(IMAGE, note(OUTCOME), None),
+    "acknowledge": lambda store, _: store.acknowledge(store.epoch, 0, START),
+    "set_aside": lambda store, _: store.set_aside(1, "too long", START),
+    "name_missing": lambda store, _: store.name_missing(START),
+    "prune": lambda store, _: store.prune(START, START, quietly=False),
+}
+
+
+@pytest.mark.parametrize("method", APPENDS)
+async def test_each_method_that_may_add_to_the_outbox_wakes_its_sender(store: Store, method: str) -> None:
+    engine = await store.engine(make_engine_info())
+    assert not store.appended.is_set()
+    await APPENDS[method](store, engine)
+    assert store.appended.is_set()
+
+
+async def test_a_decision_that_was_written_before_wakes_nobody(store: Store) -> None:
+    await decide(store, "d1")
+    store.appended.clear()
+    await decide(store, "d1")
+    assert not store.appended.is_set()
 
 
 async def test_host_and_epoch_survive_a_restart(store: Store, tmp_path: Path) -> None:
