@@ -237,7 +237,9 @@ async def _forget(settings: config.Settings, components: Components, clock: Cloc
         now = clock.now()
         if components.ingestor.view.clock_trusted:
             with contextlib.suppress(database.StateFull):
-                await components.store.prune(now - settings.history.retention, now, quietly=not settings.mqtt.url)
+                await components.store.prune(
+                    now - settings.history.retention, now, declare_dropped=bool(settings.mqtt.url)
+                )
         await clock.sleep(ONE_DAY)
 
 

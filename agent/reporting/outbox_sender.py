@@ -180,7 +180,7 @@ class OutboxSender:
         if self._rejections.needs_probe:
             return
         with contextlib.suppress(database.StateFull):
-            await self._outbox.name_missing(self._clock.now())
+            await self._outbox.declare_missing(self._clock.now())
         self.confirmation.asking = True
         with contextlib.suppress(broker.PublishRefused):  # `_stream` finds out as well
             for row in await self._outbox.unsent(self.confirmation.watermark or 0, WINDOW):

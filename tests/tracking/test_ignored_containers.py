@@ -179,7 +179,7 @@ async def test_what_was_counted_long_ago_is_forgotten(host: FakeHost, image: str
     host.docker.begin(host.docker.create(REF, "nightly", role="scanner"))
     await agent.wait(1)
     now = host.clock.now()
-    await agent.store.prune(now - timedelta(hours=1), now, quietly=True)
+    await agent.store.prune(now - timedelta(hours=1), now, declare_dropped=False)
     assert await runs(agent, image) == {"role=scanner": 1}
 
 

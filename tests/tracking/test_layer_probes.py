@@ -199,7 +199,7 @@ async def test_where_it_is_switched_off_nothing_is_read_and_nothing_that_was_rea
 async def test_a_look_is_forgotten_with_its_image(stage: Stage) -> None:
     await settle(await stage.looks(), stage.add(IMAGE))
     now = stage.docker.clock.now()
-    await stage.store.prune(now, now, quietly=True)
+    await stage.store.prune(now, now, declare_dropped=False)
     assert await stage.engine_store.load_layer_probes() == {}
 
 

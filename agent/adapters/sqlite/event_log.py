@@ -140,32 +140,32 @@ class EventLog:
                     self._declare_missing(seq, now)
         return Watermark(seq, back=bool(taken_back))
 
-    def set_aside(self, seq: int, error: str, now: datetime) -> None:
+    def quarantine(self, seq: int, error: str, now: datetime) -> None:
         """Keep a row that cannot be delivered for people, and never send it again."""
         with self._db.transaction():
             aside = self._db.all("set_aside", seq=seq, error=error)
             self._uncount(aside)
-            # Where even a `dropped` event is refused, one more would be as well: `name_missing` comes back to it.
+            # Where even a `dropped` event is refused, one more would be as well: `declare_missing` comes back to it.
             self._declare_dropped([row for row in aside if row["type"] != new_events.DROPPED], "undeliverable", now)
 
-    def name_missing(self, now: datetime) -> None:
+    def declare_missing(self, now: datetime) -> None:
         """Name the numbers above the watermark that no row has and no event names."""
         watermark = self.watermark()
         if watermark is not None:
             with self._db.transaction():
                 self._declare_missing(watermark, now)
 
-    def forget(self, before: datetime, now: datetime, *, quietly: bool) -> None:
+    def forget(self, before: datetime, now: datetime, *, declare_dropped: bool) -> None:
         """Inside a transaction of the caller: delete what is older.
 
-        Of the rows that still wait, decisions and outcomes are kept, and the others are given up and named. `quietly`,
-        without a broker: all are deleted, and none is named.
+        With `declare_dropped`, the decisions and outcomes that still wait are kept, and all else that waits is given
+        up and named. Without it, for an agent that has no broker, all is deleted, and nothing is named.
         """
         self._db.do("forget_events", before=rows.us(before))
         self._db.do("forget_former_events", before=rows.us(before))
-        given_up = self._db.all("give_up_before", before=rows.us(before), all=quietly)
+        given_up = self._db.all("give_up_before", before=rows.us(before), all=not declare_dropped)
         self._uncount(given_up)
-        if not quietly:
+        if declare_dropped:
             self._declare_dropped(given_up, "retention", now)
 
     # Room

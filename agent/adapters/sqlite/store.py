@@ -75,9 +75,13 @@ class Store:
         """What is known of the engine that was watched last; None where none ever was."""
         return await self._run(self._usage.load_latest_engine)
 
-    async def prune(self, before: datetime, now: datetime, *, quietly: bool) -> None:
-        """Delete history older than a time. Events that still wait are given up, and named unless `quietly`."""
-        await self._append(self._usage.prune, before, now, quietly=quietly)
+    async def prune(self, before: datetime, now: datetime, *, declare_dropped: bool) -> None:
+        """Delete history older than a time.
+
+        `declare_dropped`: keep the decisions and outcomes that still wait, and name in a `dropped` event what else
+        waits and is deleted. False, for an agent that has no broker: delete all, and name nothing.
+        """
+        await self._append(self._usage.prune, before, now, declare_dropped=declare_dropped)
 
     # The policies in force
 
@@ -145,11 +149,11 @@ class Store:
     async def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
         return await self._append(self._log.acknowledge, epoch, seq, now)
 
-    async def set_aside(self, seq: int, error: str, now: datetime) -> None:
-        await self._append(self._log.set_aside, seq, error, now)
+    async def quarantine(self, seq: int, error: str, now: datetime) -> None:
+        await self._append(self._log.quarantine, seq, error, now)
 
-    async def name_missing(self, now: datetime) -> None:
-        await self._append(self._log.name_missing, now)
+    async def declare_missing(self, now: datetime) -> None:
+        await self._append(self._log.declare_missing, now)
 
     async def nearly_full(self) -> bool:
         return await self._run(self._log.nearly_full)

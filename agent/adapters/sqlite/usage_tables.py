@@ -123,10 +123,10 @@ class UsageTables:
         row = self._db.one("image_of_container", engine=engine, container_id=container_id)
         return row["image_id"] if row is not None else None
 
-    def prune(self, before: datetime, now: datetime, *, quietly: bool) -> None:
+    def prune(self, before: datetime, now: datetime, *, declare_dropped: bool) -> None:
         """Delete all history older than a time, together."""
         with self._db.transaction():
-            self._log.forget(before, now, quietly=quietly)
+            self._log.forget(before, now, declare_dropped=declare_dropped)
             self._db.do("forget_uses", before=rows.us(before))
             self._db.do("forget_ignored_runs", before=rows.us(before))
             self._db.do("forget_usages", before=rows.us(before))

@@ -156,7 +156,7 @@ async def test_the_first_collector_gets_also_what_the_broker_had(store: Store) -
 async def test_what_is_no_more_here_for_a_collector_that_went_back_is_named(store: Store) -> None:
     await add(store, 3)
     await acknowledge(store, 3)
-    await store.prune(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert await log_of(store) == []
     await acknowledge(store, 1)
     assert await dropped(store) == [make_dropped("missing", (2, 3))]
@@ -165,20 +165,20 @@ async def test_what_is_no_more_here_for_a_collector_that_went_back_is_named(stor
 
 async def test_what_went_quietly_before_there_was_a_broker_is_named_once_a_collector_waits_for_it(store: Store) -> None:
     await add(store, 3)
-    await store.prune(LATER, LATER, quietly=True)
+    await store.prune(LATER, LATER, declare_dropped=False)
     await store.log(make_event(at=LATER))
     assert await waiting(store) == [4]
     await acknowledge(store, 0)
     for _ in range(2):
-        await store.name_missing(LATER)
+        await store.declare_missing(LATER)
     assert await dropped(store) == [make_dropped("missing", (1, 3))]
     assert await waiting(store) == [4, 5]
 
 
 async def test_without_a_collector_nothing_counts_as_missing(store: Store) -> None:
     await add(store, 2)
-    await store.prune(LATER, LATER, quietly=True)
-    await store.name_missing(LATER)
+    await store.prune(LATER, LATER, declare_dropped=False)
+    await store.declare_missing(LATER)
     assert await log_of(store) == []
 
 
@@ -213,7 +213,7 @@ async def test_a_word_about_another_epoch_is_ignored_once_this_one_was_spoken_of
 
 async def test_a_row_set_aside_is_named(store: Store) -> None:
     await add(store, 3)
-    await store.set_aside(2, "too long", LATER)
+    await store.quarantine(2, "too long", LATER)
     assert await dropped(store) == [make_dropped("undeliverable", (2, 2))]
     assert (await log_of(store))[-1].time == LATER
     assert await waiting(store) == [1, 3, 4]
@@ -222,10 +222,10 @@ async def test_a_row_set_aside_is_named(store: Store) -> None:
 async def test_a_dropped_event_that_is_refused_makes_no_other_until_numbers_are_missed(store: Store) -> None:
     await add(store, 2)
     await acknowledge(store, 0)
-    await store.set_aside(2, "too long", LATER)
-    await store.set_aside(3, "refused", LATER)
+    await store.quarantine(2, "too long", LATER)
+    await store.quarantine(3, "refused", LATER)
     assert await waiting(store) == [1]
-    await store.name_missing(LATER)
+    await store.declare_missing(LATER)
     assert (await dropped(store))[1:] == [make_dropped("missing", (2, 3))]
     assert await waiting(store) == [1, 4]
 
@@ -233,7 +233,7 @@ async def test_a_dropped_event_that_is_refused_makes_no_other_until_numbers_are_
 @pytest.mark.parametrize("kind", [DECISION, OUTCOME])
 async def test_a_decision_or_outcome_is_not_set_aside(store: Store, kind: str) -> None:
     await add(store, 1, kind)
-    await store.set_aside(1, "too long", LATER)
+    await store.quarantine(1, "too long", LATER)
     assert await waiting(store) == [1]
     assert await dropped(store) == []
 
@@ -249,7 +249,7 @@ async def test_a_row_that_is_deferred_waits_on_while_those_behind_it_are_retired
 async def test_a_row_that_is_retired_is_not_set_aside(store: Store) -> None:
     await add(store, 1)
     await store.retire(1)
-    await store.set_aside(1, "late", LATER)
+    await store.quarantine(1, "late", LATER)
     assert [event.type for event in await log_of(store)] == [SWEEP]
 
 
@@ -260,7 +260,7 @@ async def test_the_retention_takes_what_is_over_and_names_what_still_waits(store
     await add(store, 3)
     await store.log(make_event(at=LATER))
     await store.retire(1)
-    await store.prune(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert await waiting(store) == [4, 5]
     assert await dropped(store) == [make_dropped("retention", (2, 3))]
 
@@ -271,7 +271,7 @@ async def test_the_retention_takes_no_decision_or_outcome_that_still_waits(store
     await add(store, 2)
     await store.log(make_event(DECISION, decision_id="later"))
     await store.retire(1)
-    await store.prune(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert [event.type for event in await log_of(store)] == [OUTCOME, DECISION, DROPPED]
     assert await waiting(store) == [2, 5, 6]
     assert await dropped(store) == [make_dropped("retention", (3, 4))]
@@ -280,15 +280,15 @@ async def test_the_retention_takes_no_decision_or_outcome_that_still_waits(store
 async def test_without_a_broker_the_retention_says_nothing(store: Store) -> None:
     await add(store, 3)
     await store.log(make_event(at=LATER))
-    await store.set_aside(2, "too long", LATER + timedelta(seconds=1))
-    await store.prune(LATER, LATER, quietly=True)
+    await store.quarantine(2, "too long", LATER + timedelta(seconds=1))
+    await store.prune(LATER, LATER, declare_dropped=False)
     assert [event.data["seq"] for event in await log_of(store)] == [4, 5]
 
 
 async def test_what_a_forgotten_dropped_event_named_is_named_again(store: Store) -> None:
     await add(store, 4)
-    await store.set_aside(2, "too long", START)
-    await store.prune(LATER, LATER, quietly=False)
+    await store.quarantine(2, "too long", START)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert await dropped(store) == [make_dropped("retention", (1, 5))]
 
 
@@ -346,8 +346,8 @@ async def test_the_room_counts_what_waits_and_not_what_is_retired(store: Store, 
     await acknowledge(store, 20)
     half = await store.waiting_bytes()
     assert half == full / 2
-    await store.set_aside(21, "x", LATER)
-    await store.prune(START + timedelta(seconds=1), LATER, quietly=True)
+    await store.quarantine(21, "x", LATER)
+    await store.prune(START + timedelta(seconds=1), LATER, declare_dropped=False)
     known = await store.waiting_bytes()
     again = reopen(tmp_path)
     assert await again.waiting_bytes() == known
@@ -380,7 +380,7 @@ async def test_many_ranges_are_told_in_several_events(store: Store, monkeypatch:
     for _ in range(5):
         await store.log(make_event(at=START))
         await store.log(make_event(at=LATER))
-    await store.prune(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert await dropped(store) == [
         make_dropped("retention", (1, 1), (3, 3)),
         make_dropped("retention", (5, 5), (7, 7)),
@@ -390,7 +390,7 @@ async def test_many_ranges_are_told_in_several_events(store: Store, monkeypatch:
 
 async def test_a_dropped_event_goes_out_as_its_model_says(store: Store) -> None:
     await add(store, 1)
-    await store.set_aside(1, "too long", LATER)
+    await store.quarantine(1, "too long", LATER)
     (row,) = await store.unsent(0, 9)
     event = payloads.Event.model_validate_json(row.payload)
     assert event.type in payloads.DATA_OF_TYPE

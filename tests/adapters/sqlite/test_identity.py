@@ -180,7 +180,7 @@ async def test_events_of_the_other_machine_stay_in_the_history_as_its_own_and_ar
 
 async def test_the_history_of_the_other_machine_is_forgotten_with_the_own(there: Path) -> None:
     store = open_store(there)
-    await store.prune(START.replace(year=START.year + 1), START, quietly=True)
+    await store.prune(START.replace(year=START.year + 1), START, declare_dropped=False)
     assert await history(store) == []
     await store.close()
 

@@ -281,9 +281,9 @@ APPENDS: dict[str, Callable[[Store, EngineStore], Awaitable[object]]] = {
     "begin_removal": lambda _, engine: engine.begin_removal(REMOVAL, note(DECISION, decision_id="d1")),
     "end_removal": lambda _, engine: engine.end_removal(IMAGE, note(OUTCOME), None),
     "acknowledge": lambda store, _: store.acknowledge(store.epoch, 0, START),
-    "set_aside": lambda store, _: store.set_aside(1, "too long", START),
-    "name_missing": lambda store, _: store.name_missing(START),
-    "prune": lambda store, _: store.prune(START, START, quietly=False),
+    "quarantine": lambda store, _: store.quarantine(1, "too long", START),
+    "declare_missing": lambda store, _: store.declare_missing(START),
+    "prune": lambda store, _: store.prune(START, START, declare_dropped=True),
 }
 
 
@@ -320,7 +320,7 @@ async def test_an_event_waits_until_it_is_retired_or_set_aside(store: Store) -> 
     for _ in range(4):
         await store.log(note())
     await store.retire(1)
-    await store.set_aside(3, "too long", START)
+    await store.quarantine(3, "too long", START)
     assert [row.seq for row in await store.unsent(0, 9)] == [2, 4, 5]
     assert [row.seq for row in await store.unsent(2, 9)] == [4, 5]
     assert [row.seq for row in await store.unsent(0, 1)] == [2]
@@ -330,9 +330,9 @@ async def test_an_event_waits_until_it_is_retired_or_set_aside(store: Store) -> 
 async def test_forgetting_drops_old_uses_and_images_long_gone(store: Store) -> None:
     present = replace(USAGE, image_id=make_id("here"), present=True)
     engine = await commit(store, Changes(usages=(USAGE, present), uses=(USE,)))
-    await store.prune(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert len((await load(store)).usages) == 2
-    await store.prune(LATER + timedelta(microseconds=1), LATER, quietly=False)
+    await store.prune(LATER + timedelta(microseconds=1), LATER, declare_dropped=True)
     assert (await load(store)).usages == (present,)
     assert await engine.load_uses(IMAGE, 9) == []
 
@@ -340,7 +340,7 @@ async def test_forgetting_drops_old_uses_and_images_long_gone(store: Store) -> N
 async def test_a_number_is_never_used_again(store: Store, tmp_path: Path) -> None:
     for _ in range(3):
         await store.log(note())
-    await store.prune(LATER, LATER, quietly=True)
+    await store.prune(LATER, LATER, declare_dropped=False)
     again = await reopened(store, tmp_path)
     await again.log(note())
     assert [row.seq for row in await again.unsent(0, 9)] == [4]
