@@ -61,8 +61,6 @@ class EventIngestor:
         self.view = EngineView(self.stalls)
         self.buffer = Buffer()
         self.has_uninspected = asyncio.Event()  # an inspect failed in the last listing
-        self.lost = asyncio.Event()  # an audit found that the stream lost events: it is to be opened anew
-        self.loss: StreamEnded | None = None  # what it lost
         self._engine = engine
         self._store = store
         self._clock = clock
@@ -81,7 +79,6 @@ class EventIngestor:
     async def restore(self, info: EngineInfo) -> None:
         saved = await self._store.run(lambda tables: tables.load(*info.key))
         self.buffer = Buffer()
-        self.lost.clear()
         self.stalls.restart()
         self._take_over(info, saved)
         await self._looks.begin(info, saved.engine)
@@ -123,8 +120,7 @@ class EventIngestor:
             await self._meaning.reapply_after_listing(later, listing.at)
             await self._commit([*events, *later], read_until, proven=True)
             self._audit_every = replay.AUDIT_EVERY if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
-        self.view.proven = True
-        self.view.changed.set()
+        self.view.stream.catch_up()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(events))
 
     async def _replay_ring(self, since_ns: int, *, first: bool) -> list[EngineEvent]:
@@ -316,9 +312,7 @@ class EventIngestor:
 
     def _reopen(self, why: str) -> NoReturn:
         """Ends the session, whoever asked for the audit."""
-        self.view.proven = False
-        self.loss = StreamEnded(0, why)
-        self.lost.set()
+        self.view.stream.lose(why)
         raise StreamEnded(0, why)
 
     # Listings

@@ -132,7 +132,8 @@ class Evicting:
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
         view = EngineView()
-        view.engine, view.proven = info, True
+        view.engine = info
+        harness.prove(view)
         view.row = (await store.run(lambda tables: tables.load(*info.key))).engine
         return cls(Evictor(agent, view, store, SystemClock()), view, store)
 
