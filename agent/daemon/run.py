@@ -21,6 +21,7 @@ from agent.config import settings as config
 from agent.core.protocol import payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.daemon import look_inside, no_effect
+from agent.daemon.build import make_ingestor
 from agent.eviction import plan_reporter
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
@@ -68,7 +69,7 @@ def build(
     """Wire one agent together. `patience`: seconds that a listing waits for layers to be read."""
     host_report = HostReport()
     ignored = IgnoredContainers(settings.usage.ignore_containers)
-    looks = LayerProbes(
+    probes = LayerProbes(
         engine,
         store,
         wanted=settings.images.probe_layers,
@@ -76,8 +77,8 @@ def build(
         known=settings.images.known,
         patience=patience,
     )
-    ingestor = EventIngestor(
-        engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored, looks=looks
+    ingestor = make_ingestor(
+        engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, probes=probes, ignored=ignored
     )
     watcher = Watcher(engine, ingestor, clock, host_report)
     sweeper = Sweeper(
