@@ -21,7 +21,7 @@ from agent.config import settings as config
 from agent.core.protocol import payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.daemon import look_inside, no_effect
-from agent.daemon.build import make_ingestor
+from agent.daemon.build import make_ingestor, make_sweep_steps
 from agent.eviction import plan_reporter
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
@@ -81,13 +81,14 @@ def build(
         engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, probes=probes, ignored=ignored
     )
     watcher = Watcher(engine, ingestor, clock, host_report)
+    rules = settings.core_policy()
     sweeper = Sweeper(
-        engine,
         ingestor,
         store,
         clock,
         host_report,
-        rules=settings.core_policy(),
+        steps=make_sweep_steps(engine, ingestor.view, store, clock, host_report, rules),
+        rules=rules,
         folder=folder,
         pacing=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace),
     )

@@ -132,12 +132,13 @@ class HostedAgent:
         )
         self.view = self.ingestor.view
         self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report)
+        self.steps = build.make_sweep_steps(self.engine, self.view, self.store, self.clock, self.host_report, rules)
         self.sweeper = Sweeper(
-            self.engine,
             self.ingestor,
             self.store,
             self.clock,
             self.host_report,
+            steps=self.steps,
             rules=rules,
             folder=host.folder,
             pacing=pacing,
