@@ -21,6 +21,7 @@ from agent.config import settings as config
 from agent.core.protocol import payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.daemon import look_inside, no_effect
+from agent.daemon.build import make_ingestor, make_sweep_steps
 from agent.daemon.timing import Timing
 from agent.eviction import plan_reporter
 from agent.eviction.sweeper import Pacing, Sweeper
@@ -71,7 +72,7 @@ def build(
     """Wire one agent together. `patience`: seconds that a listing waits for layers to be read."""
     host_report = HostReport()
     ignored = IgnoredContainers(settings.usage.ignore_containers)
-    looks = LayerProbes(
+    probes = LayerProbes(
         engine,
         store,
         wanted=settings.images.probe_layers,
@@ -79,23 +80,24 @@ def build(
         known=settings.images.known,
         patience=patience,
     )
-    ingestor = EventIngestor(
+    ingestor = make_ingestor(
         engine,
         store,
         clock,
         gap_tolerance=settings.usage.gap_tolerance,
+        probes=probes,
         ignored=ignored,
-        looks=looks,
         timing=timing.tracking,
     )
     watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking)
+    rules = settings.core_policy()
     sweeper = Sweeper(
-        engine,
         ingestor,
         store,
         clock,
         host_report,
-        rules=settings.core_policy(),
+        steps=make_sweep_steps(engine, ingestor.view, store, clock, host_report, rules),
+        rules=rules,
         folder=folder,
         pacing=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction),
     )

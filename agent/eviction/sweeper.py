@@ -14,7 +14,7 @@ import structlog
 
 from agent.adapters import overrides
 from agent.adapters.clock import Clock
-from agent.adapters.engine import Engine, EngineError
+from agent.adapters.engine import EngineError
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping
@@ -63,6 +63,15 @@ class Pacing:
     timing: EvictionTiming = EvictionTiming()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSteps:
+    """Who carries out a plan: the sweeper decides, and calls these in order."""
+
+    evictor: Evictor
+    build_cache: BuildCachePruner
+    reporter: PlanReporter
+
+
 _AT_ONCE = Pacing()
 
 
@@ -71,12 +80,12 @@ class Sweeper:
 
     def __init__(
         self,
-        engine: Engine,
         ingestor: EventIngestor,
         store: Store,
         clock: Clock,
         host_report: HostReport,
         *,
+        steps: SweepSteps,
         rules: Policy,
         folder: Path,
         pacing: Pacing = _AT_ONCE,
@@ -89,9 +98,9 @@ class Sweeper:
         self._rules = rules
         self._folder = folder
         self._folder_identity = overrides.identity(folder)
-        self._evictor = Evictor(engine, ingestor.view, store, clock)
-        self._cleanup = BuildCachePruner(engine, store, clock, after=rules.build_cache_after)
-        self._showcase = PlanReporter(host_report, ingestor.view, store, rules)
+        self._evictor = steps.evictor
+        self._build_cache = steps.build_cache
+        self._reporter = steps.reporter
         self._grace = pacing.grace
         self._timing = pacing.timing
         self._memory: change.PolicyHistory | None = None  # None: not asked yet
@@ -144,7 +153,7 @@ class Sweeper:
         await self._ingestor.protect(done.plan.decisions)
         await self._observe(done)
         await self._evict(done)
-        await self._cleanup.sweep(done.plan.held_by)
+        await self._build_cache.sweep(done.plan.held_by)
         await self._report(done)
         return done
 
@@ -251,7 +260,7 @@ class Sweeper:
             )
             await self._store.log(event)
             await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
-        await self._showcase.show(done.plan)
+        await self._reporter.show(done.plan)
 
     # Waiting
 

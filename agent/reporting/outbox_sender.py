@@ -12,8 +12,8 @@ from typing import Literal
 import structlog
 
 from agent import aio
+from agent.adapters import broker
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
 from agent.reporting.confirmation import Confirmation

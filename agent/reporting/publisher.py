@@ -16,9 +16,9 @@ import structlog
 import tenacity
 
 from agent import aio
+from agent.adapters import broker
+from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
-from agent.adapters.mqtt.broker import Connection, Message
 from agent.adapters.outbox import Outbox
 from agent.core.protocol import payloads
 from agent.reporting.collectors import Collectors

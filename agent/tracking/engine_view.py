@@ -27,8 +27,8 @@ class Listing(Snapshot):
 class EngineView:
     """Images, containers and usage as of the last event, and whether that can be trusted."""
 
-    def __init__(self, stalls: StallDetector | None = None) -> None:
-        self.stalls = stalls  # None: nothing reads a stream
+    def __init__(self, stalls: StallDetector) -> None:
+        self.stalls = stalls
         self.engine: EngineInfo | None = None
         self.row = 0  # the engine's row in the store
         self.tracker = UsageTracker()
@@ -48,7 +48,7 @@ class EngineView:
     @property
     def current(self) -> bool:
         """Whether it can be acted on: proven, and this process was not stalled since what it last read."""
-        return self.proven and not (self.stalls is not None and self.stalls.check())
+        return self.proven and not self.stalls.check()
 
     @property
     def details(self) -> dict[str, Details]:

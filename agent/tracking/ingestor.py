@@ -20,7 +20,6 @@ from agent.adapters.sqlite.usage_tables import StoredEngine
 from agent.core.model import Decision
 from agent.core.timekeeping import ClockReading
 from agent.core.usage import continuity, replay
-from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.continuity import Cursor, EngineDowntime
 from agent.core.usage.events import EngineEvent
 from agent.core.usage.tracker import UsageTracker
@@ -29,7 +28,6 @@ from agent.tracking.engine_view import EngineView, Listing
 from agent.tracking.gaps import GapDetector
 from agent.tracking.interpreter import EventInterpreter
 from agent.tracking.layer_probes import LayerProbes
-from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 
 log = structlog.get_logger()
@@ -46,19 +44,15 @@ class EventIngestor:
         store: Store,
         clock: Clock,
         *,
-        gap_tolerance: timedelta,
-        ignored: IgnoredContainers = IgnoredContainers(),
-        stalls: StallDetector | None = None,
-        looks: LayerProbes | None = None,
+        view: EngineView,
+        gaps: GapDetector,
+        interpreter: EventInterpreter,
+        probes: LayerProbes,
         timing: TrackingTiming = TrackingTiming(),
     ) -> None:
-        """`ignored`: containers whose runs are no uses. `stalls`: a test's own, to stall when it likes.
-
-        `looks`: at the layers of images; None: they are not read.
-        """
-        self.stalls = stalls or StallDetector()
-        self.view = EngineView(self.stalls)
-        self.buffer = Buffer()
+        self.view = view
+        self.stalls = view.stalls
+        self.buffer = Buffer()  # of this connection: the next one gets its own
         self.has_uninspected = asyncio.Event()  # an inspect failed in the last listing
         self.lost = asyncio.Event()  # an audit found that the stream lost events: it is to be opened anew
         self.loss: StreamEnded | None = None  # what it lost
@@ -66,12 +60,12 @@ class EventIngestor:
         self._store = store
         self._clock = clock
         self._timing = timing
-        self._gaps = GapDetector(self.view, store, clock, gap_tolerance)
-        self._meaning = EventInterpreter(engine, self.view, store, clock, self._gaps, ignored)
-        self.relist_due = self._meaning.relist_due
-        self._looks = looks or LayerProbes(engine, store, wanted=False)
+        self._gaps = gaps
+        self._meaning = interpreter
+        self.relist_due = interpreter.relist_due
+        self._looks = probes
         self._cursor = Cursor()
-        self._tolerance = gap_tolerance
+        self._tolerance = gaps.tolerance
         self._down: EngineDowntime | None = None  # since the last watch ended
         self._lock = asyncio.Lock()
         self._opened_ns = 0  # from where the stream was read

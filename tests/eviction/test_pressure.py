@@ -208,7 +208,7 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: Fake
 async def test_while_something_may_go_there_is_no_alert(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 460 * MB
-    await agent.sweeper._showcase.show(await agent.plan())
+    await agent.steps.reporter.show(await agent.plan())
     assert agent.host_report.alerts == {}
 
 
