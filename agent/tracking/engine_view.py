@@ -28,8 +28,8 @@ class Listing(Snapshot):
 class EngineView:
     """Images, containers and usage as of the last event, and whether that can be trusted."""
 
-    def __init__(self, stalls: StallDetector | None = None) -> None:
-        """`stalls`: None where nothing reads a stream."""
+    def __init__(self, stalls: StallDetector) -> None:
+        self.stalls = stalls
         self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
         self.stream = StreamState(self.changed, stalls)
         self.engine: EngineInfo | None = None

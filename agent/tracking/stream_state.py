@@ -14,8 +14,8 @@ from agent.tracking.stalls import StallDetector
 class StreamState:
     """Whether the stream is proven: read, caught up, of an engine that answers, and not known to have lost events."""
 
-    def __init__(self, changed: asyncio.Event, stalls: StallDetector | None = None) -> None:
-        """`changed`: set at each transition that may change `proven`. `stalls`: None where nothing reads a stream."""
+    def __init__(self, changed: asyncio.Event, stalls: StallDetector) -> None:
+        """`changed`: set at each transition that may change `proven`."""
         self.ready = asyncio.Event()  # set while the stream is proven
         self.lost = asyncio.Event()  # set once the stream is known to have lost events: it is to be opened anew
         self.loss = StreamEnded(0, "the event stream lost events")  # what it lost
@@ -34,7 +34,7 @@ class StreamState:
     @property
     def trusted(self) -> bool:
         """Whether it is proven, and this process was not stalled since the last audit."""
-        return self.proven and not (self._stalls is not None and self._stalls.check())
+        return self.proven and not self._stalls.check()
 
     def begin(self) -> None:
         """A session begins."""
