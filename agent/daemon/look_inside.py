@@ -29,9 +29,9 @@ BETWEEN = 600.0  # seconds until what a killed look left is looked for again
 IN_FLIGHT = 600.0  # seconds in which an engine may still make a container that it was asked for
 
 
-async def look(engine: Inside, folder: Path, image_id: str) -> LookedInside:
-    """Look inside one image. Raises EngineError, StateError."""
-    with journal.turn(folder, patience=PATIENCE):
+async def look(engine: Inside, folder: Path, image_id: str, *, patience: float = PATIENCE) -> LookedInside:
+    """Look inside one image. `patience`: seconds to wait for another look to end. Raises EngineError, StateError."""
+    with journal.turn(folder, patience=patience):
         info = await engine.connect()
         try:
             await _tidy(engine, folder, info)

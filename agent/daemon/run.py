@@ -21,17 +21,20 @@ from agent.config import settings as config
 from agent.core.protocol import payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.daemon import look_inside, no_effect
+from agent.daemon.build import make_ingestor, make_sweep_steps
+from agent.daemon.timing import Timing
 from agent.eviction import plan_reporter
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
 from agent.tracking import layer_probes
 from agent.tracking.ingestor import EventIngestor
 from agent.tracking.layer_probes import LayerProbes
-from agent.tracking.watcher import RECONNECT_BACKOFF_MAX, Watcher
+from agent.tracking.watcher import Watcher
 
 log = structlog.get_logger()
 
 INFO_POLL = 5.0  # seconds until a new engine shows in `info`
+HOST_RETRY_MAX = 30.0  # seconds between attempts to learn the host's name from the engine
 RESERVE_INTERVAL = 600.0  # seconds until the reserve is looked at again
 COMMAND_PROBE_TIMEOUT = 60.0  # seconds that a command which ends waits for layers to be read: nothing else waits for it
 ONE_DAY = 86400.0  # seconds
@@ -64,30 +67,38 @@ def build(
     clock: Clock,
     engine: Engine,
     patience: float = layer_probes.PATIENCE,
+    timing: Timing = Timing(),
 ) -> Components:
     """Wire one agent together. `patience`: seconds that a listing waits for layers to be read."""
     host_report = HostReport()
     ignored = IgnoredContainers(settings.usage.ignore_containers)
-    looks = LayerProbes(
+    probes = LayerProbes(
         engine,
         wanted=settings.images.probe_layers,
         lifts=settings.images.ambiguous == "evict",
         known=settings.images.known,
         patience=patience,
     )
-    ingestor = EventIngestor(
-        engine, store, clock, gap_tolerance=settings.usage.gap_tolerance, ignored=ignored, looks=looks
-    )
-    watcher = Watcher(engine, ingestor, clock, host_report)
-    sweeper = Sweeper(
+    ingestor = make_ingestor(
         engine,
+        store,
+        clock,
+        gap_tolerance=settings.usage.gap_tolerance,
+        probes=probes,
+        ignored=ignored,
+        timing=timing.tracking,
+    )
+    watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking)
+    rules = settings.core_policy()
+    sweeper = Sweeper(
         ingestor,
         store,
         clock,
         host_report,
-        rules=settings.core_policy(),
+        steps=make_sweep_steps(engine, ingestor.view, store, clock, host_report, rules),
+        rules=rules,
         folder=folder,
-        pacing=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace),
+        pacing=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction),
     )
     return Components(engine, store, host_report, ingestor, watcher, sweeper)
 
@@ -156,7 +167,7 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
         except EngineError as error:
             log.warning("no engine yet, and no agent.host is set; waiting", action="start", error=str(error))
             await clock.sleep(wait)
-            wait = min(RECONNECT_BACKOFF_MAX, wait * 2)
+            wait = min(HOST_RETRY_MAX, wait * 2)
         finally:
             await engine.close()
     if host != store.host:

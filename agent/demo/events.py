@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.adapters.mqtt.broker import Connection
+from agent.adapters.broker import Connection
 from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.core.protocol import payloads

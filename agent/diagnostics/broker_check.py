@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from agent.adapters.broker import Connection, Message
 from agent.adapters.mqtt import broker
-from agent.adapters.mqtt.broker import Connection, Message
 from agent.config import settings as config
 from agent.core.protocol import payloads
 

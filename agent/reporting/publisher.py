@@ -16,9 +16,9 @@ import structlog
 import tenacity
 
 from agent import aio
+from agent.adapters import broker
+from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
-from agent.adapters.mqtt.broker import Connection, Message
 from agent.adapters.outbox import Outbox
 from agent.core.protocol import payloads
 from agent.reporting.collectors import Collectors
@@ -28,14 +28,8 @@ from agent.reporting.inventory_topic import INVENTORY_ALERT, InventoryTopic
 from agent.reporting.outbox_sender import FULL_ALERT, OutboxSender
 from agent.reporting.rejection import DENIED_ALERT, POISON_ALERT
 from agent.reporting.subscriptions import ACKS_ALERT, FLOOD_ALERT, Subscriptions
+from agent.reporting.timing import ReportingTiming
 
-STATUS_EVERY = 60.0  # seconds
-BOARD_EVERY = 2.0  # seconds; what changes in that time is published together
-OFFLINE_TIMEOUT = 2.0  # seconds for the last `offline`
-STABLE_AFTER = 60.0  # seconds; a connection that held longer starts the back-off again
-RECONNECT_BACKOFF_MAX = 60.0  # seconds between two attempts to connect
-DUPLICATE_AGENT_TTL = 180.0  # seconds without a sign of the other agent until its alert is cleared
-REASSERT_EVERY = 1.0  # seconds at least between two answers to what others write to our status
 TWO_AGENTS_ALERT = "two-agents"
 # those that the publisher itself raises
 ALERTS = (
@@ -59,8 +53,9 @@ class Settings:
 
     collector: str = "main"  # the one whose acknowledgements count
     confirm: Literal["broker", "collector"] = "broker"  # whose word takes an event out of the outbox
-    inventory_every: float = BOARD_EVERY  # seconds
+    inventory_every: float = 2.0  # seconds
     chance: Callable[[], float] = random.random  # a number from 0 up to 1
+    timing: ReportingTiming = ReportingTiming()
 
 
 class Publisher:
@@ -85,7 +80,8 @@ class Publisher:
         self._clock = clock
         self._agent_id = agent_id
         self._settings = settings
-        self._sender = OutboxSender(outbox, topics.events, host_report, clock, settings.confirm)
+        self._timing = settings.timing
+        self._sender = OutboxSender(outbox, topics.events, host_report, clock, settings.confirm, settings.timing)
         self._subscriptions = Subscriptions(topics, host_report, clock)
         self._inventory = InventoryTopic(
             topics.inventory, host_report, clock, settings.inventory_every, settings.chance
@@ -106,7 +102,7 @@ class Publisher:
         """Endless. BrokerUnavailable is weather, retried here with jitter; anything else escapes."""
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(broker.BrokerUnavailable),
-            wait=tenacity.wait_random_exponential(min=0.2, max=RECONNECT_BACKOFF_MAX),
+            wait=tenacity.wait_random_exponential(min=0.2, max=self._timing.reconnect_backoff_max),
             sleep=self._clock.sleep,
             before_sleep=self._went_down,
         ):
@@ -115,7 +111,7 @@ class Publisher:
                 try:
                     await self._serve()
                 finally:
-                    if self._clock.monotonic() - began > STABLE_AFTER:
+                    if self._clock.monotonic() - began > self._timing.stable_after:
                         attempt.retry_state.attempt_number = 1
 
     async def _serve(self) -> None:
@@ -208,7 +204,7 @@ class Publisher:
             await self._until_there_is_more()
             self._host_report.changed.clear()
             await self._show_board(connection)
-            await self._clock.sleep(BOARD_EVERY)
+            await self._clock.sleep(self._timing.report_interval)
 
     async def _until_there_is_more(self) -> None:
         """Wait until the board changes, or until its inventory may be published."""
@@ -220,7 +216,7 @@ class Publisher:
 
     async def _beat(self, connection: Connection) -> None:
         while True:
-            await self._clock.sleep(STATUS_EVERY)
+            await self._clock.sleep(self._timing.status_interval)
             await self._publish_status(connection, "online")
             self._forget_foreign()
             self._sender.confirmation.check_silence()
@@ -269,7 +265,7 @@ class Publisher:
             await self._overwritten.wait()
             self._overwritten.clear()
             await self._publish_status(connection, "online")
-            await self._clock.sleep(REASSERT_EVERY)
+            await self._clock.sleep(self._timing.reassert_interval)
 
     def _look_at_former(self, status: payloads.Status | None) -> None:
         """What was there before this birth. Between two of our own births, only another agent is born."""
@@ -285,7 +281,9 @@ class Publisher:
         self._host_report.raise_alert(TWO_AGENTS_ALERT, message, self._clock.now())
 
     def _forget_foreign(self) -> None:
-        if self._foreign_at is not None and self._clock.monotonic() - self._foreign_at >= DUPLICATE_AGENT_TTL:
+        if self._foreign_at is None:
+            return
+        if self._clock.monotonic() - self._foreign_at >= self._timing.duplicate_agent_ttl:
             self._foreign_at = None
             self._host_report.clear_alert(TWO_AGENTS_ALERT)
 
@@ -305,7 +303,7 @@ class Publisher:
     async def _publish_offline(self, connection: Connection) -> None:
         """`offline`, where the connection still holds: after a clean disconnect no will is published."""
         try:
-            async with asyncio.timeout(OFFLINE_TIMEOUT):
+            async with asyncio.timeout(self._timing.offline_timeout):
                 await self._publish_status(connection, "offline")
         except (broker.BrokerUnavailable, TimeoutError):
             pass

@@ -9,8 +9,8 @@ import contextlib
 
 import structlog
 
+from agent.adapters import broker
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
 from agent.core.protocol import payloads

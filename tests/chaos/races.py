@@ -26,6 +26,7 @@ from agent.tracking.engine_view import EngineView
 from tests.chaos import api, archive
 from tests.support import dockerd
 from tests.support import fake_host as harness
+from tests.support.fake_host import Stalls
 from tests.support.stores import named_store
 
 TAGS = 3  # at most, per image
@@ -130,8 +131,9 @@ class Evicting:
 
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
-        view = EngineView()
-        view.engine, view.proven = info, True
+        view = EngineView(Stalls())
+        view.engine = info
+        harness.prove(view)
         view.engine_store = await store.engine(info)
         return cls(Evictor(agent, view, store, SystemClock()), view, store)
 

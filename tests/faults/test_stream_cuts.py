@@ -42,12 +42,6 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    running.be_quick(monkeypatch)
-    running.time_out_after(monkeypatch, proc.PATIENCE)
-
-
 Used = tuple[str, str, str, datetime]  # image ID, container ID, action, time
 
 

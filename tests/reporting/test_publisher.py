@@ -19,6 +19,7 @@ from agent.adapters.mqtt.broker import Message
 from agent.adapters.outbox import OutboxRow
 from agent.core.protocol import payloads
 from agent.reporting import outbox_sender, poison, publisher, rejection
+from agent.reporting.timing import ReportingTiming
 from tests.support import mosquitto
 from tests.support.fakes.clock import START
 from tests.support.mosquitto import Mosquitto
@@ -458,10 +459,10 @@ async def test_a_stop_says_offline_with_the_session_of_the_birth_and_once(rig: P
 
 
 async def test_a_broker_that_does_not_answer_does_not_hold_up_a_stop(
-    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig,
 ) -> None:
-    monkeypatch.setattr(publisher, "OFFLINE_TIMEOUT", 0.05)
-    async with asyncio.timeout(PATIENCE) as patience, rig.running():  # the broker's answer would never come
+    hasty = publisher.Settings(timing=ReportingTiming(offline_timeout=0.05))
+    async with asyncio.timeout(PATIENCE) as patience, rig.running(settings=hasty):  # the broker would never answer
         rig.server.acknowledging.clear()
     assert not patience.expired()
 

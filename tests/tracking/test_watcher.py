@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent.adapters.docker.engine import PING_TIMEOUT
+from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
 from agent.core.model import HeldBy
-from agent.tracking.buffer import Buffer
-from agent.tracking.watcher import ENGINE_STOP_TIME
+from agent.tracking.timing import TrackingTiming
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import TOLERANCE, FakeHost, HostedAgent
 from tests.support.fakes.docker import RING
@@ -194,11 +193,9 @@ async def test_what_an_engine_told_at_its_end_and_cannot_be_asked_any_more_is_a_
     assert [cause for _, cause in await agent.gaps()] == ["the engine restarted while nobody watched"]
 
 
-async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(
-    host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.tracking.ingestor.Buffer", lambda: Buffer(limit=2 * RING))
+async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
+    agent.ingestor.buffer.limit = 2 * RING
     agent.engine.on("made_from", lambda: host.clock.sleep(300))  # the store, or the engine, is slow
     first = host.docker.create(REF, "first")
     await agent.wait(1)
@@ -295,7 +292,7 @@ async def test_a_full_disk_after_an_engine_that_was_down_takes_its_place(
 
 async def freeze(agent: HostedAgent) -> None:
     """Its pings time out."""
-    await agent.clock.sleep(PING_TIMEOUT)
+    await agent.clock.sleep(DockerTimeouts().ping)
     raise EngineUnavailable(0, "no answer in time")
 
 
@@ -314,7 +311,7 @@ async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(host: Fa
     agent.engine.on("ping", lambda: freeze(agent))
     await agent.wait(20)
     host.docker.run(REF, "box", rm=True)
-    await agent.wait(ENGINE_STOP_TIME)
+    await agent.wait(TrackingTiming().engine_stop_time)
     assert (agent.watcher.ready.is_set(), await unproven(agent)) == (True, False)
     assert (agent.engine.counts()["connect"], agent.usage(image).last_used_by) == (1, "box")
     assert (list(agent.host_report.alerts), await agent.gaps()) == ([], [])

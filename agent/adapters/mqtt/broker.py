@@ -6,7 +6,7 @@ A fresh client serves each connection: a reused one resends by itself what the l
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from agent.adapters.broker import (
     PAYLOAD_INVALID,
     TOPIC_INVALID,
     BrokerUnavailable,
+    Connect,
     Connection,
     Flooded,
     LoginRefused,
@@ -56,8 +57,6 @@ __all__ = [
 
 PORT, TLS_PORT = 1883, 8883
 _REFUSAL = 128  # reason codes from here on say no
-
-Connect = Callable[[Message | None], AbstractAsyncContextManager[Connection]]  # takes the will
 
 
 def all_options(mqtt: config.Mqtt, client_id: str) -> tuple[Options, ...]:
