@@ -19,31 +19,31 @@ from agent.core.usage.events import EngineEvent
 from agent.reporting.host_report import HostReport
 from agent.tracking.buffer import StreamEnded
 from agent.tracking.ingestor import EventIngestor
+from agent.tracking.timing import TrackingTiming
 
 log = structlog.get_logger()
 
-HEARTBEAT_INTERVAL = 15.0  # seconds between pings; also how exactly the end of the watch is known after a SIGKILL
-REINSPECT_DELAY = 5.0  # seconds until an image whose inspect failed is asked again, doubling
-RELIST_DELAY = 0.3  # seconds after an image event, for a pull or a build raises several
-RELIST_INTERVAL = 3600.0  # seconds; BuildKit can make an image without any event
-ENGINE_STOP_TIME = 15.0  # seconds that an engine may take to end: its socket goes first, its stream up to 10 s later
-RECONNECT_DELAY = 0.2  # seconds between the end of one stream and the next
-RECONNECT_BACKOFF_MAX = 30.0  # seconds between attempts to reach the engine
 ENGINE_DOWN, STATE_FULL = "engine-down", "state-full"  # alerts
 
 
 class Watcher:
     """Feeds an EventIngestor from one engine, for ever."""
 
-    def __init__(self, engine: Engine, ingestor: EventIngestor, clock: Clock, host_report: HostReport) -> None:
-        self.ready = asyncio.Event()  # set while the sight is proven
+    def __init__(
+        self,
+        engine: Engine,
+        ingestor: EventIngestor,
+        clock: Clock,
+        host_report: HostReport,
+        timing: TrackingTiming = TrackingTiming(),
+    ) -> None:
         self._engine = engine
         self._ingestor = ingestor
         self._clock = clock
         self._host_report = host_report
-        self._reading = False  # the stream is being read
-        self._ended = False  # the stream came to its own end
-        self._caught_up = False  # in this session: the stream is read, and nothing before it is unrecorded
+        self._timing = timing
+        self._stream = ingestor.view.stream
+        self.ready = self._stream.ready  # set while the stream is proven
         self._outages: set[str] = set()  # what is down, and was logged
 
     async def run(self) -> None:
@@ -55,7 +55,8 @@ class Watcher:
         """Sessions, one after another; the waits grow only while none gets as far as being proven."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((EngineError, StateFull)),
-            wait=wait_exponential(multiplier=0.2, max=RECONNECT_BACKOFF_MAX) + wait_random(0, 1),
+            wait=wait_exponential(multiplier=0.2, max=self._timing.reconnect_backoff_max)
+            + wait_random(0, self._timing.reconnect_jitter),
             stop=stop_never,
             sleep=self._clock.sleep,
             before_sleep=self._before_retry,
@@ -69,7 +70,7 @@ class Watcher:
                     if ended.cause is None:
                         raise
                     self._report_outage(ended.cause)
-        await self._clock.sleep(RECONNECT_DELAY)  # it had been proven: the waits begin anew
+        await self._clock.sleep(self._timing.reconnect_delay)  # it had been proven: the waits begin anew
 
     def _before_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -98,7 +99,7 @@ class Watcher:
 
     async def session(self) -> None:
         """Connect, catch up, follow. Ends by an exception: StreamEnded once it had been proven."""
-        self._caught_up = False
+        self._stream.begin()
         info = await self._connect()
         try:
             await self._ingestor.restore(info)
@@ -109,8 +110,8 @@ class Watcher:
             self._recovered(ENGINE_DOWN, "the engine answers again")
             raise
         finally:
-            self._mark_unproven()
-            if not self._caught_up:  # the engine was up, and nobody read what it told
+            self._stream.close()
+            if not self._stream.caught_up:  # the engine was up, and nobody read what it told
                 await self._ingestor.record_probe(self._clock.now(), down=False)
             with contextlib.suppress(EngineError):
                 await self._engine.close()
@@ -124,14 +125,14 @@ class Watcher:
             raise
 
     async def _watch(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
-        self._reading, self._ended = True, False
+        self._stream.open()
         try:
             await aio.isolated(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
             cause = _transient_cause(errors)
             if isinstance(cause, StreamEnded):
                 await aio.isolated(self._record_session_end())
-            if not self._caught_up:
+            if not self._stream.caught_up:
                 raise cause from errors
             ended = StreamEnded(0, str(cause))
             ended.cause = cause
@@ -157,31 +158,27 @@ class Watcher:
 
     async def _read(self, stream: AsyncIterator[EngineEvent]) -> None:
         """Drain the socket, whatever else goes on: a slow reader makes the whole engine slow."""
+        ended = False
         try:
             async for event in stream:
                 self._ingestor.buffer.put(event)
-            self._ended = True
+            ended = True
         finally:
-            self._reading = False
-            self._mark_unproven()  # at once: what comes from here on is not read
+            self._stream.close(ended_by_engine=ended)  # at once: what comes from here on is not read
         raise StreamEnded(0, "the engine ended the event stream")
 
     async def _catch_up(self, since_ns: int) -> None:
         await self._ingestor.catch_up(since_ns)
-        self._caught_up = True
-        if self._reading:
+        if self._stream.proven:
             self._recovered(ENGINE_DOWN, "the engine is watched again")
             self._recovered(STATE_FULL, "the state can be written again")
-            self.ready.set()
-        else:
-            self._mark_unproven()
 
     async def _record_session_end(self, *, stopping: bool = False) -> None:
         """The watch lasted until now, unless something that was told is lost; and who ended it."""
-        if not self._caught_up or not await self._ingestor.drain():
+        if not self._stream.caught_up or not await self._ingestor.drain():
             return
         with contextlib.suppress(StateFull):
-            await self._ingestor.record_session_end(ended=self._ended)
+            await self._ingestor.record_session_end(ended=self._stream.ended_by_engine)
             if not stopping:
                 await self._ingestor.record_probe(self._clock.now(), down=await self._is_down())
 
@@ -195,15 +192,10 @@ class Watcher:
             return False
         return False
 
-    def _mark_unproven(self) -> None:
-        self._ingestor.view.proven = False
-        self.ready.clear()
-        self._ingestor.view.changed.set()
-
     async def _keep_listing(self) -> None:
         while True:
             await self._ingestor.relist_due.wait()
-            await self._clock.sleep(RELIST_DELAY)
+            await self._clock.sleep(self._timing.relist_delay)
             await self.ready.wait()
             self._ingestor.relist_due.clear()
             await self._ingestor.refresh()
@@ -211,41 +203,35 @@ class Watcher:
 
     async def _relist_hourly(self) -> None:
         while True:
-            await self._clock.sleep(RELIST_INTERVAL)
+            await self._clock.sleep(self._timing.relist_interval)
             self._ingestor.relist_due.set()
 
     async def _ask_unknown_again(self) -> None:
         """One failed inspect makes an image unknown: ask soon, and ever more rarely. A healthy engine is left alone."""
         while True:
             await self._ingestor.has_uninspected.wait()
-            wait = REINSPECT_DELAY
+            wait = self._timing.reinspect_delay
             await self._clock.sleep(wait)
             while self._ingestor.has_uninspected.is_set():
                 self._ingestor.relist_due.set()
-                wait = min(2 * wait, RELIST_INTERVAL)
+                wait = min(2 * wait, self._timing.relist_interval)
                 await self._clock.sleep(wait)
 
     async def _ping(self) -> None:
         """A stopped engine says nothing: only a ping without an answer tells it from one at rest."""
         while True:
-            await self._clock.sleep(HEARTBEAT_INTERVAL)
+            await self._clock.sleep(self._timing.heartbeat_interval)
             try:
                 await self._engine.ping()
             except EngineError as error:
                 self._report_outage(error)
-                self._mark_unproven()
-                await self._clock.sleep(ENGINE_STOP_TIME)  # what it still tells while it ends counts, and that it ended
+                self._stream.suspend()
+                # what it still tells while it ends counts, and that it ended
+                await self._clock.sleep(self._timing.engine_stop_time)
                 await self._engine.ping()
-                self._mark_proven()
-
-    def _mark_proven(self) -> None:
-        """It answers again. Where its stream has not ended meanwhile, nothing is lost."""
-        if not self._reading:
-            return
-        self._recovered(ENGINE_DOWN, "the engine is watched again")
-        self._ingestor.view.proven = True
-        self.ready.set()
-        self._ingestor.view.changed.set()
+                self._stream.resume()
+                if self._stream.proven:
+                    self._recovered(ENGINE_DOWN, "the engine is watched again")
 
     async def _audit_silence(self) -> None:
         """A stream that says nothing for long may have nothing to say, or be dead."""
@@ -263,12 +249,12 @@ class Watcher:
 
     async def _end_when_lost(self) -> None:
         """Whoever found that events were lost, the session ends by it."""
-        await self._ingestor.lost.wait()
-        raise self._ingestor.loss or StreamEnded(0, "the event stream lost events")
+        await self._stream.lost.wait()
+        raise self._stream.loss
 
     async def _heartbeat(self) -> None:
         while True:
-            await self._clock.sleep(HEARTBEAT_INTERVAL)
+            await self._clock.sleep(self._timing.heartbeat_interval)
             await self.ready.wait()
             await self._ingestor.heartbeat()
 

@@ -56,7 +56,7 @@ ACTS: dict[str, Callable[[FakeHost, Image], object]] = {
     "pulls it": pull,
 }
 BLINDING: dict[str, Callable[[HostedAgent], object]] = {
-    "a ping is not answered": lambda agent: setattr(agent.view, "proven", False),
+    "a ping is not answered": lambda agent: agent.view.stream.suspend(),
     "a use cannot be matched": lambda agent: agent.host.docker.emit("container", "destroy", "f" * 64, image="gone:1"),
 }
 
@@ -89,7 +89,7 @@ async def test_a_use_between_the_plan_and_the_first_act_is_noticed(
     host: FakeHost, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = await due(host)
-    evictor = agent.sweeper._evictor
+    evictor = agent.steps.evictor
     begin = evictor._begin
 
     async def use_and_begin(*args: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.usage.events import USES
 from tests.faults import running
 from tests.faults.running import LiveAgent
@@ -40,12 +40,6 @@ STREAM = r"^/events\?(?!.*until)"
 @pytest.fixture(scope="session", params=engines.HEAVY)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    running.be_quick(monkeypatch)
-    running.time_out_after(monkeypatch, proc.PATIENCE)
 
 
 Used = tuple[str, str, str, datetime]  # image ID, container ID, action, time
@@ -179,7 +173,7 @@ async def test_no_use_is_lost_over_a_hundred_cuts(engine: Dockerd, tmp_path: Pat
     async with proxy.before(engine.socket, tmp_path) as between, independent_reader(engine) as truth:
 
         async def start() -> LiveAgent:
-            usage = config.UsageSection(gap_tolerance=timedelta())
+            usage = sections.UsageSection(gap_tolerance=timedelta())
             return await LiveAgent(between.url, tmp_path, usage=usage).start(sweeping=False)
 
         agent = await start()
@@ -219,6 +213,6 @@ async def compare(agent: LiveAgent, truth: Truth) -> None:
 
 
 async def recorded(agent: LiveAgent, truth: Truth) -> set[Used]:
-    row, images = agent.parts.ingestor.view.row, set(truth.image_of.values())
-    kept = await agent.store.run(lambda tables: [use for image in images for use in tables.uses(row, image, MANY)])
+    engine_store, images = agent.parts.ingestor.view.engine_store, set(truth.image_of.values())
+    kept = [use for image in images for use in await engine_store.load_uses(image, MANY)]
     return {(use.image_id, use.container_id, use.action, use.at) for use in kept}
