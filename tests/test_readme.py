@@ -13,7 +13,9 @@ from agent import cli
 from agent.adapters import overrides
 from agent.cli import tables
 from agent.config import settings as config
-from agent.core.model import Image, Plan, Policy, Reason, Rule
+from agent.core.model import Image
+from agent.core.policy.decision import Plan, Reason
+from agent.core.policy.settings import Policy, Rule
 from agent.core.pytorch import bounds
 from agent.eviction import plan_reporter
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage

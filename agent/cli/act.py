@@ -13,7 +13,9 @@ from agent.cli import documents
 from agent.cli.common import CommandError, ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
 from agent.config import settings as config
 from agent.core import units
-from agent.core.model import Image, Outcome, Overrides, Pin
+from agent.core.model import Image
+from agent.core.policy.decision import Outcome
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.text import clean
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, print_json, quiet, tell
 from agent.config import settings as config
 from agent.core.lint import linter as rules
-from agent.core.model import Plan
+from agent.core.policy.decision import Plan
 
 
 def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:

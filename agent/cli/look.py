@@ -11,8 +11,9 @@ from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, find_image, parse_duration, print_json, quiet, tell
 from agent.config import settings as config
 from agent.core import units
-from agent.core.model import Plan, Policy
 from agent.core.policy import totals
+from agent.core.policy.decision import Plan
+from agent.core.policy.settings import Policy
 from agent.core.protocol import payloads
 from agent.core.usage.look_inside import LookedInside
 

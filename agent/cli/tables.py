@@ -10,8 +10,8 @@ from rich.text import Text
 from agent.core import text, units
 from agent.core.images import layers
 from agent.core.lint.linter import Finding
-from agent.core.model import Action, Decision, Outcome, Plan
 from agent.core.policy import totals
+from agent.core.policy.decision import Action, Decision, Outcome, Plan
 from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import deciding
 from agent.diagnostics.checks import Check

@@ -16,8 +16,10 @@ from agent.config import settings as config
 from agent.core import units
 from agent.core.images import layers
 from agent.core.lint import linter, names
-from agent.core.model import Container, Pin, Plan
+from agent.core.model import Container
 from agent.core.policy import totals
+from agent.core.policy.decision import Plan
+from agent.core.policy.overrides import Pin
 from agent.core.protocol import payloads
 from agent.core.pytorch import deciding
 from agent.daemon import no_effect

@@ -13,8 +13,8 @@ import structlog
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError
 from agent.adapters.sqlite.store import Store
-from agent.core.model import HeldBy
 from agent.core.policy import build_cache
+from agent.core.policy.decision import HeldBy
 from agent.core.protocol import new_events
 
 State = Literal["decided", "pruned", "failed", "would-prune"]

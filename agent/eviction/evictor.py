@@ -13,7 +13,8 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import Removal
-from agent.core.model import Decision, HeldBy, Image, Outcome, Usage
+from agent.core.model import Image, Usage
+from agent.core.policy.decision import Decision, HeldBy, Outcome
 from agent.core.protocol import new_events, payloads
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers

@@ -8,8 +8,9 @@ from typing import Literal
 from agent.adapters.sqlite.store import Store
 from agent.core import units
 from agent.core.lint import names
-from agent.core.model import Action, Decision, HeldBy, Plan, Policy
 from agent.core.policy import totals
+from agent.core.policy.decision import Action, Decision, HeldBy, Plan
+from agent.core.policy.settings import Policy
 from agent.core.protocol import inventory, new_events, payloads
 from agent.reporting.host_report import HostReport
 from agent.tracking.engine_view import EngineView

@@ -18,10 +18,12 @@ from agent.adapters.engine import Engine, EngineError
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping
-from agent.core.model import Action, Decision, HeldBy, Outcome, Overrides, Plan, Policy
 from agent.core.policy import grace as change
 from agent.core.policy import limits, planning, pressure
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Action, Decision, HeldBy, Outcome, Plan
+from agent.core.policy.overrides import Overrides
+from agent.core.policy.settings import Policy
 from agent.core.protocol import new_events
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import EvictionResult, Evictor

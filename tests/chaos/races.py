@@ -19,7 +19,8 @@ from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import EngineInfo
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Verdict
+from agent.core.model import Class, Image, Verdict
+from agent.core.policy.decision import Action, Decision, Outcome, Reason
 from agent.core.protocol import new_events
 from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView

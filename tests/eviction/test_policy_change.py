@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from agent.core.model import Limits, Outcome, Policy, Pressure, Reason
 from agent.core.policy import grace
+from agent.core.policy.decision import Outcome, Reason
+from agent.core.policy.settings import Limits, Policy, Pressure
 from agent.eviction.plan_reporter import POLICY_CHANGE
 from agent.eviction.sweeper import Pacing
 from tests.support import fake_host as harness

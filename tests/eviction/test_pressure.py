@@ -9,10 +9,12 @@ import pytest
 
 from agent.adapters import disk, overrides
 from agent.adapters.engine import Conflict
-from agent.core.model import HeldBy, Limits, Outcome, Overrides, Pin, Pressure
 from agent.core.policy import schedule
+from agent.core.policy.decision import HeldBy, Outcome
 from agent.core.policy.disk import DiskUsage
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.schedule import Schedule
+from agent.core.policy.settings import Limits, Pressure
 from agent.core.protocol import new_events
 from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
 from agent.eviction.sweeper import DISK_POLL, PRESSURE_RETRY, Pacing

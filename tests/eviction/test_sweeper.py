@@ -8,7 +8,9 @@ import pytest
 
 from agent.adapters import overrides
 from agent.adapters.engine import Conflict, EngineUnavailable
-from agent.core.model import Outcome, Overrides, Pin, Reason, Rule
+from agent.core.policy.decision import Outcome, Reason
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Rule
 from agent.core.protocol import new_events
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image

@@ -7,8 +7,9 @@ import pytest
 
 from agent.adapters import overrides
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
-from agent.core.model import HeldBy, Outcome, Overrides
 from agent.core.policy import schedule
+from agent.core.policy.decision import HeldBy, Outcome
+from agent.core.policy.overrides import Overrides
 from agent.core.policy.schedule import Schedule
 from agent.core.protocol import new_events
 from tests.support import fake_host as harness

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from agent.adapters.engine import Conflict, EngineUnavailable
 from agent.cli import tables
-from agent.core.model import Image, Reason
+from agent.core.model import Image
+from agent.core.policy.decision import Reason
 from agent.core.protocol import new_events, payloads
 from agent.eviction.plan_reporter import REMOVED_ANOTHER
 from tests.support import fake_host as harness

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.protocol import new_events, payloads
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, LiveAgent

@@ -7,8 +7,9 @@ from agent.core import globs
 from agent.core.images import tags
 from agent.core.lint import linter
 from agent.core.lint import names as read_names
-from agent.core.model import Class, Details, HistoryStep, Image, Reason, Verdict
+from agent.core.model import Class, Details, HistoryStep, Image, Verdict
 from agent.core.policy import rules
+from agent.core.policy.decision import Reason
 from agent.core.pytorch import bounds, build_history, classify
 from agent.core.pytorch.shell import parse as shell_parse
 from agent.core.pytorch.shell.words import UnreadableError

@@ -16,7 +16,9 @@ from typing import Any
 from agent.adapters.engine import Engine
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
+from agent.core.model import Image, Usage
+from agent.core.policy.decision import Decision, Outcome, Plan, Reason
+from agent.core.policy.settings import Policy
 from agent.core.protocol import new_events, payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.own_removals import OwnRemovals

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from agent.adapters.engine import EngineUnavailable
-from agent.core.model import HeldBy, Outcome
+from agent.core.policy.decision import HeldBy, Outcome
 from agent.core.usage.continuity import OVERRUN, RESTARTED
 from agent.core.usage.replay import AUDIT_EVERY
 from agent.tracking import ingestor, stalls

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agent.core.model import Action, Image, Outcome, Reason
+from agent.core.model import Image
+from agent.core.policy.decision import Action, Outcome, Reason
 from agent.core.pytorch import classify
 from agent.daemon import run as daemon
 from agent.eviction.plan_reporter import IMAGE_UNREADABLE

@@ -10,12 +10,15 @@ from itertools import chain
 
 from agent.core import text, units
 from agent.core.images import layers
-from agent.core.model import Action, Class, Container, Decision, Image, Overrides, Policy, Reason, Step, Usage, Verdict
+from agent.core.model import Class, Container, Image, Usage, Verdict
 from agent.core.policy import idle, rules
+from agent.core.policy.decision import Action, Decision, Reason, Step
 from agent.core.policy.disk import DiskUsage
 from agent.core.policy.grace import PendingPolicy
 from agent.core.policy.idle import IdleTimes
 from agent.core.policy.limits import PastEviction
+from agent.core.policy.overrides import Overrides
+from agent.core.policy.settings import Policy
 from agent.core.timekeeping import MachineOff
 
 

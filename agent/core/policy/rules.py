@@ -18,7 +18,10 @@ from itertools import chain
 
 from agent.core import globs, units
 from agent.core.lint import names
-from agent.core.model import Class, Image, Overrides, Pin, Policy, Reason, Rule, Verdict
+from agent.core.model import Class, Image, Verdict
+from agent.core.policy.decision import Reason
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 
 LABEL_KEEP = "torchkeeper.keep"
 LABEL_TTL = "torchkeeper.ttl"

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from agent.core.images import isolation
 from agent.core.lint import linter
-from agent.core.model import Action, Class, Decision, Image, Plan
+from agent.core.model import Class, Image
+from agent.core.policy.decision import Action, Decision, Plan
 from agent.core.protocol import new_events, payloads
 
 NAMES_SHOWN = 50  # of one image; one with thousands of names would leave no room for the others

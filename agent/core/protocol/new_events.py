@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
-from agent.core.model import Decision, Image, Outcome, Plan
+from agent.core.model import Image
+from agent.core.policy.decision import Decision, Outcome, Plan
 from agent.core.protocol import payloads
 from agent.core.usage.continuity import BlindPeriod
 

@@ -6,7 +6,7 @@ An inventory has no text that counts time for images that are kept: with one, ev
 from datetime import datetime
 
 from agent.core import units
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.protocol import payloads
 
 _LASTING = {

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from agent.cli import documents
 from agent.core.images import isolation
 from agent.core.lint import linter
-from agent.core.model import Action, Class, Image, Policy, Pressure, Reason, Rule
+from agent.core.model import Class, Image
 from agent.core.policy import newest, totals
+from agent.core.policy.decision import Action, Reason
+from agent.core.policy.settings import Policy, Pressure, Rule
 from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import classify, evidence
 from tests.core import hostile

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.protocol import sentence
 from tests.core.builders import NOW
 from tests.fleet.builders import make_image
