@@ -177,6 +177,6 @@ def _begin_alike(one: str, other: str) -> bool:
 
 
 def _reference(text: str) -> str:
-    from agent.core.usage.events import familiar
+    from agent.core.images.references import familiar
 
     return familiar(text)

@@ -71,7 +71,7 @@ def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -
     With `by_prefix`, the start of a reference will do, where nothing else is meant.
     Raises Failed where there is none, and, with the candidates, where there are several.
     """
-    from agent.core.usage.events import familiar
+    from agent.core.images.references import familiar
 
     images = tuple(images)
     named = [image for image in images if familiar(text) in image.all_references]

@@ -15,7 +15,7 @@ from agent.core.policy import totals
 from agent.core.policy.decision import Plan
 from agent.core.policy.settings import Policy
 from agent.core.protocol import payloads
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside
 
 if TYPE_CHECKING:
     from agent.adapters.sqlite import state_dir

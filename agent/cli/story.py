@@ -15,7 +15,7 @@ from agent.core.policy import newest, rules
 from agent.core.policy.decision import Action, Decision, Reason
 from agent.core.policy.settings import Policy
 from agent.core.pytorch import deciding
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside
 from agent.core.usage.tracker import IgnoredRuns, Use
 
 USES_SHOWN = 5

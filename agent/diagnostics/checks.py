@@ -13,9 +13,9 @@ from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
 from agent.adapters.layers import folders as layer_folders
 from agent.adapters.sqlite import database, state_dir
 from agent.config import settings as config
-from agent.core import units
+from agent.core import text, units
 from agent.core.images import layers
-from agent.core.lint import linter, names
+from agent.core.lint import linter
 from agent.core.model import Container
 from agent.core.policy import totals
 from agent.core.policy.decision import Plan
@@ -124,7 +124,7 @@ def _doubtful(look: Inspection | None) -> list[Check]:
     images = [item.image for item in look.plan.decisions if deciding.single(item.verdict)] if look is not None else []
     if not images:
         return []
-    first = names.listed(image.standalone[0] if image.standalone else image.id[7:19] for image in images)
+    first = text.listed(image.standalone[0] if image.standalone else image.id[7:19] for image in images)
     return [
         Check(
             "recognition",

@@ -6,8 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from agent.adapters.sqlite.store import Store
-from agent.core import units
-from agent.core.lint import names
+from agent.core import text, units
 from agent.core.policy import totals
 from agent.core.policy.decision import Action, Decision, HeldBy, Plan
 from agent.core.policy.settings import Policy
@@ -98,14 +97,14 @@ def _image_unreadable(plan: Plan) -> str:
     unreadable = sorted((item for item in plan.decisions if item.failure), key=lambda item: item.image.id)
     if not unreadable:
         return ""
-    said = [f"{_called(item)} ({item.failure})" for item in unreadable[: names.MOST_LISTED]]
+    said = [f"{_called(item)} ({item.failure})" for item in unreadable[: text.MOST_LISTED]]
     more = f" and {len(unreadable) - len(said)} more" if len(unreadable) > len(said) else ""
     noun = "image that cannot be judged is" if len(unreadable) == 1 else "images that cannot be judged are"
     return f"{len(unreadable)} {noun} kept: {', '.join(said)}{more}; `torchkeeper explain IMAGE` shows one of them"
 
 
 def _called(item: Decision) -> str:
-    return names.shown(item.image.standalone[0]) if item.image.standalone else item.image.id[:19]
+    return text.shown(item.image.standalone[0]) if item.image.standalone else item.image.id[:19]
 
 
 def _removed_another(outcomes: Sequence[payloads.Event]) -> str:

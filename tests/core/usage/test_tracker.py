@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.images.references import ReferenceIndex, familiar
 from agent.core.model import Container, Snapshot, Usage
-from agent.core.usage.events import EngineEvent, ReferenceIndex, familiar
+from agent.core.usage.events import EngineEvent
 from agent.core.usage.tracker import Changes, IgnoredRun, TrackedContainer, UsageTracker, Use
 from tests.core.builders import HOUR, LONG_AGO, NOW, container, image, image_id, usage
 
