@@ -38,11 +38,11 @@ class LabelTtl:
 
 
 def label_ttl(image: Image) -> LabelTtl:
-    text = image.details.labels.get(LABEL_TTL) if image.details else None
-    if text is None:
+    written = image.details.labels.get(LABEL_TTL) if image.details else None
+    if written is None:
         return LabelTtl()
     try:
-        return LabelTtl(ttl=units.parse_duration(text))
+        return LabelTtl(ttl=units.parse_duration(written))
     except ValueError as error:
         return LabelTtl(error=f"label {LABEL_TTL}: {error}")
 
