@@ -19,6 +19,7 @@ from agent.adapters.sqlite import database, state_dir
 from agent.adapters.sqlite.store import Store
 from agent.config import settings as config
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics, slug
 from agent.core.usage.attribution import IgnoredContainers
 from agent.daemon import look_inside, no_effect
 from agent.eviction import plan_reporter
@@ -153,7 +154,7 @@ async def learn_host(settings: config.Settings, store: Store, engine: Engine, cl
     wait = 0.5
     while not host:
         try:
-            host = payloads.slug((await engine.connect()).name)
+            host = slug((await engine.connect()).name)
         except EngineError as error:
             log.warning("no engine yet, and no agent.host is set; waiting", action="start", error=str(error))
             await clock.sleep(wait)
@@ -172,7 +173,7 @@ async def _publish(settings: config.Settings, host: str, components: Components,
     agent_id = components.store.agent_id
     await publisher.Publisher(
         connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
-        topics=payloads.Topics(settings.mqtt.prefix, host),
+        topics=Topics(settings.mqtt.prefix, host),
         host_report=components.host_report,
         outbox=components.store,
         clock=clock,
@@ -301,7 +302,7 @@ async def engine_session(
         if session.done():
             session.result()
         if not store.host or settings.agent.host:
-            await store.name_host(settings.agent.host or payloads.slug(_engine_name(components)))
+            await store.name_host(settings.agent.host or slug(_engine_name(components)))
         yield components
     finally:
         for task in (session, ready):

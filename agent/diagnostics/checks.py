@@ -20,7 +20,7 @@ from agent.core.model import Container
 from agent.core.policy import totals
 from agent.core.policy.decision import Plan
 from agent.core.policy.overrides import Pin
-from agent.core.protocol import payloads
+from agent.core.protocol.topics import slug
 from agent.core.pytorch import deciding
 from agent.daemon import no_effect
 
@@ -253,7 +253,7 @@ async def _broker(settings: config.Settings, info: EngineInfo | None) -> list[Ch
     from agent.diagnostics import broker_check
 
     host = settings.agent.host or _known_host(settings.agent.state_dir)
-    host = host or (payloads.slug(info.name) if info is not None else "check")
+    host = host or (slug(info.name) if info is not None else "check")
     return [Check("broker", *found) for found in await broker_check.run(settings.mqtt, host)]
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from agent.core import units
 from agent.core.protocol import payloads, sentence
+from agent.core.protocol.topics import Topics
 
 STALE_AFTER = timedelta(minutes=3)  # three missed status messages
 MAX_EVENTS = 500  # of the whole fleet, the latest
@@ -68,7 +69,7 @@ class FleetView:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._topics = payloads.Topics(prefix, "+")
+        self._topics = Topics(prefix, "+")
         self._hosts: dict[str, Host] = {}
         self._events: OrderedDict[tuple[str, str, int], tuple[str, payloads.Event]] = OrderedDict()
         self.applied = 0  # messages so far

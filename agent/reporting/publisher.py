@@ -21,6 +21,7 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Connection, Message
 from agent.adapters.outbox import Outbox
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 from agent.reporting.collectors import Collectors
 from agent.reporting.confirmation import BEHIND_ALERT, UNCONFIRMED_ALERT
 from agent.reporting.host_report import HostReport
@@ -70,7 +71,7 @@ class Publisher:
         self,
         *,
         connect: broker.Connect,
-        topics: payloads.Topics,
+        topics: Topics,
         host_report: HostReport,
         outbox: Outbox,
         clock: Clock,

@@ -13,7 +13,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
-from agent.core.protocol import payloads
+from agent.core.protocol.topics import PROBE
 from agent.reporting.deferred import NEVER_GIVEN_UP, Deferred
 from agent.reporting.denial import Denial
 from agent.reporting.host_report import HostReport
@@ -58,7 +58,7 @@ class Rejections:
         await self._clock.sleep(max(STEADY, self._denial.wait(self._clock.monotonic())))
         self._denial.probing = True
         try:
-            await connection.publish(self._topic, payloads.PROBE)
+            await connection.publish(self._topic, PROBE)
         except broker.PublishRefused as refused:
             self._suspicion.acquit()
             self._deny(refused)

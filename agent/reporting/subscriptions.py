@@ -12,7 +12,7 @@ import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.mqtt import broker
-from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 from agent.reporting.host_report import HostReport
 
 ASK_AGAIN_AFTER = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between the first requests on a connection
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 class Subscriptions:
     """Own status, acknowledgements and the collectors' status, over any number of connections."""
 
-    def __init__(self, topics: payloads.Topics, host_report: HostReport, clock: Clock) -> None:
+    def __init__(self, topics: Topics, host_report: HostReport, clock: Clock) -> None:
         self._topics = (topics.status, topics.ack, topics.collectors)
         self._ack = topics.ack
         self._host_report = host_report

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import PROBE
 from agent.fleet import view
 from agent.fleet.view import DecisionLine, FleetView
 from tests.fleet.builders import (
@@ -164,7 +165,7 @@ def test_rubbish_changes_nothing(rest: str, payload: bytes) -> None:
 
 def test_the_empty_message_that_an_agent_sends_to_learn_whether_it_may_is_no_event() -> None:
     fleet = fold(("status", make_status()), ("events", make_decision()))
-    fleet.apply(topic("events"), payloads.PROBE, START)
+    fleet.apply(topic("events"), PROBE, START)
     assert fleet.decisions() == [replace(LINE, outcome=None, measured_bytes=None)]
 
 

@@ -18,6 +18,7 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.outbox import OutboxRow
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import PROBE
 from agent.reporting import outbox_sender, poison, publisher, rejection
 from tests.support import mosquitto
 from tests.support.fakes.clock import START
@@ -607,7 +608,7 @@ async def test_no_event_is_lost_or_out_of_order_over_restarts_of_mosquitto(rig: 
         got: list[int] = []
         async with archive(server) as after, asyncio.timeout(PATIENCE):
             async for message in after.messages:
-                if message.payload != payloads.PROBE:
+                if message.payload != PROBE:
                     got.append(json.loads(bytes(message.payload))["data"]["seq"])
                 if rounds * burst in got[-1:]:
                     break

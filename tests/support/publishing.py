@@ -21,6 +21,7 @@ from agent.adapters.sqlite.store import Store
 from agent.config import settings as config
 from agent.core.protocol import payloads
 from agent.core.protocol.new_events import DECISION, NewEvent
+from agent.core.protocol.topics import PROBE, Topics
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
 from tests.support.fakes.broker import FakeBroker
@@ -28,7 +29,7 @@ from tests.support.fakes.clock import START, FakeClock
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE
 
-TOPICS = payloads.Topics("torchkeeper", "gpu-07")
+TOPICS = Topics("torchkeeper", "gpu-07")
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
 CLIENT_ID = broker.agent_client_id("gpu-07", AGENT_ID)
 
@@ -171,9 +172,7 @@ class PublisherRig:
 
     def sent(self) -> list[int]:
         """The numbers of the events that the broker took, in order."""
-        return [
-            json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != payloads.PROBE
-        ]
+        return [json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != PROBE]
 
     def retained(self) -> set[str]:
         return {topic.removeprefix("torchkeeper/v1/hosts/gpu-07/") for topic in self.server.retained}

@@ -1,11 +1,10 @@
-"""What goes over MQTT: topics, and versioned payloads both ways.
+"""What goes over MQTT: versioned payloads both ways.
 
 Every payload carries what it needs in its body (ids, epoch, seq): an MQTT 3.1.1 broker has no properties.
 Unknown fields are ignored on the way in, so that a newer agent can be watched by an older monitor.
 A payload may be zlib-compressed: JSON begins with `{`, zlib with 0x78.
 """
 
-import re
 import zlib
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,62 +13,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 
 from agent.core import units
 
-VERSION = "v1"
 MAX_PAYLOAD = 1_000_000  # bytes; half of what mosquitto 2.1 takes by default
 MAX_UNPACKED = 4 * MAX_PAYLOAD  # bytes of a decompressed payload: zlib can expand one a thousand times
 LAST_DECISIONS = 20  # decisions carried by the inventory
-# An empty message on `events` is not an event, and collectors ignore it. An agent publishes it (QoS 1, not retained) to
-# find out whether it may publish there at all.
-PROBE = b""
 
 Time = Annotated[AwareDatetime, PlainSerializer(units.format_time, return_type=str, when_used="json")]
-
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-
-
-def valid_host(name: str) -> bool:
-    """Whether a name can be a level of a topic, a user name of the broker and a label of a metric."""
-    return _HOST.fullmatch(name) is not None
-
-
-def slug(name: str) -> str:
-    """The nearest name that every broker takes: `GPU-07.lab` becomes `gpu-07-lab`; `host` where nothing is left.
-
-    Without dots, although `valid_host` permits them: to RabbitMQ and NATS a dot is another level of the topic.
-    """
-    text = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:63].rstrip("-_")
-    return text or "host"
-
-
-class Topics:
-    """The topics of one host, or of all (`host="+"`), under one prefix."""
-
-    def __init__(self, prefix: str, host: str) -> None:
-        self._base = f"{prefix}/{VERSION}"
-        self.host = host
-        own = f"{self._base}/hosts/{host}"
-        self.status = f"{own}/status"
-        self.info = f"{own}/info"
-        self.inventory = f"{own}/inventory"
-        self.events = f"{own}/events"
-        self._alerts = f"{own}/alerts"
-        self.ack = f"{self._base}/control/{host}/ack"
-        self._collectors = f"{self._base}/collectors/"
-        self.collectors = f"{self._collectors}+/status"
-
-    def alert(self, alert_id: str) -> str:
-        return f"{self._alerts}/{alert_id}"
-
-    def parse(self, topic: str) -> tuple[str, str] | None:
-        """The (host, rest) of a topic below `hosts/`, rest being like `status` or `alerts/<id>`; else None."""
-        head = f"{self._base}/hosts/"
-        host, slash, rest = topic.removeprefix(head).partition("/")
-        return (host, rest) if topic.startswith(head) and slash and rest and valid_host(host) else None
-
-    def collector_of(self, topic: str) -> str | None:
-        """The id of the collector whose status this topic is, or None."""
-        name = topic.removeprefix(self._collectors).removesuffix("/status")
-        return name if topic == f"{self._collectors}{name}/status" and valid_host(name) else None
 
 
 class Payload(BaseModel):
