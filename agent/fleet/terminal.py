@@ -15,6 +15,7 @@ from rich.text import Text
 
 from agent.adapters.clock import Clock
 from agent.core import units
+from agent.core.policy.decision import Reason
 from agent.core.protocol import payloads
 from agent.fleet.feed import Feed
 from agent.fleet.view import DecisionLine, FleetView, Host
@@ -26,7 +27,6 @@ _OUTCOME_STYLE = {"removed": "green", "refused": "yellow", "failed": "red", "wou
 
 # Controls, formats (some turn the writing around), surrogates, private ones, and separators of lines.
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_RUNNING = {"recent", "min-age", "gap"}  # reasons that end with time
 
 NO_HOSTS = (
     "No host has reported yet. Set mqtt.url in the configuration of each agent to this broker, and the same\n"
@@ -204,11 +204,16 @@ def _next(copies: list[payloads.InventoryImage], now: datetime) -> str:
     if due:
         held = {image.held_by for image in due}
         return "due" if None in held else sanitize(f"due ({', '.join(sorted(filter(None, held)))})")
-    running = [image.deadline for image in copies if image.reason in _RUNNING and image.deadline is not None]
-    if running:
-        return "in " + _largest(min(running) - now)
+    deadlines = [image.deadline for image in copies if _is_pending(image) and image.deadline is not None]
+    if deadlines:
+        return "in " + _largest(min(deadlines) - now)
     reasons = {image.reason for image in copies}
     return sanitize(reasons.pop()) if len(reasons) == 1 else "kept"
+
+
+def _is_pending(image: payloads.InventoryImage) -> bool:
+    reason = Reason.of(image.reason)
+    return reason is not None and reason.pending
 
 
 def _largest(span: timedelta) -> str:

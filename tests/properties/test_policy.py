@@ -28,6 +28,12 @@ def test_every_image_has_one_decision_and_a_sentence(world: GeneratedHost, rules
 
 
 @given(generated_hosts(), pressed(policies()), CONTEXTS)
+def test_the_reason_says_whether_an_image_is_evicted(world: GeneratedHost, rules: Policy, context: Context) -> None:
+    plan = world.plan(rules, context)
+    assert all((item.action is Action.EVICT) is item.reason.evicts for item in plan.decisions)
+
+
+@given(generated_hosts(), pressed(policies()), CONTEXTS)
 def test_counts_by_reason_add_up_to_the_number_of_images(world: GeneratedHost, rules: Policy, context: Context) -> None:
     plan = world.plan(rules, context)
     counts = {reason: share.images for reason, share in totals.by_reason(plan).items()}

@@ -12,27 +12,64 @@ class Action(StrEnum):
     EVICT = "evict"
 
 
-class Reason(StrEnum):
-    """In the order in which they are asked, HAS_CHILDREN and RECENT last."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What is true of every decision with one reason."""
 
-    NOT_PYTORCH = "not-pytorch"
-    UNKNOWN = "unknown"
-    AMBIGUOUS = "ambiguous"
+    words: str = ""  # the sentence for people where an inventory carries none; "": it needs more than the reason
+    evicts: bool = False  # the action is EVICT
+    pending: bool = False  # the image is kept only until a time that is known
+
+
+_NONE = Traits()
+
+
+class Reason(StrEnum):
+    """Why an image is kept or evicted, in the order in which they are asked, HAS_CHILDREN and RECENT last.
+
+    A new reason is one line here. Each carries its traits, so that no other place lists reasons.
+    """
+
+    _value_: str
+    words: str
+    evicts: bool
+    pending: bool
+
+    def __new__(cls, value: str, traits: Traits = _NONE) -> "Reason":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.words, member.evicts, member.pending = traits.words, traits.evicts, traits.pending
+        return member
+
+    NOT_PYTORCH = "not-pytorch", Traits(words="nothing shows that it is a PyTorch image")
+    UNKNOWN = "unknown", Traits(words="the engine could not say what it is; kept until it can")
+    AMBIGUOUS = "ambiguous", Traits(words="may be PyTorch, but not surely")
     IN_USE = "in-use"
-    EXCLUDED = "excluded"
-    PINNED = "pinned"
-    LABEL_KEEP = "label-keep"
-    PROTECTED_TAG = "protected-tag"
-    RULE_KEEP = "rule-keep"
-    KEEP_NEWEST = "keep-newest"
-    LOCAL_ONLY = "local-only"
-    MIN_AGE = "min-age"
-    GAP = "gap"
-    DANGLING = "dangling"
-    DISK_PRESSURE = "disk-pressure"
-    IDLE_TTL = "idle-ttl"
-    HAS_CHILDREN = "has-children"
-    RECENT = "recent"
+    EXCLUDED = "excluded", Traits(words="kept: images.exclude matches it")
+    PINNED = "pinned", Traits(words="kept: it is pinned")
+    LABEL_KEEP = "label-keep", Traits(words="kept: its labels say so")
+    PROTECTED_TAG = "protected-tag", Traits(words="kept: policy.protect matches it")
+    RULE_KEEP = "rule-keep", Traits(words="kept: a rule of the policy says so")
+    KEEP_NEWEST = "keep-newest", Traits(words="kept: it is among the newest of its repository")
+    LOCAL_ONLY = "local-only", Traits(words="may exist nowhere else: nothing shows a registry that it came from")
+    MIN_AGE = (
+        "min-age",
+        Traits(words="arrived or changed its name lately; kept until policy.min_age ends", pending=True),
+    )
+    GAP = "gap", Traits(words="its use may have gone unseen in a gap of the watch", pending=True)
+    DANGLING = "dangling", Traits(evicts=True)
+    DISK_PRESSURE = "disk-pressure", Traits(evicts=True)
+    IDLE_TTL = "idle-ttl", Traits(evicts=True)
+    HAS_CHILDREN = "has-children", Traits(words="images built on it stay, so the engine would refuse")
+    RECENT = "recent", Traits(pending=True)
+
+    @classmethod
+    def of(cls, text: str) -> "Reason | None":
+        """The reason that a payload names; None where a newer agent has one that is not known here."""
+        try:
+            return cls(text)
+        except ValueError:
+            return None
 
 
 class HeldBy(StrEnum):
