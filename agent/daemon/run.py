@@ -19,10 +19,10 @@ from agent.adapters.sqlite import database, state_dir
 from agent.adapters.sqlite.store import Store
 from agent.config import settings as config
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.core.protocol.topics import Topics, slug
 from agent.core.usage.attribution import IgnoredContainers
 from agent.daemon import look_inside, no_effect
-from agent.eviction import plan_reporter
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
 from agent.tracking import layer_probes
@@ -37,13 +37,6 @@ RESERVE_INTERVAL = 600.0  # seconds until the reserve is looked at again
 COMMAND_PROBE_TIMEOUT = 60.0  # seconds that a command which ends waits for layers to be read: nothing else waits for it
 ONE_DAY = 86400.0  # seconds
 STOP_RETRY = 5.0  # seconds for a stop to say goodbye, before it is asked again
-# What the loops raise; an earlier run may have left any of it on the broker.
-ALERTS = (
-    *("engine-down", "engine-observe-only", "holds-unreadable", "state-copied"),
-    *("state-damaged", "state-full", "sweep-failed"),
-    *plan_reporter.ALERTS,
-    *no_effect.ALERTS,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +97,13 @@ async def run(settings: config.Settings, folder: Path, source: Path | None) -> N
     components = build(settings, store, folder, clock, DockerEngine(settings.docker.url))
     if word:
         log.error(word, action="open-state")
-        components.host_report.raise_alert("state-damaged", word, clock.now(), "critical")
+        components.host_report.raise_alert(AlertId.STATE_DAMAGED, word, clock.now(), "critical")
     for alert, message in no_effect.alerts(settings, folder, clock.now()).items():
         log.warning(message, action="configure")
         components.host_report.raise_alert(alert, message, clock.now())
     if store.copied:
         log.warning(store.copied, action="state-copied")
-        components.host_report.raise_alert("state-copied", store.copied, clock.now())
+        components.host_report.raise_alert(AlertId.STATE_COPIED, store.copied, clock.now())
     try:
         with _stopping_on_signals():
             await _run_loops(settings, folder, components, clock, source)
@@ -183,7 +176,6 @@ async def _publish(settings: config.Settings, host: str, components: Components,
             confirm=settings.mqtt.confirm,
             inventory_every=settings.mqtt.inventory_every.total_seconds(),
         ),
-        former_alerts=(*publisher.ALERTS, *ALERTS),
     ).run()
 
 

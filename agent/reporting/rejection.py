@@ -13,6 +13,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
+from agent.core.protocol.alerts import AlertId
 from agent.core.protocol.topics import PROBE
 from agent.reporting.deferred import NEVER_GIVEN_UP, Deferred
 from agent.reporting.denial import Denial
@@ -20,8 +21,6 @@ from agent.reporting.host_report import HostReport
 from agent.reporting.poison import PoisonDetector
 
 STEADY = 10.0  # seconds that a connection must hold before it gets a row that ended others
-POISON_ALERT = "outbox-poison"
-DENIED_ALERT = "events-denied"
 ROW_CODES = {broker.PACKET_TOO_LARGE, broker.PAYLOAD_INVALID}  # reason codes that concern one message, not its topic
 
 log = structlog.get_logger()
@@ -144,9 +143,9 @@ class Rejections:
     def _show_denial(self) -> None:
         if self._denial.reason:
             message = f"the broker denies events: {self._denial.reason}; may this user publish to {self._topic}?"
-            self._host_report.raise_alert(DENIED_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.EVENTS_DENIED, message, self._clock.now())
         else:
-            self._host_report.clear_alert(DENIED_ALERT)
+            self._host_report.clear_alert(AlertId.EVENTS_DENIED)
 
     def _show_poison(self) -> None:
         """A row that was set aside keeps the alert until the process ends, a deferred one until it is accepted."""
@@ -157,6 +156,6 @@ class Rejections:
                 f" {waiting[0]}; they wait here and are tried again: does the broker limit the size of a message?"
             )
         if texts:
-            self._host_report.raise_alert(POISON_ALERT, "; ".join(texts), self._clock.now())
+            self._host_report.raise_alert(AlertId.OUTBOX_POISON, "; ".join(texts), self._clock.now())
         else:
-            self._host_report.clear_alert(POISON_ALERT)
+            self._host_report.clear_alert(AlertId.OUTBOX_POISON)

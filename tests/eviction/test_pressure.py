@@ -16,7 +16,7 @@ from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.schedule import Schedule
 from agent.core.policy.settings import Limits, Pressure
 from agent.core.protocol import new_events
-from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
+from agent.core.protocol.alerts import AlertId
 from agent.eviction.sweeper import DISK_POLL, PRESSURE_RETRY, Pacing
 from tests.support import fake_host as harness
 from tests.support.builders import MB, pytorch_image
@@ -197,7 +197,7 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: Fake
     await agent.wait()
     disk_of.other_bytes = 500 * MB
     assert await harness.sweep(agent) == {}
-    alert = agent.host_report.alerts[DISK_FULL]
+    alert = agent.host_report.alerts[AlertId.DISK_FULL_NOTHING_EVICTABLE]
     assert (alert.severity, alert.message) == (
         "critical",
         "disk 90% full (high 85%, low 75%), and nothing may be evicted now: "
@@ -216,10 +216,10 @@ async def test_the_alert_ends_with_the_pressure(host: FakeHost, disk_of: Disk) -
     agent = await watching(host, protect=("*",))
     disk_of.other_bytes = 500 * MB
     await harness.sweep(agent)
-    assert list(agent.host_report.alerts) == [DISK_FULL]
+    assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
     disk_of.other_bytes = 360 * MB  # 76 %: still above low
     await harness.sweep(agent)
-    assert list(agent.host_report.alerts) == [DISK_FULL]
+    assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
     disk_of.other_bytes = 350 * MB
     await harness.sweep(agent)
     assert list(agent.host_report.alerts) == []
@@ -230,14 +230,14 @@ async def test_the_alert_comes_where_all_that_could_go_was_too_little(host: Fake
     disk_of.other_bytes = 950 * MB
     disk_of.image_bytes = 0
     assert await harness.sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
-    assert agent.host_report.alerts[DISK_FULL].message.endswith("no image takes any space")
+    assert agent.host_report.alerts[AlertId.DISK_FULL_NOTHING_EVICTABLE].message.endswith("no image takes any space")
 
 
 async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes, disk_of.seen = 600 * MB, False
-    assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, [DISK_UNSEEN])
-    assert "cannot be seen" in agent.host_report.alerts[DISK_UNSEEN].message
+    assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, [AlertId.PRESSURE_UNSEEN])
+    assert "cannot be seen" in agent.host_report.alerts[AlertId.PRESSURE_UNSEEN].message
     disk_of.seen = True
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
     assert list(agent.host_report.alerts) == []
@@ -268,7 +268,7 @@ async def test_under_pressure_it_looks_again_every_minute(host: FakeHost, disk_o
     await agent.start()
     disk_of.other_bytes = 500 * MB
     await agent.wait(DISK_POLL + 1)
-    assert list(agent.host_report.alerts) == [DISK_FULL]
+    assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
     disk_of.other_bytes = 300 * MB  # no event tells of it
     await agent.wait(PRESSURE_RETRY)
     assert list(agent.host_report.alerts) == []
@@ -297,7 +297,7 @@ async def test_pressure_waits_for_the_window(host: FakeHost, disk_of: Disk) -> N
     opens = host.clock.now().replace(hour=12, minute=30, second=0, microsecond=0)
     assert (plan.held_by, plan.opens, plan.next_due, plan.evictions) == (HeldBy.WINDOW, opens, opens, ())
     assert [item.held_by for item in plan.decisions] == [HeldBy.WINDOW, HeldBy.WINDOW, None, None]
-    assert "(held: window)" in agent.host_report.alerts[DISK_FULL].message
+    assert "(held: window)" in agent.host_report.alerts[AlertId.DISK_FULL_NOTHING_EVICTABLE].message
     await agent.wait((opens - host.clock.now()).total_seconds() - 1)
     assert left(host) == REFS
     await agent.wait(2)

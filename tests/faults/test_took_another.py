@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.protocol import new_events, payloads
-from agent.eviction.plan_reporter import REMOVED_ANOTHER
+from agent.core.protocol.alerts import AlertId
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE
 from tests.support import images, proc, proxy
@@ -50,4 +50,4 @@ async def test_what_an_eviction_takes_with_it_is_in_its_outcome_and_a_critical_a
 
 
 async def raised(agent: running.LiveAgent) -> payloads.Alert | None:
-    return agent.parts.host_report.alerts.get(REMOVED_ANOTHER)
+    return agent.parts.host_report.alerts.get(AlertId.REMOVED_ANOTHER_IMAGE)
