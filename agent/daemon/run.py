@@ -18,6 +18,7 @@ from agent.adapters.engine import Engine, EngineError, EngineInfo
 from agent.adapters.sqlite import database, state_dir
 from agent.adapters.sqlite.store import Store
 from agent.config import settings as config
+from agent.core.policy.decision import Mode
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.core.protocol.topics import Topics, slug
@@ -194,7 +195,7 @@ async def _show_info(settings: config.Settings, components: Components, clock: C
                     engine=_engine_facts(engine),
                     agent_id=components.store.agent_id,
                     epoch=components.store.epoch,
-                    mode="observe" if engine.observe_only else settings.agent.mode,
+                    mode=Mode.OBSERVE if engine.observe_only else Mode(settings.agent.mode),
                     policy=policy_in_force(settings),
                     started=started,
                     at=clock.now(),

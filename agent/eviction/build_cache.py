@@ -83,7 +83,6 @@ class BuildCachePruner:
     ) -> None:
         event = new_events.build_cache(
             state,
-            "observe" if state == "would-prune" else "enforce",
             self._clock.now(),
             unused_for=after,
             records=found.records,

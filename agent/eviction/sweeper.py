@@ -249,10 +249,7 @@ class Sweeper:
     async def _report(self, done: SweepResult) -> None:
         now = self._clock.now()
         if done.outcomes:
-            mode = "observe" if done.plan.held_by is HeldBy.OBSERVE else "enforce"
-            event = new_events.sweep(
-                done.initial_plan, done.plan, mode, done.outcomes.values(), now, done.measured_bytes
-            )
+            event = new_events.sweep(done.initial_plan, done.plan, done.outcomes.values(), now, done.measured_bytes)
             await self._store.log(event)
             await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
         await self._showcase.show(done.plan)

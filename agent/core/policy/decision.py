@@ -84,6 +84,17 @@ class HeldBy(StrEnum):
     BACKOFF = "backoff"
 
 
+class Mode(StrEnum):
+    """Whether images are removed, or only reported as what would be removed."""
+
+    ENFORCE = "enforce"
+    OBSERVE = "observe"
+
+    @classmethod
+    def of(cls, held_by: HeldBy | None) -> "Mode":
+        return cls.OBSERVE if held_by is HeldBy.OBSERVE else cls.ENFORCE
+
+
 class Outcome(StrEnum):
     REMOVED = "removed"
     REFUSED = "refused"
@@ -129,6 +140,10 @@ class Decision:
     steps: tuple[Step, ...] = ()  # what was asked of this image by itself, up to the first answer
     failure: str = ""  # why the image could not be read or judged; "": it could
 
+    @property
+    def mode(self) -> Mode:
+        return Mode.of(self.held_by)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -146,3 +161,7 @@ class Plan:
     deferred_bytes: int = 0  # what those would free together
     next_due: datetime | None = None  # when the plan may change by the mere passing of time
     estimated_bytes: int = 0  # what all `action == evict` together would free
+
+    @property
+    def mode(self) -> Mode:
+        return Mode.of(self.held_by)

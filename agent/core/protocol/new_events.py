@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from agent.core.model import Image
-from agent.core.policy.decision import Decision, Outcome, Plan
+from agent.core.policy.decision import Decision, Mode, Outcome, Plan
 from agent.core.protocol import payloads
 from agent.core.usage.continuity import BlindPeriod
 
@@ -34,10 +34,10 @@ class NewEvent:
     decision_id: str | None = None
 
 
-def decision_id(decision: Decision, mode: str, epoch: str) -> str:
+def decision_id(decision: Decision, epoch: str) -> str:
     """The same for the same image, due time and mode: it can be written but once."""
     due = decision.due or decision.idle_since
-    key = f"{epoch} {decision.image.id} {due.timestamp() if due else 0} {mode} {decision.reason}"
+    key = f"{epoch} {decision.image.id} {due.timestamp() if due else 0} {decision.mode} {decision.reason}"
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
@@ -64,7 +64,7 @@ def pull_again(also_removed: Iterable[str]) -> str:
     return " && ".join(f"docker pull {digest}" for digest in digests)
 
 
-def decision(item: Decision, image: payloads.ImageRef, mode: str, at: datetime, identity: str) -> NewEvent:
+def decision(item: Decision, image: payloads.ImageRef, at: datetime, identity: str) -> NewEvent:
     """`torchkeeper.decision`, before the act."""
     data = payloads.DecisionData(
         epoch="",
@@ -72,7 +72,7 @@ def decision(item: Decision, image: payloads.ImageRef, mode: str, at: datetime, 
         decision_id=identity,
         action=item.action,
         reason=item.reason,
-        mode="observe" if mode == "observe" else "enforce",
+        mode=item.mode,
         held_by=item.held_by,
         explanation=item.explanation,
         image=image,
@@ -111,14 +111,12 @@ def outcome(
     return NewEvent(OUTCOME, at, image.id, _without_number(data), identity)
 
 
-def sweep(
-    first: Plan, plan: Plan, mode: str, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None
-) -> NewEvent:
+def sweep(first: Plan, plan: Plan, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None) -> NewEvent:
     """`torchkeeper.sweep`: what one pass found and did. `first`: as it stood before; `plan`: as it stands now."""
     data = payloads.SweepData(
         epoch="",
         seq=0,
-        mode="observe" if mode == "observe" else "enforce",
+        mode=plan.mode,
         reasons=totals(plan),
         outcomes=dict(Counter(item.value for item in outcomes)),
         estimated_bytes=first.estimated_bytes,
@@ -142,7 +140,6 @@ def gap(blind: BlindPeriod, at: datetime) -> NewEvent:
 
 def build_cache(
     state: Literal["decided", "pruned", "failed", "would-prune"],
-    mode: str,
     at: datetime,
     *,
     unused_for: timedelta,
@@ -155,7 +152,7 @@ def build_cache(
     data = payloads.BuildCacheData(
         epoch="",
         seq=0,
-        mode="observe" if mode == "observe" else "enforce",
+        mode=Mode.OBSERVE if state == "would-prune" else Mode.ENFORCE,
         state=state,
         unused_seconds=unused_for.total_seconds(),
         records=records,

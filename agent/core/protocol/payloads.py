@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from agent.core import units
+from agent.core.policy.decision import Mode
 
 MAX_PAYLOAD = 1_000_000  # bytes; half of what mosquitto 2.1 takes by default
 MAX_UNPACKED = 4 * MAX_PAYLOAD  # bytes of a decompressed payload: zlib can expand one a thousand times
@@ -47,7 +48,7 @@ class Info(Payload):
     engine: dict[str, str]  # id, name, version, api_version, driver, root
     agent_id: str
     epoch: str
-    mode: Literal["enforce", "observe"]
+    mode: Mode
     policy: dict[str, Any]
     started: Time
     at: Time
@@ -72,7 +73,7 @@ class DecisionData(Payload):
     decision_id: str
     action: str
     reason: str
-    mode: Literal["enforce", "observe"]
+    mode: Mode
     held_by: str | None = None
     explanation: str
     image: ImageRef
@@ -111,7 +112,7 @@ class SweepData(Payload):
 
     epoch: str
     seq: int
-    mode: Literal["enforce", "observe"]
+    mode: Mode
     reasons: dict[str, int]
     outcomes: dict[str, int]
     estimated_bytes: int
@@ -134,7 +135,7 @@ class BuildCacheData(Payload):
 
     epoch: str
     seq: int
-    mode: Literal["enforce", "observe"]
+    mode: Mode
     state: Literal["decided", "pruned", "failed", "would-prune"]
     unused_seconds: float  # at least so long
     records: int
