@@ -6,7 +6,6 @@ on disk before the act; a SIGKILL in between leaves it without an end, and the n
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 import structlog
 
@@ -16,8 +15,7 @@ from agent.adapters.sqlite.store import Store
 from agent.core.policy import build_cache
 from agent.core.policy.decision import HeldBy
 from agent.core.protocol import new_events
-
-State = Literal["decided", "pruned", "failed", "would-prune"]
+from agent.core.protocol.payloads import BuildCacheState
 
 log = structlog.get_logger()
 
@@ -79,7 +77,13 @@ class BuildCachePruner:
         await self._tell("pruned", found, after, freed=freed)
 
     async def _tell(
-        self, state: State, found: StaleCache, after: timedelta, *, freed: int | None = None, error: str | None = None
+        self,
+        state: BuildCacheState,
+        found: StaleCache,
+        after: timedelta,
+        *,
+        freed: int | None = None,
+        error: str | None = None,
     ) -> None:
         event = new_events.build_cache(
             state,

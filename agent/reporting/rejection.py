@@ -13,9 +13,10 @@ from agent.adapters.clock import Clock
 from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
+from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.core.protocol.topics import PROBE
-from agent.reporting.deferred import NEVER_GIVEN_UP, Deferred
+from agent.reporting.deferred import Deferred
 from agent.reporting.denial import Denial
 from agent.reporting.host_report import HostReport
 from agent.reporting.poison import PoisonDetector
@@ -110,7 +111,7 @@ class Rejections:
 
     async def _reject(self, row: OutboxRow, error: str) -> bool:
         """The row itself is the cause. Returns False if it is to be sent again, in a shorter form."""
-        if row.kind not in NEVER_GIVEN_UP:
+        if row.kind not in payloads.NEVER_GIVEN_UP:
             await self._put_aside(row.seq, error)
         elif row.seq not in self.deferred and self.deferred.shorten(row.seq):
             log.warning("an event was rejected; sending it shortened", action="shorten", seq=row.seq, error=error)

@@ -15,7 +15,7 @@ from agent.core.policy.disk import DiskUsage
 from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.schedule import Schedule
 from agent.core.policy.settings import Limits, Pressure
-from agent.core.protocol import new_events
+from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.eviction.sweeper import DISK_POLL, PRESSURE_RETRY, Pacing
 from tests.support import fake_host as harness
@@ -90,7 +90,9 @@ async def test_above_high_the_least_recently_used_go_until_low(host: FakeHost, d
     assert (names_of(plan.evictions), plan.under_pressure) == (REFS[:2], True)
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert (left(host), list(agent.host_report.alerts)) == (REFS[2:], [])
-    decisions = [(event.data["reason"], event.data["explanation"]) for event in await agent.events(new_events.DECISION)]
+    decisions = [
+        (event.data["reason"], event.data["explanation"]) for event in await agent.events(payloads.DecisionData.type)
+    ]
     assert [(reason, sentence.split(";")[0]) for reason, sentence in decisions] == [
         ("disk-pressure", "disk 86% full (high 85%, low 75%)"),
         ("disk-pressure", "disk 76% full (high 85%, low 75%)"),

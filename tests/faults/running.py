@@ -25,7 +25,7 @@ from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.config import settings as config
 from agent.core.model import Usage
-from agent.core.protocol import new_events, payloads
+from agent.core.protocol import payloads
 from agent.daemon import run as daemon
 from agent.eviction import sweeper
 from agent.tracking import ingestor, watcher
@@ -119,7 +119,7 @@ class LiveAgent:
         return [event for event in found if event.type.startswith(kind)]
 
     async def gaps(self) -> list[str]:
-        return [event.data["cause"] for event in await self.events(new_events.GAP)]
+        return [event.data["cause"] for event in await self.events(payloads.GapData.type)]
 
     async def usages(self) -> dict[str, Usage]:
         saved = await self.store.run(UsageTables.load_latest)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import settings as config
-from agent.core.protocol import new_events
+from agent.core.protocol import payloads
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, LiveAgent
 from tests.support import images, proc, proxy
@@ -188,7 +188,7 @@ async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tm
             folder.mkdir()
             async with running.running(between.url, folder, policy=DUE_AT_ONCE) as agent:
                 await proc.eventually_async(lambda agent=agent: _failed(agent))  # type: ignore[misc]
-                assert await agent.events(new_events.DECISION) == []
+                assert await agent.events(payloads.DecisionData.type) == []
             between.heal()
         assert [call for call in between.calls if call.method == "DELETE"] == []
         async with running.running(between.url, folder, policy=DUE_AT_ONCE):

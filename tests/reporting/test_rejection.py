@@ -12,8 +12,8 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
-from agent.core.protocol import new_events, shorten
 from agent.core.protocol import payloads as wire
+from agent.core.protocol import shorten
 from agent.core.protocol.topics import PROBE
 from agent.reporting import deferred, poison
 from agent.reporting.deferred import Deferred
@@ -59,7 +59,7 @@ def arrived(rig: PublisherRig) -> dict[int, dict[str, Any]]:
 
 async def aside(rig: PublisherRig) -> list[wire.Event]:
     """The events that say that others were given up."""
-    return [event for event in await rig.kept() if event.type == new_events.DROPPED]
+    return [event for event in await rig.kept() if event.type == wire.DroppedData.type]
 
 
 async def test_where_an_empty_message_ends_the_connection_too_the_topic_is_denied_and_all_rows_wait(

@@ -6,8 +6,9 @@ A payload may be zlib-compressed: JSON begins with `{`, zlib with 0x78.
 """
 
 import zlib
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
@@ -65,11 +66,23 @@ class ImageRef(Payload):
     origin: str | None = None  # the digest reference to pull it again by
 
 
-class DecisionData(Payload):
-    """`torchkeeper.decision`, written and on disk before the act."""
+class EventData(Payload):
+    """What one type of event carries in `data`, without `epoch` and `seq`: its row has them (see `event`)."""
 
-    epoch: str
-    seq: int
+    type: ClassVar[str]  # of the event, as it is published and stored
+    never_given_up: ClassVar[bool] = False  # it waits for the collector, whatever room that takes
+
+    def stored(self) -> dict[str, Any]:
+        """As the event log keeps it. Only an event that is sent shortened has the field `shortened`."""
+        return self.model_dump(mode="json", exclude={"shortened"})
+
+
+class DecisionData(EventData):
+    """A decision, written and on disk before the act."""
+
+    type: ClassVar[str] = "torchkeeper.decision"
+    never_given_up: ClassVar[bool] = True
+
     decision_id: str
     action: str
     reason: str
@@ -87,14 +100,15 @@ class DecisionData(Payload):
     shortened: bool = False  # the broker rejected the whole event, so texts and references were left out
 
 
-class OutcomeData(Payload):
-    """`torchkeeper.outcome`, after the act. `measured_bytes` is None where the disk could not be seen.
+class OutcomeData(EventData):
+    """What became of a decision, after the act. `measured_bytes` is None where the disk could not be seen.
 
     `also_removed`: the names, digests and image IDs of anything else that the engine took with it.
     """
 
-    epoch: str
-    seq: int
+    type: ClassVar[str] = "torchkeeper.outcome"
+    never_given_up: ClassVar[bool] = True
+
     decision_id: str
     outcome: Literal["removed", "refused", "failed", "would-remove"]
     image: ImageRef
@@ -104,14 +118,14 @@ class OutcomeData(Payload):
     shortened: bool = False  # as in a decision
 
 
-class SweepData(Payload):
-    """`torchkeeper.sweep`: one pass that decided something, with the number of images by reason after it.
+class SweepData(EventData):
+    """One pass that decided something, with the number of images by reason after it.
 
     `estimated_bytes`: what all that was due before it would free.
     """
 
-    epoch: str
-    seq: int
+    type: ClassVar[str] = "torchkeeper.sweep"
+
     mode: Mode
     reasons: dict[str, int]
     outcomes: dict[str, int]
@@ -119,24 +133,27 @@ class SweepData(Payload):
     measured_bytes: int | None
 
 
-class GapData(Payload):
-    """`torchkeeper.gap`: time in which uses may have gone unseen."""
+class GapData(EventData):
+    """Time in which uses may have gone unseen."""
 
-    epoch: str
-    seq: int
+    type: ClassVar[str] = "torchkeeper.gap"
+
     since: Time
     until: Time
     seconds: float
     cause: str
 
 
-class BuildCacheData(Payload):
-    """`torchkeeper.build-cache`: cache records that were not used for long. Before the act `decided`, then its end."""
+BuildCacheState = Literal["decided", "pruned", "failed", "would-prune"]
 
-    epoch: str
-    seq: int
+
+class BuildCacheData(EventData):
+    """Cache records that were not used for long. Before the act `decided`, then its end."""
+
+    type: ClassVar[str] = "torchkeeper.build-cache"
+
     mode: Mode
-    state: Literal["decided", "pruned", "failed", "would-prune"]
+    state: BuildCacheState
     unused_seconds: float  # at least so long
     records: int
     estimated_bytes: int
@@ -144,11 +161,11 @@ class BuildCacheData(Payload):
     error: str | None
 
 
-class DroppedData(Payload):
-    """`torchkeeper.dropped`: events that will never be sent. A collector takes their numbers for received."""
+class DroppedData(EventData):
+    """Events that will never be sent. A collector takes their numbers for received."""
 
-    epoch: str
-    seq: int
+    type: ClassVar[str] = "torchkeeper.dropped"
+
     first_seq: int
     last_seq: int
     count: int
@@ -191,14 +208,17 @@ class Event(Payload):
     data: dict[str, Any]
 
 
-DATA_OF_TYPE: dict[str, type[Payload]] = {
-    "torchkeeper.decision": DecisionData,
-    "torchkeeper.outcome": OutcomeData,
-    "torchkeeper.sweep": SweepData,
-    "torchkeeper.gap": GapData,
-    "torchkeeper.build-cache": BuildCacheData,
-    "torchkeeper.dropped": DroppedData,
-}
+EVENT_DATA: Mapping[str, type[EventData]] = {data.type: data for data in EventData.__subclasses__()}
+NEVER_GIVEN_UP = tuple(data.type for data in EVENT_DATA.values() if data.never_given_up)
+
+
+def data_of(event: Event) -> EventData | None:
+    """The data of an event as its type has it; None for a type that is not known here, and for malformed data."""
+    model = EVENT_DATA.get(event.type)
+    try:
+        return model.model_validate(event.data) if model is not None else None
+    except ValidationError:
+        return None
 
 
 def event(
@@ -263,6 +283,24 @@ class LastDecision(Payload):
     outcome: str | None = None
     measured_bytes: int | None = None
     error: str | None = None
+
+    @classmethod
+    def of(cls, data: DecisionData, at: datetime) -> "LastDecision":
+        """A decision of that time, as long as its outcome is not known."""
+        return cls(
+            decision_id=data.decision_id,
+            at=at,
+            image_id=data.image.id,
+            references=data.image.references,
+            reason=data.reason,
+            mode=data.mode,
+            explanation=data.explanation,
+            estimated_bytes=data.estimated_bytes,
+        )
+
+    def with_outcome(self, data: OutcomeData) -> "LastDecision":
+        ended = {"outcome": data.outcome, "measured_bytes": data.measured_bytes, "error": data.error}
+        return self.model_copy(update=ended)
 
 
 class Inventory(Payload):
