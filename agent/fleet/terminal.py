@@ -4,7 +4,7 @@ import asyncio
 import io
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from rich.console import Console, Group, RenderableType
@@ -87,14 +87,14 @@ def decisions_table(lines: list[DecisionLine], now: datetime) -> Table:
     table.add_column("OUTCOME", no_wrap=True)
     table.add_column("BYTES", justify="right", no_wrap=True)
     for line in lines:
-        outcome = line.outcome or "pending"
+        decision, outcome = line.decision, line.decision.outcome or "pending"
         table.add_row(
-            _ago(line.at, now),
+            _ago(decision.at, now),
             sanitize(line.host),
-            _image_name(line.references, line.image_id),
-            sanitize(line.reason) or "-",
+            _image_name(decision.references, decision.image_id),
+            sanitize(decision.reason) or "-",
             f"[{_OUTCOME_STYLE.get(outcome, 'yellow')}]{sanitize(outcome)}[/]",
-            _bytes_of(line),
+            _bytes_of(decision),
         )
     return table
 
@@ -122,7 +122,7 @@ def images_table(having: list[list[payloads.InventoryImage]], now: datetime) -> 
     for copies in sorted(having, key=lambda copies: (copies[0].references, copies[0].id)):
         first = copies[0]
         table.add_row(
-            _image_name(tuple(first.references), first.id),
+            _image_name(first.references, first.id),
             sanitize(first.torch_version or "-"),
             str(len(copies)),
             units.format_bytes(first.size_bytes),
@@ -166,7 +166,7 @@ def _alert_line(host: Host, alert: payloads.Alert) -> Text:
     return Text.from_markup(f"[{style}]{alert.severity}[/] {sanitize(host.name)}: {sanitize(alert.message)}")
 
 
-def _image_name(references: tuple[str, ...], image_id: str) -> str:
+def _image_name(references: Sequence[str], image_id: str) -> str:
     """The first name, and how many more there are; the short ID of an untagged image."""
     if not references:
         return sanitize(image_id.removeprefix("sha256:")[:12])
@@ -174,11 +174,11 @@ def _image_name(references: tuple[str, ...], image_id: str) -> str:
     return sanitize(references[0]) + more
 
 
-def _bytes_of(line: DecisionLine) -> str:
+def _bytes_of(decision: payloads.LastDecision) -> str:
     """What was measured, or the estimate with a tilde."""
-    if line.measured_bytes is not None:
-        return units.format_bytes(line.measured_bytes)
-    return f"~{units.format_bytes(line.estimated_bytes)}"
+    if decision.measured_bytes is not None:
+        return units.format_bytes(decision.measured_bytes)
+    return f"~{units.format_bytes(decision.estimated_bytes)}"
 
 
 def _disk(inventory: payloads.Inventory | None) -> str:
