@@ -67,13 +67,16 @@ class ImageRef(Payload):
 
 
 class EventData(Payload):
-    """What one type of event carries in `data`, without `epoch` and `seq`: its row has them (see `event`)."""
+    """The data of one type of event. On the wire `epoch` and `seq` stand beside it: see `event`.
+
+    A new type of event is one subclass: EVENT_DATA is built from them.
+    """
 
     type: ClassVar[str]  # of the event, as it is published and stored
-    never_given_up: ClassVar[bool] = False  # it waits for the collector, whatever room that takes
+    never_given_up: ClassVar[bool] = False  # the event log keeps it until it is delivered, whatever room that takes
 
     def stored(self) -> dict[str, Any]:
-        """As the event log keeps it. Only an event that is sent shortened has the field `shortened`."""
+        """The data as the event log stores it. Only an event that is sent shortened has the field `shortened`."""
         return self.model_dump(mode="json", exclude={"shortened"})
 
 
@@ -224,7 +227,7 @@ def data_of(event: Event) -> EventData | None:
 def event(
     *, host: str, epoch: str, seq: int, kind: str, at: datetime, subject: str | None, data: dict[str, Any]
 ) -> Event:
-    """An event as it goes out. `data` lacks epoch and seq: they are the row's, and are put in here."""
+    """The envelope of an event, once its row has a number. `data` is without `epoch` and `seq`: they are added here."""
     full = {"epoch": epoch, "seq": seq, **data}
     return Event(
         id=f"{host}/{epoch}/{seq}",
