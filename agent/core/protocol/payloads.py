@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from agent.core import units
-from agent.core.policy.decision import Mode
+from agent.core.policy.decision import Mode, Outcome
 
 MAX_PAYLOAD = 1_000_000  # bytes; half of what mosquitto 2.1 takes by default
 MAX_UNPACKED = 4 * MAX_PAYLOAD  # bytes of a decompressed payload: zlib can expand one a thousand times
@@ -113,7 +113,7 @@ class OutcomeData(EventData):
     never_given_up: ClassVar[bool] = True
 
     decision_id: str
-    outcome: Literal["removed", "refused", "failed", "would-remove"]
+    outcome: Outcome
     image: ImageRef
     measured_bytes: int | None
     error: str | None
@@ -302,7 +302,7 @@ class LastDecision(Payload):
         )
 
     def with_outcome(self, data: OutcomeData) -> "LastDecision":
-        ended = {"outcome": data.outcome, "measured_bytes": data.measured_bytes, "error": data.error}
+        ended = {"outcome": data.outcome.value, "measured_bytes": data.measured_bytes, "error": data.error}
         return self.model_copy(update=ended)
 
 
