@@ -1,7 +1,7 @@
 """Whether the broker accepts events at all, and when to ask again where it does not.
 
 An MQTT 5 broker says that it denies a topic. Other brokers hang up, and then the row in flight looks guilty. So before
-a row is blamed, an empty message (`wire.PROBE`) is published to the topic alone. If that ends the connection too, the
+a row is blamed, an empty message (`topics.PROBE`) is published to the topic alone. If that ends the connection too, the
 topic is denied, and every row waits.
 """
 
