@@ -11,13 +11,14 @@ from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 
 POLL = 0.5  # seconds between two looks at the history
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 
 
-async def from_broker(connection: Connection, topics: payloads.Topics) -> AsyncIterator[payloads.Event]:
+async def from_broker(connection: Connection, topics: Topics) -> AsyncIterator[payloads.Event]:
     """Subscribe now, so that nothing is missed; then the events, endlessly."""
     await connection.subscribe(topics.events)
 

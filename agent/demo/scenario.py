@@ -145,12 +145,16 @@ class Scenario:
     async def _follow(self) -> None:
         """Show each outcome as it is told, until nothing more should go."""
         async for event in self._feed:
-            if event.type == "torchkeeper.decision" and event.subject in self._ids:
-                self._decided[event.subject] = payloads.DecisionData.model_validate(event.data)
-            if event.type == "torchkeeper.outcome" and event.subject in self._ids:
-                self._show_outcome(event.subject, payloads.OutcomeData.model_validate(event.data))
+            if event.subject in self._ids:
+                self._show(event.subject, payloads.data_of(event))
             if not self._waited_for():
                 return
+
+    def _show(self, image_id: str, data: payloads.EventData | None) -> None:
+        if isinstance(data, payloads.DecisionData):
+            self._decided[image_id] = data
+        if isinstance(data, payloads.OutcomeData):
+            self._show_outcome(image_id, data)
 
     def _show_outcome(self, image_id: str, became: payloads.OutcomeData) -> None:
         if image_id in self._became:  # a broker may deliver twice

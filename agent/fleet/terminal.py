@@ -4,7 +4,7 @@ import asyncio
 import io
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from rich.console import Console, Group, RenderableType
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from agent.adapters.clock import Clock
 from agent.core import units
+from agent.core.policy.decision import Reason
 from agent.core.protocol import payloads
 from agent.fleet.feed import Feed
 from agent.fleet.view import DecisionLine, FleetView, Host
@@ -26,7 +27,6 @@ _OUTCOME_STYLE = {"removed": "green", "refused": "yellow", "failed": "red", "wou
 
 # Controls, formats (some turn the writing around), surrogates, private ones, and separators of lines.
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_RUNNING = {"recent", "min-age", "gap"}  # reasons that end with time
 
 NO_HOSTS = (
     "No host has reported yet. Set mqtt.url in the configuration of each agent to this broker, and the same\n"
@@ -87,14 +87,14 @@ def decisions_table(lines: list[DecisionLine], now: datetime) -> Table:
     table.add_column("OUTCOME", no_wrap=True)
     table.add_column("BYTES", justify="right", no_wrap=True)
     for line in lines:
-        outcome = line.outcome or "pending"
+        decision, outcome = line.decision, line.decision.outcome or "pending"
         table.add_row(
-            _ago(line.at, now),
+            _ago(decision.at, now),
             sanitize(line.host),
-            _image_name(line.references, line.image_id),
-            sanitize(line.reason) or "-",
+            _image_name(decision.references, decision.image_id),
+            sanitize(decision.reason) or "-",
             f"[{_OUTCOME_STYLE.get(outcome, 'yellow')}]{sanitize(outcome)}[/]",
-            _bytes_of(line),
+            _bytes_of(decision),
         )
     return table
 
@@ -122,7 +122,7 @@ def images_table(having: list[list[payloads.InventoryImage]], now: datetime) -> 
     for copies in sorted(having, key=lambda copies: (copies[0].references, copies[0].id)):
         first = copies[0]
         table.add_row(
-            _image_name(tuple(first.references), first.id),
+            _image_name(first.references, first.id),
             sanitize(first.torch_version or "-"),
             str(len(copies)),
             units.format_bytes(first.size_bytes),
@@ -166,7 +166,7 @@ def _alert_line(host: Host, alert: payloads.Alert) -> Text:
     return Text.from_markup(f"[{style}]{alert.severity}[/] {sanitize(host.name)}: {sanitize(alert.message)}")
 
 
-def _image_name(references: tuple[str, ...], image_id: str) -> str:
+def _image_name(references: Sequence[str], image_id: str) -> str:
     """The first name, and how many more there are; the short ID of an untagged image."""
     if not references:
         return sanitize(image_id.removeprefix("sha256:")[:12])
@@ -174,11 +174,11 @@ def _image_name(references: tuple[str, ...], image_id: str) -> str:
     return sanitize(references[0]) + more
 
 
-def _bytes_of(line: DecisionLine) -> str:
+def _bytes_of(decision: payloads.LastDecision) -> str:
     """What was measured, or the estimate with a tilde."""
-    if line.measured_bytes is not None:
-        return units.format_bytes(line.measured_bytes)
-    return f"~{units.format_bytes(line.estimated_bytes)}"
+    if decision.measured_bytes is not None:
+        return units.format_bytes(decision.measured_bytes)
+    return f"~{units.format_bytes(decision.estimated_bytes)}"
 
 
 def _disk(inventory: payloads.Inventory | None) -> str:
@@ -204,11 +204,16 @@ def _next(copies: list[payloads.InventoryImage], now: datetime) -> str:
     if due:
         held = {image.held_by for image in due}
         return "due" if None in held else sanitize(f"due ({', '.join(sorted(filter(None, held)))})")
-    running = [image.deadline for image in copies if image.reason in _RUNNING and image.deadline is not None]
-    if running:
-        return "in " + _largest(min(running) - now)
+    deadlines = [image.deadline for image in copies if _is_pending(image) and image.deadline is not None]
+    if deadlines:
+        return "in " + _largest(min(deadlines) - now)
     reasons = {image.reason for image in copies}
     return sanitize(reasons.pop()) if len(reasons) == 1 else "kept"
+
+
+def _is_pending(image: payloads.InventoryImage) -> bool:
+    reason = Reason.of(image.reason)
+    return reason is not None and reason.pending
 
 
 def _largest(span: timedelta) -> str:

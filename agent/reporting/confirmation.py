@@ -15,13 +15,12 @@ from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, UnknownSequence, Watermark
 from agent.adapters.sqlite import database
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
 
 OVERDUE = 30.0  # seconds without an acknowledgement of rows that were sent, until it is requested again
 SILENCE = 300.0  # seconds without an acknowledgement of rows that were sent, until that is an alert
 MOST_EPOCHS = 8  # whose acknowledgements wait to be stored; one is the rule, two agents with one name make two
-BEHIND_ALERT = "outbox-behind"
-UNCONFIRMED_ALERT = "unconfirmed"
 
 log = structlog.get_logger()
 
@@ -89,9 +88,9 @@ class Confirmation:
                 "the collector has acknowledged none of the events sent in the last 5 minutes or more; they wait here: "
                 "does it run, is it the one that mqtt.collector names, and does the ACL let events reach it?"
             )
-            self._host_report.raise_alert(UNCONFIRMED_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.UNCONFIRMED, message, self._clock.now())
         else:
-            self._host_report.clear_alert(UNCONFIRMED_ALERT)
+            self._host_report.clear_alert(AlertId.UNCONFIRMED)
 
     def receive(self, ack: payloads.Ack, *, retained: bool = False) -> None:
         """Keep the latest acknowledgement of each epoch for `store`, so that a flood of them makes no queue.
@@ -132,7 +131,7 @@ class Confirmation:
             self.progress += 1
         self.watermark = found.seq
         self._silent_since = self._clock.monotonic() if self.is_behind() else None
-        self._host_report.clear_alert(UNCONFIRMED_ALERT)
+        self._host_report.clear_alert(AlertId.UNCONFIRMED)
         if found.back or self.asking:
             self.asking = False
             self.send_again(found.seq)
@@ -143,4 +142,4 @@ class Confirmation:
             f"the collector has events up to number {seq}, more than this state ever gave: it was put back from an"
             " older copy, or another agent runs on a copy; stop the agent, move state.db aside and start it again"
         )
-        self._host_report.raise_alert(BEHIND_ALERT, message, self._clock.now(), "critical")
+        self._host_report.raise_alert(AlertId.OUTBOX_BEHIND, message, self._clock.now(), "critical")

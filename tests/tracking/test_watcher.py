@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
 from agent.adapters.sqlite import database
-from agent.core.model import HeldBy
+from agent.core.policy.decision import HeldBy
 from agent.tracking.buffer import Buffer
 from agent.tracking.timing import TrackingTiming
 from tests.support.builders import pytorch_image

@@ -144,7 +144,9 @@ class EventLog:
             aside = self._all("set_aside", seq=seq, error=error)
             self._uncount(aside)
             # Where even a `dropped` event is refused, one more would be as well: `name_missing` comes back to it.
-            self._declare_dropped([row for row in aside if row["type"] != new_events.DROPPED], "undeliverable", now)
+            self._declare_dropped(
+                [row for row in aside if row["type"] != payloads.DroppedData.type], "undeliverable", now
+            )
 
     def declare_missing(self, now: datetime) -> None:
         """Name the numbers above the watermark that no row has and no event names."""
@@ -269,6 +271,6 @@ def _as_event(row: sqlite3.Row, host: str, epoch: str) -> payloads.Event:
 
 def _named_by(row: sqlite3.Row) -> list[Range]:
     """The numbers that a row names, where it is a `dropped` event."""
-    if row["type"] != new_events.DROPPED:
+    if row["type"] != payloads.DroppedData.type:
         return []
     return [(first, last) for first, last in json.loads(row["data"])["ranges"]]

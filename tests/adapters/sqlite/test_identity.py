@@ -16,7 +16,7 @@ from agent.adapters import machine
 from agent.adapters.sqlite import database, identity, state_dir
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import Removal
-from agent.core.protocol import new_events, payloads
+from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes
@@ -80,7 +80,7 @@ def open_store(folder: Path) -> Store:
 
 async def add_outcomes(store: Store, count: int) -> None:
     for number in range(count):
-        await store.log(NewEvent(new_events.OUTCOME, START, None, {"number": number}, f"{store.epoch}-{number}"))
+        await store.log(NewEvent(payloads.OutcomeData.type, START, None, {"number": number}, f"{store.epoch}-{number}"))
 
 
 async def sent(store: Store) -> list[payloads.Event]:
@@ -190,18 +190,18 @@ async def test_a_removal_that_the_other_machine_had_begun_ends_here_with_its_dec
 ) -> None:
     store = open_store(here)
     row = (await store.run(lambda tables: tables.load("engine", "overlay2", "/var/lib/docker"))).engine
-    decision = NewEvent(new_events.DECISION, START, make_id("torch"), {"reason": "idle-ttl"}, "d1")
+    decision = NewEvent(payloads.DecisionData.type, START, make_id("torch"), {"reason": "idle-ttl"}, "d1")
     journal = Removal(make_id("torch"), "d1", ("team/torch:1",), START, {})
     await store.run(lambda tables: tables.begin_removal(row, journal, decision))
     await store.close()
     on.facts = THERE
     copy = open_store(here)
     assert [item.decision_id for item in await copy.run(lambda tables: tables.removals(row))] == ["d1"]
-    outcome = NewEvent(new_events.OUTCOME, START, make_id("torch"), {"outcome": "removed"}, "d1")
+    outcome = NewEvent(payloads.OutcomeData.type, START, make_id("torch"), {"outcome": "removed"}, "d1")
     await copy.run(lambda tables: tables.end_removal(row, make_id("torch"), outcome, None))
     assert [(event.type, event.data["seq"]) for event in await sent(copy)] == [
-        (new_events.DECISION, 1),
-        (new_events.OUTCOME, 2),
+        (payloads.DecisionData.type, 1),
+        (payloads.OutcomeData.type, 2),
     ]
     await copy.close()
 

@@ -11,7 +11,8 @@ import pytest
 
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.usage_tables import Removal, UsageTables
-from agent.core.protocol.new_events import DECISION, NewEvent
+from agent.core.protocol.new_events import NewEvent
+from agent.core.protocol.payloads import DecisionData
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes, TrackedContainer, Use
@@ -122,7 +123,9 @@ def test_a_migrated_file_is_written_to_like_a_new_one(folder: Path) -> None:
     assert tables.uses(row, TORCH, 9)[0] == Use(TORCH, "c1", "start", START + MINUTE, "box")
     assert (tables.host, tables.epoch, tables.policies(), tables.watermark()) == ("gpu-07", "e0c0", "{}", 3)
     tables.commit(row, Changes(usages=(make_usage("new"),)), Cursor(time_ns=8, alive_at=START + 2 * MINUTE))
-    tables.begin_removal(row, Removal(BASE, "d3", (), START, {"id": BASE}), NewEvent(DECISION, START, BASE, {}, "d3"))
+    tables.begin_removal(
+        row, Removal(BASE, "d3", (), START, {"id": BASE}), NewEvent(DecisionData.type, START, BASE, {}, "d3")
+    )
     other = tables.load("engine-1", "overlay2", "/elsewhere").engine
     tables.commit(other, Changes(usages=(make_usage("new"),)), None)
     latest = tables.load_latest()

@@ -13,12 +13,14 @@ from agent.adapters.sqlite import database
 from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import Removal
-from agent.core.protocol.new_events import DECISION, OUTCOME, NewEvent
+from agent.core.protocol.new_events import NewEvent
+from agent.core.protocol.payloads import DecisionData, OutcomeData
 from agent.core.usage.continuity import BlindPeriod, Cursor
 from agent.core.usage.tracker import Changes, IgnoredRun, IgnoredRuns, TrackedContainer, Use
 from tests.support.builders import make_id, make_usage
 from tests.support.fakes.clock import START
 
+DECISION, OUTCOME = DecisionData.type, OutcomeData.type
 LATER = START + timedelta(minutes=1, microseconds=7)
 IMAGE = make_id("torch")
 USAGE = make_usage(
