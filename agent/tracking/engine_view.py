@@ -7,6 +7,7 @@ from datetime import datetime
 
 from agent.adapters import disk
 from agent.adapters.engine import EngineInfo
+from agent.adapters.sqlite.engine_store import EngineStore
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
 from agent.core.policy.disk import DiskUsage
 from agent.core.pytorch import classify
@@ -27,11 +28,12 @@ class Listing(Snapshot):
 class EngineView:
     """Images, containers and usage as of the last event, and whether that can be trusted."""
 
+    engine_store: EngineStore  # the engine's part of the state; not there until an engine is known
+
     def __init__(self, stalls: StallDetector) -> None:
         self.stalls = stalls
         self.engine: EngineInfo | None = None
         self.connected = asyncio.Event()  # an engine was connected to: it may be another than before
-        self.row = 0  # the engine's row in the store
         self.tracker = UsageTracker()
         self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}

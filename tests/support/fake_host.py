@@ -5,7 +5,6 @@ the same state folder: nothing but the database and the file with the pins is ha
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,7 +14,6 @@ from typing import Any
 
 from agent.adapters.engine import Engine
 from agent.adapters.sqlite import database
-from agent.adapters.sqlite.store import Store
 from agent.core.model import Image, Usage
 from agent.core.policy.decision import Decision, Outcome, Plan, Reason
 from agent.core.policy.settings import Policy
@@ -31,9 +29,11 @@ from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
+from tests.support.builders import make_engine_info
 from tests.support.fakes.clock import START, FakeClock
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
+from tests.support.stores import StoreFaults, named_store
 
 TTL = timedelta(minutes=20)  # short: a beat every 15 s of the time that passes costs real time
 MIN_AGE = timedelta(minutes=5)
@@ -61,8 +61,15 @@ class Stalls(StallDetector):
 class InlineExecutor(ThreadPoolExecutor):
     """Runs at once what others run in a thread, so that a fake clock can follow it."""
 
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.blocked: asyncio.Event | None = None  # set when a call comes; it and all others then wait without end
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
+        if self.blocked is not None:
+            self.blocked.set()
+            return future
         try:
             future.set_result(fn(*args, **kwargs))
         except BaseException as error:
@@ -124,7 +131,9 @@ class HostedAgent:
         self.host = host
         self.clock = host.clock
         self.engine = FakeEngine(host.docker)
-        self.store = inline_store(host.db, host.folder)
+        self.faults = StoreFaults()
+        self.executor = InlineExecutor()
+        self.store = named_store(host.db, host.folder, "gpu-07", executor=self.executor, before=self.faults)
         self.host_report = HostReport()
         self.stalls = Stalls()
         self.ingestor = build.make_ingestor(
@@ -132,7 +141,7 @@ class HostedAgent:
             self.store,
             self.clock,
             gap_tolerance=tolerance,
-            probes=LayerProbes(self.engine, self.store, wanted=False),
+            probes=LayerProbes(self.engine, wanted=False),
             ignored=ignored,
             stalls=self.stalls,
             timing=timing,
@@ -182,7 +191,7 @@ class HostedAgent:
         """SIGKILL: from here on it reaches neither its engine nor its state."""
         self.engine.forget_hooks()
         self.engine.on("*", Killed(), once=False)
-        self.store.run = _dead  # type: ignore[method-assign,assignment]
+        self.faults.fail_after(0, Killed)
         await self._end()
 
     async def _end(self) -> None:
@@ -207,7 +216,7 @@ class HostedAgent:
                 raise AssertionError(f"{task.get_name()} ended")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        asyncio.get_running_loop().set_default_executor(InlineExecutor(1))
+        asyncio.get_running_loop().set_default_executor(InlineExecutor())
         self.tasks.append(asyncio.create_task(work, name=name))
 
     # Looking at it
@@ -226,7 +235,7 @@ class HostedAgent:
 
     async def events(self, kind: str = "") -> list[payloads.Event]:
         """What the event log holds, oldest first."""
-        found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, self.clock.now().tzinfo)))
+        found = await self.store.load_events(datetime.fromtimestamp(0, self.clock.now().tzinfo))
         return [event for event in found if event.type.startswith(kind)]
 
     async def outcomes(self) -> list[str]:
@@ -237,9 +246,8 @@ class HostedAgent:
 
     async def saved(self) -> dict[str, Usage]:
         """The usage on disk."""
-        saved = await self.store.run(
-            lambda tables: tables.load(self.host.docker.engine_id, "overlay2", self.host.docker.root)
-        )
+        info = make_engine_info(self.host.docker.engine_id, root=self.host.docker.root)
+        saved = await (await self.store.engine(info)).load()
         return {usage.image_id: usage for usage in saved.usages}
 
 
@@ -279,17 +287,5 @@ async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> 
     return await removal.settle(engine, image_id, references, own)
 
 
-def inline_store(connection: sqlite3.Connection, folder: Path) -> Store:
-    """A store whose work is done at once."""
-    store = Store(connection, folder)
-    store._thread = InlineExecutor(1)
-    store._tables.host = "gpu-07"
-    return store
-
-
 def names_of(decisions: Sequence[Decision]) -> list[str]:
     return [item.image.references[0] for item in decisions]
-
-
-async def _dead(_work: object) -> Any:
-    raise Killed
