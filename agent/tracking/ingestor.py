@@ -55,8 +55,6 @@ class EventIngestor:
         self.stalls = view.stalls
         self.buffer = Buffer()  # of this connection: the next one gets its own
         self.has_uninspected = asyncio.Event()  # an inspect failed in the last listing
-        self.lost = asyncio.Event()  # an audit found that the stream lost events: it is to be opened anew
-        self.loss: StreamEnded | None = None  # what it lost
         self._engine = engine
         self._store = store
         self._clock = clock
@@ -77,7 +75,6 @@ class EventIngestor:
         engine_store = await self._store.engine(info)
         saved = await engine_store.load()
         self.buffer = Buffer()
-        self.lost.clear()
         self.stalls.restart()
         self._take_over(info, saved, engine_store)
         await self._looks.begin(info, engine_store)
@@ -120,8 +117,7 @@ class EventIngestor:
             await self._meaning.reapply_after_listing(later, listing.at)
             await self._commit([*events, *later], read_until, proven=True)
             self._audit_every = self._timing.audit_interval if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
-        self.view.proven = True
-        self.view.changed.set()
+        self.view.stream.catch_up()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(events))
 
     async def _replay_ring(self, since_ns: int, *, first: bool) -> list[EngineEvent]:
@@ -312,9 +308,7 @@ class EventIngestor:
 
     def _reopen(self, why: str) -> NoReturn:
         """Ends the session, whoever asked for the audit."""
-        self.view.proven = False
-        self.loss = StreamEnded(0, why)
-        self.lost.set()
+        self.view.stream.lose(why)
         raise StreamEnded(0, why)
 
     # Listings

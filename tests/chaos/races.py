@@ -133,7 +133,8 @@ class Evicting:
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
         view = EngineView(Stalls())
-        view.engine, view.proven = info, True
+        view.engine = info
+        harness.prove(view)
         view.engine_store = await store.engine(info)
         return cls(Evictor(agent, view, store, SystemClock()), view, store)
 

@@ -120,7 +120,7 @@ async def test_holds_that_cannot_be_read_hold_everything(host: FakeHost, image: 
 
 async def test_without_proof_nothing_goes(host: FakeHost, image: str) -> None:
     agent = await harness.due(host)
-    agent.view.proven = False
+    agent.view.stream.suspend()
     assert (await harness.sweep(agent), (await agent.plan()).held_by) == ({}, HeldBy.UNPROVEN)
     assert agent.engine.mutations == []
 

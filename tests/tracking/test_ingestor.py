@@ -243,7 +243,7 @@ def _create_of(host: FakeHost) -> EngineEvent:
 
 async def test_a_refresh_without_a_stream_is_refused(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
-    agent.view.proven = False
+    agent.view.stream.suspend()
     with pytest.raises(StreamEnded):
         await agent.ingestor.refresh()
     assert agent.engine.counts()["images"] == 1
@@ -255,7 +255,7 @@ async def test_a_refresh_whose_stream_ends_meanwhile_counts_for_nothing(host: Fa
     await agent.wait(5)
 
     def end() -> None:
-        agent.view.proven = False
+        agent.view.stream.close()
 
     agent.engine.on("images", end, after=True)
     with pytest.raises(StreamEnded):

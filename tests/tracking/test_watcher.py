@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
 from agent.core.policy.decision import HeldBy
-from agent.tracking.buffer import Buffer
 from agent.tracking.timing import TrackingTiming
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import TOLERANCE, FakeHost, HostedAgent
@@ -194,11 +193,9 @@ async def test_what_an_engine_told_at_its_end_and_cannot_be_asked_any_more_is_a_
     assert [cause for _, cause in await agent.gaps()] == ["the engine restarted while nobody watched"]
 
 
-async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(
-    host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.tracking.ingestor.Buffer", lambda: Buffer(limit=2 * RING))
+async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
+    agent.ingestor.buffer.limit = 2 * RING
     agent.engine.on("made_from", lambda: host.clock.sleep(300))  # the store, or the engine, is slow
     first = host.docker.create(REF, "first")
     await agent.wait(1)
