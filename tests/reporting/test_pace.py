@@ -91,7 +91,7 @@ async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(ri
         assert len(rig.payloads(TOPICS.inventory)) == 1
         rig.host_report.show_inventory(make_inventory(make_image(action="evict")))
         rig.host_report.raise_alert("disk", "nearly full", NOW)
-        await rig.clock.advance(publisher.BOARD_EVERY)
+        await rig.clock.advance(publisher.REPORT_EVERY)
         assert len(rig.payloads(TOPICS.inventory)) == 2
         assert "alerts/disk" in rig.retained()
 
@@ -195,7 +195,7 @@ async def test_a_slower_inventory_and_compression_cost_a_fraction_of_the_bytes(
     rig: PublisherRig, tmp_path: Path
 ) -> None:
     inventories = churn()
-    fast = await published(rig, inventories, every=publisher.BOARD_EVERY)
+    fast = await published(rig, inventories, every=publisher.REPORT_EVERY)
     (tmp_path / "slow").mkdir()
     async with rigged(tmp_path / "slow") as other:
         slow = await published(other, inventories, every=60.0)
