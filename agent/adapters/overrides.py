@@ -1,6 +1,6 @@
-"""Pins and the pause, in a small file of their own that people read and write.
+"""The overrides (pins and the pause), in a small file that people also read and edit by hand.
 
-What cannot be read, or means nothing, makes all of it unreadable: then nothing is evicted.
+If any part of the file is malformed or has no meaning, the whole file counts as unreadable, and nothing is evicted.
 """
 
 import errno
@@ -22,7 +22,7 @@ MOST_BYTES = 4_000_000  # some 15,000 pins; the file is read before every remova
 
 
 class HoldsUnreadable(Exception):
-    """The file with pins and the pause cannot be read: what is wrong with it, and what to do."""
+    """The file with pins and the pause cannot be read; the message says why, and what to do."""
 
     def __init__(self, detail: str, hint: str, effect: str = "nothing is evicted until then") -> None:
         super().__init__(f"{detail}; {hint}; {effect}")
@@ -32,7 +32,7 @@ class HoldsUnreadable(Exception):
 
 
 def load(folder: Path) -> Overrides:
-    """The holds in force; none where there is no file yet. Raises HoldsUnreadable."""
+    """The pins and the pause in the file; none if there is no file yet. Raises HoldsUnreadable."""
     path = folder / FILE
     data = _read(path)
     try:
@@ -44,9 +44,9 @@ def load(folder: Path) -> Overrides:
 
 
 def _read(path: Path) -> bytes | None:
-    """The whole file, or None where nothing has its name."""
+    """The whole file; None if it does not exist."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block forever
             raise HoldsUnreadable(f"{path}: is not a file", "put the file with the pins in its place")
         with path.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
@@ -65,7 +65,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def change(folder: Path, edit: Callable[[Overrides], Overrides]) -> Overrides:
-    """Edit the holds: one writer at a time, and the file is always the old or the new one, whole.
+    """Edit the overrides, one writer at a time. A reader finds either the old file or the new one, complete.
 
     Raises HoldsUnreadable, OSError.
     """
@@ -76,12 +76,12 @@ def change(folder: Path, edit: Callable[[Overrides], Overrides]) -> Overrides:
             holds = edit(load(folder))
             _write(folder / FILE, holds_file.text(holds).encode())
     except Timeout:
-        raise OSError(errno.EBUSY, "another command changes it at this moment; try again") from None
+        raise OSError(errno.EBUSY, "another command is changing it now; try again") from None
     return holds
 
 
 def identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from another one of the same name, such as an empty one where a disk was; None: not there."""
+    """Device and inode of a folder: they differ if an unmounted disk leaves an empty one. None if it does not exist."""
     try:
         status = folder.stat()
     except OSError:
@@ -90,7 +90,7 @@ def identity(folder: Path) -> tuple[int, int] | None:
 
 
 def stamp(folder: Path) -> tuple[int, ...]:
-    """Changes whenever the file does."""
+    """A value that changes whenever the file changes."""
     try:
         status = (folder / FILE).stat()
     except OSError:
@@ -99,7 +99,7 @@ def stamp(folder: Path) -> tuple[int, ...]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write the file. A full disk refuses no pin and no pause as long as there is a reserve."""
+    """Write the file. On a full disk it releases the reserve, so that pins and pauses still work."""
     if len(data) > MOST_BYTES:
         raise OSError(errno.EFBIG, f"would be larger than {units.format_bytes(MOST_BYTES)}; take old pins out of it")
     try:

@@ -1,4 +1,4 @@
-"""One way to the engine, and one place where its errors are read: requests through aiodocker's own client."""
+"""Requests to the engine through aiodocker's client, and the translation of their errors."""
 
 import errno
 import stat
@@ -25,16 +25,16 @@ from agent.adapters.engine import (
 
 TIMEOUT = 60.0  # seconds for one call; a containerd store took 2.2 s to list 500 images
 CONNECT_TIMEOUT = 10.0  # seconds
-LIST_TRIES = 10  # a containerd store answers 404 to a list while images go: up to 11 of 13 in one measurement
+LIST_TRIES = 10  # a containerd store answers 404 to a list while images are deleted: up to 11 of 13 when measured
 LIST_PAUSE = 0.1  # seconds between two tries
-LONGEST_LINE = 16 * 1024 * 1024  # bytes of one event; beyond that the stream is not what it should be
-NOBODY = (errno.ENOENT, errno.ECONNREFUSED)  # what a Unix socket says where nobody listens
+LONGEST_LINE = 16 * 1024 * 1024  # bytes of one event; a longer one cannot come from an engine
+NOBODY = (errno.ENOENT, errno.ECONNREFUSED)  # the errors of a Unix socket on which nothing listens
 
 
 def find_url(configured: str, environ: Mapping[str, str]) -> str:
-    """The engine's address: the configured one, DOCKER_HOST, then the first usual socket that is there.
+    """The engine's address: the configured one, else DOCKER_HOST, else the first usual socket that exists.
 
-    Raises EngineUnavailable, naming the places looked at, where there is none.
+    Raises EngineUnavailable, which lists the sockets that were tried, if there is none.
     """
     given = configured or environ.get("DOCKER_HOST", "")
     if given:
@@ -57,12 +57,12 @@ def _is_socket(place: str) -> bool:
 
 
 class DockerClient:
-    """Requests to one engine. A new client for each connection: the API version is the server's of that moment."""
+    """Requests to one engine. Each connection uses a new client, since the server's API version may have changed."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._client: aiodocker.Docker | None = None
-        self._direct = ""  # the url at which the engine itself listened when last connected; "": none
+        self._direct = ""  # the URL if the engine itself, not a proxy, listened there at the last connect; else ""
 
     async def _open(self, api_version: str) -> None:
         await self.close()
@@ -83,7 +83,7 @@ class DockerClient:
         *,
         body: str | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`body`: a JSON document."""
+        """Send a request and yield the response; `body` is a JSON document. Raises EngineError and its subclasses."""
         if self._client is None:
             raise EngineUnavailable(0, "not connected")
         limits, response = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_TIMEOUT), None
@@ -112,7 +112,7 @@ class DockerClient:
         except (ValueError, KeyError, TypeError) as error:
             if response is not None:
                 raise
-            raise EngineUnavailable(0, f"an error that cannot be read, to {method} /{path}: {error!r}") from error
+            raise EngineUnavailable(0, f"an unreadable error in answer to {method} /{path}: {error!r}") from error
 
     async def _text(
         self,
@@ -128,7 +128,7 @@ class DockerClient:
         return cast(dict[str, Any], await self._parsed(path, None, dict))
 
     async def _list(self, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
-        """A list, whole. A 404 (a containerd store's, while images go) is asked again, and never means "none"."""
+        """A complete list. A 404, which a containerd store gives while images are deleted, is retried."""
         trying = AsyncRetrying(
             retry=retry_if_exception_type(NotFound),
             stop=stop_after_attempt(LIST_TRIES),
@@ -145,9 +145,9 @@ class DockerClient:
         try:
             parsed = json_values.parsed(text)
         except ValueError as error:
-            raise EngineUnavailable(0, f"half an answer to /{path}") from error
+            raise EngineUnavailable(0, f"the answer to /{path} is incomplete or not JSON") from error
         if not isinstance(parsed, kind):
-            raise EngineUnavailable(0, f"/{path} answered with something else than a {kind.__name__}")
+            raise EngineUnavailable(0, f"the answer to /{path} is not a {kind.__name__}")
         return parsed
 
 
@@ -156,16 +156,16 @@ def _client(url: str, api_version: str) -> aiodocker.Docker:
         client = aiodocker.Docker(url=url, api_version=api_version)
     except (ValueError, OSError) as error:
         raise EngineUnavailable(0, f"docker.url: {url!r} cannot be used: {error}") from error
-    # aiohttp sends GET and DELETE once more by itself where the connection drops before the answer. A name may mean
-    # another image by then, so a DELETE goes once. In turn each call has a connection of its own: one that was kept
-    # may have ended meanwhile, which tells nothing of the engine. aiodocker has no switch for either.
+    # aiohttp repeats GET and DELETE by itself if the connection drops before the answer. By then a name may point to
+    # another image, so a DELETE must be sent only once. Without the repetition, each call needs its own connection: a
+    # reused one may have ended meanwhile, which says nothing about the engine. aiodocker has no option for either.
     client.session._retry_connection = False
     client.connector._force_close = True
     return client
 
 
 def _translate(url: str, status: int, message: str) -> EngineError:
-    """The engine's status codes as our errors; 900 is aiodocker's own for "cannot connect"."""
+    """Turn a status code into one of our errors; 900 is aiodocker's own for "cannot connect"."""
     if status in (0, 900):
         kind = PermissionDenied if "ermission denied" in message else EngineUnavailable
         return kind(status, f"{url}: {message}")
@@ -177,7 +177,7 @@ def _translate(url: str, status: int, message: str) -> EngineError:
 
 
 async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The lines of a stream. A last line without an end was cut off, and is left out."""
+    """The lines of a stream. A last line without a newline was cut off and is left out."""
     rest = b""
     async for chunk in response.content.iter_any():
         *whole, rest = (rest + chunk).split(b"\n")
