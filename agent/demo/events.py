@@ -1,4 +1,4 @@
-"""What the agent tells, as an audience hears it: over MQTT, or read from its history."""
+"""The agent's events for the demo, received over MQTT or read from the agent's history."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,13 +12,13 @@ from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.core.protocol import payloads
 
-POLL = 0.5  # seconds between two looks at the history
+POLL = 0.5  # seconds between two reads of the history
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 
 
 async def from_broker(connection: Connection, topics: payloads.Topics) -> AsyncIterator[payloads.Event]:
-    """Subscribe now, so that nothing is missed; then the events, endlessly."""
+    """Subscribe at once, so that no event is missed. Returns the events, endlessly."""
     await connection.subscribe(topics.events)
 
     async def events() -> AsyncIterator[payloads.Event]:
@@ -31,10 +31,10 @@ async def from_broker(connection: Connection, topics: payloads.Topics) -> AsyncI
 
 
 async def from_history(folder: Path) -> AsyncIterator[payloads.Event]:
-    """The events of a state folder, endlessly, each once."""
+    """The events in a state folder, each once, endlessly."""
     seen: set[str] = set()
     while True:
-        for event in await _look(folder, lambda tables: tables.events(_BEGINNING)):
+        for event in await _query(folder, lambda tables: tables.events(_BEGINNING)):
             if event.id not in seen:
                 seen.add(event.id)
                 yield event
@@ -42,14 +42,14 @@ async def from_history(folder: Path) -> AsyncIterator[payloads.Event]:
 
 
 async def known_images(folder: Path) -> set[str]:
-    """The IDs of the images whose clocks the agent keeps."""
-    saved = await _look(folder, lambda tables: tables.load_latest())
+    """The IDs of the images whose usage the agent records."""
+    saved = await _query(folder, lambda tables: tables.load_latest())
     return {usage.image_id for usage in saved.usages} if saved is not None else set()
 
 
-async def _look(folder: Path, ask: Callable[[UsageTables], T]) -> T:
+async def _query(folder: Path, query: Callable[[UsageTables], T]) -> T:
     store: Store = state_dir.open_read_only(folder).store
     try:
-        return await store.run(ask)
+        return await store.run(query)
     finally:
         await store.close()
