@@ -1,4 +1,4 @@
-"""The proxy passes what it should, and is in the way as it is told."""
+"""The proxy forwards requests, and applies the faults that are set."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ LIST = b'[{"Id": "a"}, {"Id": "b"}]'
 
 
 class Daemon:
-    """An engine of a few lines: a list, a delete, and a stream that goes on for ever."""
+    """A minimal engine: a list, a delete, and an endless stream."""
 
     def __init__(self) -> None:
         self.deleted = 0
@@ -114,7 +114,7 @@ async def test_a_fault_ends_the_call_after_or_before_the_deed(
     with pytest.raises(error):
         async with client.delete("/v1.41/images/a", timeout=limits) as response:
             await response.read()
-    assert bool(daemon.deleted) == reaches  # twice, where the client asks again by itself
+    assert bool(daemon.deleted) == reaches  # twice if the client repeats the request by itself
 
 
 async def test_a_garbled_answer_is_whole_and_the_deed_is_done(
