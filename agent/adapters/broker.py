@@ -1,6 +1,7 @@
 """The contract of a connection to an MQTT broker: its methods, messages, options and errors."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -70,6 +71,9 @@ class Connection(Protocol):
     def messages(self) -> AsyncIterator[Message]:
         """The received messages, endlessly and in order, for one reader at a time. Raises Flooded if too many come."""
         ...
+
+
+Connect = Callable[[Message | None], AbstractAsyncContextManager[Connection]]  # takes the will
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,14 +36,12 @@ class Confirmation:
         host_report: HostReport,
         clock: Clock,
         confirm: Literal["broker", "collector"],
-        send_again: Callable[[int], None],
     ) -> None:
-        """`send_again(seq)` is called when all rows after `seq` have to be sent again."""
         self._outbox = outbox
         self._host_report = host_report
         self._clock = clock
         self._confirm = confirm
-        self._send_again = send_again
+        self.send_again: Callable[[int], None] = lambda _: None  # set by the sender: sends all rows after a number
         self.watermark: int | None = None  # None: no collector has ever acknowledged
         self.progress = 0  # how often the watermark rose
         self.probing = False  # the first rows were sent again as a test; once they are acknowledged, the rest follows
@@ -138,7 +136,7 @@ class Confirmation:
         self._host_report.clear_alert(UNCONFIRMED_ALERT)
         if stored.back or self.probing:
             self.probing = False
-            self._send_again(stored.seq)
+            self.send_again(stored.seq)
 
     def _warn_of_reuse(self, seq: int) -> None:
         """Raise the alert that event numbers may repeat: the collector would discard the new events as duplicates."""

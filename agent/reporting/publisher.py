@@ -16,10 +16,9 @@ import structlog
 import tenacity
 
 from agent import aio
+from agent.adapters import broker
+from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
-from agent.adapters.mqtt.broker import Connection, Message
-from agent.adapters.outbox import Outbox
 from agent.core.protocol import payloads
 from agent.reporting.collectors import Collectors
 from agent.reporting.confirmation import BEHIND_ALERT, UNCONFIRMED_ALERT
@@ -28,14 +27,8 @@ from agent.reporting.inventory_topic import INVENTORY_ALERT, InventoryTopic
 from agent.reporting.outbox_sender import FULL_ALERT, OutboxSender
 from agent.reporting.rejection import DENIED_ALERT, POISON_ALERT
 from agent.reporting.subscriptions import ACKS_ALERT, FLOOD_ALERT, Subscriptions
+from agent.reporting.timing import ReportingTiming
 
-STATUS_EVERY = 60.0  # seconds
-REPORT_EVERY = 2.0  # seconds; changes within this time are published together
-OFFLINE_TIMEOUT = 2.0  # seconds to publish `offline` at the end
-STABLE_AFTER = 60.0  # seconds; a connection that lasted longer resets the back-off
-RECONNECT_BACKOFF_MAX = 60.0  # seconds between two attempts to connect
-DUPLICATE_AGENT_TTL = 180.0  # seconds without a message of the other agent, until its alert is cleared
-REASSERT_EVERY = 1.0  # seconds at least between two corrections of a status that others overwrote
 TWO_AGENTS_ALERT = "two-agents"
 # the alerts that the publisher and its parts raise
 ALERTS = (
@@ -59,8 +52,19 @@ class Settings:
 
     collector: str = "main"  # the collector whose acknowledgements count
     confirm: Literal["broker", "collector"] = "broker"  # whose acknowledgement removes an event from the outbox
-    inventory_every: float = REPORT_EVERY  # seconds
+    inventory_every: float = 2.0  # seconds
     chance: Callable[[], float] = random.random  # a number from 0 up to 1
+    timing: ReportingTiming = ReportingTiming()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherParts:
+    """Who does the work on a connection; each outlives it."""
+
+    sender: OutboxSender
+    subscriptions: Subscriptions
+    inventory: InventoryTopic
+    collectors: Collectors
 
 
 class Publisher:
@@ -72,9 +76,9 @@ class Publisher:
         connect: broker.Connect,
         topics: payloads.Topics,
         host_report: HostReport,
-        outbox: Outbox,
         clock: Clock,
         agent_id: str,
+        parts: PublisherParts,
         settings: Settings = Settings(),
         former_alerts: Iterable[str] = ALERTS,
     ) -> None:
@@ -84,12 +88,12 @@ class Publisher:
         self._host_report = host_report
         self._clock = clock
         self._agent_id = agent_id
-        self._settings = settings
-        self._sender = OutboxSender(outbox, topics.events, host_report, clock, settings.confirm)
-        self._subscriptions = Subscriptions(topics, host_report, clock)
-        self._inventory = InventoryTopic(
-            topics.inventory, host_report, clock, settings.inventory_every, settings.chance
-        )
+        self._collector = settings.collector
+        self._timing = settings.timing
+        self._sender = parts.sender
+        self._subscriptions = parts.subscriptions
+        self._inventory = parts.inventory
+        self._collectors = parts.collectors
         self._first_session = secrets.randbits(40)  # random for each start of the agent; each connect adds one
         self._session = self._first_session - 1
         self._shown: dict[str, payloads.Alert | None] = dict.fromkeys(former_alerts)
@@ -100,13 +104,12 @@ class Publisher:
         self._foreign_at: float | None = None  # when the other agent was last seen
         self._logged_error: type[BaseException] | None = None  # the last logged kind of error; None while connected
         self._refused: set[str] = set()  # topics whose refusal is logged
-        self._collectors = Collectors(clock)
 
     async def run(self) -> None:
         """Serve one connection after the other, endlessly. Retries BrokerUnavailable; any other exception escapes."""
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(broker.BrokerUnavailable),
-            wait=tenacity.wait_random_exponential(min=0.2, max=RECONNECT_BACKOFF_MAX),
+            wait=tenacity.wait_random_exponential(min=0.2, max=self._timing.reconnect_backoff_max),
             sleep=self._clock.sleep,
             before_sleep=self._log_disconnect,
         ):
@@ -115,7 +118,7 @@ class Publisher:
                 try:
                     await self._serve()
                 finally:
-                    if self._clock.monotonic() - began > STABLE_AFTER:
+                    if self._clock.monotonic() - began > self._timing.stable_after:
                         attempt.retry_state.attempt_number = 1
 
     async def _serve(self) -> None:
@@ -208,7 +211,7 @@ class Publisher:
             await self._wait_for_change()
             self._host_report.changed.clear()
             await self._publish_report(connection)
-            await self._clock.sleep(REPORT_EVERY)
+            await self._clock.sleep(self._timing.report_interval)
 
     async def _wait_for_change(self) -> None:
         """Wait until the host report changes, or until its inventory may be published."""
@@ -220,7 +223,7 @@ class Publisher:
 
     async def _heartbeat(self, connection: Connection) -> None:
         while True:
-            await self._clock.sleep(STATUS_EVERY)
+            await self._clock.sleep(self._timing.status_interval)
             await self._publish_status(connection, "online")
             self._expire_duplicate_alert()
             self._sender.confirmation.check_silence()
@@ -237,7 +240,7 @@ class Publisher:
 
     def _take_ack(self, message: Message) -> None:
         ack = payloads.decode(payloads.Ack, message.payload)
-        if ack is not None and ack.collector == self._settings.collector:
+        if ack is not None and ack.collector == self._collector:
             self._sender.confirmation.receive(ack, retained=message.retain)
 
     async def _republish_for_collectors(self, connection: Connection) -> None:
@@ -269,7 +272,7 @@ class Publisher:
             await self._overwritten.wait()
             self._overwritten.clear()
             await self._publish_status(connection, "online")
-            await self._clock.sleep(REASSERT_EVERY)
+            await self._clock.sleep(self._timing.reassert_interval)
 
     def _check_former_status(self, status: payloads.Status | None) -> None:
         """Check the status that was retained before this birth.
@@ -288,7 +291,9 @@ class Publisher:
         self._host_report.raise_alert(TWO_AGENTS_ALERT, message, self._clock.now())
 
     def _expire_duplicate_alert(self) -> None:
-        if self._foreign_at is not None and self._clock.monotonic() - self._foreign_at >= DUPLICATE_AGENT_TTL:
+        if self._foreign_at is None:
+            return
+        if self._clock.monotonic() - self._foreign_at >= self._timing.duplicate_agent_ttl:
             self._foreign_at = None
             self._host_report.clear_alert(TWO_AGENTS_ALERT)
 
@@ -308,7 +313,7 @@ class Publisher:
     async def _publish_offline(self, connection: Connection) -> None:
         """Publish `offline` if the connection is still open: after a clean disconnect the broker sends no will."""
         try:
-            async with asyncio.timeout(OFFLINE_TIMEOUT):
+            async with asyncio.timeout(self._timing.offline_timeout):
                 await self._publish_status(connection, "offline")
         except (broker.BrokerUnavailable, TimeoutError):
             pass

@@ -9,8 +9,8 @@ import contextlib
 
 import structlog
 
+from agent.adapters import broker
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
 from agent.core.protocol import payloads
@@ -30,13 +30,14 @@ log = structlog.get_logger()
 class Rejections:
     """Finds the cause of each rejection, and shows lasting ones as alerts."""
 
-    def __init__(self, outbox: Outbox, topic: str, host_report: HostReport, clock: Clock, window: int) -> None:
-        """`window`: how many rows may be in flight."""
+    def __init__(
+        self, outbox: Outbox, topic: str, host_report: HostReport, clock: Clock, poison: PoisonDetector
+    ) -> None:
         self._outbox = outbox
         self._topic = topic
         self._host_report = host_report
         self._clock = clock
-        self._poison = PoisonDetector(window)
+        self._poison = poison
         self._denial = Denial()
         self._refused = 0  # the row that was refused last with a code that may concern the topic
         self._set_aside = ""  # the alert's text about the last row that was set aside

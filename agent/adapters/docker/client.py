@@ -14,6 +14,7 @@ from aiohttp.client_exceptions import UnixClientConnectorError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from agent.adapters.docker import json_values
+from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import (
     Conflict,
     EngineDown,
@@ -23,10 +24,8 @@ from agent.adapters.engine import (
     PermissionDenied,
 )
 
-TIMEOUT = 60.0  # seconds for one call; a containerd store took 2.2 s to list 500 images
-CONNECT_TIMEOUT = 10.0  # seconds
+ENDLESS = 0.0  # as a time-out in aiohttp: none
 LIST_TRIES = 10  # a containerd store answers 404 to a list while images are deleted: up to 11 of 13 when measured
-LIST_PAUSE = 0.1  # seconds between two tries
 LONGEST_LINE = 16 * 1024 * 1024  # bytes of one event; a longer one cannot come from an engine
 NOBODY = (errno.ENOENT, errno.ECONNREFUSED)  # the errors of a Unix socket on which nothing listens
 
@@ -59,8 +58,9 @@ def _is_socket(place: str) -> bool:
 class DockerClient:
     """Requests to one engine. Each connection uses a new client, since the server's API version may have changed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeouts: DockerTimeouts = DockerTimeouts()) -> None:
         self.url = url
+        self._timeouts = timeouts
         self._client: aiodocker.Docker | None = None
         self._direct = ""  # the URL if the engine itself, not a proxy, listened there at the last connect; else ""
 
@@ -79,14 +79,18 @@ class DockerClient:
         path: str,
         method: str = "GET",
         params: Mapping[str, str] | None = None,
-        timeout: float | None = TIMEOUT,
+        timeout: float | None = None,
         *,
         body: str | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request and yield the response; `body` is a JSON document. Raises EngineError and its subclasses."""
+        """Send a request and yield the response. Raises EngineError and its subclasses.
+
+        `timeout`: seconds; None: the time-out of all calls. `body`: a JSON document.
+        """
         if self._client is None:
             raise EngineUnavailable(0, "not connected")
-        limits, response = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_TIMEOUT), None
+        total = self._timeouts.call if timeout is None else timeout
+        limits, response = aiohttp.ClientTimeout(total=total, connect=self._timeouts.connect), None
         try:
             async with self._client._query(
                 path,
@@ -119,7 +123,7 @@ class DockerClient:
         path: str,
         method: str = "GET",
         params: Mapping[str, str] | None = None,
-        timeout: float = TIMEOUT,
+        timeout: float | None = None,
     ) -> str:
         async with self._request(path, method, params, timeout) as response:
             return await response.text(errors="replace")
@@ -132,7 +136,7 @@ class DockerClient:
         trying = AsyncRetrying(
             retry=retry_if_exception_type(NotFound),
             stop=stop_after_attempt(LIST_TRIES),
-            wait=wait_fixed(LIST_PAUSE),
+            wait=wait_fixed(self._timeouts.list_pause),
             reraise=True,
         )
         try:

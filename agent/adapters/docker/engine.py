@@ -19,8 +19,9 @@ import aiohttp
 
 from agent import aio
 from agent.adapters.docker import json_values, listener, rows
-from agent.adapters.docker.client import TIMEOUT, DockerClient, find_url, lines
+from agent.adapters.docker.client import ENDLESS, DockerClient, find_url, lines
 from agent.adapters.docker.json_values import UNREADABLE
+from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import (
     EngineDown,
     EngineError,
@@ -39,7 +40,6 @@ from agent.core.policy.build_cache import CacheRecord
 from agent.core.usage.events import EngineEvent
 
 NEWEST_API = (1, 51)  # from 1.52 on events have fewer fields; nothing newer is needed
-PING_TIMEOUT = 4.0  # seconds
 LARGEST_ANSWER = 4 * 1024 * 1024  # bytes about one image; of 515 public images the largest has 60 kB
 MAX_CONCURRENT_INSPECTS = 4  # more is hardly faster, and would load the host's engine
 ANOTHER_CLOCK = timedelta(seconds=3)  # a smaller difference may come from a busy host with a single clock
@@ -51,8 +51,8 @@ R = TypeVar("R")
 class DockerEngine(DockerClient):
     """The implementation for Docker Engine."""
 
-    def __init__(self, url: str = "") -> None:
-        super().__init__(url)
+    def __init__(self, url: str = "", timeouts: DockerTimeouts = DockerTimeouts()) -> None:
+        super().__init__(url, timeouts)
         self._configured = url
         self._containerd = False
         self._root = ""  # the engine's own folder, on its host
@@ -85,21 +85,22 @@ class DockerEngine(DockerClient):
         return replace(info, direct=direct)
 
     async def ping(self) -> None:
-        """Check that the engine answers. Raises EngineUnavailable if it does not within PING_TIMEOUT."""
-        await self._text("_ping", timeout=PING_TIMEOUT)
+        """Check that the engine answers. Raises EngineUnavailable if it does not within `timeouts.ping`."""
+        await self._text("_ping", timeout=self._timeouts.ping)
 
     @asynccontextmanager
     async def events(self, since_ns: int) -> AsyncIterator[AsyncIterator[EngineEvent]]:
         """The event stream since a time, with replayed events first. No read time-out: an idle engine sends nothing.
 
         The iterator ends when the engine closes the stream. Rows that are not events are skipped.
-        Raises EngineUnavailable if the stream does not open within TIMEOUT.
+        Raises EngineUnavailable if the stream does not open within `timeouts.call`.
         """
         params = {"since": rows.timestamp(since_ns), "filters": rows.FILTERS}
         async with contextlib.AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(TIMEOUT):  # nothing else limits the wait for an engine that does not answer
-                    response = await stack.enter_async_context(self._request("events", params=params, timeout=None))
+                # nothing else limits the wait for an engine that does not answer
+                async with asyncio.timeout(self._timeouts.call):
+                    response = await stack.enter_async_context(self._request("events", params=params, timeout=ENDLESS))
             except TimeoutError as error:
                 raise EngineUnavailable(0, "no answer to GET /events in time") from error
             yield self._read(response)

@@ -6,7 +6,6 @@ from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import RING_SIZE, EventRing
 from agent.core.usage.events import EngineEvent, Key
 
-AUDIT_EVERY = 60.0  # seconds between two audits of a silent stream
 AUDIT_AT_LEAST_EVERY = 5.0  # seconds between two audits when the ring is overwritten quickly
 
 
@@ -23,13 +22,13 @@ def in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
     return sorted({event.key: event for event in events}.values(), key=lambda event: event.time_ns)
 
 
-def audit_every(ring: EventRing, now: ClockReading, before: float) -> float:
+def audit_every(ring: EventRing, now: ClockReading, before: float, at_most: float) -> float:
     """Seconds until the next audit, so short that the ring will still contain events that this audit has seen.
 
-    `before`: seconds between the last audit and this one. How fast the ring is overwritten is unknown at first, so the
-    time at most doubles with each audit.
+    `before`: seconds between the last audit and this one. `at_most`: seconds between two audits of a silent stream. How
+    fast the ring is overwritten is unknown at first, so the time at most doubles with each audit.
     """
-    longest = min(AUDIT_EVERY, 2 * before)
+    longest = min(at_most, 2 * before)
     if ring.size < RING_SIZE or ring.oldest is None:
         return longest
     ring_seconds = (now.wall - ring.oldest).total_seconds()
