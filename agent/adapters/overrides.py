@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent.adapters import folder as folders
-from agent.adapters import overrides_file as holds_file
+from agent.adapters import overrides_file
 from agent.adapters.sqlite import database
 from agent.core import text, units
 from agent.core.model import Overrides
@@ -21,7 +21,7 @@ FILE = "holds.json"
 MOST_BYTES = 4_000_000  # some 15,000 pins; the file is read before every removal
 
 
-class HoldsUnreadable(Exception):
+class OverridesUnreadable(Exception):
     """The file with pins and the pause cannot be read; the message says why, and what to do."""
 
     def __init__(self, detail: str, hint: str, effect: str = "nothing is evicted until then") -> None:
@@ -32,52 +32,52 @@ class HoldsUnreadable(Exception):
 
 
 def load(folder: Path) -> Overrides:
-    """The pins and the pause in the file; none if there is no file yet. Raises HoldsUnreadable."""
+    """The pins and the pause in the file; none if there is no file yet. Raises OverridesUnreadable."""
     path = folder / FILE
     data = _read(path)
     try:
-        return holds_file.read(data) if data is not None else Overrides()
+        return overrides_file.read(data) if data is not None else Overrides()
     except RecursionError:
-        raise HoldsUnreadable(f"{path}: is nested too deeply", "correct the file") from None
+        raise OverridesUnreadable(f"{path}: is nested too deeply", "correct the file") from None
     except ValueError as error:
-        raise HoldsUnreadable(f"{path}: {text.clean(str(error))}", "correct that in the file") from None
+        raise OverridesUnreadable(f"{path}: {text.clean(str(error))}", "correct that in the file") from None
 
 
 def _read(path: Path) -> bytes | None:
     """The whole file; None if it does not exist."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block forever
-            raise HoldsUnreadable(f"{path}: is not a file", "put the file with the pins in its place")
+            raise OverridesUnreadable(f"{path}: is not a file", "put the file with the pins in its place")
         with path.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
         if not path.is_symlink():
             return None
-        raise HoldsUnreadable(f"{path}: is a dangling link", f"restore {path.readlink()}") from None
+        raise OverridesUnreadable(f"{path}: is a dangling link", f"restore {path.readlink()}") from None
     except PermissionError as error:
         hint, effect = "run this as the agent's user", "an agent that may not read it evicts nothing"
-        raise HoldsUnreadable(f"{path}: {error.strerror} for uid {os.geteuid()}", hint, effect) from None
+        raise OverridesUnreadable(f"{path}: {error.strerror} for uid {os.geteuid()}", hint, effect) from None
     except OSError as error:
-        raise HoldsUnreadable(f"{path}: {error.strerror}", "check its disk") from None
+        raise OverridesUnreadable(f"{path}: {error.strerror}", "check its disk") from None
     if len(data) > MOST_BYTES:
-        raise HoldsUnreadable(f"{path}: is larger than {units.format_bytes(MOST_BYTES)}", "take old pins out of it")
+        raise OverridesUnreadable(f"{path}: is larger than {units.format_bytes(MOST_BYTES)}", "take old pins out of it")
     return data
 
 
 def change(folder: Path, edit: Callable[[Overrides], Overrides]) -> Overrides:
     """Edit the overrides, one writer at a time. A reader finds either the old file or the new one, complete.
 
-    Raises HoldsUnreadable, OSError.
+    Raises OverridesUnreadable, OSError.
     """
     lock = folder / f"{FILE}.lock"
     try:
         with FileLock(lock, timeout=10):
             folders.give_to_owner(lock)
-            holds = edit(load(folder))
-            _write(folder / FILE, holds_file.text(holds).encode())
+            overrides = edit(load(folder))
+            _write(folder / FILE, overrides_file.text(overrides).encode())
     except Timeout:
         raise OSError(errno.EBUSY, "another command is changing it now; try again") from None
-    return holds
+    return overrides
 
 
 def identity(folder: Path) -> tuple[int, int] | None:

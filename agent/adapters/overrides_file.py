@@ -65,20 +65,20 @@ def read(data: bytes) -> Overrides:
     if not isinstance(document, dict):
         raise ValueError('is not a JSON object; it begins with {"pins": [')
     try:
-        return _holds(_File.model_validate(document))
+        return _overrides(_File.model_validate(document))
     except ValidationError as error:
         raise ValueError(_explain(error.errors(include_url=False)[0], document)) from None
 
 
-def text(holds: Overrides) -> str:
-    pins = [_Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in holds.pins]
+def text(overrides: Overrides) -> str:
+    pins = [_Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in overrides.pins]
     pause = None
-    if holds.paused and holds.paused_at is not None:
-        pause = _Pause(at=holds.paused_at, until=holds.paused_until, reason=holds.pause_reason)
+    if overrides.paused and overrides.paused_at is not None:
+        pause = _Pause(at=overrides.paused_at, until=overrides.paused_until, reason=overrides.pause_reason)
     return _File(pins=pins, pause=pause).model_dump_json(indent=2) + "\n"
 
 
-def _holds(file: _File) -> Overrides:
+def _overrides(file: _File) -> Overrides:
     pause = file.pause
     return Overrides(
         pins=tuple(Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in file.pins),

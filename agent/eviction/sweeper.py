@@ -201,9 +201,9 @@ class Sweeper:
         try:
             if self._folder_identity not in (None, overrides.identity(self._folder)):
                 hint = "bring the folder back, or restart the agent"
-                raise overrides.HoldsUnreadable(f"{self._folder} is not the folder that the agent started with", hint)
+                raise overrides.OverridesUnreadable(f"{self._folder} is not the folder that the agent started with", hint)
             found = overrides.load(self._folder)
-        except overrides.HoldsUnreadable as error:
+        except overrides.OverridesUnreadable as error:
             self._host_report.raise_alert("holds-unreadable", str(error), now, "critical")
             return Overrides(readable=False)
         self._host_report.clear_alert("holds-unreadable")

@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublisherParts:
-    """Who does the work on a connection; each outlives it."""
+    """The collaborators that do the work on each connection; they outlive connections."""
 
     sender: OutboxSender
     subscriptions: Subscriptions

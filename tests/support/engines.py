@@ -89,8 +89,8 @@ def current() -> str:
     program = CACHE / "current" / "usr/sbin/dockerd"
     if not program.exists():
         return "the current engine (not unpacked)"
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    return f"the current engine ({told.partition(',')[0].removeprefix('Docker version ') or 'of no version'})"
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    return f"the current engine ({version.partition(',')[0].removeprefix('Docker version ') or 'of no version'})"
 
 
 CACHE = proc.ROOT / ".cache" / "engines"

@@ -19,7 +19,7 @@ class Daemon:
 
     def __init__(self) -> None:
         self.deleted = 0
-        self.told = asyncio.Event()
+        self.resumed = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -33,7 +33,7 @@ class Daemon:
 
     async def _stream(self, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst\n\r\n")
-        await self.told.wait()
+        await self.resumed.wait()
         writer.write(b"7\r\nsecond\n\r\n")
         await asyncio.Event().wait()
 
@@ -131,7 +131,7 @@ async def test_a_stream_passes_unbuffered_and_is_cut_at_will(
 ) -> None:
     async with client.get("/events?since=1") as response:
         assert await response.content.readline() == b"first\n"
-        daemon.told.set()
+        daemon.resumed.set()
         assert await response.content.readline() == b"second\n"
         assert between.cut_streams() == 1
         with pytest.raises(aiohttp.ClientError):

@@ -92,7 +92,7 @@ class UsageTracker:
         for usage in self.usages.values():
             self.names.add(usage.image_id, usage.references if usage.present else ())
         self._dirty: dict[str, None] = {}
-        self._dirty_held: dict[str, None] = {}
+        self._dirty_containers: dict[str, None] = {}
         self._uses: list[Use] = []
         self._gone: set[str] = set()  # images deleted since the last listing was requested
         self._ignored: dict[Key, IgnoredRun] = {}
@@ -106,12 +106,12 @@ class UsageTracker:
         ignored = tuple(self._ignored.values()) if ignored_runs else ()
         changes = Changes(
             usages=tuple(self.usages[image_id] for image_id in self._dirty),
-            containers=tuple(self.containers[key] for key in self._dirty_held if key in self.containers),
-            removed=tuple(key for key in self._dirty_held if key not in self.containers),
+            containers=tuple(self.containers[key] for key in self._dirty_containers if key in self.containers),
+            removed=tuple(key for key in self._dirty_containers if key not in self.containers),
             uses=tuple(self._uses),
             ignored=ignored,
         )
-        self._dirty, self._dirty_held, self._uses = {}, {}, []
+        self._dirty, self._dirty_containers, self._uses = {}, {}, []
         for run in ignored:
             del self._ignored[run.key]
         return changes
@@ -119,8 +119,8 @@ class UsageTracker:
     def requeue_changes(self, changes: Changes) -> None:
         """Add changes that could not be written to the next ones."""
         self._dirty = dict.fromkeys([usage.image_id for usage in changes.usages]) | self._dirty
-        self._dirty_held = (
-            dict.fromkeys([*(held.id for held in changes.containers), *changes.removed]) | self._dirty_held
+        self._dirty_containers = (
+            dict.fromkeys([*(tracked.id for tracked in changes.containers), *changes.removed]) | self._dirty_containers
         )
         self._uses = [*changes.uses, *self._uses]
         self._ignored = {run.key: run for run in changes.ignored} | self._ignored
@@ -143,17 +143,17 @@ class UsageTracker:
         by = attribution.describe_container(event.name, event.labels)
         before = self.containers.get(event.actor)
         mounted = before.mounted if before is not None and before.mounted is not None else mounted
-        held = TrackedContainer(
+        tracked = TrackedContainer(
             event.actor, image_id, event.name, _STATE_AFTER.get(event.action, ""), mounted, by, ignored
         )
         if not ignored:
             at = min(event.at, now)
             self._uses.append(Use(image_id, event.actor, event.action, at, by))
-            self._touch_all(held, at, now)
+            self._touch_all(tracked, at, now)
         if event.action == "destroy":
             self._untrack(event.actor)
         else:
-            self._track(held)
+            self._track(tracked)
 
     def count_ignored(self, event: EngineEvent, image_id: str, pattern: str, now: datetime) -> None:
         """Count a run that a pattern ignores, at its start, and only once if its event is applied again."""
@@ -168,18 +168,18 @@ class UsageTracker:
         elif image_id not in self.usages:
             self._put(usage)
 
-    def _touch_all(self, held: TrackedContainer, at: datetime, now: datetime) -> None:
-        for image_id in held.image_ids:
-            self.touch(image_id, at, held.by or held.name, now)
+    def _touch_all(self, tracked: TrackedContainer, at: datetime, now: datetime) -> None:
+        for image_id in tracked.image_ids:
+            self.touch(image_id, at, tracked.by or tracked.name, now)
 
-    def _track(self, held: TrackedContainer) -> None:
-        if self.containers.get(held.id) != held:
-            self._dirty_held[held.id] = None
-        self.containers[held.id] = held
+    def _track(self, tracked: TrackedContainer) -> None:
+        if self.containers.get(tracked.id) != tracked:
+            self._dirty_containers[tracked.id] = None
+        self.containers[tracked.id] = tracked
 
     def _untrack(self, container_id: str) -> None:
         if self.containers.pop(container_id, None) is not None:
-            self._dirty_held[container_id] = None
+            self._dirty_containers[container_id] = None
 
     # Images
 
@@ -258,7 +258,7 @@ class UsageTracker:
         """
         images = tuple(image for image in snapshot.images if image.id not in self._gone)
         snapshot = replace(snapshot, images=images)
-        known = {held.id: held.mounted for held in self.containers.values()}
+        known = {tracked.id: tracked.mounted for tracked in self.containers.values()}
         mounted = image_mounts.mounted(snapshot, self.names, self.usages.values(), known)
         new = tuple(image.id for image in snapshot.images if self._observe_image(image, now, busy))
         listed = {image.id for image in snapshot.images}
@@ -291,12 +291,16 @@ class UsageTracker:
         listed_at: datetime,
     ) -> None:
         for container in listed.values():
-            before, held = self.containers.get(container.id), _tracked(container, mounted[container.id])
+            before, tracked = self.containers.get(container.id), _tracked(container, mounted[container.id])
             at = listed_at if container.running else container.last_active
-            if at is not None and (before is None or not container.running or not before.running) and not held.ignored:
-                self._touch_all(held, min(at, now), now)
-            self._track(held)
-        for gone in [held for held in self.containers.values() if held.id not in listed]:
+            if (
+                at is not None
+                and (before is None or not container.running or not before.running)
+                and not tracked.ignored
+            ):
+                self._touch_all(tracked, min(at, now), now)
+            self._track(tracked)
+        for gone in [tracked for tracked in self.containers.values() if tracked.id not in listed]:
             if gone.running and not gone.ignored:
                 self._touch_all(gone, min(alive_until, now), now)
             self._untrack(gone.id)

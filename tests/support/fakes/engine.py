@@ -252,14 +252,14 @@ async def _read(stream: asyncio.Queue[EngineEvent | None]) -> AsyncIterator[Engi
 def _container(found: FakeContainer, known: Mapping[str, Container]) -> Container:
     before = known.get(found.id)
     running = found.state in RUNNING
-    told = before.last_active if before is not None and before.state == found.state else None
+    known_end = before.last_active if before is not None and before.state == found.state else None
     ended = found.created if running else found.finished or found.created
     return Container(
         id=found.id,
         image_id=found.image_id,
         name=found.name,
         state=found.state,
-        last_active=told or ended,
+        last_active=known_end or ended,
         image_mounts=found.image_mounts,
         image=found.image,
         labels=found.labels,
