@@ -46,7 +46,7 @@ def check_pins(configured: Path, plan: Plan | None) -> list[Check]:
         found = overrides.load(place.folder)
     except database.StateError:
         return []
-    except overrides.HoldsUnreadable as error:
+    except overrides.OverridesUnreadable as error:
         return [Check("pins", False, f"{error.detail}; {error.effect}", error.hint)]
     elsewhere = no_effect.pins_elsewhere(configured, place.folder, now)
     if elsewhere:

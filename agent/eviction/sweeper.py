@@ -200,10 +200,10 @@ class Sweeper:
     def _holds(self, now: datetime) -> Overrides:
         try:
             if self._folder_identity not in (None, overrides.identity(self._folder)):
-                hint = "bring the folder back, or restart the agent"
-                raise overrides.HoldsUnreadable(f"{self._folder} is not the folder that the agent started with", hint)
+                detail = f"{self._folder} is not the folder that the agent started with"
+                raise overrides.OverridesUnreadable(detail, "bring the folder back, or restart the agent")
             found = overrides.load(self._folder)
-        except overrides.HoldsUnreadable as error:
+        except overrides.OverridesUnreadable as error:
             self._host_report.raise_alert(AlertId.HOLDS_UNREADABLE, str(error), now, "critical")
             return Overrides(readable=False)
         self._host_report.clear_alert(AlertId.HOLDS_UNREADABLE)

@@ -167,7 +167,9 @@ async def test_a_collector_that_has_more_than_was_ever_given_is_an_alert(rig: Pu
         assert rig.host_report.alerts == {}
         say(rig, 4)
         await rig.until(lambda: "alerts/outbox-behind" in rig.retained(), tick=1)
-        assert "up to number 4, more than this state ever gave" in rig.host_report.alerts["outbox-behind"].message
+        assert (
+            "up to number 4, but this state never issued that number" in rig.host_report.alerts["outbox-behind"].message
+        )
         assert rig.host_report.alerts["outbox-behind"].severity == "critical"
 
 

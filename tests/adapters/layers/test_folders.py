@@ -74,7 +74,7 @@ def test_folders_without_permission_name_what_it_takes(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "scandir", refuse)
     why = layer_folders.why_not(info(tmp_path))
-    assert why.endswith(f"Permission denied for uid {os.geteuid()}; it takes root, or CAP_DAC_READ_SEARCH")
+    assert why.endswith(f"Permission denied for uid {os.geteuid()}; it needs root or CAP_DAC_READ_SEARCH")
 
 
 def test_the_containerd_store_points_to_the_other_way(tmp_path: Path) -> None:
