@@ -12,11 +12,11 @@ from pathlib import Path
 
 import structlog
 
-from agent.adapters import overrides
+from agent.adapters import overrides, reserve
 from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineError
-from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateFull
 from agent.core import timekeeping
 from agent.core.policy import grace as change
 from agent.core.policy import limits, planning, pressure
@@ -123,7 +123,7 @@ class Sweeper:
             return None
         try:
             latest = await self.sweep()
-        except (EngineError, database.StateFull) as error:
+        except (EngineError, StateFull) as error:
             self._note_failure(error)
             return None
         self._failures = 0
@@ -134,7 +134,7 @@ class Sweeper:
     def _note_failure(self, error: Exception) -> None:
         """Nothing more is evicted in this sweep, and it says so; the next comes later each time."""
         self._failures += 1
-        alert = AlertId.STATE_FULL if isinstance(error, database.StateFull) else AlertId.SWEEP_FAILED
+        alert = AlertId.STATE_FULL if isinstance(error, StateFull) else AlertId.SWEEP_FAILED
         message = f"the sweep stopped, and nothing more was evicted: {error}"
         self._host_report.raise_alert(
             alert, message, self._clock.now(), "critical" if alert == AlertId.STATE_FULL else "warning"
@@ -256,7 +256,7 @@ class Sweeper:
         if done.outcomes:
             event = new_events.sweep(done.initial_plan, done.plan, done.outcomes.values(), now, done.measured_bytes)
             await self._store.log(event)
-            await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
+            await asyncio.get_running_loop().run_in_executor(None, reserve.keep, self._folder)
         await self._reporter.show(done.plan)
 
     # Waiting
