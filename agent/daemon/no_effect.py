@@ -45,7 +45,7 @@ def pins_elsewhere(configured: Path, folder: Path, now: datetime) -> str:
     file = other / overrides.FILE
     try:
         found = overrides.load(other)
-    except overrides.HoldsUnreadable as error:
+    except overrides.OverridesUnreadable as error:
         return f"this agent reads {folder}, and no longer {other}; pins may be there, but {error.detail}; {error.hint}"
     pins = sum(not pin.over(now) for pin in found.pins)
     paused = found.paused and (found.paused_until is None or now < found.paused_until)

@@ -1,4 +1,4 @@
-"""The fleet as its messages tell it: a pure fold. No clock, no broker; `at` is when a message came."""
+"""The state of the fleet, folded from its messages. Pure: `at` is always the time at which a message arrived."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from agent.core.policy.decision import Action
 from agent.core.protocol import payloads, sentence
 from agent.core.protocol.topics import Topics
 
-STALE_AFTER = timedelta(minutes=3)  # three missed status messages
-MAX_EVENTS = 500  # of the whole fleet, the latest
+STALE_AFTER = timedelta(minutes=3)  # three status messages are missing
+MAX_EVENTS = 500  # the latest events of the whole fleet that are kept
 
 State = Literal["online", "stale", "offline", "unknown"]
 Decisions = dict[tuple[str, str], payloads.LastDecision]  # by host and decision ID
@@ -19,7 +19,7 @@ Decisions = dict[tuple[str, str], payloads.LastDecision]  # by host and decision
 
 @dataclass
 class Host:
-    """What one host's retained topics say."""
+    """The content of one host's retained topics."""
 
     name: str
     status: payloads.Status | None = None
@@ -39,25 +39,25 @@ class Host:
 
     @property
     def images(self) -> int:
-        """How many images it has, those that its inventory had no room for included."""
+        """The number of its images, including those that were left out of its inventory."""
         return len(self.inventory.images) + self.inventory.images_left_out if self.inventory else 0
 
     @property
     def known(self) -> bool:
-        """Whether anything is left of it: who clears a host's retained topics takes it off the list."""
+        """Whether it has any retained topic. A host whose topics were all cleared is no longer listed."""
         return bool(self.status or self.info or self.inventory or self.alerts)
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionLine:
-    """One eviction decision of one host, with its outcome as far as that is known."""
+    """One eviction decision of one host, with its outcome if that is known."""
 
     host: str
     decision: payloads.LastDecision  # its reason is "" where only the outcome was seen
 
 
 class FleetView:
-    """All hosts below one prefix. Feed it with `apply`; the same message twice changes nothing."""
+    """All hosts below one prefix. `apply` adds messages; a repeated message changes nothing."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -65,16 +65,16 @@ class FleetView:
         self._hosts: dict[str, Host] = {}
         self._events: OrderedDict[tuple[str, str, int], tuple[str, payloads.Event]] = OrderedDict()
         self.applied = 0  # messages so far
-        self.retained = 0  # of them, those that were there before we came
+        self.retained = 0  # those of them that are older than the subscription
 
     def apply(self, topic: str, payload: bytes, at: datetime, *, retained: bool = False) -> None:
-        """Fold one message in. `retained`: it is older than `at`, so only its own time tells its age."""
+        """Apply one message. A `retained` one is older than `at`, so only the time in its payload shows its age."""
         self.applied += 1
-        place = self._topics.parse(topic)
-        if place is None:
+        parsed = self._topics.parse(topic)
+        if parsed is None:
             return
         self.retained += retained
-        name, rest = place
+        name, rest = parsed
         if rest == "events":
             self._apply_event(name, payload)
             if name in self._hosts and not retained:
@@ -86,11 +86,11 @@ class FleetView:
             del self._hosts[name]
 
     def hosts(self) -> list[Host]:
-        """By name."""
+        """All hosts, sorted by name."""
         return [self._hosts[name] for name in sorted(self._hosts)]
 
     def decisions(self, since: datetime | None = None, host: str | None = None) -> list[DecisionLine]:
-        """One line a decision, newest first: the inventories' last ones and all events, merged."""
+        """One line per decision, newest first, merged from the last ones in the inventories and all events."""
         known: Decisions = {}
         for name in self._hosts:
             inventory = self._hosts[name].inventory
@@ -105,7 +105,7 @@ class FleetView:
         return sorted(wanted, key=lambda line: (line.decision.at, line.host, line.decision.decision_id), reverse=True)
 
     def renewed(self) -> "FleetView":
-        """A view to fill from the retained messages anew: what was cleared meanwhile is gone, events stay."""
+        """A new view with the same events, to be filled again from the retained messages, some of which may be gone."""
         fresh = FleetView(self._prefix)
         fresh._events = self._events.copy()
         return fresh
@@ -121,17 +121,17 @@ class FleetView:
 
 
 def status_document(view: FleetView, now: datetime) -> dict[str, Any]:
-    """`fleet status --json`."""
+    """The JSON of `fleet status --json`."""
     return {"hosts": [_host_document(host, now) for host in view.hosts()]}
 
 
 def decisions_document(lines: list[DecisionLine]) -> dict[str, Any]:
-    """`fleet decisions --json`."""
+    """The JSON of `fleet decisions --json`."""
     return {"decisions": [_line_document(line) for line in lines]}
 
 
 def images_document(view: FleetView, now: datetime) -> dict[str, Any]:
-    """`fleet images --json`: every image of every inventory, with its host, and each with its sentence."""
+    """The JSON of `fleet images --json`: all images of all inventories, each with its host and an explanation."""
     return {
         "images": [
             {
@@ -171,7 +171,7 @@ def _see(host: Host, at: datetime) -> None:
 
 
 def _apply_retained(host: Host, rest: str, payload: bytes, at: datetime, retained: bool) -> None:
-    """One retained topic of a host; an empty payload clears it, and rubbish changes nothing."""
+    """Apply one retained topic of a host. An empty payload clears it, and an invalid one changes nothing."""
     own_time: datetime | None = None
     if rest == "status":
         own_time = _apply_status(host, payload, at, retained)
@@ -190,7 +190,7 @@ def _apply_retained(host: Host, rest: str, payload: bytes, at: datetime, retaine
 
 
 def _apply_status(host: Host, payload: bytes, at: datetime, retained: bool) -> datetime | None:
-    """When the status proves the host to have been alive; None where it proves nothing."""
+    """Apply a status. Returns when the host was alive by its own report; None if the status does not show that."""
     status = payloads.decode(payloads.Status, payload)
     if status is None:
         if not payload:
@@ -200,9 +200,9 @@ def _apply_status(host: Host, payload: bytes, at: datetime, retained: bool) -> d
         host.status, host.session = status, status.session
         return status.at
     if host.session not in (None, status.session):
-        return None  # a late will of a former session
+        return None  # the late will of an earlier session
     host.status = status
-    # A will was written when its session began, and comes from the broker: only its own time counts.
+    # The broker sends a will that was written when its session began, so only the time in it counts.
     _see(host, min(status.at, at))
     return None
 

@@ -1,4 +1,4 @@
-"""What the agent shows of itself now: the loops write it, the publisher sends it, retained."""
+"""The agent's present state as others see it: the loops write it, and the publisher sends it as retained messages."""
 
 import asyncio
 from datetime import datetime
@@ -9,7 +9,7 @@ from agent.core.protocol.alerts import AlertId
 
 
 class HostReport:
-    """The latest info, inventory and alerts. `changed` is set whenever one of them is."""
+    """The latest info, inventory and alerts. `changed` is set whenever one of them changes."""
 
     def __init__(self) -> None:
         self.info: payloads.Info | None = None
@@ -32,7 +32,7 @@ class HostReport:
         since: datetime,
         severity: Literal["warning", "critical"] = "warning",
     ) -> None:
-        """Show an alert until it is cleared. The first time of a standing alert is kept."""
+        """Show an alert until it is cleared. Raised again, it keeps its first `since`."""
         standing = self.alerts.get(alert_id)
         if standing is not None and standing.message == message:
             return

@@ -103,12 +103,12 @@ async def test_a_feed_follows_the_fleet_and_outlives_the_broker() -> None:
     server.route(Message(topic("events", "a"), make_decision()))
     await until(lambda: names(feed.view) == ["a", "b", "gone"], clock)
     server.stop()
-    await until(lambda: feed.trouble == "fake: down", clock)
+    await until(lambda: feed.error == "fake: down", clock)
     assert names(feed.view) == ["a", "b", "gone"]
     fill(server, "a")
     server.start()
     await until(lambda: names(feed.view) == ["a"], clock)
-    assert feed.trouble == ""
+    assert feed.error == ""
     assert feed.view is not None
     assert [line.host for line in feed.view.decisions()] == ["a"]
     running.cancel()

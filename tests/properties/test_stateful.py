@@ -52,7 +52,7 @@ JUMPS = st.sampled_from([MINUTE, 3 * HOUR, DAY, 5 * DAY, 40 * DAY])
 
 
 class Histories(RuleBasedStateMachine):
-    """One host, its people, its weather, and its agent."""
+    """One host with its people, its failures and its agent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ class Histories(RuleBasedStateMachine):
             self.pass_time(due - self.world.wall)
             self.sweep()
 
-    # Weather
+    # Failures
 
     @rule()
     def distract(self) -> None:
@@ -232,7 +232,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def recover(self) -> None:
-        """The weather clears up, and the agent attends."""
+        """All failures end, and the agent runs."""
         self.agent.disk.full, self.distracted = False, False
         if not self.world.up:
             self.start_the_engine()

@@ -13,6 +13,7 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateFull
 from agent.core.protocol import payloads
 from agent.reporting import outbox_sender, poison
 from tests.support.fakes.clock import START
@@ -167,7 +168,9 @@ async def test_a_collector_that_has_more_than_was_ever_given_is_an_alert(rig: Pu
         assert rig.host_report.alerts == {}
         say(rig, 4)
         await rig.until(lambda: "alerts/outbox-behind" in rig.retained(), tick=1)
-        assert "up to number 4, more than this state ever gave" in rig.host_report.alerts["outbox-behind"].message
+        assert (
+            "up to number 4, but this state never issued that number" in rig.host_report.alerts["outbox-behind"].message
+        )
         assert rig.host_report.alerts["outbox-behind"].severity == "critical"
 
 
@@ -335,7 +338,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(
     rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object) -> None:
-        raise database.StateFull
+        raise StateFull
 
     async with heard(rig):
         await send(rig, 2)
@@ -350,7 +353,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(
 
 async def test_a_disk_without_room_to_retire_costs_nothing(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: object) -> None:
-        raise database.StateFull
+        raise StateFull
 
     async with rig.running():
         with monkeypatch.context() as patch:

@@ -338,7 +338,10 @@ async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive
         # the last one tells of number 7
         assert without_repeats(rig.sent()) == [number for number in range(1, 42) if number != 7]
         assert await rig.waiting() == []
-        assert "the last is number 7: 5 connections ended over it" in rig.host_report.alerts["outbox-poison"].message
+        assert (
+            "the last is number 7: 5 connections ended while it was sent"
+            in rig.host_report.alerts["outbox-poison"].message
+        )
         assert rig.server.connects == poison.BREAKS + 2  # the first break does not tell which row it was
 
 

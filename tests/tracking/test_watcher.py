@@ -234,7 +234,7 @@ async def test_several_images_at_once_are_one_listing(host: FakeHost, image: str
     assert agent.engine.counts()["images"] == 2
 
 
-# Trouble, by its name
+# Failures, each logged by its name
 
 
 def said(logged: list[MutableMapping[str, Any]]) -> list[str]:

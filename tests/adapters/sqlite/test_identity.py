@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import machine
+from agent.adapters import machine, reserve
 from agent.adapters.sqlite import database, identity, state_dir
 from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
@@ -119,7 +119,7 @@ async def test_a_copy_begins_a_new_epoch_agent_id_and_host_name_and_keeps_what_i
     on.facts = HERE
     original = open_store(here)
     assert copy.copied.startswith("this state was copied from another machine, where it was the state of gpu-07")
-    assert "5 events that waited" in copy.copied
+    assert "5 events that were not sent there yet" in copy.copied
     assert (copy.host, original.host, original.copied) == ("", "gpu-07", "")
     assert copy.epoch != original.epoch
     assert copy.agent_id != original.agent_id
@@ -296,8 +296,8 @@ def differs(one: tuple[str | None, ...], other: tuple[str | None, ...]) -> bool:
 async def test_on_a_full_disk_the_reserve_makes_room_for_the_new_identity(
     there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database.keep_reserve(there)
-    begin = identity._begin_anew
+    reserve.keep(there)
+    begin = identity._reset_identity
     full = [sqlite3.OperationalError("database or disk is full")]
 
     def once_full(db: sqlite3.Connection, facts: machine.Facts) -> str:
@@ -305,8 +305,8 @@ async def test_on_a_full_disk_the_reserve_makes_room_for_the_new_identity(
             raise full.pop()
         return begin(db, facts)
 
-    monkeypatch.setattr(identity, "_begin_anew", once_full)
+    monkeypatch.setattr(identity, "_reset_identity", once_full)
     db = database.open_file(there, START)[0]
     assert identity.settle(db, there).startswith("this state was copied")
-    assert not (there / database.RESERVE).exists()
+    assert not (there / reserve.FILE).exists()
     db.close()
