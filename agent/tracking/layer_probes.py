@@ -15,8 +15,8 @@ from agent.adapters import background
 from agent.adapters.engine import Engine, EngineError, EngineInfo, EngineUnavailable
 from agent.adapters.layers import folders as layer_folders
 from agent.adapters.layers.stack import Reader
-from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.engine_store import EngineStore
+from agent.adapters.state_errors import StateError
 from agent.core.images import isolation
 from agent.core.model import Image, Verdict
 from agent.core.pytorch import layer_probe, operators

@@ -1,7 +1,7 @@
 """What the layers of an image hold, and where an engine says that they are."""
 
+from agent.adapters.docker import layer_folders
 from agent.adapters.docker.json_values import UNREADABLE
-from agent.adapters.layers import folders as layer_folders
 from agent.core.model import Class, Verdict
 from agent.core.pytorch import guesses, layer_probe, version_file
 from tests.fuzz import from_engine, outcome

@@ -1,4 +1,4 @@
-"""The state's rows as facts, and back. Times are whole microseconds since 1970, UTC."""
+"""Converts database rows to facts and back. Times in rows are whole microseconds since 1970 in UTC."""
 
 import json
 import sqlite3
@@ -14,7 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def us(time: datetime | None) -> int | None:
-    """Whole microseconds since 1970. Rejects a time without a zone (ValueError)."""
+    """Whole microseconds since 1970; None for None. Raises ValueError for a time without a zone."""
     if time is None:
         return None
     if time.tzinfo is None:

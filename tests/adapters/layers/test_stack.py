@@ -126,7 +126,7 @@ def test_where_an_overlays_marks_cannot_be_seen_a_lower_torch_is_unknown(
 def test_a_folder_that_was_renamed_without_a_copy_may_hold_a_torch(layers: list[Path]) -> None:
     (layers[0] / "venv").mkdir()
     os.setxattr(layers[0] / "venv", "trusted.overlay.redirect", b"/opt/old")
-    assert look(layers) == layer_probe.unknown("layer 3: /venv: was renamed without a copy of what it has")
+    assert look(layers) == layer_probe.unknown("layer 3: /venv: was renamed without a copy of its content")
 
 
 # What counts as a torch
@@ -215,7 +215,7 @@ def test_what_is_not_a_regular_file_is_never_opened(
 
 def test_of_a_huge_version_file_only_the_beginning_is_read(layers: list[Path]) -> None:
     put(layers[0], text=" " * version_file.MOST_BYTES + torch_file.text("2.4.0"))
-    assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch/version.py: says no version")
+    assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch/version.py: contains no version")
 
 
 def test_a_layer_of_too_many_entries_is_unknown(layers: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image
     put(layers[0])
     reader = Reader()
     monkeypatch.setattr(layer_stack, "SECONDS", -1.0)
-    late = "layer 1: the time for the image was over before it was read"
+    late = "layer 1: the time limit for the image passed before it was read"
     assert reader.look([str(layers[0])]) == layer_probe.unknown(late)
     monkeypatch.setattr(layer_stack, "SECONDS", 60.0)
     assert reader.look([str(layers[0])]) == found("2.4.0", 1)
