@@ -55,7 +55,7 @@ def test_whatever_looks_like_a_value_is_taken_or_refused_by_its_key(case: tuple[
         ("[policy]\nkeep_newest = 0x" + "F" * 5000, "policy.keep_newest: .*it is a number of hundreds of digits"),
         ("[policy]\nkeep_newest = 1" + "0" * 5000, "has a number of thousands of digits"),
         ("a = " + "[" * 5000, "has lists in lists, too deep to read"),
-        ('[agent]\nstate_dir = "/var\\u0000"', "agent.state_dir: has a NUL character in it; leave it out"),
+        ('[agent]\nstate_dir = "/var\\u0000"', "agent.state_dir: contains a NUL character; remove it"),
     ],
     ids=["duration", "size", "a long number", "a long count", "digits", "nesting", "NUL"],
 )
