@@ -123,7 +123,7 @@ def test_an_image_without_a_name_is_not_linted() -> None:
 
 def test_a_name_that_two_images_would_get_is_proposed_with_a_suffix() -> None:
     images = (torch("teamai/pytorch:build-17"), torch("teamai/pytorch:build-18", cuda="12.6.1"))
-    other = "name it teamai/pytorch:2.9.0-cuda12.6-SUFFIX, for another image has or would get that name"
+    other = "name it teamai/pytorch:2.9.0-cuda12.6-SUFFIX, because another image has or would get that name"
     assert [one.explanation.partition("; ")[2] for one in find(*images)] == [other, other]
 
 
@@ -206,7 +206,7 @@ def test_a_cpu_build_beside_a_cuda_build_of_its_version_must_be_told(
 def test_a_build_that_its_name_does_not_tell_is_named_with_its_neighbour() -> None:
     findings = find(plain("a/pytorch:2.9", env=CPU), torch("a/pytorch:2.9-cuda12.6"))
     assert [one.explanation for one in findings if one.rule == ALIKE] == [
-        "is torch 2.9.0 for cpu beside a/pytorch:2.9-cuda12.6, and the name does not tell; say cpu in the tag"
+        "is torch 2.9.0 for cpu beside a/pytorch:2.9-cuda12.6, and the name does not show it; put cpu into the tag"
     ]
 
 
@@ -444,7 +444,7 @@ def doubts(*images: Image) -> list[tuple[str, str]]:
     ]
 
 
-WAY_OUT = "; if that is wrong, name it in images.exclude or pin it; if it is right, list it in images.known"
+WAY_OUT = "; if that is wrong, add it to images.exclude or pin it; if it is right, add it to images.known"
 SINGLE_SIGNS = [
     (torch("corp/ranker:7-cuda12.6"), "ENV PYTORCH_VERSION=2.9.0"),
     (plain("corp/ranker:7", history=("RUN pip install torch==2.9.0",)), "history: pip install torch==2.9.0"),
