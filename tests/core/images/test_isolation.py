@@ -75,7 +75,7 @@ def test_an_image_on_which_the_classification_stumbles_is_unknown(monkeypatch: p
     odd = pytorch_image("odd", labels={"odd": "yes"})
     gather = evidence.gather
 
-    def stumbling(details: object) -> evidence.Findings:
+    def stumbling(details: object) -> evidence.ImageEvidence:
         if "odd" in details.labels:  # type: ignore[attr-defined]
             raise ZeroDivisionError("a bug")
         return gather(details)  # type: ignore[arg-type]

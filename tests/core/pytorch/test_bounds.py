@@ -166,7 +166,7 @@ def test_nothing_that_is_left_out_makes_an_image_pytorch(lines: list[str], env: 
 
 def test_of_a_history_of_ten_megabytes_no_more_than_the_bound_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[object, str]] = []
-    monkeypatch.setattr(build_history._Reader, "read", recorded(read, build_history._Reader.read))
+    monkeypatch.setattr(build_history._Reader, "_read", recorded(read, build_history._Reader._read))
     lines = [INSTALL + ";" * 100_000] * 100
     assert verdict(make_image("team/a:1", history=lines)).kind is Class.AMBIGUOUS
     assert 0 < sum(len(line) for _, line in read) <= bounds.HISTORY

@@ -4,10 +4,10 @@ import pytest
 
 from agent.core.model import HistoryStep
 from agent.core.pytorch import build_history, versions
-from agent.core.pytorch.build_history import Installs
+from agent.core.pytorch.build_history import TorchInstalls
 
 
-def scan(*lines: str) -> Installs:
+def scan(*lines: str) -> TorchInstalls:
     return build_history.scan([HistoryStep(line, 0) for line in lines])
 
 
@@ -72,7 +72,7 @@ NO_INSTALLS = [
 @pytest.mark.parametrize("line", NO_INSTALLS)
 def test_a_line_that_only_speaks_of_torch_tells_nothing(line: str) -> None:
     found = scan(line)
-    assert found == Installs(is_removed=found.is_removed, is_gone=found.is_gone)
+    assert found == TorchInstalls(is_removed=found.is_removed, is_gone=found.is_gone)
 
 
 HINTS = {

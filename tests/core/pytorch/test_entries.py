@@ -96,7 +96,7 @@ BAD = [
         "names.toml",
         ROW,
         ROW + ROW,
-        "repositories: ('pytorch/pytorch', None) is there twice",
+        "repositories: ('pytorch/pytorch', None) is listed twice",
     ),
     ("a pattern that is none", "names.toml", "'gcr", "'(gcr", "publishers.3.pattern: Input should be a valid regular"),
     (
@@ -122,7 +122,7 @@ BAD = [
         "programs.toml",
         'word = "vllm",',
         'word = "a-b", module = "c.d",',
-        "programs.0: needs a",
+        "programs.0: needs either",
     ),
     ("a list that is misspelled", "programs.toml", "programs = [", "progams = [", "programs: Field required"),
     (

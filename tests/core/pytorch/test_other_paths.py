@@ -4,14 +4,14 @@ import pytest
 
 from agent.core.model import HistoryStep
 from agent.core.pytorch import build_history
-from agent.core.pytorch.build_history import Installs
+from agent.core.pytorch.build_history import TorchInstalls
 
 _VENV = "RUN python -m venv /opt/venv && /opt/venv/bin/pip install torch"
 _FILE = "pip install -r deps.txt from PyTorch's index alone"
 _INDEX = "--index-url https://download.pytorch.org/whl/cpu"
 
 
-def scan(*lines: str) -> Installs:
+def scan(*lines: str) -> TorchInstalls:
     return build_history.scan([HistoryStep(line, 0) for line in lines])
 
 

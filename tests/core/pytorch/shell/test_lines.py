@@ -4,10 +4,10 @@ import pytest
 
 from agent.core.model import HistoryStep
 from agent.core.pytorch import build_history
-from agent.core.pytorch.build_history import Installs
+from agent.core.pytorch.build_history import TorchInstalls
 
 
-def scan(*lines: str, env: dict[str, str] | None = None) -> Installs:
+def scan(*lines: str, env: dict[str, str] | None = None) -> TorchInstalls:
     return build_history.scan([HistoryStep(line, 0) for line in lines], env)
 
 
@@ -20,7 +20,7 @@ def classic(program: str, **arguments: str) -> str:
     return buildkit(program, **arguments).removeprefix("RUN ").removesuffix(" # buildkit")
 
 
-def sign(found: Installs) -> str:
+def sign(found: TorchInstalls) -> str:
     """How strong a sign of torch is: `sure`, `perhaps` or `none`."""
     return "sure" if found.torch else "perhaps" if any("torch" in doubt for doubt in found.doubts) else "none"
 
@@ -186,7 +186,7 @@ def test_the_shell_before_the_program_is_taken_off(line: str) -> None:
 
 
 def test_the_exec_form_is_words_and_no_program() -> None:
-    assert scan("RUN echo ready && pip install torch # buildkit") == Installs()
+    assert scan("RUN echo ready && pip install torch # buildkit") == TorchInstalls()
 
 
 def test_a_value_that_looks_like_the_program_proves_nothing() -> None:
@@ -263,13 +263,13 @@ def test_version_and_accelerator_are_those_of_the_branch_that_ran() -> None:
 
 def test_a_package_that_needs_torch_is_a_hint_unless_its_needs_are_left_out() -> None:
     assert scan(buildkit("pip install sentence_transformers==2.0")).hints == ("pip install sentence_transformers==2.0",)
-    assert scan(buildkit("pip install peft --no-deps")) == Installs()
-    assert scan(buildkit("pip install transformers")) == Installs()
+    assert scan(buildkit("pip install peft --no-deps")) == TorchInstalls()
+    assert scan(buildkit("pip install transformers")) == TorchInstalls()
 
 
 def test_an_argument_for_an_installation_that_did_not_run_is_no_hint() -> None:
     program = 'if [ "$WITH" = yes ]; then pip install torch==$TORCH_VERSION; fi'
-    assert scan(buildkit(program, WITH="no", TORCH_VERSION="2.6.0")) == Installs()
+    assert scan(buildkit(program, WITH="no", TORCH_VERSION="2.6.0")) == TorchInstalls()
 
 
 OF_APT = {
