@@ -1,4 +1,4 @@
-"""Whether a shell pattern matches."""
+"""Match shell patterns."""
 
 from fnmatch import fnmatchcase
 
@@ -13,7 +13,7 @@ def is_comparable(pattern: str, text: str) -> bool:
 
 
 def matches(text: str, pattern: str) -> bool | None:
-    """Whether a shell pattern matches; None where that cannot be known."""
+    """Whether a shell pattern matches the text; None if it is unknown."""
     if pattern == "*":
         return True
     if not is_known(text) or not is_comparable(pattern, text) or "(" in pattern or "[^" in pattern or "[:" in pattern:

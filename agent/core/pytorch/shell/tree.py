@@ -1,4 +1,4 @@
-"""The tree of a shell program: what runs after what, and under which condition. Words stay as written."""
+"""The nodes of a shell program's tree. Words are stored as written, without expansion."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 class Command:
     words: tuple[str, ...]  # as written, assignments first
     input: str | None = None  # the text of a heredoc or of a here string, as written
-    is_literal: bool = False  # whether that text stands as it is, without variables
+    is_literal: bool = False  # whether that text is used unchanged, without expanding variables
     writes: bool = False  # whether its output goes to a file
-    programs: tuple[str, ...] = ()  # those within its words and its text: `$(program)`
+    programs: tuple[str, ...] = ()  # the programs in its words and its text: `$(program)`
 
 
 @dataclass(frozen=True, slots=True)
 class Substitutions:
-    programs: tuple[str, ...]  # those within the words of the compound command that comes next
+    programs: tuple[str, ...]  # the programs in the words of the compound command that follows
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    words: tuple[str, ...]  # between `[[` and `]]`, operators too
+    words: tuple[str, ...]  # the words between `[[` and `]]`, operators included
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Pipeline:
 @dataclass(frozen=True, slots=True)
 class Chain:
     first: "Node"
-    rest: "tuple[tuple[str, Node], ...]"  # each with its `&&` or `||`
+    rest: "tuple[tuple[str, Node], ...]"  # each with the `&&` or `||` before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class If:
 @dataclass(frozen=True, slots=True)
 class Case:
     word: str
-    items: tuple[tuple[tuple[str, ...], Sequence, str], ...]  # patterns, what they run, what ends it
+    items: tuple[tuple[tuple[str, ...], Sequence, str], ...]  # patterns, body, terminator (`;;`, `;&`, `;;&`)
 
 
 @dataclass(frozen=True, slots=True)
 class For:
     name: str
-    words: tuple[str, ...] | None  # None: those that the program was given
+    words: tuple[str, ...] | None  # None: the program's arguments
     body: Sequence
 
 
