@@ -1,18 +1,20 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench recognition chaos fuzz schema lock clean
+.PHONY: help demo test test-core lint format bench recognition chaos fuzz schema lock clean
 
 BIN := .venv/bin
-# Extra arguments: make test ARGS="-k sweep", make demo ARGS="--help"
+# Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--help"
 ARGS ?=
 # A file for make recognition, in the format that tests/recognition/corpus.py describes
 CORPUS ?=
 # Tests of real engines and brokers mostly wait, so three workers suit two cores; the tests of a file share its engine
 WORKERS ?= -n 3 --dist loadfile --no-loadscope-reorder
+# Tests of the core only compute, so two workers suit two cores; each takes the next test when it is free
+CORE_WORKERS ?= -n 2 --dist worksteal
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 demo: ## show the whole story on this machine, with a private engine and broker
 	@.ci/bootstrap demo
@@ -23,12 +25,21 @@ test: lint ## set up, lint, and run every test on the built package
 	@site=$$(echo .venv/lib/python3.*/site-packages) && \
 		TEST_BUILT_PACKAGE=1 $(BIN)/pytest -o "pythonpath=$$site ." $(WORKERS) $(ARGS)
 
+test-core: ## run the tests of the pure core on the source tree, with a tenth of the examples, in half a minute
+	@[[ -x $(BIN)/pytest ]] || .ci/bootstrap test
+	@$(BIN)/pytest tests/core tests/properties --quiet --hypothesis-profile=quick $(CORE_WORKERS) $(ARGS)
+
 lint: ## set up, and run ruff, mypy and the import lint
 	@.ci/bootstrap test
 	@echo "make: ruff check" >&2 && $(BIN)/ruff check --quiet agent tests
 	@echo "make: ruff format --check" >&2 && $(BIN)/ruff format --quiet --check agent tests
 	@echo "make: mypy" >&2 && $(BIN)/mypy --no-error-summary agent tests
 	@echo "make: lint-imports" >&2 && $(BIN)/lint-imports --no-logo
+
+format: ## sort the imports and format the code
+	@[[ -x $(BIN)/ruff ]] || .ci/bootstrap test
+	@$(BIN)/ruff check --quiet --select I --fix agent tests
+	@$(BIN)/ruff format --quiet agent tests
 
 bench: ## set up, and run the benchmarks
 	@.ci/bootstrap test

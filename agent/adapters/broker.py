@@ -1,6 +1,7 @@
 """The contract of a connection to the broker: what is sent and received, and how it fails."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -67,6 +68,9 @@ class Connection(Protocol):
     def messages(self) -> AsyncIterator[Message]:
         """The messages received, endlessly, in order, for one reader at a time. Raises Flooded if they are too many."""
         ...
+
+
+Connect = Callable[[Message | None], AbstractAsyncContextManager[Connection]]  # takes the will
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from agent.adapters.mqtt.broker import Connection
+from agent.adapters.broker import Connection
 from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables

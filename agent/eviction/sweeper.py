@@ -14,7 +14,7 @@ import structlog
 
 from agent.adapters import overrides
 from agent.adapters.clock import Clock
-from agent.adapters.engine import Engine, EngineError
+from agent.adapters.engine import EngineError
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping
@@ -26,19 +26,14 @@ from agent.core.protocol import new_events
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import EvictionResult, Evictor
 from agent.eviction.plan_reporter import PlanReporter
+from agent.eviction.timing import EvictionTiming
 from agent.reporting.host_report import HostReport
 from agent.tracking.ingestor import EventIngestor
 
 log = structlog.get_logger()
 
-COALESCE = 0.3  # seconds: a burst of events is one new plan
-OVERRIDES_POLL = 2.0  # seconds between looks at the file with pins and the pause
-DISK_POLL = 10.0  # seconds between looks at the file system, where its pressure matters
-PRESSURE_RETRY = 60.0  # seconds until the next look at what may go under pressure
-RETRY_DELAY = 10.0  # seconds until a sweep that failed is tried again, doubling
 FAILED_ALERT, FULL_ALERT = "sweep-failed", "state-full"
 OBSERVE_ALERT = "engine-observe-only"
-MAX_SLEEP = 3600.0  # seconds; a wall clock that was set is noticed by then
 
 
 @dataclass(slots=True)
@@ -61,10 +56,20 @@ class SweepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pacing:
-    """How gently evictions come."""
+    """How gently evictions come, and how long the sweeper waits."""
 
     pause: timedelta = timedelta()  # how long the engine is left alone between two removals
     grace: timedelta = timedelta()  # how long what only a new policy evicts waits
+    timing: EvictionTiming = EvictionTiming()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSteps:
+    """Who carries out a plan: the sweeper decides, and calls these in order."""
+
+    evictor: Evictor
+    build_cache: BuildCachePruner
+    reporter: PlanReporter
 
 
 _AT_ONCE = Pacing()
@@ -75,12 +80,12 @@ class Sweeper:
 
     def __init__(
         self,
-        engine: Engine,
         ingestor: EventIngestor,
         store: Store,
         clock: Clock,
         host_report: HostReport,
         *,
+        steps: SweepSteps,
         rules: Policy,
         folder: Path,
         pacing: Pacing = _AT_ONCE,
@@ -93,10 +98,11 @@ class Sweeper:
         self._rules = rules
         self._folder = folder
         self._folder_identity = overrides.identity(folder)
-        self._evictor = Evictor(engine, ingestor.view, store, clock)
-        self._cleanup = BuildCachePruner(engine, store, clock, after=rules.build_cache_after)
-        self._showcase = PlanReporter(host_report, ingestor.view, store, rules)
+        self._evictor = steps.evictor
+        self._build_cache = steps.build_cache
+        self._reporter = steps.reporter
         self._grace = pacing.grace
+        self._timing = pacing.timing
         self._memory: change.PolicyHistory | None = None  # None: not asked yet
         self._pressing = False
         self._pause = pacing.pause.total_seconds()
@@ -147,7 +153,7 @@ class Sweeper:
         await self._ingestor.protect(done.plan.decisions)
         await self._observe(done)
         await self._evict(done)
-        await self._cleanup.sweep(done.plan.held_by)
+        await self._build_cache.sweep(done.plan.held_by)
         await self._report(done)
         return done
 
@@ -254,19 +260,20 @@ class Sweeper:
             )
             await self._store.log(event)
             await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
-        await self._showcase.show(done.plan)
+        await self._reporter.show(done.plan)
 
     # Waiting
 
     async def _sleep_until(self, due: datetime | None) -> None:
         """Until the next deadline, or until something changes; a burst of changes counts once."""
-        seconds = MAX_SLEEP
+        seconds = self._timing.max_sleep
         if due is not None:
             seconds = min(seconds, max(0.0, (due - self._clock.now()).total_seconds()))
         if self._pressing:
-            seconds = min(seconds, PRESSURE_RETRY)
+            seconds = min(seconds, self._timing.pressure_retry)
         if self._failures:  # a host in trouble is left alone, longer each time
-            seconds = min(MAX_SLEEP, RETRY_DELAY * 2 ** min(self._failures - 1, 10))
+            retry = self._timing.retry_delay * 2 ** min(self._failures - 1, 10)
+            seconds = min(self._timing.max_sleep, retry)
         if not self._view.clock_trusted:
             seconds = min(seconds, timekeeping.SETTLING)
         if self._failures:
@@ -277,7 +284,7 @@ class Sweeper:
         try:
             await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
             if not sleeper.done():
-                await self._clock.sleep(COALESCE)
+                await self._clock.sleep(self._timing.coalesce)
         finally:
             for task in (sleeper, waker):
                 task.cancel()
@@ -287,7 +294,7 @@ class Sweeper:
     async def _look_at_holds(self) -> None:
         seen = overrides.stamp(self._folder)
         while True:
-            await self._clock.sleep(OVERRIDES_POLL)
+            await self._clock.sleep(self._timing.overrides_poll)
             now = overrides.stamp(self._folder)
             if now != seen:
                 seen = now
@@ -296,7 +303,7 @@ class Sweeper:
     async def _look_at_disk(self) -> None:
         """A disk fills up without an event: a training run writes, a pull is under way."""
         while self._rules.pressure.high is not None:
-            await self._clock.sleep(DISK_POLL)
+            await self._clock.sleep(self._timing.disk_poll)
             space = self._view.space()
             if self._pressing != pressure.is_under_pressure(self._rules.pressure, space, 0, before=self._pressing):
                 self._view.changed.set()

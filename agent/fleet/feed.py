@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import tenacity
 
+from agent.adapters import broker
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
 from agent.fleet.view import FleetView
 
 QUIET = 0.3  # seconds without a message, after which what was retained has come

@@ -9,8 +9,8 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 
+from agent.adapters.broker import Message
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads
 
 LONGEST_JITTER = 5.0  # seconds after a birth, so that a whole fleet does not answer at once

@@ -7,22 +7,20 @@ broker does not accept.
 import asyncio
 import contextlib
 from collections import deque
-from typing import Literal
 
 import structlog
 
 from agent import aio
+from agent.adapters import broker
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
 from agent.reporting.confirmation import Confirmation
 from agent.reporting.host_report import HostReport
 from agent.reporting.rejection import Rejections
+from agent.reporting.timing import ReportingTiming
 
 WINDOW = 20  # rows in flight; more gain nothing
-PATIENCE = 30.0  # seconds without progress of the watermark, until rows are sent again; doubles each time
-LONGEST_PATIENCE = 600.0  # seconds
 FULL_ALERT = "outbox-full"
 
 log = structlog.get_logger()
@@ -37,18 +35,23 @@ class OutboxSender:
         topic: str,
         host_report: HostReport,
         clock: Clock,
-        confirm: Literal["broker", "collector"] = "broker",
+        *,
+        confirmation: Confirmation,
+        rejections: Rejections,
+        timing: ReportingTiming = ReportingTiming(),
     ) -> None:
         self._outbox = outbox
         self._topic = topic
         self._host_report = host_report
         self._clock = clock
+        self._timing = timing
         self._in_flight: deque[tuple[OutboxRow, asyncio.Task[None]]] = deque()
         self._sent = 0  # the last row given to this connection
         self._again_from: int | None = None  # where to go on, if not after the last row
-        self._rejections = Rejections(outbox, topic, host_report, clock, WINDOW)
-        self._deferred = self._rejections.deferred
-        self.confirmation = Confirmation(outbox, host_report, clock, confirm, self._send_again)
+        self._rejections = rejections
+        self._deferred = rejections.deferred
+        self.confirmation = confirmation
+        confirmation.send_again = self._send_again
 
     async def run(self, connection: broker.Connection) -> None:
         """Send what is there and what is added, endlessly. Raises BrokerUnavailable; then call `broke`."""
@@ -62,18 +65,18 @@ class OutboxSender:
 
     async def resend_loop(self, connection: broker.Connection) -> None:
         """Send again what the collector says nothing about, ever more rarely, endlessly. Raises BrokerUnavailable."""
-        patience = PATIENCE
+        patience = self._timing.resend_after
         while True:
             await self._show_room()
             behind, progress = self.confirmation.is_behind(), self.confirmation.progress
             await self._clock.sleep(patience)
             if not behind or progress != self.confirmation.progress:
-                patience = PATIENCE
+                patience = self._timing.resend_after
                 continue
-            if patience == PATIENCE:
+            if patience == self._timing.resend_after:
                 after = self.confirmation.watermark
                 log.warning("the collector lacks events; sending again", action="resend", after=after)
-            patience = min(2 * patience, LONGEST_PATIENCE)
+            patience = min(2 * patience, self._timing.resend_backoff_max)
             await self._ask_the_collector(connection)
 
     async def show_waiting(self, connection: broker.Connection) -> None:

@@ -16,10 +16,9 @@ import structlog
 import tenacity
 
 from agent import aio
+from agent.adapters import broker
+from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
-from agent.adapters.mqtt.broker import Connection, Message
-from agent.adapters.outbox import Outbox
 from agent.core.protocol import payloads
 from agent.reporting.collectors import Collectors
 from agent.reporting.confirmation import BEHIND_ALERT, UNCONFIRMED_ALERT
@@ -28,14 +27,8 @@ from agent.reporting.inventory_topic import INVENTORY_ALERT, InventoryTopic
 from agent.reporting.outbox_sender import FULL_ALERT, OutboxSender
 from agent.reporting.rejection import DENIED_ALERT, POISON_ALERT
 from agent.reporting.subscriptions import ACKS_ALERT, FLOOD_ALERT, Subscriptions
+from agent.reporting.timing import ReportingTiming
 
-STATUS_EVERY = 60.0  # seconds
-BOARD_EVERY = 2.0  # seconds; what changes in that time is published together
-OFFLINE_TIMEOUT = 2.0  # seconds for the last `offline`
-STABLE_AFTER = 60.0  # seconds; a connection that held longer starts the back-off again
-RECONNECT_BACKOFF_MAX = 60.0  # seconds between two attempts to connect
-DUPLICATE_AGENT_TTL = 180.0  # seconds without a sign of the other agent until its alert is cleared
-REASSERT_EVERY = 1.0  # seconds at least between two answers to what others write to our status
 TWO_AGENTS_ALERT = "two-agents"
 # those that the publisher itself raises
 ALERTS = (
@@ -55,12 +48,23 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the configuration says of publishing."""
+    """What the configuration says about publishing."""
 
     collector: str = "main"  # the one whose acknowledgements count
-    confirm: Literal["broker", "collector"] = "broker"  # whose word takes an event out of the outbox
-    inventory_every: float = BOARD_EVERY  # seconds
+    confirm: Literal["broker", "collector"] = "broker"  # whose acknowledgement takes an event out of the outbox
+    inventory_every: float = 2.0  # seconds
     chance: Callable[[], float] = random.random  # a number from 0 up to 1
+    timing: ReportingTiming = ReportingTiming()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherParts:
+    """Who does the work on a connection; each outlives it."""
+
+    sender: OutboxSender
+    subscriptions: Subscriptions
+    inventory: InventoryTopic
+    collectors: Collectors
 
 
 class Publisher:
@@ -72,24 +76,24 @@ class Publisher:
         connect: broker.Connect,
         topics: payloads.Topics,
         host_report: HostReport,
-        outbox: Outbox,
         clock: Clock,
         agent_id: str,
+        parts: PublisherParts,
         settings: Settings = Settings(),
         former_alerts: Iterable[str] = ALERTS,
     ) -> None:
-        """`former_alerts` are ids that an earlier run may have left on the broker: cleared unless they hold."""
+        """`former_alerts` are ids that an earlier run may have left on the broker: cleared unless they stand now."""
         self._connect = connect
         self._topics = topics
         self._host_report = host_report
         self._clock = clock
         self._agent_id = agent_id
-        self._settings = settings
-        self._sender = OutboxSender(outbox, topics.events, host_report, clock, settings.confirm)
-        self._subscriptions = Subscriptions(topics, host_report, clock)
-        self._inventory = InventoryTopic(
-            topics.inventory, host_report, clock, settings.inventory_every, settings.chance
-        )
+        self._collector = settings.collector
+        self._timing = settings.timing
+        self._sender = parts.sender
+        self._subscriptions = parts.subscriptions
+        self._inventory = parts.inventory
+        self._collectors = parts.collectors
         self._first_session = secrets.randbits(40)  # a nonce of this start; each connect adds one
         self._session = self._first_session - 1
         self._shown: dict[str, payloads.Alert | None] = dict.fromkeys(former_alerts)
@@ -100,13 +104,12 @@ class Publisher:
         self._foreign_at: float | None = None  # when the other agent was last seen
         self._trouble: type[BaseException] | None = None  # what was logged last, until the broker is back
         self._refused: set[str] = set()  # topics whose refusal is logged
-        self._collectors = Collectors(clock)
 
     async def run(self) -> None:
         """Endless. BrokerUnavailable is weather, retried here with jitter; anything else escapes."""
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(broker.BrokerUnavailable),
-            wait=tenacity.wait_random_exponential(min=0.2, max=RECONNECT_BACKOFF_MAX),
+            wait=tenacity.wait_random_exponential(min=0.2, max=self._timing.reconnect_backoff_max),
             sleep=self._clock.sleep,
             before_sleep=self._went_down,
         ):
@@ -115,7 +118,7 @@ class Publisher:
                 try:
                     await self._serve()
                 finally:
-                    if self._clock.monotonic() - began > STABLE_AFTER:
+                    if self._clock.monotonic() - began > self._timing.stable_after:
                         attempt.retry_state.attempt_number = 1
 
     async def _serve(self) -> None:
@@ -208,7 +211,7 @@ class Publisher:
             await self._until_there_is_more()
             self._host_report.changed.clear()
             await self._show_board(connection)
-            await self._clock.sleep(BOARD_EVERY)
+            await self._clock.sleep(self._timing.report_interval)
 
     async def _until_there_is_more(self) -> None:
         """Wait until the board changes, or until its inventory may be published."""
@@ -220,7 +223,7 @@ class Publisher:
 
     async def _beat(self, connection: Connection) -> None:
         while True:
-            await self._clock.sleep(STATUS_EVERY)
+            await self._clock.sleep(self._timing.status_interval)
             await self._publish_status(connection, "online")
             self._forget_foreign()
             self._sender.confirmation.check_silence()
@@ -237,7 +240,7 @@ class Publisher:
 
     def _take_ack(self, message: Message) -> None:
         ack = payloads.decode(payloads.Ack, message.payload)
-        if ack is not None and ack.collector == self._settings.collector:
+        if ack is not None and ack.collector == self._collector:
             self._sender.confirmation.receive(ack, retained=message.retain)
 
     async def _answer_births(self, connection: Connection) -> None:
@@ -269,7 +272,7 @@ class Publisher:
             await self._overwritten.wait()
             self._overwritten.clear()
             await self._publish_status(connection, "online")
-            await self._clock.sleep(REASSERT_EVERY)
+            await self._clock.sleep(self._timing.reassert_interval)
 
     def _look_at_former(self, status: payloads.Status | None) -> None:
         """What was there before this birth. Between two of our own births, only another agent is born."""
@@ -285,7 +288,9 @@ class Publisher:
         self._host_report.raise_alert(TWO_AGENTS_ALERT, message, self._clock.now())
 
     def _forget_foreign(self) -> None:
-        if self._foreign_at is not None and self._clock.monotonic() - self._foreign_at >= DUPLICATE_AGENT_TTL:
+        if self._foreign_at is None:
+            return
+        if self._clock.monotonic() - self._foreign_at >= self._timing.duplicate_agent_ttl:
             self._foreign_at = None
             self._host_report.clear_alert(TWO_AGENTS_ALERT)
 
@@ -305,7 +310,7 @@ class Publisher:
     async def _publish_offline(self, connection: Connection) -> None:
         """`offline`, where the connection still holds: after a clean disconnect no will is published."""
         try:
-            async with asyncio.timeout(OFFLINE_TIMEOUT):
+            async with asyncio.timeout(self._timing.offline_timeout):
                 await self._publish_status(connection, "offline")
         except (broker.BrokerUnavailable, TimeoutError):
             pass

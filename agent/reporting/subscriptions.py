@@ -10,8 +10,8 @@ from itertools import chain, repeat
 
 import structlog
 
+from agent.adapters import broker
 from agent.adapters.clock import Clock
-from agent.adapters.mqtt import broker
 from agent.core.protocol import payloads
 from agent.reporting.host_report import HostReport
 

@@ -27,9 +27,10 @@ class Listing(Snapshot):
 class EngineView:
     """Images, containers and usage as of the last event, and whether that can be trusted."""
 
-    def __init__(self, stalls: StallDetector | None = None) -> None:
-        self.stalls = stalls  # None: nothing reads a stream
+    def __init__(self, stalls: StallDetector) -> None:
+        self.stalls = stalls
         self.engine: EngineInfo | None = None
+        self.connected = asyncio.Event()  # an engine was connected to: it may be another than before
         self.row = 0  # the engine's row in the store
         self.tracker = UsageTracker()
         self.images: tuple[Image, ...] = ()
@@ -48,7 +49,7 @@ class EngineView:
     @property
     def current(self) -> bool:
         """Whether it can be acted on: proven, and this process was not stalled since what it last read."""
-        return self.proven and not (self.stalls is not None and self.stalls.check())
+        return self.proven and not self.stalls.check()
 
     @property
     def details(self) -> dict[str, Details]:

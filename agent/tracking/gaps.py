@@ -29,7 +29,7 @@ class GapDetector:
         self._view = view
         self._store = store
         self._clock = clock
-        self._tolerance = tolerance
+        self.tolerance = tolerance  # a gap that is not longer is not recorded
         self._began = clock.reading()  # of this process; what came later is seen by `check_clock`
         self._watch = ClockMonitor(last=self._began)
         self._recorded: BlindPeriod | None = None  # what the last proof found
@@ -74,8 +74,8 @@ class GapDetector:
         """
         read = continuity.make_ring(ring.events, ring.size, ring.oldest_ns, now.wall)
         machine = boot.last(now) if now.boot else None
-        blind = continuity.blind_time(continuity.after_downtime(cursor, read, down, self._tolerance), read, machine)
-        if blind is None or blind.length <= self._tolerance:
+        blind = continuity.blind_time(continuity.after_downtime(cursor, read, down, self.tolerance), read, machine)
+        if blind is None or blind.length <= self.tolerance:
             return True
         if blind != self._recorded:  # a connection that was lost before its end finds the same again
             await self.record(blind)

@@ -20,7 +20,6 @@ from agent.adapters.sqlite.usage_tables import StoredEngine
 from agent.core.model import Decision
 from agent.core.timekeeping import ClockReading
 from agent.core.usage import continuity, replay
-from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.continuity import Cursor, EngineDowntime
 from agent.core.usage.events import EngineEvent
 from agent.core.usage.tracker import UsageTracker
@@ -29,14 +28,11 @@ from agent.tracking.engine_view import EngineView, Listing
 from agent.tracking.gaps import GapDetector
 from agent.tracking.interpreter import EventInterpreter
 from agent.tracking.layer_probes import LayerProbes
-from agent.tracking.stalls import StallDetector
+from agent.tracking.timing import TrackingTiming
 
 log = structlog.get_logger()
 
 OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and writers race by as much
-DRAIN_TIMEOUT = 2.0  # seconds to take in what was told before a stream ended
-IN_FLIGHT = 2.0  # seconds that an event may take from the engine's memory to us
-IN_FLIGHT_POLL = 0.1  # seconds
 
 
 class EventIngestor:
@@ -48,35 +44,33 @@ class EventIngestor:
         store: Store,
         clock: Clock,
         *,
-        gap_tolerance: timedelta,
-        ignored: IgnoredContainers = IgnoredContainers(),
-        stalls: StallDetector | None = None,
-        looks: LayerProbes | None = None,
+        view: EngineView,
+        gaps: GapDetector,
+        interpreter: EventInterpreter,
+        probes: LayerProbes,
+        timing: TrackingTiming = TrackingTiming(),
     ) -> None:
-        """`ignored`: containers whose runs are no uses. `stalls`: a test's own, to stall when it likes.
-
-        `looks`: at the layers of images; None: they are not read.
-        """
-        self.stalls = stalls or StallDetector()
-        self.view = EngineView(self.stalls)
-        self.buffer = Buffer()
+        self.view = view
+        self.stalls = view.stalls
+        self.buffer = Buffer()  # of this connection: the next one gets its own
         self.has_uninspected = asyncio.Event()  # an inspect failed in the last listing
         self.lost = asyncio.Event()  # an audit found that the stream lost events: it is to be opened anew
         self.loss: StreamEnded | None = None  # what it lost
         self._engine = engine
         self._store = store
         self._clock = clock
-        self._gaps = GapDetector(self.view, store, clock, gap_tolerance)
-        self._meaning = EventInterpreter(engine, self.view, store, clock, self._gaps, ignored)
-        self.relist_due = self._meaning.relist_due
-        self._looks = looks or LayerProbes(engine, store, wanted=False)
+        self._timing = timing
+        self._gaps = gaps
+        self._meaning = interpreter
+        self.relist_due = interpreter.relist_due
+        self._looks = probes
         self._cursor = Cursor()
-        self._tolerance = gap_tolerance
+        self._tolerance = gaps.tolerance
         self._down: EngineDowntime | None = None  # since the last watch ended
         self._lock = asyncio.Lock()
         self._opened_ns = 0  # from where the stream was read
         self._quiet_since = clock.monotonic()  # nothing was read, and nothing audited, since then
-        self._audit_every = replay.AUDIT_EVERY
+        self._audit_every = timing.audit_interval
 
     async def restore(self, info: EngineInfo) -> None:
         saved = await self._store.run(lambda tables: tables.load(*info.key))
@@ -95,6 +89,7 @@ class EventIngestor:
             view.forget()  # another engine, image store or root directory: all images are new
             self._down = None
         view.engine = info
+        view.connected.set()
         view.row = saved.engine
         view.tracker = UsageTracker(saved.usages, saved.containers)
         view.gap_end = saved.gap_end
@@ -122,7 +117,7 @@ class EventIngestor:
             self._reconcile(listing, alive_until, first=first)
             await self._meaning.reapply_after_listing(later, listing.at)
             await self._commit([*events, *later], read_until, proven=True)
-            self._audit_every = replay.AUDIT_EVERY if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
+            self._audit_every = self._timing.audit_interval if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
         self.view.proven = True
         self.view.changed.set()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(events))
@@ -173,7 +168,7 @@ class EventIngestor:
         if self.buffer.overflowed:
             return False
         try:
-            async with asyncio.timeout(DRAIN_TIMEOUT), self._lock:
+            async with asyncio.timeout(self._timing.drain_timeout), self._lock:
                 await self._ingest_pending()
         except (EngineError, StateFull, TimeoutError):
             return False
@@ -295,7 +290,7 @@ class EventIngestor:
         self.stalls.clear()
         self._cursor = continuity.anchored(self._cursor, rows.events)
         await self._commit(missing, read_until, proven=True)
-        self._audit_every = replay.audit_every(ring, read_until, self._audit_every)
+        self._audit_every = replay.audit_every(ring, read_until, self._audit_every, self._timing.audit_interval)
         if stalled:
             self.view.changed.set()
         if missing:
@@ -305,14 +300,14 @@ class EventIngestor:
 
     async def _missing(self, rows: RingSnapshot) -> list[EngineEvent]:
         """What the engine remembers of this session and the stream did not bring, however long one waits for it."""
-        give_up = self._clock.monotonic() + IN_FLIGHT
+        give_up = self._clock.monotonic() + self._timing.in_flight
         while True:
             await self._ingest_pending()
             since = replay.since(rows.events, self._opened_ns, self._cursor.key)
             missing = self._meaning.deduplicate(since)
             if not missing or self._clock.monotonic() >= give_up:
                 return replay.in_order(missing)
-            await self._clock.sleep(IN_FLIGHT_POLL)
+            await self._clock.sleep(self._timing.in_flight_poll)
 
     def _reopen(self, why: str) -> NoReturn:
         """Ends the session, whoever asked for the audit."""

@@ -30,8 +30,10 @@ class EventInterpreter:
         store: Store,
         clock: Clock,
         gaps: GapDetector,
+        arrivals: ImageArrivals,
         ignored: IgnoredContainers,
     ) -> None:
+        """`ignored`: containers whose runs are not uses."""
         self.relist_due = asyncio.Event()  # a listing is due: an event told of images
         self._engine = engine
         self._view = view
@@ -39,7 +41,7 @@ class EventInterpreter:
         self._clock = clock
         self._gaps = gaps
         self._ignored = ignored
-        self._arrivals = ImageArrivals(engine, view, clock)
+        self._arrivals = arrivals
         self._seen: dict[Key, None] = {}  # taken in, and on disk
         self._applied: dict[Key, None] = {}  # in the book, and not yet on disk
         self._old_ns = 0  # what is as old as this was taken in over an earlier connection

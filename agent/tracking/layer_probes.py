@@ -40,10 +40,12 @@ class LayerProbes:
         lifts: bool = False,
         known: tuple[str, ...] = (),
         patience: float = PATIENCE,
+        give_up_after: float = GIVE_UP,
     ) -> None:
         """`wanted`: images.probe_layers. `lifts`: a torch that is found makes an ambiguous image PyTorch.
 
         `known`: the patterns of images.known; the images that they name are read, too, whatever else they say.
+        `patience`: seconds that a listing waits. `give_up_after`: seconds for one image.
         """
         self._engine = engine
         self._store = store
@@ -51,6 +53,7 @@ class LayerProbes:
         self._lifts = lifts
         self._known = known
         self._patience = patience
+        self._give_up_after = give_up_after
         self._reader = Reader()
         self._info: EngineInfo | None = None
         self._row = 0
@@ -140,8 +143,8 @@ class LayerProbes:
             self._running = None
             await self._keep(image_id, _result(future))
             return True
-        if time.monotonic() - began > GIVE_UP:
-            self._why_not = f"a layer could not be read within {GIVE_UP:.0f} s"
+        if time.monotonic() - began > self._give_up_after:
+            self._why_not = f"a layer could not be read within {self._give_up_after:.0f} s"
             log.warning("no layers are read any more, until the next start", action="read-layers", why=self._why_not)
         return False
 

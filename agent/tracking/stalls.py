@@ -16,8 +16,10 @@ BURST = 800  # events taken in at once: so many waited that the engine may have 
 class StallDetector:
     """Notices stalls by a clock that stands still only while the machine, and the engine with it, is suspended."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick: float = TICK, late: float = LATE) -> None:
+        """`tick`, `late`: seconds."""
         self.noticed = asyncio.Event()  # there was a stall, and no audit since
+        self._tick, self._late = tick, late
         self._ticked = time.monotonic()
 
     def restart(self) -> None:
@@ -28,13 +30,13 @@ class StallDetector:
     async def run(self) -> None:
         """Tick for ever. A tick that comes late is a stall."""
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(self._tick)
             self.check()
             self._ticked = time.monotonic()
 
     def check(self) -> bool:
         """Whether there was a stall since the last audit, one that is only now over included."""
-        if time.monotonic() - self._ticked > TICK + LATE:
+        if time.monotonic() - self._ticked > self._tick + self._late:
             self.noticed.set()
         return self.noticed.is_set()
 

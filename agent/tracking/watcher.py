@@ -19,28 +19,30 @@ from agent.core.usage.events import EngineEvent
 from agent.reporting.host_report import HostReport
 from agent.tracking.buffer import StreamEnded
 from agent.tracking.ingestor import EventIngestor
+from agent.tracking.timing import TrackingTiming
 
 log = structlog.get_logger()
 
-HEARTBEAT_INTERVAL = 15.0  # seconds between pings; also how exactly the end of the watch is known after a SIGKILL
-REINSPECT_DELAY = 5.0  # seconds until an image whose inspect failed is asked again, doubling
-RELIST_DELAY = 0.3  # seconds after an image event, for a pull or a build raises several
-RELIST_INTERVAL = 3600.0  # seconds; BuildKit can make an image without any event
-ENGINE_STOP_TIME = 15.0  # seconds that an engine may take to end: its socket goes first, its stream up to 10 s later
-RECONNECT_DELAY = 0.2  # seconds between the end of one stream and the next
-RECONNECT_BACKOFF_MAX = 30.0  # seconds between attempts to reach the engine
 ENGINE_DOWN, STATE_FULL = "engine-down", "state-full"  # alerts
 
 
 class Watcher:
     """Feeds an EventIngestor from one engine, for ever."""
 
-    def __init__(self, engine: Engine, ingestor: EventIngestor, clock: Clock, host_report: HostReport) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ingestor: EventIngestor,
+        clock: Clock,
+        host_report: HostReport,
+        timing: TrackingTiming = TrackingTiming(),
+    ) -> None:
         self.ready = asyncio.Event()  # set while the sight is proven
         self._engine = engine
         self._ingestor = ingestor
         self._clock = clock
         self._host_report = host_report
+        self._timing = timing
         self._reading = False  # the stream is being read
         self._ended = False  # the stream came to its own end
         self._caught_up = False  # in this session: the stream is read, and nothing before it is unrecorded
@@ -55,7 +57,8 @@ class Watcher:
         """Sessions, one after another; the waits grow only while none gets as far as being proven."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((EngineError, StateFull)),
-            wait=wait_exponential(multiplier=0.2, max=RECONNECT_BACKOFF_MAX) + wait_random(0, 1),
+            wait=wait_exponential(multiplier=0.2, max=self._timing.reconnect_backoff_max)
+            + wait_random(0, self._timing.reconnect_jitter),
             stop=stop_never,
             sleep=self._clock.sleep,
             before_sleep=self._before_retry,
@@ -69,7 +72,7 @@ class Watcher:
                     if ended.cause is None:
                         raise
                     self._report_outage(ended.cause)
-        await self._clock.sleep(RECONNECT_DELAY)  # it had been proven: the waits begin anew
+        await self._clock.sleep(self._timing.reconnect_delay)  # it had been proven: the waits begin anew
 
     def _before_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -203,7 +206,7 @@ class Watcher:
     async def _keep_listing(self) -> None:
         while True:
             await self._ingestor.relist_due.wait()
-            await self._clock.sleep(RELIST_DELAY)
+            await self._clock.sleep(self._timing.relist_delay)
             await self.ready.wait()
             self._ingestor.relist_due.clear()
             await self._ingestor.refresh()
@@ -211,30 +214,31 @@ class Watcher:
 
     async def _relist_hourly(self) -> None:
         while True:
-            await self._clock.sleep(RELIST_INTERVAL)
+            await self._clock.sleep(self._timing.relist_interval)
             self._ingestor.relist_due.set()
 
     async def _ask_unknown_again(self) -> None:
         """One failed inspect makes an image unknown: ask soon, and ever more rarely. A healthy engine is left alone."""
         while True:
             await self._ingestor.has_uninspected.wait()
-            wait = REINSPECT_DELAY
+            wait = self._timing.reinspect_delay
             await self._clock.sleep(wait)
             while self._ingestor.has_uninspected.is_set():
                 self._ingestor.relist_due.set()
-                wait = min(2 * wait, RELIST_INTERVAL)
+                wait = min(2 * wait, self._timing.relist_interval)
                 await self._clock.sleep(wait)
 
     async def _ping(self) -> None:
         """A stopped engine says nothing: only a ping without an answer tells it from one at rest."""
         while True:
-            await self._clock.sleep(HEARTBEAT_INTERVAL)
+            await self._clock.sleep(self._timing.heartbeat_interval)
             try:
                 await self._engine.ping()
             except EngineError as error:
                 self._report_outage(error)
                 self._mark_unproven()
-                await self._clock.sleep(ENGINE_STOP_TIME)  # what it still tells while it ends counts, and that it ended
+                # what it still tells while it ends counts, and that it ended
+                await self._clock.sleep(self._timing.engine_stop_time)
                 await self._engine.ping()
                 self._mark_proven()
 
@@ -268,7 +272,7 @@ class Watcher:
 
     async def _heartbeat(self) -> None:
         while True:
-            await self._clock.sleep(HEARTBEAT_INTERVAL)
+            await self._clock.sleep(self._timing.heartbeat_interval)
             await self.ready.wait()
             await self._ingestor.heartbeat()
 

@@ -26,6 +26,7 @@ from agent.tracking.engine_view import EngineView
 from tests.chaos import api, archive
 from tests.support import dockerd
 from tests.support import fake_host as harness
+from tests.support.fake_host import Stalls
 
 TAGS = 3  # at most, per image
 BATCH = 24  # images loaded at once
@@ -131,7 +132,7 @@ class Evicting:
 
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
-        view = EngineView()
+        view = EngineView(Stalls())
         view.engine, view.proven = info, True
         view.row = (await store.run(lambda tables: tables.load(*info.key))).engine
         return cls(Evictor(agent, view, store, SystemClock()), view, store)

@@ -112,15 +112,14 @@ async def test_only_what_was_journalled_on_this_engine_is_removed(docker: FakeDo
 
 
 async def test_while_a_look_is_under_way_nothing_is_tidied_and_no_other_begins(
-    docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    docker: FakeDocker, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(look_inside, "PATIENCE", 0.0)
     docker.create(IMAGE.id, **LOOK)
     journal.save(tmp_path, [journal.Entry(TOKEN, docker.engine_id, IMAGE.id, 0.0)])
     with journal.turn(tmp_path, patience=0):
         await look_inside.tidy(FakeInside(docker), tmp_path)
         with pytest.raises(journal.LookBusy):
-            await look_inside.look(FakeInside(docker), tmp_path, IMAGE.id)
+            await look_inside.look(FakeInside(docker), tmp_path, IMAGE.id, patience=0.0)
     assert len(docker.containers) == 1
 
 

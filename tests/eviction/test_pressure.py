@@ -15,7 +15,8 @@ from agent.core.policy.disk import DiskUsage
 from agent.core.policy.schedule import Schedule
 from agent.core.protocol import new_events
 from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
-from agent.eviction.sweeper import DISK_POLL, PRESSURE_RETRY, Pacing
+from agent.eviction.sweeper import Pacing
+from agent.eviction.timing import EvictionTiming
 from tests.support import fake_host as harness
 from tests.support.builders import MB, pytorch_image
 from tests.support.fake_host import FakeHost, HostedAgent, names_of
@@ -24,6 +25,7 @@ TOTAL = 1000 * MB  # bytes of the disk
 HIGH_LOW = Pressure(high=0.85, low=0.75)
 TTL = timedelta(days=14)
 REFS = [f"team/{name}:1" for name in "abcd"]
+TIMING = EvictionTiming()
 AGE = harness.MIN_AGE.total_seconds() + 1  # seconds
 
 
@@ -176,7 +178,7 @@ async def test_the_engine_is_left_alone_between_two_removals(host: FakeHost, dis
     await agent.start()
     await agent.wait(AGE)
     disk_of.other_bytes = 460 * MB
-    await agent.wait(DISK_POLL + 1)
+    await agent.wait(TIMING.disk_poll + 1)
     assert len(left(host)) == 3
     await agent.wait(20)
     assert len(left(host)) == 2
@@ -206,7 +208,7 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: Fake
 async def test_while_something_may_go_there_is_no_alert(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 460 * MB
-    await agent.sweeper._showcase.show(await agent.plan())
+    await agent.steps.reporter.show(await agent.plan())
     assert agent.host_report.alerts == {}
 
 
@@ -247,9 +249,9 @@ async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(host: FakeHos
 async def test_a_disk_that_fills_without_any_event_is_noticed(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     await agent.start()
-    await agent.wait(2 * DISK_POLL)
+    await agent.wait(2 * TIMING.disk_poll)
     disk_of.other_bytes = 460 * MB
-    await agent.wait(DISK_POLL + 1)
+    await agent.wait(TIMING.disk_poll + 1)
     assert left(host) == REFS[2:]
 
 
@@ -257,7 +259,7 @@ async def test_without_high_nobody_looks_at_the_disk(host: FakeHost, disk_of: Di
     agent = await watching(host, pressure=Pressure())
     await agent.start()
     disk_of.other_bytes = 600 * MB
-    await agent.wait(10 * DISK_POLL)
+    await agent.wait(10 * TIMING.disk_poll)
     assert left(host) == REFS
 
 
@@ -265,10 +267,10 @@ async def test_under_pressure_it_looks_again_every_minute(host: FakeHost, disk_o
     agent = await watching(host, protect=("*",))
     await agent.start()
     disk_of.other_bytes = 500 * MB
-    await agent.wait(DISK_POLL + 1)
+    await agent.wait(TIMING.disk_poll + 1)
     assert list(agent.host_report.alerts) == [DISK_FULL]
     disk_of.other_bytes = 300 * MB  # no event tells of it
-    await agent.wait(PRESSURE_RETRY)
+    await agent.wait(TIMING.pressure_retry)
     assert list(agent.host_report.alerts) == []
 
 
@@ -276,7 +278,7 @@ async def test_limits_let_the_rest_go_a_minute_later(host: FakeHost, disk_of: Di
     agent = await watching(host, limits=Limits(evictions_per_sweep=1))
     await agent.start()
     disk_of.other_bytes = 460 * MB
-    await agent.wait(DISK_POLL + 1)
+    await agent.wait(TIMING.disk_poll + 1)
     assert left(host) == REFS[1:]
     await agent.wait(60)
     assert left(host) == REFS[2:]

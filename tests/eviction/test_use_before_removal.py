@@ -89,7 +89,7 @@ async def test_a_use_between_the_plan_and_the_first_act_is_noticed(
     host: FakeHost, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = await due(host)
-    evictor = agent.sweeper._evictor
+    evictor = agent.steps.evictor
     begin = evictor._begin
 
     async def use_and_begin(*args: Any) -> None:

@@ -13,63 +13,68 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
-from tenacity import wait_none
-
 from agent.adapters.clock import SystemClock
-from agent.adapters.docker import client as docker_client
-from agent.adapters.docker import engine as docker
 from agent.adapters.docker.engine import DockerEngine
+from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
-from agent.config import settings as config
+from agent.config.sections import Agent, Docker, Policy
+from agent.config.settings import Settings
 from agent.core.model import Usage
 from agent.core.protocol import new_events, payloads
-from agent.daemon import run as daemon
-from agent.eviction import sweeper
-from agent.tracking import ingestor, watcher
+from agent.daemon import build
+from agent.daemon.timing import Timing
+from agent.eviction.timing import EvictionTiming
+from agent.tracking.timing import TrackingTiming
 from tests.support import proc, torch_file
 from tests.support.dockerd import Dockerd
 from tests.support.proc import PATIENCE
 
 HOST = "gpu-01"
 QUICK = 0.3  # seconds for an answer, where one is not to come: a busy machine may need more for any other
-DUE_AT_ONCE = config.Policy(ttl=timedelta(microseconds=1), min_age=timedelta(), local_images="evict")
+DUE_AT_ONCE = Policy(ttl=timedelta(microseconds=1), min_age=timedelta(), local_images="evict")
 
 
-def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten every wait of the agent: what it does stays the same."""
-    time_out_after(monkeypatch, QUICK)
-    monkeypatch.setattr(docker_client, "LIST_PAUSE", 0.01)
-    monkeypatch.setattr(watcher, "RECONNECT_DELAY", 0.01)
-    monkeypatch.setattr(watcher, "RECONNECT_BACKOFF_MAX", 0.02)
-    monkeypatch.setattr(watcher, "wait_random", lambda *_: wait_none())
-    monkeypatch.setattr(watcher, "RELIST_DELAY", 0.05)
-    monkeypatch.setattr(watcher, "ENGINE_STOP_TIME", 0.1)
-    monkeypatch.setattr(sweeper, "RETRY_DELAY", 0.05)
-    monkeypatch.setattr(sweeper, "COALESCE", 0.02)
-    monkeypatch.setattr(ingestor, "DRAIN_TIMEOUT", 0.5)
+# Every wait of the agent is shorter: what it does stays the same.
+SHORT_WAITS = Timing(
+    tracking=TrackingTiming(
+        reconnect_delay=0.01,
+        reconnect_backoff_max=0.02,
+        reconnect_jitter=0.0,
+        relist_delay=0.05,
+        engine_stop_time=0.1,
+        drain_timeout=0.5,
+    ),
+    eviction=EvictionTiming(retry_delay=0.05, coalesce=0.02),
+)
 
 
-def time_out_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+def timeouts(seconds: float) -> DockerTimeouts:
     """How long the agent waits for an answer of the engine."""
-    monkeypatch.setattr(docker, "TIMEOUT", seconds)
-    monkeypatch.setattr(docker, "PING_TIMEOUT", seconds)
-    for call in (docker.DockerEngine._text, docker.DockerEngine._request.__wrapped__):  # type: ignore[attr-defined]
-        monkeypatch.setattr(call, "__defaults__", ("GET", None, seconds))
+    return DockerTimeouts(call=seconds, ping=seconds, list_pause=0.01)
+
+
+PATIENT = timeouts(PATIENCE)  # no answer counts as missing only because the machine is busy
 
 
 class LiveAgent:
     """One process of the agent: `start` runs its loops, `kill` is a SIGKILL."""
 
-    def __init__(self, url: str, folder: Path, **sections: Any) -> None:
-        settings = config.Settings(
-            agent=config.Agent(host=HOST, state_dir=folder), docker=config.Docker(url=url), **sections
-        )
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        *,
+        timing: Timing = SHORT_WAITS,
+        timeouts: DockerTimeouts = PATIENT,
+        **sections: Any,
+    ) -> None:
+        settings = Settings(agent=Agent(host=HOST, state_dir=folder), docker=Docker(url=url), **sections)
         self.store = Store(database.open_file(folder, datetime.now(UTC))[0], folder)
         self.store._tables.host = HOST
-        self.parts = daemon.build(settings, self.store, folder, SystemClock(), DockerEngine(url))
+        engine = DockerEngine(url, timeouts)
+        self.parts = build.make_agent(settings, self.store, folder, SystemClock(), engine, timing=timing)
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, sweeping: bool = True) -> "LiveAgent":
@@ -140,9 +145,9 @@ async def _dead(_work: object) -> Any:
 
 
 @asynccontextmanager
-async def running(url: str, folder: Path, *, sweeping: bool = True, **sections: Any) -> AsyncIterator[LiveAgent]:
-    """An agent for as long as the block lasts; killed at the end."""
-    agent = await LiveAgent(url, folder, **sections).start(sweeping=sweeping)
+async def running(url: str, folder: Path, *, sweeping: bool = True, **how: Any) -> AsyncIterator[LiveAgent]:
+    """An agent for as long as the block lasts; killed at the end. `how`: as LiveAgent takes it."""
+    agent = await LiveAgent(url, folder, **how).start(sweeping=sweeping)
     try:
         yield agent
     finally:

@@ -9,13 +9,14 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from agent.core.model import Reason
 from agent.core.protocol import new_events, payloads
+from agent.daemon.timing import Timing
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, LiveAgent
 from tests.support import engines, images, proc, proxy
@@ -41,11 +42,14 @@ UNHURRIED = proc.PATIENCE  # seconds for an answer
 TRIES = (1, 4, 16, 64)
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    running.be_quick(monkeypatch)
-    # The lists of a round are those of its sweep, so that each call has its place in every round.
-    monkeypatch.setattr("agent.tracking.watcher.RELIST_DELAY", 0.7)
+def listing_after(seconds: float) -> Timing:
+    """An agent that lists by itself so late after an event."""
+    return replace(running.SHORT_WAITS, tracking=replace(running.SHORT_WAITS.tracking, relist_delay=seconds))
+
+
+# The lists of a round are those of its sweep, so that each call has its place in every round.
+TIMING = listing_after(0.7)
+NO_LISTING = listing_after(600.0)  # on a slow machine, too
 
 
 @dataclass(frozen=True)
@@ -196,28 +200,32 @@ Trouble = Callable[[Point, Round], Hold | None]
 
 
 async def play(
-    host: Host, name: str, trouble: Callable[[Round], Hold | None], time_out: float = UNHURRIED
+    host: Host,
+    name: str,
+    trouble: Callable[[Round], Hold | None],
+    time_out: float = UNHURRIED,
+    timing: Timing = TIMING,
 ) -> tuple[list[Call], str] | None:
     """A fresh idle image and a fresh agent, until it has settled. Where a call is held, the agent is killed then.
 
     Its calls and the image; None where the trouble has met nothing.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        running.time_out_after(patch, time_out)
-        return await _play(host, host.room(name), trouble)
+    folder = host.room(name)
 
+    async def start() -> LiveAgent:
+        timeouts = running.timeouts(time_out)
+        return await LiveAgent(between.url, folder, timing=timing, timeouts=timeouts, policy=DUE_AT_ONCE).start()
 
-async def _play(host: Host, folder: Path, trouble: Callable[[Round], Hold | None]) -> tuple[list[Call], str] | None:
     async with proxy.before(host.engine.socket, folder) as between:
         one = Round(host, between, running.torch(host.engine, *sorted(TAGS)))
         held = trouble(one)
-        agent = await LiveAgent(between.url, folder, policy=DUE_AT_ONCE).start()
+        agent = await start()
         try:
             if held is not None:
                 await asyncio.wait_for(held.reached.wait(), proc.PATIENCE)
                 await agent.kill()
                 held.release.set()  # what was under way still reaches the engine
-                agent = await LiveAgent(between.url, folder, policy=DUE_AT_ONCE).start()
+                agent = await start()
             await one.settled(agent)
             await one.judge(agent)
         finally:
@@ -228,9 +236,7 @@ async def _play(host: Host, folder: Path, trouble: Callable[[Round], Hold | None
 
 async def clean_points(host: Host) -> list[Point]:
     """The calls of a sweep that nothing disturbs, up to the look whether the image is gone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agent.tracking.watcher.RELIST_DELAY", 600.0)  # on a slow machine, too
-        played = await play(host, "clean", lambda _: None)
+    played = await play(host, "clean", lambda _: None, timing=NO_LISTING)
     assert played is not None
     calls, idle = played
     last = [(call.method, call.target) for call in calls].index(("DELETE", f"/images/{idle}?noprune=1")) + 1

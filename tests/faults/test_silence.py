@@ -4,26 +4,22 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import new_events
+from agent.daemon.timing import Timing
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, LiveAgent
 from tests.support import images, proc, proxy
 from tests.support.dockerd import Dockerd
 
 RING = 256  # events that an engine remembers
-NO_TOLERANCE = config.UsageSection(gap_tolerance=timedelta())
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    running.be_quick(monkeypatch)
-    running.time_out_after(monkeypatch, proc.PATIENCE)  # of silence only where a test says so
+NO_TOLERANCE = sections.UsageSection(gap_tolerance=timedelta())
 
 
 def use(engine: Dockerd, image: str, times: int = 1) -> None:
@@ -59,14 +55,14 @@ async def distrusted(agent: LiveAgent) -> None:
     await proc.eventually_async(unready)
 
 
-async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(
-    own_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.tracking.watcher.HEARTBEAT_INTERVAL", 0.2)
-    monkeypatch.setattr("agent.adapters.docker.engine.PING_TIMEOUT", running.QUICK)
-    monkeypatch.setattr("agent.tracking.watcher.RELIST_DELAY", 60.0)  # only the ping asks the engine anything
+async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(own_engine: Dockerd, tmp_path: Path) -> None:
+    tracking = replace(running.SHORT_WAITS.tracking, heartbeat_interval=0.2, relist_delay=60.0)
+    only_pings = Timing(tracking=tracking)  # only the ping asks the engine anything
+    impatient = replace(running.PATIENT, ping=running.QUICK)
     image = running.torch(own_engine, "team/torch:1")
-    async with running.running(own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
+    async with running.running(
+        own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=only_pings, timeouts=impatient
+    ) as agent:
         await agent.ready()
         own_engine.stop_signal()
         await distrusted(agent)
@@ -79,12 +75,12 @@ async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(
 
 @pytest.mark.parametrize("target", ["version", "info", r"events\?(?!.*until)", "containers/json", r"events.*until"])
 async def test_an_engine_that_falls_silent_while_the_agent_connects_is_given_up_and_asked_again(
-    fresh_engine: Dockerd, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+    fresh_engine: Dockerd, tmp_path: Path, target: str
 ) -> None:
-    running.time_out_after(monkeypatch, running.QUICK)  # it connects again until every other call is as quick
+    impatient = running.timeouts(running.QUICK)  # it connects again until every other call is as quick
     async with proxy.before(fresh_engine.socket, tmp_path) as between:
         between.on("GET", f"^/{target}", proxy.HANG)
-        async with running.running(between.url, tmp_path, sweeping=False) as agent:
+        async with running.running(between.url, tmp_path, sweeping=False, timeouts=impatient) as agent:
             await agent.ready()
 
 
@@ -125,13 +121,13 @@ async def network_before(engine: Path) -> AsyncIterator[tuple[str, Forwarder]]:
 
 
 async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silence(
-    fresh_engine: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("agent.core.usage.replay.AUDIT_EVERY", 1.0)
+    timing = Timing(tracking=replace(running.SHORT_WAITS.tracking, audit_interval=1.0))
     image = running.torch(fresh_engine, "team/torch:1")
     async with (
         network_before(fresh_engine.socket) as (url, network),
-        running.running(url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
+        running.running(url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=timing) as agent,
     ):
         await agent.ready()
         network.lose_all_connections()

@@ -16,12 +16,6 @@ pytestmark = pytest.mark.timeout(300)
 REFS = ("team/idle:1", "team/idle:2")
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    running.be_quick(monkeypatch)
-    running.time_out_after(monkeypatch, proc.PATIENCE)
-
-
 @pytest.mark.parametrize("nth", [1, 2])  # by a tag, and by the ID
 async def test_what_an_eviction_takes_with_it_is_in_its_outcome_and_a_critical_alert(
     any_engine: Dockerd, tmp_path: Path, nth: int

@@ -12,6 +12,7 @@ from agent.adapters.mqtt import broker
 from agent.core.protocol import inventory, payloads
 from agent.reporting import publisher
 from agent.reporting.pace import Pace
+from agent.reporting.timing import ReportingTiming
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 from tests.fleet.builders import make_image
 from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, make_info, rigged
@@ -91,7 +92,7 @@ async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(ri
         assert len(rig.payloads(TOPICS.inventory)) == 1
         rig.host_report.show_inventory(make_inventory(make_image(action="evict")))
         rig.host_report.raise_alert("disk", "nearly full", NOW)
-        await rig.clock.advance(publisher.BOARD_EVERY)
+        await rig.clock.advance(ReportingTiming().report_interval)
         assert len(rig.payloads(TOPICS.inventory)) == 2
         assert "alerts/disk" in rig.retained()
 
@@ -195,7 +196,7 @@ async def test_a_slower_inventory_and_compression_cost_a_fraction_of_the_bytes(
     rig: PublisherRig, tmp_path: Path
 ) -> None:
     inventories = churn()
-    fast = await published(rig, inventories, every=publisher.BOARD_EVERY)
+    fast = await published(rig, inventories, every=ReportingTiming().report_interval)
     (tmp_path / "slow").mkdir()
     async with rigged(tmp_path / "slow") as other:
         slow = await published(other, inventories, every=60.0)

@@ -18,7 +18,9 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.outbox import OutboxRow
 from agent.core.protocol import payloads
+from agent.daemon import build
 from agent.reporting import outbox_sender, poison, publisher, rejection
+from agent.reporting.timing import ReportingTiming
 from tests.support import mosquitto
 from tests.support.fakes.clock import START
 from tests.support.mosquitto import Mosquitto
@@ -258,7 +260,7 @@ class HeldFirst:
 @asynccontextmanager
 async def sending(rig: PublisherRig, connection: broker.Connection) -> AsyncIterator[None]:
     """A sender on one connection, which is lost at the end."""
-    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
+    events = build.make_sender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     running = asyncio.create_task(events.run(connection))
     try:
         yield
@@ -433,7 +435,7 @@ async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: P
 
 async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_not_blamed(rig: PublisherRig) -> None:
     await rig.add(1)
-    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
+    events = build.make_sender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     for _ in range(poison.BREAKS):
         connection = HeldFirst()
         running = asyncio.create_task(events.run(connection))
@@ -458,10 +460,10 @@ async def test_a_stop_says_offline_with_the_session_of_the_birth_and_once(rig: P
 
 
 async def test_a_broker_that_does_not_answer_does_not_hold_up_a_stop(
-    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig,
 ) -> None:
-    monkeypatch.setattr(publisher, "OFFLINE_TIMEOUT", 0.05)
-    async with asyncio.timeout(PATIENCE) as patience, rig.running():  # the broker's answer would never come
+    hasty = publisher.Settings(timing=ReportingTiming(offline_timeout=0.05))
+    async with asyncio.timeout(PATIENCE) as patience, rig.running(settings=hasty):  # the broker would never answer
         rig.server.acknowledging.clear()
     assert not patience.expired()
 

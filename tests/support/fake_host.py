@@ -20,12 +20,14 @@ from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usa
 from agent.core.protocol import new_events, payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.own_removals import OwnRemovals
+from agent.daemon import build
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
-from agent.tracking.ingestor import EventIngestor
+from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.stalls import StallDetector
+from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
 from tests.support.fakes.clock import START, FakeClock
 from tests.support.fakes.docker import FakeDocker
@@ -37,6 +39,7 @@ PAST_TTL = TTL.total_seconds() + 60.0  # seconds
 TOLERANCE = timedelta(seconds=60)
 AT_ONCE = Pacing()
 NOBODY = IgnoredContainers()
+USUAL = TrackingTiming()
 
 
 class Killed(BaseException):
@@ -81,10 +84,11 @@ class FakeHost:
         pacing: Pacing = AT_ONCE,
         ignored: IgnoredContainers = NOBODY,
         tolerance: timedelta = TOLERANCE,
+        timing: TrackingTiming = USUAL,
         **rules: Any,
     ) -> "HostedAgent":
         policy = Policy(**({"ttl": TTL, "min_age": MIN_AGE} | rules))
-        self.agents.append(HostedAgent(self, policy, pacing, ignored, tolerance))
+        self.agents.append(HostedAgent(self, policy, pacing, ignored, tolerance, timing))
         return self.agents[-1]
 
     async def close(self) -> None:
@@ -113,6 +117,7 @@ class HostedAgent:
         pacing: Pacing,
         ignored: IgnoredContainers = NOBODY,
         tolerance: timedelta = TOLERANCE,
+        timing: TrackingTiming = USUAL,
     ) -> None:
         self.host = host
         self.clock = host.clock
@@ -120,17 +125,25 @@ class HostedAgent:
         self.store = inline_store(host.db, host.folder)
         self.host_report = HostReport()
         self.stalls = Stalls()
-        self.ingestor = EventIngestor(
-            self.engine, self.store, self.clock, gap_tolerance=tolerance, ignored=ignored, stalls=self.stalls
+        self.ingestor = build.make_ingestor(
+            self.engine,
+            self.store,
+            self.clock,
+            gap_tolerance=tolerance,
+            probes=LayerProbes(self.engine, self.store, wanted=False),
+            ignored=ignored,
+            stalls=self.stalls,
+            timing=timing,
         )
         self.view = self.ingestor.view
-        self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report)
+        self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report, timing)
+        self.steps = build.make_sweep_steps(self.engine, self.view, self.store, self.clock, self.host_report, rules)
         self.sweeper = Sweeper(
-            self.engine,
             self.ingestor,
             self.store,
             self.clock,
             self.host_report,
+            steps=self.steps,
             rules=rules,
             folder=host.folder,
             pacing=pacing,

@@ -9,9 +9,8 @@ import pytest
 from agent.adapters.engine import EngineUnavailable
 from agent.core.model import HeldBy, Outcome
 from agent.core.usage.continuity import OVERRUN, RESTARTED
-from agent.core.usage.replay import AUDIT_EVERY
-from agent.tracking import ingestor, stalls
 from agent.tracking.stalls import BURST, LATE, TICK, StallDetector
+from agent.tracking.timing import TrackingTiming
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import PAST_TTL, TOLERANCE, TTL, FakeHost, HostedAgent, due, sweep
 from tests.support.fakes.docker import RING
@@ -74,7 +73,7 @@ async def test_an_event_that_arrives_late_is_not_taken_for_lost(host: FakeHost, 
     streams, host.docker.streams = host.docker.streams, []
     host.docker.create(REF, "box")
     stall(agent)
-    await agent.wait(ingestor.IN_FLIGHT / 2)
+    await agent.wait(TrackingTiming().in_flight / 2)
     [stream] = streams
     stream.put_nowait(agent.engine._replay(0)[-1])
     host.docker.streams = streams
@@ -185,10 +184,8 @@ async def test_a_burst_of_events_is_audited(host: FakeHost, image: str) -> None:
     assert (agent.engine.counts()["ring"], agent.stalls.check(), await agent.gaps()) == (2, False, [])
 
 
-async def test_a_blocked_event_loop_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stalls, "TICK", 0.01)
-    monkeypatch.setattr(stalls, "LATE", 0.05)
-    found = StallDetector()
+async def test_a_blocked_event_loop_is_a_stall() -> None:
+    found = StallDetector(tick=0.01, late=0.05)
     ticking = asyncio.create_task(found.run())
     await asyncio.sleep(0)
     time.sleep(0.2)  # noqa: ASYNC251 - the block itself
@@ -206,7 +203,7 @@ async def test_a_stream_that_is_dead_without_an_end_is_found_within_a_minute_of_
     agent = await behind_a_proxy(host)
     used = use_unseen(host)
     host.docker.streams.clear()
-    await agent.wait(AUDIT_EVERY + 5)
+    await agent.wait(TrackingTiming().audit_interval + 5)
     assert (agent.usage(image).last_used, await agent.gaps(), agent.engine.counts()["events"]) == (used, [], 2)
 
 

@@ -9,7 +9,7 @@ from agent.adapters import boot
 from agent.core.model import HeldBy, Reason
 from agent.core.timekeeping import SETTLING, ClockReading, MachineOff
 from agent.core.usage.continuity import RESTARTED, Boot
-from agent.eviction.sweeper import MAX_SLEEP
+from agent.eviction.timing import EvictionTiming
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent
 
@@ -245,7 +245,7 @@ async def test_a_suspension_while_the_agent_was_away_is_not_idle_time(host: Fake
 async def test_a_suspension_of_less_than_a_day_is_idle_time(host: FakeHost, image: str) -> None:
     agent = await host.agent(ttl=timedelta(hours=12)).start()
     host.clock.suspend(DAY - 60)
-    await agent.wait(MAX_SLEEP)
+    await agent.wait(EvictionTiming().max_sleep)
     assert (agent.view.absences, await agent.outcomes()) == ((), ["removed"])
 
 

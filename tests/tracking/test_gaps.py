@@ -6,6 +6,7 @@ import pytest
 
 from agent.adapters.engine import EngineDown, EngineUnavailable
 from agent.adapters.sqlite import database
+from agent.tracking.timing import TrackingTiming
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import TOLERANCE, FakeHost
 from tests.support.fakes.clock import START
@@ -140,11 +141,8 @@ async def test_an_engine_that_ran_after_its_end_is_a_gap_for_the_next_process(ho
     assert (await again.decision(image)).idle_since == host.clock.now()
 
 
-async def test_an_engine_seen_up_and_not_read_is_a_gap_from_when_it_was_last_down(
-    host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.tracking.watcher.RECONNECT_BACKOFF_MAX", 2.0)
-    agent = await host.agent().watch()
+async def test_an_engine_seen_up_and_not_read_is_a_gap_from_when_it_was_last_down(host: FakeHost, image: str) -> None:
+    agent = await host.agent(timing=TrackingTiming(reconnect_backoff_max=2.0)).watch()
     await agent.wait(60)
     host.docker.stop()
     await agent.wait(600)

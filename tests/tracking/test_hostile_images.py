@@ -9,16 +9,16 @@ import pytest
 
 from agent.core.model import Action, Image, Outcome, Reason
 from agent.core.pytorch import classify
-from agent.daemon import run as daemon
+from agent.daemon import build
 from agent.eviction.plan_reporter import IMAGE_UNREADABLE
-from agent.tracking.watcher import HEARTBEAT_INTERVAL, RELIST_DELAY
+from agent.tracking.timing import TrackingTiming
 from tests.support import fake_host as harness
 from tests.support.builders import TORCH, make_details, make_id, make_image, pytorch_image
 from tests.support.fake_host import FakeHost
 from tests.support.proc import eventually_async
 
 REF = "team/torch:1"
-AGAIN = RELIST_DELAY + 1.0  # seconds, after which an event's listing is done
+AGAIN = TrackingTiming().relist_delay + 1.0  # seconds, after which an event's listing is done
 PATIENCE = 20.0  # seconds that a blocked classification waits to be let go
 
 
@@ -83,7 +83,7 @@ async def test_an_alert_names_a_few_images_and_counts_the_others(host: FakeHost)
 
 
 def test_the_alert_of_an_earlier_run_is_cleared_by_the_next() -> None:
-    assert IMAGE_UNREADABLE in daemon.ALERTS
+    assert IMAGE_UNREADABLE in build.ALERTS
 
 
 async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(host: FakeHost, image: str) -> None:
@@ -175,7 +175,7 @@ async def test_the_loop_takes_in_events_while_an_image_is_examined(
     assert await asyncio.to_thread(begun.wait, PATIENCE)
     pings = agent.engine.counts().get("ping", 0)
     cid = host.docker.run(REF, "box")
-    await agent.wait(HEARTBEAT_INTERVAL + 1.0)
+    await agent.wait(TrackingTiming().heartbeat_interval + 1.0)
     assert [event.action for event in agent.ingestor.buffer.waiting if event.actor == cid] == ["create", "start"]
     assert agent.engine.counts()["ping"] > pings
     assert agent.view.verdicts.keys() == {image}  # as it was, together with the images

@@ -12,7 +12,6 @@ from agent.adapters.sqlite.store import Store
 from agent.core.model import Class, Image, Verdict
 from agent.core.pytorch import classify, layer_probe, operators
 from agent.core.pytorch.layer_probe import ProbeResult
-from agent.tracking import layer_probes
 from agent.tracking.layer_probes import LayerProbes
 from tests.support import builders, torch_file
 from tests.support import fake_host as harness
@@ -114,9 +113,9 @@ async def test_an_image_is_read_once_by_one_process_and_by_the_next(stage: Stage
     assert stage.asked() == 1
 
 
-async def test_newer_rules_read_it_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_newer_rules_read_it_anew(stage: Stage, host: harness.FakeHost) -> None:
     await settle(await stage.looks(), stage.add(IMAGE))
-    monkeypatch.setattr(layer_probe, "RULES", layer_probe.RULES + 1)
+    host.db.execute("UPDATE layer_looks SET rules = rules - 1")
     await settle(await stage.looks(), IMAGE)
     assert stage.asked() == 2
 
@@ -159,8 +158,7 @@ async def test_a_listing_waits_a_moment_and_the_image_is_kept_until_it_is_read(
 async def test_a_look_that_never_ends_is_given_up_and_nothing_waits_for_it(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layer_probes, "GIVE_UP", 0.0)
-    looks, never = await stage.looks(patience=0.05), threading.Event()
+    looks, never = await stage.looks(patience=0.05, give_up_after=0.0), threading.Event()
     monkeypatch.setattr(looks._reader, "look", lambda folders: never.wait())
     assert await settle(looks, stage.add(IMAGE)) == ([Class.PYTORCH], False)
     never.set()

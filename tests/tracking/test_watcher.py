@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent.adapters.docker.engine import PING_TIMEOUT
+from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
 from agent.adapters.sqlite import database
 from agent.core.model import HeldBy
 from agent.tracking.buffer import Buffer
-from agent.tracking.watcher import ENGINE_STOP_TIME
+from agent.tracking.timing import TrackingTiming
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import TOLERANCE, FakeHost, HostedAgent
 from tests.support.fakes.docker import RING
@@ -311,7 +311,7 @@ async def test_a_full_disk_after_an_engine_that_was_down_takes_its_place(
 
 async def freeze(agent: HostedAgent) -> None:
     """Its pings time out."""
-    await agent.clock.sleep(PING_TIMEOUT)
+    await agent.clock.sleep(DockerTimeouts().ping)
     raise EngineUnavailable(0, "no answer in time")
 
 
@@ -330,7 +330,7 @@ async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(host: Fa
     agent.engine.on("ping", lambda: freeze(agent))
     await agent.wait(20)
     host.docker.run(REF, "box", rm=True)
-    await agent.wait(ENGINE_STOP_TIME)
+    await agent.wait(TrackingTiming().engine_stop_time)
     assert (agent.watcher.ready.is_set(), await unproven(agent)) == (True, False)
     assert (agent.engine.counts()["connect"], agent.usage(image).last_used_by) == (1, "box")
     assert (list(agent.host_report.alerts), await agent.gaps()) == ([], [])

@@ -14,6 +14,7 @@ from aiohttp.client_exceptions import UnixClientConnectorError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from agent.adapters.docker import json_values
+from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import (
     Conflict,
     EngineDown,
@@ -23,10 +24,8 @@ from agent.adapters.engine import (
     PermissionDenied,
 )
 
-TIMEOUT = 60.0  # seconds for one call; a containerd store took 2.2 s to list 500 images
-CONNECT_TIMEOUT = 10.0  # seconds
+ENDLESS = 0.0  # no time-out, as aiohttp says it
 LIST_TRIES = 10  # a containerd store answers 404 to a list while images go: up to 11 of 13 in one measurement
-LIST_PAUSE = 0.1  # seconds between two tries
 LONGEST_LINE = 16 * 1024 * 1024  # bytes of one event; beyond that the stream is not what it should be
 NOBODY = (errno.ENOENT, errno.ECONNREFUSED)  # what a Unix socket says where nobody listens
 
@@ -59,8 +58,9 @@ def _is_socket(place: str) -> bool:
 class DockerClient:
     """Requests to one engine. A new client for each connection: the API version is the server's of that moment."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeouts: DockerTimeouts = DockerTimeouts()) -> None:
         self.url = url
+        self._timeouts = timeouts
         self._client: aiodocker.Docker | None = None
         self._direct = ""  # the url at which the engine itself listened when last connected; "": none
 
@@ -79,14 +79,15 @@ class DockerClient:
         path: str,
         method: str = "GET",
         params: Mapping[str, str] | None = None,
-        timeout: float | None = TIMEOUT,
+        timeout: float | None = None,
         *,
         body: str | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`body`: a JSON document."""
+        """`timeout`: seconds; None: as for all calls. `body`: a JSON document."""
         if self._client is None:
             raise EngineUnavailable(0, "not connected")
-        limits, response = aiohttp.ClientTimeout(total=timeout, connect=CONNECT_TIMEOUT), None
+        total = self._timeouts.call if timeout is None else timeout
+        limits, response = aiohttp.ClientTimeout(total=total, connect=self._timeouts.connect), None
         try:
             async with self._client._query(
                 path,
@@ -119,7 +120,7 @@ class DockerClient:
         path: str,
         method: str = "GET",
         params: Mapping[str, str] | None = None,
-        timeout: float = TIMEOUT,
+        timeout: float | None = None,
     ) -> str:
         async with self._request(path, method, params, timeout) as response:
             return await response.text(errors="replace")
@@ -132,7 +133,7 @@ class DockerClient:
         trying = AsyncRetrying(
             retry=retry_if_exception_type(NotFound),
             stop=stop_after_attempt(LIST_TRIES),
-            wait=wait_fixed(LIST_PAUSE),
+            wait=wait_fixed(self._timeouts.list_pause),
             reraise=True,
         )
         try:

@@ -19,8 +19,9 @@ import aiohttp
 
 from agent import aio
 from agent.adapters.docker import json_values, listener, rows
-from agent.adapters.docker.client import TIMEOUT, DockerClient, find_url, lines
+from agent.adapters.docker.client import ENDLESS, DockerClient, find_url, lines
 from agent.adapters.docker.json_values import UNREADABLE
+from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import (
     EngineDown,
     EngineError,
@@ -39,7 +40,6 @@ from agent.core.policy.build_cache import CacheRecord
 from agent.core.usage.events import EngineEvent
 
 NEWEST_API = (1, 51)  # from 1.52 on the events lose fields; nothing newer is needed
-PING_TIMEOUT = 4.0  # seconds
 LARGEST_ANSWER = 4 * 1024 * 1024  # bytes about one image; 515 public images have up to 60 kB of history and ENV
 MAX_CONCURRENT_INSPECTS = 4  # inspects in flight; more gains little, and the agent is a guest
 ANOTHER_CLOCK = timedelta(seconds=3)  # by less two looks at one clock may differ, on a busy host
@@ -51,8 +51,8 @@ R = TypeVar("R")
 class DockerEngine(DockerClient):
     """The real one."""
 
-    def __init__(self, url: str = "") -> None:
-        super().__init__(url)
+    def __init__(self, url: str = "", timeouts: DockerTimeouts = DockerTimeouts()) -> None:
+        super().__init__(url, timeouts)
         self._configured = url
         self._containerd = False
         self._root = ""  # the engine's own folder, on its host
@@ -85,21 +85,22 @@ class DockerEngine(DockerClient):
         return replace(info, direct=direct)
 
     async def ping(self) -> None:
-        """Raises EngineUnavailable where no answer comes within PING_TIMEOUT."""
-        await self._text("_ping", timeout=PING_TIMEOUT)
+        """Raises EngineUnavailable where no answer comes within `timeouts.ping`."""
+        await self._text("_ping", timeout=self._timeouts.ping)
 
     @asynccontextmanager
     async def events(self, since_ns: int) -> AsyncIterator[AsyncIterator[EngineEvent]]:
         """The live stream from a time on, replay first. No read time-out: an engine at rest says nothing.
 
         The iterator ends when the engine closes the stream. A row that is no event is passed over.
-        Raises EngineUnavailable where the stream does not open within TIMEOUT.
+        Raises EngineUnavailable where the stream does not open within `timeouts.call`.
         """
         params = {"since": rows.timestamp(since_ns), "filters": rows.FILTERS}
         async with contextlib.AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(TIMEOUT):  # nothing else watches an engine that takes the call and is silent
-                    response = await stack.enter_async_context(self._request("events", params=params, timeout=None))
+                # nothing else watches an engine that takes the call and is silent
+                async with asyncio.timeout(self._timeouts.call):
+                    response = await stack.enter_async_context(self._request("events", params=params, timeout=ENDLESS))
             except TimeoutError as error:
                 raise EngineUnavailable(0, "no answer to GET /events in time") from error
             yield self._read(response)

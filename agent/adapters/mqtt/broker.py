@@ -6,7 +6,7 @@ A fresh client serves each connection: a reused one resends by itself what the l
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from agent.adapters.broker import (
     PAYLOAD_INVALID,
     TOPIC_INVALID,
     BrokerUnavailable,
+    Connect,
     Connection,
     Flooded,
     LoginRefused,
@@ -28,7 +29,8 @@ from agent.adapters.broker import (
 )
 from agent.adapters.mqtt.addresses import Addresses
 from agent.adapters.mqtt.client import Client
-from agent.config import settings as config
+from agent.config import sections
+from agent.config.settings import ConfigError
 from agent.core.protocol import payloads
 
 __all__ = [
@@ -57,22 +59,20 @@ __all__ = [
 PORT, TLS_PORT = 1883, 8883
 _REFUSAL = 128  # reason codes from here on say no
 
-Connect = Callable[[Message | None], AbstractAsyncContextManager[Connection]]  # takes the will
 
-
-def all_options(mqtt: config.Mqtt, client_id: str) -> tuple[Options, ...]:
+def all_options(mqtt: sections.Mqtt, client_id: str) -> tuple[Options, ...]:
     """The options for each address of `[mqtt]`, in its order. Raises ConfigError where there is none."""
     if not mqtt.urls:
-        raise config.ConfigError("mqtt.url: is empty; set it to mqtt://host[:port] or mqtts://host[:port]")
+        raise ConfigError("mqtt.url: is empty; set it to mqtt://host[:port] or mqtts://host[:port]")
     return tuple(_options(mqtt, url, client_id) for url in mqtt.urls)
 
 
-def options(mqtt: config.Mqtt, client_id: str) -> Options:
+def options(mqtt: sections.Mqtt, client_id: str) -> Options:
     """The options for the first address of `[mqtt]`. Raises ConfigError where there is none."""
     return all_options(mqtt, client_id)[0]
 
 
-def _options(mqtt: config.Mqtt, url: str, client_id: str) -> Options:
+def _options(mqtt: sections.Mqtt, url: str, client_id: str) -> Options:
     parts = urlsplit(url)
     tls = parts.scheme == "mqtts"
     return Options(

@@ -6,7 +6,6 @@ from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import RING_SIZE, EventRing
 from agent.core.usage.events import EngineEvent, Key
 
-AUDIT_EVERY = 60.0  # seconds of a silent stream
 AUDIT_AT_LEAST_EVERY = 5.0  # seconds, where other events soon push out what the last audit has seen
 
 
@@ -23,13 +22,13 @@ def in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
     return sorted({event.key: event for event in events}.values(), key=lambda event: event.time_ns)
 
 
-def audit_every(ring: EventRing, now: ClockReading, before: float) -> float:
+def audit_every(ring: EventRing, now: ClockReading, before: float, at_most: float) -> float:
     """Seconds until the next audit: soon enough for the engine to still remember what this one has seen.
 
-    `before`: how long it was until this one. How fast other events push out what the engine remembers is not known at
-    first, so the time grows step by step.
+    `before`: how long it was until this one. `at_most`: seconds between audits of a silent stream. How fast other
+    events push out what the engine remembers is not known at first, so the time grows step by step.
     """
-    longest = min(AUDIT_EVERY, 2 * before)
+    longest = min(at_most, 2 * before)
     if ring.size < RING_SIZE or ring.oldest is None:
         return longest
     remembered = (now.wall - ring.oldest).total_seconds()

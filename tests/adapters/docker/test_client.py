@@ -11,10 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from agent.adapters.docker import client as docker_client
-from agent.adapters.docker import engine as docker
 from agent.adapters.docker import listener
 from agent.adapters.docker.engine import DockerEngine
+from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable, NotFound
 from agent.core.model import Container
 
@@ -72,7 +71,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def engine(server: Server, tmp_path: Path) -> AsyncIterator[DockerEngine]:
-    made = DockerEngine(f"unix://{tmp_path}/engine.sock")
+    made = DockerEngine(f"unix://{tmp_path}/engine.sock", DockerTimeouts(list_pause=0.0))
     await made.connect()
     yield made
     await made.close()
@@ -181,13 +180,13 @@ async def test_an_engine_that_drops_the_connection_is_not_known_to_be_down(
     assert not isinstance(raised.value, EngineDown)
 
 
-async def test_a_ping_is_given_up_after_its_time(
-    server: Server, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(docker, "PING_TIMEOUT", 0.1)
+async def test_a_ping_is_given_up_after_its_time(server: Server, tmp_path: Path) -> None:
     server.answers["_ping"] = b""
+    engine = DockerEngine(f"unix://{tmp_path}/engine.sock", DockerTimeouts(ping=0.1))
+    await engine.connect()
     with pytest.raises(EngineUnavailable, match="no answer to GET /_ping in time"):
         await engine.ping()
+    await engine.close()
 
 
 # Answers that cannot be read
@@ -399,18 +398,14 @@ NO_LISTS = {
 @pytest.mark.parametrize("path", ["images/json", "containers/json"])
 @pytest.mark.parametrize("told", NO_LISTS.values(), ids=NO_LISTS.keys())
 async def test_a_list_that_fails_is_never_an_empty_one(
-    server: Server, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, path: str, told: bytes
+    server: Server, engine: DockerEngine, path: str, told: bytes
 ) -> None:
-    monkeypatch.setattr(docker_client, "LIST_PAUSE", 0.0)
     server.answers[path] = told
     with pytest.raises(EngineError):
         await (engine.images({}) if path == "images/json" else engine.containers({}))
 
 
-async def test_a_list_that_answers_404_for_a_moment_is_asked_again(
-    server: Server, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(docker_client, "LIST_PAUSE", 0.0)
+async def test_a_list_that_answers_404_for_a_moment_is_asked_again(server: Server, engine: DockerEngine) -> None:
     server.soon["images/json"] = [NO_LISTS["404"]] * 2
     server.answers["images/json"] = answer([])
     assert await engine.images({}) == []
