@@ -55,7 +55,7 @@ def test_whatever_looks_like_a_value_is_taken_or_refused_by_its_key(case: tuple[
         ("[policy]\nttl = 0x" + "F" * 5000, "policy.ttl: a number of hundreds of digits is not a duration"),
         ("[policy]\nkeep_newest = 0x" + "F" * 5000, "policy.keep_newest: .*it is a number of hundreds of digits"),
         ("[policy]\nkeep_newest = 1" + "0" * 5000, "has a number of thousands of digits"),
-        ("a = " + "[" * 5000, "has lists in lists, too deep to read"),
+        ("a = " + "[" * 5000, "nests lists too deeply"),
         ('[agent]\nstate_dir = "/var\\u0000"', "agent.state_dir: contains a NUL character; remove it"),
     ],
     ids=["duration", "size", "a long number", "a long count", "digits", "nesting", "NUL"],
