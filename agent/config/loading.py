@@ -27,9 +27,9 @@ def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def _absent(path: Path) -> bool:
-    """Whether certainly nothing exists at this path. Then the nearest name above it is a folder that can be entered.
+    """Whether it is certain that nothing exists at this path. A dangling link exists.
 
-    A dangling link counts as something.
+    If a folder above the path cannot be entered, it is not certain.
     """
     for name in (path, *path.parents):
         try:
@@ -64,7 +64,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}; {_way_out(path, error)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from None
-    except ValueError:  # Python's own message is about its limit on digits, which does not help an operator
+    except ValueError:  # Python's own message is for programmers
         raise ConfigError(f"{path}: has a number of thousands of digits; write a smaller one") from None
     except RecursionError:
         raise ConfigError(f"{path}: nests lists too deeply; no key takes such a value") from None

@@ -61,11 +61,15 @@ class Sign(Entry):
 
 
 class Repository(Sign):
+    """A repository whose images contain torch."""
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9._-]+)+$")]
     tags: TagGlob | None = None  # None: all tags
 
 
 class Publisher(Sign):
+    """Many repositories of one publisher whose images contain torch."""
+
     pattern: NamePattern  # matches the whole name
 
 
@@ -77,14 +81,20 @@ class Refutation(Entry):
 
 
 class Lookalike(Entry):
+    """Names that contain "torch" although their images do not."""
+
     pattern: NamePattern  # matches the whole name
 
 
 class Vendor(Entry):
+    """A folder of a vendor, where nobody on a host chooses the names."""
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/-]*/$")]
 
 
 class Variable(Sign):
+    """An ENV variable that shows torch."""
+
     name: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
     begins: Text | None = None
     has: Text | None = None
@@ -92,10 +102,14 @@ class Variable(Sign):
 
 
 class Value(Sign):
+    """Text in the value of any ENV variable that shows torch."""
+
     has: Annotated[str, Field(min_length=5)]
 
 
 class Label(Sign):
+    """A label that shows torch. `known/labels.toml` explains the fields."""
+
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]+\*?$")]
     value: Text | None = None
     begins: Text | None = None
@@ -105,6 +119,8 @@ class Label(Sign):
 
 
 class Program(Sign):
+    """A program in the entrypoint or command that needs torch: a word, or the beginning of a module's name."""
+
     word: Text | None = None
     module: Text | None = None
 

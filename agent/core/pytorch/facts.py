@@ -50,12 +50,13 @@ class Facts:
         )
 
     def with_hints(self, hints: Mapping[str, str]) -> "Facts":
+        """The facts with more hints. A new hint replaces an older one of its kind."""
         return replace(self, hints={**self.hints, **hints}) if hints else self
 
     def without(self, is_gone: Callable[[Install], bool | None]) -> "Facts":
-        """The facts after a removal. `is_gone` says of each installation: removed, not removed, or None for unknown.
+        """The facts after a removal. An installation or hint that may have been removed becomes uncertain.
 
-        An installation or hint that may have been removed becomes uncertain.
+        `is_gone` returns whether the removal removes an installation; None if it is unknown.
         """
         doubted = {
             kind: text

@@ -16,13 +16,15 @@ from agent.core.pytorch.version_file import Torch
 RULES = 1  # the version of the rules for reading layers; increase it to repeat every stored probe
 KIND = "layers"  # the kind of its evidence, which is strong only if torch was found
 LONGEST_TEXT = 240  # characters; a path inside an image may have 4096
-NOT_YET = Evidence(KIND, Strength.WEAK, "its layers have not been read yet; until then it is not surely PyTorch")
+NOT_YET = Evidence(KIND, Strength.WEAK, "its layers have not been read yet; until then it may not be PyTorch")
 
 
 class ProbeResult(StrEnum):
+    """Whether torch was found. The values are stored."""
+
     TORCH = "torch"
     NOTHING = "nothing"  # every layer was read completely, and none contains torch/version.py
-    UNKNOWN = "unknown"
+    UNKNOWN = "unknown"  # the layers could not be read completely
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ NOTHING = LayerProbe(result=ProbeResult.NOTHING)
 
 
 def unknown(why: str) -> LayerProbe:
+    """A probe that could not be finished, with the reason."""
     return LayerProbe(result=ProbeResult.UNKNOWN, why=why)
 
 
@@ -110,5 +113,5 @@ def _describe(probe: LayerProbe) -> str:
     """The file and the layer, on one line. A very long path is shortened at its beginning."""
     path = text.one_line(probe.path)
     path = path if len(path) <= LONGEST_TEXT else "…" + path[1 - LONGEST_TEXT :]
-    torch = f"torch {probe.torch_version}" if probe.torch_version else "one torch of several, which differ"
+    torch = f"torch {probe.torch_version}" if probe.torch_version else "one of several torches with different versions"
     return f"layer {probe.layer}: {path} is of {torch}"

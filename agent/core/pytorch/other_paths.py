@@ -15,7 +15,7 @@ _NAME = re.compile(r"[\w.-]+")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w{0,60})")
 _NAMED_PART = re.compile(r"[\w.-]+|\$\{?[A-Za-z_]\w{0,60}")
 _REMOVALS = re.compile(r"(?<![\w-])(?:rm|rmdir|mv|unlink|find)\s[^;&|\n]*+")
-_LIBRARY = re.compile(r"\.(?:so|a|h|hpp)\b")  # a link to such a file does not lead into a folder
+_LIBRARY = re.compile(r"\.(?:so|a|h|hpp)\b")  # a link to a library or header does not lead into a folder
 # The folder of a Python that a variable, a shim or a sourced script selects.
 _ROOTS = re.compile(
     r"()(/(?!opt/conda/)[^\s\"':;&|]{1,200})/etc/profile\.d/(?:conda|mamba|micromamba)\.sh"

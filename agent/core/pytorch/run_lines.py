@@ -35,6 +35,8 @@ _FLAGS = re.compile(r"\A(?:--(?:mount|network|security)=\S{1,1000}\s+){1,20}")
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
+    """One line of a build history: the program of a RUN line, or the build arguments of an ARG line."""
+
     arguments: Mapping[str, str]
     program: str = ""  # "" if the line ran nothing
     is_strict: bool = False  # the shell ends at the first failure (`-e`)
@@ -111,7 +113,7 @@ class Variables:
         return unknown(f"${name}") if name in self._named else clean(self._final[name])
 
     def is_clear(self, line: RunLine) -> bool:
-        """Whether the line's program is certain. `RUN ["sh", "-c", "a", "b"]` is recorded as `sh -c a b`."""
+        """Whether the line's program is certain. `RUN ["sh", "-c", "a", "b"]` runs `a`; recorded is `sh -c a b`."""
         return line.is_clear and (not line.is_short or bool(self._shell))
 
     def may_be_argued(self, name: str, line: RunLine) -> bool:

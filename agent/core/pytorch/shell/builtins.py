@@ -16,10 +16,12 @@ POSITIONAL = (*"123456789", "@")  # the names of the program's arguments; "@" is
 
 
 def _constant(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
+    """The outcome of `true`, `:` or `false`."""
     return of_result(words[0] != "false", state, context)
 
 
 def _leave(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
+    """The outcome of `exit`, `return`, `break` or `continue`: nothing after it runs."""
     name = words[0]
     if name in ("break", "continue"):
         if not run.loops:
@@ -117,6 +119,7 @@ def _alias(run: Interpreter, words: list[str], state: State, context: int) -> Ou
 
 
 def _input(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
+    """The outcome of `read`: the values of its variables are unknown."""
     changed = {word: unknown("$(...)") for word in words[1:] if not word.startswith("-")}
     return of_result(None, state.with_values(changed), context)
 

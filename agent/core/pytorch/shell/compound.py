@@ -95,4 +95,5 @@ def while_(run: Interpreter, node: tree.While, state: State, context: int) -> Ou
 
 
 def define(run: Interpreter, node: tree.Function, state: State, context: int) -> Outcome:
+    """The outcome of a function's definition."""
     return replace(state, functions={**state.functions, node.name: node.body}), None

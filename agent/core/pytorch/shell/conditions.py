@@ -42,12 +42,14 @@ def _joined(words: Sequence[str]) -> bool | None:
 
 
 def either(one: bool | None, other: bool | None) -> bool | None:
+    """`one or other`, where None is unknown."""
     if one or other:
         return True
     return None if one is None or other is None else False
 
 
 def both(one: bool | None, other: bool | None) -> bool | None:
+    """`one and other`, where None is unknown."""
     if one is False or other is False:
         return False
     return None if one is None or other is None else True

@@ -88,6 +88,7 @@ class Installer:
 
 
 def is_installer(word: str) -> bool:
+    """Whether a word is the name of an installer, like `pip3.11` or `/opt/conda/bin/conda`."""
     name = word.rpartition("/")[2]
     return name in INSTALLERS or PIP.fullmatch(name) is not None
 

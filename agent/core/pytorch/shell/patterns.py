@@ -9,6 +9,7 @@ _LONGEST_MATCHED = 2_000
 
 
 def is_comparable(pattern: str, text: str) -> bool:
+    """Whether the pattern is known, and both are short enough to be compared."""
     return is_known(pattern) and len(pattern) <= _LONGEST_PATTERN and len(text) <= _LONGEST_MATCHED
 
 

@@ -51,6 +51,7 @@ def absolute(path: str, folder: str, home: str = "/root") -> str:
 
 
 def home(look_up: Lookup) -> str:
+    """The home of the user who runs the program."""
     return look_up("HOME") or look_up("~") or "/root"
 
 

@@ -11,6 +11,8 @@ from agent.core.pytorch.shell.unknown import unknown
 
 @dataclass(frozen=True, slots=True)
 class State:
+    """What is known about a shell at one point of its program."""
+
     facts: Facts = NOTHING
     values: Mapping[str, str | None] = field(default_factory=dict)  # variables that the program set; None: unset
     exported: frozenset[str] = frozenset()  # those of them that commands inherit

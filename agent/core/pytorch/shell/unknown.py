@@ -13,6 +13,7 @@ def unknown(shown: str) -> str:
 
 
 def is_known(value: str) -> bool:
+    """Whether no part of the value is unknown."""
     return BEGIN not in value
 
 

@@ -29,6 +29,8 @@ class UnreadableError(Exception):
 
 
 class Token(NamedTuple):
+    """A word, an operator, a redirection or a heredoc."""
+
     kind: str  # word, operator, redirect, heredoc
     text: str  # as written; for a heredoc, its body
     is_literal: bool = False  # True for a heredoc whose delimiter is quoted
