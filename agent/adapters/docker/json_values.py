@@ -76,7 +76,7 @@ def texts(value: object, what: str, most: int = sys.maxsize, longest: int = sys.
     """A list of texts, none of them longer, and not more of them."""
     found = _list(value, what)
     if len(found) > most:
-        raise ValueError(f"it has {len(found)} {what}, but at most {most} are read")
+        raise ValueError(f"it has {len(found)} {what}, and more than {most} are not read")
     if not all(isinstance(item, str) and len(item) <= longest for item in found):
         raise ValueError(f"one of its {what} is not a text, or longer than {longest} characters")
     return found
