@@ -35,7 +35,7 @@ def load(text: str) -> Settings:
 
 
 @given(CASES)
-def test_whatever_looks_like_a_value_is_taken_or_refused_by_its_key(case: tuple[str, str]) -> None:
+def test_a_value_of_any_form_is_accepted_or_refused_with_its_key(case: tuple[str, str]) -> None:
     key, written = case
     section, _, name = key.partition(".")
     try:

@@ -41,7 +41,7 @@ def images(draw: st.DrawFn) -> tuple[Image, ...]:
 
 @settings(deadline=None)  # the machine is shared
 @given(images(), policies(), st.booleans(), st.booleans())
-def test_no_image_stops_a_plan_or_what_is_shown_of_it(
+def test_no_image_stops_a_plan_or_its_output(
     found: tuple[Image, ...], rules: Policy, pressed: bool, doubtful: bool
 ) -> None:
     pressure = Pressure(budget=10) if pressed else Pressure()
@@ -71,7 +71,7 @@ def test_an_image_that_cannot_be_judged_is_unknown_and_the_others_are_decided_as
     assert odd.image.references == ("team/odd:1",)
 
 
-def test_an_image_on_which_the_classification_stumbles_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_raises_in_the_classification_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = pytorch_image("odd", labels={"odd": "yes"})
     gather = evidence.gather
 
@@ -98,7 +98,7 @@ def test_an_image_whose_layers_cannot_be_added_up_is_unknown() -> None:
     assert plan.pressure == "images take 1.0 kB (budget 1 B)"
 
 
-def test_names_on_which_keep_newest_stumbles_keep_their_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_whose_names_raise_in_keep_newest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = pytorch_image("a", "team/a:1.0"), pytorch_image("b", "team/b:1.0")
     builds = newest._builds
 

@@ -61,7 +61,7 @@ def test_the_last_line_that_gives_a_value_counts() -> None:
         "INSTALL_GPU=",
     ],
 )
-def test_another_argument_that_contradicts_takes_it_away(arguments: str) -> None:
+def test_another_argument_that_contradicts_it_makes_it_void(arguments: str) -> None:
     assert told(run(f"CUDA_VERSION=12.8 {arguments}")) is None
 
 
@@ -75,11 +75,11 @@ def test_another_argument_that_contradicts_takes_it_away(arguments: str) -> None
         {"NVIDIA_VISIBLE_DEVICES": "void"},
     ],
 )
-def test_a_variable_that_contradicts_takes_it_away(env: dict[str, str]) -> None:
+def test_a_variable_that_contradicts_it_makes_it_void(env: dict[str, str]) -> None:
     assert told("ARG CUDA_VERSION=12.8", **env) is None
 
 
-def test_what_agrees_takes_nothing_away() -> None:
+def test_arguments_and_variables_that_agree_do_not_matter() -> None:
     env = {"NVIDIA_VISIBLE_DEVICES": "all", "PATH": "/usr/local/cuda-12.8/bin:/bin"}
     assert told(run("TARGETPLATFORM=linux/amd64 CUDA_VERSION=12.8 USE_CUDA=1"), **env) == "cuda12.8"
 
@@ -92,12 +92,12 @@ ASKED_LAST = [
 
 
 @pytest.mark.parametrize(("name", "env", "expected"), ASKED_LAST)
-def test_env_and_names_are_asked_before_it(name: str, env: dict[str, str], expected: str) -> None:
+def test_env_and_names_take_precedence(name: str, env: dict[str, str], expected: str) -> None:
     image = make_image(name, env=env, history=("ARG CUDA_VERSION=12.8",))
     assert classify.classify([image])[image.id].accelerator == expected
 
 
-def test_the_wheel_index_is_asked_before_it() -> None:
+def test_the_wheel_index_takes_precedence() -> None:
     install = "RUN |1 CUDA_VERSION=12.8 /bin/sh -c pip install torch --index-url https://download.pytorch.org/whl/cu126"
     image = make_image("corp/app:1", history=(install,))
     assert classify.classify([image])[image.id].accelerator == "cuda12.6"

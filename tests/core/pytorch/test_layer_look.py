@@ -17,13 +17,13 @@ TORCH = layer_probe.found({PATH: (3, Torch("2.5.1", "cuda12.4"))})
 CONFIRMED = Evidence("layers", Strength.STRONG, f"layer 3: {PATH} is of torch 2.5.1")
 
 
-def test_a_torch_in_the_layers_confirms_and_tells_the_exact_version() -> None:
+def test_a_torch_in_the_layers_confirms_the_verdict_and_gives_the_exact_version() -> None:
     assert layer_probe.apply(PYTORCH, TORCH, lifts=False) == Verdict(
         kind=Class.PYTORCH, evidence=(CONFIRMED, SIGN), torch_version="2.5.1", accelerator="cuda12.4"
     )
 
 
-def test_without_a_torch_in_its_layers_an_image_is_ambiguous_and_its_version_is_not_told() -> None:
+def test_without_a_torch_in_its_layers_an_image_is_ambiguous_and_has_no_version() -> None:
     found = layer_probe.apply(PYTORCH, layer_probe.NOTHING, lifts=True)
     doubt = Evidence("layers", Strength.WEAK, "no torch/version.py in its layers, whatever its names and history show")
     assert found == Verdict(kind=Class.AMBIGUOUS, evidence=(SIGN, doubt), torch_version=None, accelerator="cuda11.8")
@@ -39,17 +39,21 @@ def test_layers_that_cannot_be_read_change_nothing() -> None:
 
 
 @pytest.mark.parametrize(("lifts", "kind"), [(False, Class.AMBIGUOUS), (True, Class.PYTORCH)])
-def test_a_torch_makes_an_ambiguous_image_pytorch_only_where_that_is_asked_for(lifts: bool, kind: Class) -> None:
+def test_a_torch_makes_an_ambiguous_image_pytorch_only_if_the_policy_evicts_ambiguous_ones(
+    lifts: bool, kind: Class
+) -> None:
     assert layer_probe.apply(AMBIGUOUS, TORCH, lifts=lifts).kind is kind
 
 
 @pytest.mark.parametrize("verdict", [Verdict(kind=Class.OTHER), replace(PYTORCH, kind=Class.OTHER, failure="it broke")])
 @pytest.mark.parametrize("look", [TORCH, layer_probe.NOTHING, None])
-def test_no_look_makes_anything_of_an_image_that_nothing_speaks_for(verdict: Verdict, look: LayerProbe | None) -> None:
+def test_no_probe_changes_the_verdict_on_an_image_that_shows_no_sign_of_torch(
+    verdict: Verdict, look: LayerProbe | None
+) -> None:
     assert layer_probe.apply(verdict, look, lifts=True) == verdict
 
 
-def test_of_two_torches_that_differ_neither_version_is_told() -> None:
+def test_two_torches_that_differ_give_no_version() -> None:
     look = layer_probe.found({PATH: (3, Torch("2.5.1", "cuda12.4")), "/b": (1, Torch("2.4.0", "cuda12.4"))})
     assert look == LayerProbe(result=ProbeResult.TORCH, path=PATH, layer=3, torch_version=None, accelerator="cuda12.4")
     settled = layer_probe.apply(PYTORCH, look, lifts=False)
@@ -59,12 +63,12 @@ def test_of_two_torches_that_differ_neither_version_is_told() -> None:
 @pytest.mark.parametrize(
     ("named", "told"), [("npu", "npu"), ("hpu", "hpu"), ("cuda12.1", "cpu"), ("rocm6.1", "cpu"), (None, "cpu")]
 )
-def test_a_torch_for_the_cpu_may_serve_an_accelerator_that_a_plug_in_brings(named: str | None, told: str) -> None:
+def test_a_torch_for_the_cpu_may_serve_the_accelerator_of_a_plug_in(named: str | None, told: str) -> None:
     look = layer_probe.found({PATH: (1, Torch("2.5.1", "cpu"))})
     assert layer_probe.apply(replace(PYTORCH, accelerator=named), look, lifts=False).accelerator == told
 
 
-def test_a_path_from_a_stranger_is_told_on_one_line_of_bounded_length() -> None:
+def test_a_path_from_a_stranger_is_shown_on_one_line_of_bounded_length() -> None:
     look = layer_probe.found({"/a\x1b[31m\n" + "b" * 5000 + "/torch/version.py": (1, Torch("2.5.1"))})
     text = layer_probe.apply(PYTORCH, look, lifts=False).evidence[0].text
     assert text.isprintable()

@@ -48,7 +48,7 @@ FRAGMENTS = st.sampled_from(
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(FRAGMENTS, max_size=30).map("".join) | st.text())
-def test_any_text_is_read_or_said_to_be_unreadable(text: str) -> None:
+def test_any_text_is_parsed_or_raises_unreadable_error(text: str) -> None:
     with contextlib.suppress(UnreadableError):
         shell_parse.parse(text)
     build_history.scan([HistoryStep(f"RUN /bin/sh -c {text} torch", 0)])
@@ -70,7 +70,7 @@ def program(draw: st.DrawFn, inner: str) -> str:
 
 @settings(deadline=None)
 @given(st.data())
-def test_only_an_installation_that_every_branch_leads_to_is_told(data: st.DataObject) -> None:
+def test_only_an_installation_in_every_branch_is_certain(data: st.DataObject) -> None:
     kind, _, text = data.draw(st.composite(program)("pip install torch")).partition(":")
     found = build_history.scan([HistoryStep(f"RUN |1 A=b /bin/sh -c {text}; ls # buildkit", 0)])
     assert (bool(found.torch), found.doubts) == (kind == "live", ())
