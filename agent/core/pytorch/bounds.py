@@ -60,7 +60,7 @@ def bounded(details: Details) -> Details:
 
 def _refuse_more(what: str, count: int, most: int) -> None:
     if count > most:
-        raise ValueError(f"it has {count} {what}, but at most {most} are read")
+        raise ValueError(f"it has {count} {what}, and more than {most} are not read")
 
 
 def _short_variables(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
