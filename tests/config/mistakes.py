@@ -1,4 +1,4 @@
-"""Mistakes in a configuration, and how each is named: what, the text, the start of the message."""
+"""Mistakes in a configuration: a name, the text of the file, and the beginning of the error message."""
 
 PRESSURE = "[pressure]\nhigh = '{}'\nlow = '{}'\n"
 WINDOW = "[schedule]\nwindows = ['{}']"

@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration is that of the settings, and says of files what the settings say."""
+"""The JSON Schema of the configuration is generated from the settings, and accepts and refuses the same files."""
 
 import json
 import tomllib

@@ -263,7 +263,7 @@ UNREADABLE = [
 
 @pytest.fixture
 def names(tmp_path: Path) -> Path:
-    """Names that are there, and cannot be read as a file."""
+    """Paths at which something exists that cannot be read as a file."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")

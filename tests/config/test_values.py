@@ -1,4 +1,4 @@
-"""Durations, sizes and shares in the configuration: a value, or an error that names the key; never anything else."""
+"""Durations, sizes and percentages in the configuration are either accepted or refused with an error about the key."""
 
 import json
 import tempfile
@@ -41,10 +41,10 @@ def test_a_value_of_any_form_is_accepted_or_refused_with_its_key(case: tuple[str
     try:
         load(f"[{section}]\n{name} = {json.dumps(written)}")
     except ConfigError as error:
-        said = str(error)
+        message = str(error)
     else:
-        said = f": {section}."
-    assert f": {section}." in said
+        message = f": {section}."
+    assert f": {section}." in message
 
 
 @pytest.mark.parametrize(

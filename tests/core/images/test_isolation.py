@@ -1,4 +1,4 @@
-"""Whatever stands in one image: the plan is made, the image is kept where it cannot be judged, and the others go."""
+"""Whatever an image contains, a plan is made; an image that cannot be judged is kept, and the others are decided."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ FINE = pytorch_image("fine")
 
 @st.composite
 def images(draw: st.DrawFn) -> tuple[Image, ...]:
-    """Hostile images and some that are as they should be, each with an ID of its own."""
+    """Hostile images and some proper ones, each with its own ID."""
     made: list[Image] = [pytorch_image("i0"), pytorch_image("i1", layers={"sha256:base": 50, "sha256:i1": 5})]
     for number in range(2, draw(st.integers(3, 6))):
         name = f"i{number}"

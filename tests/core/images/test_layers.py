@@ -1,4 +1,4 @@
-"""Bytes: a layer is freed when its last holder goes, and what is not known is not promised."""
+"""A layer is freed when the last image that has it is removed, and unknown bytes are not promised."""
 
 import hashlib
 from dataclasses import replace
@@ -131,5 +131,5 @@ def test_an_estimate_is_a_minimum_if_the_engine_does_not_report_compressed_bytes
     known, unknown = packed("a", 40, x=100), replace(BASE, details=None)
     unreported = image("b", packed_bytes=None)
     assert layers.LayerIndex([unreported]).reclaimable_bytes(unreported.id) == 1000
-    said = [layers.about(images) for images in ([], [known, unknown], [known, unreported])]
-    assert said == ["about", "about", "at least"]
+    words = [layers.about(images) for images in ([], [known, unknown], [known, unreported])]
+    assert words == ["about", "about", "at least"]

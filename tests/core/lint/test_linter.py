@@ -1,4 +1,4 @@
-"""Names that mislead: each rule by examples, no false alarm on what is found on GPU hosts, and hostile names."""
+"""Names that mislead: examples of each rule, no false alarm on common images of GPU hosts, and hostile names."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -29,12 +29,12 @@ def torch(*references: str, version: str = "2.9.0", cuda: str = "12.6.3", histor
 
 
 def plain(*references: str, env: Mapping[str, str] | None = None, history: tuple[str, ...] = ()) -> Image:
-    """An image that is what its name says, and no more."""
+    """An image whose ENV shows only what is passed in."""
     return make_image(*references, env=env, history=history, pulled=False)
 
 
 def find(*images: Image) -> tuple[Finding, ...]:
-    """What misleads in the names. Doubts about what an image is stand apart."""
+    """The findings about names, without those about single signs."""
     return tuple(one for one in linter.find(images, classify.classify(images)) if one.rule != SINGLE)
 
 
@@ -317,11 +317,11 @@ def test_the_names_of_an_image_with_many_names_are_listed(references: tuple[str,
     assert find(image) == expected
 
 
-# What is linted, and how it is told.
+# Which images are linted, and how findings are reported.
 
 
 def test_common_images_of_gpu_hosts_give_no_false_alarm() -> None:
-    """Both are true: torch is installed in an application and in a base, and their names do not tell."""
+    """Both findings are right: an application and a base contain torch, but their names break the convention."""
     assert found(*catalogue.everything()) == [("corp/base:1", OUTSIDE), ("corp/ranker:7", OUTSIDE)]
 
 

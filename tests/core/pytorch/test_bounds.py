@@ -1,4 +1,4 @@
-"""However much stands in an image, little of it is read; and what is not read makes no image evictable."""
+"""However much text an image contains, little of it is read, and unread text never makes an image evictable."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Is it a PyTorch image: the catalogue, the traps, lineage, and what hostile metadata may cost."""
+"""Verdicts on a catalogue of images, on traps, by lineage, and the cost of hostile metadata."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def verdict(image: model.Image, *others: model.Image) -> Verdict:
 
 
 def run(*commands: str) -> Verdict:
-    """The verdict on an image of a name that says nothing, with these lines of history."""
+    """The verdict on an image with these history lines and a name without meaning."""
     return verdict(make_image("corp/tool:1", history=commands))
 
 
@@ -213,7 +213,7 @@ def seed() -> model.Image:
 
 
 def squashed(*references: str, env: dict[str, str] | None = None, layers: tuple[str, ...] = ("app",)) -> model.Image:
-    """Built on the seed by a tool that keeps no history, so that only layers show where it comes from."""
+    """An image built on the seed by a tool that records no history, so only its layers show the seed."""
     image = derived(seed(), *references, env=env, layers=layers)
     assert image.details is not None
     return replace(image, details=replace(image.details, history=()))

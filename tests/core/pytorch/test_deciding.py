@@ -1,4 +1,4 @@
-"""The signs that decide: what people are shown first where they doubt a verdict."""
+"""The signs that decide a verdict, which people see first."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Removals that are not followed, Pythons that something else chooses, and words that are no package."""
+"""Removals that are not followed, Pythons that something else selects, and words that are not packages."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The lists in agent/core/pytorch/known: each entry is of good form, and a bad one is refused with its place."""
+"""The lists in agent/core/pytorch/known: each entry is well formed, and a wrong one is refused with its place."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Evidence: what a name, a variable, a label or an entrypoint is worth, alone."""
+"""The strength of a name, a variable, a label or an entrypoint alone."""
 
 from dataclasses import replace
 
@@ -114,7 +114,7 @@ def test_the_strongest_name_of_several_counts() -> None:
 
 
 def digests(*repositories: str, tags: tuple[str, ...] = (), **changes: object) -> model.Image:
-    """An image that is known by its digests, and by these tags."""
+    """An image with these tags and the digests of its repositories."""
     image = make_image(*tags, pulled=False, **changes)  # type: ignore[arg-type]
     return replace(image, digests=tuple(f"{name}@{catalogue.digest(name)}" for name in repositories))
 

@@ -1,4 +1,4 @@
-"""A variable that a build or a start is given as an input does not say that torch is there."""
+"""A variable that is an input of a build or a start script does not show that torch is there."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a look into the layers of an image changes about its verdict."""
+"""The effect of a layer probe on the verdict on an image."""
 
 from dataclasses import replace
 
@@ -61,11 +61,11 @@ def test_two_torches_that_differ_give_no_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "told"), [("npu", "npu"), ("hpu", "hpu"), ("cuda12.1", "cpu"), ("rocm6.1", "cpu"), (None, "cpu")]
+    ("named", "expected"), [("npu", "npu"), ("hpu", "hpu"), ("cuda12.1", "cpu"), ("rocm6.1", "cpu"), (None, "cpu")]
 )
-def test_a_torch_for_the_cpu_may_serve_the_accelerator_of_a_plug_in(named: str | None, told: str) -> None:
+def test_a_torch_for_the_cpu_may_serve_the_accelerator_of_a_plug_in(named: str | None, expected: str) -> None:
     look = layer_probe.found({PATH: (1, Torch("2.5.1", "cpu"))})
-    assert layer_probe.apply(replace(PYTORCH, accelerator=named), look, lifts=False).accelerator == told
+    assert layer_probe.apply(replace(PYTORCH, accelerator=named), look, lifts=False).accelerator == expected
 
 
 def test_a_path_from_a_stranger_is_shown_on_one_line_of_bounded_length() -> None:

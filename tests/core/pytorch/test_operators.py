@@ -1,4 +1,4 @@
-"""The operator's own names, `images.known`: what they lift, and what they do not."""
+"""The operator's own names, `images.known`: which images become PyTorch by them, and which do not."""
 
 from dataclasses import replace
 

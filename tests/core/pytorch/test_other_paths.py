@@ -1,4 +1,4 @@
-"""What reaches a folder by another path, what a program writes, and files from PyTorch's own index."""
+"""Removals by another path, the output of programs, and files from PyTorch's own index."""
 
 import pytest
 

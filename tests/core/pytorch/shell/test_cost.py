@@ -1,4 +1,4 @@
-"""What a hostile line of history may cost, and what no line may do."""
+"""The cost of a hostile history line, and errors that no line may cause."""
 
 import contextlib
 import time
@@ -55,7 +55,7 @@ def test_any_text_is_parsed_or_raises_unreadable_error(text: str) -> None:
 
 
 def program(draw: st.DrawFn, inner: str) -> str:
-    """A program in which `inner` stands within a few tests that hold, or do not."""
+    """A program with `inner` inside a few conditions, each of which is true or false."""
     forms = {
         True: ["if true; then {}; fi", "true && {{ {}; }}", "false || {{ {}; }}", "case $A in b) {};; esac", "( {} )",
                'if [ "$A" = b ]; then {}; fi', "for x in 1; do {}; done", "sh -c 'true'; {}"],

@@ -1,4 +1,4 @@
-"""RUN lines as shell programs: what surely installed torch, what may have, and what did not."""
+"""RUN lines as shell programs: which certainly installed torch, which may have, and which did not."""
 
 import pytest
 
@@ -12,8 +12,10 @@ def scan(*lines: str, env: dict[str, str] | None = None) -> TorchInstalls:
 
 
 def buildkit(program: str, **arguments: str) -> str:
-    told = f"|{len(arguments)} {' '.join(f'{name}={value}' for name, value in arguments.items())} " if arguments else ""
-    return f"RUN {told}/bin/sh -c {program} # buildkit"
+    written = (
+        f"|{len(arguments)} {' '.join(f'{name}={value}' for name, value in arguments.items())} " if arguments else ""
+    )
+    return f"RUN {written}/bin/sh -c {program} # buildkit"
 
 
 def classic(program: str, **arguments: str) -> str:
