@@ -54,14 +54,14 @@ class Outbox(Protocol):
         """
         ...
 
-    async def set_aside(self, seq: int, error: str, now: datetime) -> None:
+    async def quarantine(self, seq: int, error: str, now: datetime) -> None:
         """Keep a row that cannot be delivered for people, list it as dropped, and never send it again.
 
         Without effect on decisions and outcomes, which are never dropped.
         """
         ...
 
-    async def name_missing(self, now: datetime) -> None:
+    async def declare_missing(self, now: datetime) -> None:
         """Add a `dropped` event for the numbers above the watermark that have no row and are not listed as dropped."""
         ...
 
@@ -71,5 +71,9 @@ class Outbox(Protocol):
 
     @property
     def appended(self) -> asyncio.Event:
-        """Set whenever a row is added or is in the outbox again; the sender clears it."""
+        """Set whenever a row is added or is in the outbox again, and by `wake`; the sender clears it."""
+        ...
+
+    def wake(self) -> None:
+        """Set `appended`, so that the sender reads the rows again."""
         ...

@@ -176,14 +176,14 @@ class OutboxSender:
 
     def _send_again(self, after: int) -> None:
         self._again_from = after
-        self._outbox.appended.set()
+        self._outbox.wake()
 
     async def _probe_collector(self, connection: broker.Connection) -> None:
         """Send the first unacknowledged rows again; the acknowledgement of a live collector starts the others."""
         if self._rejections.needs_probe:
             return
         with contextlib.suppress(database.StateFull):
-            await self._outbox.name_missing(self._clock.now())
+            await self._outbox.declare_missing(self._clock.now())
         self.confirmation.probing = True
         with contextlib.suppress(broker.PublishRefused):  # `_stream` gets the same refusal and handles it
             for row in await self._outbox.unsent(self.confirmation.watermark or 0, WINDOW):

@@ -21,15 +21,15 @@ class Buffer:
 
     def __init__(self, limit: int = BUFFER) -> None:
         self._events: deque[EngineEvent] = deque()
-        self._limit = limit
+        self.limit = limit
         self.overflowed = False
         self.filled = asyncio.Event()
 
     def put(self, event: EngineEvent) -> None:
         """Raises StreamEnded where the limit is passed: what is lost is found at the next connection."""
-        if len(self._events) >= self._limit:
+        if len(self._events) >= self.limit:
             self.overflowed = True
-            raise StreamEnded(0, f"more than {self._limit} events waited; reading the engine's memory instead")
+            raise StreamEnded(0, f"more than {self.limit} events waited; reading the engine's memory instead")
         self._events.append(event)
         self.filled.set()
 

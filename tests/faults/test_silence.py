@@ -143,7 +143,7 @@ async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
     async with running.running(fresh_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
         await agent.ready()
         full = agent.parts.ingestor.buffer
-        full._limit = 10
+        full.limit = 10
         async with agent.parts.ingestor._lock:  # the store is slow: nothing is taken in
             await asyncio.to_thread(use, fresh_engine, image, 10)
             await distrusted(agent)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from agent.adapters.engine import EngineInfo
 from agent.core.model import Container, Details, HistoryStep, Image, Usage
 from agent.core.usage.events import EngineEvent
 from tests.support.fakes.clock import START
@@ -87,3 +88,15 @@ def make_event(action: str = "start", actor: str = "box", *, at: datetime = STAR
     kind = facts.pop("kind", "container")
     time_ns = int(at.timestamp()) * 10**9 + at.microsecond * 1000
     return EngineEvent(time_ns=time_ns, kind=kind, action=action, actor=actor, **facts)
+
+
+def make_engine_info(engine_id: str = "engine", driver: str = "overlay2", root: str = "/var/lib/docker") -> EngineInfo:
+    return EngineInfo(
+        id=engine_id,
+        name="gpu-07",
+        version="28.5.2",
+        api_version="1.51",
+        driver=driver,
+        containerd_store=driver == "overlayfs",
+        root=root,
+    )

@@ -5,7 +5,6 @@ process with the same state folder: it gets only the database and the file with 
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,7 +14,6 @@ from typing import Any
 
 from agent.adapters.engine import Engine
 from agent.adapters.sqlite import database
-from agent.adapters.sqlite.store import Store
 from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
 from agent.core.protocol import new_events, payloads
 from agent.core.usage.attribution import IgnoredContainers
@@ -25,13 +23,16 @@ from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
+from agent.tracking.engine_view import EngineView
 from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
+from tests.support.builders import make_engine_info
 from tests.support.fakes.clock import START, FakeClock
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
+from tests.support.stores import StoreFaults, named_store
 
 TTL = timedelta(minutes=20)  # short: a beat every 15 s of the time that passes costs real time
 MIN_AGE = timedelta(minutes=5)
@@ -59,8 +60,15 @@ class Stalls(StallDetector):
 class InlineExecutor(ThreadPoolExecutor):
     """Runs work at once instead of in a thread, so that a fake clock can be used."""
 
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.blocked: asyncio.Event | None = None  # set when a call comes; it and all others then wait without end
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
+        if self.blocked is not None:
+            self.blocked.set()
+            return future
         try:
             future.set_result(fn(*args, **kwargs))
         except BaseException as error:
@@ -122,7 +130,9 @@ class HostedAgent:
         self.host = host
         self.clock = host.clock
         self.engine = FakeEngine(host.docker)
-        self.store = inline_store(host.db, host.folder)
+        self.faults = StoreFaults()
+        self.executor = InlineExecutor()
+        self.store = named_store(host.db, host.folder, "gpu-07", executor=self.executor, before=self.faults)
         self.host_report = HostReport()
         self.stalls = Stalls()
         self.ingestor = build.make_ingestor(
@@ -130,7 +140,7 @@ class HostedAgent:
             self.store,
             self.clock,
             gap_tolerance=tolerance,
-            probes=LayerProbes(self.engine, self.store, wanted=False),
+            probes=LayerProbes(self.engine, wanted=False),
             ignored=ignored,
             stalls=self.stalls,
             timing=timing,
@@ -180,7 +190,7 @@ class HostedAgent:
         """End the process as by SIGKILL: from here on it can reach neither its engine nor its state."""
         self.engine.forget_hooks()
         self.engine.on("*", Killed(), once=False)
-        self.store.run = _dead  # type: ignore[method-assign,assignment]
+        self.faults.fail_after(0, Killed)
         await self._end()
 
     async def _end(self) -> None:
@@ -196,7 +206,7 @@ class HostedAgent:
         """End the watcher, but let its stream count as proven, so that the test can skip hours without events."""
         await self._end()
         await self.engine.connect()
-        self.view.proven = True
+        prove(self.view)
 
     def check(self) -> None:
         for task in self.tasks:
@@ -205,7 +215,7 @@ class HostedAgent:
                 raise AssertionError(f"{task.get_name()} ended")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        asyncio.get_running_loop().set_default_executor(InlineExecutor(1))
+        asyncio.get_running_loop().set_default_executor(InlineExecutor())
         self.tasks.append(asyncio.create_task(work, name=name))
 
     # Looking at it
@@ -224,7 +234,7 @@ class HostedAgent:
 
     async def events(self, kind: str = "") -> list[payloads.Event]:
         """The events in the event log, oldest first."""
-        found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, self.clock.now().tzinfo)))
+        found = await self.store.load_events(datetime.fromtimestamp(0, self.clock.now().tzinfo))
         return [event for event in found if event.type.startswith(kind)]
 
     async def outcomes(self) -> list[str]:
@@ -235,10 +245,16 @@ class HostedAgent:
 
     async def saved(self) -> dict[str, Usage]:
         """The usage as stored on disk."""
-        saved = await self.store.run(
-            lambda tables: tables.load(self.host.docker.engine_id, "overlay2", self.host.docker.root)
-        )
+        info = make_engine_info(self.host.docker.engine_id, root=self.host.docker.root)
+        saved = await (await self.store.engine(info)).load()
         return {usage.image_id: usage for usage in saved.usages}
+
+
+def prove(view: EngineView) -> None:
+    """Let a stream that nobody reads count as proven."""
+    view.stream.begin()
+    view.stream.open()
+    view.stream.catch_up()
 
 
 async def due(host: FakeHost, **rules: Any) -> HostedAgent:
@@ -277,17 +293,5 @@ async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> 
     return await removal.settle(engine, image_id, references, own)
 
 
-def inline_store(connection: sqlite3.Connection, folder: Path) -> Store:
-    """A store that works at once, without a thread."""
-    store = Store(connection, folder)
-    store._thread = InlineExecutor(1)
-    store._tables.host = "gpu-07"
-    return store
-
-
 def names_of(decisions: Sequence[Decision]) -> list[str]:
     return [item.image.references[0] for item in decisions]
-
-
-async def _dead(_work: object) -> Any:
-    raise Killed

@@ -132,7 +132,7 @@ def _open_sound(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    # `store.Store` uses it in one thread at a time, which is not the one that creates it.
+    # `worker.Worker` uses it in one thread at a time, which is not the one that creates it.
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     return connection
