@@ -15,7 +15,7 @@ from agent.adapters import folder as folders
 from agent.adapters import overrides_file
 from agent.adapters.sqlite import database
 from agent.core import text, units
-from agent.core.model import Overrides
+from agent.core.policy.overrides import Overrides
 
 FILE = "holds.json"
 MOST_BYTES = 4_000_000  # some 15,000 pins; the file is read before every removal

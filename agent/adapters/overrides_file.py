@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from agent.core import units
-from agent.core.model import Overrides, Pin
 from agent.core.policy import pins
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.protocol.payloads import Time
 
 SHOWN = 120  # characters of an entry in a message

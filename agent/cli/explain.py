@@ -10,7 +10,7 @@ from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, find_image, print_json, print_notes, quiet
 from agent.config import loading
 from agent.config.settings import Settings
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside
 
 if TYPE_CHECKING:
     from agent.cli import explanation

@@ -7,7 +7,7 @@ from agent.cli.common import ConfigOption, JsonOption, print_json, print_notes, 
 from agent.config import loading
 from agent.config.settings import Settings
 from agent.core.lint import linter as rules
-from agent.core.model import Plan
+from agent.core.policy.decision import Plan
 
 
 def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:

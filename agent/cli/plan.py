@@ -12,8 +12,9 @@ from agent.cli.common import ConfigOption, JsonOption, parse_duration, print_jso
 from agent.config import loading
 from agent.config.settings import Settings
 from agent.core import units
-from agent.core.model import Plan, Policy
 from agent.core.policy import totals
+from agent.core.policy.decision import Plan
+from agent.core.policy.settings import Policy
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
 

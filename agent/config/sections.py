@@ -19,7 +19,7 @@ from pydantic import (
 
 from agent.core import globs, units
 from agent.core.policy import rules, schedule
-from agent.core.protocol import payloads
+from agent.core.protocol.topics import slug, valid_host
 from agent.core.pytorch import operators
 from agent.core.usage import attribution
 
@@ -199,8 +199,8 @@ class Agent(Section):
 
     @model_validator(mode="after")
     def _host_is_a_topic_level(self) -> "Agent":
-        if self.host and not payloads.valid_host(self.host):
-            raise ValueError(f"host: {self.host!r} cannot be part of a topic; try {payloads.slug(self.host)!r}")
+        if self.host and not valid_host(self.host):
+            raise ValueError(f"host: {self.host!r} cannot be part of a topic; try {slug(self.host)!r}")
         return self
 
 
@@ -238,8 +238,8 @@ class Mqtt(Section):
     def _prefix_and_collector(self) -> "Mqtt":
         if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
             raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
-        if not payloads.valid_host(self.collector):
-            raise ValueError(f"collector: {self.collector!r} is no name; try {payloads.slug(self.collector)!r}")
+        if not valid_host(self.collector):
+            raise ValueError(f"collector: {self.collector!r} is no name; try {slug(self.collector)!r}")
         return self
 
     @model_validator(mode="after")

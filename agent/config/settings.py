@@ -22,7 +22,7 @@ from agent.config.sections import (
     Rule,
     UsageSection,
 )
-from agent.core import model
+from agent.core.policy import settings as policy_settings
 from agent.core.policy.schedule import Schedule
 
 PREFIX = "TORCHKEEPER_"
@@ -60,9 +60,9 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings  # the environment over the file
 
-    def core_policy(self) -> model.Policy:
+    def core_policy(self) -> policy_settings.Policy:
         """The settings that decide, as the pure core takes them."""
-        return model.Policy(
+        return policy_settings.Policy(
             ttl=self.policy.ttl,
             min_age=self.policy.min_age,
             include=self.images.include,
@@ -75,18 +75,20 @@ class Settings(BaseSettings):
             evict_ambiguous=self.images.ambiguous == "evict",
             dangling_after=self.cleanup.dangling_after,
             build_cache_after=self.cleanup.build_cache_after,
-            pressure=model.Pressure(high=self.pressure.high, low=self.pressure.low, budget=self.pressure.budget),
+            pressure=policy_settings.Pressure(
+                high=self.pressure.high, low=self.pressure.low, budget=self.pressure.budget
+            ),
             schedule=Schedule(windows=self.schedule.windows, timezone=self.schedule.timezone),
             observe=self.agent.mode == "observe",
-            limits=model.Limits(
+            limits=policy_settings.Limits(
                 evictions_per_sweep=self.limits.evictions_per_sweep, bytes_per_hour=self.limits.bytes_per_hour
             ),
         )
 
 
-def _core_rule(rule: Rule) -> model.Rule:
+def _core_rule(rule: Rule) -> policy_settings.Rule:
     evict_local = None if rule.local_images is None else rule.local_images == "evict"
-    return model.Rule(
+    return policy_settings.Rule(
         match=rule.match, ttl=rule.ttl, keep=rule.keep, keep_newest=rule.keep_newest, evict_local=evict_local
     )
 

@@ -1,5 +1,9 @@
 """Makes names and messages from outside safe for a terminal, a page, a file or an error message."""
 
+from collections.abc import Iterable, Sequence
+
+MOST_LISTED = 4  # names in one sentence; the others are counted
+LONGEST_SHOWN = 100  # characters of a name in a sentence
 LONGEST_QUOTED = 80  # characters; a label or a line of the configuration may have megabytes
 
 
@@ -28,3 +32,21 @@ def quoted(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 4 * LONGEST_QUOTED:  # Python refuses to format a long one
         return "a number of hundreds of digits"
     return shortened(repr(value[:LONGEST_QUOTED] if isinstance(value, str) else value), LONGEST_QUOTED)
+
+
+def shown(reference: str) -> str:
+    """A name for a sentence: one printable line of bounded length."""
+    line = clean(reference[: LONGEST_SHOWN + 1]).replace("\n", "\N{REPLACEMENT CHARACTER}")
+    return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 1] + "…"
+
+
+def listed(references: Iterable[str]) -> str:
+    """Names for a sentence, sorted: `a:1, b:2 and 7 more`; "" for none."""
+    ordered = sorted(set(references))
+    first = ", ".join(shown(reference) for reference in ordered[:MOST_LISTED])
+    return first + (f" and {len(ordered) - MOST_LISTED} more" if len(ordered) > MOST_LISTED else "")
+
+
+def joined(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; the parts are not empty."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))

@@ -1,6 +1,5 @@
 """The object graph of one agent, on one page: each object is made here, from those that it works with."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,12 +11,10 @@ from agent.adapters.engine import Engine
 from agent.adapters.outbox import Outbox
 from agent.adapters.sqlite.store import Store
 from agent.config.settings import Settings
-from agent.core.model import Policy
-from agent.core.protocol.payloads import Topics
+from agent.core.policy.settings import Policy
+from agent.core.protocol.topics import Topics
 from agent.core.usage.attribution import IgnoredContainers
-from agent.daemon import no_effect
 from agent.daemon.timing import Timing
-from agent.eviction import plan_reporter
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import Evictor
 from agent.eviction.plan_reporter import PlanReporter
@@ -43,14 +40,6 @@ from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
-
-# What the loops raise; an earlier run may have left any of it on the broker.
-ALERTS = (
-    *("engine-down", "engine-observe-only", "holds-unreadable", "state-copied"),
-    *("state-damaged", "state-full", "sweep-failed"),
-    *plan_reporter.ALERTS,
-    *no_effect.ALERTS,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +144,6 @@ def make_agent_publisher(settings: Settings, host: str, components: Components, 
             confirm=settings.mqtt.confirm,
             inventory_every=settings.mqtt.inventory_every.total_seconds(),
         ),
-        former_alerts=(*publisher.ALERTS, *ALERTS),
     )
 
 
@@ -168,9 +156,8 @@ def make_publisher(
     clock: Clock,
     agent_id: str,
     settings: publisher.Settings = publisher.Settings(),
-    former_alerts: Iterable[str] = publisher.ALERTS,
 ) -> Publisher:
-    """What reports this agent to the broker. `former_alerts`: see Publisher."""
+    """What reports this agent to the broker."""
     return Publisher(
         connect=connect,
         topics=topics,
@@ -184,7 +171,6 @@ def make_publisher(
             collectors=Collectors(clock),
         ),
         settings=settings,
-        former_alerts=former_alerts,
     )
 
 

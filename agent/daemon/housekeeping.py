@@ -10,6 +10,7 @@ from agent.adapters.engine import EngineInfo
 from agent.adapters.inside import Inside
 from agent.adapters.sqlite import database
 from agent.config.settings import Settings
+from agent.core.policy.decision import Mode
 from agent.core.protocol import payloads
 from agent.daemon import look_inside
 from agent.daemon.build import Components
@@ -34,7 +35,7 @@ async def report_info(settings: Settings, components: Components, clock: Clock) 
                     engine=_engine_facts(view.engine),
                     agent_id=components.store.agent_id,
                     epoch=components.store.epoch,
-                    mode="observe" if view.engine.observe_only else settings.agent.mode,
+                    mode=Mode.OBSERVE if view.engine.observe_only else Mode(settings.agent.mode),
                     policy=policy_in_force(settings),
                     started=started,
                     at=clock.now(),

@@ -17,8 +17,7 @@ from agent.adapters.inside import Inside
 from agent.adapters.inside_journal import Entry
 from agent.adapters.sqlite.database import StateError
 from agent.core.pytorch import guesses, version_file
-from agent.core.pytorch.version_file import Torch
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside, Torch
 
 log = structlog.get_logger()
 

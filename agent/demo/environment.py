@@ -17,6 +17,7 @@ import agent
 from agent.adapters.mqtt import broker
 from agent.config import sections
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 from agent.demo import dockerd, events, images, process, workspace
 from agent.demo.docker_api import Client
 from agent.demo.errors import DemoError
@@ -133,7 +134,7 @@ class DemoEnvironment:
             return events.from_history(self.state)
         options = broker.options(sections.Mqtt(url=self.broker_url), client_id="torchkeeper-demo-viewer")
         connection = await self._undo.enter_async_context(broker.connect(options))
-        return await events.from_broker(connection, payloads.Topics("torchkeeper", HOST))
+        return await events.from_broker(connection, Topics("torchkeeper", HOST))
 
     # The agent
 

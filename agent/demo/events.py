@@ -10,12 +10,13 @@ from agent.adapters.broker import Connection
 from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 
 POLL = 0.5  # seconds between two reads of the history
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def from_broker(connection: Connection, topics: payloads.Topics) -> AsyncIterator[payloads.Event]:
+async def from_broker(connection: Connection, topics: Topics) -> AsyncIterator[payloads.Event]:
     """Subscribe at once, so that no event is missed. Returns the events, endlessly."""
     await connection.subscribe(topics.events)
 

@@ -145,12 +145,16 @@ class Scenario:
     async def _follow(self) -> None:
         """Show each outcome when its event arrives, until every expected removal is done."""
         async for event in self._feed:
-            if event.type == "torchkeeper.decision" and event.subject in self._ids:
-                self._decisions[event.subject] = payloads.DecisionData.model_validate(event.data)
-            if event.type == "torchkeeper.outcome" and event.subject in self._ids:
-                self._show_outcome(event.subject, payloads.OutcomeData.model_validate(event.data))
+            if event.subject in self._ids:
+                self._show(event.subject, payloads.data_of(event))
             if not self._pending():
                 return
+
+    def _show(self, image_id: str, data: payloads.EventData | None) -> None:
+        if isinstance(data, payloads.DecisionData):
+            self._decisions[image_id] = data
+        if isinstance(data, payloads.OutcomeData):
+            self._show_outcome(image_id, data)
 
     def _show_outcome(self, image_id: str, outcome: payloads.OutcomeData) -> None:
         if image_id in self._outcomes:  # a broker may deliver twice

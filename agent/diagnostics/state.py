@@ -5,7 +5,8 @@ from pathlib import Path
 
 from agent.adapters import folder, overrides
 from agent.adapters.sqlite import database, state_dir
-from agent.core.model import Pin, Plan
+from agent.core.policy.decision import Plan
+from agent.core.policy.overrides import Pin
 from agent.daemon import no_effect
 from agent.diagnostics.check import Check
 

@@ -18,11 +18,14 @@ from agent.adapters.engine import EngineError
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping
-from agent.core.model import Action, Decision, HeldBy, Outcome, Overrides, Plan, Policy
 from agent.core.policy import grace as change
 from agent.core.policy import limits, planning, pressure
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Action, Decision, HeldBy, Outcome, Plan
+from agent.core.policy.overrides import Overrides
+from agent.core.policy.settings import Policy
 from agent.core.protocol import new_events
+from agent.core.protocol.alerts import AlertId
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import EvictionResult, Evictor
 from agent.eviction.plan_reporter import PlanReporter
@@ -31,9 +34,6 @@ from agent.reporting.host_report import HostReport
 from agent.tracking.ingestor import EventIngestor
 
 log = structlog.get_logger()
-
-FAILED_ALERT, FULL_ALERT = "sweep-failed", "state-full"
-OBSERVE_ALERT = "engine-observe-only"
 
 
 @dataclass(slots=True)
@@ -127,17 +127,17 @@ class Sweeper:
             self._note_failure(error)
             return None
         self._failures = 0
-        for alert in (FAILED_ALERT, FULL_ALERT):
+        for alert in (AlertId.SWEEP_FAILED, AlertId.STATE_FULL):
             self._host_report.clear_alert(alert)  # every sweep asks the engine, and writes
         return latest
 
     def _note_failure(self, error: Exception) -> None:
         """Nothing more is evicted in this sweep, and it says so; the next comes later each time."""
         self._failures += 1
-        alert = FULL_ALERT if isinstance(error, database.StateFull) else FAILED_ALERT
+        alert = AlertId.STATE_FULL if isinstance(error, database.StateFull) else AlertId.SWEEP_FAILED
         message = f"the sweep stopped, and nothing more was evicted: {error}"
         self._host_report.raise_alert(
-            alert, message, self._clock.now(), "critical" if alert == FULL_ALERT else "warning"
+            alert, message, self._clock.now(), "critical" if alert == AlertId.STATE_FULL else "warning"
         )
         log.warning("the sweep stopped", action="sweep", error=str(error), failures=self._failures)
 
@@ -204,9 +204,9 @@ class Sweeper:
                 raise overrides.OverridesUnreadable(detail, "bring the folder back, or restart the agent")
             found = overrides.load(self._folder)
         except overrides.OverridesUnreadable as error:
-            self._host_report.raise_alert("holds-unreadable", str(error), now, "critical")
+            self._host_report.raise_alert(AlertId.HOLDS_UNREADABLE, str(error), now, "critical")
             return Overrides(readable=False)
-        self._host_report.clear_alert("holds-unreadable")
+        self._host_report.clear_alert(AlertId.HOLDS_UNREADABLE)
         return found
 
     def _may_only_observe(self, now: datetime) -> bool:
@@ -214,13 +214,13 @@ class Sweeper:
         engine = self._view.engine
         why = engine.observe_only if engine is not None else ""
         if why and not self._rules.observe:
-            if OBSERVE_ALERT not in self._host_report.alerts:
+            if AlertId.ENGINE_OBSERVE_ONLY not in self._host_report.alerts:
                 log.warning("observe mode is forced", action="observe", why=why)
             self._host_report.raise_alert(
-                OBSERVE_ALERT, f"nothing is removed here, whatever agent.mode says: {why}", now
+                AlertId.ENGINE_OBSERVE_ONLY, f"nothing is removed here, whatever agent.mode says: {why}", now
             )
         else:
-            self._host_report.clear_alert(OBSERVE_ALERT)
+            self._host_report.clear_alert(AlertId.ENGINE_OBSERVE_ONLY)
         return bool(why)
 
     # Observe mode: the same plan without the act
@@ -254,10 +254,7 @@ class Sweeper:
     async def _report(self, done: SweepResult) -> None:
         now = self._clock.now()
         if done.outcomes:
-            mode = "observe" if done.plan.held_by is HeldBy.OBSERVE else "enforce"
-            event = new_events.sweep(
-                done.initial_plan, done.plan, mode, done.outcomes.values(), now, done.measured_bytes
-            )
+            event = new_events.sweep(done.initial_plan, done.plan, done.outcomes.values(), now, done.measured_bytes)
             await self._store.log(event)
             await asyncio.get_running_loop().run_in_executor(None, database.keep_reserve, self._folder)
         await self._reporter.show(done.plan)

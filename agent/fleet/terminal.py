@@ -4,7 +4,7 @@ import asyncio
 import io
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from rich.console import Console, Group, RenderableType
@@ -15,6 +15,8 @@ from rich.text import Text
 
 from agent.adapters.clock import Clock
 from agent.core import units
+from agent.core.model import Class
+from agent.core.policy.decision import Action, Reason
 from agent.core.protocol import payloads
 from agent.fleet.feed import Feed
 from agent.fleet.view import DecisionLine, FleetView, Host
@@ -26,7 +28,6 @@ _OUTCOME_STYLE = {"removed": "green", "refused": "yellow", "failed": "red", "wou
 
 # Controls, formats (some reverse the direction of text), surrogates, private use, unassigned, and line separators.
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_RUNNING = {"recent", "min-age", "gap"}  # reasons that end with time
 
 NO_HOSTS = (
     "No host has reported yet. Set mqtt.url in each agent's configuration to this broker, and mqtt.prefix to the\n"
@@ -87,14 +88,14 @@ def decisions_table(lines: list[DecisionLine], now: datetime) -> Table:
     table.add_column("OUTCOME", no_wrap=True)
     table.add_column("BYTES", justify="right", no_wrap=True)
     for line in lines:
-        outcome = line.outcome or "pending"
+        decision, outcome = line.decision, line.decision.outcome or "pending"
         table.add_row(
-            _ago(line.at, now),
+            _ago(decision.at, now),
             sanitize(line.host),
-            _image_name(line.references, line.image_id),
-            sanitize(line.reason) or "-",
+            _image_name(decision.references, decision.image_id),
+            sanitize(decision.reason) or "-",
             f"[{_OUTCOME_STYLE.get(outcome, 'yellow')}]{sanitize(outcome)}[/]",
-            _bytes_of(line),
+            _bytes_of(decision),
         )
     return table
 
@@ -105,7 +106,7 @@ def images_view(view: FleetView, now: datetime) -> RenderableType:
     others = 0
     for host in view.hosts():
         for image in host.inventory.images if host.inventory else ():
-            if image.kind == "other":
+            if image.kind == Class.OTHER:
                 others += 1
             else:
                 copies.setdefault(image.id, []).append(image)
@@ -123,7 +124,7 @@ def images_table(images: list[list[payloads.InventoryImage]], now: datetime) -> 
     for copies in sorted(images, key=lambda copies: (copies[0].references, copies[0].id)):
         first = copies[0]
         table.add_row(
-            _image_name(tuple(first.references), first.id),
+            _image_name(first.references, first.id),
             sanitize(first.torch_version or "-"),
             str(len(copies)),
             units.format_bytes(first.size_bytes),
@@ -167,7 +168,7 @@ def _alert_line(host: Host, alert: payloads.Alert) -> Text:
     return Text.from_markup(f"[{style}]{alert.severity}[/] {sanitize(host.name)}: {sanitize(alert.message)}")
 
 
-def _image_name(references: tuple[str, ...], image_id: str) -> str:
+def _image_name(references: Sequence[str], image_id: str) -> str:
     """The first name, with the number of others; the short ID for an untagged image."""
     if not references:
         return sanitize(image_id.removeprefix("sha256:")[:12])
@@ -175,11 +176,11 @@ def _image_name(references: tuple[str, ...], image_id: str) -> str:
     return sanitize(references[0]) + more
 
 
-def _bytes_of(line: DecisionLine) -> str:
+def _bytes_of(decision: payloads.LastDecision) -> str:
     """The measured bytes, else the estimate with a tilde."""
-    if line.measured_bytes is not None:
-        return units.format_bytes(line.measured_bytes)
-    return f"~{units.format_bytes(line.estimated_bytes)}"
+    if decision.measured_bytes is not None:
+        return units.format_bytes(decision.measured_bytes)
+    return f"~{units.format_bytes(decision.estimated_bytes)}"
 
 
 def _disk(inventory: payloads.Inventory | None) -> str:
@@ -201,15 +202,20 @@ def _last_used(copies: list[payloads.InventoryImage], now: datetime) -> str:
 
 def _next(copies: list[payloads.InventoryImage], now: datetime) -> str:
     """What happens next to an image on any host: its eviction, its deadline, else why it is kept."""
-    due = [image for image in copies if image.action == "evict"]
+    due = [image for image in copies if image.action == Action.EVICT]
     if due:
         held = {image.held_by for image in due}
         return "due" if None in held else sanitize(f"due ({', '.join(sorted(filter(None, held)))})")
-    running = [image.deadline for image in copies if image.reason in _RUNNING and image.deadline is not None]
-    if running:
-        return "in " + _largest(min(running) - now)
+    deadlines = [image.deadline for image in copies if _is_pending(image) and image.deadline is not None]
+    if deadlines:
+        return "in " + _largest(min(deadlines) - now)
     reasons = {image.reason for image in copies}
     return sanitize(reasons.pop()) if len(reasons) == 1 else "kept"
+
+
+def _is_pending(image: payloads.InventoryImage) -> bool:
+    reason = Reason.of(image.reason)
+    return reason is not None and reason.pending
 
 
 def _largest(span: timedelta) -> str:

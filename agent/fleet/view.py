@@ -1,17 +1,20 @@
 """The state of the fleet, folded from its messages. Pure: `at` is always the time at which a message arrived."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from agent.core import units
+from agent.core.policy.decision import Action
 from agent.core.protocol import payloads, sentence
+from agent.core.protocol.topics import Topics
 
 STALE_AFTER = timedelta(minutes=3)  # three status messages are missing
 MAX_EVENTS = 500  # the latest events of the whole fleet that are kept
 
 State = Literal["online", "stale", "offline", "unknown"]
+Decisions = dict[tuple[str, str], payloads.LastDecision]  # by host and decision ID
 
 
 @dataclass
@@ -45,22 +48,12 @@ class Host:
         return bool(self.status or self.info or self.inventory or self.alerts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DecisionLine:
     """One eviction decision of one host, with its outcome if that is known."""
 
     host: str
-    decision_id: str
-    at: datetime
-    image_id: str
-    references: tuple[str, ...]
-    reason: str = ""  # "": only the outcome has been seen
-    mode: str = ""
-    explanation: str = ""
-    estimated_bytes: int = 0
-    outcome: str | None = None
-    measured_bytes: int | None = None
-    error: str | None = None
+    decision: payloads.LastDecision  # its reason is "" where only the outcome was seen
 
 
 class FleetView:
@@ -68,7 +61,7 @@ class FleetView:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._topics = payloads.Topics(prefix, "+")
+        self._topics = Topics(prefix, "+")
         self._hosts: dict[str, Host] = {}
         self._events: OrderedDict[tuple[str, str, int], tuple[str, payloads.Event]] = OrderedDict()
         self.applied = 0  # messages so far
@@ -98,18 +91,18 @@ class FleetView:
 
     def decisions(self, since: datetime | None = None, host: str | None = None) -> list[DecisionLine]:
         """One line per decision, newest first, merged from the last ones in the inventories and all events."""
-        lines: dict[tuple[str, str], DecisionLine] = {}
-        for known in self.hosts():
-            for last in known.inventory.decisions if known.inventory else ():
-                lines[known.name, last.decision_id] = _line_of_last(known.name, last)
+        known: Decisions = {}
+        for name in self._hosts:
+            inventory = self._hosts[name].inventory
+            known |= {(name, last.decision_id): last for last in (inventory.decisions if inventory else ())}
         for name, event in sorted(self._events.values(), key=lambda item: item[1].time):
-            _merge_event(lines, name, event)
+            _merge_event(known, name, event)
         wanted = (
-            line
-            for line in lines.values()
-            if (since is None or line.at >= since) and (host is None or line.host == host)
+            DecisionLine(name, decision)
+            for (name, _), decision in known.items()
+            if (since is None or decision.at >= since) and (host is None or name == host)
         )
-        return sorted(wanted, key=lambda line: (line.at, line.host, line.decision_id), reverse=True)
+        return sorted(wanted, key=lambda line: (line.decision.at, line.host, line.decision.decision_id), reverse=True)
 
     def renewed(self) -> "FleetView":
         """A new view with the same events, to be filled again from the retained messages, some of which may be gone."""
@@ -170,12 +163,7 @@ def _host_document(host: Host, now: datetime) -> dict[str, Any]:
 
 
 def _line_document(line: DecisionLine) -> dict[str, Any]:
-    names = DecisionLine.__slots__
-    return {
-        **{name: getattr(line, name) for name in names},
-        "at": units.format_time(line.at),
-        "references": list(line.references),
-    }
+    return {"host": line.host, **line.decision.model_dump(mode="json")}
 
 
 def _see(host: Host, at: datetime) -> None:
@@ -227,69 +215,36 @@ def _apply_alert(host: Host, alert_id: str, payload: bytes) -> None:
         host.alerts.pop(alert_id, None)
 
 
-def _line_of_last(host: str, last: payloads.LastDecision) -> DecisionLine:
-    return DecisionLine(
-        host=host,
-        decision_id=last.decision_id,
-        at=last.at,
-        image_id=last.image_id,
-        references=tuple(last.references),
-        reason=last.reason,
-        mode=last.mode,
-        explanation=last.explanation,
-        estimated_bytes=last.estimated_bytes,
-        outcome=last.outcome,
-        measured_bytes=last.measured_bytes,
-        error=last.error,
-    )
+def _merge_event(known: Decisions, host: str, event: payloads.Event) -> None:
+    """Add a decision to evict, or the outcome of one; other events change nothing."""
+    match payloads.data_of(event):
+        case payloads.DecisionData(action=Action.EVICT) as data:
+            before = known.get((host, data.decision_id))
+            known[host, data.decision_id] = _with_outcome_of(before, payloads.LastDecision.of(data, event.time))
+        case payloads.OutcomeData() as data:
+            before = known.get((host, data.decision_id)) or _without_decision(data, event.time)
+            known[host, data.decision_id] = before.with_outcome(data)
+        case _:
+            pass
 
 
-def _merge_event(lines: dict[tuple[str, str], DecisionLine], host: str, event: payloads.Event) -> None:
-    if event.type == "torchkeeper.decision":
-        _merge_decision(lines, host, event)
-    elif event.type == "torchkeeper.outcome":
-        _merge_outcome(lines, host, event)
+def _with_outcome_of(before: payloads.LastDecision | None, decision: payloads.LastDecision) -> payloads.LastDecision:
+    """A decision that comes after its outcome, or again, keeps the outcome."""
+    if before is None:
+        return decision
+    ended = before.model_dump(include={"outcome", "measured_bytes", "error"})
+    return decision.model_copy(update=ended)
 
 
-def _merge_decision(lines: dict[tuple[str, str], DecisionLine], host: str, event: payloads.Event) -> None:
-    data = _data(payloads.DecisionData, event)
-    if data is None or data.action != "evict":
-        return
-    known = lines.get((host, data.decision_id))
-    lines[host, data.decision_id] = DecisionLine(
-        host=host,
+def _without_decision(data: payloads.OutcomeData, at: datetime) -> payloads.LastDecision:
+    """What an outcome alone shows of its decision."""
+    return payloads.LastDecision(
         decision_id=data.decision_id,
-        at=event.time,
+        at=at,
         image_id=data.image.id,
-        references=tuple(data.image.references),
-        reason=data.reason,
-        mode=data.mode,
-        explanation=data.explanation,
-        estimated_bytes=data.estimated_bytes,
-        outcome=known.outcome if known else None,
-        measured_bytes=known.measured_bytes if known else None,
-        error=known.error if known else None,
+        references=data.image.references,
+        reason="",
+        mode="",
+        explanation="",
+        estimated_bytes=0,
     )
-
-
-def _merge_outcome(lines: dict[tuple[str, str], DecisionLine], host: str, event: payloads.Event) -> None:
-    data = _data(payloads.OutcomeData, event)
-    if data is None:
-        return
-    line = lines.get((host, data.decision_id)) or DecisionLine(
-        host=host,
-        decision_id=data.decision_id,
-        at=event.time,
-        image_id=data.image.id,
-        references=tuple(data.image.references),
-    )
-    lines[host, data.decision_id] = replace(
-        line, outcome=data.outcome, measured_bytes=data.measured_bytes, error=data.error
-    )
-
-
-def _data(model: type[payloads.P], event: payloads.Event) -> payloads.P | None:
-    try:
-        return model.model_validate(event.data)
-    except ValueError:
-        return None

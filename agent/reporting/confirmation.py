@@ -16,13 +16,12 @@ from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, UnknownSequence, Watermark
 from agent.adapters.sqlite import database
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
 
 OVERDUE = 30.0  # seconds that sent rows wait for an acknowledgement, until the agent subscribes to them again
 SILENCE = 300.0  # seconds that sent rows wait for an acknowledgement, until an alert is raised
 MOST_EPOCHS = 8  # with an acknowledgement waiting to be stored; normally one, two if two agents share one name
-BEHIND_ALERT = "outbox-behind"
-UNCONFIRMED_ALERT = "unconfirmed"
 
 log = structlog.get_logger()
 
@@ -90,9 +89,9 @@ class Confirmation:
                 "the collector has acknowledged none of the events sent in the last 5 minutes or more; they stay in the"
                 " outbox: does it run, is it the one that mqtt.collector names, and does the ACL let events reach it?"
             )
-            self._host_report.raise_alert(UNCONFIRMED_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.UNCONFIRMED, message, self._clock.now())
         else:
-            self._host_report.clear_alert(UNCONFIRMED_ALERT)
+            self._host_report.clear_alert(AlertId.UNCONFIRMED)
 
     def receive(self, ack: payloads.Ack, *, retained: bool = False) -> None:
         """Keep only the latest acknowledgement of each epoch for `store`, so that a flood does not build up a queue.
@@ -133,7 +132,7 @@ class Confirmation:
             self.progress += 1
         self.watermark = stored.seq
         self._silent_since = self._clock.monotonic() if self.is_behind() else None
-        self._host_report.clear_alert(UNCONFIRMED_ALERT)
+        self._host_report.clear_alert(AlertId.UNCONFIRMED)
         if stored.back or self.probing:
             self.probing = False
             self.send_again(stored.seq)
@@ -145,4 +144,4 @@ class Confirmation:
             " restored from an older copy, or another agent runs on a copy; stop the agent, move state.db aside and"
             " start it again"
         )
-        self._host_report.raise_alert(BEHIND_ALERT, message, self._clock.now(), "critical")
+        self._host_report.raise_alert(AlertId.OUTBOX_BEHIND, message, self._clock.now(), "critical")

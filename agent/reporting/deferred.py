@@ -7,11 +7,10 @@ only in memory: after a restart the agent learns it again.
 from dataclasses import dataclass
 
 from agent.adapters.outbox import OutboxRow
-from agent.core.protocol import new_events, shorten
+from agent.core.protocol import shorten
 
 FIRST_PAUSE = 60.0  # seconds until a deferred row is tried again
 LONGEST_PAUSE = 600.0  # seconds; each try may cost a connection
-NEVER_GIVEN_UP = (new_events.DECISION, new_events.OUTCOME)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 
 
 class HostReport:
@@ -26,7 +27,7 @@ class HostReport:
 
     def raise_alert(
         self,
-        alert_id: str,
+        alert_id: AlertId,
         message: str,
         since: datetime,
         severity: Literal["warning", "critical"] = "warning",
@@ -40,6 +41,6 @@ class HostReport:
         )
         self.changed.set()
 
-    def clear_alert(self, alert_id: str) -> None:
+    def clear_alert(self, alert_id: AlertId) -> None:
         if self.alerts.pop(alert_id, None) is not None:
             self.changed.set()

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 
 from agent.adapters.clock import Clock
+from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
 from agent.reporting.pace import ENDS, Pace
 
 JITTER = 30.0  # seconds at most until the first inventory after a reconnect, when the whole fleet sends one
-INVENTORY_ALERT = "inventory-not-taken"
 
 Retain = Callable[[str, bytes], Awaitable[None]]
 
@@ -45,7 +45,7 @@ class InventoryTopic:
         await retain(self._topic, payload)
         self._in_flight = 0
         self._pace.answered()
-        self._host_report.clear_alert(INVENTORY_ALERT)
+        self._host_report.clear_alert(AlertId.INVENTORY_NOT_TAKEN)
 
     def connection_ended(self) -> None:
         """Leave the inventory out for a while if several connections in a row ended while it was sent."""
@@ -59,4 +59,4 @@ class InventoryTopic:
                 " tries again at intervals: does the broker limit the size of a message? mqtt.compress = true makes it"
                 " smaller"
             )
-            self._host_report.raise_alert(INVENTORY_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.INVENTORY_NOT_TAKEN, message, self._clock.now())

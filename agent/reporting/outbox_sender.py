@@ -15,13 +15,13 @@ from agent.adapters import broker
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
+from agent.core.protocol.alerts import AlertId
 from agent.reporting.confirmation import Confirmation
 from agent.reporting.host_report import HostReport
 from agent.reporting.rejection import Rejections
 from agent.reporting.timing import ReportingTiming
 
 WINDOW = 20  # rows in flight; more are not faster
-FULL_ALERT = "outbox-full"
 
 log = structlog.get_logger()
 
@@ -94,9 +94,9 @@ class OutboxSender:
         """Raise or clear the alert that the outbox is full."""
         if await self._outbox.nearly_full():
             message = "the outbox is full: the oldest sweep and gap events are dropped; does the collector run?"
-            self._host_report.raise_alert(FULL_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.OUTBOX_FULL, message, self._clock.now())
         else:
-            self._host_report.clear_alert(FULL_ALERT)
+            self._host_report.clear_alert(AlertId.OUTBOX_FULL)
 
     async def _stream(self, connection: broker.Connection) -> None:
         self._send_again(0)

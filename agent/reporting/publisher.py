@@ -6,7 +6,7 @@ All retained topics are published again after each connect: a broker without per
 import asyncio
 import random
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,28 +20,14 @@ from agent.adapters import broker
 from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
+from agent.core.protocol.topics import Topics
 from agent.reporting.collectors import Collectors
-from agent.reporting.confirmation import BEHIND_ALERT, UNCONFIRMED_ALERT
 from agent.reporting.host_report import HostReport
-from agent.reporting.inventory_topic import INVENTORY_ALERT, InventoryTopic
-from agent.reporting.outbox_sender import FULL_ALERT, OutboxSender
-from agent.reporting.rejection import DENIED_ALERT, POISON_ALERT
-from agent.reporting.subscriptions import ACKS_ALERT, FLOOD_ALERT, Subscriptions
+from agent.reporting.inventory_topic import InventoryTopic
+from agent.reporting.outbox_sender import OutboxSender
+from agent.reporting.subscriptions import Subscriptions
 from agent.reporting.timing import ReportingTiming
-
-TWO_AGENTS_ALERT = "two-agents"
-# the alerts that the publisher and its parts raise
-ALERTS = (
-    TWO_AGENTS_ALERT,
-    BEHIND_ALERT,
-    DENIED_ALERT,
-    POISON_ALERT,
-    FULL_ALERT,
-    UNCONFIRMED_ALERT,
-    ACKS_ALERT,
-    FLOOD_ALERT,
-    INVENTORY_ALERT,
-)
 
 log = structlog.get_logger()
 
@@ -74,15 +60,13 @@ class Publisher:
         self,
         *,
         connect: broker.Connect,
-        topics: payloads.Topics,
+        topics: Topics,
         host_report: HostReport,
         clock: Clock,
         agent_id: str,
         parts: PublisherParts,
         settings: Settings = Settings(),
-        former_alerts: Iterable[str] = ALERTS,
     ) -> None:
-        """`former_alerts`: IDs that an earlier run may have left on the broker; cleared if not raised in this run."""
         self._connect = connect
         self._topics = topics
         self._host_report = host_report
@@ -96,7 +80,8 @@ class Publisher:
         self._collectors = parts.collectors
         self._first_session = secrets.randbits(40)  # random for each start of the agent; each connect adds one
         self._session = self._first_session - 1
-        self._shown: dict[str, payloads.Alert | None] = dict.fromkeys(former_alerts)
+        # An earlier run may have left any alert on the broker: it is cleared unless it is raised again.
+        self._shown: dict[str, payloads.Alert | None] = dict.fromkeys(AlertId)
         self._shown_info: payloads.Info | None = None
         self._was_cut_off = False  # whether the last connection was lost for a reason outside this agent
         self._overwritten = asyncio.Event()  # somebody else wrote to our status topic
@@ -288,14 +273,14 @@ class Publisher:
     def _detected_duplicate_agent(self) -> None:
         self._foreign_at = self._clock.monotonic()
         message = f"another agent calls itself {self._topics.host!r}; set agent.host to another name on one of them"
-        self._host_report.raise_alert(TWO_AGENTS_ALERT, message, self._clock.now())
+        self._host_report.raise_alert(AlertId.TWO_AGENTS, message, self._clock.now())
 
     def _expire_duplicate_alert(self) -> None:
         if self._foreign_at is None:
             return
         if self._clock.monotonic() - self._foreign_at >= self._timing.duplicate_agent_ttl:
             self._foreign_at = None
-            self._host_report.clear_alert(TWO_AGENTS_ALERT)
+            self._host_report.clear_alert(AlertId.TWO_AGENTS)
 
     async def _retain(self, connection: Connection, topic: str, payload: bytes) -> None:
         """Publish a retained message. A refusal is logged once per topic and does not stop anything else."""

@@ -14,14 +14,14 @@ from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, OutboxRow
 from agent.adapters.sqlite import database
 from agent.core.protocol import payloads
-from agent.reporting.deferred import NEVER_GIVEN_UP, Deferred
+from agent.core.protocol.alerts import AlertId
+from agent.core.protocol.topics import PROBE
+from agent.reporting.deferred import Deferred
 from agent.reporting.denial import Denial
 from agent.reporting.host_report import HostReport
 from agent.reporting.poison import PoisonDetector
 
 STEADY = 10.0  # seconds that a connection must be stable before it gets a row that may have ended others
-POISON_ALERT = "outbox-poison"
-DENIED_ALERT = "events-denied"
 ROW_CODES = {broker.PACKET_TOO_LARGE, broker.PAYLOAD_INVALID}  # reason codes that concern one message, not its topic
 
 log = structlog.get_logger()
@@ -59,7 +59,7 @@ class Rejections:
         await self._clock.sleep(max(STEADY, self._denial.wait(self._clock.monotonic())))
         self._denial.probing = True
         try:
-            await connection.publish(self._topic, payloads.PROBE)
+            await connection.publish(self._topic, PROBE)
         except broker.PublishRefused as refused:
             self._poison.clear_suspect()
             self._deny(refused)
@@ -112,7 +112,7 @@ class Rejections:
 
     async def _reject(self, row: OutboxRow, error: str) -> bool:
         """Handle a row that is itself the cause. Returns False if it has to be sent again in a shorter form."""
-        if row.kind not in NEVER_GIVEN_UP:
+        if row.kind not in payloads.NEVER_GIVEN_UP:
             await self._set_row_aside(row.seq, error)
         elif row.seq not in self.deferred and self.deferred.shorten(row.seq):
             log.warning("an event was rejected; sending it shortened", action="shorten", seq=row.seq, error=error)
@@ -145,9 +145,9 @@ class Rejections:
     def _show_denial(self) -> None:
         if self._denial.reason:
             message = f"the broker denies events: {self._denial.reason}; may this user publish to {self._topic}?"
-            self._host_report.raise_alert(DENIED_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.EVENTS_DENIED, message, self._clock.now())
         else:
-            self._host_report.clear_alert(DENIED_ALERT)
+            self._host_report.clear_alert(AlertId.EVENTS_DENIED)
 
     def _show_poison(self) -> None:
         """Raise or clear the alert. Rows set aside keep it until the process ends, deferred rows until accepted."""
@@ -158,6 +158,6 @@ class Rejections:
                 f" {waiting[0]}; they stay in the outbox and are tried again: does the broker limit the message size?"
             )
         if texts:
-            self._host_report.raise_alert(POISON_ALERT, "; ".join(texts), self._clock.now())
+            self._host_report.raise_alert(AlertId.OUTBOX_POISON, "; ".join(texts), self._clock.now())
         else:
-            self._host_report.clear_alert(POISON_ALERT)
+            self._host_report.clear_alert(AlertId.OUTBOX_POISON)

@@ -12,7 +12,8 @@ import structlog
 
 from agent.adapters import broker
 from agent.adapters.clock import Clock
-from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
+from agent.core.protocol.topics import Topics
 from agent.reporting.host_report import HostReport
 
 ASK_AGAIN_AFTER = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between the first requests on a connection
@@ -20,8 +21,6 @@ ASK_AGAIN_EVERY = 60.0  # seconds between later ones
 FIRST_PAUSE = 60.0  # seconds without subscriptions after a flood; doubles with each further flood
 LONGEST_PAUSE = 3600.0  # seconds
 CALM = 60.0  # seconds of being subscribed without a flood, after which the flood counts as over
-ACKS_ALERT = "acks-denied"
-FLOOD_ALERT = "broker-flood"
 
 log = structlog.get_logger()
 
@@ -29,7 +28,7 @@ log = structlog.get_logger()
 class Subscriptions:
     """Subscribes to the own status, acknowledgements and the collectors' status, over any number of connections."""
 
-    def __init__(self, topics: payloads.Topics, host_report: HostReport, clock: Clock) -> None:
+    def __init__(self, topics: Topics, host_report: HostReport, clock: Clock) -> None:
         self._topics = (topics.status, topics.ack, topics.collectors)
         self._ack = topics.ack
         self._host_report = host_report
@@ -81,12 +80,12 @@ class Subscriptions:
             f"{error}; the agent publishes without subscriptions for {self._pause / 60:.0f} min: "
             f"who publishes to {' or '.join(self._topics)}?"
         )
-        self._host_report.raise_alert(FLOOD_ALERT, message, self._clock.now())
+        self._host_report.raise_alert(AlertId.BROKER_FLOOD, message, self._clock.now())
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _end_flood(self) -> None:
         self.flooding, self._pause = False, FIRST_PAUSE
-        self._host_report.clear_alert(FLOOD_ALERT)
+        self._host_report.clear_alert(AlertId.BROKER_FLOOD)
         log.info("the flood is over; subscribed again", action="mqtt-flood-over")
 
     async def _request(self, connection: broker.Connection, topic: str) -> None:
@@ -98,7 +97,7 @@ class Subscriptions:
         self._missing.discard(topic)
         self._logged.discard(topic)
         if topic == self._ack:
-            self._host_report.clear_alert(ACKS_ALERT)
+            self._host_report.clear_alert(AlertId.ACKS_DENIED)
 
     def _note_refusal(self, topic: str, refused: broker.SubscribeRefused) -> None:
         if topic not in self._logged:
@@ -108,4 +107,4 @@ class Subscriptions:
             message = (
                 f"the agent cannot receive the collector's acknowledgements; it subscribes again each minute: {refused}"
             )
-            self._host_report.raise_alert(ACKS_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.ACKS_DENIED, message, self._clock.now())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import overrides
-from agent.core.model import Overrides, Pin
+from agent.core.policy.overrides import Overrides, Pin
 from tests.support.builders import make_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

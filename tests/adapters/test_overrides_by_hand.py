@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.adapters import overrides
-from agent.core.model import Overrides, Pin
+from agent.core.policy.overrides import Overrides, Pin
 from tests.support.builders import make_id, make_image
 
 AT = "2026-03-01T12:00:00Z"

@@ -10,8 +10,8 @@ import pytest
 
 from agent.config import loading, sections
 from agent.config.settings import PREFIX, ConfigError, Settings
-from agent.core import model
 from agent.core.policy import schedule
+from agent.core.policy import settings as policy_settings
 from agent.core.policy.schedule import Schedule
 from tests.config.mistakes import IN_THE_ENVIRONMENT, MISTAKES
 
@@ -105,7 +105,7 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         bytes_per_hour = "200GB"
         """
     )
-    assert settings.core_policy() == model.Policy(
+    assert settings.core_policy() == policy_settings.Policy(
         ttl=timedelta(days=7),
         min_age=timedelta(),
         include=("a/*",),
@@ -113,28 +113,28 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         known=("c/trainer",),
         protect=(),
         keep_newest=3,
-        rules=(model.Rule(match="x", ttl=timedelta(days=1), keep_newest=0, evict_local=False),),
+        rules=(policy_settings.Rule(match="x", ttl=timedelta(days=1), keep_newest=0, evict_local=False),),
         evict_local=True,
         evict_ambiguous=True,
         dangling_after=timedelta(days=2),
         build_cache_after=timedelta(days=7),
-        pressure=model.Pressure(high=0.85, low=0.745),
+        pressure=policy_settings.Pressure(high=0.85, low=0.745),
         schedule=Schedule(
             windows=(schedule.parse("Mon-Fri 02:00-05:00"), schedule.parse("22:00-04:00")), timezone="Europe/Berlin"
         ),
         observe=True,
-        limits=model.Limits(evictions_per_sweep=5, bytes_per_hour=200 * 10**9),
+        limits=policy_settings.Limits(evictions_per_sweep=5, bytes_per_hour=200 * 10**9),
     )
 
 
 def test_a_budget_stands_alone(load) -> None:  # type: ignore[no-untyped-def]
     settings = load("[pressure]\nbudget = '200GB'")
-    assert settings.core_policy().pressure == model.Pressure(budget=200 * 10**9)
+    assert settings.core_policy().pressure == policy_settings.Pressure(budget=200 * 10**9)
 
 
 def test_a_rule_may_say_nothing_but_keep_newest(load) -> None:  # type: ignore[no-untyped-def]
     settings = load("[[policy.rules]]\nmatch='x'\nkeep_newest=2")
-    assert settings.core_policy().rules == (model.Rule(match="x", keep_newest=2),)
+    assert settings.core_policy().rules == (policy_settings.Rule(match="x", keep_newest=2),)
 
 
 def test_the_grace_of_a_change_may_be_0(load) -> None:  # type: ignore[no-untyped-def]
@@ -189,7 +189,9 @@ def test_the_environment_sets_every_new_key(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_budget_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHKEEPER_PRESSURE__BUDGET", "200GB")
-    assert loading.load(ROOT / "config/torchkeeper.toml").core_policy().pressure == model.Pressure(budget=200 * 10**9)
+    assert loading.load(ROOT / "config/torchkeeper.toml").core_policy().pressure == policy_settings.Pressure(
+        budget=200 * 10**9
+    )
 
 
 def test_the_file_is_the_one_given_then_the_one_in_the_environment(

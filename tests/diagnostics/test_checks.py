@@ -1,6 +1,6 @@
 """What `checks` says of pins that several images answer to, and of images that one sign calls PyTorch."""
 
-from agent.core.model import Pin
+from agent.core.policy.overrides import Pin
 from agent.diagnostics import images, state
 from tests.core.builders import NOW, decide, image, image_id, pytorch_image
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from agent.core.model import Limits, Outcome, Policy, Pressure, Reason
 from agent.core.policy import grace
-from agent.eviction.plan_reporter import POLICY_CHANGE
+from agent.core.policy.decision import Outcome, Reason
+from agent.core.policy.settings import Limits, Policy, Pressure
+from agent.core.protocol.alerts import AlertId
 from agent.eviction.sweeper import Pacing
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
@@ -57,12 +58,12 @@ async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(host: Fak
     until = host.clock.now() + timedelta(hours=1)
     plan = await agent.plan()
     assert ([item.due for item in plan.deferred], plan.next_due) == ([until, until], until)
-    assert agent.host_report.alerts[POLICY_CHANGE].message == (
+    assert agent.host_report.alerts[AlertId.POLICY_CHANGE].message == (
         "the policy changed: 2 images (200 MB) that only the new one evicts may go from "
         f"{until:%Y-%m-%dT%H:%M:%SZ}; until then it can be taken back"
     )
     await agent.wait(HOUR - 1)
-    assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
+    assert (left(host), alerts(agent)) == (REFS, [AlertId.POLICY_CHANGE])
     await agent.wait(2)
     assert (left(host), alerts(agent)) == ([], [])
 
@@ -83,7 +84,7 @@ async def test_the_wait_goes_on_over_a_restart_and_does_not_begin_anew(host: Fak
     for _ in range(3):
         await host.agents[-1].wait(HOUR / 4)
         agent = await restart(host, SLIP)
-        assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
+        assert (left(host), alerts(agent)) == (REFS, [AlertId.POLICY_CHANGE])
     await agent.wait(HOUR / 4 + 1)
     assert (left(host), alerts(agent)) == ([], [])
 
@@ -129,10 +130,10 @@ async def test_only_what_the_new_policy_adds_is_counted(host: FakeHost) -> None:
     await settled(host)
     host.docker.run(REFS[1], rm=True)
     agent = await restart(host, SLIP)
-    message = agent.host_report.alerts[POLICY_CHANGE].message
+    message = agent.host_report.alerts[AlertId.POLICY_CHANGE].message
     assert "1 image (100 MB)" in message
     await agent.wait(SLIP.total_seconds() + 1)
-    assert "2 images (200 MB)" in agent.host_report.alerts[POLICY_CHANGE].message
+    assert "2 images (200 MB)" in agent.host_report.alerts[AlertId.POLICY_CHANGE].message
 
 
 async def test_the_first_policy_ever_is_none_to_wait_for(host: FakeHost) -> None:
@@ -152,7 +153,7 @@ async def test_a_memory_that_cannot_be_read_holds_everything_for_the_grace(host:
     await agent.store.save_policies("{")
     agent = await restart(host, SLIP)
     await agent.wait(HOUR - 1)
-    assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
+    assert (left(host), alerts(agent)) == (REFS, [AlertId.POLICY_CHANGE])
     await agent.wait(2)
     assert left(host) == []
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.model import Reason
-from agent.core.protocol import new_events, payloads
+from agent.core.policy.decision import Reason
+from agent.core.protocol import payloads
 from agent.daemon.timing import Timing
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, LiveAgent
@@ -144,7 +144,7 @@ class Round:
         if await agent.has_journal():
             return False
         if running.tags(self.host.engine, self.idle) is None:
-            return bool(await agent.events(new_events.OUTCOME))
+            return bool(await agent.events(payloads.OutcomeData.type))
         reasons = {item.image.id: item.reason for item in (await agent.parts.sweeper.plan()).decisions}
         return self.idle in await agent.backed_off() or reasons.get(self.idle) is Reason.IN_USE
 
@@ -164,7 +164,7 @@ class Round:
 
     async def _recorded(self, agent: LiveAgent) -> set[str]:
         """The names with which it went, by its outcome."""
-        became = payloads.OutcomeData.model_validate((await agent.events(new_events.OUTCOME))[-1].data)
+        became = payloads.OutcomeData.model_validate((await agent.events(payloads.OutcomeData.type))[-1].data)
         return {*became.image.references, *became.also_removed}
 
     def clear(self) -> None:
@@ -175,8 +175,8 @@ class Round:
 
 def consistent(events: list[payloads.Event], idle: str, *, gone: bool) -> None:
     """Each decision is of the idle image, once, before its outcomes; the last outcome is what is true now."""
-    decided = [event for event in events if event.type == new_events.DECISION]
-    outcomes = [event for event in events if event.type == new_events.OUTCOME]
+    decided = [event for event in events if event.type == payloads.DecisionData.type]
+    outcomes = [event for event in events if event.type == payloads.OutcomeData.type]
     assert {event.subject for event in [*decided, *outcomes]} <= {idle}
     first = {event.data["decision_id"]: event.data["seq"] for event in reversed(decided)}
     assert len(first) == len(decided)

@@ -10,7 +10,7 @@ from agent.adapters.clock import SystemClock
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.config import sections
-from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 from agent.fleet import feed as collector
 from agent.fleet.feed import Feed
 from agent.fleet.view import FleetView
@@ -156,6 +156,6 @@ def connector(server: Mosquitto, version: str, client_id: str = "agent") -> brok
 
 async def test_the_topics_asked_for_are_those_of_the_wire() -> None:
     """`+` in place of the host, so that the collector and the agents cannot drift apart."""
-    topics = payloads.Topics("p", "+")
+    topics = Topics("p", "+")
     asked = {f"p/v1/hosts/+/{rest}" for rest in collector._TOPICS}
     assert asked == {topics.status, topics.info, topics.inventory, topics.alert("+"), topics.events}

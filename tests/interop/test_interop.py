@@ -10,6 +10,7 @@ import pytest
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.diagnostics import broker_check
 from agent.fleet.view import Host
 from tests.fleet.builders import make_image
@@ -57,10 +58,10 @@ async def test_a_wrong_password_is_told(place: Place, tmp_path: Path) -> None:
 async def test_a_later_reader_finds_what_is_retained(place: Place, rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory(3))
-    rig.host_report.raise_alert("disk", "nearly full", make_info().at)
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", make_info().at)
     async with reporting(place.connect, rig, "gpu-01"):
         found = await eventually_online(place, "gpu-01")
-        assert (found.images, list(found.alerts), found.info) == (3, ["disk"], make_info())
+        assert (found.images, list(found.alerts), found.info) == (3, ["state-full"], make_info())
     left = {host.name: host.status and host.status.state for host in (await view(place)).hosts()}
     assert left["gpu-01"] == "offline"
 

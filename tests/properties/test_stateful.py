@@ -20,7 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from agent.core.model import Decision, Pin, Plan, Reason
+from agent.core.policy.decision import Decision, Plan, Reason
+from agent.core.policy.overrides import Pin
 from agent.core.timekeeping import SETTLING
 from agent.core.usage.continuity import BOOT_TO_ENGINE
 from tests.core.builders import DAY, HOUR

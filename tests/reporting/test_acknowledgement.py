@@ -13,7 +13,7 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import new_events, payloads
+from agent.core.protocol import payloads
 from agent.reporting import outbox_sender, poison
 from tests.support.fakes.clock import START
 from tests.support.proc import PATIENCE
@@ -264,7 +264,7 @@ async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(ri
         await send(rig, 1)
         say(rig, 0)
         await rig.until(lambda: 5 in rig.sent(), tick=5)
-        (named,) = [event for event in await events(rig) if event.type == new_events.DROPPED]
+        (named,) = [event for event in await events(rig) if event.type == payloads.DroppedData.type]
         assert named.data["ranges"] == [[1, 3]]
 
 

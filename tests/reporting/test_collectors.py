@@ -8,6 +8,7 @@ import pytest
 
 from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.reporting import collectors
 from agent.reporting.collectors import Collectors
 from tests.support.fakes.clock import START, FakeClock
@@ -21,7 +22,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path) as made:
         made.host_report.show_info(make_info())
         made.host_report.show_inventory(make_inventory())
-        made.host_report.raise_alert("disk", "nearly full", START)
+        made.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
         yield made
 
 
@@ -32,7 +33,12 @@ def birth(session: int, state: str = "online", collector: str = "main") -> Messa
 
 def published(rig: PublisherRig) -> dict[str, int]:
     """How often each topic was published."""
-    topics = {"status": TOPICS.status, "info": TOPICS.info, "inventory": TOPICS.inventory, "disk": TOPICS.alert("disk")}
+    topics = {
+        "status": TOPICS.status,
+        "info": TOPICS.info,
+        "inventory": TOPICS.inventory,
+        "alert": TOPICS.alert("state-full"),
+    }
     return {name: len(rig.payloads(topic)) for name, topic in topics.items()}
 
 

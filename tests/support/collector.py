@@ -21,6 +21,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import PROBE
 from tests.support import proc
 
 ROOT = "torchkeeper/v1"
@@ -181,7 +182,7 @@ def collect(port: int, database: Path) -> None:
         print(SUBSCRIBED, flush=True)
 
     def took(_: Client, _data: object, message: MQTTMessage) -> None:
-        if message.payload != payloads.PROBE:
+        if message.payload != PROBE:
             event = json.loads(payloads.unpacked(bytes(message.payload)))
             acknowledge(*received.take(event))  # the PUBACK follows when this returns
 

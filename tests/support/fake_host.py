@@ -14,8 +14,10 @@ from typing import Any
 
 from agent.adapters.engine import Engine
 from agent.adapters.sqlite import database
-from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
-from agent.core.protocol import new_events, payloads
+from agent.core.model import Image, Usage
+from agent.core.policy.decision import Decision, Outcome, Plan, Reason
+from agent.core.policy.settings import Policy
+from agent.core.protocol import payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.own_removals import OwnRemovals
 from agent.daemon import build
@@ -238,10 +240,10 @@ class HostedAgent:
         return [event for event in found if event.type.startswith(kind)]
 
     async def outcomes(self) -> list[str]:
-        return [event.data["outcome"] for event in await self.events(new_events.OUTCOME)]
+        return [event.data["outcome"] for event in await self.events(payloads.OutcomeData.type)]
 
     async def gaps(self) -> list[tuple[float, str]]:
-        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(new_events.GAP)]
+        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(payloads.GapData.type)]
 
     async def saved(self) -> dict[str, Usage]:
         """The usage as stored on disk."""

@@ -20,7 +20,8 @@ from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.config import sections
 from agent.core.protocol import payloads
-from agent.core.protocol.new_events import DECISION, NewEvent
+from agent.core.protocol.new_events import NewEvent
+from agent.core.protocol.topics import PROBE, Topics
 from agent.daemon import build
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
@@ -29,7 +30,7 @@ from tests.support.fakes.clock import START, FakeClock
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE
 
-TOPICS = payloads.Topics("torchkeeper", "gpu-07")
+TOPICS = Topics("torchkeeper", "gpu-07")
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
 CLIENT_ID = broker.agent_client_id("gpu-07", AGENT_ID)
 
@@ -121,28 +122,23 @@ class PublisherRig:
             references=[f"teamai/pytorch:{number}-{'x' * 60}" for number in range(references)],
             size_bytes=9,
         )
-        data = payloads.DecisionData.model_validate(
-            {
-                "epoch": "",
-                "seq": 0,
-                "action": "evict",
-                "reason": "idle-ttl",
-                "mode": "enforce",
-                "explanation": "idle 15 d, TTL 14 d; frees about 4.8 GB",
-                "image": image,
-                "last_used": None,
-                "idle_seconds": 15 * 86400.0,
-                "ttl_seconds": 14 * 86400.0,
-                "estimated_bytes": 4_800_000_000,
-                "evidence": ["ENV PYTORCH_VERSION=2.9.0"],
-                "decision_id": "",
-            }
-        ).model_dump(mode="json", exclude={"epoch", "seq", "shortened", "decision_id"})
         for _ in range(count):
-            identity = secrets.token_hex(16)
-            await self.store.log(
-                NewEvent(DECISION, START, image.id, {"decision_id": identity, **data}, decision_id=identity)
+            data = payloads.DecisionData.model_validate(
+                {
+                    "decision_id": secrets.token_hex(16),
+                    "action": "evict",
+                    "reason": "idle-ttl",
+                    "mode": "enforce",
+                    "explanation": "idle 15 d, TTL 14 d; frees about 4.8 GB",
+                    "image": image,
+                    "last_used": None,
+                    "idle_seconds": 15 * 86400.0,
+                    "ttl_seconds": 14 * 86400.0,
+                    "estimated_bytes": 4_800_000_000,
+                    "evidence": ["ENV PYTORCH_VERSION=2.9.0"],
+                }
             )
+            await self.store.log(NewEvent(data.type, START, image.id, data.stored(), data.decision_id))
 
     async def kept(self) -> list[payloads.Event]:
         """The events in the local history."""
@@ -172,9 +168,7 @@ class PublisherRig:
 
     def sent(self) -> list[int]:
         """The numbers of the events that the broker accepted, in order."""
-        return [
-            json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != payloads.PROBE
-        ]
+        return [json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != PROBE]
 
     def retained(self) -> set[str]:
         return {topic.removeprefix("torchkeeper/v1/hosts/gpu-07/") for topic in self.server.retained}

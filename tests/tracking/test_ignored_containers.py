@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from agent.adapters.engine import EngineUnavailable
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.usage.attribution import PROJECT, IgnoredContainers
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import PAST_TTL, TTL, FakeHost, HostedAgent

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
-from agent.core.model import HeldBy
+from agent.core.policy.decision import HeldBy
 from agent.tracking.timing import TrackingTiming
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import TOLERANCE, FakeHost, HostedAgent

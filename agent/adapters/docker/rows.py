@@ -17,10 +17,11 @@ from agent.adapters.docker.json_values import UNREADABLE, fields, identifier, it
 from agent.adapters.engine import EngineInfo, PulledTarget, Removed, RingSnapshot
 from agent.core import units
 from agent.core.images import isolation
+from agent.core.images.references import familiar
 from agent.core.model import RUNNING, Container, Details, HistoryStep, Image
 from agent.core.policy.build_cache import CacheRecord
 from agent.core.pytorch import bounds
-from agent.core.usage.events import COMMIT, IMAGE_ACTIONS, USES, EngineEvent, familiar
+from agent.core.usage.events import COMMIT, IMAGE_ACTIONS, USES, EngineEvent
 
 # Limits for one container. Labels beyond them are neither shown nor matched by usage.ignore_containers.
 MOST_LABELS = 100

@@ -31,7 +31,7 @@ WATERMARK = "watermark"
 
 
 class EventLog:
-    """The event log of one state file. Each public method that writes is one transaction, but not `add` and `forget`."""
+    """The event log of one state file. Each public method that writes is one transaction; not `add`, `forget`."""
 
     def __init__(self, db: Queries, bound: int = MAX_WAITING_BYTES) -> None:
         """`bound`: limit of the outbox in bytes."""
@@ -148,7 +148,9 @@ class EventLog:
             aside = self._db.all("set_aside", seq=seq, error=error)
             self._uncount(aside)
             # If even a `dropped` event is refused, another one would be too: `declare_missing` lists it later.
-            self._declare_dropped([row for row in aside if row["type"] != new_events.DROPPED], "undeliverable", now)
+            self._declare_dropped(
+                [row for row in aside if row["type"] != payloads.DroppedData.type], "undeliverable", now
+            )
 
     def declare_missing(self, now: datetime) -> None:
         """Write a `dropped` event for numbers above the watermark that neither have a row nor are listed in one yet."""
@@ -244,6 +246,6 @@ def _as_event(row: sqlite3.Row, host: str, epoch: str) -> payloads.Event:
 
 def _named_by(row: sqlite3.Row) -> list[Range]:
     """The numbers that a row lists, if it is a `dropped` event."""
-    if row["type"] != new_events.DROPPED:
+    if row["type"] != payloads.DroppedData.type:
         return []
     return [(first, last) for first, last in json.loads(row["data"])["ranges"]]

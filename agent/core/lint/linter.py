@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from agent.core import text
 from agent.core.images import isolation
 from agent.core.lint import contradictions as claims
 from agent.core.lint import names
@@ -85,7 +86,7 @@ def warnings_by_image(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]
     for finding in findings:
         if finding.rule == SINGLE_SIGN:
             continue
-        line = f"{finding.rule}: {names.shown(finding.reference)} {finding.explanation}"
+        line = f"{finding.rule}: {text.shown(finding.reference)} {finding.explanation}"
         found[finding.image_id].append(line)
     return {image_id: tuple(warnings) for image_id, warnings in found.items()}
 
@@ -116,7 +117,7 @@ def _outside_convention(linted: Sequence[LintedImage]) -> Iterator[Finding]:
     taken = Counter(proposals) + Counter(name.reference for one in linted for name in one.names)
     for one, proposed in zip(outside, proposals, strict=True):
         first = one.names[0]
-        why = f"does not follow {names.CONVENTION}: it lacks {names.joined(names.missing_parts(first))}"
+        why = f"does not follow {names.CONVENTION}: it lacks {text.joined(names.missing_parts(first))}"
         if proposed is not None:
             clash = taken[proposed] > 1  # two images under one name: the first one would lose it
             why += f"; name it {proposed}" + "-SUFFIX, for another image has or would get that name" * clash
@@ -190,7 +191,7 @@ def _many_names(linted: Sequence[LintedImage]) -> Iterator[Finding]:
         if len(repositories) > 1 or len(tagged) > FEW_TAGS:
             more = " or more" if one.names_left else ""
             where = f"{len(repositories)}{more} repositories" if len(repositories) > 1 else f"{len(tagged)}{more} tags"
-            why = f"is one image under {where}: {names.listed(name.reference for name in one.names)}"
+            why = f"is one image under {where}: {text.listed(name.reference for name in one.names)}"
             yield Finding(one.image.id, one.names[0].reference, MANY_NAMES, why)
 
 
@@ -221,6 +222,6 @@ def _neighbours(members: Iterable[tuple[K, str]], beside: Callable[[K, K], bool]
         if key in found or len(found) < MOST_COMPARED:
             found[key].add(name)
     return {
-        mine: names.listed(name for other, known in found.items() if beside(mine, other) for name in known)
+        mine: text.listed(name for other, known in found.items() if beside(mine, other) for name in known)
         for mine in found
     }

@@ -1,17 +1,12 @@
 """A reference as people read it, and how it should read: `org/framework:version-cuda<version>`."""
 
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from agent.core import text
 from agent.core.images import tags
 
 CONVENTION = "org/framework:version-cuda<version>"
 PYTORCH = ("pytorch",)  # the words of every name that means PyTorch itself
-
-MOST_LISTED = 4  # names in one sentence; the others are counted
-LONGEST_SHOWN = 100  # characters of a name in a sentence
 
 _SEPARATORS = re.compile(r"[-_.]+")
 # What the tag should say. `cpu`, `rocm` and `cu118` are not here: they tell one build from another.
@@ -95,21 +90,3 @@ def suggest(name: ParsedName, torch: str | None, accelerator: str | None) -> str
     meant = parse(f"{folder}/{last}:{tag}")
     reads_back = (meant.tag.version_text, meant.tag.accelerator) == (torch, accelerator)
     return meant.reference if reads_back and _TAG.fullmatch(tag) and not missing_parts(meant) else None
-
-
-def shown(reference: str) -> str:
-    """A name for a sentence: one printable line of bounded length."""
-    line = text.clean(reference[: LONGEST_SHOWN + 1]).replace("\n", "\N{REPLACEMENT CHARACTER}")
-    return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 1] + "…"
-
-
-def listed(references: Iterable[str]) -> str:
-    """Names for a sentence, sorted: `a:1, b:2 and 7 more`; "" for none."""
-    ordered = sorted(set(references))
-    first = ", ".join(shown(reference) for reference in ordered[:MOST_LISTED])
-    return first + (f" and {len(ordered) - MOST_LISTED} more" if len(ordered) > MOST_LISTED else "")
-
-
-def joined(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; the parts are not empty."""
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))

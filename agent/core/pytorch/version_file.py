@@ -5,6 +5,7 @@ torch's own build writes it: a version, and for each accelerator the version it 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.core.pytorch.versions import plain_version
@@ -28,6 +29,14 @@ class Torch:
     version: str  # without the local part: "2.5.1"
     accelerator: str | None = None  # "cuda12.4", "rocm6.1", "xpu", "cpu"; None: not told
     generated: bool = False  # the file has what torch's build writes, and not only a version
+
+
+@dataclass(frozen=True, slots=True)
+class LookedInside:
+    """What a look found at the guessed paths, of which there were so many."""
+
+    tried: int
+    found: Mapping[str, Torch]
 
 
 def parse(text: str) -> Torch | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from agent.core import globs as patterns
-from agent.core.usage.events import familiar, short
+from agent.core.images.references import familiar, short
 
 PROJECT = "com.docker.compose.project"  # set by Compose
 USER = ("torchkeeper.user", "user", "owner")  # labels that name a person; the first one set counts

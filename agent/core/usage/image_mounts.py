@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from agent.core.images.references import ReferenceIndex, familiar
 from agent.core.model import Snapshot, Usage
-from agent.core.usage.events import ReferenceIndex, familiar
 
 
 def mounted(

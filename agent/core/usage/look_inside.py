@@ -6,22 +6,11 @@ it ran. So other people cannot hide uses by giving a container such a name: each
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-from agent.core.pytorch.version_file import Torch
 
 LABEL = "torchkeeper.look-inside"
 PREFIX = "torchkeeper-look-inside-"
 NEVER_STARTED = "created"  # the state of a container until its first start
 _TOKEN = re.compile(r"[0-9a-f]{16}")
-
-
-@dataclass(frozen=True, slots=True)
-class LookedInside:
-    """What a look found at the guessed paths, of which there were so many."""
-
-    tried: int
-    found: Mapping[str, Torch]
 
 
 def name_of(token: str) -> str:

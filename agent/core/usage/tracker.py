@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agent.core import globs
+from agent.core.images.references import ReferenceIndex, familiar
 from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
 from agent.core.usage import attribution, image_mounts
-from agent.core.usage.events import EngineEvent, Key, ReferenceIndex, familiar
+from agent.core.usage.events import EngineEvent, Key
 
 _STATE_AFTER = {"create": "created", "start": "running", "die": "exited"}
 

@@ -15,13 +15,15 @@ from agent.adapters.sqlite.engine_store import EngineStore
 from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import StoredEngine
-from agent.core.protocol.new_events import DECISION, OUTCOME, NewEvent
+from agent.core.protocol.new_events import NewEvent
+from agent.core.protocol.payloads import DecisionData, OutcomeData
 from agent.core.usage.continuity import BlindPeriod, Cursor
 from agent.core.usage.tracker import Changes, IgnoredRun, IgnoredRuns, TrackedContainer, Use
 from tests.support.builders import make_engine_info, make_id, make_usage
 from tests.support.fakes.clock import START
 from tests.support.stores import StoreFaults
 
+DECISION, OUTCOME = DecisionData.type, OutcomeData.type
 LATER = START + timedelta(minutes=1, microseconds=7)
 IMAGE = make_id("torch")
 USAGE = make_usage(

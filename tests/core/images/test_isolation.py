@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from agent.cli import documents
 from agent.core.images import isolation
 from agent.core.lint import linter
-from agent.core.model import Action, Class, Image, Policy, Pressure, Reason, Rule
+from agent.core.model import Class, Image
 from agent.core.policy import newest, totals
+from agent.core.policy.decision import Action, Reason
+from agent.core.policy.settings import Policy, Pressure, Rule
 from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import classify, evidence
 from tests.core import hostile
@@ -56,7 +58,7 @@ def test_no_image_stops_a_plan_or_what_is_shown_of_it(
     json.dumps(documents.plan(plan, "gpu-07", ()), ensure_ascii=False).encode()
     totals.by_reason(plan)
     for item in plan.evictions:
-        json.dumps(new_events.decision(item, new_events.image_ref(item), "enforce", plan.at, "id").data).encode()
+        json.dumps(new_events.decision(item, new_events.image_ref(item), plan.at, "id").data).encode()
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
@@ -157,9 +159,7 @@ def test_an_image_with_hundreds_of_long_names_leaves_room_for_the_others() -> No
         for number in range(4)
     ]
     plan = decide(*many, FINE)
-    written = [
-        new_events.decision(item, new_events.image_ref(item), "enforce", plan.at, "id") for item in plan.decisions
-    ]
+    written = [new_events.decision(item, new_events.image_ref(item), plan.at, "id") for item in plan.decisions]
     last = [
         payloads.event(host="a", epoch="e", seq=1, kind=one.kind, at=one.at, subject=one.subject, data=dict(one.data))
         for one in written

@@ -2,9 +2,10 @@
 
 import pytest
 
-from agent.core.model import Policy, Rule, Usage
+from agent.core.model import Usage
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
+from agent.core.policy.settings import Policy, Rule
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, only, pytorch_image, usage, verdict
 
 NAMELESS = pytorch_image("a", references=())

@@ -5,9 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.model import Image, Overrides, Pin, Plan, Policy, Rule, Snapshot
+from agent.core.model import Image, Snapshot
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Plan
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 from agent.core.pytorch import classify
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.lint import contradictions, linter, names
-from agent.core.model import Action, Class, Details, HistoryStep, Image, Reason, Verdict
+from agent.core.model import Class, Details, HistoryStep, Image, Verdict
+from agent.core.policy.decision import Action, Reason
 from agent.core.pytorch import bounds, build_history, classify
 from tests.core import catalogue
 from tests.core.builders import decide, image_id, pytorch_image

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from agent.core import model
-from agent.core.model import Class, Evidence, Policy, Strength, Verdict
+from agent.core.model import Class, Evidence, Strength, Verdict
+from agent.core.policy.settings import Policy
 from agent.core.pytorch import operators
 from tests.core import catalogue
 from tests.core.builders import decide, evicted, image, only, pytorch_image

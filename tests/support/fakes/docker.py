@@ -17,10 +17,11 @@ from typing import Any
 from agent.adapters.docker import rows as engine_rows
 from agent.adapters.engine import Conflict, NotFound, Removed
 from agent.core.images.layers import chain_ids
+from agent.core.images.references import familiar
 from agent.core.model import RUNNING, Details, Image
 from agent.core.policy import build_cache
 from agent.core.policy.build_cache import CacheRecord
-from agent.core.usage.events import EngineEvent, familiar
+from agent.core.usage.events import EngineEvent
 from tests.support import builders
 from tests.support.fakes.clock import FakeClock
 
