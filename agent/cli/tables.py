@@ -88,7 +88,7 @@ def _event_row(event: payloads.Event) -> tuple[datetime, str, RenderableType] | 
             why = _with_line(_ref_name(decided.image), decided.explanation)
             return event.time, f"decided: {decided.reason}", why
         case payloads.OutcomeData() as ended:
-            return event.time, ended.outcome, _with_line(_ref_name(ended.image), *_outcome_lines(ended))
+            return event.time, ended.outcome.value, _with_line(_ref_name(ended.image), *_outcome_lines(ended))
         case payloads.GapData() as gap:
             return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
         case payloads.BuildCacheData() as cache:
@@ -103,7 +103,7 @@ def _event_row(event: payloads.Event) -> tuple[datetime, str, RenderableType] | 
 def _outcome_lines(ended: payloads.OutcomeData) -> list[str]:
     """The error or what was freed, and how to pull again what was removed."""
     lines = [ended.error or _freed(ended.measured_bytes)]
-    if ended.outcome == "removed" and ended.image.origin:
+    if ended.outcome is Outcome.REMOVED and ended.image.origin:
         lines.append(f"docker pull {ended.image.origin}")
     if ended.also_removed:
         lines += [f"also removed: {', '.join(ended.also_removed)}", new_events.pull_again(ended.also_removed)]

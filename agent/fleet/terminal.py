@@ -15,7 +15,8 @@ from rich.text import Text
 
 from agent.adapters.clock import Clock
 from agent.core import units
-from agent.core.policy.decision import Reason
+from agent.core.model import Class
+from agent.core.policy.decision import Action, Reason
 from agent.core.protocol import payloads
 from agent.fleet.feed import Feed
 from agent.fleet.view import DecisionLine, FleetView, Host
@@ -105,7 +106,7 @@ def images_view(view: FleetView, now: datetime) -> RenderableType:
     others = 0
     for host in view.hosts():
         for image in host.inventory.images if host.inventory else ():
-            if image.kind == "other":
+            if image.kind == Class.OTHER:
                 others += 1
             else:
                 copies.setdefault(image.id, []).append(image)
@@ -201,7 +202,7 @@ def _last_used(copies: list[payloads.InventoryImage], now: datetime) -> str:
 
 def _next(copies: list[payloads.InventoryImage], now: datetime) -> str:
     """What happens next to an image on any host: its eviction, its deadline, else why it is kept."""
-    due = [image for image in copies if image.action == "evict"]
+    due = [image for image in copies if image.action == Action.EVICT]
     if due:
         held = {image.held_by for image in due}
         return "due" if None in held else sanitize(f"due ({', '.join(sorted(filter(None, held)))})")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from agent.core import units
+from agent.core.policy.decision import Action
 from agent.core.protocol import payloads, sentence
 from agent.core.protocol.topics import Topics
 
@@ -217,7 +218,7 @@ def _apply_alert(host: Host, alert_id: str, payload: bytes) -> None:
 def _merge_event(known: Decisions, host: str, event: payloads.Event) -> None:
     """Add a decision to evict, or the outcome of one; other events change nothing."""
     match payloads.data_of(event):
-        case payloads.DecisionData(action="evict") as data:
+        case payloads.DecisionData(action=Action.EVICT) as data:
             before = known.get((host, data.decision_id))
             known[host, data.decision_id] = _with_outcome_of(before, payloads.LastDecision.of(data, event.time))
         case payloads.OutcomeData() as data:

@@ -1,7 +1,7 @@
 """Whether the broker accepts events at all, and when to test it again if it does not.
 
 An MQTT 5 broker reports that it denies a topic. Other brokers close the connection, and then the row in flight seems to
-be the cause. So before a row is blamed, a probe (the empty message `payloads.PROBE`) is published to the topic alone.
+be the cause. So before a row is blamed, a probe (the empty message `topics.PROBE`) is published to the topic alone.
 If the connection ends again, the topic is denied, and all rows wait.
 """
 

@@ -16,18 +16,18 @@ class Action(StrEnum):
 class Traits:
     """What is true of every decision with one reason."""
 
-    words: str = ""  # the sentence for people where an inventory carries none; "": it needs more than the reason
+    words: str = ""  # for people, where an inventory has no sentence; "": `sentence` needs more than the reason
     evicts: bool = False  # the action is EVICT
-    pending: bool = False  # the image is kept only until a time that is known
+    pending: bool = False  # the image is kept until a time that is known, and nothing else keeps it
 
 
 _NONE = Traits()
 
 
 class Reason(StrEnum):
-    """Why an image is kept or evicted, in the order in which they are asked, HAS_CHILDREN and RECENT last.
+    """Why an image is kept or evicted. The members stand in the order in which the reasons are tried.
 
-    A new reason is one line here. Each carries its traits, so that no other place lists reasons.
+    A new reason is one line here: it carries its traits, so that no other place lists reasons.
     """
 
     _value_: str

@@ -91,7 +91,7 @@ def outcome(
     """`torchkeeper.outcome`, after the act."""
     data = payloads.OutcomeData(
         decision_id=identity,
-        outcome=result.value,
+        outcome=result,
         image=image,
         measured_bytes=measured_bytes,
         error=error,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from agent.core import units
-from agent.core.policy.decision import Mode
+from agent.core.policy.decision import Mode, Outcome
 
 MAX_PAYLOAD = 1_000_000  # bytes; half of what mosquitto 2.1 takes by default
 MAX_UNPACKED = 4 * MAX_PAYLOAD  # bytes of a decompressed payload: zlib can expand one a thousand times
@@ -67,13 +67,16 @@ class ImageRef(Payload):
 
 
 class EventData(Payload):
-    """What one type of event carries in `data`, without `epoch` and `seq`: its row has them (see `event`)."""
+    """The data of one type of event. On the wire `epoch` and `seq` stand beside it: see `event`.
+
+    A new type of event is one subclass: EVENT_DATA is built from them.
+    """
 
     type: ClassVar[str]  # of the event, as it is published and stored
-    never_given_up: ClassVar[bool] = False  # it waits for the collector, whatever room that takes
+    never_given_up: ClassVar[bool] = False  # the event log keeps it until it is delivered, whatever room that takes
 
     def stored(self) -> dict[str, Any]:
-        """As the event log keeps it. Only an event that is sent shortened has the field `shortened`."""
+        """The data as the event log stores it. Only an event that is sent shortened has the field `shortened`."""
         return self.model_dump(mode="json", exclude={"shortened"})
 
 
@@ -110,7 +113,7 @@ class OutcomeData(EventData):
     never_given_up: ClassVar[bool] = True
 
     decision_id: str
-    outcome: Literal["removed", "refused", "failed", "would-remove"]
+    outcome: Outcome
     image: ImageRef
     measured_bytes: int | None
     error: str | None
@@ -224,7 +227,7 @@ def data_of(event: Event) -> EventData | None:
 def event(
     *, host: str, epoch: str, seq: int, kind: str, at: datetime, subject: str | None, data: dict[str, Any]
 ) -> Event:
-    """An event as it goes out. `data` lacks epoch and seq: they are the row's, and are put in here."""
+    """The envelope of an event, once its row has a number. `data` is without `epoch` and `seq`: they are added here."""
     full = {"epoch": epoch, "seq": seq, **data}
     return Event(
         id=f"{host}/{epoch}/{seq}",
@@ -299,7 +302,7 @@ class LastDecision(Payload):
         )
 
     def with_outcome(self, data: OutcomeData) -> "LastDecision":
-        ended = {"outcome": data.outcome, "measured_bytes": data.measured_bytes, "error": data.error}
+        ended = {"outcome": data.outcome.value, "measured_bytes": data.measured_bytes, "error": data.error}
         return self.model_copy(update=ended)
 
 
