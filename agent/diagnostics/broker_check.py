@@ -43,9 +43,8 @@ async def _find(mqtt: sections.Mqtt, options: broker.Options, host: str) -> Find
     topics = Topics(mqtt.prefix, host)
     try:
         async with asyncio.timeout(PATIENCE), broker.connect(options) as connection:
-            await connection.publish(
-                topics.alert("check"), b"", retain=True
-            )  # clears an alert that does not exist: may this user write?
+            # Whether this user may write: this clears an alert that does not exist.
+            await connection.publish(topics.alert("check"), b"", retain=True)
             return _judge(mqtt, host, connection.peer, topics.status, await _heard_back(connection, topics.status))
     except broker.LoginRefused as error:
         keys = "the file named here" if str(error).startswith("mqtt.") else "mqtt.username and mqtt.password_file"
