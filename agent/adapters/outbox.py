@@ -75,5 +75,5 @@ class Outbox(Protocol):
         ...
 
     def wake(self) -> None:
-        """Set `appended`, so that the rows are read again."""
+        """Set `appended`, so that the sender reads the rows again."""
         ...

@@ -27,7 +27,7 @@ def version_file_of_torch(data: bytes) -> None:
         from_engine.store(torch.version, torch.accelerator)
         path = data.decode(errors="surrogateescape")
         look = layer_probe.found({path: (1, torch)})
-        settled = layer_probe.settled(Verdict(kind=Class.PYTORCH), look, lifts=False)
+        settled = layer_probe.apply(Verdict(kind=Class.PYTORCH), look, lifts=False)
         assert settled.evidence[0].text.isprintable()
         from_engine.store(look.path, settled.evidence[0].text)
 

@@ -31,14 +31,14 @@ WATERMARK = "watermark"
 
 
 class EventLog:
-    """The event log of one state file. Each public method that writes, but `add` and `forget`, is one transaction."""
+    """The event log of one state file. Each public method that writes is one transaction; not `add`, `forget`."""
 
     def __init__(self, db: Queries, bound: int = MAX_WAITING_BYTES) -> None:
-        """`bound`: bytes of events that may wait for the collector."""
+        """`bound`: limit of the outbox in bytes."""
         self._db = db
         self._db.after_rollback.append(self._recount)
         self._bound = bound
-        self._waiting: int | None = None  # bytes; None: to be counted
+        self._waiting: int | None = None  # bytes in the outbox; None: not counted yet
         self.host = self._db.load_value("host") or ""
         self.epoch = self._db.load_value("epoch") or self._db.save_value("epoch", uuid.uuid4().hex)
         # an engine's ID is the same on every cloned machine
@@ -172,7 +172,7 @@ class EventLog:
         if declare_dropped:
             self._declare_dropped(given_up, "retention", now)
 
-    # Room
+    # The limit
 
     def nearly_full(self) -> bool:
         """Whether the outbox is nearly at its limit, or rows were dropped because of it."""

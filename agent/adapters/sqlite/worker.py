@@ -1,6 +1,6 @@
-"""The one thread that uses the connection.
+"""The only thread that uses the connection.
 
-A commit waits for the disk; the event loop, and with it the reader of the engine's stream, must not.
+A commit waits for the disk. The event loop must not wait with it, as it reads the engine's stream.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Calls methods of the tables in its thread, one after another, and wakes the outbox's sender."""
+    """Calls methods of the tables in its thread, one after the other, and wakes the sender of the outbox."""
 
     def __init__(
         self, folder: Path | None, *, executor: Executor | None = None, before: Callable[[str], None] | None = None
     ) -> None:
-        """`folder`: where the reserve is; None for a copy in memory.
+        """`folder`: the folder with the reserve; None for a copy in memory.
 
-        `executor`: the worker's own from here on, and it must run one call at a time. None: a new thread.
-        `before`: called in the thread before each method, with its name; what it raises, the method seems to raise.
+        `executor`: used only by this worker from now on; it must run one call at a time. None: a new thread.
+        `before`: called in the thread before each method with its name; an exception of it counts as the method's.
         """
         self.appended = asyncio.Event()
         self._folder = folder
@@ -38,16 +38,16 @@ class Worker:
     async def run(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method of the tables. On a full disk, release the reserve and call it once more.
 
-        Raises StateFull, StateDamaged, StateError, and what the method raises.
+        Raises StateFull, StateDamaged, StateError, and any other exception of the method.
         """
         call = partial(method, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._call, method.__name__, call)
 
     async def append(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `run`, for a method that adds rows to the outbox or puts them back: its sender is woken then."""
-        done = await self.run(method, *args, **kwargs)
+        """Like `run`, for a method that may add rows to the outbox or put them back: then wake its sender."""
+        result = await self.run(method, *args, **kwargs)
         self.appended.set()
-        return done
+        return result
 
     async def close(self, method: Callable[[], None]) -> None:
         """Call a last method, and end the thread."""
