@@ -7,8 +7,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from agent.adapters.sqlite import database
-from agent.adapters.sqlite.database import StateError, StateFull
+from agent.adapters import reserve
+from agent.adapters.state_errors import StateError, StateFull
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
@@ -45,7 +45,7 @@ def prepare(folder: Path) -> None:
     try:
         probe(folder)
     except StateFull:
-        if not database.release_reserve(folder):
+        if not reserve.release(folder):
             raise
         probe(folder)
 

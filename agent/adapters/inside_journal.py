@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent.adapters import folder as folders
-from agent.adapters.sqlite.database import StateError
+from agent.adapters.state_errors import StateError
 
 FILE = "look-inside.json"
 LOCK = "look-inside.lock"

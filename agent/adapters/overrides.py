@@ -12,8 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent.adapters import folder as folders
-from agent.adapters import overrides_file
-from agent.adapters.sqlite import database
+from agent.adapters import overrides_file, reserve
 from agent.core import text, units
 from agent.core.policy.overrides import Overrides
 
@@ -105,6 +104,6 @@ def _write(path: Path, data: bytes) -> None:
     try:
         folders.replace_file(path, data)
     except OSError as error:
-        if error.errno not in folders.FULL or not database.release_reserve(path.parent):
+        if error.errno not in folders.FULL or not reserve.release(path.parent):
             raise
         folders.replace_file(path, data)

@@ -8,8 +8,8 @@ import typer
 from agent.adapters.engine import EngineError, PermissionDenied
 from agent.adapters.lock import StateBusy
 from agent.adapters.overrides import OverridesUnreadable
-from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.state_dir import StateElsewhere
+from agent.adapters.state_errors import StateError
 from agent.cli import check, demo, explain, fleet, history, images, lint, pause, pins, plan, run, sweep
 from agent.cli.common import CommandError, UsageError
 from agent.config.settings import ConfigError

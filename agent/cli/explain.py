@@ -51,7 +51,7 @@ async def _explain(
 
     quiet()
     async with session.read_only_session(settings) as (components, notes):
-        plan = await components.sweeper.plan()
+        plan = await components.planner.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
         engine_store = components.ingestor.view.engine_store
         facts = explanation.Facts(

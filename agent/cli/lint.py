@@ -33,5 +33,5 @@ async def _look(settings: Settings) -> tuple[Plan, str, tuple[str, ...]]:
 
     quiet()
     async with session.read_only_session(settings) as (components, _):
-        seen = await components.sweeper.plan()
+        seen = await components.planner.plan()
         return seen, components.store.host, tuple(alert.message for alert in components.host_report.alerts.values())

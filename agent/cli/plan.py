@@ -76,7 +76,7 @@ async def make_plan(settings: Settings, ahead: timedelta = timedelta(), instead:
 
     quiet()
     async with session.read_only_session(settings) as (components, notes):
-        plan = await components.sweeper.plan(ahead=ahead, instead=instead)
+        plan = await components.planner.plan(ahead=ahead, instead=instead)
         stopped = totals.stopped(plan, components.ingestor.view.snapshot(plan.at).containers)
         alerts = (alert.message for alert in components.host_report.alerts.values())
         return PlanView(plan, components.store.host, (*notes, *alerts), stopped)

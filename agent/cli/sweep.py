@@ -14,7 +14,7 @@ from agent.config.settings import Settings
 from agent.core.policy.decision import Outcome
 
 if TYPE_CHECKING:
-    from agent.eviction.sweeper import SweepResult
+    from agent.eviction.results import SweepResult
 
 
 def sweep(

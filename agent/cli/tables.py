@@ -15,7 +15,7 @@ from agent.core.policy.decision import Action, Decision, Outcome, Plan
 from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import deciding
 from agent.diagnostics.check import Check
-from agent.eviction.sweeper import SweepResult
+from agent.eviction.results import SweepResult
 
 NEXT_SHOWN = 3  # images that go next, below a plan
 STOPPED_SHOWN = 10  # containers that keep images

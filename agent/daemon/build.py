@@ -18,6 +18,7 @@ from agent.daemon.timing import Timing
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import Evictor
 from agent.eviction.plan_reporter import PlanReporter
+from agent.eviction.planner import Planner
 from agent.eviction.sweeper import Pacing, Sweeper, SweepSteps
 from agent.reporting import outbox_sender, publisher
 from agent.reporting.collectors import Collectors
@@ -51,6 +52,7 @@ class Components:
     host_report: HostReport
     ingestor: EventIngestor
     watcher: Watcher
+    planner: Planner
     sweeper: Sweeper
 
 
@@ -64,7 +66,7 @@ def make_agent(
     timing: Timing = Timing(),
 ) -> Components:
     """One agent on one state folder. `patience`: seconds that a listing waits for layers to be read."""
-    host_report, rules = HostReport(), settings.core_policy()
+    host_report = HostReport()
     probes = LayerProbes(
         engine,
         wanted=settings.images.probe_layers,
@@ -81,18 +83,20 @@ def make_agent(
         ignored=IgnoredContainers(settings.usage.ignore_containers),
         timing=timing.tracking,
     )
-    sweeper = Sweeper(
+    pacing = Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction)
+    steps = make_sweep_steps(
+        engine,
         ingestor,
         store,
         clock,
         host_report,
-        steps=make_sweep_steps(engine, ingestor.view, store, clock, host_report, rules),
-        rules=rules,
+        rules=settings.core_policy(),
         folder=folder,
-        pacing=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction),
+        pacing=pacing,
     )
+    sweeper = Sweeper(ingestor, store, clock, host_report, steps=steps, folder=folder, pacing=pacing)
     watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking)
-    return Components(engine, store, host_report, ingestor, watcher, sweeper)
+    return Components(engine, store, host_report, ingestor, watcher, steps.planner, sweeper)
 
 
 def make_ingestor(
@@ -117,10 +121,20 @@ def make_ingestor(
 
 
 def make_sweep_steps(
-    engine: Engine, view: EngineView, store: Store, clock: Clock, host_report: HostReport, rules: Policy
+    engine: Engine,
+    ingestor: EventIngestor,
+    store: Store,
+    clock: Clock,
+    host_report: HostReport,
+    *,
+    rules: Policy,
+    folder: Path,
+    pacing: Pacing,
 ) -> SweepSteps:
-    """What carries out the plans of a sweeper."""
+    """What makes and carries out the plans of a sweeper."""
+    view = ingestor.view
     return SweepSteps(
+        planner=Planner(ingestor, store, clock, host_report, rules=rules, folder=folder, grace=pacing.grace),
         evictor=Evictor(engine, view, store, clock),
         build_cache=BuildCachePruner(engine, store, clock, after=rules.build_cache_after),
         reporter=PlanReporter(host_report, view, store, rules),

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from agent.adapters.engine import EngineInfo
-from agent.adapters.sqlite import database, state_dir
+from agent.adapters.sqlite import state_dir
+from agent.adapters.state_errors import StateError
 from agent.config import loading
 from agent.config.settings import ConfigError, Settings
 from agent.core.protocol.topics import slug
@@ -50,5 +51,5 @@ def _known_host(folder: Path) -> str:
     """The name under which an agent reported from this state; "" where none did."""
     try:
         return state_dir.open_read_only(folder).store.host
-    except database.StateError:
+    except StateError:
         return ""

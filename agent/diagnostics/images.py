@@ -32,7 +32,7 @@ async def inspect(settings: Settings) -> Inspection | None:
 
     try:
         async with asyncio.timeout(TIMEOUT), session.read_only_session(settings, PROBE_TIMEOUT) as (components, _):
-            plan = await components.sweeper.plan()
+            plan = await components.planner.plan()
             return Inspection(plan, components.ingestor.view.snapshot(plan.at).containers)
     except (EngineError, TimeoutError):
         return None

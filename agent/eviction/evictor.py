@@ -4,7 +4,6 @@ The decision and the journal row are one transaction: a SIGKILL before it leaves
 that `settle_interrupted` ends, so that each decision has its outcome.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,6 +17,7 @@ from agent.core.policy.decision import Decision, Outcome
 from agent.core.protocol import new_events, payloads
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
+from agent.eviction.results import EvictionResult
 from agent.tracking.engine_view import EngineView
 
 log = structlog.get_logger()
@@ -26,15 +26,6 @@ Seen = tuple[Usage | None, datetime | None]  # of an image, and the end of the l
 
 FIRST_BACKOFF = timedelta(minutes=10)
 LONGEST_BACKOFF = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class EvictionResult:
-    """What became of one eviction. `measured_bytes` is None where the engine's disk cannot be seen."""
-
-    outcome: Outcome
-    error: str | None
-    measured_bytes: int | None
 
 
 class Evictor:

@@ -14,7 +14,7 @@ import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, UnknownSequence, Watermark
-from agent.adapters.sqlite import database
+from agent.adapters.state_errors import StateFull
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
@@ -64,7 +64,7 @@ class Confirmation:
         """Record that the broker has all rows up to `seq` except the deferred ones. Returns whether it removes them."""
         if self.watermark is not None or self._confirm == "collector":
             return False
-        with contextlib.suppress(database.StateFull):  # they are removed with a later row, or sent again
+        with contextlib.suppress(StateFull):  # they are removed with a later row, or sent again
             await self._outbox.retire(seq, deferred)
         return True
 
@@ -115,7 +115,7 @@ class Confirmation:
                 self._arrived.clear()
             try:
                 stored = await self._outbox.acknowledge(ack.epoch, ack.seq, self._clock.now())
-            except database.StateFull:
+            except StateFull:
                 continue  # the collector repeats its acknowledgement
             except UnknownSequence:
                 self._warn_of_reuse(ack.seq)

@@ -14,7 +14,7 @@ from agent import aio
 from agent.adapters import broker
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, OutboxRow
-from agent.adapters.sqlite import database
+from agent.adapters.state_errors import StateFull
 from agent.core.protocol.alerts import AlertId
 from agent.reporting.confirmation import Confirmation
 from agent.reporting.host_report import HostReport
@@ -182,7 +182,7 @@ class OutboxSender:
         """Send the first unacknowledged rows again; the acknowledgement of a live collector starts the others."""
         if self._rejections.needs_probe:
             return
-        with contextlib.suppress(database.StateFull):
+        with contextlib.suppress(StateFull):
             await self._outbox.declare_missing(self._clock.now())
         self.confirmation.probing = True
         with contextlib.suppress(broker.PublishRefused):  # `_stream` gets the same refusal and handles it

@@ -12,7 +12,7 @@ import structlog
 from agent.adapters import broker
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, OutboxRow
-from agent.adapters.sqlite import database
+from agent.adapters.state_errors import StateFull
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.core.protocol.topics import PROBE
@@ -122,7 +122,7 @@ class Rejections:
         return True
 
     async def _set_row_aside(self, seq: int, error: str) -> None:
-        with contextlib.suppress(database.StateFull):
+        with contextlib.suppress(StateFull):
             await self._outbox.quarantine(seq, error, self._clock.now())
         log.warning("an event cannot be delivered and is set aside", action="set-aside", seq=seq, error=error)
         self._set_aside = f"events cannot be delivered and stay on the host; the last is number {seq}: {error}"

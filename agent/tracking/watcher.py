@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from agent import aio
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineDown, EngineError, EngineInfo
-from agent.adapters.sqlite.database import StateFull
+from agent.adapters.state_errors import StateFull
 from agent.core.protocol.alerts import AlertId
 from agent.core.usage.events import EngineEvent
 from agent.reporting.host_report import HostReport

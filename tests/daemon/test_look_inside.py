@@ -8,7 +8,7 @@ import pytest
 
 from agent.adapters import inside_journal as journal
 from agent.adapters.engine import EngineError, EngineUnavailable, NotFound
-from agent.adapters.sqlite.database import StateError
+from agent.adapters.state_errors import StateError
 from agent.core.policy.decision import Action, Reason
 from agent.core.pytorch import guesses
 from agent.core.pytorch.version_file import LookedInside, Torch

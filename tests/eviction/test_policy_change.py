@@ -145,7 +145,7 @@ async def test_the_first_policy_ever_is_none_to_wait_for(host: FakeHost) -> None
 async def test_new_limits_and_another_mode_are_no_change(host: FakeHost) -> None:
     await settled(host)
     agent = await restart(host, limits=Limits(evictions_per_sweep=1), observe=True)
-    assert (await agent.sweeper._context(host.clock.now())).pending_policy is None
+    assert (await agent.planner.load_context(host.clock.now())).pending_policy is None
 
 
 async def test_a_memory_that_cannot_be_read_holds_everything_for_the_grace(host: FakeHost) -> None:
@@ -186,11 +186,11 @@ async def test_without_a_grace_a_change_acts_at_once(host: FakeHost) -> None:
 async def test_another_policy_to_look_at_is_no_change(host: FakeHost) -> None:
     """`plan --ttl`."""
     agent = await settled(host)
-    plan = await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))
+    plan = await agent.planner.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))
     assert (len(plan.evictions), plan.deferred) == (2, ())
     assert (await agent.plan()).evictions == ()
     agent = await restart(host, SLIP)
-    assert len((await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))).evictions) == 2
+    assert len((await agent.planner.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))).evictions) == 2
     assert len((await agent.plan()).deferred) == 2
 
 
@@ -198,7 +198,7 @@ async def test_the_future_after_a_change_can_be_looked_at(host: FakeHost) -> Non
     """`plan --at 2h`."""
     await settled(host)
     agent = await restart(host, SLIP)
-    now, later = await agent.plan(), await agent.sweeper.plan(ahead=timedelta(hours=2))
+    now, later = await agent.plan(), await agent.planner.plan(ahead=timedelta(hours=2))
     assert (len(now.evictions), len(now.deferred)) == (0, 2)
     assert (len(later.evictions), len(later.deferred)) == (2, 0)
     assert left(host) == REFS

@@ -145,7 +145,7 @@ class Round:
             return False
         if running.tags(self.host.engine, self.idle) is None:
             return bool(await agent.events(payloads.OutcomeData.type))
-        reasons = {item.image.id: item.reason for item in (await agent.parts.sweeper.plan()).decisions}
+        reasons = {item.image.id: item.reason for item in (await agent.parts.planner.plan()).decisions}
         return self.idle in await agent.backed_off() or reasons.get(self.idle) is Reason.IN_USE
 
     async def judge(self, agent: LiveAgent) -> None:

@@ -26,10 +26,11 @@ BURST = 120  # events
 VICTIM = """
 import asyncio, sys
 from agent.adapters.mqtt import broker
+from agent.config.sections import Mqtt
 
 async def main():
     topic, online, will, settings = sys.argv[1:]
-    options = broker.options(config.Mqtt.model_validate_json(settings), "victim")
+    options = broker.options(Mqtt.model_validate_json(settings), "victim")
     async with broker.connect(options, broker.Message(topic, will.encode(), True)) as connection:
         await connection.publish(topic, online.encode(), retain=True)
         await asyncio.sleep(600)

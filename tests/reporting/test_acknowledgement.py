@@ -13,6 +13,7 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateFull
 from agent.core.protocol import payloads
 from agent.reporting import outbox_sender, poison
 from tests.support.fakes.clock import START
@@ -337,7 +338,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(
     rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object) -> None:
-        raise database.StateFull
+        raise StateFull
 
     async with heard(rig):
         await send(rig, 2)
@@ -352,7 +353,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(
 
 async def test_a_disk_without_room_to_retire_costs_nothing(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: object) -> None:
-        raise database.StateFull
+        raise StateFull
 
     async with rig.running():
         with monkeypatch.context() as patch:

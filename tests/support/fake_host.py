@@ -149,14 +149,23 @@ class HostedAgent:
         )
         self.view = self.ingestor.view
         self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report, timing)
-        self.steps = build.make_sweep_steps(self.engine, self.view, self.store, self.clock, self.host_report, rules)
+        self.steps = build.make_sweep_steps(
+            self.engine,
+            self.ingestor,
+            self.store,
+            self.clock,
+            self.host_report,
+            rules=rules,
+            folder=host.folder,
+            pacing=pacing,
+        )
+        self.planner = self.steps.planner
         self.sweeper = Sweeper(
             self.ingestor,
             self.store,
             self.clock,
             self.host_report,
             steps=self.steps,
-            rules=rules,
             folder=host.folder,
             pacing=pacing,
         )
@@ -226,7 +235,7 @@ class HostedAgent:
         return self.view.tracker.usages[image_id]
 
     async def plan(self) -> Plan:
-        return await self.sweeper.plan()
+        return await self.planner.plan()
 
     async def decision(self, image_id: str) -> Decision:
         return next(item for item in (await self.plan()).decisions if item.image.id == image_id)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from agent import aio
-from agent.adapters.docker import json_values, listener, rows
+from agent.adapters.docker import json_values, layer_folders, listener, rows
 from agent.adapters.docker.client import ENDLESS, DockerClient, find_url, lines
 from agent.adapters.docker.json_values import UNREADABLE
 from agent.adapters.docker.timeouts import DockerTimeouts
@@ -33,7 +33,6 @@ from agent.adapters.engine import (
     Removed,
     RingSnapshot,
 )
-from agent.adapters.layers import folders as layer_folders
 from agent.core.images import isolation
 from agent.core.model import Container, Details, Image
 from agent.core.policy.build_cache import CacheRecord

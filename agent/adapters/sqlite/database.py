@@ -1,9 +1,8 @@
-"""The state file: opens and migrates it, moves a damaged one aside, and keeps a reserve for a full disk.
+"""The state file: opens and migrates it, and moves a damaged one aside.
 
 SQLite with WAL and `synchronous=FULL`: a committed transaction survives a SIGKILL and a power failure.
 """
 
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -14,28 +13,13 @@ from importlib import resources
 from itertools import chain, count
 from pathlib import Path
 
+from agent.adapters import reserve
+from agent.adapters.state_errors import StateDamaged, StateError, StateFull, StateTooNew
+
 FILE = "state.db"
-RESERVE = "reserve"
-FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", RESERVE)
-RESERVE_BYTES = 16 * 1024 * 1024  # released when the disk is full, so that decisions can still be written
+FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", reserve.FILE)
 BUSY_TIMEOUT = 10.0  # seconds to wait for another process that reads
 _NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHMSIZE")  # no permission, or no space, for the index of the WAL
-
-
-class StateError(Exception):
-    """The state folder cannot be used; the message says why and what to do."""
-
-
-class StateDamaged(StateError):
-    """The state file is not an intact database."""
-
-
-class StateTooNew(StateError):
-    """The state file was written by a newer torchkeeper; nothing was changed."""
-
-
-class StateFull(StateError):
-    """The disk under the state folder is full, and the reserve is used up."""
 
 
 @cache
@@ -183,26 +167,3 @@ def _move_aside(path: Path, now: datetime) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
-
-
-def keep_reserve(folder: Path) -> bool:
-    """Create the reserve file and allocate its blocks, unless it exists. False if the disk has no room for it now."""
-    path = folder / RESERVE
-    try:
-        if path.exists() and path.stat().st_size == RESERVE_BYTES:
-            return True
-        with path.open("wb") as stream:
-            os.posix_fallocate(stream.fileno(), 0, RESERVE_BYTES)
-    except OSError:
-        path.unlink(missing_ok=True)
-        return False
-    return True
-
-
-def release_reserve(folder: Path) -> bool:
-    """Delete the reserve file to free its space. False if there is none."""
-    try:
-        (folder / RESERVE).unlink()
-    except OSError:
-        return False
-    return True

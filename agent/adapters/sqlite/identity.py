@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.adapters import machine
+from agent.adapters import machine, reserve
 from agent.adapters.sqlite import database
 
 _FACTS = TypeAdapter(dict[str, list[str]])
@@ -29,7 +29,7 @@ def settle(db: sqlite3.Connection, folder: Path) -> str:
         try:
             return _settle(db, folder, facts)
         except sqlite3.OperationalError as error:
-            if not database.is_full(error) or not database.release_reserve(folder):
+            if not database.is_full(error) or not reserve.release(folder):
                 raise
         return _settle(db, folder, facts)
 

@@ -5,7 +5,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 from agent.core.model import Usage
-from agent.core.pytorch.layer_probe import Found, LayerProbe
+from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import IgnoredRun, IgnoredRuns, TrackedContainer, Use
@@ -111,7 +111,7 @@ def ignored_runs(row: sqlite3.Row) -> IgnoredRuns:
 
 def probe(row: sqlite3.Row) -> LayerProbe:
     return LayerProbe(
-        found=Found(row["found"]),
+        result=ProbeResult(row["found"]),
         path=row["path"],
         layer=row["layer"],
         torch_version=row["torch_version"],
@@ -121,7 +121,7 @@ def probe(row: sqlite3.Row) -> LayerProbe:
 
 def probe_row(probe: LayerProbe) -> dict[str, object]:
     return {
-        "found": str(probe.found),
+        "found": str(probe.result),
         "path": probe.path,
         "layer": probe.layer,
         "torch_version": probe.torch_version,

@@ -9,9 +9,11 @@ from pathlib import Path
 import platformdirs
 
 from agent.adapters import folder as folders
+from agent.adapters import reserve
 from agent.adapters.lock import StateBusy, busy
 from agent.adapters.sqlite import database, identity
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateDamaged, StateError, StateFull
 
 INSTEAD_OF = "instead-of"  # file in the XDG folder: the agent.state_dir that it replaces
 
@@ -99,7 +101,7 @@ def place_to_change(configured: Path) -> Place:
 def _prepare(place: Place) -> None:
     try:
         folders.prepare(place.folder)
-    except database.StateError as error:
+    except StateError as error:
         raise type(error)("; ".join([*place.notes, str(error)])) from None
 
 
@@ -141,11 +143,11 @@ def open_store(folder: Path, now: datetime) -> tuple[Store, str]:
     """
     try:
         opened = _open(folder, now)
-    except database.StateFull:
-        if not database.release_reserve(folder):
+    except StateFull:
+        if not reserve.release(folder):
             raise
         opened = _open(folder, now)
-    database.keep_reserve(folder)
+    reserve.keep(folder)
     for name in database.FILES:
         folders.give_to_owner(folder / name)
     return opened
@@ -157,7 +159,7 @@ def _open(folder: Path, now: datetime) -> tuple[Store, str]:
         with database.reading_errors(folder / database.FILE):
             copied = identity.settle(connection, folder)
             return Store(connection, folder, copied=copied), message
-    except database.StateError:
+    except StateError:
         connection.close()
         raise
 
@@ -170,7 +172,7 @@ def open_read_only(folder: Path) -> ReadOnlyState:
     notes = [] if database.exists(folder / database.FILE) else _notes_on_nothing(folder)
     try:
         copy = database.open_copy(folder)
-    except database.StateDamaged as error:
+    except StateDamaged as error:
         copy = database.open_copy(folder / "none")
         notes.append(f"{error}; the agent will move it aside, and every image will count as first seen then")
     return ReadOnlyState(Store(copy, None), tuple(notes))
@@ -178,7 +180,7 @@ def open_read_only(folder: Path) -> ReadOnlyState:
 
 def _notes_on_nothing(folder: Path) -> list[str]:
     elsewhere = xdg_folder()
-    with suppress(database.StateError):
+    with suppress(StateError):
         if elsewhere != folder and database.exists(elsewhere / database.FILE):
             hint = f"the agent's state is in {elsewhere}: set agent.state_dir to it"
             return [f"no state in {folder}; {hint}. Until then every image counts as first seen now"]

@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from agent.adapters import reserve
 from agent.adapters.sqlite import database
+from agent.adapters.state_errors import StateDamaged, StateError, StateFull
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,8 +57,8 @@ class Worker:
     def _call(self, name: str, call: Callable[[], T]) -> T:
         try:
             return self._try(name, call)
-        except database.StateFull:
-            if self._folder is None or not database.release_reserve(self._folder):
+        except StateFull:
+            if self._folder is None or not reserve.release(self._folder):
                 raise
         return self._try(name, call)
 
@@ -67,7 +69,7 @@ class Worker:
             return call()
         except sqlite3.OperationalError as error:
             if database.is_full(error):
-                raise database.StateFull(f"the disk under {self._folder} is full") from error
-            raise database.StateError(f"the state in {self._folder} cannot be used: {error}") from error
+                raise StateFull(f"the disk under {self._folder} is full") from error
+            raise StateError(f"the state in {self._folder} cannot be used: {error}") from error
         except sqlite3.DatabaseError as error:
-            raise database.StateDamaged(f"the state in {self._folder} is damaged: {error}") from error
+            raise StateDamaged(f"the state in {self._folder} is damaged: {error}") from error

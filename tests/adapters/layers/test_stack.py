@@ -13,7 +13,7 @@ from agent.adapters.layers import stack as layer_stack
 from agent.adapters.layers import walk as layer_walk
 from agent.adapters.layers.stack import Reader
 from agent.core.pytorch import layer_probe, version_file
-from agent.core.pytorch.layer_probe import Found, LayerProbe
+from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
 from tests.support import torch_file
 
 SITE = "opt/conda/lib/python3.11/site-packages"
@@ -42,7 +42,7 @@ def look(layers: list[Path]) -> LayerProbe:
 
 
 def found(version: str | None, layer: int, place: str = SITE) -> LayerProbe:
-    return LayerProbe(found=Found.TORCH, path=f"/{place}/torch/version.py", layer=layer, torch_version=version)
+    return LayerProbe(result=ProbeResult.TORCH, path=f"/{place}/torch/version.py", layer=layer, torch_version=version)
 
 
 def whiteout(path: Path) -> None:
@@ -119,7 +119,7 @@ def test_where_an_overlays_marks_cannot_be_seen_a_lower_torch_is_unknown(
     put(layers[2])
     assert look(layers) == found("2.4.0", 1)  # no layer above has any of its folders
     (layers[0] / "opt").mkdir()
-    assert look(layers).found is Found.UNKNOWN
+    assert look(layers).result is ProbeResult.UNKNOWN
 
 
 @AS_ROOT
@@ -287,7 +287,7 @@ def test_a_layer_that_is_gone_is_unknown_and_its_folder_on_the_host_is_not_told(
 
 
 def test_an_image_without_folders_is_unknown(layers: list[Path]) -> None:
-    assert look([]).found is Found.UNKNOWN
+    assert look([]).result is ProbeResult.UNKNOWN
 
 
 def test_names_that_are_no_text_are_told_as_text(layers: list[Path]) -> None:

@@ -13,6 +13,7 @@ from agent.adapters.outbox import UnknownSequence, Watermark
 from agent.adapters.sqlite import database, event_log
 from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateError
 from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.support.builders import make_engine_info
@@ -372,7 +373,7 @@ async def test_a_failed_write_leaves_the_count_right(store: Store, monkeypatch: 
     before = await store.waiting_bytes()
     engine, removal = await store.engine(make_engine_info()), Removal("i", "d1", (), START, {})
     monkeypatch.setitem(database.queries(), "add_removal", "INSERT INTO removals VALUES (1)")  # after the decision
-    with pytest.raises(database.StateError):
+    with pytest.raises(StateError):
         await engine.begin_removal(removal, make_event(DECISION, size=BIG, decision_id="d1"))
     assert await store.waiting_bytes() == before
     assert await waiting(store) == [1, 2, 3]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import machine
+from agent.adapters import machine, reserve
 from agent.adapters.sqlite import database, identity, state_dir
 from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
@@ -296,7 +296,7 @@ def differs(one: tuple[str | None, ...], other: tuple[str | None, ...]) -> bool:
 async def test_on_a_full_disk_the_reserve_makes_room_for_the_new_identity(
     there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database.keep_reserve(there)
+    reserve.keep(there)
     begin = identity._reset_identity
     full = [sqlite3.OperationalError("database or disk is full")]
 
@@ -308,5 +308,5 @@ async def test_on_a_full_disk_the_reserve_makes_room_for_the_new_identity(
     monkeypatch.setattr(identity, "_reset_identity", once_full)
     db = database.open_file(there, START)[0]
     assert identity.settle(db, there).startswith("this state was copied")
-    assert not (there / database.RESERVE).exists()
+    assert not (there / reserve.FILE).exists()
     db.close()
