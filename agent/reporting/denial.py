@@ -1,8 +1,8 @@
 """Whether the broker accepts events at all, and when to test it again if it does not.
 
 An MQTT 5 broker reports that it denies a topic. Other brokers close the connection, and then the row in flight seems to
-be the cause. So before a row is blamed, a probe (the empty message `topics.PROBE`) is published to the topic alone.
-If the connection ends again, the topic is denied, and all rows wait.
+be the cause. So before a row is blamed, a probe (the empty message `topics.PROBE`) is published to the topic alone. If
+the connection ends again, the topic is denied, and all rows wait.
 """
 
 ENDS = 2  # probes in a row after which the connection ends, before the topic counts as denied
