@@ -113,7 +113,7 @@ def test_explain_tells_the_whole_story_by_reference_id_and_prefix(lone_host: Rea
         assert (
             _missing(story, "evidence ENV PYTORCH_VERSION=2.4.0", "by last-run", "TTL 30 d, by the rule for team") == []
         )
-        assert _missing(story, "decision keep: recent", "goes in 29 d 23 h", "frees about 7.0 MB of 7.0 MB") == []
+        assert _missing(story, "decision keep: recent", "due in 29 d 23 h", "frees about 7.0 MB of 7.0 MB") == []
         assert _missing(story, "evicted 20", "unless it is used before", "keep it torchkeeper pin team/train:1") == []
 
 

@@ -23,7 +23,7 @@ class Reader:
         self._read = read
         self._layers: dict[str, Layer] = {}
 
-    def look(self, folders: Sequence[str]) -> LayerProbe:
+    def probe(self, folders: Sequence[str]) -> LayerProbe:
         """Probe an image with these layer folders, topmost first. Never raises, whatever the layers contain."""
         if not 0 < len(folders) <= LAYERS:
             return layer_probe.unknown("the engine reports no folders for it, or too many")
