@@ -21,12 +21,12 @@ class ParentGraph:
 
     def __init__(self, images: Iterable[Image]) -> None:
         self.children = children_of(images)
-        self.parents_last = bottom_up(self.children)
+        self.bottom_up_order = bottom_up(self.children)
 
     def apply_to(self, decisions: Mapping[str, Decision]) -> dict[str, Decision]:
         """Keep parents with a kept child; evict untagged parents whose children are all evicted."""
         result = dict(decisions)
-        for parent_id in self.parents_last:  # a parent after all images built on it
+        for parent_id in self.bottom_up_order:  # a parent after all images built on it
             decision = result.get(parent_id)
             if decision is None:
                 continue

@@ -12,10 +12,9 @@ from agent.core.images.layers import LayerIndex
 from agent.core.images.references import ReferenceIndex
 from agent.core.model import Class, Container, Image, Snapshot, Usage, Verdict
 from agent.core.policy import decide, grace, limits, newest, pressure, schedule
-from agent.core.policy import parents as families
 from agent.core.policy.decide import Context, Evaluation
 from agent.core.policy.decision import Action, Decision, HeldBy, Plan
-from agent.core.policy.parents import ParentGraph
+from agent.core.policy.parents import ParentGraph, children_of, order
 from agent.core.policy.settings import Policy
 from agent.core.pytorch import operators
 
@@ -152,61 +151,61 @@ def passes_recheck(decision: Decision, fresh: Plan) -> bool:
         return False
     if not decision.cascaded or now.action is Action.EVICT:
         return any(item.image.id == decision.image.id for item in fresh.evictions)
-    parents = families.children_of(item.image for item in fresh.decisions)
-    return now.may_cascade and decision.image.id not in parents and fresh.held_by is None
+    with_children = children_of(item.image for item in fresh.decisions)
+    return now.may_cascade and decision.image.id not in with_children and fresh.held_by is None
 
 
 def _containers_by_image(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:
     """Image ID -> the containers in any state that use it as their image or as a mount."""
     names = ReferenceIndex()
     names.replace(snapshot.images)
-    held: dict[str, tuple[Container, ...]] = {}
+    by_image: dict[str, tuple[Container, ...]] = {}
     for container in snapshot.containers:
         mounted = {names.resolve(name) or name for name in container.image_mounts}
         for image_id in {container.image_id, *mounted}:
-            held[image_id] = (*held.get(image_id, ()), container)
-    return held
+            by_image[image_id] = (*by_image.get(image_id, ()), container)
+    return by_image
 
 
 def _assemble(
-    decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], inputs: _PlanInputs, policy: Policy
+    decisions: Mapping[str, Decision], deferred: tuple[Decision, ...], inputs: _PlanInputs, policy: Policy
 ) -> Plan:
     context, now = inputs.context, inputs.now
-    hold = _hold(context, policy, now)
-    held = {
-        key: replace(value, held_by=hold or _backoff(key, context, now)) if value.action is Action.EVICT else value
+    held_by = _plan_held_by(context, policy, now)
+    by_id = {
+        key: replace(value, held_by=held_by or _backoff(key, context, now)) if value.action is Action.EVICT else value
         for key, value in decisions.items()
     }
-    evicting = families.order({key: value for key, value in held.items() if value.action is Action.EVICT})
+    evicting = order({key: value for key, value in by_id.items() if value.action is Action.EVICT})
     for key in limits.over_limit(
-        _ready_now([held[key] for key in evicting]), policy.limits, context.past_evictions, now
+        _ready_now([by_id[key] for key in evicting]), policy.limits, context.past_evictions, now
     ):
-        held[key] = replace(held[key], held_by=HeldBy.RATE_LIMIT)
+        by_id[key] = replace(by_id[key], held_by=HeldBy.RATE_LIMIT)
     estimated = inputs.layer_index.reclaimable_together(evicting)
-    opens = schedule.next_opening(policy.schedule, now) if hold is HeldBy.WINDOW else None
+    opens = schedule.next_opening(policy.schedule, now) if held_by is HeldBy.WINDOW else None
     return Plan(
         at=now,
-        decisions=tuple(held.values()),
-        evictions=_ready_now([held[key] for key in evicting]),
-        held_by=hold,
+        decisions=tuple(by_id.values()),
+        evictions=_ready_now([by_id[key] for key in evicting]),
+        held_by=held_by,
         opens=opens,
         under_pressure=inputs.is_under_pressure(policy),
         pressure=inputs.describe_pressure(policy),
         shortfall_bytes=inputs.shortfall_bytes(policy, estimated),
-        deferred=waiting,
-        deferred_bytes=inputs.layer_index.reclaimable_together(item.image.id for item in waiting),
-        next_due=_next_due(held.values(), policy, context, now, opens),
+        deferred=deferred,
+        deferred_bytes=inputs.layer_index.reclaimable_together(item.image.id for item in deferred),
+        next_due=_next_due(by_id.values(), policy, context, now, opens),
         estimated_bytes=estimated,
     )
 
 
-def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
+def _plan_held_by(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
     """Why all evictions of this plan wait. Stream trust is checked last, because it recovers on its own."""
-    holds = context.overrides
-    paused = holds.paused and (holds.paused_until is None or now < holds.paused_until)
+    overrides = context.overrides
+    paused = overrides.paused and (overrides.paused_until is None or now < overrides.paused_until)
     if policy.observe or context.observe_only:
         return HeldBy.OBSERVE
-    if paused or not holds.readable:
+    if paused or not overrides.readable:
         return HeldBy.PAUSED
     if not schedule.is_open(policy.schedule, now):
         return HeldBy.WINDOW
@@ -223,13 +222,13 @@ def _backoff(image_id: str, context: Context, now: datetime) -> HeldBy | None:
 def _ready_now(evicting: list[Decision]) -> tuple[Decision, ...]:
     """The evictions that happen now, in order. A parent waits for a child that waits."""
     waiting: set[str] = set()
-    going: list[Decision] = []
+    ready: list[Decision] = []
     for decision in evicting:
         if decision.held_by is None and decision.image.id not in waiting:
-            going.append(decision)
+            ready.append(decision)
         else:
             waiting.add(decision.image.parent)
-    return tuple(going)
+    return tuple(ready)
 
 
 def _next_due(
