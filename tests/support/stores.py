@@ -14,7 +14,7 @@ Error = BaseException | type[BaseException]
 
 
 class StoreFaults:
-    """Makes methods of a store's tables raise errors. Pass it to a store as `before`."""
+    """Makes methods of a store's tables raise errors. It is the argument `before` of a store."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []  # the methods that ran
