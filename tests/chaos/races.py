@@ -25,8 +25,7 @@ from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
 from tests.chaos import api, archive
 from tests.support import dockerd
-from tests.support import fake_host as harness
-from tests.support.fake_host import Stalls
+from tests.support.fake_host import Stalls, remove_image
 
 TAGS = 3  # at most, per image
 BATCH = 24  # images loaded at once
@@ -116,7 +115,7 @@ class Bare:
     info: EngineInfo
 
     async def remove(self, image: Image) -> Outcome:
-        return (await harness.remove(self.agent, image, containerd=self.info.containerd_store)).outcome
+        return (await remove_image(self.agent, image, containerd=self.info.containerd_store)).outcome
 
     async def faults(self) -> list[str]:
         return []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.core import text, units
 from tests.core.written import ACCEPTED
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 
 @pytest.mark.parametrize(

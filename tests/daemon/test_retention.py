@@ -9,9 +9,8 @@ from agent.config import settings as config
 from agent.core.protocol.new_events import NewEvent
 from agent.daemon import run as daemon
 from tests.support.fake_host import FakeHost, HostedAgent
-from tests.support.fakes.clock import START
+from tests.support.times import DAY, START
 
-DAY = 86400.0  # seconds
 KEPT = 3  # days
 
 

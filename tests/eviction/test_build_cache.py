@@ -11,13 +11,12 @@ from agent.adapters import overrides
 from agent.adapters.engine import EngineError
 from agent.core.model import Overrides
 from agent.core.policy.build_cache import CacheRecord
-from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent
-from tests.support.fakes.clock import START
+from tests.support.fake_host import FakeHost, HostedAgent, fake_host
+from tests.support.times import HOUR, MINUTE, START
 
 AFTER = timedelta(hours=2)
-PAST = AFTER.total_seconds() + 3600.0  # seconds: an hourly look after that
+PAST = AFTER + HOUR  # the build cache is read hourly
 OLD = CacheRecord(id="old", size_bytes=5000, created=START)
 MORE = CacheRecord(id="more", size_bytes=700, created=START)
 BUSY = CacheRecord(id="busy", size_bytes=900, created=START, in_use=True)
@@ -25,7 +24,7 @@ BUSY = CacheRecord(id="busy", size_bytes=900, created=START, in_use=True)
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
-    async with harness.fake_host(tmp_path) as made:
+    async with fake_host(tmp_path) as made:
         made.docker.build_cache = [OLD, MORE, BUSY]
         yield made
 
@@ -48,7 +47,7 @@ async def test_without_the_key_the_cache_is_never_asked_for(host: FakeHost) -> N
 
 async def test_what_was_not_used_for_so_long_goes_and_is_told_before_and_after(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER).start()
-    await agent.wait(AFTER.total_seconds() - 60)
+    await agent.wait(AFTER - MINUTE)
     assert await told(agent) == []
     await agent.wait(3660)
     assert host.docker.build_cache == [BUSY]
@@ -65,7 +64,7 @@ async def test_it_is_looked_at_once_an_hour_however_often_it_sweeps(host: FakeHo
 
 async def test_in_observe_mode_it_is_told_once_and_stays(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER, observe=True).start()
-    await agent.wait(PAST + 5 * 3600)
+    await agent.wait(PAST + 5 * HOUR)
     assert host.docker.build_cache == [OLD, MORE, BUSY]
     assert await told(agent) == [row("would-prune", mode="observe")]
 

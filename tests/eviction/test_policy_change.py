@@ -11,19 +11,18 @@ from agent.core.model import Limits, Outcome, Policy, Pressure, Reason
 from agent.core.policy import grace
 from agent.eviction.plan_reporter import POLICY_CHANGE
 from agent.eviction.sweeper import Pacing
-from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent
+from tests.support.fake_host import FakeHost, HostedAgent, fake_host, sweep
+from tests.support.times import HOUR, MINUTE, SECOND
 
-HOUR, MINUTE = 3600.0, 60.0  # seconds
 FORTNIGHT, SLIP = timedelta(days=14), timedelta(minutes=14)
-GENTLY = Pacing(grace=timedelta(hours=1))
+GENTLY = Pacing(grace=HOUR)
 REFS = ["team/a:1", "team/b:1"]
 
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
-    async with harness.fake_host(tmp_path) as made:
+    async with fake_host(tmp_path) as made:
         for name in "ab":
             made.docker.add(pytorch_image(name))
         yield made
@@ -54,14 +53,14 @@ def alerts(agent: HostedAgent) -> list[str]:
 async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(host: FakeHost) -> None:
     await settled(host)
     agent = await restart(host, SLIP)
-    until = host.clock.now() + timedelta(hours=1)
+    until = host.clock.now() + HOUR
     plan = await agent.plan()
     assert ([item.due for item in plan.deferred], plan.next_due) == ([until, until], until)
     assert agent.host_report.alerts[POLICY_CHANGE].message == (
         "the policy changed: 2 images (200 MB) that only the new one evicts may go from "
         f"{until:%Y-%m-%dT%H:%M:%SZ}; until then it can be taken back"
     )
-    await agent.wait(HOUR - 1)
+    await agent.wait(HOUR - SECOND)
     assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
     await agent.wait(2)
     assert (left(host), alerts(agent)) == ([], [])
@@ -84,7 +83,7 @@ async def test_the_wait_goes_on_over_a_restart_and_does_not_begin_anew(host: Fak
         await host.agents[-1].wait(HOUR / 4)
         agent = await restart(host, SLIP)
         assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
-    await agent.wait(HOUR / 4 + 1)
+    await agent.wait(HOUR / 4 + SECOND)
     assert (left(host), alerts(agent)) == ([], [])
 
 
@@ -94,7 +93,7 @@ async def test_the_wait_goes_on_over_a_kill(host: FakeHost) -> None:
     await agent.wait(HOUR / 2)
     await agent.kill()
     agent = await restart(host, SLIP)
-    await agent.wait(HOUR / 2 - 1)
+    await agent.wait(HOUR / 2 - SECOND)
     assert left(host) == REFS
     await agent.wait(2)
     assert left(host) == []
@@ -105,7 +104,7 @@ async def test_a_second_slip_within_the_grace_waits_in_full(host: FakeHost) -> N
     agent = await restart(host, SLIP)
     await agent.wait(HOUR / 2)
     agent = await restart(host, SLIP / 2)
-    await agent.wait(HOUR - 1)
+    await agent.wait(HOUR - SECOND)
     assert left(host) == REFS
     await agent.wait(2)
     assert left(host) == []
@@ -114,12 +113,12 @@ async def test_a_second_slip_within_the_grace_waits_in_full(host: FakeHost) -> N
 async def test_what_the_old_policy_evicts_as_well_does_not_wait(host: FakeHost) -> None:
     await settled(host)
     agent = await restart(host, timedelta(minutes=45))
-    await agent.wait(HOUR + 1)  # from here on it is the rule
+    await agent.wait(HOUR + SECOND)  # from here on it is the rule
     host.docker.pull(pytorch_image("c"), "team/c:1")
     await agent.wait(40 * MINUTE)
     agent = await restart(host, SLIP)
     assert left(host) == ["team/c:1"]
-    await agent.wait(5 * MINUTE - 1)
+    await agent.wait(5 * MINUTE - SECOND)
     assert left(host) == ["team/c:1"]
     await agent.wait(2)
     assert left(host) == []
@@ -131,13 +130,13 @@ async def test_only_what_the_new_policy_adds_is_counted(host: FakeHost) -> None:
     agent = await restart(host, SLIP)
     message = agent.host_report.alerts[POLICY_CHANGE].message
     assert "1 image (100 MB)" in message
-    await agent.wait(SLIP.total_seconds() + 1)
+    await agent.wait(SLIP + SECOND)
     assert "2 images (200 MB)" in agent.host_report.alerts[POLICY_CHANGE].message
 
 
 async def test_the_first_policy_ever_is_none_to_wait_for(host: FakeHost) -> None:
     agent = await restart(host, SLIP)
-    await agent.wait(SLIP.total_seconds() + 1)
+    await agent.wait(SLIP + SECOND)
     assert (left(host), alerts(agent)) == ([], [])
 
 
@@ -151,7 +150,7 @@ async def test_a_memory_that_cannot_be_read_holds_everything_for_the_grace(host:
     agent = await restart(host, SLIP)
     await agent.store.run(lambda tables: tables.keep_policies("{"))
     agent = await restart(host, SLIP)
-    await agent.wait(HOUR - 1)
+    await agent.wait(HOUR - SECOND)
     assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
     await agent.wait(2)
     assert left(host) == []
@@ -161,7 +160,7 @@ async def test_pressure_that_is_new_waits_too(host: FakeHost) -> None:
     await settled(host)
     agent = await restart(host, pressure=Pressure(budget=1))
     assert (left(host), await agent.reason(pytorch_image("a").id)) == (REFS, Reason.RECENT)
-    await agent.wait(HOUR + 1)
+    await agent.wait(HOUR + SECOND)
     assert left(host) == []
 
 
@@ -179,7 +178,7 @@ async def test_without_a_grace_a_change_acts_at_once(host: FakeHost) -> None:
     await settled(host)
     await host.agents[-1].stop()
     agent = await host.agent(ttl=SLIP, min_age=timedelta()).watch()
-    assert await harness.sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
 
 
 async def test_another_policy_to_look_at_is_no_change(host: FakeHost) -> None:

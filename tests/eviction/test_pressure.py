@@ -17,16 +17,16 @@ from agent.core.protocol import new_events
 from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
 from agent.eviction.sweeper import Pacing
 from agent.eviction.timing import EvictionTiming
-from tests.support import fake_host as harness
 from tests.support.builders import MB, pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent, names_of
+from tests.support.fake_host import MIN_AGE, FakeHost, HostedAgent, fake_host, names_of, sweep
+from tests.support.times import HOUR, SECOND
 
 TOTAL = 1000 * MB  # bytes of the disk
 HIGH_LOW = Pressure(high=0.85, low=0.75)
 TTL = timedelta(days=14)
 REFS = [f"team/{name}:1" for name in "abcd"]
 TIMING = EvictionTiming()
-AGE = harness.MIN_AGE.total_seconds() + 1  # seconds
+AGE = MIN_AGE + SECOND
 
 
 class Disk:
@@ -45,7 +45,7 @@ class Disk:
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
-    async with harness.fake_host(tmp_path) as made:
+    async with fake_host(tmp_path) as made:
         for reference in REFS:
             made.docker.add(pytorch_image(reference[5], reference))
         yield made
@@ -80,7 +80,7 @@ def left(host: FakeHost) -> list[str]:
 async def test_below_high_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 450 * MB  # 85 %
-    assert (await harness.sweep(agent), left(host)) == ({}, REFS)
+    assert (await sweep(agent), left(host)) == ({}, REFS)
 
 
 async def test_above_high_the_least_recently_used_go_until_low(host: FakeHost, disk_of: Disk) -> None:
@@ -88,7 +88,7 @@ async def test_above_high_the_least_recently_used_go_until_low(host: FakeHost, d
     disk_of.other_bytes = 460 * MB
     plan = await agent.plan()
     assert (names_of(plan.evictions), plan.under_pressure) == (REFS[:2], True)
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert (left(host), list(agent.host_report.alerts)) == (REFS[2:], [])
     decisions = [(event.data["reason"], event.data["explanation"]) for event in await agent.events(new_events.DECISION)]
     assert [(reason, sentence.split(";")[0]) for reason, sentence in decisions] == [
@@ -110,14 +110,14 @@ async def test_it_stops_early_where_more_was_freed_than_estimated(host: FakeHost
     agent = await watching(host)
     disk_of.other_bytes, disk_of.image_bytes = 60 * MB, 200 * MB  # 86 %
     assert names_of((await agent.plan()).evictions) == REFS[:2]
-    assert await harness.sweep(agent) == {REFS[0]: Outcome.REMOVED}
+    assert await sweep(agent) == {REFS[0]: Outcome.REMOVED}
 
 
 async def test_it_goes_on_where_less_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes, disk_of.image_bytes = 700 * MB, 40 * MB  # 86 %
     assert names_of((await agent.plan()).evictions) == REFS[:2]
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
 async def test_it_goes_on_where_the_disk_fills_meanwhile(host: FakeHost, disk_of: Disk) -> None:
@@ -128,48 +128,48 @@ async def test_it_goes_on_where_the_disk_fills_meanwhile(host: FakeHost, disk_of
         disk_of.other_bytes += 100 * MB
 
     agent.engine.on("delete", write, nth=2, after=True)
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
 async def test_what_is_used_meanwhile_stays_and_the_next_goes(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", lambda: host.docker.create(REFS[1]), after=True)
-    assert await harness.sweep(agent) == {REFS[0]: Outcome.REMOVED, REFS[2]: Outcome.REMOVED}
+    assert await sweep(agent) == {REFS[0]: Outcome.REMOVED, REFS[2]: Outcome.REMOVED}
 
 
 async def test_what_is_refused_is_passed_over(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", Conflict(409, "in use"))
-    assert await harness.sweep(agent) == {REFS[0]: Outcome.REFUSED, REFS[1]: Outcome.REMOVED}
+    assert await sweep(agent) == {REFS[0]: Outcome.REFUSED, REFS[1]: Outcome.REMOVED}
 
 
 async def test_between_low_and_high_it_goes_on_only_if_it_had_begun(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host, limits=Limits(evictions_per_sweep=1))
     disk_of.other_bytes = 400 * MB  # 80 %
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     disk_of.other_bytes = 460 * MB
-    assert await harness.sweep(agent) == {REFS[0]: Outcome.REMOVED}
+    assert await sweep(agent) == {REFS[0]: Outcome.REMOVED}
     await agent.wait(60)
-    assert await harness.sweep(agent) == {REFS[1]: Outcome.REMOVED}  # at 76 %
+    assert await sweep(agent) == {REFS[1]: Outcome.REMOVED}  # at 76 %
     disk_of.other_bytes = 600 * MB  # 80 %
     await agent.wait(60)
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     assert left(host) == REFS[2:]
 
 
 async def test_a_budget_needs_no_sight_of_the_disk(host: FakeHost, disk_of: Disk) -> None:
     disk_of.seen = False
     agent = await watching(host, pressure=Pressure(budget=250 * MB))
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert list(agent.host_report.alerts) == []
 
 
 async def test_observe_mode_tells_what_would_go(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host, observe=True)
     disk_of.other_bytes = 460 * MB
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.WOULD_REMOVE)
+    assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.WOULD_REMOVE)
     assert (agent.engine.mutations, left(host)) == ([], REFS)
 
 
@@ -196,7 +196,7 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: Fake
     )
     await agent.wait()
     disk_of.other_bytes = 500 * MB
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     alert = agent.host_report.alerts[DISK_FULL]
     assert (alert.severity, alert.message) == (
         "critical",
@@ -215,13 +215,13 @@ async def test_while_something_may_go_there_is_no_alert(host: FakeHost, disk_of:
 async def test_the_alert_ends_with_the_pressure(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host, protect=("*",))
     disk_of.other_bytes = 500 * MB
-    await harness.sweep(agent)
+    await sweep(agent)
     assert list(agent.host_report.alerts) == [DISK_FULL]
     disk_of.other_bytes = 360 * MB  # 76 %: still above low
-    await harness.sweep(agent)
+    await sweep(agent)
     assert list(agent.host_report.alerts) == [DISK_FULL]
     disk_of.other_bytes = 350 * MB
-    await harness.sweep(agent)
+    await sweep(agent)
     assert list(agent.host_report.alerts) == []
 
 
@@ -229,17 +229,17 @@ async def test_the_alert_comes_where_all_that_could_go_was_too_little(host: Fake
     agent = await watching(host)
     disk_of.other_bytes = 950 * MB
     disk_of.image_bytes = 0
-    assert await harness.sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
     assert agent.host_report.alerts[DISK_FULL].message.endswith("no image takes any space")
 
 
 async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes, disk_of.seen = 600 * MB, False
-    assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, [DISK_UNSEEN])
+    assert (await sweep(agent), list(agent.host_report.alerts)) == ({}, [DISK_UNSEEN])
     assert "cannot be seen" in agent.host_report.alerts[DISK_UNSEEN].message
     disk_of.seen = True
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
     assert list(agent.host_report.alerts) == []
 
 
@@ -298,7 +298,7 @@ async def test_pressure_waits_for_the_window(host: FakeHost, disk_of: Disk) -> N
     assert (plan.held_by, plan.opens, plan.next_due, plan.evictions) == (HeldBy.WINDOW, opens, opens, ())
     assert [item.held_by for item in plan.decisions] == [HeldBy.WINDOW, HeldBy.WINDOW, None, None]
     assert "(held: window)" in agent.host_report.alerts[DISK_FULL].message
-    await agent.wait((opens - host.clock.now()).total_seconds() - 1)
+    await agent.wait(opens - host.clock.now() - SECOND)
     assert left(host) == REFS
     await agent.wait(2)
     assert (left(host), list(agent.host_report.alerts)) == (REFS[2:], [])
@@ -310,6 +310,6 @@ async def test_a_window_that_shuts_in_the_middle_of_a_sweep_ends_it(host: FakeHo
     await agent.start()
     await agent.wait(AGE)
     disk_of.other_bytes = 460 * MB
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     assert len(left(host)) == 3
     assert (await agent.plan()).held_by is HeldBy.WINDOW

@@ -12,9 +12,8 @@ from agent.core.model import Image, Outcome
 from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
-from tests.support import fake_host as harness
 from tests.support.builders import make_digest, make_event, make_id, pytorch_image
-from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent, Killed
+from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent, Killed, fake_host, remove_image, settle_removal
 from tests.support.fakes.engine import Call, FakeEngine
 
 REFS = ("team/torch:1", "team/torch:2", "other/torch:1")
@@ -25,7 +24,7 @@ UNREADABLE = "whether the engine removed anything else is not known: an answer c
 
 @pytest.fixture(params=[False, True], ids=["graph", "containerd"])
 async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[FakeHost]:
-    async with harness.fake_host(tmp_path, containerd=request.param) as made:
+    async with fake_host(tmp_path, containerd=request.param) as made:
         yield made
 
 
@@ -43,7 +42,7 @@ def add(host: FakeHost, *references: str, digests: tuple[str, ...] = DIGESTS) ->
 
 
 async def remove(host: FakeHost, engine: FakeEngine, image: Image) -> removal.RemovalResult:
-    return await harness.remove(engine, image, containerd=host.docker.containerd)
+    return await remove_image(engine, image, containerd=host.docker.containerd)
 
 
 def tags(host: FakeHost, image: Image) -> set[str]:
@@ -68,7 +67,7 @@ async def test_an_untagged_image_goes(host: FakeHost, engine: FakeEngine, digest
 
 
 async def test_an_untagged_image_of_two_repositories_goes(tmp_path: Path) -> None:
-    async with harness.fake_host(tmp_path) as host:
+    async with fake_host(tmp_path) as host:
         engine = FakeEngine(host.docker)
         await engine.connect()
         image = replace(add(host), references=())
@@ -84,7 +83,7 @@ async def test_it_is_deleted_by_its_full_id_and_last(host: FakeHost, engine: Fak
 
 
 async def test_no_digest_is_deleted_on_the_containerd_store(tmp_path: Path) -> None:
-    async with harness.fake_host(tmp_path, containerd=True) as host:
+    async with fake_host(tmp_path, containerd=True) as host:
         engine = FakeEngine(host.docker)
         await engine.connect()
         await remove(host, engine, add(host))
@@ -185,7 +184,7 @@ async def test_names_that_went_without_the_image_are_put_back(host: FakeHost, en
 
 
 async def test_a_refusal_keeps_the_digest_of_the_tag_that_stayed_longest(tmp_path: Path) -> None:
-    async with harness.fake_host(tmp_path) as host:
+    async with fake_host(tmp_path) as host:
         engine = FakeEngine(host.docker)
         await engine.connect()
         image = add(host, "alias/torch:1", "team/torch:1", digests=DIGESTS[1:])
@@ -199,13 +198,13 @@ async def test_an_engine_lost_on_the_way_is_left_to_the_settling(host: FakeHost,
     engine.on("delete", EngineUnavailable(0, "gone"))
     with pytest.raises(EngineUnavailable):
         await remove(host, engine, image)
-    result = await harness.settle(engine, image.id, image.references)
+    result = await settle_removal(engine, image.id, image.references)
     assert result == removal.RemovalResult(Outcome.FAILED, f"interrupted; the image is whole; {UNHEARD}")
     assert tags(host, image) == set(REFS)
 
 
 async def test_settling_an_image_that_is_gone_touches_nothing(host: FakeHost, engine: FakeEngine) -> None:
-    assert await harness.settle(engine, make_id("gone"), REFS) == removal.RemovalResult(Outcome.REMOVED, UNHEARD)
+    assert await settle_removal(engine, make_id("gone"), REFS) == removal.RemovalResult(Outcome.REMOVED, UNHEARD)
     assert engine.mutations == []
 
 
@@ -236,7 +235,7 @@ async def test_a_name_that_somebody_gives_an_image_at_any_step_stays_or_its_loss
 
     engine.on("*", name_it, nth=step, after=after)
     answers = answers_about(host, image)
-    result = await harness.remove(engine, image, containerd=host.docker.containerd, answers=answers)
+    result = await remove_image(engine, image, containerd=host.docker.containerd, answers=answers)
     if result.outcome is Outcome.REFUSED:
         assert tags(host, image) == {*references, *given}
     else:
@@ -271,7 +270,7 @@ async def test_an_image_without_a_name_that_gets_one_after_the_last_look_is_lost
     host.docker.images[image.id].tags = []
     engine.on("delete", lambda: host.docker.tag(image.id, "user/torch:1"))
     answers = answers_about(host, image)
-    await harness.remove(engine, image, containerd=host.docker.containerd, answers=answers)
+    await remove_image(engine, image, containerd=host.docker.containerd, answers=answers)
     assert answers.also_removed == ("user/torch:1",)
 
 
@@ -283,7 +282,7 @@ async def test_an_image_whose_tag_passed_to_another_one_after_the_look_stays_and
     other = host.docker.add(replace(pytorch_image("new"), references=(), digests=(origin,)))
     engine.on("untag", lambda: host.docker.tag(other, REFS[0]))
     answers = answers_about(host, image)
-    result = await harness.remove(engine, image, containerd=host.docker.containerd, answers=answers)
+    result = await remove_image(engine, image, containerd=host.docker.containerd, answers=answers)
     assert result == removal.RemovalResult(Outcome.REFUSED, f"{REFS[0]} had passed to another image, which lost it")
     assert answers.also_removed == (REFS[0], origin, other)
     assert (tags(host, image), set(host.docker.images)) == ({*REFS[1:]}, {image.id})

@@ -7,23 +7,15 @@ import pytest
 from agent.adapters import overrides
 from agent.adapters.engine import EngineUnavailable
 from agent.core.model import Overrides, Pin, Reason
-from tests.support.builders import pytorch_image
+from tests.support.builders import REF
 from tests.support.fake_host import TTL, FakeHost
 from tests.support.fakes.engine import Call
-
-REF = "team/torch:1"
-MINUTE = 60.0  # seconds
-DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
+from tests.support.times import MINUTE, SECOND
 
 
 async def test_it_sleeps_until_the_deadline(host: FakeHost, image: str) -> None:
     agent = await host.agent().start()
-    await agent.wait(TTL.total_seconds() - 1)
+    await agent.wait(TTL - SECOND)
     assert agent.engine.mutations == []
     await agent.wait(1.5)
     assert agent.engine.mutations == [Call("delete", image)]
@@ -33,7 +25,7 @@ async def test_a_use_moves_the_deadline(host: FakeHost, image: str) -> None:
     agent = await host.agent().start()
     await agent.wait(600)
     host.docker.run(REF, rm=True)
-    await agent.wait(TTL.total_seconds() - 1)
+    await agent.wait(TTL - SECOND)
     assert agent.engine.mutations == []
     await agent.wait(2)
     assert agent.engine.mutations == [Call("delete", image)]

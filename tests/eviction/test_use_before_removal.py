@@ -16,9 +16,8 @@ from agent.cli import tables
 from agent.core.model import Image, Reason
 from agent.core.protocol import new_events, payloads
 from agent.eviction.plan_reporter import REMOVED_ANOTHER
-from tests.support import fake_host as harness
 from tests.support.builders import make_digest, pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent, Killed
+from tests.support.fake_host import FakeHost, HostedAgent, Killed, agent_past_ttl, fake_host
 
 UNHEARD = "whether the engine removed anything else is not known: an answer was not heard"
 REFS = ("other/torch:1", "team/torch:1", "team/torch:2")  # the first one stays longest
@@ -27,7 +26,7 @@ NEW = make_digest("team/torch", "new")  # what an image can be pulled again by t
 
 @pytest.fixture(params=[False, True], ids=["graph", "containerd"])
 async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[FakeHost]:
-    async with harness.fake_host(tmp_path, containerd=request.param) as made:
+    async with fake_host(tmp_path, containerd=request.param) as made:
         yield made
 
 
@@ -39,7 +38,7 @@ def image(host: FakeHost) -> Image:
 
 
 async def due(host: FakeHost) -> HostedAgent:
-    return await harness.due(host, evict_local=True)
+    return await agent_past_ttl(host, evict_local=True)
 
 
 def pull(host: FakeHost, image: Image) -> None:

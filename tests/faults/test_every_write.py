@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent
-from tests.support.fakes.clock import START
+from tests.support.fake_host import FakeHost, HostedAgent, Killed, fake_host
+from tests.support.times import START
 
 REFS = ("team/early:1", "team/late:1")
 APART = 60.0  # seconds: more than is read again at any start
@@ -18,7 +17,7 @@ def die_before_write(agent: HostedAgent, number: int) -> list[str]:
 
     async def run(piece: Any) -> Any:
         if len(done) >= number:
-            raise harness.Killed
+            raise Killed
         done.append(piece.__qualname__)
         return await work(piece)
 
@@ -32,7 +31,7 @@ async def catch_up_killed_before_write(world: FakeHost, number: int) -> bool:
     done = die_before_write(agent, number)
     try:
         await agent.watch()
-    except (BaseExceptionGroup, harness.Killed):
+    except (BaseExceptionGroup, Killed):
         return True
     finally:
         await agent.kill()
@@ -43,7 +42,7 @@ async def test_a_kill_before_any_write_loses_no_use(tmp_path: Path) -> None:
     number, killed = 0, True
     while killed:
         folder = tmp_path / str(number)
-        async with harness.fake_host(folder) as world:
+        async with fake_host(folder) as world:
             killed = await one_kill(world, number)
         number += 1
     assert number > 3  # several writes, of which the last was not reached

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from agent.core.protocol import payloads
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 BASE = "torchkeeper/v1/hosts"
 

@@ -16,9 +16,10 @@ from agent.fleet.feed import Feed
 from agent.fleet.view import FleetView
 from tests.fleet.builders import make_alert, make_decision, make_image, make_info, make_inventory, make_status, topic
 from tests.support.fakes.broker import FakeBroker
-from tests.support.fakes.clock import START, FakeClock
+from tests.support.fakes.clock import FakeClock
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE
+from tests.support.times import START
 
 QUIET = 0.02  # seconds; nothing is on its way in a broker in memory
 

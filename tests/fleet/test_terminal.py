@@ -25,8 +25,9 @@ from tests.fleet.builders import (
     topic,
 )
 from tests.support.fakes.broker import FakeBroker
-from tests.support.fakes.clock import START, FakeClock
+from tests.support.fakes.clock import FakeClock
 from tests.support.proc import PATIENCE
+from tests.support.times import START
 
 NOW = START + timedelta(minutes=4)
 DISK = payloads.Disk(total_bytes=2_000_000_000_000, used_bytes=1_530_000_000_000, reclaimable_bytes=312_400_000_000)

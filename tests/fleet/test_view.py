@@ -23,7 +23,7 @@ from tests.fleet.builders import (
     make_status,
     topic,
 )
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 MINUTE = timedelta(minutes=1)
 LINE = DecisionLine(

@@ -15,11 +15,9 @@ from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core.protocol import new_events, payloads
 from agent.reporting import outbox_sender, poison
-from tests.support.fakes.clock import START
 from tests.support.proc import PATIENCE
 from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, rigged, without_repeats
-
-DAY = 86400.0  # seconds
+from tests.support.times import DAY, START
 
 
 @pytest.fixture

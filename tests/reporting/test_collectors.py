@@ -10,8 +10,9 @@ from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads
 from agent.reporting import collectors
 from agent.reporting.collectors import Collectors
-from tests.support.fakes.clock import START, FakeClock
+from tests.support.fakes.clock import FakeClock
 from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, make_info, make_inventory, rigged
+from tests.support.times import START
 
 LONG = collectors.LONGEST_JITTER + collectors.BETWEEN
 

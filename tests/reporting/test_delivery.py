@@ -17,7 +17,6 @@ from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.support import collector
 from tests.support.collector import Collector, Received
-from tests.support.fakes.clock import START
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE, eventually_async
 from tests.support.publishing import (
@@ -30,6 +29,7 @@ from tests.support.publishing import (
     on_mosquitto,
     rigged,
 )
+from tests.support.times import START
 
 T = TypeVar("T")
 

@@ -21,7 +21,6 @@ from agent.core.protocol import payloads
 from agent.reporting import outbox_sender, poison, publisher, rejection
 from agent.reporting.timing import ReportingTiming
 from tests.support import mosquitto
-from tests.support.fakes.clock import START
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE, eventually_async
 from tests.support.publishing import (
@@ -37,6 +36,7 @@ from tests.support.publishing import (
     rigged,
     without_repeats,
 )
+from tests.support.times import START
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from typing import Any
 
 from agent.core.model import Container, Details, HistoryStep, Image, Usage
 from agent.core.usage.events import EngineEvent
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 MB = 1_000_000  # bytes
 GB = 1_000 * MB  # bytes
+REF = "team/torch:1"  # the image under test, where there is one
 TORCH = {"PYTORCH_VERSION": "2.9.0"}  # strong evidence by itself
 
 

@@ -29,14 +29,16 @@ from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
-from tests.support.fakes.clock import START, FakeClock
+from tests.support.fakes.clock import FakeClock, Span
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
+from tests.support.times import MINUTE, SECOND, START
 
-TTL = timedelta(minutes=20)  # short: a beat every 15 s of the time that passes costs real time
-MIN_AGE = timedelta(minutes=5)
-PAST_TTL = TTL.total_seconds() + 60.0  # seconds
-TOLERANCE = timedelta(seconds=60)
+TTL = 20 * MINUTE  # short: a heartbeat every 15 s of the time that passes costs real time
+MIN_AGE = 5 * MINUTE
+PAST_TTL = TTL + MINUTE
+TOLERANCE = MINUTE  # of gaps
+BEYOND_TOLERANCE, WITHIN_TOLERANCE = TOLERANCE + 30 * SECOND, TOLERANCE - 30 * SECOND
 AT_ONCE = Pacing()
 NOBODY = IgnoredContainers()
 USUAL = TrackingTiming()
@@ -167,9 +169,9 @@ class HostedAgent:
         self.check()
         return self
 
-    async def wait(self, seconds: float = 1.0) -> None:
+    async def wait(self, span: Span = 1.0) -> None:
         """Let time pass; a loop that ended meanwhile is a failure."""
-        await self.clock.advance(seconds)
+        await self.clock.advance(span)
         self.check()
 
     async def stop(self) -> None:
@@ -213,6 +215,11 @@ class HostedAgent:
     def usage(self, image_id: str) -> Usage:
         return self.view.tracker.usages[image_id]
 
+    def last_use(self, image_id: str) -> tuple[datetime | None, str]:
+        """When an image was last used, and by what."""
+        usage = self.usage(image_id)
+        return usage.last_used, usage.last_used_by
+
     async def plan(self) -> Plan:
         return await self.sweeper.plan()
 
@@ -230,8 +237,10 @@ class HostedAgent:
     async def outcomes(self) -> list[str]:
         return [event.data["outcome"] for event in await self.events(new_events.OUTCOME)]
 
-    async def gaps(self) -> list[tuple[float, str]]:
-        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(new_events.GAP)]
+    async def gaps(self) -> list[tuple[timedelta, str]]:
+        """The length and the cause of each, oldest first."""
+        found = await self.events(new_events.GAP)
+        return [(timedelta(seconds=event.data["seconds"]), event.data["cause"]) for event in found]
 
     async def saved(self) -> dict[str, Usage]:
         """The usage on disk."""
@@ -241,7 +250,7 @@ class HostedAgent:
         return {usage.image_id: usage for usage in saved.usages}
 
 
-async def due(host: FakeHost, **rules: Any) -> HostedAgent:
+async def agent_past_ttl(host: FakeHost, **rules: Any) -> HostedAgent:
     """An agent that watches, past the TTL of all that was there when it started."""
     agent = await host.agent(**rules).watch()
     await agent.wait(PAST_TTL)
@@ -255,12 +264,12 @@ async def sweep(agent: HostedAgent) -> dict[str, Outcome]:
     return {names.get(image_id, image_id): outcome for image_id, outcome in done.outcomes.items()}
 
 
-async def kinds(agent: HostedAgent) -> list[str]:
+async def event_types(agent: HostedAgent) -> list[str]:
     """The types of all events, oldest first."""
     return [event.type.removeprefix("torchkeeper.") for event in await agent.events()]
 
 
-async def remove(
+async def remove_image(
     engine: Engine, image: Image, *, containerd: bool, answers: Answers | None = None
 ) -> removal.RemovalResult:
     """`removal.remove`, and nothing around it. No event tells of anybody."""
@@ -270,7 +279,7 @@ async def remove(
     return await removal.remove(engine, image, own, answers, containerd=containerd, undisturbed=lambda: True)
 
 
-async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.RemovalResult:
+async def settle_removal(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.RemovalResult:
     """`removal.settle`, and nothing around it."""
     own = OwnRemovals()
     own.begin(image_id, START)

@@ -24,9 +24,10 @@ from agent.core.protocol.new_events import DECISION, NewEvent
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
 from tests.support.fakes.broker import FakeBroker
-from tests.support.fakes.clock import START, FakeClock
+from tests.support.fakes.clock import FakeClock
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE
+from tests.support.times import START
 
 TOPICS = payloads.Topics("torchkeeper", "gpu-07")
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"

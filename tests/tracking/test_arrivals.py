@@ -7,23 +7,9 @@ from pathlib import Path
 import pytest
 
 from agent.core.model import Reason
-from tests.support import fake_host as harness
-from tests.support.builders import make_id, make_image, pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent
-from tests.support.fakes.clock import START
-
-REF = "team/torch:1"
-MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
-
-
-async def used(agent: HostedAgent, image_id: str) -> tuple[object, str]:
-    usage = agent.usage(image_id)
-    return usage.last_used, usage.last_used_by
+from tests.support.builders import REF, make_id, make_image, pytorch_image
+from tests.support.fake_host import FakeHost, fake_host
+from tests.support.times import START
 
 
 async def test_a_pull_is_an_arrival_and_no_use(host: FakeHost, image: str) -> None:
@@ -44,7 +30,7 @@ async def test_a_build_on_top_is_a_use_of_the_base(host: FakeHost, image: str, c
     child = host.docker.build("team/app:1", REF, classic=classic, silent=silent)
     built = host.clock.now()
     await agent.wait(3600 if silent else 1)
-    at, by = await used(agent, image)
+    at, by = agent.last_use(image)
     assert by == f"build of {child[7:19]}"
     assert at == built if not silent else at is not None
 
@@ -103,7 +89,7 @@ async def test_an_image_mounted_into_a_container_is_in_use(host: FakeHost, image
 
 @pytest.fixture
 async def containerd(tmp_path: Path) -> AsyncIterator[FakeHost]:
-    async with harness.fake_host(tmp_path, containerd=True) as made:
+    async with fake_host(tmp_path, containerd=True) as made:
         yield made
 
 
@@ -114,11 +100,11 @@ async def away(host: FakeHost) -> None:
     await host.clock.advance(30)
 
 
-def a_gap(name: str) -> list[tuple[float, str]]:
-    return [(0.0, f"a pull of '{name}' could not be matched to an image")]
+def a_gap(name: str) -> list[tuple[timedelta, str]]:
+    return [(timedelta(), f"a pull of '{name}' could not be matched to an image")]
 
 
-UNSEEN = [(0.0, "an image came and went unseen: what it was built on is not known")]
+UNSEEN = [(timedelta(), "an image came and went unseen: what it was built on is not known")]
 
 
 async def test_a_pull_whose_name_moved_before_it_could_be_asked_is_a_gap(host: FakeHost, image: str) -> None:
@@ -232,7 +218,7 @@ async def test_a_build_that_is_removed_at_once_is_a_use_all_the_same(host: FakeH
     await agent.wait(0.1)
     host.docker.delete("team/app:1")
     await agent.wait(60)
-    assert (await used(agent, image), await agent.gaps()) == ((built, f"build of {child[7:19]}"), [])
+    assert (agent.last_use(image), await agent.gaps()) == ((built, f"build of {child[7:19]}"), [])
 
 
 async def test_a_build_that_is_killed_with_the_agent_before_the_listing_is_a_use(host: FakeHost, image: str) -> None:
@@ -293,7 +279,7 @@ async def test_a_name_that_was_moved_without_an_event_counts_for_both_images(con
     containerd.docker.run(REF, "box", rm=True)
     ran = containerd.clock.now()
     again = await containerd.agent().watch()
-    assert ((await used(again, new)), again.usage(old).last_used) == ((ran, "box"), ran)
+    assert ((again.last_use(new)), again.usage(old).last_used) == ((ran, "box"), ran)
 
 
 async def test_a_name_that_an_import_took_after_the_use_counts_for_the_old_image_alone(containerd: FakeHost) -> None:
@@ -305,7 +291,7 @@ async def test_a_name_that_an_import_took_after_the_use_counts_for_the_old_image
     await containerd.clock.advance(5)
     new = containerd.docker.load(pytorch_image("new", REF), "import")
     again = await containerd.agent().watch()
-    assert ((await used(again, old)), again.usage(new).last_used) == ((ran, "box"), None)
+    assert ((again.last_use(old)), again.usage(new).last_used) == ((ran, "box"), None)
 
 
 async def test_a_name_that_was_taken_away_before_and_given_anew_is_known_over_a_restart(containerd: FakeHost) -> None:
@@ -319,7 +305,7 @@ async def test_a_name_that_was_taken_away_before_and_given_anew_is_known_over_a_
     containerd.docker.run(REF, "box", rm=True)
     ran = containerd.clock.now()
     again = await containerd.agent().watch()
-    assert (await used(again, new), await again.gaps()) == ((ran, "box"), [])
+    assert (again.last_use(new), await again.gaps()) == ((ran, "box"), [])
 
 
 # Images that cannot be told
@@ -359,7 +345,7 @@ async def test_an_image_that_goes_while_it_is_listed_is_not_taken_for_a_build_on
 
     agent.engine.on("images", deleted_meanwhile, after=True)
     await agent.ingestor.refresh()
-    assert (await used(agent, image), agent.usage(child).present) == ((None, ""), False)
+    assert (agent.last_use(image), agent.usage(child).present) == ((None, ""), False)
     host.docker.build("team/app:2", REF)
     await agent.wait()
-    assert (await used(agent, image))[0] is not None
+    assert (agent.last_use(image))[0] is not None

@@ -12,19 +12,12 @@ from agent.core.pytorch import classify
 from agent.daemon import run as daemon
 from agent.eviction.plan_reporter import IMAGE_UNREADABLE
 from agent.tracking.timing import TrackingTiming
-from tests.support import fake_host as harness
-from tests.support.builders import TORCH, make_details, make_id, make_image, pytorch_image
-from tests.support.fake_host import FakeHost
+from tests.support.builders import REF, TORCH, make_details, make_id, make_image, pytorch_image
+from tests.support.fake_host import FakeHost, agent_past_ttl, sweep
 from tests.support.proc import eventually_async
 
-REF = "team/torch:1"
 AGAIN = TrackingTiming().relist_delay + 1.0  # seconds, after which an event's listing is done
 PATIENCE = 20.0  # seconds that a blocked classification waits to be let go
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
 
 
 @pytest.fixture
@@ -47,14 +40,14 @@ def examined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_a_label_that_no_duration_can_hold_keeps_its_image_and_the_others_go(host: FakeHost, image: str) -> None:
     labels = {"torchkeeper.ttl": "999999999w"}
     odd = host.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, labels=labels)))
-    agent = await harness.due(host)
-    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+    agent = await agent_past_ttl(host)
+    assert await sweep(agent) == {REF: Outcome.REMOVED}
     assert await agent.reason(odd) is Reason.LABEL_KEEP
 
 
 async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_gone(host: FakeHost, image: str) -> None:
     odd = host.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, layers=["x" * 999])))
-    agent = await harness.due(host, observe=True)
+    agent = await agent_past_ttl(host, observe=True)
     await agent.sweeper.sweep()
     alert = agent.host_report.alerts[IMAGE_UNREADABLE]
     assert alert.severity == "warning"

@@ -1,23 +1,13 @@
 """Scanners do not count as use, whatever way they are seen; and the last use tells whose it was."""
 
-from datetime import timedelta
-
-import pytest
-
 from agent.adapters.engine import EngineUnavailable
 from agent.core.model import Reason
 from agent.core.usage.attribution import PROJECT, IgnoredContainers
-from tests.support.builders import pytorch_image
+from tests.support.builders import REF
 from tests.support.fake_host import PAST_TTL, TTL, FakeHost, HostedAgent
+from tests.support.times import DAY, HOUR
 
-REF = "team/torch:1"
-DAY = 86400.0  # seconds
 SCANNERS = IgnoredContainers(("trivy*", "role=scanner"))
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
 
 
 async def test_a_scanners_whole_run_is_no_use(host: FakeHost, image: str) -> None:
@@ -180,7 +170,7 @@ async def test_what_was_counted_long_ago_is_forgotten(host: FakeHost, image: str
     host.docker.begin(host.docker.create(REF, "nightly", role="scanner"))
     await agent.wait(1)
     now = host.clock.now()
-    await agent.store.prune(now - timedelta(hours=1), now, quietly=True)
+    await agent.store.prune(now - HOUR, now, quietly=True)
     assert await runs(agent, image) == {"role=scanner": 1}
 
 

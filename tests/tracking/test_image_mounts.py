@@ -3,11 +3,8 @@
 import pytest
 
 from agent.core.model import Outcome, Reason
-from tests.support import fake_host as harness
-from tests.support.builders import make_id, make_image, pytorch_image
-from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent
-
-REF = "team/torch:1"
+from tests.support.builders import REF, make_id, make_image, pytorch_image
+from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent, sweep
 
 
 @pytest.fixture
@@ -32,12 +29,12 @@ async def test_a_mounted_image_is_not_evicted_until_its_container_is_gone(host: 
     agent = await host.agent(evict_local=True).watch()
     box = host.docker.create("tool:1", image_mounts=[{"id": image, "short": image[7:19]}.get(by, by)])
     await agent.wait(PAST_TTL)
-    assert (await harness.sweep(agent), await agent.reason(image)) == ({}, Reason.IN_USE)
+    assert (await sweep(agent), await agent.reason(image)) == ({}, Reason.IN_USE)
     host.docker.remove(box)
     await agent.wait()
     assert await agent.reason(image) is Reason.RECENT  # the end of the container was a use of it
     await agent.wait(PAST_TTL)
-    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+    assert await sweep(agent) == {REF: Outcome.REMOVED}
 
 
 async def test_after_the_name_moved_the_old_image_is_in_use_and_the_new_one_is_not_over_a_restart_too(

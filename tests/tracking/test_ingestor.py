@@ -10,22 +10,9 @@ from agent.adapters.engine import EngineError, EngineUnavailable
 from agent.core.model import Reason
 from agent.core.usage.events import EngineEvent
 from agent.tracking.buffer import Buffer, StreamEnded
-from tests.support.builders import make_event, pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent
-from tests.support.fakes.clock import START
-
-REF = "team/torch:1"
-MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
-
-
-async def used(agent: HostedAgent, image_id: str) -> tuple[object, str]:
-    usage = agent.usage(image_id)
-    return usage.last_used, usage.last_used_by
+from tests.support.builders import REF, make_event, pytorch_image
+from tests.support.fake_host import FakeHost
+from tests.support.times import HOUR, MINUTE, START
 
 
 async def test_an_image_seen_for_the_first_time_counts_from_then(host: FakeHost, image: str) -> None:
@@ -48,7 +35,7 @@ async def test_each_act_of_a_container_is_a_use(host: FakeHost, image: str, act:
         await agent.wait(60)
         cid = str(do() or cid)
         await agent.wait(0)
-        assert await used(agent, image) == (host.clock.now(), "box")
+        assert agent.last_use(image) == (host.clock.now(), "box")
         if name == act:
             return
 
@@ -80,9 +67,9 @@ async def test_a_stopped_container_found_at_the_start_was_last_used_at_its_end(h
     cid = host.docker.run(REF, "box")
     await host.clock.advance(60)
     host.docker.end(cid)
-    await host.clock.advance(3600)
+    await host.clock.advance(HOUR)
     agent = await host.agent().watch()
-    assert await used(agent, image) == (START + MINUTE, "box")
+    assert agent.last_use(image) == (START + MINUTE, "box")
 
 
 @pytest.mark.parametrize("call", ["containers", "images", "ring"])
@@ -91,7 +78,7 @@ async def test_a_use_while_catching_up_is_not_missed(host: FakeHost, image: str,
     agent = host.agent()
     agent.engine.on(call, lambda: host.docker.run(REF, "box"), after=after)
     await agent.watch()
-    assert await used(agent, image) == (START, "box")
+    assert agent.last_use(image) == (START, "box")
     assert await agent.reason(image) is Reason.IN_USE
 
 
@@ -104,7 +91,7 @@ async def test_a_container_that_goes_while_catching_up_holds_nothing(
     agent = host.agent()
     agent.engine.on(call, lambda: host.docker.remove(cid), after=after)
     await agent.watch()
-    assert await used(agent, image) == (START, "box")
+    assert agent.last_use(image) == (START, "box")
     assert agent.view.tracker.containers == {}
 
 
@@ -134,7 +121,7 @@ async def test_a_container_gone_before_the_inspect_is_known_by_its_name(host: Fa
     await agent.wait(60)
     host.docker.run(REF, "box", rm=True)
     await agent.wait()
-    assert await used(agent, image) == (START + MINUTE, "box")
+    assert agent.last_use(image) == (START + MINUTE, "box")
     assert await agent.gaps() == []
 
 
@@ -145,12 +132,12 @@ async def test_a_name_means_what_it_meant_at_the_time_of_the_event(host: FakeHos
     host.docker.run(REF, "before", rm=True)
     host.docker.tag(other, REF)
     await agent.wait(0)
-    assert (await used(agent, image), agent.usage(other).last_used) == ((START + MINUTE, "before"), None)
+    assert (agent.last_use(image), agent.usage(other).last_used) == ((START + MINUTE, "before"), None)
     await agent.wait(60)
     host.docker.run(REF, "after", rm=True)
     await agent.wait(0)
-    assert (await used(agent, image))[1] == "before"
-    assert (await used(agent, other))[1] == "after"
+    assert (agent.last_use(image))[1] == "before"
+    assert (agent.last_use(other))[1] == "after"
 
 
 async def test_a_container_keeps_using_its_image_after_the_tag_moved(host: FakeHost, image: str) -> None:
@@ -162,7 +149,7 @@ async def test_a_container_keeps_using_its_image_after_the_tag_moved(host: FakeH
     host.docker.remove(cid)
     end = host.clock.now()
     await agent.wait()
-    assert await used(agent, image) == (end, "box")
+    assert agent.last_use(image) == (end, "box")
     assert agent.usage(other).last_used is None
 
 
@@ -203,11 +190,11 @@ async def test_a_use_told_twice_counts_for_its_image_even_where_the_name_is_gone
 
 async def test_a_use_that_matches_no_image_floors_the_idle_time_of_all(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.emit("container", "create", "f" * 64, image="gone/long-ago:1", name="box")
     seen = host.clock.now()
     await agent.wait(60)
-    assert await agent.gaps() == [(0.0, "a use of 'gone/long-ago:1' could not be matched to an image")]
+    assert await agent.gaps() == [(timedelta(), "a use of 'gone/long-ago:1' could not be matched to an image")]
     assert ((await agent.decision(image)).idle_since, agent.usage(image).last_used) == (seen, None)
 
 
@@ -217,7 +204,7 @@ async def test_a_time_in_the_future_counts_as_now(host: FakeHost, image: str) ->
     cid = host.docker.create(REF, "box")
     host.clock.jump(-3600)
     await agent.wait(0)
-    assert await used(agent, image) == (START, "box")
+    assert agent.last_use(image) == (START, "box")
     assert cid in agent.view.tracker.containers
 
 
@@ -229,7 +216,7 @@ async def test_an_error_in_a_refresh_loses_no_event(host: FakeHost, image: str, 
     with pytest.raises(EngineError):
         await agent.ingestor.refresh()
     await agent.wait()
-    assert await used(agent, image) == (START, "box")
+    assert agent.last_use(image) == (START, "box")
 
 
 def _create_of(host: FakeHost) -> EngineEvent:
@@ -320,4 +307,4 @@ async def test_an_event_after_a_clock_that_was_set_back_a_little_is_read_again(h
     host.docker.run(REF, "box", rm=True)
     used_at = host.clock.now()
     again = await host.agent().watch()
-    assert await used(again, image) == (used_at, "box")
+    assert again.last_use(image) == (used_at, "box")

@@ -14,7 +14,7 @@ from agent.core.pytorch import classify, layer_probe, operators
 from agent.core.pytorch.layer_probe import Found
 from agent.tracking.layer_probes import LayerProbes
 from tests.support import builders, torch_file
-from tests.support import fake_host as harness
+from tests.support.fake_host import FakeHost, inline_store
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
 
@@ -24,10 +24,10 @@ IMAGE = builders.pytorch_image("torch", "team/torch:1")
 class Stage:
     """An engine in memory whose layers are folders here."""
 
-    def __init__(self, folder: Path, host: harness.FakeHost) -> None:
+    def __init__(self, folder: Path, host: FakeHost) -> None:
         self.docker: FakeDocker = host.docker
         self.engine = FakeEngine(self.docker)
-        self.store: Store = harness.inline_store(host.db, host.folder)
+        self.store: Store = inline_store(host.db, host.folder)
         self.docker.root = str(folder)
         (folder / "overlay2").mkdir()
         self.row = 0
@@ -62,7 +62,7 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, host: harness.FakeHost) -> Stage:
+async def stage(tmp_path: Path, host: FakeHost) -> Stage:
     return Stage(tmp_path, host)
 
 
@@ -113,7 +113,7 @@ async def test_an_image_is_read_once_by_one_process_and_by_the_next(stage: Stage
     assert stage.asked() == 1
 
 
-async def test_newer_rules_read_it_anew(stage: Stage, host: harness.FakeHost) -> None:
+async def test_newer_rules_read_it_anew(stage: Stage, host: FakeHost) -> None:
     await settle(await stage.looks(), stage.add(IMAGE))
     host.db.execute("UPDATE layer_looks SET rules = rules - 1")
     await settle(await stage.looks(), IMAGE)

@@ -1,7 +1,6 @@
 """The life of the stream: connecting again, catching up, and what is recorded as blind time."""
 
 from collections.abc import MutableMapping
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,27 +11,14 @@ from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
 from agent.adapters.sqlite import database
 from agent.core.model import HeldBy
 from agent.tracking.timing import TrackingTiming
-from tests.support.builders import pytorch_image
-from tests.support.fake_host import TOLERANCE, FakeHost, HostedAgent
+from tests.support.builders import REF, pytorch_image
+from tests.support.fake_host import BEYOND_TOLERANCE, FakeHost, HostedAgent
 from tests.support.fakes.docker import RING
-
-REF = "team/torch:1"
-OVER = TOLERANCE.total_seconds() + 30.0  # seconds
-UNDER = TOLERANCE.total_seconds() - 30.0  # seconds
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
+from tests.support.times import DAY, HOUR
 
 
 async def unproven(agent: HostedAgent) -> bool:
     return (await agent.plan()).held_by is HeldBy.UNPROVEN
-
-
-def overflow_the_ring(host: FakeHost) -> None:
-    for _ in range(RING + 1):
-        host.docker.emit("network", "connect", "bridge")
 
 
 # Connecting
@@ -77,7 +63,7 @@ async def test_a_bug_is_no_weather(host: FakeHost) -> None:
 async def test_an_engine_that_is_down_for_long_is_asked_ever_more_rarely(host: FakeHost) -> None:
     host.docker.stop()
     agent = await host.agent().watch()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     assert 3600 / 31 - 2 <= agent.engine.counts()["connect"] <= 3600 / 30 + 10
 
 
@@ -158,7 +144,7 @@ async def test_the_stream_of_a_stopping_engine_is_read_to_its_end(host: FakeHost
     host.docker.end(cid)
     died = host.clock.now()
     host.docker.stop()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.start()
     agent.engine.forget_hooks()
     await agent.wait(60)
@@ -166,12 +152,12 @@ async def test_the_stream_of_a_stopping_engine_is_read_to_its_end(host: FakeHost
 
 
 async def test_a_restart_of_the_engine_under_our_eyes_is_no_gap(host: FakeHost, image: str) -> None:
-    agent = await host.agent(ttl=timedelta(days=1)).start()
+    agent = await host.agent(ttl=DAY).start()
     host.docker.run(REF, "box", rm=True)
     used = host.clock.now()
     await agent.wait(60)
     host.docker.stop()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.start()
     await agent.wait(60)
     assert (await agent.gaps(), (await agent.decision(image)).idle_since) == ([], used)
@@ -184,7 +170,7 @@ async def test_what_an_engine_told_at_its_very_end_counts(host: FakeHost, image:
     host.docker.remove(cid)
     host.docker.stop()
     removed = host.clock.now()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.start()
     await agent.wait(60)
     assert (agent.usage(image).last_used, await agent.gaps()) == (removed, [])
@@ -196,7 +182,7 @@ async def test_what_an_engine_told_at_its_end_and_cannot_be_asked_any_more_is_a_
     host.docker.run(REF, "box")
     host.docker.containers.clear()
     host.docker.stop()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.start()
     await agent.wait(60)
     assert [cause for _, cause in await agent.gaps()] == ["the engine restarted while nobody watched"]
@@ -209,23 +195,23 @@ async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(host: F
     first = host.docker.create(REF, "first")
     await agent.wait(1)
     since = host.clock.now()
-    await agent.wait(OVER)
+    await agent.wait(BEYOND_TOLERANCE)
     for _ in range(2 * RING + 1):
         host.docker.emit("container", "start", first, image=REF, name="first")
     await agent.wait(1)
     assert agent.engine.counts()["connect"] == 2
-    [(seconds, cause)] = await agent.gaps()
+    [(length, cause)] = await agent.gaps()
     assert cause == "more happened than the engine remembers"
-    assert OVER <= seconds <= OVER + (host.clock.now() - since).total_seconds()
+    assert BEYOND_TOLERANCE <= length <= BEYOND_TOLERANCE + (host.clock.now() - since)
 
 
 # At rest
 
 
 async def test_an_hour_at_rest_costs_pings_one_audit_a_minute_and_one_listing(host: FakeHost, image: str) -> None:
-    agent = await host.agent(ttl=timedelta(days=1)).start()
+    agent = await host.agent(ttl=DAY).start()
     before = agent.engine.counts()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     after = agent.engine.counts()
     assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)} == {
         "ping": 240,
@@ -370,8 +356,8 @@ async def test_a_gap_is_recorded_before_the_cursor_passes_it(host: FakeHost, ima
     agent = await host.agent().watch()
     await agent.wait()
     await agent.kill()
-    await host.clock.advance(OVER)
-    overflow_the_ring(host)
+    await host.clock.advance(BEYOND_TOLERANCE)
+    host.docker.overflow_ring()
     again = host.agent()
     again.engine.on("images", host.docker.cut_streams)
     await again.watch()

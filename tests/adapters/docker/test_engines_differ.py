@@ -15,7 +15,7 @@ from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
 from tests.support import dockerd, engines, images, registry
-from tests.support import fake_host as harness
+from tests.support.fake_host import remove_image
 
 SLEEP = ("sleep", "600")
 LOCAL = ("a:1", "a:2", "b/c:1")
@@ -42,7 +42,7 @@ async def listed(engine: DockerEngine, image_id: str) -> Image | None:
 async def remove(engine: DockerEngine, image_id: str) -> removal.RemovalResult:
     image = await listed(engine, image_id)
     assert image is not None
-    return await harness.remove(engine, image, containerd=(await engine.connect()).containerd_store)
+    return await remove_image(engine, image, containerd=(await engine.connect()).containerd_store)
 
 
 def push(daemon: dockerd.Dockerd, references: Sequence[str]) -> str:
@@ -275,7 +275,7 @@ async def race(
     racing, answers = Racing(fresh.url, act), Answers(image, {})
     containerd = (await racing.connect()).containerd_store
     try:
-        return await harness.remove(racing, image, containerd=containerd, answers=answers), answers
+        return await remove_image(racing, image, containerd=containerd, answers=answers), answers
     finally:
         await racing.close()
 

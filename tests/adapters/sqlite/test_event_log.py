@@ -13,7 +13,7 @@ from agent.adapters.sqlite import database, event_log
 from agent.adapters.sqlite.store import Store
 from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 LATER = START + timedelta(days=1)
 KB = 1024

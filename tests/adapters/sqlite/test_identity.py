@@ -22,8 +22,8 @@ from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes
 from tests.support.builders import make_id, make_usage
 from tests.support.collector import Received
-from tests.support.fakes.clock import START
 from tests.support.proc import ROOT
+from tests.support.times import START
 
 HERE, THERE = {"dmi": ["here"]}, {"dmi": ["there"]}
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"

@@ -16,8 +16,8 @@ from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes, TrackedContainer, Use
 from tests.support.builders import make_id, make_usage
-from tests.support.fakes.clock import START
 from tests.support.proc import ROOT
+from tests.support.times import START
 
 SCHEMA_1 = ROOT / "tests" / "data" / "state-0001.sql"
 MINUTE = timedelta(minutes=1)

@@ -17,7 +17,7 @@ from agent.core.protocol.new_events import DECISION, OUTCOME, NewEvent
 from agent.core.usage.continuity import BlindPeriod, Cursor
 from agent.core.usage.tracker import Changes, IgnoredRun, IgnoredRuns, TrackedContainer, Use
 from tests.support.builders import make_id, make_usage
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 LATER = START + timedelta(minutes=1, microseconds=7)
 IMAGE = make_id("torch")

@@ -7,7 +7,7 @@ import pytest
 from agent.core.usage.events import EngineEvent
 from agent.core.usage.own_removals import OwnRemovals
 from tests.support.builders import make_event, make_id
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 IMAGE, OTHER = make_id("torch"), make_id("other")
 REF = "team/torch:1"

@@ -122,6 +122,11 @@ class FakeDocker:
         for stream in self.streams if event is not None else ():
             stream.put_nowait(event)
 
+    def overflow_ring(self) -> None:
+        """So much happens that it forgets all that it remembers now."""
+        for _ in range(RING + 1):
+            self.emit("network", "connect", "bridge")
+
     # What people do with images
 
     def add(self, image: Image) -> str:
