@@ -7,7 +7,8 @@ from pathlib import Path
 from agent.adapters import boot
 from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import Boot
-from tests.core.builders import HOUR, NOW
+from tests.support.builders import NOW
+from tests.support.times import HOUR
 
 READING = ClockReading(wall=NOW, steady=3600.0, boot="b2")
 

@@ -6,9 +6,8 @@ import pytest
 
 from agent.core import timekeeping
 from agent.core.timekeeping import SETTLING, ClockMonitor, ClockReading, MachineOff
-from tests.core.builders import DAY, HOUR, NOW
-
-SECOND = timedelta(seconds=1)
+from tests.support.builders import NOW
+from tests.support.times import DAY, HOUR, SECOND
 
 
 def reading(wall: timedelta = timedelta(), steady: float = 1000.0, boot: str = "b1") -> ClockReading:

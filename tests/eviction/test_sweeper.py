@@ -72,8 +72,8 @@ async def test_the_least_recently_used_goes_first(host: FakeHost) -> None:
         host.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
     agent = await host.agent().watch()
     for number in (1, 0):
-        host.docker.run(f"team/torch:{number}", rm=True)
         await agent.wait(1)
+        host.docker.run(f"team/torch:{number}", rm=True)
     await agent.wait(PAST_TTL)
     await sweep(agent)
     gone = [event.data["image"]["references"][0] for event in await agent.events(new_events.DECISION)]

@@ -23,9 +23,8 @@ from tests.fleet.builders import (
     make_status,
     topic,
 )
-from tests.support.times import START
+from tests.support.times import MINUTE, START
 
-MINUTE = timedelta(minutes=1)
 LINE = DecisionLine(
     host="gpu-07",
     decision_id="d1",

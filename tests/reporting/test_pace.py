@@ -13,8 +13,8 @@ from agent.core.protocol import inventory, payloads
 from agent.reporting import publisher
 from agent.reporting.pace import Pace
 from agent.reporting.timing import ReportingTiming
-from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 from tests.fleet.builders import make_image
+from tests.support.builders import NOW, container_of, decide, idle_usage, pulled_image, pytorch_image
 from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, make_info, rigged
 
 EVERY = 60.0  # seconds
@@ -168,9 +168,9 @@ def churn() -> list[payloads.Inventory]:
         pytorch_image(f"{number:02}", f"teamai/pytorch:2.{number}-cuda12.8", layers={f"sha256:{number}": 10**9})
         for number in range(38)
     ]
-    here = (*pytorch, image("web", "postgres:16"), pytorch_image("train", "teamai/train:1"))
-    running = container(here[-1], "train-3", "running")
-    idle = [usage(item, last_used=NOW - timedelta(hours=5, minutes=number)) for number, item in enumerate(here)]
+    here = (*pytorch, pulled_image("web", "postgres:16"), pytorch_image("train", "teamai/train:1"))
+    running = container_of(here[-1], "train-3", "running")
+    idle = [idle_usage(item, last_used=NOW - timedelta(hours=5, minutes=number)) for number, item in enumerate(here)]
     plans = [
         decide(*here, usages=(replace(idle[0], last_used=now), *idle[1:]), containers=(running,), now=now)
         for now in (NOW + timedelta(seconds=second) for second in range(CHURN))

@@ -34,7 +34,7 @@ class Stage:
 
     def add(self, image: Image, *, torch: str = "") -> Image:
         """An image of one layer, which has a torch or nothing."""
-        layer = Path(self.docker.root, "overlay2", image.id[7:19], "diff")
+        layer = Path(self.docker.root, "overlay2", image.id.removeprefix("sha256:"), "diff")
         layer.mkdir(parents=True)
         if torch:
             (layer / torch_file.PLACE).parent.mkdir(parents=True)

@@ -1,13 +1,10 @@
 """The build cache of each kind of real engine: listed, pruned by age, and no image touched."""
 
 import asyncio
-from datetime import timedelta
 
 from agent.adapters.docker.engine import DockerEngine
 from tests.support import dockerd, images, proc
-
-DAY = timedelta(days=1)
-SECOND = timedelta(seconds=1)
+from tests.support.times import DAY, SECOND
 
 
 async def test_only_what_was_unused_for_so_long_goes_and_every_image_stays(any_engine: dockerd.Dockerd) -> None:

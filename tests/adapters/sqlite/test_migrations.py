@@ -1,5 +1,6 @@
 """State files of released schemas: each migrates with every row, and a SIGKILL inside leaves it as it was."""
 
+import hashlib
 import signal
 import sqlite3
 import subprocess
@@ -15,16 +16,16 @@ from agent.core.protocol.new_events import DECISION, NewEvent
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes, TrackedContainer, Use
-from tests.support.builders import make_id, make_usage
+from tests.support.builders import make_usage
 from tests.support.proc import ROOT
-from tests.support.times import START
+from tests.support.times import MINUTE, START
 
 SCHEMA_1 = ROOT / "tests" / "data" / "state-0001.sql"
-MINUTE = timedelta(minutes=1)
-TORCH, BASE = make_id("torch"), make_id("base")
+# as the fixture has them
+TORCH, BASE, OTHER = (f"sha256:{hashlib.sha256(name).hexdigest()}" for name in (b"torch", b"base", b"other"))
 USAGES = (
     make_usage(
-        "torch",
+        TORCH,
         arrived=START,
         last_used=START + MINUTE,
         last_used_by="box",
@@ -34,7 +35,7 @@ USAGES = (
         references_changed=START,
         pulled=True,
     ),
-    make_usage("base", present=False),
+    make_usage(BASE, present=False),
 )
 
 
@@ -111,7 +112,7 @@ def test_a_row_without_a_root_is_taken_over_once(folder: Path) -> None:
     first = tables.load("engine-1", "overlay2", "").engine  # "" is a root directory like any
     assert tables.load("engine-1", "overlay2", "/data").engine != first
     assert tables.load("engine-1", "overlay2", "").engine == first
-    assert tables.load("engine-1", "overlayfs", "/data").usages == (make_usage("other"),)
+    assert tables.load("engine-1", "overlayfs", "/data").usages == (make_usage(OTHER),)
     tables.close()
 
 

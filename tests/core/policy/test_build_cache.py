@@ -1,14 +1,12 @@
 """Which records of the build cache were not used for long enough."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from agent.core.policy.build_cache import CacheRecord, stale
-from tests.core.builders import DAY, NOW
-
-SECOND = timedelta(seconds=1)
+from tests.support.builders import NOW
+from tests.support.times import DAY, SECOND
 
 
 def record(name: str = "r", **facts: object) -> CacheRecord:

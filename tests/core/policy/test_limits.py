@@ -1,20 +1,16 @@
 """Limits: how much goes at once, and that everything goes in the end."""
 
-from datetime import timedelta
-
 import pytest
 
 from agent.core import units
 from agent.core.model import HeldBy, Limits, Policy
 from agent.core.policy.decide import Context
 from agent.core.policy.limits import PastEviction
-from tests.core.builders import DAY, LONG_AGO, NOW, decide, pytorch_image, usage
+from tests.support.builders import LONG_AGO, NOW, decide, idle_usage, pytorch_image
+from tests.support.times import DAY, HOUR, MINUTE, SECOND
 
 IMAGES = tuple(pytorch_image(name, layers={f"sha256:{name}": 100}) for name in "abc")
-AGES = tuple(usage(item, last_used=LONG_AGO + n * DAY) for n, item in enumerate(IMAGES))
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-SECOND = timedelta(seconds=1)
+AGES = tuple(idle_usage(item, last_used=LONG_AGO + n * DAY) for n, item in enumerate(IMAGES))
 
 
 def going(limits: Limits, *freed: PastEviction) -> str:

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.core.policy import schedule
 from agent.core.policy.schedule import Schedule, Window
+from tests.support.times import MINUTE
 
-MINUTE = timedelta(minutes=1)
 EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)  # far from any change of the clock
 

@@ -7,10 +7,9 @@ import pytest
 
 from agent.core.model import Reason
 from agent.core.protocol import sentence
-from tests.core.builders import NOW
 from tests.fleet.builders import make_image
-
-DAY = timedelta(days=1)
+from tests.support.builders import NOW
+from tests.support.times import DAY
 
 
 @pytest.mark.parametrize(

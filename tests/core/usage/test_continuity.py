@@ -21,7 +21,8 @@ from agent.core.usage.continuity import (
     make_ring,
 )
 from agent.core.usage.events import EngineEvent
-from tests.core.builders import HOUR, NOW
+from tests.support.builders import NOW
+from tests.support.times import HOUR, MINUTE
 
 KEY = (1, "container", "die", "c")
 ALIVE = NOW - HOUR
@@ -143,9 +144,6 @@ def test_a_ring_knows_its_oldest_row_of_any_type() -> None:
 
 def test_an_empty_ring_has_no_oldest_row() -> None:
     assert make_ring([], size=0, oldest_ns=0, at=NOW).oldest is None
-
-
-MINUTE = timedelta(minutes=1)
 
 
 def looks(*found: tuple[int, bool]) -> EngineDowntime:

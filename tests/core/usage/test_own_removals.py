@@ -1,17 +1,14 @@
 """Which events are echoes of the agent's own acts: each expected one, once, while the removal lasts."""
 
-from datetime import timedelta
-
 import pytest
 
 from agent.core.usage.events import EngineEvent
 from agent.core.usage.own_removals import OwnRemovals
 from tests.support.builders import make_event, make_id
-from tests.support.times import START
+from tests.support.times import SECOND, START
 
 IMAGE, OTHER = make_id("torch"), make_id("other")
 REF = "team/torch:1"
-SECOND = timedelta(seconds=1)
 
 
 def event(action: str, image_id: str = IMAGE, *, name: str = REF, after: float = 1.0, **facts: object) -> EngineEvent:
