@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from agent import cli
 from agent.adapters import overrides
 from agent.cli import tables
-from agent.config import settings as config
+from agent.config import loading, sections
 from agent.core.model import Image, Plan, Policy, Reason, Rule
 from agent.core.pytorch import bounds
 from agent.eviction import plan_reporter
@@ -109,7 +109,7 @@ def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     text = README.split("```toml\n")[1].split("```")[0]
     path = tmp_path / "c.toml"
     path.write_text(text)
-    settings = config.load(path)
+    settings = loading.load(path)
     assert (settings.policy.ttl, settings.agent.mode) == (timedelta(days=14), "observe")
     assert set(tomllib.loads(text)) == {"agent", "mqtt", "images", "policy"}
 
@@ -156,7 +156,7 @@ def test_its_bounds_on_what_a_broker_may_send_are_the_ones_in_force() -> None:
 def test_its_settings_for_a_large_fleet_are_settings() -> None:
     text = re.search(r"For a large fleet set `(.*?)`, `(.*?)` and `(.*?)`", README)
     assert text
-    mqtt = config.Mqtt.model_validate(tomllib.loads("\n".join(text.groups())))
+    mqtt = sections.Mqtt.model_validate(tomllib.loads("\n".join(text.groups())))
     assert (mqtt.keepalive, mqtt.inventory_every, mqtt.compress) == (
         timedelta(seconds=60),
         timedelta(seconds=60),

@@ -14,7 +14,7 @@ from agent.core.model import Action, Decision, Outcome, Plan
 from agent.core.policy import totals
 from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import deciding
-from agent.diagnostics.checks import Check
+from agent.diagnostics.check import Check
 from agent.eviction.sweeper import SweepResult
 
 NEXT_SHOWN = 3  # images that go next, below a plan

@@ -1,17 +1,39 @@
 """The object graph of one agent, on one page: each object is made here, from those that it works with."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import Literal
 
+from agent.adapters.broker import Connect
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine
+from agent.adapters.outbox import Outbox
 from agent.adapters.sqlite.store import Store
+from agent.config.settings import Settings
 from agent.core.model import Policy
+from agent.core.protocol.payloads import Topics
 from agent.core.usage.attribution import IgnoredContainers
+from agent.daemon import no_effect
+from agent.daemon.timing import Timing
+from agent.eviction import plan_reporter
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import Evictor
 from agent.eviction.plan_reporter import PlanReporter
-from agent.eviction.sweeper import SweepSteps
+from agent.eviction.sweeper import Pacing, Sweeper, SweepSteps
+from agent.reporting import outbox_sender, publisher
+from agent.reporting.collectors import Collectors
+from agent.reporting.confirmation import Confirmation
 from agent.reporting.host_report import HostReport
+from agent.reporting.inventory_topic import InventoryTopic
+from agent.reporting.outbox_sender import OutboxSender
+from agent.reporting.poison import PoisonDetector
+from agent.reporting.publisher import Publisher, PublisherParts
+from agent.reporting.rejection import Rejections
+from agent.reporting.subscriptions import Subscriptions
+from agent.reporting.timing import ReportingTiming
+from agent.tracking import layer_probes
 from agent.tracking.arrivals import ImageArrivals
 from agent.tracking.engine_view import EngineView
 from agent.tracking.gaps import GapDetector
@@ -20,6 +42,69 @@ from agent.tracking.interpreter import EventInterpreter
 from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
+from agent.tracking.watcher import Watcher
+
+# What the loops raise; an earlier run may have left any of it on the broker.
+ALERTS = (
+    *("engine-down", "engine-observe-only", "holds-unreadable", "state-copied"),
+    *("state-damaged", "state-full", "sweep-failed"),
+    *plan_reporter.ALERTS,
+    *no_effect.ALERTS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The loops of one agent, built and not yet running."""
+
+    engine: Engine
+    store: Store
+    host_report: HostReport
+    ingestor: EventIngestor
+    watcher: Watcher
+    sweeper: Sweeper
+
+
+def make_agent(
+    settings: Settings,
+    store: Store,
+    folder: Path,
+    clock: Clock,
+    engine: Engine,
+    patience: float = layer_probes.PATIENCE,
+    timing: Timing = Timing(),
+) -> Components:
+    """One agent on one state folder. `patience`: seconds that a listing waits for layers to be read."""
+    host_report, rules = HostReport(), settings.core_policy()
+    probes = LayerProbes(
+        engine,
+        store,
+        wanted=settings.images.probe_layers,
+        lifts=settings.images.ambiguous == "evict",
+        known=settings.images.known,
+        patience=patience,
+    )
+    ingestor = make_ingestor(
+        engine,
+        store,
+        clock,
+        gap_tolerance=settings.usage.gap_tolerance,
+        probes=probes,
+        ignored=IgnoredContainers(settings.usage.ignore_containers),
+        timing=timing.tracking,
+    )
+    sweeper = Sweeper(
+        ingestor,
+        store,
+        clock,
+        host_report,
+        steps=make_sweep_steps(engine, ingestor.view, store, clock, host_report, rules),
+        rules=rules,
+        folder=folder,
+        pacing=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction),
+    )
+    watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking)
+    return Components(engine, store, host_report, ingestor, watcher, sweeper)
 
 
 def make_ingestor(
@@ -51,4 +136,75 @@ def make_sweep_steps(
         evictor=Evictor(engine, view, store, clock),
         build_cache=BuildCachePruner(engine, store, clock, after=rules.build_cache_after),
         reporter=PlanReporter(host_report, view, store, rules),
+    )
+
+
+def make_agent_publisher(settings: Settings, host: str, components: Components, clock: Clock) -> Publisher:
+    """What reports an agent to the broker of its settings. Raises ConfigError where none is set."""
+    from agent.adapters.mqtt import broker
+
+    agent_id = components.store.agent_id
+    return make_publisher(
+        connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
+        topics=Topics(settings.mqtt.prefix, host),
+        host_report=components.host_report,
+        outbox=components.store,
+        clock=clock,
+        agent_id=agent_id,
+        settings=publisher.Settings(
+            collector=settings.mqtt.collector,
+            confirm=settings.mqtt.confirm,
+            inventory_every=settings.mqtt.inventory_every.total_seconds(),
+        ),
+        former_alerts=(*publisher.ALERTS, *ALERTS),
+    )
+
+
+def make_publisher(
+    *,
+    connect: Connect,
+    topics: Topics,
+    host_report: HostReport,
+    outbox: Outbox,
+    clock: Clock,
+    agent_id: str,
+    settings: publisher.Settings = publisher.Settings(),
+    former_alerts: Iterable[str] = publisher.ALERTS,
+) -> Publisher:
+    """What reports this agent to the broker. `former_alerts`: see Publisher."""
+    return Publisher(
+        connect=connect,
+        topics=topics,
+        host_report=host_report,
+        clock=clock,
+        agent_id=agent_id,
+        parts=PublisherParts(
+            sender=make_sender(outbox, topics.events, host_report, clock, settings.confirm, settings.timing),
+            subscriptions=Subscriptions(topics, host_report, clock),
+            inventory=InventoryTopic(topics.inventory, host_report, clock, settings.inventory_every, settings.chance),
+            collectors=Collectors(clock),
+        ),
+        settings=settings,
+        former_alerts=former_alerts,
+    )
+
+
+def make_sender(
+    outbox: Outbox,
+    topic: str,
+    host_report: HostReport,
+    clock: Clock,
+    confirm: Literal["broker", "collector"] = "broker",
+    timing: ReportingTiming = ReportingTiming(),
+) -> OutboxSender:
+    """What sends the rows of the outbox to a topic."""
+    poison = PoisonDetector(outbox_sender.WINDOW)
+    return OutboxSender(
+        outbox,
+        topic,
+        host_report,
+        clock,
+        confirmation=Confirmation(outbox, host_report, clock, confirm),
+        rejections=Rejections(outbox, topic, host_report, clock, poison),
+        timing=timing,
     )

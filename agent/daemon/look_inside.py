@@ -4,7 +4,6 @@ The look is journalled before the container is made. Whoever has the turn next, 
 a look left that was killed: only a container that bears the look's name and label, and that never ran.
 """
 
-import asyncio
 import secrets
 import time
 from collections.abc import Iterable
@@ -13,9 +12,8 @@ from pathlib import Path
 import structlog
 
 from agent.adapters import inside_journal as journal
-from agent.adapters.clock import Clock
-from agent.adapters.docker.inside import Inside
 from agent.adapters.engine import EngineError, EngineInfo, NotFound
+from agent.adapters.inside import Inside
 from agent.adapters.inside_journal import Entry
 from agent.adapters.sqlite.database import StateError
 from agent.core.pytorch import guesses, version_file
@@ -25,7 +23,6 @@ from agent.core.usage.look_inside import LookedInside
 log = structlog.get_logger()
 
 PATIENCE = 10.0  # seconds for the turn
-BETWEEN = 600.0  # seconds until what a killed look left is looked for again
 IN_FLIGHT = 600.0  # seconds in which an engine may still make a container that it was asked for
 
 
@@ -78,17 +75,6 @@ async def tidy(engine: Inside, folder: Path) -> None:
         return
     except (EngineError, StateError) as error:
         log.warning("could not remove what a look inside an image left", action="look-inside", error=str(error))
-
-
-async def keep_tidy(engine: Inside, folder: Path, ready: asyncio.Event, clock: Clock) -> None:
-    """Remove what killed looks left, for ever, while the engine is watched.
-
-    Not before its containers were listed: the end of one that nobody knew counts as a use.
-    """
-    while True:
-        await ready.wait()
-        await tidy(engine, folder)
-        await clock.sleep(BETWEEN)
 
 
 async def _tidy(engine: Inside, folder: Path, info: EngineInfo) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.adapters import overrides
 from agent.adapters.sqlite import state_dir
-from agent.config import settings as config
+from agent.config.settings import Settings
 from agent.core.policy.rules import why_never_matches
 
 PATTERNS = "pattern-matches-nothing"
@@ -14,13 +14,13 @@ PINS = "pins-elsewhere"
 ALERTS = (PATTERNS, PINS)
 
 
-def alerts(settings: config.Settings, folder: Path, now: datetime) -> dict[str, str]:
+def alerts(settings: Settings, folder: Path, now: datetime) -> dict[str, str]:
     """Alert ID -> message, of those that stand for as long as the agent runs with these settings on this folder."""
     found = {PATTERNS: "; ".join(patterns(settings)), PINS: pins_elsewhere(settings.agent.state_dir, folder, now)}
     return {alert: message for alert, message in found.items() if message}
 
 
-def patterns(settings: config.Settings) -> list[str]:
+def patterns(settings: Settings) -> list[str]:
     """Each pattern that can match no image: its key, the pattern, and why with a proposal."""
     return [
         f"{key}: {pattern!r} can match no image: {why}"
@@ -29,7 +29,7 @@ def patterns(settings: config.Settings) -> list[str]:
     ]
 
 
-def _patterns(settings: config.Settings) -> Iterable[tuple[str, str]]:
+def _patterns(settings: Settings) -> Iterable[tuple[str, str]]:
     """Each pattern on references, with its key."""
     yield from (("images.include", pattern) for pattern in settings.images.include)
     yield from (("images.exclude", pattern) for pattern in settings.images.exclude)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import agent
 from agent.adapters.mqtt import broker
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
 from agent.demo import dockerd, events, images, process
 from agent.demo import workspace as place
@@ -132,7 +132,7 @@ class DemoEnvironment:
         """The agent's events as they come: from the broker, else from the agent's history."""
         if not self.broker_url:
             return events.from_history(self.state)
-        options = broker.options(config.Mqtt(url=self.broker_url), client_id="torchkeeper-demo-audience")
+        options = broker.options(sections.Mqtt(url=self.broker_url), client_id="torchkeeper-demo-audience")
         connection = await self._undo.enter_async_context(broker.connect(options))
         return await events.from_broker(connection, payloads.Topics("torchkeeper", HOST))
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from agent.adapters.broker import Connection, Message
 from agent.adapters.mqtt import broker
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
 
 PATIENCE = 30.0  # seconds for one address
@@ -32,13 +32,13 @@ class Finding(NamedTuple):
     hint: str = ""
 
 
-async def run(mqtt: config.Mqtt, host: str) -> list[Finding]:
+async def run(mqtt: sections.Mqtt, host: str) -> list[Finding]:
     """One finding for each address, in the order of the configuration. Raises ConfigError."""
     every = broker.all_options(mqtt, broker.check_client_id(host))
     return [await _find(mqtt, replace(options, answer_timeout=ANSWER), host) for options in every]
 
 
-async def _find(mqtt: config.Mqtt, options: broker.Options, host: str) -> Finding:
+async def _find(mqtt: sections.Mqtt, options: broker.Options, host: str) -> Finding:
     topics = payloads.Topics(mqtt.prefix, host)
     try:
         async with asyncio.timeout(PATIENCE), broker.connect(options) as connection:
@@ -56,7 +56,7 @@ async def _find(mqtt: config.Mqtt, options: broker.Options, host: str) -> Findin
         )
 
 
-def _judge(mqtt: config.Mqtt, host: str, peer: str, topic: str, heard_on: str | None) -> Finding:
+def _judge(mqtt: sections.Mqtt, host: str, peer: str, topic: str, heard_on: str | None) -> Finding:
     if heard_on == topic:
         return Finding(True, f"{peer}: connected, and what is published on {topic} comes back", _dots(mqtt, host))
     if heard_on is None:
@@ -88,7 +88,7 @@ async def _next(connection: Connection, wanted: Callable[[Message], bool], secon
     return None
 
 
-def _rights(mqtt: config.Mqtt, host: str) -> str:
+def _rights(mqtt: sections.Mqtt, host: str) -> str:
     own = f"{mqtt.prefix}/v1/hosts/{host}"
     hint = f"let the user write to {own}/# and read {own}/status; the README has an ACL"
     if not mqtt.username or mqtt.username == host:
@@ -96,7 +96,7 @@ def _rights(mqtt: config.Mqtt, host: str) -> str:
     return _join(hint, f"the user is {mqtt.username!r} and the host {host!r}: by that ACL they are the same")
 
 
-def _dots(mqtt: config.Mqtt, host: str) -> str:
+def _dots(mqtt: sections.Mqtt, host: str) -> str:
     """The way out where a name has a dot; "" where none has."""
     keys = {"agent.host": (host, payloads.slug(host)), "mqtt.prefix": (mqtt.prefix, mqtt.prefix.replace(".", "-"))}
     better = [f'{key} = "{instead}"' for key, (name, instead) in keys.items() if "." in name]

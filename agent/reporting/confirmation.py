@@ -35,14 +35,12 @@ class Confirmation:
         host_report: HostReport,
         clock: Clock,
         confirm: Literal["broker", "collector"],
-        send_again: Callable[[int], None],
     ) -> None:
-        """`send_again(seq)` is called where all rows after `seq` have to be sent again."""
         self._outbox = outbox
         self._host_report = host_report
         self._clock = clock
         self._confirm = confirm
-        self._send_again = send_again
+        self.send_again: Callable[[int], None] = lambda _: None  # set by the sender: sends all rows after a number
         self.watermark: int | None = None  # None: no collector has ever acknowledged
         self.progress = 0  # how often the watermark rose
         self.asking = False  # some rows were sent again to see whether the collector lives; the rest follows its answer
@@ -137,7 +135,7 @@ class Confirmation:
         self._host_report.clear_alert(UNCONFIRMED_ALERT)
         if found.back or self.asking:
             self.asking = False
-            self._send_again(found.seq)
+            self.send_again(found.seq)
 
     def _warn_of_reuse(self, seq: int) -> None:
         """From here on numbers may be used twice, and the collector takes the second for a duplicate."""

@@ -7,7 +7,6 @@ broker does not accept.
 import asyncio
 import contextlib
 from collections import deque
-from typing import Literal
 
 import structlog
 
@@ -36,7 +35,9 @@ class OutboxSender:
         topic: str,
         host_report: HostReport,
         clock: Clock,
-        confirm: Literal["broker", "collector"] = "broker",
+        *,
+        confirmation: Confirmation,
+        rejections: Rejections,
         timing: ReportingTiming = ReportingTiming(),
     ) -> None:
         self._outbox = outbox
@@ -47,9 +48,10 @@ class OutboxSender:
         self._in_flight: deque[tuple[OutboxRow, asyncio.Task[None]]] = deque()
         self._sent = 0  # the last row given to this connection
         self._again_from: int | None = None  # where to go on, if not after the last row
-        self._rejections = Rejections(outbox, topic, host_report, clock, WINDOW)
-        self._deferred = self._rejections.deferred
-        self.confirmation = Confirmation(outbox, host_report, clock, confirm, self._send_again)
+        self._rejections = rejections
+        self._deferred = rejections.deferred
+        self.confirmation = confirmation
+        confirmation.send_again = self._send_again
 
     async def run(self, connection: broker.Connection) -> None:
         """Send what is there and what is added, endlessly. Raises BrokerUnavailable; then call `broke`."""

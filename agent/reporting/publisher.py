@@ -19,7 +19,6 @@ from agent import aio
 from agent.adapters import broker
 from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
-from agent.adapters.outbox import Outbox
 from agent.core.protocol import payloads
 from agent.reporting.collectors import Collectors
 from agent.reporting.confirmation import BEHIND_ALERT, UNCONFIRMED_ALERT
@@ -49,13 +48,23 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the configuration says of publishing."""
+    """What the configuration says about publishing."""
 
     collector: str = "main"  # the one whose acknowledgements count
-    confirm: Literal["broker", "collector"] = "broker"  # whose word takes an event out of the outbox
+    confirm: Literal["broker", "collector"] = "broker"  # whose acknowledgement takes an event out of the outbox
     inventory_every: float = 2.0  # seconds
     chance: Callable[[], float] = random.random  # a number from 0 up to 1
     timing: ReportingTiming = ReportingTiming()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherParts:
+    """Who does the work on a connection; each outlives it."""
+
+    sender: OutboxSender
+    subscriptions: Subscriptions
+    inventory: InventoryTopic
+    collectors: Collectors
 
 
 class Publisher:
@@ -67,25 +76,24 @@ class Publisher:
         connect: broker.Connect,
         topics: payloads.Topics,
         host_report: HostReport,
-        outbox: Outbox,
         clock: Clock,
         agent_id: str,
+        parts: PublisherParts,
         settings: Settings = Settings(),
         former_alerts: Iterable[str] = ALERTS,
     ) -> None:
-        """`former_alerts` are ids that an earlier run may have left on the broker: cleared unless they hold."""
+        """`former_alerts` are ids that an earlier run may have left on the broker: cleared unless they stand now."""
         self._connect = connect
         self._topics = topics
         self._host_report = host_report
         self._clock = clock
         self._agent_id = agent_id
-        self._settings = settings
+        self._collector = settings.collector
         self._timing = settings.timing
-        self._sender = OutboxSender(outbox, topics.events, host_report, clock, settings.confirm, settings.timing)
-        self._subscriptions = Subscriptions(topics, host_report, clock)
-        self._inventory = InventoryTopic(
-            topics.inventory, host_report, clock, settings.inventory_every, settings.chance
-        )
+        self._sender = parts.sender
+        self._subscriptions = parts.subscriptions
+        self._inventory = parts.inventory
+        self._collectors = parts.collectors
         self._first_session = secrets.randbits(40)  # a nonce of this start; each connect adds one
         self._session = self._first_session - 1
         self._shown: dict[str, payloads.Alert | None] = dict.fromkeys(former_alerts)
@@ -96,7 +104,6 @@ class Publisher:
         self._foreign_at: float | None = None  # when the other agent was last seen
         self._trouble: type[BaseException] | None = None  # what was logged last, until the broker is back
         self._refused: set[str] = set()  # topics whose refusal is logged
-        self._collectors = Collectors(clock)
 
     async def run(self) -> None:
         """Endless. BrokerUnavailable is weather, retried here with jitter; anything else escapes."""
@@ -233,7 +240,7 @@ class Publisher:
 
     def _take_ack(self, message: Message) -> None:
         ack = payloads.decode(payloads.Ack, message.payload)
-        if ack is not None and ack.collector == self._settings.collector:
+        if ack is not None and ack.collector == self._collector:
             self._sender.confirmation.receive(ack, retained=message.retain)
 
     async def _answer_births(self, connection: Connection) -> None:

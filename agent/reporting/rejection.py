@@ -1,7 +1,7 @@
 """What to do with a row that the broker does not accept: it refuses the row, or the connection ends over it.
 
 First find the cause. If the topic is denied, all rows wait (`denial`). If the connection ended for another reason, the
-row is sent again (`suspicion`). If the row itself is the cause, it is set aside and a `dropped` event names it. A
+row is sent again (`poison`). If the row itself is the cause, it is set aside and a `dropped` event names it. A
 decision or an outcome is never given up: it is shortened, and if that does not help, deferred (`deferred`).
 """
 
@@ -30,13 +30,14 @@ log = structlog.get_logger()
 class Rejections:
     """Judges each rejection, and shows those that last as alerts."""
 
-    def __init__(self, outbox: Outbox, topic: str, host_report: HostReport, clock: Clock, window: int) -> None:
-        """`window`: how many rows may be in flight."""
+    def __init__(
+        self, outbox: Outbox, topic: str, host_report: HostReport, clock: Clock, poison: PoisonDetector
+    ) -> None:
         self._outbox = outbox
         self._topic = topic
         self._host_report = host_report
         self._clock = clock
-        self._suspicion = PoisonDetector(window)
+        self._poison = poison
         self._denial = Denial()
         self._refused = 0  # the row that was refused last, by a code that may concern the topic
         self._set_aside = ""  # about the last row that was set aside
@@ -45,11 +46,11 @@ class Rejections:
     @property
     def needs_probe(self) -> bool:
         """Whether the broker has to accept an empty message before it gets the next row."""
-        return self._denial.standing or self._suspicion.needs_stable_connection
+        return self._denial.standing or self._poison.needs_stable_connection
 
     def alone(self, row: OutboxRow) -> bool:
         """Whether a row must be the only one in flight."""
-        return self._suspicion.must_isolate(row.seq)
+        return self._poison.must_isolate(row.seq)
 
     async def probe(self, connection: broker.Connection) -> None:
         """If needed, find out with an empty message whether the broker accepts events. Raises PublishRefused."""
@@ -60,15 +61,15 @@ class Rejections:
         try:
             await connection.publish(self._topic, payloads.PROBE)
         except broker.PublishRefused as refused:
-            self._suspicion.acquit()
+            self._poison.acquit()
             self._deny(refused)
             raise
-        self._suspicion.topic_works()
+        self._poison.topic_works()
         self._allow()
 
     def accepted(self, row: OutboxRow) -> bool:
         """The broker accepted a row. Returns whether it was a deferred one, which other rows have overtaken."""
-        self._suspicion.record_reply(row.seq, taken=True)
+        self._poison.record_reply(row.seq, taken=True)
         self._allow()
         if row.seq == self._refused:
             self._refused = 0
@@ -84,7 +85,7 @@ class Rejections:
 
     async def refused(self, row: OutboxRow, error: broker.PublishRefused) -> bool:
         """The broker refused a row. Returns True if the others can go on, False if all must be sent again."""
-        self._suspicion.record_reply(row.seq, taken=False)
+        self._poison.record_reply(row.seq, taken=False)
         if error.code not in ROW_CODES and row.seq != self._refused:
             self._refused = row.seq  # refused again although a probe was accepted, the row itself is the cause
             self._deny(error)
@@ -94,7 +95,7 @@ class Rejections:
     async def connection_ended(self, unanswered: list[OutboxRow]) -> bool:
         """The connection ended with these rows in flight. Returns whether one of ours probably ended it."""
         if self._denial.probing:
-            self._suspicion.acquit()
+            self._poison.acquit()
             self._denial.connection_ended(self._clock.monotonic())
             self._show_denial()
             return True
@@ -104,8 +105,8 @@ class Rejections:
         if row.seq in self.deferred:
             self._defer(row.seq, "the connection ended over it again")
             return True
-        alone = self._suspicion.must_isolate(row.seq)
-        if breaks := self._suspicion.record_disconnect(row.seq):
+        alone = self._poison.must_isolate(row.seq)
+        if breaks := self._poison.record_disconnect(row.seq):
             await self._reject(row, f"{breaks} connections ended over it")
         return alone
 

@@ -30,6 +30,7 @@ class EngineView:
     def __init__(self, stalls: StallDetector) -> None:
         self.stalls = stalls
         self.engine: EngineInfo | None = None
+        self.connected = asyncio.Event()  # an engine was connected to: it may be another than before
         self.row = 0  # the engine's row in the store
         self.tracker = UsageTracker()
         self.images: tuple[Image, ...] = ()

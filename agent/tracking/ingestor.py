@@ -89,6 +89,7 @@ class EventIngestor:
             view.forget()  # another engine, image store or root directory: all images are new
             self._down = None
         view.engine = info
+        view.connected.set()
         view.row = saved.engine
         view.tracker = UsageTracker(saved.usages, saved.containers)
         view.gap_end = saved.gap_end

@@ -14,9 +14,10 @@ from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
-from agent.config import settings as config
+from agent.config import sections
+from agent.config.settings import Settings
 from agent.core.usage.events import EngineEvent
-from agent.daemon import run as daemon
+from agent.daemon import session
 from tests.support import dockerd
 
 T = TypeVar("T")
@@ -84,8 +85,8 @@ async def _agent(url: str, folder: Path) -> AsyncIterator[list[float]]:
     store, _ = state_dir.open_store(folder, SystemClock().now())
     latencies: list[float] = []
     _note_commits(store, latencies)
-    settings = config.Settings(docker=config.Docker(url=url))
-    async with daemon.engine_session(settings, store, folder) as parts:
+    settings = Settings(docker=sections.Docker(url=url))
+    async with session.engine_session(settings, store, folder) as parts:
         sweeper = asyncio.create_task(parts.sweeper.run())
         latencies.clear()
         yield latencies

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from rich.console import Console, RenderableType
 
-from agent.cli import documents, story, tables
+from agent.cli import documents, explanation, tables
 from agent.core.model import Decision, Policy
 from tests.support.builders import NOW, decide, only_decision, pulled_image, pytorch_image
 
@@ -20,9 +20,9 @@ def printed(content: RenderableType) -> list[str]:
 
 
 def explained(item: Decision, policy: Policy | None = None) -> dict[str, list[str]]:
-    facts = story.Facts(at=NOW, decision=item, uses=(), ignored=(), containers=())
+    facts = explanation.Facts(at=NOW, decision=item, uses=(), ignored=(), containers=())
     rows: dict[str, list[str]] = {}
-    for line in printed(story.story(facts, policy or Policy())):
+    for line in printed(explanation.render(facts, policy or Policy())):
         head, _, body = line.partition("  ")
         rows.setdefault(head, []).append(body.strip())
     return rows

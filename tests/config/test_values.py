@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config import settings as config
+from agent.config import loading
+from agent.config.settings import ConfigError, Settings
 from agent.core import units
 from tests.core.written import ACCEPTED
 
@@ -26,11 +27,11 @@ KEYS = {
 CASES = st.one_of([st.tuples(st.sampled_from(keys), ACCEPTED[read]) for read, keys in KEYS.items()])
 
 
-def load(text: str) -> config.Settings:
+def load(text: str) -> Settings:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "c.toml")
         path.write_text(text)
-        return config.load(path)
+        return loading.load(path)
 
 
 @given(CASES)
@@ -39,7 +40,7 @@ def test_whatever_looks_like_a_value_is_taken_or_refused_by_its_key(case: tuple[
     section, _, name = key.partition(".")
     try:
         load(f"[{section}]\n{name} = {json.dumps(written)}")
-    except config.ConfigError as error:
+    except ConfigError as error:
         said = str(error)
     else:
         said = f": {section}."
@@ -60,12 +61,12 @@ def test_whatever_looks_like_a_value_is_taken_or_refused_by_its_key(case: tuple[
     ids=["duration", "size", "a long number", "a long count", "digits", "nesting", "NUL"],
 )
 def test_an_absurd_value_is_refused_with_its_key(text: str, message: str) -> None:
-    with pytest.raises(config.ConfigError, match=message) as raised:
+    with pytest.raises(ConfigError, match=message) as raised:
         load(text)
     assert len(str(raised.value)) < 500
 
 
 def test_a_list_in_the_environment_that_is_too_deep_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHKEEPER_POLICY__PROTECT", "[" * 100_000)
-    with pytest.raises(config.ConfigError, match=r"the environment: .*lists and tables are written as JSON"):
-        config.load()
+    with pytest.raises(ConfigError, match=r"the environment: .*lists and tables are written as JSON"):
+        loading.load()

@@ -19,10 +19,11 @@ from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import UsageTables
-from agent.config import settings as config
+from agent.config.sections import Agent, Docker, Policy
+from agent.config.settings import Settings
 from agent.core.model import Usage
 from agent.core.protocol import new_events, payloads
-from agent.daemon import run as daemon
+from agent.daemon import build
 from agent.daemon.timing import Timing
 from agent.eviction.timing import EvictionTiming
 from agent.tracking.timing import TrackingTiming
@@ -32,7 +33,7 @@ from tests.support.proc import PATIENCE
 
 HOST = "gpu-01"
 QUICK = 0.3  # seconds for an answer, where one is not to come: a busy machine may need more for any other
-DUE_AT_ONCE = config.Policy(ttl=timedelta(microseconds=1), min_age=timedelta(), local_images="evict")
+DUE_AT_ONCE = Policy(ttl=timedelta(microseconds=1), min_age=timedelta(), local_images="evict")
 
 
 # Every wait of the agent is shorter: what it does stays the same.
@@ -69,13 +70,11 @@ class LiveAgent:
         timeouts: DockerTimeouts = PATIENT,
         **sections: Any,
     ) -> None:
-        settings = config.Settings(
-            agent=config.Agent(host=HOST, state_dir=folder), docker=config.Docker(url=url), **sections
-        )
+        settings = Settings(agent=Agent(host=HOST, state_dir=folder), docker=Docker(url=url), **sections)
         self.store = Store(database.open_file(folder, datetime.now(UTC))[0], folder)
         self.store._tables.host = HOST
         engine = DockerEngine(url, timeouts)
-        self.parts = daemon.build(settings, self.store, folder, SystemClock(), engine, timing=timing)
+        self.parts = build.make_agent(settings, self.store, folder, SystemClock(), engine, timing=timing)
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, sweeping: bool = True) -> "LiveAgent":

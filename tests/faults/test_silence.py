@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import new_events
 from agent.daemon.timing import Timing
 from tests.faults import running
@@ -19,7 +19,7 @@ from tests.support import images, proc, proxy
 from tests.support.dockerd import Dockerd
 
 RING = 256  # events that an engine remembers
-NO_TOLERANCE = config.UsageSection(gap_tolerance=timedelta())
+NO_TOLERANCE = sections.UsageSection(gap_tolerance=timedelta())
 
 
 def use(engine: Dockerd, image: str, times: int = 1) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.usage.events import USES
 from tests.faults import running
 from tests.faults.running import LiveAgent
@@ -173,7 +173,7 @@ async def test_no_use_is_lost_over_a_hundred_cuts(engine: Dockerd, tmp_path: Pat
     async with proxy.before(engine.socket, tmp_path) as between, independent_reader(engine) as truth:
 
         async def start() -> LiveAgent:
-            usage = config.UsageSection(gap_tolerance=timedelta())
+            usage = sections.UsageSection(gap_tolerance=timedelta())
             return await LiveAgent(between.url, tmp_path, usage=usage).start(sweeping=False)
 
         agent = await start()

@@ -9,7 +9,7 @@ import pytest
 from agent.adapters.clock import SystemClock
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
 from agent.fleet import feed as collector
 from agent.fleet.feed import Feed
@@ -151,7 +151,7 @@ async def test_a_host_whose_agent_is_cut_off_is_offline_in_the_next_snapshot(bro
 
 
 def connector(server: Mosquitto, version: str, client_id: str = "agent") -> broker.Connect:
-    mqtt = config.Mqtt.model_validate({"url": server.url, "version": version})
+    mqtt = sections.Mqtt.model_validate({"url": server.url, "version": version})
     return partial(broker.connect, broker.options(mqtt, client_id))
 
 

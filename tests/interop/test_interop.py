@@ -24,7 +24,6 @@ pytestmark = pytest.mark.real
 BURST = 120  # events
 VICTIM = """
 import asyncio, sys
-from agent.config import settings as config
 from agent.adapters.mqtt import broker
 
 async def main():

@@ -17,7 +17,7 @@ from tests.properties.driver import DiskFull, ModelAgent
 from tests.properties.oracle import TAGS
 from tests.properties.world import REGISTRY, ModelHost
 
-EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "250"))
+EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", settings().max_examples * 5 // 2))  # 250 in `make test`
 SETTINGS = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -170,7 +170,7 @@ def test_the_strategies_do_bring_pressure_to_bear() -> None:
     """Else none of these properties says anything."""
     seen: set[str] = set()
 
-    @settings(derandomize=True, database=None, max_examples=1000)
+    @settings(derandomize=True, database=None, max_examples=100)
     @given(crowds(), RULES, CONTEXTS)
     def look(world: GeneratedHost, rules: Policy, context: Context) -> None:
         plan = world.plan(rules, context)

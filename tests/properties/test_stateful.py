@@ -30,7 +30,7 @@ from tests.properties.world import REGISTRY, ModelHost
 
 MINUTE = timedelta(minutes=1)
 SETTLE = timedelta(minutes=10)  # the clock is trusted again long before
-EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "250"))
+EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", settings().max_examples * 5 // 2))  # 250 in `make test`
 SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=40,

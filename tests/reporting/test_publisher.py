@@ -18,6 +18,7 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.outbox import OutboxRow
 from agent.core.protocol import payloads
+from agent.daemon import build
 from agent.reporting import outbox_sender, poison, publisher, rejection
 from agent.reporting.timing import ReportingTiming
 from tests.support import mosquitto
@@ -259,7 +260,7 @@ class HeldFirst:
 @asynccontextmanager
 async def sending(rig: PublisherRig, connection: broker.Connection) -> AsyncIterator[None]:
     """A sender on one connection, which is lost at the end."""
-    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
+    events = build.make_sender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     running = asyncio.create_task(events.run(connection))
     try:
         yield
@@ -434,7 +435,7 @@ async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: P
 
 async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_not_blamed(rig: PublisherRig) -> None:
     await rig.add(1)
-    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
+    events = build.make_sender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     for _ in range(poison.BREAKS):
         connection = HeldFirst()
         running = asyncio.create_task(events.run(connection))

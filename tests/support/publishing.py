@@ -18,9 +18,10 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
 from agent.core.protocol.new_events import DECISION, NewEvent
+from agent.daemon import build
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
 from tests.support.fakes.broker import FakeBroker
@@ -68,7 +69,7 @@ class PublisherRig:
     host_report: HostReport = field(default_factory=HostReport)
 
     def make(self, agent_id: str = AGENT_ID, **keys: Any) -> publisher.Publisher:
-        return publisher.Publisher(
+        return build.make_publisher(
             connect=self.server.connector(broker.agent_client_id("gpu-07", agent_id)),
             topics=TOPICS,
             host_report=self.host_report,
@@ -214,7 +215,7 @@ async def connected(
     rig: PublisherRig, options: broker.Options, *, speed: float = 30, settings: publisher.Settings | None = None
 ) -> AsyncIterator[None]:
     """A publisher with the real client, until the block ends."""
-    live = publisher.Publisher(
+    live = build.make_publisher(
         connect=partial(broker.connect, options),
         topics=TOPICS,
         host_report=rig.host_report,
@@ -233,7 +234,7 @@ async def connected(
 
 
 def make_options(server: Mosquitto, client_id: str) -> broker.Options:
-    return broker.options(config.Mqtt(url=server.url), client_id)
+    return broker.options(sections.Mqtt(url=server.url), client_id)
 
 
 def without_repeats(numbers: Iterable[int]) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.model import Action, Image, Outcome, Reason
 from agent.core.pytorch import classify
-from agent.daemon import run as daemon
+from agent.daemon import build
 from agent.eviction.plan_reporter import IMAGE_UNREADABLE
 from agent.tracking.timing import TrackingTiming
 from tests.support.builders import REF, TORCH, make_details, make_id, make_image, pytorch_image
@@ -76,7 +76,7 @@ async def test_an_alert_names_a_few_images_and_counts_the_others(host: FakeHost)
 
 
 def test_the_alert_of_an_earlier_run_is_cleared_by_the_next() -> None:
-    assert IMAGE_UNREADABLE in daemon.ALERTS
+    assert IMAGE_UNREADABLE in build.ALERTS
 
 
 async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(host: FakeHost, image: str) -> None:

@@ -9,54 +9,18 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from agent.adapters.docker import json_values
 from agent.adapters.docker.engine import DockerEngine
-from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, NotFound
+from agent.adapters.engine import EngineError, EngineUnavailable, NotFound
+from agent.adapters.inside import Made
 from agent.core.images import isolation
 from agent.core.pytorch import version_file
 from agent.core.usage import look_inside
 
 LARGEST = 64 * 1024  # bytes of an archive that are read; a version.py has 250
 _NEVER = "0001-01-01T00:00:00Z"  # when a container was started that never was
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A container that bears the name of a look."""
-
-    id: str
-    ours: bool  # it has the label of that look, too, and it never ran
-
-
-class Inside(Protocol):
-    """What a look needs of an engine."""
-
-    async def connect(self) -> EngineInfo: ...
-
-    async def close(self) -> None: ...
-
-    async def settings(self, image_id: str) -> tuple[dict[str, str], str]:
-        """The ENV and the working directory of an image. Raises NotFound."""
-        ...
-
-    async def make(self, image_id: str, token: str) -> str:
-        """Make the container of a look, and never start it; its ID. Raises NotFound."""
-        ...
-
-    async def read(self, container_id: str, path: str) -> str | None:
-        """The beginning of a regular file in a container; None where there is none."""
-        ...
-
-    async def find(self, token: str) -> Made | None:
-        """The container that bears the name of a look; None where there is none."""
-        ...
-
-    async def remove(self, container_id: str) -> None:
-        """Remove a container that does not run, with the volumes that were made for it alone. Raises NotFound."""
-        ...
 
 
 class DockerInside(DockerEngine):

@@ -29,7 +29,8 @@ from agent.adapters.broker import (
 )
 from agent.adapters.mqtt.addresses import Addresses
 from agent.adapters.mqtt.client import Client
-from agent.config import settings as config
+from agent.config import sections
+from agent.config.settings import ConfigError
 from agent.core.protocol import payloads
 
 __all__ = [
@@ -59,19 +60,19 @@ PORT, TLS_PORT = 1883, 8883
 _REFUSAL = 128  # reason codes from here on say no
 
 
-def all_options(mqtt: config.Mqtt, client_id: str) -> tuple[Options, ...]:
+def all_options(mqtt: sections.Mqtt, client_id: str) -> tuple[Options, ...]:
     """The options for each address of `[mqtt]`, in its order. Raises ConfigError where there is none."""
     if not mqtt.urls:
-        raise config.ConfigError("mqtt.url: is empty; set it to mqtt://host[:port] or mqtts://host[:port]")
+        raise ConfigError("mqtt.url: is empty; set it to mqtt://host[:port] or mqtts://host[:port]")
     return tuple(_options(mqtt, url, client_id) for url in mqtt.urls)
 
 
-def options(mqtt: config.Mqtt, client_id: str) -> Options:
+def options(mqtt: sections.Mqtt, client_id: str) -> Options:
     """The options for the first address of `[mqtt]`. Raises ConfigError where there is none."""
     return all_options(mqtt, client_id)[0]
 
 
-def _options(mqtt: config.Mqtt, url: str, client_id: str) -> Options:
+def _options(mqtt: sections.Mqtt, url: str, client_id: str) -> Options:
     parts = urlsplit(url)
     tls = parts.scheme == "mqtts"
     return Options(

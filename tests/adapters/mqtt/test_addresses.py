@@ -10,7 +10,7 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.addresses import Addresses
-from agent.config import settings as config
+from agent.config import sections
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
 
@@ -82,7 +82,7 @@ def make_addresses(*peers: Peer, version: str = "auto") -> Addresses:
 
 
 def options_of(*peers: Peer, version: str = "auto") -> tuple[broker.Options, ...]:
-    mqtt = config.Mqtt.model_validate({"url": [peer.url for peer in peers], "version": version})
+    mqtt = sections.Mqtt.model_validate({"url": [peer.url for peer in peers], "version": version})
     return broker.all_options(mqtt, "a")
 
 
@@ -216,7 +216,7 @@ async def test_a_name_with_several_addresses_works_where_the_first_one_is_dead(m
     async with serving(newer()) as peer:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{end}", peer.port)) for end in (11, 12, 1)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
-        mqtt = config.Mqtt(url=f"mqtt://brokers.test:{peer.port}")
+        mqtt = sections.Mqtt(url=f"mqtt://brokers.test:{peer.port}")
         async with broker.connect(broker.options(mqtt, "a")) as connection:
             assert connection.peer == f"mqtt://brokers.test:{peer.port}, MQTT 5"
 
@@ -284,5 +284,5 @@ async def test_a_certificate_that_proves_nothing_is_told_from_a_broker_that_is_a
 
 
 async def said_of(url: str, **keys: str) -> str:
-    mqtt = config.Mqtt.model_validate({"url": url, **keys})
+    mqtt = sections.Mqtt.model_validate({"url": url, **keys})
     return await peer_of(Addresses(broker.all_options(mqtt, "a")))

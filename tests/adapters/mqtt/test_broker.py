@@ -17,7 +17,8 @@ import pytest
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt import client as mqtt_client
 from agent.adapters.mqtt.broker import Message
-from agent.config import settings as config
+from agent.config import sections
+from agent.config.settings import ConfigError
 from tests.support import mosquitto
 from tests.support.fakes.broker import FakeBroker, matches
 from tests.support.mosquitto import Mosquitto
@@ -61,11 +62,11 @@ class Real:
 
 def make_options(server: Mosquitto, client_id: str = "a", version: str = "5", **keys: str) -> broker.Options:
     values = {"url": server.url, "version": version, "ca_file": str(server.ca_file or ""), **keys}
-    return broker.options(config.Mqtt.model_validate(values), client_id)
+    return broker.options(sections.Mqtt.model_validate(values), client_id)
 
 
 def from_url(url: str) -> broker.Options:
-    return broker.options(config.Mqtt(url=url), "a")
+    return broker.options(sections.Mqtt(url=url), "a")
 
 
 async def connect_once(options: broker.Options) -> None:
@@ -465,8 +466,8 @@ def test_options_take_the_ports_of_the_protocol_and_brackets_off_addresses() -> 
 
 
 def test_a_broker_without_an_address_is_refused_with_its_key() -> None:
-    with pytest.raises(config.ConfigError, match=r"^mqtt\.url: is empty"):
-        broker.all_options(config.Mqtt(), "a")
+    with pytest.raises(ConfigError, match=r"^mqtt\.url: is empty"):
+        broker.all_options(sections.Mqtt(), "a")
 
 
 def test_the_client_id_of_an_agent_has_its_name_and_eight_digits_of_its_id() -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent.adapters.docker.inside import Made
 from agent.adapters.engine import EngineInfo, NotFound
+from agent.adapters.inside import Made
 from agent.core.usage import look_inside
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
