@@ -20,10 +20,19 @@ LONGEST_WAIT = 15.0  # seconds between two attempts to connect
 _TOPICS = ("status", "info", "inventory", "alerts/+", "events")
 
 
-async def snapshot(connect: broker.Connect, prefix: str, clock: Clock, quiet: float = QUIET) -> FleetView:
-    """What the broker has retained now. Raises BrokerUnavailable, LoginRefused and SubscribeRefused."""
+async def snapshot(
+    connect: broker.Connect,
+    prefix: str,
+    clock: Clock,
+    quiet: float = QUIET,
+    longest: float = LONGEST_SETTLE,
+) -> FleetView:
+    """What the broker has retained now. `quiet`, `longest`: seconds without a message, and in all.
+
+    Raises BrokerUnavailable, LoginRefused and SubscribeRefused.
+    """
     view = FleetView(prefix)
-    async with _reading(connect, prefix, view, clock, quiet):
+    async with _reading(connect, prefix, view, clock, quiet, longest):
         return view
 
 
@@ -65,7 +74,12 @@ class Feed:
 
 @asynccontextmanager
 async def _reading(
-    connect: broker.Connect, prefix: str, view: FleetView, clock: Clock, quiet: float
+    connect: broker.Connect,
+    prefix: str,
+    view: FleetView,
+    clock: Clock,
+    quiet: float,
+    longest: float = LONGEST_SETTLE,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """A connection that fills the view; the block begins once what was retained has come."""
     async with connect(None) as connection:
@@ -73,7 +87,7 @@ async def _reading(
         try:
             for topic in _TOPICS:
                 await connection.subscribe(f"{prefix}/v1/hosts/+/{topic}")
-            await _settle(reader, view, quiet)
+            await _settle(reader, view, quiet, longest)
             yield reader
         finally:
             reader.cancel()
@@ -85,9 +99,9 @@ async def _read(connection: broker.Connection, view: FleetView, clock: Clock) ->
         view.apply(message.topic, message.payload, clock.now(), retained=message.retain)
 
 
-async def _settle(reader: asyncio.Task[None], view: FleetView, quiet: float) -> None:
+async def _settle(reader: asyncio.Task[None], view: FleetView, quiet: float, longest: float) -> None:
     """Wait until no more comes. Other brokers than mosquitto promise no order of answers and messages."""
-    end = asyncio.get_running_loop().time() + LONGEST_SETTLE
+    end = asyncio.get_running_loop().time() + longest
     while asyncio.get_running_loop().time() < end:
         before = view.applied
         await asyncio.wait({reader}, timeout=quiet)

@@ -139,7 +139,6 @@ async def test_a_dot_that_the_broker_takes_for_a_level_is_found_out(
 ) -> None:
     server = DotsAreLevels()
     monkeypatch.setattr(mqtt, "connect", lambda options: server.connect(options.client_id))
-    monkeypatch.setattr(broker_check, "RETAINED", 0.05)
     found = await find(sections.Mqtt(url="mqtt://fake", prefix=prefix), host)
     topic = payloads.Topics(prefix, host).status
     hint = f"NATS and RabbitMQ take a dot for another level of the topic; set {instead}"

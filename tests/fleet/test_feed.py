@@ -55,8 +55,7 @@ async def test_a_snapshot_of_a_broker_without_agents_is_empty() -> None:
     assert view.hosts() == []
 
 
-async def test_a_snapshot_ends_although_a_large_fleet_is_never_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collector, "LONGEST_SETTLE", 0.2)
+async def test_a_snapshot_ends_although_a_large_fleet_is_never_quiet() -> None:
     server = FakeBroker()
 
     async def chatter() -> None:
@@ -66,7 +65,7 @@ async def test_a_snapshot_ends_although_a_large_fleet_is_never_quiet(monkeypatch
 
     chattering = asyncio.create_task(chatter())
     async with asyncio.timeout(PATIENCE):
-        view = await collector.snapshot(server.connector("viewer"), "torchkeeper", FakeClock(), quiet=0.1)
+        view = await collector.snapshot(server.connector("viewer"), "torchkeeper", FakeClock(), quiet=0.1, longest=0.2)
     chattering.cancel()
     assert names(view) == ["gpu-07"]
 

@@ -295,9 +295,8 @@ async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: 
 
 
 async def test_a_connection_that_breaks_often_sets_aside_no_row_that_a_broker_took(
-    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
+    rig: PublisherRig,
 ) -> None:
-    monkeypatch.setattr(poison, "DOUBT", 2)  # so that ten breaks would be enough
     async with heard(rig):
         await send(rig, 3)
         for _ in range(poison.BREAKS * poison.DOUBT + 1):

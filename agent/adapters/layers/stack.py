@@ -19,15 +19,17 @@ Seen = dict[str, tuple[int, Torch]]  # path -> the number of the layer from the 
 class Reader:
     """Reads images, and every layer only once."""
 
-    def __init__(self, read: Callable[[str, float], Layer] = layer_walk.read) -> None:
+    def __init__(self, read: Callable[[str, float], Layer] = layer_walk.read, seconds: float = SECONDS) -> None:
+        """`seconds`: for one image."""
         self._read = read
+        self.seconds = seconds
         self._layers: dict[str, Layer] = {}
 
     def look(self, folders: Sequence[str]) -> LayerProbe:
         """What the layers show, which are these folders, the topmost first. Never raises for anything they have."""
         if not 0 < len(folders) <= LAYERS:
             return layer_probe.unknown("the engine names no folders for it, or too many")
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + self.seconds
         seen: Seen = {}
         doubts: list[str] = []
         for depth, folder in enumerate(folders):

@@ -15,11 +15,17 @@ from agent.core.pytorch.version_file import Torch
 
 PACKAGES = frozenset({"site-packages", "dist-packages"})
 DEPTH = 32  # folders, one in the other
-ENTRIES = 1_000_000  # of one layer; the largest public images have some 300,000 in all
-FOLDERS = 50_000  # in one folder
 CANDIDATES = 64  # version files of one layer
 # What installers keep to install from is no installed torch: the caches of pip and uv, and `pkgs` of a conda.
 CACHE, CONDA_PACKAGES, CONDA = ".cache", "pkgs", "conda-meta"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of a layer is read at the most."""
+
+    entries: int = 1_000_000  # of one layer; the largest public images have some 300,000 in all
+    folders: int = 50_000  # in one folder
 
 
 @dataclass(slots=True)
@@ -39,9 +45,9 @@ class _LateError(_BoundError):
     pass
 
 
-def read(root: str, until: float, *, now: Callable[[], float] = time.monotonic) -> Layer:
+def read(root: str, until: float, *, now: Callable[[], float] = time.monotonic, bounds: Bounds = Bounds()) -> Layer:
     """Walk one layer, until a time at the latest. Never raises for anything that the layer has."""
-    walk = _Walk(until, now)
+    walk = _Walk(until, now, bounds)
     try:
         walk.check_time()
         with files.folder(root) as descriptor:
@@ -55,10 +61,11 @@ def read(root: str, until: float, *, now: Callable[[], float] = time.monotonic) 
 
 
 class _Walk:
-    def __init__(self, until: float, now: Callable[[], float]) -> None:
+    def __init__(self, until: float, now: Callable[[], float], bounds: Bounds) -> None:
         self.layer = Layer()
         self._now = now
         self._until = until
+        self._bounds = bounds
         self._entries = 0
 
     def doubt(self, path: str, why: str) -> None:
@@ -97,14 +104,14 @@ class _Walk:
                 has_torch = has_torch or entry.name == "torch"
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
-                if len(folders) > FOLDERS:
-                    raise _BoundError(f"a folder has more than {FOLDERS} folders")
+                if len(folders) > self._bounds.folders:
+                    raise _BoundError(f"a folder has more than {self._bounds.folders} folders")
         return sorted(folders), has_torch
 
     def _count(self) -> None:
         self._entries += 1
-        if self._entries > ENTRIES:
-            raise _BoundError(f"it has more than {ENTRIES} entries")
+        if self._entries > self._bounds.entries:
+            raise _BoundError(f"it has more than {self._bounds.entries} entries")
         if self._entries % 256 == 0:
             self.check_time()
 

@@ -4,14 +4,15 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from agent.adapters.layers import files as layer_files
-from agent.adapters.layers import stack as layer_stack
 from agent.adapters.layers import walk as layer_walk
 from agent.adapters.layers.stack import Reader
+from agent.adapters.layers.walk import Bounds
 from agent.core.pytorch import layer_probe, version_file
 from agent.core.pytorch.layer_probe import Found, LayerProbe
 from tests.support import torch_file
@@ -37,8 +38,8 @@ def put(layer: Path, version: str = "2.4.0+git0", place: str = SITE, text: str =
     return path
 
 
-def look(layers: list[Path]) -> LayerProbe:
-    return Reader().look([str(layer) for layer in layers])
+def look(layers: list[Path], bounds: Bounds = Bounds()) -> LayerProbe:
+    return Reader(partial(layer_walk.read, bounds=bounds)).look([str(layer) for layer in layers])
 
 
 def found(version: str | None, layer: int, place: str = SITE) -> LayerProbe:
@@ -218,22 +219,19 @@ def test_of_a_huge_version_file_only_the_beginning_is_read(layers: list[Path]) -
     assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch/version.py: says no version")
 
 
-def test_a_layer_of_too_many_entries_is_unknown(layers: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_walk, "ENTRIES", 100)
+def test_a_layer_of_too_many_entries_is_unknown(layers: list[Path]) -> None:
     for number in range(101):
         (layers[0] / str(number)).touch()
-    assert look(layers) == layer_probe.unknown("layer 3: it has more than 100 entries")
+    few = Bounds(entries=100)
+    assert look(layers, few) == layer_probe.unknown("layer 3: it has more than 100 entries")
 
 
-def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image(
-    layers: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image(layers: list[Path]) -> None:
     put(layers[0])
-    reader = Reader()
-    monkeypatch.setattr(layer_stack, "SECONDS", -1.0)
+    reader = Reader(seconds=-1.0)
     late = "layer 1: the time for the image was over before it was read"
     assert reader.look([str(layers[0])]) == layer_probe.unknown(late)
-    monkeypatch.setattr(layer_stack, "SECONDS", 60.0)
+    reader.seconds = 60.0
     assert reader.look([str(layers[0])]) == found("2.4.0", 1)
 
 
@@ -244,11 +242,11 @@ def test_a_walk_ends_when_its_time_is_over(layers: list[Path]) -> None:
     assert layer_walk.read(str(layers[0]), 60.0, now=lambda: next(times)).late
 
 
-def test_a_folder_of_too_many_folders_is_unknown(layers: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_walk, "FOLDERS", 10)
+def test_a_folder_of_too_many_folders_is_unknown(layers: list[Path]) -> None:
     for number in range(11):
         (layers[0] / str(number)).mkdir()
-    assert look(layers) == layer_probe.unknown("layer 3: a folder has more than 10 folders")
+    few = Bounds(folders=10)
+    assert look(layers, few) == layer_probe.unknown("layer 3: a folder has more than 10 folders")
 
 
 def test_folders_that_are_nested_too_deeply_are_unknown_and_the_others_are_read(layers: list[Path]) -> None:
