@@ -14,11 +14,11 @@ from agent.diagnostics import broker_check
 from agent.diagnostics.broker_check import Finding
 from tests.support import mosquitto
 from tests.support.fakes.broker import FakeBroker
+from tests.support.messages import make_status
 from tests.support.mosquitto import Mosquitto
-from tests.support.publishing import make_status
 
 STATUS = "torchkeeper/v1/hosts/gpu-07/status"
-ONLINE = make_status("online")
+ONLINE = make_status("online").encode()
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def find(settings: sections.Mqtt, host: str = "gpu-07") -> Finding:
 @asynccontextmanager
 async def running_agent(settings: sections.Mqtt) -> AsyncIterator[mqtt.Connection]:
     """A client that has published its status and hears what is said about it."""
-    will = Message(STATUS, make_status("offline"), retain=True)
+    will = Message(STATUS, make_status("offline").encode(), retain=True)
     async with mqtt.connect(mqtt.options(settings, "agent"), will) as connection:
         await connection.publish(STATUS, ONLINE, retain=True)
         await connection.subscribe(STATUS)

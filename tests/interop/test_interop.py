@@ -12,12 +12,12 @@ from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads
 from agent.diagnostics import broker_check
 from agent.fleet.view import Host
-from tests.fleet.builders import make_image
 from tests.interop.brokers import COLLECTOR, Place
 from tests.interop.parts import PATIENCE, ROOT, collecting, confirmed, reporting, take, until, view
+from tests.support.messages import make_info, make_inventory, make_inventory_image
 from tests.support.proc import ROOT as TREE
 from tests.support.proc import eventually_async
-from tests.support.publishing import PublisherRig, make_info, make_inventory
+from tests.support.publishing import PublisherRig
 
 pytestmark = pytest.mark.real
 
@@ -56,7 +56,7 @@ async def test_a_wrong_password_is_told(place: Place, tmp_path: Path) -> None:
 
 async def test_a_later_reader_finds_what_is_retained(place: Place, rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
-    rig.host_report.show_inventory(make_inventory(3))
+    rig.host_report.show_inventory(make_inventory(left_out=3))
     rig.host_report.raise_alert("disk", "nearly full", make_info().at)
     async with reporting(place.connect, rig, "gpu-01"):
         found = await eventually_online(place, "gpu-01")
@@ -166,7 +166,7 @@ async def test_a_host_cannot_speak_for_another_one(place: Place) -> None:
 
 async def test_names_with_dots_arrive_as_they_are(place: Place, rig: PublisherRig, tmp_path: Path) -> None:
     host = "gpu-07.lab"
-    rig.host_report.show_inventory(make_inventory(1))
+    rig.host_report.show_inventory(make_inventory(left_out=1))
     async with collecting(place.connect, tmp_path) as received, reporting(place.connect, rig, host):
         await rig.add(5)
         await confirmed(rig, 5)
@@ -177,7 +177,7 @@ async def test_names_with_dots_arrive_as_they_are(place: Place, rig: PublisherRi
 
 
 async def test_an_inventory_of_900_kb_arrives_whole(place: Place, rig: PublisherRig) -> None:
-    images = [make_image(f"sha256:{number:064}", f"team/torch:{'x' * 100}{number}") for number in range(1900)]
+    images = [make_inventory_image(f"sha256:{number:064}", f"team/torch:{'x' * 100}{number}") for number in range(1900)]
     large = make_inventory().model_copy(update={"images": images})
     assert 850_000 < len(large.encode()) < payloads.MAX_PAYLOAD
     rig.host_report.show_inventory(large)

@@ -11,7 +11,8 @@ from agent.core.protocol import payloads
 from agent.reporting import collectors
 from agent.reporting.collectors import Collectors
 from tests.support.fakes.clock import FakeClock
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, make_info, make_inventory, rigged
+from tests.support.messages import make_info, make_inventory
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, rigged
 from tests.support.times import START
 
 LONG = collectors.LONGEST_JITTER + collectors.BETWEEN

@@ -17,18 +17,10 @@ from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.support import collector
 from tests.support.collector import Collector, Received
+from tests.support.messages import make_status
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE, eventually_async
-from tests.support.publishing import (
-    AGENT_ID,
-    CLIENT_ID,
-    TOPICS,
-    PublisherRig,
-    make_options,
-    make_status,
-    on_mosquitto,
-    rigged,
-)
+from tests.support.publishing import AGENT_ID, CLIENT_ID, TOPICS, PublisherRig, make_options, on_mosquitto, rigged
 from tests.support.times import START
 
 T = TypeVar("T")
@@ -185,7 +177,7 @@ async def test_rows_given_up_are_named_and_the_collector_goes_on(broker: Mosquit
 
 
 async def test_a_will_that_comes_late_is_answered(rig: PublisherRig, broker: Mosquitto) -> None:
-    former = Message(TOPICS.status, make_status("offline", session=1, agent_id=AGENT_ID), retain=True)
+    former = Message(TOPICS.status, make_status("offline", session=1, agent_id=AGENT_ID).encode(), retain=True)
     async with on_mosquitto(rig, broker), statuses(broker) as heard:
         await until(lambda: heard == ["online"])
         await asyncio.to_thread(die, broker, former)

@@ -22,6 +22,7 @@ from agent.daemon import build
 from agent.reporting import outbox_sender, poison, publisher, rejection
 from agent.reporting.timing import ReportingTiming
 from tests.support import mosquitto
+from tests.support.messages import make_info, make_inventory, make_status
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE, eventually_async
 from tests.support.publishing import (
@@ -29,10 +30,7 @@ from tests.support.publishing import (
     CLIENT_ID,
     TOPICS,
     PublisherRig,
-    make_info,
-    make_inventory,
     make_options,
-    make_status,
     on_mosquitto,
     rigged,
     without_repeats,
@@ -90,7 +88,9 @@ async def test_status_is_told_every_minute(rig: PublisherRig) -> None:
         assert status.at == rig.clock.now()
 
 
-@pytest.mark.parametrize("payload", [make_status("offline"), make_status("offline", agent_id=AGENT_ID), b""])
+@pytest.mark.parametrize(
+    "payload", [make_status("offline").encode(), make_status("offline", agent_id=AGENT_ID).encode(), b""]
+)
 async def test_a_late_will_or_a_cleared_status_is_answered_with_online_once(rig: PublisherRig, payload: bytes) -> None:
     async with rig.running():
         await rig.quiet()
@@ -105,7 +105,7 @@ async def test_late_wills_that_come_all_the_time_are_answered_once_a_second(rig:
     async with rig.running():
         await rig.quiet()
         for _ in range(500):
-            rig.server.route(Message(TOPICS.status, make_status("offline"), retain=True))
+            rig.server.route(Message(TOPICS.status, make_status("offline").encode(), retain=True))
             await rig.clock.advance(0.02)
         await rig.clock.advance(2)
         assert rig.online()
@@ -133,7 +133,7 @@ async def test_a_second_agent_of_this_name_is_an_alert_for_as_long_as_it_is_hear
     async with rig.running():
         await rig.quiet()
         for _ in range(3):
-            rig.server.route(Message(TOPICS.status, make_status(session=5), retain=True))
+            rig.server.route(Message(TOPICS.status, make_status(session=5).encode(), retain=True))
             await rig.clock.advance(60)
             assert "alerts/two-agents" in rig.retained()
         await rig.clock.advance(60)
@@ -146,7 +146,9 @@ async def test_a_second_agent_of_this_name_is_an_alert_for_as_long_as_it_is_hear
 async def test_a_clone_that_takes_the_connection_over_is_an_alert(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.clock.advance(5)
-        will = Message(TOPICS.status, make_status("offline", 5, AGENT_ID, rig.clock.now()), retain=True)
+        will = Message(
+            TOPICS.status, make_status("offline", 5, at=rig.clock.now(), agent_id=AGENT_ID).encode(), retain=True
+        )
         async with rig.server.connect(CLIENT_ID, will):
             await rig.until(lambda: "two-agents" in rig.host_report.alerts, tick=1)
 
@@ -154,7 +156,7 @@ async def test_a_clone_that_takes_the_connection_over_is_an_alert(rig: Publisher
 @pytest.mark.parametrize("age", [timedelta(days=1), timedelta(days=-1)])  # also by a clock that was ahead
 async def test_the_state_that_a_former_run_left_is_no_second_agent(rig: PublisherRig, age: timedelta) -> None:
     rig.server.stop()
-    left = make_status("online", session=5, agent_id=AGENT_ID, at=START - age)
+    left = make_status("online", session=5, agent_id=AGENT_ID, at=START - age).encode()
     running = asyncio.create_task(rig.make().run())
     await rig.clock.advance(300)
     rig.server.start()
@@ -170,7 +172,9 @@ async def test_the_state_that_a_former_run_left_is_no_second_agent(rig: Publishe
 async def test_a_broker_that_was_restored_from_an_old_state_shows_no_second_agent(rig: PublisherRig) -> None:
     async with rig.running():
         rig.server.stop()
-        rig.server.retained[TOPICS.status] = make_status("online", 5, AGENT_ID, START - timedelta(days=1))
+        rig.server.retained[TOPICS.status] = make_status(
+            "online", 5, at=START - timedelta(days=1), agent_id=AGENT_ID
+        ).encode()
         rig.server.start()
         await rig.until(lambda: len(rig.statuses()) == 2, tick=1)
         await rig.quiet()
@@ -180,11 +184,11 @@ async def test_a_broker_that_was_restored_from_an_old_state_shows_no_second_agen
 async def test_inventories_are_coalesced_and_the_latest_wins(rig: PublisherRig) -> None:
     async with rig.running():
         for number in range(20):
-            rig.host_report.show_inventory(make_inventory(number))
+            rig.host_report.show_inventory(make_inventory(left_out=number))
             await rig.clock.advance(0.5)
         await rig.clock.advance(2)
         published = rig.payloads(TOPICS.inventory)
-        assert published[-1] == make_inventory(19).encode()
+        assert published[-1] == make_inventory(left_out=19).encode()
         assert 5 <= len(published) <= 6
 
 
@@ -500,7 +504,7 @@ async def test_a_refused_inventory_is_logged_once_and_holds_up_nothing(rig: Publ
     with capture_logs() as logs:
         async with rig.running():
             await rig.until(lambda: rig.sent() == [1])
-            rig.host_report.show_inventory(make_inventory(1))
+            rig.host_report.show_inventory(make_inventory(left_out=1))
             await rig.clock.advance(10)
     assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.inventory]
 

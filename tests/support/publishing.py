@@ -35,30 +35,6 @@ AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
 CLIENT_ID = broker.agent_client_id("gpu-07", AGENT_ID)
 
 
-def make_info(version: str = "1") -> payloads.Info:
-    return payloads.Info(
-        host="gpu-07",
-        version=version,
-        engine={},
-        agent_id=AGENT_ID,
-        epoch="e",
-        mode="enforce",
-        policy={},
-        started=START,
-        at=START,
-    )
-
-
-def make_inventory(left_out: int = 0) -> payloads.Inventory:
-    return payloads.Inventory(
-        host="gpu-07", at=START, disk=payloads.Disk(), totals={}, images=[], images_left_out=left_out, decisions=[]
-    )
-
-
-def make_status(state: str = "online", session: int = 1, agent_id: str = "other", at: Any = START) -> bytes:
-    return payloads.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": agent_id}).encode()
-
-
 @dataclass
 class PublisherRig:
     """A publisher with all it touches."""

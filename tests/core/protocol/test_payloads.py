@@ -5,9 +5,9 @@ import zlib
 import pytest
 
 from agent.core.protocol import payloads
-from tests.fleet.builders import make_image, make_inventory, make_status
+from tests.support.messages import make_inventory, make_inventory_image, make_status
 
-INVENTORY = make_inventory(*(make_image(f"sha256:{number:064}") for number in range(40)))
+INVENTORY = make_inventory(*(make_inventory_image(f"sha256:{number:064}") for number in range(40))).encode()
 
 
 def test_a_compressed_payload_reads_as_the_plain_one() -> None:
@@ -28,7 +28,7 @@ def test_what_compression_would_lengthen_stays_as_it_is() -> None:
         b"\x78",
         b"\x78\x9c",
         b"\x78\x9crubbish",
-        zlib.compress(make_status())[:-5],
+        zlib.compress(make_status().encode())[:-5],
         zlib.compress(b" " * (payloads.MAX_UNPACKED + 1)),
     ],
 )

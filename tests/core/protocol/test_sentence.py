@@ -7,8 +7,8 @@ import pytest
 
 from agent.core.model import Reason
 from agent.core.protocol import sentence
-from tests.fleet.builders import make_image
 from tests.support.builders import NOW
+from tests.support.messages import make_inventory_image
 from tests.support.times import DAY
 
 
@@ -32,12 +32,12 @@ from tests.support.times import DAY
     ],
 )
 def test_a_sentence_is_made_from_reason_times_and_now(fields: dict[str, Any], expected: str) -> None:
-    assert sentence.why(make_image(**fields), NOW) == expected
+    assert sentence.why(make_inventory_image(**fields), NOW) == expected
 
 
 @pytest.mark.parametrize(
     "reason", [reason for reason in Reason if reason not in ("dangling", "disk-pressure", "idle-ttl")]
 )
 def test_each_reason_to_keep_an_image_has_a_sentence_and_not_only_its_name(reason: Reason) -> None:
-    found = sentence.why(make_image(reason=reason.value, idle_since=NOW, deadline=NOW), NOW)
+    found = sentence.why(make_inventory_image(reason=reason.value, idle_since=NOW, deadline=NOW), NOW)
     assert found not in ("", reason.value)
