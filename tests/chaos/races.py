@@ -25,7 +25,8 @@ from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
 from tests.chaos import api, archive
 from tests.support import dockerd
-from tests.support.fake_host import Stalls, remove_image
+from tests.support.fake_host import remove_image
+from tests.support.fakes.stalls import FakeStallDetector
 
 TAGS = 3  # at most, per image
 BATCH = 24  # images loaded at once
@@ -131,7 +132,7 @@ class Evicting:
 
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
-        view = EngineView(Stalls())
+        view = EngineView(FakeStallDetector())
         view.engine, view.proven = info, True
         view.row = (await store.run(lambda tables: tables.load(*info.key))).engine
         return cls(Evictor(agent, view, store, SystemClock()), view, store)

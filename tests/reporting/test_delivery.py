@@ -19,8 +19,9 @@ from tests.support import collector
 from tests.support.collector import Collector, Received
 from tests.support.messages import make_status
 from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import make_options
 from tests.support.proc import PATIENCE, eventually_async
-from tests.support.publishing import AGENT_ID, CLIENT_ID, TOPICS, PublisherRig, make_options, on_mosquitto, rigged
+from tests.support.publishing import AGENT_ID, CLIENT_ID, TOPICS, PublisherRig, on_mosquitto, rigged
 from tests.support.times import START
 
 T = TypeVar("T")

@@ -24,13 +24,13 @@ from agent.reporting.timing import ReportingTiming
 from tests.support import mosquitto
 from tests.support.messages import make_info, make_inventory, make_status
 from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import make_options
 from tests.support.proc import PATIENCE, eventually_async
 from tests.support.publishing import (
     AGENT_ID,
     CLIENT_ID,
     TOPICS,
     PublisherRig,
-    make_options,
     on_mosquitto,
     rigged,
     without_repeats,

@@ -6,8 +6,7 @@ the same state folder: nothing but the database and the file with the pins is ha
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,12 +25,13 @@ from agent.eviction.removal_answers import Answers
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
 from agent.tracking.layer_probes import LayerProbes
-from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
 from tests.support.fakes.clock import FakeClock, Span
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
+from tests.support.fakes.executor import InlineExecutor
+from tests.support.fakes.stalls import FakeStallDetector
 from tests.support.times import MINUTE, SECOND, START
 
 TTL = 20 * MINUTE  # short: a heartbeat every 15 s of the time that passes costs real time
@@ -46,28 +46,6 @@ USUAL = TrackingTiming()
 
 class Killed(BaseException):
     """The process dies here: nothing after it runs but what the interpreter itself unwinds."""
-
-
-class Stalls(StallDetector):
-    """Notices a stall when the test says so: no real time counts."""
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-    def check(self) -> bool:
-        return self.noticed.is_set()
-
-
-class InlineExecutor(ThreadPoolExecutor):
-    """Runs at once what others run in a thread, so that a fake clock can follow it."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
 
 
 class FakeHost:
@@ -126,7 +104,7 @@ class HostedAgent:
         self.engine = FakeEngine(host.docker)
         self.store = inline_store(host.db, host.folder)
         self.host_report = HostReport()
-        self.stalls = Stalls()
+        self.stalls = FakeStallDetector()
         self.ingestor = build.make_ingestor(
             self.engine,
             self.store,

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,15 +17,15 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.config import sections
 from agent.core.protocol import payloads
 from agent.core.protocol.new_events import DECISION, NewEvent
 from agent.daemon import build
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
 from tests.support.fakes.broker import FakeBroker
-from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.clock import FakeClock, QuickClock
 from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import make_options
 from tests.support.proc import PATIENCE
 from tests.support.times import START
 
@@ -165,20 +164,6 @@ async def rigged(folder: Path, **keys: Any) -> AsyncIterator[PublisherRig]:
     await made.store.close()
 
 
-class QuickClock(FakeClock):
-    """Many times as fast as the machine's, so that what is sent again comes soon. The wall clock stands still."""
-
-    def __init__(self, speed: float = 30) -> None:
-        super().__init__()
-        self._speed = speed
-
-    def monotonic(self) -> float:
-        return self._speed * time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self._speed)
-
-
 @asynccontextmanager
 async def on_mosquitto(rig: PublisherRig, server: Mosquitto) -> AsyncIterator[None]:
     """A publisher on a real broker, until the block ends."""
@@ -207,10 +192,6 @@ async def connected(
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-
-
-def make_options(server: Mosquitto, client_id: str) -> broker.Options:
-    return broker.options(sections.Mqtt(url=server.url), client_id)
 
 
 def without_repeats(numbers: Iterable[int]) -> list[int]:
