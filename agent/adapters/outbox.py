@@ -50,14 +50,14 @@ class Outbox(Protocol):
         """
         ...
 
-    async def set_aside(self, seq: int, error: str, now: datetime) -> None:
+    async def quarantine(self, seq: int, error: str, now: datetime) -> None:
         """This row cannot be delivered; keep it for people, name it as dropped, and never send it again.
 
         Without effect on a decision or outcome: those are never given up.
         """
         ...
 
-    async def name_missing(self, now: datetime) -> None:
+    async def declare_missing(self, now: datetime) -> None:
         """Add a `dropped` event for numbers above the watermark that can never arrive and are not named yet."""
         ...
 
@@ -67,5 +67,9 @@ class Outbox(Protocol):
 
     @property
     def appended(self) -> asyncio.Event:
-        """Set whenever a row is added or comes back; the sender clears it."""
+        """Set whenever a row is added or comes back, and by `wake`; the sender clears it."""
+        ...
+
+    def wake(self) -> None:
+        """Set `appended`: the rows are to be read again."""
         ...

@@ -53,12 +53,12 @@ async def _explain(
     async with session.read_only_session(settings) as (components, notes):
         plan = await components.sweeper.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
-        row = components.ingestor.view.row
+        engine_store = components.ingestor.view.engine_store
         facts = explanation.Facts(
             at=plan.at,
             decision=next(item for item in plan.decisions if item.image.id == image.id),
-            uses=await components.store.run(lambda tables: tables.uses(row, image.id, USES_LISTED)),
-            ignored=await components.store.run(lambda tables: tables.ignored_runs(row, image.id)),
+            uses=await engine_store.load_uses(image.id, USES_LISTED),
+            ignored=await engine_store.load_ignored_runs(image.id),
             containers=[
                 item for item in components.ingestor.view.snapshot(plan.at).containers if item.image_id == image.id
             ],

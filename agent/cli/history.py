@@ -37,6 +37,6 @@ def history(
 
 
 async def _events(look: "state_dir.ReadOnlyState", since: datetime) -> list[payloads.Event]:
-    events = await look.store.run(lambda tables: tables.events(since))
+    events = await look.store.load_events(since)
     await look.store.close()
     return events

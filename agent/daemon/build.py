@@ -78,7 +78,6 @@ def make_agent(
     host_report, rules = HostReport(), settings.core_policy()
     probes = LayerProbes(
         engine,
-        store,
         wanted=settings.images.probe_layers,
         lifts=settings.images.ambiguous == "evict",
         known=settings.images.known,
@@ -120,9 +119,9 @@ def make_ingestor(
 ) -> EventIngestor:
     """What turns events and listings into usage. `ignored`: containers whose runs are not uses."""
     view = EngineView(stalls or StallDetector())
-    gaps = GapDetector(view, store, clock, gap_tolerance)
+    gaps = GapDetector(view, clock, gap_tolerance)
     arrivals = ImageArrivals(engine, view, clock)
-    interpreter = EventInterpreter(engine, view, store, clock, gaps, arrivals, ignored)
+    interpreter = EventInterpreter(engine, view, clock, gaps, arrivals, ignored)
     return EventIngestor(
         engine, store, clock, view=view, gaps=gaps, interpreter=interpreter, probes=probes, timing=timing
     )

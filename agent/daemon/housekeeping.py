@@ -71,7 +71,9 @@ async def prune_history(settings: Settings, components: Components, clock: Clock
         now = clock.now()
         if components.ingestor.view.clock_trusted:
             with contextlib.suppress(database.StateFull):
-                await components.store.prune(now - settings.history.retention, now, quietly=not settings.mqtt.url)
+                await components.store.prune(
+                    now - settings.history.retention, now, declare_dropped=bool(settings.mqtt.url)
+                )
         await clock.sleep(ONE_DAY)
 
 

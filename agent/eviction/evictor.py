@@ -11,8 +11,8 @@ import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine
+from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import Removal
 from agent.core.model import Decision, HeldBy, Image, Outcome, Usage
 from agent.core.protocol import new_events, payloads
 from agent.eviction import removal
@@ -53,9 +53,8 @@ class Evictor:
         identity, image = self._identity(item), self._image_ref(item)
         decision = new_events.decision(item, image, _mode(item), now, identity)
         outcome = new_events.outcome(identity, image, Outcome.WOULD_REMOVE, now)
-        written = await self._store.run(lambda tables: tables.decide(decision, outcome))
+        written = await self._store.record_decision(decision, outcome)
         if written:
-            self._store.appended.set()
             log.info("would evict", action="decide", image=name_of(item), why=item.explanation)
         return written
 
@@ -81,11 +80,10 @@ class Evictor:
         return EvictionResult(result.outcome, result.error, measured if result.outcome is Outcome.REMOVED else None)
 
     async def _begin(self, target: Image, decision: new_events.NewEvent, image: payloads.ImageRef) -> None:
-        row, identity = self._view.row, str(decision.decision_id)
+        identity = str(decision.decision_id)
         journal = Removal(target.id, identity, target.references, decision.at, image.model_dump(mode="json"))
         self._unsettled = True  # until the outcome is written
-        await self._store.run(lambda tables: tables.begin_removal(row, journal, decision))
-        self._store.appended.set()
+        await self._view.engine_store.begin_removal(journal, decision)
 
     async def _remove(self, target: Image, seen: Seen) -> removal.RemovalResult:
         view, engine = self._view, self._view.engine
@@ -116,7 +114,7 @@ class Evictor:
         measured: int | None,
     ) -> None:
         """Write the outcome. What was not removed is left alone for a while."""
-        now, row = self._clock.now(), self._view.row
+        now, engine_store = self._clock.now(), self._view.engine_store
         removed = result.outcome is Outcome.REMOVED
         if removed:
             self._view.tracker.apply_delete(image_id)
@@ -131,21 +129,19 @@ class Evictor:
             error=result.error,
             also_removed=also,
         )
-        failures = (await self._store.run(lambda tables: tables.failures(row))).get(image_id, 0)
+        failures = await engine_store.count_failures(image_id)
         not_before = None if removed else now + _backoff(failures)
-        await self._store.run(lambda tables: tables.end_removal(row, image_id, event, not_before))
+        await engine_store.end_removal(image_id, event, not_before)
         self._answers.pop(image_id, None)
         if also:
             log.error("removed something else as well", action="evict", image=image_id, also_removed=list(also))
         self._unsettled = False
-        self._store.appended.set()
 
     async def settle_interrupted(self) -> None:
         """End the removals that a crash or the engine's end cut short: gone with an outcome, or whole again."""
-        row = self._view.row
         if not self._unsettled:
             return
-        for journal in await self._store.run(lambda tables: tables.removals(row)):
+        for journal in await self._view.engine_store.load_removals():
             answers, own = self._answers.get(journal.image_id), self._view.own
             lacking = answers.lacking if answers is not None else removal.UNHEARD
             own.begin(journal.image_id, self._clock.now())

@@ -39,10 +39,9 @@ class PlanReporter:
         self._alert(DISK_UNSEEN, self._disk_unseen(), plan)
         self._alert(POLICY_CHANGE, _policy_change(plan), plan)
         self._alert(IMAGE_UNREADABLE, _image_unreadable(plan), plan)
-        since = plan.at - REMOVED_ANOTHER_STANDS
-        taken = await self._store.run(lambda tables: tables.also_removed(since))
+        taken = await self._store.load_also_removed(plan.at - REMOVED_ANOTHER_STANDS)
         self._alert(REMOVED_ANOTHER, _removed_another(taken), plan, "critical")
-        last = await self._store.run(lambda tables: tables.last_decisions(payloads.LAST_DECISIONS))
+        last = await self._store.load_last_decisions(payloads.LAST_DECISIONS)
         host, disk = self._store.host, self._disk(plan)
         self._host_report.show_inventory(await asyncio.to_thread(inventory.build, plan, host, disk, last))
 

@@ -171,7 +171,7 @@ class Sweeper:
 
     async def _context(self, now: datetime) -> Context:
         view = self._view
-        row = view.row
+        engine_store = view.engine_store if view.engine is not None else None
         return Context(
             overrides=self._holds(now),
             proven=view.current,
@@ -179,8 +179,8 @@ class Sweeper:
             clock_trusted=view.clock_trusted,
             gap_end=view.gap_end,
             machine_off=view.absences,
-            past_evictions=await self._store.run(lambda tables: tables.freed(now - limits.HOUR)),
-            backoff=await self._store.run(lambda tables: tables.backoff(row)),
+            past_evictions=await self._store.load_past_evictions(now - limits.HOUR),
+            backoff=await engine_store.load_backoff() if engine_store is not None else {},
             disk=view.space(),
             under_pressure=self._pressing,
             pending_policy=await self._change(now),
@@ -189,11 +189,11 @@ class Sweeper:
     async def _change(self, now: datetime) -> change.PendingPolicy | None:
         """The change of policy that is still to be gentle about."""
         if self._memory is None:
-            kept = await self._store.run(lambda tables: tables.policies())
+            kept = await self._store.load_policies()
             memory = change.load(kept, self._rules, now, self._grace)
             text = change.encode(memory)
             if text != kept:
-                await self._store.run(lambda tables: tables.keep_policies(text))
+                await self._store.save_policies(text)
             self._memory = memory
         return change.change(self._memory, self._grace)
 

@@ -176,14 +176,14 @@ class OutboxSender:
 
     def _send_again(self, after: int) -> None:
         self._again_from = after
-        self._outbox.appended.set()
+        self._outbox.wake()
 
     async def _ask_the_collector(self, connection: broker.Connection) -> None:
         """Send the first rows again; the collector, where it lives, answers, and then the others follow."""
         if self._rejections.needs_probe:
             return
         with contextlib.suppress(database.StateFull):
-            await self._outbox.name_missing(self._clock.now())
+            await self._outbox.declare_missing(self._clock.now())
         self.confirmation.asking = True
         with contextlib.suppress(broker.PublishRefused):  # `_stream` finds out as well
             for row in await self._outbox.unsent(self.confirmation.watermark or 0, WINDOW):

@@ -123,7 +123,7 @@ class Rejections:
 
     async def _put_aside(self, seq: int, error: str) -> None:
         with contextlib.suppress(database.StateFull):
-            await self._outbox.set_aside(seq, error, self._clock.now())
+            await self._outbox.quarantine(seq, error, self._clock.now())
         log.warning("an event cannot be delivered and is set aside", action="set-aside", seq=seq, error=error)
         self._set_aside = f"events cannot be delivered and stay on the host; the last is number {seq}: {error}"
         self._show_poison()

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from agent.adapters import disk
 from agent.adapters.engine import EngineInfo
+from agent.adapters.sqlite.engine_store import EngineStore
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
 from agent.core.policy.disk import DiskUsage
 from agent.core.pytorch import classify
@@ -15,6 +16,7 @@ from agent.core.timekeeping import MachineOff
 from agent.core.usage.own_removals import OwnRemovals
 from agent.core.usage.tracker import UsageTracker
 from agent.tracking.stalls import StallDetector
+from agent.tracking.stream_state import StreamState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +29,14 @@ class Listing(Snapshot):
 class EngineView:
     """Images, containers and usage as of the last event, and whether that can be trusted."""
 
+    engine_store: EngineStore  # the engine's part of the state; not there until an engine is known
+
     def __init__(self, stalls: StallDetector) -> None:
         self.stalls = stalls
+        self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
+        self.stream = StreamState(self.changed, stalls)
         self.engine: EngineInfo | None = None
         self.connected = asyncio.Event()  # an engine was connected to: it may be another than before
-        self.row = 0  # the engine's row in the store
         self.tracker = UsageTracker()
         self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}
@@ -39,17 +44,20 @@ class EngineView:
         self._recognised: tuple[tuple[Image, ...], Mapping[str, Verdict]] = ((), {})  # the images asked about last
         self.containers: Mapping[str, Container] = {}  # as last listed
         self.watched = False  # this engine was listed at least once, by this process or another
-        self.proven = False  # the stream is live, and nothing that fell out of it is unrecorded
         self.gap_end: datetime | None = None
         self.absences: tuple[MachineOff, ...] = ()  # when the machine was off for more than a day
         self.clock_trusted = True
         self.own = OwnRemovals()
-        self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
+
+    @property
+    def proven(self) -> bool:
+        """Whether the stream is proven. Only `stream` changes it."""
+        return self.stream.proven
 
     @property
     def current(self) -> bool:
         """Whether it can be acted on: proven, and this process was not stalled since what it last read."""
-        return self.proven and not self.stalls.check()
+        return self.stream.trusted
 
     @property
     def details(self) -> dict[str, Details]:

@@ -15,6 +15,7 @@ import structlog
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError, EngineInfo, RingSnapshot
 from agent.adapters.sqlite.database import StateFull
+from agent.adapters.sqlite.engine_store import EngineStore
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import StoredEngine
 from agent.core.model import Decision
@@ -54,8 +55,6 @@ class EventIngestor:
         self.stalls = view.stalls
         self.buffer = Buffer()  # of this connection: the next one gets its own
         self.has_uninspected = asyncio.Event()  # an inspect failed in the last listing
-        self.lost = asyncio.Event()  # an audit found that the stream lost events: it is to be opened anew
-        self.loss: StreamEnded | None = None  # what it lost
         self._engine = engine
         self._store = store
         self._clock = clock
@@ -73,24 +72,24 @@ class EventIngestor:
         self._audit_every = timing.audit_interval
 
     async def restore(self, info: EngineInfo) -> None:
-        saved = await self._store.run(lambda tables: tables.load(*info.key))
+        engine_store = await self._store.engine(info)
+        saved = await engine_store.load()
         self.buffer = Buffer()
-        self.lost.clear()
         self.stalls.restart()
-        self._take_over(info, saved)
-        await self._looks.begin(info, saved.engine)
+        self._take_over(info, saved, engine_store)
+        await self._looks.begin(info, engine_store)
         self._cursor = await self._gaps.restore(saved.cursor, info)
         self._meaning.begin(self._cursor.time_ns)
         self.view.watched = self._cursor.alive_at is not None
 
-    def _take_over(self, info: EngineInfo, saved: StoredEngine) -> None:
+    def _take_over(self, info: EngineInfo, saved: StoredEngine, engine_store: EngineStore) -> None:
         view = self.view
         if view.engine is not None and view.engine.key != info.key:
             view.forget()  # another engine, image store or root directory: all images are new
             self._down = None
         view.engine = info
         view.connected.set()
-        view.row = saved.engine
+        view.engine_store = engine_store
         view.tracker = UsageTracker(saved.usages, saved.containers)
         view.gap_end = saved.gap_end
         view.absences = saved.absences
@@ -118,8 +117,7 @@ class EventIngestor:
             await self._meaning.reapply_after_listing(later, listing.at)
             await self._commit([*events, *later], read_until, proven=True)
             self._audit_every = self._timing.audit_interval if self._is_direct else replay.AUDIT_AT_LEAST_EVERY
-        self.view.proven = True
-        self.view.changed.set()
+        self.view.stream.catch_up()
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(events))
 
     async def _replay_ring(self, since_ns: int, *, first: bool) -> list[EngineEvent]:
@@ -181,10 +179,10 @@ class EventIngestor:
         """
         if self.stalls.check() or not (ended or self._is_direct):
             return
-        row, now = self.view.row, self._clock.reading()
+        now = self._clock.reading()
         self._cursor = self._alive(now)
         self._down = EngineDowntime(until=now.wall)
-        await self._store.run(lambda tables: tables.beat(row, self._cursor))
+        await self.view.engine_store.record_heartbeat(self._cursor)
 
     async def record_probe(self, at: datetime, *, down: bool) -> None:
         """An attempt at the engine that began then: whether it surely was down. Nothing else is known of that time."""
@@ -192,8 +190,7 @@ class EventIngestor:
             return
         before, self._down = self._down, self._down.record_probe(at, down=down, tolerance=self._tolerance)
         if self._down.found and not before.found:
-            row, ending = self.view.row, replace(self._cursor, engine_ended=True)
-            await self._store.run(lambda tables: tables.beat(row, ending))
+            await self.view.engine_store.record_heartbeat(replace(self._cursor, engine_ended=True))
 
     def _alive(self, now: ClockReading) -> Cursor:
         return replace(self._cursor, alive_at=now.wall, steady=now.steady, boot=now.boot, awake=now.awake)
@@ -253,9 +250,9 @@ class EventIngestor:
     async def _write(self, cursor: Cursor | None) -> None:
         """Commit what changed, with the cursor. What cannot be written now goes with the next commit."""
         await self._meaning.flush_missed()
-        changes, row = self.view.tracker.drain_changes(ignored_runs=cursor is not None), self.view.row
+        changes = self.view.tracker.drain_changes(ignored_runs=cursor is not None)
         try:
-            await self._store.run(lambda tables: tables.commit(row, changes, cursor))
+            await self.view.engine_store.commit(changes, cursor)
         except BaseException:  # cancelled, too: it may wait for the store's thread, and then is never done
             self.view.tracker.requeue_changes(changes)
             raise
@@ -311,9 +308,7 @@ class EventIngestor:
 
     def _reopen(self, why: str) -> NoReturn:
         """Ends the session, whoever asked for the audit."""
-        self.view.proven = False
-        self.loss = StreamEnded(0, why)
-        self.lost.set()
+        self.view.stream.lose(why)
         raise StreamEnded(0, why)
 
     # Listings

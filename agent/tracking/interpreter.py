@@ -7,7 +7,6 @@ from datetime import datetime
 
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError, EngineUnavailable, NotFound
-from agent.adapters.sqlite.store import Store
 from agent.core.model import Container
 from agent.core.usage import attribution, look_inside
 from agent.core.usage.attribution import IgnoredContainers, Run
@@ -27,7 +26,6 @@ class EventInterpreter:
         self,
         engine: Engine,
         view: EngineView,
-        store: Store,
         clock: Clock,
         gaps: GapDetector,
         arrivals: ImageArrivals,
@@ -37,7 +35,6 @@ class EventInterpreter:
         self.relist_due = asyncio.Event()  # a listing is due: an event told of images
         self._engine = engine
         self._view = view
-        self._store = store
         self._clock = clock
         self._gaps = gaps
         self._ignored = ignored
@@ -148,14 +145,14 @@ class EventInterpreter:
         And the images mounted in the container, None where they are not known. A container that is gone may have been
         told of before, and then its name may mean another image by now.
         """
-        row, held = self._view.row, self._view.tracker.containers.get(event.actor)
+        held = self._view.tracker.containers.get(event.actor)
         if held is not None:
             return held.image_id, held.mounted
         try:
             made = await self._engine.made_from(event.actor)
             return made.image_id, await self._mounted(event, made.mounts)
         except NotFound:
-            told_before = await self._store.run(lambda tables: tables.image_of(row, event.actor))
+            told_before = await self._view.engine_store.find_image(event.actor)
         if told_before is None:
             self._by_name[event.image] = event
         return told_before or self._view.tracker.names.resolve(event.image), None

@@ -37,15 +37,13 @@ class Watcher:
         host_report: HostReport,
         timing: TrackingTiming = TrackingTiming(),
     ) -> None:
-        self.ready = asyncio.Event()  # set while the sight is proven
         self._engine = engine
         self._ingestor = ingestor
         self._clock = clock
         self._host_report = host_report
         self._timing = timing
-        self._reading = False  # the stream is being read
-        self._ended = False  # the stream came to its own end
-        self._caught_up = False  # in this session: the stream is read, and nothing before it is unrecorded
+        self._stream = ingestor.view.stream
+        self.ready = self._stream.ready  # set while the stream is proven
         self._outages: set[str] = set()  # what is down, and was logged
 
     async def run(self) -> None:
@@ -101,7 +99,7 @@ class Watcher:
 
     async def session(self) -> None:
         """Connect, catch up, follow. Ends by an exception: StreamEnded once it had been proven."""
-        self._caught_up = False
+        self._stream.begin()
         info = await self._connect()
         try:
             await self._ingestor.restore(info)
@@ -112,8 +110,8 @@ class Watcher:
             self._recovered(ENGINE_DOWN, "the engine answers again")
             raise
         finally:
-            self._mark_unproven()
-            if not self._caught_up:  # the engine was up, and nobody read what it told
+            self._stream.close()
+            if not self._stream.caught_up:  # the engine was up, and nobody read what it told
                 await self._ingestor.record_probe(self._clock.now(), down=False)
             with contextlib.suppress(EngineError):
                 await self._engine.close()
@@ -127,14 +125,14 @@ class Watcher:
             raise
 
     async def _watch(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
-        self._reading, self._ended = True, False
+        self._stream.open()
         try:
             await aio.isolated(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
             cause = _transient_cause(errors)
             if isinstance(cause, StreamEnded):
                 await aio.isolated(self._record_session_end())
-            if not self._caught_up:
+            if not self._stream.caught_up:
                 raise cause from errors
             ended = StreamEnded(0, str(cause))
             ended.cause = cause
@@ -160,31 +158,27 @@ class Watcher:
 
     async def _read(self, stream: AsyncIterator[EngineEvent]) -> None:
         """Drain the socket, whatever else goes on: a slow reader makes the whole engine slow."""
+        ended = False
         try:
             async for event in stream:
                 self._ingestor.buffer.put(event)
-            self._ended = True
+            ended = True
         finally:
-            self._reading = False
-            self._mark_unproven()  # at once: what comes from here on is not read
+            self._stream.close(ended_by_engine=ended)  # at once: what comes from here on is not read
         raise StreamEnded(0, "the engine ended the event stream")
 
     async def _catch_up(self, since_ns: int) -> None:
         await self._ingestor.catch_up(since_ns)
-        self._caught_up = True
-        if self._reading:
+        if self._stream.proven:
             self._recovered(ENGINE_DOWN, "the engine is watched again")
             self._recovered(STATE_FULL, "the state can be written again")
-            self.ready.set()
-        else:
-            self._mark_unproven()
 
     async def _record_session_end(self, *, stopping: bool = False) -> None:
         """The watch lasted until now, unless something that was told is lost; and who ended it."""
-        if not self._caught_up or not await self._ingestor.drain():
+        if not self._stream.caught_up or not await self._ingestor.drain():
             return
         with contextlib.suppress(StateFull):
-            await self._ingestor.record_session_end(ended=self._ended)
+            await self._ingestor.record_session_end(ended=self._stream.ended_by_engine)
             if not stopping:
                 await self._ingestor.record_probe(self._clock.now(), down=await self._is_down())
 
@@ -197,11 +191,6 @@ class Watcher:
         except (EngineError, TimeoutError):
             return False
         return False
-
-    def _mark_unproven(self) -> None:
-        self._ingestor.view.proven = False
-        self.ready.clear()
-        self._ingestor.view.changed.set()
 
     async def _keep_listing(self) -> None:
         while True:
@@ -236,20 +225,13 @@ class Watcher:
                 await self._engine.ping()
             except EngineError as error:
                 self._report_outage(error)
-                self._mark_unproven()
+                self._stream.suspend()
                 # what it still tells while it ends counts, and that it ended
                 await self._clock.sleep(self._timing.engine_stop_time)
                 await self._engine.ping()
-                self._mark_proven()
-
-    def _mark_proven(self) -> None:
-        """It answers again. Where its stream has not ended meanwhile, nothing is lost."""
-        if not self._reading:
-            return
-        self._recovered(ENGINE_DOWN, "the engine is watched again")
-        self._ingestor.view.proven = True
-        self.ready.set()
-        self._ingestor.view.changed.set()
+                self._stream.resume()
+                if self._stream.proven:
+                    self._recovered(ENGINE_DOWN, "the engine is watched again")
 
     async def _audit_silence(self) -> None:
         """A stream that says nothing for long may have nothing to say, or be dead."""
@@ -267,8 +249,8 @@ class Watcher:
 
     async def _end_when_lost(self) -> None:
         """Whoever found that events were lost, the session ends by it."""
-        await self._ingestor.lost.wait()
-        raise self._ingestor.loss or StreamEnded(0, "the event stream lost events")
+        await self._stream.lost.wait()
+        raise self._stream.loss
 
     async def _heartbeat(self) -> None:
         while True:

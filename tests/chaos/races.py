@@ -7,8 +7,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,9 @@ from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
 from tests.chaos import api, archive
 from tests.support import dockerd
-from tests.support.fake_host import remove_image
+from tests.support.fake_host import prove, remove_image
 from tests.support.fakes.stalls import FakeStallDetector
+from tests.support.stores import named_store
 
 TAGS = 3  # at most, per image
 BATCH = 24  # images loaded at once
@@ -78,21 +79,19 @@ async def race_evictions(engine: dockerd.Dockerd, folder: Path, *, rounds: int, 
     agent = DockerEngine(engine.url)
     info = await agent.connect()
     try:
-        with _store(folder) as store:
+        async with _store(folder) as store:
             return await _race(engine, await Evicting.of(agent, info, store), rounds, seed)
     finally:
         await agent.close()
 
 
-@contextmanager
-def _store(folder: Path) -> Iterator[Store]:
-    store = Store(database.open_file(folder, datetime.now(UTC))[0], folder)
-    store._tables.host = "gpu-01"
+@asynccontextmanager
+async def _store(folder: Path) -> AsyncIterator[Store]:
+    store = named_store(database.open_file(folder, datetime.now(UTC))[0], folder, "gpu-01")
     try:
         yield store
     finally:
-        store._thread.submit(store._tables.close).result()
-        store._thread.shutdown()
+        await store.close()
 
 
 async def _race(engine: dockerd.Dockerd, remover: Remover, rounds: int, seed: int) -> Races:
@@ -133,8 +132,9 @@ class Evicting:
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
         view = EngineView(FakeStallDetector())
-        view.engine, view.proven = info, True
-        view.row = (await store.run(lambda tables: tables.load(*info.key))).engine
+        view.engine = info
+        prove(view)
+        view.engine_store = await store.engine(info)
         return cls(Evictor(agent, view, store, SystemClock()), view, store)
 
     async def remove(self, image: Image) -> Outcome:
@@ -149,9 +149,8 @@ class Evicting:
         return (await self.evictor.evict(item)).outcome
 
     async def faults(self) -> list[str]:
-        row = self.view.row
-        left = await self.store.run(lambda tables: tables.removals(row))
-        events = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, UTC)))
+        left = await self.view.engine_store.load_removals()
+        events = await self.store.load_events(datetime.fromtimestamp(0, UTC))
         decided = Counter(event.data["decision_id"] for event in events if event.type == new_events.DECISION)
         ended = Counter(event.data["decision_id"] for event in events if event.type == new_events.OUTCOME)
         return [

@@ -148,7 +148,7 @@ async def test_new_limits_and_another_mode_are_no_change(host: FakeHost) -> None
 
 async def test_a_memory_that_cannot_be_read_holds_everything_for_the_grace(host: FakeHost) -> None:
     agent = await restart(host, SLIP)
-    await agent.store.run(lambda tables: tables.keep_policies("{"))
+    await agent.store.save_policies("{")
     agent = await restart(host, SLIP)
     await agent.wait(HOUR - SECOND)
     assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
@@ -166,10 +166,10 @@ async def test_pressure_that_is_new_waits_too(host: FakeHost) -> None:
 
 async def test_what_is_kept_of_the_policies_is_written_once(host: FakeHost) -> None:
     agent = await settled(host)
-    kept = await agent.store.run(lambda tables: tables.policies())
+    kept = await agent.store.load_policies()
     agent = await restart(host)
     await agent.wait(HOUR)
-    assert await agent.store.run(lambda tables: tables.policies()) == kept
+    assert await agent.store.load_policies() == kept
     memory = grace.load(kept, Policy(ttl=FORTNIGHT, min_age=timedelta()), host.clock.now(), GENTLY.grace)
     assert memory.settled == memory.current
 

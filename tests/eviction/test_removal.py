@@ -414,7 +414,7 @@ async def test_killed_at_any_call_the_next_start_settles_it(host: FakeHost, step
         assert set(outcomes) <= {"failed"}
     else:
         assert outcomes == ["removed"]
-    assert await again.store.run(lambda tables: tables.removals(again.view.row)) == []
+    assert await again.view.engine_store.load_removals() == []
     decided = [event.data["decision_id"] for event in await again.events("torchkeeper.decision")]
     assert len(decided) == len(set(decided)) <= 1
 

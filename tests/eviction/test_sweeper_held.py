@@ -109,7 +109,7 @@ async def test_holds_that_cannot_be_read_hold_everything(host: FakeHost, image: 
 
 async def test_without_proof_nothing_goes(host: FakeHost, image: str) -> None:
     agent = await agent_past_ttl(host)
-    agent.view.proven = False
+    agent.view.stream.suspend()
     assert (await sweep(agent), (await agent.plan()).held_by) == ({}, HeldBy.UNPROVEN)
     assert agent.engine.mutations == []
 
@@ -124,7 +124,7 @@ async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(h
     waits = []
     for _ in range(10):
         assert await sweep(agent) == {REF: Outcome.REFUSED}
-        not_before = (await agent.store.run(lambda tables: tables.backoff(agent.view.row)))[image]
+        not_before = (await agent.view.engine_store.load_backoff())[image]
         waits.append(not_before - host.clock.now())
         assert (await agent.decision(image)).held_by is HeldBy.BACKOFF
         assert (await agent.plan()).next_due == not_before

@@ -55,7 +55,7 @@ ACTS: dict[str, Callable[[FakeHost, Image], object]] = {
     "pulls it": pull,
 }
 BLINDING: dict[str, Callable[[HostedAgent], object]] = {
-    "a ping is not answered": lambda agent: setattr(agent.view, "proven", False),
+    "a ping is not answered": lambda agent: agent.view.stream.suspend(),
     "a use cannot be matched": lambda agent: agent.host.docker.emit("container", "destroy", "f" * 64, image="gone:1"),
 }
 

@@ -213,6 +213,6 @@ async def compare(agent: LiveAgent, truth: Truth) -> None:
 
 
 async def recorded(agent: LiveAgent, truth: Truth) -> set[Used]:
-    row, images = agent.parts.ingestor.view.row, set(truth.image_of.values())
-    kept = await agent.store.run(lambda tables: [use for image in images for use in tables.uses(row, image, MANY)])
+    engine_store, images = agent.parts.ingestor.view.engine_store, set(truth.image_of.values())
+    kept = [use for image in images for use in await engine_store.load_uses(image, MANY)]
     return {(use.image_id, use.container_id, use.action, use.at) for use in kept}

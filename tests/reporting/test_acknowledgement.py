@@ -255,7 +255,7 @@ async def test_without_a_collector_nothing_is_sent_again(rig: PublisherRig) -> N
 
 async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(rig: PublisherRig) -> None:
     await rig.add(3)
-    await rig.store.prune(rig.clock.now().replace(year=2030), START, quietly=True)
+    await rig.store.prune(rig.clock.now().replace(year=2030), START, declare_dropped=False)
     async with rig.running():
         await send(rig, 1)
         say(rig, 0)
@@ -270,15 +270,15 @@ async def test_what_no_event_names_is_named_once_the_collector_gets_no_further(r
         say(rig, 1)
         await rig.until(rig.is_empty)
         await rig.add(1)
-        await rig.store.set_aside(2, "too long", START)
-        await rig.store.set_aside(3, "too long as well: the event that names the other", START)
+        await rig.store.quarantine(2, "too long", START)
+        await rig.store.quarantine(3, "too long as well: the event that names the other", START)
         await rig.add(1)
         await rig.until(lambda: 5 in rig.sent(), tick=5)
         assert (await events(rig))[-1].data["ranges"] == [[2, 3]]
 
 
 async def events(rig: PublisherRig) -> list[payloads.Event]:
-    return await rig.store.run(lambda tables: tables.events(START))
+    return await rig.store.load_events(START)
 
 
 async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: PublisherRig) -> None:

@@ -49,7 +49,7 @@ async def collecting(broker: Mosquitto, folder: Path) -> AsyncIterator[Collector
 
 async def written(rig: PublisherRig) -> dict[tuple[str, str, int], dict[str, Any]]:
     """What the host wrote down, as the collector keys it."""
-    events = await rig.store.run(lambda tables: tables.events(START))
+    events = await rig.store.load_events(START)
     return {(TOPICS.host, rig.store.epoch, event.data["seq"]): json.loads(event.encode()) for event in events}
 
 
@@ -165,7 +165,7 @@ async def test_rows_given_up_are_named_and_the_collector_goes_on(broker: Mosquit
         for number in range(300):
             kind = new_events.SWEEP if number % 10 else new_events.OUTCOME
             await rig.store.log(NewEvent(kind, START, None, {"filler": "x" * 400}))
-        await rig.store.set_aside((await rig.waiting())[-2], "too long", START)
+        await rig.store.quarantine((await rig.waiting())[-2], "too long", START)
         async with on_mosquitto(rig, broker):
             await delivered(rig)
         events = read(hub, Received.events)

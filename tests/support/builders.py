@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from agent.adapters.engine import EngineInfo
 from agent.core.model import Action, Container, Decision, Details, HistoryStep, Image, Plan, Policy, Snapshot, Usage
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
@@ -119,6 +120,18 @@ def make_event(action: str = "start", actor: str = "box", *, at: datetime = STAR
     kind = facts.pop("kind", "container")
     time_ns = int(at.timestamp()) * 10**9 + at.microsecond * 1000
     return EngineEvent(time_ns=time_ns, kind=kind, action=action, actor=actor, **facts)
+
+
+def make_engine_info(engine_id: str = "engine", driver: str = "overlay2", root: str = "/var/lib/docker") -> EngineInfo:
+    return EngineInfo(
+        id=engine_id,
+        name="gpu-07",
+        version="28.5.2",
+        api_version="1.51",
+        driver=driver,
+        containerd_store=driver == "overlayfs",
+        root=root,
+    )
 
 
 def make_disk(used_bytes: int, total_bytes: int = 1000) -> DiskUsage:

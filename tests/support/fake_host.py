@@ -5,7 +5,6 @@ the same state folder: nothing but the database and the file with the pins is ha
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -14,7 +13,6 @@ from typing import Any
 
 from agent.adapters.engine import Engine
 from agent.adapters.sqlite import database
-from agent.adapters.sqlite.store import Store
 from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
 from agent.core.protocol import new_events, payloads
 from agent.core.usage.attribution import IgnoredContainers
@@ -24,14 +22,17 @@ from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
+from agent.tracking.engine_view import EngineView
 from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
+from tests.support.builders import make_engine_info
 from tests.support.fakes.clock import FakeClock, Span
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
 from tests.support.fakes.executor import InlineExecutor
 from tests.support.fakes.stalls import FakeStallDetector
+from tests.support.stores import StoreFaults, named_store
 from tests.support.times import MINUTE, SECOND, START
 
 TTL = 20 * MINUTE  # short: a heartbeat every 15 s of the time that passes costs real time
@@ -102,7 +103,9 @@ class HostedAgent:
         self.host = host
         self.clock = host.clock
         self.engine = FakeEngine(host.docker)
-        self.store = inline_store(host.db, host.folder)
+        self.faults = StoreFaults()
+        self.executor = InlineExecutor()
+        self.store = named_store(host.db, host.folder, "gpu-07", executor=self.executor, before=self.faults)
         self.host_report = HostReport()
         self.stalls = FakeStallDetector()
         self.ingestor = build.make_ingestor(
@@ -110,7 +113,7 @@ class HostedAgent:
             self.store,
             self.clock,
             gap_tolerance=tolerance,
-            probes=LayerProbes(self.engine, self.store, wanted=False),
+            probes=LayerProbes(self.engine, wanted=False),
             ignored=ignored,
             stalls=self.stalls,
             timing=timing,
@@ -160,7 +163,7 @@ class HostedAgent:
         """SIGKILL: from here on it reaches neither its engine nor its state."""
         self.engine.forget_hooks()
         self.engine.on("*", Killed(), once=False)
-        self.store.run = _dead  # type: ignore[method-assign,assignment]
+        self.faults.fail_after(0, Killed)
         await self._end()
 
     async def _end(self) -> None:
@@ -176,7 +179,7 @@ class HostedAgent:
         """End the watcher, but let its sight count as proven: hours without an event then cost nothing."""
         await self._end()
         await self.engine.connect()
-        self.view.proven = True
+        prove(self.view)
 
     def check(self) -> None:
         for task in self.tasks:
@@ -185,7 +188,7 @@ class HostedAgent:
                 raise AssertionError(f"{task.get_name()} ended")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        asyncio.get_running_loop().set_default_executor(InlineExecutor(1))
+        asyncio.get_running_loop().set_default_executor(InlineExecutor())
         self.tasks.append(asyncio.create_task(work, name=name))
 
     # Looking at it
@@ -209,7 +212,7 @@ class HostedAgent:
 
     async def events(self, kind: str = "") -> list[payloads.Event]:
         """What the event log holds, oldest first."""
-        found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, self.clock.now().tzinfo)))
+        found = await self.store.load_events(datetime.fromtimestamp(0, self.clock.now().tzinfo))
         return [event for event in found if event.type.startswith(kind)]
 
     async def outcomes(self) -> list[str]:
@@ -222,10 +225,16 @@ class HostedAgent:
 
     async def saved(self) -> dict[str, Usage]:
         """The usage on disk."""
-        saved = await self.store.run(
-            lambda tables: tables.load(self.host.docker.engine_id, "overlay2", self.host.docker.root)
-        )
+        info = make_engine_info(self.host.docker.engine_id, root=self.host.docker.root)
+        saved = await (await self.store.engine(info)).load()
         return {usage.image_id: usage for usage in saved.usages}
+
+
+def prove(view: EngineView) -> None:
+    """Let a stream that nobody reads count as proven."""
+    view.stream.begin()
+    view.stream.open()
+    view.stream.catch_up()
 
 
 async def agent_past_ttl(host: FakeHost, **rules: Any) -> HostedAgent:
@@ -264,17 +273,5 @@ async def settle_removal(engine: Engine, image_id: str, references: tuple[str, .
     return await removal.settle(engine, image_id, references, own)
 
 
-def inline_store(connection: sqlite3.Connection, folder: Path) -> Store:
-    """A store whose work is done at once."""
-    store = Store(connection, folder)
-    store._thread = InlineExecutor(1)
-    store._tables.host = "gpu-07"
-    return store
-
-
 def names_of(decisions: Sequence[Decision]) -> list[str]:
     return [item.image.references[0] for item in decisions]
-
-
-async def _dead(_work: object) -> Any:
-    raise Killed

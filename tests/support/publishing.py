@@ -122,7 +122,7 @@ class PublisherRig:
 
     async def kept(self) -> list[payloads.Event]:
         """The local history."""
-        return await self.store.run(lambda tables: tables.events(START))
+        return await self.store.load_events(START)
 
     async def is_empty(self) -> bool:
         return await self.waiting() == []

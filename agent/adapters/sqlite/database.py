@@ -132,7 +132,7 @@ def _open_sound(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    # One thread at a time uses it (store.Store), not the one that made it.
+    # One thread at a time uses it (worker.Worker), not the one that made it.
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     return connection

@@ -15,7 +15,7 @@ from agent.adapters.sqlite.store import Store
 from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.tracker import Changes
 from tests.support import proc
-from tests.support.builders import make_usage
+from tests.support.builders import make_engine_info, make_usage
 from tests.support.times import START
 
 SECOND = (9999, "ALTER TABLE usage ADD COLUMN second INTEGER NOT NULL DEFAULT 7;\nUPDATE meta SET value = 'migrated';")
@@ -28,8 +28,8 @@ def make(folder: Path, *images: str) -> None:
         connection, _ = database.open_file(folder, START)
         store = Store(connection, folder)
         usages = tuple(make_usage(name) for name in images)
-        row = (await store.run(lambda tables: tables.load("engine", "overlay2", "/root"))).engine
-        await store.run(lambda tables: tables.commit(row, Changes(usages=usages), None))
+        engine = await store.engine(make_engine_info())
+        await engine.commit(Changes(usages=usages), None)
         await store.close()
 
     asyncio.run(fill())

@@ -41,8 +41,11 @@ DELETE FROM former_events WHERE at < :before
 INSERT INTO engines (engine_id, driver, root) VALUES (:engine_id, :driver, :root)
 ON CONFLICT (engine_id, driver, root) DO NOTHING
 
+-- name: find_engine
+SELECT engine FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root
+
 -- name: get_engine
-SELECT * FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root
+SELECT * FROM engines WHERE engine = :engine
 
 -- name: latest_engine
 SELECT * FROM engines WHERE alive_at IS NOT NULL ORDER BY alive_at DESC LIMIT 1
@@ -63,7 +66,7 @@ INSERT INTO absences (engine, since, until) VALUES (:engine, :since, :until) ON 
 -- name: get_absences
 SELECT * FROM absences WHERE engine = :engine ORDER BY since
 
--- name: freed
+-- name: past_evictions
 SELECT outcomes.at AS at, json_extract(decisions.data, '$.estimated_bytes') AS bytes
 FROM events AS outcomes
 JOIN events AS decisions ON decisions.decision_id = outcomes.decision_id AND decisions.type = 'torchkeeper.decision'
@@ -71,7 +74,7 @@ WHERE outcomes.type = 'torchkeeper.outcome' AND outcomes.at > :since
   AND json_extract(outcomes.data, '$.outcome') = 'removed'
 ORDER BY outcomes.at
 
--- name: beat
+-- name: heartbeat
 UPDATE engines SET alive_at = :alive_at, alive_steady = :alive_steady, alive_awake = :alive_awake, boot = :boot,
     engine_ended = :engine_ended
 WHERE engine = :engine AND (alive_at IS NULL OR :alive_at >= alive_at)
