@@ -89,7 +89,7 @@ def test_an_agent_cannot_speak_for_another_host_and_evicts_all_the_same(
     assert (collector.events(), collector.said) == ([], [])
 
 
-def test_a_refused_login_holds_nothing_up(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_a_refused_login_delays_nothing(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     host.report_to(fleet_broker, password="wrong")
     with host.agent():
         host.let_one_go()
@@ -97,7 +97,7 @@ def test_a_refused_login_holds_nothing_up(host: RealHost, fleet_broker: mosquitt
         assert host.told("Not authorized") + host.told("not authorised") + host.told("refuse") > 0
 
 
-def test_events_refused_by_the_acl_arrive_once_the_acl_is_mended(
+def test_events_refused_by_the_acl_arrive_once_the_acl_is_corrected(
     host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     acl = fleet_broker.folder / "acl"

@@ -16,7 +16,7 @@ def parent_of(host: RealHost, image: str) -> str:
 
 
 @EACH_BUILDER
-def test_a_build_is_a_use_of_its_base_and_both_go_a_ttl_after_it(
+def test_a_build_is_a_use_of_its_base_and_both_are_evicted_a_ttl_after_it(
     host: RealHost, collector: AcceptanceCollector, kind: str, classic: bool
 ) -> None:
     host.configure(policy={"ttl": "2s"})
@@ -76,7 +76,7 @@ def test_a_result_whose_tag_the_next_build_took_has_its_ttl_like_others(
     }
 
 
-def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others_stay(
+def test_untagged_pytorch_steps_are_evicted_with_the_last_image_of_their_build_and_others_stay(
     host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host.configure(
@@ -100,7 +100,7 @@ def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others
 
 
 @engines.ON_BOTH_ENDS
-def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_of_its_build_goes(
+def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_of_its_build_is_evicted(
     lone_host: RealHost,
 ) -> None:
     host = lone_host
@@ -119,7 +119,7 @@ def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_o
         assert host.row(step)["reason"] == "local-only"
 
 
-def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_goes(lone_host: RealHost) -> None:
+def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_is_evicted(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"local_images": "keep", "rules": [{"match": "*", "local_images": "evict"}]})
     host.torch("team/base:1")
@@ -133,7 +133,7 @@ def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_go
         assert host.row(commit)["reason"] == "local-only"
 
 
-def test_without_a_name_what_a_build_made_goes_after_dangling_after_and_what_docker_commit_made_stays(
+def test_without_a_name_what_a_build_made_is_evicted_after_dangling_after_and_what_docker_commit_made_stays(
     lone_host: RealHost,
 ) -> None:
     host = lone_host
@@ -150,7 +150,7 @@ def test_without_a_name_what_a_build_made_goes_after_dangling_after_and_what_doc
         assert host.row(commit)["reason"] == "local-only"
 
 
-def test_an_idle_parent_stays_for_a_child_that_stays_and_goes_after_it(lone_host: RealHost) -> None:
+def test_an_idle_parent_stays_for_a_child_that_stays_and_is_evicted_after_it(lone_host: RealHost) -> None:
     host = lone_host
     parent = host.torch("team/base:1")
     child = images.build_child(host.engine, "team/base:1", "team/child:1")
@@ -163,7 +163,7 @@ def test_an_idle_parent_stays_for_a_child_that_stays_and_goes_after_it(lone_host
         host.await_gone(parent)
 
 
-def test_a_parent_goes_and_its_buildkit_child_still_runs(lone_host: RealHost) -> None:
+def test_a_parent_is_evicted_and_its_buildkit_child_still_runs(lone_host: RealHost) -> None:
     host = lone_host
     parent = host.torch("team/base:1")
     images.build_child(host.engine, "team/base:1", "team/child:1", classic=False)

@@ -186,7 +186,7 @@ def test_pins_that_cannot_be_read_stop_eviction_until_they_can(lone_host: RealHo
     assert (lone_host.state / "holds.json").read_text() == text
 
 
-def test_pins_damaged_beside_a_running_agent_hold_everything_and_mended_ones_nothing(lone_host: RealHost) -> None:
+def test_pins_damaged_beside_a_running_agent_stop_every_eviction_until_they_are_corrected(lone_host: RealHost) -> None:
     host = lone_host
     host.state.mkdir()
     (host.state / "holds.json").write_text("rubbish")

@@ -73,7 +73,7 @@ def test_images_shows_versions_bytes_and_state(lone_host: RealHost) -> None:
 
 
 @engines.ON_ONE
-def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lone_host: RealHost) -> None:
+def test_explain_shows_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lone_host: RealHost) -> None:
     lone_host.configure(policy={"ttl": "3h"})
     image = lone_host.torch("team/train:1")
     with lone_host.agent():
@@ -98,7 +98,7 @@ def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lon
 
 
 @engines.ON_ONE
-def test_explain_tells_how_many_runs_were_ignored_and_by_which_pattern(lone_host: RealHost) -> None:
+def test_explain_shows_how_many_runs_were_ignored_and_by_which_pattern(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "3h"}, usage={"ignore_containers": ["trivy*", "*test*"]})
     host.torch("team/train:1")
@@ -115,7 +115,7 @@ def test_explain_tells_how_many_runs_were_ignored_and_by_which_pattern(lone_host
 
 
 @engines.ON_ONE
-def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: RealHost) -> None:
+def test_a_pinned_image_stays_and_is_evicted_a_fresh_ttl_after_the_pin(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"rules": [{"match": "team/*", "ttl": "3s"}]})
     image = host.torch("team/pinned:1")
@@ -144,7 +144,7 @@ def test_a_pin_for_a_while_ends_by_itself(lone_host: RealHost) -> None:
 
 
 @engines.ON_ONE
-def test_a_pause_holds_what_is_due_until_resume(host: RealHost, collector: AcceptanceCollector) -> None:
+def test_a_pause_keeps_what_is_due_until_resume(host: RealHost, collector: AcceptanceCollector) -> None:
     image = host.torch("team/idle:1")
     host.say("pause", "--reason", "a deadline")
     with host.agent():
@@ -204,7 +204,7 @@ def test_a_dry_sweep_changes_nothing_and_a_sweep_evicts(lone_host: RealHost) -> 
     assert kinds == ["decision", "outcome", "sweep"]
 
 
-def test_a_pulled_image_goes_with_a_hint_to_pull_it_again_and_an_imported_one_stays(
+def test_a_pulled_image_is_evicted_with_a_hint_to_pull_it_again_and_an_imported_one_stays(
     lone_host: RealHost, loopback_registry: registry.Registry
 ) -> None:
     host = lone_host

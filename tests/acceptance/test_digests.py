@@ -71,7 +71,7 @@ def test_images_pulled_by_digest_are_kept_by_what_names_their_repository_or_dige
     assert told["prod/model"].replace(" ", "") in story.replace(" ", "")
 
 
-def test_images_pulled_by_digest_go_where_nothing_names_them(
+def test_images_pulled_by_digest_are_evicted_where_nothing_names_them(
     lone_host: RealHost, pullable: Mapping[str, tuple[str, str]]
 ) -> None:
     host = lone_host

@@ -8,7 +8,7 @@ from tests.support import engines, images, proc
 SLEEP = ("sleep", "600")
 
 
-def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(
+def test_an_idle_pytorch_image_is_evicted_and_is_reported_before_and_after(
     host: RealHost, collector: AcceptanceCollector, kind: str
 ) -> None:
     ref = "acme/pytorch:2.4.0-cuda12.4"
@@ -71,7 +71,7 @@ def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(
     assert isinstance(became["measured_bytes"], int)
 
 
-def test_exactly_the_idle_pytorch_images_go(lone_host: RealHost) -> None:
+def test_exactly_the_idle_pytorch_images_are_evicted(lone_host: RealHost) -> None:
     host = lone_host
     kept = {
         host.torch("used/running:1"): "in-use",
@@ -96,7 +96,7 @@ def test_exactly_the_idle_pytorch_images_go(lone_host: RealHost) -> None:
     assert sorted(states.values()) == ["created", "exited", "running"]
 
 
-def test_an_image_goes_a_ttl_after_its_last_container_went(lone_host: RealHost) -> None:
+def test_an_image_is_evicted_a_ttl_after_its_last_container_went(lone_host: RealHost) -> None:
     host = lone_host
     image = host.torch("team/train:1")
     container = images.run(host.engine, image, *SLEEP, detach=True)
@@ -111,7 +111,7 @@ def test_an_image_goes_a_ttl_after_its_last_container_went(lone_host: RealHost) 
     assert seconds_between(decision["last_used"], host.last_told("delete", image=image)) >= TTL
 
 
-def test_a_multi_tag_image_goes_whole_or_not_at_all(host: RealHost, collector: AcceptanceCollector) -> None:
+def test_a_multi_tag_image_is_removed_whole_or_not_at_all(host: RealHost, collector: AcceptanceCollector) -> None:
     tags = ["one/a:1", "one/b:2", "two/c:3"]
     image = host.torch(tags[0], extra_refs=tags[1:])
     container = images.create(host.engine, "one/b:2")

@@ -69,7 +69,7 @@ def test_one_huge_message_that_is_retained_for_the_agent_costs_it_nothing(
     assert host.told("action=mqtt-flood") == (version == "3.1.1")
 
 
-def test_a_stream_of_small_messages_costs_it_nothing_and_it_goes_on_reporting(
+def test_a_stream_of_small_messages_costs_it_nothing_and_it_continues_reporting(
     host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     with host.agent() as agent, another_client(fleet_broker) as another:

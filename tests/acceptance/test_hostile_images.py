@@ -56,7 +56,7 @@ def test_every_command_shows_a_host_of_hostile_images(lone_host: RealHost) -> No
 
 
 @engines.ON_ONE
-def test_the_agent_names_what_it_cannot_judge_and_goes_on(host: RealHost, collector: AcceptanceCollector) -> None:
+def test_the_agent_names_what_it_cannot_judge_and_continues(host: RealHost, collector: AcceptanceCollector) -> None:
     longer = images.load_image(host.engine, "team/longer:1", {"Env": TORCH}, [TOO_LONG])
     with host.agent():
         host.let_one_go()

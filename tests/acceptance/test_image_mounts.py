@@ -35,7 +35,7 @@ def mount(host: RealHost, source: str, *, start: str = "") -> str:
     return str(made["Id"])
 
 
-def test_a_mounted_image_stays_in_any_state_of_its_container_and_goes_after_it(mounting_host: RealHost) -> None:
+def test_a_mounted_image_stays_in_any_state_of_its_container_and_is_evicted_after_it(mounting_host: RealHost) -> None:
     host = mounting_host
     by_tag, by_id, stopped = (host.torch(f"team/data:{number}") for number in range(3))
     containers = [
@@ -54,7 +54,7 @@ def test_a_mounted_image_stays_in_any_state_of_its_container_and_goes_after_it(m
             host.await_gone(image)
 
 
-def test_after_its_name_moved_the_mounted_image_stays_and_the_one_that_has_the_name_goes(
+def test_after_its_name_moved_the_mounted_image_stays_and_the_one_that_has_the_name_is_evicted(
     mounting_host: RealHost,
 ) -> None:
     host = mounting_host

@@ -16,7 +16,7 @@ FILE = f"/{torch_file.PLACE}"
 
 
 @ON_GRAPH_DRIVERS
-def test_an_image_without_torch_stays_whatever_it_says_and_the_others_go(lone_host: RealHost) -> None:
+def test_an_image_without_torch_stays_whatever_it_says_and_the_others_are_evicted(lone_host: RealHost) -> None:
     host = lone_host
     kept = images.load_image(host.engine, "team/claims:1", TORCH, ["RUN pip install torch"], layers=[{"own": b"1"}])
     with host.agent():
@@ -44,7 +44,7 @@ def test_where_it_is_switched_off_names_and_history_decide_alone(lone_host: Real
     assert "probe_layers is false" in lone_host.checks()[1]["layers"]["detail"]
 
 
-def test_a_look_inside_beside_an_agent_finds_torch_counts_as_no_use_and_leaves_nothing(lone_host: RealHost) -> None:
+def test_a_look_inside_beside_an_agent_finds_torch_is_not_a_use_and_leaves_nothing(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "1h"})
     image = host.torch("team/torch:2.4.0")
@@ -67,7 +67,7 @@ def test_a_look_inside_that_finds_nothing_says_that_this_proves_nothing(lone_hos
     assert "so this proves nothing" in lone_host.say("explain", "team/web:1", "--look-inside")
 
 
-def test_what_a_killed_look_left_is_removed_by_the_agent_and_was_no_use(lone_host: RealHost) -> None:
+def test_what_a_killed_look_left_is_removed_by_the_agent_and_is_not_a_use(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "1h"})
     image = host.torch("team/torch:2.4.0", env={"PATH": ":".join(f"/{n}/bin" for n in range(500))})

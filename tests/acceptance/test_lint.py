@@ -76,7 +76,7 @@ def test_a_host_without_fault_has_no_findings(lone_host: RealHost) -> None:
     assert lone_host.json("lint")["findings"] == []
 
 
-def test_its_help_tells_the_exit_code(lone_host: RealHost) -> None:
+def test_its_help_shows_the_exit_code(lone_host: RealHost) -> None:
     assert "Exit code 0 with findings, too" in lone_host.say("lint", "--help")
 
 

@@ -100,7 +100,7 @@ def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_fr
     assert found["containers"]["hint"].endswith("docker rm z-old-run m-new-run a-second-run")
 
 
-def test_explain_tells_the_whole_story_by_reference_id_and_prefix(lone_host: RealHost) -> None:
+def test_explain_shows_the_whole_story_by_reference_id_and_prefix(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "3h", "rules": [{"match": "team/train:*", "ttl": "30d"}]})
     image = host.torch("team/train:1", size_mb=5, env={"CUDA_VERSION": "12.1.0"})

@@ -37,7 +37,7 @@ def test_the_newest_of_each_line_of_builds_stay_until_a_newer_one_comes(lone_hos
         proc.eventually(lambda: host.engine.references() == set(kept))
 
 
-def test_an_image_that_lost_its_name_goes_after_its_own_time_and_local_ones_with_a_name_stay(
+def test_an_image_that_lost_its_name_is_evicted_after_its_own_time_and_local_ones_with_a_name_stay(
     host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host.configure(policy={"local_images": "keep", "ttl": "1h"}, cleanup={"dangling_after": "2s"})
@@ -61,7 +61,7 @@ def test_an_image_that_lost_its_name_goes_after_its_own_time_and_local_ones_with
     assert len(collector.events("decision")) == 1
 
 
-def test_a_closed_window_holds_and_an_open_one_lets_go(lone_host: RealHost) -> None:
+def test_a_closed_window_delays_evictions_until_it_opens(lone_host: RealHost) -> None:
     host = lone_host
     image = host.torch("team/idle:1")
     now = datetime.now(ZoneInfo(ZONE))
@@ -119,7 +119,9 @@ def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(
     assert host.json("history")["events"] == []
 
 
-def test_what_only_the_new_policy_evicts_goes_after_the_grace_and_what_the_old_one_does_at_once(host: RealHost) -> None:
+def test_what_only_the_new_policy_evicts_waits_for_the_grace_and_what_the_old_one_evicts_does_not(
+    host: RealHost,
+) -> None:
     host.configure(policy={"rules": [{"match": "team/*", "ttl": "1h"}], "change_grace": "5s"})
     waiting = host.torch("team/long:1")
     with host.agent():

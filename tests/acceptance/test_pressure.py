@@ -93,7 +93,7 @@ def _reported(collector: AcceptanceCollector) -> dict[str, str]:
     return {row["id"]: row["reason"] for row in collector.read(f"{NAME}/inventory").get("images", [])}
 
 
-def test_a_full_disk_where_nothing_may_go_raises_an_alert_until_there_is_space(
+def test_a_full_disk_where_nothing_may_be_evicted_raises_an_alert_until_there_is_space(
     small_host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host = small_host

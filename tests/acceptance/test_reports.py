@@ -80,7 +80,7 @@ def test_a_host_goes_offline_with_its_agent_and_comes_back_in_another_session(
 
 
 @engines.ON_ONE
-def test_a_broker_that_forgot_everything_is_told_again(host: RealHost) -> None:
+def test_a_broker_that_forgot_everything_gets_everything_again(host: RealHost) -> None:
     users = {NAME: "secret", "collector": "collects"}
     with mosquitto.running(users=users, acl=mosquitto.ACL) as broker:
         host.report_to(broker)

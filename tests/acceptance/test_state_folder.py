@@ -96,7 +96,7 @@ def test_a_read_only_bind_mount_beside_a_running_agent_refuses_a_pin(lone_host: 
     assert reasons == {"team/kept:1": "recent"}
 
 
-def test_a_file_in_its_place_is_named_and_nobody_is_told_to_make_it_writable(lone_host: RealHost) -> None:
+def test_a_file_in_its_place_is_named_and_no_hint_says_to_make_it_writable(lone_host: RealHost) -> None:
     lone_host.torch("team/kept:1")
     for place in ("/etc/passwd", "/etc/passwd/state"):
         lone_host.configure(agent={"state_dir": place})
@@ -124,7 +124,7 @@ def test_another_users_folder_is_refused_and_its_owner_named(lone_host: RealHost
     assert not user.fallback.exists()
 
 
-def test_who_may_not_look_into_the_folder_is_told_whom_to_be(lone_host: RealHost) -> None:
+def test_a_user_who_may_not_enter_the_folder_is_shown_which_user_may(lone_host: RealHost) -> None:
     lone_host.torch("team/kept:1")
     lone_host.json("sweep")
     with somebody_elses(lone_host.state, 0o700):
@@ -161,7 +161,7 @@ def outcomes(host: RealHost, image: str) -> list[str]:
     return [item["data"]["outcome"] for item in host.events(image) if item["type"].endswith("outcome")]
 
 
-def test_a_pause_on_a_full_disk_holds(lone_host: RealHost, own_disk: Path) -> None:
+def test_a_pause_on_a_full_disk_takes_effect(lone_host: RealHost, own_disk: Path) -> None:
     lone_host.json("sweep")
     fill(own_disk)
     assert lone_host.say("pause") == "paused until `torchkeeper resume`"

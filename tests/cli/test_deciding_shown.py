@@ -57,7 +57,7 @@ def test_explain_says_what_decides_and_whether_it_stands_alone() -> None:
     assert "decided by" not in explained(only_decision(decide(pulled_image("web"))))
 
 
-def test_explain_says_which_name_tells_no_version_where_keep_newest_is_set() -> None:
+def test_explain_says_which_name_reports_no_version_where_keep_newest_is_set() -> None:
     policy = Policy(keep_newest=2, ttl=timedelta(days=1000))
     item = only_decision(decide(pytorch_image("a", "aws/vllm:server-cuda-v2"), rules=policy))
     note = "aws/vllm:server-cuda-v2 tells no version: keep_newest = 2 goes by build time"

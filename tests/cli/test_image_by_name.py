@@ -39,6 +39,6 @@ def test_the_start_of_a_digest_reference_will_do_where_the_start_of_a_reference_
         find_image("team/b", ALL)
 
 
-def test_the_candidates_of_an_ambiguous_name_are_told_by_their_digest_references_too() -> None:
+def test_the_candidates_of_an_ambiguous_name_are_listed_with_their_digest_references_too() -> None:
     with pytest.raises(CommandError, match=rf"\(team/a:1\), .* \({DIGEST}\); give more of it"):
         find_image("team/", ALL, by_prefix=True)

@@ -88,7 +88,7 @@ async def stopped(subject: Subject) -> list[Container]:
 # Who and whether
 
 
-async def test_it_tells_who_it_is(subject: Subject, kind: str) -> None:
+async def test_it_reports_who_it_is(subject: Subject, kind: str) -> None:
     info = await subject.engine.connect()
     assert (info.version.partition("+")[0], info.api_version, info.containerd_store) == who(kind, subject)
     assert "" not in (info.id, info.name, info.driver)
@@ -109,7 +109,7 @@ async def test_without_a_connection_it_is_unavailable(subject: Subject) -> None:
 # Events
 
 
-async def test_a_run_is_told_live(subject: Subject) -> None:
+async def test_a_run_is_reported_live(subject: Subject) -> None:
     subject.add("team/base:1")
     events = await events_of(subject, lambda: subject.run("team/base:1", rm=True), "destroy")
     assert [(event.kind, event.action, event.image) for event in events] == [
@@ -129,7 +129,7 @@ async def test_what_happened_before_is_replayed_from_a_time_on(subject: Subject)
     assert [event.action for event in later] == RUN[1:]
 
 
-async def test_an_exec_is_never_told(subject: Subject) -> None:
+async def test_an_exec_is_never_reported(subject: Subject) -> None:
     subject.add("team/base:1")
     events = await events_of(subject, lambda: subject.execute_in("team/base:1"), "destroy")
     assert [event.action for event in events if event.action not in (*RUN, "kill")] == []
@@ -147,7 +147,7 @@ async def test_the_ring_has_all_rows_and_those_that_are_read(subject: Subject) -
     assert after.oldest_ns <= after.events[0].time_ns
 
 
-async def test_a_tag_that_moves_is_told_for_its_new_image_only(subject: Subject) -> None:
+async def test_a_tag_that_moves_is_reported_for_its_new_image_only(subject: Subject) -> None:
     old, new = subject.add("team/base:1"), subject.add("team/base:2")
     [event] = await events_of(subject, lambda: subject.tag(new, "team/base:1"), "tag")
     assert (event.kind, event.action, event.actor, event.name) == ("image", "tag", new, "team/base:1")
@@ -157,7 +157,7 @@ async def test_a_tag_that_moves_is_told_for_its_new_image_only(subject: Subject)
     ]
 
 
-async def test_a_deletion_is_told_by_id(subject: Subject) -> None:
+async def test_a_deletion_is_reported_by_id(subject: Subject) -> None:
     image_id = subject.add("team/base:1")
     async with subject.engine.events(subject.now_ns()) as stream, asyncio.timeout(proc.PATIENCE):
         await subject.engine.delete(image_id)
@@ -198,7 +198,7 @@ async def test_a_container_that_is_gone_is_not_found(subject: Subject) -> None:
 # Images
 
 
-async def test_an_image_tells_what_it_is(subject: Subject) -> None:
+async def test_an_image_has_what_inspect_reports(subject: Subject) -> None:
     image_id = subject.add("team/torch:2", "team/torch:1", env={"PYTORCH_VERSION": "2.9.0"})
     found = (await listed(subject))[image_id]
     assert (found.references, found.digests) == named(subject, image_id, "team/torch:1", "team/torch:2")
@@ -209,7 +209,7 @@ async def test_an_image_tells_what_it_is(subject: Subject) -> None:
     assert sum(step.size_bytes for step in found.details.history) > 0
 
 
-async def test_an_image_of_the_containerd_store_tells_its_compressed_bytes_if_the_engine_does(
+async def test_an_image_of_the_containerd_store_reports_its_compressed_bytes_if_the_engine_does(
     subject: Subject, kind: str
 ) -> None:
     image_id = subject.add("team/base:1")
@@ -232,7 +232,9 @@ async def test_a_child_has_its_parent_and_its_layers(subject: Subject) -> None:
     assert (above.parent, above.layers[:1]) == (base, below.layers)
 
 
-async def test_an_image_made_by_docker_commit_is_told_from_one_that_was_imported_or_built(subject: Subject) -> None:
+async def test_an_image_made_by_docker_commit_is_distinguished_from_one_that_was_imported_or_built(
+    subject: Subject,
+) -> None:
     base = subject.add("team/base:1")
     child = subject.build("team/child:1", "team/base:1")
     made = [
@@ -274,27 +276,27 @@ async def test_odd_names_are_names(subject: Subject, ref: str) -> None:
 # Deleting
 
 
-async def test_one_of_several_tags_goes_alone(subject: Subject) -> None:
+async def test_one_of_several_tags_is_removed_alone(subject: Subject) -> None:
     image_id = subject.add("team/base:1", "team/base:2")
     subject.create("team/base:1")
     await subject.engine.untag("team/base:1")
     assert await subject.engine.references(image_id) == named(subject, image_id, "team/base:2")
 
 
-async def test_the_folders_of_an_images_layers_are_told_for_each_of_them_or_for_none(subject: Subject) -> None:
+async def test_the_folders_of_an_images_layers_are_reported_for_each_of_them_or_for_none(subject: Subject) -> None:
     subject.add("team/base:1")
     child = subject.build("team/child:1", "team/base:1")
     folders, layers = await subject.engine.layer_folders(child), await subject.engine.layers(child)
     assert len(folders) in ({0} if subject.containerd else {0, len(layers)})
 
 
-async def test_with_its_last_tag_an_image_goes(subject: Subject) -> None:
+async def test_with_its_last_tag_an_image_is_removed(subject: Subject) -> None:
     subject.add("team/base:1")
     await subject.engine.untag("team/base:1")
     assert await listed(subject) == {}
 
 
-async def test_by_its_id_an_image_goes_with_its_tag(subject: Subject) -> None:
+async def test_by_its_id_an_image_is_removed_with_its_tag(subject: Subject) -> None:
     await subject.engine.delete(subject.add("team/base:1"))
     assert await listed(subject) == {}
 

@@ -77,14 +77,14 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     await made.inside.close()
 
 
-async def test_a_file_of_an_image_is_read_and_what_is_none_is_not(subject: Subject) -> None:
+async def test_a_file_of_an_image_is_read_and_anything_else_is_not(subject: Subject) -> None:
     cid = await subject.inside.make(subject.add(), TOKEN)
     assert await subject.inside.read(cid, PLACE) == torch_file.of("", None).decode()
     for path in (PLACE.rpartition("/")[0], "/nowhere/version.py", f"{PLACE}/deeper"):
         assert await subject.inside.read(cid, path) is None
 
 
-async def test_the_variables_of_an_image_are_told(subject: Subject) -> None:
+async def test_the_variables_of_an_image_are_reported(subject: Subject) -> None:
     env, workdir = await subject.inside.settings(subject.add())
     assert (env["VIRTUAL_ENV"], workdir) == ("/venv", "")
 

@@ -32,7 +32,7 @@ async def kinds(agent: HostedAgent) -> list[str]:
     return [event.type for event in await agent.events()]
 
 
-async def test_what_is_older_than_the_retention_goes(host: FakeHost) -> None:
+async def test_history_older_than_the_retention_is_dropped(host: FakeHost) -> None:
     agent = await host.agent().watch()
     async with forgetting(agent):
         await agent.store.log(NewEvent("torchkeeper.old", START, None, {}))
@@ -43,7 +43,7 @@ async def test_what_is_older_than_the_retention_goes(host: FakeHost) -> None:
         assert await kinds(agent) == ["torchkeeper.new"]
 
 
-async def test_nothing_goes_at_a_start_whose_clock_jumped(host: FakeHost) -> None:
+async def test_no_history_is_dropped_at_a_start_whose_clock_jumped(host: FakeHost) -> None:
     first = await host.agent().watch()
     await first.store.log(NewEvent("torchkeeper.old", START, None, {}))
     await first.stop()

@@ -130,19 +130,19 @@ def test_the_demo_ends_well_and_complains_of_nothing(performance: Performance) -
 
 
 @pytest.mark.real
-def test_it_tells_which_images_went(performance: Performance) -> None:
+def test_it_shows_which_images_were_evicted(performance: Performance) -> None:
     rows = [line.split() for line in performance.chapter("WHAT WENT, AND WHY") if line.startswith("removed")]
     assert sorted(rows) == [["removed", "idle-ttl", ref] for ref in sorted(GOES)]
 
 
 @pytest.mark.real
-def test_it_tells_which_images_stayed_and_by_which_reason(performance: Performance) -> None:
+def test_it_shows_which_images_stayed_and_for_which_reason(performance: Performance) -> None:
     rows = [line.split() for line in performance.chapter("WHAT STAYED, AND WHY") if line.startswith("keep")]
     assert {row[2]: row[1] for row in rows} == STAYS
 
 
 @pytest.mark.real
-def test_it_shows_each_removal_as_the_broker_tells_it_with_the_sentence_that_explains_it(
+def test_it_shows_each_removal_as_the_broker_reports_it_with_the_sentence_that_explains_it(
     performance: Performance,
 ) -> None:
     sentence = r"idle \d+ (?:s|min[^,]*), TTL \d+ (?:s|min[^;]*); frees about \d"  # in minutes on a slow machine
@@ -236,7 +236,7 @@ async def test_the_ttl_of_its_agent_is_longer_where_commands_are_slow(tmp_path: 
         await stage.close()
 
 
-def test_without_dockerd_it_says_so_and_how_to_go_on(tmp_path: Path) -> None:
+def test_without_dockerd_it_says_so_and_how_to_continue(tmp_path: Path) -> None:
     done = proc.torchkeeper("demo", env={"PATH": str(tmp_path)})
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
@@ -246,7 +246,7 @@ def test_without_dockerd_it_says_so_and_how_to_go_on(tmp_path: Path) -> None:
     )
 
 
-def test_a_user_who_is_not_root_is_told_how_to_go_on(
+def test_a_user_who_is_not_root_is_shown_how_to_continue(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/sbin/{name}")
@@ -258,7 +258,7 @@ def test_a_user_who_is_not_root_is_told_how_to_go_on(
     )
 
 
-def test_an_engine_that_cannot_start_is_told_by_its_last_words(tmp_path: Path) -> None:
+def test_an_engine_that_cannot_start_is_reported_with_its_last_lines(tmp_path: Path) -> None:
     proc.require_root()
     proc.require_program("busybox", "busybox-static")
     program = tmp_path / "dockerd"

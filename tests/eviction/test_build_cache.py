@@ -45,7 +45,7 @@ async def test_without_the_key_the_cache_is_never_asked_for(host: FakeHost) -> N
     assert not agent.engine.counts().keys() & {"build_cache", "prune_build_cache"}
 
 
-async def test_what_was_not_used_for_so_long_goes_and_is_told_before_and_after(host: FakeHost) -> None:
+async def test_records_not_used_for_so_long_are_pruned_and_reported_before_and_after(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER).start()
     await agent.wait(AFTER - MINUTE)
     assert await told(agent) == []
@@ -62,7 +62,7 @@ async def test_it_is_looked_at_once_an_hour_however_often_it_sweeps(host: FakeHo
     assert agent.engine.counts()["build_cache"] == 1
 
 
-async def test_in_observe_mode_it_is_told_once_and_stays(host: FakeHost) -> None:
+async def test_in_observe_mode_it_is_reported_once_and_stays(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER, observe=True).start()
     await agent.wait(PAST + 5 * HOUR)
     assert host.docker.build_cache == [OLD, MORE, BUSY]
@@ -77,7 +77,7 @@ async def test_on_an_engine_that_is_only_observed_it_stays_whatever_the_mode(hos
     assert await told(agent) == [row("would-prune", mode="observe")]
 
 
-async def test_a_pause_holds_it(host: FakeHost) -> None:
+async def test_while_paused_nothing_is_pruned(host: FakeHost) -> None:
     overrides.change(host.folder, lambda _: Overrides(paused=True, paused_at=START))
     agent = await host.agent(build_cache_after=AFTER).start()
     await agent.wait(PAST)
@@ -87,7 +87,7 @@ async def test_a_pause_holds_it(host: FakeHost) -> None:
     assert host.docker.build_cache == [BUSY]
 
 
-async def test_an_engine_that_fails_at_it_is_told_and_asked_again(host: FakeHost) -> None:
+async def test_an_engine_that_fails_to_prune_is_reported_and_tried_again(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER).start()
     agent.engine.on("prune_build_cache", EngineError(500, "no"))
     await agent.wait(PAST)

@@ -76,7 +76,7 @@ async def test_a_slip_that_is_taken_back_evicts_nothing_and_clears_the_alert(hos
     assert left(host) == REFS
 
 
-async def test_the_wait_goes_on_over_a_restart_and_does_not_begin_anew(host: FakeHost) -> None:
+async def test_the_wait_continues_over_a_restart_and_does_not_begin_anew(host: FakeHost) -> None:
     await settled(host)
     await restart(host, SLIP)
     for _ in range(3):
@@ -87,7 +87,7 @@ async def test_the_wait_goes_on_over_a_restart_and_does_not_begin_anew(host: Fak
     assert (left(host), alerts(agent)) == ([], [])
 
 
-async def test_the_wait_goes_on_over_a_kill(host: FakeHost) -> None:
+async def test_the_wait_continues_over_a_kill(host: FakeHost) -> None:
     await settled(host)
     agent = await restart(host, SLIP)
     await agent.wait(HOUR / 2)
@@ -134,19 +134,19 @@ async def test_only_what_the_new_policy_adds_is_counted(host: FakeHost) -> None:
     assert "2 images (200 MB)" in agent.host_report.alerts[POLICY_CHANGE].message
 
 
-async def test_the_first_policy_ever_is_none_to_wait_for(host: FakeHost) -> None:
+async def test_the_first_policy_ever_does_not_wait(host: FakeHost) -> None:
     agent = await restart(host, SLIP)
     await agent.wait(SLIP + SECOND)
     assert (left(host), alerts(agent)) == ([], [])
 
 
-async def test_new_limits_and_another_mode_are_no_change(host: FakeHost) -> None:
+async def test_new_limits_and_another_mode_are_not_a_change(host: FakeHost) -> None:
     await settled(host)
     agent = await restart(host, limits=Limits(evictions_per_sweep=1), observe=True)
     assert (await agent.sweeper._context(host.clock.now())).pending_policy is None
 
 
-async def test_a_memory_that_cannot_be_read_holds_everything_for_the_grace(host: FakeHost) -> None:
+async def test_a_policy_history_that_cannot_be_read_delays_everything_for_the_grace(host: FakeHost) -> None:
     agent = await restart(host, SLIP)
     await agent.store.save_policies("{")
     agent = await restart(host, SLIP)
@@ -181,7 +181,7 @@ async def test_without_a_grace_a_change_acts_at_once(host: FakeHost) -> None:
     assert await sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
 
 
-async def test_another_policy_to_look_at_is_no_change(host: FakeHost) -> None:
+async def test_a_plan_by_another_policy_is_not_a_change(host: FakeHost) -> None:
     """`plan --ttl`."""
     agent = await settled(host)
     plan = await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))

@@ -77,13 +77,13 @@ def left(host: FakeHost) -> list[str]:
 # Until low
 
 
-async def test_below_high_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
+async def test_below_high_nothing_is_evicted(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 450 * MB  # 85 %
     assert (await sweep(agent), left(host)) == ({}, REFS)
 
 
-async def test_above_high_the_least_recently_used_go_until_low(host: FakeHost, disk_of: Disk) -> None:
+async def test_above_high_the_least_recently_used_are_evicted_until_low(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 460 * MB
     plan = await agent.plan()
@@ -113,14 +113,14 @@ async def test_it_stops_early_where_more_was_freed_than_estimated(host: FakeHost
     assert await sweep(agent) == {REFS[0]: Outcome.REMOVED}
 
 
-async def test_it_goes_on_where_less_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
+async def test_it_continues_where_less_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes, disk_of.image_bytes = 700 * MB, 40 * MB  # 86 %
     assert names_of((await agent.plan()).evictions) == REFS[:2]
     assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
-async def test_it_goes_on_where_the_disk_fills_meanwhile(host: FakeHost, disk_of: Disk) -> None:
+async def test_it_continues_where_the_disk_fills_meanwhile(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 460 * MB
 
@@ -131,7 +131,7 @@ async def test_it_goes_on_where_the_disk_fills_meanwhile(host: FakeHost, disk_of
     assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
-async def test_what_is_used_meanwhile_stays_and_the_next_goes(host: FakeHost, disk_of: Disk) -> None:
+async def test_what_is_used_meanwhile_stays_and_the_next_is_evicted(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", lambda: host.docker.create(REFS[1]), after=True)
@@ -145,7 +145,7 @@ async def test_what_is_refused_is_passed_over(host: FakeHost, disk_of: Disk) -> 
     assert await sweep(agent) == {REFS[0]: Outcome.REFUSED, REFS[1]: Outcome.REMOVED}
 
 
-async def test_between_low_and_high_it_goes_on_only_if_it_had_begun(host: FakeHost, disk_of: Disk) -> None:
+async def test_between_low_and_high_it_continues_only_if_it_had_begun(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host, limits=Limits(evictions_per_sweep=1))
     disk_of.other_bytes = 400 * MB  # 80 %
     assert await sweep(agent) == {}
@@ -166,7 +166,7 @@ async def test_a_budget_needs_no_sight_of_the_disk(host: FakeHost, disk_of: Disk
     assert list(agent.host_report.alerts) == []
 
 
-async def test_observe_mode_tells_what_would_go(host: FakeHost, disk_of: Disk) -> None:
+async def test_observe_mode_reports_what_would_be_evicted(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host, observe=True)
     disk_of.other_bytes = 460 * MB
     assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.WOULD_REMOVE)
@@ -187,7 +187,7 @@ async def test_the_engine_is_left_alone_between_two_removals(host: FakeHost, dis
 # What it is told
 
 
-async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: FakeHost, disk_of: Disk) -> None:
+async def test_where_nothing_may_be_evicted_an_alert_says_what_keeps_how_much(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host, protect=("team/c:*", "team/d:*"))
     host.docker.create(REFS[1])
     overrides.change(
@@ -205,7 +205,7 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: Fake
     )
 
 
-async def test_while_something_may_go_there_is_no_alert(host: FakeHost, disk_of: Disk) -> None:
+async def test_while_something_may_be_evicted_there_is_no_alert(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 460 * MB
     await agent.steps.reporter.show(await agent.plan())
@@ -225,7 +225,7 @@ async def test_the_alert_ends_with_the_pressure(host: FakeHost, disk_of: Disk) -
     assert list(agent.host_report.alerts) == []
 
 
-async def test_the_alert_comes_where_all_that_could_go_was_too_little(host: FakeHost, disk_of: Disk) -> None:
+async def test_the_alert_comes_where_all_that_could_be_evicted_was_too_little(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes = 950 * MB
     disk_of.image_bytes = 0
@@ -233,7 +233,7 @@ async def test_the_alert_comes_where_all_that_could_go_was_too_little(host: Fake
     assert agent.host_report.alerts[DISK_FULL].message.endswith("no image takes any space")
 
 
-async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
+async def test_a_disk_that_cannot_be_seen_is_reported_and_nothing_is_evicted(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes, disk_of.seen = 600 * MB, False
     assert (await sweep(agent), list(agent.host_report.alerts)) == ({}, [DISK_UNSEEN])
@@ -274,7 +274,7 @@ async def test_under_pressure_it_looks_again_every_minute(host: FakeHost, disk_o
     assert list(agent.host_report.alerts) == []
 
 
-async def test_limits_let_the_rest_go_a_minute_later(host: FakeHost, disk_of: Disk) -> None:
+async def test_what_a_limit_kept_back_is_evicted_a_minute_later(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host, limits=Limits(evictions_per_sweep=1))
     await agent.start()
     disk_of.other_bytes = 460 * MB

@@ -51,7 +51,7 @@ def tags(host: FakeHost, image: Image) -> set[str]:
 
 @pytest.mark.parametrize("digests", [(), DIGESTS[:1], DIGESTS], ids=["built", "one digest", "two digests"])
 @pytest.mark.parametrize("references", [REFS[:1], REFS[:2], REFS[1:], REFS], ids=len)
-async def test_an_image_goes_with_all_its_references(
+async def test_an_image_is_evicted_with_all_its_references(
     host: FakeHost, engine: FakeEngine, references: tuple[str, ...], digests: tuple[str, ...]
 ) -> None:
     image = add(host, *references, digests=digests)
@@ -60,13 +60,13 @@ async def test_an_image_goes_with_all_its_references(
 
 
 @pytest.mark.parametrize("digests", [(), DIGESTS[:1]], ids=["none", "one digest"])
-async def test_an_untagged_image_goes(host: FakeHost, engine: FakeEngine, digests: tuple[str, ...]) -> None:
+async def test_an_untagged_image_is_evicted(host: FakeHost, engine: FakeEngine, digests: tuple[str, ...]) -> None:
     image = replace(add(host, digests=digests), references=())
     host.docker.images[image.id].tags = []
     assert await remove(host, engine, image) == removal.RemovalResult(Outcome.REMOVED)
 
 
-async def test_an_untagged_image_of_two_repositories_goes(tmp_path: Path) -> None:
+async def test_an_untagged_image_of_two_repositories_is_evicted(tmp_path: Path) -> None:
     async with fake_host(tmp_path) as host:
         engine = FakeEngine(host.docker)
         await engine.connect()
@@ -332,7 +332,7 @@ async def test_a_tag_that_another_image_got_after_the_untag_is_not_lost(host: Fa
     assert names_of(host, "new") == {"team/new:1", REFS[0]}
 
 
-async def test_an_image_of_one_tag_goes_by_its_id_so_that_no_other_can_be_meant(
+async def test_an_image_of_one_tag_is_evicted_by_its_id_so_that_no_other_can_be_meant(
     host: FakeHost, engine: FakeEngine
 ) -> None:
     image = add(host, REFS[0], digests=())
@@ -343,7 +343,7 @@ async def test_an_image_of_one_tag_goes_by_its_id_so_that_no_other_can_be_meant(
     assert tags(host, replace(image, id=other)) == {REFS[0]}
 
 
-async def test_an_answer_that_cannot_be_read_is_told_and_the_image_is_looked_at(
+async def test_an_answer_that_cannot_be_read_is_reported_and_the_image_is_inspected(
     host: FakeHost, engine: FakeEngine
 ) -> None:
     engine.answers_readable = False
@@ -352,7 +352,9 @@ async def test_an_answer_that_cannot_be_read_is_told_and_the_image_is_looked_at(
     assert host.docker.images == {}
 
 
-async def test_an_answer_that_cannot_be_read_is_told_of_an_image_that_stays(host: FakeHost, engine: FakeEngine) -> None:
+async def test_an_answer_that_cannot_be_read_about_an_image_that_stays_is_reported(
+    host: FakeHost, engine: FakeEngine
+) -> None:
     engine.answers_readable = False
     image = add(host)
     engine.on("delete", Conflict(409, "no"))

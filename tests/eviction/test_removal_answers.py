@@ -31,7 +31,7 @@ def test_a_name_that_it_did_not_have_is_more() -> None:
     assert answers.also_removed == ("user/torch:1",)
 
 
-def test_an_image_that_had_got_its_name_is_told_by_that_name_its_digest_and_its_id_without_its_layers() -> None:
+def test_an_image_that_had_got_its_name_is_reported_by_that_name_its_digest_and_its_id_without_its_layers() -> None:
     answers = made()
     assert answers.take(["team/torch:1"], [OTHER, make_id("layer of other")])
     assert answers.also_removed == ("team/torch:1", "team/other@sha256:2", OTHER)
@@ -49,7 +49,7 @@ def test_a_parent_that_went_along_is_more() -> None:
     assert answers.also_removed == (PARENT,)
 
 
-def test_what_several_answers_tell_is_told_once() -> None:
+def test_what_several_answers_report_is_reported_once() -> None:
     answers = made()
     answers.take(["user/torch:1"], [])
     answers.take(["user/torch:1"], [IMAGE.id, PARENT])

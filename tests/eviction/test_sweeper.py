@@ -16,7 +16,7 @@ from tests.support.fakes.docker import FakeDocker
 # What is written, and when
 
 
-async def test_an_idle_image_goes_and_everything_is_recorded(host: FakeHost, image: str) -> None:
+async def test_an_idle_image_is_evicted_and_everything_is_recorded(host: FakeHost, image: str) -> None:
     agent = await agent_past_ttl(host)
     assert await sweep(agent) == {REF: Outcome.REMOVED}
     assert host.docker.images == {}
@@ -52,7 +52,7 @@ async def test_the_events_wait_for_the_broker_in_order(host: FakeHost, image: st
     assert [row.seq for row in await agent.store.unsent(0, 99)] == [1, 2, 3]
 
 
-async def test_a_sweep_that_touches_nothing_is_no_event(host: FakeHost, image: str) -> None:
+async def test_a_sweep_that_touches_nothing_writes_no_event(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     await sweep(agent)
     assert await agent.events() == []
@@ -67,7 +67,7 @@ async def test_what_the_agent_removes_is_shown_as_gone(host: FakeHost, image: st
     assert [(item.references, item.outcome) for item in agent.host_report.inventory.decisions] == [([REF], "removed")]
 
 
-async def test_the_least_recently_used_goes_first(host: FakeHost) -> None:
+async def test_the_least_recently_used_is_evicted_first(host: FakeHost) -> None:
     for number, _ in enumerate(range(3)):
         host.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
     agent = await host.agent().watch()
@@ -155,7 +155,7 @@ async def _while_waiting(agent: HostedAgent, seconds: float) -> None:
 # Parents and children
 
 
-async def test_a_child_goes_before_the_parent_that_it_was_built_on(host: FakeHost, image: str) -> None:
+async def test_a_child_is_evicted_before_the_parent_that_it_was_built_on(host: FakeHost, image: str) -> None:
     host.docker.build("team/child:1", REF, classic=True)
     agent = await agent_past_ttl(host, evict_local=True)
     assert await sweep(agent) == {"team/child:1": Outcome.REMOVED, REF: Outcome.REMOVED}
@@ -169,7 +169,7 @@ async def test_a_parent_whose_child_stays_stays(host: FakeHost, image: str) -> N
     assert await agent.reason(image) is Reason.HAS_CHILDREN
 
 
-async def test_an_untagged_step_goes_with_the_last_image_built_on_it(host: FakeHost, image: str) -> None:
+async def test_an_untagged_step_is_evicted_with_the_last_image_built_on_it(host: FakeHost, image: str) -> None:
     step = host.docker.build("team/step:1", REF, classic=True)
     child = host.docker.build("team/child:1", "team/step:1", classic=True)
     host.docker.images[step].tags = []
@@ -191,7 +191,7 @@ def build_of_two_steps(docker: FakeDocker) -> tuple[str, str]:
     return step, docker.build("team/child:1", step, classic=True)
 
 
-async def test_a_step_whose_build_was_watched_goes_with_its_image_as_soon_as_that_is_due(
+async def test_a_step_whose_build_was_watched_is_evicted_with_its_image_as_soon_as_that_is_due(
     host: FakeHost, image: str
 ) -> None:
     agent = await host.agent(**STEPS_MAY_GO).watch()
@@ -206,7 +206,7 @@ async def test_a_step_whose_build_was_watched_goes_with_its_image_as_soon_as_tha
     assert set(host.docker.images) == {image}
 
 
-async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_goes(
+async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_is_evicted(
     host: FakeHost, image: str
 ) -> None:
     step, _ = build_of_two_steps(host.docker)
@@ -218,7 +218,7 @@ async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_
     assert await agent.reason(step) is Reason.LOCAL_ONLY
 
 
-async def test_a_parent_that_docker_commit_made_stays_when_its_image_goes(host: FakeHost, image: str) -> None:
+async def test_a_parent_that_docker_commit_made_stays_when_its_image_is_evicted(host: FakeHost, image: str) -> None:
     cid = host.docker.create(REF)
     commit = host.docker.commit(cid)
     host.docker.remove(cid)

@@ -53,7 +53,7 @@ async def test_on_an_engine_that_is_only_observed_nothing_is_removed_whatever_th
     assert "engine-observe-only" not in agent.host_report.alerts
 
 
-async def test_observe_mode_that_was_asked_for_is_no_alert(host: FakeHost, image: str) -> None:
+async def test_observe_mode_that_was_configured_raises_no_alert(host: FakeHost, image: str) -> None:
     host.docker.observe_only = "this is another engine"
     agent = await agent_past_ttl(host, observe=True)
     assert await sweep(agent) == {REF: Outcome.WOULD_REMOVE}
@@ -67,7 +67,7 @@ async def test_a_dry_run_writes_nothing(host: FakeHost, image: str) -> None:
     assert set(host.docker.images) == {image}
 
 
-async def test_a_pause_holds_everything_until_it_ends(host: FakeHost, image: str) -> None:
+async def test_while_paused_nothing_is_evicted(host: FakeHost, image: str) -> None:
     agent = await agent_past_ttl(host)
     until = host.clock.now() + HOUR
     overrides.change(host.folder, lambda _: Overrides(paused=True, paused_at=host.clock.now(), paused_until=until))
@@ -76,7 +76,7 @@ async def test_a_pause_holds_everything_until_it_ends(host: FakeHost, image: str
     assert await sweep(agent) == {REF: Outcome.REMOVED}
 
 
-async def test_a_window_holds_everything_until_it_opens(host: FakeHost, image: str) -> None:
+async def test_until_the_window_opens_nothing_is_evicted(host: FakeHost, image: str) -> None:
     night = Schedule(windows=(schedule.parse("13:00-13:30"),))  # the clock starts at 12:00
     agent = await host.agent(schedule=night).start()
     await agent.wait(59 * MINUTE)
@@ -99,7 +99,7 @@ async def test_what_is_due_after_the_window_waits_for_the_next(host: FakeHost, i
     assert set(host.docker.images) == {image}
 
 
-async def test_holds_that_cannot_be_read_hold_everything(host: FakeHost, image: str) -> None:
+async def test_while_the_overrides_cannot_be_read_nothing_is_evicted(host: FakeHost, image: str) -> None:
     agent = await agent_past_ttl(host)
     (host.folder / overrides.FILE).write_text("{")
     assert (await sweep(agent), list(agent.host_report.alerts)) == ({}, ["holds-unreadable"])
@@ -107,7 +107,7 @@ async def test_holds_that_cannot_be_read_hold_everything(host: FakeHost, image: 
     assert (await sweep(agent), list(agent.host_report.alerts)) == ({REF: Outcome.REMOVED}, [])
 
 
-async def test_without_proof_nothing_goes(host: FakeHost, image: str) -> None:
+async def test_without_proof_nothing_is_evicted(host: FakeHost, image: str) -> None:
     agent = await agent_past_ttl(host)
     agent.view.stream.suspend()
     assert (await sweep(agent), (await agent.plan()).held_by) == ({}, HeldBy.UNPROVEN)
@@ -185,7 +185,7 @@ async def test_an_error_in_the_act_leaves_the_image_whole_or_gone(host: FakeHost
 # The agent's own acts
 
 
-async def test_its_own_tags_and_deletions_are_no_arrival_and_wake_nobody(host: FakeHost) -> None:
+async def test_its_own_tags_and_deletions_are_not_an_arrival_and_wake_nobody(host: FakeHost) -> None:
     refs = (REF, "team/torch:2", "team/torch:3")
     image = pytorch_image("torch", *refs)
     host.docker.add(image)

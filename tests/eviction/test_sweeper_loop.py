@@ -44,7 +44,7 @@ async def test_it_wakes_when_a_pin_is_taken_away(host: FakeHost, image: str) -> 
     assert host.docker.images == {}
 
 
-async def test_it_wakes_when_a_container_goes(host: FakeHost, image: str) -> None:
+async def test_it_wakes_when_a_container_is_removed(host: FakeHost, image: str) -> None:
     cid = host.docker.create(REF)
     agent = await host.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
     await agent.wait(MINUTE)

@@ -235,7 +235,7 @@ async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(host:
     assert outcome.data["error"] == "interrupted; the image is whole"
 
 
-async def test_an_answer_that_was_lost_with_the_engine_is_told(host: FakeHost, image: Image) -> None:
+async def test_an_answer_that_was_lost_with_the_engine_is_reported(host: FakeHost, image: Image) -> None:
     agent = await due(host)
     agent.engine.on("delete", EngineUnavailable(0, "no answer in time"), after=True)
     with pytest.raises(EngineUnavailable):

@@ -276,7 +276,7 @@ async def test_a_fault_at_any_call_leaves_each_image_whole_or_gone(host: Host, f
     await at_every_call(host, lambda point, one: one.strike(point, fault), time_out=time_out)
 
 
-async def test_a_deed_whose_answer_is_lost_is_done_again_and_leaves_each_image_whole_or_gone(host: Host) -> None:
+async def test_a_request_whose_answer_is_lost_is_repeated_and_leaves_each_image_whole_or_gone(host: Host) -> None:
     await at_every_call(host, lambda point, one: one.strike(point, LOSE), only="DELETE")
 
 
@@ -295,12 +295,12 @@ def end_stream_at(point: Point, one: Round) -> None:
     one.between.on(point.method, point.pattern(one.idle), nth=point.nth, before=cut)
 
 
-async def test_an_image_that_gets_a_container_at_any_call_before_it_goes_stays_whole(host: Host) -> None:
+async def test_an_image_that_gets_a_container_at_any_call_before_it_is_removed_stays_whole(host: Host) -> None:
     await at_every_call(host, lambda point, one: one.use_at(point))
 
 
 @pytest.mark.parametrize("tag", ["user/idle:1", "team/idle:2"], ids=["a new one", "one that it has or had"])
-async def test_an_image_that_gets_a_tag_at_any_call_before_it_goes_keeps_it_or_goes_with_it_on_record(
+async def test_an_image_that_gets_a_tag_at_any_call_before_it_is_removed_keeps_it_or_has_it_on_record(
     host: Host, tag: str
 ) -> None:
     await at_every_call(host, lambda point, one: one.name_at(point, tag))

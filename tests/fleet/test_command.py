@@ -132,7 +132,7 @@ def test_a_refused_login_names_the_user_and_the_way_out_and_not_the_secret(tmp_p
         (("decisions", "--since", "soon"), "--since"),
     ],
 )
-def test_wrong_use_is_told_with_its_key(tmp_path: Path, arguments: tuple[str, ...], key: str) -> None:
+def test_wrong_use_is_reported_with_its_key(tmp_path: Path, arguments: tuple[str, ...], key: str) -> None:
     done = proc.torchkeeper("fleet", *arguments, config=settings_for(tmp_path, url=""))
     assert (done.returncode, done.stdout) == (2, "")
     assert key in done.stderr

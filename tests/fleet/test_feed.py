@@ -78,7 +78,7 @@ async def test_a_snapshot_ends_although_a_large_fleet_is_never_quiet() -> None:
     assert names(view) == ["gpu-07"]
 
 
-async def test_a_snapshot_says_why_there_is_none() -> None:
+async def test_a_snapshot_that_fails_names_the_reason() -> None:
     server = FakeBroker()
     connect = server.connector("viewer")
     server.unreadable.add("torchkeeper/v1/hosts/+/status")

@@ -153,7 +153,7 @@ def test_everything_fits_80_columns_and_keeps_each_row_on_a_line() -> None:
         assert sum("gpu-07" in line or "registry" in line for line in lines) <= 4
 
 
-def test_without_a_terminal_there_is_no_escape_code_and_with_one_the_words_are_the_same() -> None:
+def test_without_a_terminal_there_are_no_escape_codes_and_with_one_the_text_is_the_same() -> None:
     for what in full_views():
         plain, coloured = render(what), render(what, terminal_codes=True)
         assert "\x1b" not in plain

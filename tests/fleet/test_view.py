@@ -121,7 +121,7 @@ def test_what_is_retained_was_seen_when_it_was_written_and_what_comes_live_when_
     assert fold(message, at=now).hosts()[0].last_seen == now
 
 
-def test_a_will_is_no_sign_of_life() -> None:
+def test_a_will_is_not_a_sign_of_life() -> None:
     fleet = fold(("status", make_status(at=START).encode()))
     fleet.apply(topic("status"), make_status("offline", at=START).encode(), START + 5 * MINUTE)
     assert fleet.hosts()[0].last_seen == START
@@ -176,7 +176,7 @@ def test_rubbish_changes_nothing(rest: str, payload: bytes) -> None:
     assert (fleet.hosts(), fleet.decisions()) == (clean.hosts(), clean.decisions())
 
 
-def test_the_empty_message_that_an_agent_sends_to_learn_whether_it_may_is_no_event() -> None:
+def test_the_empty_message_that_an_agent_sends_to_learn_whether_it_may_is_not_an_event() -> None:
     fleet = fold(("status", make_status().encode()), ("events", make_decision().encode()))
     fleet.apply(topic("events"), payloads.PROBE, START)
     assert fleet.decisions() == [replace(LINE, outcome=None, measured_bytes=None)]
@@ -249,7 +249,7 @@ def test_an_outcome_without_its_decision_is_shown_as_far_as_it_is_known() -> Non
     assert (line.image_id, line.reason, line.outcome, line.error) == (LINE.image_id, "", "failed", "boom")
 
 
-def test_a_decision_to_keep_is_no_line() -> None:
+def test_a_decision_to_keep_is_not_a_line() -> None:
     assert fold(("events", make_decision(action="keep").encode())).decisions() == []
 
 
@@ -270,7 +270,7 @@ def test_an_event_that_comes_twice_counts_once_and_the_same_number_of_another_ho
     assert [line.host for line in fleet.decisions()] == ["b", "a"]
 
 
-def test_the_number_of_events_is_bounded_and_the_oldest_go() -> None:
+def test_the_number_of_events_is_bounded_and_the_oldest_are_dropped() -> None:
     fleet = FleetView("torchkeeper")
     for number in range(view.MAX_EVENTS + 1):
         fleet.apply(topic("events"), make_decision(number, f"d{number}", START + number * MINUTE).encode(), START)

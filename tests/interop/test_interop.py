@@ -46,7 +46,7 @@ async def test_it_connects_with_the_version_that_the_broker_speaks(place: Place)
         assert connection.peer == f"{place.server.url}, {place.kind.in_use}"
 
 
-async def test_a_wrong_password_is_told(place: Place, tmp_path: Path) -> None:
+async def test_a_wrong_password_is_reported(place: Place, tmp_path: Path) -> None:
     (tmp_path / "wrong").write_text("wrong")
     mqtt = place.mqtt("gpu-01", password_file=str(tmp_path / "wrong"))
     with pytest.raises(broker.LoginRefused, match=r"the broker refused user 'gpu-01'"):

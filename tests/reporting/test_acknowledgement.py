@@ -73,7 +73,7 @@ async def until_waiting(rig: PublisherRig, numbers: list[int]) -> None:
     assert await rig.waiting() == numbers
 
 
-async def test_once_a_collector_was_heard_the_brokers_word_retires_nothing(rig: PublisherRig) -> None:
+async def test_once_a_collector_has_acknowledged_the_brokers_acknowledgement_retires_nothing(rig: PublisherRig) -> None:
     async with rig.running():
         await send(rig, 3)
         assert await rig.waiting() == []
@@ -86,7 +86,7 @@ async def test_once_a_collector_was_heard_the_brokers_word_retires_nothing(rig: 
         assert rig.sent() == [1, 2, 3, 4, 5]
 
 
-async def test_that_holds_over_a_restart_and_over_a_broker_that_forgot_what_was_retained(
+async def test_that_stays_so_over_a_restart_and_over_a_broker_that_forgot_what_was_retained(
     rig: PublisherRig, tmp_path: Path
 ) -> None:
     async with heard(rig):
@@ -143,7 +143,7 @@ async def test_each_connection_begins_after_the_watermark(rig: PublisherRig) -> 
         b"\xff\xfe",
     ],
 )
-async def test_a_word_that_cannot_be_true_changes_nothing(rig: PublisherRig, payload: bytes) -> None:
+async def test_an_acknowledgement_that_cannot_be_true_changes_nothing(rig: PublisherRig, payload: bytes) -> None:
     async with heard(rig):
         await send(rig, 3)
         say(rig, 2)
@@ -188,7 +188,7 @@ async def test_a_collector_that_went_back_gets_the_rows_above_again(rig: Publish
         assert await rig.waiting() == [3, 4, 5, 6]
 
 
-async def test_a_collector_without_a_word_is_asked_by_the_first_rows_and_ever_more_rarely(rig: PublisherRig) -> None:
+async def test_a_silent_collector_gets_the_first_rows_again_and_ever_more_rarely(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 3)
         asked: list[float] = []
@@ -205,7 +205,7 @@ async def test_a_collector_without_a_word_is_asked_by_the_first_rows_and_ever_mo
         assert await rig.waiting() == [1, 2, 3]
 
 
-async def test_only_a_window_asks_and_all_follows_once_the_collector_answers(rig: PublisherRig) -> None:
+async def test_only_one_window_is_sent_again_and_all_follows_once_the_collector_answers(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 50)
         await rig.until(lambda: len(rig.sent()) > 50, tick=5)
@@ -216,7 +216,7 @@ async def test_only_a_window_asks_and_all_follows_once_the_collector_answers(rig
         assert rig.sent()[50:] == [*range(1, outbox_sender.WINDOW + 1), *range(2, 51)]
 
 
-async def test_new_events_go_out_at_once_while_the_collector_says_nothing(rig: PublisherRig) -> None:
+async def test_new_events_are_sent_at_once_while_the_collector_says_nothing(rig: PublisherRig) -> None:
     async with heard(rig):
         await send(rig, 30)
         await rig.clock.advance(200)
@@ -310,7 +310,7 @@ async def test_a_connection_that_breaks_often_sets_aside_no_row_that_a_broker_to
         await rig.until(rig.is_empty)
 
 
-async def test_where_the_word_may_not_be_read_it_publishes_all_the_same(rig: PublisherRig) -> None:
+async def test_where_the_acknowledgement_may_not_be_read_it_publishes_all_the_same(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
         await send(rig, 3)

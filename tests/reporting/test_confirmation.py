@@ -24,7 +24,9 @@ async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
         yield made
 
 
-async def test_by_the_collector_the_brokers_word_retires_nothing_from_the_first_row_on(rig: PublisherRig) -> None:
+async def test_by_the_collector_the_brokers_acknowledgement_retires_nothing_from_the_first_row_on(
+    rig: PublisherRig,
+) -> None:
     await rig.add(3)
     async with rig.running(settings=BY_COLLECTOR):
         await rig.until(lambda: rig.sent() == [1, 2, 3])
@@ -34,7 +36,7 @@ async def test_by_the_collector_the_brokers_word_retires_nothing_from_the_first_
         await rig.until(lambda: has_waiting(rig, [3]))
 
 
-async def test_by_the_broker_its_word_retires_until_a_collector_was_heard(rig: PublisherRig) -> None:
+async def test_by_the_broker_its_acknowledgement_retires_until_a_collector_was_heard(rig: PublisherRig) -> None:
     await rig.add(3)
     async with rig.running():
         await rig.until(rig.is_empty)
@@ -60,7 +62,7 @@ async def test_by_the_collector_a_silent_one_is_asked_ever_more_rarely(rig: Publ
         assert await rig.waiting() == [1]
 
 
-async def test_where_only_its_word_counts_a_collector_that_says_nothing_is_an_alert(rig: PublisherRig) -> None:
+async def test_where_only_its_acknowledgement_counts_a_silent_collector_raises_an_alert(rig: PublisherRig) -> None:
     async with rig.running(settings=BY_COLLECTOR):
         await rig.spend(2 * confirmation.SILENCE)
         assert "unconfirmed" not in rig.host_report.alerts  # nothing was sent
@@ -76,7 +78,7 @@ async def test_where_only_its_word_counts_a_collector_that_says_nothing_is_an_al
         assert rig.host_report.alerts == {}
 
 
-async def test_a_collector_that_is_slow_but_speaks_is_no_alert(rig: PublisherRig) -> None:
+async def test_a_collector_that_is_slow_but_acknowledges_raises_no_alert(rig: PublisherRig) -> None:
     await rig.add(10)
     async with rig.running(settings=BY_COLLECTOR):
         for number in range(1, 10):
@@ -89,7 +91,7 @@ async def test_a_collector_that_is_slow_but_speaks_is_no_alert(rig: PublisherRig
 
 
 @pytest.mark.parametrize("heard", [True, False])
-async def test_by_the_broker_the_silence_of_a_collector_is_no_alert(rig: PublisherRig, heard: bool) -> None:
+async def test_by_the_broker_the_silence_of_a_collector_raises_no_alert(rig: PublisherRig, heard: bool) -> None:
     if heard:
         rig.acknowledge(0)
     await rig.add(1)

@@ -156,7 +156,7 @@ async def test_a_broker_that_loses_what_it_acknowledged_costs_no_event(
         assert read(hub, Received.events) == await written(rig)
 
 
-async def test_rows_given_up_are_named_and_the_collector_goes_on(broker: Mosquitto, tmp_path: Path) -> None:
+async def test_rows_given_up_are_named_and_the_collector_continues(broker: Mosquitto, tmp_path: Path) -> None:
     async with rigged(tmp_path, bound=64 * 1024) as rig, collecting(broker, tmp_path) as hub:
         await rig.store.name_host(TOPICS.host)
         async with on_mosquitto(rig, broker):

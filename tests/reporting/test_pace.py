@@ -50,7 +50,7 @@ def test_an_inventory_that_says_the_same_later_is_nothing_new() -> None:
         ([make_inventory_image("b", last_used=NOW), make_inventory_image("a")], False),
     ],
 )
-def test_what_comes_goes_or_changes_its_action_goes_at_once_and_the_rest_waits(
+def test_an_image_that_comes_goes_or_changes_its_action_is_published_at_once_and_the_rest_waits(
     images: list[payloads.InventoryImage], urgent: bool
 ) -> None:
     pace = Pace(EVERY)
@@ -140,7 +140,7 @@ async def test_after_a_flood_or_a_row_that_ended_the_connection_the_inventory_do
         assert rig.clock.monotonic() - began < 5
 
 
-async def test_an_inventory_that_ends_connections_holds_up_nothing_else_and_is_tried_again(rig: PublisherRig) -> None:
+async def test_an_inventory_that_ends_connections_delays_nothing_else_and_is_tried_again(rig: PublisherRig) -> None:
     rig.server.poison = lambda message: message.topic == TOPICS.inventory
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())

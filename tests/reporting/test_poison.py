@@ -25,7 +25,7 @@ def test_a_break_over_another_row_begins_the_count_again() -> None:
     assert suspicion.record_disconnect(7) == BREAKS
 
 
-def test_a_row_that_is_answered_is_no_suspect_any_more() -> None:
+def test_a_row_that_is_answered_is_not_suspected_any_more() -> None:
     for taken in (True, False):
         suspicion = make_suspicion()
         for _ in range(BREAKS - 1):
@@ -59,7 +59,7 @@ def test_where_no_row_at_all_is_taken_each_further_one_takes_ever_more() -> None
     assert until_aside(suspicion, 7) == BREAKS
 
 
-def test_a_refusal_is_no_sign_that_rows_are_taken() -> None:
+def test_a_refusal_is_not_a_sign_that_rows_are_taken() -> None:
     suspicion = make_suspicion()
     until_aside(suspicion, 1)
     suspicion.record_reply(2, taken=False)

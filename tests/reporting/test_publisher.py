@@ -77,7 +77,7 @@ async def test_everything_retained_comes_again_after_the_broker_forgot_it(rig: P
         await rig.until(lambda: rig.retained() == {"status", "info", "inventory", "alerts/disk"}, tick=1)
 
 
-async def test_status_is_told_every_minute(rig: PublisherRig) -> None:
+async def test_status_is_reported_every_minute(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.clock.advance(59)
         assert len(rig.statuses()) == 1
@@ -154,7 +154,7 @@ async def test_a_clone_that_takes_the_connection_over_is_an_alert(rig: Publisher
 
 
 @pytest.mark.parametrize("age", [timedelta(days=1), timedelta(days=-1)])  # also by a clock that was ahead
-async def test_the_state_that_a_former_run_left_is_no_second_agent(rig: PublisherRig, age: timedelta) -> None:
+async def test_the_status_of_a_former_run_is_not_taken_for_a_second_agent(rig: PublisherRig, age: timedelta) -> None:
     rig.server.stop()
     left = make_status("online", session=5, agent_id=AGENT_ID, at=START - age).encode()
     running = asyncio.create_task(rig.make().run())
@@ -228,7 +228,7 @@ async def test_alerts_of_a_former_run_are_cleared_unless_they_hold(rig: Publishe
         assert rig.server.retained[TOPICS.alert("disk")] == rig.host_report.alerts["disk"].encode()
 
 
-async def test_events_go_out_in_order_and_are_retired(rig: PublisherRig) -> None:
+async def test_events_are_sent_in_order_and_are_retired(rig: PublisherRig) -> None:
     await rig.add(50)
     async with rig.running():
         await rig.until(lambda: len(rig.sent()) == 50)
@@ -422,7 +422,7 @@ async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: P
         await rig.until(lambda: len(rig.sent()) == poison.STEADY_AFTER + 1)
 
 
-async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: PublisherRig) -> None:
+async def test_a_row_that_is_denied_ended_no_connection_and_is_not_suspected(rig: PublisherRig) -> None:
     rig.server.withheld.add(TOPICS.events)
     await rig.add(1)
     async with rig.running():
@@ -472,7 +472,7 @@ async def test_a_broker_that_does_not_answer_does_not_hold_up_a_stop(
     assert not patience.expired()
 
 
-async def test_it_is_logged_once_when_the_broker_goes_and_once_when_it_comes(rig: PublisherRig) -> None:
+async def test_it_is_logged_once_when_the_broker_is_lost_and_once_when_it_is_back(rig: PublisherRig) -> None:
     structlog.reset_defaults()
     with capture_logs() as logs:
         rig.server.stop()
@@ -496,7 +496,7 @@ async def test_it_is_logged_once_when_the_broker_goes_and_once_when_it_comes(rig
     ]
 
 
-async def test_a_refused_inventory_is_logged_once_and_holds_up_nothing(rig: PublisherRig) -> None:
+async def test_a_refused_inventory_is_logged_once_and_delays_nothing(rig: PublisherRig) -> None:
     rig.server.denied[TOPICS.inventory] = broker.PACKET_TOO_LARGE
     rig.host_report.show_inventory(make_inventory())
     await rig.add(1)
@@ -546,7 +546,7 @@ async def test_after_a_connection_that_lasted_the_next_attempt_comes_soon(rig: P
             assert rig.online()
 
 
-async def test_what_is_no_weather_escapes(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_that_is_not_of_the_broker_escapes(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(after: int, limit: int) -> list[Any]:
         raise ZeroDivisionError
 

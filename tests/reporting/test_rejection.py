@@ -276,7 +276,7 @@ def test_a_topic_is_denied_only_after_so_many_connections_and_asked_ever_more_ra
     assert (denial.standing, denial.reason, denial.wait(now=0.0)) == (False, "", 0.0)
 
 
-def test_a_broker_that_says_no_is_asked_once_a_minute() -> None:
+def test_a_broker_that_refuses_is_probed_once_a_minute() -> None:
     denial = Denial()
     for _ in range(5):
         denial.refused("not authorized", now=100.0)

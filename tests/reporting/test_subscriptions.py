@@ -50,7 +50,7 @@ async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_agai
         await rig.until(rig.is_empty)
 
 
-async def test_a_connection_whose_predecessor_was_refused_asks_at_once(rig: PublisherRig) -> None:
+async def test_a_connection_whose_predecessor_was_refused_probes_at_once(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
         await rig.until(lambda: "acks-denied" in rig.host_report.alerts)
@@ -112,7 +112,7 @@ async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: Publishe
     assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.ack]
 
 
-async def test_its_own_status_that_it_may_read_late_is_no_second_agent(rig: PublisherRig) -> None:
+async def test_its_own_status_that_it_may_read_late_is_not_taken_for_a_second_agent(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.status)
     async with rig.running():
         rig.server.cut(CLIENT_ID)  # so that it was born twice
@@ -194,7 +194,9 @@ def count_acknowledgements(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -
     return written
 
 
-async def test_words_about_many_other_epochs_make_no_queue(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_acknowledgements_of_many_other_epochs_make_no_queue(
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = count_acknowledgements(rig, monkeypatch)
     await rig.add(1)
     async with rig.running():

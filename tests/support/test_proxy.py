@@ -139,7 +139,7 @@ async def test_a_stream_passes_unbuffered_and_is_cut_at_will(
     assert between.cut_streams() == 0
 
 
-async def test_a_stream_that_its_reader_left_is_none(client: aiohttp.ClientSession, between: Proxy) -> None:
+async def test_a_stream_that_its_reader_left_does_not_count(client: aiohttp.ClientSession, between: Proxy) -> None:
     async with client.get("/events?since=1") as response:
         await response.content.readline()
         response.close()

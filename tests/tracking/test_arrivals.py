@@ -36,7 +36,9 @@ async def test_a_build_on_top_is_a_use_of_the_base(host: FakeHost, image: str, c
 
 
 @pytest.mark.parametrize("way", ["pull", "load", "import"])
-async def test_what_comes_whole_is_no_use_of_what_it_begins_with(host: FakeHost, image: str, way: str) -> None:
+async def test_an_imported_image_does_not_count_as_a_use_of_the_image_whose_layers_it_has(
+    host: FakeHost, image: str, way: str
+) -> None:
     agent = await host.agent().watch()
     base = host.docker.images[image].details
     above = pytorch_image("above", "team/above:1", layers=[*base.layers, make_id("top")])
@@ -139,7 +141,7 @@ async def test_a_pull_whose_image_is_gone_is_a_gap(host: FakeHost, image: str) -
     assert await again.gaps() in (a_gap("team/fresh:1"), UNSEEN)
 
 
-async def test_a_name_pulled_twice_and_meaning_the_same_is_no_gap(host: FakeHost, image: str) -> None:
+async def test_a_name_pulled_twice_and_meaning_the_same_is_not_a_gap(host: FakeHost, image: str) -> None:
     await host.agent().watch()
     await away(host)
     for _ in range(2):
@@ -183,7 +185,7 @@ async def test_a_build_without_an_event_after_an_unseen_pull_is_a_use_and_not_pu
 
 
 @pytest.mark.parametrize("retagged", [False, True])
-async def test_a_pull_told_late_proves_its_origin_where_no_other_name_came_unseen(
+async def test_a_pull_reported_late_proves_its_origin_where_no_other_name_came_unseen(
     containerd: FakeHost, retagged: bool
 ) -> None:
     await containerd.agent().watch()
@@ -244,7 +246,7 @@ async def test_a_build_that_came_and_went_while_nobody_watched_is_a_gap(
     assert again.view.gap_end == gone if silent else again.view.gap_end is not None
 
 
-async def test_a_build_without_an_event_that_goes_again_is_a_gap(host: FakeHost, image: str) -> None:
+async def test_a_build_without_an_event_that_is_gone_again_is_a_gap(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     await agent.wait(60)
     host.docker.build("team/app:1", REF, silent=True)
@@ -262,7 +264,7 @@ async def test_a_build_without_an_event_is_found_when_it_is_run(host: FakeHost, 
     assert agent.usage(image).last_used_by == f"build of {child[7:19]}"
 
 
-async def test_an_image_that_came_unseen_and_tells_nothing_of_itself_is_a_gap(host: FakeHost, image: str) -> None:
+async def test_an_image_that_came_unseen_and_cannot_be_inspected_is_a_gap(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     child = host.docker.build("team/app:1", REF, silent=True)
     agent.engine.uninspectable.add(child)
@@ -332,7 +334,7 @@ async def test_an_image_that_never_can_be_inspected_is_asked_ever_more_rarely(ho
     assert agent.engine.counts()["images"] == 1 + 9  # after 5, 10, 20 ... 1280 seconds
 
 
-async def test_an_image_that_goes_while_it_is_listed_is_not_taken_for_a_build_on_its_base(
+async def test_an_image_that_is_removed_while_it_is_listed_is_not_taken_for_a_build_on_its_base(
     host: FakeHost, image: str
 ) -> None:
     child = host.docker.build("team/app:1", REF)

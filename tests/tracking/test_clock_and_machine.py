@@ -77,7 +77,9 @@ async def test_a_jump_is_published_as_a_gap(host: FakeHost, image: str, jump: ti
     assert await agent.gaps() == [(DAY, f"the clock jumped {way} by 1 d")]
 
 
-async def test_after_a_step_back_uses_are_recorded_and_idle_images_still_go(host: FakeHost, image: str) -> None:
+async def test_after_a_step_back_uses_are_recorded_and_idle_images_still_are_evicted(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent().start()
     host.docker.run("team/torch:1", "before", rm=True)
     await agent.wait()
@@ -102,7 +104,7 @@ async def test_a_clock_that_was_set_while_the_agent_was_away_is_noticed(host: Fa
     assert image in host.docker.images
 
 
-async def test_a_slow_correction_of_the_clock_is_no_jump(host: FakeHost, image: str) -> None:
+async def test_a_slow_correction_of_the_clock_is_not_a_jump(host: FakeHost, image: str) -> None:
     agent = await host.agent().start()
     for _ in range(10):
         host.clock.jump(0.01)

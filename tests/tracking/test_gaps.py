@@ -38,7 +38,7 @@ async def test_blind_time_under_the_tolerance_floors_nothing(host: FakeHost, ima
     assert (await again.gaps(), (await again.decision(image)).idle_since) == ([], first_seen)
 
 
-async def test_what_the_engine_remembers_is_no_gap_however_long_it_was(host: FakeHost, image: str) -> None:
+async def test_what_the_engine_remembers_is_not_a_gap_however_long_it_was(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     host.docker.run(REF, "one", rm=True)
     await agent.wait()
@@ -90,7 +90,7 @@ async def test_a_use_after_a_quiet_watch_is_caught_up_with(host: FakeHost, image
     assert again.usage(image).last_used == used
 
 
-async def test_a_second_stop_is_no_gap_where_nothing_happened(host: FakeHost, image: str) -> None:
+async def test_a_second_stop_is_not_a_gap_where_nothing_happened(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     host.docker.run(REF, "box", rm=True)
     await agent.wait()
@@ -174,7 +174,7 @@ async def test_an_engine_that_remembers_from_before_it_was_found_down_was_not(ho
     assert BEYOND_TOLERANCE - SECOND <= length <= BEYOND_TOLERANCE + SECOND
 
 
-async def test_a_gap_found_at_each_of_several_lost_connections_is_told_once(host: FakeHost, image: str) -> None:
+async def test_a_gap_found_at_each_of_several_lost_connections_is_reported_once(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     await agent.wait(60)
     await agent.kill()
@@ -188,7 +188,7 @@ async def test_a_gap_found_at_each_of_several_lost_connections_is_told_once(host
     assert len(await again.gaps()) == 1
 
 
-async def test_after_a_gap_a_name_tells_nothing_of_a_container_that_is_gone(host: FakeHost, image: str) -> None:
+async def test_after_a_gap_a_name_shows_nothing_of_a_container_that_is_gone(host: FakeHost, image: str) -> None:
     other = host.docker.add(pytorch_image("other", "team/other:1"))
     agent = await host.agent().watch()
     await agent.kill()
@@ -223,7 +223,7 @@ async def test_uses_that_cannot_be_matched_are_one_gap_from_the_first_to_the_las
     assert (gap["seconds"], again.view.gap_end) == (20.0, START + timedelta(seconds=30))
 
 
-async def test_a_use_that_cannot_be_matched_is_one_gap_however_often_it_is_told(host: FakeHost) -> None:
+async def test_a_use_that_cannot_be_matched_is_one_gap_however_often_it_is_reported(host: FakeHost) -> None:
     agent = await host.agent().watch()
     await agent.stop()
     host.docker.add(pytorch_image("gone", "team/gone:1"))

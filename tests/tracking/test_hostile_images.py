@@ -37,7 +37,9 @@ def examined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # One image that cannot be judged
 
 
-async def test_a_label_that_no_duration_can_hold_keeps_its_image_and_the_others_go(host: FakeHost, image: str) -> None:
+async def test_a_label_that_no_duration_can_hold_keeps_its_image_and_the_others_are_evicted(
+    host: FakeHost, image: str
+) -> None:
     labels = {"torchkeeper.ttl": "999999999w"}
     odd = host.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, labels=labels)))
     agent = await agent_past_ttl(host)
@@ -129,7 +131,7 @@ async def test_an_image_whose_inspect_failed_is_examined_once_it_is_known(
     assert (examined, (await agent.decision(image)).verdict.kind) == ([image], "pytorch")
 
 
-async def test_what_is_known_of_an_image_goes_with_it(host: FakeHost, image: str, examined: list[str]) -> None:
+async def test_what_is_known_of_an_image_is_forgotten_with_it(host: FakeHost, image: str, examined: list[str]) -> None:
     agent = await host.agent().watch()
     host.docker.delete(image)
     await agent.ingestor.refresh()

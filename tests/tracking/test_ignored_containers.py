@@ -10,7 +10,7 @@ from tests.support.times import DAY, HOUR
 SCANNERS = IgnoredContainers(("trivy*", "role=scanner"))
 
 
-async def test_a_scanners_whole_run_is_no_use(host: FakeHost, image: str) -> None:
+async def test_a_scanners_whole_run_does_not_count_as_a_use(host: FakeHost, image: str) -> None:
     agent = await host.agent(ignored=SCANNERS).watch()
     await agent.wait(60)
     for name, labels in (("trivy-1", {}), ("nightly", {"role": "scanner"})):
@@ -30,13 +30,15 @@ async def test_everybody_elses_run_is(host: FakeHost, image: str) -> None:
     assert agent.usage(image).last_used == host.clock.now()
 
 
-async def test_a_scanner_found_by_a_listing_is_no_use_either(host: FakeHost, image: str) -> None:
+async def test_a_scanner_found_by_a_listing_does_not_count_as_a_use_either(host: FakeHost, image: str) -> None:
     host.docker.run(REF, "trivy-1")
     agent = await host.agent(ignored=SCANNERS).watch()
     assert agent.usage(image).last_used is None
 
 
-async def test_a_scanner_that_ran_while_nobody_watched_is_no_use_either(host: FakeHost, image: str) -> None:
+async def test_a_scanner_that_ran_while_nobody_watched_does_not_count_as_a_use_either(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent(ignored=SCANNERS).watch()
     await agent.stop()
     await host.clock.advance(60)
@@ -45,7 +47,9 @@ async def test_a_scanner_that_ran_while_nobody_watched_is_no_use_either(host: Fa
     assert again.usage(image).last_used is None
 
 
-async def test_while_it_runs_its_image_stays_and_goes_once_it_is_gone(host: FakeHost, image: str) -> None:
+async def test_while_it_runs_its_image_stays_and_is_evicted_once_the_container_is_gone(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent(ignored=SCANNERS).start()
     cid = host.docker.create(REF, "trivy-1")
     host.docker.begin(cid)
@@ -173,7 +177,7 @@ async def test_what_was_counted_long_ago_is_forgotten(host: FakeHost, image: str
     assert await runs(agent, image) == {"role=scanner": 1}
 
 
-async def test_the_last_use_tells_project_and_user(host: FakeHost, image: str) -> None:
+async def test_the_last_use_names_project_and_user(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     cid = host.docker.create(REF, "train", **{PROJECT: "llm", "user": "alice"})
     await agent.wait(0)

@@ -40,7 +40,7 @@ async def test_each_act_of_a_container_is_a_use(host: FakeHost, image: str, act:
             return
 
 
-async def test_what_is_no_use_changes_nothing(host: FakeHost, image: str) -> None:
+async def test_an_event_that_does_not_count_as_a_use_changes_nothing(host: FakeHost, image: str) -> None:
     cid = host.docker.run(REF, "box")
     agent = await host.agent().watch()
     before = agent.usage(image)
@@ -84,7 +84,7 @@ async def test_a_use_while_catching_up_is_not_missed(host: FakeHost, image: str,
 
 @pytest.mark.parametrize("call", ["containers", "images", "ring"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_a_container_that_goes_while_catching_up_holds_nothing(
+async def test_a_container_that_is_removed_while_catching_up_keeps_no_image(
     host: FakeHost, image: str, call: str, after: bool
 ) -> None:
     cid = host.docker.run(REF, "box")
@@ -177,7 +177,9 @@ async def test_a_replay_changes_nothing(host: FakeHost, image: str) -> None:
     assert (await agent.saved(), await agent.view.engine_store.load_uses(image, 99)) == (before, uses)
 
 
-async def test_a_use_told_twice_counts_for_its_image_even_where_the_name_is_gone(host: FakeHost, image: str) -> None:
+async def test_a_use_reported_twice_counts_for_its_image_even_where_the_name_is_gone(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent().watch()
     host.docker.run(REF, "box", rm=True)
     await agent.wait(0.01)

@@ -85,7 +85,7 @@ async def test_images_of_another_root_directory_are_not_shown_until_those_of_thi
     assert shown == [0]
 
 
-async def test_after_a_restart_the_root_directory_tells_whose_usage_it_is(host: FakeHost, image: str) -> None:
+async def test_after_a_restart_the_root_directory_decides_whose_usage_it_is(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     host.docker.run(REF, "box", rm=True)
     await agent.wait()

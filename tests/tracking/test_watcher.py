@@ -34,7 +34,7 @@ async def test_the_first_stream_begins_a_moment_before_now(host: FakeHost) -> No
     assert agent.engine.calls[1].argument == str(now_ns - 2 * 10**9)
 
 
-async def test_nothing_may_go_until_the_watch_is_proven(host: FakeHost, image: str) -> None:
+async def test_nothing_may_be_evicted_until_the_watch_is_proven(host: FakeHost, image: str) -> None:
     agent = host.agent()
     agent.engine.on("ring", agent.engine.hang)
     await agent.watch()
@@ -52,7 +52,7 @@ async def test_an_error_while_connecting_is_weather(host: FakeHost, image: str, 
     assert (await unproven(agent), list(agent.host_report.alerts)) == (False, [])
 
 
-async def test_a_bug_is_no_weather(host: FakeHost) -> None:
+async def test_a_bug_is_not_retried(host: FakeHost) -> None:
     agent = host.agent()
     agent.engine.on("ring", ZeroDivisionError("a bug"))
     with pytest.raises(ExceptionGroup, match="unhandled errors"):
@@ -142,7 +142,7 @@ async def test_the_stream_of_a_stopping_engine_is_read_to_its_end(host: FakeHost
     assert (agent.usage(image).last_used, await agent.gaps()) == (died, [])
 
 
-async def test_a_restart_of_the_engine_under_our_eyes_is_no_gap(host: FakeHost, image: str) -> None:
+async def test_a_restart_of_the_engine_while_this_process_watches_is_not_a_gap(host: FakeHost, image: str) -> None:
     agent = await host.agent(ttl=DAY).start()
     host.docker.run(REF, "box", rm=True)
     used = host.clock.now()
@@ -154,7 +154,7 @@ async def test_a_restart_of_the_engine_under_our_eyes_is_no_gap(host: FakeHost, 
     assert (await agent.gaps(), (await agent.decision(image)).idle_since) == ([], used)
 
 
-async def test_what_an_engine_told_at_its_very_end_counts(host: FakeHost, image: str) -> None:
+async def test_what_an_engine_reported_at_its_very_end_counts(host: FakeHost, image: str) -> None:
     cid = host.docker.run(REF, "box")
     agent = await host.agent().watch()
     await agent.wait(60)
@@ -167,7 +167,9 @@ async def test_what_an_engine_told_at_its_very_end_counts(host: FakeHost, image:
     assert (agent.usage(image).last_used, await agent.gaps()) == (removed, [])
 
 
-async def test_what_an_engine_told_at_its_end_and_cannot_be_asked_any_more_is_a_gap(host: FakeHost, image: str) -> None:
+async def test_what_an_engine_reported_at_its_end_and_cannot_be_asked_any_more_is_a_gap(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent().watch()
     await agent.wait(60)
     host.docker.run(REF, "box")
@@ -230,7 +232,7 @@ def said(logged: list[MutableMapping[str, Any]]) -> list[str]:
 CAUGHT_UP = "watching the engine"
 
 
-async def test_an_engine_that_goes_down_and_comes_back_is_told_once_each(host: FakeHost, image: str) -> None:
+async def test_an_engine_that_is_lost_and_comes_back_is_reported_once_each(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     with capture_logs() as logged:
         host.docker.stop()
@@ -240,7 +242,7 @@ async def test_an_engine_that_goes_down_and_comes_back_is_told_once_each(host: F
     assert said(logged) == ["the engine is not watched", "the engine is watched again"]
 
 
-async def test_a_full_disk_is_told_once_by_its_own_name(
+async def test_a_full_disk_is_reported_once_by_its_own_name(
     host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = await host.agent().start()
@@ -303,7 +305,7 @@ async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(host: Fa
     assert (list(agent.host_report.alerts), await agent.gaps()) == ([], [])
 
 
-async def test_nothing_may_go_from_the_moment_that_the_stream_ends(host: FakeHost, image: str) -> None:
+async def test_nothing_may_be_evicted_from_the_moment_that_the_stream_ends(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     agent.engine.on("ping", agent.engine.hang)  # the agent asks whether the engine is still there
     host.docker.cut_streams()

@@ -7,7 +7,7 @@ from tests.support import dockerd, images, proc
 from tests.support.times import DAY, SECOND
 
 
-async def test_only_what_was_unused_for_so_long_goes_and_every_image_stays(any_engine: dockerd.Dockerd) -> None:
+async def test_only_records_unused_for_so_long_are_pruned_and_every_image_stays(any_engine: dockerd.Dockerd) -> None:
     any_engine.empty()
     images.import_image(any_engine, "team/base:1")
     child = images.build_child(any_engine, "team/base:1", "team/child:1", classic=False)

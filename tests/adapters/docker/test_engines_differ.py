@@ -82,7 +82,7 @@ async def test_the_list_and_the_inspect_agree_on_the_names_of_an_image(
     assert (image.references, image.digests) == await engine.references(image_id)
 
 
-async def test_a_pulled_image_has_the_digest_that_the_push_told(
+async def test_a_pulled_image_has_the_digest_that_the_push_reported(
     fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
 ) -> None:
     name = f"{loopback_registry.name}/pulled/app"
@@ -156,7 +156,7 @@ async def test_an_image_built_by_buildkit_runs_on_without_its_base(
 # Commits
 
 
-async def test_no_step_of_a_build_is_taken_for_a_commit_where_the_engine_keeps_what_tells_them_apart(
+async def test_no_step_of_a_build_is_taken_for_a_commit_where_the_engine_keeps_what_distinguishes_them(
     any_kind: str, fresh: dockerd.Dockerd, engine: DockerEngine
 ) -> None:
     images.import_image(fresh, "base:1")
@@ -191,7 +191,7 @@ async def test_a_commit_is_never_taken_for_a_step_of_a_build(
 # Removal, whole or not at all
 
 
-async def test_an_image_with_many_tags_goes_whole_and_alone(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
+async def test_an_image_with_many_tags_is_removed_whole_and_alone(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
     stays = images.import_image(fresh, "other:1")
     goes = images.import_image(fresh, LOCAL[0], extra_refs=LOCAL[1:])
     assert await remove(engine, goes) == removal.RemovalResult(Outcome.REMOVED)
@@ -201,7 +201,7 @@ async def test_an_image_with_many_tags_goes_whole_and_alone(fresh: dockerd.Docke
 
 
 @pytest.mark.parametrize("names", ["a:1", "a:1 b:1", "a", "a:1 a", "a:1 a:2 b:1 a b"])
-async def test_a_pulled_image_goes_whole(
+async def test_a_pulled_image_is_removed_whole(
     names: str, fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
 ) -> None:
     """`names`: the tags by which it is pulled; one without a tag stands for the digest."""
@@ -298,7 +298,7 @@ async def test_an_image_that_loses_its_tag_to_another_stays_and_what_the_engine_
     assert [one.id for one in await engine.images({})] == [image.id]
 
 
-async def test_an_image_of_one_tag_goes_by_its_id_and_the_one_that_took_its_tag_stays(
+async def test_an_image_of_one_tag_is_evicted_by_its_id_and_the_one_that_took_its_tag_stays(
     fresh: dockerd.Dockerd, engine: DockerEngine
 ) -> None:
     image = await listed(engine, images.import_image(fresh, LOCAL[0]))
@@ -310,7 +310,7 @@ async def test_an_image_of_one_tag_goes_by_its_id_and_the_one_that_took_its_tag_
     assert await engine.image_id(LOCAL[0]) == other
 
 
-async def test_a_name_that_a_nameless_image_gets_before_it_goes_is_recorded(
+async def test_a_name_that_a_nameless_image_gets_before_it_is_removed_is_recorded(
     fresh: dockerd.Dockerd, engine: DockerEngine
 ) -> None:
     built = fresh.docker("build", "--quiet", "-", stdin=b"FROM scratch\nENV A=1\nENV B=1")
@@ -351,7 +351,7 @@ async def test_every_event_of_a_removal_is_known_as_an_echo_and_each_that_was_ex
 # Events and lists
 
 
-async def test_the_events_of_an_image_tell_its_id_but_a_pull_its_reference(
+async def test_the_events_of_an_image_report_its_id_but_a_pull_its_reference(
     fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
 ) -> None:
     name = f"{loopback_registry.name}/told/app:1"
@@ -375,7 +375,7 @@ async def test_the_events_of_an_image_tell_its_id_but_a_pull_its_reference(
     ]
 
 
-async def test_lists_stay_whole_while_images_go(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
+async def test_lists_stay_whole_while_images_are_removed(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
     stays = images.import_image(fresh, "stays:1")
     going = [images.import_image(fresh, f"goes:{number}", size_mb=0) for number in range(15)]
     async with asyncio.TaskGroup() as group:

@@ -34,7 +34,7 @@ def info(root: Path | str, driver: str = "overlay2", *, containerd: bool = False
     )
 
 
-def test_the_folders_are_told_topmost_first() -> None:
+def test_the_folders_are_reported_topmost_first() -> None:
     told = inspected(folder("c"), folder("b"), folder("a"))
     assert layer_folders.named(told, ROOT) == (folder("c"), folder("b"), folder("a"))
     assert layer_folders.named(inspected(folder("a")), f"{ROOT}/") == (folder("a"),)
@@ -55,7 +55,7 @@ def test_the_folders_are_told_topmost_first() -> None:
         inspected("/var/lib/docker-other/a"),
     ],
 )
-def test_unless_there_is_a_folder_for_each_layer_below_the_engines_own_there_are_none(told: dict[str, Any]) -> None:
+def test_unless_each_layer_has_a_folder_below_the_engines_own_there_are_none(told: dict[str, Any]) -> None:
     assert layer_folders.named(told, ROOT) == ()
 
 

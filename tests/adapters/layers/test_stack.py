@@ -144,25 +144,27 @@ def test_a_torch_counts_wherever_it_was_installed(layers: list[Path], place: str
 @pytest.mark.parametrize(
     "place", ["root/.cache/uv/archive-v0/abc", "opt/conda/pkgs/pytorch-2.4/lib/python3.11/site-packages"]
 )
-def test_what_an_installer_keeps_to_install_from_is_no_torch(layers: list[Path], place: str) -> None:
+def test_what_an_installer_keeps_to_install_from_is_not_an_installed_torch(layers: list[Path], place: str) -> None:
     put(layers[1], place=place)
     (layers[1] / "opt/conda/conda-meta").mkdir(parents=True)
     assert look(layers) == layer_probe.NOTHING
 
 
 @pytest.mark.parametrize("place", [f"{SITE}/horovod", "opt/app"])
-def test_a_folder_called_torch_of_another_project_is_no_torch(layers: list[Path], place: str) -> None:
+def test_a_folder_called_torch_of_another_project_is_not_a_torch(layers: list[Path], place: str) -> None:
     put(layers[1], place=place, text="__version__ = '1.2.3'\n")
     assert look(layers) == layer_probe.NOTHING
 
 
-def test_a_program_called_torch_is_no_torch(layers: list[Path]) -> None:
+def test_a_program_called_torch_is_not_a_torch(layers: list[Path]) -> None:
     (layers[0] / "usr/bin").mkdir(parents=True)
     (layers[0] / "usr/bin/torch").write_text("#!/bin/sh\n")
     assert look(layers) == layer_probe.NOTHING
 
 
-def test_of_two_torches_that_differ_the_one_among_packages_counts_and_no_version_is_told(layers: list[Path]) -> None:
+def test_of_two_torches_that_differ_the_one_among_packages_counts_and_no_version_is_reported(
+    layers: list[Path],
+) -> None:
     put(layers[1], "2.4.0+git0", "a")
     put(layers[1], "2.5.1+git0")
     assert look(layers) == found(None, 2)
@@ -279,7 +281,7 @@ def test_a_folder_that_may_not_be_read_leaves_the_image_unknown(
     assert look(layers) == layer_probe.unknown("layer 3: /home: permission denied")
 
 
-def test_a_layer_that_is_gone_is_unknown_and_its_folder_on_the_host_is_not_told(layers: list[Path]) -> None:
+def test_a_layer_that_is_gone_is_unknown_and_its_folder_on_the_host_is_not_reported(layers: list[Path]) -> None:
     layers[1].rmdir()
     assert look(layers) == layer_probe.unknown("layer 2: no such file or directory")
 
@@ -288,7 +290,7 @@ def test_an_image_without_folders_is_unknown(layers: list[Path]) -> None:
     assert look([]).found is Found.UNKNOWN
 
 
-def test_names_that_are_no_text_are_told_as_text(layers: list[Path]) -> None:
+def test_names_that_are_not_text_are_reported_as_text(layers: list[Path]) -> None:
     odd = os.fsdecode(b"caf\xe9")
     put(layers[0], place=f"{odd}/site-packages")
     assert look(layers) == found("2.4.0", 3, "caf?/site-packages")

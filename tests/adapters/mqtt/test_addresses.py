@@ -173,7 +173,7 @@ async def test_the_next_address_is_tried_at_each_failure_and_kept_while_it_works
     assert [part.partition(": ")[0] for part in failed.split("; mqtt")] == [b.url, c.url[4:], a.url[4:]]
 
 
-async def test_a_connection_that_is_lost_goes_on_with_the_next_address() -> None:
+async def test_a_connection_that_is_lost_continues_with_the_next_address() -> None:
     async with serving(newer()) as a, serving(newer()) as b:
         connect = broker.connector(options_of(a, b), shuffle=lambda several: None)
         with pytest.raises(broker.BrokerUnavailable):
@@ -266,7 +266,7 @@ async def test_tls_to_a_port_without_it_and_the_reverse_are_guessed(server_witho
 
 
 @pytest.mark.real
-async def test_a_certificate_that_proves_nothing_is_told_from_a_broker_that_is_away(
+async def test_a_certificate_that_proves_nothing_is_distinguished_from_a_broker_that_is_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with mosquitto.running(tls=True) as server, mosquitto.running(tls=True) as other:

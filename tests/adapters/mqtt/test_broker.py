@@ -120,7 +120,7 @@ def test_the_password_is_read_at_each_connect_without_its_newline(tmp_path: Path
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.real
-async def test_a_wrong_password_is_told_apart_from_a_missing_broker(tmp_path: Path, version: str) -> None:
+async def test_a_wrong_password_is_distinguished_from_a_missing_broker(tmp_path: Path, version: str) -> None:
     secret = write_secret(tmp_path, "wrong")
     with mosquitto.running(users={"gpu-07": "right"}) as server:
         options = make_options(server, version=version, username="gpu-07", password_file=secret)
@@ -147,7 +147,7 @@ async def test_a_password_file_that_cannot_be_read_is_named_without_its_content(
 
 
 @pytest.mark.real
-async def test_a_publish_that_the_acl_denies_is_refused_and_the_next_one_goes_through(tmp_path: Path) -> None:
+async def test_a_publish_that_the_acl_denies_is_refused_and_the_next_one_succeeds(tmp_path: Path) -> None:
     users = {"gpu-07": "x"}
     with mosquitto.running(users=users, acl=mosquitto.ACL) as server:
         options = make_options(server, username="gpu-07", password_file=write_secret(tmp_path, "x"))
@@ -311,7 +311,7 @@ async def test_a_plain_server_that_hangs_up_is_reported_without_waiting() -> Non
             await connect_once(server.options)
 
 
-async def test_a_refused_subscription_is_told() -> None:
+async def test_a_refused_subscription_is_reported() -> None:
     connack, suback = b"\x20\x03\x00\x00\x00", b"\x90\x04\x00\x01\x00\x87"
     async with scripted(connack, suback) as server, broker.connect(server.options) as connection:
         with pytest.raises(broker.SubscribeRefused, match="Not authorized"):
@@ -324,7 +324,7 @@ async def test_an_answer_to_a_subscription_that_comes_too_late_is_let_alone(capl
     assert caplog.records == []
 
 
-async def test_a_host_name_that_is_none_is_weather_and_not_a_crash() -> None:
+async def test_a_host_name_that_does_not_resolve_is_an_unavailable_broker_and_not_a_crash() -> None:
     with pytest.raises(broker.BrokerUnavailable):
         await connect_once(broker.Options(host="a..b", port=1883, client_id="a"))
 

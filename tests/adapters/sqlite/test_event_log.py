@@ -115,7 +115,7 @@ def test_missing_is_what_no_range_has(above: int, last: int, known: list[new_eve
 # The broker's word, and the collector's
 
 
-async def test_the_brokers_word_retires_until_the_collector_is_heard_and_never_again(
+async def test_the_brokers_acknowledgement_retires_until_the_collector_is_heard_and_never_again(
     store: Store, tmp_path: Path
 ) -> None:
     await add(store, 4)
@@ -201,7 +201,7 @@ async def test_a_collector_that_knows_another_epoch_only_has_nothing_of_this_one
     assert (await waiting(store), await store.watermark()) == ([1, 2, 3], 0)
 
 
-async def test_a_word_about_another_epoch_is_ignored_once_this_one_was_spoken_of(store: Store) -> None:
+async def test_an_acknowledgement_of_another_epoch_is_ignored_once_this_one_was_acknowledged(store: Store) -> None:
     await add(store, 3)
     await acknowledge(store, 2)
     assert await acknowledge(store, 0, "another") is None
@@ -375,7 +375,7 @@ async def test_a_failed_write_leaves_the_count_right(store: Store, monkeypatch: 
     assert await waiting(store) == [1, 2, 3]
 
 
-async def test_many_ranges_are_told_in_several_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_ranges_are_reported_in_several_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "MOST_RANGES", 2)
     for _ in range(5):
         await store.log(make_event(at=START))
@@ -388,7 +388,7 @@ async def test_many_ranges_are_told_in_several_events(store: Store, monkeypatch:
     ]
 
 
-async def test_a_dropped_event_goes_out_as_its_model_says(store: Store) -> None:
+async def test_a_dropped_event_is_sent_as_its_model_says(store: Store) -> None:
     await add(store, 1)
     await store.quarantine(1, "too long", LATER)
     (row,) = await store.unsent(0, 9)

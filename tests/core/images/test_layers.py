@@ -31,7 +31,7 @@ def test_the_same_layer_on_another_base_is_another_one() -> None:
     assert layers.LayerIndex([TOP, other]).reclaimable_bytes(TOP.id) == 107
 
 
-def test_empty_steps_of_the_history_are_no_layers() -> None:
+def test_empty_steps_of_the_history_are_not_layers() -> None:
     assert TOP.details is not None
     history = (HistoryStep("FROM", 100), HistoryStep("ENV A=1", 0), HistoryStep("RUN", 7))
     assert layers.layer_sizes(replace(TOP.details, history=history)) == (100, 7)
@@ -70,7 +70,7 @@ def test_what_is_held_counts_each_layer_once() -> None:
     assert held == [107, 107, 107, 0]
 
 
-def test_what_is_held_is_the_same_in_any_order_where_one_history_does_not_tell() -> None:
+def test_the_total_is_the_same_in_any_order_where_one_history_is_unknown() -> None:
     assert TOP.details is not None
     unclear = replace(TOP, details=replace(TOP.details, history=()))
     assert [layers.LayerIndex(both).total_bytes for both in ([BASE, unclear], [unclear, BASE])] == [107, 107]
@@ -120,7 +120,7 @@ def test_an_image_that_is_smaller_compressed_than_what_it_was_built_on_adds_noth
     assert layers.LayerIndex([base, top]).reclaimable_bytes(top.id) == 7
 
 
-def test_compressed_bytes_count_once_where_the_history_does_not_tell_the_layers_apart() -> None:
+def test_compressed_bytes_count_once_where_the_history_does_not_separate_the_layers() -> None:
     plain = packed("a", 40, x=100, y=50)
     assert plain.details is not None
     unclear = replace(plain, size_bytes=190, details=replace(plain.details, history=()))

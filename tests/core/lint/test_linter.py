@@ -171,13 +171,13 @@ def test_names_that_differ_only_by_decoration_are_look_alikes(
     assert [reference for reference, rule in findings if rule == ALIKE] == [f"{name}:2.9-cuda12.6" for name in flagged]
 
 
-def test_a_look_alike_is_told_once_for_an_image_and_says_of_what() -> None:
+def test_a_look_alike_is_reported_once_for_an_image_and_says_of_what() -> None:
     image = torch("a/torch:2.9-cuda12.6", "a/torch:2.9.0-cuda12.6")
     why = "differs from a/pytorch only by decoration or order; keep one of these names"
     assert find(image, torch("a/pytorch:2.9-cuda12.6")) == (Finding(image.id, "a/torch:2.9-cuda12.6", ALIKE, why),)
 
 
-def test_gpu_in_a_name_is_no_decoration_where_it_tells_a_cuda_build_from_a_cpu_build() -> None:
+def test_gpu_in_a_name_is_not_decoration_where_it_distinguishes_a_cuda_build_from_a_cpu_build() -> None:
     assert find(torch("a/train-gpu:7-cuda12.6"), plain("a/train:8-cpu", env=CPU)) == ()
 
 
@@ -197,13 +197,13 @@ CPU_BESIDE_CUDA = [
 
 
 @pytest.mark.parametrize(("one", "other", "flagged"), CPU_BESIDE_CUDA)
-def test_a_cpu_build_beside_a_cuda_build_of_its_version_must_be_told(
+def test_a_cpu_build_beside_a_cuda_build_of_its_version_must_be_named_as_such(
     one: Image, other: Image, flagged: list[str]
 ) -> None:
     assert [reference for reference, rule in found(one, other) if rule == ALIKE] == flagged
 
 
-def test_a_build_that_its_name_does_not_tell_is_named_with_its_neighbour() -> None:
+def test_a_build_that_its_name_does_not_show_is_named_with_its_neighbour() -> None:
     findings = find(plain("a/pytorch:2.9", env=CPU), torch("a/pytorch:2.9-cuda12.6"))
     assert [one.explanation for one in findings if one.rule == ALIKE] == [
         "is torch 2.9.0 for cpu beside a/pytorch:2.9-cuda12.6, and the name does not tell; say cpu in the tag"

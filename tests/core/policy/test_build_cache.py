@@ -27,6 +27,6 @@ def record(name: str = "r", **facts: object) -> CacheRecord:
     ],
     ids=str,
 )
-def test_a_record_goes_when_nobody_used_it_for_so_long(facts: dict[str, Any], goes: bool) -> None:
+def test_a_record_is_stale_when_nobody_used_it_for_so_long(facts: dict[str, Any], goes: bool) -> None:
     found = record(**facts)
     assert stale([found], 7 * DAY, NOW) == ((found,) if goes else ())

@@ -80,7 +80,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("what", "asked", "known", "rules", "given", "action", "reason"), CASES, ids=[case[0] for case in CASES]
 )
-def test_an_image_without_a_name_goes(
+def test_an_image_without_a_name_is_evicted(
     what: str,
     asked: object,
     known: tuple[Usage, ...],

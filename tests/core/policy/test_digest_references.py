@@ -70,7 +70,9 @@ GOES = [
 
 
 @pytest.mark.parametrize(("what", "settings"), GOES, ids=[case[0] for case in GOES])
-def test_an_image_without_a_tag_goes_where_nothing_matches_its_digest_reference(what: str, settings: Policy) -> None:
+def test_an_image_without_a_tag_is_evicted_where_nothing_matches_its_digest_reference(
+    what: str, settings: Policy
+) -> None:
     assert verdict_of(decide(BY_DIGEST, rules=settings), BY_DIGEST) == ("evict", "idle-ttl")
 
 
@@ -147,7 +149,7 @@ LOCAL = [
 
 
 @pytest.mark.parametrize(("what", "of", "said", "by_policy", "goes"), LOCAL, ids=[case[0] for case in LOCAL])
-def test_a_local_image_goes_where_each_reference_that_is_asked_may_go(
+def test_a_local_image_is_evicted_where_each_reference_that_counts_may_be_evicted(
     what: str, of: Image, said: tuple[Rule, ...], by_policy: bool, goes: bool
 ) -> None:
     assert rules.evicts_local(of, Policy(rules=said, evict_local=by_policy)) is goes

@@ -85,7 +85,7 @@ GENTLE = [
 
 
 @pytest.mark.parametrize("policy", GENTLE, ids=["limits", "windows", "mode", "the build cache"])
-def test_what_decides_of_no_image_is_no_change(policy: Policy) -> None:
+def test_a_setting_that_decides_about_no_image_is_not_a_change(policy: Policy) -> None:
     assert run((0, policy), start=SETTLED) == SETTLED
     assert waits(run((0, OLD), start=run((0, policy)))) is None
 
@@ -160,7 +160,7 @@ def test_a_memory_is_read_back_as_it_was(current: Policy, settled: Policy | None
 
 
 @given(policies())
-def test_a_policy_that_was_written_is_no_change_when_it_is_read(policy: Policy) -> None:
+def test_a_policy_that_was_written_is_not_a_change_when_it_is_read(policy: Policy) -> None:
     assert waits(run((0, policy), (50, policy))) is None
 
 
@@ -186,7 +186,7 @@ def test_what_only_the_new_policy_evicts_waits_and_is_named() -> None:
     assert (plan.deferred, plan.deferred_bytes, plan.estimated_bytes) == ((decision,), 1000, 0)
 
 
-def test_what_both_evict_goes_by_the_new_one() -> None:
+def test_what_both_evict_is_evicted_by_the_new_one() -> None:
     plan = judged(SLIP, PendingPolicy(before=OLD, until=NOW + HOUR), A, usages=())
     assert (verdict_of(plan, A), plan.deferred) == (("evict", "idle-ttl"), ())
     assert "TTL 14 min" in plan.decisions[0].explanation

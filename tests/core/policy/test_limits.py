@@ -37,7 +37,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("what", "limits", "freed", "expected"), CASES, ids=[case[0] for case in CASES])
-def test_of_three_that_are_due_go(what: str, limits: Limits, freed: tuple[PastEviction, ...], expected: str) -> None:
+def test_of_three_that_are_due_only_as_many_as_the_limit_are_evicted(
+    what: str, limits: Limits, freed: tuple[PastEviction, ...], expected: str
+) -> None:
     assert going(limits, *freed) == expected
 
 
@@ -51,7 +53,7 @@ def test_the_plan_wakes_when_there_is_room_again() -> None:
 @pytest.mark.parametrize(
     "limits", [Limits(evictions_per_sweep=1), Limits(bytes_per_hour=10), Limits(bytes_per_hour=250)]
 )
-def test_in_the_end_everything_goes(limits: Limits) -> None:
+def test_in_the_end_everything_is_evicted(limits: Limits) -> None:
     now, left = NOW, list(IMAGES)
     freed: tuple[PastEviction, ...] = ()
     for _ in range(10):
@@ -82,6 +84,6 @@ def test_a_size_is_a_number_and_a_unit(written: str, meant: int) -> None:
 
 
 @pytest.mark.parametrize("written", ["200", "GB", "-1GB", "1iB", "1 gb", None, 5, ""])
-def test_anything_else_is_no_size(written: object) -> None:
+def test_anything_else_is_not_a_size(written: object) -> None:
     with pytest.raises(ValueError, match="like 500MB, 200GB or 10GiB"):
         units.parse_size(written)

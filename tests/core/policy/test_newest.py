@@ -108,7 +108,7 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize(("repository", "rising"), PUBLISHED, ids=[case[0] for case in PUBLISHED])
-def test_a_published_list_goes_from_its_old_end(repository: str, rising: str) -> None:
+def test_a_published_list_of_tags_is_evicted_from_its_old_end(repository: str, rising: str) -> None:
     names = [f"{repository}:{tag}" for tag in rising.split()]
     pre = {name for name in names if "rc" in name}
     for count in range(1, len(names) + 1):
@@ -152,7 +152,7 @@ def test_without_keep_newest_an_unknown_build_time_keeps_nothing() -> None:
     assert kept(builds(*tags("main", "m125")), Policy(keep_newest=0)) == set()
 
 
-def test_a_name_without_a_version_does_not_count_beside_one_that_tells_it() -> None:
+def test_a_name_without_a_version_does_not_count_beside_one_that_has_it() -> None:
     old = pytorch_image("old", *tags("2.8.0", "blessed"), created=NOW)
     new = pytorch_image("new", *tags("2.9.0"), created=LONG_AGO)
     plan = decide(old, new, rules=Policy(keep_newest=1))
@@ -255,7 +255,7 @@ def test_a_full_tie_keeps_the_same_one_in_any_order() -> None:
     assert [{item.image.id for item in plan.evictions} for plan in plans] == [{one.id}, {one.id}]
 
 
-def test_the_image_itself_tells_an_accelerator_that_its_tag_does_not() -> None:
+def test_the_image_itself_shows_an_accelerator_that_its_tag_does_not() -> None:
     eleven = pytorch_image("x", *tags("2.8.0"), env={"PYTORCH_VERSION": "2.8.0", "CUDA_VERSION": "11.8.0"})
     twelve = pytorch_image("y", *tags("2.9.0"), env={"PYTORCH_VERSION": "2.9.0", "CUDA_VERSION": "12.8.0"})
     plan = decide(eleven, twelve, rules=Policy(keep_newest=1))

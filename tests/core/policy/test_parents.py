@@ -37,7 +37,7 @@ def test_a_parent_stays_while_its_child_stays() -> None:
     assert (verdict_of(plan, PARENT), verdict_of(plan, CHILD)) == (("keep", "has-children"), ("keep", "recent"))
 
 
-def test_a_child_goes_before_its_parent() -> None:
+def test_a_child_is_evicted_before_its_parent() -> None:
     plan = decide(PARENT, CHILD, usages=(idle_usage(PARENT, last_used=LONG_AGO - DAY),))
     assert [item.image.id for item in plan.evictions] == [CHILD.id, PARENT.id]
 
@@ -53,7 +53,7 @@ def test_a_grandparent_waits_for_a_grandchild_that_is_held() -> None:
     assert plan.evictions == ()
 
 
-def test_untagged_steps_go_with_the_last_image_built_on_them() -> None:
+def test_untagged_steps_are_evicted_with_the_last_image_built_on_them() -> None:
     below, above = step("s1"), step("s2", parent=pytorch_image("s1").id)
     child = pytorch_image("c", parent=above.id)
     plan = decide(below, above, child)
@@ -79,7 +79,7 @@ IDLE = [
 
 
 @pytest.mark.parametrize(("what", "known", "given", "reason"), IDLE, ids=[case[0] for case in IDLE])
-def test_a_step_goes_with_the_last_image_built_on_it_once_its_own_time_has_passed(
+def test_a_step_is_evicted_with_the_last_image_built_on_it_once_its_own_time_has_passed(
     what: str, known: dict[str, object], given: dict[str, object], reason: str
 ) -> None:
     below = step("s1")
@@ -141,7 +141,7 @@ def test_an_untagged_step_stays_where_it_is(what: str, below: Image, given: dict
     assert (verdict_of(plan, below), verdict_of(plan, child)) == (("keep", reason), ("evict", "idle-ttl"))
 
 
-def test_a_tagged_parent_is_no_step_and_is_judged_by_itself() -> None:
+def test_a_tagged_parent_is_not_a_step_and_is_decided_by_itself() -> None:
     local = pytorch_image("p", origin=None)
     plan = decide(local, CHILD)
     assert verdict_of(plan, local) == ("keep", "local-only")
@@ -160,7 +160,7 @@ def test_a_cycle_of_parents_ends() -> None:
     assert len(decide(one, other).decisions) == 2
 
 
-def test_the_recheck_lets_go_on_what_still_stands() -> None:
+def test_the_recheck_passes_what_is_still_due() -> None:
     plan = decide(PARENT)
     assert planning.passes_recheck(plan.evictions[0], decide(PARENT))
 

@@ -43,7 +43,7 @@ ORDER: list[tuple[str, dict[str, object]]] = [
 
 
 @pytest.mark.parametrize("first", range(len(ORDER)), ids=[name for name, _ in ORDER])
-def test_of_several_reasons_the_first_in_the_order_is_told(first: int) -> None:
+def test_of_several_reasons_the_first_in_the_order_is_reported(first: int) -> None:
     given: dict[str, object] = {}
     for _, more in ORDER[first:]:
         given.update(more)
@@ -70,7 +70,7 @@ def test_a_running_container_is_a_use_now() -> None:
     assert (decision.last_used, decision.last_used_by, decision.idle) == (NOW, "trainer", timedelta())
 
 
-def test_an_exited_container_tells_the_end_of_its_run() -> None:
+def test_an_exited_container_shows_the_end_of_its_run() -> None:
     ended = NOW - 3 * DAY
     decision = only_decision(decide(A, containers=(container_of(A, last_active=ended),)))
     assert (decision.last_used, decision.idle_since) == (ended, ended)
@@ -81,7 +81,7 @@ def test_a_gap_floors_idle_since_and_leaves_last_used() -> None:
     assert (decision.last_used, decision.idle_since) == (LONG_AGO, NOW - DAY)
 
 
-def test_time_in_which_the_machine_was_off_is_no_idle_time() -> None:
+def test_time_in_which_the_machine_was_off_is_not_idle_time() -> None:
     month = Context(machine_off=(MachineOff(NOW - 31 * DAY, NOW - DAY),))
     decision = only_decision(decide(A, usages=(idle_usage(A, last_used=NOW - 33 * DAY),), context=month))
     assert (decision.reason.value, decision.idle, decision.last_used) == ("recent", 3 * DAY, NOW - 33 * DAY)
@@ -136,7 +136,7 @@ def test_two_unclear_labels_are_two_warnings() -> None:
     ],
     ids=["empty", "true", "long"],
 )
-def test_a_keep_label_is_told_with_its_value_in_one_short_line(value: str, why: str) -> None:
+def test_a_keep_label_is_reported_with_its_value_in_one_short_line(value: str, why: str) -> None:
     assert only_decision(decide(pytorch_image("a", labels={"torchkeeper.keep": value}))).explanation == why
 
 
@@ -204,7 +204,7 @@ def test_the_end_of_a_hold_is_waited_for(context: Context, due: datetime) -> Non
     assert decide(A, context=context).next_due == due
 
 
-def test_the_least_recently_used_goes_first() -> None:
+def test_the_least_recently_used_is_evicted_first() -> None:
     young, old = pytorch_image("a"), pytorch_image("b")
     plan = decide(young, old, usages=(idle_usage(young, last_used=LONG_AGO + DAY),))
     assert [item.image.id for item in plan.evictions] == [old.id, young.id]
@@ -227,7 +227,7 @@ def test_a_plan_inside_of_the_window_names_no_opening() -> None:
     assert decide(A, rules=Policy(schedule=OPEN)).opens is None
 
 
-def test_of_those_used_at_the_same_time_the_one_that_frees_the_most_goes_first() -> None:
+def test_of_those_used_at_the_same_time_the_one_that_frees_the_most_is_evicted_first() -> None:
     small = pytorch_image("a", layers={"sha256:a": 1})
     big = pytorch_image("b", layers={"sha256:b": 2})
     assert [item.image.id for item in decide(small, big).evictions] == [big.id, small.id]

@@ -71,7 +71,9 @@ def order(found: Plan) -> list[str]:
         (Pressure(budget=300), Context(under_pressure=True), 0),
     ],
 )
-def test_above_high_so_many_go_until_low_or_until_the_budget(pressure: Pressure, context: Context, count: int) -> None:
+def test_above_high_so_many_are_evicted_until_low_or_until_the_budget(
+    pressure: Pressure, context: Context, count: int
+) -> None:
     found = plan(rules=Policy(pressure=pressure), context=context)
     assert order(found) == [A.id, B.id, C.id][:count]
     assert (found.under_pressure, found.shortfall_bytes) == (count > 0, 0)
@@ -100,7 +102,7 @@ def test_what_is_due_anyway_counts_first() -> None:
     assert (verdict_of(found, due), verdict_of(found, A)) == (("evict", "idle-ttl"), ("keep", "recent"))
 
 
-def test_what_is_still_wanting_when_everything_goes_is_told() -> None:
+def test_what_is_still_missing_when_everything_is_evicted_is_reported() -> None:
     found = plan(A)
     assert (order(found), found.under_pressure, found.shortfall_bytes, found.estimated_bytes) == ([A.id], True, 50, 100)
 
@@ -154,13 +156,13 @@ def test_a_longer_ttl_by_rule_or_label_does_not_hold_under_pressure() -> None:
 # In which order
 
 
-def test_of_those_used_at_the_same_time_the_one_that_frees_the_most_goes_first() -> None:
+def test_of_those_used_at_the_same_time_the_one_that_frees_the_most_is_evicted_first() -> None:
     small, big = sized("s", 10), sized("t", 150)
     known = tuple(idle_usage(item, last_used=NOW - DAY) for item in (small, big))
     assert order(plan(small, big, usages=known)) == [big.id]
 
 
-def test_a_child_goes_before_its_parent_though_it_was_used_later() -> None:
+def test_a_child_is_evicted_before_its_parent_though_it_was_used_later() -> None:
     parent, child = sized("p", 100), pytorch_image("q", parent=make_id("p"), layers={"sha256:p": 100, "sha256:q": 60})
     known = (idle_usage(parent, last_used=NOW - 3 * DAY), idle_usage(child, last_used=NOW - DAY))
     assert order(plan(parent, child, usages=known)) == [child.id, parent.id]
@@ -179,7 +181,7 @@ def test_a_parent_whose_child_stays_is_passed_over() -> None:
     assert (order(found), verdict_of(found, parent)) == ([A.id], ("keep", "recent"))
 
 
-def test_a_due_parent_goes_with_its_last_child_and_what_it_frees_counts() -> None:
+def test_a_due_parent_is_evicted_with_its_last_child_and_what_it_frees_counts() -> None:
     parent = sized("p", 140)
     child = pytorch_image("q", parent=parent.id, layers={"sha256:p": 140, "sha256:q": 10})
     known = (idle_usage(parent), idle_usage(child, last_used=NOW - 4 * DAY))
@@ -188,7 +190,7 @@ def test_a_due_parent_goes_with_its_last_child_and_what_it_frees_counts() -> Non
     assert verdict_of(found, parent) == ("evict", "idle-ttl")
 
 
-def test_a_step_goes_with_its_last_child_and_what_is_below_the_step_may_go_after_it() -> None:
+def test_a_step_is_evicted_with_its_last_child_and_what_is_below_the_step_may_be_evicted_after_it() -> None:
     base = sized("p", 100)
     step = pytorch_image("s", references=(), origin=None, parent=base.id, layers={"sha256:p": 100, "sha256:s": 20})
     layers = {"sha256:p": 100, "sha256:s": 20, "sha256:q": 30}
@@ -209,13 +211,13 @@ def test_a_step_that_was_used_within_its_ttl_stays_under_pressure_and_what_is_be
     assert (order(found), verdict_of(found, step)) == ([child.id], ("keep", "local-only"))
 
 
-def test_in_a_gap_nothing_goes_in_the_stead_of_what_the_gap_keeps() -> None:
+def test_in_a_gap_nothing_is_evicted_in_place_of_an_image_that_the_gap_keeps() -> None:
     due = sized("d", 150)
     found = plan(A, due, usages=(*AGES, idle_usage(due)), context=replace(FULL, gap_end=NOW))
     assert ([verdict_of(found, item)[1] for item in (due, A)], order(found)) == (["gap", "recent"], [])
 
 
-def test_in_a_gap_nothing_goes_in_the_stead_of_a_parent_whose_child_the_gap_keeps() -> None:
+def test_in_a_gap_nothing_is_evicted_in_place_of_a_parent_whose_child_the_gap_keeps() -> None:
     """Without the gap the child is due, and the parent, used before A, goes next."""
     parent = sized("p", 140)
     child = pytorch_image("q", parent=parent.id, layers={"sha256:p": 140, "sha256:q": 10})
@@ -259,17 +261,17 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("rules", "context", "state"), SENTENCES)
-def test_the_sentence_tells_the_state_of_the_disk(rules: Policy, context: Context, state: str) -> None:
+def test_the_sentence_reports_the_state_of_the_disk(rules: Policy, context: Context, state: str) -> None:
     found = plan(A, rules=rules, context=context)
     assert found.decisions[0].explanation == f"{state}; idle 3 d; frees about 100 B"
     assert found.pressure == state
 
 
-def test_a_disk_that_cannot_be_seen_is_told() -> None:
+def test_a_disk_that_cannot_be_seen_is_reported() -> None:
     assert plan(context=Context()).pressure == "the disk of the engine cannot be seen from here"
     assert plan(rules=Policy(), context=FULL).pressure == ""
 
 
-def test_it_is_no_matter_of_time_when_an_image_goes_under_pressure() -> None:
+def test_under_pressure_no_deadline_says_when_an_image_is_evicted() -> None:
     found = plan(A)
     assert (found.decisions[0].due, found.next_due) == (None, None)

@@ -12,7 +12,7 @@ def published(plan: Plan) -> payloads.InventoryImage:
     return only
 
 
-def test_an_image_that_stays_has_no_sentence_and_one_that_goes_has() -> None:
+def test_an_image_that_stays_has_no_sentence_and_one_that_is_evicted_has() -> None:
     here = pytorch_image("a", "teamai/pytorch:1")
     stays = decide(here, usages=(idle_usage(here, last_used=NOW - 3 * DAY),))
     goes = decide(here, usages=(idle_usage(here, last_used=NOW - 15 * DAY),))

@@ -32,7 +32,7 @@ def test_what_compression_would_lengthen_stays_as_it_is() -> None:
         zlib.compress(b" " * (payloads.MAX_UNPACKED + 1)),
     ],
 )
-def test_what_is_damaged_cut_off_or_huge_inside_is_no_payload(payload: bytes) -> None:
+def test_bytes_that_are_damaged_cut_off_or_huge_inside_are_not_a_payload(payload: bytes) -> None:
     assert payloads.decode(payloads.Status, payload) is None
 
 

@@ -63,7 +63,7 @@ def test_lines_that_do_not_fit_are_left_out_whole_and_keep_their_bytes() -> None
     )
 
 
-def test_a_long_line_that_says_nothing_of_torch_is_no_loss() -> None:
+def test_leaving_out_a_long_line_that_says_nothing_of_torch_loses_nothing() -> None:
     assert bounds.bounded(with_history("RUN " + "x" * bounds.HISTORY, INSTALL)) == with_history("", INSTALL)
 
 

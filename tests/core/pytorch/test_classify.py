@@ -121,12 +121,12 @@ def test_a_build_argument_gives_the_version_where_nothing_is_pinned() -> None:
     assert run("RUN |1 TORCH_VERSION=2.8.0+cu128 /bin/sh -c pip install torch").torch_version == "2.8.0"
 
 
-def test_a_variable_that_is_no_version_gives_way() -> None:
+def test_a_variable_that_is_not_a_version_is_passed_over() -> None:
     image = make_image("a/b:1", env={"PYTORCH_VERSION": "nightly"}, history=["RUN pip install torch==2.8.1"])
     assert verdict(image).torch_version == "2.8.1"
 
 
-def test_the_build_version_of_nvidia_tells_torchs_where_it_stands_alone() -> None:
+def test_the_build_version_of_nvidia_shows_torchs_where_it_stands_alone() -> None:
     assert verdict(make_image("a/b:1", env={"PYTORCH_BUILD_VERSION": "2.2.0a0+81ea7a4"})).torch_version == "2.2.0a0"
 
 
@@ -203,7 +203,7 @@ def test_the_accelerator_comes_from_env_and_then_from_the_tag(
     assert verdict(make_image(f"pytorch/pytorch:{tag}", env=env, labels=label)).accelerator == accelerator
 
 
-def test_the_wheel_index_tells_the_accelerator_where_nothing_else_does() -> None:
+def test_the_wheel_index_shows_the_accelerator_where_nothing_else_does() -> None:
     assert run("RUN pip install torch --index-url https://download.pytorch.org/whl/cu118").accelerator == "cuda11.8"
 
 

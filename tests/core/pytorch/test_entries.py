@@ -32,7 +32,7 @@ def test_the_package_carries_entries_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("entry", EVERY, ids=lambda entry: str(entry)[:60])
-def test_an_entry_tells_where_it_can_be_read(entry: entries.Entry) -> None:
+def test_an_entry_names_where_it_can_be_read(entry: entries.Entry) -> None:
     assert entry.source.startswith("https://")
 
 

@@ -15,7 +15,7 @@ def verdict(image: model.Image) -> Verdict:
     return classify.classify([image])[image.id]
 
 
-def test_evidence_is_told_in_words() -> None:
+def test_evidence_is_reported_in_words() -> None:
     image = catalogue.pytorch_runtime()
     assert verdict(replace(image, origin=image.digests[0])).evidence == (
         Evidence("repository", Strength.STRONG, "repository pytorch/pytorch, with a digest of it"),
@@ -23,7 +23,7 @@ def test_evidence_is_told_in_words() -> None:
     )
 
 
-def test_a_digest_that_proves_no_origin_is_no_evidence() -> None:
+def test_a_digest_that_proves_no_origin_is_not_evidence() -> None:
     image = catalogue.pytorch_runtime()
     assert image.digests
     assert verdict(image).evidence[0].text == "repository pytorch/pytorch"
@@ -208,7 +208,7 @@ def test_signs_that_rest_on_two_facts_suffice(what: str) -> None:
     assert verdict(TWO_FACTS[what]).kind is Class.PYTORCH
 
 
-def test_of_several_variables_that_tell_one_fact_the_first_is_shown() -> None:
+def test_of_several_variables_that_show_one_fact_the_first_is_reported() -> None:
     env = {"VLLM_USAGE_SOURCE": "a", "VLLM_BUILD_COMMIT": "b", "VLLM_IMAGE_TAG": "c"}
     assert [sign.text for sign in verdict(make_image("corp/llm:1", env=env)).evidence] == ["ENV VLLM_USAGE_SOURCE=a"]
 
@@ -292,7 +292,7 @@ def test_the_label_of_aws_needs_its_other_one() -> None:
     assert verdict(make_image("corp/tool:1", labels={**labels, "framework": "tensorflow"})).kind is Class.OTHER
 
 
-def test_what_pip_froze_tells_torchs_version() -> None:
+def test_a_list_by_pip_freeze_shows_torchs_version() -> None:
     frozen = "numpy==2.1.0\ntorch==2.7.1+cu128\n"
     assert verdict(make_image("corp/model:1", labels={"run.cog.pip_freeze": frozen})).torch_version == "2.7.1"
 

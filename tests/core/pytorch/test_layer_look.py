@@ -17,13 +17,13 @@ TORCH = layer_probe.found({PATH: (3, Torch("2.5.1", "cuda12.4"))})
 CONFIRMED = Evidence("layers", Strength.STRONG, f"layer 3: {PATH} is of torch 2.5.1")
 
 
-def test_a_torch_in_the_layers_confirms_and_tells_the_exact_version() -> None:
+def test_a_torch_in_the_layers_confirms_and_reports_the_exact_version() -> None:
     assert layer_probe.settled(PYTORCH, TORCH, lifts=False) == Verdict(
         kind=Class.PYTORCH, evidence=(CONFIRMED, SIGN), torch_version="2.5.1", accelerator="cuda12.4"
     )
 
 
-def test_without_a_torch_in_its_layers_an_image_is_ambiguous_and_its_version_is_not_told() -> None:
+def test_without_a_torch_in_its_layers_an_image_is_ambiguous_and_its_version_is_not_reported() -> None:
     found = layer_probe.settled(PYTORCH, layer_probe.NOTHING, lifts=True)
     doubt = Evidence("layers", Strength.WEAK, "no torch/version.py in its layers, whatever its names and history say")
     assert found == Verdict(kind=Class.AMBIGUOUS, evidence=(SIGN, doubt), torch_version=None, accelerator="cuda11.8")
@@ -49,7 +49,7 @@ def test_no_look_makes_anything_of_an_image_that_nothing_speaks_for(verdict: Ver
     assert layer_probe.settled(verdict, look, lifts=True) == verdict
 
 
-def test_of_two_torches_that_differ_neither_version_is_told() -> None:
+def test_of_two_torches_that_differ_neither_version_is_reported() -> None:
     look = layer_probe.found({PATH: (3, Torch("2.5.1", "cuda12.4")), "/b": (1, Torch("2.4.0", "cuda12.4"))})
     assert look == LayerProbe(found=Found.TORCH, path=PATH, layer=3, torch_version=None, accelerator="cuda12.4")
     settled = layer_probe.settled(PYTORCH, look, lifts=False)
@@ -64,7 +64,7 @@ def test_a_torch_for_the_cpu_may_serve_an_accelerator_that_a_plug_in_brings(name
     assert layer_probe.settled(replace(PYTORCH, accelerator=named), look, lifts=False).accelerator == told
 
 
-def test_a_path_from_a_stranger_is_told_on_one_line_of_bounded_length() -> None:
+def test_a_path_from_a_stranger_is_reported_on_one_line_of_bounded_length() -> None:
     look = layer_probe.found({"/a\x1b[31m\n" + "b" * 5000 + "/torch/version.py": (1, Torch("2.5.1"))})
     text = layer_probe.settled(PYTORCH, look, lifts=False).evidence[0].text
     assert text.isprintable()

@@ -41,7 +41,7 @@ def lift(verdict: Verdict, *references: str) -> Verdict:
     return operators.lifted({"sha256:a": verdict}, [of], ("corp/trainer",))["sha256:a"]
 
 
-def test_what_nothing_shows_becomes_pytorch_with_the_word_as_evidence() -> None:
+def test_what_nothing_shows_is_pytorch_with_the_operators_entry_as_evidence() -> None:
     assert lift(Verdict(kind=Class.OTHER)) == Verdict(kind=Class.PYTORCH, evidence=(WORD,))
 
 
@@ -90,7 +90,7 @@ def test_an_image_whose_names_cannot_be_read_becomes_unknown() -> None:
 # In the plan.
 
 
-def test_the_operators_word_evicts_what_nothing_else_recognises() -> None:
+def test_the_operators_entry_evicts_what_nothing_else_recognises() -> None:
     decision = only_decision(decide(TRAINER, rules=Policy(known=("corp/trainer",))))
     assert (decision.action, decision.reason, decision.verdict.evidence) == ("evict", "idle-ttl", (WORD,))
 
@@ -128,6 +128,6 @@ def test_it_makes_nothing_of_an_image_that_could_not_be_inspected() -> None:
     assert only_decision(decide(unknown, rules=Policy(known=("corp/trainer",)))).reason == "unknown"
 
 
-def test_no_other_image_goes_by_it() -> None:
+def test_no_other_image_becomes_due_by_it() -> None:
     others = (pulled_image("p", "postgres:16"), pytorch_image("a", "team/a:latest"))
     assert evicted_ids(decide(TRAINER, *others, rules=Policy(known=("corp/trainer",)))) == {TRAINER.id}

@@ -87,7 +87,7 @@ def test_a_file_from_pytorchs_index_alone_is_a_hint_of_its_own() -> None:
         (f"RUN pip install -r deps.txt {_INDEX}", "RUN pip uninstall -y torch"),
     ],
 )
-def test_a_file_that_may_come_from_elsewhere_or_is_gone_is_no_such_hint(lines: tuple[str, ...]) -> None:
+def test_a_file_that_may_come_from_elsewhere_or_is_gone_is_not_such_a_hint(lines: tuple[str, ...]) -> None:
     assert _FILE not in scan(*lines).hints
 
 

@@ -177,7 +177,7 @@ def test_what_came_later_than_the_tolerance_after_it_was_found_down_is_blind() -
 
 
 @pytest.mark.parametrize("down", [None, looks((1, True))], ids=["not seen", "seen down"])
-def test_an_end_that_the_engine_itself_contradicts_or_nobody_saw_is_none(down: EngineDowntime | None) -> None:
+def test_an_end_that_the_engine_contradicts_or_nobody_saw_does_not_count(down: EngineDowntime | None) -> None:
     older = ring(oldest=ALIVE + timedelta(seconds=1))
     assert after_downtime(cursor(engine_ended=True), older, down, MINUTE) == cursor()
 

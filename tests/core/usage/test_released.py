@@ -36,7 +36,7 @@ def test_the_latest_of_several_ends_counts() -> None:
     assert only_decision(decide(A, context=Context(overrides=Overrides(pins=pins)))).idle_since == NOW - 2 * DAY
 
 
-def test_the_end_of_one_pin_is_no_release_while_another_protection_holds() -> None:
+def test_the_end_of_one_pin_is_not_a_release_while_another_protection_lasts() -> None:
     pins = (Pin(id=A.id, reference="", at=LONG_AGO), Pin(id=A.id, reference="team/a:1", at=LONG_AGO, until=NOW))
     assert only_decision(decide(A, context=Context(overrides=Overrides(pins=pins)))).idle_since == LONG_AGO
 

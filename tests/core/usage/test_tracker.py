@@ -42,7 +42,7 @@ def test_each_container_event_is_a_use() -> None:
         assert made.usages[A.id] == idle_usage(A, last_used=NOW, last_used_by="box")
 
 
-def test_a_container_goes_from_created_to_running_to_exited_and_away() -> None:
+def test_a_container_passes_from_created_to_running_to_exited_and_is_removed() -> None:
     made, states = tracker(), []
     for action in ("create", "start", "die"):
         made.apply_container(event(action), A.id, NOW)
@@ -81,7 +81,7 @@ def test_what_changed_is_taken_once() -> None:
     assert not made.drain_changes()
 
 
-def test_changes_that_could_not_be_written_go_with_the_next() -> None:
+def test_changes_that_could_not_be_written_are_written_with_the_next() -> None:
     made = tracker()
     made.apply_container(event("create"), A.id, NOW)
     lost = made.drain_changes()
@@ -100,7 +100,7 @@ def test_a_tag_makes_the_image_arrive_and_the_loser_change() -> None:
     assert made.names.resolve("team/a:1") == B.id
 
 
-def test_a_pull_told_late_changes_names_from_when_it_is_learned() -> None:
+def test_a_pull_reported_late_changes_names_from_when_it_is_learned() -> None:
     made = tracker()
     made.apply_pull(B.id, "team/a:1", LONG_AGO, NOW)  # by now its reference may name another image than then
     assert made.usages[A.id].references_changed == NOW
@@ -142,20 +142,20 @@ def test_the_end_of_a_protection_is_its_release() -> None:
     assert made.usages[A.id] == idle_usage(A, released=NOW)
 
 
-def test_a_listing_tells_the_images_never_seen_before() -> None:
+def test_a_listing_reports_the_images_never_seen_before() -> None:
     new = pulled_image("new", digests=())
     made = tracker()
     assert listed(made, A, B, new) == (new.id,)
     assert made.usages[new.id] == Usage(image_id=new.id, first_seen=NOW, references=("team/new:1",))
 
 
-def test_an_image_that_comes_back_untold_arrives_when_it_is_found() -> None:
+def test_an_image_that_comes_back_without_an_event_arrives_when_it_is_found() -> None:
     made = tracker(idle_usage(A, present=False, references=()))
     assert listed(made, A) == (A.id,)
     assert made.usages[A.id] == idle_usage(A, arrived=NOW)
 
 
-def test_references_that_changed_untold_changed_when_it_is_found() -> None:
+def test_references_that_changed_without_an_event_changed_when_it_is_found() -> None:
     made = tracker(idle_usage(A, references=("team/a:0",)))
     listed(made, A)
     assert made.usages[A.id] == idle_usage(A, references_changed=NOW)
@@ -179,7 +179,7 @@ def test_a_digest_reference_that_stands_alone_is_a_change_when_it_comes_and_when
     assert made.usages[A.id] == idle_usage(A, references_changed=NOW + HOUR)
 
 
-def test_a_tag_that_goes_and_leaves_its_digest_reference_is_a_change() -> None:
+def test_a_tag_that_is_removed_and_leaves_its_digest_reference_is_a_change() -> None:
     made = tracker(idle_usage(A, references=("team/a:1", "team/a@sha256:1")))
     listed(made, replace(A, references=(), digests=("team/a@sha256:1",)))
     assert made.usages[A.id] == idle_usage(A, references=("team/a@sha256:1",), references_changed=NOW)
@@ -234,7 +234,7 @@ def test_a_container_that_ran_and_vanished_was_used_while_the_agent_watched() ->
     assert (made.usages[A.id].last_used, made.containers) == (NOW - HOUR, {})
 
 
-def test_a_stopped_container_that_vanished_tells_no_use() -> None:
+def test_a_stopped_container_that_vanished_does_not_count_as_a_use() -> None:
     made = tracker(held=(TrackedContainer("c1", A.id, "box", "exited"),))
     listed(made, A, B)
     assert (made.usages[A.id].last_used, made.containers) == (LONG_AGO, {})

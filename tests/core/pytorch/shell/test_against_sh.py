@@ -118,7 +118,7 @@ def told(shell: str, program: str) -> tuple[bool, bool]:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_what_is_told_is_what_a_real_shell_did(shell: str, stub: Path) -> None:
+def test_what_is_reported_is_what_a_real_shell_did(shell: str, stub: Path) -> None:
     writer = Writer(SEED)
     sure = none = 0
     for _ in range(PROGRAMS):

@@ -70,7 +70,7 @@ def program(draw: st.DrawFn, inner: str) -> str:
 
 @settings(deadline=None)
 @given(st.data())
-def test_only_an_installation_that_every_branch_leads_to_is_told(data: st.DataObject) -> None:
+def test_only_an_installation_that_every_branch_leads_to_is_reported(data: st.DataObject) -> None:
     kind, _, text = data.draw(st.composite(program)("pip install torch")).partition(":")
     found = build_history.scan([HistoryStep(f"RUN |1 A=b /bin/sh -c {text}; ls # buildkit", 0)])
     assert (bool(found.torch), found.doubts) == (kind == "live", ())

@@ -161,7 +161,7 @@ def test_what_may_have_run_is_a_weak_sign(program: str, write: object) -> None:
 
 @pytest.mark.parametrize("write", [buildkit, classic])
 @pytest.mark.parametrize("program", NONE)
-def test_what_did_not_run_is_no_sign(program: str, write: object) -> None:
+def test_a_command_that_did_not_run_is_not_a_sign(program: str, write: object) -> None:
     found = scan(write(program, WITH="yes"))  # type: ignore[operator]
     assert (sign(found), found.hints) == ("none", ())
 
@@ -267,7 +267,7 @@ def test_a_package_that_needs_torch_is_a_hint_unless_its_needs_are_left_out() ->
     assert scan(buildkit("pip install transformers")) == Installs()
 
 
-def test_an_argument_for_an_installation_that_did_not_run_is_no_hint() -> None:
+def test_an_argument_for_an_installation_that_did_not_run_is_not_a_hint() -> None:
     program = 'if [ "$WITH" = yes ]; then pip install torch==$TORCH_VERSION; fi'
     assert scan(buildkit(program, WITH="no", TORCH_VERSION="2.6.0")) == Installs()
 
@@ -282,7 +282,7 @@ OF_APT = {
 
 
 @pytest.mark.parametrize("program", OF_APT)
-def test_torch_of_apt_goes_with_what_it_needs(program: str) -> None:
+def test_torch_of_apt_is_removed_with_what_it_needs(program: str) -> None:
     found = scan(buildkit("apt-get install -y python3-torch"), buildkit(program))
     assert sign(found) == OF_APT[program]
 
