@@ -27,7 +27,7 @@ def agent(host: RealHost, ready: Callable[[], object] | None = None) -> Iterator
     daemon = proc.Daemon(_argv(host, "run"), host.log, _environment())
     daemon.start()
     try:
-        daemon.wait_until(ready or (lambda: host.told(WATCHING)))
+        daemon.wait_until(ready or (lambda: host.count_in_log(WATCHING)))
         yield daemon
     finally:
         daemon.stop()

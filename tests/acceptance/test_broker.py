@@ -79,9 +79,9 @@ def test_an_agent_cannot_speak_for_another_host_and_evicts_all_the_same(
 ) -> None:
     host.configure(agent={"host": "gpu-02"})
     with host.agent():
-        host.let_one_go()
-        proc.eventually(lambda: host.told("the broker refuses a topic"))
-        host.let_one_go()
+        host.evict_a_control_image()
+        proc.eventually(lambda: host.count_in_log("the broker refuses a topic"))
+        host.evict_a_control_image()
         refused = host.log.read_text()
         proc.eventually(lambda: len(host.json("history")["events"]) >= 4)
     assert "torchkeeper/v1/hosts/gpu-02/status" in refused
@@ -92,9 +92,11 @@ def test_an_agent_cannot_speak_for_another_host_and_evicts_all_the_same(
 def test_a_refused_login_delays_nothing(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     host.report_to(fleet_broker, password="wrong")
     with host.agent():
-        host.let_one_go()
-        proc.eventually(lambda: host.told("the broker is not reachable"))
-        assert host.told("Not authorized") + host.told("not authorised") + host.told("refuse") > 0
+        host.evict_a_control_image()
+        proc.eventually(lambda: host.count_in_log("the broker is not reachable"))
+        assert (
+            host.count_in_log("Not authorized") + host.count_in_log("not authorised") + host.count_in_log("refuse") > 0
+        )
 
 
 def test_events_refused_by_the_acl_arrive_once_the_acl_is_corrected(
@@ -106,7 +108,7 @@ def test_events_refused_by_the_acl_arrive_once_the_acl_is_corrected(
     with host.agent():
         first = host.torch("team/first:1")
         host.await_gone(first)
-        proc.eventually(lambda: host.told("Not authorized"))
+        proc.eventually(lambda: host.count_in_log("Not authorized"))
         acl.write_text(mosquitto.ACL)
         fleet_broker.restart()
         collector.await_event("outcome", first, RECONNECT)

@@ -149,7 +149,7 @@ def test_on_the_containerd_store_a_plan_counts_what_is_kept_unpacked_and_compres
     _packed_layers(host)
     host.json("sweep")  # sees them all for the first time
     planned = proc.eventually(lambda: _due(host, count=8))
-    assert "frees about " in host.say("plan")
+    assert "frees about " in host.output_of("plan")
     before = _du(engine)
     kept = {"web/base:1", "kept/base:1", "kept/child:stable"}
     proc.eventually(lambda: host.json("sweep") and engine.references() == kept)  # one that was starved leaves some

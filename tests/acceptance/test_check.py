@@ -52,7 +52,7 @@ def test_all_is_well(host: RealHost, collector: AcceptanceCollector, fleet_broke
     assert all(item.keys() == {"name", "ok", "detail", "hint"} for item in found.values())
     assert host.engine.url in found["engine"]["detail"]
     assert fleet_broker.url in found["broker"]["detail"]
-    assert "FAILED" not in host.say("check")
+    assert "FAILED" not in host.output_of("check")
     with collecting(fleet_broker, "latecomer") as late:
         assert late.found == set()
     assert set(collector.latest) == {f"{NAME}/alerts/check", f"{NAME}/status"}
@@ -70,7 +70,7 @@ def test_a_running_agent_is_not_disturbed(
         states = collector.states(NAME)
     assert (code, found["broker"]["ok"]) == (0, True)
     assert set(states) == {("online", before["session"])}
-    assert host.told("calls itself") == 0
+    assert host.count_in_log("calls itself") == 0
 
 
 def test_no_engine(lone_host: RealHost) -> None:
@@ -120,7 +120,7 @@ def test_a_host_name_with_a_dot_that_was_used_before_is_kept_and_warned_of(lone_
         lone_host.configure(agent={"host": ""})
         with lone_host.agent():
             code, found = lone_host.checks()
-    assert (code, lone_host.told("host=gpu-01.lab ")) == (0, 2)
+    assert (code, lone_host.count_in_log("host=gpu-01.lab ")) == (0, 2)
     assert "torchkeeper/v1/hosts/gpu-01.lab/status comes back" in found["broker"]["detail"]
     assert found["broker"]["hint"].endswith('set agent.host = "gpu-01-lab"')
 
@@ -193,7 +193,7 @@ def test_pins_damaged_beside_a_running_agent_stop_every_eviction_until_they_are_
     image = host.torch("team/idle:1")
     with host.agent():
         proc.eventually(lambda: host.row(image)["held_by"] == "paused")
-        assert host.has(image)
+        assert host.has_image(image)
         (host.state / "holds.json").unlink()
         host.await_gone(image)
 

@@ -50,16 +50,16 @@ def test_images_pulled_by_digest_are_kept_by_what_names_their_repository_or_dige
         },
     )
     with host.agent():
-        host.say("pause")
+        host.output_of("pause")
         for _, digest in pullable.values():
             host.engine.docker("pull", digest)
-        host.say("pin", pullable["team/pinned"][1])
+        host.output_of("pin", pullable["team/pinned"][1])
         proc.eventually(lambda: len(host.rows()) == len(pullable))
-        host.say("resume")
+        host.output_of("resume")
         for repository in GOES:
             host.await_gone(pullable[repository][0])
         rows = host.rows()
-        story = host.say("explain", pullable["prod/model"][1])
+        story = host.output_of("explain", pullable["prod/model"][1])
     assert {repository: rows[pullable[repository][0]]["reason"] for repository in KEPT} == KEPT
     assert len(rows) == len(KEPT)
     told = {repository: rows[pullable[repository][0]]["explanation"] for repository in KEPT}

@@ -46,7 +46,7 @@ def test_an_idle_pytorch_image_is_evicted_and_is_reported_before_and_after(
     }
     assert (said["epoch"], said["decision_id"]) == (became["epoch"], became["decision_id"])
     assert said["seq"] < became["seq"]
-    assert decision["time"] < host.last_told("delete", image=image) < outcome["time"]
+    assert decision["time"] < host.last_event("delete", image=image) < outcome["time"]
     fixed = ("action", "reason", "mode", "held_by", "image", "last_used", "ttl_seconds", "estimated_bytes")
     assert {key: said[key] for key in fixed} == {
         "action": "evict",
@@ -87,7 +87,7 @@ def test_exactly_the_idle_pytorch_images_are_evicted(lone_host: RealHost) -> Non
     with host.agent():
         for image in idle:
             host.await_gone(image)
-        host.let_one_go()
+        host.evict_a_control_image()
         planned = {image["id"]: image["reason"] for image in host.json("plan")["images"]}
     assert planned == kept
     assert {row["Id"] for row in host.engine.images()} == set(kept)
@@ -101,14 +101,14 @@ def test_an_image_is_evicted_a_ttl_after_its_last_container_went(lone_host: Real
     image = host.torch("team/train:1")
     container = images.run(host.engine, image, *SLEEP, detach=True)
     with host.agent():
-        host.let_one_go()
-        assert host.has(image)
+        host.evict_a_control_image()
+        assert host.has_image(image)
         host.engine.docker("rm", "--force", container)
         host.await_gone(image)
         proc.eventually(lambda: len(host.events(image)) == 2)
     decision = host.events(image)[0]["data"]
-    assert decision["last_used"] == host.last_told("destroy", container=container)
-    assert seconds_between(decision["last_used"], host.last_told("delete", image=image)) >= TTL
+    assert decision["last_used"] == host.last_event("destroy", container=container)
+    assert seconds_between(decision["last_used"], host.last_event("delete", image=image)) >= TTL
 
 
 def test_a_multi_tag_image_is_removed_whole_or_not_at_all(host: RealHost, collector: AcceptanceCollector) -> None:
@@ -116,7 +116,7 @@ def test_a_multi_tag_image_is_removed_whole_or_not_at_all(host: RealHost, collec
     image = host.torch(tags[0], extra_refs=tags[1:])
     container = images.create(host.engine, "one/b:2")
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         assert host.engine.references() == set(tags)
         host.engine.docker("rm", container)
         host.await_gone(image)

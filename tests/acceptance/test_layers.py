@@ -22,9 +22,9 @@ def test_an_image_without_torch_stays_whatever_it_says_and_the_others_are_evicte
     with host.agent():
         gone = host.torch("team/torch:2.4.0")
         host.await_gone(gone)
-        host.let_one_go()
+        host.evict_a_control_image()
         told = host.json("explain", "team/claims:1")
-    assert (host.has(kept), told["class"], told["reason"], told["torch_version"]) == (
+    assert (host.has_image(kept), told["class"], told["reason"], told["torch_version"]) == (
         True,
         "ambiguous",
         "ambiguous",
@@ -50,7 +50,7 @@ def test_a_look_inside_beside_an_agent_finds_torch_is_not_a_use_and_leaves_nothi
     image = host.torch("team/torch:2.4.0")
     with host.agent():
         told = host.json("explain", "team/torch:2.4.0", "--look-inside")
-        said = host.say("explain", "team/torch:2.4.0", "--look-inside")
+        said = host.output_of("explain", "team/torch:2.4.0", "--look-inside")
         images.run(host.engine, "team/torch:2.4.0", rm=True, name="last")  # what was told before it is taken in with it
         proc.eventually(lambda: host.row(image)["last_used"])
         uses = host.json("explain", "team/torch:2.4.0")["uses"]
@@ -64,14 +64,14 @@ def test_a_look_inside_that_finds_nothing_says_that_this_proves_nothing(lone_hos
     lone_host.plain("team/web:1")
     assert lone_host.json("explain", "team/web:1")["inside"] is None
     assert lone_host.json("explain", "team/web:1", "--look-inside")["inside"]["found"] == []
-    assert "so this proves nothing" in lone_host.say("explain", "team/web:1", "--look-inside")
+    assert "so this proves nothing" in lone_host.output_of("explain", "team/web:1", "--look-inside")
 
 
 def test_what_a_killed_look_left_is_removed_by_the_agent_and_is_not_a_use(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "1h"})
     image = host.torch("team/torch:2.4.0", env={"PATH": ":".join(f"/{n}/bin" for n in range(500))})
-    host.say("plan")
+    host.output_of("plan")
     kill_a_look(host)
     assert len(left(host)) == 1
     assert not inside_journal.is_empty(host.state)

@@ -72,12 +72,12 @@ def test_its_table_is_plain_in_80_columns_and_ends_with_a_count(lone_host: RealH
 
 def test_a_host_without_fault_has_no_findings(lone_host: RealHost) -> None:
     lone_host.torch(GOOD, version="2.9.0", env=CUDA)
-    assert lone_host.say("lint") == "0 findings"
+    assert lone_host.output_of("lint") == "0 findings"
     assert lone_host.json("lint")["findings"] == []
 
 
 def test_its_help_shows_the_exit_code(lone_host: RealHost) -> None:
-    assert "Exit code 0 with findings, too" in lone_host.say("lint", "--help")
+    assert "Exit code 0 with findings, too" in lone_host.output_of("lint", "--help")
 
 
 def test_without_an_engine_it_fails_in_one_sentence(lone_host: RealHost) -> None:

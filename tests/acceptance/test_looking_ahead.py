@@ -82,7 +82,7 @@ def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_fr
     images.run(engine, "team/busy:1", name="stopped-beside-one-that-runs")
     images.run(engine, "team/busy:1", "sleep", "300", detach=True)
     images.run(engine, "team/web:1", name="not-pytorch")
-    document, told = host.json("plan"), host.say("plan")
+    document, told = host.json("plan"), host.output_of("plan")
     code, found = host.checks()
     stopped = document["stopped"]
     assert [(row["containers"], row["image"], row["command"]) for row in stopped] == [
@@ -107,7 +107,7 @@ def test_explain_shows_the_whole_story_by_reference_id_and_prefix(lone_host: Rea
     with host.agent():
         images.run(host.engine, "team/train:1", rm=True, name="last-run")
         proc.eventually(lambda: host.row(image)["last_used"])
-    stories = [host.say("explain", name) for name in ("team/train:1", image, image[7:19], "team/tr")]
+    stories = [host.output_of("explain", name) for name in ("team/train:1", image, image[7:19], "team/tr")]
     for story in stories:
         assert _missing(story, f"image team/train:1 id {image[:40]}", "class pytorch (torch 2.4.0, cuda12.1)") == []
         assert (
@@ -142,8 +142,8 @@ def test_check_fails_on_rules_that_have_no_effect_and_warns_of_pins_that_have_no
     host = lone_host
     host.torch("team/gone:1")
     host.torch("team/here:1")
-    host.say("pin", "team/gone:1")
-    host.say("pin", "team/here:1")
+    host.output_of("pin", "team/gone:1")
+    host.output_of("pin", "team/here:1")
     host.engine.docker("image", "rm", "team/gone:1")
     rules = [{"match": match, "ttl": "30d"} for match in ("docker.io/team/*", "team/Train:*", "team/here:*")]
     host.configure(policy={"rules": rules}, images={"exclude": ["team/train@sha256:*", "team/train:1@sha256:*"]})

@@ -31,7 +31,7 @@ def test_the_newest_of_each_line_of_builds_stay_until_a_newer_one_comes(lone_hos
         for image in older:
             host.await_gone(image)
         assert host.reasons() == dict.fromkeys(kept, "keep-newest")
-        assert "the newest of lab/pytorch" in host.say("explain", "lab/pytorch:24.05-py3")
+        assert "the newest of lab/pytorch" in host.output_of("explain", "lab/pytorch:24.05-py3")
         kept[-1:] = ["lab/pytorch:24.10-py3"]
         host.torch("lab/pytorch:24.10-py3")
         proc.eventually(lambda: host.engine.references() == set(kept))
@@ -70,8 +70,8 @@ def test_a_closed_window_delays_evictions_until_it_opens(lone_host: RealHost) ->
     with host.agent():
         proc.eventually(lambda: host.row(image)["held_by"] == "window")
         totals = host.json("plan")["totals"]
-        told = host.say("plan")
-        assert host.has(image)
+        told = host.output_of("plan")
+        assert host.has_image(image)
     until = opens.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert (totals["evict"], totals["held_by"], totals["opens"]) == (1, "window", until)
     assert "evict (held: window)" in told
@@ -104,8 +104,8 @@ def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(
         proc.eventually(lambda: "policy-change" in collector.alerts(NAME))
         alert = collector.read(f"{NAME}/alerts/policy-change")["message"]
         rows = [collector.await_image(NAME, image, lambda row: ttl_of(row) == 1) for image in slipped]
-        told = host.say("plan")
-        assert all(map(host.has, slipped))
+        told = host.output_of("plan")
+        assert all(map(host.has_image, slipped))
     assert alert.startswith("the policy changed: 2 images (14.0 MB) that only the new one evicts may go from 20")
     assert [(row["action"], row["reason"]) for row in rows] == [("keep", "recent")] * 2
     assert [row["explanation"] for row in rows] == ["", ""]  # such a text counts time: each reader makes it anew

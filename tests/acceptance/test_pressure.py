@@ -56,7 +56,7 @@ def _untouchable(host: RealHost, size_mb: int) -> dict[str, str]:
         host.plain("team/web:1", size_mb=size_mb): "not-pytorch",
     }
     images.create(host.engine, "team/held:1", name="holder")
-    host.say("pin", "team/pinned:1")
+    host.output_of("pin", "team/pinned:1")
     return kept
 
 
@@ -103,7 +103,7 @@ def test_a_full_disk_where_nothing_may_be_evicted_raises_an_alert_until_there_is
     with host.agent():
         proc.eventually(lambda: "disk-full-nothing-evictable" in collector.alerts(NAME))
         alert = collector.read(f"{NAME}/alerts/disk-full-nothing-evictable")
-        planned = host.say("plan")
+        planned = host.output_of("plan")
         filler.unlink()
         host.engine.docker("tag", "team/web:1", "team/web:2")  # what else happens on the host, so that it looks
         proc.eventually(lambda: not collector.alerts(NAME))
@@ -155,7 +155,7 @@ def test_a_budget_of_bytes_needs_no_sight_of_the_engines_directory(
 ) -> None:
     host.configure(policy={"ttl": "1h"}, pressure={"budget": "25MB"}, limits={"pause": "0.1s"})
     pinned = host.torch("team/pinned:1", size_mb=4)
-    host.say("pin", "team/pinned:1")
+    host.output_of("pin", "team/pinned:1")
     with out_of_sight.agent(host):
         idle = [host.torch(f"team/idle:{number}", size_mb=6) for number in range(3)]
         collector.await_event("sweep")

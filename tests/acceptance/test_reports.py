@@ -127,4 +127,4 @@ def test_a_use_after_a_would_be_eviction_makes_a_new_due_time(host: RealHost, co
     decisions = collector.events("decision", image)
     assert len({event["data"]["decision_id"] for event in decisions}) == 2
     assert [event["data"]["last_used"] is None for event in decisions] == [True, False]
-    assert host.has(image)
+    assert host.has_image(image)

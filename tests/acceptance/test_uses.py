@@ -24,7 +24,7 @@ def test_a_use_of_one_second_is_recorded_with_its_end(host: RealHost, collector:
     image = host.torch("team/short:1")
     with host.agent():
         images.run(host.engine, "team/short:1", "sleep", "1", rm=True, name="quick")
-        ended = host.last_told("destroy", container="quick")
+        ended = host.last_event("destroy", container="quick")
         told = collector.await_image(NAME, image, lambda item: (item["last_used"] or "") >= ended)
         row = host.row(image)
     assert host.engine.containers() == []
@@ -53,7 +53,7 @@ def test_after_a_tag_moved_uses_of_the_old_image_count_for_the_old_one(lone_host
         new = host.torch("team/train:main")
         host.engine.docker("start", "--attach", container)
         host.engine.docker("rm", container)
-        ended = host.last_told("destroy", container=container)
+        ended = host.last_event("destroy", container=container)
         rows = host.rows()
     facts = {image: (row["references"], row["last_used"]) for image, row in rows.items()}
     left: Rows = {} if kind in engines.FORGETS_WHAT_LOST_ITS_TAG else {old: ([], ended)}
@@ -82,7 +82,7 @@ def test_a_restart_forgets_nothing(lone_host: RealHost, end: End) -> None:
     used, unused = host.torch("team/used:1"), host.torch("team/unused:1")
     with host.agent() as agent:
         images.run(host.engine, "team/used:1", rm=True, name="before")
-        ended = host.last_told("destroy", container="before")
+        ended = host.last_event("destroy", container="before")
         before = [host.row(image) for image in (used, unused)]
         end(agent)
     with host.agent():
@@ -103,7 +103,7 @@ def test_a_use_while_the_agent_was_away_is_seen_afterwards(
         collector.await_image(NAME, image, lambda item: item["idle_since"])
         end(agent)
     images.run(host.engine, "team/away:1", rm=True, name="unwatched")
-    ended = host.last_told("destroy", container="unwatched")
+    ended = host.last_event("destroy", container="unwatched")
     with host.agent():
         told = collector.await_image(NAME, image, lambda item: item["last_used"])
     assert (told["last_used"], told["last_used_by"]) == (ended, "unwatched")
@@ -120,7 +120,7 @@ def test_a_use_of_a_name_given_anew_counts_for_the_image_that_has_it(lone_host: 
         proc.eventually(lambda: host.row(new)["idle_since"])
         agent.kill()
     images.run(host.engine, "team/again:1", rm=True, name="unwatched")
-    ended = host.last_told("destroy", container="unwatched")
+    ended = host.last_event("destroy", container="unwatched")
     with host.agent():
         row = host.row(new)
     assert (row["last_used"], row["last_used_by"]) == (ended, "unwatched")

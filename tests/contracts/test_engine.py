@@ -58,7 +58,7 @@ async def events_of(subject: Subject, act: Callable[[], object], last: str, sinc
     return found
 
 
-def who(kind: str, subject: Subject) -> tuple[str, str, bool]:
+def identity_of(kind: str, subject: Subject) -> tuple[str, str, bool]:
     """Version, API version, whether it is the containerd store. The current engine is another one every few months."""
     if not isinstance(subject, RealSubject) or kind in WHO:
         return WHO[kind]
@@ -67,13 +67,13 @@ def who(kind: str, subject: Subject) -> tuple[str, str, bool]:
     return answer["Version"].partition("+")[0], f"{major}.{min(minor, 51)}", subject.containerd
 
 
-def named(subject: Subject, image_id: str, *references: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def names_of(subject: Subject, image_id: str, *references: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What an image that was never pushed is called: the containerd store has a digest for it in each repository."""
     repositories = {reference.rpartition(":")[0] for reference in references} if subject.containerd else set()
     return tuple(sorted(references)), tuple(sorted(f"{repository}@{image_id}" for repository in repositories))
 
 
-def at(time_ns: int) -> datetime:
+def time_of(time_ns: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1000)
 
 
@@ -90,7 +90,7 @@ async def stopped(subject: Subject) -> list[Container]:
 
 async def test_it_reports_who_it_is(subject: Subject, kind: str) -> None:
     info = await subject.engine.connect()
-    assert (info.version.partition("+")[0], info.api_version, info.containerd_store) == who(kind, subject)
+    assert (info.version.partition("+")[0], info.api_version, info.containerd_store) == identity_of(kind, subject)
     assert "" not in (info.id, info.name, info.driver)
     await subject.engine.ping()
 
@@ -179,11 +179,11 @@ async def test_a_container_is_known_by_its_image_after_the_tag_moved(subject: Su
 
 async def test_a_stopped_container_was_active_until_its_end(subject: Subject) -> None:
     subject.add("team/base:1")
-    began = at(subject.now_ns())
+    began = time_of(subject.now_ns())
     subject.run("team/base:1", rm=False)
     [found] = await proc.eventually_async(lambda: stopped(subject))  # 26.1 may list it as running a moment longer
     assert found.last_active is not None
-    assert began <= found.last_active <= at(subject.now_ns())
+    assert began <= found.last_active <= time_of(subject.now_ns())
     known = Container(
         id=found.id, image_id=found.image_id, state="exited", last_active=datetime(2020, 1, 1, tzinfo=UTC)
     )
@@ -201,7 +201,7 @@ async def test_a_container_that_is_gone_is_not_found(subject: Subject) -> None:
 async def test_an_image_has_what_inspect_reports(subject: Subject) -> None:
     image_id = subject.add("team/torch:2", "team/torch:1", env={"PYTORCH_VERSION": "2.9.0"})
     found = (await listed(subject))[image_id]
-    assert (found.references, found.digests) == named(subject, image_id, "team/torch:1", "team/torch:2")
+    assert (found.references, found.digests) == names_of(subject, image_id, "team/torch:1", "team/torch:2")
     assert found.origin is None
     assert found.details is not None
     assert found.details.env["PYTORCH_VERSION"] == "2.9.0"
@@ -260,7 +260,7 @@ async def test_known_details_are_not_asked_for_again(subject: Subject) -> None:
 async def test_a_name_means_an_image(subject: Subject, name: str) -> None:
     image_id = subject.add("base:1")
     assert await subject.engine.image_id(image_id if name == "id" else name) == image_id
-    assert await subject.engine.references(image_id) == named(subject, image_id, "base:1")
+    assert await subject.engine.references(image_id) == names_of(subject, image_id, "base:1")
 
 
 @pytest.mark.parametrize("ref", ["127.0.0.1:5000/a/b_c--d.e:V1.2_x-y", "a/b/c/d:1", f"x:{'t' * 128}"])
@@ -270,7 +270,7 @@ async def test_odd_names_are_names(subject: Subject, ref: str) -> None:
     subject.tag(image_id, "other:1")
     await subject.engine.untag(ref)
     await subject.engine.tag(image_id, ref)
-    assert await subject.engine.references(image_id) == named(subject, image_id, ref, "other:1")
+    assert await subject.engine.references(image_id) == names_of(subject, image_id, ref, "other:1")
 
 
 # Deleting
@@ -280,7 +280,7 @@ async def test_one_of_several_tags_is_removed_alone(subject: Subject) -> None:
     image_id = subject.add("team/base:1", "team/base:2")
     subject.create("team/base:1")
     await subject.engine.untag("team/base:1")
-    assert await subject.engine.references(image_id) == named(subject, image_id, "team/base:2")
+    assert await subject.engine.references(image_id) == names_of(subject, image_id, "team/base:2")
 
 
 async def test_the_folders_of_an_images_layers_are_reported_for_each_of_them_or_for_none(subject: Subject) -> None:
@@ -307,14 +307,14 @@ async def test_a_used_image_is_refused(subject: Subject, by: str) -> None:
     subject.create("team/base:1")
     with pytest.raises(Conflict):
         await (subject.engine.untag("team/base:1") if by == "tag" else subject.engine.delete(image_id))
-    assert await subject.engine.references(image_id) == named(subject, image_id, "team/base:1")
+    assert await subject.engine.references(image_id) == names_of(subject, image_id, "team/base:1")
 
 
 async def test_an_image_of_several_tags_is_refused_by_id(subject: Subject) -> None:
     image_id = subject.add("team/base:1", "team/base:2")
     with pytest.raises(Conflict):
         await subject.engine.delete(image_id)
-    assert await subject.engine.references(image_id) == named(subject, image_id, "team/base:1", "team/base:2")
+    assert await subject.engine.references(image_id) == names_of(subject, image_id, "team/base:1", "team/base:2")
 
 
 async def test_a_parent_is_refused_by_id_unless_its_child_can_do_without_it(subject: Subject) -> None:
@@ -368,7 +368,7 @@ async def test_a_tag_can_be_given_back(subject: Subject) -> None:
     image_id = subject.add("team/base:1", "team/base:2")
     await subject.engine.untag("team/base:1")
     await subject.engine.tag(image_id, "team/base:1")
-    assert await subject.engine.references(image_id) == named(subject, image_id, "team/base:1", "team/base:2")
+    assert await subject.engine.references(image_id) == names_of(subject, image_id, "team/base:1", "team/base:2")
 
 
 async def test_what_is_gone_is_not_found(subject: Subject) -> None:

@@ -29,7 +29,7 @@ async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
         yield made
 
 
-async def told(agent: HostedAgent) -> list[dict[str, Any]]:
+async def reported(agent: HostedAgent) -> list[dict[str, Any]]:
     keys = ("state", "mode", "unused_seconds", "records", "estimated_bytes", "measured_bytes", "error")
     return [{key: event.data[key] for key in keys} for event in await agent.events("torchkeeper.build-cache")]
 
@@ -48,10 +48,10 @@ async def test_without_the_key_the_cache_is_never_asked_for(host: FakeHost) -> N
 async def test_records_not_used_for_so_long_are_pruned_and_reported_before_and_after(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER).start()
     await agent.wait(AFTER - MINUTE)
-    assert await told(agent) == []
+    assert await reported(agent) == []
     await agent.wait(3660)
     assert host.docker.build_cache == [BUSY]
-    assert await told(agent) == [row("decided"), row("pruned", 5700)]
+    assert await reported(agent) == [row("decided"), row("pruned", 5700)]
 
 
 async def test_it_is_looked_at_once_an_hour_however_often_it_sweeps(host: FakeHost) -> None:
@@ -66,7 +66,7 @@ async def test_in_observe_mode_it_is_reported_once_and_stays(host: FakeHost) -> 
     agent = await host.agent(build_cache_after=AFTER, observe=True).start()
     await agent.wait(PAST + 5 * HOUR)
     assert host.docker.build_cache == [OLD, MORE, BUSY]
-    assert await told(agent) == [row("would-prune", mode="observe")]
+    assert await reported(agent) == [row("would-prune", mode="observe")]
 
 
 async def test_on_an_engine_that_is_only_observed_it_stays_whatever_the_mode(host: FakeHost) -> None:
@@ -74,14 +74,14 @@ async def test_on_an_engine_that_is_only_observed_it_stays_whatever_the_mode(hos
     agent = await host.agent(build_cache_after=AFTER).start()
     await agent.wait(PAST)
     assert host.docker.build_cache == [OLD, MORE, BUSY]
-    assert await told(agent) == [row("would-prune", mode="observe")]
+    assert await reported(agent) == [row("would-prune", mode="observe")]
 
 
 async def test_while_paused_nothing_is_pruned(host: FakeHost) -> None:
     overrides.change(host.folder, lambda _: Overrides(paused=True, paused_at=START))
     agent = await host.agent(build_cache_after=AFTER).start()
     await agent.wait(PAST)
-    assert (host.docker.build_cache, await told(agent)) == ([OLD, MORE, BUSY], [])
+    assert (host.docker.build_cache, await reported(agent)) == ([OLD, MORE, BUSY], [])
     overrides.change(host.folder, lambda _: Overrides())
     await agent.wait(10)
     assert host.docker.build_cache == [BUSY]
@@ -91,13 +91,13 @@ async def test_an_engine_that_fails_to_prune_is_reported_and_tried_again(host: F
     agent = await host.agent(build_cache_after=AFTER).start()
     agent.engine.on("prune_build_cache", EngineError(500, "no"))
     await agent.wait(PAST)
-    assert await told(agent) == [row("decided"), row("failed", error="no")]
+    assert await reported(agent) == [row("decided"), row("failed", error="no")]
     await agent.wait(3700)
-    assert (await told(agent))[-1] == row("pruned", 5700)
+    assert (await reported(agent))[-1] == row("pruned", 5700)
 
 
 async def test_an_engine_that_cannot_list_it_prunes_nothing(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER).start()
     agent.engine.on("build_cache", EngineError(500, "no"), once=False)
     await agent.wait(PAST)
-    assert (host.docker.build_cache, await told(agent)) == ([OLD, MORE, BUSY], [])
+    assert (host.docker.build_cache, await reported(agent)) == ([OLD, MORE, BUSY], [])

@@ -35,7 +35,7 @@ async def restart(host: FakeHost, ttl: timedelta = FORTNIGHT, **rules: Any) -> H
     return await host.agent(pacing=GENTLY, **({"ttl": ttl, "min_age": timedelta()} | rules)).start()
 
 
-async def settled(host: FakeHost) -> HostedAgent:
+async def agent_with_idle_images(host: FakeHost) -> HostedAgent:
     """An agent with a TTL of 14 days, and images that nobody used for half an hour."""
     agent = await restart(host)
     await agent.wait(HOUR / 2)
@@ -51,7 +51,7 @@ def alerts(agent: HostedAgent) -> list[str]:
 
 
 async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     agent = await restart(host, SLIP)
     until = host.clock.now() + HOUR
     plan = await agent.plan()
@@ -67,7 +67,7 @@ async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(host: Fak
 
 
 async def test_a_slip_that_is_taken_back_evicts_nothing_and_clears_the_alert(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     agent = await restart(host, SLIP)
     await agent.wait(HOUR / 2)
     agent = await restart(host)
@@ -77,7 +77,7 @@ async def test_a_slip_that_is_taken_back_evicts_nothing_and_clears_the_alert(hos
 
 
 async def test_the_wait_continues_over_a_restart_and_does_not_begin_anew(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     await restart(host, SLIP)
     for _ in range(3):
         await host.agents[-1].wait(HOUR / 4)
@@ -88,7 +88,7 @@ async def test_the_wait_continues_over_a_restart_and_does_not_begin_anew(host: F
 
 
 async def test_the_wait_continues_over_a_kill(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     agent = await restart(host, SLIP)
     await agent.wait(HOUR / 2)
     await agent.kill()
@@ -100,7 +100,7 @@ async def test_the_wait_continues_over_a_kill(host: FakeHost) -> None:
 
 
 async def test_a_second_slip_within_the_grace_waits_in_full(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     agent = await restart(host, SLIP)
     await agent.wait(HOUR / 2)
     agent = await restart(host, SLIP / 2)
@@ -111,7 +111,7 @@ async def test_a_second_slip_within_the_grace_waits_in_full(host: FakeHost) -> N
 
 
 async def test_what_the_old_policy_evicts_as_well_does_not_wait(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     agent = await restart(host, timedelta(minutes=45))
     await agent.wait(HOUR + SECOND)  # from here on it is the rule
     host.docker.pull(pytorch_image("c"), "team/c:1")
@@ -125,7 +125,7 @@ async def test_what_the_old_policy_evicts_as_well_does_not_wait(host: FakeHost) 
 
 
 async def test_only_what_the_new_policy_adds_is_counted(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     host.docker.run(REFS[1], rm=True)
     agent = await restart(host, SLIP)
     message = agent.host_report.alerts[POLICY_CHANGE].message
@@ -141,7 +141,7 @@ async def test_the_first_policy_ever_does_not_wait(host: FakeHost) -> None:
 
 
 async def test_new_limits_and_another_mode_are_not_a_change(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     agent = await restart(host, limits=Limits(evictions_per_sweep=1), observe=True)
     assert (await agent.sweeper._context(host.clock.now())).pending_policy is None
 
@@ -157,7 +157,7 @@ async def test_a_policy_history_that_cannot_be_read_delays_everything_for_the_gr
 
 
 async def test_pressure_that_is_new_waits_too(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     agent = await restart(host, pressure=Pressure(budget=1))
     assert (left(host), await agent.reason(pytorch_image("a").id)) == (REFS, Reason.RECENT)
     await agent.wait(HOUR + SECOND)
@@ -165,7 +165,7 @@ async def test_pressure_that_is_new_waits_too(host: FakeHost) -> None:
 
 
 async def test_what_is_kept_of_the_policies_is_written_once(host: FakeHost) -> None:
-    agent = await settled(host)
+    agent = await agent_with_idle_images(host)
     kept = await agent.store.load_policies()
     agent = await restart(host)
     await agent.wait(HOUR)
@@ -175,7 +175,7 @@ async def test_what_is_kept_of_the_policies_is_written_once(host: FakeHost) -> N
 
 
 async def test_without_a_grace_a_change_acts_at_once(host: FakeHost) -> None:
-    await settled(host)
+    await agent_with_idle_images(host)
     await host.agents[-1].stop()
     agent = await host.agent(ttl=SLIP, min_age=timedelta()).watch()
     assert await sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
@@ -183,7 +183,7 @@ async def test_without_a_grace_a_change_acts_at_once(host: FakeHost) -> None:
 
 async def test_a_plan_by_another_policy_is_not_a_change(host: FakeHost) -> None:
     """`plan --ttl`."""
-    agent = await settled(host)
+    agent = await agent_with_idle_images(host)
     plan = await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))
     assert (len(plan.evictions), plan.deferred) == (2, ())
     assert (await agent.plan()).evictions == ()
@@ -194,7 +194,7 @@ async def test_a_plan_by_another_policy_is_not_a_change(host: FakeHost) -> None:
 
 async def test_the_future_after_a_change_can_be_looked_at(host: FakeHost) -> None:
     """`plan --at 2h`."""
-    await settled(host)
+    await agent_with_idle_images(host)
     agent = await restart(host, SLIP)
     now, later = await agent.plan(), await agent.sweeper.plan(ahead=timedelta(hours=2))
     assert (len(now.evictions), len(now.deferred)) == (0, 2)

@@ -59,7 +59,7 @@ def disk_of(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Disk:
     return made
 
 
-async def watching(host: FakeHost, **rules: Any) -> HostedAgent:
+async def agent_past_min_age(host: FakeHost, **rules: Any) -> HostedAgent:
     """An agent, past min_age of everything. The images were used in the order a, b, c, d."""
     defaults: dict[str, Any] = {"ttl": TTL, "pressure": HIGH_LOW}
     agent = await host.agent(**(defaults | rules)).watch()
@@ -78,13 +78,13 @@ def left(host: FakeHost) -> list[str]:
 
 
 async def test_below_high_nothing_is_evicted(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 450 * MB  # 85 %
     assert (await sweep(agent), left(host)) == ({}, REFS)
 
 
 async def test_above_high_the_least_recently_used_are_evicted_until_low(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     plan = await agent.plan()
     assert (names_of(plan.evictions), plan.under_pressure) == (REFS[:2], True)
@@ -98,7 +98,7 @@ async def test_above_high_the_least_recently_used_are_evicted_until_low(host: Fa
 
 
 async def test_the_dry_run_shows_what_the_sweep_does(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     dry = await agent.sweeper.sweep(dry_run=True)
     done = await agent.sweeper.sweep()
@@ -107,21 +107,21 @@ async def test_the_dry_run_shows_what_the_sweep_does(host: FakeHost, disk_of: Di
 
 
 async def test_it_stops_early_where_more_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes, disk_of.image_bytes = 60 * MB, 200 * MB  # 86 %
     assert names_of((await agent.plan()).evictions) == REFS[:2]
     assert await sweep(agent) == {REFS[0]: Outcome.REMOVED}
 
 
 async def test_it_continues_where_less_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes, disk_of.image_bytes = 700 * MB, 40 * MB  # 86 %
     assert names_of((await agent.plan()).evictions) == REFS[:2]
     assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
 async def test_it_continues_where_the_disk_fills_meanwhile(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
 
     def write() -> None:
@@ -132,21 +132,21 @@ async def test_it_continues_where_the_disk_fills_meanwhile(host: FakeHost, disk_
 
 
 async def test_what_is_used_meanwhile_stays_and_the_next_is_evicted(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", lambda: host.docker.create(REFS[1]), after=True)
     assert await sweep(agent) == {REFS[0]: Outcome.REMOVED, REFS[2]: Outcome.REMOVED}
 
 
 async def test_what_is_refused_is_passed_over(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", Conflict(409, "in use"))
     assert await sweep(agent) == {REFS[0]: Outcome.REFUSED, REFS[1]: Outcome.REMOVED}
 
 
 async def test_between_low_and_high_it_continues_only_if_it_had_begun(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, limits=Limits(evictions_per_sweep=1))
+    agent = await agent_past_min_age(host, limits=Limits(evictions_per_sweep=1))
     disk_of.other_bytes = 400 * MB  # 80 %
     assert await sweep(agent) == {}
     disk_of.other_bytes = 460 * MB
@@ -161,13 +161,13 @@ async def test_between_low_and_high_it_continues_only_if_it_had_begun(host: Fake
 
 async def test_a_budget_needs_no_sight_of_the_disk(host: FakeHost, disk_of: Disk) -> None:
     disk_of.seen = False
-    agent = await watching(host, pressure=Pressure(budget=250 * MB))
+    agent = await agent_past_min_age(host, pressure=Pressure(budget=250 * MB))
     assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert list(agent.host_report.alerts) == []
 
 
 async def test_observe_mode_reports_what_would_be_evicted(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, observe=True)
+    agent = await agent_past_min_age(host, observe=True)
     disk_of.other_bytes = 460 * MB
     assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.WOULD_REMOVE)
     assert (agent.engine.mutations, left(host)) == ([], REFS)
@@ -188,7 +188,7 @@ async def test_the_engine_is_left_alone_between_two_removals(host: FakeHost, dis
 
 
 async def test_where_nothing_may_be_evicted_an_alert_says_what_keeps_how_much(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, protect=("team/c:*", "team/d:*"))
+    agent = await agent_past_min_age(host, protect=("team/c:*", "team/d:*"))
     host.docker.create(REFS[1])
     overrides.change(
         host.folder,
@@ -206,14 +206,14 @@ async def test_where_nothing_may_be_evicted_an_alert_says_what_keeps_how_much(ho
 
 
 async def test_while_something_may_be_evicted_there_is_no_alert(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     await agent.steps.reporter.show(await agent.plan())
     assert agent.host_report.alerts == {}
 
 
 async def test_the_alert_ends_with_the_pressure(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, protect=("*",))
+    agent = await agent_past_min_age(host, protect=("*",))
     disk_of.other_bytes = 500 * MB
     await sweep(agent)
     assert list(agent.host_report.alerts) == [DISK_FULL]
@@ -226,7 +226,7 @@ async def test_the_alert_ends_with_the_pressure(host: FakeHost, disk_of: Disk) -
 
 
 async def test_the_alert_comes_where_all_that_could_be_evicted_was_too_little(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 950 * MB
     disk_of.image_bytes = 0
     assert await sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
@@ -234,7 +234,7 @@ async def test_the_alert_comes_where_all_that_could_be_evicted_was_too_little(ho
 
 
 async def test_a_disk_that_cannot_be_seen_is_reported_and_nothing_is_evicted(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes, disk_of.seen = 600 * MB, False
     assert (await sweep(agent), list(agent.host_report.alerts)) == ({}, [DISK_UNSEEN])
     assert "cannot be seen" in agent.host_report.alerts[DISK_UNSEEN].message
@@ -247,7 +247,7 @@ async def test_a_disk_that_cannot_be_seen_is_reported_and_nothing_is_evicted(hos
 
 
 async def test_a_disk_that_fills_without_any_event_is_noticed(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     await agent.start()
     await agent.wait(2 * TIMING.disk_poll)
     disk_of.other_bytes = 460 * MB
@@ -256,7 +256,7 @@ async def test_a_disk_that_fills_without_any_event_is_noticed(host: FakeHost, di
 
 
 async def test_without_high_nobody_looks_at_the_disk(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, pressure=Pressure())
+    agent = await agent_past_min_age(host, pressure=Pressure())
     await agent.start()
     disk_of.other_bytes = 600 * MB
     await agent.wait(10 * TIMING.disk_poll)
@@ -264,7 +264,7 @@ async def test_without_high_nobody_looks_at_the_disk(host: FakeHost, disk_of: Di
 
 
 async def test_under_pressure_it_looks_again_every_minute(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, protect=("*",))
+    agent = await agent_past_min_age(host, protect=("*",))
     await agent.start()
     disk_of.other_bytes = 500 * MB
     await agent.wait(TIMING.disk_poll + 1)
@@ -275,7 +275,7 @@ async def test_under_pressure_it_looks_again_every_minute(host: FakeHost, disk_o
 
 
 async def test_what_a_limit_kept_back_is_evicted_a_minute_later(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, limits=Limits(evictions_per_sweep=1))
+    agent = await agent_past_min_age(host, limits=Limits(evictions_per_sweep=1))
     await agent.start()
     disk_of.other_bytes = 460 * MB
     await agent.wait(TIMING.disk_poll + 1)
@@ -289,7 +289,7 @@ async def test_what_a_limit_kept_back_is_evicted_a_minute_later(host: FakeHost, 
 
 async def test_pressure_waits_for_the_window(host: FakeHost, disk_of: Disk) -> None:
     night = Schedule(windows=(schedule.parse("12:30-13:00"),))  # the clock starts at 12:00
-    agent = await watching(host, schedule=night)
+    agent = await agent_past_min_age(host, schedule=night)
     await agent.start()
     disk_of.other_bytes = 460 * MB
     await agent.wait(60)

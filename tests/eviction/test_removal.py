@@ -373,7 +373,7 @@ async def test_a_tag_that_somebody_takes_away_meanwhile_is_not_put_back(host: Fa
 # A death at every call
 
 
-async def due(host: FakeHost) -> HostedAgent:
+async def pulled_agent_past_ttl(host: FakeHost) -> HostedAgent:
     """An agent that would evict now."""
     agent = await host.agent().watch()
     if host.docker.containerd:  # a digest proves no origin there: it was seen pulled
@@ -385,7 +385,7 @@ async def due(host: FakeHost) -> HostedAgent:
 
 async def test_the_steps_below_are_all_there_are(host: FakeHost) -> None:
     add(host)
-    agent = await due(host)
+    agent = await pulled_agent_past_ttl(host)
     before = len(agent.engine.calls)
     await agent.sweeper.sweep()
     assert [call.method for call in agent.engine.mutations][-1] == "delete"
@@ -399,7 +399,7 @@ STEPS = 12  # engine calls of a sweep that removes the image of three tags and t
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
 async def test_killed_at_any_call_the_next_start_settles_it(host: FakeHost, step: int, after: bool) -> None:
     image = add(host)
-    agent = await due(host)
+    agent = await pulled_agent_past_ttl(host)
     agent.engine.on("*", Killed(), nth=step, after=after)
     with contextlib.suppress(Killed):
         await agent.sweeper.sweep()
@@ -423,7 +423,7 @@ async def test_killed_at_any_call_the_next_start_settles_it(host: FakeHost, step
 
 async def test_an_engine_that_dies_on_the_way_is_settled_when_it_is_back(host: FakeHost) -> None:
     image = add(host)
-    agent = await due(host)
+    agent = await pulled_agent_past_ttl(host)
     agent.engine.on("delete", host.docker.stop)
     with pytest.raises(EngineUnavailable):
         await agent.sweeper.sweep()
@@ -438,7 +438,7 @@ async def test_an_engine_that_dies_on_the_way_is_settled_when_it_is_back(host: F
 
 async def test_a_tag_taken_by_another_image_while_the_agent_was_dead_is_left_to_it(host: FakeHost) -> None:
     image = add(host, digests=DIGESTS)
-    agent = await due(host)
+    agent = await pulled_agent_past_ttl(host)
     agent.engine.on("delete", Killed())
     with pytest.raises(Killed):
         await agent.sweeper.sweep()

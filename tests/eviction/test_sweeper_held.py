@@ -119,7 +119,7 @@ async def test_without_proof_nothing_is_evicted(host: FakeHost, image: str) -> N
 
 async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(host: FakeHost, image: str) -> None:
     agent = await agent_past_ttl(host)
-    await agent.rest()
+    await agent.end_watcher_as_proven()
     agent.engine.on("delete", Conflict(409, "in use"), once=False)
     waits = []
     for _ in range(10):

@@ -37,7 +37,7 @@ def image(host: FakeHost) -> Image:
     return made
 
 
-async def due(host: FakeHost) -> HostedAgent:
+async def local_agent_past_ttl(host: FakeHost) -> HostedAgent:
     return await agent_past_ttl(host, evict_local=True)
 
 
@@ -76,7 +76,7 @@ async def meanwhile(agent: HostedAgent, act: Callable[[], object]) -> None:
 async def test_an_image_that_somebody_uses_names_or_pulls_during_its_removal_stays_whole(
     host: FakeHost, image: Image, act: Callable[[FakeHost, Image], object]
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     await meanwhile(agent, lambda: act(host, image))
     assert set(REFS) <= set(host.docker.images[image.id].tags)
     assert await agent.outcomes() == ["refused"]
@@ -87,7 +87,7 @@ async def test_an_image_that_somebody_uses_names_or_pulls_during_its_removal_sta
 async def test_a_use_between_the_plan_and_the_first_act_is_noticed(
     host: FakeHost, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     evictor = agent.steps.evictor
     begin = evictor._begin
 
@@ -107,7 +107,7 @@ async def test_a_use_between_the_plan_and_the_first_act_is_noticed(
 async def test_an_image_of_which_the_agent_may_have_missed_something_during_its_removal_stays_whole(
     host: FakeHost, image: Image, act: Callable[[HostedAgent], object]
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     await meanwhile(agent, lambda: act(agent))
     assert set(host.docker.images[image.id].tags) == set(REFS)
     assert await agent.outcomes() == ["refused"]
@@ -116,7 +116,7 @@ async def test_an_image_of_which_the_agent_may_have_missed_something_during_its_
 async def test_a_tag_that_somebody_gives_meanwhile_is_an_arrival_and_a_change_of_names(
     host: FakeHost, image: Image
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     before, now = agent.usage(image.id), host.clock.now()
     agent.engine.on("untag", lambda: host.docker.tag(image.id, "user/torch:1"), after=True)
     await agent.sweeper.sweep()
@@ -131,7 +131,7 @@ async def test_a_tag_that_somebody_gives_meanwhile_counts_though_the_agent_gives
     host: FakeHost, image: Image
 ) -> None:
     """One of the two events is the agent's own: the other one is an arrival."""
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     now = host.clock.now()
     agent.engine.on("delete", Conflict(409, "in use"))
     agent.engine.on("tag", lambda: host.docker.tag(image.id, REFS[1]), after=True)
@@ -143,7 +143,7 @@ async def test_a_tag_that_somebody_gives_meanwhile_counts_though_the_agent_gives
 async def test_what_the_agent_gives_back_is_neither_an_arrival_nor_a_change_of_names(
     host: FakeHost, image: Image
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     before = agent.usage(image.id)
     agent.engine.on("delete", Conflict(409, "in use"))
     await agent.sweeper.sweep()
@@ -162,7 +162,7 @@ OTHER = replace(pytorch_image("new", labels={"torchkeeper.keep": "true"}), refer
 async def evict_with_another(host: FakeHost) -> HostedAgent:
     """An eviction in which a tag passes to another image between the look and the call."""
     host.docker.add(OTHER)
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     agent.engine.on("untag", lambda: host.docker.tag(OTHER.id, REFS[1]))
     await agent.sweeper.sweep()
     return agent
@@ -179,7 +179,7 @@ async def test_what_an_eviction_took_with_it_is_in_its_outcome(host: FakeHost, i
 
 
 async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(host: FakeHost, image: Image) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     await agent.sweeper.sweep()
     [outcome] = await agent.events(new_events.OUTCOME)
     assert (outcome.data["outcome"], outcome.data["also_removed"]) == ("removed", [])
@@ -201,7 +201,7 @@ async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_afte
     await again.wait()
     await again.sweeper.sweep()
     assert again.host_report.alerts[REMOVED_ANOTHER].message == alert.message
-    await again.rest()
+    await again.end_watcher_as_proven()
     host.clock.jump(timedelta(days=6.9).total_seconds())
     await again.sweeper.sweep()
     assert REMOVED_ANOTHER in again.host_report.alerts
@@ -223,7 +223,7 @@ async def test_the_history_shows_what_an_eviction_took_with_it_and_how_to_bring_
 
 async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(host: FakeHost, image: Image) -> None:
     host.docker.add(OTHER)
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     agent.engine.on("untag", lambda: host.docker.tag(OTHER.id, REFS[2]), nth=2)
     agent.engine.on("tag", EngineUnavailable(0, "gone"))  # while the first one is given back
     with pytest.raises(EngineUnavailable):
@@ -236,7 +236,7 @@ async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(host:
 
 
 async def test_an_answer_that_was_lost_with_the_engine_is_reported(host: FakeHost, image: Image) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     agent.engine.on("delete", EngineUnavailable(0, "no answer in time"), after=True)
     with pytest.raises(EngineUnavailable):
         await agent.sweeper.sweep()
@@ -246,7 +246,7 @@ async def test_an_answer_that_was_lost_with_the_engine_is_reported(host: FakeHos
 
 
 async def test_killed_before_the_answer_the_outcome_says_that_nobody_knows(host: FakeHost, image: Image) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     agent.engine.on("delete", Killed(), after=True)
     with pytest.raises(Killed):
         await agent.sweeper.sweep()

@@ -53,7 +53,7 @@ NO_LISTING = listing_after(600.0)  # on a slow machine, too
 
 
 @dataclass(frozen=True)
-class Host:
+class RealEngineHost:
     """An engine with one image in use, of two tags; each round adds an idle one."""
 
     engine: Dockerd
@@ -68,18 +68,18 @@ class Host:
         return folder
 
 
-def make_host(engine: Dockerd, folder: Path) -> Host:
+def make_host(engine: Dockerd, folder: Path) -> RealEngineHost:
     used = running.torch(engine, *sorted(USED_TAGS))
-    return Host(engine, folder, used, images.create(engine, "team/used:1"))
+    return RealEngineHost(engine, folder, used, images.create(engine, "team/used:1"))
 
 
 @pytest.fixture
-def host(fresh_engine: Dockerd, tmp_path: Path) -> Host:
+def host(fresh_engine: Dockerd, tmp_path: Path) -> RealEngineHost:
     return make_host(fresh_engine, tmp_path)
 
 
 @pytest.fixture(params=engines.HEAVY[1:])
-def later_host(request: pytest.FixtureRequest, pool_of_engines: engines.Pool, tmp_path: Path) -> Host:
+def later_host(request: pytest.FixtureRequest, pool_of_engines: engines.Pool, tmp_path: Path) -> RealEngineHost:
     engine = pool_of_engines.get(request.param)
     engine.empty()
     return make_host(engine, tmp_path)
@@ -99,9 +99,9 @@ class Point:
 
 @dataclass
 class Round:
-    """One agent, one idle image, one trouble."""
+    """One agent, one idle image, one disturbance."""
 
-    host: Host
+    host: RealEngineHost
     between: Proxy
     idle: str
     created: list[str] = field(default_factory=list)  # containers of the idle image
@@ -196,19 +196,19 @@ def never_on_a_bad_list(calls: list[Call]) -> None:
         assert call.method != "DELETE" or all(whole.values()), f"{call} after a list that failed"
 
 
-Trouble = Callable[[Point, Round], Hold | None]
+Disturbance = Callable[[Point, Round], Hold | None]
 
 
 async def play(
-    host: Host,
+    host: RealEngineHost,
     name: str,
-    trouble: Callable[[Round], Hold | None],
+    disturbance: Callable[[Round], Hold | None],
     time_out: float = UNHURRIED,
     timing: Timing = TIMING,
 ) -> tuple[list[Call], str] | None:
     """A fresh idle image and a fresh agent, until it has settled. Where a call is held, the agent is killed then.
 
-    Its calls and the image; None where the trouble has met nothing.
+    Its calls and the image; None where the disturbance has met nothing.
     """
     folder = host.room(name)
 
@@ -218,7 +218,7 @@ async def play(
 
     async with proxy.before(host.engine.socket, folder) as between:
         one = Round(host, between, running.torch(host.engine, *sorted(TAGS)))
-        held = trouble(one)
+        held = disturbance(one)
         agent = await start()
         try:
             if held is not None:
@@ -234,7 +234,7 @@ async def play(
         return (between.calls, one.idle) if between.met() else None
 
 
-async def clean_points(host: Host) -> list[Point]:
+async def clean_points(host: RealEngineHost) -> list[Point]:
     """The calls of a sweep that nothing disturbs, up to the look whether the image is gone."""
     played = await play(host, "clean", lambda _: None, timing=NO_LISTING)
     assert played is not None
@@ -250,7 +250,7 @@ async def clean_points(host: Host) -> list[Point]:
     return [point for point in points if _lasts(host, point)]
 
 
-def _lasts(host: Host, point: Point) -> bool:
+def _lasts(host: RealEngineHost, point: Point) -> bool:
     """Whether later rounds make the call too: what a young event asks of a container is asked but once."""
     named = set(re.findall("[0-9a-f]{64}", point.target))
     return named <= {host.container, host.used.removeprefix("sha256:")} and (
@@ -258,33 +258,37 @@ def _lasts(host: Host, point: Point) -> bool:
     )
 
 
-async def at_every_call(host: Host, trouble: Trouble, only: str = "", time_out: float = UNHURRIED) -> None:
-    """A round for each call of a sweep, with its trouble at that call."""
+async def at_every_call(
+    host: RealEngineHost, disturbance: Disturbance, only: str = "", time_out: float = UNHURRIED
+) -> None:
+    """A round for each call of a sweep, with its disturbance at that call."""
     points = [point for point in await clean_points(host) if only in point.method]
     assert {"GET", "DELETE"} >= {point.method for point in points} >= {"DELETE"}
     for number, point in enumerate(points):
         for longer in TRIES:
-            if await play(host, f"{number}.{longer}", functools.partial(trouble, point), time_out * longer):
+            if await play(host, f"{number}.{longer}", functools.partial(disturbance, point), time_out * longer):
                 break
         else:
             raise AssertionError(f"{point} was never called")
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_a_fault_at_any_call_leaves_each_image_whole_or_gone(host: Host, fault: Fault) -> None:
+async def test_a_fault_at_any_call_leaves_each_image_whole_or_gone(host: RealEngineHost, fault: Fault) -> None:
     time_out = running.QUICK if fault is HANG else UNHURRIED
     await at_every_call(host, lambda point, one: one.strike(point, fault), time_out=time_out)
 
 
-async def test_a_request_whose_answer_is_lost_is_repeated_and_leaves_each_image_whole_or_gone(host: Host) -> None:
+async def test_a_request_whose_answer_is_lost_is_repeated_and_leaves_each_image_whole_or_gone(
+    host: RealEngineHost,
+) -> None:
     await at_every_call(host, lambda point, one: one.strike(point, LOSE), only="DELETE")
 
 
-async def test_a_kill_at_any_call_leaves_each_image_whole_or_gone(host: Host) -> None:
+async def test_a_kill_at_any_call_leaves_each_image_whole_or_gone(host: RealEngineHost) -> None:
     await at_every_call(host, lambda point, one: one.hold(point))
 
 
-async def test_the_end_of_the_stream_at_any_call_leaves_each_image_whole_or_gone(host: Host) -> None:
+async def test_the_end_of_the_stream_at_any_call_leaves_each_image_whole_or_gone(host: RealEngineHost) -> None:
     await at_every_call(host, end_stream_at)
 
 
@@ -295,23 +299,25 @@ def end_stream_at(point: Point, one: Round) -> None:
     one.between.on(point.method, point.pattern(one.idle), nth=point.nth, before=cut)
 
 
-async def test_an_image_that_gets_a_container_at_any_call_before_it_is_removed_stays_whole(host: Host) -> None:
+async def test_an_image_that_gets_a_container_at_any_call_before_it_is_removed_stays_whole(
+    host: RealEngineHost,
+) -> None:
     await at_every_call(host, lambda point, one: one.use_at(point))
 
 
 @pytest.mark.parametrize("tag", ["user/idle:1", "team/idle:2"], ids=["a new one", "one that it has or had"])
 async def test_an_image_that_gets_a_tag_at_any_call_before_it_is_removed_keeps_it_or_has_it_on_record(
-    host: Host, tag: str
+    host: RealEngineHost, tag: str
 ) -> None:
     await at_every_call(host, lambda point, one: one.name_at(point, tag))
 
 
-async def test_any_trouble_at_any_call_leaves_each_image_whole_or_gone_on_later_engines(
-    later_host: Host,
+async def test_any_disturbance_at_any_call_leaves_each_image_whole_or_gone_on_later_engines(
+    later_host: RealEngineHost,
 ) -> None:
     chance = random.Random(SEED)
 
-    def any_trouble(point: Point, one: Round) -> None:
+    def any_disturbance(point: Point, one: Round) -> None:
         fault = chance.choice([*FAULTS.values(), None, NAME])
         if fault is None:
             one.use_at(point)
@@ -320,4 +326,4 @@ async def test_any_trouble_at_any_call_leaves_each_image_whole_or_gone_on_later_
         else:
             one.strike(point, fault)
 
-    await at_every_call(later_host, any_trouble, time_out=2 * running.QUICK)
+    await at_every_call(later_host, any_disturbance, time_out=2 * running.QUICK)

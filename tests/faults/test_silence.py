@@ -36,7 +36,7 @@ def last_of(engine: Dockerd) -> int:
     return max(int(line) // 1000 for line in rows.splitlines())
 
 
-async def knows(agent: LiveAgent, image: str, at_us: int) -> None:
+async def await_last_use(agent: LiveAgent, image: str, at_us: int) -> None:
     """Wait until the last use of an image on disk is at a time, or find it another."""
 
     async def found() -> bool:
@@ -47,7 +47,7 @@ async def knows(agent: LiveAgent, image: str, at_us: int) -> None:
     await proc.eventually_async(found)
 
 
-async def distrusted(agent: LiveAgent) -> None:
+async def await_unproven(agent: LiveAgent) -> None:
     async def unready() -> bool:
         agent.check()
         return not agent.parts.watcher.ready.is_set()
@@ -65,11 +65,11 @@ async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(own_e
     ) as agent:
         await agent.ready()
         own_engine.stop_signal()
-        await distrusted(agent)
+        await await_unproven(agent)
         own_engine.cont_signal()
         await agent.ready()
         await asyncio.to_thread(use, own_engine, image)
-        await knows(agent, image, last_of(own_engine))
+        await await_last_use(agent, image, last_of(own_engine))
         assert await agent.gaps() == []
 
 
@@ -132,7 +132,7 @@ async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silen
         await agent.ready()
         network.lose_all_connections()
         await asyncio.to_thread(use, fresh_engine, image)
-        await knows(agent, image, last_of(fresh_engine))
+        await await_last_use(agent, image, last_of(fresh_engine))
         assert await agent.gaps() == []
 
 
@@ -146,10 +146,10 @@ async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
         full.limit = 10
         async with agent.parts.ingestor._lock:  # the store is slow: nothing is taken in
             await asyncio.to_thread(use, fresh_engine, image, 10)
-            await distrusted(agent)
+            await await_unproven(agent)
         assert full.overflowed
         await agent.ready()
-        await knows(agent, image, last_of(fresh_engine))
+        await await_last_use(agent, image, last_of(fresh_engine))
         assert await agent.gaps() == []
 
 
@@ -163,15 +163,15 @@ async def test_more_events_than_the_engine_remembers_while_it_cannot_be_reached_
     ):
         await agent.ready()
         await asyncio.to_thread(use, fresh_engine, image)
-        await knows(agent, image, last_of(fresh_engine))
+        await await_last_use(agent, image, last_of(fresh_engine))
         between.on("GET", "/", proxy.REFUSE, times=None)
         between.cut_streams()
-        await distrusted(agent)
+        await await_unproven(agent)
         await asyncio.to_thread(use, fresh_engine, image, RING // 2 + 1)
         between.heal()
         await agent.ready()
         assert await agent.gaps() == ["more happened than the engine remembers"]
-        await knows(agent, image, last_of(fresh_engine))
+        await await_last_use(agent, image, last_of(fresh_engine))
 
 
 async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.support.messages import make_status
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import make_options
 from tests.support.proc import PATIENCE, eventually_async
-from tests.support.publishing import AGENT_ID, CLIENT_ID, TOPICS, PublisherRig, on_mosquitto, rigged
+from tests.support.publishing import AGENT_ID, CLIENT_ID, TOPICS, PublisherRig, on_mosquitto, publisher_rig
 from tests.support.times import START
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
+    async with publisher_rig(tmp_path) as made:
         await made.store.name_host(TOPICS.host)
         yield made
 
@@ -157,7 +157,7 @@ async def test_a_broker_that_loses_what_it_acknowledged_costs_no_event(
 
 
 async def test_rows_given_up_are_named_and_the_collector_continues(broker: Mosquitto, tmp_path: Path) -> None:
-    async with rigged(tmp_path, bound=64 * 1024) as rig, collecting(broker, tmp_path) as hub:
+    async with publisher_rig(tmp_path, bound=64 * 1024) as rig, collecting(broker, tmp_path) as hub:
         await rig.store.name_host(TOPICS.host)
         async with on_mosquitto(rig, broker):
             await rig.add(5)

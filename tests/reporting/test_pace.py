@@ -15,7 +15,7 @@ from agent.reporting.pace import Pace
 from agent.reporting.timing import ReportingTiming
 from tests.support.builders import NOW, container_of, decide, idle_usage, pulled_image, pytorch_image
 from tests.support.messages import make_info, make_inventory, make_inventory_image
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, rigged
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, publisher_rig
 
 EVERY = 60.0  # seconds
 CHURN = 180  # containers, one a second
@@ -23,7 +23,7 @@ CHURN = 180  # containers, one a second
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
+    async with publisher_rig(tmp_path) as made:
         yield made
 
 
@@ -149,7 +149,7 @@ async def test_an_inventory_that_ends_connections_delays_nothing_else_and_is_tri
         await rig.until(lambda: rig.sent() == [1, 2], tick=1)
         await rig.until(lambda: "alerts/inventory-not-taken" in rig.retained(), tick=1)
         before = rig.server.connects
-        await rig.spend(3600)
+        await rig.pass_time(3600)
         assert 4 <= rig.server.connects - before <= 12
         rig.server.poison = lambda _: False
         await rig.until(lambda: "inventory" in rig.retained(), tick=10)
@@ -195,7 +195,7 @@ async def test_a_slower_inventory_and_compression_cost_a_fraction_of_the_bytes(
     inventories = churn()
     fast = await published(rig, inventories, every=ReportingTiming().report_interval)
     (tmp_path / "slow").mkdir()
-    async with rigged(tmp_path / "slow") as other:
+    async with publisher_rig(tmp_path / "slow") as other:
         slow = await published(other, inventories, every=60.0)
     assert len(fast) > 20 * len(slow) > 20
     assert sum(map(len, map(payloads.packed, slow))) < sum(map(len, fast)) / 100

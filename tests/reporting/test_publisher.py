@@ -32,7 +32,7 @@ from tests.support.publishing import (
     TOPICS,
     PublisherRig,
     on_mosquitto,
-    rigged,
+    publisher_rig,
     without_repeats,
 )
 from tests.support.times import START
@@ -40,7 +40,7 @@ from tests.support.times import START
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
+    async with publisher_rig(tmp_path) as made:
         yield made
 
 
@@ -49,7 +49,7 @@ async def test_birth_publishes_everything_retained(rig: PublisherRig) -> None:
     rig.host_report.show_inventory(make_inventory())
     rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         assert rig.server.retained[TOPICS.info] == make_info().encode()
         assert rig.server.retained[TOPICS.inventory] == make_inventory().encode()
         assert rig.server.retained[TOPICS.alert("disk")] == rig.host_report.alerts["disk"].encode()
@@ -70,7 +70,7 @@ async def test_everything_retained_comes_again_after_the_broker_forgot_it(rig: P
     rig.host_report.show_inventory(make_inventory())
     rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         rig.server.stop()
         await rig.clock.advance(30)
         rig.server.start()
@@ -93,7 +93,7 @@ async def test_status_is_reported_every_minute(rig: PublisherRig) -> None:
 )
 async def test_a_late_will_or_a_cleared_status_is_answered_with_online_once(rig: PublisherRig, payload: bytes) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         rig.server.route(Message(TOPICS.status, payload, retain=True))
         await rig.clock.advance(1)
         assert rig.online()
@@ -103,7 +103,7 @@ async def test_a_late_will_or_a_cleared_status_is_answered_with_online_once(rig:
 
 async def test_late_wills_that_come_all_the_time_are_answered_once_a_second(rig: PublisherRig) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         for _ in range(500):
             rig.server.route(Message(TOPICS.status, make_status("offline").encode(), retain=True))
             await rig.clock.advance(0.02)
@@ -123,7 +123,7 @@ async def test_what_was_not_asked_for_is_not_taken_for_its_own_status(rig: Publi
 @pytest.mark.parametrize("payload", [b"not json", b'{"state": "dancing"}'])
 async def test_rubbish_on_the_status_topic_is_ignored(rig: PublisherRig, payload: bytes) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         rig.server.route(Message(TOPICS.status, payload, retain=True))
         await rig.clock.advance(1)
         assert len(rig.statuses()) == 1
@@ -131,7 +131,7 @@ async def test_rubbish_on_the_status_topic_is_ignored(rig: PublisherRig, payload
 
 async def test_a_second_agent_of_this_name_is_an_alert_for_as_long_as_it_is_heard(rig: PublisherRig) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         for _ in range(3):
             rig.server.route(Message(TOPICS.status, make_status(session=5).encode(), retain=True))
             await rig.clock.advance(60)
@@ -162,7 +162,7 @@ async def test_the_status_of_a_former_run_is_not_taken_for_a_second_agent(rig: P
     rig.server.start()
     rig.server.retained[TOPICS.status] = left
     await rig.until(lambda: len(rig.statuses()) == 1, tick=1)
-    await rig.quiet()
+    await rig.settle()
     assert rig.host_report.alerts == {}
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -177,7 +177,7 @@ async def test_a_broker_that_was_restored_from_an_old_state_shows_no_second_agen
         ).encode()
         rig.server.start()
         await rig.until(lambda: len(rig.statuses()) == 2, tick=1)
-        await rig.quiet()
+        await rig.settle()
         assert rig.host_report.alerts == {}
 
 
@@ -223,7 +223,7 @@ async def test_alerts_of_a_former_run_are_cleared_unless_they_hold(rig: Publishe
     rig.server.retained |= {TOPICS.alert("old"): b"{}", TOPICS.alert("disk"): b"{}"}
     rig.host_report.raise_alert("disk", "nearly full", START)
     async with rig.running(former_alerts=("old", "disk")):
-        await rig.quiet()
+        await rig.settle()
         assert rig.retained() == {"status", "alerts/disk"}
         assert rig.server.retained[TOPICS.alert("disk")] == rig.host_report.alerts["disk"].encode()
 
@@ -234,7 +234,7 @@ async def test_events_are_sent_in_order_and_are_retired(rig: PublisherRig) -> No
         await rig.until(lambda: len(rig.sent()) == 50)
         await rig.add(3)
         await rig.until(lambda: len(rig.sent()) == 53)
-        await rig.quiet()
+        await rig.settle()
         assert rig.sent() == list(range(1, 54))
         assert await rig.waiting() == []
 
@@ -280,10 +280,10 @@ async def test_a_row_is_not_retired_before_all_rows_before_it(rig: PublisherRig)
     connection = HeldFirst()
     async with sending(rig, connection):
         await rig.until(lambda: connection.seen == [1, 2, 3, 4, 5])
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == [1, 2, 3, 4, 5]
         connection.release.set()
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == []
 
 
@@ -294,12 +294,12 @@ async def test_no_more_than_a_window_is_in_flight_and_the_next_connection_starts
     first, second = HeldFirst(), HeldFirst()
     async with sending(rig, first):
         await rig.until(lambda: len(first.seen) == outbox_sender.WINDOW)
-        await rig.quiet()
+        await rig.settle()
         assert first.seen == list(range(1, outbox_sender.WINDOW + 1))
     second.release.set()
     async with sending(rig, second):
         await rig.until(lambda: len(second.seen) == outbox_sender.WINDOW + 10)
-        await rig.quiet()
+        await rig.settle()
         assert second.seen == list(range(1, outbox_sender.WINDOW + 11))
         assert await rig.waiting() == []
 
@@ -336,7 +336,7 @@ async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive
     await rig.add(40)
     async with rig.running(tick=5):
         await rig.until(lambda: 41 in rig.sent(), tick=5)
-        await rig.quiet()
+        await rig.settle()
         # the last one tells of number 7
         assert without_repeats(rig.sent()) == [number for number in range(1, 42) if number != 7]
         assert await rig.waiting() == []
@@ -358,7 +358,7 @@ async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
     monkeypatch.setattr(rig.server, "take", refuse)
     async with rig.running():
         await rig.until(lambda: 31 in rig.sent())
-        await rig.quiet()
+        await rig.settle()
         assert rig.sent() == [number for number in range(1, 32) if number != 7]  # the last one tells of number 7
         assert await rig.waiting() == []
         assert "the last is number 7: [code:149] too large" in rig.host_report.alerts["outbox-poison"].message
@@ -416,7 +416,7 @@ async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: P
             rig.server.cut(CLIENT_ID)
             await rig.until(rig.online, tick=0.1)
         await rig.clock.advance(rejection.STEADY - 1)
-        await rig.quiet()
+        await rig.settle()
         assert rig.sent() == [1] * poison.STEADY_AFTER
         await rig.clock.advance(1)
         await rig.until(lambda: len(rig.sent()) == poison.STEADY_AFTER + 1)

@@ -18,12 +18,12 @@ from agent.core.protocol import payloads
 from agent.reporting import confirmation, inventory_topic, outbox_sender, publisher, rejection, subscriptions
 from tests.support import hanging_broker
 from tests.support.proc import eventually_async
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, rigged
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, publisher_rig
 
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
+    async with publisher_rig(tmp_path) as made:
         yield made
 
 
@@ -42,10 +42,10 @@ async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_agai
         await rig.until(lambda: "alerts/acks-denied" in rig.retained(), tick=1)
         await rig.until(lambda: rig.sent() == [1, 2])
         rig.acknowledge(2)
-        await rig.spend(300)
+        await rig.pass_time(300)
         assert "acks-denied" in rig.host_report.alerts
         rig.server.unreadable.clear()
-        await rig.spend(60)
+        await rig.pass_time(60)
         await rig.until(lambda: "alerts/acks-denied" not in rig.retained(), tick=1)
         await rig.until(rig.is_empty)
 
@@ -64,14 +64,14 @@ async def test_a_refusal_of_a_moment_costs_seconds(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.until(lambda: "acks-denied" in rig.host_report.alerts)
         rig.server.unreadable.clear()
-        await rig.spend(subscriptions.ASK_AGAIN_AFTER[0], tick=1)
+        await rig.pass_time(subscriptions.ASK_AGAIN_AFTER[0], tick=1)
         assert "acks-denied" not in rig.host_report.alerts
 
 
 async def test_what_was_refused_is_asked_for_ever_more_rarely_and_what_was_granted_not_again(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
-        await rig.spend(300)
+        await rig.pass_time(300)
         asked = rig.server.subscriptions
         assert asked.count(TOPICS.status) == 1
         assert asked.count(TOPICS.ack) == 1 + len(subscriptions.ASK_AGAIN_AFTER) + 4
@@ -86,9 +86,9 @@ async def test_acknowledgements_that_a_granted_subscription_does_not_bring_are_s
         await rig.until(lambda: rig.sent() == [1, 2])
         rig.server.forget(CLIENT_ID, TOPICS.ack)
         rig.acknowledge(2)
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == [1, 2]
-        await rig.spend(confirmation.OVERDUE + subscriptions.ASK_AGAIN_EVERY)
+        await rig.pass_time(confirmation.OVERDUE + subscriptions.ASK_AGAIN_EVERY)
         await rig.until(rig.is_empty)
 
 
@@ -99,7 +99,7 @@ async def test_while_no_acknowledgement_is_due_none_is_subscribed_to_again(rig: 
         await rig.until(lambda: rig.sent() == [1])
         rig.acknowledge(1)
         await rig.until(rig.is_empty)
-        await rig.spend(600)
+        await rig.pass_time(600)
         assert rig.server.subscriptions.count(TOPICS.ack) == 1
 
 
@@ -108,7 +108,7 @@ async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: Publishe
     structlog.reset_defaults()
     with capture_logs() as logs:
         async with rig.running():
-            await rig.spend(300)
+            await rig.pass_time(300)
     assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.ack]
 
 
@@ -118,7 +118,7 @@ async def test_its_own_status_that_it_may_read_late_is_not_taken_for_a_second_ag
         rig.server.cut(CLIENT_ID)  # so that it was born twice
         await rig.until(rig.online, tick=1)
         rig.server.unreadable.clear()
-        await rig.spend(120)
+        await rig.pass_time(120)
         assert rig.server.subscriptions.count(TOPICS.status) == 3  # refused at both births, granted at a beat
         assert rig.host_report.alerts == {}
 
@@ -132,9 +132,9 @@ async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the
         await rig.until(lambda: rig.sent() == [1])
         message = rig.host_report.alerts["broker-flood"].message
         assert f"who publishes to {TOPICS.status} or {TOPICS.ack} or {TOPICS.collectors}?" in message
-        await rig.spend(2 * subscriptions.FIRST_PAUSE)
+        await rig.pass_time(2 * subscriptions.FIRST_PAUSE)
         assert rig.server.subscriptions.count(TOPICS.ack) == 2
-        await rig.spend(subscriptions.CALM)
+        await rig.pass_time(subscriptions.CALM)
         await rig.until(lambda: "alerts/broker-flood" not in rig.retained(), tick=1)
 
 
@@ -176,7 +176,7 @@ async def test_a_flood_of_acknowledgements_is_written_down_by_its_last(
         for number in range(1000):
             rig.acknowledge(number % 4)
         await rig.until(lambda: written[-1:] == [3])
-        await rig.quiet()
+        await rig.settle()
         assert len(written) < 20
         assert await rig.store.watermark() == 3
 

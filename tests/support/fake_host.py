@@ -1,6 +1,6 @@
 """One agent on a daemon in memory, a clock that a test moves, and real SQLite: no threads, no waiting.
 
-`Agent` is the watcher and the sweeper with what they need. Making a new one on the same `World` is a new process on
+`HostedAgent` is the watcher and the sweeper with what they need. A new one on the same `FakeHost` is a new process on
 the same state folder: nothing but the database and the file with the pins is handed on.
 """
 
@@ -80,7 +80,7 @@ class FakeHost:
 
 @asynccontextmanager
 async def fake_host(folder: Path, *, containerd: bool = False) -> AsyncIterator[FakeHost]:
-    """A world whose agents all end with it."""
+    """A host whose agents all end with it."""
     made = FakeHost(folder, containerd=containerd)
     try:
         yield made
@@ -175,7 +175,7 @@ class HostedAgent:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
 
-    async def rest(self) -> None:
+    async def end_watcher_as_proven(self) -> None:
         """End the watcher, but let its sight count as proven: hours without an event then cost nothing."""
         await self._end()
         await self.engine.connect()

@@ -73,13 +73,13 @@ class PublisherRig:
                 await self.clock.advance(tick)
                 await asyncio.sleep(0.002)
 
-    async def spend(self, seconds: float, tick: float = 10.0) -> None:
+    async def pass_time(self, seconds: float, tick: float = 10.0) -> None:
         """Let so much time pass, in steps after which everything comes to rest."""
         for _ in range(round(seconds / tick)):
             await self.clock.advance(tick)
-            await self.quiet()
+            await self.settle()
 
-    async def quiet(self) -> None:
+    async def settle(self) -> None:
         """Let everything come to rest, the store's thread too."""
         for _ in range(5):
             await self.clock.advance(0)
@@ -90,7 +90,7 @@ class PublisherRig:
         for _ in range(count):
             await self.store.log(NewEvent("torchkeeper.test", START, None, {}))
 
-    async def decide(self, count: int = 1, references: int = 1) -> None:
+    async def add_decisions(self, count: int = 1, references: int = 1) -> None:
         """Add decisions about an image with so many references."""
         image = payloads.ImageRef(
             id="sha256:" + "1" * 64,
@@ -120,7 +120,7 @@ class PublisherRig:
                 NewEvent(DECISION, START, image.id, {"decision_id": identity, **data}, decision_id=identity)
             )
 
-    async def kept(self) -> list[payloads.Event]:
+    async def history(self) -> list[payloads.Event]:
         """The local history."""
         return await self.store.load_events(START)
 
@@ -157,7 +157,7 @@ class PublisherRig:
 
 
 @asynccontextmanager
-async def rigged(folder: Path, **keys: Any) -> AsyncIterator[PublisherRig]:
+async def publisher_rig(folder: Path, **keys: Any) -> AsyncIterator[PublisherRig]:
     """A rig on a state file in this folder."""
     made = PublisherRig(Store(database.open_file(folder, START)[0], **keys))
     yield made

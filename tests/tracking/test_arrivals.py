@@ -95,7 +95,7 @@ async def containerd(tmp_path: Path) -> AsyncIterator[FakeHost]:
         yield made
 
 
-async def away(host: FakeHost) -> None:
+async def kill_agent_and_wait(host: FakeHost) -> None:
     """The agent that watches dies; what happens next is told to another one."""
     await host.agents[-1].wait()
     await host.agents[-1].kill()
@@ -112,7 +112,7 @@ UNSEEN = [(timedelta(), "an image came and went unseen: what it was built on is 
 async def test_a_pull_whose_name_moved_before_it_could_be_asked_is_a_gap(host: FakeHost, image: str) -> None:
     other = host.docker.add(make_image("other", "team/other:1"))
     await host.agent().watch()
-    await away(host)
+    await kill_agent_and_wait(host)
     host.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     pulled = host.clock.now()
     host.docker.tag(other, "team/fresh:1")
@@ -125,7 +125,7 @@ async def test_a_pull_whose_name_moved_before_it_could_be_asked_is_a_gap(host: F
 
 async def test_a_pull_whose_name_was_given_back_to_the_image_that_had_it_is_a_gap(host: FakeHost, image: str) -> None:
     await host.agent().watch()
-    await away(host)
+    await kill_agent_and_wait(host)
     host.docker.pull(pytorch_image("fresh", REF))
     host.docker.tag(image, REF)
     again = await host.agent().watch()
@@ -134,7 +134,7 @@ async def test_a_pull_whose_name_was_given_back_to_the_image_that_had_it_is_a_ga
 
 async def test_a_pull_whose_image_is_gone_is_a_gap(host: FakeHost, image: str) -> None:
     await host.agent().watch()
-    await away(host)
+    await kill_agent_and_wait(host)
     host.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     host.docker.delete("team/fresh:1")
     again = await host.agent().watch()
@@ -143,7 +143,7 @@ async def test_a_pull_whose_image_is_gone_is_a_gap(host: FakeHost, image: str) -
 
 async def test_a_name_pulled_twice_and_meaning_the_same_is_not_a_gap(host: FakeHost, image: str) -> None:
     await host.agent().watch()
-    await away(host)
+    await kill_agent_and_wait(host)
     for _ in range(2):
         host.docker.pull(pytorch_image("torch", REF))
         pulled = host.clock.now()
@@ -154,7 +154,7 @@ async def test_a_name_pulled_twice_and_meaning_the_same_is_not_a_gap(host: FakeH
 
 async def test_a_name_pulled_twice_and_meaning_another_image_now_is_a_gap(host: FakeHost, image: str) -> None:
     await host.agent().watch()
-    await away(host)
+    await kill_agent_and_wait(host)
     for name in ("second", "third"):
         host.docker.pull(pytorch_image(name, REF))
         await host.clock.advance(30)
@@ -165,7 +165,7 @@ async def test_a_name_pulled_twice_and_meaning_another_image_now_is_a_gap(host: 
 async def test_a_build_without_an_event_on_a_name_that_was_pulled_before_is_a_use(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     host.docker.pull(pytorch_image("fresh", "team/fresh:1"))
-    await away(host)
+    await kill_agent_and_wait(host)
     child = host.docker.build("team/fresh:1", REF, silent=True)
     again = await host.agent().watch()
     assert (agent is not again, again.usage(image).last_used_by) == (True, f"build of {child[7:19]}")
@@ -175,7 +175,7 @@ async def test_a_build_without_an_event_on_a_name_that_was_pulled_before_is_a_us
 async def test_a_build_without_an_event_after_an_unseen_pull_is_a_use_and_not_pulled(containerd: FakeHost) -> None:
     base = containerd.docker.add(pytorch_image("torch", REF))
     await containerd.agent().watch()
-    await away(containerd)
+    await kill_agent_and_wait(containerd)
     containerd.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     await containerd.clock.advance(30)
     child = containerd.docker.build("team/fresh:1", REF, silent=True)
@@ -189,7 +189,7 @@ async def test_a_pull_reported_late_proves_its_origin_where_no_other_name_came_u
     containerd: FakeHost, retagged: bool
 ) -> None:
     await containerd.agent().watch()
-    await away(containerd)
+    await kill_agent_and_wait(containerd)
     fresh = containerd.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     await containerd.clock.advance(30)
     if retagged:
@@ -236,7 +236,7 @@ async def test_a_build_that_came_and_went_while_nobody_watched_is_a_gap(
     host: FakeHost, image: str, silent: bool
 ) -> None:
     await host.agent().watch()
-    await away(host)
+    await kill_agent_and_wait(host)
     host.docker.build("team/app:1", REF, silent=silent)
     await host.clock.advance(20)
     host.docker.delete("team/app:1")
@@ -276,7 +276,7 @@ async def test_an_image_that_came_unseen_and_cannot_be_inspected_is_a_gap(host: 
 async def test_a_name_that_was_moved_without_an_event_counts_for_both_images(containerd: FakeHost) -> None:
     old = containerd.docker.add(pytorch_image("torch", REF))
     await containerd.agent().watch()
-    await away(containerd)
+    await kill_agent_and_wait(containerd)
     new = containerd.docker.build(REF, REF, silent=True)
     containerd.docker.run(REF, "box", rm=True)
     ran = containerd.clock.now()
@@ -287,7 +287,7 @@ async def test_a_name_that_was_moved_without_an_event_counts_for_both_images(con
 async def test_a_name_that_an_import_took_after_the_use_counts_for_the_old_image_alone(containerd: FakeHost) -> None:
     old = containerd.docker.add(pytorch_image("torch", REF))
     await containerd.agent().watch()
-    await away(containerd)
+    await kill_agent_and_wait(containerd)
     containerd.docker.run(REF, "box", rm=True)
     ran = containerd.clock.now()
     await containerd.clock.advance(5)

@@ -43,7 +43,7 @@ async def reboot(
     host.docker.start()
 
 
-async def hold(agent: HostedAgent) -> HeldBy | None:
+async def held_by(agent: HostedAgent) -> HeldBy | None:
     return (await agent.plan()).held_by
 
 
@@ -53,11 +53,11 @@ async def test_a_jump_of_the_clock_holds_evictions_until_it_was_steady(
 ) -> None:
     agent = await host.agent().start()
     host.clock.jump(jump)
-    assert await hold(agent) is HeldBy.CLOCK
+    assert await held_by(agent) is HeldBy.CLOCK
     await agent.wait(SETTLING - 1)
-    assert await hold(agent) is HeldBy.CLOCK
+    assert await held_by(agent) is HeldBy.CLOCK
     await agent.wait(1)
-    assert await hold(agent) is None
+    assert await held_by(agent) is None
 
 
 async def test_a_jump_forward_makes_nothing_idle(host: FakeHost, image: str) -> None:
@@ -99,7 +99,7 @@ async def test_a_clock_that_was_set_while_the_agent_was_away_is_noticed(host: Fa
     await agent.stop()
     host.clock.jump(DAY)
     again = await host.agent().start()
-    assert await hold(again) is HeldBy.CLOCK
+    assert await held_by(again) is HeldBy.CLOCK
     assert ("the clock jumped forward by 1 d") in [cause for _, cause in await again.gaps()]
     assert image in host.docker.images
 
@@ -109,7 +109,7 @@ async def test_a_slow_correction_of_the_clock_is_not_a_jump(host: FakeHost, imag
     for _ in range(10):
         host.clock.jump(0.01)
         await agent.wait(20)
-    assert (await hold(agent), await agent.gaps()) == (None, [])
+    assert (await held_by(agent), await agent.gaps()) == (None, [])
 
 
 async def test_an_engine_with_another_time_holds_evictions(host: FakeHost, image: str) -> None:
@@ -121,7 +121,7 @@ async def test_an_engine_with_another_time_holds_evictions(host: FakeHost, image
 
     agent.engine.connect = late  # type: ignore[method-assign]
     await agent.start()
-    assert await hold(agent) is HeldBy.CLOCK
+    assert await held_by(agent) is HeldBy.CLOCK
 
 
 async def test_a_machine_that_was_off_for_a_month_evicts_nothing_because_of_it(host: FakeHost, image: str) -> None:

@@ -225,7 +225,7 @@ async def test_several_images_at_once_are_one_listing(host: FakeHost, image: str
 # Trouble, by its name
 
 
-def said(logged: list[MutableMapping[str, Any]]) -> list[str]:
+def messages_in(logged: list[MutableMapping[str, Any]]) -> list[str]:
     return [entry["event"] for entry in logged if entry["action"] == "watch" and entry["event"] != CAUGHT_UP]
 
 
@@ -239,7 +239,7 @@ async def test_an_engine_that_is_lost_and_comes_back_is_reported_once_each(host:
         await agent.wait(600)
         host.docker.start()
         await agent.wait(60)
-    assert said(logged) == ["the engine is not watched", "the engine is watched again"]
+    assert messages_in(logged) == ["the engine is not watched", "the engine is watched again"]
 
 
 async def test_a_full_disk_is_reported_once_by_its_own_name(
@@ -255,7 +255,7 @@ async def test_a_full_disk_is_reported_once_by_its_own_name(
             alerts.add(tuple(agent.host_report.alerts))
         agent.faults.clear()
         await agent.wait(120)
-    assert (said(logged), alerts) == (
+    assert (messages_in(logged), alerts) == (
         ["the state cannot be written", "the state can be written again"],
         {("state-full",)},
     )

@@ -195,18 +195,18 @@ def test_an_eviction_does_not_stand_where_a_digest_reference_came_or_went_since(
 
 
 @given(generated_hosts(), policies())
-def test_a_digest_reference_that_repeats_a_tag_never_evicts_more(world: GeneratedHost, settings: Policy) -> None:
-    repeated = [replace(one, digests=(*one.digests, *_repeating(one))) for one in world.images]
-    usages = {item.image_id: item for item in world.usages}
+def test_a_digest_reference_that_repeats_a_tag_never_evicts_more(host: GeneratedHost, settings: Policy) -> None:
+    repeated = [replace(one, digests=(*one.digests, *_repeating(one))) for one in host.images]
+    usages = {item.image_id: item for item in host.usages}
     plan = planning.plan(
-        Snapshot(at=NOW, images=tuple(repeated), containers=world.containers),
+        Snapshot(at=NOW, images=tuple(repeated), containers=host.containers),
         classify.classify(repeated),
         usages,
         settings,
         NOW,
         Context(),
     )
-    assert evicted_ids(plan) <= evicted_ids(world.plan(settings))
+    assert evicted_ids(plan) <= evicted_ids(host.plan(settings))
 
 
 def _repeating(of: Image) -> set[str]:

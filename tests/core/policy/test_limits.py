@@ -13,7 +13,7 @@ IMAGES = tuple(pytorch_image(name, layers={f"sha256:{name}": 100}) for name in "
 AGES = tuple(idle_usage(item, last_used=LONG_AGO + n * DAY) for n, item in enumerate(IMAGES))
 
 
-def going(limits: Limits, *freed: PastEviction) -> str:
+def evicted_names(limits: Limits, *freed: PastEviction) -> str:
     plan = decide(*IMAGES, usages=AGES, rules=Policy(limits=limits), context=Context(past_evictions=freed))
     held = {item.image.id: item.held_by for item in plan.decisions}
     gone = {item.image.id for item in plan.evictions}
@@ -40,7 +40,7 @@ CASES = [
 def test_of_three_that_are_due_only_as_many_as_the_limit_are_evicted(
     what: str, limits: Limits, freed: tuple[PastEviction, ...], expected: str
 ) -> None:
-    assert going(limits, *freed) == expected
+    assert evicted_names(limits, *freed) == expected
 
 
 def test_the_plan_wakes_when_there_is_room_again() -> None:

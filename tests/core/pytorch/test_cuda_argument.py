@@ -11,7 +11,7 @@ from tests.core.catalogue import make_image
 RUN = "RUN |{count} {arguments} /bin/sh -c apt-get update # buildkit"
 
 
-def told(*lines: str, **env: str) -> str | None:
+def accelerator_of(*lines: str, **env: str) -> str | None:
     return cuda_argument.accelerator(Details(history=tuple(HistoryStep(line, 0) for line in lines), env=env))
 
 
@@ -40,12 +40,12 @@ def run(arguments: str) -> str:
     ],
 )
 def test_it_is_read_from_the_arguments_of_a_line_alone(line: str, expected: str | None) -> None:
-    assert told(line) == expected
+    assert accelerator_of(line) == expected
 
 
 def test_the_last_line_that_gives_a_value_counts() -> None:
-    assert told("ARG CUDA_VERSION=11.8", run("CUDA_VERSION=12.8"), "ARG CUDA_VERSION") == "cuda12.8"
-    assert told("ARG CUDA_VERSION=12.8", run("CUDA_VERSION=")) is None
+    assert accelerator_of("ARG CUDA_VERSION=11.8", run("CUDA_VERSION=12.8"), "ARG CUDA_VERSION") == "cuda12.8"
+    assert accelerator_of("ARG CUDA_VERSION=12.8", run("CUDA_VERSION=")) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_last_line_that_gives_a_value_counts() -> None:
     ],
 )
 def test_another_argument_that_contradicts_takes_it_away(arguments: str) -> None:
-    assert told(run(f"CUDA_VERSION=12.8 {arguments}")) is None
+    assert accelerator_of(run(f"CUDA_VERSION=12.8 {arguments}")) is None
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_another_argument_that_contradicts_takes_it_away(arguments: str) -> None
     ],
 )
 def test_a_variable_that_contradicts_takes_it_away(env: dict[str, str]) -> None:
-    assert told("ARG CUDA_VERSION=12.8", **env) is None
+    assert accelerator_of("ARG CUDA_VERSION=12.8", **env) is None
 
 
 def test_what_agrees_takes_nothing_away() -> None:
     env = {"NVIDIA_VISIBLE_DEVICES": "all", "PATH": "/usr/local/cuda-12.8/bin:/bin"}
-    assert told(run("TARGETPLATFORM=linux/amd64 CUDA_VERSION=12.8 USE_CUDA=1"), **env) == "cuda12.8"
+    assert accelerator_of(run("TARGETPLATFORM=linux/amd64 CUDA_VERSION=12.8 USE_CUDA=1"), **env) == "cuda12.8"
 
 
 ASKED_LAST = [
@@ -110,5 +110,5 @@ def test_a_hostile_history_costs_nearly_nothing() -> None:
         "|1 " + "CUDA_VERSION" * 900,
     ]
     started = time.process_time()
-    assert told(*lines) is None
+    assert accelerator_of(*lines) is None
     assert time.process_time() - started < 0.05  # seconds

@@ -109,7 +109,7 @@ def ran(shell: str, program: str, folder: Path) -> tuple[bool, bool]:
     return done.returncode == 0, mark.exists()
 
 
-def told(shell: str, program: str) -> tuple[bool, bool]:
+def shown_by_history(shell: str, program: str) -> tuple[bool, bool]:
     """Whether the history surely shows torch, and whether it shows no sign of it."""
     arguments = " ".join(f"{name}={value}" for name, value in VALUES.items())
     line = f"RUN |{len(VALUES)} {arguments} /bin/{'sh' if shell == 'dash' else shell} -c {program} # buildkit"
@@ -126,7 +126,7 @@ def test_what_is_reported_is_what_a_real_shell_did(shell: str, stub: Path) -> No
         ended_well, has_torch = ran(shell, program, stub)
         if not ended_well:  # there would be no such layer
             continue
-        is_sure, is_none = told(shell, program)
+        is_sure, is_none = shown_by_history(shell, program)
         assert not (is_sure and not has_torch), f"torch was told, and is not there: {program}"
         assert not (is_none and has_torch), f"nothing was told, and torch is there: {program}"
         sure, none = sure + is_sure, none + is_none
