@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.acceptance import out_of_sight
+from tests.acceptance import without_engine_folder
 from tests.acceptance.host import RealHost, seconds_between
 from tests.support import engines, images, proc
 
@@ -164,7 +164,7 @@ def test_check_says_where_pressure_has_no_effect_for_the_engines_directory_canno
     host = lone_host
     host.configure(pressure={"high": "90%", "low": "80%"})
     assert host.checks()[1]["disk"]["ok"]
-    done = out_of_sight.run(host, "check")
+    done = without_engine_folder.run(host, "check")
     told = " ".join(done.stdout.split())
     assert done.returncode == 1
     assert "disk FAILED the engine's directory cannot be seen from here" in told

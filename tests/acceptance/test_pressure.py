@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import out_of_sight, small_disk
+from tests.acceptance import small_disk, without_engine_folder
 from tests.acceptance.collector import AcceptanceCollector
 from tests.acceptance.host import NAME, RealHost
 from tests.support import dockerd, engines, images, mosquitto, proc, torch_file
@@ -156,7 +156,7 @@ def test_a_budget_of_bytes_needs_no_sight_of_the_engines_directory(
     host.configure(policy={"ttl": "1h"}, pressure={"budget": "25MB"}, limits={"pause": "0.1s"})
     pinned = host.torch("team/pinned:1", size_mb=4)
     host.output_of("pin", "team/pinned:1")
-    with out_of_sight.agent(host):
+    with without_engine_folder.agent(host):
         idle = [host.torch(f"team/idle:{number}", size_mb=6) for number in range(3)]
         collector.await_event("sweep")
         collector.await_image(NAME, idle[1], lambda row: row["reason"] == "recent")
