@@ -14,9 +14,11 @@ from agent import cli
 from agent.adapters import overrides
 from agent.cli import tables
 from agent.config import loading, sections
-from agent.core.model import Image, Plan, Policy, Reason, Rule
+from agent.core.model import Image
+from agent.core.policy.decision import Plan, Reason
+from agent.core.policy.settings import Policy, Rule
+from agent.core.protocol.alerts import AlertId
 from agent.core.pytorch import bounds
-from agent.eviction import plan_reporter
 from tests.support.builders import NOW, container_of, decide, idle_usage, pulled_image, pytorch_image
 
 ROOT = Path(__file__).parent.parent
@@ -95,13 +97,13 @@ def _first_column() -> list[str]:
 
 
 def test_it_names_every_reason_in_its_order() -> None:
-    said = re.findall(r"`([a-z-]+)`", README.split("Why an image is kept")[1].split("\n\n")[0])
-    assert said == [reason.value for reason in Reason]
+    part = README.split("An image is kept for the first of these reasons")[1].split("An untagged build step")[0]
+    assert re.findall(r"`([a-z-]+)`", part) == [reason.value for reason in Reason]
 
 
 def test_what_it_says_of_images_that_cannot_be_judged_is_so() -> None:
     paragraph = README.split("An image that cannot be read or judged")[1].split("\n\n")[0]
-    assert re.findall(r"`([a-z-]+)`", paragraph) == [Reason.UNKNOWN, plan_reporter.IMAGE_UNREADABLE, Reason.AMBIGUOUS]
+    assert re.findall(r"`([a-z-]+)`", paragraph) == [Reason.UNKNOWN, AlertId.IMAGE_UNREADABLE, Reason.AMBIGUOUS]
     assert re.findall(r"(\d+) kB", paragraph) == [str(most // 1000) for most in (bounds.HISTORY, bounds.ENV)]
 
 
@@ -135,11 +137,15 @@ def test_the_brokers_that_it_names_are_those_of_the_suite() -> None:
 
 
 def test_it_names_every_alert_about_the_broker() -> None:
-    from agent.reporting import publisher
-
     part = README.split("An alert shows each problem")[1].split("For a large fleet")[0]
     named = [name for line in re.findall(r"(?m)^- ((?:`[a-z-]+`(?:, )?)+):", part) for name in line.split(", ")]
-    assert sorted(name.strip("`") for name in named) == sorted(publisher.ALERTS)
+    assert sorted(name.strip("`") for name in named) == sorted(_alerts_of("agent/reporting"))
+
+
+def _alerts_of(folder: str) -> set[AlertId]:
+    """The alerts that the modules of a folder name."""
+    code = "".join(path.read_text() for path in (ROOT / folder).glob("*.py"))
+    return {AlertId[name] for name in re.findall(r"AlertId\.([A-Z_]+)", code)}
 
 
 def test_its_bounds_on_what_a_broker_may_send_are_the_ones_in_force() -> None:

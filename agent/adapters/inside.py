@@ -1,4 +1,4 @@
-"""The contract of a look inside an image: a container that is made from it and never started."""
+"""The contract of a look inside an image: a container that is created from it and never started."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,14 +8,14 @@ from agent.adapters.engine import EngineInfo
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A container that bears the name of a look."""
+    """A container with the name that a look inside an image uses."""
 
     id: str
-    ours: bool  # it has the label of that look, too, and it never ran
+    ours: bool  # whether it also has the label of that look and never ran
 
 
 class Inside(Protocol):
-    """What a look needs of an engine."""
+    """The requests to the engine that a look inside an image needs."""
 
     async def connect(self) -> EngineInfo: ...
 
@@ -26,17 +26,17 @@ class Inside(Protocol):
         ...
 
     async def make(self, image_id: str, token: str) -> str:
-        """Make the container of a look, and never start it; its ID. Raises NotFound."""
+        """Create the container of a look without starting it. Returns its ID. Raises NotFound."""
         ...
 
     async def read(self, container_id: str, path: str) -> str | None:
-        """The beginning of a regular file in a container; None where there is none."""
+        """The beginning of a regular file in a container; None if there is none."""
         ...
 
     async def find(self, token: str) -> Made | None:
-        """The container that bears the name of a look; None where there is none."""
+        """The container with the name of a look; None if there is none."""
         ...
 
     async def remove(self, container_id: str) -> None:
-        """Remove a container that does not run, with the volumes that were made for it alone. Raises NotFound."""
+        """Remove a container that does not run, with its anonymous volumes. Raises NotFound."""
         ...

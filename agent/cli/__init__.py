@@ -7,9 +7,9 @@ import typer
 
 from agent.adapters.engine import EngineError, PermissionDenied
 from agent.adapters.lock import StateBusy
-from agent.adapters.overrides import HoldsUnreadable
-from agent.adapters.sqlite.database import StateError
+from agent.adapters.overrides import OverridesUnreadable
 from agent.adapters.sqlite.state_dir import StateElsewhere
+from agent.adapters.state_errors import StateError
 from agent.cli import check, demo, explain, fleet, history, images, lint, pause, pins, plan, run, sweep
 from agent.cli.common import CommandError, UsageError
 from agent.config.settings import ConfigError
@@ -64,7 +64,7 @@ def main() -> None:
         _stop(f"{error}; run as root or as a member of the socket's group", 1)
     except EngineError as error:
         _stop(f"{error}; `torchkeeper check` tells what to do", 1)
-    except (CommandError, StateError, StateBusy, StateElsewhere, HoldsUnreadable) as error:
+    except (CommandError, StateError, StateBusy, StateElsewhere, OverridesUnreadable) as error:
         _stop(str(error), 1)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()

@@ -11,7 +11,8 @@ import typer
 
 from agent.config.settings import Settings
 from agent.core import text, units
-from agent.core.model import Image, Overrides
+from agent.core.model import Image
+from agent.core.policy.overrides import Overrides
 
 ConfigOption = Annotated[
     Path | None,
@@ -97,7 +98,7 @@ def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -
     With `by_prefix` the start of a reference is enough, if nothing else matches.
     Raises CommandError where there is none, and where there are several, which it then names.
     """
-    from agent.core.usage.events import familiar
+    from agent.core.images.references import familiar
 
     images = tuple(images)
     named = [image for image in images if familiar(text) in image.all_references]

@@ -6,12 +6,12 @@ from typing import Any
 
 from agent.core import units
 from agent.core.lint.linter import Finding
-from agent.core.model import Action, Decision, Outcome, Plan, Step
 from agent.core.policy import newest
+from agent.core.policy.decision import Action, Decision, Outcome, Plan, Step
 from agent.core.policy.totals import StoppedOnly, by_reason, next_to_go
 from agent.core.protocol import inventory, new_events
 from agent.core.pytorch import deciding
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside
 from agent.core.usage.tracker import IgnoredRuns, Use
 
 NEXT = 10  # images whose time comes next

@@ -10,7 +10,7 @@ from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, find_image, print_json, print_notes, quiet
 from agent.config import loading
 from agent.config.settings import Settings
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside
 
 if TYPE_CHECKING:
     from agent.cli import explanation
@@ -51,7 +51,7 @@ async def _explain(
 
     quiet()
     async with session.read_only_session(settings) as (components, notes):
-        plan = await components.sweeper.plan()
+        plan = await components.planner.plan()
         image = find_image(text, (decision.image for decision in plan.decisions), by_prefix=True)
         engine_store = components.ingestor.view.engine_store
         facts = explanation.Facts(

@@ -10,10 +10,12 @@ from rich.text import Text
 
 from agent.core import text, units
 from agent.core.images import layers
-from agent.core.model import Action, Class, Container, Decision, Policy, Reason
+from agent.core.model import Class, Container
 from agent.core.policy import newest, rules
+from agent.core.policy.decision import Action, Decision, Reason
+from agent.core.policy.settings import Policy
 from agent.core.pytorch import deciding
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside
 from agent.core.usage.tracker import IgnoredRuns, Use
 
 USES_SHOWN = 5

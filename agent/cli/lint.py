@@ -7,7 +7,7 @@ from agent.cli.common import ConfigOption, JsonOption, print_json, print_notes, 
 from agent.config import loading
 from agent.config.settings import Settings
 from agent.core.lint import linter as rules
-from agent.core.model import Plan
+from agent.core.policy.decision import Plan
 
 
 def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -33,5 +33,5 @@ async def _look(settings: Settings) -> tuple[Plan, str, tuple[str, ...]]:
 
     quiet()
     async with session.read_only_session(settings) as (components, _):
-        seen = await components.sweeper.plan()
+        seen = await components.planner.plan()
         return seen, components.store.host, tuple(alert.message for alert in components.host_report.alerts.values())

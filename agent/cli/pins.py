@@ -21,7 +21,8 @@ from agent.cli.common import (
 from agent.config import loading
 from agent.config.settings import Settings
 from agent.core import units
-from agent.core.model import Image, Overrides, Pin
+from agent.core.model import Image
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.text import clean
 
 DROPPED_AFTER = timedelta(days=730)  # an ended pin leaves the file this long after its end
@@ -95,6 +96,6 @@ def _begin_alike(one: str, other: str) -> bool:
 
 
 def _reference(text: str) -> str:
-    from agent.core.usage.events import familiar
+    from agent.core.images.references import familiar
 
     return familiar(text)

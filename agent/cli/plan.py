@@ -12,8 +12,9 @@ from agent.cli.common import ConfigOption, JsonOption, parse_duration, print_jso
 from agent.config import loading
 from agent.config.settings import Settings
 from agent.core import units
-from agent.core.model import Plan, Policy
 from agent.core.policy import totals
+from agent.core.policy.decision import Plan
+from agent.core.policy.settings import Policy
 
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Show untagged intermediate images, too.")]
 
@@ -75,7 +76,7 @@ async def make_plan(settings: Settings, ahead: timedelta = timedelta(), instead:
 
     quiet()
     async with session.read_only_session(settings) as (components, notes):
-        plan = await components.sweeper.plan(ahead=ahead, instead=instead)
+        plan = await components.planner.plan(ahead=ahead, instead=instead)
         stopped = totals.stopped(plan, components.ingestor.view.snapshot(plan.at).containers)
         alerts = (alert.message for alert in components.host_report.alerts.values())
         return PlanView(plan, components.store.host, (*notes, *alerts), stopped)

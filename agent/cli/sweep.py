@@ -11,10 +11,10 @@ from agent.cli import documents
 from agent.cli.common import ConfigOption, JsonOption, print_json, print_notes, quiet
 from agent.config import loading
 from agent.config.settings import Settings
-from agent.core.model import Outcome
+from agent.core.policy.decision import Outcome
 
 if TYPE_CHECKING:
-    from agent.eviction.sweeper import SweepResult
+    from agent.eviction.results import SweepResult
 
 
 def sweep(

@@ -10,12 +10,12 @@ from rich.text import Text
 from agent.core import text, units
 from agent.core.images import layers
 from agent.core.lint.linter import Finding
-from agent.core.model import Action, Decision, Outcome, Plan
 from agent.core.policy import totals
+from agent.core.policy.decision import Action, Decision, Outcome, Plan
 from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import deciding
 from agent.diagnostics.check import Check
-from agent.eviction.sweeper import SweepResult
+from agent.eviction.results import SweepResult
 
 NEXT_SHOWN = 3  # images that go next, below a plan
 STOPPED_SHOWN = 10  # containers that keep images
@@ -82,30 +82,38 @@ def history(events: Sequence[payloads.Event], since: str) -> RenderableType:
 
 
 def _event_row(event: payloads.Event) -> tuple[datetime, str, RenderableType] | None:
-    if event.type == "torchkeeper.decision":
-        said = payloads.DecisionData.model_validate(event.data)
-        return event.time, f"decided: {said.reason}", _with_line(_ref_name(said.image), said.explanation)
-    if event.type == "torchkeeper.outcome":
-        became = payloads.OutcomeData.model_validate(event.data)
-        lines = [became.error or _freed(became.measured_bytes)]
-        if became.outcome == "removed" and became.image.origin:
-            lines.append(f"docker pull {became.image.origin}")
-        if became.also_removed:
-            lines += [f"also removed: {', '.join(became.also_removed)}", new_events.pull_again(became.also_removed)]
-        return event.time, became.outcome, _with_line(_ref_name(became.image), *filter(None, lines))
-    if event.type == "torchkeeper.gap":
-        gap = payloads.GapData.model_validate(event.data)
-        return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
-    if event.type == "torchkeeper.build-cache":
-        cache = payloads.BuildCacheData.model_validate(event.data)
-        size = units.format_bytes(cache.estimated_bytes if cache.measured_bytes is None else cache.measured_bytes)
-        idle = units.format_duration(timedelta(seconds=cache.unused_seconds))
-        why = cache.error or f"{cache.records} records unused for {idle}: {size}"
-        return event.time, f"build cache {cache.state}", Text(text.clean(why))
-    if event.type == "torchkeeper.dropped":
-        lost = payloads.DroppedData.model_validate(event.data)
-        return event.time, "dropped", Text(f"{lost.reason}: {lost.count} events, {lost.first_seq} to {lost.last_seq}")
-    return None
+    """When, what, and the details; None for an event that is not for people."""
+    match payloads.data_of(event):
+        case payloads.DecisionData() as decided:
+            why = _with_line(_ref_name(decided.image), decided.explanation)
+            return event.time, f"decided: {decided.reason}", why
+        case payloads.OutcomeData() as ended:
+            return event.time, ended.outcome.value, _with_line(_ref_name(ended.image), *_outcome_lines(ended))
+        case payloads.GapData() as gap:
+            return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
+        case payloads.BuildCacheData() as cache:
+            return event.time, f"build cache {cache.state}", Text(text.clean(_cache_line(cache)))
+        case payloads.DroppedData() as lost:
+            numbers = f"{lost.count} events, {lost.first_seq} to {lost.last_seq}"
+            return event.time, "dropped", Text(f"{lost.reason}: {numbers}")
+        case _:
+            return None
+
+
+def _outcome_lines(ended: payloads.OutcomeData) -> list[str]:
+    """The error or what was freed, and how to pull again what was removed."""
+    lines = [ended.error or _freed(ended.measured_bytes)]
+    if ended.outcome is Outcome.REMOVED and ended.image.origin:
+        lines.append(f"docker pull {ended.image.origin}")
+    if ended.also_removed:
+        lines += [f"also removed: {', '.join(ended.also_removed)}", new_events.pull_again(ended.also_removed)]
+    return lines
+
+
+def _cache_line(cache: payloads.BuildCacheData) -> str:
+    size = units.format_bytes(cache.estimated_bytes if cache.measured_bytes is None else cache.measured_bytes)
+    idle = units.format_duration(timedelta(seconds=cache.unused_seconds))
+    return cache.error or f"{cache.records} records unused for {idle}: {size}"
 
 
 def checks(found: Iterable[Check]) -> RenderableType:

@@ -1,4 +1,4 @@
-"""The settings in force: built-in defaults, a TOML file, and the environment, in rising order. Errors name the key."""
+"""Load the settings: built-in defaults, overridden by a TOML file, overridden by the environment."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ DEFAULT_FILE = Path("/etc/torchkeeper/torchkeeper.toml")
 
 
 def find_file(given: Path | None, environ: Mapping[str, str], default: Path = DEFAULT_FILE) -> Path | None:
-    """The file to read: the one given, else TORCHKEEPER_CONFIG, else the default one where it exists."""
+    """The file to read: the given one, else the one in TORCHKEEPER_CONFIG, else the default one if it exists."""
     if given is not None:
         return given
     if environ.get("TORCHKEEPER_CONFIG"):
@@ -27,7 +27,10 @@ def find_file(given: Path | None, environ: Mapping[str, str], default: Path = DE
 
 
 def _absent(path: Path) -> bool:
-    """Whether certainly nothing has this name. A dangling link, or a folder that cannot be entered, proves nothing."""
+    """Whether it is certain that nothing exists at this path. A dangling link exists.
+
+    If a folder above the path cannot be entered, it is not certain.
+    """
     for name in (path, *path.parents):
         try:
             name.lstat()
@@ -40,7 +43,7 @@ def _absent(path: Path) -> bool:
 
 
 def load(file: Path | None = None, default: Path = DEFAULT_FILE) -> Settings:
-    """The settings in force. Raises ConfigError, naming each bad key, its source and the way out."""
+    """The settings in force. Raises ConfigError; its message names each wrong key, its source and the way out."""
     path = find_file(file, os.environ, default)
     data = _read(path) if path else {}
     _refuse_unknown_environment(os.environ)
@@ -61,10 +64,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}; {_way_out(path, error)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from None
-    except ValueError:  # what Python says is for programmers
+    except ValueError:  # Python's own message is for programmers
         raise ConfigError(f"{path}: has a number of thousands of digits; write a smaller one") from None
     except RecursionError:
-        raise ConfigError(f"{path}: has lists in lists, too deep to read; no key takes such a value") from None
+        raise ConfigError(f"{path}: nests lists too deeply; no key takes such a value") from None
     for key, value in data.items():
         if not isinstance(value, dict):
             raise ConfigError(f"{path}: {key}: is a value outside a section; {_sections()}")
@@ -81,7 +84,7 @@ def _way_out(path: Path, error: OSError) -> str:
             return f"{name} is a dangling link to {name.readlink()}; restore that, or name another file"
     if error.errno == errno.ENOTDIR:
         return "a part of its path is not a folder; correct the path, or move the file that is in its way"
-    return "name a file that is there with --config or TORCHKEEPER_CONFIG"
+    return "name an existing file with --config or TORCHKEEPER_CONFIG"
 
 
 def _refuse_unknown_environment(environ: Iterable[str]) -> None:

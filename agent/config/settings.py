@@ -1,4 +1,4 @@
-"""Everything that an operator can set, frozen, with the schema of the file that sets it."""
+"""The settings as frozen objects, and the JSON Schema of the configuration file."""
 
 from typing import Any
 
@@ -22,18 +22,18 @@ from agent.config.sections import (
     Rule,
     UsageSection,
 )
-from agent.core import model
+from agent.core.policy import settings as policy_settings
 from agent.core.policy.schedule import Schedule
 
 PREFIX = "TORCHKEEPER_"
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message names the key and the way out."""
+    """The configuration cannot be used. The message names the key and the way out."""
 
 
 class Settings(BaseSettings):
-    """Everything an operator can set. Frozen; one instance serves the whole process."""
+    """Everything that an operator can set. One frozen instance is used by the whole process."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
@@ -58,11 +58,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings  # the environment over the file
+        return env_settings, init_settings  # the environment overrides the file
 
-    def core_policy(self) -> model.Policy:
-        """The settings that decide, as the pure core takes them."""
-        return model.Policy(
+    def core_policy(self) -> policy_settings.Policy:
+        """The settings that affect decisions, as the policy of the pure core."""
+        return policy_settings.Policy(
             ttl=self.policy.ttl,
             min_age=self.policy.min_age,
             include=self.images.include,
@@ -75,29 +75,31 @@ class Settings(BaseSettings):
             evict_ambiguous=self.images.ambiguous == "evict",
             dangling_after=self.cleanup.dangling_after,
             build_cache_after=self.cleanup.build_cache_after,
-            pressure=model.Pressure(high=self.pressure.high, low=self.pressure.low, budget=self.pressure.budget),
+            pressure=policy_settings.Pressure(
+                high=self.pressure.high, low=self.pressure.low, budget=self.pressure.budget
+            ),
             schedule=Schedule(windows=self.schedule.windows, timezone=self.schedule.timezone),
             observe=self.agent.mode == "observe",
-            limits=model.Limits(
+            limits=policy_settings.Limits(
                 evictions_per_sweep=self.limits.evictions_per_sweep, bytes_per_hour=self.limits.bytes_per_hour
             ),
         )
 
 
-def _core_rule(rule: Rule) -> model.Rule:
+def _core_rule(rule: Rule) -> policy_settings.Rule:
     evict_local = None if rule.local_images is None else rule.local_images == "evict"
-    return model.Rule(
+    return policy_settings.Rule(
         match=rule.match, ttl=rule.ttl, keep=rule.keep, keep_newest=rule.keep_newest, evict_local=evict_local
     )
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the configuration file, for editors: generated from the sections."""
+    """The JSON Schema of the configuration file, for editors. It is generated from the sections."""
     document = Settings.model_json_schema(mode="validation")
     for section, keys in Settings.model_construct().model_dump(mode="json").items():
         document["properties"][section].pop("default")
         name = document["properties"][section]["$ref"].rpartition("/")[2]
-        for key, default in keys.items():  # as they are written, not as Python has them
+        for key, default in keys.items():  # in the form of the file, like "14d", not as Python objects
             document["$defs"][name]["properties"][key]["default"] = default
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "torchkeeper's configuration"}
     return {**head, **{key: value for key, value in document.items() if key not in ("title", "description")}}

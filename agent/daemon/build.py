@@ -1,6 +1,5 @@
 """The object graph of one agent, on one page: each object is made here, from those that it works with."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,15 +11,14 @@ from agent.adapters.engine import Engine
 from agent.adapters.outbox import Outbox
 from agent.adapters.sqlite.store import Store
 from agent.config.settings import Settings
-from agent.core.model import Policy
-from agent.core.protocol.payloads import Topics
+from agent.core.policy.settings import Policy
+from agent.core.protocol.topics import Topics
 from agent.core.usage.attribution import IgnoredContainers
-from agent.daemon import no_effect
 from agent.daemon.timing import Timing
-from agent.eviction import plan_reporter
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import Evictor
 from agent.eviction.plan_reporter import PlanReporter
+from agent.eviction.planner import Planner
 from agent.eviction.sweeper import Pacing, Sweeper, SweepSteps
 from agent.reporting import outbox_sender, publisher
 from agent.reporting.collectors import Collectors
@@ -44,14 +42,6 @@ from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
 
-# What the loops raise; an earlier run may have left any of it on the broker.
-ALERTS = (
-    *("engine-down", "engine-observe-only", "holds-unreadable", "state-copied"),
-    *("state-damaged", "state-full", "sweep-failed"),
-    *plan_reporter.ALERTS,
-    *no_effect.ALERTS,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Components:
@@ -62,6 +52,7 @@ class Components:
     host_report: HostReport
     ingestor: EventIngestor
     watcher: Watcher
+    planner: Planner
     sweeper: Sweeper
 
 
@@ -75,7 +66,7 @@ def make_agent(
     timing: Timing = Timing(),
 ) -> Components:
     """One agent on one state folder. `patience`: seconds that a listing waits for layers to be read."""
-    host_report, rules = HostReport(), settings.core_policy()
+    host_report = HostReport()
     probes = LayerProbes(
         engine,
         wanted=settings.images.probe_layers,
@@ -92,18 +83,20 @@ def make_agent(
         ignored=IgnoredContainers(settings.usage.ignore_containers),
         timing=timing.tracking,
     )
-    sweeper = Sweeper(
+    pacing = Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction)
+    steps = make_sweep_steps(
+        engine,
         ingestor,
         store,
         clock,
         host_report,
-        steps=make_sweep_steps(engine, ingestor.view, store, clock, host_report, rules),
-        rules=rules,
+        rules=settings.core_policy(),
         folder=folder,
-        pacing=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction),
+        pacing=pacing,
     )
+    sweeper = Sweeper(ingestor, store, clock, host_report, steps=steps, folder=folder, pacing=pacing)
     watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking)
-    return Components(engine, store, host_report, ingestor, watcher, sweeper)
+    return Components(engine, store, host_report, ingestor, watcher, steps.planner, sweeper)
 
 
 def make_ingestor(
@@ -128,10 +121,20 @@ def make_ingestor(
 
 
 def make_sweep_steps(
-    engine: Engine, view: EngineView, store: Store, clock: Clock, host_report: HostReport, rules: Policy
+    engine: Engine,
+    ingestor: EventIngestor,
+    store: Store,
+    clock: Clock,
+    host_report: HostReport,
+    *,
+    rules: Policy,
+    folder: Path,
+    pacing: Pacing,
 ) -> SweepSteps:
-    """What carries out the plans of a sweeper."""
+    """What makes and carries out the plans of a sweeper."""
+    view = ingestor.view
     return SweepSteps(
+        planner=Planner(ingestor, store, clock, host_report, rules=rules, folder=folder, grace=pacing.grace),
         evictor=Evictor(engine, view, store, clock),
         build_cache=BuildCachePruner(engine, store, clock, after=rules.build_cache_after),
         reporter=PlanReporter(host_report, view, store, rules),
@@ -155,7 +158,6 @@ def make_agent_publisher(settings: Settings, host: str, components: Components, 
             confirm=settings.mqtt.confirm,
             inventory_every=settings.mqtt.inventory_every.total_seconds(),
         ),
-        former_alerts=(*publisher.ALERTS, *ALERTS),
     )
 
 
@@ -168,9 +170,8 @@ def make_publisher(
     clock: Clock,
     agent_id: str,
     settings: publisher.Settings = publisher.Settings(),
-    former_alerts: Iterable[str] = publisher.ALERTS,
 ) -> Publisher:
-    """What reports this agent to the broker. `former_alerts`: see Publisher."""
+    """What reports this agent to the broker."""
     return Publisher(
         connect=connect,
         topics=topics,
@@ -184,7 +185,6 @@ def make_publisher(
             collectors=Collectors(clock),
         ),
         settings=settings,
-        former_alerts=former_alerts,
     )
 
 

@@ -5,11 +5,13 @@ import contextlib
 from pathlib import Path
 
 from agent import __version__
+from agent.adapters import reserve
 from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineInfo
 from agent.adapters.inside import Inside
-from agent.adapters.sqlite import database
+from agent.adapters.state_errors import StateFull
 from agent.config.settings import Settings
+from agent.core.policy.decision import Mode
 from agent.core.protocol import payloads
 from agent.daemon import look_inside
 from agent.daemon.build import Components
@@ -34,7 +36,7 @@ async def report_info(settings: Settings, components: Components, clock: Clock) 
                     engine=_engine_facts(view.engine),
                     agent_id=components.store.agent_id,
                     epoch=components.store.epoch,
-                    mode="observe" if view.engine.observe_only else settings.agent.mode,
+                    mode=Mode.OBSERVE if view.engine.observe_only else Mode(settings.agent.mode),
                     policy=policy_in_force(settings),
                     started=started,
                     at=clock.now(),
@@ -70,7 +72,7 @@ async def prune_history(settings: Settings, components: Components, clock: Clock
         await components.watcher.ready.wait()  # by then the clocks were compared with those of the last watch
         now = clock.now()
         if components.ingestor.view.clock_trusted:
-            with contextlib.suppress(database.StateFull):
+            with contextlib.suppress(StateFull):
                 await components.store.prune(
                     now - settings.history.retention, now, declare_dropped=bool(settings.mqtt.url)
                 )
@@ -80,7 +82,7 @@ async def prune_history(settings: Settings, components: Components, clock: Clock
 async def keep_reserve(folder: Path, clock: Clock) -> None:
     """Make the reserve file again, once the full disk that it was released for has room."""
     while True:
-        await asyncio.to_thread(database.keep_reserve, folder)
+        await asyncio.to_thread(reserve.keep, folder)
         await clock.sleep(RESERVE_INTERVAL)
 
 

@@ -15,10 +15,9 @@ from agent.adapters import inside_journal as journal
 from agent.adapters.engine import EngineError, EngineInfo, NotFound
 from agent.adapters.inside import Inside
 from agent.adapters.inside_journal import Entry
-from agent.adapters.sqlite.database import StateError
+from agent.adapters.state_errors import StateError
 from agent.core.pytorch import guesses, version_file
-from agent.core.pytorch.version_file import Torch
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside, Torch
 
 log = structlog.get_logger()
 

@@ -8,15 +8,15 @@ from agent.adapters import overrides
 from agent.adapters.sqlite import state_dir
 from agent.config.settings import Settings
 from agent.core.policy.rules import why_never_matches
-
-PATTERNS = "pattern-matches-nothing"
-PINS = "pins-elsewhere"
-ALERTS = (PATTERNS, PINS)
+from agent.core.protocol.alerts import AlertId
 
 
-def alerts(settings: Settings, folder: Path, now: datetime) -> dict[str, str]:
-    """Alert ID -> message, of those that stand for as long as the agent runs with these settings on this folder."""
-    found = {PATTERNS: "; ".join(patterns(settings)), PINS: pins_elsewhere(settings.agent.state_dir, folder, now)}
+def alerts(settings: Settings, folder: Path, now: datetime) -> dict[AlertId, str]:
+    """The messages, of those that stand for as long as the agent runs with these settings on this folder."""
+    found = {
+        AlertId.PATTERN_MATCHES_NOTHING: "; ".join(patterns(settings)),
+        AlertId.PINS_ELSEWHERE: pins_elsewhere(settings.agent.state_dir, folder, now),
+    }
     return {alert: message for alert, message in found.items() if message}
 
 
@@ -45,7 +45,7 @@ def pins_elsewhere(configured: Path, folder: Path, now: datetime) -> str:
     file = other / overrides.FILE
     try:
         found = overrides.load(other)
-    except overrides.HoldsUnreadable as error:
+    except overrides.OverridesUnreadable as error:
         return f"this agent reads {folder}, and no longer {other}; pins may be there, but {error.detail}; {error.hint}"
     pins = sum(not pin.over(now) for pin in found.pins)
     paused = found.paused and (found.paused_until is None or now < found.paused_until)

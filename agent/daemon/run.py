@@ -15,7 +15,8 @@ from agent.adapters.engine import Engine, EngineError
 from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.config.settings import Settings
-from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
+from agent.core.protocol.topics import slug
 from agent.daemon import build, housekeeping, no_effect
 from agent.daemon.build import Components
 
@@ -35,13 +36,13 @@ async def run(settings: Settings, folder: Path, source: Path | None) -> None:
     components = build.make_agent(settings, store, folder, clock, factory.make_engine(settings.docker))
     if word:
         log.error(word, action="open-state")
-        components.host_report.raise_alert("state-damaged", word, clock.now(), "critical")
+        components.host_report.raise_alert(AlertId.STATE_DAMAGED, word, clock.now(), "critical")
     for alert, message in no_effect.alerts(settings, folder, clock.now()).items():
         log.warning(message, action="configure")
         components.host_report.raise_alert(alert, message, clock.now())
     if store.copied:
         log.warning(store.copied, action="state-copied")
-        components.host_report.raise_alert("state-copied", store.copied, clock.now())
+        components.host_report.raise_alert(AlertId.STATE_COPIED, store.copied, clock.now())
     try:
         with _stopping_on_signals():
             await _run_loops(settings, folder, components, clock, source)
@@ -88,7 +89,7 @@ async def learn_host(settings: Settings, store: Store, engine: Engine, clock: Cl
     wait = 0.5
     while not host:
         try:
-            host = payloads.slug((await engine.connect()).name)
+            host = slug((await engine.connect()).name)
         except EngineError as error:
             log.warning("no engine yet, and no agent.host is set; waiting", action="start", error=str(error))
             await clock.sleep(wait)

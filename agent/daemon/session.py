@@ -10,7 +10,7 @@ from agent.adapters.docker import factory
 from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.config.settings import Settings
-from agent.core.protocol import payloads
+from agent.core.protocol.topics import slug
 from agent.daemon import build
 from agent.daemon.build import Components
 
@@ -34,7 +34,7 @@ async def engine_session(
         if session.done():
             session.result()
         if not store.host or settings.agent.host:
-            await store.name_host(settings.agent.host or payloads.slug(_engine_name(components)))
+            await store.name_host(settings.agent.host or slug(_engine_name(components)))
         yield components
     finally:
         for task in (session, ready):

@@ -1,4 +1,4 @@
-"""What the agent tells, as an audience hears it: over MQTT, or read from its history."""
+"""The agent's events for the demo, received over MQTT or read from the agent's history."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,13 +10,14 @@ from agent.adapters.broker import Connection
 from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 
-POLL = 0.5  # seconds between two looks at the history
+POLL = 0.5  # seconds between two reads of the history
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def from_broker(connection: Connection, topics: payloads.Topics) -> AsyncIterator[payloads.Event]:
-    """Subscribe now, so that nothing is missed; then the events, endlessly."""
+async def from_broker(connection: Connection, topics: Topics) -> AsyncIterator[payloads.Event]:
+    """Subscribe at once, so that no event is missed. Returns the events, endlessly."""
     await connection.subscribe(topics.events)
 
     async def events() -> AsyncIterator[payloads.Event]:
@@ -29,7 +30,7 @@ async def from_broker(connection: Connection, topics: payloads.Topics) -> AsyncI
 
 
 async def from_history(folder: Path) -> AsyncIterator[payloads.Event]:
-    """The events of a state folder, endlessly, each once."""
+    """The events in a state folder, each once, endlessly."""
     seen: set[str] = set()
     while True:
         async with _reading(folder) as store:
@@ -42,7 +43,7 @@ async def from_history(folder: Path) -> AsyncIterator[payloads.Event]:
 
 
 async def known_images(folder: Path) -> set[str]:
-    """The IDs of the images whose clocks the agent keeps."""
+    """The IDs of the images whose usage the agent records."""
     async with _reading(folder) as store:
         saved = await store.load_latest_engine()
     return {usage.image_id for usage in saved.usages} if saved is not None else set()

@@ -17,6 +17,7 @@ from agent.adapters.broker import Connection, Message
 from agent.adapters.mqtt import broker
 from agent.config import sections
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics, slug
 
 PATIENCE = 30.0  # seconds for one address
 ANSWER = 4.0  # seconds for any one answer
@@ -39,7 +40,7 @@ async def run(mqtt: sections.Mqtt, host: str) -> list[Finding]:
 
 
 async def _find(mqtt: sections.Mqtt, options: broker.Options, host: str) -> Finding:
-    topics = payloads.Topics(mqtt.prefix, host)
+    topics = Topics(mqtt.prefix, host)
     try:
         async with asyncio.timeout(PATIENCE), broker.connect(options) as connection:
             await connection.publish(topics.alert("check"), b"", retain=True)  # clears what is not there
@@ -98,7 +99,7 @@ def _rights(mqtt: sections.Mqtt, host: str) -> str:
 
 def _dots(mqtt: sections.Mqtt, host: str) -> str:
     """The way out where a name has a dot; "" where none has."""
-    keys = {"agent.host": (host, payloads.slug(host)), "mqtt.prefix": (mqtt.prefix, mqtt.prefix.replace(".", "-"))}
+    keys = {"agent.host": (host, slug(host)), "mqtt.prefix": (mqtt.prefix, mqtt.prefix.replace(".", "-"))}
     better = [f'{key} = "{instead}"' for key, (name, instead) in keys.items() if "." in name]
     if not better:
         return ""

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from agent.adapters.engine import EngineInfo
-from agent.adapters.sqlite import database, state_dir
+from agent.adapters.sqlite import state_dir
+from agent.adapters.state_errors import StateError
 from agent.config import loading
 from agent.config.settings import ConfigError, Settings
-from agent.core.protocol import payloads
+from agent.core.protocol.topics import slug
 from agent.diagnostics import configuration, engine, images, state
 from agent.diagnostics.check import Check
 
@@ -42,7 +43,7 @@ async def _broker(settings: Settings, info: EngineInfo | None) -> list[Check]:
     from agent.diagnostics import broker_check
 
     host = settings.agent.host or _known_host(settings.agent.state_dir)
-    host = host or (payloads.slug(info.name) if info is not None else "check")
+    host = host or (slug(info.name) if info is not None else "check")
     return [Check("broker", *found) for found in await broker_check.run(settings.mqtt, host)]
 
 
@@ -50,5 +51,5 @@ def _known_host(folder: Path) -> str:
     """The name under which an agent reported from this state; "" where none did."""
     try:
         return state_dir.open_read_only(folder).store.host
-    except database.StateError:
+    except StateError:
         return ""

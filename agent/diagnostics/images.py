@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from agent.adapters.engine import EngineError
 from agent.config.settings import Settings
-from agent.core import units
+from agent.core import text, units
 from agent.core.images import layers
-from agent.core.lint import linter, names
-from agent.core.model import Container, Plan
+from agent.core.lint import linter
+from agent.core.model import Container
 from agent.core.policy import totals
+from agent.core.policy.decision import Plan
 from agent.core.pytorch import deciding
 from agent.diagnostics.check import TIMEOUT, Check
 
@@ -31,7 +32,7 @@ async def inspect(settings: Settings) -> Inspection | None:
 
     try:
         async with asyncio.timeout(TIMEOUT), session.read_only_session(settings, PROBE_TIMEOUT) as (components, _):
-            plan = await components.sweeper.plan()
+            plan = await components.planner.plan()
             return Inspection(plan, components.ingestor.view.snapshot(plan.at).containers)
     except (EngineError, TimeoutError):
         return None
@@ -55,7 +56,7 @@ def check_doubtful(seen: Inspection | None) -> list[Check]:
     images = [item.image for item in seen.plan.decisions if deciding.single(item.verdict)] if seen is not None else []
     if not images:
         return []
-    first = names.listed(image.standalone[0] if image.standalone else image.id[7:19] for image in images)
+    first = text.listed(image.standalone[0] if image.standalone else image.id[7:19] for image in images)
     return [
         Check(
             "recognition",

@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.adapters import folder, overrides
-from agent.adapters.sqlite import database, state_dir
-from agent.core.model import Pin, Plan
+from agent.adapters.sqlite import state_dir
+from agent.adapters.state_errors import StateError, StateTooNew
+from agent.core.policy.decision import Plan
+from agent.core.policy.overrides import Pin
 from agent.daemon import no_effect
 from agent.diagnostics.check import Check
 
@@ -14,16 +16,16 @@ def check_folder(configured: Path) -> Check:
     """Whether the folder can be used, and whether an agent runs on it."""
     try:
         place, running = state_dir.place_to_look_at(configured), state_dir.agents_on(configured)
-    except database.StateError as error:
+    except StateError as error:
         return Check("state", False, str(error), "make the folder usable, or set agent.state_dir to another one")
     where = [f"{place.folder}: an agent runs on it"] if running else []
     try:
         if folder.is_there(place.folder):
             folder.probe(place.folder)
         look = state_dir.open_read_only(place.folder)
-    except database.StateTooNew as error:
+    except StateTooNew as error:
         return Check("state", False, str(error), "a newer torchkeeper, or another agent.state_dir, can read it")
-    except database.StateError as error:
+    except StateError as error:
         hint = "make the folder usable, or set agent.state_dir to another one"
         return Check("state", False, "; ".join([str(error), *where]), hint)
     detail = "; ".join([*(where or [f"{place.folder}: no agent runs on it now"]), *place.notes, *look.notes])
@@ -43,9 +45,9 @@ def check_pins(configured: Path, plan: Plan | None) -> list[Check]:
     try:
         place = state_dir.place_to_look_at(configured)
         found = overrides.load(place.folder)
-    except database.StateError:
+    except StateError:
         return []
-    except overrides.HoldsUnreadable as error:
+    except overrides.OverridesUnreadable as error:
         return [Check("pins", False, f"{error.detail}; {error.effect}", error.hint)]
     elsewhere = no_effect.pins_elsewhere(configured, place.folder, now)
     if elsewhere:

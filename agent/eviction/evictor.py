@@ -4,7 +4,6 @@ The decision and the journal row are one transaction: a SIGKILL before it leaves
 that `settle_interrupted` ends, so that each decision has its outcome.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -13,10 +12,12 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine
 from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
-from agent.core.model import Decision, HeldBy, Image, Outcome, Usage
+from agent.core.model import Image, Usage
+from agent.core.policy.decision import Decision, Outcome
 from agent.core.protocol import new_events, payloads
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
+from agent.eviction.results import EvictionResult
 from agent.tracking.engine_view import EngineView
 
 log = structlog.get_logger()
@@ -25,15 +26,6 @@ Seen = tuple[Usage | None, datetime | None]  # of an image, and the end of the l
 
 FIRST_BACKOFF = timedelta(minutes=10)
 LONGEST_BACKOFF = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class EvictionResult:
-    """What became of one eviction. `measured_bytes` is None where the engine's disk cannot be seen."""
-
-    outcome: Outcome
-    error: str | None
-    measured_bytes: int | None
 
 
 class Evictor:
@@ -51,7 +43,7 @@ class Evictor:
         """Record a decision that is not acted on, once for each due time; False where it was recorded before."""
         now = self._clock.now()
         identity, image = self._identity(item), self._image_ref(item)
-        decision = new_events.decision(item, image, _mode(item), now, identity)
+        decision = new_events.decision(item, image, now, identity)
         outcome = new_events.outcome(identity, image, Outcome.WOULD_REMOVE, now)
         written = await self._store.record_decision(decision, outcome)
         if written:
@@ -62,7 +54,7 @@ class Evictor:
         """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
         seen = self._seen_of(item.image)  # before anything is waited for: the plan is as old as this
         identity, image = self._identity(item), self._image_ref(item)
-        decision = new_events.decision(item, image, _mode(item), self._clock.now(), identity)
+        decision = new_events.decision(item, image, self._clock.now(), identity)
         await self._begin(item.image, decision, image)
         before = self._used_bytes()
         result = await self._remove(item.image, seen)
@@ -156,7 +148,7 @@ class Evictor:
         self._unsettled = False
 
     def _identity(self, item: Decision) -> str:
-        return new_events.decision_id(item, _mode(item), self._store.epoch)
+        return new_events.decision_id(item, self._store.epoch)
 
     def _image_ref(self, item: Decision) -> payloads.ImageRef:
         return new_events.image_ref(item, pulled=self._pulled(item.image))
@@ -171,10 +163,6 @@ class Evictor:
     def _used_bytes(self) -> int | None:
         space = self._view.space()
         return space.used_bytes if space else None
-
-
-def _mode(item: Decision) -> str:
-    return "observe" if item.held_by is HeldBy.OBSERVE else "enforce"
 
 
 def name_of(item: Decision) -> str:

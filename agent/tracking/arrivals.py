@@ -11,8 +11,9 @@ from datetime import datetime
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError, EngineUnavailable
 from agent.core.images import layers
+from agent.core.images.references import familiar
 from agent.core.model import Details, Image
-from agent.core.usage.events import EngineEvent, Key, familiar
+from agent.core.usage.events import EngineEvent, Key
 from agent.tracking.engine_view import EngineView
 
 Layers = tuple[str, ...]

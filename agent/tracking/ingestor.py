@@ -14,11 +14,11 @@ import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError, EngineInfo, RingSnapshot
-from agent.adapters.sqlite.database import StateFull
 from agent.adapters.sqlite.engine_store import EngineStore
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import StoredEngine
-from agent.core.model import Decision
+from agent.adapters.state_errors import StateFull
+from agent.core.policy.decision import Decision
 from agent.core.timekeeping import ClockReading
 from agent.core.usage import continuity, replay
 from agent.core.usage.continuity import Cursor, EngineDowntime

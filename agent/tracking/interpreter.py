@@ -7,11 +7,12 @@ from datetime import datetime
 
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError, EngineUnavailable, NotFound
+from agent.core.images.references import familiar
 from agent.core.model import Container
 from agent.core.usage import attribution, look_inside
 from agent.core.usage.attribution import IgnoredContainers, Run
 from agent.core.usage.continuity import BlindPeriod
-from agent.core.usage.events import COMMIT, EngineEvent, Key, familiar
+from agent.core.usage.events import COMMIT, EngineEvent, Key
 from agent.tracking.arrivals import ImageArrivals
 from agent.tracking.engine_view import EngineView, Listing
 from agent.tracking.gaps import GapDetector

@@ -15,12 +15,12 @@ from agent.adapters import background
 from agent.adapters.engine import Engine, EngineError, EngineInfo, EngineUnavailable
 from agent.adapters.layers import folders as layer_folders
 from agent.adapters.layers.stack import Reader
-from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.engine_store import EngineStore
+from agent.adapters.state_errors import StateError
 from agent.core.images import isolation
 from agent.core.model import Image, Verdict
 from agent.core.pytorch import layer_probe, operators
-from agent.core.pytorch.layer_probe import Found, LayerProbe
+from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
 
 log = structlog.get_logger()
 
@@ -77,14 +77,14 @@ class LayerProbes:
         asked = [
             image.id
             for image in images
-            if image.id in verdicts and layer_probe.wanted(verdicts[image.id], listed=image.id in listed)
+            if image.id in verdicts and layer_probe.is_needed(verdicts[image.id], listed=image.id in listed)
         ]
         self._forget_unknown_but(asked)
         if not self._why_not:
             await self._look_at([image_id for image_id in asked if image_id not in self._looks])
         waiting = {image_id for image_id in asked if image_id not in self._looks and not self._why_not}
         found = {
-            image_id: layer_probe.settled(
+            image_id: layer_probe.apply(
                 verdict, self._look_of(image_id, waiting), lifts=self._lifts, listed=image_id in listed
             )
             for image_id, verdict in verdicts.items()
@@ -105,7 +105,7 @@ class LayerProbes:
         """An image that comes again is asked again."""
         known = set(here)
         self._looks = {
-            key: look for key, look in self._looks.items() if key in known or look.found is not Found.UNKNOWN
+            key: look for key, look in self._looks.items() if key in known or look.result is not ProbeResult.UNKNOWN
         }
 
     async def _look_at(self, image_ids: Iterable[str]) -> None:
@@ -148,7 +148,7 @@ class LayerProbes:
 
     async def _keep(self, image_id: str, look: LayerProbe) -> None:
         self._looks[image_id] = look
-        if look.found is Found.UNKNOWN:
+        if look.result is ProbeResult.UNKNOWN:
             log.info("the layers of an image could not be read", action="read-layers", image=image_id, why=look.why)
             return
         assert self._engine_store is not None  # noqa: S101 - `begin` comes before the first look

@@ -50,7 +50,7 @@ def test_every_command_shows_a_host_of_hostile_images(lone_host: RealHost) -> No
         done = host.run(*command.split())
         assert done.returncode == 0, done.stdout + done.stderr
         assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
-    assert "the engine says more than 4194304 bytes of it" in host.output_of("explain", "team/longer:1")
+    assert "the engine's answer about it has more than 4194304 bytes" in host.output_of("explain", "team/longer:1")
     assert "it has 3001 lines of history, and more than 2000 are not read" in host.output_of("explain", "team/lines:1")
     assert "its history cannot be read whole: too long" in host.output_of("explain", "team/long:1")
 
@@ -62,7 +62,8 @@ def test_the_agent_names_what_it_cannot_judge_and_continues(host: RealHost, coll
         host.evict_a_control_image()
         proc.eventually(lambda: collector.alerts(NAME) == {"image-unreadable"})
         assert (
-            "team/longer:1 (the engine says more than" in collector.read(f"{NAME}/alerts/image-unreadable")["message"]
+            "team/longer:1 (the engine's answer about it has more than"
+            in collector.read(f"{NAME}/alerts/image-unreadable")["message"]
         )
         collector.await_image(NAME, longer, lambda item: item["reason"] == "unknown")
     host.engine.docker("rmi", "team/longer:1")

@@ -19,8 +19,9 @@ from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import EngineInfo
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Verdict
-from agent.core.protocol import new_events
+from agent.core.model import Class, Image, Verdict
+from agent.core.policy.decision import Action, Decision, Outcome, Reason
+from agent.core.protocol import payloads
 from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
 from tests.chaos import api, archive
@@ -151,8 +152,8 @@ class Evicting:
     async def faults(self) -> list[str]:
         left = await self.view.engine_store.load_removals()
         events = await self.store.load_events(datetime.fromtimestamp(0, UTC))
-        decided = Counter(event.data["decision_id"] for event in events if event.type == new_events.DECISION)
-        ended = Counter(event.data["decision_id"] for event in events if event.type == new_events.OUTCOME)
+        decided = Counter(event.data["decision_id"] for event in events if event.type == payloads.DecisionData.type)
+        ended = Counter(event.data["decision_id"] for event in events if event.type == payloads.OutcomeData.type)
         return [
             *(f"a journal row is left: {removal}" for removal in left),
             *(f"{count} decisions {name}, {ended[name]} outcomes" for name, count in decided.items() if count != 1),

@@ -6,7 +6,8 @@ from datetime import timedelta
 from rich.console import Console, RenderableType
 
 from agent.cli import documents, explanation, tables
-from agent.core.model import Decision, Policy
+from agent.core.policy.decision import Decision
+from agent.core.policy.settings import Policy
 from tests.support.builders import NOW, decide, only_decision, pulled_image, pytorch_image
 
 LONG = "corp/" + "long-name-" * 9 + "/pytorch:2.9-cuda12.6"

@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration is that of the settings, and says of files what the settings say."""
+"""The JSON Schema of the configuration is generated from the settings, and accepts and refuses the same files."""
 
 import json
 import tomllib
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "config/torchkeeper.schema.json").read_text())
 
 
-def test_the_schema_in_config_is_the_one_that_the_settings_give() -> None:
+def test_the_schema_in_config_is_the_one_of_the_settings() -> None:
     assert schema() == SCHEMA, "run `make schema`"
 
 
@@ -76,13 +76,13 @@ def _line(key: str, value: object) -> str:
 
 
 @pytest.mark.parametrize("document", GOOD, ids=str)
-def test_what_it_takes_works(document: dict[str, Any], tmp_path: Path) -> None:
+def test_a_file_that_the_schema_accepts_can_be_loaded(document: dict[str, Any], tmp_path: Path) -> None:
     jsonschema.validate(document, SCHEMA)
     load(document, tmp_path)
 
 
 @pytest.mark.parametrize("document", BAD, ids=str)
-def test_what_it_refuses_is_refused(document: dict[str, Any], tmp_path: Path) -> None:
+def test_a_file_that_the_schema_refuses_cannot_be_loaded(document: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, SCHEMA)
     with pytest.raises(ConfigError):

@@ -10,8 +10,8 @@ import pytest
 
 from agent.config import loading, sections
 from agent.config.settings import PREFIX, ConfigError, Settings
-from agent.core import model
 from agent.core.policy import schedule
+from agent.core.policy import settings as policy_settings
 from agent.core.policy.schedule import Schedule
 from tests.config.mistakes import IN_THE_ENVIRONMENT, MISTAKES
 
@@ -37,7 +37,7 @@ def load(tmp_path: Path):  # type: ignore[no-untyped-def]
     return _load
 
 
-def test_the_commented_default_says_what_is_built_in() -> None:
+def test_the_commented_default_has_the_built_in_values() -> None:
     assert loading.load(ROOT / "config/torchkeeper.toml") == Settings()
 
 
@@ -105,7 +105,7 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         bytes_per_hour = "200GB"
         """
     )
-    assert settings.core_policy() == model.Policy(
+    assert settings.core_policy() == policy_settings.Policy(
         ttl=timedelta(days=7),
         min_age=timedelta(),
         include=("a/*",),
@@ -113,28 +113,28 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         known=("c/trainer",),
         protect=(),
         keep_newest=3,
-        rules=(model.Rule(match="x", ttl=timedelta(days=1), keep_newest=0, evict_local=False),),
+        rules=(policy_settings.Rule(match="x", ttl=timedelta(days=1), keep_newest=0, evict_local=False),),
         evict_local=True,
         evict_ambiguous=True,
         dangling_after=timedelta(days=2),
         build_cache_after=timedelta(days=7),
-        pressure=model.Pressure(high=0.85, low=0.745),
+        pressure=policy_settings.Pressure(high=0.85, low=0.745),
         schedule=Schedule(
             windows=(schedule.parse("Mon-Fri 02:00-05:00"), schedule.parse("22:00-04:00")), timezone="Europe/Berlin"
         ),
         observe=True,
-        limits=model.Limits(evictions_per_sweep=5, bytes_per_hour=200 * 10**9),
+        limits=policy_settings.Limits(evictions_per_sweep=5, bytes_per_hour=200 * 10**9),
     )
 
 
 def test_a_budget_stands_alone(load) -> None:  # type: ignore[no-untyped-def]
     settings = load("[pressure]\nbudget = '200GB'")
-    assert settings.core_policy().pressure == model.Pressure(budget=200 * 10**9)
+    assert settings.core_policy().pressure == policy_settings.Pressure(budget=200 * 10**9)
 
 
-def test_a_rule_may_say_nothing_but_keep_newest(load) -> None:  # type: ignore[no-untyped-def]
+def test_a_rule_may_set_only_keep_newest(load) -> None:  # type: ignore[no-untyped-def]
     settings = load("[[policy.rules]]\nmatch='x'\nkeep_newest=2")
-    assert settings.core_policy().rules == (model.Rule(match="x", keep_newest=2),)
+    assert settings.core_policy().rules == (policy_settings.Rule(match="x", keep_newest=2),)
 
 
 def test_the_grace_of_a_change_may_be_0(load) -> None:  # type: ignore[no-untyped-def]
@@ -142,7 +142,7 @@ def test_the_grace_of_a_change_may_be_0(load) -> None:  # type: ignore[no-untype
     assert Settings().policy.change_grace == timedelta(hours=1)
 
 
-def test_patterns_for_some_containers_and_images_are_taken(load) -> None:  # type: ignore[no-untyped-def]
+def test_patterns_for_some_containers_and_images_are_accepted(load) -> None:  # type: ignore[no-untyped-def]
     settings = load(
         "[usage]\nignore_containers = ['trivy*', 'role=scanner', 'role=*', '*=scanner', '*:latest']\n"
         "[images]\nexclude = ['*/prod/*', '*:v*', '[a-m]*', '*/prod/*@sha256:*']"
@@ -189,7 +189,9 @@ def test_the_environment_sets_every_new_key(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_budget_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHKEEPER_PRESSURE__BUDGET", "200GB")
-    assert loading.load(ROOT / "config/torchkeeper.toml").core_policy().pressure == model.Pressure(budget=200 * 10**9)
+    assert loading.load(ROOT / "config/torchkeeper.toml").core_policy().pressure == policy_settings.Pressure(
+        budget=200 * 10**9
+    )
 
 
 def test_the_file_is_the_one_given_then_the_one_in_the_environment(
@@ -244,7 +246,7 @@ def test_a_mistake_in_the_environment_is_named(
         loading.load()
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
         loading.load(tmp_path / "none.toml")
 
@@ -263,7 +265,7 @@ UNREADABLE = [
 
 @pytest.fixture
 def names(tmp_path: Path) -> Path:
-    """Names that are there, and cannot be read as a file."""
+    """Paths at which something exists that cannot be read as a file."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
@@ -279,14 +281,14 @@ def test_a_file_that_cannot_be_read_is_named_with_the_way_out(names: Path, name:
 
 
 @pytest.mark.parametrize("name", [name for name, _ in UNREADABLE])
-def test_a_default_file_that_exists_as_a_name_is_never_no_configuration(names: Path, name: str) -> None:
+def test_a_default_path_at_which_something_exists_never_means_the_built_in_defaults(names: Path, name: str) -> None:
     assert loading.find_file(None, {}, names / name) == names / name
     with pytest.raises(ConfigError, match="cannot be read"):
         loading.load(default=names / name)
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN])
-def test_a_default_file_of_which_nothing_can_be_known_is_never_no_configuration(
+def test_a_default_path_that_cannot_be_examined_never_means_the_built_in_defaults(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lstat(_: Path) -> None:
@@ -298,7 +300,7 @@ def test_a_default_file_of_which_nothing_can_be_known_is_never_no_configuration(
 
 @pytest.mark.parametrize("name", ["torchkeeper.toml", "none/torchkeeper.toml", "linked/torchkeeper.toml"])
 @pytest.mark.parametrize("environ", [{}, {"TORCHKEEPER_CONFIG": ""}])
-def test_a_default_file_that_is_truly_absent_means_the_built_in_defaults(
+def test_a_default_path_at_which_nothing_exists_means_the_built_in_defaults(
     tmp_path: Path, name: str, environ: dict[str, str]
 ) -> None:
     (tmp_path / "real").mkdir()
@@ -306,7 +308,7 @@ def test_a_default_file_that_is_truly_absent_means_the_built_in_defaults(
     assert loading.find_file(None, environ, tmp_path / name) is None
 
 
-def test_a_file_that_may_not_be_read_asks_for_the_agents_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_forbidden_file_names_the_agents_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 

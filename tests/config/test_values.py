@@ -1,4 +1,4 @@
-"""Durations, sizes and shares in the configuration: a value, or an error that names the key; never anything else."""
+"""Durations, sizes and percentages in the configuration are either accepted or refused with an error about the key."""
 
 import json
 import tempfile
@@ -35,16 +35,16 @@ def load(text: str) -> Settings:
 
 
 @given(CASES)
-def test_whatever_looks_like_a_value_is_taken_or_refused_by_its_key(case: tuple[str, str]) -> None:
+def test_a_value_of_any_form_is_accepted_or_refused_with_its_key(case: tuple[str, str]) -> None:
     key, written = case
     section, _, name = key.partition(".")
     try:
         load(f"[{section}]\n{name} = {json.dumps(written)}")
     except ConfigError as error:
-        said = str(error)
+        message = str(error)
     else:
-        said = f": {section}."
-    assert f": {section}." in said
+        message = f": {section}."
+    assert f": {section}." in message
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_whatever_looks_like_a_value_is_taken_or_refused_by_its_key(case: tuple[
         ("[policy]\nttl = 0x" + "F" * 5000, "policy.ttl: a number of hundreds of digits is not a duration"),
         ("[policy]\nkeep_newest = 0x" + "F" * 5000, "policy.keep_newest: .*it is a number of hundreds of digits"),
         ("[policy]\nkeep_newest = 1" + "0" * 5000, "has a number of thousands of digits"),
-        ("a = " + "[" * 5000, "has lists in lists, too deep to read"),
-        ('[agent]\nstate_dir = "/var\\u0000"', "agent.state_dir: has a NUL character in it; leave it out"),
+        ("a = " + "[" * 5000, "nests lists too deeply"),
+        ('[agent]\nstate_dir = "/var\\u0000"', "agent.state_dir: contains a NUL character; remove it"),
     ],
     ids=["duration", "size", "a long number", "a long count", "digits", "nesting", "NUL"],
 )

@@ -14,7 +14,9 @@ from tests.support.fake_host import FakeHost, HostedAgent
 @asynccontextmanager
 async def reporting(agent: HostedAgent) -> AsyncIterator[None]:
     """The daemon's own loop, on one agent."""
-    components = Components(agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.sweeper)
+    components = Components(
+        agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.planner, agent.sweeper
+    )
     task = asyncio.create_task(housekeeping.report_info(Settings(), components, agent.clock))
     try:
         yield

@@ -18,7 +18,9 @@ KEPT = 3  # days
 @asynccontextmanager
 async def forgetting(agent: HostedAgent) -> AsyncIterator[None]:
     """The daemon's own loop, on one agent."""
-    parts = Components(agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.sweeper)
+    parts = Components(
+        agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.planner, agent.sweeper
+    )
     settings = Settings(history={"retention": f"{KEPT}d"})
     task = asyncio.create_task(housekeeping.prune_history(settings, parts, agent.clock))
     try:

@@ -9,7 +9,7 @@ import pytest
 from agent.adapters.mqtt import broker as mqtt
 from agent.adapters.mqtt.broker import Message
 from agent.config import sections
-from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 from agent.diagnostics import broker_check
 from agent.diagnostics.broker_check import Finding
 from tests.support import mosquitto
@@ -140,7 +140,7 @@ async def test_a_dot_that_the_broker_takes_for_a_level_is_found_out(
     server = DotsAreLevels()
     monkeypatch.setattr(mqtt, "connect", lambda options: server.connect(options.client_id))
     found = await find(sections.Mqtt(url="mqtt://fake", prefix=prefix), host)
-    topic = payloads.Topics(prefix, host).status
+    topic = Topics(prefix, host).status
     hint = f"NATS and RabbitMQ take a dot for another level of the topic; set {instead}"
     assert found == Finding(False, f"fake, MQTT 5: what is published on {topic} arrives on {arrives}", hint)
 

@@ -1,6 +1,6 @@
 """What `checks` says of pins that several images answer to, and of images that one sign calls PyTorch."""
 
-from agent.core.model import Pin
+from agent.core.policy.overrides import Pin
 from agent.diagnostics import images, state
 from tests.support.builders import NOW, decide, pulled_image, pytorch_image
 
@@ -20,7 +20,7 @@ def test_images_that_are_pytorch_by_one_sign_are_counted_and_named_and_fail_noth
     names = "6e0000000000, corp/app:0, corp/app:1, corp/app:2 and 2 more"
     assert (found.name, found.ok) == ("recognition", True)
     assert found.detail == f"6 image(s) count as PyTorch by one sign alone: {names}"
-    assert found.hint.startswith("torchkeeper lint names the sign; if that is wrong, name it in images.exclude")
+    assert found.hint.startswith("torchkeeper lint names the sign; if that is wrong, add it to images.exclude")
 
 
 def test_where_no_image_is_in_doubt_nothing_is_said_of_it() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
-from agent.core.model import Image, Outcome
+from agent.core.model import Image
+from agent.core.policy.decision import Outcome
 from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers

@@ -20,7 +20,7 @@ from agent.adapters.sqlite import database
 from agent.config.sections import Agent, Docker, Policy
 from agent.config.settings import Settings
 from agent.core.model import Usage
-from agent.core.protocol import new_events, payloads
+from agent.core.protocol import payloads
 from agent.daemon import build
 from agent.daemon.timing import Timing
 from agent.eviction.timing import EvictionTiming
@@ -121,7 +121,7 @@ class LiveAgent:
         return [event for event in found if event.type.startswith(kind)]
 
     async def gaps(self) -> list[str]:
-        return [event.data["cause"] for event in await self.events(new_events.GAP)]
+        return [event.data["cause"] for event in await self.events(payloads.GapData.type)]
 
     async def usages(self) -> dict[str, Usage]:
         saved = await self.store.load_latest_engine()

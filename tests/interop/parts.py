@@ -12,6 +12,7 @@ from agent.adapters.clock import Clock
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Connection, Message
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 from agent.daemon import build
 from agent.fleet import feed as fleet
 from agent.fleet.view import FleetView
@@ -33,7 +34,7 @@ async def reporting(connect: Dial, rig: PublisherRig, host: str, clock: Clock | 
     await rig.store.name_host(host)
     live = build.make_publisher(
         connect=connect(host, broker.agent_client_id(host, AGENT_ID)),
-        topics=payloads.Topics("torchkeeper", host),
+        topics=Topics("torchkeeper", host),
         host_report=rig.host_report,
         outbox=rig.store,
         clock=clock or QuickClock(),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.core.model import Pin
+from agent.core.policy.overrides import Pin
 from tests.core.builders import DAY, HOUR
 from tests.properties.driver import DiskFull, ModelAgent
 from tests.properties.oracle import TAGS

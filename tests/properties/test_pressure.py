@@ -6,9 +6,10 @@ from datetime import datetime
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agent.core.model import Action, Decision, Plan, Policy, Pressure, Reason
 from agent.core.policy import parents, planning
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Action, Decision, Plan, Reason
+from agent.core.policy.settings import Policy, Pressure
 from tests.core.builders import disk, evicted
 from tests.properties.strategies import (
     CONTEXTS,

@@ -13,7 +13,8 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import new_events, payloads
+from agent.adapters.state_errors import StateFull
+from agent.core.protocol import payloads
 from agent.reporting import outbox_sender, poison
 from tests.support.proc import PATIENCE
 from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, publisher_rig, without_repeats
@@ -165,7 +166,9 @@ async def test_a_collector_that_has_more_than_was_ever_given_is_an_alert(rig: Pu
         assert rig.host_report.alerts == {}
         acknowledge(rig, 4)
         await rig.until(lambda: "alerts/outbox-behind" in rig.retained(), tick=1)
-        assert "up to number 4, more than this state ever gave" in rig.host_report.alerts["outbox-behind"].message
+        assert (
+            "up to number 4, but this state never issued that number" in rig.host_report.alerts["outbox-behind"].message
+        )
         assert rig.host_report.alerts["outbox-behind"].severity == "critical"
 
 
@@ -260,7 +263,7 @@ async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(ri
         await send(rig, 1)
         acknowledge(rig, 0)
         await rig.until(lambda: 5 in rig.sent(), tick=5)
-        (named,) = [event for event in await events(rig) if event.type == new_events.DROPPED]
+        (named,) = [event for event in await events(rig) if event.type == payloads.DroppedData.type]
         assert named.data["ranges"] == [[1, 3]]
 
 
@@ -332,7 +335,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(
     rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object) -> None:
-        raise database.StateFull
+        raise StateFull
 
     async with with_collector(rig):
         await send(rig, 2)
@@ -347,7 +350,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(
 
 async def test_a_disk_without_room_to_retire_costs_nothing(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: object) -> None:
-        raise database.StateFull
+        raise StateFull
 
     async with rig.running():
         with monkeypatch.context() as patch:

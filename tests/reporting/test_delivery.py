@@ -13,7 +13,7 @@ from agent.adapters.mqtt import broker as mqtt
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import new_events, payloads
+from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.support import collector
 from tests.support.collector import Collector, Received
@@ -163,7 +163,7 @@ async def test_rows_given_up_are_named_and_the_collector_continues(broker: Mosqu
             await rig.add(5)
             await delivered(rig)
         for number in range(300):
-            kind = new_events.SWEEP if number % 10 else new_events.OUTCOME
+            kind = payloads.SweepData.type if number % 10 else payloads.OutcomeData.type
             await rig.store.log(NewEvent(kind, START, None, {"filler": "x" * 400}))
         await rig.store.quarantine((await rig.waiting())[-2], "too long", START)
         async with on_mosquitto(rig, broker):
@@ -173,7 +173,7 @@ async def test_rows_given_up_are_named_and_the_collector_continues(broker: Mosqu
         named = {number for first, last in read(hub, Received.named) for number in range(first, last + 1)}
         assert (there | named, there & named) == (set(range(1, max(there) + 1)), set())
         assert len(named) > 100
-        assert [event["type"] for event in events.values()].count(new_events.OUTCOME) == 30
+        assert [event["type"] for event in events.values()].count(payloads.OutcomeData.type) == 30
         assert await rig.store.watermark() == max(there)
 
 

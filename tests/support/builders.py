@@ -1,4 +1,4 @@
-"""Facts with defaults, so that a test names only what it is about: images, containers, usage, events, plans."""
+"""Builds facts and plans with defaults, so that a test gives only the values that it is about."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from agent.adapters.engine import EngineInfo
-from agent.core.model import Action, Container, Decision, Details, HistoryStep, Image, Plan, Policy, Snapshot, Usage
+from agent.core.model import Container, Details, HistoryStep, Image, Snapshot, Usage
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Action, Decision, Plan
 from agent.core.policy.disk import DiskUsage
+from agent.core.policy.settings import Policy
 from agent.core.pytorch import classify
 from agent.core.usage.events import EngineEvent
 from tests.support.times import DAY, START
@@ -26,20 +28,20 @@ _OWN = ("id", "references", "digests", "origin", "size_bytes", "unreadable")  # 
 
 
 def make_id(name: str) -> str:
-    """A full image ID, the same for the same name; of up to six letters it can be read by eye, the short form too."""
+    """A full image ID that depends only on the name. A name of up to six letters can be read in it."""
     text = name.encode()
     return "sha256:" + (text.hex().ljust(64, "0") if len(text) <= 6 else hashlib.sha256(text).hexdigest())
 
 
 def make_digest(repository: str, name: str) -> str:
-    """A digest reference, the same for the same names."""
+    """A digest reference that depends only on the names."""
     return f"{repository}@{make_id('digest of ' + name)}"
 
 
 def make_details(
     name: str = "image", *, layers: Mapping[str, int] | Sequence[str] | int = 100 * MB, **facts: Any
 ) -> Details:
-    """Inspect and history: by default one layer of its own and nothing that speaks of PyTorch.
+    """Inspect and history; by default one unshared layer and no sign of PyTorch.
 
     `layers`: diff IDs, base first, where a mapping gives their bytes, too; or the bytes of the one layer of its own.
     """
@@ -53,7 +55,7 @@ def make_details(
 def make_image(name: str = "image", *references: str, details: Details | None = None, **facts: Any) -> Image:
     """A listed image. `facts`: fields of the image, or of its details.
 
-    Its first digest proves an origin, as on a graph driver.
+    Its first digest proves that it is in a registry, as with a graph driver.
     """
     own = {key: facts.pop(key) for key in _OWN if key in facts}
     known = details or make_details(name, **facts)
@@ -116,7 +118,7 @@ def _id_of(image: Image | str) -> str:
 
 
 def make_event(action: str = "start", actor: str = "box", *, at: datetime = START, **facts: Any) -> EngineEvent:
-    """A container's event, unless `kind` says otherwise."""
+    """An event, by default of a container."""
     kind = facts.pop("kind", "container")
     time_ns = int(at.timestamp()) * 10**9 + at.microsecond * 1000
     return EngineEvent(time_ns=time_ns, kind=kind, action=action, actor=actor, **facts)

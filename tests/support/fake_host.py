@@ -1,7 +1,7 @@
-"""One agent on a daemon in memory, a clock that a test moves, and real SQLite: no threads, no waiting.
+"""One agent on a daemon in memory, with a clock that the test moves and real SQLite: no threads, no waiting.
 
-`HostedAgent` is the watcher and the sweeper with what they need. A new one on the same `FakeHost` is a new process on
-the same state folder: nothing but the database and the file with the pins is handed on.
+A `HostedAgent` has the watcher, the sweeper and their collaborators. A second one on the same `FakeHost` is a new
+process with the same state folder: it gets only the database and the file with the pins from the first.
 """
 
 import asyncio
@@ -13,8 +13,10 @@ from typing import Any
 
 from agent.adapters.engine import Engine
 from agent.adapters.sqlite import database
-from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
-from agent.core.protocol import new_events, payloads
+from agent.core.model import Image, Usage
+from agent.core.policy.decision import Decision, Outcome, Plan, Reason
+from agent.core.policy.settings import Policy
+from agent.core.protocol import payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.own_removals import OwnRemovals
 from agent.daemon import build
@@ -46,11 +48,11 @@ USUAL = TrackingTiming()
 
 
 class Killed(BaseException):
-    """The process dies here: nothing after it runs but what the interpreter itself unwinds."""
+    """The process is killed here: nothing runs after it except what Python does while it unwinds the stack."""
 
 
 class FakeHost:
-    """What outlives an agent: the clock, the daemon, and the state folder."""
+    """The parts that outlive an agent: the clock, the daemon, and the state folder."""
 
     def __init__(self, folder: Path, *, containerd: bool = False) -> None:
         self.folder = folder
@@ -80,7 +82,7 @@ class FakeHost:
 
 @asynccontextmanager
 async def fake_host(folder: Path, *, containerd: bool = False) -> AsyncIterator[FakeHost]:
-    """A host whose agents all end with it."""
+    """A host in memory; all its agents end with the block."""
     made = FakeHost(folder, containerd=containerd)
     try:
         yield made
@@ -120,14 +122,23 @@ class HostedAgent:
         )
         self.view = self.ingestor.view
         self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report, timing)
-        self.steps = build.make_sweep_steps(self.engine, self.view, self.store, self.clock, self.host_report, rules)
+        self.steps = build.make_sweep_steps(
+            self.engine,
+            self.ingestor,
+            self.store,
+            self.clock,
+            self.host_report,
+            rules=rules,
+            folder=host.folder,
+            pacing=pacing,
+        )
+        self.planner = self.steps.planner
         self.sweeper = Sweeper(
             self.ingestor,
             self.store,
             self.clock,
             self.host_report,
             steps=self.steps,
-            rules=rules,
             folder=host.folder,
             pacing=pacing,
         )
@@ -151,32 +162,32 @@ class HostedAgent:
         return self
 
     async def wait(self, span: Span = 1.0) -> None:
-        """Let time pass; a loop that ended meanwhile is a failure."""
+        """Let time pass. Raises the error of a loop that ended meanwhile."""
         await self.clock.advance(span)
         self.check()
 
     async def stop(self) -> None:
-        """SIGTERM."""
+        """End the process as by SIGTERM."""
         await self._end()
 
     async def kill(self) -> None:
-        """SIGKILL: from here on it reaches neither its engine nor its state."""
+        """End the process as by SIGKILL: from here on it can reach neither its engine nor its state."""
         self.engine.forget_hooks()
         self.engine.on("*", Killed(), once=False)
         self.faults.fail_after(0, Killed)
         await self._end()
 
     async def _end(self) -> None:
-        """Before Python 3.13 a TaskGroup forgets a cancellation while one of its tasks fails: cancel until it ends."""
+        """Cancel all tasks until they end: before Python 3.13 a TaskGroup loses a cancellation when a task fails."""
         while pending := [task for task in self.tasks if not task.done()]:
             for task in pending:
                 task.cancel()
-            await self.clock.advance()  # as far as it gets: a second cancel would cut short what the first one ends
+            await self.clock.advance()  # let the first cancellation finish: a second one would interrupt it
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
 
     async def end_watcher_as_proven(self) -> None:
-        """End the watcher, but let its sight count as proven: hours without an event then cost nothing."""
+        """End the watcher, but let its stream count as proven, so that the test can skip hours without events."""
         await self._end()
         await self.engine.connect()
         prove(self.view)
@@ -202,7 +213,7 @@ class HostedAgent:
         return usage.last_used, usage.last_used_by
 
     async def plan(self) -> Plan:
-        return await self.sweeper.plan()
+        return await self.planner.plan()
 
     async def decision(self, image_id: str) -> Decision:
         return next(item for item in (await self.plan()).decisions if item.image.id == image_id)
@@ -211,20 +222,20 @@ class HostedAgent:
         return (await self.decision(image_id)).reason
 
     async def events(self, kind: str = "") -> list[payloads.Event]:
-        """What the event log holds, oldest first."""
+        """The events in the event log, oldest first."""
         found = await self.store.load_events(datetime.fromtimestamp(0, self.clock.now().tzinfo))
         return [event for event in found if event.type.startswith(kind)]
 
     async def outcomes(self) -> list[str]:
-        return [event.data["outcome"] for event in await self.events(new_events.OUTCOME)]
+        return [event.data["outcome"] for event in await self.events(payloads.OutcomeData.type)]
 
     async def gaps(self) -> list[tuple[timedelta, str]]:
         """The length and the cause of each, oldest first."""
-        found = await self.events(new_events.GAP)
+        found = await self.events(payloads.GapData.type)
         return [(timedelta(seconds=event.data["seconds"]), event.data["cause"]) for event in found]
 
     async def saved(self) -> dict[str, Usage]:
-        """The usage on disk."""
+        """The usage as stored on disk."""
         info = make_engine_info(self.host.docker.engine_id, root=self.host.docker.root)
         saved = await (await self.store.engine(info)).load()
         return {usage.image_id: usage for usage in saved.usages}
@@ -238,7 +249,7 @@ def prove(view: EngineView) -> None:
 
 
 async def agent_past_ttl(host: FakeHost, **rules: Any) -> HostedAgent:
-    """An agent that watches, past the TTL of all that was there when it started."""
+    """An agent that watches, after the TTL of all images that were present at its start has passed."""
     agent = await host.agent(**rules).watch()
     await agent.wait(PAST_TTL)
     return agent
@@ -259,7 +270,7 @@ async def event_types(agent: HostedAgent) -> list[str]:
 async def remove_image(
     engine: Engine, image: Image, *, containerd: bool, answers: Answers | None = None
 ) -> removal.RemovalResult:
-    """`removal.remove`, and nothing around it. No event tells of anybody."""
+    """Only `removal.remove`, without any event from other users."""
     own = OwnRemovals()
     own.begin(image.id, START)
     answers = answers or Answers(image, {})
@@ -267,7 +278,7 @@ async def remove_image(
 
 
 async def settle_removal(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.RemovalResult:
-    """`removal.settle`, and nothing around it."""
+    """Only `removal.settle`."""
     own = OwnRemovals()
     own.begin(image_id, START)
     return await removal.settle(engine, image_id, references, own)

@@ -18,7 +18,8 @@ from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core.protocol import payloads
-from agent.core.protocol.new_events import DECISION, NewEvent
+from agent.core.protocol.new_events import NewEvent
+from agent.core.protocol.topics import PROBE, Topics
 from agent.daemon import build
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
@@ -29,14 +30,14 @@ from tests.support.mqtt import make_options
 from tests.support.proc import PATIENCE
 from tests.support.times import START
 
-TOPICS = payloads.Topics("torchkeeper", "gpu-07")
+TOPICS = Topics("torchkeeper", "gpu-07")
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
 CLIENT_ID = broker.agent_client_id("gpu-07", AGENT_ID)
 
 
 @dataclass
 class PublisherRig:
-    """A publisher with all it touches."""
+    """A publisher with all its collaborators."""
 
     store: Store
     server: FakeBroker = field(default_factory=FakeBroker)
@@ -56,7 +57,7 @@ class PublisherRig:
 
     @asynccontextmanager
     async def running(self, tick: float = 0.0, **keys: Any) -> AsyncIterator[None]:
-        """A publisher that has been born, stopped at the end."""
+        """Run a publisher for the block, which begins after its birth message."""
         running = asyncio.create_task(self.make(**keys).run())
         try:
             await self.until(lambda: self.online() or running.done(), tick)
@@ -67,20 +68,20 @@ class PublisherRig:
                 await running
 
     async def until(self, true: Callable[[], object], tick: float = 0.0) -> None:
-        """Let tasks and the store's thread run until this holds; each look moves the clock by `tick`."""
+        """Let tasks and the store's thread run until the condition is true; each check moves the clock by `tick`."""
         async with asyncio.timeout(PATIENCE):
             while not (await found if isawaitable(found := true()) else found):
                 await self.clock.advance(tick)
                 await asyncio.sleep(0.002)
 
     async def pass_time(self, seconds: float, tick: float = 10.0) -> None:
-        """Let so much time pass, in steps after which everything comes to rest."""
+        """Let so much time pass, in steps, and let all tasks finish their work after each step."""
         for _ in range(round(seconds / tick)):
             await self.clock.advance(tick)
             await self.settle()
 
     async def settle(self) -> None:
-        """Let everything come to rest, the store's thread too."""
+        """Wait until all tasks and the store's thread have finished their work."""
         for _ in range(5):
             await self.clock.advance(0)
             await self.store.unsent(0, 1)
@@ -91,37 +92,32 @@ class PublisherRig:
             await self.store.log(NewEvent("torchkeeper.test", START, None, {}))
 
     async def add_decisions(self, count: int = 1, references: int = 1) -> None:
-        """Add decisions about an image with so many references."""
+        """Add `count` decisions about an image with so many references."""
         image = payloads.ImageRef(
             id="sha256:" + "1" * 64,
             references=[f"teamai/pytorch:{number}-{'x' * 60}" for number in range(references)],
             size_bytes=9,
         )
-        data = payloads.DecisionData.model_validate(
-            {
-                "epoch": "",
-                "seq": 0,
-                "action": "evict",
-                "reason": "idle-ttl",
-                "mode": "enforce",
-                "explanation": "idle 15 d, TTL 14 d; frees about 4.8 GB",
-                "image": image,
-                "last_used": None,
-                "idle_seconds": 15 * 86400.0,
-                "ttl_seconds": 14 * 86400.0,
-                "estimated_bytes": 4_800_000_000,
-                "evidence": ["ENV PYTORCH_VERSION=2.9.0"],
-                "decision_id": "",
-            }
-        ).model_dump(mode="json", exclude={"epoch", "seq", "shortened", "decision_id"})
         for _ in range(count):
-            identity = secrets.token_hex(16)
-            await self.store.log(
-                NewEvent(DECISION, START, image.id, {"decision_id": identity, **data}, decision_id=identity)
+            data = payloads.DecisionData.model_validate(
+                {
+                    "decision_id": secrets.token_hex(16),
+                    "action": "evict",
+                    "reason": "idle-ttl",
+                    "mode": "enforce",
+                    "explanation": "idle 15 d, TTL 14 d; frees about 4.8 GB",
+                    "image": image,
+                    "last_used": None,
+                    "idle_seconds": 15 * 86400.0,
+                    "ttl_seconds": 14 * 86400.0,
+                    "estimated_bytes": 4_800_000_000,
+                    "evidence": ["ENV PYTORCH_VERSION=2.9.0"],
+                }
             )
+            await self.store.log(NewEvent(data.type, START, image.id, data.stored(), data.decision_id))
 
     async def history(self) -> list[payloads.Event]:
-        """The local history."""
+        """The events in the local history."""
         return await self.store.load_events(START)
 
     async def is_empty(self) -> bool:
@@ -131,7 +127,7 @@ class PublisherRig:
         return [row.seq for row in await self.store.unsent(0, 1000)]
 
     def acknowledge(self, seq: int) -> None:
-        """The collector publishes its watermark."""
+        """Publish a watermark as the collector."""
         ack = payloads.Ack(collector="main", epoch=self.store.epoch, seq=seq)
         self.server.route(Message(TOPICS.ack, ack.encode(), retain=True))
 
@@ -147,10 +143,8 @@ class PublisherRig:
         return [message.payload for message in self.server.published if message.topic == topic]
 
     def sent(self) -> list[int]:
-        """The numbers of the events that the broker took, in order."""
-        return [
-            json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != payloads.PROBE
-        ]
+        """The numbers of the events that the broker accepted, in order."""
+        return [json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != PROBE]
 
     def retained(self) -> set[str]:
         return {topic.removeprefix("torchkeeper/v1/hosts/gpu-07/") for topic in self.server.retained}
@@ -158,7 +152,7 @@ class PublisherRig:
 
 @asynccontextmanager
 async def publisher_rig(folder: Path, **keys: Any) -> AsyncIterator[PublisherRig]:
-    """A rig on a state file in this folder."""
+    """A rig with a state file in this folder."""
     made = PublisherRig(Store(database.open_file(folder, START)[0], **keys))
     yield made
     await made.store.close()
@@ -166,7 +160,7 @@ async def publisher_rig(folder: Path, **keys: Any) -> AsyncIterator[PublisherRig
 
 @asynccontextmanager
 async def on_mosquitto(rig: PublisherRig, server: Mosquitto) -> AsyncIterator[None]:
-    """A publisher on a real broker, until the block ends."""
+    """Run a publisher on a real broker for the block."""
     async with connected(rig, make_options(server, CLIENT_ID)):
         yield
 
@@ -175,7 +169,7 @@ async def on_mosquitto(rig: PublisherRig, server: Mosquitto) -> AsyncIterator[No
 async def connected(
     rig: PublisherRig, options: broker.Options, *, speed: float = 30, settings: publisher.Settings | None = None
 ) -> AsyncIterator[None]:
-    """A publisher with the real client, until the block ends."""
+    """Run a publisher with the real client for the block."""
     live = build.make_publisher(
         connect=partial(broker.connect, options),
         topics=TOPICS,

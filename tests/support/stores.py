@@ -6,8 +6,9 @@ from typing import Any
 
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateFull
 
-FULL = database.StateFull("the disk is full")
+FULL = StateFull("the disk is full")
 
 Error = BaseException | type[BaseException]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from tests.support.builders import REF, make_id, make_image, pytorch_image
 from tests.support.fake_host import FakeHost, fake_host
 from tests.support.times import START

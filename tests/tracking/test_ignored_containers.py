@@ -1,7 +1,7 @@
 """Scanners do not count as use, whatever way they are seen; and the last use tells whose it was."""
 
 from agent.adapters.engine import EngineUnavailable
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.usage.attribution import PROJECT, IgnoredContainers
 from tests.support.builders import REF
 from tests.support.fake_host import PAST_TTL, TTL, FakeHost, HostedAgent

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from agent.adapters.engine import EngineError, EngineUnavailable
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.usage.events import EngineEvent
 from agent.tracking.buffer import Buffer, StreamEnded
 from tests.support.builders import REF, make_event, pytorch_image

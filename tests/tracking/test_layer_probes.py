@@ -11,7 +11,7 @@ from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Class, Image, Verdict
 from agent.core.pytorch import classify, layer_probe, operators
-from agent.core.pytorch.layer_probe import Found
+from agent.core.pytorch.layer_probe import ProbeResult
 from agent.tracking.layer_probes import LayerProbes
 from tests.support import builders, torch_file
 from tests.support.fake_host import FakeHost
@@ -209,7 +209,9 @@ async def test_a_look_is_forgotten_with_its_image(layered: LayeredEngine) -> Non
 
 
 async def test_what_comes_from_the_disk_is_what_went_there(layered: LayeredEngine) -> None:
-    look = layer_probe.LayerProbe(found=Found.TORCH, path="/a", layer=2, torch_version="2.5.1", accelerator="cpu")
+    look = layer_probe.LayerProbe(
+        result=ProbeResult.TORCH, path="/a", layer=2, torch_version="2.5.1", accelerator="cpu"
+    )
     await layered.looks()
     await layered.engine_store.save_layer_probe(IMAGE.id, look)
     assert await layered.engine_store.load_layer_probes() == {IMAGE.id: look}

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
-from agent.core.model import HeldBy
+from agent.core.policy.decision import HeldBy
 from agent.tracking.timing import TrackingTiming
 from tests.support.builders import REF, pytorch_image
 from tests.support.fake_host import BEYOND_TOLERANCE, FakeHost, HostedAgent
@@ -222,7 +222,7 @@ async def test_several_images_at_once_are_one_listing(host: FakeHost, image: str
     assert agent.engine.counts()["images"] == 2
 
 
-# Trouble, by its name
+# Failures, each logged by its name
 
 
 def messages_in(logged: list[MutableMapping[str, Any]]) -> list[str]:

@@ -1,7 +1,7 @@
-"""A container that is made from an image and never started, so that files of the image can be read.
+"""A container that is created from an image and never started, so that files of the image can be read.
 
-Only `explain --look-inside` makes one, and only what it journalled is removed: the agent itself makes, stops and
-removes no container of anybody else.
+Only `explain --look-inside` creates one, and only containers in its journal are removed: torchkeeper never creates,
+stops or removes other people's containers.
 """
 
 import io
@@ -19,29 +19,29 @@ from agent.core.images import isolation
 from agent.core.pytorch import version_file
 from agent.core.usage import look_inside
 
-LARGEST = 64 * 1024  # bytes of an archive that are read; a version.py has 250
-_NEVER = "0001-01-01T00:00:00Z"  # when a container was started that never was
+LARGEST = 64 * 1024  # bytes that are read of an archive; a version.py has 250
+_NEVER = "0001-01-01T00:00:00Z"  # the start time that Docker reports for a container that was never started
 
 
 class DockerInside(DockerEngine):
-    """The real one."""
+    """The implementation for Docker Engine."""
 
     async def settings(self, image_id: str) -> tuple[dict[str, str], str]:
         config = json_values.fields((await self._json(f"images/{image_id}/json")).get("Config"))
-        told = [item for item in json_values.items(config.get("Env")) if isinstance(item, str)]
-        pairs = (item.partition("=") for item in told)
+        lines = [item for item in json_values.items(config.get("Env")) if isinstance(item, str)]
+        pairs = (line.partition("=") for line in lines)
         return {name: value for name, _, value in pairs}, json_values.text(config.get("WorkingDir"))
 
     async def make(self, image_id: str, token: str) -> str:
-        asked = {
+        configuration = {
             "Image": image_id,
-            "Cmd": ["never-started"],  # an image may have no command, and is refused then
+            "Cmd": ["never-started"],  # without a command, Docker refuses an image that has none itself
             "Labels": {look_inside.LABEL: token},
             "NetworkDisabled": True,
             "HostConfig": {"NetworkMode": "none"},
         }
         params = {"name": look_inside.name_of(token)}
-        async with self._request("containers/create", "POST", params, body=json.dumps(asked)) as response:
+        async with self._request("containers/create", "POST", params, body=json.dumps(configuration)) as response:
             answer = await response.text(errors="replace")
         with _readable():
             return json_values.identifier(json_values.parsed(answer)["Id"])
@@ -52,7 +52,7 @@ class DockerInside(DockerEngine):
                 data = await _beginning(response.content)
         except EngineUnavailable:
             raise
-        except EngineError:  # there is no such path, or it leads nowhere
+        except EngineError:  # there is no such path, or it is a dangling link
             return None
         return _regular_file(data)
 
@@ -63,7 +63,7 @@ class DockerInside(DockerEngine):
         except NotFound:
             return None
         if json_values.text(found.get("Name")).removeprefix("/") != name:
-            return None  # the engine takes the start of an ID for a name
+            return None  # the engine also accepts the beginning of an ID in place of a name
         with _readable():
             return Made(json_values.identifier(found.get("Id")), _is_ours(found, name))
 
@@ -73,11 +73,12 @@ class DockerInside(DockerEngine):
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Raises EngineUnavailable for an answer that cannot be read: then nobody knows what the engine did."""
+    """Raise EngineUnavailable for an unreadable answer: then it is unknown what the engine did."""
     try:
         yield
     except json_values.UNREADABLE as error:
-        raise EngineUnavailable(0, f"an answer about a container cannot be read: {isolation.failure(error)}") from error
+        detail = isolation.failure(error)
+        raise EngineUnavailable(0, f"the engine's answer about a container cannot be read: {detail}") from error
 
 
 def _is_ours(found: Mapping[str, Any], name: str) -> bool:
@@ -97,7 +98,7 @@ async def _beginning(content: Any) -> bytes:
 
 
 def _regular_file(data: bytes) -> str | None:
-    """The beginning of the file that an archive begins with; None where that is a folder, a link or anything else."""
+    """The beginning of the first entry of an archive; None if that is not a regular file."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             first = tar.next()

@@ -1,6 +1,6 @@
 """The part of the state that belongs to one engine.
 
-Each method that writes is one transaction: a SIGKILL leaves all of it or nothing. All methods raise StateFull,
+Each method that writes is one transaction: after a SIGKILL, all of it or nothing is there. All methods raise StateFull,
 StateDamaged and StateError.
 """
 
@@ -17,7 +17,7 @@ from agent.core.usage.tracker import Changes, IgnoredRuns, Use
 
 
 class EngineStore:
-    """One engine with one storage driver on one root directory. `Store.engine` makes it."""
+    """One engine with one storage driver and one root directory. Created by `Store.engine`."""
 
     def __init__(self, worker: Worker, usage: UsageTables, journal: RemovalJournal, row: int) -> None:
         """`row`: the number of the engine's row."""
@@ -30,26 +30,26 @@ class EngineStore:
     # The watch
 
     async def load(self) -> StoredEngine:
-        """What is known of the engine; for one that was never watched, an empty start."""
+        """The stored data of the engine; empty if it was never watched."""
         return await self._run(self._usage.load, self._row)
 
     async def commit(self, changes: Changes, cursor: Cursor | None) -> None:
-        """Write what events changed, and how far they were read, together. `cursor`: None leaves it where it is.
+        """Write the changes by events, and the cursor up to which events were read, together. None keeps the old one.
 
-        A cursor that lies before the stored one does not move that.
+        A cursor before the stored one has no effect.
         """
         await self._run(self._usage.commit, self._row, changes, cursor)
 
     async def rewind(self, cursor: Cursor) -> None:
-        """Set the cursor back: the clock that it was read by was wrong."""
+        """Set the cursor back, because it was recorded with a wrong clock."""
         await self._run(self._usage.rewind, self._row, cursor)
 
     async def record_heartbeat(self, cursor: Cursor) -> None:
-        """Write until when the agent is known to have watched the engine, and whether the engine ended then."""
+        """Write until when the agent is known to have been watching, and whether the engine ended then."""
         await self._run(self._usage.record_heartbeat, self._row, cursor)
 
     async def record_gap(self, blind: BlindPeriod, event: NewEvent) -> None:
-        """Move the end of the last gap forward, and append the gap's event, together."""
+        """Set the end of the last gap, and append the gap's event, together."""
         await self._append(self._usage.record_gap, self._row, blind, event)
 
     async def record_machine_off(self, off: MachineOff) -> None:
@@ -63,21 +63,21 @@ class EngineStore:
         return await self._run(self._usage.load_uses, self._row, image_id, most)
 
     async def load_ignored_runs(self, image_id: str) -> list[IgnoredRuns]:
-        """The runs of an image that do not count as uses, summed up by pattern."""
+        """The runs of an image that do not count as uses, as totals by pattern."""
         return await self._run(self._usage.load_ignored_runs, self._row, image_id)
 
     async def find_image(self, container_id: str) -> str | None:
-        """The ID of the image that a container used; None where the history has no use by that container."""
+        """The ID of the image that a container used; None if the history has no use by that container."""
         return await self._run(self._usage.find_image, self._row, container_id)
 
-    # What the layers of images show
+    # Layer probes
 
     async def load_layer_probes(self) -> dict[str, LayerProbe]:
-        """Image ID -> what its layers show. Only probes by the rules that are in force now."""
+        """Image ID -> the result of its layer probe, only for probes with the present rules."""
         return await self._run(self._usage.load_layer_probes, self._row)
 
     async def save_layer_probe(self, image_id: str, probe: LayerProbe) -> None:
-        """Keep what the layers of an image show. Not for a probe whose result is unknown."""
+        """Store the result of a layer probe. Not for an unknown result."""
         await self._run(self._usage.save_layer_probe, self._row, image_id, probe)
 
     # Removals
@@ -85,26 +85,26 @@ class EngineStore:
     async def begin_removal(self, removal: Removal, decision: NewEvent) -> None:
         """Write the decision, unless it was written before, and the journal row, together.
 
-        Where the agent is killed between this and `end_removal`, the next start finds the row by `load_removals`.
+        If the agent is killed before `end_removal`, the next start finds the journal row with `load_removals`.
         """
         await self._append(self._journal.begin_removal, self._row, removal, decision)
 
     async def end_removal(self, image_id: str, outcome: NewEvent, not_before: datetime | None) -> None:
         """Write the outcome, delete the journal row, and set the back-off, together.
 
-        `not_before`: the end of the back-off; None lifts it. Where the removal was begun on the machine that this
-        state was copied from, its decision is written as well.
+        `not_before`: the end of the back-off; None removes it. If the state was copied and the removal was begun on the
+        other machine, its decision is written too.
         """
         await self._append(self._journal.end_removal, self._row, image_id, outcome, not_before)
 
     async def load_removals(self) -> list[Removal]:
-        """The removals that were begun and not ended, oldest first."""
+        """The removals that were begun but not ended, oldest first."""
         return await self._run(self._journal.load_removals, self._row)
 
     async def load_backoff(self) -> dict[str, datetime]:
-        """Image ID -> no removal of it is tried before this time."""
+        """Image ID -> the time before which its removal is not tried again."""
         return await self._run(self._journal.load_backoff, self._row)
 
     async def count_failures(self, image_id: str) -> int:
-        """How many removals of an image were refused or failed since the last that succeeded."""
+        """The number of refused or failed removals of an image since the last successful one."""
         return await self._run(self._journal.count_failures, self._row, image_id)

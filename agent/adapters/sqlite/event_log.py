@@ -1,8 +1,8 @@
 """The event log: the audit trail and the outbox in one table, bounded in bytes.
 
-A row waits until the broker has it or, from the first word of the collector on, until the collector has it. No number
-vanishes in silence: what is given up is named by a `torchkeeper.dropped` event, so that the collector, which takes a
-number only after all before it, never waits for one that cannot come.
+A row is in the outbox until the broker has it or, once a collector has acknowledged anything, until the collector has
+it. Every number is accounted for: a `torchkeeper.dropped` event lists the numbers of dropped rows, so that a collector,
+which accepts a number only after all the numbers before it, never waits for one that cannot arrive.
 """
 
 import json
@@ -17,28 +17,28 @@ from agent.adapters.sqlite.queries import Queries
 from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import NewEvent, Range
 
-# Bytes that may wait. An event takes about 1 KB: a host that evicts fifty images a day fills it in a year.
-# Decisions and outcomes are beyond it: one that waits for the collector is never given up, for room or for its age.
-# One image and due time has one decision, and each try an outcome, with at least ten minutes between two: the disk
-# bounds them (`StateFull`), which stops evictions rather than forget one.
+# Bytes that may be in the outbox. An event has about 1 KB: a host that evicts fifty images a day fills it in a year.
+# Unsent decisions and outcomes are never dropped, neither for this limit nor for their age. They are few: one decision
+# per image and due time, and an outcome per try, at least ten minutes apart. Only the disk limits them (`StateFull`),
+# and that stops evictions.
 MAX_WAITING_BYTES = 64 * 1024 * 1024
-BATCH = 16  # telemetry goes by this part of the bound, so that few `dropped` events name it
-NEARLY = 7 / 8  # of the bound: from here on `nearly_full`; after a batch went it is still above
-ROW_BYTES = 256  # what a row takes beside its data: other columns and its places in the indexes, rounded up
+BATCH = 16  # drop telemetry in batches of this fraction of the limit, so that few `dropped` events are needed
+NEARLY = 7 / 8  # of the limit: `nearly_full` from here on; still true after a batch was dropped
+ROW_BYTES = 256  # bytes of a row besides its data: the other columns and its index entries, rounded up
 MOST_RANGES = 1000  # in one `dropped` event, about 16 KB
 
 WATERMARK = "watermark"
 
 
 class EventLog:
-    """The event log of one state file. Each public method that writes, but `add` and `forget`, is one transaction."""
+    """The event log of one state file. Each public method that writes is one transaction; not `add`, `forget`."""
 
     def __init__(self, db: Queries, bound: int = MAX_WAITING_BYTES) -> None:
-        """`bound`: bytes of events that may wait for the collector."""
+        """`bound`: limit of the outbox in bytes."""
         self._db = db
         self._db.after_rollback.append(self._recount)
         self._bound = bound
-        self._waiting: int | None = None  # bytes; None: to be counted
+        self._waiting: int | None = None  # bytes in the outbox; None: not counted yet
         self.host = self._db.load_value("host") or ""
         self.epoch = self._db.load_value("epoch") or self._db.save_value("epoch", uuid.uuid4().hex)
         # an engine's ID is the same on every cloned machine
@@ -54,8 +54,10 @@ class EventLog:
             self.add(event)
 
     def load_events(self, since: datetime) -> list[payloads.Event]:
-        """All events from a time on, as on MQTT, oldest first; those of a machine that this state was copied from
-        bear its name and its epoch, and come before the own ones."""
+        """All events since a time, as on MQTT, oldest first.
+
+        If the state was copied, the events of the other machine come first, with its host name and epoch.
+        """
         former = self._db.all("get_former_events", since=rows.us(since))
         return [
             *(_as_event(row, row["host"], row["epoch"]) for row in former),
@@ -71,11 +73,11 @@ class EventLog:
         return found
 
     def load_also_removed(self, since: datetime) -> list[payloads.Event]:
-        """The outcomes after a time of evictions that took something else as well, newest first."""
+        """The outcomes since a time of evictions that also removed something else, newest first."""
         return [self._event(row) for row in self._db.all("also_removed", since=rows.us(since))]
 
     def add(self, event: NewEvent) -> int | None:
-        """Inside a transaction of the caller: add a row. None where it is a decision that was written before."""
+        """Add a row, inside a transaction of the caller. Returns None for a decision that was written before."""
         row = self._insert(event)
         if row is not None and self.waiting_bytes() > self._bound:
             self._make_room(event.at)
@@ -106,21 +108,21 @@ class EventLog:
         return [OutboxRow(row["seq"], self._event(row).encode(), row["type"]) for row in waiting]
 
     def retire(self, up_to: int, deferred: Iterable[int] = ()) -> None:
-        """The broker has these rows, but the deferred ones. That counts for nothing once the collector was heard."""
+        """Remove rows up to here from the outbox, except deferred ones. No effect once a collector has acknowledged."""
         with self._db.transaction():
             self._uncount(self._db.all("retire", up_to=up_to, deferred=json.dumps(list(deferred))))
 
     def watermark(self) -> int | None:
-        """Up to which number the collector has all events; None where it was never heard."""
+        """The number up to which the collector has all events; None if it has never acknowledged."""
         found = self._db.load_value(WATERMARK)
         return None if found is None else int(found)
 
     def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
-        """Record that the collector has all events of an epoch up to a number. Returns what that changed.
+        """Record that the collector has all events of an epoch up to a number. Returns the new watermark.
 
-        Raises UnknownSequence, and changes nothing, where no event has that number. An acknowledgement of another
-        epoch says only that the collector has none of this one. It is ignored (returns None) once the collector has
-        acknowledged this epoch: otherwise two agents of one name would make each other resend everything.
+        Raises UnknownSequence, and changes nothing, if no event has that number. An acknowledgement of another epoch
+        means that the collector has no event of this one. It is ignored (returns None) once the collector has
+        acknowledged this epoch: otherwise two agents with one name would make each other resend everything.
         """
         known = self.watermark()
         if epoch != self.epoch:
@@ -145,21 +147,23 @@ class EventLog:
         with self._db.transaction():
             aside = self._db.all("set_aside", seq=seq, error=error)
             self._uncount(aside)
-            # Where even a `dropped` event is refused, one more would be as well: `declare_missing` comes back to it.
-            self._declare_dropped([row for row in aside if row["type"] != new_events.DROPPED], "undeliverable", now)
+            # If even a `dropped` event is refused, another one would be too: `declare_missing` lists it later.
+            self._declare_dropped(
+                [row for row in aside if row["type"] != payloads.DroppedData.type], "undeliverable", now
+            )
 
     def declare_missing(self, now: datetime) -> None:
-        """Name the numbers above the watermark that no row has and no event names."""
+        """Write a `dropped` event for numbers above the watermark that neither have a row nor are listed in one yet."""
         watermark = self.watermark()
         if watermark is not None:
             with self._db.transaction():
                 self._declare_missing(watermark, now)
 
     def forget(self, before: datetime, now: datetime, *, declare_dropped: bool) -> None:
-        """Inside a transaction of the caller: delete what is older.
+        """Delete older rows, inside a transaction of the caller.
 
-        With `declare_dropped`, the decisions and outcomes that still wait are kept, and all else that waits is given
-        up and named. Without it, for an agent that has no broker, all is deleted, and nothing is named.
+        With `declare_dropped`, unsent decisions and outcomes are kept, and other unsent rows are listed as dropped.
+        Without it, for an agent without a broker, all are deleted and none is listed.
         """
         self._db.do("forget_events", before=rows.us(before))
         self._db.do("forget_former_events", before=rows.us(before))
@@ -168,10 +172,10 @@ class EventLog:
         if declare_dropped:
             self._declare_dropped(given_up, "retention", now)
 
-    # Room
+    # The limit
 
     def nearly_full(self) -> bool:
-        """Whether what waits takes nearly all the room it may, or was given up for want of it."""
+        """Whether the outbox is nearly at its limit, or rows were dropped because of it."""
         return self.waiting_bytes() >= NEARLY * self._bound
 
     def waiting_bytes(self) -> int:
@@ -181,7 +185,7 @@ class EventLog:
         return self._waiting
 
     def _make_room(self, now: datetime) -> None:
-        """Give up the oldest telemetry, a batch at a time; where less than that is left, all stays."""
+        """Drop the oldest telemetry in one batch; if there is less than a batch, drop nothing."""
         batch = self._bound // BATCH
         over, last = self.waiting_bytes() - self._bound + batch, 0
         given_up = 0
@@ -196,7 +200,7 @@ class EventLog:
             self._declare_dropped(gone, "outbox-full", now)
 
     def _declare_dropped(self, given_up: Iterable[sqlite3.Row], reason: str, now: datetime) -> None:
-        """Name rows that will never be sent, and what those of them named that are `dropped` events."""
+        """Write a `dropped` event for rows that will never be sent, and for the numbers that those rows listed."""
         ranges: list[Range] = []
         for row in given_up:
             ranges.append((row["seq"], row["seq"]))
@@ -241,7 +245,7 @@ def _as_event(row: sqlite3.Row, host: str, epoch: str) -> payloads.Event:
 
 
 def _named_by(row: sqlite3.Row) -> list[Range]:
-    """The numbers that a row names, where it is a `dropped` event."""
-    if row["type"] != new_events.DROPPED:
+    """The numbers that a row lists, if it is a `dropped` event."""
+    if row["type"] != payloads.DroppedData.type:
         return []
     return [(first, last) for first, last in json.loads(row["data"])["ranges"]]

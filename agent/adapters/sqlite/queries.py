@@ -1,4 +1,4 @@
-"""One open state file: its named queries, its transactions, and its table of single values."""
+"""One open state file, with named queries, transactions, and a table of single values."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -12,7 +12,9 @@ class Queries:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.after_rollback: list[Callable[[], None]] = []  # for whoever keeps in memory what a transaction changes
+        self.after_rollback: list[
+            Callable[[], None]
+        ] = []  # called to drop values in memory that the transaction may have changed
 
     def do(self, name: str, /, **values: object) -> None:
         self._connection.execute(database.queries()[name], values)
@@ -26,7 +28,7 @@ class Queries:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Write all of the block or, where it raises or the process is killed, none of it."""
+        """Write everything in the block, or nothing if it raises or the process is killed."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -43,7 +45,7 @@ class Queries:
         return str(row["value"]) if row is not None else None
 
     def save_value(self, key: str, value: str) -> str:
-        """Returns the value."""
+        """Store a value under a key. Returns the value."""
         self.do("put_meta", key=key, value=value)
         return value
 

@@ -1,6 +1,6 @@
-"""Decisions and their outcomes, the journal of removals under way, and the back-off after those that failed.
+"""Decisions and their outcomes, the journal of unfinished removals, and the back-off after failed ones.
 
-Plain calls on one connection, which `Worker` makes in its thread. Each public method that writes is one transaction.
+Synchronous calls on one connection, made by `Worker` in its thread. Each public method that writes is one transaction.
 """
 
 import json
@@ -17,7 +17,7 @@ from agent.core.protocol.new_events import NewEvent
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A removal under way, as its journal row has it."""
+    """An unfinished removal, from its journal row."""
 
     image_id: str
     decision_id: str
@@ -27,16 +27,16 @@ class Removal:
 
 
 class RemovalJournal:
-    """What is decided and removed. A decision of an image and due time is written once."""
+    """The queries on decisions and removals. Each decision, by image and due time, is written once."""
 
     def __init__(self, db: Queries, log: EventLog) -> None:
         self._db = db
         self._log = log
 
     def record_decision(self, decision: NewEvent, outcome: NewEvent) -> bool:
-        """Write a decision that is not acted on, and its outcome with it.
+        """Write a decision without a removal, together with its outcome.
 
-        False, and nothing written, where the decision was written before: one for each image and due time.
+        Returns False, and writes nothing, if the decision was written before: there is one per image and due time.
         """
         with self._db.transaction():
             written = self._log.add(decision) is not None
@@ -59,9 +59,9 @@ class RemovalJournal:
             )
 
     def end_removal(self, engine: int, image_id: str, outcome: NewEvent, not_before: datetime | None) -> None:
-        """Write the outcome, delete the journal row, and set or lift the back-off, together.
+        """Write the outcome, delete the journal row, and set or remove the back-off, together.
 
-        Where the removal was begun on the machine that this state was copied from, its decision is written as well.
+        If the state was copied and the removal was begun on the other machine, its decision is written too.
         """
         with self._db.transaction():
             self._adopt_decision(outcome.decision_id)
@@ -96,9 +96,9 @@ class RemovalJournal:
         return {row["image_id"]: rows.known(row["not_before"]) for row in self._db.all("get_backoff", engine=engine)}
 
     def count_failures(self, engine: int, image_id: str) -> int:
-        found = {row["image_id"]: row["failures"] for row in self._db.all("get_backoff", engine=engine)}
-        return int(found.get(image_id, 0))
+        failures = {row["image_id"]: row["failures"] for row in self._db.all("get_backoff", engine=engine)}
+        return int(failures.get(image_id, 0))
 
     def load_past_evictions(self, since: datetime) -> tuple[PastEviction, ...]:
-        found = self._db.all("past_evictions", since=rows.us(since))
-        return tuple(PastEviction(rows.known(row["at"]), row["bytes"]) for row in found)
+        evictions = self._db.all("past_evictions", since=rows.us(since))
+        return tuple(PastEviction(rows.known(row["at"]), row["bytes"]) for row in evictions)

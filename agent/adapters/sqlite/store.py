@@ -1,7 +1,7 @@
-"""The state of the agent, as the rest of the agent reads and writes it.
+"""The agent's state, as the rest of the agent reads and writes it.
 
-Each method that writes is one transaction: a SIGKILL leaves all of it or nothing. Each method that adds an event, or
-puts one back into the outbox, wakes the outbox's sender. All methods raise StateFull, StateDamaged and StateError.
+Each method that writes is one transaction: after a SIGKILL, all of it or nothing is there. Each method that adds an
+event, or puts one back into the outbox, wakes the sender. All methods raise StateFull, StateDamaged and StateError.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ class Store:
         executor: Executor | None = None,
         before: Callable[[str], None] | None = None,
     ) -> None:
-        """`folder`: None for a copy in memory. `bound`: bytes of events that may wait for the collector.
+        """`folder`: None for a copy in memory. `bound`: limit of the outbox in bytes.
 
-        `copied`: what `identity.settle` found. `executor`, `before`: for tests; see `Worker`.
+        `copied`: the message of `identity.settle`. `executor`, `before`: for tests; see `Worker`.
         """
         self._db = Queries(connection)
         self._log = EventLog(self._db, bound)
@@ -51,42 +51,42 @@ class Store:
         self._worker = Worker(folder, executor=executor, before=before)
         self._run = self._worker.run
         self._append = self._worker.append
-        self.epoch = self._log.epoch  # tells this state file from one made anew
-        self.agent_id = self._log.agent_id  # tells two agents of one name apart
-        self.copied = copied  # "" unless this state was another machine's until now
+        self.epoch = self._log.epoch  # differs for each new state file
+        self.agent_id = self._log.agent_id  # differs for two agents with one name
+        self.copied = copied  # "" unless this state was copied from another machine
 
     @property
     def host(self) -> str:
-        """The host name that events bear: the stored one, until `name_host` sets another."""
+        """The host name in events: the stored one, until `name_host` sets another."""
         return self._log.host
 
     async def name_host(self, host: str) -> None:
-        """Use a host name from now on, and store it for when the engine cannot be asked."""
+        """Use a host name from now on, and store it for times when the engine is not available."""
         await self._run(self._log.name_host, host)
 
     # Engines
 
     async def engine(self, info: EngineInfo) -> EngineStore:
-        """The part of the state that belongs to one engine; it is added where there is none."""
+        """The part of the state that belongs to one engine; it is created if it does not exist."""
         row = await self._run(self._usage.add_engine, *info.key)
         return EngineStore(self._worker, self._usage, self._journal, row)
 
     async def load_latest_engine(self) -> StoredEngine | None:
-        """What is known of the engine that was watched last; None where none ever was."""
+        """The data of the engine that was watched last; None if none ever was."""
         return await self._run(self._usage.load_latest_engine)
 
     async def prune(self, before: datetime, now: datetime, *, declare_dropped: bool) -> None:
         """Delete history older than a time.
 
-        `declare_dropped`: keep the decisions and outcomes that still wait, and name in a `dropped` event what else
-        waits and is deleted. False, for an agent that has no broker: delete all, and name nothing.
+        `declare_dropped`: keep unsent decisions and outcomes, and list the other deleted unsent events in a `dropped`
+        event. False, for an agent without a broker: delete all, and list none.
         """
         await self._append(self._usage.prune, before, now, declare_dropped=declare_dropped)
 
     # The policies in force
 
     async def load_policies(self) -> str | None:
-        """What `save_policies` stored last; None where it never did."""
+        """The text that `save_policies` stored last; None if it never did."""
         return await self._run(self._db.load_value, POLICIES)
 
     async def save_policies(self, text: str) -> None:
@@ -100,9 +100,9 @@ class Store:
         await self._append(self._log.append, event)
 
     async def record_decision(self, decision: NewEvent, outcome: NewEvent) -> bool:
-        """Write a decision that is not acted on, and its outcome with it.
+        """Write a decision without a removal, together with its outcome.
 
-        False, and nothing written, where the decision was written before: one for each image and due time.
+        Returns False, and writes nothing, if the decision was written before: there is one per image and due time.
         """
         written = await self._run(self._journal.record_decision, decision, outcome)
         if written:
@@ -110,9 +110,9 @@ class Store:
         return written
 
     async def load_events(self, since: datetime) -> list[payloads.Event]:
-        """All events from a time on, as on MQTT, oldest first.
+        """All events since a time, as on MQTT, oldest first.
 
-        Those of a machine that this state was copied from bear its host name and its epoch, and come first.
+        If the state was copied, the events of the other machine come first, with its host name and epoch.
         """
         return await self._run(self._log.load_events, since)
 
@@ -121,11 +121,11 @@ class Store:
         return await self._run(self._log.load_last_decisions, most)
 
     async def load_also_removed(self, since: datetime) -> list[payloads.Event]:
-        """The outcomes after a time of evictions that removed another image as well, newest first."""
+        """The outcomes since a time of evictions that also removed something else, newest first."""
         return await self._run(self._log.load_also_removed, since)
 
     async def load_past_evictions(self, since: datetime) -> tuple[PastEviction, ...]:
-        """The evictions done after a time on all engines, with their estimated bytes, oldest first."""
+        """The evictions since a time on all engines, with their estimated bytes, oldest first."""
         return await self._run(self._journal.load_past_evictions, since)
 
     # The outbox
@@ -159,9 +159,9 @@ class Store:
         return await self._run(self._log.nearly_full)
 
     async def waiting_bytes(self) -> int:
-        """The bytes of the events that wait for the collector, each with what its row takes beside its data."""
+        """The bytes of the events in the outbox, including the overhead of their rows."""
         return await self._run(self._log.waiting_bytes)
 
     async def close(self) -> None:
-        """Finish what was begun, and close the state file."""
+        """Finish all pending calls, and close the state file."""
         await self._worker.close(self._db.close)

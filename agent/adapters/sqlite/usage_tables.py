@@ -1,6 +1,6 @@
-"""What the agent knows of each engine: usage, containers, cursor, gaps, history, and what the layers of images show.
+"""The data of each engine: usage, containers, cursor, gaps, history, and the results of layer probes.
 
-Plain calls on one connection, which `Worker` makes in its thread. Each public method that writes is one transaction.
+Synchronous calls on one connection, made by `Worker` in its thread. Each public method that writes is one transaction.
 """
 
 import json
@@ -22,7 +22,7 @@ from agent.core.usage.tracker import Changes, IgnoredRuns, TrackedContainer, Use
 
 @dataclass(frozen=True, slots=True)
 class StoredEngine:
-    """What is known of one engine."""
+    """The stored data of one engine."""
 
     usages: tuple[Usage, ...]
     containers: tuple[TrackedContainer, ...]
@@ -32,7 +32,7 @@ class StoredEngine:
 
 
 class UsageTables:
-    """An engine is meant by the number of its row."""
+    """The queries on these tables. `engine` is the number of an engine's row."""
 
     def __init__(self, db: Queries, log: EventLog) -> None:
         self._db = db
@@ -41,7 +41,7 @@ class UsageTables:
     # Engines
 
     def add_engine(self, engine_id: str, driver: str, root: str) -> int:
-        """The row of an engine on one root directory, added where there is none."""
+        """The row of an engine with one root directory; it is added if it does not exist."""
         key = {"engine_id": engine_id, "driver": driver, "root": root}
         with self._db.transaction():
             self._db.do("adopt_engine", **key)
@@ -64,7 +64,7 @@ class UsageTables:
         key = json.loads(row["cursor_key"]) if row["cursor_key"] else None
         return StoredEngine(
             usages=tuple(rows.usage(item) for item in self._db.all("get_usages", engine=engine)),
-            containers=tuple(rows.held(item) for item in self._db.all("get_containers", engine=engine)),
+            containers=tuple(rows.container(item) for item in self._db.all("get_containers", engine=engine)),
             cursor=Cursor(
                 time_ns=row["cursor_ns"],
                 key=tuple(key) if key else None,
@@ -81,12 +81,13 @@ class UsageTables:
     # The watch
 
     def commit(self, engine: int, changes: Changes, cursor: Cursor | None) -> None:
-        """Write what events changed, and how far they were read, together."""
+        """Write the changes by events, and the cursor up to which events were read, together."""
         with self._db.transaction():
             for usage in changes.usages:
                 self._db.do("put_usage", **rows.usage_row(engine, usage))
-            for held in changes.containers:
-                self._db.do("put_container", engine=engine, container_id=held.id, **rows.held_row(held))
+            for container in changes.containers:
+                row = rows.container_row(container)
+                self._db.do("put_container", engine=engine, container_id=container.id, **row)
             for container_id in changes.removed:
                 self._db.do("drop_container", engine=engine, container_id=container_id)
             for use in changes.uses:
@@ -106,7 +107,7 @@ class UsageTables:
         self._db.do("add_absence", engine=engine, since=rows.us(off.since), until=rows.us(off.until))
 
     def record_gap(self, engine: int, blind: BlindPeriod, event: NewEvent) -> None:
-        """Move the end of the last gap forward and append the gap's event, together."""
+        """Set the end of the last gap, and append the gap's event, together."""
         with self._db.transaction():
             self._db.do("set_gap", engine=engine, gap_end=rows.us(blind.until))
             self._log.add(event)
@@ -132,11 +133,12 @@ class UsageTables:
             self._db.do("forget_usages", before=rows.us(before))
             self._db.do("forget_layer_looks")
 
-    # What the layers of images show
+    # Layer probes
 
     def load_layer_probes(self, engine: int) -> dict[str, LayerProbe]:
-        found = self._db.all("get_layer_looks", engine=engine, rules=layer_probe.RULES)
-        return {row["image_id"]: rows.look(row) for row in found}
+        probes = self._db.all("get_layer_looks", engine=engine, rules=layer_probe.RULES)
+        return {row["image_id"]: rows.probe(row) for row in probes}
 
     def save_layer_probe(self, engine: int, image_id: str, probe: LayerProbe) -> None:
-        self._db.do("put_layer_look", engine=engine, image_id=image_id, rules=layer_probe.RULES, **rows.look_row(probe))
+        row = rows.probe_row(probe)
+        self._db.do("put_layer_look", engine=engine, image_id=image_id, rules=layer_probe.RULES, **row)

@@ -10,12 +10,15 @@ from itertools import chain
 
 from agent.core import text, units
 from agent.core.images import layers
-from agent.core.model import Action, Class, Container, Decision, Image, Overrides, Policy, Reason, Step, Usage, Verdict
+from agent.core.model import Class, Container, Image, Usage, Verdict
 from agent.core.policy import idle, rules
+from agent.core.policy.decision import Action, Decision, Reason, Step
 from agent.core.policy.disk import DiskUsage
 from agent.core.policy.grace import PendingPolicy
 from agent.core.policy.idle import IdleTimes
 from agent.core.policy.limits import PastEviction
+from agent.core.policy.overrides import Overrides
+from agent.core.policy.settings import Policy
 from agent.core.timekeeping import MachineOff
 
 
@@ -61,7 +64,7 @@ class Evaluation:
         return Decision(
             image=self.image,
             verdict=self.verdict,
-            action=Action.EVICT if reason in _EVICTING else Action.KEEP,
+            action=Action.EVICT if reason.evicts else Action.KEEP,
             reason=reason,
             explanation=text.shortened(steps[-1].answer, _LONGEST_EXPLANATION),
             running=times.running,
@@ -73,7 +76,7 @@ class Evaluation:
             idle=times.idle,
             ttl=times.ttl,
             deadline=times.deadline,
-            due=self._due(times) if reason in _PENDING else None,
+            due=self._due(times) if reason.evicts or reason.pending else None,
             estimated_bytes=self.estimated_bytes,
             protected=protected,
             may_cascade=not protected and self._may_follow(usage),
@@ -117,7 +120,7 @@ class Evaluation:
         """What it is, and whether anything uses it."""
         yield Step(Reason.UNKNOWN, self._unknown())
         other = self.verdict.kind is Class.OTHER
-        yield Step(Reason.NOT_PYTORCH, "nothing shows that it is a PyTorch image" if other else "")
+        yield Step(Reason.NOT_PYTORCH, Reason.NOT_PYTORCH.words if other else "")
         unsure = not rules.recognised(self.image, self.verdict, self.policy)
         yield Step(Reason.AMBIGUOUS, _ambiguous(self.verdict) if unsure else "")
         yield Step(Reason.IN_USE, _in_use(self.containers) if self.containers else "")
@@ -125,7 +128,7 @@ class Evaluation:
     def _unknown(self) -> str:
         if self._failure:
             return _cannot_be_judged(self._failure)
-        return "the engine could not say what it is; kept until it can" if self.image.details is None else ""
+        return Reason.UNKNOWN.words if self.image.details is None else ""
 
     def _protections(self) -> Iterator[Step]:
         """What keeps it for as long as somebody says so."""
@@ -136,15 +139,14 @@ class Evaluation:
     def _waiting(self, times: IdleTimes) -> Iterator[Step]:
         """Whether it may go at all, and has been idle long enough."""
         goes = self._ends_by_ttl or self._ends_as_dangling
-        local = "may exist nowhere else: nothing shows a registry that it came from"
-        yield Step(Reason.LOCAL_ONLY, "" if goes else local)
+        yield Step(Reason.LOCAL_ONLY, "" if goes else Reason.LOCAL_ONLY.words)
         left = units.format_duration(times.min_age_ends - self.now)
         young = f"arrived or changed its name lately; policy.min_age ends in {left}"
         yield Step(Reason.MIN_AGE, young if self.now < times.min_age_ends else "")
         limit, ends = self._limit(times)
         left = units.format_duration(ends - self.now)
         due, seen_due = self.now >= ends, self.now >= self._ends(times.seen_deadline, times.seen_dangling_at)
-        unseen = f"its use may have gone unseen in a gap of the watch; {limit} ends in {left}"
+        unseen = f"{Reason.GAP.words}; {limit} ends in {left}"
         yield Step(Reason.GAP, unseen if seen_due and not due else "")
         idle_for = f"idle {units.format_duration(times.idle)}, {limit}"
         freed = f"{idle_for}; frees {layers.about([self.image])} {units.format_bytes(self.estimated_bytes)}"
@@ -186,8 +188,6 @@ class Evaluation:
 
 
 _LONGEST_EXPLANATION = 1_000  # characters; a label may be longer
-_EVICTING = (Reason.DANGLING, Reason.IDLE_TTL)
-_PENDING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_EVICTING)
 
 
 def _asked(steps: Iterable[Step]) -> tuple[Step, ...]:
@@ -219,7 +219,7 @@ def _cannot_be_judged(failure: str) -> str:
 def _ambiguous(verdict: Verdict) -> str:
     if verdict.left_out:
         return f"may be PyTorch, but its {' and '.join(verdict.left_out)} cannot be read whole: too long"
-    return f"may be PyTorch, but not surely: {verdict.evidence[0].text}"
+    return f"{Reason.AMBIGUOUS.words}: {verdict.evidence[0].text}"
 
 
 def _in_use(containers: tuple[Container, ...]) -> str:

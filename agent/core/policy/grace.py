@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from agent.core import units
-from agent.core.model import Action, Decision, Limits, Policy, Reason
+from agent.core.policy.decision import Action, Decision, Reason
 from agent.core.policy.schedule import Schedule
+from agent.core.policy.settings import Limits, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from agent.core import timekeeping
-from agent.core.model import Container, Image, Policy, Usage
+from agent.core.model import Container, Image, Usage
 from agent.core.policy import rules
+from agent.core.policy.settings import Policy
 from agent.core.timekeeping import MachineOff
 
 _NEVER = datetime.max.replace(tzinfo=UTC)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agent.core.model import Decision, Limits
+from agent.core.policy.decision import Decision
+from agent.core.policy.settings import Limits
 
 SWEEP = timedelta(minutes=1)  # evictions closer together than this count as one sweep, however often it wakes
 HOUR = timedelta(hours=1)

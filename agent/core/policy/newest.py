@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from agent.core.images import isolation, tags
-from agent.core.model import Image, Policy, Verdict
+from agent.core.model import Image, Verdict
 from agent.core.policy import rules
+from agent.core.policy.settings import Policy
 
 Line = tuple[str, str, str, str]  # repository, scheme, flavour, accelerator
 _BEGINNING = datetime.min.replace(tzinfo=UTC)

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from agent.core import units
 from agent.core.images import layers
-from agent.core.model import Action, Decision, Image, Reason
+from agent.core.model import Image
+from agent.core.policy.decision import Action, Decision, Reason
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from agent.core.usage.events import familiar
+from agent.core.images.references import familiar
 
 SHORTEST_ID = 12  # hex digits, as `docker images` shows them
 

@@ -9,25 +9,15 @@ from datetime import datetime
 
 from agent.core.images import isolation, layers
 from agent.core.images.layers import LayerIndex
-from agent.core.model import (
-    Action,
-    Class,
-    Container,
-    Decision,
-    HeldBy,
-    Image,
-    Plan,
-    Policy,
-    Snapshot,
-    Usage,
-    Verdict,
-)
+from agent.core.images.references import ReferenceIndex
+from agent.core.model import Class, Container, Image, Snapshot, Usage, Verdict
 from agent.core.policy import decide, grace, limits, newest, pressure, schedule
 from agent.core.policy import parents as families
 from agent.core.policy.decide import Context, Evaluation
+from agent.core.policy.decision import Action, Decision, HeldBy, Plan
 from agent.core.policy.parents import ParentGraph
+from agent.core.policy.settings import Policy
 from agent.core.pytorch import operators
-from agent.core.usage.events import ReferenceIndex
 
 _UNKNOWN = Verdict(kind=Class.OTHER)  # for an image that could not be inspected: its reason is `unknown`
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 from agent.core import units
 from agent.core.images import layers
 from agent.core.images.layers import LayerIndex
-from agent.core.model import Action, Decision, Pressure, Reason
 from agent.core.policy import parents
+from agent.core.policy.decision import Action, Decision, Reason
 from agent.core.policy.disk import DiskUsage
 from agent.core.policy.parents import ParentGraph
+from agent.core.policy.settings import Pressure
 
 
 def is_under_pressure(settings: Pressure, space: DiskUsage | None, images_bytes: int, *, before: bool) -> bool:

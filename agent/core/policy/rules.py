@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
-from agent.core import globs, units
-from agent.core.lint import names
-from agent.core.model import Class, Image, Overrides, Pin, Policy, Reason, Rule, Verdict
+from agent.core import globs, text, units
+from agent.core.model import Class, Image, Verdict
+from agent.core.policy.decision import Reason
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 
 LABEL_KEEP = "torchkeeper.keep"
 LABEL_TTL = "torchkeeper.ttl"
@@ -36,11 +38,11 @@ class LabelTtl:
 
 
 def label_ttl(image: Image) -> LabelTtl:
-    text = image.details.labels.get(LABEL_TTL) if image.details else None
-    if text is None:
+    written = image.details.labels.get(LABEL_TTL) if image.details else None
+    if written is None:
         return LabelTtl()
     try:
-        return LabelTtl(ttl=units.parse_duration(text))
+        return LabelTtl(ttl=units.parse_duration(written))
     except ValueError as error:
         return LabelTtl(error=f"label {LABEL_TTL}: {error}")
 
@@ -178,7 +180,7 @@ def _why_pinned(pin: Pin | None) -> str:
 def _why_labelled(image: Image) -> str:
     value = _keep_label(image)
     if value is not None and value.lower() not in _KEEPS_NOT:
-        return f"its label {LABEL_KEEP}" + (f"={names.shown(value)}" if value else "")
+        return f"its label {LABEL_KEEP}" + (f"={text.shown(value)}" if value else "")
     error = label_ttl(image).error
     return f"its {error}" if error else ""
 
@@ -192,7 +194,7 @@ def label_warnings(image: Image) -> tuple[str, ...]:
     """What is wrong with the image's own labels, for people. Whatever it is, it keeps the image."""
     value = _keep_label(image)
     unclear = value is not None and value.lower() not in (*_KEEPS, *_KEEPS_NOT)
-    keep = f"label {LABEL_KEEP}: {names.shown(value or '')!r} is neither true nor false, so it keeps the image"
+    keep = f"label {LABEL_KEEP}: {text.shown(value or '')!r} is neither true nor false, so it keeps the image"
     return tuple(filter(None, (keep if unclear else "", label_ttl(image).error)))
 
 

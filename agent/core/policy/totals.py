@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent.core.images.layers import LayerIndex
-from agent.core.model import Action, Container, Decision, Plan, Reason
+from agent.core.model import Container
 from agent.core.policy import parents
+from agent.core.policy.decision import Action, Decision, Plan, Reason
 
 
 @dataclass(frozen=True, slots=True)

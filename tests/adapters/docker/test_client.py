@@ -319,7 +319,7 @@ async def test_a_container_whose_mounts_cannot_be_read_makes_the_list_an_error(
     server: Server, engine: DockerEngine
 ) -> None:
     server.answers["containers/json"] = answer([{"Id": CID, "ImageID": IDS[0], "Mounts": 7}])
-    with pytest.raises(EngineUnavailable, match="a row of a list cannot be read: its mounts are not a list"):
+    with pytest.raises(EngineUnavailable, match="an entry of a list cannot be read: its mounts are not a list"):
         await engine.containers({})
 
 

@@ -142,8 +142,8 @@ async def test_a_refused_login_is_not_taken_for_an_older_version() -> None:
 async def test_a_version_that_is_set_is_the_only_one_tried(version: str, tried: int) -> None:
     async with serving(Peer({NEWER: HUNG_UP, OLDER: HUNG_UP})) as peer:
         addresses = make_addresses(peer, version=version)
-        assert "hung up before it answered" in await peer_of(addresses)
-        assert "hung up before it answered" in await peer_of(addresses)
+        assert "closed the connection before it answered" in await peer_of(addresses)
+        assert "closed the connection before it answered" in await peer_of(addresses)
     assert peer.tried == [tried, tried]
 
 
@@ -155,7 +155,7 @@ async def test_a_version_that_is_set_and_not_spoken_is_named() -> None:
 
 async def test_a_broker_that_speaks_no_known_version_does_not_block_the_loop() -> None:
     async with serving(Peer({NEWER: REFUSED, OLDER: REFUSED_AS_OLDER})) as peer:
-        assert "hung up before it answered" in await peer_of(make_addresses(peer))
+        assert "closed the connection before it answered" in await peer_of(make_addresses(peer))
     assert peer.tried == [NEWER, OLDER]
 
 
@@ -251,8 +251,8 @@ async def test_a_port_that_says_nothing_is_named_with_what_it_may_be() -> None:
     async with serving(Peer({NEWER: SILENT, OLDER: SILENT})) as peer:
         said = await peer_of(make_addresses(peer))
     assert said == (
-        f"{peer.url}: it takes connections and does not answer; is it an MQTT broker, and without TLS"
-        " (else write mqtts://)?"
+        f"{peer.url}: it accepts connections but does not answer; is it an MQTT broker without TLS"
+        " (with TLS, write mqtts://)?"
     )
 
 
@@ -262,7 +262,7 @@ async def test_tls_to_a_port_without_it_and_the_reverse_are_guessed(server_witho
     assert "TLS failed: " in await peer_of_url(f"mqtts://localhost:{plain.port}")
     assert "Without it, write mqtt:// in mqtt.url" in await peer_of_url(f"mqtts://localhost:{plain.port}")
     with mosquitto.running(tls=True) as server:
-        assert "without TLS (else write mqtts://)?" in await peer_of_url(f"mqtt://localhost:{server.port}")
+        assert "without TLS (with TLS, write mqtts://)?" in await peer_of_url(f"mqtt://localhost:{server.port}")
 
 
 @pytest.mark.real
@@ -279,7 +279,7 @@ async def test_a_certificate_that_proves_nothing_is_distinguished_from_a_broker_
     assert unknown.endswith("it is checked against this system's authorities; for one of your own set mqtt.ca_file")
     assert foreign.endswith(f"it is checked against mqtt.ca_file, {other.ca_file}")
     assert "not valid for 'brokers.test'" in misnamed
-    assert "Write the name that its certificate has in mqtt.url" in misnamed
+    assert "Write the name in its certificate in mqtt.url" in misnamed
     assert not any("is it running" in said for said in (unknown, foreign, misnamed))
 
 

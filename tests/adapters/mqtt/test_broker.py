@@ -52,7 +52,7 @@ class Script:
 
     options: broker.Options
     asked: asyncio.Event  # a first packet has come
-    closed: asyncio.Event  # its client hung up
+    closed: asyncio.Event  # set when its client closes the connection
 
 
 @asynccontextmanager
@@ -261,7 +261,7 @@ async def test_a_broker_that_dies_fails_a_waiting_publish_at_once(real: Mosquitt
         publishing = asyncio.create_task(connection.publish("x", b"1"))
         await asyncio.sleep(0)
         real.kill()
-        with pytest.raises(broker.BrokerUnavailable, match="the broker hung up"):  # and not "no answer"
+        with pytest.raises(broker.BrokerUnavailable, match="the broker closed it"):  # and not "no answer"
             await publishing
 
 
@@ -307,7 +307,7 @@ async def test_leaving_while_the_connection_opens_closes_it_when_it_is_open(monk
 
 async def test_a_plain_server_that_hangs_up_is_reported_without_waiting() -> None:
     async with scripted(HANG_UP) as server:
-        with pytest.raises(broker.BrokerUnavailable, match="hung up before it answered"):
+        with pytest.raises(broker.BrokerUnavailable, match="closed the connection before it answered"):
             await connect_once(server.options)
 
 

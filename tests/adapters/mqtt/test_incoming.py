@@ -43,7 +43,7 @@ async def test_a_packet_as_large_as_may_be_is_taken_and_a_larger_one_ends_the_co
         server.route(Message("ack", b"x" * (LARGEST - 100)))
         server.route(Message("ack", b"x" * LARGEST))
         with pytest.raises(
-            broker.Flooded, match=rf"it sent a packet of {LARGEST + 5} bytes; the agent takes {LARGEST}$"
+            broker.Flooded, match=rf"it sent a packet of {LARGEST + 5} bytes; the agent accepts {LARGEST}$"
         ):
             await read_until_the_end(connection, came)
         with pytest.raises(broker.Flooded):
@@ -57,7 +57,7 @@ async def test_many_messages_that_nothing_asked_for_end_the_connection() -> None
     async with subscribed() as (server, connection):
         for number in range(2 * most):
             server.route(Message("ack", b"%d" % number))
-        with pytest.raises(broker.Flooded, match="more than 16 MB that the agent did not ask for"):
+        with pytest.raises(broker.Flooded, match="more than 16 MB that the agent did not request"):
             await read_until_the_end(connection, came)
     assert 0 < len(came) < most
 

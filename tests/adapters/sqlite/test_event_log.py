@@ -1,6 +1,7 @@
 """The event log on a real state file: what waits, until when, and that no number vanishes in silence."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +13,14 @@ from agent.adapters.outbox import UnknownSequence, Watermark
 from agent.adapters.sqlite import database, event_log
 from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateError
 from agent.core.protocol import new_events, payloads
-from agent.core.protocol.new_events import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
+from agent.core.protocol.new_events import NewEvent
 from tests.support.builders import make_engine_info
 from tests.support.times import START
 
+DECISION, OUTCOME = payloads.DecisionData.type, payloads.OutcomeData.type
+SWEEP, GAP, DROPPED = payloads.SweepData.type, payloads.GapData.type, payloads.DroppedData.type
 LATER = START + timedelta(days=1)
 KB = 1024
 ROOM = 64 * KB  # of the small log
@@ -369,7 +373,7 @@ async def test_a_failed_write_leaves_the_count_right(store: Store, monkeypatch: 
     before = await store.waiting_bytes()
     engine, removal = await store.engine(make_engine_info()), Removal("i", "d1", (), START, {})
     monkeypatch.setitem(database.queries(), "add_removal", "INSERT INTO removals VALUES (1)")  # after the decision
-    with pytest.raises(database.StateError):
+    with pytest.raises(StateError):
         await engine.begin_removal(removal, make_event(DECISION, size=BIG, decision_id="d1"))
     assert await store.waiting_bytes() == before
     assert await waiting(store) == [1, 2, 3]
@@ -388,12 +392,20 @@ async def test_many_ranges_are_reported_in_several_events(store: Store, monkeypa
     ]
 
 
+def test_the_queries_give_up_every_type_of_event_but_those_that_are_never_given_up() -> None:
+    text = "\n".join(database.queries().values())
+    kept = [set(re.findall(r"'([^']*)'", types)) for types in re.findall(r"type NOT IN \(([^)]*)\)", text)]
+    assert kept
+    assert all(types == set(payloads.NEVER_GIVEN_UP) for types in kept)
+    assert set(re.findall(r"'(torchkeeper\.[^']*)'", text)) <= payloads.EVENT_DATA.keys()
+
+
 async def test_a_dropped_event_is_sent_as_its_model_says(store: Store) -> None:
     await add(store, 1)
     await store.quarantine(1, "too long", LATER)
     (row,) = await store.unsent(0, 9)
     event = payloads.Event.model_validate_json(row.payload)
-    assert event.type in payloads.DATA_OF_TYPE
+    assert event.type in payloads.EVENT_DATA
     assert json.loads(row.payload)["data"] == {
         "epoch": store.epoch,
         "seq": 2,

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import machine
+from agent.adapters import machine, reserve
 from agent.adapters.sqlite import database, identity, state_dir
 from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import new_events, payloads
+from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes
@@ -80,7 +80,7 @@ def open_store(folder: Path) -> Store:
 
 async def add_outcomes(store: Store, count: int) -> None:
     for number in range(count):
-        await store.log(NewEvent(new_events.OUTCOME, START, None, {"number": number}, f"{store.epoch}-{number}"))
+        await store.log(NewEvent(payloads.OutcomeData.type, START, None, {"number": number}, f"{store.epoch}-{number}"))
 
 
 async def sent(store: Store) -> list[payloads.Event]:
@@ -119,7 +119,7 @@ async def test_a_copy_begins_a_new_epoch_agent_id_and_host_name_and_keeps_what_i
     on.facts = HERE
     original = open_store(here)
     assert copy.copied.startswith("this state was copied from another machine, where it was the state of gpu-07")
-    assert "5 events that waited" in copy.copied
+    assert "5 events that were not sent there yet" in copy.copied
     assert (copy.host, original.host, original.copied) == ("", "gpu-07", "")
     assert copy.epoch != original.epoch
     assert copy.agent_id != original.agent_id
@@ -190,7 +190,7 @@ async def test_a_removal_that_the_other_machine_had_begun_ends_here_with_its_dec
 ) -> None:
     store = open_store(here)
     engine = await store.engine(make_engine_info())
-    decision = NewEvent(new_events.DECISION, START, make_id("torch"), {"reason": "idle-ttl"}, "d1")
+    decision = NewEvent(payloads.DecisionData.type, START, make_id("torch"), {"reason": "idle-ttl"}, "d1")
     journal = Removal(make_id("torch"), "d1", ("team/torch:1",), START, {})
     await engine.begin_removal(journal, decision)
     await store.close()
@@ -198,11 +198,11 @@ async def test_a_removal_that_the_other_machine_had_begun_ends_here_with_its_dec
     copy = open_store(here)
     engine = await copy.engine(make_engine_info())
     assert [item.decision_id for item in await engine.load_removals()] == ["d1"]
-    outcome = NewEvent(new_events.OUTCOME, START, make_id("torch"), {"outcome": "removed"}, "d1")
+    outcome = NewEvent(payloads.OutcomeData.type, START, make_id("torch"), {"outcome": "removed"}, "d1")
     await engine.end_removal(make_id("torch"), outcome, None)
     assert [(event.type, event.data["seq"]) for event in await sent(copy)] == [
-        (new_events.DECISION, 1),
-        (new_events.OUTCOME, 2),
+        (payloads.DecisionData.type, 1),
+        (payloads.OutcomeData.type, 2),
     ]
     await copy.close()
 
@@ -296,8 +296,8 @@ def differs(one: tuple[str | None, ...], other: tuple[str | None, ...]) -> bool:
 async def test_on_a_full_disk_the_reserve_makes_room_for_the_new_identity(
     there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database.keep_reserve(there)
-    begin = identity._begin_anew
+    reserve.keep(there)
+    begin = identity._reset_identity
     full = [sqlite3.OperationalError("database or disk is full")]
 
     def once_full(db: sqlite3.Connection, facts: machine.Facts) -> str:
@@ -305,8 +305,8 @@ async def test_on_a_full_disk_the_reserve_makes_room_for_the_new_identity(
             raise full.pop()
         return begin(db, facts)
 
-    monkeypatch.setattr(identity, "_begin_anew", once_full)
+    monkeypatch.setattr(identity, "_reset_identity", once_full)
     db = database.open_file(there, START)[0]
     assert identity.settle(db, there).startswith("this state was copied")
-    assert not (there / database.RESERVE).exists()
+    assert not (there / reserve.FILE).exists()
     db.close()

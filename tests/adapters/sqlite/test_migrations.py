@@ -14,7 +14,8 @@ from agent.adapters.sqlite import database
 from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import StoredEngine
-from agent.core.protocol.new_events import DECISION, NewEvent
+from agent.core.protocol.new_events import NewEvent
+from agent.core.protocol.payloads import DecisionData
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes, TrackedContainer, Use
@@ -140,7 +141,9 @@ async def test_a_migrated_file_is_written_to_like_a_new_one(folder: Path) -> Non
         3,
     )
     await engine.commit(Changes(usages=(make_usage("new"),)), Cursor(time_ns=8, alive_at=START + 2 * MINUTE))
-    await engine.begin_removal(Removal(BASE, "d3", (), START, {"id": BASE}), NewEvent(DECISION, START, BASE, {}, "d3"))
+    await engine.begin_removal(
+        Removal(BASE, "d3", (), START, {"id": BASE}), NewEvent(DecisionData.type, START, BASE, {}, "d3")
+    )
     other = await store.engine(make_engine_info("engine-1", root="/elsewhere"))
     await other.commit(Changes(usages=(make_usage("new"),)), None)
     latest = await store.load_latest_engine()

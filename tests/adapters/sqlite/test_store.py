@@ -9,19 +9,22 @@ from typing import Any
 
 import pytest
 
+from agent.adapters import reserve
 from agent.adapters.sqlite import database
-from agent.adapters.sqlite.database import StateError
 from agent.adapters.sqlite.engine_store import EngineStore
 from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import StoredEngine
-from agent.core.protocol.new_events import DECISION, OUTCOME, NewEvent
+from agent.adapters.state_errors import StateDamaged, StateError, StateFull
+from agent.core.protocol.new_events import NewEvent
+from agent.core.protocol.payloads import DecisionData, OutcomeData
 from agent.core.usage.continuity import BlindPeriod, Cursor
 from agent.core.usage.tracker import Changes, IgnoredRun, IgnoredRuns, TrackedContainer, Use
 from tests.support.builders import make_engine_info, make_id, make_usage
 from tests.support.stores import StoreFaults
 from tests.support.times import START
 
+DECISION, OUTCOME = DecisionData.type, OutcomeData.type
 LATER = START + timedelta(minutes=1, microseconds=7)
 IMAGE = make_id("torch")
 USAGE = make_usage(
@@ -358,13 +361,13 @@ async def test_a_time_without_a_zone_is_rejected(store: Store) -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (sqlite3.OperationalError("database or disk is full"), database.StateFull),
-        (sqlite3.OperationalError("database is locked"), database.StateError),
-        (sqlite3.DatabaseError("database disk image is malformed"), database.StateDamaged),
+        (sqlite3.OperationalError("database or disk is full"), StateFull),
+        (sqlite3.OperationalError("database is locked"), StateError),
+        (sqlite3.DatabaseError("database disk image is malformed"), StateDamaged),
     ],
 )
 async def test_the_errors_of_sqlite_are_our_own(
-    store: Store, faults: StoreFaults, error: sqlite3.Error, kind: type[database.StateError]
+    store: Store, faults: StoreFaults, error: sqlite3.Error, kind: type[StateError]
 ) -> None:
     faults.fail("append", error)
     with pytest.raises(kind) as caught:
@@ -375,8 +378,8 @@ async def test_the_errors_of_sqlite_are_our_own(
 async def test_a_write_that_finds_the_disk_full_is_done_once_more_with_the_room_of_the_reserve(
     store: Store, faults: StoreFaults, tmp_path: Path
 ) -> None:
-    database.keep_reserve(tmp_path)
+    reserve.keep(tmp_path)
     faults.fail_once("append", sqlite3.OperationalError("database or disk is full"))
     await store.log(note())
     assert len(await types(store)) == 1
-    assert not (tmp_path / database.RESERVE).exists()
+    assert not (tmp_path / reserve.FILE).exists()

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.model import Policy, Rule, Usage
+from agent.core.model import Usage
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
+from agent.core.policy.settings import Policy, Rule
 from tests.support.builders import (
     LONG_AGO,
     NOW,

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.model import Image, Limits, Plan, Policy, Pressure, Rule, Usage
+from agent.core.model import Image, Usage
 from agent.core.policy import grace
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Plan
 from agent.core.policy.grace import PendingPolicy, PolicyHistory
 from agent.core.policy.schedule import Schedule, Window
+from agent.core.policy.settings import Limits, Policy, Pressure, Rule
 from tests.support.builders import LONG_AGO, NOW, decide, idle_usage, make_disk, pytorch_image, verdict_of
 from tests.support.times import DAY, HOUR, SECOND
 

@@ -3,9 +3,10 @@
 import pytest
 
 from agent.core import units
-from agent.core.model import HeldBy, Limits, Policy
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import HeldBy
 from agent.core.policy.limits import PastEviction
+from agent.core.policy.settings import Limits, Policy
 from tests.support.builders import LONG_AGO, NOW, decide, idle_usage, pytorch_image
 from tests.support.times import DAY, HOUR, MINUTE, SECOND
 

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from agent.core.images.tags import parse
-from agent.core.model import Image, Overrides, Pin, Policy, Rule
+from agent.core.model import Image
 from agent.core.policy import newest
 from agent.core.policy.decide import Context
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 from agent.core.pytorch import classify
 from tests.support.builders import (
     LONG_AGO,

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from agent.core.model import Image, Overrides, Pin, Plan, Policy, Rule, Snapshot
+from agent.core.model import Image, Snapshot
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Plan
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 from agent.core.pytorch import classify
 from tests.support.builders import (
     LONG_AGO,

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.cli import documents
-from agent.core.model import HeldBy, Overrides, Pin, Policy, Pressure, Reason, Rule, Step
 from agent.core.policy import schedule
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import HeldBy, Reason, Step
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.schedule import Schedule
+from agent.core.policy.settings import Policy, Pressure, Rule
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.tracker import IgnoredRuns, Use
 from tests.support.builders import (

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from agent.core.model import HeldBy, Image, Limits, Overrides, Pin, Plan, Policy, Pressure, Rule, Usage
+from agent.core.model import Image, Usage
 from agent.core.policy import schedule
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import HeldBy, Plan
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.schedule import Schedule
+from agent.core.policy.settings import Limits, Policy, Pressure, Rule
 from tests.support.builders import (
     NOW,
     container_of,

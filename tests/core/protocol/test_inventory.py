@@ -1,6 +1,6 @@
 """What an inventory says of an image: nothing that moves by the mere passing of time, but where it is to go."""
 
-from agent.core.model import Plan
+from agent.core.policy.decision import Plan
 from agent.core.protocol import inventory, new_events, payloads
 from tests.support.builders import NOW, container_of, decide, idle_usage, pytorch_image
 from tests.support.times import DAY

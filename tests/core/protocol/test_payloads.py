@@ -5,6 +5,7 @@ import zlib
 import pytest
 
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import PROBE
 from tests.support.messages import make_inventory, make_inventory_image, make_status
 
 INVENTORY = make_inventory(*(make_inventory_image(f"sha256:{number:064}") for number in range(40))).encode()
@@ -18,7 +19,7 @@ def test_a_compressed_payload_reads_as_the_plain_one() -> None:
 
 
 def test_what_compression_would_lengthen_stays_as_it_is() -> None:
-    for payload in (b"", b"{}", payloads.PROBE):
+    for payload in (b"", b"{}", PROBE):
         assert payloads.packed(payload) == payload
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.protocol import sentence
 from tests.support.builders import NOW
 from tests.support.messages import make_inventory_image
@@ -35,9 +35,7 @@ def test_a_sentence_is_made_from_reason_times_and_now(fields: dict[str, Any], ex
     assert sentence.why(make_inventory_image(**fields), NOW) == expected
 
 
-@pytest.mark.parametrize(
-    "reason", [reason for reason in Reason if reason not in ("dangling", "disk-pressure", "idle-ttl")]
-)
+@pytest.mark.parametrize("reason", [reason for reason in Reason if not reason.evicts])
 def test_each_reason_to_keep_an_image_has_a_sentence_and_not_only_its_name(reason: Reason) -> None:
     found = sentence.why(make_inventory_image(reason=reason.value, idle_since=NOW, deadline=NOW), NOW)
     assert found not in ("", reason.value)

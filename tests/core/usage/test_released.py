@@ -4,8 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from agent.core.model import Image, Overrides, Pin
+from agent.core.model import Image
 from agent.core.policy.decide import Context
+from agent.core.policy.overrides import Overrides, Pin
 from tests.support.builders import LONG_AGO, NOW, decide, idle_usage, make_id, only_decision, pytorch_image, verdict_of
 from tests.support.times import DAY, HOUR
 
