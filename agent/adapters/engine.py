@@ -139,7 +139,7 @@ class Engine(Protocol):
         """The full ID of the image that a reference points to now. Raises NotFound."""
         ...
 
-    async def named(self, reference: str) -> PulledTarget:
+    async def pulled_target(self, reference: str) -> PulledTarget:
         """The image that a pulled reference points to now, and since when that is the pulled one. Raises NotFound."""
         ...
 

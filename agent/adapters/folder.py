@@ -34,7 +34,7 @@ def can_be_made(folder: Path) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Create the folder where it is missing, for its owner alone, and check that it can be written.
+    """Create the folder if it does not exist, accessible only to its owner, and check that it is writable.
 
     On a full disk the reserve is released. Raises StateError.
     """

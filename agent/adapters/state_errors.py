@@ -1,4 +1,4 @@
-"""How the state folder and what is in it fail."""
+"""The errors of the state folder and its files."""
 
 
 class StateError(Exception):

@@ -63,7 +63,7 @@ def _identity(item: Decision) -> Iterable[tuple[str, str]]:
         yield "decided by", decided + (" alone" if deciding.single(verdict) else "")
     for evidence in verdict.evidence:
         yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.kind})"
-    yield "from", item.image.origin or "nothing shows a registry that it came from"
+    yield "from", item.image.origin or "no registry source is known"
 
 
 def _inside(seen: LookedInside | None) -> Iterable[tuple[str, str]]:
@@ -73,13 +73,13 @@ def _inside(seen: LookedInside | None) -> Iterable[tuple[str, str]]:
         yield "inside", f"{path} is of torch {torch.version}" + (f", {torch.accelerator}" if torch.accelerator else "")
     if not seen.found:
         yield "inside", f"no torch/version.py at {seen.tried} usual paths; it may be elsewhere, so this proves nothing"
-    yield "inside", "this was read for you alone: the decision rests on the evidence above"
+    yield "inside", "the decision does not use this: it rests on the evidence above"
 
 
 def _uses(facts: Facts) -> Iterable[tuple[str, str]]:
     item = facts.decision
     for container in facts.containers:
-        ignored = ", which counts as no use (usage.ignore_containers)" if container.ignored else ""
+        ignored = ", which does not count as a use (usage.ignore_containers)" if container.ignored else ""
         yield "held by", f"container {container.by or container.name or container.id[:12]} ({container.state}){ignored}"
     if item.last_used is not None:
         by = f" by {item.last_used_by}" if item.last_used_by else ""
@@ -103,7 +103,7 @@ def _decision(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
     yield "why", item.explanation
     for reference in newest.unread(item.image) if item.verdict.kind is not Class.OTHER else ():
         if count := rules.keep_newest(reference, policy):
-            yield "note", f"{reference} tells no version: keep_newest = {count} goes by build time in its repository"
+            yield "note", f"{reference} names no version: keep_newest = {count} orders by build time in its repository"
     for warning in item.warnings:
         yield "warning", warning
 
@@ -111,13 +111,15 @@ def _decision(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
 def _eviction(item: Decision, now: datetime) -> Iterable[tuple[str, str]]:
     size = units.format_bytes(item.image.size_bytes)
     freed = f"{layers.about([item.image])} {units.format_bytes(item.estimated_bytes)}"
-    yield "frees", f"{freed} of {size}: what no other image has"
+    yield "frees", f"{freed} of {size}: the layers that no other image has"
     if item.action is Action.EVICT:
-        yield "goes", "with the next sweep, once nothing holds it" if item.held_by else "with the next sweep"
+        yield "evicted", "by the next sweep, once it is no longer held" if item.held_by else "by the next sweep"
     elif item.due is not None and item.due > now:
-        yield "goes", f"{units.format_time(item.due)}, unless it is used before"
+        yield "evicted", f"{units.format_time(item.due)}, unless it is used before"
+    elif item.reason is Reason.IN_USE:
+        yield "evicted", "a TTL after its last container is removed"
     else:
-        yield "goes", "not by itself" if item.reason is not Reason.IN_USE else "a TTL after its last container is gone"
+        yield "evicted", "never, as things are"
 
 
 def _way_to_keep(item: Decision) -> Iterable[tuple[str, str]]:

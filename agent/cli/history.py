@@ -19,7 +19,7 @@ def history(
     since: Annotated[str, typer.Option("--since", metavar="DURATION", help="How far back, like 7d.")] = "30d",
     as_json: JsonOption = False,
 ) -> None:
-    """Decisions and their outcomes, and how to pull again what went."""
+    """Decisions and their outcomes, and how to pull removed images again."""
     from agent.adapters.sqlite import state_dir
     from agent.cli import tables
 

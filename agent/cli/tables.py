@@ -17,7 +17,7 @@ from agent.core.pytorch import deciding
 from agent.diagnostics.check import Check
 from agent.eviction.results import SweepResult
 
-NEXT_SHOWN = 3  # images that go next, below a plan
+NEXT_SHOWN = 3  # next evictions, listed below a plan
 STOPPED_SHOWN = 10  # containers that keep images
 
 _STYLE = {"evict": "bold yellow", "keep": "green", "removed": "bold yellow", "failed": "bold red", "refused": "red"}
@@ -39,7 +39,7 @@ def plan(seen: Plan, *, show_all: bool) -> RenderableType:
 
 
 def images(seen: Plan, *, show_all: bool) -> RenderableType:
-    """What each image is, and where it stands."""
+    """Versions, times, size and decision of each image."""
     table = _table("TORCH", "ACCEL", "USED", "IDLE", "DUE", "SIZE", "IMAGE AND STATE")
     for item in _shown(seen, show_all=show_all):
         table.add_row(
@@ -55,15 +55,15 @@ def images(seen: Plan, *, show_all: bool) -> RenderableType:
 
 
 def sweep(done: SweepResult) -> RenderableType:
-    """What became of each eviction that was due."""
+    """The outcome of each eviction that was due."""
     table = _table("OUTCOME", "IMAGE AND WHY")
     due = [item for item in done.initial_plan.decisions if item.action is Action.EVICT]
     for item in due:
-        became = done.outcomes.get(item.image.id)
-        word = became.value if became is not None else f"held: {item.held_by}" if item.held_by else "kept"
+        outcome = done.outcomes.get(item.image.id)
+        word = outcome.value if outcome is not None else f"held: {item.held_by}" if item.held_by else "kept"
         why = done.errors.get(item.image.id, item.explanation)
         table.add_row(Text(word, style=_STYLE.get(word, "")), _with_line(_name(item), why))
-    removed = sum(outcome is Outcome.REMOVED for outcome in done.outcomes.values())
+    removed = sum(one is Outcome.REMOVED for one in done.outcomes.values())
     line = f"{_count(done.initial_plan.decisions)} looked at, {len(due)} due, {removed} removed"
     if done.measured_bytes is not None:
         line += f", {units.format_bytes(done.measured_bytes)} freed"
@@ -71,7 +71,7 @@ def sweep(done: SweepResult) -> RenderableType:
 
 
 def history(events: Sequence[payloads.Event], since: str) -> RenderableType:
-    """Decisions with their outcomes, oldest first, and how to pull again what went."""
+    """Decisions with their outcomes, oldest first, and how to pull removed images again."""
     rows = [row for row in map(_event_row, events) if row is not None]
     if not rows:
         return Text(f"nothing was decided in the last {since}")
@@ -160,7 +160,7 @@ def _reasons(seen: Plan) -> RenderableType:
 
 
 def _ahead(seen: Plan) -> Iterable[RenderableType]:
-    """What goes next, if nothing is used until then."""
+    """The next evictions, if nothing is used until then."""
     coming = totals.next_to_go(seen, NEXT_SHOWN)
     if coming:
         yield Text()
@@ -170,7 +170,7 @@ def _ahead(seen: Plan) -> Iterable[RenderableType]:
 
 
 def stopped(found: Sequence[totals.StoppedOnly], now: datetime) -> RenderableType:
-    """The stopped containers that keep images, and what would let those go."""
+    """Stopped containers that keep images, and the commands that would free them."""
     if not found:
         return Text()
     table = _table("STOPPED", "HOLDS", "IMAGE THAT ONLY STOPPED CONTAINERS KEEP")
@@ -190,14 +190,16 @@ def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
     if left_out:
         yield Text(f"{left_out} untagged not shown (--all shows them)")
     if seen.pressure:
-        wanting = f"; {units.format_bytes(seen.shortfall_bytes)} more would have to go" if seen.shortfall_bytes else ""
-        yield Text(f"{seen.pressure}{wanting}")
+        shortfall = (
+            f"; {units.format_bytes(seen.shortfall_bytes)} more would have to be freed" if seen.shortfall_bytes else ""
+        )
+        yield Text(f"{seen.pressure}{shortfall}")
     if seen.held_by is not None and evicting:
         until = f", until {units.format_time(seen.opens)}" if seen.opens is not None else ""
         yield Text(f"nothing is removed now: {seen.held_by}{until}")
     if seen.deferred:
         bytes_waiting = units.format_bytes(seen.deferred_bytes)
-        yield Text(f"{_count(seen.deferred)} ({bytes_waiting}) wait, for only the policy that is new evicts them")
+        yield Text(f"{_count(seen.deferred)} ({bytes_waiting}) wait for the policy-change grace period")
 
 
 def _count(decisions: Sequence[Decision]) -> str:
@@ -209,7 +211,7 @@ def _action(item: Decision) -> str:
 
 
 def _sign(item: Decision) -> str:
-    """What calls an image PyTorch that is to go; "" for what is kept."""
+    """The evidence that makes an image to evict PyTorch; "" for an image that is kept."""
     return f"PyTorch: {deciding.phrase(item.verdict)}" if item.action is Action.EVICT else ""
 
 
@@ -230,12 +232,12 @@ def _with_line(first: str, *more: str) -> RenderableType:
 
 
 def _used(item: Decision, now: datetime) -> str:
-    """How long ago it was last used; `-`: never that the agent knows."""
+    """How long ago it was last used; `-` if the agent has seen no use."""
     return "now" if item.last_used == now else _short(item.last_used, now)
 
 
 def _short(at: datetime | None, now: datetime) -> str:
-    """The largest unit alone: `15 d`."""
+    """The largest unit only: `15 d`."""
     return " ".join(units.format_duration(now - at).split(" ")[:2]) if at is not None else "-"
 
 

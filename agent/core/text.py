@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-MOST_LISTED = 4  # names in one sentence; the others are counted
+MOST_LISTED = 4  # names in one sentence; of the others only the number is shown
 LONGEST_SHOWN = 100  # characters of a name in a sentence
 LONGEST_QUOTED = 80  # characters; a label or a line of the configuration may have megabytes
 
@@ -41,12 +41,12 @@ def shown(reference: str) -> str:
 
 
 def listed(references: Iterable[str]) -> str:
-    """Names for a sentence, sorted: `a:1, b:2 and 7 more`; "" for none."""
+    """The names as part of a sentence, sorted: `a:1, b:2 and 7 more`; "" if there are none."""
     ordered = sorted(set(references))
     first = ", ".join(shown(reference) for reference in ordered[:MOST_LISTED])
     return first + (f" and {len(ordered) - MOST_LISTED} more" if len(ordered) > MOST_LISTED else "")
 
 
 def joined(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; the parts are not empty."""
+    """The parts as a list in a sentence: `a`, `a and b`, `a, b and c`. There must be at least one."""
     return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))

@@ -141,7 +141,9 @@ def make_sweep_steps(
     )
 
 
-def make_agent_publisher(settings: Settings, host: str, components: Components, clock: Clock) -> Publisher:
+def make_agent_publisher(
+    settings: Settings, host: str, components: Components, clock: Clock, timing: Timing = Timing()
+) -> Publisher:
     """What reports an agent to the broker of its settings. Raises ConfigError where none is set."""
     from agent.adapters.mqtt import broker
 
@@ -157,6 +159,7 @@ def make_agent_publisher(settings: Settings, host: str, components: Components, 
             collector=settings.mqtt.collector,
             confirm=settings.mqtt.confirm,
             inventory_every=settings.mqtt.inventory_every.total_seconds(),
+            timing=timing.reporting,
         ),
     )
 

@@ -1,7 +1,7 @@
 """`explain --look-inside`: read an image's torch through a container that is never started, and leave nothing behind.
 
-The look is journalled before the container is made. Whoever has the turn next, the agent or another look, removes what
-a look left that was killed: only a container that bears the look's name and label, and that never ran.
+A look is written to a journal before its container is made. If the look is killed, the agent or the next look removes
+its container, but only one that has the name and the label of that look and never ran.
 """
 
 import secrets
@@ -21,8 +21,8 @@ from agent.core.pytorch.version_file import LookedInside, Torch
 
 log = structlog.get_logger()
 
-PATIENCE = 10.0  # seconds for the turn
-IN_FLIGHT = 600.0  # seconds in which an engine may still make a container that it was asked for
+PATIENCE = 10.0  # seconds to wait for another look to end
+IN_FLIGHT = 600.0  # seconds after a request in which an engine may still make the container
 
 
 async def look(engine: Inside, folder: Path, image_id: str, *, patience: float = PATIENCE) -> LookedInside:
@@ -60,7 +60,7 @@ def _drop(folder: Path, entry: Entry) -> None:
 
 
 async def tidy(engine: Inside, folder: Path) -> None:
-    """Remove what killed looks left on this engine. Does nothing while a look is under way. Never raises."""
+    """Remove the containers that killed looks left on this engine. Does nothing during a look. Never raises."""
     if journal.is_empty(folder):
         return
     try:
@@ -73,7 +73,7 @@ async def tidy(engine: Inside, folder: Path) -> None:
     except journal.LookBusy:
         return
     except (EngineError, StateError) as error:
-        log.warning("could not remove what a look inside an image left", action="look-inside", error=str(error))
+        log.warning("could not remove the container of a look inside an image", action="look-inside", error=str(error))
 
 
 async def _tidy(engine: Inside, folder: Path, info: EngineInfo) -> None:
@@ -83,7 +83,7 @@ async def _tidy(engine: Inside, folder: Path, info: EngineInfo) -> None:
 
 
 async def _is_settled(engine: Inside, entry: Entry) -> bool:
-    """Remove the container of a look that has ended; whether there is surely nothing left of it."""
+    """Remove the container of a look that has ended. Returns whether it certainly left nothing."""
     made = await engine.find(entry.token)
     if made is None:
         return not 0 <= time.time() - entry.at < IN_FLIGHT
@@ -94,5 +94,5 @@ async def _is_settled(engine: Inside, entry: Entry) -> bool:
         await engine.remove(made.id)
     except NotFound:
         return False
-    log.info("removed what a look inside an image left", action="look-inside", id=made.id)
+    log.info("removed the container of a look inside an image", action="look-inside", id=made.id)
     return True

@@ -1,4 +1,4 @@
-"""What an operator wrote that has no effect on this agent, in words: patterns that match nothing, pins nobody reads."""
+"""Settings that have no effect on this agent: patterns that can match nothing, pins in a folder it does not read."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ from agent.core.protocol.alerts import AlertId
 
 
 def alerts(settings: Settings, folder: Path, now: datetime) -> dict[AlertId, str]:
-    """The messages, of those that stand for as long as the agent runs with these settings on this folder."""
+    """Messages of the alerts that last as long as the agent runs with these settings on this folder."""
     found = {
         AlertId.PATTERN_MATCHES_NOTHING: "; ".join(patterns(settings)),
         AlertId.PINS_ELSEWHERE: pins_elsewhere(settings.agent.state_dir, folder, now),
@@ -21,7 +21,7 @@ def alerts(settings: Settings, folder: Path, now: datetime) -> dict[AlertId, str
 
 
 def patterns(settings: Settings) -> list[str]:
-    """Each pattern that can match no image: its key, the pattern, and why with a proposal."""
+    """One sentence for each pattern that can match no image: its key, the pattern, the reason, and a proposal."""
     return [
         f"{key}: {pattern!r} can match no image: {why}"
         for key, pattern in _patterns(settings)
@@ -38,7 +38,7 @@ def _patterns(settings: Settings) -> Iterable[tuple[str, str]]:
 
 
 def pins_elsewhere(configured: Path, folder: Path, now: datetime) -> str:
-    """Pins and a pause left in the XDG folder by an agent that used it instead of `configured`; "" for none."""
+    """A sentence about pins and a pause in the XDG folder, which an agent used instead of `configured`; "" for none."""
     other = state_dir.xdg_folder()
     if folder == other or not state_dir.used_instead_of(configured):
         return ""

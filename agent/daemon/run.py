@@ -23,13 +23,13 @@ from agent.daemon.build import Components
 log = structlog.get_logger()
 
 HOST_RETRY_MAX = 30.0  # seconds between attempts to learn the host's name from the engine
-STOP_RETRY = 5.0  # seconds for a stop to say goodbye, before it is asked again
+STOP_RETRY = 5.0  # seconds that a stop may take before the cancellation is repeated
 
 
 async def run(settings: Settings, folder: Path, source: Path | None) -> None:
-    """Be the agent until SIGTERM or SIGINT. The folder is prepared and locked by the caller. Raises StateError.
+    """Run the agent until SIGTERM or SIGINT. The caller has prepared and locked the folder. Raises StateError.
 
-    `source`: the configuration file that was read; None: there is none.
+    `source`: the configuration file; None if there is none.
     """
     clock = SystemClock()
     store, word = state_dir.open_store(folder, clock.now())
@@ -84,7 +84,7 @@ async def _run_loops(
 
 
 async def learn_host(settings: Settings, store: Store, engine: Engine, clock: Clock) -> str:
-    """The host's name: the configured one, the one used last, or the engine's, waited for."""
+    """The host's name: as configured, else as used last, else the engine's name, for which this waits."""
     host = settings.agent.host or store.host
     wait = 0.5
     while not host:
@@ -109,7 +109,7 @@ def _stopping_on_signals() -> Iterator[None]:
     again: list[asyncio.TimerHandle] = []
 
     def stop() -> None:
-        # Before Python 3.13 a TaskGroup forgets a cancel that comes while one of its tasks fails: ask again.
+        # A TaskGroup before Python 3.13 forgets a cancellation that comes while one of its tasks fails: repeat it.
         task.cancel()
         again.append(loop.call_later(STOP_RETRY, stop))
 
@@ -128,7 +128,7 @@ def _stopping_on_signals() -> Iterator[None]:
 
 
 def ignore_hangups() -> None:
-    """From the first moment of the process to its last: a terminal that closes must not end an agent."""
+    """Ignore SIGHUP for the whole life of the process: a terminal that closes must not end an agent."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 

@@ -1,8 +1,8 @@
-"""`check`, its broker part: each address, and whether what this host publishes arrives on the topic that it names.
+"""The broker checks: whether each address can be used, and whether a message arrives on the topic it was published on.
 
-A host may read one of its own topics, `status`. So that is where the proof is: a copy of the status that is retained
-there, not retained itself, changes nothing for anybody, and comes back by way of the broker. Where there is none, an
-`offline` of a session that never was says nothing new, and a running agent answers it with `online`.
+A host may read one of its own topics, `status`, so this publishes there and waits for the message to come back. It
+sends a copy of the retained status, itself not retained, which changes nothing for any reader. If no status is
+retained, it sends `offline` for a session that never existed, which a running agent answers with `online`.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from agent.core.protocol.topics import Topics, slug
 
 PATIENCE = 30.0  # seconds for one address
 ANSWER = 4.0  # seconds for any one answer
-RETAINED = 1.0  # seconds for what is retained to come
-ECHO = 3.0  # seconds for a message to come back
+RETAINED = 1.0  # seconds to wait for a retained message
+ECHO = 3.0  # seconds to wait for a message to come back
 
 
 class Finding(NamedTuple):
-    """What was found at one address. `hint` says what to do, and is empty where all is well."""
+    """The finding at one address. `hint` says what to do; "" if nothing has to be done."""
 
     ok: bool
     detail: str
@@ -43,7 +43,8 @@ async def _find(mqtt: sections.Mqtt, options: broker.Options, host: str) -> Find
     topics = Topics(mqtt.prefix, host)
     try:
         async with asyncio.timeout(PATIENCE), broker.connect(options) as connection:
-            await connection.publish(topics.alert("check"), b"", retain=True)  # clears what is not there
+            # Whether this user may write: this clears an alert that does not exist.
+            await connection.publish(topics.alert("check"), b"", retain=True)
             return _judge(mqtt, host, connection.peer, topics.status, await _heard_back(connection, topics.status))
     except broker.LoginRefused as error:
         keys = "the file named here" if str(error).startswith("mqtt.") else "mqtt.username and mqtt.password_file"

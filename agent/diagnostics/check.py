@@ -8,7 +8,7 @@ TIMEOUT = 10.0  # seconds for one check
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `hint` says what to do, and is empty where all is well."""
+    """One finding. `hint` says what to do; "" if nothing has to be done."""
 
     name: str
     ok: bool

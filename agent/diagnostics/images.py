@@ -47,7 +47,7 @@ def check_stopped(seen: Inspection | None) -> list[Check]:
     held = units.format_bytes(sum(item.decision.estimated_bytes for item in found))
     about = layers.about(item.decision.image for item in found)
     oldest = ", ".join(names[:STOPPED_NAMED])
-    detail = f"{len(names)} stopped keep {len(found)} PyTorch image(s), {about} {held}; the oldest: {oldest}"
+    detail = f"{len(names)} stopped containers hold {len(found)} PyTorch image(s), {about} {held}; the oldest: {oldest}"
     return [Check("containers", True, detail, f"those that nobody needs: docker rm {' '.join(names[:STOPPED_NAMED])}")]
 
 

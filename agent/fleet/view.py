@@ -53,7 +53,7 @@ class DecisionLine:
     """One eviction decision of one host, with its outcome if that is known."""
 
     host: str
-    decision: payloads.LastDecision  # its reason is "" where only the outcome was seen
+    decision: payloads.LastDecision  # its reason is "" if only the outcome was received
 
 
 class FleetView:

@@ -77,7 +77,7 @@ class ImageArrivals:
 
     async def _ask(self, event: EngineEvent, events: Iterable[EngineEvent]) -> str | None:
         try:
-            named = await self._engine.named(event.actor)
+            target = await self._engine.pulled_target(event.actor)
         except EngineUnavailable:
             raise
         except EngineError:
@@ -86,10 +86,10 @@ class ImageArrivals:
         moves = [other for other in later if _names(other) == familiar(event.actor)]
         if any(other.action != "pull" for other in moves):
             return None
-        if moves and self._view.tracker.names.resolve(event.actor) != named.id:
+        if moves and self._view.tracker.names.resolve(event.actor) != target.id:
             return None
-        own_tags = [other for other in later if other.action == "tag" and other.actor == named.id]
-        return named.id if named.at <= max(other.at for other in (event, *moves, *own_tags)) else None
+        own_tags = [other for other in later if other.action == "tag" and other.actor == target.id]
+        return target.id if target.at <= max(other.at for other in (event, *moves, *own_tags)) else None
 
     def finish_listing(self, new: Iterable[str], *, first: bool) -> tuple[datetime, ...]:
         """After a listing: the bases of all that was built are used. Returns the times of builds on nobody knows what.

@@ -129,7 +129,7 @@ class LayerProbes:
             self._looks[image_id] = layer_probe.unknown(str(error))
             return
         reader = self._reader
-        self._running = image_id, background.run(lambda: reader.look(folders)), time.monotonic()
+        self._running = image_id, background.run(lambda: reader.probe(folders)), time.monotonic()
 
     async def _finish(self, until: float) -> bool:
         """Wait for the look that is under way; whether it is done."""

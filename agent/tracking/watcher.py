@@ -76,7 +76,7 @@ class Watcher:
         if error is not None:
             self._report_outage(error)
 
-    # Trouble: one line when something goes down, one when it is back, each with its own name
+    # Failures: one log line when something fails and one when it works again, each with its own name
 
     def _report_outage(self, error: BaseException) -> None:
         full = isinstance(error, StateFull)

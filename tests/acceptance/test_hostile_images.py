@@ -52,7 +52,7 @@ def test_every_command_shows_a_host_of_hostile_images(lone_host: RealHost) -> No
         assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
     assert "the engine's answer about it has more than 4194304 bytes" in host.output_of("explain", "team/longer:1")
     assert "it has 3001 lines of history, and more than 2000 are not read" in host.output_of("explain", "team/lines:1")
-    assert "its history cannot be read whole: too long" in host.output_of("explain", "team/long:1")
+    assert "its history cannot be read completely: too long" in host.output_of("explain", "team/long:1")
 
 
 @engines.ON_ONE

@@ -95,7 +95,7 @@ def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_fr
     assert told.index("docker rm z-old-run") < told.index("docker rm m-new-run a-second-run")
     assert "5.0 MB team/new:1 docker rm z-old-run" in told
     assert (code, found["containers"]["ok"]) == (0, True)
-    assert "3 stopped keep 2 PyTorch image(s), about 15" in found["containers"]["detail"]
+    assert "3 stopped containers hold 2 PyTorch image(s), about 15" in found["containers"]["detail"]
     assert "the oldest: z-old-run, m-new-run, a-second-run" in found["containers"]["detail"]
     assert found["containers"]["hint"].endswith("docker rm z-old-run m-new-run a-second-run")
 
@@ -113,8 +113,8 @@ def test_explain_shows_the_whole_story_by_reference_id_and_prefix(lone_host: Rea
         assert (
             _missing(story, "evidence ENV PYTORCH_VERSION=2.4.0", "by last-run", "TTL 30 d, by the rule for team") == []
         )
-        assert _missing(story, "decision keep: recent", "goes in 29 d 23 h", "frees about 7.0 MB of 7.0 MB") == []
-        assert _missing(story, "goes 20", "unless it is used before", "keep it torchkeeper pin team/train:1") == []
+        assert _missing(story, "decision keep: recent", "due in 29 d 23 h", "frees about 7.0 MB of 7.0 MB") == []
+        assert _missing(story, "evicted 20", "unless it is used before", "keep it torchkeeper pin team/train:1") == []
 
 
 def _missing(told: str, *parts: str) -> list[str]:

@@ -61,7 +61,7 @@ def test_explain_says_what_decides_and_whether_it_stands_alone() -> None:
 def test_explain_says_which_name_reports_no_version_where_keep_newest_is_set() -> None:
     policy = Policy(keep_newest=2, ttl=timedelta(days=1000))
     item = only_decision(decide(pytorch_image("a", "aws/vllm:server-cuda-v2"), rules=policy))
-    note = "aws/vllm:server-cuda-v2 tells no version: keep_newest = 2 goes by build time"
+    note = "aws/vllm:server-cuda-v2 names no version: keep_newest = 2 orders by build time"
     assert " ".join(explained(item, policy)["note"]).startswith(note[:60])
     assert "note" not in explained(item, Policy())
     document = documents.explain(item, (), (), NOW, "gpu-07", ())

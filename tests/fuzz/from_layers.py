@@ -34,7 +34,7 @@ def version_file_of_torch(data: bytes) -> None:
 
 def folders(data: bytes) -> None:
     """Folders below the engine's own, or none, or one of UNREADABLE."""
-    found, _ = outcome.of(lambda: layer_folders.named(from_engine.json_object(data), "/d"), *UNREADABLE)
+    found, _ = outcome.of(lambda: layer_folders.parse(from_engine.json_object(data), "/d"), *UNREADABLE)
     assert all(folder.startswith("/d/") and "/../" not in folder for folder in found or ())
 
 

@@ -1,4 +1,4 @@
-"""Stores of tests: one that has a host name from the start, and a disk that fails where a test wants it."""
+"""Stores for tests: one with a host name from the start, and faults that a test sets."""
 
 import sqlite3
 from pathlib import Path
@@ -14,25 +14,25 @@ Error = BaseException | type[BaseException]
 
 
 class StoreFaults:
-    """What the methods of a store's tables raise instead of their work. To be given to a store as `before`."""
+    """Makes methods of a store's tables raise errors. Pass it to a store as `before`."""
 
     def __init__(self) -> None:
-        self.calls: list[str] = []  # the methods that did their work
+        self.calls: list[str] = []  # the methods that ran
         self._errors: dict[str, Error] = {}
         self._once: set[str] = set()
         self._last: tuple[int, Error] | None = None
 
     def fail(self, method: str, error: Error = FULL) -> None:
-        """From now on this method fails, as where the disk is full."""
+        """Make this method fail from now on, by default as on a full disk."""
         self._errors[method] = error
 
     def fail_once(self, method: str, error: Error = FULL) -> None:
-        """The next call of this method fails."""
+        """Make the next call of this method fail."""
         self.fail(method, error)
         self._once.add(method)
 
     def fail_after(self, calls: int, error: Error) -> None:
-        """So many methods do their work from the start on, and all after them fail."""
+        """Let the first `calls` calls of any methods run, and all later ones fail."""
         self._last = calls, error
 
     def clear(self) -> None:
@@ -52,6 +52,6 @@ class StoreFaults:
 
 
 def named_store(connection: sqlite3.Connection, folder: Path, host: str, **how: Any) -> Store:
-    """A store whose events bear a host name from the first one on. `how`: what else `Store` takes."""
+    """A store with this host name in its events from the first one on. `how`: other arguments of `Store`."""
     connection.execute(database.queries()["put_meta"], {"key": "host", "value": host})
     return Store(connection, folder, **how)

@@ -84,7 +84,7 @@ async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(hos
     listings = agent.engine.counts()["images"]
     await agent.wait(120)
     assert agent.engine.counts()["images"] == listings
-    assert (await agent.decision(image)).explanation == "it cannot be judged, and is kept: its layers are not a list"
+    assert (await agent.decision(image)).explanation == "it cannot be judged, so it is kept: its layers are not a list"
 
 
 # Each image is examined once

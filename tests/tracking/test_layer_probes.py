@@ -149,8 +149,8 @@ async def test_a_listing_waits_a_moment_and_the_image_is_kept_until_it_is_read(
 ) -> None:
     images = [layered.add(builders.pytorch_image(f"torch-{n}", f"team/{n}:1"), torch="2.5.1") for n in range(3)]
     looks, go_on = await layered.looks(patience=0.05), threading.Event()
-    real = looks._reader.look
-    monkeypatch.setattr(looks._reader, "look", lambda folders: go_on.wait(60) and real(folders))
+    real = looks._reader.probe
+    monkeypatch.setattr(looks._reader, "probe", lambda folders: go_on.wait(60) and real(folders))
     assert await settle(looks, *images) == ([Class.AMBIGUOUS] * 3, True)
     go_on.set()
     looks._patience = 60.0
@@ -162,7 +162,7 @@ async def test_a_look_that_never_ends_is_given_up_and_nothing_waits_for_it(
     layered: LayeredEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, never = await layered.looks(patience=0.05, give_up_after=0.0), threading.Event()
-    monkeypatch.setattr(looks._reader, "look", lambda folders: never.wait())
+    monkeypatch.setattr(looks._reader, "probe", lambda folders: never.wait())
     assert await settle(looks, layered.add(IMAGE)) == ([Class.PYTORCH], False)
     never.set()
 
@@ -171,7 +171,7 @@ async def test_a_look_that_fails_by_a_bug_leaves_the_verdict(
     layered: LayeredEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = await layered.looks()
-    monkeypatch.setattr(looks._reader, "look", lambda folders: 1 / 0)
+    monkeypatch.setattr(looks._reader, "probe", lambda folders: 1 / 0)
     assert await settle(looks, layered.add(IMAGE)) == ([Class.PYTORCH], False)
 
 

@@ -196,10 +196,12 @@ class DockerEngine(DockerClient):
         """The full ID of the image that a reference points to now. Raises NotFound."""
         return _identifier(await self._json(f"images/{reference}/json"), "Id")
 
-    async def named(self, reference: str) -> PulledTarget:
+    async def pulled_target(self, reference: str) -> PulledTarget:
         """The image that a pulled reference points to now, and since when that is the pulled one. Raises NotFound."""
         with _readable(reference):
-            return rows.named(await self._about(f"images/{reference}/json"), reference, containerd=self._containerd)
+            return rows.pulled_target(
+                await self._about(f"images/{reference}/json"), reference, containerd=self._containerd
+            )
 
     async def layers(self, image_id: str) -> tuple[str, ...]:
         """The diff IDs of an image, base first. Raises NotFound."""
@@ -209,7 +211,7 @@ class DockerEngine(DockerClient):
     async def layer_folders(self, image_id: str) -> tuple[str, ...]:
         """The folders of an image's layers, topmost first; empty if Docker does not report them. Raises NotFound."""
         with _readable(image_id):
-            return layer_folders.named(await self._about(f"images/{image_id}/json"), self._root)
+            return layer_folders.parse(await self._about(f"images/{image_id}/json"), self._root)
 
     async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The tags and digest references of an image now. Raises NotFound."""

@@ -8,7 +8,7 @@ from agent.adapters.docker import json_values
 LONGEST = 100_000  # characters; an image has at most 128 layers, and a folder's path some 100 characters
 
 
-def named(inspected: Mapping[str, Any], root: str) -> tuple[str, ...]:
+def parse(inspected: Mapping[str, Any], root: str) -> tuple[str, ...]:
     """The folder of each layer, topmost first, from an image's inspect; empty unless each layer has one.
 
     Paths outside the engine's own folder are rejected: nothing else on the host is a layer.

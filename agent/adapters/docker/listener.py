@@ -39,8 +39,8 @@ async def is_engine(url: str) -> bool:
 def names_engine(pid: int, proc: Path = Path("/proc")) -> bool:
     """Whether a process is the engine, by its name in /proc.
 
-    The kernel reports PID 0 for a process that cannot be seen from here, which is how the host's processes look from
-    inside a container. PID 1 counts only where it is systemd: a proxy can be PID 1 of a container.
+    The kernel reports PID 0 for a process that this one cannot see, which is the case for the host's processes from
+    inside a container. PID 1 counts only if it is systemd: a proxy can be PID 1 of a container.
     """
     if pid <= 0:
         return False

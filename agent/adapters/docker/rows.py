@@ -232,7 +232,7 @@ def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool, un
     )
 
 
-def named(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> PulledTarget:
+def pulled_target(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> PulledTarget:
     """The image that a pulled reference points to now, and since when. Raises if that is unreadable.
 
     The containerd store records when a name of an image was last set, even by a build, which raises no event. With a

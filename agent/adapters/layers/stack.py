@@ -13,7 +13,7 @@ from agent.core.pytorch.version_file import Torch
 LAYERS = 500  # of one image; an overlay takes 128
 SECONDS = 60.0  # for one image; 15,000 folders took 1.5 s with a cold cache
 REMEMBERED = 5000  # layers in the cache; images share their lower ones
-Seen = dict[str, tuple[int, Torch]]  # path -> the number of the layer from the base, and the content
+TorchesByPath = dict[str, tuple[int, Torch]]  # path -> the number of the layer from the base, and the content
 
 
 class Reader:
@@ -25,12 +25,12 @@ class Reader:
         self.seconds = seconds
         self._layers: dict[str, Layer] = {}
 
-    def look(self, folders: Sequence[str]) -> LayerProbe:
+    def probe(self, folders: Sequence[str]) -> LayerProbe:
         """Probe an image with these layer folders, topmost first. Never raises, whatever the layers contain."""
         if not 0 < len(folders) <= LAYERS:
             return layer_probe.unknown("the engine reports no folders for it, or too many")
         until = time.monotonic() + self.seconds
-        seen: Seen = {}
+        seen: TorchesByPath = {}
         doubts: list[str] = []
         for depth, folder in enumerate(folders):
             layer, number = self._layer(folder, until), len(folders) - depth
@@ -58,7 +58,7 @@ class Reader:
         return layer
 
     def _record(
-        self, seen: Seen, doubts: list[str], path: str, numbered: tuple[int, Torch], above: Sequence[str]
+        self, seen: TorchesByPath, doubts: list[str], path: str, numbered: tuple[int, Torch], above: Sequence[str]
     ) -> None:
         """Add a torch to `seen` unless a layer above hides it."""
         try:

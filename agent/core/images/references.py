@@ -1,4 +1,4 @@
-"""References, the names of images, and which image each means."""
+"""References (the names of images), and the image that each one points to."""
 
 import re
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ _HEX = re.compile(r"[0-9a-f]{4,64}")
 
 
 def short(name: str) -> str:
-    """A name of an image without `docker.io/library/`."""
+    """An image's name without `docker.io/library/`."""
     for prefix in ("docker.io/", "index.docker.io/"):
         name = name.removeprefix(prefix)
     return name.removeprefix("library/")
 
 
 def familiar(name: str) -> str:
-    """The engine's short form of a reference: no `docker.io/library/`, a tag, and no tag beside a digest."""
+    """Docker's short form of a reference: without `docker.io/library/`, and with either a tag or a digest."""
     name = short(name)
     repository, at, digest = name.partition("@")
     last = repository.rsplit("/", 1)[-1]
@@ -37,7 +37,7 @@ class ReferenceIndex:
         self._by_name.update(dict.fromkeys(names, image_id))
 
     def point(self, reference: str, image_id: str) -> str | None:
-        """Point a reference at an image. Returns the image that it pointed at before, if another."""
+        """Point a reference at an image. Returns the other image at which it pointed before, if any."""
         before = self._by_name.get(reference)
         self.add(image_id, [reference])
         return before if before != image_id else None
@@ -46,17 +46,17 @@ class ReferenceIndex:
         self._by_name.pop(reference, None)
 
     def invalidate(self) -> None:
-        """After blind time a reference may mean another image; an ID never does."""
+        """Forget all references: after blind time they may point to other images. IDs stay valid."""
         self._by_name.clear()
 
     def replace(self, images: Iterable[Image]) -> None:
-        """Take a listing as the truth about names. IDs that are gone stay known, for uses told late."""
+        """Take all references from a listing. IDs of deleted images stay known, for uses that are reported late."""
         self._by_name.clear()
         for image in images:
             self.add(image.id, (*image.references, *image.digests))
 
     def resolve(self, name: str) -> str | None:
-        """The image that a client meant by `name`, asked as the engine does: ID, reference, prefix of an ID."""
+        """The ID for a name that a client used, by Docker's rules: an ID, else a reference, else a prefix of an ID."""
         full = name if name.startswith("sha256:") else f"sha256:{name}"
         if full in self._ids:
             return full
@@ -66,5 +66,5 @@ class ReferenceIndex:
         prefix = full.removeprefix("sha256:")
         if not _HEX.fullmatch(prefix):
             return None
-        found = [image_id for image_id in self._ids if image_id.removeprefix("sha256:").startswith(prefix)]
-        return found[0] if len(found) == 1 else None
+        candidates = [image_id for image_id in self._ids if image_id.removeprefix("sha256:").startswith(prefix)]
+        return candidates[0] if len(candidates) == 1 else None

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from agent.core.images import tags
+from agent.core.images import tags, versions
 from agent.core.lint import names
 from agent.core.model import Details, Verdict
-from agent.core.pytorch import versions
 
 _NUMBER = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,2})?)(?![0-9])")
 _RELEASE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,5}")

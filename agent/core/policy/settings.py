@@ -8,7 +8,7 @@ from agent.core.policy.schedule import Schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A `[[policy.rules]]` entry. Exactly what it names is overridden."""
+    """A `[[policy.rules]]` entry. It overrides only the settings that it has."""
 
     match: str  # a pattern on references, as `globs` reads it
     ttl: timedelta | None = None
@@ -19,16 +19,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pressure:
-    """When disk space itself is a reason: shares of the engine's file system, or bytes of images; all None: never."""
+    """When disk space is a reason to evict: fractions of the engine's file system, or bytes of images. None: never."""
 
-    high: float | None = None  # above this share, 0 to 1, evict
-    low: float | None = None  # until it is not above this one
+    high: float | None = None  # evict above this used fraction, 0 to 1
+    low: float | None = None  # until it is no longer above this one
     budget: int | None = None  # bytes of all images' layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How gently; None: no limit."""
+    """How much may be evicted at once; None: no limit."""
 
     evictions_per_sweep: int | None = None
     bytes_per_hour: int | None = None
@@ -42,14 +42,16 @@ class Policy:
     min_age: timedelta = timedelta(hours=1)
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()  # the operator's own names of PyTorch images
+    known: tuple[str, ...] = ()  # names of PyTorch images that the operator lists
     protect: tuple[str, ...] = ("*:latest", "*:stable")
-    keep_newest: int = 0  # of each repository, scheme, flavour and accelerator; by build time where no version is told
+    keep_newest: int = (
+        0  # of each repository, scheme, flavour and accelerator; by build time for tags without a version
+    )
     rules: tuple[Rule, ...] = ()
     evict_local: bool = False
     evict_ambiguous: bool = False
     dangling_after: timedelta | None = None  # for images without any name; None: the ordinary TTL
-    build_cache_after: timedelta | None = None  # for the engine's build cache; None: it stays
+    build_cache_after: timedelta | None = None  # for the engine's build cache; None: it is never pruned
     pressure: Pressure = Pressure()
     schedule: Schedule = Schedule()
     observe: bool = False

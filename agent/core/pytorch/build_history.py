@@ -12,16 +12,17 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from agent.core import model
-from agent.core.pytorch import other_paths, packages, run_lines
-from agent.core.pytorch.facts import INDEX, NOTHING, Facts, join
+from agent.core.images.versions import plain_version
+from agent.core.pytorch import other_paths, run_lines
 from agent.core.pytorch.run_lines import RunLine
+from agent.core.pytorch.shell import packages
+from agent.core.pytorch.shell.facts import INDEX, NOTHING, Facts, join
 from agent.core.pytorch.shell.installing import may_install
 from agent.core.pytorch.shell.interpreter import TooLongError
 from agent.core.pytorch.shell.run import Runner
 from agent.core.pytorch.shell.state import State
 from agent.core.pytorch.shell.unknown import is_known, unknown
 from agent.core.pytorch.shell.words import UnreadableError
-from agent.core.pytorch.versions import plain_version
 
 __all__ = ["TorchInstalls", "is_read", "scan"]
 

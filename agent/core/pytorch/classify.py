@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from agent.core import model
 from agent.core.images import isolation, tags
+from agent.core.images.versions import plain_version
 from agent.core.pytorch import bounds, build_history, cuda_argument, evidence, repositories, signs
-from agent.core.pytorch.versions import plain_version
 
 _MAJOR_MINOR = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?(?![0-9])")
 _ROCM_FOLDER = re.compile(r"/rocm-([0-9]{1,2}\.[0-9]{1,2})")

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.core import model
+from agent.core.images.versions import plain_version
 from agent.core.pytorch import build_history, entries, inputs
 from agent.core.pytorch.entries import LISTS
-from agent.core.pytorch.facts import INDEX
+from agent.core.pytorch.shell.facts import INDEX
 from agent.core.pytorch.signs import make_evidence
-from agent.core.pytorch.versions import plain_version
 
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
 _MEANS_NO = frozenset({"none", "null", "false", "0"})

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.core.pytorch.versions import plain_version
+from agent.core.images.versions import plain_version
 
 MOST_BYTES = 4096  # the file has about 250 bytes
 

@@ -1,10 +1,10 @@
-"""An engine event as the core takes it."""
+"""The engine's events, in the form that the core uses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-USES = ("create", "start", "die", "destroy")  # container actions that are a use
+USES = ("create", "start", "die", "destroy")  # container actions that are uses
 IMAGE_ACTIONS = ("tag", "untag", "delete", "pull", "load", "import", "create")
 COMMIT = "commit"  # a container action that makes an image
 
@@ -14,15 +14,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """One row of `/events`, reduced to what stays true in every API version."""
+    """One row of `/events`, with only the fields that have the same meaning in every API version."""
 
     time_ns: int  # nanoseconds since 1970, by the engine's clock
     kind: str  # "container" or "image"
     action: str
-    actor: str  # container ID; image ID; for a pull the reference
-    image: str = ""  # containers: the image as the client wrote it, never its ID for sure
-    name: str = ""  # containers: its name; tag: the reference
-    labels: Mapping[str, str] = field(default_factory=dict, compare=False)  # containers: theirs
+    actor: str  # the container's or image's ID; for a pull the reference
+    image: str = ""  # containers: the image as the client wrote it, which may be a name or an ID
+    name: str = ""  # containers: the name; tag and untag: the reference
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)  # containers: the labels
 
     @property
     def at(self) -> datetime:
@@ -30,5 +30,5 @@ class EngineEvent:
 
     @property
     def key(self) -> Key:
-        """What tells an event from its replay."""
+        """The identity of an event, which is the same for its replay."""
         return self.time_ns, self.kind, self.action, self.actor

@@ -21,8 +21,8 @@ def inspected(upper: object, *lower: str, layers: int = 0) -> dict[str, Any]:
 
 def test_the_folders_are_told_topmost_first() -> None:
     told = inspected(folder("c"), folder("b"), folder("a"))
-    assert layer_folders.named(told, ROOT) == (folder("c"), folder("b"), folder("a"))
-    assert layer_folders.named(inspected(folder("a")), f"{ROOT}/") == (folder("a"),)
+    assert layer_folders.parse(told, ROOT) == (folder("c"), folder("b"), folder("a"))
+    assert layer_folders.parse(inspected(folder("a")), f"{ROOT}/") == (folder("a"),)
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_the_folders_are_told_topmost_first() -> None:
     ],
 )
 def test_unless_there_is_a_folder_for_each_layer_below_the_engines_own_there_are_none(told: dict[str, Any]) -> None:
-    assert layer_folders.named(told, ROOT) == ()
+    assert layer_folders.parse(told, ROOT) == ()

@@ -39,7 +39,7 @@ def put(layer: Path, version: str = "2.4.0+git0", place: str = SITE, text: str =
 
 
 def look(layers: list[Path], bounds: Bounds = Bounds()) -> LayerProbe:
-    return Reader(partial(layer_walk.read, bounds=bounds)).look([str(layer) for layer in layers])
+    return Reader(partial(layer_walk.read, bounds=bounds)).probe([str(layer) for layer in layers])
 
 
 def found(version: str | None, layer: int, place: str = SITE) -> LayerProbe:
@@ -232,9 +232,9 @@ def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image
     put(layers[0])
     reader = Reader(seconds=-1.0)
     late = "layer 1: the time limit for the image passed before it was read"
-    assert reader.look([str(layers[0])]) == layer_probe.unknown(late)
+    assert reader.probe([str(layers[0])]) == layer_probe.unknown(late)
     reader.seconds = 60.0
-    assert reader.look([str(layers[0])]) == found("2.4.0", 1)
+    assert reader.probe([str(layers[0])]) == found("2.4.0", 1)
 
 
 def test_a_walk_ends_when_its_time_is_over(layers: list[Path]) -> None:
@@ -305,5 +305,5 @@ def test_a_layer_that_images_share_is_read_once(layers: list[Path]) -> None:
 
     reader = Reader(read)
     for stack in (layers, layers[1:]):
-        reader.look([str(layer) for layer in stack])
+        reader.probe([str(layer) for layer in stack])
     assert asked == [str(layer) for layer in layers]

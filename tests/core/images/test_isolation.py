@@ -69,7 +69,7 @@ def test_an_image_that_cannot_be_judged_is_unknown_and_the_others_are_decided_as
     assert [item.image.id for item in plan.evictions] == [FINE.id]
     odd = plan.decisions[1]
     assert (odd.action, odd.reason, odd.failure) == (Action.KEEP, Reason.UNKNOWN, isolation.failure(error))
-    assert odd.explanation == f"it cannot be judged, and is kept: {isolation.failure(error)}"
+    assert odd.explanation == f"it cannot be judged, so it is kept: {isolation.failure(error)}"
     assert odd.image.references == ("team/odd:1",)
 
 

@@ -183,7 +183,8 @@ def test_what_only_the_new_policy_evicts_waits_and_is_named() -> None:
     (decision,) = plan.decisions
     assert (verdict_of(plan, A), decision.due, plan.next_due) == (("keep", "recent"), NOW + HOUR, NOW + HOUR)
     assert decision.explanation == (
-        "idle 1 d, TTL 14 min; frees about 1.0 kB; only the new policy says so, so it waits 1 h (policy.change_grace)"
+        "idle 1 d, TTL 14 min; frees about 1.0 kB;"
+        " only the new policy would evict it, so it waits 1 h (policy.change_grace)"
     )
     assert (plan.deferred, plan.deferred_bytes, plan.estimated_bytes) == ((decision,), 1000, 0)
 

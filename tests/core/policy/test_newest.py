@@ -303,8 +303,8 @@ def test_the_sentence_of_a_tag_without_a_version_says_what_decides() -> None:
     timed, timeless = pytorch_image("a", *tags("main"), created=NOW), pytorch_image("b", *tags("m125"))
     plan = decide(timed, timeless, rules=Policy(keep_newest=1))
     assert {item.explanation for item in plan.decisions} == {
-        "kept: team/pytorch:main tells no version; by build time it is the newest of team/pytorch",
-        "kept: team/pytorch:m125 tells no version, and its build time is not known,"
+        "kept: the tag of team/pytorch:main has no version; by build time it is the newest of team/pytorch",
+        "kept: the tag of team/pytorch:m125 has no version and its build time is unknown,"
         " so it may be the newest of team/pytorch",
     }
 

@@ -76,7 +76,7 @@ IDLE = [
      "dangling"),
     ("pinned until lately", {"released": NOW - DAY}, {}, "local-only"),
     ("without a name only lately", {"references_changed": NOW - HOUR / 2}, {}, "local-only"),
-    ("in a gap of the watch, perhaps", {}, {"context": Context(gap_end=NOW - DAY)}, "local-only"),
+    ("kept by a gap", {}, {"context": Context(gap_end=NOW - DAY)}, "local-only"),
     ("a TTL after the gap", {}, {"context": Context(gap_end=NOW - TTL)}, "dangling"),
 ]  # fmt: skip
 

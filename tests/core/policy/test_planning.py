@@ -264,7 +264,7 @@ def test_the_document_adds_what_overruled_the_answer() -> None:
     steps = documents.explain(overruled, (), (), NOW, "gpu-07", ())["steps"]
     assert steps[-2:] == [
         {"reason": "idle-ttl", "answer": "idle 100 d, TTL 14 d; frees about 1.0 kB"},
-        {"reason": "has-children", "answer": "1 image built on it stay, so the engine would refuse"},
+        {"reason": "has-children", "answer": "1 image built on it stays, so the engine would refuse to remove it"},
     ]
     assert [step["answer"] for step in steps[:-2]] == ["no"] * ASKED.index("idle-ttl")
 

@@ -271,7 +271,7 @@ def test_the_sentence_reports_the_state_of_the_disk(rules: Policy, context: Cont
 
 
 def test_a_disk_that_cannot_be_seen_is_reported() -> None:
-    assert plan(context=Context()).pressure == "the disk of the engine cannot be seen from here"
+    assert plan(context=Context()).pressure == "the agent cannot see the engine's disk"
     assert plan(rules=Policy(), context=FULL).pressure == ""
 
 

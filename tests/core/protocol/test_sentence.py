@@ -22,7 +22,7 @@ from tests.support.times import DAY
         ({"reason": "recent"}, "idle"),
         (
             {"reason": "gap", "deadline": NOW + timedelta(hours=5)},
-            "its use may have gone unseen in a gap of the watch; due in 5 h",
+            "uses may have been missed in a monitoring gap; due in 5 h",
         ),
         ({"reason": "in-use", "running": True, "last_used_by": "train"}, "a container uses it (train)"),
         ({"reason": "in-use"}, "a container that does not run has it"),

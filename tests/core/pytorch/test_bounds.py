@@ -121,7 +121,7 @@ def test_an_image_with_text_left_out_is_ambiguous_at_most_and_its_verdict_shows_
     decision = decide(replace(image, origin="team/a@sha256:1")).decisions[0]
     assert (decision.action, decision.explanation) == (
         Action.KEEP,
-        "may be PyTorch, but its history cannot be read whole: too long",
+        "may be PyTorch, but its history cannot be read completely: too long",
     )
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from agent.core.images import versions
 from agent.core.model import HistoryStep
-from agent.core.pytorch import build_history, versions
+from agent.core.pytorch import build_history
 from agent.core.pytorch.build_history import TorchInstalls
 
 

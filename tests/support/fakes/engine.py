@@ -201,12 +201,12 @@ class FakeEngine:
         async with self._call("image_id", reference):
             return self.docker.resolve(reference)
 
-    async def named(self, reference: str) -> PulledTarget:
-        async with self._call("named", reference):
+    async def pulled_target(self, reference: str) -> PulledTarget:
+        async with self._call("pulled_target", reference):
             image = self.docker.images[self.docker.resolve(reference)]
             metadata = {"LastTagTime": image.named.isoformat()}
             inspected = {"Id": image.id, "RepoDigests": image.digests, "Metadata": metadata}
-            return engine_rows.named(inspected, reference, containerd=self.docker.containerd)
+            return engine_rows.pulled_target(inspected, reference, containerd=self.docker.containerd)
 
     async def layers(self, image_id: str) -> tuple[str, ...]:
         async with self._call("layers", image_id):

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from agent.core.pytorch.facts import Facts
-from agent.core.pytorch.facts import join as join_facts
 from agent.core.pytorch.shell import builtins, installers, installing, removing, tree
+from agent.core.pytorch.shell.facts import Facts
+from agent.core.pytorch.shell.facts import join as join_facts
 from agent.core.pytorch.shell.interpreter import CALLS, Interpreter
 from agent.core.pytorch.shell.outcome import TESTED, Outcome, of_result, only_facts, without_values
 from agent.core.pytorch.shell.state import State, join

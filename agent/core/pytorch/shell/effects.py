@@ -1,7 +1,7 @@
 """The effect on torch of one command that ran: it may install or remove torch."""
 
-from agent.core.pytorch.facts import Facts
 from agent.core.pytorch.shell import installers, installing, removing
+from agent.core.pytorch.shell.facts import Facts
 from agent.core.pytorch.shell.installers import PYTHON, RanCommand, is_installer
 
 _READ_ONLY_VERBS = frozenset({"show", "check", "list", "freeze", "search", "info", "index", "help", "debug"})

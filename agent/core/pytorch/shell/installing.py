@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.core.images import tags
-from agent.core.pytorch.facts import INDEX, PLACED, Facts, join
+from agent.core.images.versions import plain_version
 from agent.core.pytorch.shell import places, torch_words
+from agent.core.pytorch.shell.facts import INDEX, PLACED, Facts, join
 from agent.core.pytorch.shell.installers import CONDAS, ONLY_SHOWN, VERBS, Installer, RanCommand, is_installer, packages
 from agent.core.pytorch.shell.unknown import is_known, shown
-from agent.core.pytorch.versions import plain_version
 
 _WHEELS = re.compile(r"download\.pytorch\.org/whl/(?:nightly/|test/)?([a-z0-9.]{1,20})")
 _AZURE_ENVIRONMENT = re.compile(r"(?<![A-Za-z0-9])ptca(?![A-Za-z0-9])")

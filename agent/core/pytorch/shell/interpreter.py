@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from agent.core.pytorch.facts import Facts
 from agent.core.pytorch.shell import arrays, expansion, printing, tree
 from agent.core.pytorch.shell.arrays import BETWEEN
+from agent.core.pytorch.shell.facts import Facts
 from agent.core.pytorch.shell.outcome import TESTED, Outcome, only_facts
 from agent.core.pytorch.shell.parse import parse
 from agent.core.pytorch.shell.state import State, join

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agent.core.pytorch.facts import Facts, Install, join
 from agent.core.pytorch.shell import places, torch_words
+from agent.core.pytorch.shell.facts import Facts, Install, join
 from agent.core.pytorch.shell.installers import (
     CONDAS,
     ONLY_SHOWN,

@@ -9,9 +9,9 @@ fail.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from agent.core.pytorch.facts import Facts
-from agent.core.pytorch.facts import join as join_facts
 from agent.core.pytorch.shell import commands, compound, lists, pipelines, simple, tree
+from agent.core.pytorch.shell.facts import Facts
+from agent.core.pytorch.shell.facts import join as join_facts
 from agent.core.pytorch.shell.interpreter import Interpreter, TooLongError
 from agent.core.pytorch.shell.outcome import PLAIN, Outcome
 from agent.core.pytorch.shell.parse import LONGEST, parse

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from agent.core.pytorch.facts import NOTHING, Facts
-from agent.core.pytorch.facts import join as join_facts
+from agent.core.pytorch.shell.facts import NOTHING, Facts
+from agent.core.pytorch.shell.facts import join as join_facts
 from agent.core.pytorch.shell.tree import Node
 from agent.core.pytorch.shell.unknown import unknown
 

@@ -3,7 +3,7 @@
 import re
 
 from agent.core.images import tags
-from agent.core.pytorch import packages
+from agent.core.pytorch.shell import packages
 from agent.core.pytorch.shell.installers import PIP
 from agent.core.pytorch.shell.unknown import is_known
 

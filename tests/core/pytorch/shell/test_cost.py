@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.model import HistoryStep
-from agent.core.pytorch import build_history, packages
+from agent.core.pytorch import build_history
+from agent.core.pytorch.shell import packages
 from agent.core.pytorch.shell import parse as shell_parse
 from agent.core.pytorch.shell.words import UnreadableError
 

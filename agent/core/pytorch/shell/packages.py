@@ -21,5 +21,5 @@ def names_one(line: str) -> bool:
 
 @cache
 def _names() -> frozenset[str]:
-    text = resources.files("agent.core.pytorch").joinpath("packages.toml").read_text(encoding="utf-8")
+    text = resources.files("agent.core.pytorch.shell").joinpath("packages.toml").read_text(encoding="utf-8")
     return frozenset(tomllib.loads(text)["packages"])
