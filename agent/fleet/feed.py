@@ -17,7 +17,7 @@ RECONNECT_BACKOFF_MAX = 15.0  # seconds between two attempts to connect
 
 # Events last: mosquitto sends the retained messages of a filter after its SUBACK and before the next one. So the SUBACK
 # for events, which are not retained, comes after all retained messages.
-_TOPICS = ("status", "info", "inventory", "alerts/+", "events")
+TOPICS = ("status", "info", "inventory", "alerts/+", "events")
 
 
 async def snapshot(
@@ -85,7 +85,7 @@ async def _reading(
     async with connect(None) as connection:
         reader = asyncio.create_task(_read(connection, view, clock), name="fleet-read")
         try:
-            for topic in _TOPICS:
+            for topic in TOPICS:
                 await connection.subscribe(f"{prefix}/v1/hosts/+/{topic}")
             await _settle(reader, view, quiet, longest)
             yield reader

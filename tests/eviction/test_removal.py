@@ -152,7 +152,7 @@ async def test_a_tag_that_moved_before_its_turn_is_not_taken_from_its_new_image(
 @pytest.mark.parametrize("call", ["references", "untag", "delete"])
 async def test_an_image_that_others_delete_meanwhile_is_removed(host: FakeHost, engine: FakeEngine, call: str) -> None:
     image = add(host, digests=())
-    engine.on(call, lambda: host.docker._drop(host.docker.images[image.id]))
+    engine.on(call, lambda: host.docker.force_delete(image.id))
     assert (await remove(host, engine, image)).outcome in (Outcome.REMOVED, Outcome.REFUSED)
     assert image.id not in host.docker.images
 

@@ -96,6 +96,10 @@ class Forwarder:
         """Nothing passes on those that are open now; new ones work."""
         self._dark |= self._open
 
+    def close(self) -> None:
+        for writer in self._open:
+            writer.close()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         engine_reader, engine_writer = await asyncio.open_unix_connection(self._engine)
         self._open |= {writer, engine_writer}
@@ -116,8 +120,7 @@ async def network_before(engine: Path) -> AsyncIterator[tuple[str, Forwarder]]:
     forwarder = Forwarder(engine)
     async with await asyncio.start_server(forwarder.serve, "127.0.0.1", 0) as server:
         yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", forwarder
-        for writer in forwarder._open:
-            writer.close()
+        forwarder.close()
 
 
 async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silence(

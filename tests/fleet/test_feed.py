@@ -169,5 +169,5 @@ def connector(server: Mosquitto, version: str, client_id: str = "agent") -> brok
 async def test_the_topics_asked_for_are_those_of_the_wire() -> None:
     """`+` in place of the host, so that the collector and the agents cannot drift apart."""
     topics = Topics("p", "+")
-    asked = {f"p/v1/hosts/+/{rest}" for rest in collector._TOPICS}
+    asked = {f"p/v1/hosts/+/{rest}" for rest in collector.TOPICS}
     assert asked == {topics.status, topics.info, topics.inventory, topics.alert("+"), topics.events}

@@ -1,8 +1,6 @@
 """A collector that is born gets everything again: once, at a random moment, and not too often."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -13,19 +11,18 @@ from agent.reporting import collectors
 from agent.reporting.collectors import Collectors
 from tests.support.fakes.clock import FakeClock
 from tests.support.messages import make_info, make_inventory
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, publisher_rig
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig
 from tests.support.times import START
 
 LONG = collectors.LONGEST_JITTER + collectors.BETWEEN
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with publisher_rig(tmp_path) as made:
-        made.host_report.show_info(make_info())
-        made.host_report.show_inventory(make_inventory())
-        made.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
-        yield made
+async def rig(rig: PublisherRig) -> PublisherRig:
+    rig.host_report.show_info(make_info())
+    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
+    return rig
 
 
 def birth(session: int, state: str = "online", collector: str = "main") -> Message:

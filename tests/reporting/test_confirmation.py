@@ -1,7 +1,7 @@
 """Whose word takes an event out of the outbox: the broker's or the collector's, as `mqtt.confirm` says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,9 @@ from agent.reporting import confirmation, publisher
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE, eventually_async
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, publisher_rig, without_repeats
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, without_repeats
 
 BY_COLLECTOR = publisher.Settings(confirm="collector")
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with publisher_rig(tmp_path) as made:
-        yield made
 
 
 async def test_by_the_collector_the_brokers_acknowledgement_retires_nothing_from_the_first_row_on(

@@ -33,10 +33,9 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with publisher_rig(tmp_path) as made:
-        await made.store.name_host(TOPICS.host)
-        yield made
+async def rig(rig: PublisherRig) -> PublisherRig:
+    await rig.store.name_host(TOPICS.host)
+    return rig
 
 
 @asynccontextmanager

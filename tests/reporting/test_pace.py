@@ -1,6 +1,5 @@
 """When the inventory is published: at once what changes an action, the rest at most once in a while, nothing twice."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -20,12 +19,6 @@ from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, publisher_
 
 EVERY = 60.0  # seconds
 CHURN = 180  # containers, one a second
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with publisher_rig(tmp_path) as made:
-        yield made
 
 
 def settings(every: float = EVERY, chance: float = 0.0) -> publisher.Settings:

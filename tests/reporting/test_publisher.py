@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -34,16 +33,9 @@ from tests.support.publishing import (
     TOPICS,
     PublisherRig,
     on_mosquitto,
-    publisher_rig,
     without_repeats,
 )
 from tests.support.times import START
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with publisher_rig(tmp_path) as made:
-        yield made
 
 
 async def test_birth_publishes_everything_retained(rig: PublisherRig) -> None:

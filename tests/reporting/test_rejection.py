@@ -4,8 +4,7 @@ On the fake broker; the last tests are on a broker that hangs up on a real socke
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,16 +21,15 @@ from tests.support import hanging_broker
 from tests.support.fakes.broker import FakeBroker
 from tests.support.hanging_broker import HangingBroker
 from tests.support.proc import eventually_async
-from tests.support.publishing import TOPICS, PublisherRig, connected, publisher_rig, without_repeats
+from tests.support.publishing import TOPICS, PublisherRig, connected, without_repeats
 
 SPEED = 300  # times as fast as the machine's clock
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with publisher_rig(tmp_path) as made:
-        await made.store.name_host(TOPICS.host)
-        yield made
+async def rig(rig: PublisherRig) -> PublisherRig:
+    await rig.store.name_host(TOPICS.host)
+    return rig
 
 
 def is_on_events(message: Message) -> bool:

@@ -1,11 +1,9 @@
 """What the agent listens to: asked for again where it was refused, and left for a while where it is a flood."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import structlog
@@ -18,13 +16,7 @@ from agent.core.protocol import payloads
 from agent.reporting import confirmation, subscriptions
 from tests.support import hanging_broker
 from tests.support.proc import eventually_async
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, publisher_rig
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with publisher_rig(tmp_path) as made:
-        yield made
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected
 
 
 def flood(rig: PublisherRig) -> None:

@@ -299,7 +299,7 @@ async def test_an_event_after_a_clock_that_was_set_back_a_little_is_read_again(h
     await agent.wait()
     await agent.kill()
     host.clock.jump(-8)
-    host.docker._last_ns = 0
+    host.docker.last_ns = 0
     host.docker.run(REF, "box", rm=True)
     used_at = host.clock.now()
     again = await host.agent().watch()

@@ -1,6 +1,7 @@
 """An agent that reads layers: evictions wait for it, each image is read once, and no look counts for another store."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 
 from agent.adapters import background
 from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable
+from agent.adapters.layers.stack import Reader
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Class, Image, Verdict
 from agent.core.pytorch import classify, layer_probe, operators
-from agent.core.pytorch.layer_probe import ProbeResult
+from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
 from agent.tracking.layer_probes import LayerProbes
 from tests.support import builders, torch_file
 from tests.support.fake_host import FakeHost
@@ -145,33 +147,45 @@ async def test_nothing_is_known_of_another_root_directory(layered: LayeredEngine
 
 
 async def test_a_listing_waits_a_moment_and_the_image_is_kept_until_it_is_read(
-    layered: LayeredEngine, monkeypatch: pytest.MonkeyPatch
+    layered: LayeredEngine,
 ) -> None:
     images = [layered.add(builders.pytorch_image(f"torch-{n}", f"team/{n}:1"), torch="2.5.1") for n in range(3)]
-    looks, go_on = await layered.looks(patience=0.05), threading.Event()
-    real = looks._reader.probe
-    monkeypatch.setattr(looks._reader, "probe", lambda folders: go_on.wait(60) and real(folders))
+    go_on = threading.Event()
+
+    class SlowReader(Reader):
+        def probe(self, folders: Sequence[str]) -> LayerProbe:
+            assert go_on.wait(60)
+            return super().probe(folders)
+
+    looks = await layered.looks(patience=0.05, make_reader=SlowReader)
     assert await settle(looks, *images) == ([Class.AMBIGUOUS] * 3, True)
     go_on.set()
-    looks._patience = 60.0
+    looks.patience = 60.0
     assert await settle(looks, *images) == ([Class.PYTORCH] * 3, False)
     assert layered.asked() == 3
 
 
 async def test_a_look_that_never_ends_is_given_up_and_nothing_waits_for_it(
-    layered: LayeredEngine, monkeypatch: pytest.MonkeyPatch
+    layered: LayeredEngine,
 ) -> None:
-    looks, never = await layered.looks(patience=0.05, give_up_after=0.0), threading.Event()
-    monkeypatch.setattr(looks._reader, "probe", lambda folders: never.wait())
+    never = threading.Event()
+
+    class EndlessReader(Reader):
+        def probe(self, folders: Sequence[str]) -> LayerProbe:
+            never.wait()
+            return super().probe(folders)
+
+    looks = await layered.looks(patience=0.05, give_up_after=0.0, make_reader=EndlessReader)
     assert await settle(looks, layered.add(IMAGE)) == ([Class.PYTORCH], False)
     never.set()
 
 
-async def test_a_look_that_fails_by_a_bug_leaves_the_verdict(
-    layered: LayeredEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks = await layered.looks()
-    monkeypatch.setattr(looks._reader, "probe", lambda folders: 1 / 0)
+async def test_a_look_that_fails_by_a_bug_leaves_the_verdict(layered: LayeredEngine) -> None:
+    class BrokenReader(Reader):
+        def probe(self, folders: Sequence[str]) -> LayerProbe:
+            raise ZeroDivisionError
+
+    looks = await layered.looks(make_reader=BrokenReader)
     assert await settle(looks, layered.add(IMAGE)) == ([Class.PYTORCH], False)
 
 

@@ -39,9 +39,9 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await made.close()
 
 
-def reopen(folder: Path) -> Store:
+def reopen(folder: Path, most_ranges: int = event_log.MOST_RANGES) -> Store:
     """The same state, as another process finds it."""
-    return Store(database.open_file(folder, START)[0], bound=ROOM)
+    return Store(database.open_file(folder, START)[0], bound=ROOM, most_ranges=most_ranges)
 
 
 async def add(store: Store, count: int, kind: str = SWEEP, size: int = 0) -> None:
@@ -379,8 +379,8 @@ async def test_a_failed_write_leaves_the_count_right(store: Store, monkeypatch: 
     assert await waiting(store) == [1, 2, 3]
 
 
-async def test_many_ranges_are_reported_in_several_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log, "MOST_RANGES", 2)
+async def test_many_ranges_are_reported_in_several_events(tmp_path: Path) -> None:
+    store = reopen(tmp_path, most_ranges=2)
     for _ in range(5):
         await store.log(make_event(at=START))
         await store.log(make_event(at=LATER))
@@ -390,6 +390,7 @@ async def test_many_ranges_are_reported_in_several_events(store: Store, monkeypa
         make_dropped("retention", (5, 5), (7, 7)),
         make_dropped("retention", (9, 9)),
     ]
+    await store.close()
 
 
 def test_the_queries_give_up_every_type_of_event_but_those_that_are_never_given_up() -> None:
