@@ -1,4 +1,4 @@
-"""A broker that is away, dies, or says no blocks nothing; what it missed, it gets later and in order."""
+"""A broker that is down, dies, or refuses delays no eviction; it gets later, in order, what it missed."""
 
 from tests.acceptance.collector import AcceptanceCollector, Json, collecting
 from tests.acceptance.host import NAME, RealHost

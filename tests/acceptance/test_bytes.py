@@ -1,4 +1,4 @@
-"""Bytes that are honest: what a plan says and what the disk says, where images share layers."""
+"""The bytes in a plan are those on the disk, where images share layers, too."""
 
 import subprocess
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A state folder that came with a copied disk: the agent is another one from now on, and says so."""
+"""A state folder that came with a copied disk: the agent gets another identity and reports it."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Images without a tag, pulled by digest from a real registry: what keeps a tag keeps them, and the rest goes."""
+"""Images without a tag, pulled by digest from a real registry: they are kept by what keeps a tag."""
 
 from collections.abc import Mapping
 

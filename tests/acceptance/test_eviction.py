@@ -1,4 +1,4 @@
-"""Exactly the idle PyTorch images go, and each is told of before and after."""
+"""Exactly the idle PyTorch images are evicted, and each eviction is reported before and after."""
 
 from agent.core import units
 from tests.acceptance.collector import AcceptanceCollector

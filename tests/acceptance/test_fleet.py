@@ -1,4 +1,4 @@
-"""The fleet in the terminal of somebody who is on none of its hosts."""
+"""The fleet in the terminal of an operator who is on none of its hosts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An agent that was frozen, by SIGSTOP as by `docker pause`, wakes without having lost a use, or says what it lost."""
+"""An agent that was frozen by SIGSTOP or `docker pause` has lost no use when it continues, or records a gap."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""A full disk under the state: the agent lives, evicts thanks to its reserve, and loses nothing."""
+"""A full disk under the state: the agent lives, evicts by means of its reserve, and loses nothing."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Images from strangers on a real engine: each is kept and named where it cannot be judged, and the others go."""
+"""Hostile images on a real engine: each is kept and named where it cannot be classified, and the others are evicted."""
 
 import pytest
 
@@ -56,7 +56,9 @@ def test_every_command_shows_a_host_of_hostile_images(lone_host: RealHost) -> No
 
 
 @engines.ON_ONE
-def test_the_agent_names_what_it_cannot_judge_and_continues(host: RealHost, collector: AcceptanceCollector) -> None:
+def test_the_agent_names_images_that_it_cannot_classify_and_continues(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     longer = images.load_image(host.engine, "team/longer:1", {"Env": TORCH}, [TOO_LONG])
     with host.agent():
         host.evict_a_control_image()

@@ -1,4 +1,4 @@
-"""torch itself, in an image's layers: an image without it stays, and `explain --look-inside` looks by request."""
+"""torch in an image's layers: an image without it stays, and `explain --look-inside` reads one on request."""
 
 import contextlib
 import subprocess
@@ -37,7 +37,7 @@ def test_an_image_without_torch_stays_whatever_it_says_and_the_others_are_evicte
 
 
 @ON_GRAPH_DRIVERS
-def test_where_it_is_switched_off_names_and_history_decide_alone(lone_host: RealHost) -> None:
+def test_without_the_probe_of_layers_names_and_history_decide_alone(lone_host: RealHost) -> None:
     lone_host.configure(images={"probe_layers": False}, policy={"ttl": "1h"})
     images.load_image(lone_host.engine, "team/claims:1", TORCH, layers=[{"own": b"1"}])
     assert lone_host.row(images.image_id(lone_host.engine, "team/claims:1"))["class"] == "pytorch"

@@ -1,4 +1,4 @@
-"""Looking before anything goes: totals, the future, another policy, what stopped containers hold, the whole story."""
+"""Commands that look ahead: totals, the future, another policy, images kept by stopped containers, explanations."""
 
 import hashlib
 from datetime import timedelta

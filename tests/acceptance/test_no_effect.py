@@ -1,4 +1,4 @@
-"""What an operator writes has its effect, or is an error or an alert: patterns, pins by hand, a short clean-up time."""
+"""Settings without an effect are an error or an alert: patterns, pins by hand, a short clean-up time."""
 
 import json
 

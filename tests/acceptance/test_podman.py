@@ -1,4 +1,4 @@
-"""On Podman's Docker-compatible socket the agent decides and reports, and removes nothing, whatever it was asked."""
+"""On Podman's Docker-compatible socket the agent decides and reports, and removes nothing, whatever its mode."""
 
 from collections.abc import Iterator
 from pathlib import Path

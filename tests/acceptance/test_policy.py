@@ -1,4 +1,4 @@
-"""What the operator and the image's maker say, on a real engine."""
+"""The settings of the operator and the labels of the image's maker, on a real engine."""
 
 from tests.acceptance.host import RealHost, seconds_between
 from tests.support import engines, images, proc

@@ -1,4 +1,4 @@
-"""When the operator says what may go: the newest of each line, images without a name, windows, a changed policy."""
+"""More of the policy on a real engine: the newest of each series, images without a name, windows, a changed policy."""
 
 import time
 from datetime import UTC, datetime, timedelta

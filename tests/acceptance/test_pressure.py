@@ -1,4 +1,4 @@
-"""A disk that runs full: on a small file system of the engine's own, as far as needed and no further."""
+"""A disk that runs full, on a small file system of the engine's own: evictions as far as needed and no further."""
 
 import re
 import tarfile
@@ -150,7 +150,7 @@ def _many_files(engine: dockerd.Dockerd, ref: str, count: int) -> str:
 
 
 @engines.ON_ONE
-def test_a_budget_of_bytes_needs_no_sight_of_the_engines_directory(
+def test_a_budget_of_bytes_works_although_the_engines_directory_cannot_be_seen(
     host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host.configure(policy={"ttl": "1h"}, pressure={"budget": "25MB"}, limits={"pause": "0.1s"})

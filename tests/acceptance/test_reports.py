@@ -1,4 +1,4 @@
-"""What the broker retains of a host, and what it is told when the agent comes and goes."""
+"""What the broker retains about a host, and what it gets when the agent starts and stops."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An engine that is not there yet, goes, or comes back: the agent waits, and works on."""
+"""An engine that does not run yet, ends, or comes back: the agent waits for it and continues."""
 
 import time
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_an_agent_with_a_name_waits_for_its_engine_too(own_engine: dockerd.Docke
         proc.eventually(lambda: host.count_in_log(WATCHING))
 
 
-def test_an_agent_evicts_on_after_its_engine_restarted(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
+def test_an_agent_continues_to_evict_after_its_engine_restarted(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
     host = RealHost(own_engine, tmp_path)
     used = host.torch("team/used:1")
     images.create(own_engine, "team/used:1")

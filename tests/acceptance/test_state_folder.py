@@ -1,4 +1,4 @@
-"""Which folder has the pins: every command uses the one that the running agent reads, or fails and names it."""
+"""Which folder has the pins: every command uses the folder that the running agent reads, or fails and names it."""
 
 import json
 import os
@@ -264,7 +264,7 @@ def test_a_pin_beside_the_agent_says_nothing_more(lone_host: RealHost) -> None:
         assert lone_host.run("pin", "team/kept:1").stderr == ""
 
 
-def test_what_root_leaves_in_a_folder_is_its_owners(lone_host: RealHost, user: User) -> None:
+def test_files_that_root_makes_in_a_folder_belong_to_its_owner(lone_host: RealHost, user: User) -> None:
     configured = lone_host.folder / "var" / "torchkeeper"
     configured.mkdir(mode=0o700)
     user.owns(configured)

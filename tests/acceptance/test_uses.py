@@ -1,4 +1,4 @@
-"""Every use counts, for the image that it was of: short ones, after a tag moved, while the agent was away."""
+"""Every use counts for the right image: short ones, after a tag moved, while the agent was away."""
 
 from collections.abc import Callable
 

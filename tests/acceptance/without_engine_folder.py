@@ -1,4 +1,4 @@
-"""The agent as in a container that has the engine's socket and nothing else of it: no sight of its directory."""
+"""The agent as in a container that has the engine's socket only: it cannot see the engine's directory."""
 
 import os
 import subprocess

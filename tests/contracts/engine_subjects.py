@@ -1,4 +1,4 @@
-"""An engine as people use it, in memory and for real, for the contract suite."""
+"""The engines under test, in memory and real, with what people do to them, for the contract suite."""
 
 import time
 from collections.abc import Mapping

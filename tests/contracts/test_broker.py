@@ -1,4 +1,4 @@
-"""One contract, on the broker in memory and on mosquitto, so that the fake cannot drift from the truth."""
+"""One contract for the broker in memory and mosquitto, so that the fake behaves as the real one does."""
 
 import asyncio
 from functools import partial

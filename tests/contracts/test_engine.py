@@ -1,4 +1,4 @@
-"""One contract, on the engine in memory and on each kind of real one, so that the fake cannot drift from the truth."""
+"""One contract for the engine in memory and each kind of real one, so that the fake behaves as the real ones do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -118,7 +118,7 @@ async def test_a_run_is_reported_live(subject: Subject) -> None:
     assert len({(event.actor, event.name) for event in events}) == 1
 
 
-async def test_what_happened_before_is_replayed_from_a_time_on(subject: Subject) -> None:
+async def test_earlier_events_are_replayed_from_a_time_on(subject: Subject) -> None:
     subject.add("team/base:1")
     before = subject.now_ns()  # others' containers may have come and gone on this engine
     subject.run("team/base:1", rm=True)
@@ -371,7 +371,7 @@ async def test_a_tag_can_be_given_back(subject: Subject) -> None:
     assert await subject.engine.references(image_id) == names_of(subject, image_id, "team/base:1", "team/base:2")
 
 
-async def test_what_is_gone_is_not_found(subject: Subject) -> None:
+async def test_an_image_that_is_gone_is_not_found(subject: Subject) -> None:
     gone = builders.make_id("gone")
     with pytest.raises(NotFound):
         await subject.engine.delete(gone)

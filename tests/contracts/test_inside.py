@@ -1,4 +1,4 @@
-"""One contract of the container that is made and never started, in memory and on each kind of engine."""
+"""One contract for the container that is made and never started, in memory and on each kind of engine."""
 
 import contextlib
 import os
@@ -118,7 +118,7 @@ async def test_a_container_that_ran_is_not_ours_any_more(subject: Subject) -> No
     assert made.ours is isinstance(subject, RealSubject)  # there its command is none, so that it never ran at all
 
 
-async def test_of_an_image_that_is_not_there_nothing_is_made(subject: Subject) -> None:
+async def test_from_an_image_that_does_not_exist_no_container_is_made(subject: Subject) -> None:
     with pytest.raises(EngineError):
         await subject.inside.make(f"sha256:{os.urandom(32).hex()}", TOKEN)
     assert await subject.inside.find(TOKEN) is None

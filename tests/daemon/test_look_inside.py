@@ -1,4 +1,4 @@
-"""A look inside an image: it finds torch, counts as no use, and leaves nothing, wherever it is killed."""
+"""A look inside an image: it finds torch, does not count as a use, and leaves nothing, wherever it is killed."""
 
 import json
 import time
@@ -86,7 +86,9 @@ async def test_a_container_that_the_engine_makes_late_is_removed_all_the_same(
     assert (docker.containers, journal.load(tmp_path)) == ({}, ())
 
 
-async def test_an_engine_that_falls_silent_leaves_it_to_the_next_one(docker: FakeDocker, tmp_path: Path) -> None:
+async def test_what_is_left_after_an_engine_fell_silent_is_removed_by_the_next_look(
+    docker: FakeDocker, tmp_path: Path
+) -> None:
     silent = FakeInside(docker, ("read", "before", EngineUnavailable(0, "no answer")))
     with pytest.raises(EngineUnavailable):
         await look_inside.look(silent, tmp_path, IMAGE.id)
@@ -222,7 +224,9 @@ async def test_the_end_of_a_container_that_nobody_saw_made_is_a_use(host: FakeHo
         {"name": inside.name_of("x"), inside.LABEL: "x"},
     ],
 )
-async def test_what_is_called_only_half_so_is_a_use(called: dict[str, str], host: FakeHost, docker: FakeDocker) -> None:
+async def test_a_container_with_only_the_name_or_only_the_label_of_a_look_is_a_use(
+    called: dict[str, str], host: FakeHost, docker: FakeDocker
+) -> None:
     agent = await host.agent().watch()
     docker.create(IMAGE.id, **called)
     await agent.wait()
@@ -242,7 +246,7 @@ async def test_an_image_is_evicted_once_the_look_is_over(host: FakeHost, docker:
 # Where it looks
 
 
-def test_it_looks_first_where_the_image_itself_says() -> None:
+def test_paths_that_the_image_itself_names_are_read_first() -> None:
     env = {
         "VIRTUAL_ENV": "/opt/app",
         "UV_PROJECT_ENVIRONMENT": "env",
@@ -253,7 +257,7 @@ def test_it_looks_first_where_the_image_itself_says() -> None:
     assert list(dict.fromkeys(folders))[:7] == expected
 
 
-def test_a_hostile_image_makes_it_look_at_few_plain_paths() -> None:
+def test_of_a_hostile_image_only_a_few_plain_paths_are_read() -> None:
     env = {"PATH": ":".join(f"/{n}/bin" for n in range(5000)), "VIRTUAL_ENV": "/a/../../etc", "CONDA_PREFIX": "/\x1b"}
     paths = guesses.paths(env, "\n")
     assert len(paths) == guesses.MOST

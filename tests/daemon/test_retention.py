@@ -1,4 +1,4 @@
-"""History older than the retention goes once a day, but not by a clock that jumped."""
+"""History older than the retention is dropped once a day, but not by a clock that jumped."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The build cache goes by the engine's own prune, once an hour at most, held by what holds evictions, and told."""
+"""The build cache is pruned by the engine once an hour at most, waits as evictions do, and is reported."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -39,7 +39,7 @@ def row(state: str, measured: int | None = None, mode: str = "enforce", **more: 
     return {**facts, "estimated_bytes": 5700, "measured_bytes": measured, "error": None, **more}
 
 
-async def test_without_the_key_the_cache_is_never_asked_for(host: FakeHost) -> None:
+async def test_without_the_key_the_build_cache_is_never_read(host: FakeHost) -> None:
     agent = await host.agent().start()
     await agent.wait(PAST)
     assert not agent.engine.counts().keys() & {"build_cache", "prune_build_cache"}
@@ -54,7 +54,7 @@ async def test_records_not_used_for_so_long_are_pruned_and_reported_before_and_a
     assert await reported(agent) == [row("decided"), row("pruned", 5700)]
 
 
-async def test_it_is_looked_at_once_an_hour_however_often_it_sweeps(host: FakeHost) -> None:
+async def test_the_build_cache_is_read_once_an_hour_however_often_the_agent_sweeps(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER).start()
     for number in range(20):
         host.docker.add(pytorch_image(f"i{number}", f"team/a:{number}"))
@@ -62,14 +62,14 @@ async def test_it_is_looked_at_once_an_hour_however_often_it_sweeps(host: FakeHo
     assert agent.engine.counts()["build_cache"] == 1
 
 
-async def test_in_observe_mode_it_is_reported_once_and_stays(host: FakeHost) -> None:
+async def test_in_observe_mode_the_build_cache_is_reported_once_and_stays(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER, observe=True).start()
     await agent.wait(PAST + 5 * HOUR)
     assert host.docker.build_cache == [OLD, MORE, BUSY]
     assert await reported(agent) == [row("would-prune", mode="observe")]
 
 
-async def test_on_an_engine_that_is_only_observed_it_stays_whatever_the_mode(host: FakeHost) -> None:
+async def test_on_an_engine_that_is_only_observed_the_build_cache_stays_whatever_the_mode(host: FakeHost) -> None:
     host.docker.observe_only = "this is another engine"
     agent = await host.agent(build_cache_after=AFTER).start()
     await agent.wait(PAST)
@@ -96,7 +96,7 @@ async def test_an_engine_that_fails_to_prune_is_reported_and_tried_again(host: F
     assert (await reported(agent))[-1] == row("pruned", 5700)
 
 
-async def test_an_engine_that_cannot_list_it_prunes_nothing(host: FakeHost) -> None:
+async def test_where_the_build_cache_cannot_be_listed_nothing_is_pruned(host: FakeHost) -> None:
     agent = await host.agent(build_cache_after=AFTER).start()
     agent.engine.on("build_cache", EngineError(500, "no"), once=False)
     await agent.wait(PAST)

@@ -1,4 +1,4 @@
-"""A changed policy through the sweeper: what only it evicts waits, over restarts too, and can be taken back."""
+"""A changed policy through the sweeper: images that only the new policy evicts wait, over restarts too."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -51,7 +51,7 @@ def alerts(agent: HostedAgent) -> list[str]:
     return list(agent.host_report.alerts)
 
 
-async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(host: FakeHost) -> None:
+async def test_a_ttl_of_14m_in_place_of_14d_waits_an_hour_with_an_alert_and_then_evicts(host: FakeHost) -> None:
     await agent_with_idle_images(host)
     agent = await restart(host, SLIP)
     until = host.clock.now() + HOUR
@@ -111,7 +111,7 @@ async def test_a_second_slip_within_the_grace_waits_in_full(host: FakeHost) -> N
     assert left(host) == []
 
 
-async def test_what_the_old_policy_evicts_as_well_does_not_wait(host: FakeHost) -> None:
+async def test_an_image_that_the_old_policy_evicts_as_well_does_not_wait(host: FakeHost) -> None:
     await agent_with_idle_images(host)
     agent = await restart(host, timedelta(minutes=45))
     await agent.wait(HOUR + SECOND)  # from here on it is the rule
@@ -125,7 +125,7 @@ async def test_what_the_old_policy_evicts_as_well_does_not_wait(host: FakeHost) 
     assert left(host) == []
 
 
-async def test_only_what_the_new_policy_adds_is_counted(host: FakeHost) -> None:
+async def test_only_images_that_the_new_policy_adds_are_counted(host: FakeHost) -> None:
     await agent_with_idle_images(host)
     host.docker.run(REFS[1], rm=True)
     agent = await restart(host, SLIP)
@@ -165,7 +165,7 @@ async def test_pressure_that_is_new_waits_too(host: FakeHost) -> None:
     assert left(host) == []
 
 
-async def test_what_is_kept_of_the_policies_is_written_once(host: FakeHost) -> None:
+async def test_the_policy_history_is_written_once(host: FakeHost) -> None:
     agent = await agent_with_idle_images(host)
     kept = await agent.store.load_policies()
     agent = await restart(host)
@@ -193,7 +193,7 @@ async def test_a_plan_by_another_policy_is_not_a_change(host: FakeHost) -> None:
     assert len((await agent.plan()).deferred) == 2
 
 
-async def test_the_future_after_a_change_can_be_looked_at(host: FakeHost) -> None:
+async def test_a_plan_of_the_future_shows_the_images_that_a_change_delays(host: FakeHost) -> None:
     """`plan --at 2h`."""
     await agent_with_idle_images(host)
     agent = await restart(host, SLIP)

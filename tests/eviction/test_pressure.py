@@ -1,4 +1,4 @@
-"""Disk pressure through the sweeper: measured after each removal, ended at low, told where nothing may go."""
+"""Disk pressure through the sweeper: measured after each removal, ended at `low`, reported if it cannot end."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -135,14 +135,14 @@ async def test_it_continues_where_the_disk_fills_meanwhile(host: FakeHost, disk_
     assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
-async def test_what_is_used_meanwhile_stays_and_the_next_is_evicted(host: FakeHost, disk_of: Disk) -> None:
+async def test_an_image_used_meanwhile_stays_and_the_next_is_evicted(host: FakeHost, disk_of: Disk) -> None:
     agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", lambda: host.docker.create(REFS[1]), after=True)
     assert await sweep(agent) == {REFS[0]: Outcome.REMOVED, REFS[2]: Outcome.REMOVED}
 
 
-async def test_what_is_refused_is_passed_over(host: FakeHost, disk_of: Disk) -> None:
+async def test_an_image_that_is_refused_is_passed_over(host: FakeHost, disk_of: Disk) -> None:
     agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", Conflict(409, "in use"))
@@ -163,7 +163,7 @@ async def test_between_low_and_high_it_continues_only_if_it_had_begun(host: Fake
     assert left(host) == REFS[2:]
 
 
-async def test_a_budget_needs_no_sight_of_the_disk(host: FakeHost, disk_of: Disk) -> None:
+async def test_a_budget_works_although_the_disk_cannot_be_seen(host: FakeHost, disk_of: Disk) -> None:
     disk_of.seen = False
     agent = await agent_past_min_age(host, pressure=Pressure(budget=250 * MB))
     assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
@@ -191,7 +191,9 @@ async def test_the_engine_is_left_alone_between_two_removals(host: FakeHost, dis
 # What it is told
 
 
-async def test_where_nothing_may_be_evicted_an_alert_says_what_keeps_how_much(host: FakeHost, disk_of: Disk) -> None:
+async def test_where_nothing_may_be_evicted_an_alert_names_what_keeps_how_many_bytes(
+    host: FakeHost, disk_of: Disk
+) -> None:
     agent = await agent_past_min_age(host, protect=("team/c:*", "team/d:*"))
     host.docker.create(REFS[1])
     overrides.change(

@@ -1,4 +1,4 @@
-"""One image goes whole or not at all: races, refusals, and a death at every single call."""
+"""One image is removed whole or not at all: races, refusals, and a kill at every single call."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -194,7 +194,7 @@ async def test_a_refusal_keeps_the_digest_of_the_tag_that_stayed_longest(tmp_pat
         assert host.docker.images[image.id].digests == [DIGESTS[1]]
 
 
-async def test_an_engine_lost_on_the_way_is_left_to_the_settling(host: FakeHost, engine: FakeEngine) -> None:
+async def test_a_removal_cut_off_by_a_lost_engine_is_recovered_later(host: FakeHost, engine: FakeEngine) -> None:
     image = add(host)
     engine.on("delete", EngineUnavailable(0, "gone"))
     with pytest.raises(EngineUnavailable):
@@ -204,7 +204,9 @@ async def test_an_engine_lost_on_the_way_is_left_to_the_settling(host: FakeHost,
     assert tags(host, image) == set(REFS)
 
 
-async def test_settling_an_image_that_is_gone_touches_nothing(host: FakeHost, engine: FakeEngine) -> None:
+async def test_recovering_the_removal_of_an_image_that_is_gone_changes_nothing(
+    host: FakeHost, engine: FakeEngine
+) -> None:
     assert await settle_removal(engine, make_id("gone"), REFS) == removal.RemovalResult(Outcome.REMOVED, UNHEARD)
     assert engine.mutations == []
 
@@ -384,7 +386,7 @@ async def pulled_agent_past_ttl(host: FakeHost) -> HostedAgent:
     return agent
 
 
-async def test_the_steps_below_are_all_there_are(host: FakeHost) -> None:
+async def test_the_calls_below_are_all_calls_of_a_removal(host: FakeHost) -> None:
     add(host)
     agent = await pulled_agent_past_ttl(host)
     before = len(agent.engine.calls)
@@ -398,7 +400,9 @@ STEPS = 12  # engine calls of a sweep that removes the image of three tags and t
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
-async def test_killed_at_any_call_the_next_start_settles_it(host: FakeHost, step: int, after: bool) -> None:
+async def test_a_removal_killed_at_any_call_is_recovered_at_the_next_start(
+    host: FakeHost, step: int, after: bool
+) -> None:
     image = add(host)
     agent = await pulled_agent_past_ttl(host)
     agent.engine.on("*", Killed(), nth=step, after=after)
@@ -422,7 +426,7 @@ async def test_killed_at_any_call_the_next_start_settles_it(host: FakeHost, step
     assert len(decided) == len(set(decided)) <= 1
 
 
-async def test_an_engine_that_dies_on_the_way_is_settled_when_it_is_back(host: FakeHost) -> None:
+async def test_a_removal_cut_off_by_the_end_of_the_engine_is_recovered_when_it_is_back(host: FakeHost) -> None:
     image = add(host)
     agent = await pulled_agent_past_ttl(host)
     agent.engine.on("delete", host.docker.stop)

@@ -1,4 +1,4 @@
-"""Plan, recheck, evict, record: what goes, what stays, and in which order it is written down."""
+"""Plan, recheck, evict, record: which images are evicted, which stay, and in which order it is written down."""
 
 import asyncio
 from typing import Any
@@ -61,7 +61,7 @@ async def test_a_sweep_that_touches_nothing_writes_no_event(host: FakeHost, imag
     assert agent.host_report.inventory is not None
 
 
-async def test_what_the_agent_removes_is_shown_as_gone(host: FakeHost, image: str) -> None:
+async def test_an_image_that_the_agent_removed_is_shown_as_gone(host: FakeHost, image: str) -> None:
     agent = await agent_past_ttl(host)
     await sweep(agent)
     assert agent.host_report.inventory is not None

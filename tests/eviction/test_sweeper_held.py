@@ -1,4 +1,4 @@
-"""What holds an eviction: observe, pauses, proof, refusals and errors; and the agent's own echoes."""
+"""Why a due eviction waits: observe mode, pauses, an unproven stream, refusals, errors."""
 
 import asyncio
 from datetime import timedelta
@@ -91,7 +91,7 @@ async def test_until_the_window_opens_nothing_is_evicted(host: FakeHost, image: 
     assert host.docker.images == {}
 
 
-async def test_what_is_due_after_the_window_waits_for_the_next(host: FakeHost, image: str) -> None:
+async def test_an_image_due_after_the_window_waits_for_the_next_one(host: FakeHost, image: str) -> None:
     noon = Schedule(windows=(schedule.parse("12:00-12:20"),))  # the TTL ends at 12:20
     agent = await host.agent(schedule=noon).start()
     await agent.wait(PAST_TTL)

@@ -1,4 +1,4 @@
-"""Other people at an image while the agent removes it, as the events tell; and what the agent's own acts raise."""
+"""Others use, name or pull an image while the agent removes it; and the events of the agent's own acts."""
 
 import asyncio
 import io
@@ -105,7 +105,7 @@ async def test_a_use_between_the_plan_and_the_first_act_is_noticed(
 
 
 @pytest.mark.parametrize("act", BLINDING.values(), ids=BLINDING)
-async def test_an_image_of_which_the_agent_may_have_missed_something_during_its_removal_stays_whole(
+async def test_an_image_about_which_an_event_may_be_missed_during_its_removal_stays_whole(
     host: FakeHost, image: Image, act: Callable[[HostedAgent], object]
 ) -> None:
     agent = await local_agent_past_ttl(host)
@@ -141,7 +141,7 @@ async def test_a_tag_that_somebody_gives_meanwhile_counts_though_the_agent_gives
     assert agent.usage(image.id).arrived == now
 
 
-async def test_what_the_agent_gives_back_is_neither_an_arrival_nor_a_change_of_names(
+async def test_a_tag_that_the_agent_puts_back_is_neither_an_arrival_nor_a_change_of_names(
     host: FakeHost, image: Image
 ) -> None:
     agent = await local_agent_past_ttl(host)
@@ -169,7 +169,7 @@ async def evict_with_another(host: FakeHost) -> HostedAgent:
     return agent
 
 
-async def test_what_an_eviction_took_with_it_is_in_its_outcome(host: FakeHost, image: Image) -> None:
+async def test_anything_removed_together_with_an_image_is_in_the_outcome(host: FakeHost, image: Image) -> None:
     agent = await evict_with_another(host)
     [outcome] = await agent.events(payloads.OutcomeData.type)
     said = payloads.OutcomeData.model_validate(outcome.data)
@@ -179,7 +179,7 @@ async def test_what_an_eviction_took_with_it_is_in_its_outcome(host: FakeHost, i
     assert set(host.docker.images[image.id].tags) == {REFS[0], REFS[2]}
 
 
-async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(host: FakeHost, image: Image) -> None:
+async def test_an_eviction_that_removed_nothing_else_says_so_and_raises_no_alert(host: FakeHost, image: Image) -> None:
     agent = await local_agent_past_ttl(host)
     await agent.sweeper.sweep()
     [outcome] = await agent.events(payloads.OutcomeData.type)
@@ -187,7 +187,7 @@ async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(ho
     assert AlertId.REMOVED_ANOTHER_IMAGE not in agent.host_report.alerts
 
 
-async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_after_a_restart_too(
+async def test_anything_removed_together_with_an_image_is_a_critical_alert_for_a_week_after_a_restart_too(
     host: FakeHost, image: Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
     agent = await evict_with_another(host)
@@ -211,7 +211,7 @@ async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_afte
     assert AlertId.REMOVED_ANOTHER_IMAGE not in again.host_report.alerts
 
 
-async def test_the_history_shows_what_an_eviction_took_with_it_and_how_to_bring_it_back(
+async def test_the_history_shows_anything_removed_together_with_an_image_and_how_to_bring_it_back(
     host: FakeHost, image: Image
 ) -> None:
     agent = await evict_with_another(host)
@@ -222,7 +222,7 @@ async def test_the_history_shows_what_an_eviction_took_with_it_and_how_to_bring_
     assert (f"docker pull {NEW}" in shown) is not host.docker.containerd
 
 
-async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(host: FakeHost, image: Image) -> None:
+async def test_answers_before_the_engine_was_lost_are_in_the_outcome(host: FakeHost, image: Image) -> None:
     host.docker.add(OTHER)
     agent = await local_agent_past_ttl(host)
     agent.engine.on("untag", lambda: host.docker.tag(OTHER.id, REFS[2]), nth=2)

@@ -1,4 +1,4 @@
-"""A kill before every single write of an agent that catches up: no use is lost, whatever was written first."""
+"""A kill before every single write of an agent that catches up: no use is lost."""
 
 from pathlib import Path
 

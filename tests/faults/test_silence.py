@@ -1,4 +1,4 @@
-"""An engine that says nothing, and one that says too much: both are found, and nothing is lost or evicted meanwhile."""
+"""An engine that sends nothing, and one that sends too much: both are noticed, and nothing is lost."""
 
 import asyncio
 import contextlib
@@ -74,7 +74,7 @@ async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(own_e
 
 
 @pytest.mark.parametrize("target", ["version", "info", r"events\?(?!.*until)", "containers/json", r"events.*until"])
-async def test_an_engine_that_falls_silent_while_the_agent_connects_is_given_up_and_asked_again(
+async def test_a_connection_to_an_engine_that_falls_silent_is_given_up_and_tried_again(
     fresh_engine: Dockerd, tmp_path: Path, target: str
 ) -> None:
     impatient = running.timeouts(running.QUICK)  # it connects again until every other call is as quick

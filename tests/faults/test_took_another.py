@@ -1,4 +1,4 @@
-"""A tag passes to another image between the agent's look and its call: what the engine took is on record and told."""
+"""A tag passes to another image between the agent's check and its call: what was removed is reported."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ REFS = ("team/idle:1", "team/idle:2")
 
 
 @pytest.mark.parametrize("nth", [1, 2])  # by a tag, and by the ID
-async def test_what_an_eviction_takes_with_it_is_in_its_outcome_and_a_critical_alert(
+async def test_anything_removed_together_with_an_image_is_in_the_outcome_and_a_critical_alert(
     any_engine: Dockerd, tmp_path: Path, nth: int
 ) -> None:
     any_engine.empty()

@@ -1,4 +1,4 @@
-"""What the collector's word does to the outbox, on the fake broker; tests/test_delivery.py is the same on mosquitto."""
+"""What the collector's acknowledgement does to the outbox, on the fake broker; test_delivery.py uses mosquitto."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -87,7 +87,7 @@ async def test_once_a_collector_has_acknowledged_the_brokers_acknowledgement_ret
         assert rig.sent() == [1, 2, 3, 4, 5]
 
 
-async def test_that_stays_so_over_a_restart_and_over_a_broker_that_forgot_what_was_retained(
+async def test_the_collectors_acknowledgement_counts_over_a_restart_and_a_broker_that_forgot_what_was_retained(
     rig: PublisherRig, tmp_path: Path
 ) -> None:
     async with with_collector(rig):
@@ -267,7 +267,7 @@ async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(ri
         assert named.data["ranges"] == [[1, 3]]
 
 
-async def test_what_no_event_names_is_named_once_the_collector_gets_no_further(rig: PublisherRig) -> None:
+async def test_missing_rows_that_no_event_names_are_named_once_the_collector_gets_no_further(rig: PublisherRig) -> None:
     async with with_collector(rig):
         await send(rig, 1)
         acknowledge(rig, 1)

@@ -1,4 +1,4 @@
-"""A collector that is born gets everything again: once, at a random moment, and not too often."""
+"""A collector that starts gets everything again: once, after a random delay, and not too often."""
 
 import asyncio
 

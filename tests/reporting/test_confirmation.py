@@ -1,4 +1,4 @@
-"""Whose word takes an event out of the outbox: the broker's or the collector's, as `mqtt.confirm` says."""
+"""Whose acknowledgement takes an event out of the outbox: the broker's or the collector's, as `mqtt.confirm` says."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ async def test_by_the_collector_the_brokers_acknowledgement_retires_nothing_from
         await rig.until(lambda: has_waiting(rig, [3]))
 
 
-async def test_by_the_broker_its_acknowledgement_retires_until_a_collector_was_heard(rig: PublisherRig) -> None:
+async def test_by_the_broker_its_acknowledgement_retires_until_a_collector_acknowledged(rig: PublisherRig) -> None:
     await rig.add(3)
     async with rig.running():
         await rig.until(rig.is_empty)
@@ -40,7 +40,9 @@ async def has_waiting(rig: PublisherRig, numbers: list[int]) -> bool:
     return await rig.waiting() == numbers
 
 
-async def test_by_the_collector_each_connection_sends_all_again_until_one_was_heard(rig: PublisherRig) -> None:
+async def test_by_the_collector_each_connection_sends_all_again_until_a_collector_acknowledged(
+    rig: PublisherRig,
+) -> None:
     await rig.add(2)
     async with rig.running(settings=BY_COLLECTOR):
         await rig.until(lambda: rig.sent() == [1, 2])
@@ -48,7 +50,7 @@ async def test_by_the_collector_each_connection_sends_all_again_until_one_was_he
         await rig.until(lambda: rig.sent() == [1, 2, 1, 2], tick=1)
 
 
-async def test_by_the_collector_a_silent_one_is_asked_ever_more_rarely(rig: PublisherRig) -> None:
+async def test_by_the_collector_a_silent_one_gets_the_rows_again_ever_more_rarely(rig: PublisherRig) -> None:
     await rig.add(1)
     async with rig.running(settings=BY_COLLECTOR):
         await rig.pass_time(3600)

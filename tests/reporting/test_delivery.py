@@ -1,4 +1,4 @@
-"""The outbox on mosquitto, with a collector that acknowledges: what is killed or forgets on the way costs no event."""
+"""The outbox on mosquitto, with a collector that acknowledges: no kill and no loss on the way costs an event."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""When the inventory is published: at once what changes an action, the rest at most once in a while, nothing twice."""
+"""When the inventory is published: changed actions at once, the rest at most once in a while, nothing twice."""
 
 from dataclasses import replace
 from datetime import timedelta

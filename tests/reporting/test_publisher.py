@@ -106,7 +106,7 @@ async def test_late_wills_that_come_all_the_time_are_answered_once_a_second(rig:
         assert 8 <= [state for state, _ in rig.statuses()].count("online") <= 13
 
 
-async def test_what_was_not_asked_for_is_not_taken_for_its_own_status(rig: PublisherRig) -> None:
+async def test_a_message_on_another_topic_is_not_taken_for_its_own_status(rig: PublisherRig) -> None:
     async with rig.running():
         rig.server.subscribe(CLIENT_ID, TOPICS.inventory)  # as amqtt does: it sends what nobody asked for
         rig.server.route(Message(TOPICS.inventory, b""))
@@ -186,7 +186,7 @@ async def test_inventories_are_coalesced_and_the_latest_wins(rig: PublisherRig) 
         assert 5 <= len(published) <= 6
 
 
-async def test_what_did_not_change_is_not_published_again(rig: PublisherRig) -> None:
+async def test_unchanged_values_are_not_published_again(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
@@ -404,7 +404,7 @@ async def test_a_broker_that_dies_again_and_again_with_a_row_in_flight_sets_none
         assert rig.host_report.alerts == {}
 
 
-async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: PublisherRig) -> None:
+async def test_a_connection_gets_a_suspected_row_only_after_it_lasted_for_a_while(rig: PublisherRig) -> None:
     rig.server.withheld.add(TOPICS.events)
     await rig.add(1)
     async with rig.running():
@@ -512,7 +512,7 @@ async def test_where_its_own_status_may_not_be_read_it_publishes_all_the_same(ri
         assert rig.online()
 
 
-async def test_a_broker_that_stays_away_is_asked_ever_more_rarely_but_at_least_once_a_minute(
+async def test_a_broker_that_stays_away_is_tried_ever_more_rarely_but_at_least_once_a_minute(
     rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[float] = []
@@ -569,7 +569,9 @@ async def read_retained(server: Mosquitto, topics: set[str]) -> dict[str, bytes]
     return found
 
 
-async def test_what_mosquitto_forgot_when_it_was_killed_is_there_again(rig: PublisherRig, broker: Mosquitto) -> None:
+async def test_retained_values_that_mosquitto_forgot_when_it_was_killed_are_published_again(
+    rig: PublisherRig, broker: Mosquitto
+) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)

@@ -235,7 +235,7 @@ async def test_a_deferred_decision_is_tried_alone_and_ever_more_rarely(rig: Publ
         assert await rig.waiting() == [1]
 
 
-async def test_what_followed_a_deferred_decision_is_sent_again_once_that_one_is_taken(rig: PublisherRig) -> None:
+async def test_rows_after_a_deferred_decision_are_sent_again_once_that_one_is_taken(rig: PublisherRig) -> None:
     """A collector may take events in their order only: it has left those that came before their turn."""
     blocked = True
     rig.server.poison = lambda message: blocked and carries(1)(message)
@@ -264,7 +264,7 @@ async def test_a_deferred_row_that_the_collector_has_meanwhile_is_not_tried_any_
         await rig.until(lambda: rig.host_report.alerts == {}, tick=1)
 
 
-def test_a_topic_is_denied_only_after_so_many_connections_and_asked_ever_more_rarely() -> None:
+def test_a_topic_counts_as_denied_only_after_several_connections_and_is_probed_ever_more_rarely() -> None:
     denial, pauses = Denial(), []
     for count in range(1, ENDS + 6):
         denial.connection_ended(now=0.0)

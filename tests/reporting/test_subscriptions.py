@@ -1,4 +1,4 @@
-"""What the agent listens to: asked for again where it was refused, and left for a while where it is a flood."""
+"""The agent's subscriptions: requested again after a refusal, and paused after a flood."""
 
 import json
 from datetime import datetime
@@ -24,7 +24,7 @@ def flood(rig: PublisherRig) -> None:
     rig.server.end(CLIENT_ID, broker.Flooded("fake: too much"))
 
 
-async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_again_without_end(
+async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_requested_again_without_end(
     rig: PublisherRig,
 ) -> None:
     rig.server.unreadable.add(TOPICS.ack)
@@ -60,7 +60,9 @@ async def test_a_refusal_of_a_moment_costs_seconds(rig: PublisherRig) -> None:
         assert "acks-denied" not in rig.host_report.alerts
 
 
-async def test_what_was_refused_is_asked_for_ever_more_rarely_and_what_was_granted_not_again(rig: PublisherRig) -> None:
+async def test_a_refused_subscription_is_requested_ever_more_rarely_and_a_granted_one_not_again(
+    rig: PublisherRig,
+) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
         await rig.pass_time(300)
@@ -115,7 +117,9 @@ async def test_its_own_status_that_it_may_read_late_is_not_taken_for_a_second_ag
         assert rig.host_report.alerts == {}
 
 
-async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the_same(rig: PublisherRig) -> None:
+async def test_after_a_flood_the_agent_does_not_subscribe_for_a_while_and_publishes_all_the_same(
+    rig: PublisherRig,
+) -> None:
     async with rig.running():
         flood(rig)
         await rig.until(lambda: "alerts/broker-flood" in rig.retained(), tick=1)
@@ -130,7 +134,7 @@ async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the
         await rig.until(lambda: "alerts/broker-flood" not in rig.retained(), tick=1)
 
 
-async def test_each_further_flood_makes_it_deaf_for_longer_and_is_logged_once(rig: PublisherRig) -> None:
+async def test_each_further_flood_makes_the_pause_longer_and_is_logged_once(rig: PublisherRig) -> None:
     structlog.reset_defaults()
     pauses: list[float] = []
     with capture_logs() as logs:
@@ -205,7 +209,7 @@ async def has_watermark(rig: PublisherRig, seq: int) -> bool:
     return await rig.store.watermark() == seq
 
 
-async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_asked_again(rig: PublisherRig) -> None:
+async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_tried_again(rig: PublisherRig) -> None:
     """As NATS does while its cluster elects a leader: 0x80 means `not now` there, and not `never`."""
     async with hanging_broker.running() as server:
         server.refusals[TOPICS.ack] = 2

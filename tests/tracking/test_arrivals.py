@@ -1,4 +1,4 @@
-"""Images that come whole, images that are built on top of others, and images that cannot be told."""
+"""Images that are pulled or imported, images that are built on others, and images whose origin is unknown."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -12,7 +12,7 @@ from tests.support.fake_host import FakeHost, fake_host
 from tests.support.times import START
 
 
-async def test_a_pull_is_an_arrival_and_no_use(host: FakeHost, image: str) -> None:
+async def test_a_pull_is_an_arrival_and_not_a_use(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     await agent.wait(60)
     host.docker.pull(pytorch_image("torch", REF))
@@ -51,7 +51,7 @@ async def test_an_imported_image_does_not_count_as_a_use_of_the_image_whose_laye
     assert (agent.usage(image).last_used, agent.usage(above.id).arrived) == (None, START)
 
 
-async def test_what_was_there_at_the_very_start_touches_no_base(host: FakeHost, image: str) -> None:
+async def test_images_there_at_the_very_start_do_not_count_as_a_use_of_their_bases(host: FakeHost, image: str) -> None:
     host.docker.build("team/app:1", REF, silent=True)
     agent = await host.agent().watch()
     assert agent.usage(image).last_used is None
@@ -109,7 +109,7 @@ def a_gap(name: str) -> list[tuple[timedelta, str]]:
 UNSEEN = [(timedelta(), "an image came and went unseen: what it was built on is not known")]
 
 
-async def test_a_pull_whose_name_moved_before_it_could_be_asked_is_a_gap(host: FakeHost, image: str) -> None:
+async def test_a_pull_whose_name_moved_before_it_could_be_resolved_is_a_gap(host: FakeHost, image: str) -> None:
     other = host.docker.add(make_image("other", "team/other:1"))
     await host.agent().watch()
     await kill_agent_and_wait(host)
@@ -198,7 +198,7 @@ async def test_a_pull_reported_late_proves_its_origin_where_no_other_name_came_u
     assert (again.usage(fresh).pulled, await again.gaps()) == (True, [])
 
 
-async def test_a_pull_that_was_taken_in_before_is_not_asked_again(host: FakeHost, image: str) -> None:
+async def test_a_pull_that_was_applied_before_is_not_resolved_again(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     host.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     host.docker.delete("team/fresh:1")
@@ -313,7 +313,7 @@ async def test_a_name_that_was_taken_away_before_and_given_anew_is_known_over_a_
 # Images that cannot be told
 
 
-async def test_an_image_that_could_not_be_inspected_is_asked_again_soon(host: FakeHost, image: str) -> None:
+async def test_an_image_that_could_not_be_inspected_is_inspected_again_soon(host: FakeHost, image: str) -> None:
     agent = host.agent()
     agent.engine.uninspectable.add(image)
     await agent.watch()
@@ -326,7 +326,7 @@ async def test_an_image_that_could_not_be_inspected_is_asked_again_soon(host: Fa
     assert agent.engine.counts()["images"] == asked == 2
 
 
-async def test_an_image_that_never_can_be_inspected_is_asked_ever_more_rarely(host: FakeHost, image: str) -> None:
+async def test_an_image_that_never_can_be_inspected_is_tried_ever_more_rarely(host: FakeHost, image: str) -> None:
     agent = host.agent(ttl=timedelta(days=9))
     agent.engine.uninspectable.add(image)
     await agent.watch()

@@ -1,4 +1,4 @@
-"""A stream that lost events without an end: found, taken in from the engine's memory, or recorded as a gap."""
+"""A stream that loses events without ending: they are read from the engine's memory, or a gap is recorded."""
 
 import asyncio
 import time
@@ -246,7 +246,7 @@ async def test_a_use_while_the_proxy_is_away_and_the_engine_restarts_is_covered_
 
 
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "proxied"])
-async def test_health_checks_that_fill_the_engines_memory_make_no_gap_and_hold_no_eviction(
+async def test_health_checks_that_fill_the_engines_memory_make_no_gap_and_delay_no_eviction(
     host: FakeHost, image: str, direct: bool
 ) -> None:
     """Sixty of these events in ten seconds, as ten containers with a health check make: the memory lasts for 43 s."""

@@ -1,4 +1,4 @@
-"""The clock and the machine: what speaks against them holds evictions, and is told."""
+"""A clock that jumps and a machine that was off: evictions are delayed, and a gap is reported."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -48,7 +48,7 @@ async def held_by(agent: HostedAgent) -> HeldBy | None:
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY], ids=["forward", "back"])
-async def test_a_jump_of_the_clock_holds_evictions_until_it_was_steady(
+async def test_a_jump_of_the_clock_delays_evictions_until_it_was_steady(
     host: FakeHost, image: str, jump: timedelta
 ) -> None:
     agent = await host.agent().start()
@@ -77,7 +77,7 @@ async def test_a_jump_is_published_as_a_gap(host: FakeHost, image: str, jump: ti
     assert await agent.gaps() == [(DAY, f"the clock jumped {way} by 1 d")]
 
 
-async def test_after_a_step_back_uses_are_recorded_and_idle_images_still_are_evicted(
+async def test_after_a_step_back_uses_are_recorded_and_idle_images_are_still_evicted(
     host: FakeHost, image: str
 ) -> None:
     agent = await host.agent().start()
@@ -112,7 +112,7 @@ async def test_a_slow_correction_of_the_clock_is_not_a_jump(host: FakeHost, imag
     assert (await held_by(agent), await agent.gaps()) == (None, [])
 
 
-async def test_an_engine_with_another_time_holds_evictions(host: FakeHost, image: str) -> None:
+async def test_an_engine_with_another_time_delays_evictions(host: FakeHost, image: str) -> None:
     agent = host.agent()
     connect = agent.engine.connect
 

@@ -1,4 +1,4 @@
-"""Blind time: found, recorded and floored where it is too long, and never made up."""
+"""Blind time: it is found, recorded, and ends idle time where it is too long; none is made up."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ async def test_blind_time_under_the_tolerance_floors_nothing(host: FakeHost, ima
     assert (await again.gaps(), (await again.decision(image)).idle_since) == ([], first_seen)
 
 
-async def test_what_the_engine_remembers_is_not_a_gap_however_long_it_was(host: FakeHost, image: str) -> None:
+async def test_time_that_the_engine_remembers_is_not_a_gap_however_long_it_was(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     host.docker.run(REF, "one", rm=True)
     await agent.wait()
@@ -158,7 +158,9 @@ async def test_an_engine_that_does_not_answer_is_not_known_to_be_down(host: Fake
     assert [cause for _, cause in await agent.gaps()] == ["the engine restarted while nobody watched"]
 
 
-async def test_an_engine_that_remembers_from_before_it_was_found_down_was_not(host: FakeHost, image: str) -> None:
+async def test_an_engine_that_remembers_events_from_before_it_was_found_down_was_not_down(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent().watch()
     await agent.wait(60)
     agent.engine.on("*", EngineDown(900, "so it seems"), once=False)

@@ -1,4 +1,4 @@
-"""Hostile images on a host: the agent goes on, says which it cannot judge, and reads each of them once."""
+"""Hostile images on a host: the agent continues, names those that it cannot classify, and reads each of them once."""
 
 import asyncio
 import threading
@@ -47,7 +47,9 @@ async def test_a_label_that_no_duration_can_hold_keeps_its_image_and_the_others_
     assert await agent.reason(odd) is Reason.LABEL_KEEP
 
 
-async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_gone(host: FakeHost, image: str) -> None:
+async def test_an_image_that_cannot_be_classified_is_named_in_an_alert_until_it_is_gone(
+    host: FakeHost, image: str
+) -> None:
     odd = host.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, layers=["x" * 999])))
     agent = await agent_past_ttl(host, observe=True)
     await agent.sweeper.sweep()
@@ -90,7 +92,7 @@ async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(hos
 # Each image is examined once
 
 
-async def test_an_image_is_examined_once_whatever_becomes_of_the_others(
+async def test_an_image_is_examined_once_whatever_happens_to_the_others(
     host: FakeHost, image: str, examined: list[str]
 ) -> None:
     agent = await host.agent().start()
@@ -115,7 +117,7 @@ async def test_a_new_name_counts_without_a_new_examination(host: FakeHost, exami
     assert examined == [plain]
 
 
-async def test_an_image_whose_inspect_failed_is_examined_once_it_is_known(
+async def test_an_image_whose_inspect_failed_is_examined_once_it_succeeds(
     host: FakeHost, image: str, examined: list[str]
 ) -> None:
     agent = host.agent()

@@ -1,4 +1,4 @@
-"""Scanners do not count as use, whatever way they are seen; and the last use tells whose it was."""
+"""Runs of scanners do not count as use, however they are noticed; and the last use names its user."""
 
 from agent.adapters.engine import EngineUnavailable
 from agent.core.policy.decision import Reason
@@ -22,7 +22,7 @@ async def test_a_scanners_whole_run_does_not_count_as_a_use(host: FakeHost, imag
     assert (agent.usage(image).last_used, agent.usage(image).last_used_by) == (None, "")
 
 
-async def test_everybody_elses_run_is(host: FakeHost, image: str) -> None:
+async def test_a_run_of_anybody_else_counts_as_a_use(host: FakeHost, image: str) -> None:
     agent = await host.agent(ignored=SCANNERS).watch()
     await agent.wait(60)
     host.docker.run(REF, "train", rm=True)
@@ -60,7 +60,7 @@ async def test_while_it_runs_its_image_stays_and_is_evicted_once_the_container_i
     assert image not in host.docker.images
 
 
-async def test_a_scanner_that_stays_stopped_still_holds_its_image(host: FakeHost, image: str) -> None:
+async def test_a_scanner_that_stays_stopped_still_keeps_its_image(host: FakeHost, image: str) -> None:
     agent = await host.agent(ignored=SCANNERS).start()
     cid = host.docker.create(REF, "trivy-1")
     host.docker.begin(cid)
@@ -166,7 +166,7 @@ async def test_a_catch_up_that_is_cut_after_it_was_written_counts_an_ignored_run
     assert await runs(again, image) == {"trivy*": 1}
 
 
-async def test_what_was_counted_long_ago_is_forgotten(host: FakeHost, image: str) -> None:
+async def test_ignored_runs_of_long_ago_are_forgotten(host: FakeHost, image: str) -> None:
     agent = await host.agent(ignored=SCANNERS).watch()
     host.docker.run(REF, "trivy-1", rm=True)
     await agent.wait(DAY)

@@ -1,4 +1,4 @@
-"""Images mounted in containers with `--mount type=image` are in use, whatever becomes of the name that was written."""
+"""Images mounted in containers with `--mount type=image` are in use, whatever their name means later."""
 
 import pytest
 
@@ -74,7 +74,9 @@ async def test_before_the_agent_ever_ran_every_image_without_a_tag_may_be_the_mo
     assert await reasons(agent) == {"torch": Reason.IN_USE, "newer": Reason.IN_USE}
 
 
-async def test_what_is_mounted_is_asked_for_once_and_only_where_something_is(host: FakeHost, image: str) -> None:
+async def test_the_images_of_mounts_are_requested_once_and_only_where_there_are_mounts(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent().watch()
     host.docker.run("tool:1", rm=True)
     await agent.wait()

@@ -1,4 +1,4 @@
-"""What events and listings do to usage: no use is missed, none is counted for the wrong image."""
+"""What events and listings change in usage: no use is missed, and none counts for the wrong image."""
 
 import asyncio
 from collections.abc import Callable
@@ -95,7 +95,7 @@ async def test_a_container_that_is_removed_while_catching_up_keeps_no_image(
     assert agent.view.tracker.containers == {}
 
 
-async def test_a_container_that_came_while_listing_again_is_held(host: FakeHost, image: str) -> None:
+async def test_a_container_that_came_while_listing_again_is_tracked(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     agent.engine.on("containers", lambda: host.docker.run(REF, "box"), after=True)
     await agent.ingestor.refresh()
@@ -267,7 +267,7 @@ def test_a_full_buffer_ends_the_stream() -> None:
     assert buffer.overflowed
 
 
-def test_what_is_given_back_waits_before_what_came_since() -> None:
+def test_events_given_back_wait_before_those_that_came_since() -> None:
     buffer = Buffer()
     buffer.put(make_event("create"))
     taken = buffer.take()

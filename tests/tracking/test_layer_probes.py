@@ -1,4 +1,4 @@
-"""An agent that reads layers: evictions wait for it, each image is read once, and no look counts for another store."""
+"""An agent that reads layers: evictions wait for it, and each image is read once in each image store."""
 
 import threading
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ async def test_an_image_without_torch_is_ambiguous_and_one_with_it_is_confirmed(
     assert verdicts[torch.id].accelerator == "cpu"
 
 
-async def test_an_image_that_nothing_speaks_for_is_not_read(layered: LayeredEngine) -> None:
+async def test_the_layers_of_an_image_without_a_sign_of_pytorch_are_not_read(layered: LayeredEngine) -> None:
     plain = layered.add(builders.make_image("plain", "postgres:16"), torch="2.5.1")
     assert await settle(await layered.looks(lifts=True), plain) == ([Class.OTHER], False)
     assert layered.asked() == 0
@@ -118,14 +118,16 @@ async def test_an_image_is_read_once_by_one_process_and_by_the_next(layered: Lay
     assert layered.asked() == 1
 
 
-async def test_newer_rules_read_it_anew(layered: LayeredEngine, host: FakeHost) -> None:
+async def test_newer_rules_read_the_layers_again(layered: LayeredEngine, host: FakeHost) -> None:
     await settle(await layered.looks(), layered.add(IMAGE))
     host.db.execute("UPDATE layer_looks SET rules = rules - 1")
     await settle(await layered.looks(), IMAGE)
     assert layered.asked() == 2
 
 
-async def test_what_is_unknown_is_asked_again_by_the_next_process_and_not_before(layered: LayeredEngine) -> None:
+async def test_an_image_that_could_not_be_read_is_read_again_by_the_next_process_and_not_before(
+    layered: LayeredEngine,
+) -> None:
     image = layered.add(IMAGE)
     layered.docker.images[image.id].folders = ("/nowhere/at/all",)
     first = await layered.looks()
@@ -200,14 +202,14 @@ async def test_an_engine_that_does_not_answer_ends_the_listing(layered: LayeredE
         await settle(await layered.looks(), layered.add(IMAGE))
 
 
-async def test_without_the_folders_what_was_stored_counts_and_nothing_waits(layered: LayeredEngine) -> None:
+async def test_without_the_folders_stored_results_count_and_nothing_waits(layered: LayeredEngine) -> None:
     known, new = layered.add(IMAGE), layered.add(builders.pytorch_image("new", "team/new:1"))
     await settle(await layered.looks(), known)
     layered.unmount()
     assert await settle(await layered.looks(), known, new) == ([Class.AMBIGUOUS, Class.PYTORCH], False)
 
 
-async def test_where_it_is_switched_off_nothing_is_read_and_nothing_that_was_read_counts(
+async def test_switched_off_no_layers_are_read_and_earlier_results_do_not_count(
     layered: LayeredEngine,
 ) -> None:
     image = layered.add(IMAGE)
@@ -222,7 +224,7 @@ async def test_a_look_is_forgotten_with_its_image(layered: LayeredEngine) -> Non
     assert await layered.engine_store.load_layer_probes() == {}
 
 
-async def test_what_comes_from_the_disk_is_what_went_there(layered: LayeredEngine) -> None:
+async def test_a_stored_result_is_read_back_as_it_was(layered: LayeredEngine) -> None:
     look = layer_probe.LayerProbe(
         result=ProbeResult.TORCH, path="/a", layer=2, torch_version="2.5.1", accelerator="cpu"
     )

@@ -1,4 +1,4 @@
-"""Usage over the death of the agent: one commit with the cursor, read again, and nothing forgotten."""
+"""Usage when the agent dies: it is committed with the cursor, events are read again, and nothing is forgotten."""
 
 import pytest
 

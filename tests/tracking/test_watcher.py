@@ -1,4 +1,4 @@
-"""The life of the stream: connecting again, catching up, and what is recorded as blind time."""
+"""The life of the event stream: reconnecting, catching up, and what is recorded as blind time."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -43,7 +43,7 @@ async def test_nothing_may_be_evicted_until_the_watch_is_proven(host: FakeHost, 
 
 @pytest.mark.parametrize("call", ["connect", "events", "containers", "images", "ring"])
 @pytest.mark.parametrize("status", [0, 404, 500])
-async def test_an_error_while_connecting_is_weather(host: FakeHost, image: str, call: str, status: int) -> None:
+async def test_an_error_while_connecting_is_retried(host: FakeHost, image: str, call: str, status: int) -> None:
     agent = host.agent()
     agent.engine.on(call, EngineUnavailable(status, "no") if status != 500 else EngineError(500, "no"))
     await agent.watch()
@@ -59,7 +59,7 @@ async def test_a_bug_is_not_retried(host: FakeHost) -> None:
         await agent.watch()
 
 
-async def test_an_engine_that_is_down_for_long_is_asked_ever_more_rarely(host: FakeHost) -> None:
+async def test_an_engine_that_is_down_for_long_is_tried_ever_more_rarely(host: FakeHost) -> None:
     host.docker.stop()
     agent = await host.agent().watch()
     await agent.wait(HOUR)
@@ -77,7 +77,7 @@ async def test_a_full_disk_is_waited_for(host: FakeHost, image: str, monkeypatch
     assert (list(agent.host_report.alerts), agent.usage(image).last_used_by) == ([], "box")
 
 
-async def test_a_full_disk_at_the_first_start_ends_nothing(
+async def test_a_full_disk_at_the_first_start_does_not_end_the_watcher(
     host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = host.agent()
@@ -154,7 +154,7 @@ async def test_a_restart_of_the_engine_while_this_process_watches_is_not_a_gap(h
     assert (await agent.gaps(), (await agent.decision(image)).idle_since) == ([], used)
 
 
-async def test_what_an_engine_reported_at_its_very_end_counts(host: FakeHost, image: str) -> None:
+async def test_events_that_an_engine_reports_at_its_very_end_count(host: FakeHost, image: str) -> None:
     cid = host.docker.run(REF, "box")
     agent = await host.agent().watch()
     await agent.wait(60)
@@ -167,7 +167,7 @@ async def test_what_an_engine_reported_at_its_very_end_counts(host: FakeHost, im
     assert (agent.usage(image).last_used, await agent.gaps()) == (removed, [])
 
 
-async def test_what_an_engine_reported_at_its_end_and_cannot_be_asked_any_more_is_a_gap(
+async def test_an_event_at_the_engines_end_that_cannot_be_resolved_any_more_is_a_gap(
     host: FakeHost, image: str
 ) -> None:
     agent = await host.agent().watch()

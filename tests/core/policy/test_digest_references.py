@@ -167,7 +167,7 @@ KEEPING = [
 
 
 @pytest.mark.parametrize(("settings", "reason", "why"), KEEPING)
-def test_what_keeps_is_asked_of_every_reference_and_names_it(settings: Policy, reason: str, why: str) -> None:
+def test_every_reference_may_keep_its_image_and_is_named(settings: Policy, reason: str, why: str) -> None:
     decision = only_decision(decide(TAGGED, rules=settings))
     assert (decision.reason, decision.explanation) == (reason, f"kept: {why}")
 

@@ -180,7 +180,7 @@ RECHECKS = [
 
 
 @pytest.mark.parametrize(("what", "fresh"), RECHECKS, ids=[case[0] for case in RECHECKS])
-def test_the_recheck_holds_back_where(what: str, fresh: Plan) -> None:
+def test_the_recheck_rejects_an_eviction_where(what: str, fresh: Plan) -> None:
     assert not planning.passes_recheck(decide(PARENT).evictions[0], fresh)
 
 

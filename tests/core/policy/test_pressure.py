@@ -99,7 +99,7 @@ def test_a_layer_of_several_images_counts_once_in_the_budget() -> None:
     assert plan(one, other, rules=Policy(pressure=Pressure(budget=101)), usages=known).under_pressure
 
 
-def test_what_is_due_anyway_counts_first() -> None:
+def test_images_that_are_due_anyway_count_first() -> None:
     due = sized("d", 150)
     found = plan(A, due, usages=(*AGES, idle_usage(due)))
     assert (verdict_of(found, due), verdict_of(found, A)) == (("evict", "idle-ttl"), ("keep", "recent"))
@@ -110,7 +110,7 @@ def test_what_is_still_missing_when_everything_is_evicted_is_reported() -> None:
     assert (order(found), found.under_pressure, found.shortfall_bytes, found.estimated_bytes) == ([A.id], True, 50, 100)
 
 
-def test_without_pressure_nothing_is_wanting() -> None:
+def test_without_pressure_there_is_no_shortfall() -> None:
     found = plan(context=Context(disk=make_disk(800)))
     assert (found.under_pressure, found.shortfall_bytes) == (False, 0)
 
@@ -244,13 +244,13 @@ def test_in_a_gap_nothing_is_evicted_in_place_of_a_parent_whose_child_the_gap_ke
         (RULES, replace(FULL, backoff={A.id: NOW + DAY}), HeldBy.BACKOFF),
     ],
 )
-def test_what_holds_every_eviction_holds_under_pressure(rules: Policy, context: Context, held_by: HeldBy) -> None:
+def test_under_pressure_evictions_wait_for_the_same_reasons(rules: Policy, context: Context, held_by: HeldBy) -> None:
     found = plan(A, rules=rules, context=context)
     assert [(item.reason.value, item.held_by) for item in found.decisions] == [("disk-pressure", held_by)]
     assert (found.evictions, found.under_pressure) == ((), True)
 
 
-def test_limits_hold_under_pressure() -> None:
+def test_limits_count_under_pressure() -> None:
     found = plan(rules=replace(RULES, limits=Limits(evictions_per_sweep=1)))
     assert (order(found), evicted_ids(found)) == ([A.id], {A.id, B.id})
 
