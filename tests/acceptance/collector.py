@@ -36,7 +36,7 @@ class AcceptanceCollector:
                 if payload == PROBE:
                     return
                 event = json.loads(payload)
-                self._events.setdefault(event["id"], event)  # at least once: the id tells a duplicate
+                self._events.setdefault(event["id"], event)  # delivered at least once: the id identifies a duplicate
                 return
             self.latest[topic] = payload
             self.said.append((topic, payload))
@@ -83,7 +83,7 @@ class AcceptanceCollector:
     def await_image(
         self, host: str, image: str, ready: Callable[[Json], object], timeout: float = proc.PATIENCE
     ) -> Json:
-        """An image in a host's inventory, once `ready` holds of it."""
+        """An image in a host's inventory, once `ready` is true of it."""
 
         def look() -> Json | None:
             images = self.read(f"{host}/inventory").get("images", [])

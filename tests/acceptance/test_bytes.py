@@ -15,7 +15,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture(scope="module")
 def small_engine() -> Iterator[dockerd.Dockerd]:
-    """On a disk that nobody else writes to, so that its free space tells what a removal freed."""
+    """On a disk that nobody else writes to, so that its free space shows the bytes that a removal freed."""
     with small_disk.engine(size_mb=250) as engine:
         yield engine
 

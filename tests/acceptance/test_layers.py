@@ -51,7 +51,7 @@ def test_a_look_inside_beside_an_agent_finds_torch_is_not_a_use_and_leaves_nothi
     with host.agent():
         told = host.json("explain", "team/torch:2.4.0", "--look-inside")
         said = host.output_of("explain", "team/torch:2.4.0", "--look-inside")
-        images.run(host.engine, "team/torch:2.4.0", rm=True, name="last")  # what was told before it is taken in with it
+        images.run(host.engine, "team/torch:2.4.0", rm=True, name="last")  # earlier events are read with this one
         proc.eventually(lambda: host.row(image)["last_used"])
         uses = host.json("explain", "team/torch:2.4.0")["uses"]
     assert told["inside"]["found"] == [{"path": FILE, "torch_version": "2.4.0", "accelerator": None}]

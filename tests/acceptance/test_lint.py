@@ -13,7 +13,7 @@ CUDA = {"CUDA_VERSION": "12.6.3"}
 
 @pytest.fixture
 def misnamed(lone_host: RealHost) -> dict[str, str]:
-    """A word for each image of a host with one of every fault, one without, and what is no business of lint: its ID."""
+    """One image of each fault, one without, and images that lint ignores: short name -> ID."""
     host = lone_host
     host.configure(images={"probe_layers": False})  # torch in the layers is a second sign
     ids = {
@@ -66,7 +66,7 @@ def test_its_table_is_plain_in_80_columns_and_ends_with_a_count(lone_host: RealH
     assert (done.returncode, done.stderr, lines[-1]) == (0, "", "8 findings on 5 images")
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in done.stdout
-    assert lines[1].split() == ["many-names", ("corp/" + "long" * 50)[:60]]  # a long name goes on below
+    assert lines[1].split() == ["many-names", ("corp/" + "long" * 50)[:60]]  # a long name continues below
     assert (tagged(lone_host), lone_host.state.exists()) == (before, False)
 
 

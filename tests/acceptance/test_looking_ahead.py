@@ -13,7 +13,7 @@ pytestmark = engines.ON_ONE
 
 
 def _state(host: RealHost) -> dict[str, str]:
-    """Each file of the state that holds something -> what; without the index of SQLite's, which is no content."""
+    """Each file of the state that is not empty -> its content; without SQLite's index, which is not content."""
     files = (path for path in host.state.rglob("*") if path.is_file() and not path.name.endswith("-shm"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.stat().st_size}
 

@@ -70,7 +70,7 @@ def test_check_fails_for_an_agent_that_is_to_enforce_and_only_says_so_for_one_th
 
 
 async def test_a_removal_there_takes_an_untagged_parent_along(host: RealHost) -> None:
-    """Why it is only observed. Where this fails, see whether the whole contract holds on Podman by now."""
+    """Why it is only observed. Where this fails, see whether Podman fulfils the whole contract by now."""
     parent = imported(host, "team/base:1")
     child = images.build_child(host.engine, "team/base:1", "team/child:1")
     other = imported(host, "team/base:1")

@@ -27,7 +27,7 @@ def small_engine() -> Iterator[dockerd.Dockerd]:
 
 @pytest.fixture
 def small_host(small_engine: dockerd.Dockerd, fleet_broker: mosquitto.Mosquitto, tmp_path: Path) -> Iterator[RealHost]:
-    """A host with room for some 175 MB of images, where nothing goes by its TTL."""
+    """A host with room for some 175 MB of images, where no image is due by its TTL."""
     small_engine.empty()
     yield _host(small_engine, fleet_broker, tmp_path)
     (small_disk.data(small_engine) / "filler").unlink(missing_ok=True)

@@ -157,7 +157,7 @@ def test_an_agent_that_starts_on_a_full_disk_releases_its_reserve_and_evicts(
 
 
 def outcomes(host: RealHost, image: str) -> list[str]:
-    """What became of an image, by `history`."""
+    """The outcomes of an image, by `history`."""
     return [item["data"]["outcome"] for item in host.events(image) if item["type"].endswith("outcome")]
 
 

@@ -1,4 +1,4 @@
-"""Boots: the kernel's ID, and the shutdowns that wtmp tells."""
+"""Boots: the kernel's ID, and the shutdowns that wtmp records."""
 
 import struct
 from datetime import datetime, timedelta

@@ -48,7 +48,7 @@ def test_the_commented_default_names_every_key() -> None:
         name: set(field.annotation.model_fields) - {"rules"}  # type: ignore[union-attr]
         for name, field in Settings.model_fields.items()
     }
-    commented = {  # TOML has no word for "not set"
+    commented = {  # TOML cannot say "not set"
         "pressure": {"high", "low", "budget"},
         "cleanup": {"dangling_after", "build_cache_after"},
         "limits": {"evictions_per_sweep", "bytes_per_hour"},

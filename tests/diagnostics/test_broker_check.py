@@ -90,7 +90,7 @@ async def test_where_no_agent_ran_nothing_is_left(secured: Mosquitto, tmp_path: 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize("right", ["write", "read"])
 async def test_a_right_that_is_missing_is_named(tmp_path: Path, version: str, right: str) -> None:
-    """With 3.1.1 the broker does not say that it denies something; what does not come back tells."""
+    """With 3.1.1 the broker does not say that it denies something; a message that does not come back shows it."""
     lines = [
         line for line in mosquitto.ACL.splitlines() if not line.startswith(f"pattern {right} torchkeeper/v1/hosts")
     ]

@@ -188,7 +188,7 @@ async def test_the_engine_is_left_alone_between_two_removals(host: FakeHost, dis
     assert len(left(host)) == 2
 
 
-# What it is told
+# What is reported
 
 
 async def test_where_nothing_may_be_evicted_an_alert_names_what_keeps_how_many_bytes(
@@ -275,7 +275,7 @@ async def test_under_pressure_it_looks_again_every_minute(host: FakeHost, disk_o
     disk_of.other_bytes = 500 * MB
     await agent.wait(TIMING.disk_poll + 1)
     assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
-    disk_of.other_bytes = 300 * MB  # no event tells of it
+    disk_of.other_bytes = 300 * MB  # without an event
     await agent.wait(TIMING.pressure_retry)
     assert list(agent.host_report.alerts) == []
 

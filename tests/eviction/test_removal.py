@@ -294,7 +294,7 @@ async def test_an_image_whose_tag_passed_to_another_one_after_the_look_stays_and
 async def remove_while_a_tag_passes(
     host: FakeHost, engine: FakeEngine, *, after: bool
 ) -> tuple[removal.RemovalResult, tuple[str, ...]]:
-    """Another image, which has a name, gets a tag just before or after it is untagged, and the stream tells of it."""
+    """Another image, which has a name, gets a tag just before or after it is untagged, and the stream reports it."""
     image, other = add(host, digests=()), host.docker.add(pytorch_image("new", "team/new:1"))
     own, answers = OwnRemovals(), answers_about(host, image)
     own.begin(image.id, host.clock.now())

@@ -16,7 +16,7 @@ from tests.support.builders import REF, pytorch_image
 from tests.support.fake_host import PAST_TTL, FakeHost, agent_past_ttl, event_types, sweep
 from tests.support.times import DAY, HOUR, MINUTE, SECOND
 
-# What holds an eviction
+# Why an eviction waits
 
 
 async def test_observe_writes_the_decision_once_and_removes_nothing(host: FakeHost, image: str) -> None:

@@ -66,7 +66,7 @@ async def meanwhile(agent: HostedAgent, act: Callable[[], object]) -> None:
 
     async def meddle() -> None:
         act()
-        for _ in range(100):  # a real engine answers no sooner than it tells
+        for _ in range(100):  # a real engine sends the event before the answer
             await asyncio.sleep(0)
 
     agent.engine.on("untag", meddle, after=True)

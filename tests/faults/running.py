@@ -82,7 +82,7 @@ class LiveAgent:
         return self
 
     async def ready(self) -> None:
-        """Wait until the sight is proven; a loop that ended is a failure."""
+        """Wait until the stream is proven; a loop that ended is a failure."""
         waiting = asyncio.create_task(self.parts.watcher.ready.wait(), name="ready")
         try:
             await asyncio.wait({waiting, *self.tasks}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""A sweep meets every fault at every single call to a real engine: an image goes whole or stays whole.
+"""A sweep meets every fault at every single call to a real engine: an image is removed whole or stays whole.
 
 The TTL is a microsecond: each image is due from the start, so that only what must keep it does.
 """
@@ -206,7 +206,7 @@ async def play(
     time_out: float = UNHURRIED,
     timing: Timing = TIMING,
 ) -> tuple[list[Call], str] | None:
-    """A fresh idle image and a fresh agent, until it has settled. Where a call is held, the agent is killed then.
+    """A fresh idle image and a fresh agent, until it has settled. If a call is held back, the agent is killed then.
 
     Returns its calls and the image; None if the fault was never applied.
     """

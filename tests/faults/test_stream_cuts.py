@@ -72,7 +72,7 @@ class Truth:
         return {image: at for image, _, _, at in sorted(self.uses(), key=lambda used: used[3])}
 
     async def ended(self) -> bool:
-        """Whether the end of every container was told."""
+        """Whether the end of every container was reported."""
         return self.image_of.keys() <= {row["Actor"]["ID"] for row in self.rows if row["Action"] == "destroy"}
 
 

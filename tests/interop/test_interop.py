@@ -159,7 +159,7 @@ async def test_events_that_the_broker_denies_for_a_while_all_arrive_in_the_end(
 async def test_a_host_cannot_speak_for_another_one(place: Place) -> None:
     async with place.connect(COLLECTOR, "watcher")(None) as watcher, place.connect("gpu-01", "a")(None) as liar:
         await watcher.subscribe(f"{ROOT}/hosts/+/status")
-        with suppress(broker.PublishRefused):  # 3.1.1 has no word for it
+        with suppress(broker.PublishRefused):  # 3.1.1 has no reason code for it
             await liar.publish(status_topic("gpu-06"), b"foreign", retain=True)
         await liar.publish(status_topic("gpu-01"), b"own")
         heard = await take(watcher, lambda message: message.payload in (b"own", b"foreign"))

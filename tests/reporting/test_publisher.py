@@ -234,7 +234,7 @@ async def test_events_are_sent_in_order_and_are_retired(rig: PublisherRig) -> No
 
 
 class HeldFirst:
-    """A connection that acknowledges all but the first row, until it is told to."""
+    """A connection that acknowledges all but the first row, until the test releases it."""
 
     peer = "held"
 
@@ -331,14 +331,14 @@ async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive
     async with rig.running(tick=5):
         await rig.until(lambda: 41 in rig.sent(), tick=5)
         await rig.settle()
-        # the last one tells of number 7
+        # the last one is the `dropped` event about number 7
         assert without_repeats(rig.sent()) == [number for number in range(1, 42) if number != 7]
         assert await rig.waiting() == []
         assert (
             "the last is number 7: 5 connections ended while it was sent"
             in rig.host_report.alerts["outbox-poison"].message
         )
-        assert rig.server.connects == poison.BREAKS + 2  # the first break does not tell which row it was
+        assert rig.server.connects == poison.BREAKS + 2  # after the first break the row is not known
 
 
 async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
@@ -356,7 +356,9 @@ async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
     async with rig.running():
         await rig.until(lambda: 31 in rig.sent())
         await rig.settle()
-        assert rig.sent() == [number for number in range(1, 32) if number != 7]  # the last one tells of number 7
+        assert rig.sent() == [
+            number for number in range(1, 32) if number != 7
+        ]  # the last one is the `dropped` event about number 7
         assert await rig.waiting() == []
         assert "the last is number 7: [code:149] too large" in rig.host_report.alerts["outbox-poison"].message
 

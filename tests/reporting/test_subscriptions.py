@@ -113,7 +113,7 @@ async def test_its_own_status_that_it_may_read_late_is_not_taken_for_a_second_ag
         await rig.until(rig.online, tick=1)
         rig.server.unreadable.clear()
         await rig.pass_time(120)
-        assert rig.server.subscriptions.count(TOPICS.status) == 3  # refused at both births, granted at a beat
+        assert rig.server.subscriptions.count(TOPICS.status) == 3  # refused at both births, granted at a status
         assert rig.host_report.alerts == {}
 
 

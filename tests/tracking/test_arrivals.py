@@ -86,7 +86,7 @@ async def test_an_image_mounted_into_a_container_is_in_use(host: FakeHost, image
     assert await agent.reason(image) is Reason.IN_USE
 
 
-# Pulls that are told late, or again
+# Pulls that are reported late, or again
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def containerd(tmp_path: Path) -> AsyncIterator[FakeHost]:
 
 
 async def kill_agent_and_wait(host: FakeHost) -> None:
-    """The agent that watches dies; what happens next is told to another one."""
+    """The agent that watches is killed; another one learns what happens next."""
     await host.agents[-1].wait()
     await host.agents[-1].kill()
     await host.clock.advance(30)
@@ -310,7 +310,7 @@ async def test_a_name_that_was_taken_away_before_and_given_anew_is_known_over_a_
     assert (again.last_use(new), await again.gaps()) == ((ran, "box"), [])
 
 
-# Images that cannot be told
+# Images that cannot be inspected
 
 
 async def test_an_image_that_could_not_be_inspected_is_inspected_again_soon(host: FakeHost, image: str) -> None:

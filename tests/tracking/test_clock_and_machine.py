@@ -33,7 +33,7 @@ def shutdowns(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
 async def reboot(
     host: FakeHost, agent: HostedAgent, off: Span, *, orderly: bool = True, record: list[datetime] | None = None
 ) -> None:
-    """The machine goes down and comes up again, and the engine with it. `record` gets the time of the shutdown."""
+    """The machine reboots, and the engine with it. `record` gets the time of the shutdown."""
     await (agent.stop() if orderly else agent.kill())
     host.docker.stop()
     if record is not None:
@@ -136,7 +136,7 @@ async def test_a_machine_that_was_off_for_a_month_evicts_nothing_because_of_it(h
 async def test_a_machine_that_reboots_every_night_still_evicts_after_its_ttl(
     host: FakeHost, image: str, shutdowns: list[datetime]
 ) -> None:
-    """With days of an hour, for a beat every 15 s costs real time."""
+    """With days of an hour, because a heartbeat every 15 s costs real time."""
     days, ttl = 0, timedelta(hours=3)
     while image in host.docker.images and days < 6:
         agent = await host.agent(ttl=ttl).start()

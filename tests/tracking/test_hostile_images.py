@@ -138,7 +138,7 @@ async def test_what_is_known_of_an_image_is_forgotten_with_it(host: FakeHost, im
     assert examined == [image, image]
 
 
-# A slow examination holds up nothing
+# A slow examination delays nothing
 
 
 @pytest.fixture

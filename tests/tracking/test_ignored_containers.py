@@ -152,7 +152,7 @@ async def test_a_listing_that_is_newer_than_an_ignored_run_counts_it_once(host: 
 async def test_a_catch_up_that_is_cut_after_it_was_written_counts_an_ignored_run_once(
     host: FakeHost, image: str
 ) -> None:
-    """While the base of a build is not known, what was told is written without the cursor, and told again."""
+    """While the base of a build is not known, events are written without the cursor, and reported again."""
     agent = await host.agent(ignored=SCANNERS).watch()
     await agent.kill()
     await host.clock.advance(5)

@@ -14,7 +14,7 @@ def image(host: FakeHost) -> str:
 
 
 def move_the_name(host: FakeHost) -> None:
-    """Another image gets the name; no event tells which one lost it."""
+    """Another image gets the name; no event names the one that lost it."""
     host.docker.add(pytorch_image("newer", "team/newer:1"))
     host.docker.tag(make_id("newer"), REF)
 

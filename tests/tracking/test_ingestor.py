@@ -172,7 +172,7 @@ async def test_a_replay_changes_nothing(host: FakeHost, image: str) -> None:
     await agent.wait(0.01)
     before, uses = await agent.saved(), await agent.view.engine_store.load_uses(image, 99)
     host.docker.cut_streams()
-    await agent.wait(0.5)  # reconnected, with everything told again
+    await agent.wait(0.5)  # reconnected, with all events reported again
     assert agent.engine.counts()["events"] == 2
     assert (await agent.saved(), await agent.view.engine_store.load_uses(image, 99)) == (before, uses)
 

@@ -1,4 +1,4 @@
-"""What goes over the socket, and what comes back when it breaks: a server that answers as a test says."""
+"""Requests over the socket, and what breaks: a server that answers as a test prescribes."""
 
 import asyncio
 import json

@@ -365,7 +365,7 @@ async def test_the_events_of_an_image_report_its_id_but_a_pull_its_reference(
     imported = images.import_image(fresh, "told:2")
     told = [event for event in (await engine.ring()).events if event.time_ns >= since_ns]
     assert [event.name for event in told if (event.action, event.actor) == ("tag", image_id)] == ["told:1"]
-    # A graph driver tells of a digest that goes with its tag, too, and of the tag of an import.
+    # A graph driver also reports a digest that is removed with its tag, and the tag of an import.
     seen = dict.fromkeys((event.action, event.actor) for event in told)
     assert [one for one in seen if one != ("tag", imported)] == [
         ("pull", name),

@@ -116,7 +116,7 @@ def test_missing_is_what_no_range_has(above: int, last: int, known: list[new_eve
     assert new_events.missing(above, last, known) == missing
 
 
-# The broker's word, and the collector's
+# The acknowledgements of broker and collector
 
 
 async def test_the_brokers_acknowledgement_retires_until_the_collector_is_heard_and_never_again(

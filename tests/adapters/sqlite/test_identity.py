@@ -173,7 +173,9 @@ async def test_events_of_the_other_machine_stay_in_the_history_as_its_own_and_ar
     await add_outcomes(store, 1)
     assert [event.id for event in await sent(store)] == [f"gpu-08/{store.epoch}/1"]
     assert await history(store) == [*(f"gpu-07/{before}/{seq}" for seq in range(1, 8)), f"gpu-08/{store.epoch}/1"]
-    assert await store.acknowledge(str(before), 7, START) is not None  # the retained word about the other machine
+    assert (
+        await store.acknowledge(str(before), 7, START) is not None
+    )  # the retained acknowledgement of the other machine
     assert [event.id for event in await sent(store)] == [f"gpu-08/{store.epoch}/1"]
     await store.close()
 

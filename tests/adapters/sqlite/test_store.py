@@ -327,7 +327,7 @@ async def test_an_event_waits_until_it_is_retired_or_set_aside(store: Store) -> 
     assert [row.seq for row in await store.unsent(0, 9)] == [2, 4, 5]
     assert [row.seq for row in await store.unsent(2, 9)] == [4, 5]
     assert [row.seq for row in await store.unsent(0, 1)] == [2]
-    assert len(await store.load_events(START)) == 5  # the last tells of the one set aside
+    assert len(await store.load_events(START)) == 5  # the last is about the quarantined one
 
 
 async def test_forgetting_drops_old_uses_and_images_long_gone(store: Store) -> None:
