@@ -124,15 +124,15 @@ def test_its_pin_is_one_that_is_read(tmp_path: Path) -> None:
 def test_its_acl_is_the_one_that_is_tested() -> None:
     from tests.support import mosquitto
 
-    said = set(re.findall(r"(?m)^    ((?:pattern|topic) .*)$", README))
-    assert said <= set(mosquitto.ACL.splitlines())
+    claimed = set(re.findall(r"(?m)^    ((?:pattern|topic) .*)$", README))
+    assert claimed <= set(mosquitto.ACL.splitlines())
 
 
 def test_the_brokers_that_it_names_are_those_of_the_suite() -> None:
     from tests.interop.brokers import KINDS
 
-    said = README.split("- Tested on ")[1].split(". ")[0]
-    assert said == "mosquitto with 5 and with 3.1.1, and on NATS with JetStream"
+    claimed = README.split("- Tested on ")[1].split(". ")[0]
+    assert claimed == "mosquitto with 5 and with 3.1.1, and on NATS with JetStream"
     assert set(KINDS) == {"mosquitto", "mosquitto with 3.1.1", "NATS"}
 
 

@@ -132,8 +132,8 @@ class RealHost:
             span = (f"--since={self._began:.3f}", f"--until={time.time():.3f}")
             return self.engine.docker("events", *span, *filters, "--format={{.TimeNano}}").splitlines()
 
-        told = proc.eventually(look)
-        return units.format_time(datetime.fromtimestamp(int(told[-1]) // 1000 / 1e6, UTC))
+        times = proc.eventually(look)
+        return units.format_time(datetime.fromtimestamp(int(times[-1]) // 1000 / 1e6, UTC))
 
     def has_image(self, image: str) -> bool:
         return self.engine.api("GET", f"/images/{image}/json")[0] == 200

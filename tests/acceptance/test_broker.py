@@ -86,7 +86,7 @@ def test_an_agent_cannot_speak_for_another_host_and_evicts_all_the_same(
         proc.eventually(lambda: len(host.json("history")["events"]) >= 4)
     assert "torchkeeper/v1/hosts/gpu-02/status" in refused
     assert "Not authorized" in refused
-    assert (collector.events(), collector.said) == ([], [])
+    assert (collector.events(), collector.messages) == ([], [])
 
 
 def test_a_refused_login_delays_nothing(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:

@@ -91,10 +91,10 @@ def test_untagged_pytorch_steps_are_evicted_with_the_last_image_of_their_build_a
     with host.agent():
         host.await_gone(torch_step)
         host.evict_a_control_image()
-        told = collector.await_event("decision", torch_step)
+        decided = collector.await_event("decision", torch_step)
         collector.await_event("outcome", torch_step)
     assert {row["Id"] for row in host.engine.images()} == {base, plain_step}
-    assert (told["data"]["reason"], told["data"]["image"]["references"]) == ("dangling", [])
+    assert (decided["data"]["reason"], decided["data"]["image"]["references"]) == ("dangling", [])
     first, second = collector.events("outcome")[:2]
     assert [first["subject"], second["subject"]] == [child, torch_step]
 

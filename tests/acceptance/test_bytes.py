@@ -64,8 +64,8 @@ def _committed(
 
 def _du(engine: dockerd.Dockerd) -> int:
     """The bytes of the engine's directory on its disk."""
-    told = subprocess.run(["du", "-sxB1", small_disk.data(engine)], capture_output=True, text=True, check=True)
-    return int(told.stdout.split()[0])
+    done = subprocess.run(["du", "-sxB1", small_disk.data(engine)], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[0])
 
 
 def _shared_layers(host: RealHost) -> str:

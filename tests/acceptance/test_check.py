@@ -98,8 +98,8 @@ def test_check_names_a_configuration_file_that_this_user_may_not_read(lone_host:
     with somebody_elses(lone_host.config, 0o600):
         checked, planned = as_plain_user(lone_host, "check", "--json"), as_plain_user(lone_host, "plan")
     assert (checked.returncode, planned.returncode) == (1, 2)
-    for said in (checked.stdout, planned.stderr):
-        assert f"{lone_host.config}: cannot be read: Permission denied; run this as the agent's user" in said
+    for output in (checked.stdout, planned.stderr):
+        assert f"{lone_host.config}: cannot be read: Permission denied; run this as the agent's user" in output
 
 
 def test_check_names_a_state_folder_that_cannot_be_written(lone_host: RealHost) -> None:
@@ -109,8 +109,8 @@ def test_check_names_a_state_folder_that_cannot_be_written(lone_host: RealHost) 
         pinned = as_plain_user(lone_host, "pause")
     assert checked.returncode == swept.returncode == pinned.returncode == 1
     assert "state FAILED" in " ".join(checked.stdout.split())
-    for told in (" ".join(checked.stdout.split()), swept.stderr, pinned.stderr):
-        assert "agent.state_dir" in told
+    for output in (" ".join(checked.stdout.split()), swept.stderr, pinned.stderr):
+        assert "agent.state_dir" in output
 
 
 def test_a_host_name_with_a_dot_that_was_used_before_is_kept_and_warned_of(lone_host: RealHost) -> None:

@@ -79,7 +79,7 @@ def test_explain_shows_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lon
     with lone_host.agent():
         images.run(lone_host.engine, "team/train:1", rm=True, name="last-run")
         proc.eventually(lambda: lone_host.row(image)["last_used"])
-        told = lone_host.output_of("explain", "team/train:1")
+        printed = lone_host.output_of("explain", "team/train:1")
         assert lone_host.output_of("explain", image[7:19]).startswith("image team/train:1")
         document = lone_host.json("explain", "team/train:1")
         row = lone_host.row(image)
@@ -92,7 +92,7 @@ def test_explain_shows_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lon
     answers = {step["reason"]: step["answer"] for step in document["steps"]}
     assert answers == dict.fromkeys(list(answers)[:-1], "no") | {"recent": document["explanation"]}
     expected = ("ENV PYTORCH_VERSION=2.4.0", "last-run", "TTL 3 h", "keep: recent", "torchkeeper pin team/train:1")
-    assert [text for text in expected if text not in told] == []
+    assert [text for text in expected if text not in printed] == []
     unknown = lone_host.run("explain", "no/such:1")
     assert (unknown.returncode, "no image 'no/such:1' here" in unknown.stderr) == (1, True)
 
@@ -106,10 +106,10 @@ def test_explain_shows_how_many_runs_were_ignored_and_by_which_pattern(lone_host
         for number in range(2):
             images.run(host.engine, "team/train:1", rm=True, name=f"trivy-{number}")
         proc.eventually(lambda: "ignored 2 runs since " in host.output_of("explain", "team/train:1"))
-    told = host.output_of("explain", "team/train:1")
+    printed = host.output_of("explain", "team/train:1")
     expected = ("not uses: 'trivy*' in usage.ignore_containers matches them", "last used never, as far as")
-    assert [text for text in expected if text not in told] == []
-    assert "*test*" not in told
+    assert [text for text in expected if text not in printed] == []
+    assert "*test*" not in printed
     [counted] = host.json("explain", "team/train:1")["ignored_runs"]
     assert (counted["pattern"], counted["runs"], age(counted["last_at"]) < 60) == ("trivy*", 2, True)
 

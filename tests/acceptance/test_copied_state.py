@@ -28,8 +28,8 @@ def test_it_is_reported_and_the_host_name_is_learned_anew(lone_host: RealHost) -
             name = engine_name(host)
             proc.eventually(lambda: "state-copied" in collector.alerts(name))
             proc.eventually(lambda: collector.read(f"{name}/info"))
-            said, info = collector.read(f"{name}/alerts/state-copied"), collector.read(f"{name}/info")
-        assert (said["severity"], "the state of the-other" in said["message"]) == ("warning", True)
+            alert, info = collector.read(f"{name}/alerts/state-copied"), collector.read(f"{name}/info")
+        assert (alert["severity"], "the state of the-other" in alert["message"]) == ("warning", True)
         assert info["epoch"] == meta(host, "epoch") != epoch
         assert host.count_in_log("action=state-copied") == 1
         assert host.row(image)["idle_since"] == first_seen

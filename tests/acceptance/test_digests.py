@@ -62,13 +62,13 @@ def test_images_pulled_by_digest_are_kept_by_what_names_their_repository_or_dige
         story = host.output_of("explain", pullable["prod/model"][1])
     assert {repository: rows[pullable[repository][0]]["reason"] for repository in KEPT} == KEPT
     assert len(rows) == len(KEPT)
-    told = {repository: rows[pullable[repository][0]]["explanation"] for repository in KEPT}
-    assert told["prod/model"] == f"kept: {pullable['prod/model'][1]} matches images.exclude"
-    assert told["team/frozen"] == f"kept: {frozen} matches policy.protect"
+    explanations = {repository: rows[pullable[repository][0]]["explanation"] for repository in KEPT}
+    assert explanations["prod/model"] == f"kept: {pullable['prod/model'][1]} matches images.exclude"
+    assert explanations["team/frozen"] == f"kept: {frozen} matches policy.protect"
     long = rows[pullable["lab/long"][0]]
     assert seconds_between(long["idle_since"], long["deadline"]) == 3600
     # A table folds long words: only the letters count.
-    assert told["prod/model"].replace(" ", "") in story.replace(" ", "")
+    assert explanations["prod/model"].replace(" ", "") in story.replace(" ", "")
 
 
 def test_images_pulled_by_digest_are_evicted_where_nothing_names_them(

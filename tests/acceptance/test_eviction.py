@@ -19,7 +19,7 @@ def test_an_idle_pytorch_image_is_evicted_and_is_reported_before_and_after(
     with host.agent():
         host.await_gone(image)
         outcome, decision = collector.await_event("outcome", image), collector.await_event("decision", image)
-    said, became = decision["data"], outcome["data"]
+    decided, result = decision["data"], outcome["data"]
     named = {
         "id": image,
         "references": [ref],
@@ -30,25 +30,25 @@ def test_an_idle_pytorch_image_is_evicted_and_is_reported_before_and_after(
     }
     assert decision == {
         "specversion": "1.0",
-        "id": f"{NAME}/{said['epoch']}/{said['seq']}",
+        "id": f"{NAME}/{decided['epoch']}/{decided['seq']}",
         "source": f"torchkeeper/{NAME}",
         "type": "torchkeeper.decision",
         "time": decision["time"],
         "subject": image,
         "datacontenttype": "application/json",
-        "data": said,
+        "data": decided,
     }
     assert outcome == decision | {
-        "id": f"{NAME}/{became['epoch']}/{became['seq']}",
+        "id": f"{NAME}/{result['epoch']}/{result['seq']}",
         "type": "torchkeeper.outcome",
         "time": outcome["time"],
-        "data": became,
+        "data": result,
     }
-    assert (said["epoch"], said["decision_id"]) == (became["epoch"], became["decision_id"])
-    assert said["seq"] < became["seq"]
+    assert (decided["epoch"], decided["decision_id"]) == (result["epoch"], result["decision_id"])
+    assert decided["seq"] < result["seq"]
     assert decision["time"] < host.last_event("delete", image=image) < outcome["time"]
     fixed = ("action", "reason", "mode", "held_by", "image", "last_used", "ttl_seconds", "estimated_bytes")
-    assert {key: said[key] for key in fixed} == {
+    assert {key: decided[key] for key in fixed} == {
         "action": "evict",
         "reason": "idle-ttl",
         "mode": "enforce",
@@ -58,17 +58,17 @@ def test_an_idle_pytorch_image_is_evicted_and_is_reported_before_and_after(
         "ttl_seconds": TTL,
         "estimated_bytes": layers,
     }
-    assert TTL <= said["idle_seconds"] <= seconds_between(before, decision["time"])
-    assert said["explanation"].startswith("idle ")
+    assert TTL <= decided["idle_seconds"] <= seconds_between(before, decision["time"])
+    assert decided["explanation"].startswith("idle ")
     about = "at least" if kind in engines.UNDERSTATES_BYTES else "about"
-    assert said["explanation"].endswith(f"; frees {about} {units.format_bytes(layers)}")
-    assert "ENV PYTORCH_VERSION=2.4.0" in said["evidence"]
-    assert {key: became[key] for key in ("outcome", "image", "error")} == {
+    assert decided["explanation"].endswith(f"; frees {about} {units.format_bytes(layers)}")
+    assert "ENV PYTORCH_VERSION=2.4.0" in decided["evidence"]
+    assert {key: result[key] for key in ("outcome", "image", "error")} == {
         "outcome": "removed",
         "image": named,
         "error": None,
     }
-    assert isinstance(became["measured_bytes"], int)
+    assert isinstance(result["measured_bytes"], int)
 
 
 def test_exactly_the_idle_pytorch_images_are_evicted(lone_host: RealHost) -> None:

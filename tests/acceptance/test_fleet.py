@@ -43,8 +43,8 @@ def test_the_fleet_shows_a_host_online_and_then_offline(
     assert 0 < online[0]["disk_used_bytes"] < online[0]["disk_total_bytes"]
     assert [(row["host"], row["state"], row["images"]) for row in offline] == [(NAME, "offline", 1)]
     assert [(row["host"], row["id"], row["reason"]) for row in images] == [(NAME, kept, "not-pytorch")]
-    told = [(row["host"], row["image_id"], row["reason"], row["outcome"]) for row in decisions]
-    assert told == [(NAME, idle, "idle-ttl", "removed")]
+    listed = [(row["host"], row["image_id"], row["reason"], row["outcome"]) for row in decisions]
+    assert listed == [(NAME, idle, "idle-ttl", "removed")]
     assert f"{NAME} online" in tables[0]
     assert "team/idle:1 idle-ttl removed" in tables[1]
     assert f"{NAME} offline" in desk.output_of("fleet", "status")

@@ -23,14 +23,14 @@ def test_an_image_without_torch_stays_whatever_it_says_and_the_others_are_evicte
         gone = host.torch("team/torch:2.4.0")
         host.await_gone(gone)
         host.evict_a_control_image()
-        told = host.json("explain", "team/claims:1")
-    assert (host.has_image(kept), told["class"], told["reason"], told["torch_version"]) == (
+        document = host.json("explain", "team/claims:1")
+    assert (host.has_image(kept), document["class"], document["reason"], document["torch_version"]) == (
         True,
         "ambiguous",
         "ambiguous",
         None,
     )
-    assert told["evidence"][-1] == "no torch/version.py in its layers, whatever its names and history show"
+    assert document["evidence"][-1] == "no torch/version.py in its layers, whatever its names and history show"
     decision = host.events(gone)[0]["data"]
     assert f"layer 1: {FILE} is of torch 2.4.0" in decision["evidence"]
     assert host.checks()[1]["layers"]["detail"] == f"read below {host.engine.folder}/data/overlay2"
@@ -49,13 +49,13 @@ def test_a_look_inside_beside_an_agent_finds_torch_is_not_a_use_and_leaves_nothi
     host.configure(policy={"ttl": "1h"})
     image = host.torch("team/torch:2.4.0")
     with host.agent():
-        told = host.json("explain", "team/torch:2.4.0", "--look-inside")
-        said = host.output_of("explain", "team/torch:2.4.0", "--look-inside")
+        document = host.json("explain", "team/torch:2.4.0", "--look-inside")
+        printed = host.output_of("explain", "team/torch:2.4.0", "--look-inside")
         images.run(host.engine, "team/torch:2.4.0", rm=True, name="last")  # earlier events are read with this one
         proc.eventually(lambda: host.row(image)["last_used"])
         uses = host.json("explain", "team/torch:2.4.0")["uses"]
-    assert told["inside"]["found"] == [{"path": FILE, "torch_version": "2.4.0", "accelerator": None}]
-    assert f"inside {FILE} is of torch 2.4.0" in said
+    assert document["inside"]["found"] == [{"path": FILE, "torch_version": "2.4.0", "accelerator": None}]
+    assert f"inside {FILE} is of torch 2.4.0" in printed
     assert {use["by"] for use in uses} == {"last"}, uses
     assert left(host) == []
 

@@ -27,7 +27,7 @@ def test_plan_shows_totals_and_deadlines_and_looks_ahead_without_changing_anythi
     host.json("sweep")
     before = _state(host)
     now, later, other = host.json("plan"), host.json("plan", "--at", "7d"), host.json("plan", "--ttl", "1s")
-    told = [host.run("plan", *args) for args in ((), ("--at", "7d"), ("--ttl", "1s"))]
+    printed = [host.run("plan", *args) for args in ((), ("--at", "7d"), ("--ttl", "1s"))]
     assert (_state(host), host.json("history")["events"]) == (before, [])
     assert now["totals"]["reasons"] == {"not-pytorch": 1, "protected-tag": 1, "recent": 2}
     assert now["totals"]["bytes"] == _bytes(host, {"not-pytorch": 1, "protected-tag": 4, "recent": 9})
@@ -40,17 +40,17 @@ def test_plan_shows_totals_and_deadlines_and_looks_ahead_without_changing_anythi
         assert ahead["totals"]["estimated_bytes"] == ahead["totals"]["bytes"]["idle-ttl"]
     assert "if nothing is used until then" in later["notes"][0]
     assert "by a policy.ttl of 1 s" in other["notes"][0]
-    assert [(done.returncode, "\x1b" in done.stdout, _widest(done.stdout) <= 80) for done in told] == [
+    assert [(done.returncode, "\x1b" in done.stdout, _widest(done.stdout) <= 80) for done in printed] == [
         (0, False, True)
     ] * 3
-    lines = [" ".join(line.split()) for line in told[0].stdout.splitlines()]
+    lines = [" ".join(line.split()) for line in printed[0].stdout.splitlines()]
     assert "4 images, 0 to evict, about 0 B to free" in lines
     assert {"not-pytorch 1 3.0 MB", "protected-tag 1 6.0 MB", "recent 2 13.0 MB"} <= set(lines)
     assert [line.partition(", in ")[2].split(":", 1)[1] for line in lines if line.startswith("next, in ")] == [
         " team/soon:1",
         " team/long:1",
     ]
-    assert all("idle-ttl 1 8.0 MB" in " ".join(done.stdout.split()) for done in told[1:])
+    assert all("idle-ttl 1 8.0 MB" in " ".join(done.stdout.split()) for done in printed[1:])
 
 
 def _bytes(host: RealHost, megabytes: dict[str, int]) -> object:
@@ -82,7 +82,7 @@ def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_fr
     images.run(engine, "team/busy:1", name="stopped-beside-one-that-runs")
     images.run(engine, "team/busy:1", "sleep", "300", detach=True)
     images.run(engine, "team/web:1", name="not-pytorch")
-    document, told = host.json("plan"), host.output_of("plan")
+    document, printed = host.json("plan"), host.output_of("plan")
     code, found = host.checks()
     stopped = document["stopped"]
     assert [(row["containers"], row["image"], row["command"]) for row in stopped] == [
@@ -92,8 +92,8 @@ def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_fr
     assert [row["estimated_bytes"] / images.MB for row in stopped] == pytest.approx([5, 10], abs=0.1)
     assert all(seconds_between(row["since"], document["at"]) > 0 for row in stopped)
     assert sorted(row["since"] for row in stopped) == [row["since"] for row in stopped]
-    assert told.index("docker rm z-old-run") < told.index("docker rm m-new-run a-second-run")
-    assert "5.0 MB team/new:1 docker rm z-old-run" in told
+    assert printed.index("docker rm z-old-run") < printed.index("docker rm m-new-run a-second-run")
+    assert "5.0 MB team/new:1 docker rm z-old-run" in printed
     assert (code, found["containers"]["ok"]) == (0, True)
     assert "3 stopped containers hold 2 PyTorch image(s), about 15" in found["containers"]["detail"]
     assert "the oldest: z-old-run, m-new-run, a-second-run" in found["containers"]["detail"]
@@ -117,8 +117,8 @@ def test_explain_shows_the_whole_story_by_reference_id_and_prefix(lone_host: Rea
         assert _missing(story, "evicted 20", "unless it is used before", "keep it torchkeeper pin team/train:1") == []
 
 
-def _missing(told: str, *parts: str) -> list[str]:
-    return [part for part in parts if part not in told]
+def _missing(printed: str, *parts: str) -> list[str]:
+    return [part for part in parts if part not in printed]
 
 
 def test_explain_lists_the_candidates_of_an_ambiguous_prefix_and_says_what_it_does_not_know(
@@ -165,11 +165,11 @@ def test_check_says_where_pressure_has_no_effect_for_the_engines_directory_canno
     host.configure(pressure={"high": "90%", "low": "80%"})
     assert host.checks()[1]["disk"]["ok"]
     done = without_engine_folder.run(host, "check")
-    told = " ".join(done.stdout.split())
+    printed = " ".join(done.stdout.split())
     assert done.returncode == 1
-    assert "disk FAILED the engine's directory cannot be seen from here" in told
-    assert "pressure.high has no effect -> mount" in told
-    assert "or set pressure.budget" in told
+    assert "disk FAILED the engine's directory cannot be seen from here" in printed
+    assert "pressure.high has no effect -> mount" in printed
+    assert "or set pressure.budget" in printed
 
 
 @pytest.mark.parametrize(

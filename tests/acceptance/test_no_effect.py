@@ -72,9 +72,9 @@ def test_a_pin_by_hand_that_means_nothing_stops_every_eviction_and_is_named(
         assert (agent.returncode(), host.has_image(image)) == (None, True)
         write_pins(host, {"reference": "team/kept:1"})
         host.await_gone(image)
-    for said in (alert["message"], found["pins"]["detail"]):
-        assert "pin 2 of 2, {" in said
-        assert "reference: a pin names one image; write patterns into policy.protect" in said
+    for text in (alert["message"], found["pins"]["detail"]):
+        assert "pin 2 of 2, {" in text
+        assert "reference: a pin names one image; write patterns into policy.protect" in text
     assert (code, found["pins"]["ok"], found["pins"]["hint"]) == (1, False, "correct that in the file")
 
 

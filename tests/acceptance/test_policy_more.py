@@ -70,12 +70,12 @@ def test_a_closed_window_delays_evictions_until_it_opens(lone_host: RealHost) ->
     with host.agent():
         proc.eventually(lambda: host.row(image)["held_by"] == "window")
         totals = host.json("plan")["totals"]
-        told = host.output_of("plan")
+        printed = host.output_of("plan")
         assert host.has_image(image)
     until = opens.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert (totals["evict"], totals["held_by"], totals["opens"]) == (1, "window", until)
-    assert "evict (held: window)" in told
-    assert f"nothing is removed now: window, until {until}" in told
+    assert "evict (held: window)" in printed
+    assert f"nothing is removed now: window, until {until}" in printed
     assert host.json("history")["events"] == []
     host.configure(schedule={"windows": [_window(now - timedelta(hours=1), now + timedelta(hours=1))]})
     with host.agent():
@@ -104,13 +104,13 @@ def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(
         proc.eventually(lambda: "policy-change" in collector.alerts(NAME))
         alert = collector.read(f"{NAME}/alerts/policy-change")["message"]
         rows = [collector.await_image(NAME, image, lambda row: ttl_of(row) == 1) for image in slipped]
-        told = host.output_of("plan")
+        printed = host.output_of("plan")
         assert all(map(host.has_image, slipped))
     assert alert.startswith("the policy changed: 2 images (14.0 MB) that only the new one evicts may go from 20")
     assert [(row["action"], row["reason"]) for row in rows] == [("keep", "recent")] * 2
     assert [row["explanation"] for row in rows] == ["", ""]  # such a text counts time: each reader makes it anew
-    assert "2 images (14.0 MB) wait for the policy-change grace period" in told
-    assert told.count("(policy.change_grace)") == 2
+    assert "2 images (14.0 MB) wait for the policy-change grace period" in printed
+    assert printed.count("(policy.change_grace)") == 2
     host.configure(policy={"ttl": "1h"})
     with host.agent():
         proc.eventually(lambda: collector.alerts(NAME) == set())

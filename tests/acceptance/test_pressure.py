@@ -109,10 +109,10 @@ def test_a_full_disk_where_nothing_may_be_evicted_raises_an_alert_until_there_is
         proc.eventually(lambda: not collector.alerts(NAME))
     state, _, reasons = alert["message"].partition(": ")
     assert state == "disk 92% full (high 90%, low 70%), and nothing may be evicted now"
-    told = {reason: float(size) for reason, size in re.findall(r"([a-z-]+) ([0-9.]+) MB", reasons)}
+    named = {reason: float(size) for reason, size in re.findall(r"([a-z-]+) ([0-9.]+) MB", reasons)}
     sizes = {kept[image["Id"]]: image["Size"] / images.MB for image in host.engine.images()}
-    assert (alert["severity"], next(iter(told))) == ("critical", "min-age")  # the most first
-    assert told == pytest.approx(sizes, abs=0.1)
+    assert (alert["severity"], next(iter(named))) == ("critical", "min-age")  # the most first
+    assert named == pytest.approx(sizes, abs=0.1)
     assert "disk 92% full (high 90%, low 70%); " in planned
     assert collector.events() == []
     assert {image["Id"] for image in host.engine.images()} == kept.keys()

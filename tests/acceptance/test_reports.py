@@ -101,12 +101,12 @@ def test_observe_mode_removes_nothing_and_decides_once(host: RealHost, collector
         collector.await_event("outcome", first)
         second = host.torch("team/second:1")
         collector.await_event("outcome", second)
-    told = [
+    reported = [
         (event["subject"], event["type"], event["data"].get("mode") or event["data"]["outcome"])
         for event in collector.events()
         if event["subject"]
     ]
-    assert told == [
+    assert reported == [
         (first, "torchkeeper.decision", "observe"),
         (first, "torchkeeper.outcome", "would-remove"),
         (second, "torchkeeper.decision", "observe"),

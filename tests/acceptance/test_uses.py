@@ -25,10 +25,10 @@ def test_a_use_of_one_second_is_recorded_with_its_end(host: RealHost, collector:
     with host.agent():
         images.run(host.engine, "team/short:1", "sleep", "1", rm=True, name="quick")
         ended = host.last_event("destroy", container="quick")
-        told = collector.await_image(NAME, image, lambda item: (item["last_used"] or "") >= ended)
+        shown = collector.await_image(NAME, image, lambda item: (item["last_used"] or "") >= ended)
         row = host.row(image)
     assert host.engine.containers() == []
-    assert (told["last_used"], told["last_used_by"]) == (ended, "quick")
+    assert (shown["last_used"], shown["last_used_by"]) == (ended, "quick")
     assert (row["last_used"], row["last_used_by"]) == (ended, "quick")
     assert row["idle_since"] == row["last_used"]
     assert seconds_between(row["last_used"], row["deadline"]) == 3600
@@ -105,8 +105,8 @@ def test_a_use_while_the_agent_was_away_is_seen_afterwards(
     images.run(host.engine, "team/away:1", rm=True, name="unwatched")
     ended = host.last_event("destroy", container="unwatched")
     with host.agent():
-        told = collector.await_image(NAME, image, lambda item: item["last_used"])
-    assert (told["last_used"], told["last_used_by"]) == (ended, "unwatched")
+        shown = collector.await_image(NAME, image, lambda item: item["last_used"])
+    assert (shown["last_used"], shown["last_used_by"]) == (ended, "unwatched")
     assert collector.events("gap") == []
 
 
@@ -154,7 +154,7 @@ def test_labels_that_look_like_the_attributes_of_events_mislead_nobody(
     with host.agent():
         host.engine.docker("tag", liar, "team/liar:2")
         images.run(host.engine, "team/liar:1", rm=True, name="honest")
-        told = collector.await_image(NAME, liar, lambda item: item["last_used_by"] and len(item["references"]) > 1)
+        shown = collector.await_image(NAME, liar, lambda item: item["last_used_by"] and len(item["references"]) > 1)
         other = host.row(victim)
-    assert (told["references"], told["last_used_by"]) == (["team/liar:1", "team/liar:2"], "honest")
+    assert (shown["references"], shown["last_used_by"]) == (["team/liar:1", "team/liar:2"], "honest")
     assert (other["references"], other["last_used"]) == (["team/victim:1"], None)

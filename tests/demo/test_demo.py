@@ -146,8 +146,8 @@ def test_it_shows_each_removal_as_the_broker_reports_it_with_the_sentence_that_e
     performance: Performance,
 ) -> None:
     sentence = r"idle \d+ (?:s|min[^,]*), TTL \d+ (?:s|min[^;]*); frees about \d"  # in minutes on a slow machine
-    told = re.findall(rf"EVICT  (\S+) -> removed\n +{sentence}", performance.out)
-    assert set(told) == GOES
+    evicted = re.findall(rf"EVICT  (\S+) -> removed\n +{sentence}", performance.out)
+    assert set(evicted) == GOES
     assert "Source: MQTT." in performance.out
 
 

@@ -66,10 +66,10 @@ async def test_the_status_of_a_running_agent_comes_back_and_stays(secured: Mosqu
     settings = make_settings(secured, tmp_path)
     async with running_agent(settings) as agent:
         found = await find(settings)
-        said = await heard(agent, b"end")
+        statuses = await heard(agent, b"end")
     expected = f"{secured.url}, MQTT 5: connected, and what is published on {STATUS} comes back"
     assert found == Finding(True, expected)
-    assert said == [Message(STATUS, ONLINE, retain=True), Message(STATUS, ONLINE)]
+    assert statuses == [Message(STATUS, ONLINE, retain=True), Message(STATUS, ONLINE)]
     assert await retained(settings) == [ONLINE]
 
 

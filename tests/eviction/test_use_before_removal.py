@@ -172,10 +172,10 @@ async def evict_with_another(host: FakeHost) -> HostedAgent:
 async def test_anything_removed_together_with_an_image_is_in_the_outcome(host: FakeHost, image: Image) -> None:
     agent = await evict_with_another(host)
     [outcome] = await agent.events(payloads.OutcomeData.type)
-    said = payloads.OutcomeData.model_validate(outcome.data)
+    data = payloads.OutcomeData.model_validate(outcome.data)
     digest = [] if host.docker.containerd else [NEW]  # it was never seen pulled, and proves nothing there
-    assert (said.outcome, said.also_removed) == ("refused", [REFS[1], *digest, OTHER.id])
-    assert said.error == f"{REFS[1]} had passed to another image, which lost it"
+    assert (data.outcome, data.also_removed) == ("refused", [REFS[1], *digest, OTHER.id])
+    assert data.error == f"{REFS[1]} had passed to another image, which lost it"
     assert set(host.docker.images[image.id].tags) == {REFS[0], REFS[2]}
 
 

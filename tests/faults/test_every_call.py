@@ -164,8 +164,8 @@ class Round:
 
     async def _recorded(self, agent: LiveAgent) -> set[str]:
         """The names with which it went, by its outcome."""
-        became = payloads.OutcomeData.model_validate((await agent.events(payloads.OutcomeData.type))[-1].data)
-        return {*became.image.references, *became.also_removed}
+        data = payloads.OutcomeData.model_validate((await agent.events(payloads.OutcomeData.type))[-1].data)
+        return {*data.image.references, *data.also_removed}
 
     def clear(self) -> None:
         for container in self.created:
@@ -182,9 +182,9 @@ def consistent(events: list[payloads.Event], idle: str, *, gone: bool) -> None:
     assert len(first) == len(decided)
     assert {event.data["decision_id"] for event in outcomes} == first.keys()
     assert all(first[event.data["decision_id"]] < event.data["seq"] for event in outcomes)
-    told = [event.data["outcome"] for event in outcomes]
-    assert told.count("removed") == int(gone)
-    assert told[-1:] == ["removed"] or not gone
+    results = [event.data["outcome"] for event in outcomes]
+    assert results.count("removed") == int(gone)
+    assert results[-1:] == ["removed"] or not gone
 
 
 def never_on_a_bad_list(calls: list[Call]) -> None:

@@ -32,14 +32,14 @@ async def test_anything_removed_together_with_an_image_is_in_the_outcome_and_a_c
         between.on("DELETE", "^/images/", nth=nth, before=lambda: asyncio.to_thread(pass_on))
         async with running.running(between.url, tmp_path, policy=DUE_AT_ONCE) as agent:
             outcomes = await proc.eventually_async(lambda: agent.events(payloads.OutcomeData.type))
-            became = payloads.OutcomeData.model_validate(outcomes[0].data)
+            data = payloads.OutcomeData.model_validate(outcomes[0].data)
             if nth == 1:
-                assert (became.outcome, became.also_removed) == ("refused", [REFS[1], plain])
+                assert (data.outcome, data.also_removed) == ("refused", [REFS[1], plain])
                 alert = await proc.eventually_async(lambda: raised(agent))
                 assert alert is not None
                 assert (alert.severity, plain in alert.message) == ("critical", True)
             else:  # by its ID, no other image can be meant
-                assert (became.outcome, became.also_removed) == ("removed", [])
+                assert (data.outcome, data.also_removed) == ("removed", [])
                 assert images.image_id(any_engine, REFS[0]) == plain
 
 

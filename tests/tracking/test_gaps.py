@@ -232,9 +232,9 @@ async def test_a_use_that_cannot_be_matched_is_one_gap_however_often_it_is_repor
     host.docker.run("team/gone:1", rm=True)
     host.docker.delete("team/gone:1")
     again = await host.agent().watch()
-    told = await again.gaps()
-    assert len(told) == 1
+    recorded = await again.gaps()
+    assert len(recorded) == 1
     for _ in range(3):
         host.docker.cut_streams()
         await again.wait(2)
-    assert await again.gaps() == told
+    assert await again.gaps() == recorded

@@ -49,9 +49,9 @@ async def remove(engine: DockerEngine, image_id: str) -> removal.RemovalResult:
 def push(daemon: dockerd.Dockerd, references: Sequence[str]) -> str:
     """Import an image, push it under all of these names, and forget it; its digest in the registry."""
     images.import_image(daemon, references[0], extra_refs=references[1:])
-    said = [daemon.docker("push", reference) for reference in references]
+    outputs = [daemon.docker("push", reference) for reference in references]
     daemon.empty()
-    return said[0].rpartition("digest: ")[2].split()[0]
+    return outputs[0].rpartition("digest: ")[2].split()[0]
 
 
 def pull(daemon: dockerd.Dockerd, *references: str) -> str:
@@ -344,8 +344,8 @@ async def test_every_event_of_a_removal_is_known_as_an_echo_and_each_that_was_ex
     own.begin(image.id, datetime.fromtimestamp(since_ns / 1e9, UTC))
     containerd = (await engine.connect()).containerd_store
     await removal.remove(engine, image, own, Answers(image, {}), containerd=containerd, undisturbed=lambda: True)
-    told = [event for event in (await engine.ring()).events if event.time_ns >= since_ns and event.kind == "image"]
-    assert [event for event in told if not own.caused(event)] == []
+    events = [event for event in (await engine.ring()).events if event.time_ns >= since_ns and event.kind == "image"]
+    assert [event for event in events if not own.caused(event)] == []
     assert used or own._spans[image.id].echoes == []
 
 
@@ -363,10 +363,10 @@ async def test_the_events_of_an_image_report_its_id_but_a_pull_its_reference(
     await engine.untag("told:1")
     await engine.delete(image_id)
     imported = images.import_image(fresh, "told:2")
-    told = [event for event in (await engine.ring()).events if event.time_ns >= since_ns]
-    assert [event.name for event in told if (event.action, event.actor) == ("tag", image_id)] == ["told:1"]
+    events = [event for event in (await engine.ring()).events if event.time_ns >= since_ns]
+    assert [event.name for event in events if (event.action, event.actor) == ("tag", image_id)] == ["told:1"]
     # A graph driver also reports a digest that is removed with its tag, and the tag of an import.
-    seen = dict.fromkeys((event.action, event.actor) for event in told)
+    seen = dict.fromkeys((event.action, event.actor) for event in events)
     assert [one for one in seen if one != ("tag", imported)] == [
         ("pull", name),
         ("tag", image_id),

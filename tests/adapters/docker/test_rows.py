@@ -159,14 +159,14 @@ def test_a_server_that_names_no_version_is_spoken_to_in_ours() -> None:
 
 
 def test_an_engine_reports_who_it_is() -> None:
-    told = {
+    reported = {
         "ID": "X",
         "Name": "gpu-07",
         "Driver": "overlayfs",
         "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
         "DockerRootDir": "/var/lib/docker",
     }
-    assert rows.engine_info(told, {"Version": "28.5.2"}, "1.51") == EngineInfo(
+    assert rows.engine_info(reported, {"Version": "28.5.2"}, "1.51") == EngineInfo(
         id="X",
         name="gpu-07",
         version="28.5.2",
@@ -194,8 +194,8 @@ PODMAN = {
 
 
 def test_podman_is_only_observed_and_has_an_id_that_lasts() -> None:
-    said = [{"ID": made_up, "Name": "gpu-07", "DockerRootDir": "/data"} for made_up in ("a", "b")]
-    first, second = (rows.engine_info(info, PODMAN, "1.41") for info in said)
+    reported = [{"ID": made_up, "Name": "gpu-07", "DockerRootDir": "/data"} for made_up in ("a", "b")]
+    first, second = (rows.engine_info(info, PODMAN, "1.41") for info in reported)
     assert first == second
     assert (first.product, first.id) == ("Podman", "podman gpu-07 /data")
     assert first.observe_only.startswith("this is Podman 4.3.1, which removes an image's untagged parents")
@@ -325,8 +325,8 @@ def test_on_the_containerd_store_the_id_is_a_digest_and_proves_nothing() -> None
 
 
 def test_names_are_those_that_docker_writes() -> None:
-    said = {"RepoTags": ["docker.io/library/base:1", "localhost/x:1"], "RepoDigests": [f"docker.io/{DIGEST}"]}
-    assert rows.references(said) == (("base:1", "localhost/x:1"), (DIGEST,))
+    reported = {"RepoTags": ["docker.io/library/base:1", "localhost/x:1"], "RepoDigests": [f"docker.io/{DIGEST}"]}
+    assert rows.references(reported) == (("base:1", "localhost/x:1"), (DIGEST,))
 
 
 NO_ROWS = {

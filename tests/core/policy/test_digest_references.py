@@ -130,11 +130,11 @@ INCLUDED = [
 ]
 
 
-@pytest.mark.parametrize(("what", "of", "include", "goes"), INCLUDED, ids=[case[0] for case in INCLUDED])
+@pytest.mark.parametrize(("what", "of", "include", "evicted"), INCLUDED, ids=[case[0] for case in INCLUDED])
 def test_include_is_not_asked_of_a_digest_reference_that_repeats_a_tag(
-    what: str, of: Image, include: tuple[str, ...], goes: bool
+    what: str, of: Image, include: tuple[str, ...], evicted: bool
 ) -> None:
-    assert evicted_ids(decide(of, rules=Policy(include=include))) == ({of.id} if goes else set())
+    assert evicted_ids(decide(of, rules=Policy(include=include))) == ({of.id} if evicted else set())
 
 
 LOCAL = [
@@ -150,11 +150,11 @@ LOCAL = [
 ]
 
 
-@pytest.mark.parametrize(("what", "of", "said", "by_policy", "goes"), LOCAL, ids=[case[0] for case in LOCAL])
+@pytest.mark.parametrize(("what", "of", "given_rules", "by_policy", "evicted"), LOCAL, ids=[case[0] for case in LOCAL])
 def test_a_local_image_is_evicted_where_each_reference_that_counts_may_be_evicted(
-    what: str, of: Image, said: tuple[Rule, ...], by_policy: bool, goes: bool
+    what: str, of: Image, given_rules: tuple[Rule, ...], by_policy: bool, evicted: bool
 ) -> None:
-    assert rules.evicts_local(of, Policy(rules=said, evict_local=by_policy)) is goes
+    assert rules.evicts_local(of, Policy(rules=given_rules, evict_local=by_policy)) is evicted
 
 
 KEEPING = [

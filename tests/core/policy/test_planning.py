@@ -125,8 +125,8 @@ def test_labels_that_are_unclear_are_warned_of(labels: dict[str, str], warnings:
 
 def test_two_unclear_labels_are_two_warnings() -> None:
     odd = pytorch_image("a", labels={"torchkeeper.keep": "x", "torchkeeper.ttl": "soon"})
-    told = [warning.partition(":")[0] for warning in only_decision(decide(odd)).warnings]
-    assert told == ["label torchkeeper.keep", "label torchkeeper.ttl"]
+    labels = [warning.partition(":")[0] for warning in only_decision(decide(odd)).warnings]
+    assert labels == ["label torchkeeper.keep", "label torchkeeper.ttl"]
 
 
 @pytest.mark.parametrize(

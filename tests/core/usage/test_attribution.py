@@ -8,7 +8,7 @@ LABELS = {PROJECT: "llm", "user": "alice"}
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "described"),
     [
         ({}, "trainer"),
         (LABELS, "trainer (project llm, user alice)"),
@@ -18,8 +18,8 @@ LABELS = {PROJECT: "llm", "user": "alice"}
         ({PROJECT: "", "user": "", "maintainer": "somebody"}, "trainer"),
     ],
 )
-def test_a_container_is_described_with_its_project_and_user(labels: dict[str, str], told: str) -> None:
-    assert describe_container("trainer", labels) == told
+def test_a_container_is_described_with_its_project_and_user(labels: dict[str, str], described: str) -> None:
+    assert describe_container("trainer", labels) == described
 
 
 ID = "sha256:" + "0123456789abcdef" * 4
