@@ -69,7 +69,7 @@ class RealEngineHost:
 
 
 def make_host(engine: Dockerd, folder: Path) -> RealEngineHost:
-    used = running.torch(engine, *sorted(USED_TAGS))
+    used = running.import_torch_image(engine, *sorted(USED_TAGS))
     return RealEngineHost(engine, folder, used, images.create(engine, "team/used:1"))
 
 
@@ -143,18 +143,18 @@ class Round:
         agent.check()
         if await agent.has_journal():
             return False
-        if running.tags(self.host.engine, self.idle) is None:
+        if running.tags_of(self.host.engine, self.idle) is None:
             return bool(await agent.events(payloads.OutcomeData.type))
-        reasons = {item.image.id: item.reason for item in (await agent.parts.planner.plan()).decisions}
+        reasons = {item.image.id: item.reason for item in (await agent.components.planner.plan()).decisions}
         return self.idle in await agent.backed_off() or reasons.get(self.idle) is Reason.IN_USE
 
     async def judge(self, agent: LiveAgent) -> None:
         """All that must hold, whatever happened."""
-        engine, left = self.host.engine, running.tags(self.host.engine, self.idle)
+        engine, left = self.host.engine, running.tags_of(self.host.engine, self.idle)
         assert left in ([TAGS] if self.created else [None, TAGS | self.named])
         if left is None:
             assert self.named <= await self._recorded(agent)
-        assert running.tags(engine, self.host.used) == USED_TAGS
+        assert running.tags_of(engine, self.host.used) == USED_TAGS
         for container, image in [(self.host.container, self.host.used), *((cid, self.idle) for cid in self.created)]:
             assert engine.api("GET", f"/containers/{container}/json")[1]["Image"] == image
         consistent(await agent.events(), self.idle, gone=left is None)
@@ -217,7 +217,7 @@ async def play(
         return await LiveAgent(between.url, folder, timing=timing, timeouts=timeouts, policy=DUE_AT_ONCE).start()
 
     async with proxy.before(host.engine.socket, folder) as between:
-        one = Round(host, between, running.torch(host.engine, *sorted(TAGS)))
+        one = Round(host, between, running.import_torch_image(host.engine, *sorted(TAGS)))
         held = make_fault(one)
         agent = await start()
         try:

@@ -50,7 +50,7 @@ async def await_last_use(agent: LiveAgent, image: str, at_us: int) -> None:
 async def await_unproven(agent: LiveAgent) -> None:
     async def unready() -> bool:
         agent.check()
-        return not agent.parts.watcher.ready.is_set()
+        return not agent.components.watcher.ready.is_set()
 
     await proc.eventually_async(unready)
 
@@ -59,8 +59,8 @@ async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(own_e
     tracking = replace(running.SHORT_WAITS.tracking, heartbeat_interval=0.2, relist_delay=60.0)
     only_pings = Timing(tracking=tracking)  # only the ping asks the engine anything
     impatient = replace(running.PATIENT, ping=running.QUICK)
-    image = running.torch(own_engine, "team/torch:1")
-    async with running.running(
+    image = running.import_torch_image(own_engine, "team/torch:1")
+    async with running.live_agent(
         own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=only_pings, timeouts=impatient
     ) as agent:
         await agent.ready()
@@ -80,7 +80,7 @@ async def test_a_connection_to_an_engine_that_falls_silent_is_given_up_and_tried
     impatient = running.timeouts(running.QUICK)  # it connects again until every other call is as quick
     async with proxy.before(fresh_engine.socket, tmp_path) as between:
         between.on("GET", f"^/{target}", proxy.HANG)
-        async with running.running(between.url, tmp_path, sweeping=False, timeouts=impatient) as agent:
+        async with running.live_agent(between.url, tmp_path, sweeping=False, timeouts=impatient) as agent:
             await agent.ready()
 
 
@@ -127,10 +127,10 @@ async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silen
     fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
     timing = Timing(tracking=replace(running.SHORT_WAITS.tracking, audit_interval=1.0))
-    image = running.torch(fresh_engine, "team/torch:1")
+    image = running.import_torch_image(fresh_engine, "team/torch:1")
     async with (
         network_before(fresh_engine.socket) as (url, network),
-        running.running(url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=timing) as agent,
+        running.live_agent(url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=timing) as agent,
     ):
         await agent.ready()
         network.lose_all_connections()
@@ -142,12 +142,12 @@ async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silen
 async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
     fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
-    image = running.torch(fresh_engine, "team/torch:1")
-    async with running.running(fresh_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
+    image = running.import_torch_image(fresh_engine, "team/torch:1")
+    async with running.live_agent(fresh_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
         await agent.ready()
-        full = agent.parts.ingestor.buffer
+        full = agent.components.ingestor.buffer
         full.limit = 10
-        async with agent.parts.ingestor._lock:  # the store is slow: nothing is taken in
+        async with agent.components.ingestor._lock:  # the store is slow: nothing is taken in
             await asyncio.to_thread(use, fresh_engine, image, 10)
             await await_unproven(agent)
         assert full.overflowed
@@ -159,10 +159,10 @@ async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
 async def test_more_events_than_the_engine_remembers_while_it_cannot_be_reached_are_a_gap(
     fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
-    image = running.torch(fresh_engine, "team/torch:1")
+    image = running.import_torch_image(fresh_engine, "team/torch:1")
     async with (
         proxy.before(fresh_engine.socket, tmp_path) as between,
-        running.running(between.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
+        running.live_agent(between.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
     ):
         await agent.ready()
         await asyncio.to_thread(use, fresh_engine, image)
@@ -178,27 +178,30 @@ async def test_more_events_than_the_engine_remembers_while_it_cannot_be_reached_
 
 
 async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tmp_path: Path) -> None:
-    idle, used = running.torch(fresh_engine, "team/idle:1"), running.torch(fresh_engine, "team/used:1")
+    idle, used = (
+        running.import_torch_image(fresh_engine, "team/idle:1"),
+        running.import_torch_image(fresh_engine, "team/used:1"),
+    )
     images.create(fresh_engine, "team/used:1")
     async with proxy.before(fresh_engine.socket, tmp_path) as between:
         for number, status in enumerate((404, 409, 500, 503)):
             between.on("GET", "/containers/json", proxy.answer(status), nth=2, times=None)
             folder = tmp_path / str(number)
             folder.mkdir()
-            async with running.running(between.url, folder, policy=DUE_AT_ONCE) as agent:
+            async with running.live_agent(between.url, folder, policy=DUE_AT_ONCE) as agent:
                 await proc.eventually_async(lambda agent=agent: _failed(agent))  # type: ignore[misc]
                 assert await agent.events(payloads.DecisionData.type) == []
             between.heal()
         assert [call for call in between.calls if call.method == "DELETE"] == []
-        async with running.running(between.url, folder, policy=DUE_AT_ONCE):
+        async with running.live_agent(between.url, folder, policy=DUE_AT_ONCE):
             await proc.eventually_async(lambda: asyncio.to_thread(_gone, fresh_engine, idle))
-        assert running.tags(fresh_engine, used) == {"team/used:1"}
+        assert running.tags_of(fresh_engine, used) == {"team/used:1"}
 
 
 async def _failed(agent: LiveAgent) -> bool:
     agent.check()
-    return "sweep-failed" in agent.parts.host_report.alerts
+    return "sweep-failed" in agent.components.host_report.alerts
 
 
 def _gone(engine: Dockerd, image: str) -> bool:
-    return running.tags(engine, image) is None
+    return running.tags_of(engine, image) is None

@@ -170,7 +170,7 @@ class Cutter:
 async def test_no_use_is_lost_over_a_hundred_cuts(engine: Dockerd, tmp_path: Path) -> None:
     engine.empty()
     await asyncio.sleep(ingestor.OVERLAP.total_seconds())  # ends of other tests' containers are older then
-    images = [running.torch(engine, f"team/torch:{number}") for number in range(IMAGES)]
+    images = [running.import_torch_image(engine, f"team/torch:{number}") for number in range(IMAGES)]
     chance, enough = random.Random(SEED), asyncio.Event()
     async with proxy.before(engine.socket, tmp_path) as between, independent_reader(engine) as truth:
 
@@ -215,6 +215,6 @@ async def compare(agent: LiveAgent, truth: Truth) -> None:
 
 
 async def recorded(agent: LiveAgent, truth: Truth) -> set[Used]:
-    engine_store, images = agent.parts.ingestor.view.engine_store, set(truth.image_of.values())
+    engine_store, images = agent.components.ingestor.view.engine_store, set(truth.image_of.values())
     kept = [use for image in images for use in await engine_store.load_uses(image, MANY)]
     return {(use.image_id, use.container_id, use.action, use.at) for use in kept}

@@ -21,7 +21,7 @@ async def test_anything_removed_together_with_an_image_is_in_the_outcome_and_a_c
     any_engine: Dockerd, tmp_path: Path, nth: int
 ) -> None:
     any_engine.empty()
-    running.torch(any_engine, *REFS)
+    running.import_torch_image(any_engine, *REFS)
     plain = images.import_image(any_engine, "other/plain:1")
 
     def pass_on() -> None:
@@ -30,7 +30,7 @@ async def test_anything_removed_together_with_an_image_is_in_the_outcome_and_a_c
 
     async with proxy.before(any_engine.socket, tmp_path) as between:
         between.on("DELETE", "^/images/", nth=nth, before=lambda: asyncio.to_thread(pass_on))
-        async with running.running(between.url, tmp_path, policy=DUE_AT_ONCE) as agent:
+        async with running.live_agent(between.url, tmp_path, policy=DUE_AT_ONCE) as agent:
             outcomes = await proc.eventually_async(lambda: agent.events(payloads.OutcomeData.type))
             data = payloads.OutcomeData.model_validate(outcomes[0].data)
             if nth == 1:
@@ -44,4 +44,4 @@ async def test_anything_removed_together_with_an_image_is_in_the_outcome_and_a_c
 
 
 async def raised(agent: running.LiveAgent) -> payloads.Alert | None:
-    return agent.parts.host_report.alerts.get(AlertId.REMOVED_ANOTHER_IMAGE)
+    return agent.components.host_report.alerts.get(AlertId.REMOVED_ANOTHER_IMAGE)
