@@ -17,8 +17,7 @@ import pytest
 from agent.core.policy.decision import Reason
 from agent.core.protocol import payloads
 from agent.daemon.timing import Timing
-from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE, LiveAgent
+from tests.faults.live_agent import DUE_AT_ONCE, QUICK, SHORT_WAITS, LiveAgent, import_torch_image, tags_of, timeouts
 from tests.support import engines, images, proc, proxy
 from tests.support.dockerd import Dockerd
 from tests.support.proxy import GARBLE, HALF, HANG, LOSE, REFUSE, Call, Fault, Hold, Proxy
@@ -44,7 +43,7 @@ TRIES = (1, 4, 16, 64)
 
 def listing_after(seconds: float) -> Timing:
     """An agent that lists by itself so late after an event."""
-    return replace(running.SHORT_WAITS, tracking=replace(running.SHORT_WAITS.tracking, relist_delay=seconds))
+    return replace(SHORT_WAITS, tracking=replace(SHORT_WAITS.tracking, relist_delay=seconds))
 
 
 # The lists of a round are those of its sweep, so that each call has its place in every round.
@@ -69,7 +68,7 @@ class RealEngineHost:
 
 
 def make_host(engine: Dockerd, folder: Path) -> RealEngineHost:
-    used = running.import_torch_image(engine, *sorted(USED_TAGS))
+    used = import_torch_image(engine, *sorted(USED_TAGS))
     return RealEngineHost(engine, folder, used, images.create(engine, "team/used:1"))
 
 
@@ -143,18 +142,18 @@ class Round:
         agent.check()
         if await agent.has_journal():
             return False
-        if running.tags_of(self.host.engine, self.idle) is None:
+        if tags_of(self.host.engine, self.idle) is None:
             return bool(await agent.events(payloads.OutcomeData.type))
         reasons = {item.image.id: item.reason for item in (await agent.components.planner.plan()).decisions}
         return self.idle in await agent.backed_off() or reasons.get(self.idle) is Reason.IN_USE
 
     async def judge(self, agent: LiveAgent) -> None:
         """All that must hold, whatever happened."""
-        engine, left = self.host.engine, running.tags_of(self.host.engine, self.idle)
+        engine, left = self.host.engine, tags_of(self.host.engine, self.idle)
         assert left in ([TAGS] if self.created else [None, TAGS | self.named])
         if left is None:
             assert self.named <= await self._recorded(agent)
-        assert running.tags_of(engine, self.host.used) == USED_TAGS
+        assert tags_of(engine, self.host.used) == USED_TAGS
         for container, image in [(self.host.container, self.host.used), *((cid, self.idle) for cid in self.created)]:
             assert engine.api("GET", f"/containers/{container}/json")[1]["Image"] == image
         consistent(await agent.events(), self.idle, gone=left is None)
@@ -213,11 +212,11 @@ async def play(
     folder = host.room(name)
 
     async def start() -> LiveAgent:
-        timeouts = running.timeouts(time_out)
-        return await LiveAgent(between.url, folder, timing=timing, timeouts=timeouts, policy=DUE_AT_ONCE).start()
+        limits = timeouts(time_out)
+        return await LiveAgent(between.url, folder, timing=timing, timeouts=limits, policy=DUE_AT_ONCE).start()
 
     async with proxy.before(host.engine.socket, folder) as between:
-        one = Round(host, between, running.import_torch_image(host.engine, *sorted(TAGS)))
+        one = Round(host, between, import_torch_image(host.engine, *sorted(TAGS)))
         held = make_fault(one)
         agent = await start()
         try:
@@ -274,7 +273,7 @@ async def at_every_call(
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_a_fault_at_any_call_leaves_each_image_whole_or_gone(host: RealEngineHost, fault: Fault) -> None:
-    time_out = running.QUICK if fault is HANG else UNHURRIED
+    time_out = QUICK if fault is HANG else UNHURRIED
     await at_every_call(host, lambda point, one: one.strike(point, fault), time_out=time_out)
 
 
@@ -326,4 +325,4 @@ async def test_any_fault_at_any_call_leaves_each_image_whole_or_gone_on_later_en
         else:
             one.strike(point, fault)
 
-    await at_every_call(later_host, any_fault, time_out=2 * running.QUICK)
+    await at_every_call(later_host, any_fault, time_out=2 * QUICK)

@@ -13,8 +13,17 @@ import pytest
 from agent.config import sections
 from agent.core.protocol import payloads
 from agent.daemon.timing import Timing
-from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE, LiveAgent
+from tests.faults.live_agent import (
+    DUE_AT_ONCE,
+    PATIENT,
+    QUICK,
+    SHORT_WAITS,
+    LiveAgent,
+    import_torch_image,
+    live_agent,
+    tags_of,
+    timeouts,
+)
 from tests.support import images, proc, proxy
 from tests.support.dockerd import Dockerd
 
@@ -56,11 +65,11 @@ async def await_unproven(agent: LiveAgent) -> None:
 
 
 async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(own_engine: Dockerd, tmp_path: Path) -> None:
-    tracking = replace(running.SHORT_WAITS.tracking, heartbeat_interval=0.2, relist_delay=60.0)
+    tracking = replace(SHORT_WAITS.tracking, heartbeat_interval=0.2, relist_delay=60.0)
     only_pings = Timing(tracking=tracking)  # only the ping asks the engine anything
-    impatient = replace(running.PATIENT, ping=running.QUICK)
-    image = running.import_torch_image(own_engine, "team/torch:1")
-    async with running.live_agent(
+    impatient = replace(PATIENT, ping=QUICK)
+    image = import_torch_image(own_engine, "team/torch:1")
+    async with live_agent(
         own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=only_pings, timeouts=impatient
     ) as agent:
         await agent.ready()
@@ -77,10 +86,10 @@ async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(own_e
 async def test_a_connection_to_an_engine_that_falls_silent_is_given_up_and_tried_again(
     fresh_engine: Dockerd, tmp_path: Path, target: str
 ) -> None:
-    impatient = running.timeouts(running.QUICK)  # it connects again until every other call is as quick
+    impatient = timeouts(QUICK)  # it connects again until every other call is as quick
     async with proxy.before(fresh_engine.socket, tmp_path) as between:
         between.on("GET", f"^/{target}", proxy.HANG)
-        async with running.live_agent(between.url, tmp_path, sweeping=False, timeouts=impatient) as agent:
+        async with live_agent(between.url, tmp_path, sweeping=False, timeouts=impatient) as agent:
             await agent.ready()
 
 
@@ -126,11 +135,11 @@ async def network_before(engine: Path) -> AsyncIterator[tuple[str, Forwarder]]:
 async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silence(
     fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
-    timing = Timing(tracking=replace(running.SHORT_WAITS.tracking, audit_interval=1.0))
-    image = running.import_torch_image(fresh_engine, "team/torch:1")
+    timing = Timing(tracking=replace(SHORT_WAITS.tracking, audit_interval=1.0))
+    image = import_torch_image(fresh_engine, "team/torch:1")
     async with (
         network_before(fresh_engine.socket) as (url, network),
-        running.live_agent(url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=timing) as agent,
+        live_agent(url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=timing) as agent,
     ):
         await agent.ready()
         network.lose_all_connections()
@@ -142,8 +151,8 @@ async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silen
 async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
     fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
-    image = running.import_torch_image(fresh_engine, "team/torch:1")
-    async with running.live_agent(fresh_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
+    image = import_torch_image(fresh_engine, "team/torch:1")
+    async with live_agent(fresh_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
         await agent.ready()
         full = agent.components.ingestor.buffer
         full.limit = 10
@@ -159,10 +168,10 @@ async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
 async def test_more_events_than_the_engine_remembers_while_it_cannot_be_reached_are_a_gap(
     fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
-    image = running.import_torch_image(fresh_engine, "team/torch:1")
+    image = import_torch_image(fresh_engine, "team/torch:1")
     async with (
         proxy.before(fresh_engine.socket, tmp_path) as between,
-        running.live_agent(between.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
+        live_agent(between.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
     ):
         await agent.ready()
         await asyncio.to_thread(use, fresh_engine, image)
@@ -179,8 +188,8 @@ async def test_more_events_than_the_engine_remembers_while_it_cannot_be_reached_
 
 async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tmp_path: Path) -> None:
     idle, used = (
-        running.import_torch_image(fresh_engine, "team/idle:1"),
-        running.import_torch_image(fresh_engine, "team/used:1"),
+        import_torch_image(fresh_engine, "team/idle:1"),
+        import_torch_image(fresh_engine, "team/used:1"),
     )
     images.create(fresh_engine, "team/used:1")
     async with proxy.before(fresh_engine.socket, tmp_path) as between:
@@ -188,14 +197,14 @@ async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tm
             between.on("GET", "/containers/json", proxy.answer(status), nth=2, times=None)
             folder = tmp_path / str(number)
             folder.mkdir()
-            async with running.live_agent(between.url, folder, policy=DUE_AT_ONCE) as agent:
+            async with live_agent(between.url, folder, policy=DUE_AT_ONCE) as agent:
                 await proc.eventually_async(lambda agent=agent: _failed(agent))  # type: ignore[misc]
                 assert await agent.events(payloads.DecisionData.type) == []
             between.heal()
         assert [call for call in between.calls if call.method == "DELETE"] == []
-        async with running.live_agent(between.url, folder, policy=DUE_AT_ONCE):
+        async with live_agent(between.url, folder, policy=DUE_AT_ONCE):
             await proc.eventually_async(lambda: asyncio.to_thread(_gone, fresh_engine, idle))
-        assert running.tags_of(fresh_engine, used) == {"team/used:1"}
+        assert tags_of(fresh_engine, used) == {"team/used:1"}
 
 
 async def _failed(agent: LiveAgent) -> bool:
@@ -204,4 +213,4 @@ async def _failed(agent: LiveAgent) -> bool:
 
 
 def _gone(engine: Dockerd, image: str) -> bool:
-    return running.tags_of(engine, image) is None
+    return tags_of(engine, image) is None

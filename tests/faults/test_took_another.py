@@ -7,8 +7,7 @@ import pytest
 
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
-from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE
+from tests.faults.live_agent import DUE_AT_ONCE, LiveAgent, import_torch_image, live_agent
 from tests.support import images, proc, proxy
 from tests.support.dockerd import Dockerd
 
@@ -21,7 +20,7 @@ async def test_anything_removed_together_with_an_image_is_in_the_outcome_and_a_c
     any_engine: Dockerd, tmp_path: Path, nth: int
 ) -> None:
     any_engine.empty()
-    running.import_torch_image(any_engine, *REFS)
+    import_torch_image(any_engine, *REFS)
     plain = images.import_image(any_engine, "other/plain:1")
 
     def pass_on() -> None:
@@ -30,7 +29,7 @@ async def test_anything_removed_together_with_an_image_is_in_the_outcome_and_a_c
 
     async with proxy.before(any_engine.socket, tmp_path) as between:
         between.on("DELETE", "^/images/", nth=nth, before=lambda: asyncio.to_thread(pass_on))
-        async with running.live_agent(between.url, tmp_path, policy=DUE_AT_ONCE) as agent:
+        async with live_agent(between.url, tmp_path, policy=DUE_AT_ONCE) as agent:
             outcomes = await proc.eventually_async(lambda: agent.events(payloads.OutcomeData.type))
             data = payloads.OutcomeData.model_validate(outcomes[0].data)
             if nth == 1:
@@ -43,5 +42,5 @@ async def test_anything_removed_together_with_an_image_is_in_the_outcome_and_a_c
                 assert images.image_id(any_engine, REFS[0]) == plain
 
 
-async def raised(agent: running.LiveAgent) -> payloads.Alert | None:
+async def raised(agent: LiveAgent) -> payloads.Alert | None:
     return agent.components.host_report.alerts.get(AlertId.REMOVED_ANOTHER_IMAGE)
