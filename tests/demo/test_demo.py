@@ -227,13 +227,13 @@ async def test_without_a_broker_it_hears_each_event_of_the_history_once(tmp_path
 @pytest.mark.parametrize(("took", "ttl"), [(0.5, "30s"), (14.0, "112s")])
 async def test_the_ttl_of_its_agent_is_longer_where_commands_are_slow(tmp_path: Path, took: float, ttl: str) -> None:
     proc.require_program("busybox", "busybox-static")
-    stage = DemoEnvironment("unix:///none.sock", tmp_path / "kept")
-    await stage.open()
+    demo_environment = DemoEnvironment("unix:///none.sock", tmp_path / "kept")
+    await demo_environment.open()
     try:
-        stage.keep_pace(took)
-        assert tomllib.loads(stage.config.read_text())["policy"]["ttl"] == ttl
+        demo_environment.keep_pace(took)
+        assert tomllib.loads(demo_environment.config.read_text())["policy"]["ttl"] == ttl
     finally:
-        await stage.close()
+        await demo_environment.close()
 
 
 def test_without_dockerd_it_says_so_and_how_to_continue(tmp_path: Path) -> None:
