@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 
 import agent
 from tests.support import dockerd, engines, mosquitto, registry
-from tests.support import fake_host as harness
+from tests.support.builders import REF, pytorch_image
+from tests.support.fake_host import FakeHost, fake_host
 from tests.support.proc import ROOT
 
 # Properties take as long as the machine does: a busy one is no failure.
@@ -39,10 +40,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[harness.FakeHost]:
+async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
     """What outlives an agent: an engine in memory, a clock that the test moves, and a state folder."""
-    async with harness.fake_host(tmp_path) as made:
+    async with fake_host(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def image(host: FakeHost) -> str:
+    """The ID of a PyTorch image that was on the fake host before anybody watched."""
+    return host.docker.add(pytorch_image("torch", REF))
 
 
 @pytest.fixture(scope="session")

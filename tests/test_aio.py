@@ -62,7 +62,7 @@ async def test_a_loop_that_ends_by_itself_is_an_error(work, message: str) -> Non
         await aio.run_forever(work(), "the loop")
 
 
-async def test_a_loop_that_is_told_to_end_just_ends() -> None:
+async def test_a_loop_that_is_cancelled_just_ends() -> None:
     outer = asyncio.create_task(aio.run_forever(asyncio.Event().wait(), "the loop"))  # type: ignore[arg-type]
     await asyncio.sleep(0.01)
     outer.cancel()

@@ -4,6 +4,7 @@ import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -18,7 +19,7 @@ from agent.core.policy.decision import Plan, Reason
 from agent.core.policy.settings import Policy, Rule
 from agent.core.protocol.alerts import AlertId
 from agent.core.pytorch import bounds
-from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
+from tests.support.builders import NOW, container_of, decide, idle_usage, pulled_image, pytorch_image
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -44,7 +45,7 @@ def printed(content: RenderableType) -> str:
 def example() -> Plan:
     """The host that the README shows."""
 
-    def torch(name: str, reference: str, version: str, cuda: str, size: int, **more: object) -> Image:
+    def torch(name: str, reference: str, version: str, cuda: str, size: int, **more: Any) -> Image:
         env = {"PYTORCH_VERSION": version, **({"CUDA_VERSION": cuda} if cuda else {})}
         return pytorch_image(name, reference, env=env, layers={f"sha256:{name}": size * MB}, **more)
 
@@ -64,14 +65,14 @@ def example() -> Plan:
     local = torch("local", "lab/finetune:exp7", "2.8.0", "", 6100, origin=None)
     latest = torch("latest", "teamai/pytorch:latest", "2.10.0", "12.8.1", 9900)
     ngc = torch("ngc", "nvcr.io/nvidia/pytorch:25.10-py3", "2.9.0a0", "13.0.2", 20_300)
-    ollama = image("ollama", "ollama/ollama:0.12", layers={"sha256:o": 3200 * MB})
-    postgres = image("postgres", "postgres:16", layers={"sha256:p": 440 * MB})
+    ollama = pulled_image("ollama", "ollama/ollama:0.12", layers={"sha256:o": 3200 * MB})
+    postgres = pulled_image("postgres", "postgres:16", layers={"sha256:p": 440 * MB})
     here = (idle, used, local, latest, ngc, ollama, postgres)
     ago = (15.125, 3, 40, 20, 15.5, 50.1, 50)  # days since the last use
     return decide(
         *here,
-        usages=tuple(usage(item, last_used=NOW - timedelta(days=n)) for item, n in zip(here, ago, strict=True)),
-        containers=(container(used, "llm-train-3", "running"),),
+        usages=tuple(idle_usage(item, last_used=NOW - timedelta(days=n)) for item, n in zip(here, ago, strict=True)),
+        containers=(container_of(used, "llm-train-3", "running"),),
         rules=Policy(rules=(Rule(match="nvcr.io/nvidia/pytorch:*", ttl=timedelta(days=30)),)),
     )
 
@@ -123,15 +124,15 @@ def test_its_pin_is_one_that_is_read(tmp_path: Path) -> None:
 def test_its_acl_is_the_one_that_is_tested() -> None:
     from tests.support import mosquitto
 
-    said = set(re.findall(r"(?m)^    ((?:pattern|topic) .*)$", README))
-    assert said <= set(mosquitto.ACL.splitlines())
+    claimed = set(re.findall(r"(?m)^    ((?:pattern|topic) .*)$", README))
+    assert claimed <= set(mosquitto.ACL.splitlines())
 
 
 def test_the_brokers_that_it_names_are_those_of_the_suite() -> None:
     from tests.interop.brokers import KINDS
 
-    said = README.split("- Tested on ")[1].split(". ")[0]
-    assert said == "mosquitto with 5 and with 3.1.1, and on NATS with JetStream"
+    claimed = README.split("- Tested on ")[1].split(". ")[0]
+    assert claimed == "mosquitto with 5 and with 3.1.1, and on NATS with JetStream"
     assert set(KINDS) == {"mosquitto", "mosquitto with 3.1.1", "NATS"}
 
 

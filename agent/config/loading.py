@@ -17,13 +17,13 @@ from agent.core.text import quoted
 DEFAULT_FILE = Path("/etc/torchkeeper/torchkeeper.toml")
 
 
-def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The file to read: the given one, else the one in TORCHKEEPER_CONFIG, else the one in /etc if it exists."""
+def find_file(given: Path | None, environ: Mapping[str, str], default: Path = DEFAULT_FILE) -> Path | None:
+    """The file to read: the given one, else the one in TORCHKEEPER_CONFIG, else the default one if it exists."""
     if given is not None:
         return given
     if environ.get("TORCHKEEPER_CONFIG"):
         return Path(environ["TORCHKEEPER_CONFIG"])
-    return None if _absent(DEFAULT_FILE) else DEFAULT_FILE
+    return None if _absent(default) else default
 
 
 def _absent(path: Path) -> bool:
@@ -42,9 +42,9 @@ def _absent(path: Path) -> bool:
     return True
 
 
-def load(file: Path | None = None) -> Settings:
+def load(file: Path | None = None, default: Path = DEFAULT_FILE) -> Settings:
     """The settings in force. Raises ConfigError; its message names each wrong key, its source and the way out."""
-    path = find_file(file, os.environ)
+    path = find_file(file, os.environ, default)
     data = _read(path) if path else {}
     _refuse_unknown_environment(os.environ)
     try:

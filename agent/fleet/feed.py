@@ -17,13 +17,22 @@ RECONNECT_BACKOFF_MAX = 15.0  # seconds between two attempts to connect
 
 # Events last: mosquitto sends the retained messages of a filter after its SUBACK and before the next one. So the SUBACK
 # for events, which are not retained, comes after all retained messages.
-_TOPICS = ("status", "info", "inventory", "alerts/+", "events")
+TOPICS = ("status", "info", "inventory", "alerts/+", "events")
 
 
-async def snapshot(connect: broker.Connect, prefix: str, clock: Clock, quiet: float = QUIET) -> FleetView:
-    """The present retained messages as a view. Raises BrokerUnavailable, LoginRefused and SubscribeRefused."""
+async def snapshot(
+    connect: broker.Connect,
+    prefix: str,
+    clock: Clock,
+    quiet: float = QUIET,
+    longest: float = LONGEST_SETTLE,
+) -> FleetView:
+    """The present retained messages as a view. `quiet`, `longest`: seconds without a message, and in all.
+
+    Raises BrokerUnavailable, LoginRefused and SubscribeRefused.
+    """
     view = FleetView(prefix)
-    async with _reading(connect, prefix, view, clock, quiet):
+    async with _reading(connect, prefix, view, clock, quiet, longest):
         return view
 
 
@@ -65,15 +74,20 @@ class Feed:
 
 @asynccontextmanager
 async def _reading(
-    connect: broker.Connect, prefix: str, view: FleetView, clock: Clock, quiet: float
+    connect: broker.Connect,
+    prefix: str,
+    view: FleetView,
+    clock: Clock,
+    quiet: float,
+    longest: float = LONGEST_SETTLE,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """A connection that fills the view. The block begins when the retained messages have arrived."""
     async with connect(None) as connection:
         reader = asyncio.create_task(_read(connection, view, clock), name="fleet-read")
         try:
-            for topic in _TOPICS:
+            for topic in TOPICS:
                 await connection.subscribe(f"{prefix}/v1/hosts/+/{topic}")
-            await _settle(reader, view, quiet)
+            await _settle(reader, view, quiet, longest)
             yield reader
         finally:
             reader.cancel()
@@ -85,9 +99,9 @@ async def _read(connection: broker.Connection, view: FleetView, clock: Clock) ->
         view.apply(message.topic, message.payload, clock.now(), retained=message.retain)
 
 
-async def _settle(reader: asyncio.Task[None], view: FleetView, quiet: float) -> None:
+async def _settle(reader: asyncio.Task[None], view: FleetView, quiet: float, longest: float) -> None:
     """Wait until no more messages arrive. Other brokers than mosquitto do not guarantee the order described above."""
-    end = asyncio.get_running_loop().time() + LONGEST_SETTLE
+    end = asyncio.get_running_loop().time() + longest
     while asyncio.get_running_loop().time() < end:
         before = view.applied
         await asyncio.wait({reader}, timeout=quiet)

@@ -7,7 +7,7 @@ nothing of it is evicted: evictions wait for the layers, and the engine's events
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -40,6 +40,7 @@ class LayerProbes:
         known: tuple[str, ...] = (),
         patience: float = PATIENCE,
         give_up_after: float = GIVE_UP,
+        make_reader: Callable[[], Reader] = Reader,
     ) -> None:
         """`wanted`: images.probe_layers. `lifts`: a torch that is found makes an ambiguous image PyTorch.
 
@@ -50,9 +51,10 @@ class LayerProbes:
         self._wanted = wanted
         self._lifts = lifts
         self._known = known
-        self._patience = patience
+        self.patience = patience
         self._give_up_after = give_up_after
-        self._reader = Reader()
+        self._make_reader = make_reader
+        self._reader = make_reader()
         self._info: EngineInfo | None = None
         self._engine_store: EngineStore | None = None
         self._why_not = "no engine is known yet"
@@ -64,7 +66,7 @@ class LayerProbes:
         if not self._wanted:
             return
         if self._info is None or self._info.key != info.key:
-            self._looks, self._running, self._reader = {}, None, Reader()
+            self._looks, self._running, self._reader = {}, None, self._make_reader()
         self._info, self._engine_store = info, engine_store
         self._looks |= await engine_store.load_layer_probes()
         self._why_not = await asyncio.to_thread(layer_folders.why_not, info)
@@ -110,7 +112,7 @@ class LayerProbes:
 
     async def _look_at(self, image_ids: Iterable[str]) -> None:
         """Look at one after the other, until the patience of a listing ends. The last look goes on then."""
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + self.patience
         if self._running is not None and not await self._finish(until):
             return
         for image_id in image_ids:

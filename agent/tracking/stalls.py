@@ -7,6 +7,7 @@ remembers (`EventIngestor.audit`) before the time counts as watched.
 
 import asyncio
 import time
+from collections.abc import Callable
 
 TICK = 1.0  # seconds between two looks at the clock
 LATE = 0.5  # seconds; at 1,900 events a second, the most that was measured, 1,190 of them take 0.6 s
@@ -16,27 +17,27 @@ BURST = 800  # events taken in at once: so many waited that the engine may have 
 class StallDetector:
     """Notices stalls by a clock that stands still only while the machine, and the engine with it, is suspended."""
 
-    def __init__(self, tick: float = TICK, late: float = LATE) -> None:
-        """`tick`, `late`: seconds."""
+    def __init__(self, tick: float = TICK, late: float = LATE, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`tick`, `late`: seconds. `monotonic`: the clock, in seconds."""
         self.noticed = asyncio.Event()  # there was a stall, and no audit since
-        self._tick, self._late = tick, late
-        self._ticked = time.monotonic()
+        self._tick, self._late, self._monotonic = tick, late, monotonic
+        self._ticked = monotonic()
 
     def restart(self) -> None:
         """A stream was opened: only a stall from here on matters."""
         self.noticed.clear()
-        self._ticked = time.monotonic()
+        self._ticked = self._monotonic()
 
     async def run(self) -> None:
         """Tick for ever. A tick that comes late is a stall."""
         while True:
             await asyncio.sleep(self._tick)
             self.check()
-            self._ticked = time.monotonic()
+            self._ticked = self._monotonic()
 
     def check(self) -> bool:
         """Whether there was a stall since the last audit, one that is only now over included."""
-        if time.monotonic() - self._ticked > self._tick + self._late:
+        if self._monotonic() - self._ticked > self._tick + self._late:
             self.noticed.set()
         return self.noticed.is_set()
 

@@ -42,17 +42,17 @@ class User:
     @contextmanager
     def agent(self) -> Iterator[proc.Daemon]:
         """`torchkeeper run` for as long as the block lasts, from when it watches the engine."""
-        before = self.told(WATCHING)
+        before = self.count_in_log(WATCHING)
         daemon = proc.Daemon(self._argv("run"), self.log, self._environment())
         daemon.start()
         try:
-            daemon.wait_until(lambda: self.told(WATCHING) > before)
+            daemon.wait_until(lambda: self.count_in_log(WATCHING) > before)
             yield daemon
         finally:
             daemon.stop()
         assert "Traceback" not in daemon.output(), daemon.tail(60)
 
-    def told(self, text: str) -> int:
+    def count_in_log(self, text: str) -> int:
         """How often the log of this user's agents has a text."""
         return self.log.read_text().count(text) if self.log.exists() else 0
 

@@ -25,7 +25,7 @@ class AcceptanceCollector:
     def __init__(self) -> None:
         self.latest: dict[str, bytes] = {}  # topic below `hosts/` -> the last payload that is not an event
         self.found: set[str] = set()  # topics that were there, retained, before we came
-        self.said: list[tuple[str, bytes]] = []  # every message that is not an event, in order
+        self.messages: list[tuple[str, bytes]] = []  # every message that is not an event, in order
         self._events: dict[str, Json] = {}
         self._lock = threading.Lock()
 
@@ -36,10 +36,10 @@ class AcceptanceCollector:
                 if payload == PROBE:
                     return
                 event = json.loads(payload)
-                self._events.setdefault(event["id"], event)  # at least once: the id tells a duplicate
+                self._events.setdefault(event["id"], event)  # delivered at least once: the id identifies a duplicate
                 return
             self.latest[topic] = payload
-            self.said.append((topic, payload))
+            self.messages.append((topic, payload))
             if message.retain and payload:
                 self.found.add(topic)
 
@@ -52,7 +52,7 @@ class AcceptanceCollector:
     def states(self, host: str) -> list[tuple[str, int]]:
         """Every (state, session) that a host's status had, in order."""
         with self._lock:
-            payloads = [payload for topic, payload in self.said if topic == f"{host}/status" and payload]
+            payloads = [payload for topic, payload in self.messages if topic == f"{host}/status" and payload]
         return [(status["state"], status["session"]) for status in map(json.loads, payloads)]
 
     def alerts(self, host: str) -> set[str]:
@@ -83,7 +83,7 @@ class AcceptanceCollector:
     def await_image(
         self, host: str, image: str, ready: Callable[[Json], object], timeout: float = proc.PATIENCE
     ) -> Json:
-        """An image in a host's inventory, once `ready` holds of it."""
+        """An image in a host's inventory, once `ready` is true of it."""
 
         def look() -> Json | None:
             images = self.read(f"{host}/inventory").get("images", [])

@@ -57,7 +57,7 @@ class RealHost:
         assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
         return done
 
-    def say(self, *args: str) -> str:
+    def output_of(self, *args: str) -> str:
         """What a command that works prints, with runs of white space (and the breaks of a table) as one space."""
         done = self.run(*args)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -94,14 +94,14 @@ class RealHost:
     @contextmanager
     def agent(self, *args: str, ready: Callable[[], object] | None = None) -> Iterator[proc.Daemon]:
         """`torchkeeper run` for as long as the block lasts, from when it watches the engine (or `ready`)."""
-        before = self.told(WATCHING)
-        watching = ready or (lambda: self.told(WATCHING) > before)
+        before = self.count_in_log(WATCHING)
+        watching = ready or (lambda: self.count_in_log(WATCHING) > before)
         with proc.agent(*args, folder=self.folder, config=self.config, ready=watching) as daemon:
             yield daemon
         assert daemon.returncode() in (0, -signal.SIGKILL)
         assert "Traceback" not in daemon.output(), daemon.tail(60)
 
-    def told(self, text: str) -> int:
+    def count_in_log(self, text: str) -> int:
         """How often the agent's log has a text."""
         return self.log.read_text().count(text) if self.log.exists() else 0
 
@@ -121,10 +121,10 @@ class RealHost:
         manifests = self.engine.api("GET", f"/images/{image}/json?manifests=1")[1].get("Manifests") or []
         return int(unpacked + sum(manifest["Size"]["Content"] for manifest in manifests))
 
-    def last_told(self, action: str, **about: str) -> str:
-        """When the engine last did something, by its own word: `last_told("delete", image=ID)`.
+    def last_event(self, action: str, **about: str) -> str:
+        """When the engine last did something, by its own events: `last_event("delete", image=ID)`.
 
-        It may say so only after the act is done: waits for the first such word of this story.
+        It may report it only after the act is done: waits for the first such event since the host began.
         """
         filters = [f"--filter={key}={value}" for key, value in {"event": action, **about}.items()]
 
@@ -132,22 +132,22 @@ class RealHost:
             span = (f"--since={self._began:.3f}", f"--until={time.time():.3f}")
             return self.engine.docker("events", *span, *filters, "--format={{.TimeNano}}").splitlines()
 
-        told = proc.eventually(look)
-        return units.format_time(datetime.fromtimestamp(int(told[-1]) // 1000 / 1e6, UTC))
+        times = proc.eventually(look)
+        return units.format_time(datetime.fromtimestamp(int(times[-1]) // 1000 / 1e6, UTC))
 
-    def has(self, image: str) -> bool:
+    def has_image(self, image: str) -> bool:
         return self.engine.api("GET", f"/images/{image}/json")[0] == 200
 
     def await_gone(self, image: str, timeout: float = proc.PATIENCE) -> None:
-        """Wait until the engine no longer knows an image, and says so: its answer to whoever removed it is due then.
+        """Wait until the engine no longer knows an image, and reports it: its answer to whoever removed it is due then.
 
         An agent that is stopped before that answer takes its request back, and the engine may never say it.
         """
-        proc.eventually(lambda: not self.has(image), timeout)
-        self.last_told("delete", image=image)
+        proc.eventually(lambda: not self.has_image(image), timeout)
+        self.last_event("delete", image=image)
 
-    def let_one_go(self) -> None:
-        """See another idle PyTorch image go from its arrival to its end: what was due before it had its turn."""
+    def evict_a_control_image(self) -> None:
+        """Wait until another idle PyTorch image came and was evicted: what was due before it had its turn."""
         self.await_gone(self.torch("control/pytorch:1"))
 
 

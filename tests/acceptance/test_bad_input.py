@@ -1,4 +1,4 @@
-"""Wrong keys, wrong values, wrong files: each is named with the way out, and nothing is lost by it."""
+"""Wrong keys, wrong values, wrong files: each is named with the way out, and nothing is lost."""
 
 import sqlite3
 

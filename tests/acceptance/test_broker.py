@@ -1,4 +1,4 @@
-"""A broker that is away, dies, or says no blocks nothing; what it missed, it gets later and in order."""
+"""A broker that is down, dies, or refuses delays no eviction; it gets later, in order, what it missed."""
 
 from tests.acceptance.collector import AcceptanceCollector, Json, collecting
 from tests.acceptance.host import NAME, RealHost
@@ -79,25 +79,27 @@ def test_an_agent_cannot_speak_for_another_host_and_evicts_all_the_same(
 ) -> None:
     host.configure(agent={"host": "gpu-02"})
     with host.agent():
-        host.let_one_go()
-        proc.eventually(lambda: host.told("the broker refuses a topic"))
-        host.let_one_go()
+        host.evict_a_control_image()
+        proc.eventually(lambda: host.count_in_log("the broker refuses a topic"))
+        host.evict_a_control_image()
         refused = host.log.read_text()
         proc.eventually(lambda: len(host.json("history")["events"]) >= 4)
     assert "torchkeeper/v1/hosts/gpu-02/status" in refused
     assert "Not authorized" in refused
-    assert (collector.events(), collector.said) == ([], [])
+    assert (collector.events(), collector.messages) == ([], [])
 
 
-def test_a_refused_login_holds_nothing_up(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_a_refused_login_delays_nothing(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     host.report_to(fleet_broker, password="wrong")
     with host.agent():
-        host.let_one_go()
-        proc.eventually(lambda: host.told("the broker is not reachable"))
-        assert host.told("Not authorized") + host.told("not authorised") + host.told("refuse") > 0
+        host.evict_a_control_image()
+        proc.eventually(lambda: host.count_in_log("the broker is not reachable"))
+        assert (
+            host.count_in_log("Not authorized") + host.count_in_log("not authorised") + host.count_in_log("refuse") > 0
+        )
 
 
-def test_events_refused_by_the_acl_arrive_once_the_acl_is_mended(
+def test_events_refused_by_the_acl_arrive_once_the_acl_is_corrected(
     host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     acl = fleet_broker.folder / "acl"
@@ -106,7 +108,7 @@ def test_events_refused_by_the_acl_arrive_once_the_acl_is_mended(
     with host.agent():
         first = host.torch("team/first:1")
         host.await_gone(first)
-        proc.eventually(lambda: host.told("Not authorized"))
+        proc.eventually(lambda: host.count_in_log("Not authorized"))
         acl.write_text(mosquitto.ACL)
         fleet_broker.restart()
         collector.await_event("outcome", first, RECONNECT)

@@ -16,27 +16,27 @@ def parent_of(host: RealHost, image: str) -> str:
 
 
 @EACH_BUILDER
-def test_a_build_is_a_use_of_its_base_and_both_go_a_ttl_after_it(
+def test_a_build_is_a_use_of_its_base_and_both_are_evicted_a_ttl_after_it(
     host: RealHost, collector: AcceptanceCollector, kind: str, classic: bool
 ) -> None:
     host.configure(policy={"ttl": "2s"})
     base = host.torch("team/base:1")
-    host.say("pause")
+    host.output_of("pause")
     with host.agent():
         collector.await_image(NAME, base, lambda item: item["held_by"] == "paused")
         started = now()
         child = images.build_child(host.engine, "team/base:1", "team/child:1", classic=classic)
         ended = now()
-        host.say("resume")
+        host.output_of("resume")
         outcomes = [collector.await_event("outcome", image)["data"]["outcome"] for image in (base, child)]
     used = host.events(base)[0]["data"]["last_used"]
     assert outcomes == ["removed", "removed"]
     if kind in engines.BUILDS_IN_SILENCE and not classic:
         assert used > ended  # seen when the images were listed again, before the eviction
     else:
-        assert host.last_told("tag", image=child) <= used <= ended  # from 28 on a `create` may follow
-    assert seconds_between(used, host.last_told("delete", image=base)) >= 2
-    assert seconds_between(started, host.last_told("delete", image=child)) >= 2
+        assert host.last_event("tag", image=child) <= used <= ended  # from 28 on a `create` may follow
+    assert seconds_between(used, host.last_event("delete", image=base)) >= 2
+    assert seconds_between(started, host.last_event("delete", image=child)) >= 2
 
 
 @EACH_BUILDER
@@ -53,7 +53,7 @@ def test_a_base_that_is_due_stays_for_the_build_that_nobody_watched(lone_host: R
         proc.eventually(lambda: len(host.events(base)) == 2)
     used = host.events(base)[0]["data"]["last_used"]
     assert used > started
-    assert seconds_between(used, host.last_told("delete", image=base)) >= 3
+    assert seconds_between(used, host.last_event("delete", image=base)) >= 3
 
 
 @EACH_BUILDER
@@ -76,7 +76,7 @@ def test_a_result_whose_tag_the_next_build_took_has_its_ttl_like_others(
     }
 
 
-def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others_stay(
+def test_untagged_pytorch_steps_are_evicted_with_the_last_image_of_their_build_and_others_stay(
     host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host.configure(
@@ -90,17 +90,17 @@ def test_untagged_pytorch_steps_go_with_the_last_image_of_their_build_and_others
     assert parent_of(host, plain_step) == base
     with host.agent():
         host.await_gone(torch_step)
-        host.let_one_go()
-        told = collector.await_event("decision", torch_step)
+        host.evict_a_control_image()
+        decided = collector.await_event("decision", torch_step)
         collector.await_event("outcome", torch_step)
     assert {row["Id"] for row in host.engine.images()} == {base, plain_step}
-    assert (told["data"]["reason"], told["data"]["image"]["references"]) == ("dangling", [])
+    assert (decided["data"]["reason"], decided["data"]["image"]["references"]) == ("dangling", [])
     first, second = collector.events("outcome")[:2]
     assert [first["subject"], second["subject"]] == [child, torch_step]
 
 
 @engines.ON_BOTH_ENDS
-def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_of_its_build_goes(
+def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_of_its_build_is_evicted(
     lone_host: RealHost,
 ) -> None:
     host = lone_host
@@ -109,17 +109,17 @@ def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_o
     host.plain("team/plain:1")
     child = images.build_child(host.engine, "team/plain:1", "team/child:1", lines=STEPS)
     step = parent_of(host, child)
-    host.say("pause")
+    host.output_of("pause")
     with host.agent():
         proc.eventually(lambda: host.row(step)["reason"] == "dangling", timeout=60)
         images.run(host.engine, step, rm=True)
-        host.say("resume")
+        host.output_of("resume")
         host.await_gone(child)
-        host.let_one_go()
+        host.evict_a_control_image()
         assert host.row(step)["reason"] == "local-only"
 
 
-def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_goes(lone_host: RealHost) -> None:
+def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_is_evicted(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"local_images": "keep", "rules": [{"match": "*", "local_images": "evict"}]})
     host.torch("team/base:1")
@@ -129,11 +129,11 @@ def test_an_image_made_by_docker_commit_stays_when_the_last_image_built_on_it_go
     child = images.build_child(host.engine, commit, "team/child:1")
     with host.agent():
         host.await_gone(child)
-        host.let_one_go()
+        host.evict_a_control_image()
         assert host.row(commit)["reason"] == "local-only"
 
 
-def test_without_a_name_what_a_build_made_goes_after_dangling_after_and_what_docker_commit_made_stays(
+def test_without_a_name_what_a_build_made_is_evicted_after_dangling_after_and_what_docker_commit_made_stays(
     lone_host: RealHost,
 ) -> None:
     host = lone_host
@@ -146,29 +146,29 @@ def test_without_a_name_what_a_build_made_goes_after_dangling_after_and_what_doc
         host.engine.docker("rm", container["Id"])
     with host.agent():
         host.await_gone(built)
-        host.let_one_go()
+        host.evict_a_control_image()
         assert host.row(commit)["reason"] == "local-only"
 
 
-def test_an_idle_parent_stays_for_a_child_that_stays_and_goes_after_it(lone_host: RealHost) -> None:
+def test_an_idle_parent_stays_for_a_child_that_stays_and_is_evicted_after_it(lone_host: RealHost) -> None:
     host = lone_host
     parent = host.torch("team/base:1")
     child = images.build_child(host.engine, "team/base:1", "team/child:1")
     container = images.create(host.engine, "team/child:1")
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         assert host.reasons() == {"team/base:1": "has-children", "team/child:1": "in-use"}
         host.engine.docker("rm", container)
         host.await_gone(child)
         host.await_gone(parent)
 
 
-def test_a_parent_goes_and_its_buildkit_child_still_runs(lone_host: RealHost) -> None:
+def test_a_parent_is_evicted_and_its_buildkit_child_still_runs(lone_host: RealHost) -> None:
     host = lone_host
     parent = host.torch("team/base:1")
     images.build_child(host.engine, "team/base:1", "team/child:1", classic=False)
     images.create(host.engine, "team/child:1")
     with host.agent():
         host.await_gone(parent)
-        host.let_one_go()
+        host.evict_a_control_image()
     assert images.run(host.engine, "team/child:1", "echo", "alive", rm=True) == "alive"

@@ -1,4 +1,4 @@
-"""Bytes that are honest: what a plan says and what the disk says, where images share layers."""
+"""The bytes in a plan are those on the disk, where images share layers, too."""
 
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture(scope="module")
 def small_engine() -> Iterator[dockerd.Dockerd]:
-    """On a disk that nobody else writes to, so that its free space tells what a removal freed."""
+    """On a disk that nobody else writes to, so that its free space shows the bytes that a removal freed."""
     with small_disk.engine(size_mb=250) as engine:
         yield engine
 
@@ -64,8 +64,8 @@ def _committed(
 
 def _du(engine: dockerd.Dockerd) -> int:
     """The bytes of the engine's directory on its disk."""
-    told = subprocess.run(["du", "-sxB1", small_disk.data(engine)], capture_output=True, text=True, check=True)
-    return int(told.stdout.split()[0])
+    done = subprocess.run(["du", "-sxB1", small_disk.data(engine)], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[0])
 
 
 def _shared_layers(host: RealHost) -> str:
@@ -149,7 +149,7 @@ def test_on_the_containerd_store_a_plan_counts_what_is_kept_unpacked_and_compres
     _packed_layers(host)
     host.json("sweep")  # sees them all for the first time
     planned = proc.eventually(lambda: _due(host, count=8))
-    assert "frees about " in host.say("plan")
+    assert "frees about " in host.output_of("plan")
     before = _du(engine)
     kept = {"web/base:1", "kept/base:1", "kept/child:stable"}
     proc.eventually(lambda: host.json("sweep") and engine.references() == kept)  # one that was starved leaves some

@@ -45,14 +45,16 @@ def somebody_elses(path: Path, mode: int) -> Iterator[None]:
         path.chmod(before.st_mode & 0o7777)
 
 
-def test_all_is_well(host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_check_finds_nothing_wrong(
+    host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
+) -> None:
     code, found = host.checks()
     assert (code, [item["name"] for item in found.values() if not item["ok"]]) == (0, [])
     assert found.keys() == {"configuration", "state", "pins", "engine", "disk", "layers", "broker"}
     assert all(item.keys() == {"name", "ok", "detail", "hint"} for item in found.values())
     assert host.engine.url in found["engine"]["detail"]
     assert fleet_broker.url in found["broker"]["detail"]
-    assert "FAILED" not in host.say("check")
+    assert "FAILED" not in host.output_of("check")
     with collecting(fleet_broker, "latecomer") as late:
         assert late.found == set()
     assert set(collector.latest) == {f"{NAME}/alerts/check", f"{NAME}/status"}
@@ -70,10 +72,10 @@ def test_a_running_agent_is_not_disturbed(
         states = collector.states(NAME)
     assert (code, found["broker"]["ok"]) == (0, True)
     assert set(states) == {("online", before["session"])}
-    assert host.told("calls itself") == 0
+    assert host.count_in_log("calls itself") == 0
 
 
-def test_no_engine(lone_host: RealHost) -> None:
+def test_check_names_a_missing_engine(lone_host: RealHost) -> None:
     lone_host.configure(docker={"url": f"unix://{lone_host.folder}/none.sock"})
     code, found = lone_host.checks()
     assert (code, found["engine"]["ok"]) == (1, False)
@@ -83,7 +85,7 @@ def test_no_engine(lone_host: RealHost) -> None:
     assert (planned.returncode, "torchkeeper check" in planned.stderr) == (1, True)
 
 
-def test_no_permission_on_the_socket(lone_host: RealHost) -> None:
+def test_check_names_a_socket_without_permission(lone_host: RealHost) -> None:
     with somebody_elses(lone_host.engine.socket, 0o600):
         checked, planned = as_plain_user(lone_host, "check"), as_plain_user(lone_host, "plan")
     assert checked.returncode == planned.returncode == 1
@@ -92,23 +94,23 @@ def test_no_permission_on_the_socket(lone_host: RealHost) -> None:
     assert "member of the socket's group" in planned.stderr
 
 
-def test_a_configuration_file_that_this_user_may_not_read(lone_host: RealHost) -> None:
+def test_check_names_a_configuration_file_that_this_user_may_not_read(lone_host: RealHost) -> None:
     with somebody_elses(lone_host.config, 0o600):
         checked, planned = as_plain_user(lone_host, "check", "--json"), as_plain_user(lone_host, "plan")
     assert (checked.returncode, planned.returncode) == (1, 2)
-    for said in (checked.stdout, planned.stderr):
-        assert f"{lone_host.config}: cannot be read: Permission denied; run this as the agent's user" in said
+    for output in (checked.stdout, planned.stderr):
+        assert f"{lone_host.config}: cannot be read: Permission denied; run this as the agent's user" in output
 
 
-def test_a_state_folder_that_cannot_be_written(lone_host: RealHost) -> None:
+def test_check_names_a_state_folder_that_cannot_be_written(lone_host: RealHost) -> None:
     lone_host.state.mkdir()
     with somebody_elses(lone_host.state, 0o500):
         checked, swept = as_plain_user(lone_host, "check"), as_plain_user(lone_host, "sweep")
         pinned = as_plain_user(lone_host, "pause")
     assert checked.returncode == swept.returncode == pinned.returncode == 1
     assert "state FAILED" in " ".join(checked.stdout.split())
-    for told in (" ".join(checked.stdout.split()), swept.stderr, pinned.stderr):
-        assert "agent.state_dir" in told
+    for output in (" ".join(checked.stdout.split()), swept.stderr, pinned.stderr):
+        assert "agent.state_dir" in output
 
 
 def test_a_host_name_with_a_dot_that_was_used_before_is_kept_and_warned_of(lone_host: RealHost) -> None:
@@ -120,12 +122,12 @@ def test_a_host_name_with_a_dot_that_was_used_before_is_kept_and_warned_of(lone_
         lone_host.configure(agent={"host": ""})
         with lone_host.agent():
             code, found = lone_host.checks()
-    assert (code, lone_host.told("host=gpu-01.lab ")) == (0, 2)
+    assert (code, lone_host.count_in_log("host=gpu-01.lab ")) == (0, 2)
     assert "torchkeeper/v1/hosts/gpu-01.lab/status comes back" in found["broker"]["detail"]
     assert found["broker"]["hint"].endswith('set agent.host = "gpu-01-lab"')
 
 
-def test_no_broker(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_check_names_a_missing_broker(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     fleet_broker.stop()
     code, found = host.checks()
     assert (code, found["broker"]["ok"], found["engine"]["ok"]) == (1, False, True)
@@ -133,7 +135,7 @@ def test_no_broker(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     assert "start the broker" in found["broker"]["hint"]
 
 
-def test_a_refused_login(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
+def test_check_names_a_refused_login(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:
     host.report_to(fleet_broker, password="wrong")
     code, found = host.checks()
     assert (code, found["broker"]["ok"]) == (1, False)
@@ -141,14 +143,14 @@ def test_a_refused_login(host: RealHost, fleet_broker: mosquitto.Mosquitto) -> N
     assert "wrong" not in str(found)
 
 
-def test_a_name_that_the_acl_does_not_let_us_use(host: RealHost) -> None:
+def test_check_names_an_acl_that_does_not_fit_the_host_name(host: RealHost) -> None:
     host.configure(agent={"host": "gpu-02"})
     code, found = host.checks()
     assert (code, found["broker"]["ok"]) == (1, False)
     assert "torchkeeper/v1/hosts/gpu-02/#" in found["broker"]["hint"]
 
 
-def test_a_missing_password_file(host: RealHost) -> None:
+def test_check_names_a_missing_password_file(host: RealHost) -> None:
     host.configure(mqtt={"password_file": host.folder / "none"})
     code, found = host.checks()
     assert (code, found["broker"]["ok"]) == (1, False)
@@ -167,7 +169,7 @@ def test_a_broker_with_tls_is_trusted_by_its_ca_alone(lone_host: RealHost) -> No
     assert "TLS files" in found["broker"]["hint"]
 
 
-def test_a_wrong_key(lone_host: RealHost) -> None:
+def test_check_names_a_wrong_key(lone_host: RealHost) -> None:
     lone_host.configure(policy={"tll": "3d"})
     code, found = lone_host.checks()
     assert (code, set(found)) == (1, {"configuration"})
@@ -186,14 +188,14 @@ def test_pins_that_cannot_be_read_stop_eviction_until_they_can(lone_host: RealHo
     assert (lone_host.state / "holds.json").read_text() == text
 
 
-def test_pins_damaged_beside_a_running_agent_hold_everything_and_mended_ones_nothing(lone_host: RealHost) -> None:
+def test_pins_damaged_beside_a_running_agent_stop_every_eviction_until_they_are_corrected(lone_host: RealHost) -> None:
     host = lone_host
     host.state.mkdir()
     (host.state / "holds.json").write_text("rubbish")
     image = host.torch("team/idle:1")
     with host.agent():
         proc.eventually(lambda: host.row(image)["held_by"] == "paused")
-        assert host.has(image)
+        assert host.has_image(image)
         (host.state / "holds.json").unlink()
         host.await_gone(image)
 

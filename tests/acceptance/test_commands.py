@@ -54,8 +54,8 @@ def test_plan_gives_every_image_of_the_engine_a_reason_and_its_counts_add_up(lon
     assert document["host"] == NAME
     assert 0 <= age(document["at"]) <= age(asked)
     assert any("no agent has run here yet" in note for note in document["notes"])
-    assert "2 untagged not shown" in host.say("plan")
-    assert "untagged not shown" not in host.say("plan", "--all")
+    assert "2 untagged not shown" in host.output_of("plan")
+    assert "untagged not shown" not in host.output_of("plan", "--all")
 
 
 def test_images_shows_versions_bytes_and_state(lone_host: RealHost) -> None:
@@ -69,18 +69,18 @@ def test_images_shows_versions_bytes_and_state(lone_host: RealHost) -> None:
     assert [row[key] for key in facts] == [
         *(image, ["acme/pytorch:2.3.1-cuda12.1"], "pytorch", "2.3.1", "cuda12.1", size, layers, "recent"),
     ]
-    assert "2.3.1" in lone_host.say("images")
+    assert "2.3.1" in lone_host.output_of("images")
 
 
 @engines.ON_ONE
-def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lone_host: RealHost) -> None:
+def test_explain_shows_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lone_host: RealHost) -> None:
     lone_host.configure(policy={"ttl": "3h"})
     image = lone_host.torch("team/train:1")
     with lone_host.agent():
         images.run(lone_host.engine, "team/train:1", rm=True, name="last-run")
         proc.eventually(lambda: lone_host.row(image)["last_used"])
-        told = lone_host.say("explain", "team/train:1")
-        assert lone_host.say("explain", image[7:19]).startswith("image team/train:1")
+        printed = lone_host.output_of("explain", "team/train:1")
+        assert lone_host.output_of("explain", image[7:19]).startswith("image team/train:1")
         document = lone_host.json("explain", "team/train:1")
         row = lone_host.row(image)
     assert document.keys() >= {*ROW, "evidence", "uses", "steps", "ignored_runs", "host"}
@@ -92,41 +92,41 @@ def test_explain_tells_the_evidence_the_uses_the_rule_and_the_way_to_keep_it(lon
     answers = {step["reason"]: step["answer"] for step in document["steps"]}
     assert answers == dict.fromkeys(list(answers)[:-1], "no") | {"recent": document["explanation"]}
     expected = ("ENV PYTORCH_VERSION=2.4.0", "last-run", "TTL 3 h", "keep: recent", "torchkeeper pin team/train:1")
-    assert [text for text in expected if text not in told] == []
+    assert [text for text in expected if text not in printed] == []
     unknown = lone_host.run("explain", "no/such:1")
     assert (unknown.returncode, "no image 'no/such:1' here" in unknown.stderr) == (1, True)
 
 
 @engines.ON_ONE
-def test_explain_tells_how_many_runs_were_ignored_and_by_which_pattern(lone_host: RealHost) -> None:
+def test_explain_shows_how_many_runs_were_ignored_and_by_which_pattern(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "3h"}, usage={"ignore_containers": ["trivy*", "*test*"]})
     host.torch("team/train:1")
     with host.agent():
         for number in range(2):
             images.run(host.engine, "team/train:1", rm=True, name=f"trivy-{number}")
-        proc.eventually(lambda: "ignored 2 runs since " in host.say("explain", "team/train:1"))
-    told = host.say("explain", "team/train:1")
+        proc.eventually(lambda: "ignored 2 runs since " in host.output_of("explain", "team/train:1"))
+    printed = host.output_of("explain", "team/train:1")
     expected = ("not uses: 'trivy*' in usage.ignore_containers matches them", "last used never, as far as")
-    assert [text for text in expected if text not in told] == []
-    assert "*test*" not in told
+    assert [text for text in expected if text not in printed] == []
+    assert "*test*" not in printed
     [counted] = host.json("explain", "team/train:1")["ignored_runs"]
     assert (counted["pattern"], counted["runs"], age(counted["last_at"]) < 60) == ("trivy*", 2, True)
 
 
 @engines.ON_ONE
-def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: RealHost) -> None:
+def test_a_pinned_image_stays_and_is_evicted_a_fresh_ttl_after_the_pin(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"rules": [{"match": "team/*", "ttl": "3s"}]})
     image = host.torch("team/pinned:1")
-    assert host.say("pin", "team/pinned:1", "--reason", "for the paper") == "pinned team/pinned:1"
+    assert host.output_of("pin", "team/pinned:1", "--reason", "for the paper") == "pinned team/pinned:1"
     with host.agent():
         proc.eventually(lambda: age(host.row(image)["deadline"]) > 0)
-        host.let_one_go()
+        host.evict_a_control_image()
         assert host.reasons() == {"team/pinned:1": "pinned"}
-        assert "for the paper" in host.say("explain", "team/pinned:1")
+        assert "for the paper" in host.output_of("explain", "team/pinned:1")
         asked = time.monotonic()
-        assert host.say("unpin", "team/pinned:1") == "unpinned team/pinned:1"
+        assert host.output_of("unpin", "team/pinned:1") == "unpinned team/pinned:1"
         host.await_gone(image)
         assert time.monotonic() - asked >= 3  # it is looked for every two seconds: at once would be sooner
     again = host.run("unpin", "team/pinned:1")
@@ -137,22 +137,22 @@ def test_a_pinned_image_stays_and_goes_a_fresh_ttl_after_the_pin(lone_host: Real
 def test_a_pin_for_a_while_ends_by_itself(lone_host: RealHost) -> None:
     image = lone_host.torch("team/pinned:1")
     asked = time.monotonic()
-    assert lone_host.say("pin", image[7:19], "--for", "4s").startswith(f"pinned {image[7:19]} until")
+    assert lone_host.output_of("pin", image[7:19], "--for", "4s").startswith(f"pinned {image[7:19]} until")
     with lone_host.agent():
         lone_host.await_gone(image)
         assert time.monotonic() - asked >= 4
 
 
 @engines.ON_ONE
-def test_a_pause_holds_what_is_due_until_resume(host: RealHost, collector: AcceptanceCollector) -> None:
+def test_a_pause_keeps_what_is_due_until_resume(host: RealHost, collector: AcceptanceCollector) -> None:
     image = host.torch("team/idle:1")
-    host.say("pause", "--reason", "a deadline")
+    host.output_of("pause", "--reason", "a deadline")
     with host.agent():
         row = collector.await_image(NAME, image, lambda item: item["held_by"])
         assert (row["action"], row["reason"], row["held_by"]) == ("evict", "idle-ttl", "paused")
-        assert "nothing is removed now: paused" in host.say("plan")
-        assert host.has(image)
-        assert host.say("resume") == "resumed"
+        assert "nothing is removed now: paused" in host.output_of("plan")
+        assert host.has_image(image)
+        assert host.output_of("resume") == "resumed"
         host.await_gone(image)
 
 
@@ -160,7 +160,7 @@ def test_a_pause_holds_what_is_due_until_resume(host: RealHost, collector: Accep
 def test_a_pause_for_a_while_ends_by_itself(lone_host: RealHost) -> None:
     image = lone_host.torch("team/idle:1")
     asked = time.monotonic()
-    assert lone_host.say("pause", "--for", "4s").startswith("paused until 20")
+    assert lone_host.output_of("pause", "--for", "4s").startswith("paused until 20")
     with lone_host.agent():
         lone_host.await_gone(image)
         assert time.monotonic() - asked >= 4
@@ -195,7 +195,7 @@ def test_a_dry_sweep_changes_nothing_and_a_sweep_evicts(lone_host: RealHost) -> 
     before = (host.state / "state.db").read_bytes()
     dry = host.json("sweep", "--dry-run")
     assert {row["id"]: row["outcome"] for row in dry["images"]} == {image: "would-remove", other: None}
-    assert ((host.state / "state.db").read_bytes(), host.has(image)) == (before, True)
+    assert ((host.state / "state.db").read_bytes(), host.has_image(image)) == (before, True)
     assert host.json("history")["events"] == []
     done = host.json("sweep")
     assert {row["id"]: row["outcome"] for row in done["images"]} == {image: "removed", other: None}
@@ -204,7 +204,7 @@ def test_a_dry_sweep_changes_nothing_and_a_sweep_evicts(lone_host: RealHost) -> 
     assert kinds == ["decision", "outcome", "sweep"]
 
 
-def test_a_pulled_image_goes_with_a_hint_to_pull_it_again_and_an_imported_one_stays(
+def test_a_pulled_image_is_evicted_with_a_hint_to_pull_it_again_and_an_imported_one_stays(
     lone_host: RealHost, loopback_registry: registry.Registry
 ) -> None:
     host = lone_host
@@ -227,7 +227,7 @@ def test_a_pulled_image_goes_with_a_hint_to_pull_it_again_and_an_imported_one_st
     assert [event["subject"] for event in document["events"][:2]] == [image, image]
     assert all(seconds_between(started, event["time"]) > 0 for event in document["events"])
     # A table folds long words: only the letters count.
-    assert f"docker pull {digest}".replace(" ", "") in host.say("history").replace(" ", "")
+    assert f"docker pull {digest}".replace(" ", "") in host.output_of("history").replace(" ", "")
     host.engine.docker("pull", digest)
-    assert host.has(image)
-    assert "nothing was decided" in host.say("history", "--since", "1ms")
+    assert host.has_image(image)
+    assert "nothing was decided" in host.output_of("history", "--since", "1ms")

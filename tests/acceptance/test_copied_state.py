@@ -1,4 +1,4 @@
-"""A state folder that came with a copied disk: the agent is another one from now on, and says so."""
+"""A state folder that came with a copied disk: the agent gets another identity and reports it."""
 
 import json
 import sqlite3
@@ -28,14 +28,14 @@ def test_it_is_reported_and_the_host_name_is_learned_anew(lone_host: RealHost) -
             name = engine_name(host)
             proc.eventually(lambda: "state-copied" in collector.alerts(name))
             proc.eventually(lambda: collector.read(f"{name}/info"))
-            said, info = collector.read(f"{name}/alerts/state-copied"), collector.read(f"{name}/info")
-        assert (said["severity"], "the state of the-other" in said["message"]) == ("warning", True)
+            alert, info = collector.read(f"{name}/alerts/state-copied"), collector.read(f"{name}/info")
+        assert (alert["severity"], "the state of the-other" in alert["message"]) == ("warning", True)
         assert info["epoch"] == meta(host, "epoch") != epoch
-        assert host.told("action=state-copied") == 1
+        assert host.count_in_log("action=state-copied") == 1
         assert host.row(image)["idle_since"] == first_seen
         with host.agent():
             proc.eventually(lambda: collector.alerts(name) == set())
-    assert host.told("action=state-copied") == 1
+    assert host.count_in_log("action=state-copied") == 1
 
 
 def pretend_to_be_copied(host: RealHost) -> None:
@@ -55,6 +55,6 @@ def meta(host: RealHost, key: str) -> str:
 
 def engine_name(host: RealHost) -> str:
     """The host's name as the agent's log has it at the start."""
-    assert host.told(WATCHING)
+    assert host.count_in_log(WATCHING)
     starts = [line for line in host.log.read_text().splitlines() if "action=start" in line]
     return starts[-1].partition("host=")[2].split()[0]

@@ -1,4 +1,4 @@
-"""Images without a tag, pulled by digest from a real registry: what keeps a tag keeps them, and the rest goes."""
+"""Images without a tag, pulled by digest from a real registry: they are kept by what keeps a tag."""
 
 from collections.abc import Mapping
 
@@ -50,28 +50,28 @@ def test_images_pulled_by_digest_are_kept_by_what_names_their_repository_or_dige
         },
     )
     with host.agent():
-        host.say("pause")
+        host.output_of("pause")
         for _, digest in pullable.values():
             host.engine.docker("pull", digest)
-        host.say("pin", pullable["team/pinned"][1])
+        host.output_of("pin", pullable["team/pinned"][1])
         proc.eventually(lambda: len(host.rows()) == len(pullable))
-        host.say("resume")
+        host.output_of("resume")
         for repository in GOES:
             host.await_gone(pullable[repository][0])
         rows = host.rows()
-        story = host.say("explain", pullable["prod/model"][1])
+        story = host.output_of("explain", pullable["prod/model"][1])
     assert {repository: rows[pullable[repository][0]]["reason"] for repository in KEPT} == KEPT
     assert len(rows) == len(KEPT)
-    told = {repository: rows[pullable[repository][0]]["explanation"] for repository in KEPT}
-    assert told["prod/model"] == f"kept: {pullable['prod/model'][1]} matches images.exclude"
-    assert told["team/frozen"] == f"kept: {frozen} matches policy.protect"
+    explanations = {repository: rows[pullable[repository][0]]["explanation"] for repository in KEPT}
+    assert explanations["prod/model"] == f"kept: {pullable['prod/model'][1]} matches images.exclude"
+    assert explanations["team/frozen"] == f"kept: {frozen} matches policy.protect"
     long = rows[pullable["lab/long"][0]]
     assert seconds_between(long["idle_since"], long["deadline"]) == 3600
     # A table folds long words: only the letters count.
-    assert told["prod/model"].replace(" ", "") in story.replace(" ", "")
+    assert explanations["prod/model"].replace(" ", "") in story.replace(" ", "")
 
 
-def test_images_pulled_by_digest_go_where_nothing_names_them(
+def test_images_pulled_by_digest_are_evicted_where_nothing_names_them(
     lone_host: RealHost, pullable: Mapping[str, tuple[str, str]]
 ) -> None:
     host = lone_host

@@ -1,4 +1,4 @@
-"""Exactly the idle PyTorch images go, and each is told of before and after."""
+"""Exactly the idle PyTorch images are evicted, and each eviction is reported before and after."""
 
 from agent.core import units
 from tests.acceptance.collector import AcceptanceCollector
@@ -8,7 +8,7 @@ from tests.support import engines, images, proc
 SLEEP = ("sleep", "600")
 
 
-def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(
+def test_an_idle_pytorch_image_is_evicted_and_is_reported_before_and_after(
     host: RealHost, collector: AcceptanceCollector, kind: str
 ) -> None:
     ref = "acme/pytorch:2.4.0-cuda12.4"
@@ -19,7 +19,7 @@ def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(
     with host.agent():
         host.await_gone(image)
         outcome, decision = collector.await_event("outcome", image), collector.await_event("decision", image)
-    said, became = decision["data"], outcome["data"]
+    decided, result = decision["data"], outcome["data"]
     named = {
         "id": image,
         "references": [ref],
@@ -30,25 +30,25 @@ def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(
     }
     assert decision == {
         "specversion": "1.0",
-        "id": f"{NAME}/{said['epoch']}/{said['seq']}",
+        "id": f"{NAME}/{decided['epoch']}/{decided['seq']}",
         "source": f"torchkeeper/{NAME}",
         "type": "torchkeeper.decision",
         "time": decision["time"],
         "subject": image,
         "datacontenttype": "application/json",
-        "data": said,
+        "data": decided,
     }
     assert outcome == decision | {
-        "id": f"{NAME}/{became['epoch']}/{became['seq']}",
+        "id": f"{NAME}/{result['epoch']}/{result['seq']}",
         "type": "torchkeeper.outcome",
         "time": outcome["time"],
-        "data": became,
+        "data": result,
     }
-    assert (said["epoch"], said["decision_id"]) == (became["epoch"], became["decision_id"])
-    assert said["seq"] < became["seq"]
-    assert decision["time"] < host.last_told("delete", image=image) < outcome["time"]
+    assert (decided["epoch"], decided["decision_id"]) == (result["epoch"], result["decision_id"])
+    assert decided["seq"] < result["seq"]
+    assert decision["time"] < host.last_event("delete", image=image) < outcome["time"]
     fixed = ("action", "reason", "mode", "held_by", "image", "last_used", "ttl_seconds", "estimated_bytes")
-    assert {key: said[key] for key in fixed} == {
+    assert {key: decided[key] for key in fixed} == {
         "action": "evict",
         "reason": "idle-ttl",
         "mode": "enforce",
@@ -58,20 +58,20 @@ def test_an_idle_pytorch_image_goes_and_is_told_of_before_and_after(
         "ttl_seconds": TTL,
         "estimated_bytes": layers,
     }
-    assert TTL <= said["idle_seconds"] <= seconds_between(before, decision["time"])
-    assert said["explanation"].startswith("idle ")
+    assert TTL <= decided["idle_seconds"] <= seconds_between(before, decision["time"])
+    assert decided["explanation"].startswith("idle ")
     about = "at least" if kind in engines.UNDERSTATES_BYTES else "about"
-    assert said["explanation"].endswith(f"; frees {about} {units.format_bytes(layers)}")
-    assert "ENV PYTORCH_VERSION=2.4.0" in said["evidence"]
-    assert {key: became[key] for key in ("outcome", "image", "error")} == {
+    assert decided["explanation"].endswith(f"; frees {about} {units.format_bytes(layers)}")
+    assert "ENV PYTORCH_VERSION=2.4.0" in decided["evidence"]
+    assert {key: result[key] for key in ("outcome", "image", "error")} == {
         "outcome": "removed",
         "image": named,
         "error": None,
     }
-    assert isinstance(became["measured_bytes"], int)
+    assert isinstance(result["measured_bytes"], int)
 
 
-def test_exactly_the_idle_pytorch_images_go(lone_host: RealHost) -> None:
+def test_exactly_the_idle_pytorch_images_are_evicted(lone_host: RealHost) -> None:
     host = lone_host
     kept = {
         host.torch("used/running:1"): "in-use",
@@ -87,7 +87,7 @@ def test_exactly_the_idle_pytorch_images_go(lone_host: RealHost) -> None:
     with host.agent():
         for image in idle:
             host.await_gone(image)
-        host.let_one_go()
+        host.evict_a_control_image()
         planned = {image["id"]: image["reason"] for image in host.json("plan")["images"]}
     assert planned == kept
     assert {row["Id"] for row in host.engine.images()} == set(kept)
@@ -96,27 +96,27 @@ def test_exactly_the_idle_pytorch_images_go(lone_host: RealHost) -> None:
     assert sorted(states.values()) == ["created", "exited", "running"]
 
 
-def test_an_image_goes_a_ttl_after_its_last_container_went(lone_host: RealHost) -> None:
+def test_an_image_is_evicted_a_ttl_after_its_last_container_went(lone_host: RealHost) -> None:
     host = lone_host
     image = host.torch("team/train:1")
     container = images.run(host.engine, image, *SLEEP, detach=True)
     with host.agent():
-        host.let_one_go()
-        assert host.has(image)
+        host.evict_a_control_image()
+        assert host.has_image(image)
         host.engine.docker("rm", "--force", container)
         host.await_gone(image)
         proc.eventually(lambda: len(host.events(image)) == 2)
     decision = host.events(image)[0]["data"]
-    assert decision["last_used"] == host.last_told("destroy", container=container)
-    assert seconds_between(decision["last_used"], host.last_told("delete", image=image)) >= TTL
+    assert decision["last_used"] == host.last_event("destroy", container=container)
+    assert seconds_between(decision["last_used"], host.last_event("delete", image=image)) >= TTL
 
 
-def test_a_multi_tag_image_goes_whole_or_not_at_all(host: RealHost, collector: AcceptanceCollector) -> None:
+def test_a_multi_tag_image_is_removed_whole_or_not_at_all(host: RealHost, collector: AcceptanceCollector) -> None:
     tags = ["one/a:1", "one/b:2", "two/c:3"]
     image = host.torch(tags[0], extra_refs=tags[1:])
     container = images.create(host.engine, "one/b:2")
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         assert host.engine.references() == set(tags)
         host.engine.docker("rm", container)
         host.await_gone(image)

@@ -1,4 +1,4 @@
-"""The fleet in the terminal of somebody who is on none of its hosts."""
+"""The fleet in the terminal of an operator who is on none of its hosts."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_the_fleet_shows_a_host_online_and_then_offline(
         proc.eventually(lambda: collector.read(f"{NAME}/inventory").get("decisions"))
         online = desk.json("fleet", "status")["hosts"]
         images, decisions = desk.json("fleet", "images")["images"], desk.json("fleet", "decisions")["decisions"]
-        tables = [desk.say("fleet", "status"), desk.say("fleet", "decisions")]
+        tables = [desk.output_of("fleet", "status"), desk.output_of("fleet", "decisions")]
         agent.kill()
     collector.await_state(NAME, "offline")
     offline = desk.json("fleet", "status")["hosts"]
@@ -43,11 +43,11 @@ def test_the_fleet_shows_a_host_online_and_then_offline(
     assert 0 < online[0]["disk_used_bytes"] < online[0]["disk_total_bytes"]
     assert [(row["host"], row["state"], row["images"]) for row in offline] == [(NAME, "offline", 1)]
     assert [(row["host"], row["id"], row["reason"]) for row in images] == [(NAME, kept, "not-pytorch")]
-    told = [(row["host"], row["image_id"], row["reason"], row["outcome"]) for row in decisions]
-    assert told == [(NAME, idle, "idle-ttl", "removed")]
+    listed = [(row["host"], row["image_id"], row["reason"], row["outcome"]) for row in decisions]
+    assert listed == [(NAME, idle, "idle-ttl", "removed")]
     assert f"{NAME} online" in tables[0]
     assert "team/idle:1 idle-ttl removed" in tables[1]
-    assert f"{NAME} offline" in desk.say("fleet", "status")
+    assert f"{NAME} offline" in desk.output_of("fleet", "status")
 
 
 def test_without_a_broker_the_fleet_says_what_is_missing(desk: RealHost, fleet_broker: mosquitto.Mosquitto) -> None:

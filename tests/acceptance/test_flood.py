@@ -63,13 +63,13 @@ def test_one_huge_message_that_is_retained_for_the_agent_costs_it_nothing(
         with staying_small(agent.pid):
             another.publish(ACK, bytes(HUGE), qos=1, retain=True).wait_for_publish(proc.PATIENCE)
             if version == "3.1.1":
-                proc.eventually(lambda: host.told("action=mqtt-flood"))
+                proc.eventually(lambda: host.count_in_log("action=mqtt-flood"))
                 proc.eventually(lambda: "broker-flood" in collector.alerts(NAME))
             collector.await_event("outcome", host.torch("team/second:1"))
-    assert host.told("action=mqtt-flood") == (version == "3.1.1")
+    assert host.count_in_log("action=mqtt-flood") == (version == "3.1.1")
 
 
-def test_a_stream_of_small_messages_costs_it_nothing_and_it_goes_on_reporting(
+def test_a_stream_of_small_messages_costs_it_nothing_and_it_continues_reporting(
     host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     with host.agent() as agent, another_client(fleet_broker) as another:
@@ -80,4 +80,4 @@ def test_a_stream_of_small_messages_costs_it_nothing_and_it_goes_on_reporting(
                 another.publish(ACK, json.dumps({"collector": "main", "epoch": epoch, "seq": number % 2}))
             proc.eventually(lambda: "broker-flood" in collector.alerts(NAME))
             collector.await_event("outcome", host.torch("team/second:1"))
-    assert host.told("action=mqtt-flood") == 1
+    assert host.count_in_log("action=mqtt-flood") == 1

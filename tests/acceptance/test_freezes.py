@@ -1,4 +1,4 @@
-"""An agent that was frozen, by SIGSTOP as by `docker pause`, wakes without having lost a use, or says what it lost."""
+"""An agent that was frozen by SIGSTOP or `docker pause` has lost no use when it continues, or records a gap."""
 
 import signal
 
@@ -34,14 +34,14 @@ def test_a_use_that_the_stream_lost_in_a_freeze_keeps_its_image(lone_host: RealH
         agent.stop_signal()
         overflow_the_stream(lone_host, other)
         come_and_go(lone_host, "team/used:1")
-        last_use = lone_host.last_told("destroy", image="team/used:1")
+        last_use = lone_host.last_event("destroy", image="team/used:1")
         agent.cont_signal()
         proc.eventually(lambda: (lone_host.row(used)["last_used"] or "") >= last_use, 60)
         lone_host.await_gone(idle)
         lone_host.await_gone(used, 60)
     decided = next(e for e in lone_host.events(used) if e["type"] == "torchkeeper.decision")
     assert decided["data"]["last_used"] == last_use
-    assert lone_host.told("the event stream lost") == 1
+    assert lone_host.count_in_log("the event stream lost") == 1
     assert any(e["type"] == "torchkeeper.gap" for e in lone_host.json("history")["events"])
 
 
@@ -50,5 +50,5 @@ def test_a_hangup_changes_nothing(lone_host: RealHost) -> None:
     """As when the terminal closes in which it was started, or a unit asks it to reload."""
     with lone_host.agent() as agent:
         agent.send_signal(signal.SIGHUP)
-        proc.eventually(lambda: lone_host.told("SIGHUP was ignored"))
+        proc.eventually(lambda: lone_host.count_in_log("SIGHUP was ignored"))
         lone_host.await_gone(lone_host.torch("team/torch:1"))

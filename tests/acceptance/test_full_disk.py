@@ -1,4 +1,4 @@
-"""A full disk under the state: the agent lives, evicts thanks to its reserve, and loses nothing."""
+"""A full disk under the state: the agent lives, evicts by means of its reserve, and loses nothing."""
 
 import os
 import subprocess
@@ -62,7 +62,7 @@ def test_an_agent_on_a_full_disk_evicts_and_loses_nothing(
     numbers = [event["data"]["seq"] for event in collector.events()]
     assert numbers == list(range(1, len(numbers) + 1))
     assert [event["data"]["outcome"] for event in collector.events("outcome")] == ["removed"] * 4
-    assert host.has(used)
+    assert host.has_image(used)
 
 
 def test_a_disk_without_any_room_stops_eviction_and_nothing_else(
@@ -74,7 +74,7 @@ def test_a_disk_without_any_room_stops_eviction_and_nothing_else(
         filler = fill(small_disk)
         image = host.torch("team/idle:1")
         proc.eventually(lambda: "state-full" in collector.alerts(NAME))
-        assert (agent.returncode(), host.has(image)) == (None, True)
+        assert (agent.returncode(), host.has_image(image)) == (None, True)
         images.run(host.engine, "team/idle:1", rm=True, name="while-full")
         filler.unlink()
         outcome = collector.await_event("outcome", image)

@@ -1,4 +1,4 @@
-"""Images from strangers on a real engine: each is kept and named where it cannot be judged, and the others go."""
+"""Hostile images on a real engine: each is kept and named where it cannot be classified, and the others are evicted."""
 
 import pytest
 
@@ -16,12 +16,12 @@ TOO_LONG = "RUN torch" + ";" * 5 * MB  # more than is taken from the engine
 def test_a_label_that_no_duration_can_hold_stops_nothing(host: RealHost, collector: AcceptanceCollector) -> None:
     image = host.torch("team/odd:1", labels={"torchkeeper.ttl": "999999999w"})
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         row = collector.await_image(NAME, image, lambda item: item["reason"] == "label-keep")
         found = host.reasons()
     assert row["warnings"][0] == "label torchkeeper.ttl: '999999999w' is longer than 100 years"
     assert found["team/odd:1"] == "label-keep"
-    assert host.has(image)
+    assert host.has_image(image)
 
 
 @engines.ON_ONE
@@ -50,16 +50,18 @@ def test_every_command_shows_a_host_of_hostile_images(lone_host: RealHost) -> No
         done = host.run(*command.split())
         assert done.returncode == 0, done.stdout + done.stderr
         assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
-    assert "the engine's answer about it has more than 4194304 bytes" in host.say("explain", "team/longer:1")
-    assert "it has 3001 lines of history, and more than 2000 are not read" in host.say("explain", "team/lines:1")
-    assert "its history cannot be read completely: too long" in host.say("explain", "team/long:1")
+    assert "the engine's answer about it has more than 4194304 bytes" in host.output_of("explain", "team/longer:1")
+    assert "it has 3001 lines of history, and more than 2000 are not read" in host.output_of("explain", "team/lines:1")
+    assert "its history cannot be read completely: too long" in host.output_of("explain", "team/long:1")
 
 
 @engines.ON_ONE
-def test_the_agent_names_what_it_cannot_judge_and_goes_on(host: RealHost, collector: AcceptanceCollector) -> None:
+def test_the_agent_names_images_that_it_cannot_classify_and_continues(
+    host: RealHost, collector: AcceptanceCollector
+) -> None:
     longer = images.load_image(host.engine, "team/longer:1", {"Env": TORCH}, [TOO_LONG])
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         proc.eventually(lambda: collector.alerts(NAME) == {"image-unreadable"})
         assert (
             "team/longer:1 (the engine's answer about it has more than"

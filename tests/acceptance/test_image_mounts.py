@@ -35,7 +35,7 @@ def mount(host: RealHost, source: str, *, start: str = "") -> str:
     return str(made["Id"])
 
 
-def test_a_mounted_image_stays_in_any_state_of_its_container_and_goes_after_it(mounting_host: RealHost) -> None:
+def test_a_mounted_image_stays_in_any_state_of_its_container_and_is_evicted_after_it(mounting_host: RealHost) -> None:
     host = mounting_host
     by_tag, by_id, stopped = (host.torch(f"team/data:{number}") for number in range(3))
     containers = [
@@ -45,7 +45,7 @@ def test_a_mounted_image_stays_in_any_state_of_its_container_and_goes_after_it(m
     ]
     proc.eventually(lambda: {row["State"] for row in host.engine.containers()} == {"created", "running", "exited"})
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         assert {image: host.row(image)["reason"] for image in (by_tag, by_id, stopped)} == dict.fromkeys(
             (by_tag, by_id, stopped), "in-use"
         )
@@ -54,7 +54,7 @@ def test_a_mounted_image_stays_in_any_state_of_its_container_and_goes_after_it(m
             host.await_gone(image)
 
 
-def test_after_its_name_moved_the_mounted_image_stays_and_the_one_that_has_the_name_goes(
+def test_after_its_name_moved_the_mounted_image_stays_and_the_one_that_has_the_name_is_evicted(
     mounting_host: RealHost,
 ) -> None:
     host = mounting_host
@@ -65,7 +65,7 @@ def test_after_its_name_moved_the_mounted_image_stays_and_the_one_that_has_the_n
         host.await_gone(new)
         agent.kill()
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         assert (host.row(old)["references"], host.row(old)["reason"]) == ([], "in-use")
 
 
@@ -84,5 +84,5 @@ def test_an_image_mounted_while_the_agent_was_away_stays_though_its_name_has_mov
     host.torch("team/data:1")
     host.configure(policy={"ttl": "1s"})
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         assert (host.row(old)["references"], host.row(old)["reason"]) == ([], "in-use")

@@ -13,7 +13,7 @@ CUDA = {"CUDA_VERSION": "12.6.3"}
 
 @pytest.fixture
 def misnamed(lone_host: RealHost) -> dict[str, str]:
-    """A word for each image of a host with one of every fault, one without, and what is no business of lint: its ID."""
+    """One image of each fault, one without, and images that lint ignores: short name -> ID."""
     host = lone_host
     host.configure(images={"probe_layers": False})  # torch in the layers is a second sign
     ids = {
@@ -66,18 +66,18 @@ def test_its_table_is_plain_in_80_columns_and_ends_with_a_count(lone_host: RealH
     assert (done.returncode, done.stderr, lines[-1]) == (0, "", "8 findings on 5 images")
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in done.stdout
-    assert lines[1].split() == ["many-names", ("corp/" + "long" * 50)[:60]]  # a long name goes on below
+    assert lines[1].split() == ["many-names", ("corp/" + "long" * 50)[:60]]  # a long name continues below
     assert (tagged(lone_host), lone_host.state.exists()) == (before, False)
 
 
 def test_a_host_without_fault_has_no_findings(lone_host: RealHost) -> None:
     lone_host.torch(GOOD, version="2.9.0", env=CUDA)
-    assert lone_host.say("lint") == "0 findings"
+    assert lone_host.output_of("lint") == "0 findings"
     assert lone_host.json("lint")["findings"] == []
 
 
-def test_its_help_tells_the_exit_code(lone_host: RealHost) -> None:
-    assert "Exit code 0 with findings, too" in lone_host.say("lint", "--help")
+def test_its_help_shows_the_exit_code(lone_host: RealHost) -> None:
+    assert "Exit code 0 with findings, too" in lone_host.output_of("lint", "--help")
 
 
 def test_without_an_engine_it_fails_in_one_sentence(lone_host: RealHost) -> None:

@@ -1,11 +1,11 @@
-"""Looking before anything goes: totals, the future, another policy, what stopped containers hold, the whole story."""
+"""Commands that look ahead: totals, the future, another policy, images kept by stopped containers, explanations."""
 
 import hashlib
 from datetime import timedelta
 
 import pytest
 
-from tests.acceptance import out_of_sight
+from tests.acceptance import without_engine_folder
 from tests.acceptance.host import RealHost, seconds_between
 from tests.support import engines, images, proc
 
@@ -13,7 +13,7 @@ pytestmark = engines.ON_ONE
 
 
 def _state(host: RealHost) -> dict[str, str]:
-    """Each file of the state that holds something -> what; without the index of SQLite's, which is no content."""
+    """Each file of the state that is not empty -> its content; without SQLite's index, which is not content."""
     files = (path for path in host.state.rglob("*") if path.is_file() and not path.name.endswith("-shm"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.stat().st_size}
 
@@ -27,7 +27,7 @@ def test_plan_shows_totals_and_deadlines_and_looks_ahead_without_changing_anythi
     host.json("sweep")
     before = _state(host)
     now, later, other = host.json("plan"), host.json("plan", "--at", "7d"), host.json("plan", "--ttl", "1s")
-    told = [host.run("plan", *args) for args in ((), ("--at", "7d"), ("--ttl", "1s"))]
+    printed = [host.run("plan", *args) for args in ((), ("--at", "7d"), ("--ttl", "1s"))]
     assert (_state(host), host.json("history")["events"]) == (before, [])
     assert now["totals"]["reasons"] == {"not-pytorch": 1, "protected-tag": 1, "recent": 2}
     assert now["totals"]["bytes"] == _bytes(host, {"not-pytorch": 1, "protected-tag": 4, "recent": 9})
@@ -40,17 +40,17 @@ def test_plan_shows_totals_and_deadlines_and_looks_ahead_without_changing_anythi
         assert ahead["totals"]["estimated_bytes"] == ahead["totals"]["bytes"]["idle-ttl"]
     assert "if nothing is used until then" in later["notes"][0]
     assert "by a policy.ttl of 1 s" in other["notes"][0]
-    assert [(done.returncode, "\x1b" in done.stdout, _widest(done.stdout) <= 80) for done in told] == [
+    assert [(done.returncode, "\x1b" in done.stdout, _widest(done.stdout) <= 80) for done in printed] == [
         (0, False, True)
     ] * 3
-    lines = [" ".join(line.split()) for line in told[0].stdout.splitlines()]
+    lines = [" ".join(line.split()) for line in printed[0].stdout.splitlines()]
     assert "4 images, 0 to evict, about 0 B to free" in lines
     assert {"not-pytorch 1 3.0 MB", "protected-tag 1 6.0 MB", "recent 2 13.0 MB"} <= set(lines)
     assert [line.partition(", in ")[2].split(":", 1)[1] for line in lines if line.startswith("next, in ")] == [
         " team/soon:1",
         " team/long:1",
     ]
-    assert all("idle-ttl 1 8.0 MB" in " ".join(done.stdout.split()) for done in told[1:])
+    assert all("idle-ttl 1 8.0 MB" in " ".join(done.stdout.split()) for done in printed[1:])
 
 
 def _bytes(host: RealHost, megabytes: dict[str, int]) -> object:
@@ -82,7 +82,7 @@ def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_fr
     images.run(engine, "team/busy:1", name="stopped-beside-one-that-runs")
     images.run(engine, "team/busy:1", "sleep", "300", detach=True)
     images.run(engine, "team/web:1", name="not-pytorch")
-    document, told = host.json("plan"), host.say("plan")
+    document, printed = host.json("plan"), host.output_of("plan")
     code, found = host.checks()
     stopped = document["stopped"]
     assert [(row["containers"], row["image"], row["command"]) for row in stopped] == [
@@ -92,22 +92,22 @@ def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_fr
     assert [row["estimated_bytes"] / images.MB for row in stopped] == pytest.approx([5, 10], abs=0.1)
     assert all(seconds_between(row["since"], document["at"]) > 0 for row in stopped)
     assert sorted(row["since"] for row in stopped) == [row["since"] for row in stopped]
-    assert told.index("docker rm z-old-run") < told.index("docker rm m-new-run a-second-run")
-    assert "5.0 MB team/new:1 docker rm z-old-run" in told
+    assert printed.index("docker rm z-old-run") < printed.index("docker rm m-new-run a-second-run")
+    assert "5.0 MB team/new:1 docker rm z-old-run" in printed
     assert (code, found["containers"]["ok"]) == (0, True)
     assert "3 stopped containers hold 2 PyTorch image(s), about 15" in found["containers"]["detail"]
     assert "the oldest: z-old-run, m-new-run, a-second-run" in found["containers"]["detail"]
     assert found["containers"]["hint"].endswith("docker rm z-old-run m-new-run a-second-run")
 
 
-def test_explain_tells_the_whole_story_by_reference_id_and_prefix(lone_host: RealHost) -> None:
+def test_explain_shows_the_whole_story_by_reference_id_and_prefix(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "3h", "rules": [{"match": "team/train:*", "ttl": "30d"}]})
     image = host.torch("team/train:1", size_mb=5, env={"CUDA_VERSION": "12.1.0"})
     with host.agent():
         images.run(host.engine, "team/train:1", rm=True, name="last-run")
         proc.eventually(lambda: host.row(image)["last_used"])
-    stories = [host.say("explain", name) for name in ("team/train:1", image, image[7:19], "team/tr")]
+    stories = [host.output_of("explain", name) for name in ("team/train:1", image, image[7:19], "team/tr")]
     for story in stories:
         assert _missing(story, f"image team/train:1 id {image[:40]}", "class pytorch (torch 2.4.0, cuda12.1)") == []
         assert (
@@ -117,8 +117,8 @@ def test_explain_tells_the_whole_story_by_reference_id_and_prefix(lone_host: Rea
         assert _missing(story, "evicted 20", "unless it is used before", "keep it torchkeeper pin team/train:1") == []
 
 
-def _missing(told: str, *parts: str) -> list[str]:
-    return [part for part in parts if part not in told]
+def _missing(printed: str, *parts: str) -> list[str]:
+    return [part for part in parts if part not in printed]
 
 
 def test_explain_lists_the_candidates_of_an_ambiguous_prefix_and_says_what_it_does_not_know(
@@ -142,8 +142,8 @@ def test_check_fails_on_rules_that_have_no_effect_and_warns_of_pins_that_have_no
     host = lone_host
     host.torch("team/gone:1")
     host.torch("team/here:1")
-    host.say("pin", "team/gone:1")
-    host.say("pin", "team/here:1")
+    host.output_of("pin", "team/gone:1")
+    host.output_of("pin", "team/here:1")
     host.engine.docker("image", "rm", "team/gone:1")
     rules = [{"match": match, "ttl": "30d"} for match in ("docker.io/team/*", "team/Train:*", "team/here:*")]
     host.configure(policy={"rules": rules}, images={"exclude": ["team/train@sha256:*", "team/train:1@sha256:*"]})
@@ -164,12 +164,12 @@ def test_check_says_where_pressure_has_no_effect_for_the_engines_directory_canno
     host = lone_host
     host.configure(pressure={"high": "90%", "low": "80%"})
     assert host.checks()[1]["disk"]["ok"]
-    done = out_of_sight.run(host, "check")
-    told = " ".join(done.stdout.split())
+    done = without_engine_folder.run(host, "check")
+    printed = " ".join(done.stdout.split())
     assert done.returncode == 1
-    assert "disk FAILED the engine's directory cannot be seen from here" in told
-    assert "pressure.high has no effect -> mount" in told
-    assert "or set pressure.budget" in told
+    assert "disk FAILED the engine's directory cannot be seen from here" in printed
+    assert "pressure.high has no effect -> mount" in printed
+    assert "or set pressure.budget" in printed
 
 
 @pytest.mark.parametrize(

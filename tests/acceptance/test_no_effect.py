@@ -1,4 +1,4 @@
-"""What an operator writes has its effect, or is an error or an alert: patterns, pins by hand, a short clean-up time."""
+"""Settings without an effect are an error or an alert: patterns, pins by hand, a short clean-up time."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_a_pattern_that_can_match_nothing_is_logged_and_an_alert_until_it_is_cor
         alert = collector.read(f"{NAME}/alerts/pattern-matches-nothing")
     message = "policy.protect: 'latest' can match no image: it has no tag; write *:latest"
     assert (alert["message"], alert["severity"]) == (message, "warning")
-    assert host.told(message) == 1
+    assert host.count_in_log(message) == 1
     code, found = host.checks()
     assert (code, found["configuration"]["ok"], found["configuration"]["hint"]) == (1, False, message)
     host.configure(policy={"protect": ["*:latest"]})
@@ -50,12 +50,12 @@ def test_pins_written_by_hand_in_any_form_keep_their_images(lone_host: RealHost)
         {"id": ids[3][7:19]},
     )
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         assert host.reasons() == {f"team/kept:{number}": "pinned" for number in range(4)}
     code, found = host.checks()
     assert (code, found["pins"]["detail"]) == (0, "4 pinned")
-    assert host.say("unpin", ids[3]) == f"unpinned {ids[3]}"
-    assert host.say("unpin", "team/kept:0") == "unpinned team/kept:0"
+    assert host.output_of("unpin", ids[3]) == f"unpinned {ids[3]}"
+    assert host.output_of("unpin", "team/kept:0") == "unpinned team/kept:0"
     assert host.checks()[1]["pins"]["detail"] == "2 pinned"
 
 
@@ -69,19 +69,19 @@ def test_a_pin_by_hand_that_means_nothing_stops_every_eviction_and_is_named(
         alert = collector.read(f"{NAME}/alerts/holds-unreadable")
         assert host.row(image)["held_by"] == "paused"
         code, found = host.checks()
-        assert (agent.returncode(), host.has(image)) == (None, True)
+        assert (agent.returncode(), host.has_image(image)) == (None, True)
         write_pins(host, {"reference": "team/kept:1"})
         host.await_gone(image)
-    for said in (alert["message"], found["pins"]["detail"]):
-        assert "pin 2 of 2, {" in said
-        assert "reference: a pin names one image; write patterns into policy.protect" in said
+    for text in (alert["message"], found["pins"]["detail"]):
+        assert "pin 2 of 2, {" in text
+        assert "reference: a pin names one image; write patterns into policy.protect" in text
     assert (code, found["pins"]["ok"], found["pins"]["hint"]) == (1, False, "correct that in the file")
 
 
 def test_unpin_says_what_still_keeps_the_image(lone_host: RealHost) -> None:
     image = lone_host.torch("team/kept:1")
-    lone_host.say("pin", "team/kept:1")
-    lone_host.say("pin", image)
+    lone_host.output_of("pin", "team/kept:1")
+    lone_host.output_of("pin", image)
     done = lone_host.run("unpin", "team/kept:1")
     assert (done.returncode, f"a pin on {image[7:19]} still keeps this image" in done.stderr) == (0, True)
     assert lone_host.reasons() == {"team/kept:1": "pinned"}

@@ -1,4 +1,4 @@
-"""On Podman's Docker-compatible socket the agent decides and reports, and removes nothing, whatever it was asked."""
+"""On Podman's Docker-compatible socket the agent decides and reports, and removes nothing, whatever its mode."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_what_is_due_is_reported_and_stays_with_the_reason_in_the_log_the_plan_a
     }
     assert [row["held_by"] for row in planned["images"] if row["id"] == due] == ["observe"]
     assert f"nothing is removed here, whatever agent.mode says: {WHY}" in " ".join(planned["notes"])
-    assert host.told("observe mode is forced") == 1
+    assert host.count_in_log("observe mode is forced") == 1
     decision, outcome = (event["data"] for event in host.events(due))
     assert (decision["mode"], decision["held_by"], outcome["outcome"]) == ("observe", "observe", "would-remove")
     assert {row["outcome"] for row in host.json("sweep")["images"]} <= {"would-remove", None}
@@ -70,7 +70,7 @@ def test_check_fails_for_an_agent_that_is_to_enforce_and_only_says_so_for_one_th
 
 
 async def test_a_removal_there_takes_an_untagged_parent_along(host: RealHost) -> None:
-    """Why it is only observed. Where this fails, see whether the whole contract holds on Podman by now."""
+    """Why it is only observed. Where this fails, see whether Podman fulfils the whole contract by now."""
     parent = imported(host, "team/base:1")
     child = images.build_child(host.engine, "team/base:1", "team/child:1")
     other = imported(host, "team/base:1")

@@ -1,4 +1,4 @@
-"""What the operator and the image's maker say, on a real engine."""
+"""The settings of the operator and the labels of the image's maker, on a real engine."""
 
 from tests.acceptance.host import RealHost, seconds_between
 from tests.support import engines, images, proc
@@ -34,7 +34,7 @@ def test_labels_lists_and_rules_keep_what_they_name_and_nothing_else(lone_host: 
     with host.agent():
         for image in gone:
             host.await_gone(image)
-        host.let_one_go()
+        host.evict_a_control_image()
         document = host.json("plan")
     assert {" ".join(row["references"]): row["reason"] for row in document["images"]} == {
         "team/labelled:keep": "label-keep",
@@ -60,12 +60,12 @@ def test_an_ambiguous_image_stays_until_the_configuration_lifts_it(lone_host: Re
     host = lone_host
     image, plain = host.plain("team/torch-tools:1"), host.plain("team/web:1")
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         assert host.reasons() == {"team/torch-tools:1": "ambiguous", "team/web:1": "not-pytorch"}
     host.configure(images={"ambiguous": "evict"})
     with host.agent():
         host.await_gone(image)
-    assert host.has(plain)
+    assert host.has_image(plain)
 
 
 @engines.ON_ONE
@@ -84,14 +84,14 @@ def test_an_image_retagged_while_due_is_young_again(lone_host: RealHost) -> None
     host = lone_host
     host.configure(policy={"ttl": "4s"})
     image = host.torch("team/train:1")
-    host.say("pause")
+    host.output_of("pause")
     with host.agent():
         proc.eventually(lambda: host.row(image)["held_by"] == "paused")
         host.engine.docker("tag", image, "team/train:2")
         row = host.row(image)
-        host.say("resume")
+        host.output_of("resume")
         host.await_gone(image)
-    tagged = host.last_told("tag", image=image)
+    tagged = host.last_event("tag", image=image)
     assert (row["references"], row["idle_since"]) == (["team/train:1", "team/train:2"], tagged)
     assert seconds_between(tagged, row["deadline"]) == 4
-    assert seconds_between(tagged, host.last_told("delete", image=image)) >= 4
+    assert seconds_between(tagged, host.last_event("delete", image=image)) >= 4

@@ -1,4 +1,4 @@
-"""When the operator says what may go: the newest of each line, images without a name, windows, a changed policy."""
+"""More of the policy on a real engine: the newest of each series, images without a name, windows, a changed policy."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -31,13 +31,13 @@ def test_the_newest_of_each_line_of_builds_stay_until_a_newer_one_comes(lone_hos
         for image in older:
             host.await_gone(image)
         assert host.reasons() == dict.fromkeys(kept, "keep-newest")
-        assert "the newest of lab/pytorch" in host.say("explain", "lab/pytorch:24.05-py3")
+        assert "the newest of lab/pytorch" in host.output_of("explain", "lab/pytorch:24.05-py3")
         kept[-1:] = ["lab/pytorch:24.10-py3"]
         host.torch("lab/pytorch:24.10-py3")
         proc.eventually(lambda: host.engine.references() == set(kept))
 
 
-def test_an_image_that_lost_its_name_goes_after_its_own_time_and_local_ones_with_a_name_stay(
+def test_an_image_that_lost_its_name_is_evicted_after_its_own_time_and_local_ones_with_a_name_stay(
     host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host.configure(policy={"local_images": "keep", "ttl": "1h"}, cleanup={"dangling_after": "2s"})
@@ -61,7 +61,7 @@ def test_an_image_that_lost_its_name_goes_after_its_own_time_and_local_ones_with
     assert len(collector.events("decision")) == 1
 
 
-def test_a_closed_window_holds_and_an_open_one_lets_go(lone_host: RealHost) -> None:
+def test_a_closed_window_delays_evictions_until_it_opens(lone_host: RealHost) -> None:
     host = lone_host
     image = host.torch("team/idle:1")
     now = datetime.now(ZoneInfo(ZONE))
@@ -70,12 +70,12 @@ def test_a_closed_window_holds_and_an_open_one_lets_go(lone_host: RealHost) -> N
     with host.agent():
         proc.eventually(lambda: host.row(image)["held_by"] == "window")
         totals = host.json("plan")["totals"]
-        told = host.say("plan")
-        assert host.has(image)
+        printed = host.output_of("plan")
+        assert host.has_image(image)
     until = opens.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert (totals["evict"], totals["held_by"], totals["opens"]) == (1, "window", until)
-    assert "evict (held: window)" in told
-    assert f"nothing is removed now: window, until {until}" in told
+    assert "evict (held: window)" in printed
+    assert f"nothing is removed now: window, until {until}" in printed
     assert host.json("history")["events"] == []
     host.configure(schedule={"windows": [_window(now - timedelta(hours=1), now + timedelta(hours=1))]})
     with host.agent():
@@ -104,13 +104,13 @@ def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(
         proc.eventually(lambda: "policy-change" in collector.alerts(NAME))
         alert = collector.read(f"{NAME}/alerts/policy-change")["message"]
         rows = [collector.await_image(NAME, image, lambda row: ttl_of(row) == 1) for image in slipped]
-        told = host.say("plan")
-        assert all(map(host.has, slipped))
+        printed = host.output_of("plan")
+        assert all(map(host.has_image, slipped))
     assert alert.startswith("the policy changed: 2 images (14.0 MB) that only the new one evicts may go from 20")
     assert [(row["action"], row["reason"]) for row in rows] == [("keep", "recent")] * 2
     assert [row["explanation"] for row in rows] == ["", ""]  # such a text counts time: each reader makes it anew
-    assert "2 images (14.0 MB) wait for the policy-change grace period" in told
-    assert told.count("(policy.change_grace)") == 2
+    assert "2 images (14.0 MB) wait for the policy-change grace period" in printed
+    assert printed.count("(policy.change_grace)") == 2
     host.configure(policy={"ttl": "1h"})
     with host.agent():
         proc.eventually(lambda: collector.alerts(NAME) == set())
@@ -119,7 +119,9 @@ def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(
     assert host.json("history")["events"] == []
 
 
-def test_what_only_the_new_policy_evicts_goes_after_the_grace_and_what_the_old_one_does_at_once(host: RealHost) -> None:
+def test_what_only_the_new_policy_evicts_waits_for_the_grace_and_what_the_old_one_evicts_does_not(
+    host: RealHost,
+) -> None:
     host.configure(policy={"rules": [{"match": "team/*", "ttl": "1h"}], "change_grace": "5s"})
     waiting = host.torch("team/long:1")
     with host.agent():

@@ -1,4 +1,4 @@
-"""A disk that runs full: on a small file system of the engine's own, as far as needed and no further."""
+"""A disk that runs full, on a small file system of the engine's own: evictions as far as needed and no further."""
 
 import re
 import tarfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import out_of_sight, small_disk
+from tests.acceptance import small_disk, without_engine_folder
 from tests.acceptance.collector import AcceptanceCollector
 from tests.acceptance.host import NAME, RealHost
 from tests.support import dockerd, engines, images, mosquitto, proc, torch_file
@@ -27,7 +27,7 @@ def small_engine() -> Iterator[dockerd.Dockerd]:
 
 @pytest.fixture
 def small_host(small_engine: dockerd.Dockerd, fleet_broker: mosquitto.Mosquitto, tmp_path: Path) -> Iterator[RealHost]:
-    """A host with room for some 175 MB of images, where nothing goes by its TTL."""
+    """A host with room for some 175 MB of images, where no image is due by its TTL."""
     small_engine.empty()
     yield _host(small_engine, fleet_broker, tmp_path)
     (small_disk.data(small_engine) / "filler").unlink(missing_ok=True)
@@ -56,7 +56,7 @@ def _untouchable(host: RealHost, size_mb: int) -> dict[str, str]:
         host.plain("team/web:1", size_mb=size_mb): "not-pytorch",
     }
     images.create(host.engine, "team/held:1", name="holder")
-    host.say("pin", "team/pinned:1")
+    host.output_of("pin", "team/pinned:1")
     return kept
 
 
@@ -93,7 +93,7 @@ def _reported(collector: AcceptanceCollector) -> dict[str, str]:
     return {row["id"]: row["reason"] for row in collector.read(f"{NAME}/inventory").get("images", [])}
 
 
-def test_a_full_disk_where_nothing_may_go_raises_an_alert_until_there_is_space(
+def test_a_full_disk_where_nothing_may_be_evicted_raises_an_alert_until_there_is_space(
     small_host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host = small_host
@@ -103,16 +103,16 @@ def test_a_full_disk_where_nothing_may_go_raises_an_alert_until_there_is_space(
     with host.agent():
         proc.eventually(lambda: "disk-full-nothing-evictable" in collector.alerts(NAME))
         alert = collector.read(f"{NAME}/alerts/disk-full-nothing-evictable")
-        planned = host.say("plan")
+        planned = host.output_of("plan")
         filler.unlink()
         host.engine.docker("tag", "team/web:1", "team/web:2")  # what else happens on the host, so that it looks
         proc.eventually(lambda: not collector.alerts(NAME))
     state, _, reasons = alert["message"].partition(": ")
     assert state == "disk 92% full (high 90%, low 70%), and nothing may be evicted now"
-    told = {reason: float(size) for reason, size in re.findall(r"([a-z-]+) ([0-9.]+) MB", reasons)}
+    named = {reason: float(size) for reason, size in re.findall(r"([a-z-]+) ([0-9.]+) MB", reasons)}
     sizes = {kept[image["Id"]]: image["Size"] / images.MB for image in host.engine.images()}
-    assert (alert["severity"], next(iter(told))) == ("critical", "min-age")  # the most first
-    assert told == pytest.approx(sizes, abs=0.1)
+    assert (alert["severity"], next(iter(named))) == ("critical", "min-age")  # the most first
+    assert named == pytest.approx(sizes, abs=0.1)
     assert "disk 92% full (high 90%, low 70%); " in planned
     assert collector.events() == []
     assert {image["Id"] for image in host.engine.images()} == kept.keys()
@@ -150,13 +150,13 @@ def _many_files(engine: dockerd.Dockerd, ref: str, count: int) -> str:
 
 
 @engines.ON_ONE
-def test_a_budget_of_bytes_needs_no_sight_of_the_engines_directory(
+def test_a_budget_of_bytes_works_although_the_engines_directory_cannot_be_seen(
     host: RealHost, collector: AcceptanceCollector
 ) -> None:
     host.configure(policy={"ttl": "1h"}, pressure={"budget": "25MB"}, limits={"pause": "0.1s"})
     pinned = host.torch("team/pinned:1", size_mb=4)
-    host.say("pin", "team/pinned:1")
-    with out_of_sight.agent(host):
+    host.output_of("pin", "team/pinned:1")
+    with without_engine_folder.agent(host):
         idle = [host.torch(f"team/idle:{number}", size_mb=6) for number in range(3)]
         collector.await_event("sweep")
         collector.await_image(NAME, idle[1], lambda row: row["reason"] == "recent")

@@ -1,4 +1,4 @@
-"""What the broker retains of a host, and what it is told when the agent comes and goes."""
+"""What the broker retains about a host, and what it gets when the agent starts and stops."""
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_a_host_goes_offline_with_its_agent_and_comes_back_in_another_session(
 
 
 @engines.ON_ONE
-def test_a_broker_that_forgot_everything_is_told_again(host: RealHost) -> None:
+def test_a_broker_that_forgot_everything_gets_everything_again(host: RealHost) -> None:
     users = {NAME: "secret", "collector": "collects"}
     with mosquitto.running(users=users, acl=mosquitto.ACL) as broker:
         host.report_to(broker)
@@ -101,12 +101,12 @@ def test_observe_mode_removes_nothing_and_decides_once(host: RealHost, collector
         collector.await_event("outcome", first)
         second = host.torch("team/second:1")
         collector.await_event("outcome", second)
-    told = [
+    reported = [
         (event["subject"], event["type"], event["data"].get("mode") or event["data"]["outcome"])
         for event in collector.events()
         if event["subject"]
     ]
-    assert told == [
+    assert reported == [
         (first, "torchkeeper.decision", "observe"),
         (first, "torchkeeper.outcome", "would-remove"),
         (second, "torchkeeper.decision", "observe"),
@@ -127,4 +127,4 @@ def test_a_use_after_a_would_be_eviction_makes_a_new_due_time(host: RealHost, co
     decisions = collector.events("decision", image)
     assert len({event["data"]["decision_id"] for event in decisions}) == 2
     assert [event["data"]["last_used"] is None for event in decisions] == [True, False]
-    assert host.has(image)
+    assert host.has_image(image)

@@ -1,4 +1,4 @@
-"""An engine that is not there yet, goes, or comes back: the agent waits, and works on."""
+"""An engine that does not run yet, ends, or comes back: the agent waits for it and continues."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_an_agent_started_before_its_engine_waits_for_it_and_takes_its_name(
     host.configure(agent={"host": ""})
     image = host.torch("team/idle:1")
     own_engine.stop()
-    with host.agent(ready=lambda: host.told("no engine yet, and no agent.host is set")):
+    with host.agent(ready=lambda: host.count_in_log("no engine yet, and no agent.host is set")):
         own_engine.start()
         host.await_gone(image)
     name = own_engine.docker("info", "--format={{.Name}}")
@@ -28,20 +28,20 @@ def test_an_agent_started_before_its_engine_waits_for_it_and_takes_its_name(
 def test_an_agent_with_a_name_waits_for_its_engine_too(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
     host = RealHost(own_engine, tmp_path)
     own_engine.stop()
-    with host.agent(ready=lambda: host.told(NOT_WATCHED)):
+    with host.agent(ready=lambda: host.count_in_log(NOT_WATCHED)):
         own_engine.start()
-        proc.eventually(lambda: host.told(WATCHING))
+        proc.eventually(lambda: host.count_in_log(WATCHING))
 
 
-def test_an_agent_evicts_on_after_its_engine_restarted(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
+def test_an_agent_continues_to_evict_after_its_engine_restarted(own_engine: dockerd.Dockerd, tmp_path: Path) -> None:
     host = RealHost(own_engine, tmp_path)
     used = host.torch("team/used:1")
     images.create(own_engine, "team/used:1")
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         own_engine.restart()
         host.await_gone(host.torch("team/late:1"))
-        assert host.has(used)
+        assert host.has_image(used)
     assert [event["type"] for event in host.json("history")["events"] if "gap" in event["type"]] == []
 
 
@@ -49,7 +49,7 @@ def test_an_engine_killed_in_the_middle_is_watched_again(own_engine: dockerd.Doc
     host = RealHost(own_engine, tmp_path)
     with host.agent():
         own_engine.kill()
-        proc.eventually(lambda: host.told(NOT_WATCHED))
+        proc.eventually(lambda: host.count_in_log(NOT_WATCHED))
         own_engine.start()
         host.await_gone(host.torch("team/late:1"))
 

@@ -1,4 +1,4 @@
-"""Which folder has the pins: every command uses the one that the running agent reads, or fails and names it."""
+"""Which folder has the pins: every command uses the folder that the running agent reads, or fails and names it."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def refused(host: RealHost, *named: str) -> None:
 def test_a_read_only_remount_stops_what_writes_and_nobody_falls_back(lone_host: RealHost, own_disk: Path) -> None:
     host = lone_host
     host.torch("team/kept:1")
-    host.say("pin", "team/kept:1")
+    host.output_of("pin", "team/kept:1")
     host.json("sweep")
     mount("-o", "remount,ro", own_disk)
     refused(host, str(own_disk), "read-only file system", "remount it")
@@ -96,7 +96,7 @@ def test_a_read_only_bind_mount_beside_a_running_agent_refuses_a_pin(lone_host: 
     assert reasons == {"team/kept:1": "recent"}
 
 
-def test_a_file_in_its_place_is_named_and_nobody_is_told_to_make_it_writable(lone_host: RealHost) -> None:
+def test_a_file_in_its_place_is_named_and_no_hint_says_to_make_it_writable(lone_host: RealHost) -> None:
     lone_host.torch("team/kept:1")
     for place in ("/etc/passwd", "/etc/passwd/state"):
         lone_host.configure(agent={"state_dir": place})
@@ -124,7 +124,7 @@ def test_another_users_folder_is_refused_and_its_owner_named(lone_host: RealHost
     assert not user.fallback.exists()
 
 
-def test_who_may_not_look_into_the_folder_is_told_whom_to_be(lone_host: RealHost) -> None:
+def test_a_user_who_may_not_enter_the_folder_is_shown_which_user_may(lone_host: RealHost) -> None:
     lone_host.torch("team/kept:1")
     lone_host.json("sweep")
     with somebody_elses(lone_host.state, 0o700):
@@ -157,14 +157,14 @@ def test_an_agent_that_starts_on_a_full_disk_releases_its_reserve_and_evicts(
 
 
 def outcomes(host: RealHost, image: str) -> list[str]:
-    """What became of an image, by `history`."""
+    """The outcomes of an image, by `history`."""
     return [item["data"]["outcome"] for item in host.events(image) if item["type"].endswith("outcome")]
 
 
-def test_a_pause_on_a_full_disk_holds(lone_host: RealHost, own_disk: Path) -> None:
+def test_a_pause_on_a_full_disk_takes_effect(lone_host: RealHost, own_disk: Path) -> None:
     lone_host.json("sweep")
     fill(own_disk)
-    assert lone_host.say("pause") == "paused until `torchkeeper resume`"
+    assert lone_host.output_of("pause") == "paused until `torchkeeper resume`"
     assert not (own_disk / "reserve").exists()
 
 
@@ -186,13 +186,16 @@ def test_a_user_without_root_falls_back_aloud_and_a_pin_acts_where_the_agent_rea
     image = lone_host.torch("team/kept:1")
     assert user.run("pause").returncode == 0
     with user.agent():
-        assert user.told(f"{configured} does not exist, and uid {UID} cannot create it; using {user.fallback}") == 1
+        assert (
+            user.count_in_log(f"{configured} does not exist, and uid {UID} cannot create it; using {user.fallback}")
+            == 1
+        )
         pinned = user.run("pin", "team/kept:1")
         planned = user.run("plan", "--json")
         checked = user.run("check", "--json")
         resumed = user.run("resume")
-        lone_host.let_one_go()
-        assert lone_host.has(image)
+        lone_host.evict_a_control_image()
+        assert lone_host.has_image(image)
         unpinned = user.run("unpin", "team/kept:1")
         lone_host.await_gone(image)
     for done in (pinned, resumed, unpinned):
@@ -238,7 +241,7 @@ def test_pins_that_stayed_in_the_fallback_are_an_alert_and_fail_the_check(lone_h
     user.owns(configured)
     words = f"1 pin(s) in {user.fallback}/holds.json have no effect: this agent reads {configured}"
     with user.agent():
-        assert user.told(words) == 1
+        assert user.count_in_log(words) == 1
     checked = user.run("check", "--json")
     pins = {item["name"]: item for item in json.loads(checked.stdout)["checks"]}["pins"]
     assert (checked.returncode, pins["ok"], words in pins["detail"]) == (1, False, True)
@@ -261,7 +264,7 @@ def test_a_pin_beside_the_agent_says_nothing_more(lone_host: RealHost) -> None:
         assert lone_host.run("pin", "team/kept:1").stderr == ""
 
 
-def test_what_root_leaves_in_a_folder_is_its_owners(lone_host: RealHost, user: User) -> None:
+def test_files_that_root_makes_in_a_folder_belong_to_its_owner(lone_host: RealHost, user: User) -> None:
     configured = lone_host.folder / "var" / "torchkeeper"
     configured.mkdir(mode=0o700)
     user.owns(configured)
@@ -271,8 +274,8 @@ def test_what_root_leaves_in_a_folder_is_its_owners(lone_host: RealHost, user: U
         assert lone_host.run("pin", "team/kept:1").returncode == 0
         assert {path.stat().st_uid for path in configured.iterdir()} == {UID}
         assert user.run("resume").returncode == 0
-        lone_host.let_one_go()
-        assert lone_host.has(image)
+        lone_host.evict_a_control_image()
+        assert lone_host.has_image(image)
         assert user.run("unpin", "team/kept:1").returncode == 0
         lone_host.await_gone(image)
 
@@ -282,10 +285,10 @@ def test_a_folder_that_is_no_longer_the_agents_stops_every_eviction(
 ) -> None:
     host.configure(policy={"ttl": "2s"})
     host.torch("team/kept:1")
-    host.say("pin", "team/kept:1")
+    host.output_of("pin", "team/kept:1")
     with host.agent():
-        host.let_one_go()
+        host.evict_a_control_image()
         host.state.rename(host.folder / "moved")
         host.state.mkdir()
         proc.eventually(lambda: "holds-unreadable" in collector.alerts(NAME))
-        assert host.has(host.engine.docker("images", "--no-trunc", "--quiet", "team/kept:1"))
+        assert host.has_image(host.engine.docker("images", "--no-trunc", "--quiet", "team/kept:1"))

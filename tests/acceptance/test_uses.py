@@ -1,4 +1,4 @@
-"""Every use counts, for the image that it was of: short ones, after a tag moved, while the agent was away."""
+"""Every use counts for the right image: short ones, after a tag moved, while the agent was away."""
 
 from collections.abc import Callable
 
@@ -24,11 +24,11 @@ def test_a_use_of_one_second_is_recorded_with_its_end(host: RealHost, collector:
     image = host.torch("team/short:1")
     with host.agent():
         images.run(host.engine, "team/short:1", "sleep", "1", rm=True, name="quick")
-        ended = host.last_told("destroy", container="quick")
-        told = collector.await_image(NAME, image, lambda item: (item["last_used"] or "") >= ended)
+        ended = host.last_event("destroy", container="quick")
+        shown = collector.await_image(NAME, image, lambda item: (item["last_used"] or "") >= ended)
         row = host.row(image)
     assert host.engine.containers() == []
-    assert (told["last_used"], told["last_used_by"]) == (ended, "quick")
+    assert (shown["last_used"], shown["last_used_by"]) == (ended, "quick")
     assert (row["last_used"], row["last_used_by"]) == (ended, "quick")
     assert row["idle_since"] == row["last_used"]
     assert seconds_between(row["last_used"], row["deadline"]) == 3600
@@ -53,7 +53,7 @@ def test_after_a_tag_moved_uses_of_the_old_image_count_for_the_old_one(lone_host
         new = host.torch("team/train:main")
         host.engine.docker("start", "--attach", container)
         host.engine.docker("rm", container)
-        ended = host.last_told("destroy", container=container)
+        ended = host.last_event("destroy", container=container)
         rows = host.rows()
     facts = {image: (row["references"], row["last_used"]) for image, row in rows.items()}
     left: Rows = {} if kind in engines.FORGETS_WHAT_LOST_ITS_TAG else {old: ([], ended)}
@@ -82,7 +82,7 @@ def test_a_restart_forgets_nothing(lone_host: RealHost, end: End) -> None:
     used, unused = host.torch("team/used:1"), host.torch("team/unused:1")
     with host.agent() as agent:
         images.run(host.engine, "team/used:1", rm=True, name="before")
-        ended = host.last_told("destroy", container="before")
+        ended = host.last_event("destroy", container="before")
         before = [host.row(image) for image in (used, unused)]
         end(agent)
     with host.agent():
@@ -103,10 +103,10 @@ def test_a_use_while_the_agent_was_away_is_seen_afterwards(
         collector.await_image(NAME, image, lambda item: item["idle_since"])
         end(agent)
     images.run(host.engine, "team/away:1", rm=True, name="unwatched")
-    ended = host.last_told("destroy", container="unwatched")
+    ended = host.last_event("destroy", container="unwatched")
     with host.agent():
-        told = collector.await_image(NAME, image, lambda item: item["last_used"])
-    assert (told["last_used"], told["last_used_by"]) == (ended, "unwatched")
+        shown = collector.await_image(NAME, image, lambda item: item["last_used"])
+    assert (shown["last_used"], shown["last_used_by"]) == (ended, "unwatched")
     assert collector.events("gap") == []
 
 
@@ -120,7 +120,7 @@ def test_a_use_of_a_name_given_anew_counts_for_the_image_that_has_it(lone_host: 
         proc.eventually(lambda: host.row(new)["idle_since"])
         agent.kill()
     images.run(host.engine, "team/again:1", rm=True, name="unwatched")
-    ended = host.last_told("destroy", container="unwatched")
+    ended = host.last_event("destroy", container="unwatched")
     with host.agent():
         row = host.row(new)
     assert (row["last_used"], row["last_used_by"]) == (ended, "unwatched")
@@ -154,7 +154,7 @@ def test_labels_that_look_like_the_attributes_of_events_mislead_nobody(
     with host.agent():
         host.engine.docker("tag", liar, "team/liar:2")
         images.run(host.engine, "team/liar:1", rm=True, name="honest")
-        told = collector.await_image(NAME, liar, lambda item: item["last_used_by"] and len(item["references"]) > 1)
+        shown = collector.await_image(NAME, liar, lambda item: item["last_used_by"] and len(item["references"]) > 1)
         other = host.row(victim)
-    assert (told["references"], told["last_used_by"]) == (["team/liar:1", "team/liar:2"], "honest")
+    assert (shown["references"], shown["last_used_by"]) == (["team/liar:1", "team/liar:2"], "honest")
     assert (other["references"], other["last_used"]) == (["team/victim:1"], None)

@@ -1,4 +1,4 @@
-"""Boots: the kernel's ID, and the shutdowns that wtmp tells."""
+"""Boots: the kernel's ID, and the shutdowns that wtmp records."""
 
 import struct
 from datetime import datetime, timedelta
@@ -7,7 +7,8 @@ from pathlib import Path
 from agent.adapters import boot
 from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import Boot
-from tests.core.builders import HOUR, NOW
+from tests.support.builders import NOW
+from tests.support.times import HOUR
 
 READING = ClockReading(wall=NOW, steady=3600.0, boot="b2")
 
@@ -22,7 +23,7 @@ def test_the_boot_is_the_kernels() -> None:
     assert boot.boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def test_the_last_shutdown_before_the_boot_is_told(tmp_path: Path) -> None:
+def test_the_last_shutdown_before_the_boot_is_reported(tmp_path: Path) -> None:
     ended = NOW - 2 * HOUR
     wtmp = tmp_path / "wtmp"
     wtmp.write_bytes(
@@ -35,7 +36,7 @@ def test_the_last_shutdown_before_the_boot_is_told(tmp_path: Path) -> None:
     assert boot.last(READING, wtmp) == Boot(id="b2", at=NOW - HOUR, shutdown=ended)
 
 
-def test_a_wtmp_that_is_missing_or_damaged_tells_nothing(tmp_path: Path) -> None:
+def test_a_wtmp_that_is_missing_or_damaged_reports_nothing(tmp_path: Path) -> None:
     nothing = Boot(id="b2", at=NOW - HOUR)
     assert boot.last(READING, tmp_path / "none") == nothing
     (tmp_path / "wtmp").write_bytes(b"rubbish" * 100)

@@ -40,7 +40,7 @@ def test_a_link_to_a_folder_is_a_folder(tmp_path: Path) -> None:
         ("x" * 300, "File name too long; check its disk, or set another folder"),
     ],
 )
-def test_a_path_that_is_no_folder_is_named(tmp_path: Path, path: str, message: str) -> None:
+def test_a_path_that_is_not_a_folder_is_named(tmp_path: Path, path: str, message: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")

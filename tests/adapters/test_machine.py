@@ -46,7 +46,7 @@ def test_each_source_that_can_be_read_is_noted_as_a_hash(tmp_path: Path) -> None
     assert machine.facts(tmp_path, tmp_path) == found
 
 
-def test_a_machine_that_tells_nothing_has_no_facts(tmp_path: Path) -> None:
+def test_a_machine_that_reports_nothing_has_no_facts(tmp_path: Path) -> None:
     assert machine.facts(tmp_path, tmp_path) == machine.facts(tmp_path / "none", tmp_path) == {}
 
 
@@ -60,7 +60,7 @@ def test_a_uuid_that_many_boards_share_is_not_a_fact(tmp_path: Path, uuid: str) 
 
 
 @pytest.mark.parametrize("text", ["", "uninitialized", ID[:-1], ID + "\n" + ID])
-def test_a_machine_id_that_is_none_is_not_a_fact(tmp_path: Path, text: str) -> None:
+def test_a_placeholder_for_a_machine_id_is_not_a_fact(tmp_path: Path, text: str) -> None:
     write(tmp_path, "etc/machine-id", text)
     assert sources(tmp_path) == set()
 

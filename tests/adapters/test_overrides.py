@@ -65,7 +65,7 @@ def test_a_file_that_is_not_understood_is_unreadable(tmp_path: Path, text: str) 
         overrides.load(tmp_path)
 
 
-def test_bytes_that_are_no_text_are_unreadable(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_unreadable(tmp_path: Path) -> None:
     (tmp_path / overrides.FILE).write_bytes(b'{"pins": [], "\xff": 1}')
     with pytest.raises(overrides.OverridesUnreadable):
         overrides.load(tmp_path)

@@ -110,10 +110,10 @@ def test_an_entry_that_means_nothing_is_named_by_its_place_and_its_text(
     with pytest.raises(overrides.OverridesUnreadable) as caught:
         overrides.load(tmp_path)
     shown = json.dumps(entry)[:60]
-    said = str(caught.value)
-    assert said.startswith(f"{tmp_path / overrides.FILE}: pin 2 of 2, {shown}")
-    assert message in said
-    assert said.endswith(f"; correct that in the file; {LAST}")
+    error = str(caught.value)
+    assert error.startswith(f"{tmp_path / overrides.FILE}: pin 2 of 2, {shown}")
+    assert message in error
+    assert error.endswith(f"; correct that in the file; {LAST}")
 
 
 RUBBISH = [
@@ -144,11 +144,11 @@ def test_rubbish_is_unreadable_and_never_a_crash(tmp_path: Path, data: bytes, me
     (tmp_path / overrides.FILE).write_bytes(data)
     with pytest.raises(overrides.OverridesUnreadable) as caught:
         overrides.load(tmp_path)
-    said = str(caught.value)
-    assert said.encode()  # a lone surrogate would not do
-    assert message in said
-    assert said.endswith(LAST)
-    assert "remove" not in said
+    error = str(caught.value)
+    assert error.encode()  # a lone surrogate would not do
+    assert message in error
+    assert error.endswith(LAST)
+    assert "remove" not in error
 
 
 def test_a_link_that_leads_nowhere_and_a_pipe_are_unreadable(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 
 from tests.benchmarks.timing import median
-from tests.core.builders import decide, image, pytorch_image
+from tests.support.builders import decide, pulled_image, pytorch_image
 
 IMAGES = 500
 LAYERS = 40
@@ -12,7 +12,7 @@ LAYERS = 40
 def measure() -> list[str]:
     layers = {f"sha256:base{number}": 10 for number in range(LAYERS)}
     made = [
-        (pytorch_image if number % 2 else image)(f"i{number}", layers={**layers, f"sha256:{number}": 5})
+        (pytorch_image if number % 2 else pulled_image)(f"i{number}", layers={**layers, f"sha256:{number}": 5})
         for number in range(IMAGES)
     ]
     text = json.dumps([{"Id": item.id, "Layers": list(item.details.layers)} for item in made if item.details])

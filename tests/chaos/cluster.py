@@ -14,7 +14,7 @@ from agent.config import sections
 from tests.interop.parts import Dial, collecting, reporting
 from tests.support import nats, proc
 from tests.support.collector import Received
-from tests.support.publishing import PublisherRig, rigged
+from tests.support.publishing import PublisherRig, publisher_rig
 
 HOSTS = 10
 EVENTS = 200  # of each host
@@ -71,7 +71,7 @@ async def _hosts(connect: Dial, folder: Path) -> AsyncIterator[dict[str, Publish
         for number in range(HOSTS):
             name = f"host-{number}"
             (folder / name).mkdir()
-            rigs[name] = await stack.enter_async_context(rigged(folder / name))
+            rigs[name] = await stack.enter_async_context(publisher_rig(folder / name))
             await stack.enter_async_context(reporting(connect, rigs[name], name, SystemClock()))
         yield rigs
 

@@ -26,8 +26,8 @@ from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
 from tests.chaos import api, archive
 from tests.support import dockerd
-from tests.support import fake_host as harness
-from tests.support.fake_host import Stalls
+from tests.support.fake_host import prove, remove_image
+from tests.support.fakes.stalls import FakeStallDetector
 from tests.support.stores import named_store
 
 TAGS = 3  # at most, per image
@@ -116,7 +116,7 @@ class Bare:
     info: EngineInfo
 
     async def remove(self, image: Image) -> Outcome:
-        return (await harness.remove(self.agent, image, containerd=self.info.containerd_store)).outcome
+        return (await remove_image(self.agent, image, containerd=self.info.containerd_store)).outcome
 
     async def faults(self) -> list[str]:
         return []
@@ -132,9 +132,9 @@ class Evicting:
 
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
-        view = EngineView(Stalls())
+        view = EngineView(FakeStallDetector())
         view.engine = info
-        harness.prove(view)
+        prove(view)
         view.engine_store = await store.engine(info)
         return cls(Evictor(agent, view, store, SystemClock()), view, store)
 

@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from agent.cli import documents, explanation, tables
 from agent.core.policy.decision import Decision
 from agent.core.policy.settings import Policy
-from tests.core.builders import NOW, decide, image, only, pytorch_image
+from tests.support.builders import NOW, decide, only_decision, pulled_image, pytorch_image
 
 LONG = "corp/" + "long-name-" * 9 + "/pytorch:2.9-cuda12.6"
 
@@ -30,20 +30,20 @@ def explained(item: Decision, policy: Policy | None = None) -> dict[str, list[st
 
 
 def test_a_plan_names_the_sign_of_each_eviction_and_of_nothing_else() -> None:
-    plan = decide(pytorch_image("a", "corp/app:1"), pytorch_image("b", "corp/app:latest"), image("web"))
+    plan = decide(pytorch_image("a", "corp/app:1"), pytorch_image("b", "corp/app:latest"), pulled_image("web"))
     shown = [line.strip() for line in printed(tables.plan(plan, show_all=False)) if "PyTorch:" in line]
     assert shown == ["PyTorch: ENV PYTORCH_VERSION=2.9.0"]
 
 
 def test_a_plan_with_a_long_sign_is_plain_and_fits_80_columns() -> None:
-    lines = printed(tables.plan(decide(image("a", LONG)), show_all=False))
+    lines = printed(tables.plan(decide(pulled_image("a", LONG)), show_all=False))
     assert any("PyTorch: named" in line for line in lines)
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in "".join(lines)
 
 
 def test_the_documents_carry_it_beside_the_evidence() -> None:
-    plan = decide(pytorch_image("a", "corp/app:1"), image("web"))
+    plan = decide(pytorch_image("a", "corp/app:1"), pulled_image("web"))
     rows = {row["references"][0]: row for row in documents.plan(plan, "gpu-07", ())["images"]}
     assert {name: (row["decided_by"], row["evidence"]) for name, row in rows.items()} == {
         "corp/app:1": ("ENV PYTORCH_VERSION=2.9.0", ["ENV PYTORCH_VERSION=2.9.0"]),
@@ -53,14 +53,14 @@ def test_the_documents_carry_it_beside_the_evidence() -> None:
 
 def test_explain_says_what_decides_and_whether_it_stands_alone() -> None:
     alone, backed = decide(pytorch_image("a", "corp/app:1")), decide(pytorch_image("b", "corp/torch:1"))
-    assert explained(only(alone))["decided by"] == ["ENV PYTORCH_VERSION=2.9.0 alone"]
-    assert explained(only(backed))["decided by"] == ["ENV PYTORCH_VERSION=2.9.0"]
-    assert "decided by" not in explained(only(decide(image("web"))))
+    assert explained(only_decision(alone))["decided by"] == ["ENV PYTORCH_VERSION=2.9.0 alone"]
+    assert explained(only_decision(backed))["decided by"] == ["ENV PYTORCH_VERSION=2.9.0"]
+    assert "decided by" not in explained(only_decision(decide(pulled_image("web"))))
 
 
-def test_explain_says_which_name_tells_no_version_where_keep_newest_is_set() -> None:
+def test_explain_says_which_name_reports_no_version_where_keep_newest_is_set() -> None:
     policy = Policy(keep_newest=2, ttl=timedelta(days=1000))
-    item = only(decide(pytorch_image("a", "aws/vllm:server-cuda-v2"), rules=policy))
+    item = only_decision(decide(pytorch_image("a", "aws/vllm:server-cuda-v2"), rules=policy))
     note = "aws/vllm:server-cuda-v2 names no version: keep_newest = 2 orders by build time"
     assert " ".join(explained(item, policy)["note"]).startswith(note[:60])
     assert "note" not in explained(item, Policy())

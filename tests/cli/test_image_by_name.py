@@ -4,13 +4,13 @@ import pytest
 
 from agent.cli.common import CommandError, find_image
 from agent.core.model import Image
-from tests.core.builders import image, image_id
+from tests.support.builders import make_id, pulled_image
 
 HEX = "0123456789abcdef" * 4
 DIGEST = f"team/b@sha256:{HEX}"
-TAGGED = image("a", "team/a:1", digests=("team/a@sha256:1",))
-BY_DIGEST = image("b", references=(), digests=(DIGEST,))
-HUB = image("c", references=(), digests=(f"python@sha256:{HEX}",))
+TAGGED = pulled_image("a", "team/a:1", digests=("team/a@sha256:1",))
+BY_DIGEST = pulled_image("b", references=(), digests=(DIGEST,))
+HUB = pulled_image("c", references=(), digests=(f"python@sha256:{HEX}",))
 ALL = (TAGGED, BY_DIGEST, HUB)
 
 
@@ -24,8 +24,8 @@ ALL = (TAGGED, BY_DIGEST, HUB)
         (f"docker.io/{DIGEST}", BY_DIGEST),
         (f"team/b:2.9@sha256:{HEX}", BY_DIGEST),  # as a Swarm service names it
         (f"docker.io/library/python@sha256:{HEX}", HUB),
-        (image_id("b"), BY_DIGEST),
-        (image_id("b")[7:9], BY_DIGEST),
+        (make_id("b"), BY_DIGEST),
+        (make_id("b")[7:9], BY_DIGEST),
     ],
 )
 def test_an_image_is_found_by_a_tag_a_digest_reference_or_its_id(text: str, found: Image) -> None:
@@ -39,6 +39,6 @@ def test_the_start_of_a_digest_reference_will_do_where_the_start_of_a_reference_
         find_image("team/b", ALL)
 
 
-def test_the_candidates_of_an_ambiguous_name_are_told_by_their_digest_references_too() -> None:
+def test_the_candidates_of_an_ambiguous_name_are_listed_with_their_digest_references_too() -> None:
     with pytest.raises(CommandError, match=rf"\(team/a:1\), .* \({DIGEST}\); give more of it"):
         find_image("team/", ALL, by_prefix=True)

@@ -48,7 +48,7 @@ def test_the_commented_default_names_every_key() -> None:
         name: set(field.annotation.model_fields) - {"rules"}  # type: ignore[union-attr]
         for name, field in Settings.model_fields.items()
     }
-    commented = {  # TOML has no word for "not set"
+    commented = {  # TOML cannot say "not set"
         "pressure": {"high", "low", "budget"},
         "cleanup": {"dangling_after", "build_cache_after"},
         "limits": {"evictions_per_sweep", "bytes_per_hour"},
@@ -281,13 +281,10 @@ def test_a_file_that_cannot_be_read_is_named_with_the_way_out(names: Path, name:
 
 
 @pytest.mark.parametrize("name", [name for name, _ in UNREADABLE])
-def test_a_default_path_at_which_something_exists_never_means_the_built_in_defaults(
-    names: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loading, "DEFAULT_FILE", names / name)
-    assert loading.find_file(None, {}) == names / name
+def test_a_default_path_at_which_something_exists_never_means_the_built_in_defaults(names: Path, name: str) -> None:
+    assert loading.find_file(None, {}, names / name) == names / name
     with pytest.raises(ConfigError, match="cannot be read"):
-        loading.load()
+        loading.load(default=names / name)
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN])
@@ -297,20 +294,18 @@ def test_a_default_path_that_cannot_be_examined_never_means_the_built_in_default
     def lstat(_: Path) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(loading, "DEFAULT_FILE", tmp_path / "torchkeeper.toml")
     monkeypatch.setattr(Path, "lstat", lstat)
-    assert loading.find_file(None, {}) == tmp_path / "torchkeeper.toml"
+    assert loading.find_file(None, {}, tmp_path / "torchkeeper.toml") == tmp_path / "torchkeeper.toml"
 
 
 @pytest.mark.parametrize("name", ["torchkeeper.toml", "none/torchkeeper.toml", "linked/torchkeeper.toml"])
 @pytest.mark.parametrize("environ", [{}, {"TORCHKEEPER_CONFIG": ""}])
 def test_a_default_path_at_which_nothing_exists_means_the_built_in_defaults(
-    tmp_path: Path, name: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, name: str, environ: dict[str, str]
 ) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "linked").symlink_to(tmp_path / "real")
-    monkeypatch.setattr(loading, "DEFAULT_FILE", tmp_path / name)
-    assert loading.find_file(None, environ) is None
+    assert loading.find_file(None, environ, tmp_path / name) is None
 
 
 def test_the_error_for_a_forbidden_file_names_the_agents_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

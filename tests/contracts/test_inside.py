@@ -1,4 +1,4 @@
-"""One contract of the container that is made and never started, in memory and on each kind of engine."""
+"""One contract for the container that is made and never started, in memory and on each kind of engine."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ TOKEN, OTHER = "0123456789abcdef", "f" * 16
 PLACE = f"/{torch_file.PLACE}"
 
 
-class FakeSide:
+class FakeSubject:
     def __init__(self) -> None:
         self.docker = FakeDocker(FakeClock(datetime.now(UTC)))
         self.inside: Inside = FakeInside(self.docker)
@@ -42,7 +42,7 @@ class FakeSide:
         return len(self.docker.containers)
 
 
-class RealSide:
+class RealSubject:
     def __init__(self, real: dockerd.Dockerd) -> None:
         self.real = real
         self.inside: Inside = DockerInside(real.url)
@@ -62,63 +62,63 @@ class RealSide:
         return len(self.real.docker("ps", "--all", "--quiet").splitlines())
 
 
-Side = FakeSide | RealSide
+Subject = FakeSubject | RealSubject
 
 
 @pytest.fixture(params=["fake", *(pytest.param(kind, marks=pytest.mark.real) for kind in engines.KINDS)])
-async def side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
-    made: Side = FakeSide()
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    made: Subject = FakeSubject()
     if request.param != "fake":
         daemon = request.getfixturevalue("pool_of_engines").get(request.param)
         daemon.empty()
-        made = RealSide(daemon)
+        made = RealSubject(daemon)
     await made.inside.connect()
     yield made
     await made.inside.close()
 
 
-async def test_a_file_of_an_image_is_read_and_what_is_none_is_not(side: Side) -> None:
-    cid = await side.inside.make(side.add(), TOKEN)
-    assert await side.inside.read(cid, PLACE) == torch_file.of("", None).decode()
+async def test_a_file_of_an_image_is_read_and_anything_else_is_not(subject: Subject) -> None:
+    cid = await subject.inside.make(subject.add(), TOKEN)
+    assert await subject.inside.read(cid, PLACE) == torch_file.of("", None).decode()
     for path in (PLACE.rpartition("/")[0], "/nowhere/version.py", f"{PLACE}/deeper"):
-        assert await side.inside.read(cid, path) is None
+        assert await subject.inside.read(cid, path) is None
 
 
-async def test_the_variables_of_an_image_are_told(side: Side) -> None:
-    env, workdir = await side.inside.settings(side.add())
+async def test_the_variables_of_an_image_are_reported(subject: Subject) -> None:
+    env, workdir = await subject.inside.settings(subject.add())
     assert (env["VIRTUAL_ENV"], workdir) == ("/venv", "")
 
 
-async def test_a_container_is_found_by_its_token_and_removed(side: Side) -> None:
-    cid = await side.inside.make(side.add(), TOKEN)
-    assert await side.inside.find(OTHER) is None
-    made = await side.inside.find(TOKEN)
+async def test_a_container_is_found_by_its_token_and_removed(subject: Subject) -> None:
+    cid = await subject.inside.make(subject.add(), TOKEN)
+    assert await subject.inside.find(OTHER) is None
+    made = await subject.inside.find(TOKEN)
     assert made is not None
     assert (made.id, made.ours) == (cid, True)
-    await side.inside.remove(cid)
-    assert (await side.inside.find(TOKEN), side.containers()) == (None, 0)
+    await subject.inside.remove(cid)
+    assert (await subject.inside.find(TOKEN), subject.containers()) == (None, 0)
     with pytest.raises(NotFound):
-        await side.inside.remove(cid)
+        await subject.inside.remove(cid)
 
 
 @pytest.mark.parametrize("labels", [{}, {look_inside.LABEL: OTHER}])
-async def test_a_container_that_only_has_the_name_is_not_ours(side: Side, labels: dict[str, str]) -> None:
-    side.create(side.add(), look_inside.name_of(TOKEN), **labels)
-    made = await side.inside.find(TOKEN)
+async def test_a_container_that_only_has_the_name_is_not_ours(subject: Subject, labels: dict[str, str]) -> None:
+    subject.create(subject.add(), look_inside.name_of(TOKEN), **labels)
+    made = await subject.inside.find(TOKEN)
     assert made is not None
     assert not made.ours
 
 
-async def test_a_container_that_ran_is_not_ours_any_more(side: Side) -> None:
-    cid = await side.inside.make(side.add(), TOKEN)
+async def test_a_container_that_ran_is_not_ours_any_more(subject: Subject) -> None:
+    cid = await subject.inside.make(subject.add(), TOKEN)
     with contextlib.suppress(AssertionError):
-        side.start(cid)
-    made = await side.inside.find(TOKEN)
+        subject.start(cid)
+    made = await subject.inside.find(TOKEN)
     assert made is not None
-    assert made.ours is isinstance(side, RealSide)  # there its command is none, so that it never ran at all
+    assert made.ours is isinstance(subject, RealSubject)  # there its command is none, so that it never ran at all
 
 
-async def test_of_an_image_that_is_not_there_nothing_is_made(side: Side) -> None:
+async def test_from_an_image_that_does_not_exist_no_container_is_made(subject: Subject) -> None:
     with pytest.raises(EngineError):
-        await side.inside.make(f"sha256:{os.urandom(32).hex()}", TOKEN)
-    assert await side.inside.find(TOKEN) is None
+        await subject.inside.make(f"sha256:{os.urandom(32).hex()}", TOKEN)
+    assert await subject.inside.find(TOKEN) is None

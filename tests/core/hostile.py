@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from agent.core.model import Details, HistoryStep, Image
-from tests.core.builders import NOW, image_id
+from tests.support.builders import NOW, make_id
 
 ODD_TEXTS = (
     "",
@@ -32,7 +32,7 @@ SIZES = st.integers(0, 10**9) | st.sampled_from([-1, 2**63, 10**30, 10**400])
 DETAILS = st.builds(
     Details,
     layers=st.lists(TEXTS | st.sampled_from(["sha256:base"]), max_size=4).map(tuple),
-    parent=TEXTS | st.sampled_from([image_id("i0"), image_id("i1")]),
+    parent=TEXTS | st.sampled_from([make_id("i0"), make_id("i1")]),
     created=TIMES,
     env=ENV,
     labels=LABELS,
@@ -67,4 +67,4 @@ class Poisoned:
 def poisoned(name: str, error: Exception) -> Image:
     """An image of the team's whose details raise."""
     details: Any = Poisoned(error)
-    return Image(id=image_id(name), references=(f"team/{name}:1",), origin=f"team/{name}@sha256:1", details=details)
+    return Image(id=make_id(name), references=(f"team/{name}:1",), origin=f"team/{name}@sha256:1", details=details)

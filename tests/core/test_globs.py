@@ -66,7 +66,7 @@ def test_a_tag_is_matched_whole_and_by_no_pattern_with_a_digest(pattern: str, ma
     assert globs.matches(pattern, "team/pytorch:2.9-cuda11.8") is matched
 
 
-def test_the_first_match_is_told_with_its_pattern_and_reference() -> None:
+def test_the_first_match_is_reported_with_its_pattern_and_reference() -> None:
     references = ("team/a:1", DIGEST)
     assert globs.first_match(("x/*", "*/prod/*"), references) == Match("*/prod/*", DIGEST)
     assert globs.first_match(("*/prod/*", "team/*"), references) == Match("team/*", "team/a:1")

@@ -6,9 +6,8 @@ import pytest
 
 from agent.core import timekeeping
 from agent.core.timekeeping import SETTLING, ClockMonitor, ClockReading, MachineOff
-from tests.core.builders import DAY, HOUR, NOW
-
-SECOND = timedelta(seconds=1)
+from tests.support.builders import NOW
+from tests.support.times import DAY, HOUR, SECOND
 
 
 def reading(wall: timedelta = timedelta(), steady: float = 1000.0, boot: str = "b1") -> ClockReading:
@@ -33,14 +32,14 @@ def test_a_jump_is(what: str, after: ClockReading, moved: timedelta | None) -> N
     assert timekeeping.clock_jump(FIRST, after) == moved
 
 
-def test_a_day_off_is_no_absence_and_a_moment_more_is() -> None:
+def test_a_day_off_is_not_an_absence_and_a_moment_more_is() -> None:
     just = reading(DAY + 60 * SECOND, 60.0, "b2")
     more = reading(DAY + 61 * SECOND, 60.0, "b2")
     assert timekeeping.machine_off(FIRST, just) is None
     assert timekeeping.machine_off(FIRST, more) == MachineOff(NOW, NOW + DAY + SECOND)
 
 
-def test_an_agent_that_was_away_on_a_machine_that_ran_is_no_absence() -> None:
+def test_an_agent_that_was_away_on_a_machine_that_ran_is_not_an_absence() -> None:
     assert timekeeping.machine_off(FIRST, reading(30 * DAY, 1000.0 + 30 * 86400)) is None
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.core import text, units
 from tests.core.written import ACCEPTED
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
         ("", None),
     ],
 )
-def test_the_engines_times_are_read_and_never_is_none(written: str, meant: datetime | None) -> None:
+def test_the_engines_times_are_read_and_its_zero_time_is_not_a_time(written: str, meant: datetime | None) -> None:
     assert units.parse_time(written) == meant
 
 

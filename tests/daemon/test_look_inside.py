@@ -1,4 +1,4 @@
-"""A look inside an image: it finds torch, counts as no use, and leaves nothing, wherever it is killed."""
+"""A look inside an image: it finds torch, does not count as a use, and leaves nothing, wherever it is killed."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from agent.core.pytorch.version_file import LookedInside, Torch
 from agent.core.usage import look_inside as inside
 from agent.daemon import look_inside
 from tests.support import builders, torch_file
-from tests.support import fake_host as harness
+from tests.support.fake_host import FakeHost, Killed, agent_past_ttl
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.inside import FakeInside
 
@@ -26,7 +26,7 @@ LOOK = {"name": inside.name_of(TOKEN), inside.LABEL: TOKEN}
 
 
 @pytest.fixture
-def docker(host: harness.FakeHost) -> FakeDocker:
+def docker(host: FakeHost) -> FakeDocker:
     host.docker.add(IMAGE)
     return host.docker
 
@@ -66,8 +66,8 @@ async def test_a_container_that_the_engine_says_it_could_not_make_is_looked_for_
 async def test_wherever_a_look_is_killed_the_next_one_removes_what_it_left(
     step: str, when: str, docker: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(harness.Killed):
-        await look_inside.look(FakeInside(docker, (step, when, harness.Killed())), tmp_path, IMAGE.id)
+    with pytest.raises(Killed):
+        await look_inside.look(FakeInside(docker, (step, when, Killed())), tmp_path, IMAGE.id)
     assert len(journal.load(tmp_path)) == 1
     minutes_later(monkeypatch)
     await look_inside.tidy(FakeInside(docker), tmp_path)
@@ -77,8 +77,8 @@ async def test_wherever_a_look_is_killed_the_next_one_removes_what_it_left(
 async def test_a_container_that_the_engine_makes_late_is_removed_all_the_same(
     docker: FakeDocker, tmp_path: Path
 ) -> None:
-    with pytest.raises(harness.Killed):
-        await look_inside.look(FakeInside(docker, ("make", "before", harness.Killed())), tmp_path, IMAGE.id)
+    with pytest.raises(Killed):
+        await look_inside.look(FakeInside(docker, ("make", "before", Killed())), tmp_path, IMAGE.id)
     await look_inside.tidy(FakeInside(docker), tmp_path)
     token = journal.load(tmp_path)[0].token  # it stays: the engine may still be at it
     docker.create(IMAGE.id, inside.name_of(token), **{inside.LABEL: token})
@@ -86,7 +86,9 @@ async def test_a_container_that_the_engine_makes_late_is_removed_all_the_same(
     assert (docker.containers, journal.load(tmp_path)) == ({}, ())
 
 
-async def test_an_engine_that_falls_silent_leaves_it_to_the_next_one(docker: FakeDocker, tmp_path: Path) -> None:
+async def test_what_is_left_after_an_engine_fell_silent_is_removed_by_the_next_look(
+    docker: FakeDocker, tmp_path: Path
+) -> None:
     silent = FakeInside(docker, ("read", "before", EngineUnavailable(0, "no answer")))
     with pytest.raises(EngineUnavailable):
         await look_inside.look(silent, tmp_path, IMAGE.id)
@@ -96,8 +98,8 @@ async def test_an_engine_that_falls_silent_leaves_it_to_the_next_one(docker: Fak
 
 
 async def test_a_container_of_a_look_that_somebody_started_stays(docker: FakeDocker, tmp_path: Path) -> None:
-    with pytest.raises(harness.Killed):
-        await look_inside.look(FakeInside(docker, ("read", "before", harness.Killed())), tmp_path, IMAGE.id)
+    with pytest.raises(Killed):
+        await look_inside.look(FakeInside(docker, ("read", "before", Killed())), tmp_path, IMAGE.id)
     docker.begin(next(iter(docker.containers)))
     await look_inside.tidy(FakeInside(docker), tmp_path)
     assert (len(docker.containers), journal.load(tmp_path)) == (1, ())
@@ -136,7 +138,7 @@ async def test_a_journal_that_cannot_be_read_refuses_a_look_and_ends_no_agent(
 
 
 async def test_a_look_does_not_count_as_a_use_and_keeps_the_image_while_it_lasts(
-    host: harness.FakeHost, docker: FakeDocker
+    host: FakeHost, docker: FakeDocker
 ) -> None:
     agent = await host.agent().watch()
     before = agent.usage(IMAGE.id)
@@ -149,7 +151,7 @@ async def test_a_look_does_not_count_as_a_use_and_keeps_the_image_while_it_lasts
     assert agent.usage(IMAGE.id) == before
 
 
-async def test_a_look_while_no_agent_ran_does_not_count_as_a_use(host: harness.FakeHost, docker: FakeDocker) -> None:
+async def test_a_look_while_no_agent_ran_does_not_count_as_a_use(host: FakeHost, docker: FakeDocker) -> None:
     agent = await host.agent().watch()
     before = agent.usage(IMAGE.id)
     await agent.stop()
@@ -161,7 +163,7 @@ async def test_a_look_while_no_agent_ran_does_not_count_as_a_use(host: harness.F
 
 
 async def test_the_end_of_a_look_that_is_reported_again_does_not_count_as_a_use(
-    host: harness.FakeHost, docker: FakeDocker
+    host: FakeHost, docker: FakeDocker
 ) -> None:
     agent = await host.agent().watch()
     before = agent.usage(IMAGE.id)
@@ -173,7 +175,7 @@ async def test_the_end_of_a_look_that_is_reported_again_does_not_count_as_a_use(
     assert (await host.agent().watch()).usage(IMAGE.id) == before
 
 
-async def test_a_container_that_runs_is_a_use_whatever_it_is_called(host: harness.FakeHost, docker: FakeDocker) -> None:
+async def test_a_container_that_runs_is_a_use_whatever_it_is_called(host: FakeHost, docker: FakeDocker) -> None:
     agent = await host.agent().watch()
     cid = docker.create(IMAGE.id, **LOOK)
     await agent.wait(60)
@@ -191,7 +193,7 @@ async def test_a_container_that_runs_is_a_use_whatever_it_is_called(host: harnes
 
 @pytest.mark.parametrize("ran", [False, True])
 async def test_in_a_listing_only_one_that_never_ran_does_not_count_as_a_use(
-    ran: bool, host: harness.FakeHost, docker: FakeDocker
+    ran: bool, host: FakeHost, docker: FakeDocker
 ) -> None:
     cid = docker.create(IMAGE.id, **LOOK)
     if ran:
@@ -204,7 +206,7 @@ async def test_in_a_listing_only_one_that_never_ran_does_not_count_as_a_use(
     assert (agent.usage(IMAGE.id).last_used is not None) is ran
 
 
-async def test_the_end_of_a_container_that_nobody_saw_made_is_a_use(host: harness.FakeHost, docker: FakeDocker) -> None:
+async def test_the_end_of_a_container_that_nobody_saw_made_is_a_use(host: FakeHost, docker: FakeDocker) -> None:
     agent = await host.agent().watch()
     with docker.losing_events():
         cid = docker.create(IMAGE.id, **LOOK)
@@ -222,8 +224,8 @@ async def test_the_end_of_a_container_that_nobody_saw_made_is_a_use(host: harnes
         {"name": inside.name_of("x"), inside.LABEL: "x"},
     ],
 )
-async def test_what_is_called_only_half_so_is_a_use(
-    called: dict[str, str], host: harness.FakeHost, docker: FakeDocker
+async def test_a_container_with_only_the_name_or_only_the_label_of_a_look_is_a_use(
+    called: dict[str, str], host: FakeHost, docker: FakeDocker
 ) -> None:
     agent = await host.agent().watch()
     docker.create(IMAGE.id, **called)
@@ -231,8 +233,8 @@ async def test_what_is_called_only_half_so_is_a_use(
     assert agent.usage(IMAGE.id).last_used is not None
 
 
-async def test_an_image_is_evicted_once_the_look_is_over(host: harness.FakeHost, docker: FakeDocker) -> None:
-    agent = await harness.due(host)
+async def test_an_image_is_evicted_once_the_look_is_over(host: FakeHost, docker: FakeDocker) -> None:
+    agent = await agent_past_ttl(host)
     cid = docker.create(IMAGE.id, **LOOK)
     await agent.wait()
     assert await agent.reason(IMAGE.id) is Reason.IN_USE
@@ -244,7 +246,7 @@ async def test_an_image_is_evicted_once_the_look_is_over(host: harness.FakeHost,
 # Where it looks
 
 
-def test_it_looks_first_where_the_image_itself_says() -> None:
+def test_paths_that_the_image_itself_names_are_read_first() -> None:
     env = {
         "VIRTUAL_ENV": "/opt/app",
         "UV_PROJECT_ENVIRONMENT": "env",
@@ -255,7 +257,7 @@ def test_it_looks_first_where_the_image_itself_says() -> None:
     assert list(dict.fromkeys(folders))[:7] == expected
 
 
-def test_a_hostile_image_makes_it_look_at_few_plain_paths() -> None:
+def test_of_a_hostile_image_only_a_few_plain_paths_are_read() -> None:
     env = {"PATH": ":".join(f"/{n}/bin" for n in range(5000)), "VIRTUAL_ENV": "/a/../../etc", "CONDA_PREFIX": "/\x1b"}
     paths = guesses.paths(env, "\n")
     assert len(paths) == guesses.MOST

@@ -1,4 +1,4 @@
-"""History older than the retention goes once a day, but not by a clock that jumped."""
+"""History older than the retention is dropped once a day, but not by a clock that jumped."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,9 +10,8 @@ from agent.core.protocol.new_events import NewEvent
 from agent.daemon import housekeeping
 from agent.daemon.build import Components
 from tests.support.fake_host import FakeHost, HostedAgent
-from tests.support.fakes.clock import START
+from tests.support.times import DAY, START
 
-DAY = 86400.0  # seconds
 KEPT = 3  # days
 
 
@@ -35,7 +34,7 @@ async def kinds(agent: HostedAgent) -> list[str]:
     return [event.type for event in await agent.events()]
 
 
-async def test_what_is_older_than_the_retention_goes(host: FakeHost) -> None:
+async def test_history_older_than_the_retention_is_dropped(host: FakeHost) -> None:
     agent = await host.agent().watch()
     async with forgetting(agent):
         await agent.store.log(NewEvent("torchkeeper.old", START, None, {}))
@@ -46,7 +45,7 @@ async def test_what_is_older_than_the_retention_goes(host: FakeHost) -> None:
         assert await kinds(agent) == ["torchkeeper.new"]
 
 
-async def test_nothing_goes_at_a_start_whose_clock_jumped(host: FakeHost) -> None:
+async def test_no_history_is_dropped_at_a_start_whose_clock_jumped(host: FakeHost) -> None:
     first = await host.agent().watch()
     await first.store.log(NewEvent("torchkeeper.old", START, None, {}))
     await first.stop()

@@ -130,24 +130,24 @@ def test_the_demo_ends_well_and_complains_of_nothing(performance: Performance) -
 
 
 @pytest.mark.real
-def test_it_tells_which_images_went(performance: Performance) -> None:
+def test_it_shows_which_images_were_evicted(performance: Performance) -> None:
     rows = [line.split() for line in performance.chapter("WHAT WAS REMOVED, AND WHY") if line.startswith("removed")]
     assert sorted(rows) == [["removed", "idle-ttl", ref] for ref in sorted(GOES)]
 
 
 @pytest.mark.real
-def test_it_tells_which_images_stayed_and_by_which_reason(performance: Performance) -> None:
+def test_it_shows_which_images_stayed_and_for_which_reason(performance: Performance) -> None:
     rows = [line.split() for line in performance.chapter("WHAT STAYED, AND WHY") if line.startswith("keep")]
     assert {row[2]: row[1] for row in rows} == STAYS
 
 
 @pytest.mark.real
-def test_it_shows_each_removal_as_the_broker_tells_it_with_the_sentence_that_explains_it(
+def test_it_shows_each_removal_as_the_broker_reports_it_with_the_sentence_that_explains_it(
     performance: Performance,
 ) -> None:
     sentence = r"idle \d+ (?:s|min[^,]*), TTL \d+ (?:s|min[^;]*); frees about \d"  # in minutes on a slow machine
-    told = re.findall(rf"EVICT  (\S+) -> removed\n +{sentence}", performance.out)
-    assert set(told) == GOES
+    evicted = re.findall(rf"EVICT  (\S+) -> removed\n +{sentence}", performance.out)
+    assert set(evicted) == GOES
     assert "Source: MQTT." in performance.out
 
 
@@ -227,16 +227,16 @@ async def test_without_a_broker_it_hears_each_event_of_the_history_once(tmp_path
 @pytest.mark.parametrize(("took", "ttl"), [(0.5, "30s"), (14.0, "112s")])
 async def test_the_ttl_of_its_agent_is_longer_where_commands_are_slow(tmp_path: Path, took: float, ttl: str) -> None:
     proc.require_program("busybox", "busybox-static")
-    stage = DemoEnvironment("unix:///none.sock", tmp_path / "kept")
-    await stage.open()
+    demo_environment = DemoEnvironment("unix:///none.sock", tmp_path / "kept")
+    await demo_environment.open()
     try:
-        stage.keep_pace(took)
-        assert tomllib.loads(stage.config.read_text())["policy"]["ttl"] == ttl
+        demo_environment.keep_pace(took)
+        assert tomllib.loads(demo_environment.config.read_text())["policy"]["ttl"] == ttl
     finally:
-        await stage.close()
+        await demo_environment.close()
 
 
-def test_without_dockerd_it_says_so_and_how_to_go_on(tmp_path: Path) -> None:
+def test_without_dockerd_it_says_so_and_how_to_continue(tmp_path: Path) -> None:
     done = proc.torchkeeper("demo", env={"PATH": str(tmp_path)})
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
@@ -246,7 +246,7 @@ def test_without_dockerd_it_says_so_and_how_to_go_on(tmp_path: Path) -> None:
     )
 
 
-def test_a_user_who_is_not_root_is_told_how_to_go_on(
+def test_a_user_who_is_not_root_is_shown_how_to_continue(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/sbin/{name}")
@@ -258,7 +258,7 @@ def test_a_user_who_is_not_root_is_told_how_to_go_on(
     )
 
 
-def test_an_engine_that_cannot_start_is_told_by_its_last_words(tmp_path: Path) -> None:
+def test_an_engine_that_cannot_start_is_reported_with_its_last_lines(tmp_path: Path) -> None:
     proc.require_root()
     proc.require_program("busybox", "busybox-static")
     program = tmp_path / "dockerd"

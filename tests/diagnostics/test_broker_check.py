@@ -14,11 +14,11 @@ from agent.diagnostics import broker_check
 from agent.diagnostics.broker_check import Finding
 from tests.support import mosquitto
 from tests.support.fakes.broker import FakeBroker
+from tests.support.messages import make_status
 from tests.support.mosquitto import Mosquitto
-from tests.support.publishing import make_status
 
 STATUS = "torchkeeper/v1/hosts/gpu-07/status"
-ONLINE = make_status("online")
+ONLINE = make_status("online").encode()
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def find(settings: sections.Mqtt, host: str = "gpu-07") -> Finding:
 @asynccontextmanager
 async def running_agent(settings: sections.Mqtt) -> AsyncIterator[mqtt.Connection]:
     """A client that has published its status and hears what is said about it."""
-    will = Message(STATUS, make_status("offline"), retain=True)
+    will = Message(STATUS, make_status("offline").encode(), retain=True)
     async with mqtt.connect(mqtt.options(settings, "agent"), will) as connection:
         await connection.publish(STATUS, ONLINE, retain=True)
         await connection.subscribe(STATUS)
@@ -66,10 +66,10 @@ async def test_the_status_of_a_running_agent_comes_back_and_stays(secured: Mosqu
     settings = make_settings(secured, tmp_path)
     async with running_agent(settings) as agent:
         found = await find(settings)
-        said = await heard(agent, b"end")
+        statuses = await heard(agent, b"end")
     expected = f"{secured.url}, MQTT 5: connected, and what is published on {STATUS} comes back"
     assert found == Finding(True, expected)
-    assert said == [Message(STATUS, ONLINE, retain=True), Message(STATUS, ONLINE)]
+    assert statuses == [Message(STATUS, ONLINE, retain=True), Message(STATUS, ONLINE)]
     assert await retained(settings) == [ONLINE]
 
 
@@ -90,7 +90,7 @@ async def test_where_no_agent_ran_nothing_is_left(secured: Mosquitto, tmp_path: 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize("right", ["write", "read"])
 async def test_a_right_that_is_missing_is_named(tmp_path: Path, version: str, right: str) -> None:
-    """With 3.1.1 the broker does not say that it denies something; what does not come back tells."""
+    """With 3.1.1 the broker does not say that it denies something; a message that does not come back shows it."""
     lines = [
         line for line in mosquitto.ACL.splitlines() if not line.startswith(f"pattern {right} torchkeeper/v1/hosts")
     ]
@@ -139,7 +139,6 @@ async def test_a_dot_that_the_broker_takes_for_a_level_is_found_out(
 ) -> None:
     server = DotsAreLevels()
     monkeypatch.setattr(mqtt, "connect", lambda options: server.connect(options.client_id))
-    monkeypatch.setattr(broker_check, "RETAINED", 0.05)
     found = await find(sections.Mqtt(url="mqtt://fake", prefix=prefix), host)
     topic = Topics(prefix, host).status
     hint = f"NATS and RabbitMQ take a dot for another level of the topic; set {instead}"

@@ -1,4 +1,4 @@
-"""Disk pressure through the sweeper: measured after each removal, ended at low, told where nothing may go."""
+"""Disk pressure through the sweeper: measured after each removal, ended at `low`, reported if it cannot end."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -19,16 +19,16 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.eviction.sweeper import Pacing
 from agent.eviction.timing import EvictionTiming
-from tests.support import fake_host as harness
 from tests.support.builders import MB, pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent, names_of
+from tests.support.fake_host import MIN_AGE, FakeHost, HostedAgent, fake_host, names_of, sweep
+from tests.support.times import HOUR, SECOND
 
 TOTAL = 1000 * MB  # bytes of the disk
 HIGH_LOW = Pressure(high=0.85, low=0.75)
 TTL = timedelta(days=14)
 REFS = [f"team/{name}:1" for name in "abcd"]
 TIMING = EvictionTiming()
-AGE = harness.MIN_AGE.total_seconds() + 1  # seconds
+AGE = MIN_AGE + SECOND
 
 
 class Disk:
@@ -47,7 +47,7 @@ class Disk:
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
-    async with harness.fake_host(tmp_path) as made:
+    async with fake_host(tmp_path) as made:
         for reference in REFS:
             made.docker.add(pytorch_image(reference[5], reference))
         yield made
@@ -61,7 +61,7 @@ def disk_of(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Disk:
     return made
 
 
-async def watching(host: FakeHost, **rules: Any) -> HostedAgent:
+async def agent_past_min_age(host: FakeHost, **rules: Any) -> HostedAgent:
     """An agent, past min_age of everything. The images were used in the order a, b, c, d."""
     defaults: dict[str, Any] = {"ttl": TTL, "pressure": HIGH_LOW}
     agent = await host.agent(**(defaults | rules)).watch()
@@ -79,18 +79,18 @@ def left(host: FakeHost) -> list[str]:
 # Until low
 
 
-async def test_below_high_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+async def test_below_high_nothing_is_evicted(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 450 * MB  # 85 %
-    assert (await harness.sweep(agent), left(host)) == ({}, REFS)
+    assert (await sweep(agent), left(host)) == ({}, REFS)
 
 
-async def test_above_high_the_least_recently_used_go_until_low(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+async def test_above_high_the_least_recently_used_are_evicted_until_low(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     plan = await agent.plan()
     assert (names_of(plan.evictions), plan.under_pressure) == (REFS[:2], True)
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert (left(host), list(agent.host_report.alerts)) == (REFS[2:], [])
     decisions = [
         (event.data["reason"], event.data["explanation"]) for event in await agent.events(payloads.DecisionData.type)
@@ -102,7 +102,7 @@ async def test_above_high_the_least_recently_used_go_until_low(host: FakeHost, d
 
 
 async def test_the_dry_run_shows_what_the_sweep_does(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     dry = await agent.sweeper.sweep(dry_run=True)
     done = await agent.sweeper.sweep()
@@ -111,69 +111,69 @@ async def test_the_dry_run_shows_what_the_sweep_does(host: FakeHost, disk_of: Di
 
 
 async def test_it_stops_early_where_more_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes, disk_of.image_bytes = 60 * MB, 200 * MB  # 86 %
     assert names_of((await agent.plan()).evictions) == REFS[:2]
-    assert await harness.sweep(agent) == {REFS[0]: Outcome.REMOVED}
+    assert await sweep(agent) == {REFS[0]: Outcome.REMOVED}
 
 
-async def test_it_goes_on_where_less_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+async def test_it_continues_where_less_was_freed_than_estimated(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes, disk_of.image_bytes = 700 * MB, 40 * MB  # 86 %
     assert names_of((await agent.plan()).evictions) == REFS[:2]
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
-async def test_it_goes_on_where_the_disk_fills_meanwhile(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+async def test_it_continues_where_the_disk_fills_meanwhile(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
 
     def write() -> None:
         disk_of.other_bytes += 100 * MB
 
     agent.engine.on("delete", write, nth=2, after=True)
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
 
 
-async def test_what_is_used_meanwhile_stays_and_the_next_goes(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+async def test_an_image_used_meanwhile_stays_and_the_next_is_evicted(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", lambda: host.docker.create(REFS[1]), after=True)
-    assert await harness.sweep(agent) == {REFS[0]: Outcome.REMOVED, REFS[2]: Outcome.REMOVED}
+    assert await sweep(agent) == {REFS[0]: Outcome.REMOVED, REFS[2]: Outcome.REMOVED}
 
 
-async def test_what_is_refused_is_passed_over(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+async def test_an_image_that_is_refused_is_passed_over(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     agent.engine.on("delete", Conflict(409, "in use"))
-    assert await harness.sweep(agent) == {REFS[0]: Outcome.REFUSED, REFS[1]: Outcome.REMOVED}
+    assert await sweep(agent) == {REFS[0]: Outcome.REFUSED, REFS[1]: Outcome.REMOVED}
 
 
-async def test_between_low_and_high_it_goes_on_only_if_it_had_begun(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, limits=Limits(evictions_per_sweep=1))
+async def test_between_low_and_high_it_continues_only_if_it_had_begun(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host, limits=Limits(evictions_per_sweep=1))
     disk_of.other_bytes = 400 * MB  # 80 %
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     disk_of.other_bytes = 460 * MB
-    assert await harness.sweep(agent) == {REFS[0]: Outcome.REMOVED}
+    assert await sweep(agent) == {REFS[0]: Outcome.REMOVED}
     await agent.wait(60)
-    assert await harness.sweep(agent) == {REFS[1]: Outcome.REMOVED}  # at 76 %
+    assert await sweep(agent) == {REFS[1]: Outcome.REMOVED}  # at 76 %
     disk_of.other_bytes = 600 * MB  # 80 %
     await agent.wait(60)
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     assert left(host) == REFS[2:]
 
 
-async def test_a_budget_needs_no_sight_of_the_disk(host: FakeHost, disk_of: Disk) -> None:
+async def test_a_budget_works_although_the_disk_cannot_be_seen(host: FakeHost, disk_of: Disk) -> None:
     disk_of.seen = False
-    agent = await watching(host, pressure=Pressure(budget=250 * MB))
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
+    agent = await agent_past_min_age(host, pressure=Pressure(budget=250 * MB))
+    assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert list(agent.host_report.alerts) == []
 
 
-async def test_observe_mode_tells_what_would_go(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, observe=True)
+async def test_observe_mode_reports_what_would_be_evicted(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host, observe=True)
     disk_of.other_bytes = 460 * MB
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.WOULD_REMOVE)
+    assert await sweep(agent) == dict.fromkeys(REFS[:2], Outcome.WOULD_REMOVE)
     assert (agent.engine.mutations, left(host)) == ([], REFS)
 
 
@@ -188,11 +188,13 @@ async def test_the_engine_is_left_alone_between_two_removals(host: FakeHost, dis
     assert len(left(host)) == 2
 
 
-# What it is told
+# What is reported
 
 
-async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, protect=("team/c:*", "team/d:*"))
+async def test_where_nothing_may_be_evicted_an_alert_names_what_keeps_how_many_bytes(
+    host: FakeHost, disk_of: Disk
+) -> None:
+    agent = await agent_past_min_age(host, protect=("team/c:*", "team/d:*"))
     host.docker.create(REFS[1])
     overrides.change(
         host.folder,
@@ -200,7 +202,7 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: Fake
     )
     await agent.wait()
     disk_of.other_bytes = 500 * MB
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     alert = agent.host_report.alerts[AlertId.DISK_FULL_NOTHING_EVICTABLE]
     assert (alert.severity, alert.message) == (
         "critical",
@@ -209,41 +211,41 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: Fake
     )
 
 
-async def test_while_something_may_go_there_is_no_alert(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+async def test_while_something_may_be_evicted_there_is_no_alert(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 460 * MB
     await agent.steps.reporter.show(await agent.plan())
     assert agent.host_report.alerts == {}
 
 
 async def test_the_alert_ends_with_the_pressure(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, protect=("*",))
+    agent = await agent_past_min_age(host, protect=("*",))
     disk_of.other_bytes = 500 * MB
-    await harness.sweep(agent)
+    await sweep(agent)
     assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
     disk_of.other_bytes = 360 * MB  # 76 %: still above low
-    await harness.sweep(agent)
+    await sweep(agent)
     assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
     disk_of.other_bytes = 350 * MB
-    await harness.sweep(agent)
+    await sweep(agent)
     assert list(agent.host_report.alerts) == []
 
 
-async def test_the_alert_comes_where_all_that_could_go_was_too_little(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+async def test_the_alert_comes_where_all_that_could_be_evicted_was_too_little(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes = 950 * MB
     disk_of.image_bytes = 0
-    assert await harness.sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
     assert agent.host_report.alerts[AlertId.DISK_FULL_NOTHING_EVICTABLE].message.endswith("no image takes any space")
 
 
-async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+async def test_a_disk_that_cannot_be_seen_is_reported_and_nothing_is_evicted(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host)
     disk_of.other_bytes, disk_of.seen = 600 * MB, False
-    assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, [AlertId.PRESSURE_UNSEEN])
+    assert (await sweep(agent), list(agent.host_report.alerts)) == ({}, [AlertId.PRESSURE_UNSEEN])
     assert "cannot be seen" in agent.host_report.alerts[AlertId.PRESSURE_UNSEEN].message
     disk_of.seen = True
-    assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
+    assert await sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
     assert list(agent.host_report.alerts) == []
 
 
@@ -251,7 +253,7 @@ async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(host: FakeHos
 
 
 async def test_a_disk_that_fills_without_any_event_is_noticed(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host)
+    agent = await agent_past_min_age(host)
     await agent.start()
     await agent.wait(2 * TIMING.disk_poll)
     disk_of.other_bytes = 460 * MB
@@ -260,7 +262,7 @@ async def test_a_disk_that_fills_without_any_event_is_noticed(host: FakeHost, di
 
 
 async def test_without_high_nobody_looks_at_the_disk(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, pressure=Pressure())
+    agent = await agent_past_min_age(host, pressure=Pressure())
     await agent.start()
     disk_of.other_bytes = 600 * MB
     await agent.wait(10 * TIMING.disk_poll)
@@ -268,18 +270,18 @@ async def test_without_high_nobody_looks_at_the_disk(host: FakeHost, disk_of: Di
 
 
 async def test_under_pressure_it_looks_again_every_minute(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, protect=("*",))
+    agent = await agent_past_min_age(host, protect=("*",))
     await agent.start()
     disk_of.other_bytes = 500 * MB
     await agent.wait(TIMING.disk_poll + 1)
     assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
-    disk_of.other_bytes = 300 * MB  # no event tells of it
+    disk_of.other_bytes = 300 * MB  # without an event
     await agent.wait(TIMING.pressure_retry)
     assert list(agent.host_report.alerts) == []
 
 
-async def test_limits_let_the_rest_go_a_minute_later(host: FakeHost, disk_of: Disk) -> None:
-    agent = await watching(host, limits=Limits(evictions_per_sweep=1))
+async def test_what_a_limit_kept_back_is_evicted_a_minute_later(host: FakeHost, disk_of: Disk) -> None:
+    agent = await agent_past_min_age(host, limits=Limits(evictions_per_sweep=1))
     await agent.start()
     disk_of.other_bytes = 460 * MB
     await agent.wait(TIMING.disk_poll + 1)
@@ -293,7 +295,7 @@ async def test_limits_let_the_rest_go_a_minute_later(host: FakeHost, disk_of: Di
 
 async def test_pressure_waits_for_the_window(host: FakeHost, disk_of: Disk) -> None:
     night = Schedule(windows=(schedule.parse("12:30-13:00"),))  # the clock starts at 12:00
-    agent = await watching(host, schedule=night)
+    agent = await agent_past_min_age(host, schedule=night)
     await agent.start()
     disk_of.other_bytes = 460 * MB
     await agent.wait(60)
@@ -302,7 +304,7 @@ async def test_pressure_waits_for_the_window(host: FakeHost, disk_of: Disk) -> N
     assert (plan.held_by, plan.opens, plan.next_due, plan.evictions) == (HeldBy.WINDOW, opens, opens, ())
     assert [item.held_by for item in plan.decisions] == [HeldBy.WINDOW, HeldBy.WINDOW, None, None]
     assert "(held: window)" in agent.host_report.alerts[AlertId.DISK_FULL_NOTHING_EVICTABLE].message
-    await agent.wait((opens - host.clock.now()).total_seconds() - 1)
+    await agent.wait(opens - host.clock.now() - SECOND)
     assert left(host) == REFS
     await agent.wait(2)
     assert (left(host), list(agent.host_report.alerts)) == (REFS[2:], [])
@@ -314,6 +316,6 @@ async def test_a_window_that_shuts_in_the_middle_of_a_sweep_ends_it(host: FakeHo
     await agent.start()
     await agent.wait(AGE)
     disk_of.other_bytes = 460 * MB
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     assert len(left(host)) == 3
     assert (await agent.plan()).held_by is HeldBy.WINDOW

@@ -1,4 +1,4 @@
-"""One image goes whole or not at all: races, refusals, and a death at every single call."""
+"""One image is removed whole or not at all: races, refusals, and a kill at every single call."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -13,9 +13,8 @@ from agent.core.policy.decision import Outcome
 from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
-from tests.support import fake_host as harness
 from tests.support.builders import make_digest, make_event, make_id, pytorch_image
-from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent, Killed
+from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent, Killed, fake_host, remove_image, settle_removal
 from tests.support.fakes.engine import Call, FakeEngine
 
 REFS = ("team/torch:1", "team/torch:2", "other/torch:1")
@@ -26,7 +25,7 @@ UNREADABLE = "whether the engine removed anything else is not known: an answer c
 
 @pytest.fixture(params=[False, True], ids=["graph", "containerd"])
 async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[FakeHost]:
-    async with harness.fake_host(tmp_path, containerd=request.param) as made:
+    async with fake_host(tmp_path, containerd=request.param) as made:
         yield made
 
 
@@ -44,7 +43,7 @@ def add(host: FakeHost, *references: str, digests: tuple[str, ...] = DIGESTS) ->
 
 
 async def remove(host: FakeHost, engine: FakeEngine, image: Image) -> removal.RemovalResult:
-    return await harness.remove(engine, image, containerd=host.docker.containerd)
+    return await remove_image(engine, image, containerd=host.docker.containerd)
 
 
 def tags(host: FakeHost, image: Image) -> set[str]:
@@ -53,7 +52,7 @@ def tags(host: FakeHost, image: Image) -> set[str]:
 
 @pytest.mark.parametrize("digests", [(), DIGESTS[:1], DIGESTS], ids=["built", "one digest", "two digests"])
 @pytest.mark.parametrize("references", [REFS[:1], REFS[:2], REFS[1:], REFS], ids=len)
-async def test_an_image_goes_with_all_its_references(
+async def test_an_image_is_evicted_with_all_its_references(
     host: FakeHost, engine: FakeEngine, references: tuple[str, ...], digests: tuple[str, ...]
 ) -> None:
     image = add(host, *references, digests=digests)
@@ -62,14 +61,14 @@ async def test_an_image_goes_with_all_its_references(
 
 
 @pytest.mark.parametrize("digests", [(), DIGESTS[:1]], ids=["none", "one digest"])
-async def test_an_untagged_image_goes(host: FakeHost, engine: FakeEngine, digests: tuple[str, ...]) -> None:
+async def test_an_untagged_image_is_evicted(host: FakeHost, engine: FakeEngine, digests: tuple[str, ...]) -> None:
     image = replace(add(host, digests=digests), references=())
     host.docker.images[image.id].tags = []
     assert await remove(host, engine, image) == removal.RemovalResult(Outcome.REMOVED)
 
 
-async def test_an_untagged_image_of_two_repositories_goes(tmp_path: Path) -> None:
-    async with harness.fake_host(tmp_path) as host:
+async def test_an_untagged_image_of_two_repositories_is_evicted(tmp_path: Path) -> None:
+    async with fake_host(tmp_path) as host:
         engine = FakeEngine(host.docker)
         await engine.connect()
         image = replace(add(host), references=())
@@ -85,7 +84,7 @@ async def test_it_is_deleted_by_its_full_id_and_last(host: FakeHost, engine: Fak
 
 
 async def test_no_digest_is_deleted_on_the_containerd_store(tmp_path: Path) -> None:
-    async with harness.fake_host(tmp_path, containerd=True) as host:
+    async with fake_host(tmp_path, containerd=True) as host:
         engine = FakeEngine(host.docker)
         await engine.connect()
         await remove(host, engine, add(host))
@@ -153,7 +152,7 @@ async def test_a_tag_that_moved_before_its_turn_is_not_taken_from_its_new_image(
 @pytest.mark.parametrize("call", ["references", "untag", "delete"])
 async def test_an_image_that_others_delete_meanwhile_is_removed(host: FakeHost, engine: FakeEngine, call: str) -> None:
     image = add(host, digests=())
-    engine.on(call, lambda: host.docker._drop(host.docker.images[image.id]))
+    engine.on(call, lambda: host.docker.force_delete(image.id))
     assert (await remove(host, engine, image)).outcome in (Outcome.REMOVED, Outcome.REFUSED)
     assert image.id not in host.docker.images
 
@@ -186,7 +185,7 @@ async def test_names_that_went_without_the_image_are_put_back(host: FakeHost, en
 
 
 async def test_a_refusal_keeps_the_digest_of_the_tag_that_stayed_longest(tmp_path: Path) -> None:
-    async with harness.fake_host(tmp_path) as host:
+    async with fake_host(tmp_path) as host:
         engine = FakeEngine(host.docker)
         await engine.connect()
         image = add(host, "alias/torch:1", "team/torch:1", digests=DIGESTS[1:])
@@ -195,18 +194,20 @@ async def test_a_refusal_keeps_the_digest_of_the_tag_that_stayed_longest(tmp_pat
         assert host.docker.images[image.id].digests == [DIGESTS[1]]
 
 
-async def test_an_engine_lost_on_the_way_is_left_to_the_settling(host: FakeHost, engine: FakeEngine) -> None:
+async def test_a_removal_cut_off_by_a_lost_engine_is_recovered_later(host: FakeHost, engine: FakeEngine) -> None:
     image = add(host)
     engine.on("delete", EngineUnavailable(0, "gone"))
     with pytest.raises(EngineUnavailable):
         await remove(host, engine, image)
-    result = await harness.settle(engine, image.id, image.references)
+    result = await settle_removal(engine, image.id, image.references)
     assert result == removal.RemovalResult(Outcome.FAILED, f"interrupted; the image is whole; {UNHEARD}")
     assert tags(host, image) == set(REFS)
 
 
-async def test_settling_an_image_that_is_gone_touches_nothing(host: FakeHost, engine: FakeEngine) -> None:
-    assert await harness.settle(engine, make_id("gone"), REFS) == removal.RemovalResult(Outcome.REMOVED, UNHEARD)
+async def test_recovering_the_removal_of_an_image_that_is_gone_changes_nothing(
+    host: FakeHost, engine: FakeEngine
+) -> None:
+    assert await settle_removal(engine, make_id("gone"), REFS) == removal.RemovalResult(Outcome.REMOVED, UNHEARD)
     assert engine.mutations == []
 
 
@@ -237,7 +238,7 @@ async def test_a_name_that_somebody_gives_an_image_at_any_step_stays_or_its_loss
 
     engine.on("*", name_it, nth=step, after=after)
     answers = answers_about(host, image)
-    result = await harness.remove(engine, image, containerd=host.docker.containerd, answers=answers)
+    result = await remove_image(engine, image, containerd=host.docker.containerd, answers=answers)
     if result.outcome is Outcome.REFUSED:
         assert tags(host, image) == {*references, *given}
     else:
@@ -272,7 +273,7 @@ async def test_an_image_without_a_name_that_gets_one_after_the_last_look_is_lost
     host.docker.images[image.id].tags = []
     engine.on("delete", lambda: host.docker.tag(image.id, "user/torch:1"))
     answers = answers_about(host, image)
-    await harness.remove(engine, image, containerd=host.docker.containerd, answers=answers)
+    await remove_image(engine, image, containerd=host.docker.containerd, answers=answers)
     assert answers.also_removed == ("user/torch:1",)
 
 
@@ -284,7 +285,7 @@ async def test_an_image_whose_tag_passed_to_another_one_after_the_look_stays_and
     other = host.docker.add(replace(pytorch_image("new"), references=(), digests=(origin,)))
     engine.on("untag", lambda: host.docker.tag(other, REFS[0]))
     answers = answers_about(host, image)
-    result = await harness.remove(engine, image, containerd=host.docker.containerd, answers=answers)
+    result = await remove_image(engine, image, containerd=host.docker.containerd, answers=answers)
     assert result == removal.RemovalResult(Outcome.REFUSED, f"{REFS[0]} had passed to another image, which lost it")
     assert answers.also_removed == (REFS[0], origin, other)
     assert (tags(host, image), set(host.docker.images)) == ({*REFS[1:]}, {image.id})
@@ -293,7 +294,7 @@ async def test_an_image_whose_tag_passed_to_another_one_after_the_look_stays_and
 async def remove_while_a_tag_passes(
     host: FakeHost, engine: FakeEngine, *, after: bool
 ) -> tuple[removal.RemovalResult, tuple[str, ...]]:
-    """Another image, which has a name, gets a tag just before or after it is untagged, and the stream tells of it."""
+    """Another image, which has a name, gets a tag just before or after it is untagged, and the stream reports it."""
     image, other = add(host, digests=()), host.docker.add(pytorch_image("new", "team/new:1"))
     own, answers = OwnRemovals(), answers_about(host, image)
     own.begin(image.id, host.clock.now())
@@ -334,7 +335,7 @@ async def test_a_tag_that_another_image_got_after_the_untag_is_not_lost(host: Fa
     assert names_of(host, "new") == {"team/new:1", REFS[0]}
 
 
-async def test_an_image_of_one_tag_goes_by_its_id_so_that_no_other_can_be_meant(
+async def test_an_image_of_one_tag_is_evicted_by_its_id_so_that_no_other_can_be_meant(
     host: FakeHost, engine: FakeEngine
 ) -> None:
     image = add(host, REFS[0], digests=())
@@ -345,7 +346,7 @@ async def test_an_image_of_one_tag_goes_by_its_id_so_that_no_other_can_be_meant(
     assert tags(host, replace(image, id=other)) == {REFS[0]}
 
 
-async def test_an_answer_that_cannot_be_read_is_told_and_the_image_is_looked_at(
+async def test_an_answer_that_cannot_be_read_is_reported_and_the_image_is_inspected(
     host: FakeHost, engine: FakeEngine
 ) -> None:
     engine.answers_readable = False
@@ -354,7 +355,9 @@ async def test_an_answer_that_cannot_be_read_is_told_and_the_image_is_looked_at(
     assert host.docker.images == {}
 
 
-async def test_an_answer_that_cannot_be_read_is_told_of_an_image_that_stays(host: FakeHost, engine: FakeEngine) -> None:
+async def test_an_answer_that_cannot_be_read_about_an_image_that_stays_is_reported(
+    host: FakeHost, engine: FakeEngine
+) -> None:
     engine.answers_readable = False
     image = add(host)
     engine.on("delete", Conflict(409, "no"))
@@ -373,7 +376,7 @@ async def test_a_tag_that_somebody_takes_away_meanwhile_is_not_put_back(host: Fa
 # A death at every call
 
 
-async def due(host: FakeHost) -> HostedAgent:
+async def pulled_agent_past_ttl(host: FakeHost) -> HostedAgent:
     """An agent that would evict now."""
     agent = await host.agent().watch()
     if host.docker.containerd:  # a digest proves no origin there: it was seen pulled
@@ -383,9 +386,9 @@ async def due(host: FakeHost) -> HostedAgent:
     return agent
 
 
-async def test_the_steps_below_are_all_there_are(host: FakeHost) -> None:
+async def test_the_calls_below_are_all_calls_of_a_removal(host: FakeHost) -> None:
     add(host)
-    agent = await due(host)
+    agent = await pulled_agent_past_ttl(host)
     before = len(agent.engine.calls)
     await agent.sweeper.sweep()
     assert [call.method for call in agent.engine.mutations][-1] == "delete"
@@ -397,9 +400,11 @@ STEPS = 12  # engine calls of a sweep that removes the image of three tags and t
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
-async def test_killed_at_any_call_the_next_start_settles_it(host: FakeHost, step: int, after: bool) -> None:
+async def test_a_removal_killed_at_any_call_is_recovered_at_the_next_start(
+    host: FakeHost, step: int, after: bool
+) -> None:
     image = add(host)
-    agent = await due(host)
+    agent = await pulled_agent_past_ttl(host)
     agent.engine.on("*", Killed(), nth=step, after=after)
     with contextlib.suppress(Killed):
         await agent.sweeper.sweep()
@@ -421,9 +426,9 @@ async def test_killed_at_any_call_the_next_start_settles_it(host: FakeHost, step
     assert len(decided) == len(set(decided)) <= 1
 
 
-async def test_an_engine_that_dies_on_the_way_is_settled_when_it_is_back(host: FakeHost) -> None:
+async def test_a_removal_cut_off_by_the_end_of_the_engine_is_recovered_when_it_is_back(host: FakeHost) -> None:
     image = add(host)
-    agent = await due(host)
+    agent = await pulled_agent_past_ttl(host)
     agent.engine.on("delete", host.docker.stop)
     with pytest.raises(EngineUnavailable):
         await agent.sweeper.sweep()
@@ -438,7 +443,7 @@ async def test_an_engine_that_dies_on_the_way_is_settled_when_it_is_back(host: F
 
 async def test_a_tag_taken_by_another_image_while_the_agent_was_dead_is_left_to_it(host: FakeHost) -> None:
     image = add(host, digests=DIGESTS)
-    agent = await due(host)
+    agent = await pulled_agent_past_ttl(host)
     agent.engine.on("delete", Killed())
     with pytest.raises(Killed):
         await agent.sweeper.sweep()

@@ -1,4 +1,4 @@
-"""What the engine says that it took, held against what it was asked for."""
+"""What the engine's answers say that it removed, compared with what was requested."""
 
 from dataclasses import replace
 
@@ -18,20 +18,20 @@ def made() -> Answers:
     return Answers(DEEP, ORIGINS)
 
 
-def test_its_own_references_layers_and_id_are_what_was_asked_for() -> None:
+def test_its_own_references_layers_and_id_are_not_reported_as_more() -> None:
     answers = made()
     assert not answers.take(["team/torch:2"], [])
     assert not answers.take(["team/torch:1", DIGEST], [IMAGE.id, *reversed(chain_ids(LAYERS))])
     assert answers.also_removed == ()
 
 
-def test_a_name_that_it_did_not_have_is_more() -> None:
+def test_a_name_that_the_image_did_not_have_is_reported_as_more() -> None:
     answers = made()
     assert answers.take(["user/torch:1", "team/torch:1"], [IMAGE.id])
     assert answers.also_removed == ("user/torch:1",)
 
 
-def test_an_image_that_had_got_its_name_is_told_by_that_name_its_digest_and_its_id_without_its_layers() -> None:
+def test_an_image_that_had_got_its_name_is_reported_by_that_name_its_digest_and_its_id_without_its_layers() -> None:
     answers = made()
     assert answers.take(["team/torch:1"], [OTHER, make_id("layer of other")])
     assert answers.also_removed == ("team/torch:1", "team/other@sha256:2", OTHER)
@@ -43,13 +43,13 @@ def test_of_an_image_that_nobody_had_listed_the_first_id_is_its_own() -> None:
     assert answers.also_removed == ("team/torch:1", "team/torch@sha256:3", make_id("new"))
 
 
-def test_a_parent_that_went_along_is_more() -> None:
+def test_a_parent_that_was_removed_with_it_is_reported_as_more() -> None:
     answers = made()
     assert answers.take(["team/torch:1"], [IMAGE.id, PARENT])
     assert answers.also_removed == (PARENT,)
 
 
-def test_what_several_answers_tell_is_told_once() -> None:
+def test_an_item_in_several_answers_is_reported_once() -> None:
     answers = made()
     answers.take(["user/torch:1"], [])
     answers.take(["user/torch:1"], [IMAGE.id, PARENT])

@@ -1,7 +1,6 @@
-"""Plan, recheck, evict, record: what goes, what stays, and in which order it is written down."""
+"""Plan, recheck, evict, record: which images are evicted, which stay, and in which order it is written down."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,27 +11,16 @@ from agent.core.policy.decision import Outcome, Reason
 from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.settings import Rule
 from agent.core.protocol import payloads
-from tests.support import fake_host as harness
-from tests.support.builders import pytorch_image
-from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent
+from tests.support.builders import REF, pytorch_image
+from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent, agent_past_ttl, sweep
 from tests.support.fakes.docker import FakeDocker
-
-REF = "team/torch:1"
-MINUTE = 60.0  # seconds
-DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
-
 
 # What is written, and when
 
 
-async def test_an_idle_image_goes_and_everything_is_recorded(host: FakeHost, image: str) -> None:
-    agent = await harness.due(host)
-    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+async def test_an_idle_image_is_evicted_and_everything_is_recorded(host: FakeHost, image: str) -> None:
+    agent = await agent_past_ttl(host)
+    assert await sweep(agent) == {REF: Outcome.REMOVED}
     assert host.docker.images == {}
     decision, outcome, swept = await agent.events()
     assert (decision.data["reason"], decision.data["explanation"]) == (
@@ -44,7 +32,7 @@ async def test_an_idle_image_goes_and_everything_is_recorded(host: FakeHost, ima
 
 
 async def test_the_decision_is_on_disk_before_the_engine_is_touched(host: FakeHost, image: str) -> None:
-    agent = await harness.due(host)
+    agent = await agent_past_ttl(host)
     written: list[tuple[int, int]] = []
 
     def look() -> None:
@@ -54,42 +42,42 @@ async def test_the_decision_is_on_disk_before_the_engine_is_touched(host: FakeHo
 
     agent.engine.on("references", look)
     agent.engine.on("delete", look, after=True)
-    await harness.sweep(agent)
+    await sweep(agent)
     assert written == [(1, 1), (1, 1)]
 
 
 async def test_the_events_wait_for_the_broker_in_order(host: FakeHost, image: str) -> None:
-    agent = await harness.due(host)
+    agent = await agent_past_ttl(host)
     agent.store.appended.clear()
-    await harness.sweep(agent)
+    await sweep(agent)
     assert agent.store.appended.is_set()
     assert [row.seq for row in await agent.store.unsent(0, 99)] == [1, 2, 3]
 
 
-async def test_a_sweep_that_touches_nothing_is_no_event(host: FakeHost, image: str) -> None:
+async def test_a_sweep_that_touches_nothing_writes_no_event(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
-    await harness.sweep(agent)
+    await sweep(agent)
     assert await agent.events() == []
     assert agent.host_report.inventory is not None
 
 
-async def test_what_the_agent_removes_is_shown_as_gone(host: FakeHost, image: str) -> None:
-    agent = await harness.due(host)
-    await harness.sweep(agent)
+async def test_an_image_that_the_agent_removed_is_shown_as_gone(host: FakeHost, image: str) -> None:
+    agent = await agent_past_ttl(host)
+    await sweep(agent)
     assert agent.host_report.inventory is not None
     assert agent.host_report.inventory.images == []
     assert [(item.references, item.outcome) for item in agent.host_report.inventory.decisions] == [([REF], "removed")]
 
 
-async def test_the_least_recently_used_goes_first(host: FakeHost) -> None:
+async def test_the_least_recently_used_is_evicted_first(host: FakeHost) -> None:
     for number, _ in enumerate(range(3)):
         host.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
     agent = await host.agent().watch()
     for number in (1, 0):
-        host.docker.run(f"team/torch:{number}", rm=True)
         await agent.wait(1)
+        host.docker.run(f"team/torch:{number}", rm=True)
     await agent.wait(PAST_TTL)
-    await harness.sweep(agent)
+    await sweep(agent)
     gone = [event.data["image"]["references"][0] for event in await agent.events(payloads.DecisionData.type)]
     assert gone == ["team/torch:2", "team/torch:1", "team/torch:0"]
 
@@ -99,56 +87,56 @@ async def test_the_least_recently_used_goes_first(host: FakeHost) -> None:
 
 @pytest.mark.parametrize("call", ["containers", "images"])
 async def test_a_container_created_between_plan_and_act_keeps_the_image(host: FakeHost, image: str, call: str) -> None:
-    agent = await harness.due(host)
+    agent = await agent_past_ttl(host)
     agent.engine.on(call, lambda: host.docker.create(REF))
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     assert (await agent.reason(image), agent.engine.mutations, await agent.events()) == (Reason.IN_USE, [], [])
 
 
 async def test_a_use_between_plan_and_act_keeps_the_image(host: FakeHost, image: str) -> None:
-    agent = await harness.due(host)
+    agent = await agent_past_ttl(host)
     agent.engine.on("containers", lambda: host.docker.run(REF, rm=True))
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     await agent.wait()
     assert await agent.reason(image) is Reason.RECENT
 
 
 async def test_a_container_created_while_the_engine_deletes_keeps_the_image(host: FakeHost, image: str) -> None:
-    agent = await harness.due(host)
+    agent = await agent_past_ttl(host)
     agent.engine.on("delete", lambda: host.docker.create(REF))
-    assert await harness.sweep(agent) == {REF: Outcome.REFUSED}
+    assert await sweep(agent) == {REF: Outcome.REFUSED}
     assert host.docker.images[image].tags == [REF]
 
 
 async def test_a_tag_that_moves_between_plan_and_act_keeps_the_image(host: FakeHost, image: str) -> None:
     other = host.docker.add(pytorch_image("other", "team/other:latest"))
-    agent = await harness.due(host)
+    agent = await agent_past_ttl(host)
     agent.engine.on("containers", lambda: host.docker.tag(other, REF))
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     assert {image, other} <= set(host.docker.images)
 
 
 async def test_a_pull_between_two_evictions_keeps_the_second_image(host: FakeHost, image: str) -> None:
     second = pytorch_image("second", "team/second:1")
     host.docker.add(second)
-    agent = await harness.due(host)
+    agent = await agent_past_ttl(host)
     first = (await agent.plan()).evictions[0].image.id
     other = second.id if first == image else image
     agent.engine.on("delete", lambda: host.docker.emit("image", "pull", other, name=other), after=True)
-    await harness.sweep(agent)
+    await sweep(agent)
     assert set(host.docker.images) == {other}
 
 
 async def test_a_pin_set_between_plan_and_act_keeps_the_image(host: FakeHost, image: str) -> None:
-    agent = await harness.due(host)
+    agent = await agent_past_ttl(host)
     pin = Pin(id=image, reference=REF, at=host.clock.now())
     agent.engine.on("containers", lambda: overrides.change(host.folder, lambda _: Overrides(pins=(pin,))))
-    assert await harness.sweep(agent) == {}
+    assert await sweep(agent) == {}
     assert await agent.reason(image) is Reason.PINNED
 
 
 async def test_a_stream_that_ends_between_plan_and_act_keeps_the_image(host: FakeHost, image: str) -> None:
-    agent = await harness.due(host)
+    agent = await agent_past_ttl(host)
 
     async def cut() -> None:
         host.docker.cut_streams()
@@ -169,26 +157,26 @@ async def _while_waiting(agent: HostedAgent, seconds: float) -> None:
 # Parents and children
 
 
-async def test_a_child_goes_before_the_parent_that_it_was_built_on(host: FakeHost, image: str) -> None:
+async def test_a_child_is_evicted_before_the_parent_that_it_was_built_on(host: FakeHost, image: str) -> None:
     host.docker.build("team/child:1", REF, classic=True)
-    agent = await harness.due(host, evict_local=True)
-    assert await harness.sweep(agent) == {"team/child:1": Outcome.REMOVED, REF: Outcome.REMOVED}
+    agent = await agent_past_ttl(host, evict_local=True)
+    assert await sweep(agent) == {"team/child:1": Outcome.REMOVED, REF: Outcome.REMOVED}
     assert [call.argument for call in agent.engine.mutations][-1] == image
 
 
 async def test_a_parent_whose_child_stays_stays(host: FakeHost, image: str) -> None:
     host.docker.build("team/child:stable", REF, classic=True)
-    agent = await harness.due(host, evict_local=True)
-    assert await harness.sweep(agent) == {}
+    agent = await agent_past_ttl(host, evict_local=True)
+    assert await sweep(agent) == {}
     assert await agent.reason(image) is Reason.HAS_CHILDREN
 
 
-async def test_an_untagged_step_goes_with_the_last_image_built_on_it(host: FakeHost, image: str) -> None:
+async def test_an_untagged_step_is_evicted_with_the_last_image_built_on_it(host: FakeHost, image: str) -> None:
     step = host.docker.build("team/step:1", REF, classic=True)
     child = host.docker.build("team/child:1", "team/step:1", classic=True)
     host.docker.images[step].tags = []
-    agent = await harness.due(host, rules=(Rule(match="team/child:*", evict_local=True),), protect=(REF,))
-    await harness.sweep(agent)
+    agent = await agent_past_ttl(host, rules=(Rule(match="team/child:*", evict_local=True),), protect=(REF,))
+    await sweep(agent)
     assert set(host.docker.images) == {image}
     decisions = [(event.subject, event.data["reason"]) for event in await agent.events(payloads.DecisionData.type)]
     assert decisions == [(child, "idle-ttl"), (step, "dangling")]
@@ -205,7 +193,7 @@ def build_of_two_steps(docker: FakeDocker) -> tuple[str, str]:
     return step, docker.build("team/child:1", step, classic=True)
 
 
-async def test_a_step_whose_build_was_watched_goes_with_its_image_as_soon_as_that_is_due(
+async def test_a_step_whose_build_was_watched_is_evicted_with_its_image_as_soon_as_that_is_due(
     host: FakeHost, image: str
 ) -> None:
     agent = await host.agent(**STEPS_MAY_GO).watch()
@@ -220,11 +208,11 @@ async def test_a_step_whose_build_was_watched_goes_with_its_image_as_soon_as_tha
     assert set(host.docker.images) == {image}
 
 
-async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_goes(
+async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_is_evicted(
     host: FakeHost, image: str
 ) -> None:
     step, _ = build_of_two_steps(host.docker)
-    agent = await harness.due(host, **STEPS_MAY_GO)
+    agent = await agent_past_ttl(host, **STEPS_MAY_GO)
     host.docker.run(step, rm=True)
     await agent.wait()
     await agent.sweeper.sweep()
@@ -232,19 +220,19 @@ async def test_a_step_that_a_container_used_within_its_ttl_stays_when_its_image_
     assert await agent.reason(step) is Reason.LOCAL_ONLY
 
 
-async def test_a_parent_that_docker_commit_made_stays_when_its_image_goes(host: FakeHost, image: str) -> None:
+async def test_a_parent_that_docker_commit_made_stays_when_its_image_is_evicted(host: FakeHost, image: str) -> None:
     cid = host.docker.create(REF)
     commit = host.docker.commit(cid)
     host.docker.remove(cid)
     host.docker.build("team/child:1", commit, classic=True)
-    agent = await harness.due(host, **STEPS_MAY_GO)
+    agent = await agent_past_ttl(host, **STEPS_MAY_GO)
     await agent.sweeper.sweep()
     assert set(host.docker.images) == {image, commit}
 
 
 async def test_a_parent_waits_where_its_child_was_refused(host: FakeHost, image: str) -> None:
     child = host.docker.build("team/child:1", REF, classic=True)
-    agent = await harness.due(host, evict_local=True)
+    agent = await agent_past_ttl(host, evict_local=True)
     agent.engine.on("delete", Conflict(409, "in use"))
-    assert await harness.sweep(agent) == {"team/child:1": Outcome.REFUSED}
+    assert await sweep(agent) == {"team/child:1": Outcome.REFUSED}
     assert set(host.docker.images) == {image, child}

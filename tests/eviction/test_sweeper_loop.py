@@ -8,23 +8,15 @@ from agent.adapters import overrides
 from agent.adapters.engine import EngineUnavailable
 from agent.core.policy.decision import Reason
 from agent.core.policy.overrides import Overrides, Pin
-from tests.support.builders import pytorch_image
+from tests.support.builders import REF
 from tests.support.fake_host import TTL, FakeHost
 from tests.support.fakes.engine import Call
-
-REF = "team/torch:1"
-MINUTE = 60.0  # seconds
-DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
+from tests.support.times import MINUTE, SECOND
 
 
 async def test_it_sleeps_until_the_deadline(host: FakeHost, image: str) -> None:
     agent = await host.agent().start()
-    await agent.wait(TTL.total_seconds() - 1)
+    await agent.wait(TTL - SECOND)
     assert agent.engine.mutations == []
     await agent.wait(1.5)
     assert agent.engine.mutations == [Call("delete", image)]
@@ -34,7 +26,7 @@ async def test_a_use_moves_the_deadline(host: FakeHost, image: str) -> None:
     agent = await host.agent().start()
     await agent.wait(600)
     host.docker.run(REF, rm=True)
-    await agent.wait(TTL.total_seconds() - 1)
+    await agent.wait(TTL - SECOND)
     assert agent.engine.mutations == []
     await agent.wait(2)
     assert agent.engine.mutations == [Call("delete", image)]
@@ -53,7 +45,7 @@ async def test_it_wakes_when_a_pin_is_taken_away(host: FakeHost, image: str) -> 
     assert host.docker.images == {}
 
 
-async def test_it_wakes_when_a_container_goes(host: FakeHost, image: str) -> None:
+async def test_it_wakes_when_a_container_is_removed(host: FakeHost, image: str) -> None:
     cid = host.docker.create(REF)
     agent = await host.agent(ttl=timedelta(seconds=30), min_age=timedelta()).start()
     await agent.wait(MINUTE)

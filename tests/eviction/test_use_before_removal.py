@@ -1,4 +1,4 @@
-"""Other people at an image while the agent removes it, as the events tell; and what the agent's own acts raise."""
+"""Others use, name or pull an image while the agent removes it; and the events of the agent's own acts."""
 
 import asyncio
 import io
@@ -17,9 +17,8 @@ from agent.core.model import Image
 from agent.core.policy.decision import Reason
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
-from tests.support import fake_host as harness
 from tests.support.builders import make_digest, pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent, Killed
+from tests.support.fake_host import FakeHost, HostedAgent, Killed, agent_past_ttl, fake_host
 
 UNHEARD = "whether the engine removed anything else is not known: an answer was not heard"
 REFS = ("other/torch:1", "team/torch:1", "team/torch:2")  # the first one stays longest
@@ -28,7 +27,7 @@ NEW = make_digest("team/torch", "new")  # what an image can be pulled again by t
 
 @pytest.fixture(params=[False, True], ids=["graph", "containerd"])
 async def host(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[FakeHost]:
-    async with harness.fake_host(tmp_path, containerd=request.param) as made:
+    async with fake_host(tmp_path, containerd=request.param) as made:
         yield made
 
 
@@ -39,8 +38,8 @@ def image(host: FakeHost) -> Image:
     return made
 
 
-async def due(host: FakeHost) -> HostedAgent:
-    return await harness.due(host, evict_local=True)
+async def local_agent_past_ttl(host: FakeHost) -> HostedAgent:
+    return await agent_past_ttl(host, evict_local=True)
 
 
 def pull(host: FakeHost, image: Image) -> None:
@@ -67,7 +66,7 @@ async def meanwhile(agent: HostedAgent, act: Callable[[], object]) -> None:
 
     async def meddle() -> None:
         act()
-        for _ in range(100):  # a real engine answers no sooner than it tells
+        for _ in range(100):  # a real engine sends the event before the answer
             await asyncio.sleep(0)
 
     agent.engine.on("untag", meddle, after=True)
@@ -78,7 +77,7 @@ async def meanwhile(agent: HostedAgent, act: Callable[[], object]) -> None:
 async def test_an_image_that_somebody_uses_names_or_pulls_during_its_removal_stays_whole(
     host: FakeHost, image: Image, act: Callable[[FakeHost, Image], object]
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     await meanwhile(agent, lambda: act(host, image))
     assert set(REFS) <= set(host.docker.images[image.id].tags)
     assert await agent.outcomes() == ["refused"]
@@ -89,7 +88,7 @@ async def test_an_image_that_somebody_uses_names_or_pulls_during_its_removal_sta
 async def test_a_use_between_the_plan_and_the_first_act_is_noticed(
     host: FakeHost, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     evictor = agent.steps.evictor
     begin = evictor._begin
 
@@ -106,10 +105,10 @@ async def test_a_use_between_the_plan_and_the_first_act_is_noticed(
 
 
 @pytest.mark.parametrize("act", BLINDING.values(), ids=BLINDING)
-async def test_an_image_of_which_the_agent_may_have_missed_something_during_its_removal_stays_whole(
+async def test_an_image_about_which_an_event_may_be_missed_during_its_removal_stays_whole(
     host: FakeHost, image: Image, act: Callable[[HostedAgent], object]
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     await meanwhile(agent, lambda: act(agent))
     assert set(host.docker.images[image.id].tags) == set(REFS)
     assert await agent.outcomes() == ["refused"]
@@ -118,7 +117,7 @@ async def test_an_image_of_which_the_agent_may_have_missed_something_during_its_
 async def test_a_tag_that_somebody_gives_meanwhile_is_an_arrival_and_a_change_of_names(
     host: FakeHost, image: Image
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     before, now = agent.usage(image.id), host.clock.now()
     agent.engine.on("untag", lambda: host.docker.tag(image.id, "user/torch:1"), after=True)
     await agent.sweeper.sweep()
@@ -133,7 +132,7 @@ async def test_a_tag_that_somebody_gives_meanwhile_counts_though_the_agent_gives
     host: FakeHost, image: Image
 ) -> None:
     """One of the two events is the agent's own: the other one is an arrival."""
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     now = host.clock.now()
     agent.engine.on("delete", Conflict(409, "in use"))
     agent.engine.on("tag", lambda: host.docker.tag(image.id, REFS[1]), after=True)
@@ -142,10 +141,10 @@ async def test_a_tag_that_somebody_gives_meanwhile_counts_though_the_agent_gives
     assert agent.usage(image.id).arrived == now
 
 
-async def test_what_the_agent_gives_back_is_neither_an_arrival_nor_a_change_of_names(
+async def test_a_tag_that_the_agent_puts_back_is_neither_an_arrival_nor_a_change_of_names(
     host: FakeHost, image: Image
 ) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     before = agent.usage(image.id)
     agent.engine.on("delete", Conflict(409, "in use"))
     await agent.sweeper.sweep()
@@ -164,31 +163,31 @@ OTHER = replace(pytorch_image("new", labels={"torchkeeper.keep": "true"}), refer
 async def evict_with_another(host: FakeHost) -> HostedAgent:
     """An eviction in which a tag passes to another image between the look and the call."""
     host.docker.add(OTHER)
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     agent.engine.on("untag", lambda: host.docker.tag(OTHER.id, REFS[1]))
     await agent.sweeper.sweep()
     return agent
 
 
-async def test_what_an_eviction_took_with_it_is_in_its_outcome(host: FakeHost, image: Image) -> None:
+async def test_anything_removed_together_with_an_image_is_in_the_outcome(host: FakeHost, image: Image) -> None:
     agent = await evict_with_another(host)
     [outcome] = await agent.events(payloads.OutcomeData.type)
-    said = payloads.OutcomeData.model_validate(outcome.data)
+    data = payloads.OutcomeData.model_validate(outcome.data)
     digest = [] if host.docker.containerd else [NEW]  # it was never seen pulled, and proves nothing there
-    assert (said.outcome, said.also_removed) == ("refused", [REFS[1], *digest, OTHER.id])
-    assert said.error == f"{REFS[1]} had passed to another image, which lost it"
+    assert (data.outcome, data.also_removed) == ("refused", [REFS[1], *digest, OTHER.id])
+    assert data.error == f"{REFS[1]} had passed to another image, which lost it"
     assert set(host.docker.images[image.id].tags) == {REFS[0], REFS[2]}
 
 
-async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(host: FakeHost, image: Image) -> None:
-    agent = await due(host)
+async def test_an_eviction_that_removed_nothing_else_says_so_and_raises_no_alert(host: FakeHost, image: Image) -> None:
+    agent = await local_agent_past_ttl(host)
     await agent.sweeper.sweep()
     [outcome] = await agent.events(payloads.OutcomeData.type)
     assert (outcome.data["outcome"], outcome.data["also_removed"]) == ("removed", [])
     assert AlertId.REMOVED_ANOTHER_IMAGE not in agent.host_report.alerts
 
 
-async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_after_a_restart_too(
+async def test_anything_removed_together_with_an_image_is_a_critical_alert_for_a_week_after_a_restart_too(
     host: FakeHost, image: Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
     agent = await evict_with_another(host)
@@ -203,7 +202,7 @@ async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_afte
     await again.wait()
     await again.sweeper.sweep()
     assert again.host_report.alerts[AlertId.REMOVED_ANOTHER_IMAGE].message == alert.message
-    await again.rest()
+    await again.end_watcher_as_proven()
     host.clock.jump(timedelta(days=6.9).total_seconds())
     await again.sweeper.sweep()
     assert AlertId.REMOVED_ANOTHER_IMAGE in again.host_report.alerts
@@ -212,7 +211,7 @@ async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_afte
     assert AlertId.REMOVED_ANOTHER_IMAGE not in again.host_report.alerts
 
 
-async def test_the_history_shows_what_an_eviction_took_with_it_and_how_to_bring_it_back(
+async def test_the_history_shows_anything_removed_together_with_an_image_and_how_to_bring_it_back(
     host: FakeHost, image: Image
 ) -> None:
     agent = await evict_with_another(host)
@@ -223,9 +222,9 @@ async def test_the_history_shows_what_an_eviction_took_with_it_and_how_to_bring_
     assert (f"docker pull {NEW}" in shown) is not host.docker.containerd
 
 
-async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(host: FakeHost, image: Image) -> None:
+async def test_answers_before_the_engine_was_lost_are_in_the_outcome(host: FakeHost, image: Image) -> None:
     host.docker.add(OTHER)
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     agent.engine.on("untag", lambda: host.docker.tag(OTHER.id, REFS[2]), nth=2)
     agent.engine.on("tag", EngineUnavailable(0, "gone"))  # while the first one is given back
     with pytest.raises(EngineUnavailable):
@@ -237,8 +236,8 @@ async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(host:
     assert outcome.data["error"] == "interrupted; the image is whole"
 
 
-async def test_an_answer_that_was_lost_with_the_engine_is_told(host: FakeHost, image: Image) -> None:
-    agent = await due(host)
+async def test_an_answer_that_was_lost_with_the_engine_is_reported(host: FakeHost, image: Image) -> None:
+    agent = await local_agent_past_ttl(host)
     agent.engine.on("delete", EngineUnavailable(0, "no answer in time"), after=True)
     with pytest.raises(EngineUnavailable):
         await agent.sweeper.sweep()
@@ -248,7 +247,7 @@ async def test_an_answer_that_was_lost_with_the_engine_is_told(host: FakeHost, i
 
 
 async def test_killed_before_the_answer_the_outcome_says_that_nobody_knows(host: FakeHost, image: Image) -> None:
-    agent = await due(host)
+    agent = await local_agent_past_ttl(host)
     agent.engine.on("delete", Killed(), after=True)
     with pytest.raises(Killed):
         await agent.sweeper.sweep()

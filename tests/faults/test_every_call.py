@@ -1,4 +1,4 @@
-"""A sweep meets every fault at every single call to a real engine: an image goes whole or stays whole.
+"""A sweep meets every fault at every single call to a real engine: an image is removed whole or stays whole.
 
 The TTL is a microsecond: each image is due from the start, so that only what must keep it does.
 """
@@ -17,8 +17,7 @@ import pytest
 from agent.core.policy.decision import Reason
 from agent.core.protocol import payloads
 from agent.daemon.timing import Timing
-from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE, LiveAgent
+from tests.faults.live_agent import DUE_AT_ONCE, QUICK, SHORT_WAITS, LiveAgent, import_torch_image, tags_of, timeouts
 from tests.support import engines, images, proc, proxy
 from tests.support.dockerd import Dockerd
 from tests.support.proxy import GARBLE, HALF, HANG, LOSE, REFUSE, Call, Fault, Hold, Proxy
@@ -44,7 +43,7 @@ TRIES = (1, 4, 16, 64)
 
 def listing_after(seconds: float) -> Timing:
     """An agent that lists by itself so late after an event."""
-    return replace(running.SHORT_WAITS, tracking=replace(running.SHORT_WAITS.tracking, relist_delay=seconds))
+    return replace(SHORT_WAITS, tracking=replace(SHORT_WAITS.tracking, relist_delay=seconds))
 
 
 # The lists of a round are those of its sweep, so that each call has its place in every round.
@@ -53,7 +52,7 @@ NO_LISTING = listing_after(600.0)  # on a slow machine, too
 
 
 @dataclass(frozen=True)
-class Host:
+class RealEngineHost:
     """An engine with one image in use, of two tags; each round adds an idle one."""
 
     engine: Dockerd
@@ -68,18 +67,18 @@ class Host:
         return folder
 
 
-def make_host(engine: Dockerd, folder: Path) -> Host:
-    used = running.torch(engine, *sorted(USED_TAGS))
-    return Host(engine, folder, used, images.create(engine, "team/used:1"))
+def make_host(engine: Dockerd, folder: Path) -> RealEngineHost:
+    used = import_torch_image(engine, *sorted(USED_TAGS))
+    return RealEngineHost(engine, folder, used, images.create(engine, "team/used:1"))
 
 
 @pytest.fixture
-def host(fresh_engine: Dockerd, tmp_path: Path) -> Host:
+def host(fresh_engine: Dockerd, tmp_path: Path) -> RealEngineHost:
     return make_host(fresh_engine, tmp_path)
 
 
 @pytest.fixture(params=engines.HEAVY[1:])
-def later_host(request: pytest.FixtureRequest, pool_of_engines: engines.Pool, tmp_path: Path) -> Host:
+def later_host(request: pytest.FixtureRequest, pool_of_engines: engines.Pool, tmp_path: Path) -> RealEngineHost:
     engine = pool_of_engines.get(request.param)
     engine.empty()
     return make_host(engine, tmp_path)
@@ -101,7 +100,7 @@ class Point:
 class Round:
     """One agent, one idle image, one fault."""
 
-    host: Host
+    host: RealEngineHost
     between: Proxy
     idle: str
     created: list[str] = field(default_factory=list)  # containers of the idle image
@@ -143,18 +142,18 @@ class Round:
         agent.check()
         if await agent.has_journal():
             return False
-        if running.tags(self.host.engine, self.idle) is None:
+        if tags_of(self.host.engine, self.idle) is None:
             return bool(await agent.events(payloads.OutcomeData.type))
-        reasons = {item.image.id: item.reason for item in (await agent.parts.planner.plan()).decisions}
+        reasons = {item.image.id: item.reason for item in (await agent.components.planner.plan()).decisions}
         return self.idle in await agent.backed_off() or reasons.get(self.idle) is Reason.IN_USE
 
     async def judge(self, agent: LiveAgent) -> None:
         """All that must hold, whatever happened."""
-        engine, left = self.host.engine, running.tags(self.host.engine, self.idle)
+        engine, left = self.host.engine, tags_of(self.host.engine, self.idle)
         assert left in ([TAGS] if self.created else [None, TAGS | self.named])
         if left is None:
             assert self.named <= await self._recorded(agent)
-        assert running.tags(engine, self.host.used) == USED_TAGS
+        assert tags_of(engine, self.host.used) == USED_TAGS
         for container, image in [(self.host.container, self.host.used), *((cid, self.idle) for cid in self.created)]:
             assert engine.api("GET", f"/containers/{container}/json")[1]["Image"] == image
         consistent(await agent.events(), self.idle, gone=left is None)
@@ -164,8 +163,8 @@ class Round:
 
     async def _recorded(self, agent: LiveAgent) -> set[str]:
         """The names with which it went, by its outcome."""
-        became = payloads.OutcomeData.model_validate((await agent.events(payloads.OutcomeData.type))[-1].data)
-        return {*became.image.references, *became.also_removed}
+        data = payloads.OutcomeData.model_validate((await agent.events(payloads.OutcomeData.type))[-1].data)
+        return {*data.image.references, *data.also_removed}
 
     def clear(self) -> None:
         for container in self.created:
@@ -182,9 +181,9 @@ def consistent(events: list[payloads.Event], idle: str, *, gone: bool) -> None:
     assert len(first) == len(decided)
     assert {event.data["decision_id"] for event in outcomes} == first.keys()
     assert all(first[event.data["decision_id"]] < event.data["seq"] for event in outcomes)
-    told = [event.data["outcome"] for event in outcomes]
-    assert told.count("removed") == int(gone)
-    assert told[-1:] == ["removed"] or not gone
+    results = [event.data["outcome"] for event in outcomes]
+    assert results.count("removed") == int(gone)
+    assert results[-1:] == ["removed"] or not gone
 
 
 def never_on_a_bad_list(calls: list[Call]) -> None:
@@ -200,24 +199,24 @@ MakeFault = Callable[[Point, Round], Hold | None]
 
 
 async def play(
-    host: Host,
+    host: RealEngineHost,
     name: str,
     make_fault: Callable[[Round], Hold | None],
     time_out: float = UNHURRIED,
     timing: Timing = TIMING,
 ) -> tuple[list[Call], str] | None:
-    """A fresh idle image and a fresh agent, until it has settled. Where a call is held, the agent is killed then.
+    """A fresh idle image and a fresh agent, until it has settled. If a call is held back, the agent is killed then.
 
     Returns its calls and the image; None if the fault was never applied.
     """
     folder = host.room(name)
 
     async def start() -> LiveAgent:
-        timeouts = running.timeouts(time_out)
-        return await LiveAgent(between.url, folder, timing=timing, timeouts=timeouts, policy=DUE_AT_ONCE).start()
+        limits = timeouts(time_out)
+        return await LiveAgent(between.url, folder, timing=timing, timeouts=limits, policy=DUE_AT_ONCE).start()
 
     async with proxy.before(host.engine.socket, folder) as between:
-        one = Round(host, between, running.torch(host.engine, *sorted(TAGS)))
+        one = Round(host, between, import_torch_image(host.engine, *sorted(TAGS)))
         held = make_fault(one)
         agent = await start()
         try:
@@ -234,7 +233,7 @@ async def play(
         return (between.calls, one.idle) if between.met() else None
 
 
-async def clean_points(host: Host) -> list[Point]:
+async def clean_points(host: RealEngineHost) -> list[Point]:
     """The calls of a sweep that nothing disturbs, up to the look whether the image is gone."""
     played = await play(host, "clean", lambda _: None, timing=NO_LISTING)
     assert played is not None
@@ -250,7 +249,7 @@ async def clean_points(host: Host) -> list[Point]:
     return [point for point in points if _lasts(host, point)]
 
 
-def _lasts(host: Host, point: Point) -> bool:
+def _lasts(host: RealEngineHost, point: Point) -> bool:
     """Whether later rounds make the call too: what a young event asks of a container is asked but once."""
     named = set(re.findall("[0-9a-f]{64}", point.target))
     return named <= {host.container, host.used.removeprefix("sha256:")} and (
@@ -258,7 +257,9 @@ def _lasts(host: Host, point: Point) -> bool:
     )
 
 
-async def at_every_call(host: Host, make_fault: MakeFault, only: str = "", time_out: float = UNHURRIED) -> None:
+async def at_every_call(
+    host: RealEngineHost, make_fault: MakeFault, only: str = "", time_out: float = UNHURRIED
+) -> None:
     """Play a round for each call of a sweep, with a fault at that call."""
     points = [point for point in await clean_points(host) if only in point.method]
     assert {"GET", "DELETE"} >= {point.method for point in points} >= {"DELETE"}
@@ -271,20 +272,22 @@ async def at_every_call(host: Host, make_fault: MakeFault, only: str = "", time_
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_a_fault_at_any_call_leaves_each_image_whole_or_gone(host: Host, fault: Fault) -> None:
-    time_out = running.QUICK if fault is HANG else UNHURRIED
+async def test_a_fault_at_any_call_leaves_each_image_whole_or_gone(host: RealEngineHost, fault: Fault) -> None:
+    time_out = QUICK if fault is HANG else UNHURRIED
     await at_every_call(host, lambda point, one: one.strike(point, fault), time_out=time_out)
 
 
-async def test_a_deed_whose_answer_is_lost_is_done_again_and_leaves_each_image_whole_or_gone(host: Host) -> None:
+async def test_a_request_whose_answer_is_lost_is_repeated_and_leaves_each_image_whole_or_gone(
+    host: RealEngineHost,
+) -> None:
     await at_every_call(host, lambda point, one: one.strike(point, LOSE), only="DELETE")
 
 
-async def test_a_kill_at_any_call_leaves_each_image_whole_or_gone(host: Host) -> None:
+async def test_a_kill_at_any_call_leaves_each_image_whole_or_gone(host: RealEngineHost) -> None:
     await at_every_call(host, lambda point, one: one.hold(point))
 
 
-async def test_the_end_of_the_stream_at_any_call_leaves_each_image_whole_or_gone(host: Host) -> None:
+async def test_the_end_of_the_stream_at_any_call_leaves_each_image_whole_or_gone(host: RealEngineHost) -> None:
     await at_every_call(host, end_stream_at)
 
 
@@ -295,19 +298,21 @@ def end_stream_at(point: Point, one: Round) -> None:
     one.between.on(point.method, point.pattern(one.idle), nth=point.nth, before=cut)
 
 
-async def test_an_image_that_gets_a_container_at_any_call_before_it_goes_stays_whole(host: Host) -> None:
+async def test_an_image_that_gets_a_container_at_any_call_before_it_is_removed_stays_whole(
+    host: RealEngineHost,
+) -> None:
     await at_every_call(host, lambda point, one: one.use_at(point))
 
 
 @pytest.mark.parametrize("tag", ["user/idle:1", "team/idle:2"], ids=["a new one", "one that it has or had"])
-async def test_an_image_that_gets_a_tag_at_any_call_before_it_goes_keeps_it_or_goes_with_it_on_record(
-    host: Host, tag: str
+async def test_an_image_that_gets_a_tag_at_any_call_before_it_is_removed_keeps_it_or_has_it_on_record(
+    host: RealEngineHost, tag: str
 ) -> None:
     await at_every_call(host, lambda point, one: one.name_at(point, tag))
 
 
 async def test_any_fault_at_any_call_leaves_each_image_whole_or_gone_on_later_engines(
-    later_host: Host,
+    later_host: RealEngineHost,
 ) -> None:
     chance = random.Random(SEED)
 
@@ -320,4 +325,4 @@ async def test_any_fault_at_any_call_leaves_each_image_whole_or_gone_on_later_en
         else:
             one.strike(point, fault)
 
-    await at_every_call(later_host, any_fault, time_out=2 * running.QUICK)
+    await at_every_call(later_host, any_fault, time_out=2 * QUICK)

@@ -1,4 +1,4 @@
-"""An engine that says nothing, and one that says too much: both are found, and nothing is lost or evicted meanwhile."""
+"""An engine that sends nothing, and one that sends too much: both are noticed, and nothing is lost."""
 
 import asyncio
 import contextlib
@@ -13,8 +13,17 @@ import pytest
 from agent.config import sections
 from agent.core.protocol import payloads
 from agent.daemon.timing import Timing
-from tests.faults import running
-from tests.faults.running import DUE_AT_ONCE, LiveAgent
+from tests.faults.live_agent import (
+    DUE_AT_ONCE,
+    PATIENT,
+    QUICK,
+    SHORT_WAITS,
+    LiveAgent,
+    import_torch_image,
+    live_agent,
+    tags_of,
+    timeouts,
+)
 from tests.support import images, proc, proxy
 from tests.support.dockerd import Dockerd
 
@@ -36,7 +45,7 @@ def last_of(engine: Dockerd) -> int:
     return max(int(line) // 1000 for line in rows.splitlines())
 
 
-async def knows(agent: LiveAgent, image: str, at_us: int) -> None:
+async def await_last_use(agent: LiveAgent, image: str, at_us: int) -> None:
     """Wait until the last use of an image on disk is at a time, or find it another."""
 
     async def found() -> bool:
@@ -47,40 +56,40 @@ async def knows(agent: LiveAgent, image: str, at_us: int) -> None:
     await proc.eventually_async(found)
 
 
-async def distrusted(agent: LiveAgent) -> None:
+async def await_unproven(agent: LiveAgent) -> None:
     async def unready() -> bool:
         agent.check()
-        return not agent.parts.watcher.ready.is_set()
+        return not agent.components.watcher.ready.is_set()
 
     await proc.eventually_async(unready)
 
 
 async def test_a_frozen_engine_is_noticed_and_followed_again_when_it_thaws(own_engine: Dockerd, tmp_path: Path) -> None:
-    tracking = replace(running.SHORT_WAITS.tracking, heartbeat_interval=0.2, relist_delay=60.0)
+    tracking = replace(SHORT_WAITS.tracking, heartbeat_interval=0.2, relist_delay=60.0)
     only_pings = Timing(tracking=tracking)  # only the ping asks the engine anything
-    impatient = replace(running.PATIENT, ping=running.QUICK)
-    image = running.torch(own_engine, "team/torch:1")
-    async with running.running(
+    impatient = replace(PATIENT, ping=QUICK)
+    image = import_torch_image(own_engine, "team/torch:1")
+    async with live_agent(
         own_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=only_pings, timeouts=impatient
     ) as agent:
         await agent.ready()
         own_engine.stop_signal()
-        await distrusted(agent)
+        await await_unproven(agent)
         own_engine.cont_signal()
         await agent.ready()
         await asyncio.to_thread(use, own_engine, image)
-        await knows(agent, image, last_of(own_engine))
+        await await_last_use(agent, image, last_of(own_engine))
         assert await agent.gaps() == []
 
 
 @pytest.mark.parametrize("target", ["version", "info", r"events\?(?!.*until)", "containers/json", r"events.*until"])
-async def test_an_engine_that_falls_silent_while_the_agent_connects_is_given_up_and_asked_again(
+async def test_a_connection_to_an_engine_that_falls_silent_is_given_up_and_tried_again(
     fresh_engine: Dockerd, tmp_path: Path, target: str
 ) -> None:
-    impatient = running.timeouts(running.QUICK)  # it connects again until every other call is as quick
+    impatient = timeouts(QUICK)  # it connects again until every other call is as quick
     async with proxy.before(fresh_engine.socket, tmp_path) as between:
         between.on("GET", f"^/{target}", proxy.HANG)
-        async with running.running(between.url, tmp_path, sweeping=False, timeouts=impatient) as agent:
+        async with live_agent(between.url, tmp_path, sweeping=False, timeouts=impatient) as agent:
             await agent.ready()
 
 
@@ -95,6 +104,10 @@ class Forwarder:
     def lose_all_connections(self) -> None:
         """Nothing passes on those that are open now; new ones work."""
         self._dark |= self._open
+
+    def close(self) -> None:
+        for writer in self._open:
+            writer.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         engine_reader, engine_writer = await asyncio.open_unix_connection(self._engine)
@@ -116,86 +129,88 @@ async def network_before(engine: Path) -> AsyncIterator[tuple[str, Forwarder]]:
     forwarder = Forwarder(engine)
     async with await asyncio.start_server(forwarder.serve, "127.0.0.1", 0) as server:
         yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", forwarder
-        for writer in forwarder._open:
-            writer.close()
+        forwarder.close()
 
 
 async def test_a_stream_that_a_network_lost_without_an_end_is_found_by_its_silence(
     fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
-    timing = Timing(tracking=replace(running.SHORT_WAITS.tracking, audit_interval=1.0))
-    image = running.torch(fresh_engine, "team/torch:1")
+    timing = Timing(tracking=replace(SHORT_WAITS.tracking, audit_interval=1.0))
+    image = import_torch_image(fresh_engine, "team/torch:1")
     async with (
         network_before(fresh_engine.socket) as (url, network),
-        running.running(url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=timing) as agent,
+        live_agent(url, tmp_path, sweeping=False, usage=NO_TOLERANCE, timing=timing) as agent,
     ):
         await agent.ready()
         network.lose_all_connections()
         await asyncio.to_thread(use, fresh_engine, image)
-        await knows(agent, image, last_of(fresh_engine))
+        await await_last_use(agent, image, last_of(fresh_engine))
         assert await agent.gaps() == []
 
 
 async def test_more_events_than_can_wait_are_read_from_the_engine_instead(
     fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
-    image = running.torch(fresh_engine, "team/torch:1")
-    async with running.running(fresh_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
+    image = import_torch_image(fresh_engine, "team/torch:1")
+    async with live_agent(fresh_engine.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent:
         await agent.ready()
-        full = agent.parts.ingestor.buffer
+        full = agent.components.ingestor.buffer
         full.limit = 10
-        async with agent.parts.ingestor._lock:  # the store is slow: nothing is taken in
+        async with agent.components.ingestor._lock:  # the store is slow: nothing is taken in
             await asyncio.to_thread(use, fresh_engine, image, 10)
-            await distrusted(agent)
+            await await_unproven(agent)
         assert full.overflowed
         await agent.ready()
-        await knows(agent, image, last_of(fresh_engine))
+        await await_last_use(agent, image, last_of(fresh_engine))
         assert await agent.gaps() == []
 
 
 async def test_more_events_than_the_engine_remembers_while_it_cannot_be_reached_are_a_gap(
     fresh_engine: Dockerd, tmp_path: Path
 ) -> None:
-    image = running.torch(fresh_engine, "team/torch:1")
+    image = import_torch_image(fresh_engine, "team/torch:1")
     async with (
         proxy.before(fresh_engine.socket, tmp_path) as between,
-        running.running(between.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
+        live_agent(between.url, tmp_path, sweeping=False, usage=NO_TOLERANCE) as agent,
     ):
         await agent.ready()
         await asyncio.to_thread(use, fresh_engine, image)
-        await knows(agent, image, last_of(fresh_engine))
+        await await_last_use(agent, image, last_of(fresh_engine))
         between.on("GET", "/", proxy.REFUSE, times=None)
         between.cut_streams()
-        await distrusted(agent)
+        await await_unproven(agent)
         await asyncio.to_thread(use, fresh_engine, image, RING // 2 + 1)
         between.heal()
         await agent.ready()
         assert await agent.gaps() == ["more happened than the engine remembers"]
-        await knows(agent, image, last_of(fresh_engine))
+        await await_last_use(agent, image, last_of(fresh_engine))
 
 
 async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tmp_path: Path) -> None:
-    idle, used = running.torch(fresh_engine, "team/idle:1"), running.torch(fresh_engine, "team/used:1")
+    idle, used = (
+        import_torch_image(fresh_engine, "team/idle:1"),
+        import_torch_image(fresh_engine, "team/used:1"),
+    )
     images.create(fresh_engine, "team/used:1")
     async with proxy.before(fresh_engine.socket, tmp_path) as between:
         for number, status in enumerate((404, 409, 500, 503)):
             between.on("GET", "/containers/json", proxy.answer(status), nth=2, times=None)
             folder = tmp_path / str(number)
             folder.mkdir()
-            async with running.running(between.url, folder, policy=DUE_AT_ONCE) as agent:
+            async with live_agent(between.url, folder, policy=DUE_AT_ONCE) as agent:
                 await proc.eventually_async(lambda agent=agent: _failed(agent))  # type: ignore[misc]
                 assert await agent.events(payloads.DecisionData.type) == []
             between.heal()
         assert [call for call in between.calls if call.method == "DELETE"] == []
-        async with running.running(between.url, folder, policy=DUE_AT_ONCE):
+        async with live_agent(between.url, folder, policy=DUE_AT_ONCE):
             await proc.eventually_async(lambda: asyncio.to_thread(_gone, fresh_engine, idle))
-        assert running.tags(fresh_engine, used) == {"team/used:1"}
+        assert tags_of(fresh_engine, used) == {"team/used:1"}
 
 
 async def _failed(agent: LiveAgent) -> bool:
     agent.check()
-    return "sweep-failed" in agent.parts.host_report.alerts
+    return "sweep-failed" in agent.components.host_report.alerts
 
 
 def _gone(engine: Dockerd, image: str) -> bool:
-    return running.tags(engine, image) is None
+    return tags_of(engine, image) is None

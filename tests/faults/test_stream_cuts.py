@@ -19,8 +19,7 @@ import pytest
 from agent.config import sections
 from agent.core.usage.events import USES
 from agent.tracking import ingestor
-from tests.faults import running
-from tests.faults.running import LiveAgent
+from tests.faults.live_agent import LiveAgent, import_torch_image
 from tests.support import engines, proc, proxy
 from tests.support.dockerd import Dockerd
 from tests.support.proxy import Proxy
@@ -72,7 +71,7 @@ class Truth:
         return {image: at for image, _, _, at in sorted(self.uses(), key=lambda used: used[3])}
 
     async def ended(self) -> bool:
-        """Whether the end of every container was told."""
+        """Whether the end of every container was reported."""
         return self.image_of.keys() <= {row["Actor"]["ID"] for row in self.rows if row["Action"] == "destroy"}
 
 
@@ -170,7 +169,7 @@ class Cutter:
 async def test_no_use_is_lost_over_a_hundred_cuts(engine: Dockerd, tmp_path: Path) -> None:
     engine.empty()
     await asyncio.sleep(ingestor.OVERLAP.total_seconds())  # ends of other tests' containers are older then
-    images = [running.torch(engine, f"team/torch:{number}") for number in range(IMAGES)]
+    images = [import_torch_image(engine, f"team/torch:{number}") for number in range(IMAGES)]
     chance, enough = random.Random(SEED), asyncio.Event()
     async with proxy.before(engine.socket, tmp_path) as between, independent_reader(engine) as truth:
 
@@ -215,6 +214,6 @@ async def compare(agent: LiveAgent, truth: Truth) -> None:
 
 
 async def recorded(agent: LiveAgent, truth: Truth) -> set[Used]:
-    engine_store, images = agent.parts.ingestor.view.engine_store, set(truth.image_of.values())
+    engine_store, images = agent.components.ingestor.view.engine_store, set(truth.image_of.values())
     kept = [use for image in images for use in await engine_store.load_uses(image, MANY)]
     return {(use.image_id, use.container_id, use.action, use.at) for use in kept}

@@ -12,8 +12,8 @@ from agent.adapters.broker import LARGEST_INCOMING
 from agent.adapters.mqtt import broker
 from agent.config import sections
 from agent.core.protocol import payloads
-from tests.fleet.builders import make_image, make_inventory, make_last, make_status, topic
 from tests.support import mosquitto, proc
+from tests.support.messages import make_inventory, make_inventory_image, make_last_decision, make_status, topic
 from tests.support.mosquitto import Mosquitto
 
 
@@ -32,7 +32,11 @@ def settings_for(folder: Path, **mqtt: str) -> Path:
 
 
 def test_each_command_prints_one_json_document_and_a_table(broker: Mosquitto, tmp_path: Path) -> None:
-    publish(broker, status=make_status(), inventory=make_inventory(make_image(), decisions=(make_last(),)))
+    publish(
+        broker,
+        status=make_status().encode(),
+        inventory=make_inventory(make_inventory_image(), decisions=(make_last_decision(),)).encode(),
+    )
     file = settings_for(tmp_path, url=broker.url)
     run = partial(proc.torchkeeper, "fleet")
     for name, key, word in (
@@ -49,7 +53,7 @@ def test_each_command_prints_one_json_document_and_a_table(broker: Mosquitto, tm
 
 
 def test_decisions_can_be_narrowed_to_a_host_and_a_time(broker: Mosquitto, tmp_path: Path) -> None:
-    publish(broker, status=make_status(), inventory=make_inventory(decisions=(make_last(),)))
+    publish(broker, status=make_status().encode(), inventory=make_inventory(decisions=(make_last_decision(),)).encode())
     file = settings_for(tmp_path, url=broker.url)
     for more, count in (((), 1), (("--host", "gpu-07"), 1), (("--host", "gpu-08"), 0)):
         done = proc.torchkeeper("fleet", "decisions", "--json", "--since", "36500d", *more, config=file)
@@ -59,9 +63,9 @@ def test_decisions_can_be_narrowed_to_a_host_and_a_time(broker: Mosquitto, tmp_p
 
 
 def test_a_large_and_compressed_inventory_is_read_like_any_other(broker: Mosquitto, tmp_path: Path) -> None:
-    large = make_inventory(*(make_image(f"sha256:{secrets.token_hex(32)}") for _ in range(2000)))
+    large = make_inventory(*(make_inventory_image(f"sha256:{secrets.token_hex(32)}") for _ in range(2000))).encode()
     assert len(large) > 2 * LARGEST_INCOMING
-    publish(broker, status=make_status(), inventory=large)
+    publish(broker, status=make_status().encode(), inventory=large)
     file = settings_for(tmp_path, url=broker.url)
     for payload in (large, payloads.packed(large)):
         publish(broker, inventory=payload)
@@ -83,7 +87,7 @@ def test_a_broker_that_retains_nothing_is_a_failure_and_not_an_empty_fleet(
 
 
 def test_the_next_address_of_a_list_is_asked_where_one_is_dead(broker: Mosquitto, tmp_path: Path) -> None:
-    publish(broker, status=make_status())
+    publish(broker, status=make_status().encode())
     dead = [f"mqtt://127.0.0.1:{mosquitto.free_port()}" for _ in range(3)]
     file = proc.write_config(tmp_path / "torchkeeper.toml", mqtt={"url": [*dead, broker.url]})
     done = proc.torchkeeper("fleet", "status", "--json", config=file)
@@ -128,7 +132,7 @@ def test_a_refused_login_names_the_user_and_the_way_out_and_not_the_secret(tmp_p
         (("decisions", "--since", "soon"), "--since"),
     ],
 )
-def test_wrong_use_is_told_with_its_key(tmp_path: Path, arguments: tuple[str, ...], key: str) -> None:
+def test_wrong_use_is_reported_with_its_key(tmp_path: Path, arguments: tuple[str, ...], key: str) -> None:
     done = proc.torchkeeper("fleet", *arguments, config=settings_for(tmp_path, url=""))
     assert (done.returncode, done.stdout) == (2, "")
     assert key in done.stderr

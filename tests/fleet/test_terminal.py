@@ -14,19 +14,20 @@ from agent.core.protocol import payloads
 from agent.fleet import terminal
 from agent.fleet.feed import Feed
 from agent.fleet.view import FleetView
-from tests.fleet.builders import (
+from tests.support.fakes.broker import FakeBroker
+from tests.support.fakes.clock import FakeClock
+from tests.support.messages import (
     make_alert,
     make_decision,
-    make_image,
     make_inventory,
-    make_last,
+    make_inventory_image,
+    make_last_decision,
     make_outcome,
     make_status,
     topic,
 )
-from tests.support.fakes.broker import FakeBroker
-from tests.support.fakes.clock import START, FakeClock
 from tests.support.proc import PATIENCE
+from tests.support.times import START
 
 NOW = START + timedelta(minutes=4)
 DISK = payloads.Disk(total_bytes=2_000_000_000_000, used_bytes=1_530_000_000_000, reclaimable_bytes=312_400_000_000)
@@ -48,16 +49,18 @@ def rows(what: RenderableType) -> list[str]:
 def make_fleet(*hosts: str) -> FleetView:
     fleet = FleetView("torchkeeper")
     for host in hosts:
-        fleet.apply(topic("status", host), make_status(), START)
-        fleet.apply(topic("inventory", host), make_inventory(make_image(), host=host, disk=DISK), START)
+        fleet.apply(topic("status", host), make_status().encode(), START)
+        fleet.apply(
+            topic("inventory", host), make_inventory(make_inventory_image(), host=host, disk=DISK).encode(), START
+        )
     return fleet
 
 
 def test_a_host_is_one_line_with_its_state_in_words() -> None:
     fleet = make_fleet("gpu-07", "gpu-08", "gpu-09")
-    fleet.apply(topic("status", "gpu-08"), make_status("offline"), NOW)
-    fleet.apply(topic("status", "gpu-09"), make_status(), NOW)
-    fleet.apply(topic("status", "new"), make_status(), NOW)
+    fleet.apply(topic("status", "gpu-08"), make_status("offline").encode(), NOW)
+    fleet.apply(topic("status", "gpu-09"), make_status().encode(), NOW)
+    fleet.apply(topic("status", "new"), make_status().encode(), NOW)
     assert rows(terminal.status_view(fleet, NOW)) == [
         "gpu-07 stale 4 min ago 1 1.5 TB (76 %) 312 GB 0",
         "gpu-08 offline 4 min ago 1 1.5 TB (76 %) 312 GB 0",
@@ -68,15 +71,15 @@ def test_a_host_is_one_line_with_its_state_in_words() -> None:
 
 def test_alerts_stand_below_with_their_host() -> None:
     fleet = make_fleet("gpu-07")
-    fleet.apply(topic("alerts/disk"), make_alert(message="nearly full"), START)
+    fleet.apply(topic("alerts/disk"), make_alert(message="nearly full").encode(), START)
     assert render(terminal.status_view(fleet, NOW)).splitlines()[-1] == "warning gpu-07: nearly full"
 
 
 def test_a_decision_is_one_line_newest_first() -> None:
     fleet = FleetView("torchkeeper")
-    fleet.apply(topic("events"), make_decision(1, "d1", START - timedelta(days=2)), NOW)
-    fleet.apply(topic("events"), make_outcome(2, "d1", START - timedelta(days=2)), NOW)
-    fleet.apply(topic("events"), make_decision(3, "d2", START, image=image_ref("a:1", "a:2")), NOW)
+    fleet.apply(topic("events"), make_decision(1, "d1", START - timedelta(days=2)).encode(), NOW)
+    fleet.apply(topic("events"), make_outcome(2, "d1", START - timedelta(days=2)).encode(), NOW)
+    fleet.apply(topic("events"), make_decision(3, "d2", START, image=image_ref("a:1", "a:2")).encode(), NOW)
     assert rows(terminal.decisions_view(fleet.decisions(), NOW)) == [
         "4 min ago gpu-07 a:1 +1 idle-ttl pending ~4.8 GB",
         "2 d ago gpu-07 teamai/a:1 idle-ttl removed 5.0 GB",
@@ -89,9 +92,11 @@ def image_ref(*references: str) -> payloads.ImageRef:
 
 def test_an_image_is_one_line_for_all_hosts_that_have_it() -> None:
     fleet = make_fleet("a", "b")
-    other = make_image("sha256:other", "redis:7", **{"class": "other"})
-    untagged = make_image("sha256:abcdef012345678", "", last_used=START, deadline=NOW + timedelta(days=3))
-    fleet.apply(topic("inventory", "b"), make_inventory(make_image(), other, untagged, host="b"), START)
+    other = make_inventory_image("sha256:other", "redis:7", **{"class": "other"})
+    untagged = make_inventory_image("sha256:abcdef012345678", "", last_used=START, deadline=NOW + timedelta(days=3))
+    fleet.apply(
+        topic("inventory", "b"), make_inventory(make_inventory_image(), other, untagged, host="b").encode(), START
+    )
     assert rows(terminal.images_view(fleet, NOW)) == [
         "abcdef012345 2.9.0 1 9.0 GB 4 min ago in 3 d",
         "teamai/a:1 2.9.0 2 9.0 GB never recent",
@@ -101,8 +106,8 @@ def test_an_image_is_one_line_for_all_hosts_that_have_it() -> None:
 
 def test_an_image_of_which_a_container_runs_on_any_host_is_used_now() -> None:
     fleet = make_fleet("a")
-    running = make_image(running=True, reason="in-use", last_used=START)
-    fleet.apply(topic("inventory", "b"), make_inventory(running, host="b"), START)
+    running = make_inventory_image(running=True, reason="in-use", last_used=START)
+    fleet.apply(topic("inventory", "b"), make_inventory(running, host="b").encode(), START)
     assert rows(terminal.images_view(fleet, NOW))[0] == "teamai/a:1 2.9.0 2 9.0 GB now kept"
 
 
@@ -121,19 +126,19 @@ def test_what_comes_next_of_an_image_is_what_comes_first_on_any_host(
 ) -> None:
     fleet = FleetView("torchkeeper")
     for number, own in enumerate(fields):
-        fleet.apply(topic("inventory", f"h{number}"), make_inventory(make_image(**own)), START)
+        fleet.apply(topic("inventory", f"h{number}"), make_inventory(make_inventory_image(**own)).encode(), START)
     assert rows(terminal.images_view(fleet, NOW))[0] == f"teamai/a:1 2.9.0 {len(fields)} 9.0 GB never {expected}"
 
 
 def full_views() -> list[RenderableType]:
     fleet = make_fleet(LONG, "gpu-07")
     reference = f"registry.example/{'team/' * 20}image:{'x' * 100}"
-    image = make_image(reference=reference, torch_version="2.9.0a0+" + "b" * 40, last_used=START)
-    last = make_last(references=[reference, "b"], outcome="would-remove")
+    image = make_inventory_image(reference=reference, torch_version="2.9.0a0+" + "b" * 40, last_used=START)
+    last = make_last_decision(references=[reference, "b"], outcome="would-remove")
     for host in (LONG, "gpu-07"):
-        inventory = make_inventory(image, host=host, disk=DISK, left_out=100_000, decisions=(last,))
+        inventory = make_inventory(image, host=host, disk=DISK, left_out=100_000, decisions=(last,)).encode()
         fleet.apply(topic("inventory", host), inventory, START)
-        fleet.apply(topic("alerts/disk", host), make_alert(message="x" * 200), START)
+        fleet.apply(topic("alerts/disk", host), make_alert(message="x" * 200).encode(), START)
     return [
         terminal.status_view(fleet, NOW),
         terminal.decisions_view(fleet.decisions(), NOW),
@@ -148,7 +153,7 @@ def test_everything_fits_80_columns_and_keeps_each_row_on_a_line() -> None:
         assert sum("gpu-07" in line or "registry" in line for line in lines) <= 4
 
 
-def test_without_a_terminal_there_is_no_escape_code_and_with_one_the_words_are_the_same() -> None:
+def test_without_a_terminal_there_are_no_escape_codes_and_with_one_the_text_is_the_same() -> None:
     for what in full_views():
         plain, coloured = render(what), render(what, terminal_codes=True)
         assert "\x1b" not in plain
@@ -157,11 +162,11 @@ def test_without_a_terminal_there_is_no_escape_code_and_with_one_the_words_are_t
 
 def test_names_from_strangers_are_neutralised_and_not_taken_for_markup() -> None:
     fleet = FleetView("torchkeeper")
-    image = make_image(reference=EVIL, torch_version=EVIL, reason=EVIL)
-    last = make_last(references=[EVIL], reason=EVIL, outcome=EVIL)
-    fleet.apply(topic("status"), make_status(), START)
-    fleet.apply(topic("inventory"), make_inventory(image, decisions=(last,)), START)
-    fleet.apply(topic("alerts/x"), make_alert(message=EVIL), START)
+    image = make_inventory_image(reference=EVIL, torch_version=EVIL, reason=EVIL)
+    last = make_last_decision(references=[EVIL], reason=EVIL, outcome=EVIL)
+    fleet.apply(topic("status"), make_status().encode(), START)
+    fleet.apply(topic("inventory"), make_inventory(image, decisions=(last,)).encode(), START)
+    fleet.apply(topic("alerts/x"), make_alert(message=EVIL).encode(), START)
     for what in (
         terminal.status_view(fleet, NOW),
         terminal.decisions_view(fleet.decisions(), NOW),
@@ -181,13 +186,13 @@ def test_an_empty_fleet_says_so_with_the_way_out() -> None:
 
 async def test_watching_draws_what_changes_and_says_when_the_broker_is_away() -> None:
     server, clock, out = FakeBroker(), FakeClock(), io.StringIO()
-    server.retained[topic("status")] = make_status()
+    server.retained[topic("status")] = make_status().encode()
     feed = Feed(server.connector("viewer"), "torchkeeper", clock, quiet=0.01)
     console = Console(file=out, width=80, height=20, force_terminal=True)
     watching = asyncio.create_task(
         terminal.watch(feed, lambda view: terminal.status_view(view, clock.now()), console, clock)
     )
-    second = broker.Message(topic("status", "gpu-08"), make_status(), retain=True)
+    second = broker.Message(topic("status", "gpu-08"), make_status().encode(), retain=True)
     story: list[tuple[str, Callable[[], object]]] = [
         ("gpu-07", lambda: server.route(second)),
         ("gpu-08", server.stop),

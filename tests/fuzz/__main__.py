@@ -66,7 +66,7 @@ def fuzz(name: str, seconds: int) -> bool:
 
 def _follow(name: str, argv: list[str]) -> tuple[int, int, list[str]]:
     """Run a fuzzer, and tell now and then how far it is: its exit code, the number of inputs, its last lines."""
-    began = told = time.monotonic()
+    began = reported = time.monotonic()
     runs, last = 0, deque[str](maxlen=SHOWN)
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -76,9 +76,9 @@ def _follow(name: str, argv: list[str]) -> tuple[int, int, list[str]]:
             last.append(line.rstrip("\n"))
             if match := re.match(r"#([0-9]+)\s|Done ([0-9]+) runs", line):
                 runs = int(match[1] or match[2])
-            if time.monotonic() - told > TELL_EVERY:
-                told = time.monotonic()
-                print(f"fuzz: {name}: {told - began:.0f} s, {runs:,} inputs", flush=True)
+            if time.monotonic() - reported > TELL_EVERY:
+                reported = time.monotonic()
+                print(f"fuzz: {name}: {reported - began:.0f} s, {runs:,} inputs", flush=True)
     return fuzzer.returncode, runs, list(last)
 
 

@@ -9,7 +9,7 @@ from agent.adapters.sqlite.queries import Queries
 from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.fuzz import outcome
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 EVENTS = 5  # in the log
 OURS = "ours"  # stands for the epoch of the log

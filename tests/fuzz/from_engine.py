@@ -8,10 +8,10 @@ from agent.adapters.docker import json_values, rows
 from agent.adapters.docker.json_values import UNREADABLE
 from agent.core.images import isolation
 from agent.core.usage import attribution
-from tests.core.builders import decide, image_id
 from tests.fuzz import outcome
+from tests.support.builders import decide, make_id
 
-ID, CID = image_id("a"), "c" * 64
+ID, CID = make_id("a"), "c" * 64
 _ACTOR = {"ID": CID, "Attributes": {"image": "team/torch:1", "name": "box", "user": "alice"}}
 _START = {"Type": "container", "Action": "start", "Actor": _ACTOR, "time": 1, "timeNano": 1_000_000_007}
 _TAG = {"Type": "image", "Action": "tag", "Actor": {"ID": ID, "Attributes": {"name": "team/torch:1"}}, "time": 5}

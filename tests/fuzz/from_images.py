@@ -14,7 +14,7 @@ from agent.core.policy.decision import Reason
 from agent.core.pytorch import bounds, build_history, classify
 from agent.core.pytorch.shell import parse as shell_parse
 from agent.core.pytorch.shell.words import UnreadableError
-from tests.core.builders import decide, image_id, pytorch_image
+from tests.support.builders import decide, make_id, pytorch_image
 
 NAMES = (
     b"team/pytorch:2.9-cuda12.6",
@@ -66,7 +66,7 @@ def names(data: bytes) -> None:
         assert proposed is None or not read_names.missing_parts(read_names.parse(proposed))
         assert familiar(reference)
         assert globs.matches("*", reference)
-    _look(Image(id=image_id("a"), references=references, origin="a@sha256:1", details=Details()))
+    _look(Image(id=make_id("a"), references=references, origin="a@sha256:1", details=Details()))
 
 
 def tag(data: bytes) -> None:
@@ -135,7 +135,7 @@ def _lint(image: Image, other: Image, verdicts: Mapping[str, Verdict]) -> None:
 
 
 def _image(details: Details) -> Image:
-    return Image(id=image_id("a"), references=("team/a:1",), origin="team/a@sha256:1", details=details)
+    return Image(id=make_id("a"), references=("team/a:1",), origin="team/a@sha256:1", details=details)
 
 
 def _pairs(data: bytes) -> dict[str, str]:

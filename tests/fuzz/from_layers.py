@@ -19,8 +19,8 @@ FOLDERS = (
 
 def version_file_of_torch(data: bytes) -> None:
     """A version that can be shown and stored, or nothing. So is a path that an image has."""
-    said = data.decode(errors="replace")
-    torch = version_file.parse(said)
+    text = data.decode(errors="replace")
+    torch = version_file.parse(text)
     if torch is not None:
         assert torch.version.isascii()
         assert torch.version.isprintable()
@@ -40,7 +40,7 @@ def folders(data: bytes) -> None:
 
 def guessed(data: bytes) -> None:
     """Whatever its variables say, few plain paths are asked for."""
-    said = data.decode(errors="replace")
-    paths = guesses.paths({"PATH": said, "VIRTUAL_ENV": said, "CONDA_PREFIX": said}, said)
+    text = data.decode(errors="replace")
+    paths = guesses.paths({"PATH": text, "VIRTUAL_ENV": text, "CONDA_PREFIX": text}, text)
     assert 0 < len(paths) <= guesses.MOST
     assert all(path.startswith("/") and path.isprintable() and "/../" not in path for path in paths)

@@ -12,7 +12,7 @@ from agent.core import globs, units
 from agent.core.policy import rules, schedule
 from agent.daemon import housekeeping
 from tests.fuzz import outcome
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 DURATIONS = (b"90s", b"12h", b"14d", b"0.5h", b"250ms", b"0", b"5214w", b"999999999w", b"1.000001 w")
 SIZES = (b"200GB", b"10GiB", b"0.5TB", b"7B", b"85%", b"1000PB", b"999999999999999PiB", b"99.999 %")

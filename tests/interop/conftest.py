@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.brokers import KINDS, Kind, Place
-from tests.support.publishing import PublisherRig, rigged
+from tests.support.publishing import PublisherRig, publisher_rig
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
@@ -23,5 +23,5 @@ def place(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plac
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     """A host's outbox and board."""
-    async with rigged(tmp_path) as made:
+    async with publisher_rig(tmp_path) as made:
         yield made

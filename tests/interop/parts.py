@@ -18,9 +18,9 @@ from agent.fleet import feed as fleet
 from agent.fleet.view import FleetView
 from tests.interop.brokers import COLLECTOR, Place
 from tests.support.collector import NAME, Received, Source
-from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.clock import FakeClock, QuickClock
 from tests.support.proc import eventually_async
-from tests.support.publishing import AGENT_ID, PublisherRig, QuickClock
+from tests.support.publishing import AGENT_ID, PublisherRig
 
 Dial = Callable[[str, str], broker.Connect]  # takes the user and the client id
 

@@ -13,12 +13,12 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.diagnostics import broker_check
 from agent.fleet.view import Host
-from tests.fleet.builders import make_image
 from tests.interop.brokers import COLLECTOR, Place
 from tests.interop.parts import PATIENCE, ROOT, collecting, confirmed, reporting, take, until, view
+from tests.support.messages import make_info, make_inventory, make_inventory_image
 from tests.support.proc import ROOT as TREE
 from tests.support.proc import eventually_async
-from tests.support.publishing import PublisherRig, make_info, make_inventory
+from tests.support.publishing import PublisherRig
 
 pytestmark = pytest.mark.real
 
@@ -48,7 +48,7 @@ async def test_it_connects_with_the_version_that_the_broker_speaks(place: Place)
         assert connection.peer == f"{place.server.url}, {place.kind.in_use}"
 
 
-async def test_a_wrong_password_is_told(place: Place, tmp_path: Path) -> None:
+async def test_a_wrong_password_is_reported(place: Place, tmp_path: Path) -> None:
     (tmp_path / "wrong").write_text("wrong")
     mqtt = place.mqtt("gpu-01", password_file=str(tmp_path / "wrong"))
     with pytest.raises(broker.LoginRefused, match=r"the broker refused user 'gpu-01'"):
@@ -58,7 +58,7 @@ async def test_a_wrong_password_is_told(place: Place, tmp_path: Path) -> None:
 
 async def test_a_later_reader_finds_what_is_retained(place: Place, rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
-    rig.host_report.show_inventory(make_inventory(3))
+    rig.host_report.show_inventory(make_inventory(left_out=3))
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", make_info().at)
     async with reporting(place.connect, rig, "gpu-01"):
         found = await eventually_online(place, "gpu-01")
@@ -159,7 +159,7 @@ async def test_events_that_the_broker_denies_for_a_while_all_arrive_in_the_end(
 async def test_a_host_cannot_speak_for_another_one(place: Place) -> None:
     async with place.connect(COLLECTOR, "watcher")(None) as watcher, place.connect("gpu-01", "a")(None) as liar:
         await watcher.subscribe(f"{ROOT}/hosts/+/status")
-        with suppress(broker.PublishRefused):  # 3.1.1 has no word for it
+        with suppress(broker.PublishRefused):  # 3.1.1 has no reason code for it
             await liar.publish(status_topic("gpu-06"), b"foreign", retain=True)
         await liar.publish(status_topic("gpu-01"), b"own")
         heard = await take(watcher, lambda message: message.payload in (b"own", b"foreign"))
@@ -168,7 +168,7 @@ async def test_a_host_cannot_speak_for_another_one(place: Place) -> None:
 
 async def test_names_with_dots_arrive_as_they_are(place: Place, rig: PublisherRig, tmp_path: Path) -> None:
     host = "gpu-07.lab"
-    rig.host_report.show_inventory(make_inventory(1))
+    rig.host_report.show_inventory(make_inventory(left_out=1))
     async with collecting(place.connect, tmp_path) as received, reporting(place.connect, rig, host):
         await rig.add(5)
         await confirmed(rig, 5)
@@ -179,7 +179,7 @@ async def test_names_with_dots_arrive_as_they_are(place: Place, rig: PublisherRi
 
 
 async def test_an_inventory_of_900_kb_arrives_whole(place: Place, rig: PublisherRig) -> None:
-    images = [make_image(f"sha256:{number:064}", f"team/torch:{'x' * 100}{number}") for number in range(1900)]
+    images = [make_inventory_image(f"sha256:{number:064}", f"team/torch:{'x' * 100}{number}") for number in range(1900)]
     large = make_inventory().model_copy(update={"images": images})
     assert 850_000 < len(large.encode()) < payloads.MAX_PAYLOAD
     rig.host_report.show_inventory(large)

@@ -1,8 +1,6 @@
-"""A collector that is born gets everything again: once, at a random moment, and not too often."""
+"""A collector that starts gets everything again: once, after a random delay, and not too often."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -11,19 +9,20 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.reporting import collectors
 from agent.reporting.collectors import Collectors
-from tests.support.fakes.clock import START, FakeClock
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, make_info, make_inventory, rigged
+from tests.support.fakes.clock import FakeClock
+from tests.support.messages import make_info, make_inventory
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig
+from tests.support.times import START
 
 LONG = collectors.LONGEST_JITTER + collectors.BETWEEN
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
-        made.host_report.show_info(make_info())
-        made.host_report.show_inventory(make_inventory())
-        made.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
-        yield made
+async def rig(rig: PublisherRig) -> PublisherRig:
+    rig.host_report.show_info(make_info())
+    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
+    return rig
 
 
 def birth(session: int, state: str = "online", collector: str = "main") -> Message:
@@ -44,7 +43,7 @@ def published(rig: PublisherRig) -> dict[str, int]:
 
 async def test_a_birth_makes_the_agent_publish_everything_again(rig: PublisherRig) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         assert set(published(rig).values()) == {1}
         rig.server.route(birth(1))
         await rig.until(lambda: set(published(rig).values()) == {2}, tick=0.5)
@@ -82,7 +81,7 @@ async def test_a_collector_that_is_there_already_asks_for_nothing_and_not_after_
 
 async def test_a_flood_of_births_is_answered_every_ten_seconds(rig: PublisherRig) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         for number in range(600):
             rig.server.route(birth(number, collector=f"c-{number % 7}"))
             await rig.clock.advance(0.1)

@@ -1,7 +1,7 @@
-"""Whose word takes an event out of the outbox: the broker's or the collector's, as `mqtt.confirm` says."""
+"""Whose acknowledgement takes an event out of the outbox: the broker's or the collector's, as `mqtt.confirm` says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,28 +13,24 @@ from agent.reporting import confirmation, publisher
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE, eventually_async
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, rigged, without_repeats
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, without_repeats
 
 BY_COLLECTOR = publisher.Settings(confirm="collector")
 
 
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
-        yield made
-
-
-async def test_by_the_collector_the_brokers_word_retires_nothing_from_the_first_row_on(rig: PublisherRig) -> None:
+async def test_by_the_collector_the_brokers_acknowledgement_retires_nothing_from_the_first_row_on(
+    rig: PublisherRig,
+) -> None:
     await rig.add(3)
     async with rig.running(settings=BY_COLLECTOR):
         await rig.until(lambda: rig.sent() == [1, 2, 3])
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == [1, 2, 3]
         rig.acknowledge(2)
         await rig.until(lambda: has_waiting(rig, [3]))
 
 
-async def test_by_the_broker_its_word_retires_until_a_collector_was_heard(rig: PublisherRig) -> None:
+async def test_by_the_broker_its_acknowledgement_retires_until_a_collector_acknowledged(rig: PublisherRig) -> None:
     await rig.add(3)
     async with rig.running():
         await rig.until(rig.is_empty)
@@ -44,7 +40,9 @@ async def has_waiting(rig: PublisherRig, numbers: list[int]) -> bool:
     return await rig.waiting() == numbers
 
 
-async def test_by_the_collector_each_connection_sends_all_again_until_one_was_heard(rig: PublisherRig) -> None:
+async def test_by_the_collector_each_connection_sends_all_again_until_a_collector_acknowledged(
+    rig: PublisherRig,
+) -> None:
     await rig.add(2)
     async with rig.running(settings=BY_COLLECTOR):
         await rig.until(lambda: rig.sent() == [1, 2])
@@ -52,49 +50,49 @@ async def test_by_the_collector_each_connection_sends_all_again_until_one_was_he
         await rig.until(lambda: rig.sent() == [1, 2, 1, 2], tick=1)
 
 
-async def test_by_the_collector_a_silent_one_is_asked_ever_more_rarely(rig: PublisherRig) -> None:
+async def test_by_the_collector_a_silent_one_gets_the_rows_again_ever_more_rarely(rig: PublisherRig) -> None:
     await rig.add(1)
     async with rig.running(settings=BY_COLLECTOR):
-        await rig.spend(3600)
+        await rig.pass_time(3600)
         assert 5 <= len(rig.sent()) <= 15
         assert await rig.waiting() == [1]
 
 
-async def test_where_only_its_word_counts_a_collector_that_says_nothing_is_an_alert(rig: PublisherRig) -> None:
+async def test_where_only_its_acknowledgement_counts_a_silent_collector_raises_an_alert(rig: PublisherRig) -> None:
     async with rig.running(settings=BY_COLLECTOR):
-        await rig.spend(2 * confirmation.SILENCE)
+        await rig.pass_time(2 * confirmation.SILENCE)
         assert "unconfirmed" not in rig.host_report.alerts  # nothing was sent
         await rig.add(1)
-        await rig.spend(confirmation.SILENCE - 60)
+        await rig.pass_time(confirmation.SILENCE - 60)
         assert "unconfirmed" not in rig.host_report.alerts
-        await rig.spend(120)
+        await rig.pass_time(120)
         assert "alerts/unconfirmed" in rig.retained()
         assert rig.host_report.alerts["unconfirmed"].severity == "warning"
         rig.acknowledge(1)
         await rig.until(lambda: "alerts/unconfirmed" not in rig.retained(), tick=1)
-        await rig.spend(2 * confirmation.SILENCE)
+        await rig.pass_time(2 * confirmation.SILENCE)
         assert rig.host_report.alerts == {}
 
 
-async def test_a_collector_that_is_slow_but_speaks_is_no_alert(rig: PublisherRig) -> None:
+async def test_a_collector_that_is_slow_but_acknowledges_raises_no_alert(rig: PublisherRig) -> None:
     await rig.add(10)
     async with rig.running(settings=BY_COLLECTOR):
         for number in range(1, 10):
-            await rig.spend(confirmation.SILENCE - 60)
+            await rig.pass_time(confirmation.SILENCE - 60)
             rig.acknowledge(number)
-        await rig.spend(60)
+        await rig.pass_time(60)
         assert rig.host_report.alerts == {}
-        await rig.spend(confirmation.SILENCE)
+        await rig.pass_time(confirmation.SILENCE)
         assert set(rig.host_report.alerts) == {"unconfirmed"}
 
 
 @pytest.mark.parametrize("heard", [True, False])
-async def test_by_the_broker_the_silence_of_a_collector_is_no_alert(rig: PublisherRig, heard: bool) -> None:
+async def test_by_the_broker_the_silence_of_a_collector_raises_no_alert(rig: PublisherRig, heard: bool) -> None:
     if heard:
         rig.acknowledge(0)
     await rig.add(1)
     async with rig.running():
-        await rig.spend(3 * confirmation.SILENCE)
+        await rig.pass_time(3 * confirmation.SILENCE)
         assert rig.host_report.alerts == {}
 
 
@@ -121,7 +119,7 @@ async def test_by_the_broker_a_denied_event_is_taken_for_delivered_in_mqtt_3_1_1
 ) -> None:
     await rig.add(3)
     async with connected(rig, options(denying, tmp_path, "5")):
-        await eventually_async(lambda: stands(rig, "events-denied"))
+        await eventually_async(lambda: is_raised(rig, "events-denied"))
         assert await rig.waiting() == [1, 2, 3]
     async with connected(rig, options(denying, tmp_path, "3.1.1")):
         await eventually_async(rig.is_empty)
@@ -133,21 +131,21 @@ async def test_by_the_collector_a_denied_event_waits_in_mqtt_3_1_1_with_an_alert
 ) -> None:
     await rig.add(3)
     async with connected(rig, options(denying, tmp_path, "3.1.1"), speed=120, settings=BY_COLLECTOR):
-        await eventually_async(lambda: stands(rig, "unconfirmed"))
+        await eventually_async(lambda: is_raised(rig, "unconfirmed"))
         assert await rig.waiting() == [1, 2, 3]
         (denying.folder / "acl").write_text(mosquitto.ACL)
         await asyncio.to_thread(denying.restart)
-        got = await collected(rig, options(denying, tmp_path, "5", user="collector"))
+        got = await collect_and_acknowledge(rig, options(denying, tmp_path, "5", user="collector"))
         await eventually_async(rig.is_empty)
-        await eventually_async(lambda: stands(rig, "unconfirmed", no=True))
+        await eventually_async(lambda: is_raised(rig, "unconfirmed", no=True))
     assert without_repeats(got) == [1, 2, 3]
 
 
-async def stands(rig: PublisherRig, alert: str, *, no: bool = False) -> bool:
+async def is_raised(rig: PublisherRig, alert: str, *, no: bool = False) -> bool:
     return (alert in rig.host_report.alerts) is not no
 
 
-async def collected(rig: PublisherRig, there: broker.Options) -> list[int]:
+async def collect_and_acknowledge(rig: PublisherRig, there: broker.Options) -> list[int]:
     """Be the collector until all is there, and say so."""
     got: list[int] = []
     async with asyncio.timeout(PATIENCE), broker.connect(there) as connection:

@@ -1,4 +1,4 @@
-"""The outbox on mosquitto, with a collector that acknowledges: what is killed or forgets on the way costs no event."""
+"""The outbox on mosquitto, with a collector that acknowledges: no kill and no loss on the way costs an event."""
 
 import asyncio
 import json
@@ -17,19 +17,12 @@ from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.support import collector
 from tests.support.collector import Collector, Received
-from tests.support.fakes.clock import START
+from tests.support.messages import make_status
 from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import make_options
 from tests.support.proc import PATIENCE, eventually_async
-from tests.support.publishing import (
-    AGENT_ID,
-    CLIENT_ID,
-    TOPICS,
-    PublisherRig,
-    make_options,
-    make_status,
-    on_mosquitto,
-    rigged,
-)
+from tests.support.publishing import AGENT_ID, CLIENT_ID, TOPICS, PublisherRig, on_mosquitto, publisher_rig
+from tests.support.times import START
 
 T = TypeVar("T")
 
@@ -40,10 +33,9 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
-        await made.store.name_host(TOPICS.host)
-        yield made
+async def rig(rig: PublisherRig) -> PublisherRig:
+    await rig.store.name_host(TOPICS.host)
+    return rig
 
 
 @asynccontextmanager
@@ -163,8 +155,8 @@ async def test_a_broker_that_loses_what_it_acknowledged_costs_no_event(
         assert read(hub, Received.events) == await written(rig)
 
 
-async def test_rows_given_up_are_named_and_the_collector_goes_on(broker: Mosquitto, tmp_path: Path) -> None:
-    async with rigged(tmp_path, bound=64 * 1024) as rig, collecting(broker, tmp_path) as hub:
+async def test_rows_given_up_are_named_and_the_collector_continues(broker: Mosquitto, tmp_path: Path) -> None:
+    async with publisher_rig(tmp_path, bound=64 * 1024) as rig, collecting(broker, tmp_path) as hub:
         await rig.store.name_host(TOPICS.host)
         async with on_mosquitto(rig, broker):
             await rig.add(5)
@@ -185,7 +177,7 @@ async def test_rows_given_up_are_named_and_the_collector_goes_on(broker: Mosquit
 
 
 async def test_a_will_that_comes_late_is_answered(rig: PublisherRig, broker: Mosquitto) -> None:
-    former = Message(TOPICS.status, make_status("offline", session=1, agent_id=AGENT_ID), retain=True)
+    former = Message(TOPICS.status, make_status("offline", session=1, agent_id=AGENT_ID).encode(), retain=True)
     async with on_mosquitto(rig, broker), statuses(broker) as heard:
         await until(lambda: heard == ["online"])
         await asyncio.to_thread(die, broker, former)

@@ -1,8 +1,7 @@
-"""When the inventory is published: at once what changes an action, the rest at most once in a while, nothing twice."""
+"""When the inventory is published: changed actions at once, the rest at most once in a while, nothing twice."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,23 +13,12 @@ from agent.core.protocol.alerts import AlertId
 from agent.reporting import publisher
 from agent.reporting.pace import Pace
 from agent.reporting.timing import ReportingTiming
-from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
-from tests.fleet.builders import make_image
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, make_info, rigged
+from tests.support.builders import NOW, container_of, decide, idle_usage, pulled_image, pytorch_image
+from tests.support.messages import make_info, make_inventory, make_inventory_image
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, publisher_rig
 
 EVERY = 60.0  # seconds
 CHURN = 180  # containers, one a second
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
-        yield made
-
-
-def make_inventory(*images: payloads.InventoryImage, at: datetime = NOW, used: int = 0) -> payloads.Inventory:
-    disk = payloads.Disk(used_bytes=used, total_bytes=10**12)
-    return payloads.Inventory(host="gpu-07", at=at, disk=disk, totals={}, images=list(images), decisions=[])
 
 
 def settings(every: float = EVERY, chance: float = 0.0) -> publisher.Settings:
@@ -39,34 +27,34 @@ def settings(every: float = EVERY, chance: float = 0.0) -> publisher.Settings:
 
 def test_an_inventory_that_says_the_same_later_is_nothing_new() -> None:
     pace = Pace(EVERY)
-    pace.published(make_inventory(make_image()), now=0.0)
-    later = make_inventory(make_image(), at=NOW + timedelta(days=1))
+    pace.published(make_inventory(make_inventory_image()), now=0.0)
+    later = make_inventory(make_inventory_image(), at=NOW + timedelta(days=1))
     assert pace.wait(later, now=86400.0) is None
-    assert pace.wait(make_inventory(make_image(), used=1), now=86400.0) == 0.0
+    assert pace.wait(make_inventory(make_inventory_image(), disk=payloads.Disk(used_bytes=1)), now=86400.0) == 0.0
 
 
 @pytest.mark.parametrize(
     ("images", "urgent"),
     [
-        ([make_image("a", action="evict"), make_image("b")], True),
-        ([make_image("a")], True),
-        ([make_image("a"), make_image("b"), make_image("c")], True),
-        ([make_image("a", last_used=NOW), make_image("b")], False),
-        ([make_image("a", reason="in-use"), make_image("b")], False),
-        ([make_image("b", last_used=NOW), make_image("a")], False),
+        ([make_inventory_image("a", action="evict"), make_inventory_image("b")], True),
+        ([make_inventory_image("a")], True),
+        ([make_inventory_image("a"), make_inventory_image("b"), make_inventory_image("c")], True),
+        ([make_inventory_image("a", last_used=NOW), make_inventory_image("b")], False),
+        ([make_inventory_image("a", reason="in-use"), make_inventory_image("b")], False),
+        ([make_inventory_image("b", last_used=NOW), make_inventory_image("a")], False),
     ],
 )
-def test_what_comes_goes_or_changes_its_action_goes_at_once_and_the_rest_waits(
+def test_an_image_that_comes_goes_or_changes_its_action_is_published_at_once_and_the_rest_waits(
     images: list[payloads.InventoryImage], urgent: bool
 ) -> None:
     pace = Pace(EVERY)
-    pace.published(make_inventory(make_image("a"), make_image("b")), now=100.0)
+    pace.published(make_inventory(make_inventory_image("a"), make_inventory_image("b")), now=100.0)
     assert pace.wait(make_inventory(*images), now=110.0) == (0.0 if urgent else 50.0)
     assert pace.wait(make_inventory(*images), now=170.0) == 0.0
 
 
 def test_a_new_connection_gets_the_inventory_after_its_pause_whatever_the_last_one_had() -> None:
-    pace, same = Pace(EVERY), make_inventory(make_image())
+    pace, same = Pace(EVERY), make_inventory(make_inventory_image())
     pace.published(same, now=100.0)
     pace.begin(now=110.0, pause=25.0)
     assert [pace.wait(same, now) for now in (110.0, 134.0, 135.0)] == [25.0, 1.0, 0.0]
@@ -76,7 +64,9 @@ def test_a_new_connection_gets_the_inventory_after_its_pause_whatever_the_last_o
 async def test_while_only_times_move_an_inventory_comes_every_so_often_and_with_the_latest(rig: PublisherRig) -> None:
     async with rig.running(settings=settings()):
         for second in range(300):
-            rig.host_report.show_inventory(make_inventory(make_image(last_used=NOW + timedelta(seconds=second))))
+            rig.host_report.show_inventory(
+                make_inventory(make_inventory_image(last_used=NOW + timedelta(seconds=second)))
+            )
             await rig.clock.advance(1)
         sent = rig.payloads(TOPICS.inventory)
         assert 5 <= len(sent) <= 6
@@ -86,12 +76,12 @@ async def test_while_only_times_move_an_inventory_comes_every_so_often_and_with_
 
 async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(rig: PublisherRig) -> None:
     async with rig.running(settings=settings(every=3600.0)):
-        rig.host_report.show_inventory(make_inventory(make_image()))
+        rig.host_report.show_inventory(make_inventory(make_inventory_image()))
         await rig.clock.advance(5)
-        rig.host_report.show_inventory(make_inventory(make_image(last_used=NOW)))
+        rig.host_report.show_inventory(make_inventory(make_inventory_image(last_used=NOW)))
         await rig.clock.advance(5)
         assert len(rig.payloads(TOPICS.inventory)) == 1
-        rig.host_report.show_inventory(make_inventory(make_image(action="evict")))
+        rig.host_report.show_inventory(make_inventory(make_inventory_image(action="evict")))
         rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", NOW)
         await rig.clock.advance(ReportingTiming().report_interval)
         assert len(rig.payloads(TOPICS.inventory)) == 2
@@ -101,7 +91,7 @@ async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(ri
 async def test_actions_that_change_all_the_time_make_one_inventory_in_two_seconds(rig: PublisherRig) -> None:
     async with rig.running(settings=settings(every=3600.0)):
         for number in range(100):
-            rig.host_report.show_inventory(make_inventory(make_image(action=("keep", "evict")[number % 2])))
+            rig.host_report.show_inventory(make_inventory(make_inventory_image(action=("keep", "evict")[number % 2])))
             await rig.clock.advance(0.1)
         assert len(rig.payloads(TOPICS.inventory)) <= 6
 
@@ -144,7 +134,7 @@ async def test_after_a_flood_or_a_row_that_ended_the_connection_the_inventory_do
         assert rig.clock.monotonic() - began < 5
 
 
-async def test_an_inventory_that_ends_connections_holds_up_nothing_else_and_is_tried_again(rig: PublisherRig) -> None:
+async def test_an_inventory_that_ends_connections_delays_nothing_else_and_is_tried_again(rig: PublisherRig) -> None:
     rig.server.poison = lambda message: message.topic == TOPICS.inventory
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
@@ -153,7 +143,7 @@ async def test_an_inventory_that_ends_connections_holds_up_nothing_else_and_is_t
         await rig.until(lambda: rig.sent() == [1, 2], tick=1)
         await rig.until(lambda: "alerts/inventory-not-taken" in rig.retained(), tick=1)
         before = rig.server.connects
-        await rig.spend(3600)
+        await rig.pass_time(3600)
         assert 4 <= rig.server.connects - before <= 12
         rig.server.poison = lambda _: False
         await rig.until(lambda: "inventory" in rig.retained(), tick=10)
@@ -169,9 +159,9 @@ def churn() -> list[payloads.Inventory]:
         pytorch_image(f"{number:02}", f"teamai/pytorch:2.{number}-cuda12.8", layers={f"sha256:{number}": 10**9})
         for number in range(38)
     ]
-    here = (*pytorch, image("web", "postgres:16"), pytorch_image("train", "teamai/train:1"))
-    running = container(here[-1], "train-3", "running")
-    idle = [usage(item, last_used=NOW - timedelta(hours=5, minutes=number)) for number, item in enumerate(here)]
+    here = (*pytorch, pulled_image("web", "postgres:16"), pytorch_image("train", "teamai/train:1"))
+    running = container_of(here[-1], "train-3", "running")
+    idle = [idle_usage(item, last_used=NOW - timedelta(hours=5, minutes=number)) for number, item in enumerate(here)]
     plans = [
         decide(*here, usages=(replace(idle[0], last_used=now), *idle[1:]), containers=(running,), now=now)
         for now in (NOW + timedelta(seconds=second) for second in range(CHURN))
@@ -199,7 +189,7 @@ async def test_a_slower_inventory_and_compression_cost_a_fraction_of_the_bytes(
     inventories = churn()
     fast = await published(rig, inventories, every=ReportingTiming().report_interval)
     (tmp_path / "slow").mkdir()
-    async with rigged(tmp_path / "slow") as other:
+    async with publisher_rig(tmp_path / "slow") as other:
         slow = await published(other, inventories, every=60.0)
     assert len(fast) > 20 * len(slow) > 20
     assert sum(map(len, map(payloads.packed, slow))) < sum(map(len, fast)) / 100

@@ -9,7 +9,7 @@ def make_detector() -> PoisonDetector:
     return PoisonDetector(WINDOW)
 
 
-def until_aside(detector: PoisonDetector, seq: int) -> int:
+def breaks_until_quarantine(detector: PoisonDetector, seq: int) -> int:
     """How many connections must end over a row until it is set aside."""
     return next(count for count in range(1, 100_000) if detector.record_disconnect(seq))
 
@@ -25,7 +25,7 @@ def test_a_break_over_another_row_begins_the_count_again() -> None:
     assert detector.record_disconnect(7) == BREAKS
 
 
-def test_a_row_that_is_answered_is_no_suspect_any_more() -> None:
+def test_a_row_that_is_answered_is_not_suspected_any_more() -> None:
     for taken in (True, False):
         detector = make_detector()
         for _ in range(BREAKS - 1):
@@ -35,7 +35,7 @@ def test_a_row_that_is_answered_is_no_suspect_any_more() -> None:
         assert detector.record_disconnect(7) == 0
 
 
-def test_an_answer_to_another_row_clears_no_suspect() -> None:
+def test_an_answer_to_another_row_does_not_clear_the_suspected_one() -> None:
     detector = make_detector()
     for _ in range(BREAKS - 1):
         detector.record_disconnect(7)
@@ -43,30 +43,30 @@ def test_an_answer_to_another_row_clears_no_suspect() -> None:
     assert detector.record_disconnect(7) == BREAKS
 
 
-def test_a_row_that_a_broker_took_before_is_doubted_less_easily() -> None:
+def test_a_row_that_a_broker_took_before_is_suspected_only_after_more_breaks() -> None:
     detector = make_detector()
     detector.record_reply(7, taken=True)
-    assert until_aside(detector, 7) == BREAKS * DOUBT
-    assert until_aside(make_detector(), 8) == BREAKS
+    assert breaks_until_quarantine(detector, 7) == BREAKS * DOUBT
+    assert breaks_until_quarantine(make_detector(), 8) == BREAKS
 
 
-def test_where_no_row_at_all_is_taken_each_further_one_takes_ever_more() -> None:
+def test_where_no_row_at_all_is_taken_each_further_one_needs_more_breaks() -> None:
     detector = make_detector()
-    takes = [until_aside(detector, seq) for seq in range(1, 6)]
+    takes = [breaks_until_quarantine(detector, seq) for seq in range(1, 6)]
     most = BREAKS * DOUBT**MOST_DOUBT
     assert takes == [BREAKS, BREAKS * DOUBT, BREAKS * DOUBT**2, most, most]
     detector.record_reply(6, taken=True)
-    assert until_aside(detector, 7) == BREAKS
+    assert breaks_until_quarantine(detector, 7) == BREAKS
 
 
-def test_a_refusal_is_no_sign_that_rows_are_taken() -> None:
+def test_a_refusal_is_not_a_sign_that_rows_are_taken() -> None:
     detector = make_detector()
-    until_aside(detector, 1)
+    breaks_until_quarantine(detector, 1)
     detector.record_reply(2, taken=False)
-    assert until_aside(detector, 3) == BREAKS * DOUBT
+    assert breaks_until_quarantine(detector, 3) == BREAKS * DOUBT
 
 
-def test_rows_from_the_suspect_on_fly_alone_for_a_window() -> None:
+def test_rows_from_the_suspected_one_on_are_sent_alone_for_a_window() -> None:
     detector = make_detector()
     assert not detector.must_isolate(7)
     detector.record_disconnect(7)

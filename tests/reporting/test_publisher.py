@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -24,28 +23,19 @@ from agent.daemon import build
 from agent.reporting import outbox_sender, poison, publisher, rejection
 from agent.reporting.timing import ReportingTiming
 from tests.support import mosquitto
-from tests.support.fakes.clock import START
+from tests.support.messages import make_info, make_inventory, make_status
 from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import make_options
 from tests.support.proc import PATIENCE, eventually_async
 from tests.support.publishing import (
     AGENT_ID,
     CLIENT_ID,
     TOPICS,
     PublisherRig,
-    make_info,
-    make_inventory,
-    make_options,
-    make_status,
     on_mosquitto,
-    rigged,
     without_repeats,
 )
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
-        yield made
+from tests.support.times import START
 
 
 async def test_birth_publishes_everything_retained(rig: PublisherRig) -> None:
@@ -53,7 +43,7 @@ async def test_birth_publishes_everything_retained(rig: PublisherRig) -> None:
     rig.host_report.show_inventory(make_inventory())
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         assert rig.server.retained[TOPICS.info] == make_info().encode()
         assert rig.server.retained[TOPICS.inventory] == make_inventory().encode()
         assert rig.server.retained[TOPICS.alert("state-full")] == rig.host_report.alerts["state-full"].encode()
@@ -74,14 +64,14 @@ async def test_everything_retained_comes_again_after_the_broker_forgot_it(rig: P
     rig.host_report.show_inventory(make_inventory())
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         rig.server.stop()
         await rig.clock.advance(30)
         rig.server.start()
         await rig.until(lambda: rig.retained() == {"status", "info", "inventory", "alerts/state-full"}, tick=1)
 
 
-async def test_status_is_told_every_minute(rig: PublisherRig) -> None:
+async def test_status_is_reported_every_minute(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.clock.advance(59)
         assert len(rig.statuses()) == 1
@@ -92,10 +82,12 @@ async def test_status_is_told_every_minute(rig: PublisherRig) -> None:
         assert status.at == rig.clock.now()
 
 
-@pytest.mark.parametrize("payload", [make_status("offline"), make_status("offline", agent_id=AGENT_ID), b""])
+@pytest.mark.parametrize(
+    "payload", [make_status("offline").encode(), make_status("offline", agent_id=AGENT_ID).encode(), b""]
+)
 async def test_a_late_will_or_a_cleared_status_is_answered_with_online_once(rig: PublisherRig, payload: bytes) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         rig.server.route(Message(TOPICS.status, payload, retain=True))
         await rig.clock.advance(1)
         assert rig.online()
@@ -105,16 +97,16 @@ async def test_a_late_will_or_a_cleared_status_is_answered_with_online_once(rig:
 
 async def test_late_wills_that_come_all_the_time_are_answered_once_a_second(rig: PublisherRig) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         for _ in range(500):
-            rig.server.route(Message(TOPICS.status, make_status("offline"), retain=True))
+            rig.server.route(Message(TOPICS.status, make_status("offline").encode(), retain=True))
             await rig.clock.advance(0.02)
         await rig.clock.advance(2)
         assert rig.online()
         assert 8 <= [state for state, _ in rig.statuses()].count("online") <= 13
 
 
-async def test_what_was_not_asked_for_is_not_taken_for_its_own_status(rig: PublisherRig) -> None:
+async def test_a_message_on_another_topic_is_not_taken_for_its_own_status(rig: PublisherRig) -> None:
     async with rig.running():
         rig.server.subscribe(CLIENT_ID, TOPICS.inventory)  # as amqtt does: it sends what nobody asked for
         rig.server.route(Message(TOPICS.inventory, b""))
@@ -125,7 +117,7 @@ async def test_what_was_not_asked_for_is_not_taken_for_its_own_status(rig: Publi
 @pytest.mark.parametrize("payload", [b"not json", b'{"state": "dancing"}'])
 async def test_rubbish_on_the_status_topic_is_ignored(rig: PublisherRig, payload: bytes) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         rig.server.route(Message(TOPICS.status, payload, retain=True))
         await rig.clock.advance(1)
         assert len(rig.statuses()) == 1
@@ -133,9 +125,9 @@ async def test_rubbish_on_the_status_topic_is_ignored(rig: PublisherRig, payload
 
 async def test_a_second_agent_of_this_name_is_an_alert_for_as_long_as_it_is_heard(rig: PublisherRig) -> None:
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         for _ in range(3):
-            rig.server.route(Message(TOPICS.status, make_status(session=5), retain=True))
+            rig.server.route(Message(TOPICS.status, make_status(session=5).encode(), retain=True))
             await rig.clock.advance(60)
             assert "alerts/two-agents" in rig.retained()
         await rig.clock.advance(60)
@@ -148,21 +140,23 @@ async def test_a_second_agent_of_this_name_is_an_alert_for_as_long_as_it_is_hear
 async def test_a_clone_that_takes_the_connection_over_is_an_alert(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.clock.advance(5)
-        will = Message(TOPICS.status, make_status("offline", 5, AGENT_ID, rig.clock.now()), retain=True)
+        will = Message(
+            TOPICS.status, make_status("offline", 5, at=rig.clock.now(), agent_id=AGENT_ID).encode(), retain=True
+        )
         async with rig.server.connect(CLIENT_ID, will):
             await rig.until(lambda: "two-agents" in rig.host_report.alerts, tick=1)
 
 
 @pytest.mark.parametrize("age", [timedelta(days=1), timedelta(days=-1)])  # also by a clock that was ahead
-async def test_the_state_that_a_former_run_left_is_no_second_agent(rig: PublisherRig, age: timedelta) -> None:
+async def test_the_status_of_a_former_run_is_not_taken_for_a_second_agent(rig: PublisherRig, age: timedelta) -> None:
     rig.server.stop()
-    left = make_status("online", session=5, agent_id=AGENT_ID, at=START - age)
+    left = make_status("online", session=5, agent_id=AGENT_ID, at=START - age).encode()
     running = asyncio.create_task(rig.make().run())
     await rig.clock.advance(300)
     rig.server.start()
     rig.server.retained[TOPICS.status] = left
     await rig.until(lambda: len(rig.statuses()) == 1, tick=1)
-    await rig.quiet()
+    await rig.settle()
     assert rig.host_report.alerts == {}
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -172,25 +166,27 @@ async def test_the_state_that_a_former_run_left_is_no_second_agent(rig: Publishe
 async def test_a_broker_that_was_restored_from_an_old_state_shows_no_second_agent(rig: PublisherRig) -> None:
     async with rig.running():
         rig.server.stop()
-        rig.server.retained[TOPICS.status] = make_status("online", 5, AGENT_ID, START - timedelta(days=1))
+        rig.server.retained[TOPICS.status] = make_status(
+            "online", 5, at=START - timedelta(days=1), agent_id=AGENT_ID
+        ).encode()
         rig.server.start()
         await rig.until(lambda: len(rig.statuses()) == 2, tick=1)
-        await rig.quiet()
+        await rig.settle()
         assert rig.host_report.alerts == {}
 
 
 async def test_inventories_are_coalesced_and_the_latest_wins(rig: PublisherRig) -> None:
     async with rig.running():
         for number in range(20):
-            rig.host_report.show_inventory(make_inventory(number))
+            rig.host_report.show_inventory(make_inventory(left_out=number))
             await rig.clock.advance(0.5)
         await rig.clock.advance(2)
         published = rig.payloads(TOPICS.inventory)
-        assert published[-1] == make_inventory(19).encode()
+        assert published[-1] == make_inventory(left_out=19).encode()
         assert 5 <= len(published) <= 6
 
 
-async def test_what_did_not_change_is_not_published_again(rig: PublisherRig) -> None:
+async def test_unchanged_values_are_not_published_again(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
@@ -221,24 +217,24 @@ async def test_alerts_of_a_former_run_are_cleared_unless_they_are_raised_again(r
     rig.server.retained |= {TOPICS.alert(alert): b"{}" for alert in AlertId}
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
-        await rig.quiet()
+        await rig.settle()
         assert rig.retained() == {"status", "alerts/state-full"}
         assert rig.server.retained[TOPICS.alert("state-full")] == rig.host_report.alerts["state-full"].encode()
 
 
-async def test_events_go_out_in_order_and_are_retired(rig: PublisherRig) -> None:
+async def test_events_are_sent_in_order_and_are_retired(rig: PublisherRig) -> None:
     await rig.add(50)
     async with rig.running():
         await rig.until(lambda: len(rig.sent()) == 50)
         await rig.add(3)
         await rig.until(lambda: len(rig.sent()) == 53)
-        await rig.quiet()
+        await rig.settle()
         assert rig.sent() == list(range(1, 54))
         assert await rig.waiting() == []
 
 
 class HeldFirst:
-    """A connection that acknowledges all but the first row, until it is told to."""
+    """A connection that acknowledges all but the first row, until the test releases it."""
 
     peer = "held"
 
@@ -278,10 +274,10 @@ async def test_a_row_is_not_retired_before_all_rows_before_it(rig: PublisherRig)
     connection = HeldFirst()
     async with sending(rig, connection):
         await rig.until(lambda: connection.seen == [1, 2, 3, 4, 5])
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == [1, 2, 3, 4, 5]
         connection.release.set()
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == []
 
 
@@ -292,12 +288,12 @@ async def test_no_more_than_a_window_is_in_flight_and_the_next_connection_starts
     first, second = HeldFirst(), HeldFirst()
     async with sending(rig, first):
         await rig.until(lambda: len(first.seen) == outbox_sender.WINDOW)
-        await rig.quiet()
+        await rig.settle()
         assert first.seen == list(range(1, outbox_sender.WINDOW + 1))
     second.release.set()
     async with sending(rig, second):
         await rig.until(lambda: len(second.seen) == outbox_sender.WINDOW + 10)
-        await rig.quiet()
+        await rig.settle()
         assert second.seen == list(range(1, outbox_sender.WINDOW + 11))
         assert await rig.waiting() == []
 
@@ -334,15 +330,15 @@ async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive
     await rig.add(40)
     async with rig.running(tick=5):
         await rig.until(lambda: 41 in rig.sent(), tick=5)
-        await rig.quiet()
-        # the last one tells of number 7
+        await rig.settle()
+        # the last one is the `dropped` event about number 7
         assert without_repeats(rig.sent()) == [number for number in range(1, 42) if number != 7]
         assert await rig.waiting() == []
         assert (
             "the last is number 7: 5 connections ended while it was sent"
             in rig.host_report.alerts["outbox-poison"].message
         )
-        assert rig.server.connects == poison.BREAKS + 2  # the first break does not tell which row it was
+        assert rig.server.connects == poison.BREAKS + 2  # after the first break the row is not known
 
 
 async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
@@ -359,8 +355,10 @@ async def test_a_row_that_is_refused_is_set_aside_and_the_others_arrive(
     monkeypatch.setattr(rig.server, "take", refuse)
     async with rig.running():
         await rig.until(lambda: 31 in rig.sent())
-        await rig.quiet()
-        assert rig.sent() == [number for number in range(1, 32) if number != 7]  # the last one tells of number 7
+        await rig.settle()
+        assert rig.sent() == [
+            number for number in range(1, 32) if number != 7
+        ]  # the last one is the `dropped` event about number 7
         assert await rig.waiting() == []
         assert "the last is number 7: [code:149] too large" in rig.host_report.alerts["outbox-poison"].message
 
@@ -408,7 +406,7 @@ async def test_a_broker_that_dies_again_and_again_with_a_row_in_flight_sets_none
         assert rig.host_report.alerts == {}
 
 
-async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: PublisherRig) -> None:
+async def test_a_connection_gets_a_suspected_row_only_after_it_lasted_for_a_while(rig: PublisherRig) -> None:
     rig.server.withheld.add(TOPICS.events)
     await rig.add(1)
     async with rig.running():
@@ -417,13 +415,13 @@ async def test_a_connection_gets_a_suspect_only_after_it_held_for_a_while(rig: P
             rig.server.cut(CLIENT_ID)
             await rig.until(rig.online, tick=0.1)
         await rig.clock.advance(rejection.STEADY - 1)
-        await rig.quiet()
+        await rig.settle()
         assert rig.sent() == [1] * poison.STEADY_AFTER
         await rig.clock.advance(1)
         await rig.until(lambda: len(rig.sent()) == poison.STEADY_AFTER + 1)
 
 
-async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: PublisherRig) -> None:
+async def test_a_row_that_is_denied_ended_no_connection_and_is_not_suspected(rig: PublisherRig) -> None:
     rig.server.withheld.add(TOPICS.events)
     await rig.add(1)
     async with rig.running():
@@ -473,7 +471,7 @@ async def test_a_broker_that_does_not_answer_does_not_hold_up_a_stop(
     assert not patience.expired()
 
 
-async def test_it_is_logged_once_when_the_broker_goes_and_once_when_it_comes(rig: PublisherRig) -> None:
+async def test_it_is_logged_once_when_the_broker_is_lost_and_once_when_it_is_back(rig: PublisherRig) -> None:
     structlog.reset_defaults()
     with capture_logs() as logs:
         rig.server.stop()
@@ -497,7 +495,7 @@ async def test_it_is_logged_once_when_the_broker_goes_and_once_when_it_comes(rig
     ]
 
 
-async def test_a_refused_inventory_is_logged_once_and_holds_up_nothing(rig: PublisherRig) -> None:
+async def test_a_refused_inventory_is_logged_once_and_delays_nothing(rig: PublisherRig) -> None:
     rig.server.denied[TOPICS.inventory] = broker.PACKET_TOO_LARGE
     rig.host_report.show_inventory(make_inventory())
     await rig.add(1)
@@ -505,7 +503,7 @@ async def test_a_refused_inventory_is_logged_once_and_holds_up_nothing(rig: Publ
     with capture_logs() as logs:
         async with rig.running():
             await rig.until(lambda: rig.sent() == [1])
-            rig.host_report.show_inventory(make_inventory(1))
+            rig.host_report.show_inventory(make_inventory(left_out=1))
             await rig.clock.advance(10)
     assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.inventory]
 
@@ -516,7 +514,7 @@ async def test_where_its_own_status_may_not_be_read_it_publishes_all_the_same(ri
         assert rig.online()
 
 
-async def test_a_broker_that_stays_away_is_asked_ever_more_rarely_but_at_least_once_a_minute(
+async def test_a_broker_that_stays_away_is_tried_ever_more_rarely_but_at_least_once_a_minute(
     rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[float] = []
@@ -547,7 +545,7 @@ async def test_after_a_connection_that_lasted_the_next_attempt_comes_soon(rig: P
             assert rig.online()
 
 
-async def test_what_is_no_weather_escapes(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_that_is_not_of_the_broker_escapes(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(after: int, limit: int) -> list[Any]:
         raise ZeroDivisionError
 
@@ -573,7 +571,9 @@ async def read_retained(server: Mosquitto, topics: set[str]) -> dict[str, bytes]
     return found
 
 
-async def test_what_mosquitto_forgot_when_it_was_killed_is_there_again(rig: PublisherRig, broker: Mosquitto) -> None:
+async def test_retained_values_that_mosquitto_forgot_when_it_was_killed_are_published_again(
+    rig: PublisherRig, broker: Mosquitto
+) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)

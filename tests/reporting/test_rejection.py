@@ -4,8 +4,7 @@ On the fake broker; the last tests are on a broker that hangs up on a real socke
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,16 +21,15 @@ from tests.support import hanging_broker
 from tests.support.fakes.broker import FakeBroker
 from tests.support.hanging_broker import HangingBroker
 from tests.support.proc import eventually_async
-from tests.support.publishing import TOPICS, PublisherRig, connected, rigged, without_repeats
+from tests.support.publishing import TOPICS, PublisherRig, connected, without_repeats
 
 SPEED = 300  # times as fast as the machine's clock
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
-        await made.store.name_host(TOPICS.host)
-        yield made
+async def rig(rig: PublisherRig) -> PublisherRig:
+    await rig.store.name_host(TOPICS.host)
+    return rig
 
 
 def is_on_events(message: Message) -> bool:
@@ -57,20 +55,20 @@ def arrived(rig: PublisherRig) -> dict[int, dict[str, Any]]:
     return {data["seq"]: data for data in map(data_of, payloads)}
 
 
-async def aside(rig: PublisherRig) -> list[wire.Event]:
+async def dropped_events(rig: PublisherRig) -> list[wire.Event]:
     """The events that say that others were given up."""
-    return [event for event in await rig.kept() if event.type == wire.DroppedData.type]
+    return [event for event in await rig.history() if event.type == wire.DroppedData.type]
 
 
 async def test_where_an_empty_message_ends_the_connection_too_the_topic_is_denied_and_all_rows_wait(
     rig: PublisherRig,
 ) -> None:
     rig.server.poison = is_on_events
-    await rig.decide(2)
+    await rig.add_decisions(2)
     await rig.add(2)
     async with rig.running(tick=5):
         await rig.until(lambda: "alerts/events-denied" in rig.retained(), tick=5)
-        await rig.spend(1800)
+        await rig.pass_time(1800)
         assert await rig.waiting() == [1, 2, 3, 4]
         assert set(rig.host_report.alerts) == {"events-denied"}
         assert f"may this user publish to {TOPICS.events}?" in rig.host_report.alerts["events-denied"].message
@@ -78,20 +76,20 @@ async def test_where_an_empty_message_ends_the_connection_too_the_topic_is_denie
         await rig.until(rig.is_empty, tick=5)
         await rig.until(lambda: "alerts/events-denied" not in rig.retained(), tick=1)
     assert without_repeats(rig.sent()) == [1, 2, 3, 4]
-    assert await aside(rig) == []
+    assert await dropped_events(rig) == []
 
 
 async def test_a_denied_topic_costs_ever_fewer_connections_and_the_other_topics_work_meanwhile(
     rig: PublisherRig,
 ) -> None:
     rig.server.poison = is_on_events
-    await rig.decide()
+    await rig.add_decisions()
     async with rig.running(tick=5):
         await rig.until(lambda: "events-denied" in rig.host_report.alerts, tick=5)
         before, statuses = rig.server.connects, len(rig.statuses())
-        await rig.spend(3 * LONGEST_PAUSE)
+        await rig.pass_time(3 * LONGEST_PAUSE)
         first_half = rig.server.connects - before
-        await rig.spend(3 * LONGEST_PAUSE)
+        await rig.pass_time(3 * LONGEST_PAUSE)
         assert first_half <= 7
         assert rig.server.connects - before - first_half <= 4
         assert len(rig.statuses()) - statuses > 50
@@ -118,7 +116,7 @@ async def test_a_row_is_not_blamed_for_connections_that_end_over_an_empty_messag
         await rig.until(lambda: PROBE in ended, tick=1)
         taken.add(PROBE)
         await rig.until(ends_over(2 * poison.BREAKS - 2), tick=1)
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == [1]
         await rig.until(ends_over(2 * poison.BREAKS - 1), tick=1)
         await rig.until(lambda: "outbox-poison" in rig.host_report.alerts, tick=1)
@@ -132,12 +130,12 @@ async def test_a_refusal_that_may_be_the_topics_blames_a_row_only_once_an_empty_
     await rig.add(5)
     async with rig.running():
         await rig.until(lambda: "events-denied" in rig.host_report.alerts)
-        await rig.quiet()
+        await rig.settle()
         assert rig.sent() == [1, 2, 4, 5]  # those that were in flight already
         assert await rig.waiting() == [3, 4, 5]
         await rig.until(rig.is_empty, tick=5)
     assert without_repeats(rig.sent()) == [1, 2, 4, 5, 6]
-    assert [event.data["ranges"] for event in await aside(rig)] == [[[3, 3]]]
+    assert [event.data["ranges"] for event in await dropped_events(rig)] == [[[3, 3]]]
     assert set(rig.host_report.alerts) == {"outbox-poison"}
 
 
@@ -161,16 +159,16 @@ async def test_a_decision_that_is_too_large_arrives_shortened_and_stays_whole_he
         refuse(monkeypatch, rig.server, larger_than(1100), broker.PACKET_TOO_LARGE)
     else:
         rig.server.poison = larger_than(1100)
-    await rig.decide()
-    await rig.decide(references=50)
+    await rig.add_decisions()
+    await rig.add_decisions(references=50)
     await rig.add(1)
     async with rig.running(tick=5):
         await rig.until(rig.is_empty, tick=5)
-        await rig.quiet()
+        await rig.settle()
     got = arrived(rig)
     assert {seq: data.get("shortened", False) for seq, data in got.items()} == {1: False, 2: True, 3: False}
     assert (len(got[2]["image"]["references"]), got[2]["explanation"][:9]) == (shorten.REFERENCES, "idle 15 d")
-    (whole,) = [event for event in await rig.kept() if event.data["seq"] == 2]
+    (whole,) = [event for event in await rig.history() if event.data["seq"] == 2]
     assert (len(whole.data["image"]["references"]), "shortened" in whole.data) == (50, False)
     assert rig.host_report.alerts == {}
 
@@ -179,7 +177,7 @@ async def test_a_decision_that_is_sent_again_is_shortened_again_at_once(
     rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, rig.server, larger_than(1100), broker.PACKET_TOO_LARGE)
-    await rig.decide(references=50)
+    await rig.add_decisions(references=50)
     rig.acknowledge(0)
     async with rig.running():
         await rig.until(lambda: rig.sent() == [1])
@@ -200,19 +198,19 @@ async def test_a_decision_that_is_taken_in_no_form_waits_and_those_behind_it_pas
         refuse(monkeypatch, rig.server, is_blocked, broker.PACKET_TOO_LARGE)
     else:
         rig.server.poison = is_blocked
-    await rig.decide(3)
+    await rig.add_decisions(3)
     async with rig.running(tick=5):
         await rig.until(lambda: "alerts/outbox-poison" in rig.retained(), tick=5)
         assert "first number 2" in rig.host_report.alerts["outbox-poison"].message
         await rig.add(1)
         await rig.until(lambda: 4 in rig.sent(), tick=5)
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == [2]
         blocking = False
         await rig.until(rig.is_empty, tick=10)
         await rig.until(lambda: "alerts/outbox-poison" not in rig.retained(), tick=1)
     assert without_repeats(rig.sent()) == [1, 3, 4, 2]
-    assert await aside(rig) == []
+    assert await dropped_events(rig) == []
 
 
 async def test_a_deferred_decision_is_tried_alone_and_ever_more_rarely(rig: PublisherRig) -> None:
@@ -225,24 +223,24 @@ async def test_a_deferred_decision_is_tried_alone_and_ever_more_rarely(rig: Publ
         return True
 
     rig.server.poison = breaks
-    await rig.decide()
+    await rig.add_decisions()
     async with rig.running(tick=5):
         await rig.until(lambda: "outbox-poison" in rig.host_report.alerts, tick=5)
         before = len(tried)
-        await rig.spend(6 * deferred.LONGEST_PAUSE)
+        await rig.pass_time(6 * deferred.LONGEST_PAUSE)
         assert 5 <= len(tried) - before <= 10
         await rig.add(30)
         await rig.until(lambda: 31 in rig.sent(), tick=1)
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == [1]
 
 
-async def test_what_followed_a_deferred_decision_is_sent_again_once_that_one_is_taken(rig: PublisherRig) -> None:
+async def test_rows_after_a_deferred_decision_are_sent_again_once_that_one_is_taken(rig: PublisherRig) -> None:
     """A collector may take events in their order only: it has left those that came before their turn."""
     blocked = True
     rig.server.poison = lambda message: blocked and carries(1)(message)
     rig.acknowledge(0)
-    await rig.decide(3)
+    await rig.add_decisions(3)
     async with rig.running(tick=5):
         await rig.until(lambda: "outbox-poison" in rig.host_report.alerts and 3 in rig.sent(), tick=5)
         assert await rig.waiting() == [1, 2, 3]
@@ -255,18 +253,18 @@ async def test_what_followed_a_deferred_decision_is_sent_again_once_that_one_is_
 async def test_a_deferred_row_that_the_collector_has_meanwhile_is_not_tried_any_more(rig: PublisherRig) -> None:
     rig.server.poison = carries(1)
     rig.acknowledge(0)
-    await rig.decide(2)
+    await rig.add_decisions(2)
     async with rig.running(tick=5):
         await rig.until(lambda: "outbox-poison" in rig.host_report.alerts and 2 in rig.sent(), tick=5)
         rig.acknowledge(2)
         await rig.until(rig.is_empty, tick=5)
         before = rig.server.connects
-        await rig.spend(3 * deferred.LONGEST_PAUSE)
+        await rig.pass_time(3 * deferred.LONGEST_PAUSE)
         assert rig.server.connects == before
         await rig.until(lambda: rig.host_report.alerts == {}, tick=1)
 
 
-def test_a_topic_is_denied_only_after_so_many_connections_and_asked_ever_more_rarely() -> None:
+def test_a_topic_counts_as_denied_only_after_several_connections_and_is_probed_ever_more_rarely() -> None:
     denial, pauses = Denial(), []
     for count in range(1, ENDS + 6):
         denial.connection_ended(now=0.0)
@@ -277,7 +275,7 @@ def test_a_topic_is_denied_only_after_so_many_connections_and_asked_ever_more_ra
     assert (denial.standing, denial.reason, denial.wait(now=0.0)) == (False, "", 0.0)
 
 
-def test_a_broker_that_says_no_is_asked_once_a_minute() -> None:
+def test_a_broker_that_refuses_is_probed_once_a_minute() -> None:
     denial = Denial()
     for _ in range(5):
         denial.refused("not authorized", now=100.0)
@@ -323,7 +321,7 @@ def live_options(server: HangingBroker) -> broker.Options:
 async def test_a_real_broker_that_hangs_up_on_events_gets_every_event_once_it_allows_them(rig: PublisherRig) -> None:
     async with hanging_broker.running() as server:
         server.hangs_up = is_on_events
-        await rig.decide(2)
+        await rig.add_decisions(2)
         await rig.add(2)
         async with connected(rig, live_options(server), speed=SPEED):
             await until(lambda: TOPICS.alert("events-denied") in server.retained)
@@ -333,14 +331,14 @@ async def test_a_real_broker_that_hangs_up_on_events_gets_every_event_once_it_al
             await eventually_async(rig.is_empty)
             await until(lambda: TOPICS.alert("events-denied") not in server.retained)
     assert without_repeats(numbers(server)) == [1, 2, 3, 4]
-    assert await aside(rig) == []
+    assert await dropped_events(rig) == []
 
 
 async def test_a_real_broker_that_hangs_up_on_large_messages_gets_a_decision_shortened(rig: PublisherRig) -> None:
     async with hanging_broker.running() as server:
         server.hangs_up = larger_than(1100)
-        await rig.decide(references=50)
-        await rig.decide()
+        await rig.add_decisions(references=50)
+        await rig.add_decisions()
         async with connected(rig, live_options(server), speed=SPEED):
             await eventually_async(rig.is_empty)
     taken = [data_of(payload) for payload in server.payloads(TOPICS.events) if payload]

@@ -1,11 +1,9 @@
-"""What the agent listens to: asked for again where it was refused, and left for a while where it is a flood."""
+"""The agent's subscriptions: requested again after a refusal, and paused after a flood."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import structlog
@@ -18,13 +16,7 @@ from agent.core.protocol import payloads
 from agent.reporting import confirmation, subscriptions
 from tests.support import hanging_broker
 from tests.support.proc import eventually_async
-from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, rigged
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
-    async with rigged(tmp_path) as made:
-        yield made
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected
 
 
 def flood(rig: PublisherRig) -> None:
@@ -32,7 +24,7 @@ def flood(rig: PublisherRig) -> None:
     rig.server.end(CLIENT_ID, broker.Flooded("fake: too much"))
 
 
-async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_again_without_end(
+async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_requested_again_without_end(
     rig: PublisherRig,
 ) -> None:
     rig.server.unreadable.add(TOPICS.ack)
@@ -42,15 +34,15 @@ async def test_a_refused_acknowledgement_topic_is_an_alert_and_is_asked_for_agai
         await rig.until(lambda: "alerts/acks-denied" in rig.retained(), tick=1)
         await rig.until(lambda: rig.sent() == [1, 2])
         rig.acknowledge(2)
-        await rig.spend(300)
+        await rig.pass_time(300)
         assert "acks-denied" in rig.host_report.alerts
         rig.server.unreadable.clear()
-        await rig.spend(60)
+        await rig.pass_time(60)
         await rig.until(lambda: "alerts/acks-denied" not in rig.retained(), tick=1)
         await rig.until(rig.is_empty)
 
 
-async def test_a_connection_whose_predecessor_was_refused_asks_at_once(rig: PublisherRig) -> None:
+async def test_a_connection_whose_predecessor_was_refused_probes_at_once(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
         await rig.until(lambda: "acks-denied" in rig.host_report.alerts)
@@ -64,14 +56,16 @@ async def test_a_refusal_of_a_moment_costs_seconds(rig: PublisherRig) -> None:
     async with rig.running():
         await rig.until(lambda: "acks-denied" in rig.host_report.alerts)
         rig.server.unreadable.clear()
-        await rig.spend(subscriptions.ASK_AGAIN_AFTER[0], tick=1)
+        await rig.pass_time(subscriptions.ASK_AGAIN_AFTER[0], tick=1)
         assert "acks-denied" not in rig.host_report.alerts
 
 
-async def test_what_was_refused_is_asked_for_ever_more_rarely_and_what_was_granted_not_again(rig: PublisherRig) -> None:
+async def test_a_refused_subscription_is_requested_ever_more_rarely_and_a_granted_one_not_again(
+    rig: PublisherRig,
+) -> None:
     rig.server.unreadable.add(TOPICS.ack)
     async with rig.running():
-        await rig.spend(300)
+        await rig.pass_time(300)
         asked = rig.server.subscriptions
         assert asked.count(TOPICS.status) == 1
         assert asked.count(TOPICS.ack) == 1 + len(subscriptions.ASK_AGAIN_AFTER) + 4
@@ -86,9 +80,9 @@ async def test_acknowledgements_that_a_granted_subscription_does_not_bring_are_s
         await rig.until(lambda: rig.sent() == [1, 2])
         rig.server.forget(CLIENT_ID, TOPICS.ack)
         rig.acknowledge(2)
-        await rig.quiet()
+        await rig.settle()
         assert await rig.waiting() == [1, 2]
-        await rig.spend(confirmation.OVERDUE + subscriptions.ASK_AGAIN_EVERY)
+        await rig.pass_time(confirmation.OVERDUE + subscriptions.ASK_AGAIN_EVERY)
         await rig.until(rig.is_empty)
 
 
@@ -99,7 +93,7 @@ async def test_while_no_acknowledgement_is_due_none_is_subscribed_to_again(rig: 
         await rig.until(lambda: rig.sent() == [1])
         rig.acknowledge(1)
         await rig.until(rig.is_empty)
-        await rig.spend(600)
+        await rig.pass_time(600)
         assert rig.server.subscriptions.count(TOPICS.ack) == 1
 
 
@@ -108,22 +102,24 @@ async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: Publishe
     structlog.reset_defaults()
     with capture_logs() as logs:
         async with rig.running():
-            await rig.spend(300)
+            await rig.pass_time(300)
     assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.ack]
 
 
-async def test_its_own_status_that_it_may_read_late_is_no_second_agent(rig: PublisherRig) -> None:
+async def test_its_own_status_that_it_may_read_late_is_not_taken_for_a_second_agent(rig: PublisherRig) -> None:
     rig.server.unreadable.add(TOPICS.status)
     async with rig.running():
         rig.server.cut(CLIENT_ID)  # so that it was born twice
         await rig.until(rig.online, tick=1)
         rig.server.unreadable.clear()
-        await rig.spend(120)
-        assert rig.server.subscriptions.count(TOPICS.status) == 3  # refused at both births, granted at a beat
+        await rig.pass_time(120)
+        assert rig.server.subscriptions.count(TOPICS.status) == 3  # refused at both births, granted at a status
         assert rig.host_report.alerts == {}
 
 
-async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the_same(rig: PublisherRig) -> None:
+async def test_after_a_flood_the_agent_does_not_subscribe_for_a_while_and_publishes_all_the_same(
+    rig: PublisherRig,
+) -> None:
     async with rig.running():
         flood(rig)
         await rig.until(lambda: "alerts/broker-flood" in rig.retained(), tick=1)
@@ -132,13 +128,13 @@ async def test_after_a_flood_the_agent_is_deaf_for_a_while_and_publishes_all_the
         await rig.until(lambda: rig.sent() == [1])
         message = rig.host_report.alerts["broker-flood"].message
         assert f"who publishes to {TOPICS.status} or {TOPICS.ack} or {TOPICS.collectors}?" in message
-        await rig.spend(2 * subscriptions.FIRST_PAUSE)
+        await rig.pass_time(2 * subscriptions.FIRST_PAUSE)
         assert rig.server.subscriptions.count(TOPICS.ack) == 2
-        await rig.spend(subscriptions.CALM)
+        await rig.pass_time(subscriptions.CALM)
         await rig.until(lambda: "alerts/broker-flood" not in rig.retained(), tick=1)
 
 
-async def test_each_further_flood_makes_it_deaf_for_longer_and_is_logged_once(rig: PublisherRig) -> None:
+async def test_each_further_flood_makes_the_pause_longer_and_is_logged_once(rig: PublisherRig) -> None:
     structlog.reset_defaults()
     pauses: list[float] = []
     with capture_logs() as logs:
@@ -176,7 +172,7 @@ async def test_a_flood_of_acknowledgements_is_written_down_by_its_last(
         for number in range(1000):
             rig.acknowledge(number % 4)
         await rig.until(lambda: written[-1:] == [3])
-        await rig.quiet()
+        await rig.settle()
         assert len(written) < 20
         assert await rig.store.watermark() == 3
 
@@ -194,7 +190,9 @@ def count_acknowledgements(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -
     return written
 
 
-async def test_words_about_many_other_epochs_make_no_queue(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_acknowledgements_of_many_other_epochs_make_no_queue(
+    rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = count_acknowledgements(rig, monkeypatch)
     await rig.add(1)
     async with rig.running():
@@ -211,7 +209,7 @@ async def has_watermark(rig: PublisherRig, seq: int) -> bool:
     return await rig.store.watermark() == seq
 
 
-async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_asked_again(rig: PublisherRig) -> None:
+async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_tried_again(rig: PublisherRig) -> None:
     """As NATS does while its cluster elects a leader: 0x80 means `not now` there, and not `never`."""
     async with hanging_broker.running() as server:
         server.refusals[TOPICS.ack] = 2

@@ -5,8 +5,7 @@ process with the same state folder: it gets only the database and the file with 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,19 +26,22 @@ from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
 from agent.tracking.engine_view import EngineView
 from agent.tracking.layer_probes import LayerProbes
-from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
 from tests.support.builders import make_engine_info
-from tests.support.fakes.clock import START, FakeClock
+from tests.support.fakes.clock import FakeClock, Span
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
+from tests.support.fakes.executor import InlineExecutor
+from tests.support.fakes.stalls import FakeStallDetector
 from tests.support.stores import StoreFaults, named_store
+from tests.support.times import MINUTE, SECOND, START
 
-TTL = timedelta(minutes=20)  # short: a beat every 15 s of the time that passes costs real time
-MIN_AGE = timedelta(minutes=5)
-PAST_TTL = TTL.total_seconds() + 60.0  # seconds
-TOLERANCE = timedelta(seconds=60)
+TTL = 20 * MINUTE  # short: a heartbeat every 15 s of the time that passes costs real time
+MIN_AGE = 5 * MINUTE
+PAST_TTL = TTL + MINUTE
+TOLERANCE = MINUTE  # of gaps
+BEYOND_TOLERANCE, WITHIN_TOLERANCE = TOLERANCE + 30 * SECOND, TOLERANCE - 30 * SECOND
 AT_ONCE = Pacing()
 NOBODY = IgnoredContainers()
 USUAL = TrackingTiming()
@@ -47,35 +49,6 @@ USUAL = TrackingTiming()
 
 class Killed(BaseException):
     """The process is killed here: nothing runs after it except what Python does while it unwinds the stack."""
-
-
-class Stalls(StallDetector):
-    """A stall detector that the test sets; real time has no effect."""
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-    def check(self) -> bool:
-        return self.noticed.is_set()
-
-
-class InlineExecutor(ThreadPoolExecutor):
-    """Runs work at once instead of in a thread, so that a fake clock can be used."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.blocked: asyncio.Event | None = None  # set when a call comes; it and all others then wait without end
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        if self.blocked is not None:
-            self.blocked.set()
-            return future
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
 
 
 class FakeHost:
@@ -136,7 +109,7 @@ class HostedAgent:
         self.executor = InlineExecutor()
         self.store = named_store(host.db, host.folder, "gpu-07", executor=self.executor, before=self.faults)
         self.host_report = HostReport()
-        self.stalls = Stalls()
+        self.stalls = FakeStallDetector()
         self.ingestor = build.make_ingestor(
             self.engine,
             self.store,
@@ -188,9 +161,9 @@ class HostedAgent:
         self.check()
         return self
 
-    async def wait(self, seconds: float = 1.0) -> None:
+    async def wait(self, span: Span = 1.0) -> None:
         """Let time pass. Raises the error of a loop that ended meanwhile."""
-        await self.clock.advance(seconds)
+        await self.clock.advance(span)
         self.check()
 
     async def stop(self) -> None:
@@ -213,7 +186,7 @@ class HostedAgent:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
 
-    async def rest(self) -> None:
+    async def end_watcher_as_proven(self) -> None:
         """End the watcher, but let its stream count as proven, so that the test can skip hours without events."""
         await self._end()
         await self.engine.connect()
@@ -234,6 +207,11 @@ class HostedAgent:
     def usage(self, image_id: str) -> Usage:
         return self.view.tracker.usages[image_id]
 
+    def last_use(self, image_id: str) -> tuple[datetime | None, str]:
+        """When an image was last used, and by what."""
+        usage = self.usage(image_id)
+        return usage.last_used, usage.last_used_by
+
     async def plan(self) -> Plan:
         return await self.planner.plan()
 
@@ -251,8 +229,10 @@ class HostedAgent:
     async def outcomes(self) -> list[str]:
         return [event.data["outcome"] for event in await self.events(payloads.OutcomeData.type)]
 
-    async def gaps(self) -> list[tuple[float, str]]:
-        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(payloads.GapData.type)]
+    async def gaps(self) -> list[tuple[timedelta, str]]:
+        """The length and the cause of each, oldest first."""
+        found = await self.events(payloads.GapData.type)
+        return [(timedelta(seconds=event.data["seconds"]), event.data["cause"]) for event in found]
 
     async def saved(self) -> dict[str, Usage]:
         """The usage as stored on disk."""
@@ -268,7 +248,7 @@ def prove(view: EngineView) -> None:
     view.stream.catch_up()
 
 
-async def due(host: FakeHost, **rules: Any) -> HostedAgent:
+async def agent_past_ttl(host: FakeHost, **rules: Any) -> HostedAgent:
     """An agent that watches, after the TTL of all images that were present at its start has passed."""
     agent = await host.agent(**rules).watch()
     await agent.wait(PAST_TTL)
@@ -282,12 +262,12 @@ async def sweep(agent: HostedAgent) -> dict[str, Outcome]:
     return {names.get(image_id, image_id): outcome for image_id, outcome in done.outcomes.items()}
 
 
-async def kinds(agent: HostedAgent) -> list[str]:
+async def event_types(agent: HostedAgent) -> list[str]:
     """The types of all events, oldest first."""
     return [event.type.removeprefix("torchkeeper.") for event in await agent.events()]
 
 
-async def remove(
+async def remove_image(
     engine: Engine, image: Image, *, containerd: bool, answers: Answers | None = None
 ) -> removal.RemovalResult:
     """Only `removal.remove`, without any event from other users."""
@@ -297,7 +277,7 @@ async def remove(
     return await removal.remove(engine, image, own, answers, containerd=containerd, undisturbed=lambda: True)
 
 
-async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.RemovalResult:
+async def settle_removal(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.RemovalResult:
     """Only `removal.settle`."""
     own = OwnRemovals()
     own.begin(image_id, START)

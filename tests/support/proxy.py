@@ -142,6 +142,15 @@ class Proxy:
         """Whether every rule was applied to a request."""
         return all(rule.seen >= rule.nth for rule in self._rules)
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._tasks)
+
+    @property
+    def open_streams(self) -> int:
+        return len(self._streams)
+
     def cut_streams(self) -> int:
         """End all event streams at once. Returns how many there were."""
         cutting, self._streams = self._streams, set()

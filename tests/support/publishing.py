@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.config import sections
 from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from agent.core.protocol.topics import PROBE, Topics
@@ -26,37 +24,15 @@ from agent.daemon import build
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
 from tests.support.fakes.broker import FakeBroker
-from tests.support.fakes.clock import START, FakeClock
+from tests.support.fakes.clock import FakeClock, QuickClock
 from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import make_options
 from tests.support.proc import PATIENCE
+from tests.support.times import START
 
 TOPICS = Topics("torchkeeper", "gpu-07")
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
 CLIENT_ID = broker.agent_client_id("gpu-07", AGENT_ID)
-
-
-def make_info(version: str = "1") -> payloads.Info:
-    return payloads.Info(
-        host="gpu-07",
-        version=version,
-        engine={},
-        agent_id=AGENT_ID,
-        epoch="e",
-        mode="enforce",
-        policy={},
-        started=START,
-        at=START,
-    )
-
-
-def make_inventory(left_out: int = 0) -> payloads.Inventory:
-    return payloads.Inventory(
-        host="gpu-07", at=START, disk=payloads.Disk(), totals={}, images=[], images_left_out=left_out, decisions=[]
-    )
-
-
-def make_status(state: str = "online", session: int = 1, agent_id: str = "other", at: Any = START) -> bytes:
-    return payloads.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": agent_id}).encode()
 
 
 @dataclass
@@ -98,13 +74,13 @@ class PublisherRig:
                 await self.clock.advance(tick)
                 await asyncio.sleep(0.002)
 
-    async def spend(self, seconds: float, tick: float = 10.0) -> None:
+    async def pass_time(self, seconds: float, tick: float = 10.0) -> None:
         """Let so much time pass, in steps, and let all tasks finish their work after each step."""
         for _ in range(round(seconds / tick)):
             await self.clock.advance(tick)
-            await self.quiet()
+            await self.settle()
 
-    async def quiet(self) -> None:
+    async def settle(self) -> None:
         """Wait until all tasks and the store's thread have finished their work."""
         for _ in range(5):
             await self.clock.advance(0)
@@ -115,7 +91,7 @@ class PublisherRig:
         for _ in range(count):
             await self.store.log(NewEvent("torchkeeper.test", START, None, {}))
 
-    async def decide(self, count: int = 1, references: int = 1) -> None:
+    async def add_decisions(self, count: int = 1, references: int = 1) -> None:
         """Add `count` decisions about an image with so many references."""
         image = payloads.ImageRef(
             id="sha256:" + "1" * 64,
@@ -140,7 +116,7 @@ class PublisherRig:
             )
             await self.store.log(NewEvent(data.type, START, image.id, data.stored(), data.decision_id))
 
-    async def kept(self) -> list[payloads.Event]:
+    async def history(self) -> list[payloads.Event]:
         """The events in the local history."""
         return await self.store.load_events(START)
 
@@ -175,25 +151,11 @@ class PublisherRig:
 
 
 @asynccontextmanager
-async def rigged(folder: Path, **keys: Any) -> AsyncIterator[PublisherRig]:
+async def publisher_rig(folder: Path, **keys: Any) -> AsyncIterator[PublisherRig]:
     """A rig with a state file in this folder."""
     made = PublisherRig(Store(database.open_file(folder, START)[0], **keys))
     yield made
     await made.store.close()
-
-
-class QuickClock(FakeClock):
-    """A clock many times as fast as the machine's, so that rows are resent soon. Its wall clock stands still."""
-
-    def __init__(self, speed: float = 30) -> None:
-        super().__init__()
-        self._speed = speed
-
-    def monotonic(self) -> float:
-        return self._speed * time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self._speed)
 
 
 @asynccontextmanager
@@ -224,10 +186,6 @@ async def connected(
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-
-
-def make_options(server: Mosquitto, client_id: str) -> broker.Options:
-    return broker.options(sections.Mqtt(url=server.url), client_id)
 
 
 def without_repeats(numbers: Iterable[int]) -> list[int]:

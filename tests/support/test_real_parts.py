@@ -68,7 +68,7 @@ def test_an_engine_keeps_its_data_over_kill_and_restart(own_engine: dockerd.Dock
     assert own_engine.references() == {"base:1"}
 
 
-def test_a_frozen_engine_answers_nothing_until_it_goes_on(own_engine: dockerd.Dockerd) -> None:
+def test_a_frozen_engine_answers_nothing_until_it_continues(own_engine: dockerd.Dockerd) -> None:
     own_engine.stop_signal()
     assert not own_engine.ping()
     own_engine.cont_signal()

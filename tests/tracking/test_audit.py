@@ -1,4 +1,4 @@
-"""A stream that lost events without an end: found, taken in from the engine's memory, or recorded as a gap."""
+"""A stream that loses events without ending: they are read from the engine's memory, or a gap is recorded."""
 
 import asyncio
 import time
@@ -11,22 +11,19 @@ from agent.core.policy.decision import HeldBy, Outcome
 from agent.core.usage.continuity import OVERRUN, RESTARTED
 from agent.tracking.stalls import BURST, LATE, TICK, StallDetector
 from agent.tracking.timing import TrackingTiming
-from tests.support.builders import pytorch_image
-from tests.support.fake_host import PAST_TTL, TOLERANCE, TTL, FakeHost, HostedAgent, due, sweep
-from tests.support.fakes.docker import RING
-
-REF = "team/torch:1"
-OVER = TOLERANCE.total_seconds() + 30.0  # seconds
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
-
-
-def overflow_the_ring(host: FakeHost) -> None:
-    for _ in range(RING + 1):
-        host.docker.emit("container", "exec_start", "c")
+from tests.support.builders import REF, pytorch_image
+from tests.support.fake_host import (
+    BEYOND_TOLERANCE,
+    PAST_TTL,
+    TOLERANCE,
+    TTL,
+    FakeHost,
+    HostedAgent,
+    agent_past_ttl,
+    sweep,
+)
+from tests.support.fakes.clock import FakeClock
+from tests.support.times import HOUR, SECOND
 
 
 def use_unseen(host: FakeHost) -> datetime:
@@ -75,7 +72,7 @@ async def test_an_event_that_arrives_late_is_not_taken_for_lost(host: FakeHost, 
     stall(agent)
     await agent.wait(TrackingTiming().in_flight / 2)
     [stream] = streams
-    stream.put_nowait(agent.engine._replay(0)[-1])
+    stream.put_nowait(agent.engine.replay(0)[-1])
     host.docker.streams = streams
     await agent.wait(5)
     assert (agent.engine.counts()["events"], agent.stalls.check()) == (1, False)
@@ -83,26 +80,26 @@ async def test_an_event_that_arrives_late_is_not_taken_for_lost(host: FakeHost, 
 
 async def test_a_loss_that_the_engine_no_longer_remembers_is_a_gap_however_short(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     with host.docker.losing_events():
         host.clock.freeze(1)
         host.docker.run(REF, "forgotten", rm=True)
         host.clock.freeze(1)
-        overflow_the_ring(host)
+        host.docker.overflow_ring()
         host.docker.run(REF, "remembered", rm=True)
     used = host.clock.now()
     stall(agent)
     await agent.wait(5)
-    [(seconds, cause)] = await agent.gaps()
-    assert (cause, 0 < seconds <= 2, agent.usage(image).last_used) == (OVERRUN, True, used)
+    [(length, cause)] = await agent.gaps()
+    assert (cause, timedelta() < length <= 2 * SECOND, agent.usage(image).last_used) == (OVERRUN, True, used)
     assert agent.view.gap_end == used
 
 
 async def test_a_stall_under_the_tolerance_is_not_a_gap_where_no_loss_is_seen(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.clock.freeze(2)
-    overflow_the_ring(host)
+    host.docker.overflow_ring()
     stall(agent)
     await agent.wait(5)
     assert (await agent.gaps(), agent.view.proven, agent.stalls.check()) == ([], True, False)
@@ -112,16 +109,16 @@ async def test_a_stall_over_the_tolerance_is_a_gap_where_the_engine_forgot_what_
     host: FakeHost, image: str
 ) -> None:
     agent = await host.agent().watch()
-    await agent.wait(3600)
-    host.clock.freeze(OVER)
-    overflow_the_ring(host)
+    await agent.wait(HOUR)
+    host.clock.freeze(BEYOND_TOLERANCE)
+    host.docker.overflow_ring()
     stall(agent)
     await agent.wait(5)
     assert [cause for _, cause in await agent.gaps()] == [OVERRUN]
 
 
 async def test_nothing_is_evicted_between_a_stall_and_its_audit(host: FakeHost, image: str) -> None:
-    agent = await due(host)
+    agent = await agent_past_ttl(host)
     agent.engine.on("ring", EngineUnavailable(0, "no answer in time"), once=False)
     stall(agent)
     plan = await agent.plan()
@@ -149,8 +146,8 @@ async def test_a_process_that_dies_before_the_audit_leaves_a_gap_where_the_engin
     agent.engine.on("ring", agent.engine.hang, once=False)
     use_unseen(host)
     stall(agent)
-    await agent.wait(OVER)
-    overflow_the_ring(host)
+    await agent.wait(BEYOND_TOLERANCE)
+    host.docker.overflow_ring()
     host.docker.create(REF, "seen after it")
     await agent.wait(30)
     await agent.stop()
@@ -159,9 +156,11 @@ async def test_a_process_that_dies_before_the_audit_leaves_a_gap_where_the_engin
 
 
 async def test_a_stall_is_noticed_by_its_length() -> None:
-    found = StallDetector()
+    clock = FakeClock()
+    found = StallDetector(monotonic=clock.monotonic)
+    clock.freeze(TICK + LATE)
     assert not found.check()
-    found._ticked -= TICK + LATE
+    clock.freeze(0.001)
     assert found.check()
     found.clear()
     found.restart()
@@ -247,14 +246,14 @@ async def test_a_use_while_the_proxy_is_away_and_the_engine_restarts_is_covered_
 
 
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "proxied"])
-async def test_health_checks_that_fill_the_engines_memory_make_no_gap_and_hold_no_eviction(
+async def test_health_checks_that_fill_the_engines_memory_make_no_gap_and_delay_no_eviction(
     host: FakeHost, image: str, direct: bool
 ) -> None:
     """Sixty of these events in ten seconds, as ten containers with a health check make: the memory lasts for 43 s."""
     agent = host.agent(tolerance=timedelta())
     agent.engine.direct = direct
     await agent.start()
-    for _ in range(int(PAST_TTL / 10)):
+    for _ in range(PAST_TTL // (10 * SECOND)):
         for _ in range(60):
             host.docker.emit("container", "exec_start", "c")
         await agent.wait(10)
@@ -268,7 +267,7 @@ async def test_an_engine_that_restarted_and_is_at_rest_since_is_one_gap(host: Fa
     host.docker.stop()
     await agent.wait(40)
     host.docker.start()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     assert [cause for _, cause in await agent.gaps()] == [RESTARTED]
 
 
@@ -276,7 +275,7 @@ async def test_an_engine_that_restarted_and_is_at_rest_since_is_one_gap(host: Fa
 
 
 async def test_a_use_lost_just_before_a_sweep_keeps_its_image(host: FakeHost, image: str) -> None:
-    agent = await due(host)
+    agent = await agent_past_ttl(host)
     used = use_unseen(host)
     sweeping = asyncio.create_task(sweep(agent))
     await agent.wait(5)
@@ -290,7 +289,7 @@ async def test_a_use_lost_just_before_a_sweep_keeps_its_image(host: FakeHost, im
 async def test_a_sweep_audits_once_before_its_first_removal(host: FakeHost) -> None:
     for number in range(3):
         host.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
-    agent = await due(host)
+    agent = await agent_past_ttl(host)
     before = agent.engine.counts()["ring"]
     assert len(await sweep(agent)) == 3
     assert agent.engine.counts()["ring"] == before + 1
@@ -306,7 +305,7 @@ async def test_a_sweep_with_nothing_to_remove_asks_nothing(host: FakeHost, image
 async def test_a_stall_between_two_removals_is_audited_before_the_second(host: FakeHost) -> None:
     for number in range(2):
         host.docker.add(pytorch_image(f"torch-{number}", f"team/torch:{number}"))
-    agent = await due(host)
+    agent = await agent_past_ttl(host)
 
     def stall_and_lose() -> None:
         with host.docker.losing_events():
@@ -324,7 +323,7 @@ async def test_a_stall_between_two_removals_is_audited_before_the_second(host: F
 
 
 async def test_a_stall_between_the_decision_and_the_removal_leaves_the_image_whole(host: FakeHost, image: str) -> None:
-    agent = await due(host)
+    agent = await agent_past_ttl(host)
     agent.engine.on("references", lambda: stall(agent))
     assert await sweep(agent) == {REF: Outcome.REFUSED}
     assert (agent.engine.mutations, image in host.docker.images) == ([], True)

@@ -1,4 +1,4 @@
-"""Hostile images on a host: the agent goes on, says which it cannot judge, and reads each of them once."""
+"""Hostile images on a host: the agent continues, names those that it cannot classify, and reads each of them once."""
 
 import asyncio
 import threading
@@ -12,19 +12,12 @@ from agent.core.policy.decision import Action, Outcome, Reason
 from agent.core.protocol.alerts import AlertId
 from agent.core.pytorch import classify
 from agent.tracking.timing import TrackingTiming
-from tests.support import fake_host as harness
-from tests.support.builders import TORCH, make_details, make_id, make_image, pytorch_image
-from tests.support.fake_host import FakeHost
+from tests.support.builders import REF, TORCH, make_details, make_id, make_image, pytorch_image
+from tests.support.fake_host import FakeHost, agent_past_ttl, sweep
 from tests.support.proc import eventually_async
 
-REF = "team/torch:1"
 AGAIN = TrackingTiming().relist_delay + 1.0  # seconds, after which an event's listing is done
 PATIENCE = 20.0  # seconds that a blocked classification waits to be let go
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
 
 
 @pytest.fixture
@@ -44,17 +37,21 @@ def examined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # One image that cannot be judged
 
 
-async def test_a_label_that_no_duration_can_hold_keeps_its_image_and_the_others_go(host: FakeHost, image: str) -> None:
+async def test_a_label_that_no_duration_can_hold_keeps_its_image_and_the_others_are_evicted(
+    host: FakeHost, image: str
+) -> None:
     labels = {"torchkeeper.ttl": "999999999w"}
     odd = host.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, labels=labels)))
-    agent = await harness.due(host)
-    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+    agent = await agent_past_ttl(host)
+    assert await sweep(agent) == {REF: Outcome.REMOVED}
     assert await agent.reason(odd) is Reason.LABEL_KEEP
 
 
-async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_gone(host: FakeHost, image: str) -> None:
+async def test_an_image_that_cannot_be_classified_is_named_in_an_alert_until_it_is_gone(
+    host: FakeHost, image: str
+) -> None:
     odd = host.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, layers=["x" * 999])))
-    agent = await harness.due(host, observe=True)
+    agent = await agent_past_ttl(host, observe=True)
     await agent.sweeper.sweep()
     alert = agent.host_report.alerts[AlertId.IMAGE_UNREADABLE]
     assert alert.severity == "warning"
@@ -95,7 +92,7 @@ async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(hos
 # Each image is examined once
 
 
-async def test_an_image_is_examined_once_whatever_becomes_of_the_others(
+async def test_an_image_is_examined_once_whatever_happens_to_the_others(
     host: FakeHost, image: str, examined: list[str]
 ) -> None:
     agent = await host.agent().start()
@@ -120,7 +117,7 @@ async def test_a_new_name_counts_without_a_new_examination(host: FakeHost, exami
     assert examined == [plain]
 
 
-async def test_an_image_whose_inspect_failed_is_examined_once_it_is_known(
+async def test_an_image_whose_inspect_failed_is_examined_once_it_succeeds(
     host: FakeHost, image: str, examined: list[str]
 ) -> None:
     agent = host.agent()
@@ -132,7 +129,7 @@ async def test_an_image_whose_inspect_failed_is_examined_once_it_is_known(
     assert (examined, (await agent.decision(image)).verdict.kind) == ([image], "pytorch")
 
 
-async def test_what_is_known_of_an_image_goes_with_it(host: FakeHost, image: str, examined: list[str]) -> None:
+async def test_what_is_known_of_an_image_is_forgotten_with_it(host: FakeHost, image: str, examined: list[str]) -> None:
     agent = await host.agent().watch()
     host.docker.delete(image)
     await agent.ingestor.refresh()
@@ -141,7 +138,7 @@ async def test_what_is_known_of_an_image_goes_with_it(host: FakeHost, image: str
     assert examined == [image, image]
 
 
-# A slow examination holds up nothing
+# A slow examination delays nothing
 
 
 @pytest.fixture

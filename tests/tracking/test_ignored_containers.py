@@ -1,26 +1,16 @@
-"""Scanners do not count as use, whatever way they are seen; and the last use tells whose it was."""
-
-from datetime import timedelta
-
-import pytest
+"""Runs of scanners do not count as use, however they are noticed; and the last use names its user."""
 
 from agent.adapters.engine import EngineUnavailable
 from agent.core.policy.decision import Reason
 from agent.core.usage.attribution import PROJECT, IgnoredContainers
-from tests.support.builders import pytorch_image
+from tests.support.builders import REF
 from tests.support.fake_host import PAST_TTL, TTL, FakeHost, HostedAgent
+from tests.support.times import DAY, HOUR
 
-REF = "team/torch:1"
-DAY = 86400.0  # seconds
 SCANNERS = IgnoredContainers(("trivy*", "role=scanner"))
 
 
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
-
-
-async def test_a_scanners_whole_run_is_no_use(host: FakeHost, image: str) -> None:
+async def test_a_scanners_whole_run_does_not_count_as_a_use(host: FakeHost, image: str) -> None:
     agent = await host.agent(ignored=SCANNERS).watch()
     await agent.wait(60)
     for name, labels in (("trivy-1", {}), ("nightly", {"role": "scanner"})):
@@ -32,7 +22,7 @@ async def test_a_scanners_whole_run_is_no_use(host: FakeHost, image: str) -> Non
     assert (agent.usage(image).last_used, agent.usage(image).last_used_by) == (None, "")
 
 
-async def test_everybody_elses_run_is(host: FakeHost, image: str) -> None:
+async def test_a_run_of_anybody_else_counts_as_a_use(host: FakeHost, image: str) -> None:
     agent = await host.agent(ignored=SCANNERS).watch()
     await agent.wait(60)
     host.docker.run(REF, "train", rm=True)
@@ -40,13 +30,15 @@ async def test_everybody_elses_run_is(host: FakeHost, image: str) -> None:
     assert agent.usage(image).last_used == host.clock.now()
 
 
-async def test_a_scanner_found_by_a_listing_is_no_use_either(host: FakeHost, image: str) -> None:
+async def test_a_scanner_found_by_a_listing_does_not_count_as_a_use_either(host: FakeHost, image: str) -> None:
     host.docker.run(REF, "trivy-1")
     agent = await host.agent(ignored=SCANNERS).watch()
     assert agent.usage(image).last_used is None
 
 
-async def test_a_scanner_that_ran_while_nobody_watched_is_no_use_either(host: FakeHost, image: str) -> None:
+async def test_a_scanner_that_ran_while_nobody_watched_does_not_count_as_a_use_either(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent(ignored=SCANNERS).watch()
     await agent.stop()
     await host.clock.advance(60)
@@ -55,7 +47,9 @@ async def test_a_scanner_that_ran_while_nobody_watched_is_no_use_either(host: Fa
     assert again.usage(image).last_used is None
 
 
-async def test_while_it_runs_its_image_stays_and_goes_once_it_is_gone(host: FakeHost, image: str) -> None:
+async def test_while_it_runs_its_image_stays_and_is_evicted_once_the_container_is_gone(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent(ignored=SCANNERS).start()
     cid = host.docker.create(REF, "trivy-1")
     host.docker.begin(cid)
@@ -66,7 +60,7 @@ async def test_while_it_runs_its_image_stays_and_goes_once_it_is_gone(host: Fake
     assert image not in host.docker.images
 
 
-async def test_a_scanner_that_stays_stopped_still_holds_its_image(host: FakeHost, image: str) -> None:
+async def test_a_scanner_that_stays_stopped_still_keeps_its_image(host: FakeHost, image: str) -> None:
     agent = await host.agent(ignored=SCANNERS).start()
     cid = host.docker.create(REF, "trivy-1")
     host.docker.begin(cid)
@@ -158,7 +152,7 @@ async def test_a_listing_that_is_newer_than_an_ignored_run_counts_it_once(host: 
 async def test_a_catch_up_that_is_cut_after_it_was_written_counts_an_ignored_run_once(
     host: FakeHost, image: str
 ) -> None:
-    """While the base of a build is not known, what was told is written without the cursor, and told again."""
+    """While the base of a build is not known, events are written without the cursor, and reported again."""
     agent = await host.agent(ignored=SCANNERS).watch()
     await agent.kill()
     await host.clock.advance(5)
@@ -172,18 +166,18 @@ async def test_a_catch_up_that_is_cut_after_it_was_written_counts_an_ignored_run
     assert await runs(again, image) == {"trivy*": 1}
 
 
-async def test_what_was_counted_long_ago_is_forgotten(host: FakeHost, image: str) -> None:
+async def test_ignored_runs_of_long_ago_are_forgotten(host: FakeHost, image: str) -> None:
     agent = await host.agent(ignored=SCANNERS).watch()
     host.docker.run(REF, "trivy-1", rm=True)
     await agent.wait(DAY)
     host.docker.begin(host.docker.create(REF, "nightly", role="scanner"))
     await agent.wait(1)
     now = host.clock.now()
-    await agent.store.prune(now - timedelta(hours=1), now, declare_dropped=False)
+    await agent.store.prune(now - HOUR, now, declare_dropped=False)
     assert await runs(agent, image) == {"role=scanner": 1}
 
 
-async def test_the_last_use_tells_project_and_user(host: FakeHost, image: str) -> None:
+async def test_the_last_use_names_project_and_user(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     cid = host.docker.create(REF, "train", **{PROJECT: "llm", "user": "alice"})
     await agent.wait(0)

@@ -1,13 +1,10 @@
-"""Images mounted in containers with `--mount type=image` are in use, whatever becomes of the name that was written."""
+"""Images mounted in containers with `--mount type=image` are in use, whatever their name means later."""
 
 import pytest
 
 from agent.core.policy.decision import Outcome, Reason
-from tests.support import fake_host as harness
-from tests.support.builders import make_id, make_image, pytorch_image
-from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent
-
-REF = "team/torch:1"
+from tests.support.builders import REF, make_id, make_image, pytorch_image
+from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent, sweep
 
 
 @pytest.fixture
@@ -17,7 +14,7 @@ def image(host: FakeHost) -> str:
 
 
 def move_the_name(host: FakeHost) -> None:
-    """Another image gets the name; no event tells which one lost it."""
+    """Another image gets the name; no event names the one that lost it."""
     host.docker.add(pytorch_image("newer", "team/newer:1"))
     host.docker.tag(make_id("newer"), REF)
 
@@ -32,12 +29,12 @@ async def test_a_mounted_image_is_not_evicted_until_its_container_is_gone(host: 
     agent = await host.agent(evict_local=True).watch()
     box = host.docker.create("tool:1", image_mounts=[{"id": image, "short": image[7:19]}.get(by, by)])
     await agent.wait(PAST_TTL)
-    assert (await harness.sweep(agent), await agent.reason(image)) == ({}, Reason.IN_USE)
+    assert (await sweep(agent), await agent.reason(image)) == ({}, Reason.IN_USE)
     host.docker.remove(box)
     await agent.wait()
     assert await agent.reason(image) is Reason.RECENT  # the end of the container was a use of it
     await agent.wait(PAST_TTL)
-    assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
+    assert await sweep(agent) == {REF: Outcome.REMOVED}
 
 
 async def test_after_the_name_moved_the_old_image_is_in_use_and_the_new_one_is_not_over_a_restart_too(
@@ -77,7 +74,9 @@ async def test_before_the_agent_ever_ran_every_image_without_a_tag_may_be_the_mo
     assert await reasons(agent) == {"torch": Reason.IN_USE, "newer": Reason.IN_USE}
 
 
-async def test_what_is_mounted_is_asked_for_once_and_only_where_something_is(host: FakeHost, image: str) -> None:
+async def test_the_images_of_mounts_are_requested_once_and_only_where_there_are_mounts(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent().watch()
     host.docker.run("tool:1", rm=True)
     await agent.wait()

@@ -1,4 +1,4 @@
-"""What events and listings do to usage: no use is missed, none is counted for the wrong image."""
+"""What events and listings change in usage: no use is missed, and none counts for the wrong image."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,22 +10,9 @@ from agent.adapters.engine import EngineError, EngineUnavailable
 from agent.core.policy.decision import Reason
 from agent.core.usage.events import EngineEvent
 from agent.tracking.buffer import Buffer, StreamEnded
-from tests.support.builders import make_event, pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent
-from tests.support.fakes.clock import START
-
-REF = "team/torch:1"
-MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
-
-
-async def used(agent: HostedAgent, image_id: str) -> tuple[object, str]:
-    usage = agent.usage(image_id)
-    return usage.last_used, usage.last_used_by
+from tests.support.builders import REF, make_event, pytorch_image
+from tests.support.fake_host import FakeHost
+from tests.support.times import HOUR, MINUTE, START
 
 
 async def test_an_image_seen_for_the_first_time_counts_from_then(host: FakeHost, image: str) -> None:
@@ -48,12 +35,12 @@ async def test_each_act_of_a_container_is_a_use(host: FakeHost, image: str, act:
         await agent.wait(60)
         cid = str(do() or cid)
         await agent.wait(0)
-        assert await used(agent, image) == (host.clock.now(), "box")
+        assert agent.last_use(image) == (host.clock.now(), "box")
         if name == act:
             return
 
 
-async def test_what_is_no_use_changes_nothing(host: FakeHost, image: str) -> None:
+async def test_an_event_that_does_not_count_as_a_use_changes_nothing(host: FakeHost, image: str) -> None:
     cid = host.docker.run(REF, "box")
     agent = await host.agent().watch()
     before = agent.usage(image)
@@ -80,9 +67,9 @@ async def test_a_stopped_container_found_at_the_start_was_last_used_at_its_end(h
     cid = host.docker.run(REF, "box")
     await host.clock.advance(60)
     host.docker.end(cid)
-    await host.clock.advance(3600)
+    await host.clock.advance(HOUR)
     agent = await host.agent().watch()
-    assert await used(agent, image) == (START + MINUTE, "box")
+    assert agent.last_use(image) == (START + MINUTE, "box")
 
 
 @pytest.mark.parametrize("call", ["containers", "images", "ring"])
@@ -91,24 +78,24 @@ async def test_a_use_while_catching_up_is_not_missed(host: FakeHost, image: str,
     agent = host.agent()
     agent.engine.on(call, lambda: host.docker.run(REF, "box"), after=after)
     await agent.watch()
-    assert await used(agent, image) == (START, "box")
+    assert agent.last_use(image) == (START, "box")
     assert await agent.reason(image) is Reason.IN_USE
 
 
 @pytest.mark.parametrize("call", ["containers", "images", "ring"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_a_container_that_goes_while_catching_up_holds_nothing(
+async def test_a_container_that_is_removed_while_catching_up_keeps_no_image(
     host: FakeHost, image: str, call: str, after: bool
 ) -> None:
     cid = host.docker.run(REF, "box")
     agent = host.agent()
     agent.engine.on(call, lambda: host.docker.remove(cid), after=after)
     await agent.watch()
-    assert await used(agent, image) == (START, "box")
+    assert agent.last_use(image) == (START, "box")
     assert agent.view.tracker.containers == {}
 
 
-async def test_a_container_that_came_while_listing_again_is_held(host: FakeHost, image: str) -> None:
+async def test_a_container_that_came_while_listing_again_is_tracked(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     agent.engine.on("containers", lambda: host.docker.run(REF, "box"), after=True)
     await agent.ingestor.refresh()
@@ -134,7 +121,7 @@ async def test_a_container_gone_before_the_inspect_is_known_by_its_name(host: Fa
     await agent.wait(60)
     host.docker.run(REF, "box", rm=True)
     await agent.wait()
-    assert await used(agent, image) == (START + MINUTE, "box")
+    assert agent.last_use(image) == (START + MINUTE, "box")
     assert await agent.gaps() == []
 
 
@@ -145,12 +132,12 @@ async def test_a_name_means_what_it_meant_at_the_time_of_the_event(host: FakeHos
     host.docker.run(REF, "before", rm=True)
     host.docker.tag(other, REF)
     await agent.wait(0)
-    assert (await used(agent, image), agent.usage(other).last_used) == ((START + MINUTE, "before"), None)
+    assert (agent.last_use(image), agent.usage(other).last_used) == ((START + MINUTE, "before"), None)
     await agent.wait(60)
     host.docker.run(REF, "after", rm=True)
     await agent.wait(0)
-    assert (await used(agent, image))[1] == "before"
-    assert (await used(agent, other))[1] == "after"
+    assert (agent.last_use(image))[1] == "before"
+    assert (agent.last_use(other))[1] == "after"
 
 
 async def test_a_container_keeps_using_its_image_after_the_tag_moved(host: FakeHost, image: str) -> None:
@@ -162,7 +149,7 @@ async def test_a_container_keeps_using_its_image_after_the_tag_moved(host: FakeH
     host.docker.remove(cid)
     end = host.clock.now()
     await agent.wait()
-    assert await used(agent, image) == (end, "box")
+    assert agent.last_use(image) == (end, "box")
     assert agent.usage(other).last_used is None
 
 
@@ -185,12 +172,14 @@ async def test_a_replay_changes_nothing(host: FakeHost, image: str) -> None:
     await agent.wait(0.01)
     before, uses = await agent.saved(), await agent.view.engine_store.load_uses(image, 99)
     host.docker.cut_streams()
-    await agent.wait(0.5)  # reconnected, with everything told again
+    await agent.wait(0.5)  # reconnected, with all events reported again
     assert agent.engine.counts()["events"] == 2
     assert (await agent.saved(), await agent.view.engine_store.load_uses(image, 99)) == (before, uses)
 
 
-async def test_a_use_told_twice_counts_for_its_image_even_where_the_name_is_gone(host: FakeHost, image: str) -> None:
+async def test_a_use_reported_twice_counts_for_its_image_even_where_the_name_is_gone(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent().watch()
     host.docker.run(REF, "box", rm=True)
     await agent.wait(0.01)
@@ -203,11 +192,11 @@ async def test_a_use_told_twice_counts_for_its_image_even_where_the_name_is_gone
 
 async def test_a_use_that_matches_no_image_floors_the_idle_time_of_all(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.emit("container", "create", "f" * 64, image="gone/long-ago:1", name="box")
     seen = host.clock.now()
     await agent.wait(60)
-    assert await agent.gaps() == [(0.0, "a use of 'gone/long-ago:1' could not be matched to an image")]
+    assert await agent.gaps() == [(timedelta(), "a use of 'gone/long-ago:1' could not be matched to an image")]
     assert ((await agent.decision(image)).idle_since, agent.usage(image).last_used) == (seen, None)
 
 
@@ -217,7 +206,7 @@ async def test_a_time_in_the_future_counts_as_now(host: FakeHost, image: str) ->
     cid = host.docker.create(REF, "box")
     host.clock.jump(-3600)
     await agent.wait(0)
-    assert await used(agent, image) == (START, "box")
+    assert agent.last_use(image) == (START, "box")
     assert cid in agent.view.tracker.containers
 
 
@@ -229,7 +218,7 @@ async def test_an_error_in_a_refresh_loses_no_event(host: FakeHost, image: str, 
     with pytest.raises(EngineError):
         await agent.ingestor.refresh()
     await agent.wait()
-    assert await used(agent, image) == (START, "box")
+    assert agent.last_use(image) == (START, "box")
 
 
 def _create_of(host: FakeHost) -> EngineEvent:
@@ -278,7 +267,7 @@ def test_a_full_buffer_ends_the_stream() -> None:
     assert buffer.overflowed
 
 
-def test_what_is_given_back_waits_before_what_came_since() -> None:
+def test_events_given_back_wait_before_those_that_came_since() -> None:
     buffer = Buffer()
     buffer.put(make_event("create"))
     taken = buffer.take()
@@ -310,8 +299,8 @@ async def test_an_event_after_a_clock_that_was_set_back_a_little_is_read_again(h
     await agent.wait()
     await agent.kill()
     host.clock.jump(-8)
-    host.docker._last_ns = 0
+    host.docker.last_ns = 0
     host.docker.run(REF, "box", rm=True)
     used_at = host.clock.now()
     again = await host.agent().watch()
-    assert await used(again, image) == (used_at, "box")
+    assert again.last_use(image) == (used_at, "box")

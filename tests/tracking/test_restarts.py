@@ -1,25 +1,10 @@
-"""Usage over the death of the agent: one commit with the cursor, read again, and nothing forgotten."""
-
-from datetime import timedelta
+"""Usage when the agent dies: it is committed with the cursor, events are read again, and nothing is forgotten."""
 
 import pytest
 
-from tests.support.builders import pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent
-from tests.support.fakes.clock import START
-
-REF = "team/torch:1"
-MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
-
-
-async def used(agent: HostedAgent, image_id: str) -> tuple[object, str]:
-    usage = agent.usage(image_id)
-    return usage.last_used, usage.last_used_by
+from tests.support.builders import REF, pytorch_image
+from tests.support.fake_host import FakeHost
+from tests.support.times import MINUTE, START
 
 
 async def test_usage_and_cursor_are_one_commit(host: FakeHost, image: str) -> None:
@@ -100,7 +85,7 @@ async def test_images_of_another_root_directory_are_not_shown_until_those_of_thi
     assert shown == [0]
 
 
-async def test_after_a_restart_the_root_directory_tells_whose_usage_it_is(host: FakeHost, image: str) -> None:
+async def test_after_a_restart_the_root_directory_decides_whose_usage_it_is(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     host.docker.run(REF, "box", rm=True)
     await agent.wait()

@@ -6,16 +6,16 @@ from collections.abc import Callable
 import pytest
 
 from agent.tracking.stream_state import StreamState
-from tests.support.fake_host import Stalls
+from tests.support.fakes.stalls import FakeStallDetector
 
 
 @pytest.fixture
-def stalls() -> Stalls:
-    return Stalls()
+def stalls() -> FakeStallDetector:
+    return FakeStallDetector()
 
 
 @pytest.fixture
-def stream(stalls: Stalls) -> StreamState:
+def stream(stalls: FakeStallDetector) -> StreamState:
     """A stream that is proven."""
     state = StreamState(asyncio.Event(), stalls)
     state.begin()
@@ -29,14 +29,14 @@ def test_a_stream_that_is_read_and_caught_up_is_proven_and_ready(stream: StreamS
 
 
 def test_a_stream_that_is_read_and_not_caught_up_is_not_proven() -> None:
-    state = StreamState(asyncio.Event(), Stalls())
+    state = StreamState(asyncio.Event(), FakeStallDetector())
     state.begin()
     state.open()
     assert (state.proven, state.ready.is_set()) == (False, False)
 
 
 def test_a_stream_that_ended_before_it_was_caught_up_is_not_proven_by_it() -> None:
-    state = StreamState(asyncio.Event(), Stalls())
+    state = StreamState(asyncio.Event(), FakeStallDetector())
     state.begin()
     state.open()
     state.close(ended_by_engine=True)
@@ -93,6 +93,6 @@ def test_who_ended_the_stream_is_known_until_the_next_one_opens(stream: StreamSt
     assert (stream.ended_by_engine, stream.caught_up) == (False, False)
 
 
-def test_a_stall_takes_the_trust_and_not_the_proof(stream: StreamState, stalls: Stalls) -> None:
+def test_a_stall_takes_the_trust_and_not_the_proof(stream: StreamState, stalls: FakeStallDetector) -> None:
     stalls.noticed.set()
     assert (stream.proven, stream.ready.is_set(), stream.trusted) == (True, True, False)

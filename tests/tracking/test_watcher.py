@@ -1,7 +1,6 @@
-"""The life of the stream: connecting again, catching up, and what is recorded as blind time."""
+"""The life of the event stream: reconnecting, catching up, and what is recorded as blind time."""
 
 from collections.abc import MutableMapping
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,27 +10,14 @@ from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
 from agent.core.policy.decision import HeldBy
 from agent.tracking.timing import TrackingTiming
-from tests.support.builders import pytorch_image
-from tests.support.fake_host import TOLERANCE, FakeHost, HostedAgent
+from tests.support.builders import REF, pytorch_image
+from tests.support.fake_host import BEYOND_TOLERANCE, FakeHost, HostedAgent
 from tests.support.fakes.docker import RING
-
-REF = "team/torch:1"
-OVER = TOLERANCE.total_seconds() + 30.0  # seconds
-UNDER = TOLERANCE.total_seconds() - 30.0  # seconds
-
-
-@pytest.fixture
-def image(host: FakeHost) -> str:
-    return host.docker.add(pytorch_image("torch", REF))
+from tests.support.times import DAY, HOUR
 
 
 async def unproven(agent: HostedAgent) -> bool:
     return (await agent.plan()).held_by is HeldBy.UNPROVEN
-
-
-def overflow_the_ring(host: FakeHost) -> None:
-    for _ in range(RING + 1):
-        host.docker.emit("network", "connect", "bridge")
 
 
 # Connecting
@@ -48,7 +34,7 @@ async def test_the_first_stream_begins_a_moment_before_now(host: FakeHost) -> No
     assert agent.engine.calls[1].argument == str(now_ns - 2 * 10**9)
 
 
-async def test_nothing_may_go_until_the_watch_is_proven(host: FakeHost, image: str) -> None:
+async def test_nothing_may_be_evicted_until_the_watch_is_proven(host: FakeHost, image: str) -> None:
     agent = host.agent()
     agent.engine.on("ring", agent.engine.hang)
     await agent.watch()
@@ -57,7 +43,7 @@ async def test_nothing_may_go_until_the_watch_is_proven(host: FakeHost, image: s
 
 @pytest.mark.parametrize("call", ["connect", "events", "containers", "images", "ring"])
 @pytest.mark.parametrize("status", [0, 404, 500])
-async def test_an_error_while_connecting_is_weather(host: FakeHost, image: str, call: str, status: int) -> None:
+async def test_an_error_while_connecting_is_retried(host: FakeHost, image: str, call: str, status: int) -> None:
     agent = host.agent()
     agent.engine.on(call, EngineUnavailable(status, "no") if status != 500 else EngineError(500, "no"))
     await agent.watch()
@@ -66,17 +52,17 @@ async def test_an_error_while_connecting_is_weather(host: FakeHost, image: str, 
     assert (await unproven(agent), list(agent.host_report.alerts)) == (False, [])
 
 
-async def test_a_bug_is_no_weather(host: FakeHost) -> None:
+async def test_a_bug_is_not_retried(host: FakeHost) -> None:
     agent = host.agent()
     agent.engine.on("ring", ZeroDivisionError("a bug"))
     with pytest.raises(ExceptionGroup, match="unhandled errors"):
         await agent.watch()
 
 
-async def test_an_engine_that_is_down_for_long_is_asked_ever_more_rarely(host: FakeHost) -> None:
+async def test_an_engine_that_is_down_for_long_is_tried_ever_more_rarely(host: FakeHost) -> None:
     host.docker.stop()
     agent = await host.agent().watch()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     assert 3600 / 31 - 2 <= agent.engine.counts()["connect"] <= 3600 / 30 + 10
 
 
@@ -91,7 +77,7 @@ async def test_a_full_disk_is_waited_for(host: FakeHost, image: str, monkeypatch
     assert (list(agent.host_report.alerts), agent.usage(image).last_used_by) == ([], "box")
 
 
-async def test_a_full_disk_at_the_first_start_ends_nothing(
+async def test_a_full_disk_at_the_first_start_does_not_end_the_watcher(
     host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = host.agent()
@@ -149,45 +135,47 @@ async def test_the_stream_of_a_stopping_engine_is_read_to_its_end(host: FakeHost
     host.docker.end(cid)
     died = host.clock.now()
     host.docker.stop()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.start()
     agent.engine.forget_hooks()
     await agent.wait(60)
     assert (agent.usage(image).last_used, await agent.gaps()) == (died, [])
 
 
-async def test_a_restart_of_the_engine_under_our_eyes_is_no_gap(host: FakeHost, image: str) -> None:
-    agent = await host.agent(ttl=timedelta(days=1)).start()
+async def test_a_restart_of_the_engine_while_this_process_watches_is_not_a_gap(host: FakeHost, image: str) -> None:
+    agent = await host.agent(ttl=DAY).start()
     host.docker.run(REF, "box", rm=True)
     used = host.clock.now()
     await agent.wait(60)
     host.docker.stop()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.start()
     await agent.wait(60)
     assert (await agent.gaps(), (await agent.decision(image)).idle_since) == ([], used)
 
 
-async def test_what_an_engine_told_at_its_very_end_counts(host: FakeHost, image: str) -> None:
+async def test_events_that_an_engine_reports_at_its_very_end_count(host: FakeHost, image: str) -> None:
     cid = host.docker.run(REF, "box")
     agent = await host.agent().watch()
     await agent.wait(60)
     host.docker.remove(cid)
     host.docker.stop()
     removed = host.clock.now()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.start()
     await agent.wait(60)
     assert (agent.usage(image).last_used, await agent.gaps()) == (removed, [])
 
 
-async def test_what_an_engine_told_at_its_end_and_cannot_be_asked_any_more_is_a_gap(host: FakeHost, image: str) -> None:
+async def test_an_event_at_the_engines_end_that_cannot_be_resolved_any_more_is_a_gap(
+    host: FakeHost, image: str
+) -> None:
     agent = await host.agent().watch()
     await agent.wait(60)
     host.docker.run(REF, "box")
     host.docker.containers.clear()
     host.docker.stop()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     host.docker.start()
     await agent.wait(60)
     assert [cause for _, cause in await agent.gaps()] == ["the engine restarted while nobody watched"]
@@ -200,23 +188,23 @@ async def test_a_buffer_that_overflows_is_blind_time_and_a_new_beginning(host: F
     first = host.docker.create(REF, "first")
     await agent.wait(1)
     since = host.clock.now()
-    await agent.wait(OVER)
+    await agent.wait(BEYOND_TOLERANCE)
     for _ in range(2 * RING + 1):
         host.docker.emit("container", "start", first, image=REF, name="first")
     await agent.wait(1)
     assert agent.engine.counts()["connect"] == 2
-    [(seconds, cause)] = await agent.gaps()
+    [(length, cause)] = await agent.gaps()
     assert cause == "more happened than the engine remembers"
-    assert OVER <= seconds <= OVER + (host.clock.now() - since).total_seconds()
+    assert BEYOND_TOLERANCE <= length <= BEYOND_TOLERANCE + (host.clock.now() - since)
 
 
 # At rest
 
 
 async def test_an_hour_at_rest_costs_pings_one_audit_a_minute_and_one_listing(host: FakeHost, image: str) -> None:
-    agent = await host.agent(ttl=timedelta(days=1)).start()
+    agent = await host.agent(ttl=DAY).start()
     before = agent.engine.counts()
-    await agent.wait(3600)
+    await agent.wait(HOUR)
     after = agent.engine.counts()
     assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)} == {
         "ping": 240,
@@ -237,24 +225,24 @@ async def test_several_images_at_once_are_one_listing(host: FakeHost, image: str
 # Failures, each logged by its name
 
 
-def said(logged: list[MutableMapping[str, Any]]) -> list[str]:
+def messages_in(logged: list[MutableMapping[str, Any]]) -> list[str]:
     return [entry["event"] for entry in logged if entry["action"] == "watch" and entry["event"] != CAUGHT_UP]
 
 
 CAUGHT_UP = "watching the engine"
 
 
-async def test_an_engine_that_goes_down_and_comes_back_is_told_once_each(host: FakeHost, image: str) -> None:
+async def test_an_engine_that_is_lost_and_comes_back_is_reported_once_each(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     with capture_logs() as logged:
         host.docker.stop()
         await agent.wait(600)
         host.docker.start()
         await agent.wait(60)
-    assert said(logged) == ["the engine is not watched", "the engine is watched again"]
+    assert messages_in(logged) == ["the engine is not watched", "the engine is watched again"]
 
 
-async def test_a_full_disk_is_told_once_by_its_own_name(
+async def test_a_full_disk_is_reported_once_by_its_own_name(
     host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = await host.agent().start()
@@ -267,7 +255,7 @@ async def test_a_full_disk_is_told_once_by_its_own_name(
             alerts.add(tuple(agent.host_report.alerts))
         agent.faults.clear()
         await agent.wait(120)
-    assert (said(logged), alerts) == (
+    assert (messages_in(logged), alerts) == (
         ["the state cannot be written", "the state can be written again"],
         {("state-full",)},
     )
@@ -317,7 +305,7 @@ async def test_an_engine_that_thaws_is_trusted_again_on_the_same_stream(host: Fa
     assert (list(agent.host_report.alerts), await agent.gaps()) == ([], [])
 
 
-async def test_nothing_may_go_from_the_moment_that_the_stream_ends(host: FakeHost, image: str) -> None:
+async def test_nothing_may_be_evicted_from_the_moment_that_the_stream_ends(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     agent.engine.on("ping", agent.engine.hang)  # the agent asks whether the engine is still there
     host.docker.cut_streams()
@@ -354,8 +342,8 @@ async def test_a_gap_is_recorded_before_the_cursor_passes_it(host: FakeHost, ima
     agent = await host.agent().watch()
     await agent.wait()
     await agent.kill()
-    await host.clock.advance(OVER)
-    overflow_the_ring(host)
+    await host.clock.advance(BEYOND_TOLERANCE)
+    host.docker.overflow_ring()
     again = host.agent()
     again.engine.on("images", host.docker.cut_streams)
     await again.watch()

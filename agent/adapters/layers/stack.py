@@ -19,15 +19,17 @@ TorchesByPath = dict[str, tuple[int, Torch]]  # path -> the number of the layer 
 class Reader:
     """Reads the layers of images, and each layer only once."""
 
-    def __init__(self, read: Callable[[str, float], Layer] = layer_walk.read) -> None:
+    def __init__(self, read: Callable[[str, float], Layer] = layer_walk.read, seconds: float = SECONDS) -> None:
+        """`seconds`: for one image."""
         self._read = read
+        self.seconds = seconds
         self._layers: dict[str, Layer] = {}
 
     def probe(self, folders: Sequence[str]) -> LayerProbe:
         """Probe an image with these layer folders, topmost first. Never raises, whatever the layers contain."""
         if not 0 < len(folders) <= LAYERS:
             return layer_probe.unknown("the engine reports no folders for it, or too many")
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + self.seconds
         seen: TorchesByPath = {}
         doubts: list[str] = []
         for depth, folder in enumerate(folders):

@@ -16,11 +16,17 @@ from agent.core.pytorch.version_file import Torch
 
 PACKAGES = frozenset({"site-packages", "dist-packages"})
 DEPTH = 32  # nested folders
-ENTRIES = 1_000_000  # in one layer; the largest public images have some 300,000 in all their layers
-FOLDERS = 50_000  # in one folder
 CANDIDATES = 64  # version files in one layer
 # Caches of installers do not count as an installed torch: those of pip and uv, and `pkgs` of a conda.
 CACHE, CONDA_PACKAGES, CONDA = ".cache", "pkgs", "conda-meta"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of a layer is read at the most."""
+
+    entries: int = 1_000_000  # of one layer; the largest public images have some 300,000 in all
+    folders: int = 50_000  # in one folder
 
 
 @dataclass(slots=True)
@@ -40,9 +46,9 @@ class _LateError(_BoundError):
     pass
 
 
-def read(root: str, until: float, *, now: Callable[[], float] = time.monotonic) -> Layer:
+def read(root: str, until: float, *, now: Callable[[], float] = time.monotonic, bounds: Bounds = Bounds()) -> Layer:
     """Walk one layer, until the time `until` of the clock `now`. Never raises, whatever the layer contains."""
-    walk = _Walk(until, now)
+    walk = _Walk(until, now, bounds)
     try:
         walk.check_time()
         with files.folder(root) as descriptor:
@@ -56,10 +62,11 @@ def read(root: str, until: float, *, now: Callable[[], float] = time.monotonic) 
 
 
 class _Walk:
-    def __init__(self, until: float, now: Callable[[], float]) -> None:
+    def __init__(self, until: float, now: Callable[[], float], bounds: Bounds) -> None:
         self.layer = Layer()
         self._now = now
         self._until = until
+        self._bounds = bounds
         self._entries = 0
 
     def doubt(self, path: str, why: str) -> None:
@@ -98,14 +105,14 @@ class _Walk:
                 has_torch = has_torch or entry.name == "torch"
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
-                if len(folders) > FOLDERS:
-                    raise _BoundError(f"a folder has more than {FOLDERS} folders")
+                if len(folders) > self._bounds.folders:
+                    raise _BoundError(f"a folder has more than {self._bounds.folders} folders")
         return sorted(folders), has_torch
 
     def _count(self) -> None:
         self._entries += 1
-        if self._entries > ENTRIES:
-            raise _BoundError(f"it has more than {ENTRIES} entries")
+        if self._entries > self._bounds.entries:
+            raise _BoundError(f"it has more than {self._bounds.entries} entries")
         if self._entries % 256 == 0:
             self.check_time()
 

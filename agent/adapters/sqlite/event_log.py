@@ -33,11 +33,12 @@ WATERMARK = "watermark"
 class EventLog:
     """The event log of one state file. Each public method that writes is one transaction; not `add`, `forget`."""
 
-    def __init__(self, db: Queries, bound: int = MAX_WAITING_BYTES) -> None:
-        """`bound`: limit of the outbox in bytes."""
+    def __init__(self, db: Queries, bound: int = MAX_WAITING_BYTES, most_ranges: int = MOST_RANGES) -> None:
+        """`bound`: limit of the outbox in bytes. `most_ranges`: in one `dropped` event."""
         self._db = db
         self._db.after_rollback.append(self._recount)
         self._bound = bound
+        self._most_ranges = most_ranges
         self._waiting: int | None = None  # bytes in the outbox; None: not counted yet
         self.host = self._db.load_value("host") or ""
         self.epoch = self._db.load_value("epoch") or self._db.save_value("epoch", uuid.uuid4().hex)
@@ -214,8 +215,9 @@ class EventLog:
         self._write_dropped(new_events.missing(above, self._last_seq(), known), "missing", now)
 
     def _write_dropped(self, ranges: list[Range], reason: str, now: datetime) -> None:
-        for start in range(0, len(ranges), MOST_RANGES):
-            self._insert(new_events.dropped(ranges[start : start + MOST_RANGES], reason, now))
+        most = self._most_ranges
+        for start in range(0, len(ranges), most):
+            self._insert(new_events.dropped(ranges[start : start + most], reason, now))
 
     def _last_seq(self) -> int:
         row = self._db.one("last_seq")

@@ -36,16 +36,18 @@ class Store:
         folder: Path | None = None,
         *,
         bound: int = event_log.MAX_WAITING_BYTES,
+        most_ranges: int = event_log.MOST_RANGES,
         copied: str = "",
         executor: Executor | None = None,
         before: Callable[[str], None] | None = None,
     ) -> None:
         """`folder`: None for a copy in memory. `bound`: limit of the outbox in bytes.
 
-        `copied`: the message of `identity.settle`. `executor`, `before`: for tests; see `Worker`.
+        `most_ranges`: see EventLog. `copied`: the message of `identity.settle`. `executor`, `before`: for tests; see
+        `Worker`.
         """
         self._db = Queries(connection)
-        self._log = EventLog(self._db, bound)
+        self._log = EventLog(self._db, bound, most_ranges)
         self._usage = UsageTables(self._db, self._log)
         self._journal = RemovalJournal(self._db, self._log)
         self._worker = Worker(folder, executor=executor, before=before)

@@ -1,16 +1,13 @@
 """The build cache of each kind of real engine: listed, pruned by age, and no image touched."""
 
 import asyncio
-from datetime import timedelta
 
 from agent.adapters.docker.engine import DockerEngine
 from tests.support import dockerd, images, proc
-
-DAY = timedelta(days=1)
-SECOND = timedelta(seconds=1)
+from tests.support.times import DAY, SECOND
 
 
-async def test_only_what_was_unused_for_so_long_goes_and_every_image_stays(any_engine: dockerd.Dockerd) -> None:
+async def test_only_records_unused_for_so_long_are_pruned_and_every_image_stays(any_engine: dockerd.Dockerd) -> None:
     any_engine.empty()
     images.import_image(any_engine, "team/base:1")
     child = images.build_child(any_engine, "team/base:1", "team/child:1", classic=False)

@@ -1,4 +1,4 @@
-"""What goes over the socket, and what comes back when it breaks: a server that answers as a test says."""
+"""Requests over the socket, and what breaks: a server that answers as a test prescribes."""
 
 import asyncio
 import json
@@ -47,11 +47,11 @@ class Server:
                 method, target, _ = head.decode().split(" ", 2)
                 self.calls.append(f"{method} {target}")
                 path = urlsplit(target).path.removeprefix("/").removeprefix("v1.41/")
-                told = self.soon[path].pop(0) if self.soon.get(path) else self.answers[path]
-                if told is DROP:
+                answered = self.soon[path].pop(0) if self.soon.get(path) else self.answers[path]
+                if answered is DROP:
                     return
-                writer.write(told)
-                if told and b"connection: close" in head.lower():
+                writer.write(answered)
+                if answered and b"connection: close" in head.lower():
                     return
         except asyncio.IncompleteReadError:
             pass
@@ -248,17 +248,17 @@ async def test_an_image_whose_description_was_cut_short_on_the_way_is_unknown_un
 
 
 @pytest.mark.parametrize("part", ["json", "history"])
-@pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("given", HOSTILE.values(), ids=HOSTILE.keys())
 async def test_an_image_of_which_the_engine_says_what_cannot_be_read_has_no_details(
-    server: Server, engine: DockerEngine, said: object, part: str
+    server: Server, engine: DockerEngine, given: object, part: str
 ) -> None:
     list_images(server)
-    said = {"Layers": []} if said == [] and part == "history" else said
-    server.answers[f"images/{IDS[1]}/{part}"] = answer(said)
+    given = {"Layers": []} if given == [] and part == "history" else given
+    server.answers[f"images/{IDS[1]}/{part}"] = answer(given)
     found = await engine.images({})
     assert [(image.id, image.details is None, image.unreadable != "") for image in found] == [
         (IDS[0], False, False),
-        (IDS[1], part == "json" or said is not None, part == "json" or said is not None),
+        (IDS[1], part == "json" or given is not None, part == "json" or given is not None),
         (IDS[2], False, False),
     ]
 
@@ -396,11 +396,11 @@ NO_LISTS = {
 
 
 @pytest.mark.parametrize("path", ["images/json", "containers/json"])
-@pytest.mark.parametrize("told", NO_LISTS.values(), ids=NO_LISTS.keys())
+@pytest.mark.parametrize("answered", NO_LISTS.values(), ids=NO_LISTS.keys())
 async def test_a_list_that_fails_is_never_an_empty_one(
-    server: Server, engine: DockerEngine, path: str, told: bytes
+    server: Server, engine: DockerEngine, path: str, answered: bytes
 ) -> None:
-    server.answers[path] = told
+    server.answers[path] = answered
     with pytest.raises(EngineError):
         await (engine.images({}) if path == "images/json" else engine.containers({}))
 

@@ -1,4 +1,4 @@
-"""What tells an image that `docker commit` made from one that a builder made, and from an import."""
+"""How an image by `docker commit` is distinguished from one of a builder, and from an import."""
 
 from typing import Any
 

@@ -16,7 +16,7 @@ from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
 from tests.support import dockerd, engines, images, registry
-from tests.support import fake_host as harness
+from tests.support.fake_host import remove_image
 
 SLEEP = ("sleep", "600")
 LOCAL = ("a:1", "a:2", "b/c:1")
@@ -43,15 +43,15 @@ async def listed(engine: DockerEngine, image_id: str) -> Image | None:
 async def remove(engine: DockerEngine, image_id: str) -> removal.RemovalResult:
     image = await listed(engine, image_id)
     assert image is not None
-    return await harness.remove(engine, image, containerd=(await engine.connect()).containerd_store)
+    return await remove_image(engine, image, containerd=(await engine.connect()).containerd_store)
 
 
 def push(daemon: dockerd.Dockerd, references: Sequence[str]) -> str:
     """Import an image, push it under all of these names, and forget it; its digest in the registry."""
     images.import_image(daemon, references[0], extra_refs=references[1:])
-    said = [daemon.docker("push", reference) for reference in references]
+    outputs = [daemon.docker("push", reference) for reference in references]
     daemon.empty()
-    return said[0].rpartition("digest: ")[2].split()[0]
+    return outputs[0].rpartition("digest: ")[2].split()[0]
 
 
 def pull(daemon: dockerd.Dockerd, *references: str) -> str:
@@ -83,7 +83,7 @@ async def test_the_list_and_the_inspect_agree_on_the_names_of_an_image(
     assert (image.references, image.digests) == await engine.references(image_id)
 
 
-async def test_a_pulled_image_has_the_digest_that_the_push_told(
+async def test_a_pulled_image_has_the_digest_that_the_push_reported(
     fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
 ) -> None:
     name = f"{loopback_registry.name}/pulled/app"
@@ -157,7 +157,7 @@ async def test_an_image_built_by_buildkit_runs_on_without_its_base(
 # Commits
 
 
-async def test_no_step_of_a_build_is_taken_for_a_commit_where_the_engine_keeps_what_tells_them_apart(
+async def test_no_step_of_a_build_is_taken_for_a_commit_where_the_engine_keeps_what_distinguishes_them(
     any_kind: str, fresh: dockerd.Dockerd, engine: DockerEngine
 ) -> None:
     images.import_image(fresh, "base:1")
@@ -192,7 +192,7 @@ async def test_a_commit_is_never_taken_for_a_step_of_a_build(
 # Removal, whole or not at all
 
 
-async def test_an_image_with_many_tags_goes_whole_and_alone(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
+async def test_an_image_with_many_tags_is_removed_whole_and_alone(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
     stays = images.import_image(fresh, "other:1")
     goes = images.import_image(fresh, LOCAL[0], extra_refs=LOCAL[1:])
     assert await remove(engine, goes) == removal.RemovalResult(Outcome.REMOVED)
@@ -202,7 +202,7 @@ async def test_an_image_with_many_tags_goes_whole_and_alone(fresh: dockerd.Docke
 
 
 @pytest.mark.parametrize("names", ["a:1", "a:1 b:1", "a", "a:1 a", "a:1 a:2 b:1 a b"])
-async def test_a_pulled_image_goes_whole(
+async def test_a_pulled_image_is_removed_whole(
     names: str, fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
 ) -> None:
     """`names`: the tags by which it is pulled; one without a tag stands for the digest."""
@@ -276,7 +276,7 @@ async def race(
     racing, answers = Racing(fresh.url, act), Answers(image, {})
     containerd = (await racing.connect()).containerd_store
     try:
-        return await harness.remove(racing, image, containerd=containerd, answers=answers), answers
+        return await remove_image(racing, image, containerd=containerd, answers=answers), answers
     finally:
         await racing.close()
 
@@ -299,7 +299,7 @@ async def test_an_image_that_loses_its_tag_to_another_stays_and_what_the_engine_
     assert [one.id for one in await engine.images({})] == [image.id]
 
 
-async def test_an_image_of_one_tag_goes_by_its_id_and_the_one_that_took_its_tag_stays(
+async def test_an_image_of_one_tag_is_evicted_by_its_id_and_the_one_that_took_its_tag_stays(
     fresh: dockerd.Dockerd, engine: DockerEngine
 ) -> None:
     image = await listed(engine, images.import_image(fresh, LOCAL[0]))
@@ -311,7 +311,7 @@ async def test_an_image_of_one_tag_goes_by_its_id_and_the_one_that_took_its_tag_
     assert await engine.image_id(LOCAL[0]) == other
 
 
-async def test_a_name_that_a_nameless_image_gets_before_it_goes_is_recorded(
+async def test_a_name_that_a_nameless_image_gets_before_it_is_removed_is_recorded(
     fresh: dockerd.Dockerd, engine: DockerEngine
 ) -> None:
     built = fresh.docker("build", "--quiet", "-", stdin=b"FROM scratch\nENV A=1\nENV B=1")
@@ -344,15 +344,15 @@ async def test_every_event_of_a_removal_is_known_as_an_echo_and_each_that_was_ex
     own.begin(image.id, datetime.fromtimestamp(since_ns / 1e9, UTC))
     containerd = (await engine.connect()).containerd_store
     await removal.remove(engine, image, own, Answers(image, {}), containerd=containerd, undisturbed=lambda: True)
-    told = [event for event in (await engine.ring()).events if event.time_ns >= since_ns and event.kind == "image"]
-    assert [event for event in told if not own.caused(event)] == []
+    events = [event for event in (await engine.ring()).events if event.time_ns >= since_ns and event.kind == "image"]
+    assert [event for event in events if not own.caused(event)] == []
     assert used or own._spans[image.id].echoes == []
 
 
 # Events and lists
 
 
-async def test_the_events_of_an_image_tell_its_id_but_a_pull_its_reference(
+async def test_the_events_of_an_image_report_its_id_but_a_pull_its_reference(
     fresh: dockerd.Dockerd, engine: DockerEngine, loopback_registry: registry.Registry
 ) -> None:
     name = f"{loopback_registry.name}/told/app:1"
@@ -363,10 +363,10 @@ async def test_the_events_of_an_image_tell_its_id_but_a_pull_its_reference(
     await engine.untag("told:1")
     await engine.delete(image_id)
     imported = images.import_image(fresh, "told:2")
-    told = [event for event in (await engine.ring()).events if event.time_ns >= since_ns]
-    assert [event.name for event in told if (event.action, event.actor) == ("tag", image_id)] == ["told:1"]
-    # A graph driver tells of a digest that goes with its tag, too, and of the tag of an import.
-    seen = dict.fromkeys((event.action, event.actor) for event in told)
+    events = [event for event in (await engine.ring()).events if event.time_ns >= since_ns]
+    assert [event.name for event in events if (event.action, event.actor) == ("tag", image_id)] == ["told:1"]
+    # A graph driver also reports a digest that is removed with its tag, and the tag of an import.
+    seen = dict.fromkeys((event.action, event.actor) for event in events)
     assert [one for one in seen if one != ("tag", imported)] == [
         ("pull", name),
         ("tag", image_id),
@@ -376,7 +376,7 @@ async def test_the_events_of_an_image_tell_its_id_but_a_pull_its_reference(
     ]
 
 
-async def test_lists_stay_whole_while_images_go(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
+async def test_lists_stay_whole_while_images_are_removed(fresh: dockerd.Dockerd, engine: DockerEngine) -> None:
     stays = images.import_image(fresh, "stays:1")
     going = [images.import_image(fresh, f"goes:{number}", size_mb=0) for number in range(15)]
     async with asyncio.TaskGroup() as group:

@@ -14,7 +14,7 @@ from agent.core.model import Container, Image
 from agent.core.usage import attribution
 from agent.core.usage.events import EngineEvent
 from tests.core import hostile
-from tests.core.builders import decide
+from tests.support.builders import decide
 
 ID = "sha256:" + "a" * 64
 CID = "c" * 64

@@ -20,13 +20,13 @@ def inspected(upper: object, *lower: str, layers: int = 0) -> dict[str, Any]:
 
 
 def test_the_folders_are_told_topmost_first() -> None:
-    told = inspected(folder("c"), folder("b"), folder("a"))
-    assert layer_folders.parse(told, ROOT) == (folder("c"), folder("b"), folder("a"))
+    reported = inspected(folder("c"), folder("b"), folder("a"))
+    assert layer_folders.parse(reported, ROOT) == (folder("c"), folder("b"), folder("a"))
     assert layer_folders.parse(inspected(folder("a")), f"{ROOT}/") == (folder("a"),)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         {},
         {"GraphDriver": None, "RootFS": {"Layers": ["x"]}},
@@ -40,5 +40,5 @@ def test_the_folders_are_told_topmost_first() -> None:
         inspected("/var/lib/docker-other/a"),
     ],
 )
-def test_unless_there_is_a_folder_for_each_layer_below_the_engines_own_there_are_none(told: dict[str, Any]) -> None:
-    assert layer_folders.parse(told, ROOT) == ()
+def test_unless_there_is_a_folder_for_each_layer_below_the_engines_own_there_are_none(reported: dict[str, Any]) -> None:
+    assert layer_folders.parse(reported, ROOT) == ()

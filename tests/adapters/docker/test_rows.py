@@ -81,12 +81,12 @@ def test_a_label_called_name_or_image_is_not_taken_for_a_reference(action: str) 
     ],
     ids=lambda changes: str(changes)[:60],
 )
-def test_a_row_that_is_none_of_ours_is_passed_over(changes: dict[str, Any]) -> None:
+def test_a_row_that_is_not_one_of_ours_is_passed_over(changes: dict[str, Any]) -> None:
     assert rows.event(event_line(**changes)) is None
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b"7", b'"x"', b"\xff\xfe", b"{}", b"[" * 100_000])
-def test_a_line_that_is_no_event_is_passed_over(line: bytes) -> None:
+def test_a_line_that_is_not_an_event_is_passed_over(line: bytes) -> None:
     assert rows.event(line) is None
 
 
@@ -158,15 +158,15 @@ def test_a_server_that_names_no_version_is_spoken_to_in_ours() -> None:
     assert rows.api_version({}, (1, 51)) == "v1.51"
 
 
-def test_an_engine_tells_who_it_is() -> None:
-    told = {
+def test_an_engine_reports_who_it_is() -> None:
+    reported = {
         "ID": "X",
         "Name": "gpu-07",
         "Driver": "overlayfs",
         "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
         "DockerRootDir": "/var/lib/docker",
     }
-    assert rows.engine_info(told, {"Version": "28.5.2"}, "1.51") == EngineInfo(
+    assert rows.engine_info(reported, {"Version": "28.5.2"}, "1.51") == EngineInfo(
         id="X",
         name="gpu-07",
         version="28.5.2",
@@ -177,7 +177,7 @@ def test_an_engine_tells_who_it_is() -> None:
     )
 
 
-def test_an_engine_that_tells_nothing_is_a_graph_driver_without_a_name() -> None:
+def test_an_engine_that_reports_nothing_is_a_graph_driver_without_a_name() -> None:
     nobody = EngineInfo(id="", name="", version="", api_version="1.41", driver="", containerd_store=False, root="")
     assert rows.engine_info({"DriverStatus": None}, {}, "1.41") == nobody
     assert rows.engine_info({"DriverStatus": [["a"], ["b", "c", "d"]]}, {}, "1.41") == nobody
@@ -194,8 +194,8 @@ PODMAN = {
 
 
 def test_podman_is_only_observed_and_has_an_id_that_lasts() -> None:
-    said = [{"ID": made_up, "Name": "gpu-07", "DockerRootDir": "/data"} for made_up in ("a", "b")]
-    first, second = (rows.engine_info(info, PODMAN, "1.41") for info in said)
+    reported = [{"ID": made_up, "Name": "gpu-07", "DockerRootDir": "/data"} for made_up in ("a", "b")]
+    first, second = (rows.engine_info(info, PODMAN, "1.41") for info in reported)
     assert first == second
     assert (first.product, first.id) == ("Podman", "podman gpu-07 /data")
     assert first.observe_only.startswith("this is Podman 4.3.1, which removes an image's untagged parents")
@@ -232,7 +232,7 @@ def test_a_container_whose_state_cannot_be_read_counts_as_running() -> None:
     assert rows.container(row) == Container(id=CID, image_id=ID, state="running")
 
 
-def test_a_container_without_an_image_holds_none() -> None:
+def test_a_container_without_an_image_keeps_none() -> None:
     assert rows.container({"Id": CID, "ImageID": ""}) == Container(id=CID, image_id="")
 
 
@@ -249,7 +249,7 @@ NO_CONTAINERS = [
 
 
 @pytest.mark.parametrize("row", NO_CONTAINERS, ids=str)
-def test_a_container_of_which_nobody_knows_what_images_it_holds_is_never_left_out(row: dict[str, Any]) -> None:
+def test_a_container_whose_image_mounts_are_unknown_is_never_left_out(row: dict[str, Any]) -> None:
     with pytest.raises(UNREADABLE):
         rows.container(row)
 
@@ -264,7 +264,7 @@ def test_a_mounted_image_is_known_by_its_source_and_its_name() -> None:
     assert rows.container({"Id": CID, "ImageID": ID, "Mounts": mounts}).image_mounts == ("team/data:1",)
 
 
-def test_a_mount_has_its_name_and_a_folder_of_the_engine_that_is_none() -> None:
+def test_a_mount_has_its_name_and_a_folder_that_is_not_the_engines_has_none() -> None:
     """As 28.5 lists and inspects it."""
     mount = {"Type": "image", "Name": "team/data:1", "Source": "/data/overlay2/1bc6/merged", "Destination": "/m"}
     asked = {"Type": "image", "Source": "team/data:1", "Target": "/m"}
@@ -325,8 +325,8 @@ def test_on_the_containerd_store_the_id_is_a_digest_and_proves_nothing() -> None
 
 
 def test_names_are_those_that_docker_writes() -> None:
-    said = {"RepoTags": ["docker.io/library/base:1", "localhost/x:1"], "RepoDigests": [f"docker.io/{DIGEST}"]}
-    assert rows.references(said) == (("base:1", "localhost/x:1"), (DIGEST,))
+    reported = {"RepoTags": ["docker.io/library/base:1", "localhost/x:1"], "RepoDigests": [f"docker.io/{DIGEST}"]}
+    assert rows.references(reported) == (("base:1", "localhost/x:1"), (DIGEST,))
 
 
 NO_ROWS = {
@@ -398,7 +398,7 @@ def test_inspect_and_history_are_one_set_of_details() -> None:
         (None, None),
     ],
 )
-def test_the_containerd_store_tells_the_bytes_of_compressed_layers_from_api_1_48_on(
+def test_the_containerd_store_reports_the_bytes_of_compressed_layers_from_api_1_48_on(
     manifests: list[dict[str, Any]] | None, packed: int | None
 ) -> None:
     assert rows.details({"Manifests": manifests}, [], containerd=True).packed_bytes == packed
@@ -410,7 +410,7 @@ def test_the_containerd_store_tells_the_bytes_of_compressed_layers_from_api_1_48
     [{}, {"Config": None, "RootFS": None}, {"Config": {"Env": None, "Labels": None, "Entrypoint": None, "Cmd": None}}],
     ids=str,
 )
-def test_an_image_may_tell_nothing_of_itself(inspected: dict[str, Any]) -> None:
+def test_an_image_may_report_nothing_of_itself(inspected: dict[str, Any]) -> None:
     assert rows.details(inspected, []) == Details(committed=True)
 
 
@@ -490,7 +490,7 @@ def test_on_the_containerd_store_a_name_is_as_old_as_the_last_one_that_was_set(
 # Answers to a DELETE
 
 
-def test_an_answer_tells_what_was_untagged_and_deleted() -> None:
+def test_an_answer_reports_what_was_untagged_and_deleted() -> None:
     answer = (
         '[{"Untagged":"docker.io/library/a:1"},{"Untagged":"a@sha256:1"},{"Deleted":"sha256:2"},{"Deleted":"sha256:3"}]'
     )

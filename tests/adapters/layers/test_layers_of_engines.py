@@ -59,7 +59,7 @@ async def look(client: DockerEngine, image_id: str) -> LayerProbe:
 
 @ON_GRAPH_DRIVERS
 @pytest.mark.parametrize("name", KINDS)
-async def test_each_kind_of_image_is_told_apart(
+async def test_each_kind_of_image_is_distinguished(
     engine: dockerd.Dockerd, connected: tuple[DockerEngine, EngineInfo], name: str
 ) -> None:
     client, info = connected

@@ -4,14 +4,15 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from agent.adapters.layers import files as layer_files
-from agent.adapters.layers import stack as layer_stack
 from agent.adapters.layers import walk as layer_walk
 from agent.adapters.layers.stack import Reader
+from agent.adapters.layers.walk import Bounds
 from agent.core.pytorch import layer_probe, version_file
 from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
 from tests.support import torch_file
@@ -37,8 +38,8 @@ def put(layer: Path, version: str = "2.4.0+git0", place: str = SITE, text: str =
     return path
 
 
-def look(layers: list[Path]) -> LayerProbe:
-    return Reader().probe([str(layer) for layer in layers])
+def look(layers: list[Path], bounds: Bounds = Bounds()) -> LayerProbe:
+    return Reader(partial(layer_walk.read, bounds=bounds)).probe([str(layer) for layer in layers])
 
 
 def found(version: str | None, layer: int, place: str = SITE) -> LayerProbe:
@@ -143,25 +144,27 @@ def test_a_torch_counts_wherever_it_was_installed(layers: list[Path], place: str
 @pytest.mark.parametrize(
     "place", ["root/.cache/uv/archive-v0/abc", "opt/conda/pkgs/pytorch-2.4/lib/python3.11/site-packages"]
 )
-def test_what_an_installer_keeps_to_install_from_is_no_torch(layers: list[Path], place: str) -> None:
+def test_what_an_installer_keeps_to_install_from_is_not_an_installed_torch(layers: list[Path], place: str) -> None:
     put(layers[1], place=place)
     (layers[1] / "opt/conda/conda-meta").mkdir(parents=True)
     assert look(layers) == layer_probe.NOTHING
 
 
 @pytest.mark.parametrize("place", [f"{SITE}/horovod", "opt/app"])
-def test_a_folder_called_torch_of_another_project_is_no_torch(layers: list[Path], place: str) -> None:
+def test_a_folder_called_torch_of_another_project_is_not_a_torch(layers: list[Path], place: str) -> None:
     put(layers[1], place=place, text="__version__ = '1.2.3'\n")
     assert look(layers) == layer_probe.NOTHING
 
 
-def test_a_program_called_torch_is_no_torch(layers: list[Path]) -> None:
+def test_a_program_called_torch_is_not_a_torch(layers: list[Path]) -> None:
     (layers[0] / "usr/bin").mkdir(parents=True)
     (layers[0] / "usr/bin/torch").write_text("#!/bin/sh\n")
     assert look(layers) == layer_probe.NOTHING
 
 
-def test_of_two_torches_that_differ_the_one_among_packages_counts_and_no_version_is_told(layers: list[Path]) -> None:
+def test_of_two_torches_that_differ_the_one_among_packages_counts_and_no_version_is_reported(
+    layers: list[Path],
+) -> None:
     put(layers[1], "2.4.0+git0", "a")
     put(layers[1], "2.5.1+git0")
     assert look(layers) == found(None, 2)
@@ -218,22 +221,19 @@ def test_of_a_huge_version_file_only_the_beginning_is_read(layers: list[Path]) -
     assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch/version.py: contains no version")
 
 
-def test_a_layer_of_too_many_entries_is_unknown(layers: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_walk, "ENTRIES", 100)
+def test_a_layer_of_too_many_entries_is_unknown(layers: list[Path]) -> None:
     for number in range(101):
         (layers[0] / str(number)).touch()
-    assert look(layers) == layer_probe.unknown("layer 3: it has more than 100 entries")
+    few = Bounds(entries=100)
+    assert look(layers, few) == layer_probe.unknown("layer 3: it has more than 100 entries")
 
 
-def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image(
-    layers: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image(layers: list[Path]) -> None:
     put(layers[0])
-    reader = Reader()
-    monkeypatch.setattr(layer_stack, "SECONDS", -1.0)
+    reader = Reader(seconds=-1.0)
     late = "layer 1: the time limit for the image passed before it was read"
     assert reader.probe([str(layers[0])]) == layer_probe.unknown(late)
-    monkeypatch.setattr(layer_stack, "SECONDS", 60.0)
+    reader.seconds = 60.0
     assert reader.probe([str(layers[0])]) == found("2.4.0", 1)
 
 
@@ -244,11 +244,11 @@ def test_a_walk_ends_when_its_time_is_over(layers: list[Path]) -> None:
     assert layer_walk.read(str(layers[0]), 60.0, now=lambda: next(times)).late
 
 
-def test_a_folder_of_too_many_folders_is_unknown(layers: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_walk, "FOLDERS", 10)
+def test_a_folder_of_too_many_folders_is_unknown(layers: list[Path]) -> None:
     for number in range(11):
         (layers[0] / str(number)).mkdir()
-    assert look(layers) == layer_probe.unknown("layer 3: a folder has more than 10 folders")
+    few = Bounds(folders=10)
+    assert look(layers, few) == layer_probe.unknown("layer 3: a folder has more than 10 folders")
 
 
 def test_folders_that_are_nested_too_deeply_are_unknown_and_the_others_are_read(layers: list[Path]) -> None:
@@ -281,7 +281,7 @@ def test_a_folder_that_may_not_be_read_leaves_the_image_unknown(
     assert look(layers) == layer_probe.unknown("layer 3: /home: permission denied")
 
 
-def test_a_layer_that_is_gone_is_unknown_and_its_folder_on_the_host_is_not_told(layers: list[Path]) -> None:
+def test_a_layer_that_is_gone_is_unknown_and_its_folder_on_the_host_is_not_reported(layers: list[Path]) -> None:
     layers[1].rmdir()
     assert look(layers) == layer_probe.unknown("layer 2: no such file or directory")
 
@@ -290,7 +290,7 @@ def test_an_image_without_folders_is_unknown(layers: list[Path]) -> None:
     assert look([]).result is ProbeResult.UNKNOWN
 
 
-def test_names_that_are_no_text_are_told_as_text(layers: list[Path]) -> None:
+def test_names_that_are_not_text_are_reported_as_text(layers: list[Path]) -> None:
     odd = os.fsdecode(b"caf\xe9")
     put(layers[0], place=f"{odd}/site-packages")
     assert look(layers) == found("2.4.0", 3, "caf?/site-packages")

@@ -173,7 +173,7 @@ async def test_the_next_address_is_tried_at_each_failure_and_kept_while_it_works
     assert [part.partition(": ")[0] for part in failed.split("; mqtt")] == [b.url, c.url[4:], a.url[4:]]
 
 
-async def test_a_connection_that_is_lost_goes_on_with_the_next_address() -> None:
+async def test_a_connection_that_is_lost_continues_with_the_next_address() -> None:
     async with serving(newer()) as a, serving(newer()) as b:
         connect = broker.connector(options_of(a, b), shuffle=lambda several: None)
         with pytest.raises(broker.BrokerUnavailable):
@@ -259,22 +259,22 @@ async def test_a_port_that_says_nothing_is_named_with_what_it_may_be() -> None:
 @pytest.mark.real
 async def test_tls_to_a_port_without_it_and_the_reverse_are_guessed(server_without_tls: Mosquitto) -> None:
     plain = server_without_tls
-    assert "TLS failed: " in await said_of(f"mqtts://localhost:{plain.port}")
-    assert "Without it, write mqtt:// in mqtt.url" in await said_of(f"mqtts://localhost:{plain.port}")
+    assert "TLS failed: " in await peer_of_url(f"mqtts://localhost:{plain.port}")
+    assert "Without it, write mqtt:// in mqtt.url" in await peer_of_url(f"mqtts://localhost:{plain.port}")
     with mosquitto.running(tls=True) as server:
-        assert "without TLS (with TLS, write mqtts://)?" in await said_of(f"mqtt://localhost:{server.port}")
+        assert "without TLS (with TLS, write mqtts://)?" in await peer_of_url(f"mqtt://localhost:{server.port}")
 
 
 @pytest.mark.real
-async def test_a_certificate_that_proves_nothing_is_told_from_a_broker_that_is_away(
+async def test_a_certificate_that_proves_nothing_is_distinguished_from_a_broker_that_is_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with mosquitto.running(tls=True) as server, mosquitto.running(tls=True) as other:
-        unknown = await said_of(server.url)
-        foreign = await said_of(server.url, ca_file=str(other.ca_file))
+        unknown = await peer_of_url(server.url)
+        foreign = await peer_of_url(server.url, ca_file=str(other.ca_file))
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
-        misnamed = await said_of(f"mqtts://brokers.test:{server.port}", ca_file=str(server.ca_file))
+        misnamed = await peer_of_url(f"mqtts://brokers.test:{server.port}", ca_file=str(server.ca_file))
     assert f"{server.url}: certificate verify failed: " in unknown
     assert unknown.endswith("it is checked against this system's authorities; for one of your own set mqtt.ca_file")
     assert foreign.endswith(f"it is checked against mqtt.ca_file, {other.ca_file}")
@@ -283,6 +283,6 @@ async def test_a_certificate_that_proves_nothing_is_told_from_a_broker_that_is_a
     assert not any("is it running" in said for said in (unknown, foreign, misnamed))
 
 
-async def said_of(url: str, **keys: str) -> str:
+async def peer_of_url(url: str, **keys: str) -> str:
     mqtt = sections.Mqtt.model_validate({"url": url, **keys})
     return await peer_of(Addresses(broker.all_options(mqtt, "a")))

@@ -1,4 +1,4 @@
-"""One contract on the fake and on mosquitto, then what only a real broker can show."""
+"""What only a real broker can show of the connection to it."""
 
 import asyncio
 import socket
@@ -8,9 +8,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -20,8 +19,8 @@ from agent.adapters.mqtt.broker import Message
 from agent.config import sections
 from agent.config.settings import ConfigError
 from tests.support import mosquitto
-from tests.support.fakes.broker import FakeBroker, matches
 from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import make_options, take
 from tests.support.proc import PATIENCE, ROOT
 
 WILL = Message("will", b"gone", retain=True)
@@ -36,33 +35,6 @@ async def main():
         await asyncio.sleep(60)
 asyncio.run(main())
 """
-
-
-class Server(Protocol):
-    """What the contract needs of a broker, the fake one or mosquitto."""
-
-    def connector(self, client_id: str) -> broker.Connect: ...
-    def stop(self) -> object: ...
-    def start(self) -> None: ...
-
-
-class Real:
-    def __init__(self, server: Mosquitto) -> None:
-        self._server = server
-
-    def connector(self, client_id: str) -> broker.Connect:
-        return partial(broker.connect, make_options(self._server, client_id=client_id))
-
-    def stop(self) -> object:
-        return self._server.stop()
-
-    def start(self) -> None:
-        self._server.start()
-
-
-def make_options(server: Mosquitto, client_id: str = "a", version: str = "5", **keys: str) -> broker.Options:
-    values = {"url": server.url, "version": version, "ca_file": str(server.ca_file or ""), **keys}
-    return broker.options(sections.Mqtt.model_validate(values), client_id)
 
 
 def from_url(url: str) -> broker.Options:
@@ -117,17 +89,6 @@ def write_secret(folder: Path, text: str) -> str:
     return str(path)
 
 
-async def take(connection: broker.Connection, count: int) -> list[Message]:
-    """The next messages."""
-    taken: list[Message] = []
-    async with asyncio.timeout(PATIENCE):
-        async for message in connection.messages():
-            taken.append(message)
-            if len(taken) == count:
-                break
-    return taken
-
-
 @pytest.fixture
 def real(broker: Mosquitto) -> Mosquitto:
     """The fixture `broker`, under a name that leaves the module's free."""
@@ -137,95 +98,6 @@ def real(broker: Mosquitto) -> Mosquitto:
 @pytest.fixture
 def options(real: Mosquitto) -> broker.Options:
     return make_options(real)
-
-
-@pytest.fixture(params=["fake", pytest.param("mosquitto", marks=pytest.mark.real)])
-def server(request: pytest.FixtureRequest) -> Server:
-    return FakeBroker() if request.param == "fake" else Real(request.getfixturevalue("broker"))
-
-
-async def test_a_subscriber_gets_what_is_published_in_order(server: Server) -> None:
-    async with server.connector("a")(None) as a, server.connector("b")(None) as b:
-        await a.subscribe("x/+/y")
-        for number in range(3):
-            await b.publish(f"x/{number}/y", b"%d" % number)
-        await b.publish("x/1/other", b"not asked for")
-        await b.publish("x/3/y", b"3")
-        got = await take(a, 4)
-    assert got == [Message(f"x/{number}/y", b"%d" % number) for number in range(4)]
-
-
-async def test_publishes_started_together_keep_their_order(server: Server) -> None:
-    async with server.connector("a")(None) as a:
-        await a.subscribe("x")
-        await asyncio.gather(*(a.publish("x", b"%d" % number) for number in range(50)))
-        got = await take(a, 50)
-    assert [message.payload for message in got] == [b"%d" % number for number in range(50)]
-
-
-async def test_what_is_retained_reaches_a_later_subscriber_as_retained(server: Server) -> None:
-    async with server.connector("a")(None) as a:
-        await a.publish("x/old", b"1", retain=True)
-        await a.publish("x/old", b"2", retain=True)
-        await a.publish("x/passing", b"3")
-        await a.subscribe("x/#")
-        await a.publish("x/new", b"4", retain=True)
-        assert await take(a, 2) == [Message("x/old", b"2", retain=True), Message("x/new", b"4")]
-
-
-async def test_an_empty_payload_clears_what_was_retained(server: Server) -> None:
-    async with server.connector("a")(None) as a:
-        await a.publish("x/cleared", b"1", retain=True)
-        await a.publish("x/cleared", b"", retain=True)
-        await a.publish("x/kept", b"2", retain=True)
-        await a.subscribe("x/#")
-        assert await take(a, 1) == [Message("x/kept", b"2", retain=True)]
-
-
-async def test_leaving_says_goodbye_so_the_will_is_not_published(server: Server) -> None:
-    async with server.connector("watcher")(None) as watcher:
-        await watcher.subscribe("#")
-        async with server.connector("a")(WILL) as a:
-            await a.publish("x", b"1")
-        async with server.connector("a")(None) as again:  # by now the broker has dealt with the first one
-            await again.publish("x", b"2")
-        assert await take(watcher, 2) == [Message("x", b"1"), Message("x", b"2")]
-
-
-async def test_a_second_client_with_one_id_ends_the_first_and_its_will_is_published(server: Server) -> None:
-    async with server.connector("watcher")(None) as watcher:
-        await watcher.subscribe("will")
-        async with server.connector("a")(WILL) as first, server.connector("a")(None) as second:
-            with pytest.raises(broker.BrokerUnavailable):
-                await take(first, 1)
-            with pytest.raises(broker.BrokerUnavailable):
-                await first.publish("x", b"1")
-            await second.publish("x", b"2")
-        assert await take(watcher, 1) == [Message("will", b"gone")]
-
-
-async def test_a_lost_broker_ends_everything_that_waits_for_it(server: Server) -> None:
-    async with server.connector("a")(None) as a:
-        reading = asyncio.create_task(take(a, 1))
-        await a.publish("x", b"1")
-        await asyncio.to_thread(server.stop)
-        with pytest.raises(broker.BrokerUnavailable):
-            await reading
-        with pytest.raises(broker.BrokerUnavailable):
-            await a.publish("x", b"2")
-        with pytest.raises(broker.BrokerUnavailable):
-            await a.subscribe("x")
-    with pytest.raises(broker.BrokerUnavailable):
-        async with server.connector("a")(None):
-            pass
-    await asyncio.to_thread(server.start)
-    async with server.connector("a")(None) as a:
-        await a.publish("x", b"3")
-
-
-async def test_the_fake_matches_topic_filters_as_brokers_do() -> None:
-    table = {("a/#", "a"): True, ("a/+", "a"): False, ("+/b", "a/b"): True, ("a/b", "a/b/c"): False}
-    assert {pair: matches(*pair) for pair in table} == table
 
 
 @pytest.mark.real
@@ -248,7 +120,7 @@ def test_the_password_is_read_at_each_connect_without_its_newline(tmp_path: Path
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.real
-async def test_a_wrong_password_is_told_apart_from_a_missing_broker(tmp_path: Path, version: str) -> None:
+async def test_a_wrong_password_is_distinguished_from_a_missing_broker(tmp_path: Path, version: str) -> None:
     secret = write_secret(tmp_path, "wrong")
     with mosquitto.running(users={"gpu-07": "right"}) as server:
         options = make_options(server, version=version, username="gpu-07", password_file=secret)
@@ -275,7 +147,7 @@ async def test_a_password_file_that_cannot_be_read_is_named_without_its_content(
 
 
 @pytest.mark.real
-async def test_a_publish_that_the_acl_denies_is_refused_and_the_next_one_goes_through(tmp_path: Path) -> None:
+async def test_a_publish_that_the_acl_denies_is_refused_and_the_next_one_succeeds(tmp_path: Path) -> None:
     users = {"gpu-07": "x"}
     with mosquitto.running(users=users, acl=mosquitto.ACL) as server:
         options = make_options(server, username="gpu-07", password_file=write_secret(tmp_path, "x"))
@@ -439,7 +311,7 @@ async def test_a_plain_server_that_hangs_up_is_reported_without_waiting() -> Non
             await connect_once(server.options)
 
 
-async def test_a_refused_subscription_is_told() -> None:
+async def test_a_refused_subscription_is_reported() -> None:
     connack, suback = b"\x20\x03\x00\x00\x00", b"\x90\x04\x00\x01\x00\x87"
     async with scripted(connack, suback) as server, broker.connect(server.options) as connection:
         with pytest.raises(broker.SubscribeRefused, match="Not authorized"):
@@ -452,7 +324,7 @@ async def test_an_answer_to_a_subscription_that_comes_too_late_is_let_alone(capl
     assert caplog.records == []
 
 
-async def test_a_host_name_that_is_none_is_weather_and_not_a_crash() -> None:
+async def test_a_host_name_that_does_not_resolve_is_an_unavailable_broker_and_not_a_crash() -> None:
     with pytest.raises(broker.BrokerUnavailable):
         await connect_once(broker.Options(host="a..b", port=1883, client_id="a"))
 

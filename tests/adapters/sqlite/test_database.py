@@ -17,7 +17,7 @@ from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.tracker import Changes
 from tests.support import proc
 from tests.support.builders import make_engine_info, make_usage
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 SECOND = (9999, "ALTER TABLE usage ADD COLUMN second INTEGER NOT NULL DEFAULT 7;\nUPDATE meta SET value = 'migrated';")
 

@@ -17,7 +17,7 @@ from agent.adapters.state_errors import StateError
 from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.support.builders import make_engine_info
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 DECISION, OUTCOME = payloads.DecisionData.type, payloads.OutcomeData.type
 SWEEP, GAP, DROPPED = payloads.SweepData.type, payloads.GapData.type, payloads.DroppedData.type
@@ -39,9 +39,9 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await made.close()
 
 
-def reopen(folder: Path) -> Store:
+def reopen(folder: Path, most_ranges: int = event_log.MOST_RANGES) -> Store:
     """The same state, as another process finds it."""
-    return Store(database.open_file(folder, START)[0], bound=ROOM)
+    return Store(database.open_file(folder, START)[0], bound=ROOM, most_ranges=most_ranges)
 
 
 async def add(store: Store, count: int, kind: str = SWEEP, size: int = 0) -> None:
@@ -116,10 +116,10 @@ def test_missing_is_what_no_range_has(above: int, last: int, known: list[new_eve
     assert new_events.missing(above, last, known) == missing
 
 
-# The broker's word, and the collector's
+# The acknowledgements of broker and collector
 
 
-async def test_the_brokers_word_retires_until_the_collector_is_heard_and_never_again(
+async def test_the_brokers_acknowledgement_retires_until_the_collector_is_heard_and_never_again(
     store: Store, tmp_path: Path
 ) -> None:
     await add(store, 4)
@@ -205,7 +205,7 @@ async def test_a_collector_that_knows_another_epoch_only_has_nothing_of_this_one
     assert (await waiting(store), await store.watermark()) == ([1, 2, 3], 0)
 
 
-async def test_a_word_about_another_epoch_is_ignored_once_this_one_was_spoken_of(store: Store) -> None:
+async def test_an_acknowledgement_of_another_epoch_is_ignored_once_this_one_was_acknowledged(store: Store) -> None:
     await add(store, 3)
     await acknowledge(store, 2)
     assert await acknowledge(store, 0, "another") is None
@@ -379,8 +379,8 @@ async def test_a_failed_write_leaves_the_count_right(store: Store, monkeypatch: 
     assert await waiting(store) == [1, 2, 3]
 
 
-async def test_many_ranges_are_told_in_several_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log, "MOST_RANGES", 2)
+async def test_many_ranges_are_reported_in_several_events(tmp_path: Path) -> None:
+    store = reopen(tmp_path, most_ranges=2)
     for _ in range(5):
         await store.log(make_event(at=START))
         await store.log(make_event(at=LATER))
@@ -390,6 +390,7 @@ async def test_many_ranges_are_told_in_several_events(store: Store, monkeypatch:
         make_dropped("retention", (5, 5), (7, 7)),
         make_dropped("retention", (9, 9)),
     ]
+    await store.close()
 
 
 def test_the_queries_give_up_every_type_of_event_but_those_that_are_never_given_up() -> None:
@@ -400,7 +401,7 @@ def test_the_queries_give_up_every_type_of_event_but_those_that_are_never_given_
     assert set(re.findall(r"'(torchkeeper\.[^']*)'", text)) <= payloads.EVENT_DATA.keys()
 
 
-async def test_a_dropped_event_goes_out_as_its_model_says(store: Store) -> None:
+async def test_a_dropped_event_is_sent_as_its_model_says(store: Store) -> None:
     await add(store, 1)
     await store.quarantine(1, "too long", LATER)
     (row,) = await store.unsent(0, 9)

@@ -22,8 +22,8 @@ from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes
 from tests.support.builders import make_engine_info, make_id, make_usage
 from tests.support.collector import Received
-from tests.support.fakes.clock import START
 from tests.support.proc import ROOT
+from tests.support.times import START
 
 HERE, THERE = {"dmi": ["here"]}, {"dmi": ["there"]}
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
@@ -173,7 +173,9 @@ async def test_events_of_the_other_machine_stay_in_the_history_as_its_own_and_ar
     await add_outcomes(store, 1)
     assert [event.id for event in await sent(store)] == [f"gpu-08/{store.epoch}/1"]
     assert await history(store) == [*(f"gpu-07/{before}/{seq}" for seq in range(1, 8)), f"gpu-08/{store.epoch}/1"]
-    assert await store.acknowledge(str(before), 7, START) is not None  # the retained word about the other machine
+    assert (
+        await store.acknowledge(str(before), 7, START) is not None
+    )  # the retained acknowledgement of the other machine
     assert [event.id for event in await sent(store)] == [f"gpu-08/{store.epoch}/1"]
     await store.close()
 

@@ -1,5 +1,6 @@
 """State files of released schemas: each migrates with every row, and a SIGKILL inside leaves it as it was."""
 
+import hashlib
 import signal
 import sqlite3
 import subprocess
@@ -18,16 +19,16 @@ from agent.core.protocol.payloads import DecisionData
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes, TrackedContainer, Use
-from tests.support.builders import make_engine_info, make_id, make_usage
-from tests.support.fakes.clock import START
+from tests.support.builders import make_engine_info, make_usage
 from tests.support.proc import ROOT
+from tests.support.times import MINUTE, START
 
 SCHEMA_1 = ROOT / "tests" / "data" / "state-0001.sql"
-MINUTE = timedelta(minutes=1)
-TORCH, BASE = make_id("torch"), make_id("base")
+# as the fixture has them
+TORCH, BASE, OTHER = (f"sha256:{hashlib.sha256(name).hexdigest()}" for name in (b"torch", b"base", b"other"))
 USAGES = (
     make_usage(
-        "torch",
+        TORCH,
         arrived=START,
         last_used=START + MINUTE,
         last_used_by="box",
@@ -37,7 +38,7 @@ USAGES = (
         references_changed=START,
         pulled=True,
     ),
-    make_usage("base", present=False),
+    make_usage(BASE, present=False),
 )
 
 
@@ -123,7 +124,7 @@ async def test_a_row_without_a_root_is_taken_over_once(folder: Path) -> None:
     assert first.usages != ()
     assert (await load(store, "/data")).usages == ()
     assert await load(store, "") == first
-    assert (await load(store, "/data", "overlayfs")).usages == (make_usage("other"),)
+    assert (await load(store, "/data", "overlayfs")).usages == (make_usage(OTHER),)
     await store.close()
 
 

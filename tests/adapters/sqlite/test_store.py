@@ -21,8 +21,8 @@ from agent.core.protocol.payloads import DecisionData, OutcomeData
 from agent.core.usage.continuity import BlindPeriod, Cursor
 from agent.core.usage.tracker import Changes, IgnoredRun, IgnoredRuns, TrackedContainer, Use
 from tests.support.builders import make_engine_info, make_id, make_usage
-from tests.support.fakes.clock import START
 from tests.support.stores import StoreFaults
+from tests.support.times import START
 
 DECISION, OUTCOME = DecisionData.type, OutcomeData.type
 LATER = START + timedelta(minutes=1, microseconds=7)
@@ -106,7 +106,7 @@ async def test_a_container_whose_mounts_are_not_known_is_not_one_without_any(sto
     assert set((await load(store)).containers) == {known, unknown}
 
 
-async def test_usage_is_replaced_and_containers_are_let_go(store: Store) -> None:
+async def test_usage_is_replaced_and_removed_containers_are_deleted(store: Store) -> None:
     await commit(store, Changes(usages=(USAGE,), containers=(HELD, TrackedContainer("c2", IMAGE))))
     newer = replace(USAGE, last_used=LATER + timedelta(hours=1), references=())
     await commit(store, Changes(usages=(newer,), containers=(replace(HELD, state="exited"),), removed=("c2", "c9")))
@@ -114,7 +114,7 @@ async def test_usage_is_replaced_and_containers_are_let_go(store: Store) -> None
     assert (saved.usages, saved.containers) == ((newer,), (replace(HELD, state="exited"),))
 
 
-async def test_a_use_told_twice_is_one_row(store: Store) -> None:
+async def test_a_use_reported_twice_is_one_row(store: Store) -> None:
     engine = await commit(store, Changes(uses=(USE, USE)))
     await commit(store, Changes(uses=(USE, replace(USE, action="die", at=LATER + timedelta(hours=1)))))
     found = await engine.load_uses(IMAGE, 9)
@@ -313,7 +313,7 @@ async def test_host_and_epoch_survive_a_restart(store: Store, tmp_path: Path) ->
     await again.close()
 
 
-async def test_events_from_a_time_on_are_told(store: Store) -> None:
+async def test_events_from_a_time_on_are_reported(store: Store) -> None:
     await store.log(note(at=START))
     await store.log(note(at=LATER))
     assert [event.time for event in await store.load_events(LATER)] == [LATER]
@@ -327,7 +327,7 @@ async def test_an_event_waits_until_it_is_retired_or_set_aside(store: Store) -> 
     assert [row.seq for row in await store.unsent(0, 9)] == [2, 4, 5]
     assert [row.seq for row in await store.unsent(2, 9)] == [4, 5]
     assert [row.seq for row in await store.unsent(0, 1)] == [2]
-    assert len(await store.load_events(START)) == 5  # the last tells of the one set aside
+    assert len(await store.load_events(START)) == 5  # the last is about the quarantined one
 
 
 async def test_forgetting_drops_old_uses_and_images_long_gone(store: Store) -> None:

@@ -18,11 +18,11 @@ from agent.core.policy.settings import Policy, Pressure, Rule
 from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import classify, evidence
 from tests.core import hostile
-from tests.core.builders import container, decide, image_id, pytorch_image, usage
 from tests.properties.strategies import policies
+from tests.support.builders import container_of, decide, idle_usage, make_id, pytorch_image
 
 ERRORS = (OverflowError("date value out of range"), KeyError("x"), RecursionError(), MemoryError(), ValueError("odd"))
-FINE = pytorch_image("fine")
+FINE = pytorch_image("fine", layers=1000)
 
 
 @st.composite
@@ -37,7 +37,7 @@ def images(draw: st.DrawFn) -> tuple[Image, ...]:
         names = tuple(draw(st.lists(hostile.TEXTS | st.just(f"team/{name}:1"), max_size=3)))
         details = draw(st.none() | hostile.DETAILS)
         size = draw(hostile.SIZES)
-        made.append(Image(id=image_id(name), references=names, origin="x@sha256:1", size_bytes=size, details=details))
+        made.append(Image(id=make_id(name), references=names, origin="x@sha256:1", size_bytes=size, details=details))
     return tuple(made)
 
 
@@ -117,7 +117,7 @@ def test_an_image_whose_names_raise_in_keep_newest_is_kept(monkeypatch: pytest.M
 def test_a_parent_stays_with_a_child_that_cannot_be_judged() -> None:
     parent = pytorch_image("parent")
     child = pytorch_image("child", parent=parent.id)
-    plan = decide(parent, child, usages=(usage(parent), replace(usage(child), last_used_by="\ud800")))
+    plan = decide(parent, child, usages=(idle_usage(parent), replace(idle_usage(child), last_used_by="\ud800")))
     assert [(item.action, item.reason) for item in plan.decisions] == [
         (Action.KEEP, Reason.HAS_CHILDREN),
         (Action.KEEP, Reason.UNKNOWN),
@@ -136,7 +136,7 @@ def test_the_label_that_overflowed_keeps_its_image_with_a_warning() -> None:
 
 def test_no_explanation_is_long() -> None:
     image = pytorch_image("a")
-    found = decide(image, containers=(container(image, name="x" * 1_000_000),))
+    found = decide(image, containers=(container_of(image, name="x" * 1_000_000),))
     assert (found.decisions[0].reason, len(found.decisions[0].explanation)) == (Reason.IN_USE, 1000)
 
 

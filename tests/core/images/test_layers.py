@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from agent.core.images import layers
 from agent.core.model import HistoryStep, Image
-from tests.core.builders import image
+from tests.support.builders import pulled_image
 
-BASE = image("base", layers={"sha256:b": 100})
-TOP = image("top", layers={"sha256:b": 100, "sha256:t": 7})
+BASE = pulled_image("base", layers={"sha256:b": 100})
+TOP = pulled_image("top", layers={"sha256:b": 100, "sha256:t": 7})
 
 
 def test_a_chain_id_is_the_digest_of_all_below_and_the_layer() -> None:
@@ -27,7 +27,7 @@ def test_a_shared_layer_is_freed_with_the_last_image_that_has_it() -> None:
 
 
 def test_the_same_layer_on_another_base_counts_separately() -> None:
-    other = image("other", layers={"sha256:x": 1, "sha256:t": 7})
+    other = pulled_image("other", layers={"sha256:x": 1, "sha256:t": 7})
     assert layers.LayerIndex([TOP, other]).reclaimable_bytes(TOP.id) == 107
 
 
@@ -40,7 +40,7 @@ def test_empty_steps_of_the_history_are_not_layers() -> None:
 def test_an_image_whose_history_does_not_match_its_layers_frees_nothing_if_it_shares_its_base() -> None:
     assert BASE.details is not None
     unclear = replace(BASE, details=replace(BASE.details, history=()))
-    on_top = image("top", layers={"sha256:b": 0, "sha256:t": 7})
+    on_top = pulled_image("top", layers={"sha256:b": 0, "sha256:t": 7})
     assert layers.LayerIndex([unclear]).reclaimable_bytes(BASE.id) == 100
     assert layers.LayerIndex([unclear, on_top]).reclaimable_bytes(BASE.id) == 0
 
@@ -61,7 +61,7 @@ def test_a_copy_is_independent_both_ways() -> None:
 
 
 def test_the_total_counts_each_layer_once() -> None:
-    same = image("same", layers={"sha256:b": 100, "sha256:t": 7})
+    same = pulled_image("same", layers={"sha256:b": 100, "sha256:t": 7})
     layer_index = layers.LayerIndex([BASE, TOP, same])
     held = [layer_index.total_bytes]
     for item in (TOP, BASE, same):
@@ -82,9 +82,9 @@ def test_an_image_is_released_once() -> None:
 
 
 def test_bases_are_the_images_whose_complete_layers_come_first() -> None:
-    same = image("same", layers={"sha256:b": 100, "sha256:t": 7})
-    stranger = image("stranger", layers={"sha256:t": 7})
-    empty = image("empty", layers={})
+    same = pulled_image("same", layers={"sha256:b": 100, "sha256:t": 7})
+    stranger = pulled_image("stranger", layers={"sha256:t": 7})
+    empty = pulled_image("empty", layers={})
     assert layers.base_images(TOP.id, [BASE, TOP, same, stranger, empty]) == (BASE.id, same.id)
     assert layers.base_images(BASE.id, [BASE, TOP]) == ()
 
@@ -93,7 +93,7 @@ def test_bases_are_the_images_whose_complete_layers_come_first() -> None:
 
 
 def packed(name: str, packed_bytes: int, **layers: int) -> Image:
-    return image(name, layers={f"sha256:{key}": size for key, size in layers.items()}, packed_bytes=packed_bytes)
+    return pulled_image(name, layers={f"sha256:{key}": size for key, size in layers.items()}, packed_bytes=packed_bytes)
 
 
 def test_a_layer_frees_its_unpacked_and_its_compressed_bytes() -> None:
@@ -129,7 +129,7 @@ def test_compressed_bytes_count_once_if_the_history_does_not_show_the_layers_siz
 
 def test_an_estimate_is_a_minimum_if_the_engine_does_not_report_compressed_bytes() -> None:
     known, unknown = packed("a", 40, x=100), replace(BASE, details=None)
-    unreported = image("b", packed_bytes=None)
+    unreported = pulled_image("b", layers=1000, packed_bytes=None)
     assert layers.LayerIndex([unreported]).reclaimable_bytes(unreported.id) == 1000
     words = [layers.about(images) for images in ([], [known, unknown], [known, unreported])]
     assert words == ["about", "about", "at least"]

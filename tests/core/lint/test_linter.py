@@ -14,8 +14,8 @@ from agent.core.model import Class, Image, Verdict
 from agent.core.protocol import inventory, payloads
 from agent.core.pytorch import classify
 from tests.core import catalogue
-from tests.core.builders import decide, pytorch_image
 from tests.core.catalogue import make_image
+from tests.support.builders import decide, pytorch_image
 
 OUTSIDE, ALIKE, TAG, MANY = "outside-convention", "look-alike", "tag-contradicts", "many-names"
 SINGLE = "single-sign"

@@ -1,14 +1,12 @@
 """Which records of the build cache were not used for long enough."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from agent.core.policy.build_cache import CacheRecord, stale
-from tests.core.builders import DAY, NOW
-
-SECOND = timedelta(seconds=1)
+from tests.support.builders import NOW
+from tests.support.times import DAY, SECOND
 
 
 def record(name: str = "r", **facts: object) -> CacheRecord:
@@ -29,6 +27,6 @@ def record(name: str = "r", **facts: object) -> CacheRecord:
     ],
     ids=str,
 )
-def test_a_record_goes_when_nobody_used_it_for_so_long(facts: dict[str, Any], goes: bool) -> None:
+def test_a_record_is_stale_when_nobody_used_it_for_so_long(facts: dict[str, Any], goes: bool) -> None:
     found = record(**facts)
     assert stale([found], 7 * DAY, NOW) == ((found,) if goes else ())

@@ -1,26 +1,39 @@
 """`cleanup.dangling_after`: images without any name, and what goes as such."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.core.model import Usage
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
 from agent.core.policy.settings import Policy, Rule
-from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, only, pytorch_image, usage, verdict
+from tests.support.builders import (
+    LONG_AGO,
+    NOW,
+    container_of,
+    decide,
+    idle_usage,
+    only_decision,
+    pulled_image,
+    pytorch_image,
+    verdict_of,
+)
+from tests.support.times import DAY, HOUR
 
-NAMELESS = pytorch_image("a", references=())
+NAMELESS = pytorch_image("a", references=(), layers=1000)
 LOCAL = pytorch_image("a", references=(), origin=None)
 BY_DIGEST = pytorch_image("a", references=(), digests=("team/a@sha256:1",))
 TAGGED = pytorch_image("a")
-LABELLED = pytorch_image("a", references=(), labels={"torchkeeper.ttl": "30d"})
-LOCAL_LABELLED = pytorch_image("a", references=(), origin=None, labels={"torchkeeper.ttl": "30d"})
+LABELLED = pytorch_image("a", references=(), labels={"torchkeeper.ttl": "30d"}, layers=1000)
+LOCAL_LABELLED = replace(LABELLED, origin=None)
 COMMIT = pytorch_image("a", references=(), origin=None, committed=True)
 TWO_DAYS = Policy(dangling_after=2 * DAY)
 MONTH = Policy(dangling_after=30 * DAY)
 
 
 def idle(days: float, **changes: object) -> tuple[Usage, ...]:
-    return (usage(NAMELESS, last_used=NOW - days * DAY, **changes),)
+    return (idle_usage(NAMELESS, last_used=NOW - days * DAY, **changes),)
 
 
 CASES = [
@@ -52,10 +65,11 @@ CASES = [
     ("from when it lost its name", LOCAL, idle(9, references_changed=NOW - 2 * DAY), TWO_DAYS, {}, "evict", "dangling"),
     ("not within min_age", LOCAL, idle(9, references_changed=NOW), Policy(dangling_after=HOUR / 2), {}, "keep",
      "min-age"),
-    ("not while a container has it", LOCAL, idle(9), TWO_DAYS, {"containers": (container(LOCAL),)}, "keep", "in-use"),
+    ("not while a container has it", LOCAL, idle(9), TWO_DAYS, {"containers": (container_of(LOCAL),)}, "keep",
+     "in-use"),
     ("not while include is set", LOCAL, idle(9), Policy(dangling_after=2 * DAY, include=("*",)), {}, "keep",
      "excluded"),
-    ("not what is not PyTorch", image("a", references=()), idle(9), TWO_DAYS, {}, "keep", "not-pytorch"),
+    ("not what is not PyTorch", pulled_image("a", references=()), idle(9), TWO_DAYS, {}, "keep", "not-pytorch"),
     ("not while a gap may hide its use", LOCAL, idle(9), TWO_DAYS, {"context": Context(gap_end=NOW - DAY)}, "keep",
      "gap"),
     ("once the gap is so long ago", LOCAL, idle(9), TWO_DAYS, {"context": Context(gap_end=NOW - 2 * DAY)}, "evict",
@@ -67,7 +81,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("what", "asked", "known", "rules", "given", "action", "reason"), CASES, ids=[case[0] for case in CASES]
 )
-def test_an_image_without_a_name_goes(
+def test_an_image_without_a_name_is_evicted(
     what: str,
     asked: object,
     known: tuple[Usage, ...],
@@ -77,14 +91,14 @@ def test_an_image_without_a_name_goes(
     reason: str,
 ) -> None:
     plan = decide(asked, usages=known, rules=rules, **given)  # type: ignore[arg-type]
-    assert verdict(plan, asked) == (action, reason)  # type: ignore[arg-type]
+    assert verdict_of(plan, asked) == (action, reason)  # type: ignore[arg-type]
 
 
 def test_it_is_due_when_both_have_passed() -> None:
     known = idle(1, references_changed=NOW - HOUR / 2)
-    decision = only(decide(LOCAL, usages=known, rules=TWO_DAYS))
+    decision = only_decision(decide(LOCAL, usages=known, rules=TWO_DAYS))
     assert decision.due == NOW - HOUR / 2 + 2 * DAY
-    decision = only(decide(LOCAL, usages=known, rules=Policy(dangling_after=HOUR / 4)))
+    decision = only_decision(decide(LOCAL, usages=known, rules=Policy(dangling_after=HOUR / 4)))
     assert (decision.reason.value, decision.due) == ("min-age", NOW + HOUR / 2)
 
 
@@ -99,13 +113,13 @@ SENTENCES = [
 @pytest.mark.parametrize(("asked", "days", "sentence"), SENTENCES)
 def test_the_sentence_names_what_ends_its_stay(asked: object, days: int, sentence: str) -> None:
     plan = decide(asked, usages=idle(days), rules=TWO_DAYS)  # type: ignore[arg-type]
-    assert only(plan).explanation == sentence
+    assert only_decision(plan).explanation == sentence
 
 
 def test_a_step_of_a_build_stays_while_an_image_on_it_stays() -> None:
     child = pytorch_image("c", parent=LOCAL.id)
-    plan = decide(LOCAL, child, usages=(usage(child, last_used=NOW),), rules=TWO_DAYS)
-    assert verdict(plan, LOCAL) == ("keep", "has-children")
+    plan = decide(LOCAL, child, usages=(idle_usage(child, last_used=NOW),), rules=TWO_DAYS)
+    assert verdict_of(plan, LOCAL) == ("keep", "has-children")
 
 
 @pytest.mark.parametrize("labels", [{}, {"torchkeeper.keep": "1"}], ids=["no label", "a keep label"])
@@ -115,15 +129,15 @@ def test_include_holds_a_step_of_a_build_in_the_plan_as_in_the_recheck(labels: d
     child = pytorch_image("c", parent=step.id)
     rules = Policy(include=("team/*",))
     plan = decide(step, child, rules=rules)
-    assert (verdict(plan, step), verdict(plan, child)) == (("keep", "excluded"), ("evict", "idle-ttl"))
+    assert (verdict_of(plan, step), verdict_of(plan, child)) == (("keep", "excluded"), ("evict", "idle-ttl"))
 
 
 def test_a_step_that_is_only_perhaps_pytorch_once_its_child_is_gone_stays() -> None:
     """Its child's evidence may have been all that told."""
-    step = image("s", references=(), env={"TORCH_CUDA_ARCH_LIST": "9.0"})
+    step = pulled_image("s", references=(), env={"TORCH_CUDA_ARCH_LIST": "9.0"})
     sure = pytorch_image("s", references=())
     child = pytorch_image("c", parent=sure.id)
     planned = decide(sure, child).evictions[1]
-    fresh = decide(step, usages=(usage(step, last_used=LONG_AGO),))
-    assert verdict(fresh, step) == ("keep", "ambiguous")
+    fresh = decide(step, usages=(idle_usage(step, last_used=LONG_AGO),))
+    assert verdict_of(fresh, step) == ("keep", "ambiguous")
     assert not planning.passes_recheck(planned, fresh)

@@ -1,7 +1,5 @@
 """Policy: each reason, in its order, and its boundaries."""
 
-from datetime import timedelta
-
 import pytest
 
 from agent.core.model import Image, Usage
@@ -9,24 +7,22 @@ from agent.core.policy.decide import Context
 from agent.core.policy.grace import PendingPolicy
 from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.settings import Policy, Pressure, Rule
-from tests.core.builders import (
-    DAY,
-    HOUR,
+from tests.support.builders import (
     LONG_AGO,
     NOW,
-    container,
+    container_of,
     decide,
-    disk,
-    image,
-    image_id,
+    idle_usage,
+    make_disk,
+    make_id,
+    pulled_image,
     pytorch_image,
-    usage,
-    verdict,
+    verdict_of,
 )
+from tests.support.times import DAY, HOUR, SECOND
 
-A = pytorch_image("a")
+A = pytorch_image("a", layers=1000)
 LOCAL = pytorch_image("a", origin=None)
-SECOND = timedelta(seconds=1)
 
 
 def pinned(**changes: object) -> Context:
@@ -35,55 +31,61 @@ def pinned(**changes: object) -> Context:
 
 
 CASES = [
-    ("an image without any sign of PyTorch", image("p", "postgres:16"), {}, "keep", "not-pytorch"),
-    ("one that could not be inspected", Image(id=image_id("x")), {}, "keep", "unknown"),
-    ("one that may be PyTorch", image("m", "team/torchlike:1"), {}, "keep", "ambiguous"),
+    ("an image without any sign of PyTorch", pulled_image("p", "postgres:16"), {}, "keep", "not-pytorch"),
+    ("one that could not be inspected", Image(id=make_id("x")), {}, "keep", "unknown"),
+    ("one that may be PyTorch", pulled_image("m", "team/torchlike:1"), {}, "keep", "ambiguous"),
     (
         "one that may be, lifted by the settings",
-        image("m", "team/torchlike:1"),
+        pulled_image("m", "team/torchlike:1"),
         {"rules": Policy(evict_ambiguous=True)},
         "evict",
         "idle-ttl",
     ),
     (
         "one that may be, lifted by include",
-        image("m", "team/torchlike:1"),
+        pulled_image("m", "team/torchlike:1"),
         {"rules": Policy(include=("team/*",))},
         "evict",
         "idle-ttl",
     ),
     (
         "what include names does not become PyTorch by it",
-        image("p", "postgres:16"),
+        pulled_image("p", "postgres:16"),
         {"rules": Policy(include=("*",), evict_ambiguous=True)},
         "keep",
         "not-pytorch",
     ),
-    ("a running container's", A, {"containers": (container(A, state="running"),)}, "keep", "in-use"),
-    ("an exited container's", A, {"containers": (container(A),)}, "keep", "in-use"),
-    ("a container's that was only created", A, {"containers": (container(A, state="created"),)}, "keep", "in-use"),
+    ("a running container's", A, {"containers": (container_of(A, state="running"),)}, "keep", "in-use"),
+    ("an exited container's", A, {"containers": (container_of(A),)}, "keep", "in-use"),
+    ("a container's that was only created", A, {"containers": (container_of(A, state="created"),)}, "keep", "in-use"),
     (
         "one mounted by reference",
         A,
-        {"containers": (container(image("other"), image_mounts=("team/a:1",)),)},
+        {"containers": (container_of(pulled_image("other"), image_mounts=("team/a:1",)),)},
         "keep",
         "in-use",
     ),
     (
         "one mounted by a name without its tag",
         pytorch_image("a", "team/a:latest"),
-        {"containers": (container(image("other"), image_mounts=("docker.io/team/a",)),)},
+        {"containers": (container_of(pulled_image("other"), image_mounts=("docker.io/team/a",)),)},
         "keep",
         "in-use",
     ),
     (
         "one mounted by the start of its ID",
         A,
-        {"containers": (container(image("other"), image_mounts=(A.id[7:19],)),)},
+        {"containers": (container_of(pulled_image("other"), image_mounts=(A.id[7:19],)),)},
         "keep",
         "in-use",
     ),
-    ("one mounted by ID", A, {"containers": (container(image("other"), image_mounts=(A.id,)),)}, "keep", "in-use"),
+    (
+        "one mounted by ID",
+        A,
+        {"containers": (container_of(pulled_image("other"), image_mounts=(A.id,)),)},
+        "keep",
+        "in-use",
+    ),
     ("an excluded one", A, {"rules": Policy(exclude=("team/*",))}, "keep", "excluded"),
     ("one outside of include", A, {"rules": Policy(include=("other/*",))}, "keep", "excluded"),
     (
@@ -104,7 +106,7 @@ CASES = [
     (
         "one pinned by reference, though its ID is another by now",
         A,
-        {"context": pinned(id=image_id("old"), reference="team/a:1")},
+        {"context": pinned(id=make_id("old"), reference="team/a:1")},
         "keep",
         "pinned",
     ),
@@ -145,7 +147,7 @@ CASES = [
     (
         "a shorter TTL label changes nothing",
         pytorch_image("a", labels={"torchkeeper.ttl": "1s"}),
-        {"usages": (usage(A, last_used=NOW - HOUR),)},
+        {"usages": (idle_usage(A, last_used=NOW - HOUR),)},
         "keep",
         "recent",
     ),
@@ -179,35 +181,35 @@ CASES = [
     (
         "one without an origin that the agent saw pulled",
         pytorch_image("a", origin=None, digests=("team/a@sha256:1",)),
-        {"usages": (usage(A, pulled=True),)},
+        {"usages": (idle_usage(A, pulled=True),)},
         "evict",
         "idle-ttl",
     ),
     (
         "one first seen a moment less than min_age ago",
         A,
-        {"usages": (usage(A, first_seen=NOW - HOUR + SECOND),)},
+        {"usages": (idle_usage(A, first_seen=NOW - HOUR + SECOND),)},
         "keep",
         "min-age",
     ),
     (
         "one that arrived a moment less than min_age ago",
         A,
-        {"usages": (usage(A, arrived=NOW - HOUR + SECOND),)},
+        {"usages": (idle_usage(A, arrived=NOW - HOUR + SECOND),)},
         "keep",
         "min-age",
     ),
     (
         "one whose references changed a moment less than min_age ago",
         A,
-        {"usages": (usage(A, references_changed=NOW - HOUR + SECOND),)},
+        {"usages": (idle_usage(A, references_changed=NOW - HOUR + SECOND),)},
         "keep",
         "min-age",
     ),
     (
         "one whose references changed just min_age ago",
         A,
-        {"usages": (usage(A, references_changed=NOW - HOUR),)},
+        {"usages": (idle_usage(A, references_changed=NOW - HOUR),)},
         "evict",
         "idle-ttl",
     ),
@@ -220,37 +222,49 @@ CASES = [
     ),
     ("one whose use a gap may hide", A, {"context": Context(gap_end=NOW - DAY)}, "keep", "gap"),
     ("one idle for its TTL since a gap", A, {"context": Context(gap_end=NOW - 14 * DAY)}, "evict", "idle-ttl"),
-    ("one idle for just its TTL", A, {"usages": (usage(A, last_used=NOW - 14 * DAY),)}, "evict", "idle-ttl"),
-    ("one idle for a moment less", A, {"usages": (usage(A, last_used=NOW - 14 * DAY + SECOND),)}, "keep", "recent"),
-    ("one used in the future is used now", A, {"usages": (usage(A, last_used=NOW + DAY),)}, "keep", "recent"),
-    ("one that arrived in the future arrived now", A, {"usages": (usage(A, arrived=NOW + DAY),)}, "keep", "min-age"),
-    ("one released lately", A, {"usages": (usage(A, released=NOW - DAY),)}, "keep", "recent"),
-    ("one released just its TTL ago", A, {"usages": (usage(A, released=NOW - 14 * DAY),)}, "evict", "idle-ttl"),
+    ("one idle for just its TTL", A, {"usages": (idle_usage(A, last_used=NOW - 14 * DAY),)}, "evict", "idle-ttl"),
+    (
+        "one idle for a moment less",
+        A,
+        {"usages": (idle_usage(A, last_used=NOW - 14 * DAY + SECOND),)},
+        "keep",
+        "recent",
+    ),
+    ("one used in the future is used now", A, {"usages": (idle_usage(A, last_used=NOW + DAY),)}, "keep", "recent"),
+    (
+        "one that arrived in the future arrived now",
+        A,
+        {"usages": (idle_usage(A, arrived=NOW + DAY),)},
+        "keep",
+        "min-age",
+    ),
+    ("one released lately", A, {"usages": (idle_usage(A, released=NOW - DAY),)}, "keep", "recent"),
+    ("one released just its TTL ago", A, {"usages": (idle_usage(A, released=NOW - 14 * DAY),)}, "evict", "idle-ttl"),
     (
         "one released a moment less than its TTL ago",
         A,
-        {"usages": (usage(A, released=NOW - 14 * DAY + SECOND),)},
+        {"usages": (idle_usage(A, released=NOW - 14 * DAY + SECOND),)},
         "keep",
         "recent",
     ),
     (
         "one released in the future was released now",
         A,
-        {"usages": (usage(A, released=NOW + DAY),)},
+        {"usages": (idle_usage(A, released=NOW + DAY),)},
         "keep",
         "recent",
     ),
     (
         "one that was released before it was used",
         A,
-        {"usages": (usage(A, released=NOW - 90 * DAY, last_used=NOW - 14 * DAY),)},
+        {"usages": (idle_usage(A, released=NOW - 90 * DAY, last_used=NOW - 14 * DAY),)},
         "evict",
         "idle-ttl",
     ),
     (
         "one that is protected still",
         pytorch_image("a", "team/a:latest"),
-        {"usages": (usage(A, protected=True),)},
+        {"usages": (idle_usage(A, protected=True),)},
         "keep",
         "protected-tag",
     ),
@@ -287,8 +301,8 @@ CASES = [
         A,
         {
             "rules": Policy(pressure=Pressure(high=0.85, low=0.75)),
-            "context": Context(disk=disk(900)),
-            "usages": (usage(A, last_used=NOW - DAY),),
+            "context": Context(disk=make_disk(900)),
+            "usages": (idle_usage(A, last_used=NOW - DAY),),
         },
         "evict",
         "disk-pressure",
@@ -296,22 +310,22 @@ CASES = [
     (
         "one that waits for its TTL within the budget",
         A,
-        {"rules": Policy(pressure=Pressure(budget=1000)), "usages": (usage(A, last_used=NOW - DAY),)},
+        {"rules": Policy(pressure=Pressure(budget=1000)), "usages": (idle_usage(A, last_used=NOW - DAY),)},
         "keep",
         "recent",
     ),
-    ("one whose protection has just ended", A, {"usages": (usage(A, protected=True),)}, "keep", "recent"),
+    ("one whose protection has just ended", A, {"usages": (idle_usage(A, protected=True),)}, "keep", "recent"),
     (
         "one never used counts from when it was first seen",
         A,
-        {"usages": (usage(A, last_used=None),)},
+        {"usages": (idle_usage(A, last_used=None),)},
         "evict",
         "idle-ttl",
     ),
     (
         "a rule's shorter TTL",
         A,
-        {"rules": Policy(rules=(Rule(match="team/*", ttl=DAY),)), "usages": (usage(A, last_used=NOW - 2 * DAY),)},
+        {"rules": Policy(rules=(Rule(match="team/*", ttl=DAY),)), "usages": (idle_usage(A, last_used=NOW - 2 * DAY),)},
         "evict",
         "idle-ttl",
     ),
@@ -320,7 +334,7 @@ CASES = [
         A,
         {
             "rules": Policy(rules=(Rule(match="team/*", ttl=DAY), Rule(match="*:1", ttl=3 * DAY))),
-            "usages": (usage(A, last_used=NOW - 2 * DAY),),
+            "usages": (idle_usage(A, last_used=NOW - 2 * DAY),),
         },
         "keep",
         "recent",
@@ -328,7 +342,7 @@ CASES = [
     (
         "a short TTL for one name does not reach its other name",
         pytorch_image("a", "ci/a:1", "team/a:1"),
-        {"rules": Policy(rules=(Rule(match="ci/*", ttl=DAY),)), "usages": (usage(A, last_used=NOW - 2 * DAY),)},
+        {"rules": Policy(rules=(Rule(match="ci/*", ttl=DAY),)), "usages": (idle_usage(A, last_used=NOW - 2 * DAY),)},
         "keep",
         "recent",
     ),
@@ -346,4 +360,4 @@ CASES = [
 
 @pytest.mark.parametrize(("what", "asked", "given", "action", "reason"), CASES, ids=[case[0] for case in CASES])
 def test_each_image_has_its_reason(what: str, asked: Image, given: dict[str, object], action: str, reason: str) -> None:
-    assert verdict(decide(asked, **given), asked) == (action, reason)  # type: ignore[arg-type]
+    assert verdict_of(decide(asked, **given), asked) == (action, reason)  # type: ignore[arg-type]

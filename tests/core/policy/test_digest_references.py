@@ -14,20 +14,20 @@ from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.settings import Policy, Rule
 from agent.core.protocol import new_events
 from agent.core.pytorch import classify
-from tests.core.builders import (
-    DAY,
+from tests.properties.strategies import GeneratedHost, generated_hosts, policies
+from tests.support.builders import (
     LONG_AGO,
     NOW,
     decide,
-    evicted,
-    image,
-    image_id,
-    only,
+    evicted_ids,
+    idle_usage,
+    make_id,
+    only_decision,
+    pulled_image,
     pytorch_image,
-    usage,
-    verdict,
+    verdict_of,
 )
-from tests.properties.strategies import GeneratedHost, generated_hosts, policies
+from tests.support.times import DAY
 
 HEX = "0123456789abcdef" * 4
 PINNED_BY_DIGEST = f"registry/prod/model@sha256:{HEX}"
@@ -60,7 +60,7 @@ KEPT = [
 
 @pytest.mark.parametrize(("what", "settings", "reason"), KEPT, ids=[case[0] for case in KEPT])
 def test_an_image_without_a_tag_is_kept_by_its_digest_reference(what: str, settings: Policy, reason: str) -> None:
-    assert verdict(decide(BY_DIGEST, rules=settings), BY_DIGEST) == ("keep", reason)
+    assert verdict_of(decide(BY_DIGEST, rules=settings), BY_DIGEST) == ("keep", reason)
 
 
 GOES = [
@@ -72,21 +72,23 @@ GOES = [
 
 
 @pytest.mark.parametrize(("what", "settings"), GOES, ids=[case[0] for case in GOES])
-def test_an_image_without_a_tag_goes_where_nothing_matches_its_digest_reference(what: str, settings: Policy) -> None:
-    assert verdict(decide(BY_DIGEST, rules=settings), BY_DIGEST) == ("evict", "idle-ttl")
+def test_an_image_without_a_tag_is_evicted_where_nothing_matches_its_digest_reference(
+    what: str, settings: Policy
+) -> None:
+    assert verdict_of(decide(BY_DIGEST, rules=settings), BY_DIGEST) == ("evict", "idle-ttl")
 
 
 def test_a_rule_shortens_the_ttl_of_an_image_without_a_tag() -> None:
-    known = usage(BY_DIGEST, last_used=NOW - 2 * DAY)
+    known = idle_usage(BY_DIGEST, last_used=NOW - 2 * DAY)
     plan = decide(BY_DIGEST, usages=(known,), rules=rule("*/prod/*", ttl=DAY))
-    assert verdict(plan, BY_DIGEST) == ("evict", "idle-ttl")
+    assert verdict_of(plan, BY_DIGEST) == ("evict", "idle-ttl")
 
 
 def test_include_lifts_an_ambiguous_image_by_its_digest_reference() -> None:
-    maybe = image("m", references=(), digests=("team/torchlike@sha256:1",))
-    assert verdict(decide(maybe), maybe) == ("keep", "ambiguous")
-    assert verdict(decide(maybe, rules=Policy(include=("team/*",))), maybe) == ("evict", "idle-ttl")
-    assert verdict(decide(maybe, rules=Policy(include=("other/*",))), maybe) == ("keep", "ambiguous")
+    maybe = pulled_image("m", references=(), digests=("team/torchlike@sha256:1",))
+    assert verdict_of(decide(maybe), maybe) == ("keep", "ambiguous")
+    assert verdict_of(decide(maybe, rules=Policy(include=("team/*",))), maybe) == ("evict", "idle-ttl")
+    assert verdict_of(decide(maybe, rules=Policy(include=("other/*",))), maybe) == ("keep", "ambiguous")
 
 
 # Beside a tag
@@ -128,11 +130,11 @@ INCLUDED = [
 ]
 
 
-@pytest.mark.parametrize(("what", "of", "include", "goes"), INCLUDED, ids=[case[0] for case in INCLUDED])
+@pytest.mark.parametrize(("what", "of", "include", "evicted"), INCLUDED, ids=[case[0] for case in INCLUDED])
 def test_include_is_not_asked_of_a_digest_reference_that_repeats_a_tag(
-    what: str, of: Image, include: tuple[str, ...], goes: bool
+    what: str, of: Image, include: tuple[str, ...], evicted: bool
 ) -> None:
-    assert evicted(decide(of, rules=Policy(include=include))) == ({of.id} if goes else set())
+    assert evicted_ids(decide(of, rules=Policy(include=include))) == ({of.id} if evicted else set())
 
 
 LOCAL = [
@@ -148,11 +150,11 @@ LOCAL = [
 ]
 
 
-@pytest.mark.parametrize(("what", "of", "said", "by_policy", "goes"), LOCAL, ids=[case[0] for case in LOCAL])
-def test_a_local_image_goes_where_each_reference_that_is_asked_may_go(
-    what: str, of: Image, said: tuple[Rule, ...], by_policy: bool, goes: bool
+@pytest.mark.parametrize(("what", "of", "given_rules", "by_policy", "evicted"), LOCAL, ids=[case[0] for case in LOCAL])
+def test_a_local_image_is_evicted_where_each_reference_that_counts_may_be_evicted(
+    what: str, of: Image, given_rules: tuple[Rule, ...], by_policy: bool, evicted: bool
 ) -> None:
-    assert rules.evicts_local(of, Policy(rules=said, evict_local=by_policy)) is goes
+    assert rules.evicts_local(of, Policy(rules=given_rules, evict_local=by_policy)) is evicted
 
 
 KEEPING = [
@@ -165,14 +167,14 @@ KEEPING = [
 
 
 @pytest.mark.parametrize(("settings", "reason", "why"), KEEPING)
-def test_what_keeps_is_asked_of_every_reference_and_names_it(settings: Policy, reason: str, why: str) -> None:
-    decision = only(decide(TAGGED, rules=settings))
+def test_every_reference_may_keep_its_image_and_is_named(settings: Policy, reason: str, why: str) -> None:
+    decision = only_decision(decide(TAGGED, rules=settings))
     assert (decision.reason, decision.explanation) == (reason, f"kept: {why}")
 
 
 def test_without_a_reference_include_says_so() -> None:
     nameless = pytorch_image("a", references=())
-    decision = only(decide(nameless, rules=Policy(include=("*",))))
+    decision = only_decision(decide(nameless, rules=Policy(include=("*",))))
     assert decision.explanation == "kept: it has no reference that images.include could match"
 
 
@@ -180,33 +182,33 @@ def test_without_a_reference_include_says_so() -> None:
 
 
 def test_a_pin_by_digest_keeps_whatever_has_the_digest_reference_now() -> None:
-    other = image_id("as another image store names it")
+    other = make_id("as another image store names it")
     context = pin(replace(BY_DIGEST, id=other), PINNED_BY_DIGEST)
-    assert verdict(decide(BY_DIGEST, context=context), BY_DIGEST) == ("keep", "pinned")
+    assert verdict_of(decide(BY_DIGEST, context=context), BY_DIGEST) == ("keep", "pinned")
     elsewhere = pin(replace(BY_DIGEST, id=other), f"registry/other/model@sha256:{HEX}")
-    assert verdict(decide(BY_DIGEST, context=elsewhere), BY_DIGEST) == ("evict", "idle-ttl")
+    assert verdict_of(decide(BY_DIGEST, context=elsewhere), BY_DIGEST) == ("evict", "idle-ttl")
 
 
 def test_an_eviction_does_not_stand_where_a_digest_reference_came_or_went_since() -> None:
-    planned = only(decide(TAGGED))
+    planned = only_decision(decide(TAGGED))
     for digests in ((), ("other/a@sha256:1", "team/a@sha256:1")):
         assert not planning.passes_recheck(planned, decide(replace(TAGGED, digests=digests)))
     assert planning.passes_recheck(planned, decide(TAGGED))
 
 
 @given(generated_hosts(), policies())
-def test_a_digest_reference_that_repeats_a_tag_never_evicts_more(world: GeneratedHost, settings: Policy) -> None:
-    repeated = [replace(one, digests=(*one.digests, *_repeating(one))) for one in world.images]
-    usages = {item.image_id: item for item in world.usages}
+def test_a_digest_reference_that_repeats_a_tag_never_evicts_more(host: GeneratedHost, settings: Policy) -> None:
+    repeated = [replace(one, digests=(*one.digests, *_repeating(one))) for one in host.images]
+    usages = {item.image_id: item for item in host.usages}
     plan = planning.plan(
-        Snapshot(at=NOW, images=tuple(repeated), containers=world.containers),
+        Snapshot(at=NOW, images=tuple(repeated), containers=host.containers),
         classify.classify(repeated),
         usages,
         settings,
         NOW,
         Context(),
     )
-    assert evicted(plan) <= evicted(world.plan(settings))
+    assert evicted_ids(plan) <= evicted_ids(host.plan(settings))
 
 
 def _repeating(of: Image) -> set[str]:
@@ -221,5 +223,5 @@ def _repeating(of: Image) -> set[str]:
 def test_programs_get_the_tags_and_the_digest_references_that_repeat_none(of: Image, shown: list[str]) -> None:
     plan = decide(of)
     assert sorted(documents.plan(plan, "gpu-07", ())["images"][0]["references"]) == sorted(shown)
-    assert sorted(new_events.image_ref(only(plan)).references) == sorted(shown)
-    assert sorted(new_events.inventory_image(only(plan)).references) == sorted(shown)
+    assert sorted(new_events.image_ref(only_decision(plan)).references) == sorted(shown)
+    assert sorted(new_events.inventory_image(only_decision(plan)).references) == sorted(shown)

@@ -14,11 +14,11 @@ from agent.core.policy.decision import Plan
 from agent.core.policy.grace import PendingPolicy, PolicyHistory
 from agent.core.policy.schedule import Schedule, Window
 from agent.core.policy.settings import Limits, Policy, Pressure, Rule
-from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, decide, disk, pytorch_image, usage, verdict
+from tests.support.builders import LONG_AGO, NOW, decide, idle_usage, make_disk, pytorch_image, verdict_of
+from tests.support.times import DAY, HOUR, SECOND
 
 OLD, SLIP, OTHER = Policy(), Policy(ttl=timedelta(minutes=14)), Policy(ttl=timedelta(minutes=15))
 SETTLED = PolicyHistory(settled=OLD, current=OLD, since=LONG_AGO)
-SECOND = timedelta(seconds=1)
 
 
 def run(*steps: tuple[float, Policy], start: PolicyHistory | None = None) -> PolicyHistory | None:
@@ -87,7 +87,7 @@ GENTLE = [
 
 
 @pytest.mark.parametrize("policy", GENTLE, ids=["limits", "windows", "mode", "the build cache"])
-def test_what_decides_of_no_image_is_no_change(policy: Policy) -> None:
+def test_a_setting_that_decides_about_no_image_is_not_a_change(policy: Policy) -> None:
     assert run((0, policy), start=SETTLED) == SETTLED
     assert waits(run((0, OLD), start=run((0, policy)))) is None
 
@@ -118,7 +118,7 @@ def test_a_grace_of_0_lets_every_change_act_at_once() -> None:
     memory = grace.load(grace.encode(SETTLED), SLIP, NOW, timedelta())
     found = grace.change(memory, timedelta())
     assert found == PendingPolicy(before=OLD, until=NOW)
-    assert verdict(judged(SLIP, found, A), A) == ("evict", "idle-ttl")
+    assert verdict_of(judged(SLIP, found, A), A) == ("evict", "idle-ttl")
 
 
 DURATIONS = st.timedeltas(min_value=timedelta(), max_value=timedelta(days=36500))
@@ -162,14 +162,14 @@ def test_a_memory_is_read_back_as_it_was(current: Policy, settled: Policy | None
 
 
 @given(policies())
-def test_a_policy_that_was_written_is_no_change_when_it_is_read(policy: Policy) -> None:
+def test_a_policy_that_was_written_is_not_a_change_when_it_is_read(policy: Policy) -> None:
     assert waits(run((0, policy), (50, policy))) is None
 
 
 # What waits
 
-A = pytorch_image("a")
-LATELY = usage(A, last_used=NOW - DAY)
+A = pytorch_image("a", layers=1000)
+LATELY = idle_usage(A, last_used=NOW - DAY)
 
 
 def judged(
@@ -181,7 +181,7 @@ def judged(
 def test_what_only_the_new_policy_evicts_waits_and_is_named() -> None:
     plan = judged(SLIP, PendingPolicy(before=OLD, until=NOW + HOUR), A)
     (decision,) = plan.decisions
-    assert (verdict(plan, A), decision.due, plan.next_due) == (("keep", "recent"), NOW + HOUR, NOW + HOUR)
+    assert (verdict_of(plan, A), decision.due, plan.next_due) == (("keep", "recent"), NOW + HOUR, NOW + HOUR)
     assert decision.explanation == (
         "idle 1 d, TTL 14 min; frees about 1.0 kB;"
         " only the new policy would evict it, so it waits 1 h (policy.change_grace)"
@@ -189,20 +189,20 @@ def test_what_only_the_new_policy_evicts_waits_and_is_named() -> None:
     assert (plan.deferred, plan.deferred_bytes, plan.estimated_bytes) == ((decision,), 1000, 0)
 
 
-def test_what_both_evict_goes_by_the_new_one() -> None:
+def test_what_both_evict_is_evicted_by_the_new_one() -> None:
     plan = judged(SLIP, PendingPolicy(before=OLD, until=NOW + HOUR), A, usages=())
-    assert (verdict(plan, A), plan.deferred) == (("evict", "idle-ttl"), ())
+    assert (verdict_of(plan, A), plan.deferred) == (("evict", "idle-ttl"), ())
     assert "TTL 14 min" in plan.decisions[0].explanation
 
 
 def test_what_only_the_old_policy_evicts_stays() -> None:
     plan = judged(Policy(exclude=("*/a:1",)), PendingPolicy(before=SLIP, until=NOW + HOUR), A)
-    assert (verdict(plan, A), plan.deferred) == (("keep", "excluded"), ())
+    assert (verdict_of(plan, A), plan.deferred) == (("keep", "excluded"), ())
 
 
 def test_after_an_unknown_policy_everything_waits() -> None:
     plan = judged(OLD, PendingPolicy(before=None, until=NOW + HOUR), A, usages=())
-    assert (verdict(plan, A), plan.deferred_bytes) == (("keep", "recent"), 1000)
+    assert (verdict_of(plan, A), plan.deferred_bytes) == (("keep", "recent"), 1000)
 
 
 def test_the_wait_ends_when_the_old_policy_evicts_it_as_well() -> None:
@@ -214,7 +214,7 @@ def test_the_wait_ends_when_the_old_policy_evicts_it_as_well() -> None:
 
 @pytest.mark.parametrize(("left", "reason"), [(SECOND, "recent"), (timedelta(), "idle-ttl")])
 def test_the_wait_ends_on_time(left: timedelta, reason: str) -> None:
-    assert verdict(judged(SLIP, PendingPolicy(before=OLD, until=NOW + left), A), A)[1] == reason
+    assert verdict_of(judged(SLIP, PendingPolicy(before=OLD, until=NOW + left), A), A)[1] == reason
 
 
 def test_a_layer_that_two_share_counts_once_in_what_waits() -> None:
@@ -233,6 +233,9 @@ SOON_HIGH = Policy(pressure=Pressure(high=0.8, low=0.75))
 def test_a_lower_high_waits_though_it_already_presses(pressing: bool) -> None:
     """That the new policy presses is no reason for the old one to go on until its low."""
     new = PendingPolicy(before=LATE_HIGH, until=NOW + HOUR)
-    plan = judged(SOON_HIGH, new, A, disk=disk(850), under_pressure=pressing)
-    assert (verdict(plan, A), plan.under_pressure, len(plan.deferred)) == (("keep", "recent"), True, 1)
-    assert verdict(judged(SOON_HIGH, new, A, disk=disk(901), under_pressure=pressing), A) == ("evict", "disk-pressure")
+    plan = judged(SOON_HIGH, new, A, disk=make_disk(850), under_pressure=pressing)
+    assert (verdict_of(plan, A), plan.under_pressure, len(plan.deferred)) == (("keep", "recent"), True, 1)
+    assert verdict_of(judged(SOON_HIGH, new, A, disk=make_disk(901), under_pressure=pressing), A) == (
+        "evict",
+        "disk-pressure",
+    )

@@ -1,7 +1,5 @@
 """Limits: how much goes at once, and that everything goes in the end."""
 
-from datetime import timedelta
-
 import pytest
 
 from agent.core import units
@@ -9,16 +7,14 @@ from agent.core.policy.decide import Context
 from agent.core.policy.decision import HeldBy
 from agent.core.policy.limits import PastEviction
 from agent.core.policy.settings import Limits, Policy
-from tests.core.builders import DAY, LONG_AGO, NOW, decide, pytorch_image, usage
+from tests.support.builders import LONG_AGO, NOW, decide, idle_usage, pytorch_image
+from tests.support.times import DAY, HOUR, MINUTE, SECOND
 
 IMAGES = tuple(pytorch_image(name, layers={f"sha256:{name}": 100}) for name in "abc")
-AGES = tuple(usage(item, last_used=LONG_AGO + n * DAY) for n, item in enumerate(IMAGES))
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-SECOND = timedelta(seconds=1)
+AGES = tuple(idle_usage(item, last_used=LONG_AGO + n * DAY) for n, item in enumerate(IMAGES))
 
 
-def going(limits: Limits, *freed: PastEviction) -> str:
+def evicted_names(limits: Limits, *freed: PastEviction) -> str:
     plan = decide(*IMAGES, usages=AGES, rules=Policy(limits=limits), context=Context(past_evictions=freed))
     held = {item.image.id: item.held_by for item in plan.decisions}
     gone = {item.image.id for item in plan.evictions}
@@ -42,8 +38,10 @@ CASES = [
 
 
 @pytest.mark.parametrize(("what", "limits", "freed", "expected"), CASES, ids=[case[0] for case in CASES])
-def test_of_three_that_are_due_go(what: str, limits: Limits, freed: tuple[PastEviction, ...], expected: str) -> None:
-    assert going(limits, *freed) == expected
+def test_of_three_that_are_due_only_as_many_as_the_limit_are_evicted(
+    what: str, limits: Limits, freed: tuple[PastEviction, ...], expected: str
+) -> None:
+    assert evicted_names(limits, *freed) == expected
 
 
 def test_the_plan_wakes_when_there_is_room_again() -> None:
@@ -56,7 +54,7 @@ def test_the_plan_wakes_when_there_is_room_again() -> None:
 @pytest.mark.parametrize(
     "limits", [Limits(evictions_per_sweep=1), Limits(bytes_per_hour=10), Limits(bytes_per_hour=250)]
 )
-def test_in_the_end_everything_goes(limits: Limits) -> None:
+def test_in_the_end_everything_is_evicted(limits: Limits) -> None:
     now, left = NOW, list(IMAGES)
     freed: tuple[PastEviction, ...] = ()
     for _ in range(10):
@@ -87,6 +85,6 @@ def test_a_size_is_a_number_and_a_unit(written: str, meant: int) -> None:
 
 
 @pytest.mark.parametrize("written", ["200", "GB", "-1GB", "1iB", "1 gb", None, 5, ""])
-def test_anything_else_is_no_size(written: object) -> None:
+def test_anything_else_is_not_a_size(written: object) -> None:
     with pytest.raises(ValueError, match="like 500MB, 200GB or 10GiB"):
         units.parse_size(written)

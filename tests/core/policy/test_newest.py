@@ -14,7 +14,17 @@ from agent.core.policy.decide import Context
 from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.settings import Policy, Rule
 from agent.core.pytorch import classify
-from tests.core.builders import DAY, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
+from tests.support.builders import (
+    LONG_AGO,
+    NOW,
+    container_of,
+    decide,
+    idle_usage,
+    pulled_image,
+    pytorch_image,
+    verdict_of,
+)
+from tests.support.times import DAY
 
 REPO = "team/pytorch"
 
@@ -27,8 +37,8 @@ def builds(*references: str) -> dict[str, Image]:
 def kept(images: dict[str, Image], rules: Policy) -> set[str]:
     """The references of what `keep_newest` keeps; all else must go."""
     plan = decide(*images.values(), rules=rules)
-    found = {name for name, item in images.items() if verdict(plan, item) == ("keep", "keep-newest")}
-    assert all(verdict(plan, item) == ("evict", "idle-ttl") for name, item in images.items() if name not in found)
+    found = {name for name, item in images.items() if verdict_of(plan, item) == ("keep", "keep-newest")}
+    assert all(verdict_of(plan, item) == ("evict", "idle-ttl") for name, item in images.items() if name not in found)
     return found
 
 
@@ -100,7 +110,7 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize(("repository", "rising"), PUBLISHED, ids=[case[0] for case in PUBLISHED])
-def test_a_published_list_goes_from_its_old_end(repository: str, rising: str) -> None:
+def test_a_published_list_of_tags_is_evicted_from_its_old_end(repository: str, rising: str) -> None:
     names = [f"{repository}:{tag}" for tag in rising.split()]
     pre = {name for name in names if "rc" in name}
     for count in range(1, len(names) + 1):
@@ -144,11 +154,11 @@ def test_without_keep_newest_an_unknown_build_time_keeps_nothing() -> None:
     assert kept(builds(*tags("main", "m125")), Policy(keep_newest=0)) == set()
 
 
-def test_a_name_without_a_version_does_not_count_beside_one_that_tells_it() -> None:
+def test_a_name_without_a_version_does_not_count_beside_one_that_has_it() -> None:
     old = pytorch_image("old", *tags("2.8.0", "blessed"), created=NOW)
     new = pytorch_image("new", *tags("2.9.0"), created=LONG_AGO)
     plan = decide(old, new, rules=Policy(keep_newest=1))
-    assert (verdict(plan, old), verdict(plan, new)) == (("evict", "idle-ttl"), ("keep", "keep-newest"))
+    assert (verdict_of(plan, old), verdict_of(plan, new)) == (("evict", "idle-ttl"), ("keep", "keep-newest"))
     assert newest.unread(old) == ()
 
 
@@ -156,14 +166,14 @@ def test_an_image_that_was_promoted_from_a_candidate_counts_as_a_release() -> No
     both = pytorch_image("both", *tags("1.2.0rc1", "1.2.0"))
     old = pytorch_image("old", *tags("1.1.0"))
     plan = decide(both, old, rules=Policy(keep_newest=1))
-    assert (verdict(plan, both), verdict(plan, old)) == (("keep", "keep-newest"), ("evict", "idle-ttl"))
+    assert (verdict_of(plan, both), verdict_of(plan, old)) == (("keep", "keep-newest"), ("evict", "idle-ttl"))
 
 
 def test_rocm_without_a_number_takes_the_images_own() -> None:
     six = pytorch_image("x", *tags("3.3.6-rocm"), env={"PYTORCH_VERSION": "2.9.0", "ROCM_VERSION": "6.4.1"})
     seven = pytorch_image("y", *tags("3.3.7-rocm"), env={"PYTORCH_VERSION": "2.9.0", "ROCM_VERSION": "7.0.0"})
     plan = decide(six, seven, rules=Policy(keep_newest=1))
-    assert (verdict(plan, six), verdict(plan, seven)) == (("keep", "keep-newest"),) * 2
+    assert (verdict_of(plan, six), verdict_of(plan, seven)) == (("keep", "keep-newest"),) * 2
 
 
 WRITTEN = "1.0 1.1rc1 1.1 1.1.post1 1.2.dev3 1.2a1 1.2 1.2-cpu 1.3-xpu 1.3-rocm main m1 25.01-py3"
@@ -222,14 +232,14 @@ def test_an_image_with_several_names_takes_one_place() -> None:
     both = pytorch_image("both", *tags("2.9.0", "2.9.1"))
     old = pytorch_image("old", *tags("2.8.0"))
     plan = decide(both, old, rules=Policy(keep_newest=2))
-    assert (verdict(plan, both), verdict(plan, old)) == (("keep", "keep-newest"),) * 2
+    assert (verdict_of(plan, both), verdict_of(plan, old)) == (("keep", "keep-newest"),) * 2
 
 
 def test_an_image_is_kept_where_it_is_the_newest_by_any_of_its_names() -> None:
     older = pytorch_image("older", "a/torch:2.8.0", "b/torch:2.8.0")
     newer = pytorch_image("newer", "a/torch:2.9.0")
     plan = decide(older, newer, rules=Policy(keep_newest=1))
-    assert (verdict(plan, older), verdict(plan, newer)) == (("keep", "keep-newest"),) * 2
+    assert (verdict_of(plan, older), verdict_of(plan, newer)) == (("keep", "keep-newest"),) * 2
 
 
 def test_of_one_version_and_accelerator_the_one_built_last_is_newer() -> None:
@@ -237,7 +247,7 @@ def test_of_one_version_and_accelerator_the_one_built_last_is_newer() -> None:
     last = pytorch_image("last", *tags("v2.9.0"), created=LONG_AGO + DAY)
     unknown = pytorch_image("unknown", *tags("2.9"))
     plan = decide(last, unknown, first, rules=Policy(keep_newest=1))
-    assert [verdict(plan, item)[1] for item in (first, last, unknown)] == ["idle-ttl", "keep-newest", "idle-ttl"]
+    assert [verdict_of(plan, item)[1] for item in (first, last, unknown)] == ["idle-ttl", "keep-newest", "idle-ttl"]
 
 
 def test_a_full_tie_keeps_the_same_one_in_any_order() -> None:
@@ -247,17 +257,17 @@ def test_a_full_tie_keeps_the_same_one_in_any_order() -> None:
     assert [{item.image.id for item in plan.evictions} for plan in plans] == [{one.id}, {one.id}]
 
 
-def test_the_image_itself_tells_an_accelerator_that_its_tag_does_not() -> None:
+def test_the_image_itself_shows_an_accelerator_that_its_tag_does_not() -> None:
     eleven = pytorch_image("x", *tags("2.8.0"), env={"PYTORCH_VERSION": "2.8.0", "CUDA_VERSION": "11.8.0"})
     twelve = pytorch_image("y", *tags("2.9.0"), env={"PYTORCH_VERSION": "2.9.0", "CUDA_VERSION": "12.8.0"})
     plan = decide(eleven, twelve, rules=Policy(keep_newest=1))
-    assert (verdict(plan, eleven), verdict(plan, twelve)) == (("keep", "keep-newest"),) * 2
+    assert (verdict_of(plan, eleven), verdict_of(plan, twelve)) == (("keep", "keep-newest"),) * 2
 
 
 def test_what_is_not_pytorch_takes_no_place() -> None:
-    stranger, ours = image("p", "team/db:16.1"), pytorch_image("a", "team/db:15.0")
+    stranger, ours = pulled_image("p", "team/db:16.1"), pytorch_image("a", "team/db:15.0")
     plan = decide(stranger, ours, rules=Policy(keep_newest=1))
-    assert (verdict(plan, stranger), verdict(plan, ours)) == (("keep", "not-pytorch"), ("keep", "keep-newest"))
+    assert (verdict_of(plan, stranger), verdict_of(plan, ours)) == (("keep", "not-pytorch"), ("keep", "keep-newest"))
 
 
 def test_what_is_kept_for_another_reason_takes_its_place() -> None:
@@ -265,17 +275,17 @@ def test_what_is_kept_for_another_reason_takes_its_place() -> None:
     given = builds(*tags("2.9.0", "2.8.0"))
     new, old = given.values()
     pin = Context(overrides=Overrides(pins=(Pin(id=new.id, reference="", at=LONG_AGO),)))
-    used = (container(new),)
+    used = (container_of(new),)
     rules = Policy(keep_newest=1)
-    assert verdict(decide(new, old, rules=rules, context=pin), old) == ("evict", "idle-ttl")
-    assert verdict(decide(new, old, rules=rules, containers=used), old) == ("evict", "idle-ttl")
+    assert verdict_of(decide(new, old, rules=rules, context=pin), old) == ("evict", "idle-ttl")
+    assert verdict_of(decide(new, old, rules=rules, containers=used), old) == ("evict", "idle-ttl")
 
 
 def test_it_is_asked_after_rules_and_before_a_local_origin() -> None:
     local = pytorch_image("a", *tags("2.9.0"), origin=None)
     rules = Policy(keep_newest=1, rules=(Rule(match="team/*", keep=True),))
-    assert verdict(decide(local, rules=Policy(keep_newest=1)), local) == ("keep", "keep-newest")
-    assert verdict(decide(local, rules=rules), local) == ("keep", "rule-keep")
+    assert verdict_of(decide(local, rules=Policy(keep_newest=1)), local) == ("keep", "keep-newest")
+    assert verdict_of(decide(local, rules=rules), local) == ("keep", "rule-keep")
 
 
 def test_what_a_newer_build_outdates_is_idle_from_then_on() -> None:
@@ -284,7 +294,7 @@ def test_what_a_newer_build_outdates_is_idle_from_then_on() -> None:
     rules = Policy(keep_newest=1)
     alone = next(item for item in decide(old, rules=rules).decisions)
     assert alone.protected
-    plan = decide(new, old, rules=rules, usages=(usage(old, protected=True),))
+    plan = decide(new, old, rules=rules, usages=(idle_usage(old, protected=True),))
     outdated = next(item for item in plan.decisions if item.image.id == old.id)
     assert (outdated.reason.value, outdated.idle_since, outdated.protected) == ("recent", NOW, False)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,33 +13,32 @@ from agent.core.policy.decision import HeldBy, Plan
 from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.schedule import Schedule
 from agent.core.policy.settings import Limits, Policy, Pressure, Rule
-from tests.core.builders import (
-    DAY,
-    HOUR,
+from tests.support.builders import (
     NOW,
-    container,
+    container_of,
     decide,
-    disk,
-    evicted,
-    image,
-    image_id,
+    evicted_ids,
+    idle_usage,
+    make_disk,
+    make_id,
+    pulled_image,
     pytorch_image,
-    usage,
-    verdict,
+    verdict_of,
 )
+from tests.support.times import DAY, HOUR
 
 HIGH_LOW = Pressure(high=0.85, low=0.75)
 RULES = Policy(pressure=HIGH_LOW)
-FULL = Context(disk=disk(900))  # of 1000: 150 are to be freed
+FULL = Context(disk=make_disk(900))  # of 1000: 150 are to be freed
 SHUT = Schedule(windows=(schedule.parse("02:00-05:00"),))
 
 
-def sized(name: str, size: int, *references: str, **changes: object) -> Image:
+def sized(name: str, size: int, *references: str, **changes: Any) -> Image:
     return pytorch_image(name, *references, layers={f"sha256:{name}": size}, **changes)
 
 
 A, B, C = (sized(name, 100) for name in "abc")
-AGES = tuple(usage(item, last_used=NOW - days * DAY) for item, days in ((A, 3), (B, 2), (C, 1)))  # A goes first
+AGES = tuple(idle_usage(item, last_used=NOW - days * DAY) for item, days in ((A, 3), (B, 2), (C, 1)))  # A goes first
 
 
 def plan(*images: Image, rules: Policy = RULES, context: Context = FULL, usages: Iterable[Usage] = AGES) -> Plan:
@@ -57,29 +57,31 @@ def order(found: Plan) -> list[str]:
     ("pressure", "context", "count"),
     [
         (Pressure(), FULL, 0),
-        (HIGH_LOW, Context(disk=disk(850)), 0),
-        (HIGH_LOW, Context(disk=disk(851)), 2),
-        (HIGH_LOW, Context(disk=disk(850), under_pressure=True), 1),
-        (HIGH_LOW, Context(disk=disk(751), under_pressure=True), 1),
-        (HIGH_LOW, Context(disk=disk(750), under_pressure=True), 0),
-        (HIGH_LOW, Context(disk=disk(950)), 2),
-        (HIGH_LOW, Context(disk=disk(951)), 3),
+        (HIGH_LOW, Context(disk=make_disk(850)), 0),
+        (HIGH_LOW, Context(disk=make_disk(851)), 2),
+        (HIGH_LOW, Context(disk=make_disk(850), under_pressure=True), 1),
+        (HIGH_LOW, Context(disk=make_disk(751), under_pressure=True), 1),
+        (HIGH_LOW, Context(disk=make_disk(750), under_pressure=True), 0),
+        (HIGH_LOW, Context(disk=make_disk(950)), 2),
+        (HIGH_LOW, Context(disk=make_disk(951)), 3),
         (HIGH_LOW, Context(), 0),
         (HIGH_LOW, Context(under_pressure=True), 0),
         (Pressure(budget=300), Context(), 0),
         (Pressure(budget=299), Context(), 1),
         (Pressure(budget=200), Context(), 1),
         (Pressure(budget=199), Context(), 2),
-        (Pressure(budget=200), Context(disk=disk(999), under_pressure=True), 1),
+        (Pressure(budget=200), Context(disk=make_disk(999), under_pressure=True), 1),
         (Pressure(budget=300), Context(under_pressure=True), 0),
     ],
 )
-def test_above_high_so_many_go_until_low_or_until_the_budget(pressure: Pressure, context: Context, count: int) -> None:
+def test_above_high_so_many_are_evicted_until_low_or_until_the_budget(
+    pressure: Pressure, context: Context, count: int
+) -> None:
     found = plan(rules=Policy(pressure=pressure), context=context)
     assert order(found) == [A.id, B.id, C.id][:count]
     assert (found.under_pressure, found.shortfall_bytes) == (count > 0, 0)
-    assert {verdict(found, item) for item in (A, B, C)[:count]} <= {("evict", "disk-pressure")}
-    assert {verdict(found, item) for item in (A, B, C)[count:]} <= {("keep", "recent")}
+    assert {verdict_of(found, item) for item in (A, B, C)[:count]} <= {("evict", "disk-pressure")}
+    assert {verdict_of(found, item) for item in (A, B, C)[count:]} <= {("keep", "recent")}
 
 
 def test_the_budget_counts_compressed_layers_that_the_store_keeps_besides() -> None:
@@ -92,24 +94,24 @@ def test_a_layer_of_several_images_counts_once_in_the_budget() -> None:
     both = {"sha256:base": 100}
     one = pytorch_image("one", layers={**both, "sha256:1": 1})
     other = pytorch_image("other", layers={**both, "sha256:2": 1})
-    known = tuple(usage(item, last_used=NOW - DAY) for item in (one, other))
+    known = tuple(idle_usage(item, last_used=NOW - DAY) for item in (one, other))
     assert not plan(one, other, rules=Policy(pressure=Pressure(budget=102)), usages=known).under_pressure
     assert plan(one, other, rules=Policy(pressure=Pressure(budget=101)), usages=known).under_pressure
 
 
-def test_what_is_due_anyway_counts_first() -> None:
+def test_images_that_are_due_anyway_count_first() -> None:
     due = sized("d", 150)
-    found = plan(A, due, usages=(*AGES, usage(due)))
-    assert (verdict(found, due), verdict(found, A)) == (("evict", "idle-ttl"), ("keep", "recent"))
+    found = plan(A, due, usages=(*AGES, idle_usage(due)))
+    assert (verdict_of(found, due), verdict_of(found, A)) == (("evict", "idle-ttl"), ("keep", "recent"))
 
 
-def test_what_is_still_wanting_when_everything_goes_is_told() -> None:
+def test_what_is_still_missing_when_everything_is_evicted_is_reported() -> None:
     found = plan(A)
     assert (order(found), found.under_pressure, found.shortfall_bytes, found.estimated_bytes) == ([A.id], True, 50, 100)
 
 
-def test_without_pressure_nothing_is_wanting() -> None:
-    found = plan(context=Context(disk=disk(800)))
+def test_without_pressure_there_is_no_shortfall() -> None:
+    found = plan(context=Context(disk=make_disk(800)))
     assert (found.under_pressure, found.shortfall_bytes) == (False, 0)
 
 
@@ -117,7 +119,7 @@ def test_without_pressure_nothing_is_wanting() -> None:
 
 
 KEPT = [
-    ("what is in use", A, {"containers": (container(A),)}, Policy(), "in-use"),
+    ("what is in use", A, {"containers": (container_of(A),)}, Policy(), "in-use"),
     ("what is excluded", A, {}, Policy(exclude=("team/*",)), "excluded"),
     ("what include leaves out", A, {}, Policy(include=("x/*",)), "excluded"),
     ("a pin", A, {"context": replace(FULL, overrides=Overrides(pins=(Pin(id=A.id, reference="", at=NOW),)))}, Policy(),
@@ -127,12 +129,12 @@ KEPT = [
     ("a rule", A, {}, Policy(rules=(Rule(match="team/*", keep=True),)), "rule-keep"),
     ("the newest", sized("a", 100, "team/a:2.9"), {}, Policy(keep_newest=1), "keep-newest"),
     ("what may exist nowhere else", sized("a", 100, origin=None), {}, Policy(), "local-only"),
-    ("what just arrived", A, {"usages": (usage(A, arrived=NOW - HOUR / 2),)}, Policy(), "min-age"),
-    ("what a gap may hide a use of", A, {"usages": (usage(A),), "context": replace(FULL, gap_end=NOW)}, Policy(),
+    ("what just arrived", A, {"usages": (idle_usage(A, arrived=NOW - HOUR / 2),)}, Policy(), "min-age"),
+    ("what a gap may hide a use of", A, {"usages": (idle_usage(A),), "context": replace(FULL, gap_end=NOW)}, Policy(),
      "gap"),
-    ("what is not PyTorch", image("a"), {}, Policy(), "not-pytorch"),
-    ("what may be PyTorch", image("a", "team/torchlike:1"), {}, Policy(), "ambiguous"),
-    ("what is not known", Image(id=image_id("a"), size_bytes=100), {}, Policy(), "unknown"),
+    ("what is not PyTorch", pulled_image("a"), {}, Policy(), "not-pytorch"),
+    ("what may be PyTorch", pulled_image("a", "team/torchlike:1"), {}, Policy(), "ambiguous"),
+    ("what is not known", Image(id=make_id("a"), size_bytes=100), {}, Policy(), "unknown"),
 ]  # fmt: skip
 
 
@@ -140,7 +142,7 @@ KEPT = [
 def test_pressure_leaves(what: str, asked: Image, given: dict[str, object], rules: Policy, reason: str) -> None:
     given = {"usages": AGES, "context": FULL, **given}
     found = decide(asked, rules=replace(rules, pressure=HIGH_LOW), **given)  # type: ignore[arg-type]
-    assert (verdict(found, asked), found.under_pressure, found.shortfall_bytes) == (("keep", reason), True, 150)
+    assert (verdict_of(found, asked), found.under_pressure, found.shortfall_bytes) == (("keep", reason), True, 150)
 
 
 def test_pressure_passes_over_what_is_kept_and_takes_the_next() -> None:
@@ -157,48 +159,48 @@ def test_a_longer_ttl_by_rule_or_label_does_not_hold_under_pressure() -> None:
 # In which order
 
 
-def test_of_those_used_at_the_same_time_the_one_that_frees_the_most_goes_first() -> None:
+def test_of_those_used_at_the_same_time_the_one_that_frees_the_most_is_evicted_first() -> None:
     small, big = sized("s", 10), sized("t", 150)
-    known = tuple(usage(item, last_used=NOW - DAY) for item in (small, big))
+    known = tuple(idle_usage(item, last_used=NOW - DAY) for item in (small, big))
     assert order(plan(small, big, usages=known)) == [big.id]
 
 
-def test_a_child_goes_before_its_parent_though_it_was_used_later() -> None:
-    parent, child = sized("p", 100), pytorch_image("q", parent=image_id("p"), layers={"sha256:p": 100, "sha256:q": 60})
-    known = (usage(parent, last_used=NOW - 3 * DAY), usage(child, last_used=NOW - DAY))
+def test_a_child_is_evicted_before_its_parent_though_it_was_used_later() -> None:
+    parent, child = sized("p", 100), pytorch_image("q", parent=make_id("p"), layers={"sha256:p": 100, "sha256:q": 60})
+    known = (idle_usage(parent, last_used=NOW - 3 * DAY), idle_usage(child, last_used=NOW - DAY))
     assert order(plan(parent, child, usages=known)) == [child.id, parent.id]
 
 
 def test_a_parent_waits_behind_what_was_used_before_its_child() -> None:
-    parent, child = sized("p", 100), pytorch_image("q", parent=image_id("p"), layers={"sha256:p": 100, "sha256:q": 60})
-    known = (usage(parent, last_used=NOW - 9 * DAY), usage(child, last_used=NOW - DAY))
+    parent, child = sized("p", 100), pytorch_image("q", parent=make_id("p"), layers={"sha256:p": 100, "sha256:q": 60})
+    known = (idle_usage(parent, last_used=NOW - 9 * DAY), idle_usage(child, last_used=NOW - DAY))
     assert order(plan(parent, child, A, B, usages=(*AGES, *known))) == [A.id, B.id]
 
 
 def test_a_parent_whose_child_stays_is_passed_over() -> None:
     parent = sized("p", 100)
     child = pytorch_image("q", "team/q:latest", parent=parent.id)
-    found = plan(parent, child, A, usages=(*AGES, usage(parent, last_used=NOW - 9 * DAY)))
-    assert (order(found), verdict(found, parent)) == ([A.id], ("keep", "recent"))
+    found = plan(parent, child, A, usages=(*AGES, idle_usage(parent, last_used=NOW - 9 * DAY)))
+    assert (order(found), verdict_of(found, parent)) == ([A.id], ("keep", "recent"))
 
 
-def test_a_due_parent_goes_with_its_last_child_and_what_it_frees_counts() -> None:
+def test_a_due_parent_is_evicted_with_its_last_child_and_what_it_frees_counts() -> None:
     parent = sized("p", 140)
     child = pytorch_image("q", parent=parent.id, layers={"sha256:p": 140, "sha256:q": 10})
-    known = (usage(parent), usage(child, last_used=NOW - 4 * DAY))
+    known = (idle_usage(parent), idle_usage(child, last_used=NOW - 4 * DAY))
     found = plan(parent, child, A, usages=(*AGES, *known))
     assert order(found) == [child.id, parent.id]
-    assert verdict(found, parent) == ("evict", "idle-ttl")
+    assert verdict_of(found, parent) == ("evict", "idle-ttl")
 
 
-def test_a_step_goes_with_its_last_child_and_what_is_below_the_step_may_go_after_it() -> None:
+def test_a_step_is_evicted_with_its_last_child_and_what_is_below_the_step_may_be_evicted_after_it() -> None:
     base = sized("p", 100)
     step = pytorch_image("s", references=(), origin=None, parent=base.id, layers={"sha256:p": 100, "sha256:s": 20})
     layers = {"sha256:p": 100, "sha256:s": 20, "sha256:q": 30}
     child = pytorch_image("q", parent=step.id, layers=layers)
-    known = tuple(usage(item, last_used=NOW - days * DAY) for item, days in ((base, 9), (step, 14), (child, 4)))
+    known = tuple(idle_usage(item, last_used=NOW - days * DAY) for item, days in ((base, 9), (step, 14), (child, 4)))
     found = plan(base, step, child, usages=known)
-    reasons = [verdict(found, item)[1] for item in (child, step, base)]
+    reasons = [verdict_of(found, item)[1] for item in (child, step, base)]
     assert (order(found), reasons) == ([child.id, step.id, base.id], ["disk-pressure", "dangling", "disk-pressure"])
     assert found.shortfall_bytes == 0
 
@@ -207,22 +209,22 @@ def test_a_step_that_was_used_within_its_ttl_stays_under_pressure_and_what_is_be
     base = sized("p", 100)
     step = pytorch_image("s", references=(), origin=None, parent=base.id, layers={"sha256:p": 100, "sha256:s": 20})
     child = pytorch_image("q", parent=step.id, layers={"sha256:p": 100, "sha256:s": 20, "sha256:q": 30})
-    known = tuple(usage(item, last_used=NOW - days * DAY) for item, days in ((base, 9), (step, 13), (child, 4)))
+    known = tuple(idle_usage(item, last_used=NOW - days * DAY) for item, days in ((base, 9), (step, 13), (child, 4)))
     found = plan(base, step, child, usages=known)
-    assert (order(found), verdict(found, step)) == ([child.id], ("keep", "local-only"))
+    assert (order(found), verdict_of(found, step)) == ([child.id], ("keep", "local-only"))
 
 
-def test_in_a_gap_nothing_goes_in_the_stead_of_what_the_gap_keeps() -> None:
+def test_in_a_gap_nothing_is_evicted_in_place_of_an_image_that_the_gap_keeps() -> None:
     due = sized("d", 150)
-    found = plan(A, due, usages=(*AGES, usage(due)), context=replace(FULL, gap_end=NOW))
-    assert ([verdict(found, item)[1] for item in (due, A)], order(found)) == (["gap", "recent"], [])
+    found = plan(A, due, usages=(*AGES, idle_usage(due)), context=replace(FULL, gap_end=NOW))
+    assert ([verdict_of(found, item)[1] for item in (due, A)], order(found)) == (["gap", "recent"], [])
 
 
-def test_in_a_gap_nothing_goes_in_the_stead_of_a_parent_whose_child_the_gap_keeps() -> None:
+def test_in_a_gap_nothing_is_evicted_in_place_of_a_parent_whose_child_the_gap_keeps() -> None:
     """Without the gap the child is due, and the parent, used before A, goes next."""
     parent = sized("p", 140)
     child = pytorch_image("q", parent=parent.id, layers={"sha256:p": 140, "sha256:q": 10})
-    known = (*AGES, usage(parent, last_used=NOW - 9 * DAY), usage(child))
+    known = (*AGES, idle_usage(parent, last_used=NOW - 9 * DAY), idle_usage(child))
     assert order(plan(parent, child, A, usages=known)) == [child.id, parent.id]
     assert order(plan(parent, child, A, usages=known, context=replace(FULL, gap_end=NOW))) == []
 
@@ -242,37 +244,37 @@ def test_in_a_gap_nothing_goes_in_the_stead_of_a_parent_whose_child_the_gap_keep
         (RULES, replace(FULL, backoff={A.id: NOW + DAY}), HeldBy.BACKOFF),
     ],
 )
-def test_what_holds_every_eviction_holds_under_pressure(rules: Policy, context: Context, held_by: HeldBy) -> None:
+def test_under_pressure_evictions_wait_for_the_same_reasons(rules: Policy, context: Context, held_by: HeldBy) -> None:
     found = plan(A, rules=rules, context=context)
     assert [(item.reason.value, item.held_by) for item in found.decisions] == [("disk-pressure", held_by)]
     assert (found.evictions, found.under_pressure) == ((), True)
 
 
-def test_limits_hold_under_pressure() -> None:
+def test_limits_count_under_pressure() -> None:
     found = plan(rules=replace(RULES, limits=Limits(evictions_per_sweep=1)))
-    assert (order(found), evicted(found)) == ([A.id], {A.id, B.id})
+    assert (order(found), evicted_ids(found)) == ([A.id], {A.id, B.id})
 
 
 SENTENCES = [
     (RULES, FULL, "disk 90% full (high 85%, low 75%)"),
-    (RULES, Context(disk=replace(disk(100), used_inodes=90, available_inodes=10)),
+    (RULES, Context(disk=replace(make_disk(100), used_inodes=90, available_inodes=10)),
      "disk's inodes 90% full (high 85%, low 75%)"),
     (Policy(pressure=Pressure(budget=50)), Context(), "images take 100 B (budget 50 B)"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("rules", "context", "state"), SENTENCES)
-def test_the_sentence_tells_the_state_of_the_disk(rules: Policy, context: Context, state: str) -> None:
+def test_the_sentence_reports_the_state_of_the_disk(rules: Policy, context: Context, state: str) -> None:
     found = plan(A, rules=rules, context=context)
     assert found.decisions[0].explanation == f"{state}; idle 3 d; frees about 100 B"
     assert found.pressure == state
 
 
-def test_a_disk_that_cannot_be_seen_is_told() -> None:
+def test_a_disk_that_cannot_be_seen_is_reported() -> None:
     assert plan(context=Context()).pressure == "the agent cannot see the engine's disk"
     assert plan(rules=Policy(), context=FULL).pressure == ""
 
 
-def test_it_is_no_matter_of_time_when_an_image_goes_under_pressure() -> None:
+def test_under_pressure_no_deadline_says_when_an_image_is_evicted() -> None:
     found = plan(A)
     assert (found.decisions[0].due, found.next_due) == (None, None)

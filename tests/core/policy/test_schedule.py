@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.core.policy import schedule
 from agent.core.policy.schedule import Schedule, Window
+from tests.support.times import MINUTE
 
-MINUTE = timedelta(minutes=1)
 EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)  # far from any change of the clock
 
@@ -62,7 +62,7 @@ def test_a_window_is_days_and_times_and_has_one_written_form(written: str, meant
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         ("02:00-02:00", "never opens; write 00:00-24:00 for the whole day"),
         ("Mon 00:00-00:00", "never opens; write 00:00-24:00 for the whole day"),
@@ -87,10 +87,10 @@ def test_a_window_is_days_and_times_and_has_one_written_form(written: str, meant
         ("", "like Mon-Fri 02:00-05:00 or 22:00-04:00"),
     ],
 )
-def test_anything_else_is_refused_by_name_and_with_the_way_out(written: str, said: str) -> None:
+def test_anything_else_is_refused_by_name_and_with_the_way_out(written: str, message: str) -> None:
     with pytest.raises(ValueError, match="is not a window") as caught:
         schedule.parse(written)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert repr(written) in str(caught.value)
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from agent.core.protocol import payloads
 from agent.core.protocol.topics import PROBE
-from tests.fleet.builders import make_image, make_inventory, make_status
+from tests.support.messages import make_inventory, make_inventory_image, make_status
 
-INVENTORY = make_inventory(*(make_image(f"sha256:{number:064}") for number in range(40)))
+INVENTORY = make_inventory(*(make_inventory_image(f"sha256:{number:064}") for number in range(40))).encode()
 
 
 def test_a_compressed_payload_reads_as_the_plain_one() -> None:
@@ -29,11 +29,11 @@ def test_what_compression_would_lengthen_stays_as_it_is() -> None:
         b"\x78",
         b"\x78\x9c",
         b"\x78\x9crubbish",
-        zlib.compress(make_status())[:-5],
+        zlib.compress(make_status().encode())[:-5],
         zlib.compress(b" " * (payloads.MAX_UNPACKED + 1)),
     ],
 )
-def test_what_is_damaged_cut_off_or_huge_inside_is_no_payload(payload: bytes) -> None:
+def test_bytes_that_are_damaged_cut_off_or_huge_inside_are_not_a_payload(payload: bytes) -> None:
     assert payloads.decode(payloads.Status, payload) is None
 
 

@@ -7,10 +7,9 @@ import pytest
 
 from agent.core.policy.decision import Reason
 from agent.core.protocol import sentence
-from tests.core.builders import NOW
-from tests.fleet.builders import make_image
-
-DAY = timedelta(days=1)
+from tests.support.builders import NOW
+from tests.support.messages import make_inventory_image
+from tests.support.times import DAY
 
 
 @pytest.mark.parametrize(
@@ -33,10 +32,10 @@ DAY = timedelta(days=1)
     ],
 )
 def test_a_sentence_is_made_from_reason_times_and_now(fields: dict[str, Any], expected: str) -> None:
-    assert sentence.why(make_image(**fields), NOW) == expected
+    assert sentence.why(make_inventory_image(**fields), NOW) == expected
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if not reason.evicts])
 def test_each_reason_to_keep_an_image_has_a_sentence_and_not_only_its_name(reason: Reason) -> None:
-    found = sentence.why(make_image(reason=reason.value, idle_since=NOW, deadline=NOW), NOW)
+    found = sentence.why(make_inventory_image(reason=reason.value, idle_since=NOW, deadline=NOW), NOW)
     assert found not in ("", reason.value)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent.core.protocol import payloads, shorten
-from tests.fleet.builders import make_decision, make_outcome
+from tests.support.messages import make_decision, make_outcome
 
 LONG = "x" * 500
 IMAGE = payloads.ImageRef(
@@ -15,8 +15,8 @@ IMAGE = payloads.ImageRef(
     size_bytes=9,
     origin="teamai/pytorch@sha256:" + "2" * 64,
 )
-DECISION = make_decision(explanation=LONG, evidence=[LONG, LONG], image=IMAGE, last_used_by=LONG)
-OUTCOME = make_outcome(error=LONG, image=IMAGE, also_removed=IMAGE.references)
+DECISION = make_decision(explanation=LONG, evidence=[LONG, LONG], image=IMAGE, last_used_by=LONG).encode()
+OUTCOME = make_outcome(error=LONG, image=IMAGE, also_removed=IMAGE.references).encode()
 
 
 def data_of(payload: bytes) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def test_a_host_name_with_dots_that_was_chosen_is_valid() -> None:
         ("main", None),
     ],
 )
-def test_a_collectors_status_is_told_from_other_topics(topic: str, collector: str | None) -> None:
+def test_a_collectors_status_is_distinguished_from_other_topics(topic: str, collector: str | None) -> None:
     assert TOPICS.collector_of(topic) == collector
 
 

@@ -14,8 +14,8 @@ from agent.core.model import Class, Details, HistoryStep, Image, Verdict
 from agent.core.policy.decision import Action, Reason
 from agent.core.pytorch import bounds, build_history, classify
 from tests.core import catalogue
-from tests.core.builders import decide, image_id, pytorch_image
 from tests.core.catalogue import make_image
+from tests.support.builders import decide, make_id, pytorch_image
 
 MB = 1_000_000  # characters
 TORCH = {"PYTORCH_VERSION": "2.9.0"}
@@ -195,7 +195,7 @@ def test_lint_reads_a_few_names_of_an_image_and_reports_that_there_are_more(monk
     read: list[tuple[str]] = []
     monkeypatch.setattr(names, "parse", recorded(read, names.parse))
     images = [
-        make_image(*(f"team/pytorch:2.9-cuda12.6-{image}.{number}" for number in range(500)), id=image_id(f"{image}"))
+        make_image(*(f"team/pytorch:2.9-cuda12.6-{image}.{number}" for number in range(500)), id=make_id(f"{image}"))
         for image in range(5)
     ]
     verdicts = classify.classify(images)

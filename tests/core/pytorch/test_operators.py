@@ -9,10 +9,10 @@ from agent.core.model import Class, Evidence, Strength, Verdict
 from agent.core.policy.settings import Policy
 from agent.core.pytorch import operators
 from tests.core import catalogue
-from tests.core.builders import decide, evicted, image, only, pytorch_image
 from tests.core.catalogue import make_image
+from tests.support.builders import decide, evicted_ids, only_decision, pulled_image, pytorch_image
 
-TRAINER = image("t", "corp/trainer:1")
+TRAINER = pulled_image("t", "corp/trainer:1")
 WORD = Evidence("known", Strength.STRONG, "named in images.known: corp/trainer")
 
 NAMED = [
@@ -92,18 +92,18 @@ def test_an_image_whose_names_cannot_be_read_becomes_unknown() -> None:
 
 
 def test_an_image_that_only_the_operator_recognises_is_evicted() -> None:
-    decision = only(decide(TRAINER, rules=Policy(known=("corp/trainer",))))
+    decision = only_decision(decide(TRAINER, rules=Policy(known=("corp/trainer",))))
     assert (decision.action, decision.reason, decision.verdict.evidence) == ("evict", "idle-ttl", (WORD,))
 
 
 def test_without_it_the_same_image_is_kept() -> None:
-    assert only(decide(TRAINER)).reason == "not-pytorch"
+    assert only_decision(decide(TRAINER)).reason == "not-pytorch"
 
 
 def test_it_wins_over_an_exception_among_the_known_names() -> None:
-    base = image("b", "rocm/pytorch:latest-base", env={"PYTORCH_ROCM_ARCH": "gfx90a"})
-    assert only(decide(base)).reason == "ambiguous"
-    assert only(decide(base, rules=Policy(known=("rocm/pytorch",)))).action == "evict"
+    base = pulled_image("b", "rocm/pytorch:latest-base", env={"PYTORCH_ROCM_ARCH": "gfx90a"})
+    assert only_decision(decide(base)).reason == "ambiguous"
+    assert only_decision(decide(base, rules=Policy(known=("rocm/pytorch",)))).action == "evict"
 
 
 @pytest.mark.parametrize(
@@ -115,20 +115,20 @@ def test_it_wins_over_an_exception_among_the_known_names() -> None:
     ],
 )
 def test_whatever_keeps_a_pytorch_image_keeps_it(rules: Policy, reason: str) -> None:
-    assert only(decide(TRAINER, rules=rules)).reason == reason
+    assert only_decision(decide(TRAINER, rules=rules)).reason == reason
 
 
 def test_keep_newest_counts_it() -> None:
     rules = Policy(known=("corp/trainer",), keep_newest=1)
-    old, new = image("o", "corp/trainer:1.0"), image("n", "corp/trainer:1.1")
-    assert evicted(decide(old, new, rules=rules)) == {old.id}
+    old, new = pulled_image("o", "corp/trainer:1.0"), pulled_image("n", "corp/trainer:1.1")
+    assert evicted_ids(decide(old, new, rules=rules)) == {old.id}
 
 
 def test_it_does_not_change_an_image_that_could_not_be_inspected() -> None:
     unknown = model.Image(id="sha256:a", references=("corp/trainer:1",))
-    assert only(decide(unknown, rules=Policy(known=("corp/trainer",)))).reason == "unknown"
+    assert only_decision(decide(unknown, rules=Policy(known=("corp/trainer",)))).reason == "unknown"
 
 
 def test_it_evicts_no_other_image() -> None:
-    others = (image("p", "postgres:16"), pytorch_image("a", "team/a:latest"))
-    assert evicted(decide(TRAINER, *others, rules=Policy(known=("corp/trainer",)))) == {TRAINER.id}
+    others = (pulled_image("p", "postgres:16"), pytorch_image("a", "team/a:latest"))
+    assert evicted_ids(decide(TRAINER, *others, rules=Policy(known=("corp/trainer",)))) == {TRAINER.id}

@@ -8,7 +8,7 @@ LABELS = {PROJECT: "llm", "user": "alice"}
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "described"),
     [
         ({}, "trainer"),
         (LABELS, "trainer (project llm, user alice)"),
@@ -18,8 +18,8 @@ LABELS = {PROJECT: "llm", "user": "alice"}
         ({PROJECT: "", "user": "", "maintainer": "somebody"}, "trainer"),
     ],
 )
-def test_a_container_is_told_with_its_project_and_user(labels: dict[str, str], told: str) -> None:
-    assert describe_container("trainer", labels) == told
+def test_a_container_is_described_with_its_project_and_user(labels: dict[str, str], described: str) -> None:
+    assert describe_container("trainer", labels) == described
 
 
 ID = "sha256:" + "0123456789abcdef" * 4
@@ -91,7 +91,7 @@ def test_labels_are_matched_by_key_and_value_together_alone(pattern: str, matche
     assert IgnoredContainers((pattern,)).pattern_for(run) == (pattern if matched else "")
 
 
-def test_the_first_pattern_that_matches_is_told() -> None:
+def test_the_first_pattern_that_matches_is_reported() -> None:
     run = Run(name="scan-7", image="aquasec/trivy", image_id=ID, labels={"role": "scanner"})
     assert IgnoredContainers(("other*", "role=scan*", "scan-*")).pattern_for(run) == "role=scan*"
     assert IgnoredContainers(()).pattern_for(run) == ""

@@ -21,7 +21,8 @@ from agent.core.usage.continuity import (
     make_ring,
 )
 from agent.core.usage.events import EngineEvent
-from tests.core.builders import HOUR, NOW
+from tests.support.builders import NOW
+from tests.support.times import HOUR, MINUTE
 
 KEY = (1, "container", "die", "c")
 ALIVE = NOW - HOUR
@@ -145,9 +146,6 @@ def test_an_empty_ring_has_no_oldest_row() -> None:
     assert make_ring([], size=0, oldest_ns=0, at=NOW).oldest is None
 
 
-MINUTE = timedelta(minutes=1)
-
-
 def looks(*found: tuple[int, bool]) -> EngineDowntime:
     """Looks at an engine, so many seconds after the end of the watch."""
     down = EngineDowntime(until=ALIVE)
@@ -179,7 +177,7 @@ def test_what_came_later_than_the_tolerance_after_it_was_found_down_is_blind() -
 
 
 @pytest.mark.parametrize("down", [None, looks((1, True))], ids=["not seen", "seen down"])
-def test_an_end_that_the_engine_itself_contradicts_or_nobody_saw_is_none(down: EngineDowntime | None) -> None:
+def test_an_end_that_the_engine_contradicts_or_nobody_saw_does_not_count(down: EngineDowntime | None) -> None:
     older = ring(oldest=ALIVE + timedelta(seconds=1))
     assert after_downtime(cursor(engine_ended=True), older, down, MINUTE) == cursor()
 

@@ -1,17 +1,14 @@
 """Which events are echoes of the agent's own acts: each expected one, once, while the removal lasts."""
 
-from datetime import timedelta
-
 import pytest
 
 from agent.core.usage.events import EngineEvent
 from agent.core.usage.own_removals import OwnRemovals
 from tests.support.builders import make_event, make_id
-from tests.support.fakes.clock import START
+from tests.support.times import SECOND, START
 
 IMAGE, OTHER = make_id("torch"), make_id("other")
 REF = "team/torch:1"
-SECOND = timedelta(seconds=1)
 
 
 def event(action: str, image_id: str = IMAGE, *, name: str = REF, after: float = 1.0, **facts: object) -> EngineEvent:
@@ -36,12 +33,12 @@ OWN = [
 ]
 
 
-@pytest.mark.parametrize(("what", "told"), OWN, ids=[case[0] for case in OWN])
+@pytest.mark.parametrize(("what", "reported"), OWN, ids=[case[0] for case in OWN])
 def test_an_expected_echo_is_the_agents_own_and_the_same_again_is_somebody_elses(
-    own: OwnRemovals, what: str, told: EngineEvent
+    own: OwnRemovals, what: str, reported: EngineEvent
 ) -> None:
-    again = event(told.action, name=told.name, after=2)
-    assert [own.caused(told), own.caused(again), own.caused(told)] == [True, False, True]
+    again = event(reported.action, name=reported.name, after=2)
+    assert [own.caused(reported), own.caused(again), own.caused(reported)] == [True, False, True]
 
 
 FOREIGN = [
@@ -55,10 +52,10 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize(("what", "told"), FOREIGN, ids=[case[0] for case in FOREIGN])
-def test_any_other_event_is_somebody_elses(own: OwnRemovals, what: str, told: EngineEvent) -> None:
+@pytest.mark.parametrize(("what", "reported"), FOREIGN, ids=[case[0] for case in FOREIGN])
+def test_any_other_event_is_somebody_elses(own: OwnRemovals, what: str, reported: EngineEvent) -> None:
     own.end(IMAGE, START + 10 * SECOND)
-    assert not own.caused(told)
+    assert not own.caused(reported)
 
 
 def test_an_echo_that_comes_after_the_end_was_raised_before_it(own: OwnRemovals) -> None:
@@ -69,10 +66,10 @@ def test_an_echo_that_comes_after_the_end_was_raised_before_it(own: OwnRemovals)
 def test_what_was_somebody_elses_stays_so_though_the_same_is_expected_later() -> None:
     own = OwnRemovals()
     own.begin(IMAGE, START)
-    told = event("tag")
-    assert not own.caused(told)
+    reported = event("tag")
+    assert not own.caused(reported)
     own.expect(IMAGE, "tag", REF)
-    assert [own.caused(told), own.caused(event("tag", after=2))] == [False, True]
+    assert [own.caused(reported), own.caused(event("tag", after=2))] == [False, True]
 
 
 def test_as_many_untags_of_a_graph_driver_are_own_as_were_expected() -> None:
@@ -89,8 +86,8 @@ def test_what_a_removal_expected_in_vain_is_not_expected_of_the_next_one(own: Ow
 
 
 def test_names_that_other_images_get_meanwhile_are_known(own: OwnRemovals) -> None:
-    for told in (event("tag", OTHER), event("tag", OTHER, name="b:1", after=-1), event("untag", OTHER, name="c:1")):
-        assert not own.caused(told)
+    for reported in (event("tag", OTHER), event("tag", OTHER, name="b:1", after=-1), event("untag", OTHER, name="c:1")):
+        assert not own.caused(reported)
     own.end(IMAGE, START + 10 * SECOND)
     own.caused(event("tag", OTHER, name="d:1", after=11))
     assert own.passed(IMAGE) == {REF}

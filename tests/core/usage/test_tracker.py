@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from agent.core.model import Container, Snapshot, Usage
 from agent.core.usage.events import EngineEvent
 from agent.core.usage.tracker import Changes, IgnoredRun, TrackedContainer, UsageTracker, Use
-from tests.core.builders import HOUR, LONG_AGO, NOW, container, image, usage
+from tests.support.builders import LONG_AGO, NOW, container_of, idle_usage, pulled_image
+from tests.support.times import HOUR
 
-A, B = image("a", "team/a:1"), image("b", "team/b:1")
+A, B = (pulled_image(name, digests=()) for name in "ab")
 EPOCH_NS = 10**9
 
 
@@ -21,7 +22,7 @@ def event(action: str, at: datetime = NOW, actor: str = "c1", name: str = "box")
 
 
 def tracker(*usages: Usage, held: tuple[TrackedContainer, ...] = ()) -> UsageTracker:
-    made = UsageTracker(usages or (usage(A), usage(B)), held)
+    made = UsageTracker(usages or (idle_usage(A), idle_usage(B)), held)
     made.names.add(A.id, A.references)
     made.names.add(B.id, B.references)
     return made
@@ -38,10 +39,10 @@ def test_each_container_event_is_a_use() -> None:
     for action in ("create", "start", "die", "destroy"):
         made = tracker()
         made.apply_container(event(action), A.id, NOW)
-        assert made.usages[A.id] == usage(A, last_used=NOW, last_used_by="box")
+        assert made.usages[A.id] == idle_usage(A, last_used=NOW, last_used_by="box")
 
 
-def test_a_container_goes_from_created_to_running_to_exited_and_away() -> None:
+def test_a_container_passes_from_created_to_running_to_exited_and_is_removed() -> None:
     made, states = tracker(), []
     for action in ("create", "start", "die"):
         made.apply_container(event(action), A.id, NOW)
@@ -73,14 +74,14 @@ def test_what_changed_is_taken_once() -> None:
     made = tracker()
     made.apply_container(event("create"), A.id, NOW)
     assert made.drain_changes() == Changes(
-        usages=(usage(A, last_used=NOW, last_used_by="box"),),
+        usages=(idle_usage(A, last_used=NOW, last_used_by="box"),),
         containers=(TrackedContainer("c1", A.id, "box", "created"),),
         uses=(Use(A.id, "c1", "create", NOW, "box"),),
     )
     assert not made.drain_changes()
 
 
-def test_changes_that_could_not_be_written_go_with_the_next() -> None:
+def test_changes_that_could_not_be_written_are_written_with_the_next() -> None:
     made = tracker()
     made.apply_container(event("create"), A.id, NOW)
     lost = made.drain_changes()
@@ -94,12 +95,12 @@ def test_changes_that_could_not_be_written_go_with_the_next() -> None:
 def test_a_tag_makes_the_image_arrive_and_the_loser_change() -> None:
     made = tracker()
     made.apply_tag(B.id, "team/a:1", NOW, NOW, own=False)
-    assert made.usages[A.id] == usage(A, references=(), references_changed=NOW)
-    assert made.usages[B.id] == usage(B, arrived=NOW, references=("team/a:1", "team/b:1"), references_changed=NOW)
+    assert made.usages[A.id] == idle_usage(A, references=(), references_changed=NOW)
+    assert made.usages[B.id] == idle_usage(B, arrived=NOW, references=("team/a:1", "team/b:1"), references_changed=NOW)
     assert made.names.resolve("team/a:1") == B.id
 
 
-def test_a_pull_told_late_changes_names_from_when_it_is_learned() -> None:
+def test_a_pull_reported_late_changes_names_from_when_it_is_learned() -> None:
     made = tracker()
     made.apply_pull(B.id, "team/a:1", LONG_AGO, NOW)  # by now its reference may name another image than then
     assert made.usages[A.id].references_changed == NOW
@@ -117,77 +118,77 @@ def test_changes_given_back_are_taken_again_whole() -> None:
 def test_the_agents_own_tag_changes_names_alone() -> None:
     made = tracker()
     made.apply_tag(B.id, "team/b:1", NOW, NOW, own=True)
-    assert (made.usages[B.id], made.names.resolve("team/b:1")) == (usage(B), B.id)
+    assert (made.usages[B.id], made.names.resolve("team/b:1")) == (idle_usage(B), B.id)
 
 
 def test_a_pull_is_an_arrival_that_proves_an_origin() -> None:
     made = tracker()
     made.apply_pull(A.id, "team/a:1", NOW, NOW)
-    assert made.usages[A.id] == usage(A, arrived=NOW, pulled=True)
+    assert made.usages[A.id] == idle_usage(A, arrived=NOW, pulled=True)
 
 
 def test_a_deleted_image_is_not_present_and_its_history_stays() -> None:
     made = tracker()
     made.apply_delete(A.id)
-    assert made.usages[A.id] == usage(A, present=False, references=())
+    assert made.usages[A.id] == idle_usage(A, present=False, references=())
 
 
 def test_the_end_of_a_protection_is_its_release() -> None:
     made = tracker()
     made.protect(A.id, True, NOW - HOUR)
     made.protect(A.id, True, NOW - HOUR / 2)
-    assert made.usages[A.id] == usage(A, protected=True)
+    assert made.usages[A.id] == idle_usage(A, protected=True)
     made.protect(A.id, False, NOW)
-    assert made.usages[A.id] == usage(A, released=NOW)
+    assert made.usages[A.id] == idle_usage(A, released=NOW)
 
 
-def test_a_listing_tells_the_images_never_seen_before() -> None:
-    new = image("new", "team/new:1")
+def test_a_listing_reports_the_images_never_seen_before() -> None:
+    new = pulled_image("new", digests=())
     made = tracker()
     assert listed(made, A, B, new) == (new.id,)
     assert made.usages[new.id] == Usage(image_id=new.id, first_seen=NOW, references=("team/new:1",))
 
 
-def test_an_image_that_comes_back_untold_arrives_when_it_is_found() -> None:
-    made = tracker(usage(A, present=False, references=()))
+def test_an_image_that_comes_back_without_an_event_arrives_when_it_is_found() -> None:
+    made = tracker(idle_usage(A, present=False, references=()))
     assert listed(made, A) == (A.id,)
-    assert made.usages[A.id] == usage(A, arrived=NOW)
+    assert made.usages[A.id] == idle_usage(A, arrived=NOW)
 
 
-def test_references_that_changed_untold_changed_when_it_is_found() -> None:
-    made = tracker(usage(A, references=("team/a:0",)))
+def test_references_that_changed_without_an_event_changed_when_it_is_found() -> None:
+    made = tracker(idle_usage(A, references=("team/a:0",)))
     listed(made, A)
-    assert made.usages[A.id] == usage(A, references_changed=NOW)
+    assert made.usages[A.id] == idle_usage(A, references_changed=NOW)
 
 
 def test_a_digest_reference_that_repeats_a_tag_is_remembered_and_not_a_change() -> None:
     pushed = replace(A, digests=("team/a@sha256:1",))
     made = tracker()
     listed(made, pushed)
-    assert made.usages[A.id] == usage(A, references=("team/a:1", "team/a@sha256:1"))
+    assert made.usages[A.id] == idle_usage(A, references=("team/a:1", "team/a@sha256:1"))
     listed(made, A)
-    assert made.usages[A.id] == usage(A)
+    assert made.usages[A.id] == idle_usage(A)
 
 
 def test_a_digest_reference_that_stands_alone_is_a_change_when_it_comes_and_when_it_goes() -> None:
     both = replace(A, digests=("other/a@sha256:1",))
     made = tracker()
     listed(made, both)
-    assert made.usages[A.id] == usage(A, references=("other/a@sha256:1", "team/a:1"), references_changed=NOW)
+    assert made.usages[A.id] == idle_usage(A, references=("other/a@sha256:1", "team/a:1"), references_changed=NOW)
     listed(made, A, at=NOW + HOUR)
-    assert made.usages[A.id] == usage(A, references_changed=NOW + HOUR)
+    assert made.usages[A.id] == idle_usage(A, references_changed=NOW + HOUR)
 
 
-def test_a_tag_that_goes_and_leaves_its_digest_reference_is_a_change() -> None:
-    made = tracker(usage(A, references=("team/a:1", "team/a@sha256:1")))
+def test_a_tag_that_is_removed_and_leaves_its_digest_reference_is_a_change() -> None:
+    made = tracker(idle_usage(A, references=("team/a:1", "team/a@sha256:1")))
     listed(made, replace(A, references=(), digests=("team/a@sha256:1",)))
-    assert made.usages[A.id] == usage(A, references=("team/a@sha256:1",), references_changed=NOW)
+    assert made.usages[A.id] == idle_usage(A, references=("team/a@sha256:1",), references_changed=NOW)
 
 
 def test_a_pull_by_digest_names_the_image_and_a_restart_still_knows_it() -> None:
     made = tracker()
     made.apply_pull(B.id, "docker.io/team/c:1@sha256:2", NOW, NOW)
-    known = usage(B, references=("team/b:1", "team/c@sha256:2"), references_changed=NOW, arrived=NOW, pulled=True)
+    known = idle_usage(B, references=("team/b:1", "team/c@sha256:2"), references_changed=NOW, arrived=NOW, pulled=True)
     assert made.usages[B.id] == known
     assert UsageTracker([known]).names.resolve("team/c:1@sha256:2") == B.id
 
@@ -210,20 +211,20 @@ def test_an_ignored_run_waits_for_a_cursor_and_comes_back_where_it_could_not_be_
 
 
 def test_references_that_the_agent_itself_is_taking_change_nothing() -> None:
-    made = tracker(usage(A, references=("team/a:1", "team/a:2")))
+    made = tracker(idle_usage(A, references=("team/a:1", "team/a:2")))
     made.reconcile(Snapshot(at=NOW, images=(A,)), NOW, alive_until=NOW, busy=frozenset([A.id]))
-    assert made.usages[A.id] == usage(A, references=("team/a:1", "team/a:2"))
+    assert made.usages[A.id] == idle_usage(A, references=("team/a:1", "team/a:2"))
 
 
 def test_an_unknown_stopped_container_was_used_until_it_stopped() -> None:
     made = tracker()
-    listed(made, A, B, containers=(container(A, "box", last_active=NOW - HOUR),))
-    assert made.usages[A.id] == usage(A, last_used=NOW - HOUR, last_used_by="box")
+    listed(made, A, B, containers=(container_of(A, "box", last_active=NOW - HOUR),))
+    assert made.usages[A.id] == idle_usage(A, last_used=NOW - HOUR, last_used_by="box")
 
 
 def test_an_unknown_running_container_is_used_now() -> None:
     made = tracker()
-    listed(made, A, B, containers=(container(A, "box", "running"),))
+    listed(made, A, B, containers=(container_of(A, "box", "running"),))
     assert made.usages[A.id].last_used == NOW
 
 
@@ -233,7 +234,7 @@ def test_a_container_that_ran_and_vanished_was_used_while_the_agent_watched() ->
     assert (made.usages[A.id].last_used, made.containers) == (NOW - HOUR, {})
 
 
-def test_a_stopped_container_that_vanished_tells_no_use() -> None:
+def test_a_stopped_container_that_vanished_does_not_count_as_a_use() -> None:
     made = tracker(held=(TrackedContainer("c1", A.id, "box", "exited"),))
     listed(made, A, B)
     assert (made.usages[A.id].last_used, made.containers) == (LONG_AGO, {})
@@ -241,12 +242,12 @@ def test_a_stopped_container_that_vanished_tells_no_use() -> None:
 
 # Images mounted in containers
 
-C = image("c", "team/c:1")
-NAMELESS = replace(image("n"), references=())
+C = pulled_image("c", digests=())
+NAMELESS = pulled_image("n", references=())
 
 
 def mounting(*names: str) -> Container:
-    return replace(container(A, image_mounts=names), id="c1")
+    return replace(container_of(A, image_mounts=names), id="c1")
 
 
 def test_a_mounted_image_is_known_from_the_making_on_and_each_event_is_a_use_of_it() -> None:
@@ -256,7 +257,7 @@ def test_a_mounted_image_is_known_from_the_making_on_and_each_event_is_a_use_of_
         facts.append((made.containers["c1"].image_ids, made.usages[B.id].last_used))
     assert facts == [((A.id, B.id), NOW - hours * HOUR) for hours in (9, 8, 7)]
     made.apply_container(event("destroy"), A.id, NOW)
-    assert (made.usages[B.id], made.containers) == (usage(B, last_used=NOW, last_used_by="box"), {})
+    assert (made.usages[B.id], made.containers) == (idle_usage(B, last_used=NOW, last_used_by="box"), {})
 
 
 def test_what_is_mounted_stays_the_same_whatever_becomes_of_the_name() -> None:
@@ -325,7 +326,7 @@ def test_replace_is_a_fresh_start_for_names_only() -> None:
 
 def test_a_running_container_was_used_when_the_listing_began() -> None:
     made = tracker()
-    snapshot = Snapshot(at=NOW - HOUR / 2, images=(A, B), containers=(container(A, "box", "running"),))
+    snapshot = Snapshot(at=NOW - HOUR / 2, images=(A, B), containers=(container_of(A, "box", "running"),))
     made.reconcile(snapshot, NOW, alive_until=NOW, busy=frozenset())
     assert made.usages[A.id].last_used == NOW - HOUR / 2
 

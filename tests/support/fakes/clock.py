@@ -2,11 +2,13 @@
 
 import asyncio
 import heapq
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import datetime, timedelta
 
 from agent.core.timekeeping import ClockReading
+from tests.support.times import START
 
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+Span = float | timedelta  # seconds, or as it is
 _MANY = 100_000  # turns of the event loop, after which a task is taken to spin
 
 
@@ -44,9 +46,9 @@ class FakeClock:
         heapq.heappush(self._sleepers, (self._monotonic + seconds, self._order, waking))
         await waking
 
-    async def advance(self, seconds: float = 0.0) -> None:
+    async def advance(self, span: Span = 0.0) -> None:
         """Let this much time pass, one sleeper after the other; 0 only lets the tasks run."""
-        end = self._monotonic + seconds
+        end = self._monotonic + _seconds(span)
         await _settle()
         while self._sleepers and self._sleepers[0][0] <= end + 1e-6:  # sums of seconds are rounded
             at, _, waking = heapq.heappop(self._sleepers)
@@ -58,22 +60,45 @@ class FakeClock:
         self._move(end)
         await _settle()
 
-    def jump(self, seconds: float) -> None:
+    def jump(self, span: Span) -> None:
         """The wall clock is set; no time passes, and nobody wakes."""
-        self._now += timedelta(seconds=seconds)
+        self._now += timedelta(seconds=_seconds(span))
 
-    def freeze(self, seconds: float) -> None:
+    def freeze(self, span: Span) -> None:
         """Time passes, and this process does not run: those who sleep wake late."""
-        self._move(self._monotonic + seconds)
+        self._move(self._monotonic + _seconds(span))
 
-    def suspend(self, seconds: float) -> None:
+    def suspend(self, span: Span) -> None:
         """The machine is suspended: the wall clock and the time since boot go on, and no timer runs."""
-        self._now += timedelta(seconds=seconds)
-        self._suspended += seconds
+        self._now += timedelta(seconds=_seconds(span))
+        self._suspended += _seconds(span)
+
+    def reboot(self) -> None:
+        """The machine starts again: another boot, a monotonic clock that begins anew."""
+        self.boot += "+"
+        self._monotonic = 1.0
 
     def _move(self, monotonic: float) -> None:
         self._now += timedelta(seconds=monotonic - self._monotonic)
         self._monotonic = monotonic
+
+
+def _seconds(span: Span) -> float:
+    return span.total_seconds() if isinstance(span, timedelta) else span
+
+
+class QuickClock(FakeClock):
+    """Many times as fast as the machine's, so that what is sent again comes soon. The wall clock stands still."""
+
+    def __init__(self, speed: float = 30) -> None:
+        super().__init__()
+        self._speed = speed
+
+    def monotonic(self) -> float:
+        return self._speed * time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._speed)
 
 
 async def _settle() -> None:

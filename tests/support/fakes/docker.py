@@ -73,7 +73,7 @@ class FakeDocker:
         self.build_cache: list[CacheRecord] = []
         self.ring: deque[dict[str, Any]] = deque(maxlen=RING)
         self.streams: list[asyncio.Queue[EngineEvent | None]] = []
-        self._last_ns = 0
+        self.last_ns = 0
         self._made = 0
 
     # The daemon itself
@@ -111,17 +111,22 @@ class FakeDocker:
 
     def emit(self, kind: str, action: str, actor: str, **attributes: str) -> None:
         now_ns = int(self.clock.now().replace(tzinfo=UTC).timestamp()) * 10**9 + self.clock.now().microsecond * 1000
-        self._last_ns = max(now_ns, self._last_ns + 1)
+        self.last_ns = max(now_ns, self.last_ns + 1)
         row = {
             "Type": kind,
             "Action": action,
             "Actor": {"ID": actor, "Attributes": attributes},
-            "timeNano": self._last_ns,
+            "timeNano": self.last_ns,
         }
         self.ring.append(row)
         event = engine_rows.event(json.dumps(row).encode())
         for stream in self.streams if event is not None else ():
             stream.put_nowait(event)
+
+    def overflow_ring(self) -> None:
+        """So much happens that it forgets all that it remembers now."""
+        for _ in range(RING + 1):
+            self.emit("network", "connect", "bridge")
 
     # Actions of people on images
 
@@ -204,6 +209,10 @@ class FakeDocker:
         """Delete by name or by full ID. Returns what was removed. Raises NotFound, Conflict."""
         image = self.images[self.resolve(name)]
         return self._delete_by_id(image) if name == image.id else self._delete_by_name(image, familiar(name))
+
+    def force_delete(self, image_id: str) -> None:
+        """Somebody deletes it by force."""
+        self._drop(self.images[image_id])
 
     def _delete_by_id(self, image: FakeImage) -> Removed:
         if len(image.references) > 1 and not self._single(image):

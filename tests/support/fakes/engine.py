@@ -150,7 +150,7 @@ class FakeEngine:
     async def events(self, since_ns: int) -> AsyncIterator[AsyncIterator[EngineEvent]]:
         stream: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
         async with self._call("events", str(since_ns)):
-            for event in self._replay(since_ns):
+            for event in self.replay(since_ns):
                 stream.put_nowait(event)
             self.docker.streams.append(stream)
             self._streams.append(stream)
@@ -161,7 +161,7 @@ class FakeEngine:
                 if stream in streams:
                     streams.remove(stream)
 
-    def _replay(self, since_ns: int) -> list[EngineEvent]:
+    def replay(self, since_ns: int) -> list[EngineEvent]:
         """The events of the ring after a time, until the first older one when read backwards."""
         rows = []
         for row in reversed(self.docker.ring):

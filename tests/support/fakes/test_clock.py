@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.fakes.clock import START, FakeClock
+from tests.support.fakes.clock import FakeClock
+from tests.support.times import START
 
 
 async def _note(clock: FakeClock, name: str, seconds: float, log: list[tuple[str, float]]) -> None:

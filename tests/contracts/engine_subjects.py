@@ -1,4 +1,4 @@
-"""An engine as people use it, in memory and for real, for the contract suite."""
+"""The engines under test, in memory and real, with what people do to them, for the contract suite."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
 
 
-class Side(Protocol):
+class Subject(Protocol):
     """What people do to the engine that the adapter under test is connected to."""
 
     engine: Engine
@@ -30,7 +30,7 @@ class Side(Protocol):
     def nowhere(self) -> Engine: ...
 
 
-class FakeSide:
+class FakeSubject:
     containerd = False
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class FakeSide:
         return FakeEngine(gone)
 
 
-class RealSide:
+class RealSubject:
     def __init__(self, real: dockerd.Dockerd, *, containerd: bool) -> None:
         self.real = real
         self.containerd = containerd

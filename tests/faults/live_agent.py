@@ -73,17 +73,19 @@ class LiveAgent:
         self.faults = StoreFaults()
         self.store = named_store(database.open_file(folder, datetime.now(UTC))[0], folder, HOST, before=self.faults)
         engine = DockerEngine(url, timeouts)
-        self.parts = build.make_agent(settings, self.store, folder, SystemClock(), engine, timing=timing)
+        self.components = build.make_agent(settings, self.store, folder, SystemClock(), engine, timing=timing)
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, sweeping: bool = True) -> "LiveAgent":
-        loops = {"watcher": self.parts.watcher.run} | ({"sweeper": self.parts.sweeper.run} if sweeping else {})
+        loops = {"watcher": self.components.watcher.run} | (
+            {"sweeper": self.components.sweeper.run} if sweeping else {}
+        )
         self.tasks = [asyncio.create_task(loop(), name=name) for name, loop in loops.items()]
         return self
 
     async def ready(self) -> None:
-        """Wait until the sight is proven; a loop that ended is a failure."""
-        waiting = asyncio.create_task(self.parts.watcher.ready.wait(), name="ready")
+        """Wait until the stream is proven; a loop that ended is a failure."""
+        waiting = asyncio.create_task(self.components.watcher.ready.wait(), name="ready")
         try:
             await asyncio.wait({waiting, *self.tasks}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
             self.check()
@@ -111,7 +113,7 @@ class LiveAgent:
                 task.cancel()
             await asyncio.sleep(0.001)
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        await self.parts.engine.close()
+        await self.components.engine.close()
 
     # What it has on disk
 
@@ -128,15 +130,15 @@ class LiveAgent:
         return {usage.image_id: usage for usage in saved.usages} if saved is not None else {}
 
     async def has_journal(self) -> bool:
-        return bool(await self.parts.ingestor.view.engine_store.load_removals())
+        return bool(await self.components.ingestor.view.engine_store.load_removals())
 
     async def backed_off(self) -> set[str]:
         """The IDs of the images that were refused or failed, and are left alone for a while."""
-        return set(await self.parts.ingestor.view.engine_store.load_backoff())
+        return set(await self.components.ingestor.view.engine_store.load_backoff())
 
 
 @asynccontextmanager
-async def running(url: str, folder: Path, *, sweeping: bool = True, **how: Any) -> AsyncIterator[LiveAgent]:
+async def live_agent(url: str, folder: Path, *, sweeping: bool = True, **how: Any) -> AsyncIterator[LiveAgent]:
     """An agent for as long as the block lasts; killed at the end. `how`: as LiveAgent takes it."""
     agent = await LiveAgent(url, folder, **how).start(sweeping=sweeping)
     try:
@@ -146,7 +148,7 @@ async def running(url: str, folder: Path, *, sweeping: bool = True, **how: Any) 
             await agent.kill()
 
 
-def torch(engine: Dockerd, *refs: str) -> str:
+def import_torch_image(engine: Dockerd, *refs: str) -> str:
     """Import a tiny image that says it is PyTorch, with all its tags; its ID. `true` is all that it can run."""
     query = {"fromSrc": "-", "repo": refs[0].rpartition(":")[0], "tag": refs[0].rpartition(":")[2]}
     changes = [("changes", "ENV PYTORCH_VERSION=2.4.0"), ("changes", 'CMD ["true"]')]
@@ -171,7 +173,7 @@ def _only_true() -> bytes:
     return out.getvalue()
 
 
-def tags(engine: Dockerd, image: str) -> set[str] | None:
+def tags_of(engine: Dockerd, image: str) -> set[str] | None:
     """The tags of an image, None where the engine does not know it."""
     status, found = engine.api("GET", f"/images/{image}/json")
     return set(found["RepoTags"] or ()) if status == 200 else None

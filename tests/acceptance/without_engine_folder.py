@@ -1,4 +1,4 @@
-"""The agent as in a container that has the engine's socket and nothing else of it: no sight of its directory."""
+"""The agent as in a container that has the engine's socket only: it cannot see the engine's directory."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def agent(host: RealHost, ready: Callable[[], object] | None = None) -> Iterator
     daemon = proc.Daemon(_argv(host, "run"), host.log, _environment())
     daemon.start()
     try:
-        daemon.wait_until(ready or (lambda: host.told(WATCHING)))
+        daemon.wait_until(ready or (lambda: host.count_in_log(WATCHING)))
         yield daemon
     finally:
         daemon.stop()

@@ -1,10 +1,10 @@
-"""What agents publish, with defaults: each test says only what it is about."""
+"""What agents publish, with defaults, so that a test names only what it is about."""
 
 from datetime import datetime
 from typing import Any
 
 from agent.core.protocol import payloads
-from tests.support.fakes.clock import START
+from tests.support.times import START
 
 BASE = "torchkeeper/v1/hosts"
 
@@ -13,14 +13,14 @@ def topic(rest: str, host: str = "gpu-07") -> str:
     return f"{BASE}/{host}/{rest}"
 
 
-def make_status(state: str = "online", session: int = 1, at: datetime = START) -> bytes:
-    return payloads.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": "a"}).encode()
+def make_status(state: str = "online", session: int = 1, *, at: object = START, agent_id: str = "a") -> payloads.Status:
+    return payloads.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": agent_id})
 
 
-def make_info(host: str = "gpu-07") -> bytes:
+def make_info(host: str = "gpu-07", *, version: str = "0.1.0") -> payloads.Info:
     return payloads.Info(
         host=host,
-        version="0.1.0",
+        version=version,
         engine={},
         agent_id="a",
         epoch="e",
@@ -28,10 +28,10 @@ def make_info(host: str = "gpu-07") -> bytes:
         policy={},
         started=START,
         at=START,
-    ).encode()
+    )
 
 
-def make_image(
+def make_inventory_image(
     image_id: str = "sha256:" + "1" * 64, reference: str = "teamai/a:1", **fields: Any
 ) -> payloads.InventoryImage:
     defaults: dict[str, Any] = {
@@ -59,7 +59,7 @@ def make_inventory(
     disk: payloads.Disk | None = None,
     left_out: int = 0,
     decisions: tuple[payloads.LastDecision, ...] = (),
-) -> bytes:
+) -> payloads.Inventory:
     return payloads.Inventory(
         host=host,
         at=at,
@@ -68,10 +68,10 @@ def make_inventory(
         images=list(images),
         images_left_out=left_out,
         decisions=list(decisions),
-    ).encode()
+    )
 
 
-def make_last(decision_id: str = "d1", at: datetime = START, **fields: Any) -> payloads.LastDecision:
+def make_last_decision(decision_id: str = "d1", at: datetime = START, **fields: Any) -> payloads.LastDecision:
     defaults: dict[str, Any] = {
         "decision_id": decision_id,
         "at": at,
@@ -87,7 +87,7 @@ def make_last(decision_id: str = "d1", at: datetime = START, **fields: Any) -> p
 
 def make_decision(
     seq: int = 1, decision_id: str = "d1", at: datetime = START, host: str = "gpu-07", **fields: Any
-) -> bytes:
+) -> payloads.Event:
     data = payloads.DecisionData.model_validate(
         {
             "decision_id": decision_id,
@@ -95,7 +95,7 @@ def make_decision(
             "reason": "idle-ttl",
             "mode": "enforce",
             "explanation": "idle 15 d, TTL 14 d",
-            "image": make_ref(),
+            "image": make_image_ref(),
             "last_used": None,
             "idle_seconds": 0.0,
             "ttl_seconds": 0.0,
@@ -109,12 +109,12 @@ def make_decision(
 
 def make_outcome(
     seq: int = 2, decision_id: str = "d1", at: datetime = START, host: str = "gpu-07", **fields: Any
-) -> bytes:
+) -> payloads.Event:
     data = payloads.OutcomeData.model_validate(
         {
             "decision_id": decision_id,
             "outcome": "removed",
-            "image": make_ref(),
+            "image": make_image_ref(),
             "measured_bytes": 5_000_000_000,
             "error": None,
         }
@@ -123,15 +123,15 @@ def make_outcome(
     return _event(seq, at, host, data)
 
 
-def make_ref() -> payloads.ImageRef:
+def make_image_ref() -> payloads.ImageRef:
     return payloads.ImageRef(id="sha256:" + "1" * 64, references=["teamai/a:1"], size_bytes=9_000_000_000)
 
 
-def make_alert(alert_id: str = "disk", message: str = "nearly full") -> bytes:
-    return payloads.Alert(id=alert_id, severity="warning", message=message, since=START).encode()
+def make_alert(alert_id: str = "disk", message: str = "nearly full") -> payloads.Alert:
+    return payloads.Alert(id=alert_id, severity="warning", message=message, since=START)
 
 
-def _event(seq: int, at: datetime, host: str, data: payloads.EventData) -> bytes:
+def _event(seq: int, at: datetime, host: str, data: payloads.EventData) -> payloads.Event:
     return payloads.event(
         host=host, epoch="e", seq=seq, kind=data.type, at=at, subject=None, data=data.model_dump(mode="json")
-    ).encode()
+    )
