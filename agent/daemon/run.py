@@ -96,7 +96,7 @@ def build(
         store,
         clock,
         host_report,
-        steps=make_sweep_steps(engine, ingestor.view, store, clock, host_report, rules),
+        steps=make_sweep_steps(engine, ingestor, store, clock, host_report, rules),
         rules=rules,
         folder=folder,
         pacing=Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction),

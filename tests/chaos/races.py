@@ -21,8 +21,10 @@ from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Verdict
 from agent.core.protocol import new_events
+from agent.daemon import build
 from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
+from agent.tracking.layer_probes import LayerProbes
 from tests.chaos import api, archive
 from tests.support import dockerd
 from tests.support import fake_host as harness
@@ -132,11 +134,19 @@ class Evicting:
 
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
-        view = EngineView(Stalls())
+        ingestor = build.make_ingestor(
+            agent,
+            store,
+            SystemClock(),
+            gap_tolerance=harness.TOLERANCE,
+            probes=LayerProbes(agent, store, wanted=False),
+            stalls=Stalls(),
+        )
+        view = ingestor.view
         view.engine = info
         harness.prove(view)
         view.row = (await store.run(lambda tables: tables.load(*info.key))).engine
-        return cls(Evictor(agent, view, store, SystemClock()), view, store)
+        return cls(Evictor(agent, ingestor, store, SystemClock()), view, store)
 
     async def remove(self, image: Image) -> Outcome:
         item = Decision(

@@ -138,7 +138,7 @@ class HostedAgent:
         )
         self.view = self.ingestor.view
         self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report, timing)
-        self.steps = build.make_sweep_steps(self.engine, self.view, self.store, self.clock, self.host_report, rules)
+        self.steps = build.make_sweep_steps(self.engine, self.ingestor, self.store, self.clock, self.host_report, rules)
         self.sweeper = Sweeper(
             self.ingestor,
             self.store,
