@@ -1,59 +1,70 @@
-# Everything is set up by .ci/bootstrap on a Debian machine with Python 3.11 and make; the first time as root.
+# .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench recognition chaos fuzz schema lock clean
+.PHONY: help demo test test-core lint format bench recognition chaos fuzz schema lock clean
 
 BIN := .venv/bin
-# Extra arguments: make test ARGS="-k sweep", make demo ARGS="--help"
+# Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--help"
 ARGS ?=
-# make recognition: rows as tests/recognition/corpus.py describes them
+# A file for make recognition, in the format that tests/recognition/corpus.py describes
 CORPUS ?=
-# Tests of real parts mostly wait, so three at once suit two cores; a file's tests share what it starts
+# Tests of real engines and brokers mostly wait, so three workers suit two cores; the tests of a file share its engine
 WORKERS ?= -n 3 --dist loadfile --no-loadscope-reorder
+# Tests of the core only compute, so two workers suit two cores; each takes the next test when it is free
+CORE_WORKERS ?= -n 2 --dist worksteal
 
-help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
-demo: ## the whole story on this machine, with an engine and a broker of its own
+demo: ## show the whole story on this machine, with a private engine and broker
 	@.ci/bootstrap demo
 	@$(BIN)/torchkeeper demo $(ARGS)
 
-test: lint ## set-up, lint, and every test on the built package
+test: lint ## set up, lint, and run every test on the built package
 	@echo "make: pytest" >&2
 	@site=$$(echo .venv/lib/python3.*/site-packages) && \
 		TEST_BUILT_PACKAGE=1 $(BIN)/pytest -o "pythonpath=$$site ." $(WORKERS) $(ARGS)
 
-lint: ## set-up, ruff, mypy and the import lint
+test-core: ## run the tests of the pure core on the source tree, with a tenth of the examples, in half a minute
+	@[[ -x $(BIN)/pytest ]] || .ci/bootstrap test
+	@$(BIN)/pytest tests/core tests/properties --quiet --hypothesis-profile=quick $(CORE_WORKERS) $(ARGS)
+
+lint: ## set up, and run ruff, mypy and the import lint
 	@.ci/bootstrap test
 	@echo "make: ruff check" >&2 && $(BIN)/ruff check --quiet agent tests
 	@echo "make: ruff format --check" >&2 && $(BIN)/ruff format --quiet --check agent tests
 	@echo "make: mypy" >&2 && $(BIN)/mypy --no-error-summary agent tests
 	@echo "make: lint-imports" >&2 && $(BIN)/lint-imports --no-logo
 
-bench: ## set-up and the benchmarks
+format: ## sort the imports and format the code
+	@[[ -x $(BIN)/ruff ]] || .ci/bootstrap test
+	@$(BIN)/ruff check --quiet --select I --fix agent tests
+	@$(BIN)/ruff format --quiet agent tests
+
+bench: ## set up, and run the benchmarks
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-recognition: ## set-up; how many images are recognised, of CORPUS=FILE or of the project's own
+recognition: ## set up, and count the images that are recognised, of CORPUS=FILE or of the project's own
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.recognition $(CORPUS) $(ARGS)
 
-chaos: ## set-up; parts killed at random for ten minutes, creates that race removals, a broker's cluster
+chaos: ## set up, and kill parts at random for ten minutes, race creates with removals, break a broker cluster
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-fuzz: ## set-up; what comes from outside, fuzzed for a minute a reader
+fuzz: ## set up, and feed random input to each reader of outside data for a minute
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-schema: ## write config/torchkeeper.schema.json anew from the settings
+schema: ## generate config/torchkeeper.schema.json from the settings
 	@.ci/bootstrap test
 	@$(BIN)/python -c "import json; from agent.config import settings; print(json.dumps(settings.schema(), indent=2))" \
 		>config/torchkeeper.schema.json
 
-lock: ## write the lock files anew from pyproject.toml
+lock: ## generate the lock files from pyproject.toml
 	@.ci/lock
 
-clean: ## remove everything that set-up and tests made in this tree
+clean: ## remove everything that set-up and tests created in this tree
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

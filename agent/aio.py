@@ -1,7 +1,8 @@
-"""Tasks that end cleanly, in the early releases of Python 3.11, too.
+"""Helpers for asyncio tasks that also work in the first releases of Python 3.11.
 
-There a TaskGroup whose task fails while its block only waits leaves the task around it with a cancellation that nobody
-asked for, and a time-out in that task then escapes as a cancellation: whoever waits for it ends without a word.
+Those releases have a bug in TaskGroup: when one of its tasks fails while the `async with` block is waiting, the
+surrounding task keeps a pending cancellation. A later time-out in that task then raises CancelledError instead of
+TimeoutError, and the code that awaits the task ends silently.
 """
 
 import asyncio
@@ -12,12 +13,12 @@ T = TypeVar("T")
 
 
 async def isolated(work: Coroutine[Any, Any, T], name: str | None = None) -> T:
-    """Run something in a task of its own: what a TaskGroup leaves behind ends with it."""
+    """Await a coroutine in its own task, so that a cancellation left over by a TaskGroup ends with that task."""
     return await asyncio.create_task(work, name=name)
 
 
 async def first(*works: Coroutine[Any, Any, object]) -> None:
-    """Wait until one of these is done, and raise its exception if it has one. The others are cancelled and awaited."""
+    """Wait until one of the coroutines ends, and raise its exception if any. The others are cancelled and awaited."""
     running = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -30,12 +31,12 @@ async def first(*works: Coroutine[Any, Any, object]) -> None:
 
 
 async def run_forever(work: Coroutine[Any, Any, None], name: str) -> None:
-    """Run a loop that must not end by itself. RuntimeError where it does, or was cancelled by nobody."""
+    """Run a loop that must never end. Raises RuntimeError if it returns, or ends as cancelled without a request."""
     here = asyncio.current_task()
     try:
         await isolated(work, name)
     except asyncio.CancelledError:
         if here is not None and here.cancelling():
             raise
-        raise RuntimeError(f"{name} was cancelled by nobody") from None
+        raise RuntimeError(f"{name} was cancelled, but nothing requested it") from None
     raise RuntimeError(f"{name} has ended")

@@ -1,4 +1,4 @@
-"""Log lines with fields, on standard error: for a console, or as JSON for a collector."""
+"""Structured log lines on standard error: readable on a console, or JSON for a log collector."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from agent.core import text
 
 
 def configure(style: Literal["console", "json"], *, quiet: bool = False) -> None:
-    """`quiet`: warnings and errors only, for commands whose result is on standard output."""
+    """Set up logging. `quiet` drops everything below a warning, for commands that print their result."""
     level = logging.WARNING if quiet else logging.INFO
     colors = sys.stderr.isatty()
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
@@ -31,7 +31,7 @@ def configure(style: Literal["console", "json"], *, quiet: bool = False) -> None
 
 
 def _clean(_logger: object, _method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Log lines contain names and labels from outside: none may break its line or send a command to the terminal."""
+    """Neutralise line breaks and terminal commands: log fields contain names and labels that others chose."""
     for key, value in fields.items():
         if isinstance(value, str):
             fields[key] = text.clean(value) if key == "exception" else text.one_line(value)

@@ -15,6 +15,7 @@ from tests.support.proc import ROOT
 
 # Properties take as long as the machine does: a busy one is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("patient"), max_examples=10)  # of `make test-core`
 settings.load_profile("patient")
 
 REAL = {"engine", "fresh_engine", "own_engine", "pool_of_engines", "broker", "loopback_registry"}

@@ -54,7 +54,8 @@ async def cancelled_by_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("work", "message"), [(nothing, "the loop has ended"), (cancelled_by_nobody, "the loop was cancelled by nobody")]
+    ("work", "message"),
+    [(nothing, "the loop has ended"), (cancelled_by_nobody, "the loop was cancelled, but nothing requested it")],
 )
 async def test_a_loop_that_ends_by_itself_is_an_error(work, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(RuntimeError, match=message):

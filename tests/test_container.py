@@ -16,6 +16,7 @@ import aiomqtt
 import pytest
 
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 from tests.support import dockerd, images, mosquitto, proc
 from tests.support.proc import ROOT
 
@@ -27,7 +28,7 @@ IDLE, BUSY = "teamai/pytorch:2.4.0-cuda12.1", "teamai/pytorch:2.5.1-cuda12.4"
 CONTEXT = ("Dockerfile", ".dockerignore", "agent", "pyproject.toml", "README.md", "LICENSE", "requirements.lock")
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "http_proxy", "https_proxy", "no_proxy")
-TOPICS = payloads.Topics("torchkeeper", "gpu-07")
+TOPICS = Topics("torchkeeper", "gpu-07")
 
 
 @pytest.fixture(scope="module")

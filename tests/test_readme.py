@@ -12,10 +12,12 @@ from rich.console import Console, RenderableType
 from agent import cli
 from agent.adapters import overrides
 from agent.cli import tables
-from agent.config import settings as config
-from agent.core.model import Image, Plan, Policy, Reason, Rule
+from agent.config import loading, sections
+from agent.core.model import Image
+from agent.core.policy.decision import Plan, Reason
+from agent.core.policy.settings import Policy, Rule
+from agent.core.protocol.alerts import AlertId
 from agent.core.pytorch import bounds
-from agent.eviction import plan_reporter
 from tests.core.builders import NOW, container, decide, image, pytorch_image, usage
 
 ROOT = Path(__file__).parent.parent
@@ -94,13 +96,13 @@ def _first_column() -> list[str]:
 
 
 def test_it_names_every_reason_in_its_order() -> None:
-    said = re.findall(r"`([a-z-]+)`", README.split("Why an image is kept")[1].split("\n\n")[0])
-    assert said == [reason.value for reason in Reason]
+    part = README.split("An image is kept for the first of these reasons")[1].split("An untagged build step")[0]
+    assert re.findall(r"`([a-z-]+)`", part) == [reason.value for reason in Reason]
 
 
 def test_what_it_says_of_images_that_cannot_be_judged_is_so() -> None:
     paragraph = README.split("An image that cannot be read or judged")[1].split("\n\n")[0]
-    assert re.findall(r"`([a-z-]+)`", paragraph) == [Reason.UNKNOWN, plan_reporter.IMAGE_UNREADABLE, Reason.AMBIGUOUS]
+    assert re.findall(r"`([a-z-]+)`", paragraph) == [Reason.UNKNOWN, AlertId.IMAGE_UNREADABLE, Reason.AMBIGUOUS]
     assert re.findall(r"(\d+) kB", paragraph) == [str(most // 1000) for most in (bounds.HISTORY, bounds.ENV)]
 
 
@@ -108,7 +110,7 @@ def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     text = README.split("```toml\n")[1].split("```")[0]
     path = tmp_path / "c.toml"
     path.write_text(text)
-    settings = config.load(path)
+    settings = loading.load(path)
     assert (settings.policy.ttl, settings.agent.mode) == (timedelta(days=14), "observe")
     assert set(tomllib.loads(text)) == {"agent", "mqtt", "images", "policy"}
 
@@ -134,11 +136,15 @@ def test_the_brokers_that_it_names_are_those_of_the_suite() -> None:
 
 
 def test_it_names_every_alert_about_the_broker() -> None:
-    from agent.reporting import publisher
-
     part = README.split("An alert shows each problem")[1].split("For a large fleet")[0]
     named = [name for line in re.findall(r"(?m)^- ((?:`[a-z-]+`(?:, )?)+):", part) for name in line.split(", ")]
-    assert sorted(name.strip("`") for name in named) == sorted(publisher.ALERTS)
+    assert sorted(name.strip("`") for name in named) == sorted(_alerts_of("agent/reporting"))
+
+
+def _alerts_of(folder: str) -> set[AlertId]:
+    """The alerts that the modules of a folder name."""
+    code = "".join(path.read_text() for path in (ROOT / folder).glob("*.py"))
+    return {AlertId[name] for name in re.findall(r"AlertId\.([A-Z_]+)", code)}
 
 
 def test_its_bounds_on_what_a_broker_may_send_are_the_ones_in_force() -> None:
@@ -155,7 +161,7 @@ def test_its_bounds_on_what_a_broker_may_send_are_the_ones_in_force() -> None:
 def test_its_settings_for_a_large_fleet_are_settings() -> None:
     text = re.search(r"For a large fleet set `(.*?)`, `(.*?)` and `(.*?)`", README)
     assert text
-    mqtt = config.Mqtt.model_validate(tomllib.loads("\n".join(text.groups())))
+    mqtt = sections.Mqtt.model_validate(tomllib.loads("\n".join(text.groups())))
     assert (mqtt.keepalive, mqtt.inventory_every, mqtt.compress) == (
         timedelta(seconds=60),
         timedelta(seconds=60),

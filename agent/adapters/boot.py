@@ -1,4 +1,4 @@
-"""The machine's boots: the kernel's ID of this one, and the end of the one before where wtmp tells it."""
+"""The machine's boots: the kernel's ID of the present one, and when the one before ended, if wtmp records it."""
 
 import struct
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ _LATEST = 4096  # rows read, from the end
 
 @cache
 def boot_id() -> str:
-    """The kernel's ID of this boot; "" where it cannot be read."""
+    """The kernel's ID of this boot; "" if it cannot be read."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -25,7 +25,7 @@ def boot_id() -> str:
 
 
 def last(now: ClockReading, wtmp: Path = _WTMP) -> Boot:
-    """This boot, with the time of the orderly shutdown before it where wtmp has it."""
+    """This boot, with the time of the last orderly shutdown before it if wtmp records one."""
     before = [at for at in _shutdowns(wtmp) if at <= now.booted_at]
     return Boot(id=now.boot, at=now.booted_at, shutdown=max(before, default=None))
 

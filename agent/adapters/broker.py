@@ -1,4 +1,4 @@
-"""The contract of a connection to the broker: what is sent and received, and how it fails."""
+"""The contract of a connection to an MQTT broker: its methods, messages, options and errors."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 ANSWER_TIMEOUT = 10.0  # seconds, for any one acknowledgement
-LARGEST_INCOMING = 256 * 1024  # bytes of a packet; an acknowledgement, a status or a control document is far smaller
+LARGEST_INCOMING = 256 * 1024  # bytes per packet; acknowledgements, statuses and control documents are far smaller
 NOT_AUTHORIZED = 135
 PACKET_TOO_LARGE = 149
 PAYLOAD_INVALID = 153
@@ -14,19 +14,19 @@ TOPIC_INVALID = 144
 
 
 class BrokerUnavailable(Exception):
-    """The broker cannot be reached, or the connection is lost: weather, so try again."""
+    """The broker cannot be reached, or the connection is lost. Transient: try again."""
 
 
 class LoginRefused(BrokerUnavailable):
-    """The broker is there and does not let us in, until a person changes something."""
+    """The broker refuses the login; trying again does not help until somebody changes the configuration."""
 
 
 class Flooded(BrokerUnavailable):
-    """The broker sent far more than an agent asks for, so the client ended the connection."""
+    """The broker sent far more than the agent subscribes to, so the client ended the connection."""
 
 
 class PublishRefused(Exception):
-    """The broker does not take this message. `code` is the MQTT 5 reason code."""
+    """The broker does not accept this message. `code` is the MQTT 5 reason code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"[code:{code}] {reason}")
@@ -34,12 +34,12 @@ class PublishRefused(Exception):
 
 
 class SubscribeRefused(Exception):
-    """The broker does not let us read these topics."""
+    """The broker refuses a subscription."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, either way. Received, `retain` says that it is from before the subscription."""
+    """One message, sent or received. A received message with `retain` is older than the subscription."""
 
     topic: str
     payload: bytes
@@ -51,22 +51,25 @@ class Connection(Protocol):
 
     @property
     def peer(self) -> str:
-        """The broker and the version of MQTT in use: `mqtt://broker:1883, MQTT 5`."""
+        """The broker and the version of MQTT in use, like `mqtt://broker:1883, MQTT 5`."""
         ...
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Return once the broker has it (QoS 1). Calls started in order are sent in order.
+        """Publish with QoS 1, and return once the broker has acknowledged. Calls started in order are sent in order.
 
-        Raises PublishRefused where it never will; MQTT 3.1.1 cannot say so, and drops silently.
+        Raises PublishRefused if the broker rejects the message. With MQTT 3.1.1 brokers drop such messages silently.
         """
         ...
 
     async def subscribe(self, topic: str) -> None:
-        """Ask for a topic filter. Some brokers, mosquitto too, grant filters whose messages they withhold."""
+        """Subscribe to a topic filter. Raises SubscribeRefused.
+
+        Some brokers, mosquitto included, grant a filter and then withhold its messages.
+        """
         ...
 
     def messages(self) -> AsyncIterator[Message]:
-        """The messages received, endlessly, in order, for one reader at a time. Raises Flooded if they are too many."""
+        """The received messages, endlessly and in order, for one reader at a time. Raises Flooded if too many come."""
         ...
 
 
@@ -75,7 +78,7 @@ Connect = Callable[[Message | None], AbstractAsyncContextManager[Connection]]  #
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Where the broker is and who we are. Holds paths of secrets, never a secret."""
+    """The broker's address and our credentials. Contains paths of secrets, never a secret itself."""
 
     host: str
     port: int
@@ -87,13 +90,13 @@ class Options:
     cert_file: str = ""
     key_file: str = ""
     version: Literal["auto", "5", "3.1.1"] = "5"
-    keepalive: int = 15  # seconds; the broker takes a silent client for dead after 1.5 times that
-    compress: bool = False  # compress a payload that gets shorter by it
-    largest_incoming: int = LARGEST_INCOMING  # bytes of a packet; 0: no limit on size and number
+    keepalive: int = 15  # seconds; the broker ends a connection that is silent for 1.5 times as long
+    compress: bool = False  # compress each payload that becomes shorter
+    largest_incoming: int = LARGEST_INCOMING  # bytes per packet; 0: no limit on size and number
     answer_timeout: float = ANSWER_TIMEOUT
 
     @property
     def name(self) -> str:
-        """The broker, as people write it."""
+        """The broker's URL, like `mqtts://broker:8883`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"

@@ -1,4 +1,4 @@
-"""Time, read in one place: loops take a Clock, so that a test can be the clock."""
+"""The clock, read only here: loops take a Clock, so that a test can provide the time."""
 
 import asyncio
 import time
@@ -11,22 +11,22 @@ from agent.core.timekeeping import ClockReading
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Wall time, aware, in UTC."""
+        """The wall time as an aware datetime in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never jump."""
+        """Seconds of a clock that never jumps."""
         ...
 
     def reading(self) -> ClockReading:
-        """The wall clock, and one that never jumps, read together."""
+        """The wall clock and the monotonic ones, read at the same moment."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The machine's own clocks."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -35,7 +35,7 @@ class SystemClock:
         return time.monotonic()
 
     def reading(self) -> ClockReading:
-        # CLOCK_BOOTTIME goes on while the machine is suspended, as the wall clock does; CLOCK_MONOTONIC does not.
+        # CLOCK_BOOTTIME counts time in suspend, as the wall clock does; CLOCK_MONOTONIC does not.
         awake, steady = time.clock_gettime(time.CLOCK_MONOTONIC), time.clock_gettime(time.CLOCK_BOOTTIME)
         return ClockReading(wall=self.now(), steady=steady, boot=boot_id(), awake=awake)
 

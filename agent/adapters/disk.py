@@ -1,4 +1,4 @@
-"""The file system of the engine's directory, where it can be seen from here."""
+"""The file system of the engine's data directory, if this process can see it."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from agent.core.policy.disk import DiskUsage
 
 
 def space(root: str) -> DiskUsage | None:
-    """The file system under a directory; None where the directory is not there, as in most containers."""
+    """The usage of the file system that contains a directory; None if it does not exist, as in most containers."""
     if not root or not Path(root).is_dir():
         return None
     try:

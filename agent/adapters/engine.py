@@ -1,7 +1,7 @@
-"""The contract of the engine adapter: what the loops ask, and how it fails.
+"""The contract of the engine adapter: its methods, results and errors.
 
-Never force, always `noprune`, never an image prune: there is no call for them. Lists are whole or an error, never
-empty because of one.
+No method forces a removal or prunes images, and each removal sets `noprune`. A list is complete, or the call raises:
+an error never looks like an empty list.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -24,13 +24,13 @@ class EngineError(Exception):
 
 
 class EngineUnavailable(EngineError):
-    """The engine cannot be reached, or did not answer in time. Weather: try again later."""
+    """The engine cannot be reached, or did not answer in time. Transient: try again later."""
 
 
 class EngineDown(EngineUnavailable):
-    """The engine is not running: it listened at its own Unix socket, and nothing does now.
+    """The engine is not running: it listened at its own Unix socket before, and nothing listens there now.
 
-    Never raised for an engine behind a network or a socket proxy: those end without the engine.
+    Never raised for an engine behind a network or a socket proxy: those may be down while the engine runs.
     """
 
 
@@ -43,12 +43,12 @@ class NotFound(EngineError):
 
 
 class Conflict(EngineError):
-    """The engine refused: the thing is in use."""
+    """The engine refused because the image or container is in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """Which engine this is."""
+    """The identity and the properties of an engine."""
 
     id: str
     name: str
@@ -56,21 +56,21 @@ class EngineInfo:
     api_version: str
     driver: str
     containerd_store: bool
-    root: str  # its directory, as it sees it itself
-    time: datetime | None = None  # its own clock, when it was asked
+    root: str  # its data directory, as a path on its own host
+    time: datetime | None = None  # its clock at the time of the request
     product: str = "Docker"
-    observe_only: str = ""  # why nothing may be removed on it; "": the contract of this adapter was proven on it
-    direct: bool = False  # the engine itself listens at our socket: its stream cannot end, or fall silent, without it
+    observe_only: str = ""  # why nothing may be removed on this engine; "" if it passes this adapter's contract tests
+    direct: bool = False  # the engine itself listens at our socket: the stream ends or stalls only if the engine does
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What usage is kept by. Another image store has other image IDs, another root directory other images."""
+        """The key of usage records: another image store has other image IDs, another root directory other images."""
         return self.id, self.driver, self.root
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What a DELETE took, by the engine's answer. `readable` is False where that cannot be read: then nobody knows."""
+    """What a DELETE removed, by the engine's answer. If not `readable`, it is unknown what was removed."""
 
     untagged: tuple[str, ...] = ()  # references, in the familiar form
     deleted: tuple[str, ...] = ()  # image IDs; on a graph driver the chain IDs of their layers, too
@@ -79,7 +79,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class PulledTarget:
-    """What a reference means now. A pull told at `at` or later, and nothing after it, gave it that meaning."""
+    """The image that a reference points to now. A pull event at `at` or later is what made it point there."""
 
     id: str
     at: datetime
@@ -87,15 +87,15 @@ class PulledTarget:
 
 @dataclass(frozen=True, slots=True)
 class MadeFrom:
-    """What a container was made from: its image by ID, and images mounted in it, as whoever made it named them."""
+    """The images that a container uses: its own by ID, and mounted ones by the names given when it was created."""
 
     image_id: str
-    mounts: tuple[str, ...] | None = ()  # None: they cannot be read
+    mounts: tuple[str, ...] | None = ()  # None if they cannot be read
 
 
 @dataclass(frozen=True, slots=True)
 class RingSnapshot:
-    """The engine's ring: the rows that the agent reads, and the number and oldest time of all rows."""
+    """The engine's ring of past events: the parsed rows, and the number and oldest time of all rows."""
 
     events: tuple[EngineEvent, ...]
     size: int
@@ -103,28 +103,28 @@ class RingSnapshot:
 
 
 class Engine(Protocol):
-    """What the loops ask of an engine. The fake for tests satisfies the same contract suite."""
+    """The requests that the loops make to an engine. The fake in the tests passes the same contract tests."""
 
     async def connect(self) -> EngineInfo:
-        """A fresh client. Raises EngineUnavailable; EngineDown where it surely does not run."""
+        """Connect with a new client. Raises EngineUnavailable, or EngineDown if the engine certainly does not run."""
         ...
 
     async def close(self) -> None: ...
 
     async def ping(self) -> None:
-        """Raises EngineUnavailable where no answer comes in time."""
+        """Check that the engine answers. Raises EngineUnavailable if it does not answer in time."""
         ...
 
     def events(self, since_ns: int) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
-        """The live stream from a time on, replay first; it ends when the engine ends it."""
+        """The event stream since a time: first the replayed events, then the live ones, until the engine ends it."""
         ...
 
     async def ring(self) -> RingSnapshot:
-        """All that the engine still remembers, unfiltered."""
+        """All past events that the engine still has, unfiltered."""
         ...
 
     async def containers(self, known: Mapping[str, Container]) -> list[Container]:
-        """All containers; stopped ones with the end of their run, which `known` may already tell."""
+        """All containers; stopped ones with the end of their last run, taken from `known` if it is there."""
         ...
 
     async def made_from(self, container_id: str) -> MadeFrom:
@@ -132,15 +132,15 @@ class Engine(Protocol):
         ...
 
     async def images(self, known: Mapping[str, Details]) -> list[Image]:
-        """All images, intermediate ones too; one whose inspect fails has no details."""
+        """All images, including intermediate ones; an image whose inspect fails has no details."""
         ...
 
     async def image_id(self, reference: str) -> str:
-        """The full ID behind a reference now. Raises NotFound."""
+        """The full ID of the image that a reference points to now. Raises NotFound."""
         ...
 
-    async def named(self, reference: str) -> PulledTarget:
-        """The image behind a reference that was pulled, and since when it surely is the pulled one. Raises NotFound."""
+    async def pulled_target(self, reference: str) -> PulledTarget:
+        """The image that a pulled reference points to now, and since when that is the pulled one. Raises NotFound."""
         ...
 
     async def layers(self, image_id: str) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ class Engine(Protocol):
         ...
 
     async def layer_folders(self, image_id: str) -> tuple[str, ...]:
-        """The folders on the engine's host that an image's layers are, the topmost first; none where they are not told.
+        """The folders of an image's layers on the engine's host, topmost first; empty if Docker does not report them.
 
         Raises NotFound.
         """
@@ -159,7 +159,7 @@ class Engine(Protocol):
         ...
 
     async def untag(self, reference: str) -> Removed:
-        """Take one reference away; with the last one the image goes. Raises NotFound, Conflict."""
+        """Remove one reference; the engine deletes an image with its last reference. Raises NotFound, Conflict."""
         ...
 
     async def delete(self, image_id: str) -> Removed:
@@ -167,7 +167,7 @@ class Engine(Protocol):
         ...
 
     async def tag(self, image_id: str, reference: str) -> None:
-        """Give an image a tag (back). Raises NotFound."""
+        """Add a tag to an image. Raises NotFound."""
         ...
 
     async def build_cache(self) -> list[CacheRecord]:
@@ -175,5 +175,5 @@ class Engine(Protocol):
         ...
 
     async def prune_build_cache(self, unused_for: timedelta) -> int:
-        """Drop the cache records that were not used for so long. Returns the bytes that this freed."""
+        """Remove the cache records that were not used for at least `unused_for`. Returns the freed bytes."""
         ...

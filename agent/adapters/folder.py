@@ -7,8 +7,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from agent.adapters.sqlite import database
-from agent.adapters.sqlite.database import StateError, StateFull
+from agent.adapters import reserve
+from agent.adapters.state_errors import StateError, StateFull
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
@@ -16,7 +16,7 @@ _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP)
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything has this name, be it a dangling link. Raises StateError where this user cannot know."""
+    """Whether the path exists, even as a dangling link. Raises StateError if this user may not see it."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -34,7 +34,7 @@ def can_be_made(folder: Path) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Create the folder where it is missing, for its owner alone, and check that it can be written.
+    """Create the folder if it does not exist, accessible only to its owner, and check that it is writable.
 
     On a full disk the reserve is released. Raises StateError.
     """
@@ -45,7 +45,7 @@ def prepare(folder: Path) -> None:
     try:
         probe(folder)
     except StateFull:
-        if not database.release_reserve(folder):
+        if not reserve.release(folder):
             raise
         probe(folder)
 
@@ -60,11 +60,11 @@ def probe(folder: Path) -> None:
 
 
 def give_to_owner(path: Path) -> None:
-    """Give a file that root made to the owner of its folder, where it can: the agent must be able to use it.
+    """If root created a file, give it to the owner of its folder if possible: the agent must be able to use it.
 
-    Not through a link: whoever owns the folder could have made one to a file of root's. And by O_PATH: to close any
-    other handle of the state file takes SQLite's locks on it from this process, and another process that closes the
-    file then deletes the log under it.
+    Links are not followed: the folder's owner could have linked to one of root's files. The file is opened with O_PATH:
+    closing any other handle of the state file would release SQLite's locks on it in this process, and then another
+    process that closes the database would delete its write-ahead log.
     """
     if os.geteuid() == 0:
         with suppress(OSError):
@@ -78,7 +78,7 @@ def give_to_owner(path: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put a file in the place of another: whoever reads it finds the old one or the new one, whole. Raises OSError."""
+    """Replace a file atomically: a reader finds either the old file or the new one, complete. Raises OSError."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -93,7 +93,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def owner_of(path: Path) -> str:
-    """The name of a file's owner, or the number where it has none; "" where that cannot be seen."""
+    """The name of a file's owner, or `uid N` if it has no name; "" if this user may not see it."""
     try:
         return path.owner()
     except KeyError:
@@ -103,7 +103,7 @@ def owner_of(path: Path) -> str:
 
 
 def unusable(folder: Path, error: OSError) -> StateError:
-    """An error about the state folder, as one that says what to do."""
+    """Turn an OSError about the state folder into a StateError that says what to do."""
     kind = StateFull if error.errno in FULL else StateError
     return kind(f"agent.state_dir: {_why(folder, error)}")
 

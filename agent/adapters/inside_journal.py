@@ -1,4 +1,4 @@
-"""The journal of looks inside images: written before a container is made, so that a crash leaves none for good."""
+"""The journal of `explain --look-inside`, written before each container, so that one left by a crash is removed."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent.adapters import folder as folders
-from agent.adapters.sqlite.database import StateError
+from agent.adapters.state_errors import StateError
 
 FILE = "look-inside.json"
 LOCK = "look-inside.lock"
@@ -18,7 +18,7 @@ LOCK = "look-inside.lock"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A look that was begun."""
+    """A look inside an image that was begun and may have left a container."""
 
     token: str
     engine: str  # the engine's own ID
@@ -32,7 +32,10 @@ class LookBusy(StateError):
 
 @contextmanager
 def turn(folder: Path, *, patience: float) -> Iterator[None]:
-    """Be the only look on this host; what a look in the journal made then belongs to nobody. Raises LookBusy."""
+    """Be the only look inside an image on this host. Raises LookBusy after `patience` seconds.
+
+    Inside the block, a container of any look in the journal is a leftover.
+    """
     lock = FileLock(folder / LOCK, timeout=patience)
     try:
         lock.acquire()
@@ -52,7 +55,7 @@ def is_empty(folder: Path) -> bool:
 
 
 def load(folder: Path) -> tuple[Entry, ...]:
-    """Raises StateError where it cannot be read."""
+    """Read the journal. Raises StateError if it cannot be read."""
     path = folder / FILE
     try:
         return tuple(Entry(**item) for item in json.loads(path.read_text()))
@@ -64,7 +67,7 @@ def load(folder: Path) -> tuple[Entry, ...]:
 
 
 def save(folder: Path, entries: Sequence[Entry]) -> None:
-    """On disk when it returns. Raises StateError."""
+    """Write the journal; it is on disk when this returns. Raises StateError."""
     path = folder / FILE
     try:
         if not entries:
@@ -77,7 +80,7 @@ def save(folder: Path, entries: Sequence[Entry]) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Let the folder's own entries be on disk, too: the name of the journal must outlast a power failure."""
+    """Write the folder's own entries to disk: the name of the journal must survive a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""The lock on a state folder: one agent or sweep at a time writes there."""
+"""The lock on a state folder: only one agent or sweep writes to it at a time."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from agent.adapters import folder as folders
 
 FILE = "agent.lock"
-PATIENCE = 1.0  # seconds: a command that asks whether an agent runs has the lock for a moment
+PATIENCE = 1.0  # seconds; a command that checks whether an agent runs has the lock for a moment
 
 
 class StateBusy(Exception):
@@ -26,7 +26,7 @@ class StateBusy(Exception):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the one writer of a state folder. Raises StateBusy where there is one already, and StateError."""
+    """Be the only writer of a state folder inside the block. Raises StateBusy if another one writes, and StateError."""
     lock = FileLock(folder / FILE, timeout=PATIENCE)
     try:
         lock.acquire()
@@ -42,7 +42,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def busy(folder: Path) -> bool:
-    """Whether an agent (or a sweep) has the folder now; False where this user may not know."""
+    """Whether an agent or a sweep has the lock now; False if this user may not read the lock file."""
     try:
         handle = os.open(folder / FILE, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:

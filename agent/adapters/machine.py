@@ -1,9 +1,9 @@
-"""What tells this machine from another, so that state which was copied along with a disk or a backup is recognised.
+"""Facts that distinguish this machine from others, to recognise state that was copied with a disk or a backup.
 
-No single source serves everywhere: in a container the machine-id is the image's own, the DMI UUID is for root alone,
-and machines made from one golden image share a machine-id. So each source that can be read is noted, as a hash, and
-a source that cannot be read proves nothing. The engine's ID is not a source: clones share it, and a new installation
-of Docker on the same machine changes it.
+No single source works everywhere: in a container the machine-id belongs to the image, only root can read the DMI UUID,
+and machines made from one golden image share a machine-id. So the hash of each readable source is stored, and a source
+that cannot be read proves nothing. The engine's ID is not a source: clones share it, and a new installation of Docker
+on the same machine changes it.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-Facts = Mapping[str, list[str]]  # source -> hashes of what it says; only sources that say something
+Facts = Mapping[str, list[str]]  # source -> hashes of its values; only sources that have a value
 
 DMI, DISK, MACHINE_ID = "dmi", "disk", "machine-id"
 
-# UUIDs that vendors left in many boards, as /sys/class/dmi/id/product_uuid shows them.
+# UUIDs that vendors left in many boards, in the form of /sys/class/dmi/id/product_uuid.
 _PLACEHOLDERS = {
     "03000200-0400-0500-0006-000700080009",
     "00020003-0004-0005-0006-000700080009",
@@ -27,16 +27,16 @@ _CONTAINER_MARKS = (".dockerenv", "run/.containerenv")
 
 
 def facts(folder: Path, root: Path = Path("/")) -> Facts:
-    """What each source says now. `folder` is the state's: the disk below it is one source."""
-    said = {DMI: _product_uuid(root), DISK: _disks(folder, root), MACHINE_ID: _machine_id(root)}
-    return {source: sorted(_hash(source, text) for text in texts) for source, texts in said.items() if texts}
+    """The facts of this machine now. `folder` is the state folder: the disk that it is on is one source."""
+    values = {DMI: _product_uuid(root), DISK: _disks(folder, root), MACHINE_ID: _machine_id(root)}
+    return {source: sorted(_hash(source, text) for text in texts) for source, texts in values.items() if texts}
 
 
 def is_another(then: Facts, now: Facts) -> bool:
-    """Whether these are the facts of two machines.
+    """Whether these are the facts of two different machines.
 
-    The DMI UUID decides where both have one. Otherwise one source that differs is enough; the disk differs where it
-    has no serial number in common. So a new mainboard counts as another machine, and without the UUID a new disk does.
+    If both have a DMI UUID, it decides. Otherwise one differing source is enough; disks differ if they have no serial
+    number in common. So a new mainboard counts as another machine, and without a UUID a new disk does.
     """
     common = then.keys() & now.keys()
     if DMI in common:
@@ -45,18 +45,18 @@ def is_another(then: Facts, now: Facts) -> bool:
 
 
 def _hash(source: str, text: str) -> str:
-    """Serial numbers are nobody's business, and the state may be read by others."""
+    """Hash a value: serial numbers are private, and others may read the state."""
     return hashlib.sha256(f"torchkeeper {source} {text}".encode()).hexdigest()[:32]
 
 
 def _product_uuid(root: Path) -> set[str]:
     uuid = _read(root / "sys/class/dmi/id/product_uuid").lower()
-    made_up = uuid in _PLACEHOLDERS or len(set(uuid) - {"-"}) < 4
-    return set() if made_up or not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", uuid) else {uuid}
+    is_placeholder = uuid in _PLACEHOLDERS or len(set(uuid) - {"-"}) < 4
+    return set() if is_placeholder or not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", uuid) else {uuid}
 
 
 def _machine_id(root: Path) -> set[str]:
-    """In a container only the host's, mounted into it: the image's own changes with the image."""
+    """The machine-id. In a container only one mounted from the host counts: the image's own changes with the image."""
     path = root / "etc/machine-id"
     in_container = any((root / mark).exists() for mark in _CONTAINER_MARKS) or "KUBERNETES_SERVICE_HOST" in os.environ
     text = _read(path)
@@ -65,7 +65,7 @@ def _machine_id(root: Path) -> set[str]:
 
 
 def _disks(folder: Path, root: Path) -> set[str]:
-    """The serial numbers of the disks that the folder is on."""
+    """The serial numbers of the disks that store the folder."""
     try:
         device = folder.stat().st_dev
     except OSError:
@@ -75,7 +75,7 @@ def _disks(folder: Path, root: Path) -> set[str]:
 
 
 def _whole_disks(device: Path) -> Iterator[Path]:
-    """The disks below a block device, through partitions, LVM and RAID. None for overlay, ZFS or a network."""
+    """The disks below a block device, through partitions, LVM and RAID; empty for overlay, ZFS or network storage."""
     parts = list((device / "slaves").glob("*"))
     if parts:
         for part in parts:
@@ -87,7 +87,7 @@ def _whole_disks(device: Path) -> Iterator[Path]:
 
 
 def _read(path: Path) -> str:
-    """A line of the kernel's or the system's; "" where it cannot be read."""
+    """The text of a one-line system file; "" if it cannot be read."""
     try:
         return path.read_bytes().decode("ascii", errors="replace").strip(" \n\0")
     except OSError:

@@ -1,4 +1,4 @@
-"""The outbox as its sender sees it: rows in the order in which they were written."""
+"""The contract of the outbox that the sender uses: rows in the order in which they were written."""
 
 import asyncio
 from collections.abc import Iterable
@@ -11,61 +11,69 @@ from typing import Protocol
 class OutboxRow:
     """One event that waits to be sent."""
 
-    seq: int  # rising, from 1, never used again within one epoch
+    seq: int  # increasing from 1, never reused within one epoch
     payload: bytes  # the encoded CloudEvent, ready to send
     kind: str  # the type of the event
 
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """How far the collector has all events."""
+    """The number up to which the collector has all events."""
 
     seq: int
-    back: bool  # rows above it that were retired wait again: it fell, or is the first
+    back: bool  # whether retired rows above it are in the outbox again, as it is lower than before or the first
 
 
 class UnknownSequence(Exception):
-    """The collector has a number that this outbox never gave: its state was put back, or a copy of it runs as well."""
+    """The collector has a number that this outbox never issued: the state was restored, or a copy of it runs too."""
 
 
 class Outbox(Protocol):
-    """A row is in the outbox until it is retired, set aside, or given up and named by a `dropped` event."""
+    """A row stays in the outbox until it is retired, set aside, or dropped and listed in a `dropped` event."""
 
     async def unsent(self, after: int, limit: int) -> list[OutboxRow]:
         """The first `limit` rows in the outbox with seq > after, in order."""
         ...
 
     async def retire(self, up_to: int, deferred: Iterable[int] = ()) -> None:
-        """The broker has all rows with seq <= up_to but the deferred ones. No effect once the collector was heard."""
+        """Remove rows that the broker has: those with seq <= up_to except the deferred ones.
+
+        Without effect once a collector has acknowledged.
+        """
         ...
 
     async def watermark(self) -> int | None:
-        """The collector's last word that counted, also from before a restart; None where there was none."""
+        """The number up to which the collector has acknowledged, also before a restart; None if it never has."""
         ...
 
     async def acknowledge(self, epoch: str, seq: int, now: datetime) -> Watermark | None:
-        """The collector has all rows of an epoch with seq <= `seq`: those are retired, and those above are not.
+        """Set the watermark: rows of this epoch with seq <= `seq` are retired, and all rows above are in the outbox.
 
-        None where the word is not about this outbox; UnknownSequence where it cannot be true. Then nothing changes.
+        Returns None if the acknowledgement concerns another outbox, and raises UnknownSequence if the number was never
+        issued. Then nothing changes.
         """
         ...
 
-    async def set_aside(self, seq: int, error: str, now: datetime) -> None:
-        """This row cannot be delivered; keep it for people, name it as dropped, and never send it again.
+    async def quarantine(self, seq: int, error: str, now: datetime) -> None:
+        """Keep a row that cannot be delivered for people, list it as dropped, and never send it again.
 
-        Without effect on a decision or outcome: those are never given up.
+        Without effect on decisions and outcomes, which are never dropped.
         """
         ...
 
-    async def name_missing(self, now: datetime) -> None:
-        """Add a `dropped` event for numbers above the watermark that can never arrive and are not named yet."""
+    async def declare_missing(self, now: datetime) -> None:
+        """Add a `dropped` event for the numbers above the watermark that have no row and are not listed as dropped."""
         ...
 
     async def nearly_full(self) -> bool:
-        """Whether rows are given up for want of room, or soon will be."""
+        """Whether rows are being dropped because the outbox is full, or soon will be."""
         ...
 
     @property
     def appended(self) -> asyncio.Event:
-        """Set whenever a row is added or comes back; the sender clears it."""
+        """Set whenever a row is added or is in the outbox again, and by `wake`; the sender clears it."""
+        ...
+
+    def wake(self) -> None:
+        """Set `appended`, so that the sender reads the rows again."""
         ...

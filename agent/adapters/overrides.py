@@ -1,6 +1,6 @@
-"""Pins and the pause, in a small file of their own that people read and write.
+"""The overrides (pins and the pause), in a small file that people also read and edit by hand.
 
-What cannot be read, or means nothing, makes all of it unreadable: then nothing is evicted.
+If any part of the file is malformed or has no meaning, the whole file counts as unreadable, and nothing is evicted.
 """
 
 import errno
@@ -12,17 +12,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent.adapters import folder as folders
-from agent.adapters import overrides_file as holds_file
-from agent.adapters.sqlite import database
+from agent.adapters import overrides_file, reserve
 from agent.core import text, units
-from agent.core.model import Overrides
+from agent.core.policy.overrides import Overrides
 
 FILE = "holds.json"
 MOST_BYTES = 4_000_000  # some 15,000 pins; the file is read before every removal
 
 
-class HoldsUnreadable(Exception):
-    """The file with pins and the pause cannot be read: what is wrong with it, and what to do."""
+class OverridesUnreadable(Exception):
+    """The file with pins and the pause cannot be read; the message says why, and what to do."""
 
     def __init__(self, detail: str, hint: str, effect: str = "nothing is evicted until then") -> None:
         super().__init__(f"{detail}; {hint}; {effect}")
@@ -32,56 +31,56 @@ class HoldsUnreadable(Exception):
 
 
 def load(folder: Path) -> Overrides:
-    """The holds in force; none where there is no file yet. Raises HoldsUnreadable."""
+    """The pins and the pause in the file; none if there is no file yet. Raises OverridesUnreadable."""
     path = folder / FILE
     data = _read(path)
     try:
-        return holds_file.read(data) if data is not None else Overrides()
+        return overrides_file.read(data) if data is not None else Overrides()
     except RecursionError:
-        raise HoldsUnreadable(f"{path}: is nested too deeply", "correct the file") from None
+        raise OverridesUnreadable(f"{path}: is nested too deeply", "correct the file") from None
     except ValueError as error:
-        raise HoldsUnreadable(f"{path}: {text.clean(str(error))}", "correct that in the file") from None
+        raise OverridesUnreadable(f"{path}: {text.clean(str(error))}", "correct that in the file") from None
 
 
 def _read(path: Path) -> bytes | None:
-    """The whole file, or None where nothing has its name."""
+    """The whole file; None if it does not exist."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            raise HoldsUnreadable(f"{path}: is not a file", "put the file with the pins in its place")
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block forever
+            raise OverridesUnreadable(f"{path}: is not a file", "put the file with the pins in its place")
         with path.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
         if not path.is_symlink():
             return None
-        raise HoldsUnreadable(f"{path}: is a dangling link", f"restore {path.readlink()}") from None
+        raise OverridesUnreadable(f"{path}: is a dangling link", f"restore {path.readlink()}") from None
     except PermissionError as error:
         hint, effect = "run this as the agent's user", "an agent that may not read it evicts nothing"
-        raise HoldsUnreadable(f"{path}: {error.strerror} for uid {os.geteuid()}", hint, effect) from None
+        raise OverridesUnreadable(f"{path}: {error.strerror} for uid {os.geteuid()}", hint, effect) from None
     except OSError as error:
-        raise HoldsUnreadable(f"{path}: {error.strerror}", "check its disk") from None
+        raise OverridesUnreadable(f"{path}: {error.strerror}", "check its disk") from None
     if len(data) > MOST_BYTES:
-        raise HoldsUnreadable(f"{path}: is larger than {units.format_bytes(MOST_BYTES)}", "take old pins out of it")
+        raise OverridesUnreadable(f"{path}: is larger than {units.format_bytes(MOST_BYTES)}", "take old pins out of it")
     return data
 
 
 def change(folder: Path, edit: Callable[[Overrides], Overrides]) -> Overrides:
-    """Edit the holds: one writer at a time, and the file is always the old or the new one, whole.
+    """Edit the overrides, one writer at a time. A reader finds either the old file or the new one, complete.
 
-    Raises HoldsUnreadable, OSError.
+    Raises OverridesUnreadable, OSError.
     """
     lock = folder / f"{FILE}.lock"
     try:
         with FileLock(lock, timeout=10):
             folders.give_to_owner(lock)
-            holds = edit(load(folder))
-            _write(folder / FILE, holds_file.text(holds).encode())
+            overrides = edit(load(folder))
+            _write(folder / FILE, overrides_file.text(overrides).encode())
     except Timeout:
-        raise OSError(errno.EBUSY, "another command changes it at this moment; try again") from None
-    return holds
+        raise OSError(errno.EBUSY, "another command is changing it now; try again") from None
+    return overrides
 
 
 def identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from another one of the same name, such as an empty one where a disk was; None: not there."""
+    """Device and inode of a folder: they differ if an unmounted disk leaves an empty one. None if it does not exist."""
     try:
         status = folder.stat()
     except OSError:
@@ -90,7 +89,7 @@ def identity(folder: Path) -> tuple[int, int] | None:
 
 
 def stamp(folder: Path) -> tuple[int, ...]:
-    """Changes whenever the file does."""
+    """A value that changes whenever the file changes."""
     try:
         status = (folder / FILE).stat()
     except OSError:
@@ -99,12 +98,12 @@ def stamp(folder: Path) -> tuple[int, ...]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write the file. A full disk refuses no pin and no pause as long as there is a reserve."""
+    """Write the file. On a full disk it releases the reserve, so that pins and pauses still work."""
     if len(data) > MOST_BYTES:
         raise OSError(errno.EFBIG, f"would be larger than {units.format_bytes(MOST_BYTES)}; take old pins out of it")
     try:
         folders.replace_file(path, data)
     except OSError as error:
-        if error.errno not in folders.FULL or not database.release_reserve(path.parent):
+        if error.errno not in folders.FULL or not reserve.release(path.parent):
             raise
         folders.replace_file(path, data)

@@ -1,4 +1,4 @@
-"""The text of the file with pins and the pause: JSON that people write, too, and every mistake in it is named."""
+"""The JSON text of the file with pins and the pause. People edit it too, so each mistake is reported with its place."""
 
 import json
 from collections import Counter
@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from agent.core import units
-from agent.core.model import Overrides, Pin
 from agent.core.policy import pins
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.protocol.payloads import Time
 
 SHOWN = 120  # characters of an entry in a message
 
 
 def _time(value: object) -> object:
-    """Only a time as text: a number would count as seconds since 1970, and such a pin would be over."""
+    """Accept only a time as text: a number would count as seconds since 1970, and the pin would have expired."""
     at = units.parse_time(value) if isinstance(value, str) else value
     if at is None or isinstance(at, int | float):
         raise ValueError(f"{value!r} is not a time; write it like 2026-03-01T12:00:00Z")
@@ -57,7 +57,7 @@ class _File(BaseModel):
 
 
 def read(data: bytes) -> Overrides:
-    """Raises ValueError, which names a wrong entry by its place and its text, and RecursionError."""
+    """Parse the file. Raises RecursionError, and ValueError with the position and the text of the wrong entry."""
     try:
         document = json.loads(data, object_pairs_hook=_once_each, parse_constant=_no_constant)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -65,20 +65,20 @@ def read(data: bytes) -> Overrides:
     if not isinstance(document, dict):
         raise ValueError('is not a JSON object; it begins with {"pins": [')
     try:
-        return _holds(_File.model_validate(document))
+        return _overrides(_File.model_validate(document))
     except ValidationError as error:
         raise ValueError(_explain(error.errors(include_url=False)[0], document)) from None
 
 
-def text(holds: Overrides) -> str:
-    pins = [_Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in holds.pins]
+def text(overrides: Overrides) -> str:
+    pins = [_Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in overrides.pins]
     pause = None
-    if holds.paused and holds.paused_at is not None:
-        pause = _Pause(at=holds.paused_at, until=holds.paused_until, reason=holds.pause_reason)
+    if overrides.paused and overrides.paused_at is not None:
+        pause = _Pause(at=overrides.paused_at, until=overrides.paused_until, reason=overrides.pause_reason)
     return _File(pins=pins, pause=pause).model_dump_json(indent=2) + "\n"
 
 
-def _holds(file: _File) -> Overrides:
+def _overrides(file: _File) -> Overrides:
     pause = file.pause
     return Overrides(
         pins=tuple(Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in file.pins),
@@ -90,15 +90,15 @@ def _holds(file: _File) -> Overrides:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Of a key that stands there twice, the first value would be lost."""
-    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-    if twice:
-        raise ValueError(f"the key {twice[0]!r} stands twice in one object")
+    """A JSON object. Raises ValueError for a repeated key: its first value would be lost silently."""
+    repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if repeated:
+        raise ValueError(f"the key {repeated[0]!r} is repeated in one object")
     return dict(pairs)
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a value that this file has")
+    raise ValueError(f"{name} is not allowed in this file")
 
 
 _PLAIN = {"extra_forbidden": "is an unknown key", "missing": "is missing", "model_type": "is not a JSON object"}

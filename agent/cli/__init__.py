@@ -7,12 +7,12 @@ import typer
 
 from agent.adapters.engine import EngineError, PermissionDenied
 from agent.adapters.lock import StateBusy
-from agent.adapters.overrides import HoldsUnreadable
-from agent.adapters.sqlite.database import StateError
+from agent.adapters.overrides import OverridesUnreadable
 from agent.adapters.sqlite.state_dir import StateElsewhere
-from agent.cli import act, fleet, lint, look, run
+from agent.adapters.state_errors import StateError
+from agent.cli import check, demo, explain, fleet, history, images, lint, pause, pins, plan, run, sweep
 from agent.cli.common import CommandError, UsageError
-from agent.config import settings as config
+from agent.config.settings import ConfigError
 from agent.core import text
 
 app = typer.Typer(
@@ -25,18 +25,18 @@ app = typer.Typer(
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     run.run,
-    look.plan,
-    act.sweep,
-    look.images,
-    look.explain,
-    look.history,
-    act.pin,
-    act.unpin,
-    act.pause,
-    act.resume,
+    plan.plan,
+    sweep.sweep,
+    images.images,
+    explain.explain,
+    history.history,
+    pins.pin,
+    pins.unpin,
+    pause.pause,
+    pause.resume,
     lint.lint,
-    look.check,
-    run.demo,
+    check.check,
+    demo.demo,
 )
 for command in _COMMANDS:
     app.command()(command)
@@ -58,13 +58,13 @@ def main() -> None:
     """Run a command. What a user can cause ends in one sentence and an exit code, never in a traceback."""
     try:
         app()
-    except (config.ConfigError, UsageError) as error:
+    except (ConfigError, UsageError) as error:
         _stop(str(error), 2)
     except PermissionDenied as error:
         _stop(f"{error}; run as root or as a member of the socket's group", 1)
     except EngineError as error:
         _stop(f"{error}; `torchkeeper check` tells what to do", 1)
-    except (CommandError, StateError, StateBusy, StateElsewhere, HoldsUnreadable) as error:
+    except (CommandError, StateError, StateBusy, StateElsewhere, OverridesUnreadable) as error:
         _stop(str(error), 1)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()

@@ -1,16 +1,18 @@
-"""What all commands share: the options, the errors, and how a result is printed."""
+"""What the commands share: options, errors, printing, and finding the image that a person means."""
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from agent.config.settings import Settings
 from agent.core import text, units
 from agent.core.model import Image
+from agent.core.policy.overrides import Overrides
 
 ConfigOption = Annotated[
     Path | None,
@@ -19,10 +21,12 @@ ConfigOption = Annotated[
         metavar="FILE",
         help="Configuration file.",
         show_default="/etc/torchkeeper/torchkeeper.toml",
-        readable=False,  # `config` itself says why a file cannot be read, and what to do
+        readable=False,  # `loading` says why a file cannot be read, and what to do
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Duration (default: until removed).")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason shown to others.")]
 
 
 class UsageError(Exception):
@@ -34,7 +38,7 @@ class CommandError(Exception):
 
 
 def parse_duration(text: str | None, option: str) -> timedelta | None:
-    """An option's duration. Raises DemoUsageError, naming the option."""
+    """An option's duration. Raises UsageError, naming the option."""
     if text is None:
         return None
     try:
@@ -47,31 +51,54 @@ def parse_duration(text: str | None, option: str) -> timedelta | None:
 
 
 def print_json(document: Any) -> None:
-    """One document, in which what a terminal would obey is escaped."""
+    """Print one document, with characters that a terminal would obey escaped."""
     written = json.dumps(document, indent=2, ensure_ascii=False)
     print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written))
 
 
 def quiet() -> None:
-    """Log nothing of what a command does to find its answer."""
+    """Keep what a command logs on its way to an answer out of its output."""
     from agent import logs
 
     logs.configure("console", quiet=True)
 
 
-def tell(notes: Iterable[str]) -> None:
-    """Notes beside a result: on standard error, so that the result stays alone on standard output."""
+def print_notes(notes: Iterable[str]) -> None:
+    """Print notes to standard error, so that the result stays alone on standard output."""
     for note in notes:
         print(f"note: {text.clean(note)}", file=sys.stderr)
+
+
+def change_overrides(settings: Settings, edit: Callable[[Overrides], Overrides]) -> Overrides:
+    """Change the pins or the pause that the running agent reads.
+
+    A note says where that is not in agent.state_dir, and where no agent runs. Raises CommandError, StateError.
+    """
+    from agent.adapters import overrides
+    from agent.adapters.sqlite import state_dir
+
+    place = state_dir.place_to_change(settings.agent.state_dir)
+    try:
+        changed = overrides.change(place.folder, edit)
+    except OSError as error:
+        raise CommandError(
+            f"nothing was changed: {place.folder / overrides.FILE}: {error.strerror}{_way_out(error)}"
+        ) from None
+    print_notes(place.notes)
+    return changed
+
+
+def _way_out(error: OSError) -> str:
+    return "; run this as the agent's user" if isinstance(error, PermissionError) else ""
 
 
 def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -> Image:
     """The image that a person means by a reference, a digest reference, an ID or the start of one.
 
-    With `by_prefix`, the start of a reference will do, where nothing else is meant.
-    Raises Failed where there is none, and, with the candidates, where there are several.
+    With `by_prefix` the start of a reference is enough, if nothing else matches.
+    Raises CommandError where there is none, and where there are several, which it then names.
     """
-    from agent.core.usage.events import familiar
+    from agent.core.images.references import familiar
 
     images = tuple(images)
     named = [image for image in images if familiar(text) in image.all_references]

@@ -1,4 +1,4 @@
-"""The JSON documents of the command line. Fixed: programs read them; more fields may stand beside."""
+"""The JSON documents of the command line. Programs read them: fields may be added, and none may change."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -6,15 +6,15 @@ from typing import Any
 
 from agent.core import units
 from agent.core.lint.linter import Finding
-from agent.core.model import Action, Decision, Outcome, Plan, Step
 from agent.core.policy import newest
+from agent.core.policy.decision import Action, Decision, Outcome, Plan, Step
 from agent.core.policy.totals import StoppedOnly, by_reason, next_to_go
 from agent.core.protocol import inventory, new_events
 from agent.core.pytorch import deciding
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside
 from agent.core.usage.tracker import IgnoredRuns, Use
 
-NEXT = 10  # images whose time comes next
+NEXT = 10  # next evictions
 
 
 def plan(
@@ -48,7 +48,7 @@ def _next(item: Decision) -> dict[str, Any]:
 
 
 def _stopped(item: StoppedOnly) -> dict[str, Any]:
-    """The stopped containers that keep an image, and the command that would let it go."""
+    """The stopped containers that keep an image, and the command that would free it."""
     return {
         "containers": list(item.names),
         "since": units.format_time(item.since) if item.since else None,
@@ -67,7 +67,7 @@ def explain(
     host: str,
     notes: Iterable[str],
 ) -> dict[str, Any]:
-    """`explain --json`: one element of `plan --json`, with the uses and the questions that led to the decision."""
+    """`explain --json`: one element of `plan --json`, with the uses and the steps of the decision."""
     return {
         **_image(item, None, None),
         "uses": [{"at": units.format_time(use.at), "action": use.action, "by": use.by} for use in uses],
@@ -89,7 +89,7 @@ def explain(
 
 
 def inside(seen: LookedInside | None) -> dict[str, Any] | None:
-    """What `explain --look-inside` found; None where it was not asked for. Nothing found proves nothing."""
+    """What `explain --look-inside` found; None without that option. That nothing was found proves nothing."""
     if seen is None:
         return None
     found = [
@@ -100,7 +100,7 @@ def inside(seen: LookedInside | None) -> dict[str, Any] | None:
 
 
 def _steps(item: Decision) -> Iterable[Step]:
-    """What was asked of the image by itself, and what overruled the answer: pressure, its children, a new policy."""
+    """The steps about the image alone, then what overruled them: disk pressure, its children, a new policy."""
     decided = Step(item.reason, item.explanation)
     return item.steps if decided in item.steps else (*item.steps, decided)
 

@@ -13,7 +13,7 @@ import typer
 
 from agent.adapters.clock import SystemClock
 from agent.cli import common
-from agent.config import settings as config
+from agent.config import loading
 
 if TYPE_CHECKING:  # slow to import, so inside the commands otherwise: `torchkeeper --help` needs none of it
     from collections.abc import Callable
@@ -92,7 +92,7 @@ NOTHING_RETAINED = (
 
 
 class _Source:
-    """The broker of the configuration. Raises ConfigError and DemoUsageError."""
+    """The broker of the configuration. Raises ConfigError and UsageError."""
 
     def __init__(self, file: Path | None, watch: bool, as_json: bool) -> None:
         from agent.adapters.mqtt import broker
@@ -101,7 +101,7 @@ class _Source:
             raise common.UsageError("--watch: does not go together with --json; leave one of them out")
         if watch and not sys.stdout.isatty():
             raise common.UsageError("--watch: needs a terminal; leave it out, or use --json")
-        settings = config.load(file)
+        settings = loading.load(file)
         self._prefix = settings.mqtt.prefix
         self._urls = settings.mqtt.urls
         # no limit: this reader asks for the retained messages of the whole fleet
@@ -109,25 +109,24 @@ class _Source:
         self._connect = broker.connector(replace(options, largest_incoming=0) for options in addresses)
 
     def snapshot(self) -> "FleetView":
-        """What is retained. Raises Failed where nothing is: that is no empty fleet, but nothing to judge it by."""
-        from agent.fleet import feed as collector
+        """What is retained. Raises CommandError where nothing is: that does not mean that the fleet is empty."""
+        from agent.fleet import feed
 
-        view = _run(collector.snapshot(self._connect, self._prefix, SystemClock()))
+        view = _run(feed.snapshot(self._connect, self._prefix, SystemClock()))
         if not view.retained:
             raise common.CommandError(NOTHING_RETAINED.format(broker=" ".join(self._urls), prefix=self._prefix))
         return view
 
     def watch(self, render: "Callable[[FleetView], RenderableType]") -> None:
-        from agent.fleet import feed as collector
-        from agent.fleet import terminal
+        from agent.fleet import feed, terminal
 
-        feed = collector.Feed(self._connect, self._prefix, SystemClock())
+        follower = feed.Feed(self._connect, self._prefix, SystemClock())
         with suppress(KeyboardInterrupt):  # the way out
-            _run(terminal.watch(feed, render, terminal.make_console(), SystemClock()))
+            _run(terminal.watch(follower, render, terminal.make_console(), SystemClock()))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """The result. Raises Failed where the broker does not play along."""
+    """The result. Raises CommandError where the broker cannot be reached or refuses."""
     from agent.adapters.mqtt import broker
 
     try:

@@ -3,10 +3,11 @@
 import asyncio
 
 from agent.cli import documents
-from agent.cli.common import ConfigOption, JsonOption, print_json, quiet, tell
-from agent.config import settings as config
+from agent.cli.common import ConfigOption, JsonOption, print_json, print_notes, quiet
+from agent.config import loading
+from agent.config.settings import Settings
 from agent.core.lint import linter as rules
-from agent.core.model import Plan
+from agent.core.policy.decision import Plan
 
 
 def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -16,21 +17,21 @@ def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     """
     from agent.cli import tables
 
-    seen, host, notes = asyncio.run(_look(config.load(config_file)))
+    seen, host, notes = asyncio.run(_look(loading.load(config_file)))
     verdicts = {item.image.id: item.verdict for item in seen.decisions}
     findings = rules.find((item.image for item in seen.decisions), verdicts)
     if as_json:
         print_json(documents.lint(findings, seen, host, notes))
         return
-    tell(notes)
+    print_notes(notes)
     tables.show(tables.lint(findings))
 
 
-async def _look(settings: config.Settings) -> tuple[Plan, str, tuple[str, ...]]:
+async def _look(settings: Settings) -> tuple[Plan, str, tuple[str, ...]]:
     """All images with their verdicts. What may be missing in the agent's state is no matter here, and not told."""
-    from agent.daemon import run as daemon
+    from agent.daemon import session
 
     quiet()
-    async with daemon.read_only_session(settings) as (components, _):
-        seen = await components.sweeper.plan()
+    async with session.read_only_session(settings) as (components, _):
+        seen = await components.planner.plan()
         return seen, components.store.host, tuple(alert.message for alert in components.host_report.alerts.values())

@@ -10,14 +10,14 @@ from rich.text import Text
 from agent.core import text, units
 from agent.core.images import layers
 from agent.core.lint.linter import Finding
-from agent.core.model import Action, Decision, Outcome, Plan
 from agent.core.policy import totals
+from agent.core.policy.decision import Action, Decision, Outcome, Plan
 from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import deciding
-from agent.diagnostics.checks import Check
-from agent.eviction.sweeper import SweepResult
+from agent.diagnostics.check import Check
+from agent.eviction.results import SweepResult
 
-NEXT_SHOWN = 3  # images that go next, below a plan
+NEXT_SHOWN = 3  # next evictions, listed below a plan
 STOPPED_SHOWN = 10  # containers that keep images
 
 _STYLE = {"evict": "bold yellow", "keep": "green", "removed": "bold yellow", "failed": "bold red", "refused": "red"}
@@ -39,7 +39,7 @@ def plan(seen: Plan, *, show_all: bool) -> RenderableType:
 
 
 def images(seen: Plan, *, show_all: bool) -> RenderableType:
-    """What each image is, and where it stands."""
+    """Versions, times, size and decision of each image."""
     table = _table("TORCH", "ACCEL", "USED", "IDLE", "DUE", "SIZE", "IMAGE AND STATE")
     for item in _shown(seen, show_all=show_all):
         table.add_row(
@@ -55,15 +55,15 @@ def images(seen: Plan, *, show_all: bool) -> RenderableType:
 
 
 def sweep(done: SweepResult) -> RenderableType:
-    """What became of each eviction that was due."""
+    """The outcome of each eviction that was due."""
     table = _table("OUTCOME", "IMAGE AND WHY")
     due = [item for item in done.initial_plan.decisions if item.action is Action.EVICT]
     for item in due:
-        became = done.outcomes.get(item.image.id)
-        word = became.value if became is not None else f"held: {item.held_by}" if item.held_by else "kept"
+        outcome = done.outcomes.get(item.image.id)
+        word = outcome.value if outcome is not None else f"held: {item.held_by}" if item.held_by else "kept"
         why = done.errors.get(item.image.id, item.explanation)
         table.add_row(Text(word, style=_STYLE.get(word, "")), _with_line(_name(item), why))
-    removed = sum(outcome is Outcome.REMOVED for outcome in done.outcomes.values())
+    removed = sum(one is Outcome.REMOVED for one in done.outcomes.values())
     line = f"{_count(done.initial_plan.decisions)} looked at, {len(due)} due, {removed} removed"
     if done.measured_bytes is not None:
         line += f", {units.format_bytes(done.measured_bytes)} freed"
@@ -71,7 +71,7 @@ def sweep(done: SweepResult) -> RenderableType:
 
 
 def history(events: Sequence[payloads.Event], since: str) -> RenderableType:
-    """Decisions with their outcomes, oldest first, and how to pull again what went."""
+    """Decisions with their outcomes, oldest first, and how to pull removed images again."""
     rows = [row for row in map(_event_row, events) if row is not None]
     if not rows:
         return Text(f"nothing was decided in the last {since}")
@@ -82,30 +82,38 @@ def history(events: Sequence[payloads.Event], since: str) -> RenderableType:
 
 
 def _event_row(event: payloads.Event) -> tuple[datetime, str, RenderableType] | None:
-    if event.type == "torchkeeper.decision":
-        said = payloads.DecisionData.model_validate(event.data)
-        return event.time, f"decided: {said.reason}", _with_line(_ref_name(said.image), said.explanation)
-    if event.type == "torchkeeper.outcome":
-        became = payloads.OutcomeData.model_validate(event.data)
-        lines = [became.error or _freed(became.measured_bytes)]
-        if became.outcome == "removed" and became.image.origin:
-            lines.append(f"docker pull {became.image.origin}")
-        if became.also_removed:
-            lines += [f"also removed: {', '.join(became.also_removed)}", new_events.pull_again(became.also_removed)]
-        return event.time, became.outcome, _with_line(_ref_name(became.image), *filter(None, lines))
-    if event.type == "torchkeeper.gap":
-        gap = payloads.GapData.model_validate(event.data)
-        return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
-    if event.type == "torchkeeper.build-cache":
-        cache = payloads.BuildCacheData.model_validate(event.data)
-        size = units.format_bytes(cache.estimated_bytes if cache.measured_bytes is None else cache.measured_bytes)
-        idle = units.format_duration(timedelta(seconds=cache.unused_seconds))
-        why = cache.error or f"{cache.records} records unused for {idle}: {size}"
-        return event.time, f"build cache {cache.state}", Text(text.clean(why))
-    if event.type == "torchkeeper.dropped":
-        lost = payloads.DroppedData.model_validate(event.data)
-        return event.time, "dropped", Text(f"{lost.reason}: {lost.count} events, {lost.first_seq} to {lost.last_seq}")
-    return None
+    """When, what, and the details; None for an event that is not for people."""
+    match payloads.data_of(event):
+        case payloads.DecisionData() as decided:
+            why = _with_line(_ref_name(decided.image), decided.explanation)
+            return event.time, f"decided: {decided.reason}", why
+        case payloads.OutcomeData() as ended:
+            return event.time, ended.outcome.value, _with_line(_ref_name(ended.image), *_outcome_lines(ended))
+        case payloads.GapData() as gap:
+            return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
+        case payloads.BuildCacheData() as cache:
+            return event.time, f"build cache {cache.state}", Text(text.clean(_cache_line(cache)))
+        case payloads.DroppedData() as lost:
+            numbers = f"{lost.count} events, {lost.first_seq} to {lost.last_seq}"
+            return event.time, "dropped", Text(f"{lost.reason}: {numbers}")
+        case _:
+            return None
+
+
+def _outcome_lines(ended: payloads.OutcomeData) -> list[str]:
+    """The error or what was freed, and how to pull again what was removed."""
+    lines = [ended.error or _freed(ended.measured_bytes)]
+    if ended.outcome is Outcome.REMOVED and ended.image.origin:
+        lines.append(f"docker pull {ended.image.origin}")
+    if ended.also_removed:
+        lines += [f"also removed: {', '.join(ended.also_removed)}", new_events.pull_again(ended.also_removed)]
+    return lines
+
+
+def _cache_line(cache: payloads.BuildCacheData) -> str:
+    size = units.format_bytes(cache.estimated_bytes if cache.measured_bytes is None else cache.measured_bytes)
+    idle = units.format_duration(timedelta(seconds=cache.unused_seconds))
+    return cache.error or f"{cache.records} records unused for {idle}: {size}"
 
 
 def checks(found: Iterable[Check]) -> RenderableType:
@@ -152,7 +160,7 @@ def _reasons(seen: Plan) -> RenderableType:
 
 
 def _ahead(seen: Plan) -> Iterable[RenderableType]:
-    """What goes next, if nothing is used until then."""
+    """The next evictions, if nothing is used until then."""
     coming = totals.next_to_go(seen, NEXT_SHOWN)
     if coming:
         yield Text()
@@ -162,7 +170,7 @@ def _ahead(seen: Plan) -> Iterable[RenderableType]:
 
 
 def stopped(found: Sequence[totals.StoppedOnly], now: datetime) -> RenderableType:
-    """The stopped containers that keep images, and what would let those go."""
+    """Stopped containers that keep images, and the commands that would free them."""
     if not found:
         return Text()
     table = _table("STOPPED", "HOLDS", "IMAGE THAT ONLY STOPPED CONTAINERS KEEP")
@@ -182,14 +190,16 @@ def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
     if left_out:
         yield Text(f"{left_out} untagged not shown (--all shows them)")
     if seen.pressure:
-        wanting = f"; {units.format_bytes(seen.shortfall_bytes)} more would have to go" if seen.shortfall_bytes else ""
-        yield Text(f"{seen.pressure}{wanting}")
+        shortfall = (
+            f"; {units.format_bytes(seen.shortfall_bytes)} more would have to be freed" if seen.shortfall_bytes else ""
+        )
+        yield Text(f"{seen.pressure}{shortfall}")
     if seen.held_by is not None and evicting:
         until = f", until {units.format_time(seen.opens)}" if seen.opens is not None else ""
         yield Text(f"nothing is removed now: {seen.held_by}{until}")
     if seen.deferred:
         bytes_waiting = units.format_bytes(seen.deferred_bytes)
-        yield Text(f"{_count(seen.deferred)} ({bytes_waiting}) wait, for only the policy that is new evicts them")
+        yield Text(f"{_count(seen.deferred)} ({bytes_waiting}) wait for the policy-change grace period")
 
 
 def _count(decisions: Sequence[Decision]) -> str:
@@ -201,7 +211,7 @@ def _action(item: Decision) -> str:
 
 
 def _sign(item: Decision) -> str:
-    """What calls an image PyTorch that is to go; "" for what is kept."""
+    """The evidence that makes an image to evict PyTorch; "" for an image that is kept."""
     return f"PyTorch: {deciding.phrase(item.verdict)}" if item.action is Action.EVICT else ""
 
 
@@ -222,12 +232,12 @@ def _with_line(first: str, *more: str) -> RenderableType:
 
 
 def _used(item: Decision, now: datetime) -> str:
-    """How long ago it was last used; `-`: never that the agent knows."""
+    """How long ago it was last used; `-` if the agent has seen no use."""
     return "now" if item.last_used == now else _short(item.last_used, now)
 
 
 def _short(at: datetime | None, now: datetime) -> str:
-    """The largest unit alone: `15 d`."""
+    """The largest unit only: `15 d`."""
     return " ".join(units.format_duration(now - at).split(" ")[:2]) if at is not None else "-"
 
 

@@ -1,4 +1,4 @@
-"""The sections of the configuration, each key with its type, its default, and what is refused."""
+"""The sections of the configuration: each key with its type, its default and its checks."""
 
 import re
 from datetime import timedelta
@@ -19,7 +19,7 @@ from pydantic import (
 
 from agent.core import globs, units
 from agent.core.policy import rules, schedule
-from agent.core.protocol import payloads
+from agent.core.protocol.topics import slug, valid_host
 from agent.core.pytorch import operators
 from agent.core.usage import attribution
 
@@ -36,6 +36,13 @@ def _at_least_one(value: int) -> int:
     return value
 
 
+def _list(value: object) -> object:
+    """Refuse a text: pydantic's own message would ask for a tuple, which TOML does not have."""
+    if isinstance(value, str):
+        raise ValueError(f"{value[:100]!r} is not a list; write it in brackets, like ['teamai/*']")
+    return value
+
+
 def _glob(value: str) -> str:
     if not value.strip():
         raise ValueError("is an empty pattern; write a glob like 'teamai/*'")
@@ -43,13 +50,14 @@ def _glob(value: str) -> str:
 
 
 def _number(value: object) -> object:
+    """Refuse booleans, which pydantic would read as 0 and 1."""
     if isinstance(value, bool):
         raise ValueError(f"{str(value).lower()} is not a number; write how many, like 2")
     return value
 
 
 def _flag(value: object) -> object:
-    """A variable of the environment is a text."""
+    """Accept "true" and "false", too: an environment variable is always text."""
     if value in ("true", "false"):
         return value == "true"
     if not isinstance(value, bool):
@@ -71,42 +79,48 @@ def _window(value: object) -> schedule.Window:
 
 
 def _matches_all(value: str) -> bool:
-    """The tags have nothing in common but the colon, so what matches them all matches everything; so do the digests."""
+    """Whether a pattern matches every image.
+
+    The sample tags share nothing but the colon, so a pattern that matches them all matches every tag. The sample digest
+    references share nothing but the digest's form.
+    """
     tags = ("a:b", "registry.io:5000/team/name:1-x", "0/y:Z")
     digests = [f"{globs.repository(tag)}@sha256:{digit * 64}" for tag, digit in zip(tags, "0af", strict=True)]
-    return any(all(globs.matches(value, name) for name in every) for every in (tags, digests))
+    return any(all(globs.matches(value, name) for name in names) for names in (tags, digests))
 
 
-def _not_all(value: str) -> str:
+def _not_every_image(value: str) -> str:
     if _matches_all(value):
-        raise ValueError(f"{value!r} matches every image, so none would ever go; to see and not evict: agent.mode")
+        raise ValueError(
+            f"{value!r} matches every image, so none would ever be evicted; to only observe, set agent.mode"
+        )
     return value
 
 
 def _own_name(value: str) -> str:
-    meant = operators.in_full(value)
-    if any(map(_matches_all, meant)):
-        raise ValueError(f"{value!r} matches every image, so that all would be taken for PyTorch; name your own ones")
-    if why := rules.why_never_matches(meant[-1]):
+    patterns = operators.in_full(value)
+    if any(map(_matches_all, patterns)):
+        raise ValueError(f"{value!r} matches every image, so every image would count as PyTorch; list only your own")
+    if why := rules.why_never_matches(patterns[-1]):
         raise ValueError(f"{value!r} can match no image: {why}")
     return value
 
 
 def _not_every_container(value: str) -> str:
-    """As for images: what covers all of these, by their name, their image or a label, covers everything."""
+    """Refuse a pattern that matches all sample names, all sample images or all sample labels: it matches everything."""
     every_name = [attribution.Run(name=name) for name in ("a", "Train_1", "0.x-y")]
     every_image = [attribution.Run(image=image) for image in ("a", "registry.io:5000/team/name:1-x", "0/y:Z")]
     every_label = [attribution.Run(labels={key: value}) for key, value in (("a", "b"), ("com.x/y", "Z 1"), ("0", ""))]
     if any(
-        all(map(attribution.IgnoredContainers((value,)).pattern_for, every))
-        for every in (every_name, every_image, every_label)
+        all(map(attribution.IgnoredContainers((value,)).pattern_for, runs))
+        for runs in (every_name, every_image, every_label)
     ):
-        raise ValueError(f"{value!r} matches every container, so that nothing would count as a use")
+        raise ValueError(f"{value!r} matches every container, so no run would count as a use")
     return value
 
 
 def _addresses(value: object) -> object:
-    """One address of a broker, or a list of them. "" is none."""
+    """Check a broker's address, or each address of a list. "" means: no broker."""
     if isinstance(value, list | tuple):
         for number, entry in enumerate(value, 1):
             _check_address(entry, f"entry {number} of the list: ")
@@ -117,9 +131,10 @@ def _addresses(value: object) -> object:
 
 
 def _check_address(value: object, place: str) -> None:
-    if "@" in str(value):  # the value is not repeated: it may hold a password
+    """Raise ValueError unless the value is a broker's address. `place` begins the message."""
+    if "@" in str(value):  # the message does not repeat the value: it may contain a password
         raise ValueError(
-            f"{place}the address holds a user or a password; they go into mqtt.username and mqtt.password_file"
+            f"{place}the address contains a user or a password; set mqtt.username and mqtt.password_file instead"
         )
     parts = re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", str(value))
     if parts is None:
@@ -130,18 +145,18 @@ def _check_address(value: object, place: str) -> None:
 
 def _keepalive(value: timedelta) -> timedelta:
     if value.microseconds or not timedelta(seconds=5) <= value <= timedelta(seconds=65535):
-        raise ValueError("must be whole seconds between 5s and 65535s, which is the most that MQTT can say")
+        raise ValueError("must be whole seconds between 5s and 65535s, the largest value that MQTT allows")
     return value
 
 
 def _inventory_every(value: timedelta) -> timedelta:
     if value < timedelta(seconds=2):
-        raise ValueError("must be at least 2s: an inventory carries every image of the host")
+        raise ValueError("must be at least 2s: an inventory contains every image of the host")
     return value
 
 
 def _written(pattern: str, *examples: str) -> WithJsonSchema:
-    """How a value looks in the file, for the JSON Schema."""
+    """The JSON Schema of a value as it is written in the file."""
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
 
 
@@ -159,8 +174,9 @@ Size = Annotated[
 Share = Annotated[float, BeforeValidator(units.parse_percent), _written(r"^[0-9]{1,2}(\.[0-9]+)? *%$", "85%")]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Glob = Annotated[str, AfterValidator(_glob), Field(min_length=1)]
-Exclusion = Annotated[Glob, AfterValidator(_not_all)]
+Exclusion = Annotated[Glob, AfterValidator(_not_every_image)]
 OwnName = Annotated[Glob, AfterValidator(_own_name)]
+Globs = Annotated[tuple[Glob, ...], BeforeValidator(_list)]
 Addresses = Annotated[str | tuple[str, ...], BeforeValidator(_addresses)]
 ContainerGlob = Annotated[Glob, AfterValidator(_not_every_container)]
 Window = Annotated[
@@ -177,10 +193,10 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_nul(cls, values: object) -> object:
-        """A path or an address with a NUL in it would fail only once it is used."""
+        """Refuse a NUL character here: in a path or an address it would cause an error only at the first use."""
         for key, value in values.items() if isinstance(values, dict) else ():
             if isinstance(value, str) and "\0" in value:
-                raise ValueError(f"{key}: has a NUL character in it; leave it out")
+                raise ValueError(f"{key}: contains a NUL character; remove it")
         return values
 
 
@@ -191,7 +207,7 @@ class Agent(Section):
     log: Literal["console", "json"] = "console"
 
     @model_validator(mode="after")
-    def _state_dir_is_the_same_for_every_command(self) -> "Agent":
+    def _state_dir_is_absolute(self) -> "Agent":
         if not self.state_dir.is_absolute():
             path = str(self.state_dir)
             raise ValueError(f"state_dir: {path!r} is not an absolute path; write one like /var/lib/torchkeeper")
@@ -199,8 +215,8 @@ class Agent(Section):
 
     @model_validator(mode="after")
     def _host_is_a_topic_level(self) -> "Agent":
-        if self.host and not payloads.valid_host(self.host):
-            raise ValueError(f"host: {self.host!r} cannot be part of a topic; try {payloads.slug(self.host)!r}")
+        if self.host and not valid_host(self.host):
+            raise ValueError(f"host: {self.host!r} cannot be part of a topic; try {slug(self.host)!r}")
         return self
 
 
@@ -231,32 +247,32 @@ class Mqtt(Section):
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The addresses, as many as there are."""
+        """All addresses; () if there is no broker."""
         return (self.url,) if self.url and isinstance(self.url, str) else tuple(self.url)
 
     @model_validator(mode="after")
     def _prefix_and_collector(self) -> "Mqtt":
         if not re.fullmatch(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*", self.prefix):
-            raise ValueError(f"prefix: {self.prefix!r} cannot start a topic; leave out +, # and spaces")
-        if not payloads.valid_host(self.collector):
-            raise ValueError(f"collector: {self.collector!r} is no name; try {payloads.slug(self.collector)!r}")
+            raise ValueError(f"prefix: {self.prefix!r} cannot begin a topic; remove +, # and spaces")
+        if not valid_host(self.collector):
+            raise ValueError(f"collector: {self.collector!r} cannot be part of a topic; try {slug(self.collector)!r}")
         return self
 
     @model_validator(mode="after")
     def _login(self) -> "Mqtt":
         plain = [url for url in self.urls if url.startswith("mqtt://")]
         if plain and (self.ca_file or self.cert_file or self.key_file):
-            raise ValueError(f"url: {plain[0]!r} is not encrypted, yet certificates are set; write mqtts://")
+            raise ValueError(f"url: {plain[0]!r} is not encrypted, but certificates are set; use mqtts://")
         if self.password_file and not self.username:
-            raise ValueError("username: is empty, yet mqtt.password_file is set; set both")
+            raise ValueError("username: is empty, but mqtt.password_file is set; set both")
         return self
 
 
 class Images(Section):
-    include: tuple[Glob, ...] = ()
-    exclude: tuple[Exclusion, ...] = ()
+    include: Globs = ()
+    exclude: Annotated[tuple[Exclusion, ...], BeforeValidator(_list)] = ()
     ambiguous: Literal["keep", "evict"] = "keep"
-    known: tuple[OwnName, ...] = ()
+    known: Annotated[tuple[OwnName, ...], BeforeValidator(_list)] = ()
     probe_layers: Flag = True
 
 
@@ -268,11 +284,11 @@ class Rule(Section):
     local_images: Literal["keep", "evict"] | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> "Rule":
+    def _has_an_effect(self) -> "Rule":
         if self.ttl is None and not self.keep and self.keep_newest is None and self.local_images is None:
             raise ValueError("has no effect; give it a ttl, keep = true, keep_newest or local_images")
         if self.keep and self.ttl is not None:
-            raise ValueError("has both keep = true and a ttl; a kept image has no TTL, so leave one out")
+            raise ValueError("has both keep = true and a ttl; a kept image has no TTL, so remove one of them")
         if self.keep_newest is not None and "@" in self.match:
             raise ValueError(
                 "keep_newest: has no effect on digest references, which have no version; match tags instead"
@@ -283,7 +299,7 @@ class Rule(Section):
 class Policy(Section):
     ttl: PositiveDuration = timedelta(days=14)
     min_age: Duration = timedelta(hours=1)
-    protect: tuple[Glob, ...] = ("*:latest", "*:stable")
+    protect: Globs = ("*:latest", "*:stable")
     keep_newest: Count = 0
     local_images: Literal["keep", "evict"] = "keep"
     change_grace: Duration = timedelta(hours=1)
@@ -296,20 +312,22 @@ class Pressure(Section):
     budget: Size | None = None
 
     @model_validator(mode="after")
-    def _one_way_or_none(self) -> "Pressure":
+    def _high_low_or_budget(self) -> "Pressure":
         if self.budget is not None and (self.high is not None or self.low is not None):
-            raise ValueError("budget: stands beside high or low; give either the budget or both of the others")
+            raise ValueError("budget: cannot be combined with high or low; set either budget, or high and low")
         if self.high is not None and self.low is None:
-            raise ValueError('low: is missing; say where evicting under pressure ends, like low = "75%"')
+            raise ValueError('low: is missing; set the usage at which evicting under pressure ends, like low = "75%"')
         if self.low is not None and self.high is None:
-            raise ValueError('high: is missing; say where evicting under pressure begins, like high = "85%"')
+            raise ValueError(
+                'high: is missing; set the usage at which evicting under pressure begins, like high = "85%"'
+            )
         if self.high is not None and self.low is not None and self.low >= self.high:
-            raise ValueError(f"low: {self.low:.0%} is not under high, {self.high:.0%}")
+            raise ValueError(f"low: {self.low:.0%} is not below high, {self.high:.0%}")
         return self
 
 
 class Schedule(Section):
-    windows: tuple[Window, ...] = ()
+    windows: Annotated[tuple[Window, ...], BeforeValidator(_list)] = ()
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
 
 
@@ -325,7 +343,7 @@ class Limits(Section):
 
 
 class UsageSection(Section):
-    ignore_containers: tuple[ContainerGlob, ...] = ()
+    ignore_containers: Annotated[tuple[ContainerGlob, ...], BeforeValidator(_list)] = ()
     gap_tolerance: Duration = timedelta(seconds=60)
 
 

@@ -1,4 +1,4 @@
-"""Durations (`90s`, `12h`, `14d`), sizes (`200GB`) and times, to and from text."""
+"""Parses and formats durations (`90s`, `12h`, `14d`), sizes (`200GB`), percentages and times."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ _LONGEST = timedelta(days=36500)
 def parse_duration(text: object) -> timedelta:
     """Parse `90s`, `15m`, `12h`, `14d` or `2w`; a bare `0` needs no unit.
 
-    Raises ValueError, with the way out in its message, for anything else and for more than 100 years.
+    Raises ValueError, whose message says what to write, for anything else and for more than 100 years.
     """
     if isinstance(text, timedelta):
         return text
@@ -30,13 +30,13 @@ def parse_duration(text: object) -> timedelta:
     if match is None:
         raise ValueError(f"{quoted(text)} is not a duration; write a number and a unit, like 90s, 12h or 14d")
     number, unit = float(match[1]), _UNITS[match[2]]
-    if number > _LONGEST / unit:  # asked before multiplying: a timedelta cannot hold every product
+    if number > _LONGEST / unit:  # checked before multiplying, as a timedelta can overflow
         raise ValueError(f"{quoted(text)} is longer than 100 years")
     return number * unit
 
 
 def duration_text(value: timedelta) -> str:
-    """The shortest text that `duration` reads back: `14d`, `90s`, `0s`."""
+    """The shortest text from which `parse_duration` gives the same value: `14d`, `90s`, `0s`."""
     for unit in ("d", "h", "m"):
         if value and not value % _UNITS[unit]:
             return f"{value // _UNITS[unit]}{unit}"
@@ -45,13 +45,13 @@ def duration_text(value: timedelta) -> str:
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kMGTP]?i?B)")
 _PREFIXES = " kMGTP"
-_LARGEST = 10**18  # bytes; more than any host has, and far below what 64 bits hold
+_LARGEST = 10**18  # bytes; more than any host has, and far below the limit of 64 bits
 
 
 def parse_size(text: object) -> int:
     """Parse `200GB` or `10GiB` to bytes.
 
-    Raises ValueError, with the way out in its message, for anything else and for more than 1000 PB.
+    Raises ValueError, whose message says what to write, for anything else and for more than 1000 PB.
     """
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None or match[2] == "iB":
@@ -68,7 +68,7 @@ _SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)\s*%")
 
 
 def parse_percent(text: object) -> float:
-    """Parse `85%` to 0.85. Raises ValueError, with the way out in its message; 0 % and 100 % are never reached."""
+    """Parse `85%` to 0.85. Raises ValueError, whose message says what to write, also for 0 % and 100 %."""
     if isinstance(text, float) and 0 < text < 1:
         return text
     match = _SHARE.fullmatch(text.strip()) if isinstance(text, str) else None
@@ -78,7 +78,7 @@ def parse_percent(text: object) -> float:
 
 
 def format_duration(value: timedelta) -> str:
-    """The two largest units, for people: `15 d 3 h`, `4 min 10 s`, `0.4 s`."""
+    """A duration for people, in its two largest units: `15 d 3 h`, `4 min 10 s`, `0.4 s`."""
     seconds = value.total_seconds()
     if seconds < 0:
         return "-" + format_duration(-value)
@@ -94,7 +94,7 @@ def format_duration(value: timedelta) -> str:
 
 
 def format_bytes(count: int) -> str:
-    """Decimal units, as `docker images` shows them: `4.8 GB`."""
+    """A number of bytes in decimal units, as `docker images` shows it: `4.8 GB`."""
     value, sign = float(abs(count)), "-" if count < 0 else ""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 999.5 or unit == "TB":
@@ -105,7 +105,7 @@ def format_bytes(count: int) -> str:
 
 
 def format_time(at: datetime) -> str:
-    """RFC 3339 in UTC with `Z`. Rejects a time without a zone (ValueError)."""
+    """A time as RFC 3339 in UTC with `Z`. Raises ValueError for a time without a zone."""
     if at.tzinfo is None:
         raise ValueError(f"a time without a zone: {at!r}")
     text = at.astimezone(UTC).isoformat(timespec="microseconds")
@@ -117,7 +117,7 @@ _TIME = re.compile(rf"({_DATE}T{_CLOCK}:[0-9]{{2}})(?:\.([0-9]{{1,9}}))?(Z|[+-]{
 
 
 def parse_time(text: str) -> datetime | None:
-    """An RFC 3339 time as UTC; None for the engine's "never" (year 1) and for rubbish."""
+    """An RFC 3339 time in UTC; None for Docker's "never" (year 1) and for any other text."""
     match = _TIME.fullmatch(text or "")
     if match is None:
         return None

@@ -1,10 +1,9 @@
 """`explain --look-inside`: read an image's torch through a container that is never started, and leave nothing behind.
 
-The look is journalled before the container is made. Whoever has the turn next, the agent or another look, removes what
-a look left that was killed: only a container that bears the look's name and label, and that never ran.
+A look is written to a journal before its container is made. If the look is killed, the agent or the next look removes
+its container, but only one that has the name and the label of that look and never ran.
 """
 
-import asyncio
 import secrets
 import time
 from collections.abc import Iterable
@@ -13,20 +12,17 @@ from pathlib import Path
 import structlog
 
 from agent.adapters import inside_journal as journal
-from agent.adapters.clock import Clock
-from agent.adapters.docker.inside import Inside
 from agent.adapters.engine import EngineError, EngineInfo, NotFound
+from agent.adapters.inside import Inside
 from agent.adapters.inside_journal import Entry
-from agent.adapters.sqlite.database import StateError
+from agent.adapters.state_errors import StateError
 from agent.core.pytorch import guesses, version_file
-from agent.core.pytorch.version_file import Torch
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside, Torch
 
 log = structlog.get_logger()
 
-PATIENCE = 10.0  # seconds for the turn
-BETWEEN = 600.0  # seconds until what a killed look left is looked for again
-IN_FLIGHT = 600.0  # seconds in which an engine may still make a container that it was asked for
+PATIENCE = 10.0  # seconds to wait for another look to end
+IN_FLIGHT = 600.0  # seconds after a request in which an engine may still make the container
 
 
 async def look(engine: Inside, folder: Path, image_id: str, *, patience: float = PATIENCE) -> LookedInside:
@@ -64,7 +60,7 @@ def _drop(folder: Path, entry: Entry) -> None:
 
 
 async def tidy(engine: Inside, folder: Path) -> None:
-    """Remove what killed looks left on this engine. Does nothing while a look is under way. Never raises."""
+    """Remove the containers that killed looks left on this engine. Does nothing during a look. Never raises."""
     if journal.is_empty(folder):
         return
     try:
@@ -77,18 +73,7 @@ async def tidy(engine: Inside, folder: Path) -> None:
     except journal.LookBusy:
         return
     except (EngineError, StateError) as error:
-        log.warning("could not remove what a look inside an image left", action="look-inside", error=str(error))
-
-
-async def keep_tidy(engine: Inside, folder: Path, ready: asyncio.Event, clock: Clock) -> None:
-    """Remove what killed looks left, for ever, while the engine is watched.
-
-    Not before its containers were listed: the end of one that nobody knew counts as a use.
-    """
-    while True:
-        await ready.wait()
-        await tidy(engine, folder)
-        await clock.sleep(BETWEEN)
+        log.warning("could not remove the container of a look inside an image", action="look-inside", error=str(error))
 
 
 async def _tidy(engine: Inside, folder: Path, info: EngineInfo) -> None:
@@ -98,7 +83,7 @@ async def _tidy(engine: Inside, folder: Path, info: EngineInfo) -> None:
 
 
 async def _is_settled(engine: Inside, entry: Entry) -> bool:
-    """Remove the container of a look that has ended; whether there is surely nothing left of it."""
+    """Remove the container of a look that has ended. Returns whether it certainly left nothing."""
     made = await engine.find(entry.token)
     if made is None:
         return not 0 <= time.time() - entry.at < IN_FLIGHT
@@ -109,5 +94,5 @@ async def _is_settled(engine: Inside, entry: Entry) -> bool:
         await engine.remove(made.id)
     except NotFound:
         return False
-    log.info("removed what a look inside an image left", action="look-inside", id=made.id)
+    log.info("removed the container of a look inside an image", action="look-inside", id=made.id)
     return True

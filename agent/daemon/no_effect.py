@@ -1,4 +1,4 @@
-"""What an operator wrote that has no effect on this agent, in words: patterns that match nothing, pins nobody reads."""
+"""Settings that have no effect on this agent: patterns that can match nothing, pins in a folder it does not read."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,22 +6,22 @@ from pathlib import Path
 
 from agent.adapters import overrides
 from agent.adapters.sqlite import state_dir
-from agent.config import settings as config
+from agent.config.settings import Settings
 from agent.core.policy.rules import why_never_matches
-
-PATTERNS = "pattern-matches-nothing"
-PINS = "pins-elsewhere"
-ALERTS = (PATTERNS, PINS)
+from agent.core.protocol.alerts import AlertId
 
 
-def alerts(settings: config.Settings, folder: Path, now: datetime) -> dict[str, str]:
-    """Alert ID -> message, of those that stand for as long as the agent runs with these settings on this folder."""
-    found = {PATTERNS: "; ".join(patterns(settings)), PINS: pins_elsewhere(settings.agent.state_dir, folder, now)}
+def alerts(settings: Settings, folder: Path, now: datetime) -> dict[AlertId, str]:
+    """Messages of the alerts that last as long as the agent runs with these settings on this folder."""
+    found = {
+        AlertId.PATTERN_MATCHES_NOTHING: "; ".join(patterns(settings)),
+        AlertId.PINS_ELSEWHERE: pins_elsewhere(settings.agent.state_dir, folder, now),
+    }
     return {alert: message for alert, message in found.items() if message}
 
 
-def patterns(settings: config.Settings) -> list[str]:
-    """Each pattern that can match no image: its key, the pattern, and why with a proposal."""
+def patterns(settings: Settings) -> list[str]:
+    """One sentence for each pattern that can match no image: its key, the pattern, the reason, and a proposal."""
     return [
         f"{key}: {pattern!r} can match no image: {why}"
         for key, pattern in _patterns(settings)
@@ -29,7 +29,7 @@ def patterns(settings: config.Settings) -> list[str]:
     ]
 
 
-def _patterns(settings: config.Settings) -> Iterable[tuple[str, str]]:
+def _patterns(settings: Settings) -> Iterable[tuple[str, str]]:
     """Each pattern on references, with its key."""
     yield from (("images.include", pattern) for pattern in settings.images.include)
     yield from (("images.exclude", pattern) for pattern in settings.images.exclude)
@@ -38,14 +38,14 @@ def _patterns(settings: config.Settings) -> Iterable[tuple[str, str]]:
 
 
 def pins_elsewhere(configured: Path, folder: Path, now: datetime) -> str:
-    """Pins and a pause left in the XDG folder by an agent that used it instead of `configured`; "" for none."""
+    """A sentence about pins and a pause in the XDG folder, which an agent used instead of `configured`; "" for none."""
     other = state_dir.xdg_folder()
     if folder == other or not state_dir.used_instead_of(configured):
         return ""
     file = other / overrides.FILE
     try:
         found = overrides.load(other)
-    except overrides.HoldsUnreadable as error:
+    except overrides.OverridesUnreadable as error:
         return f"this agent reads {folder}, and no longer {other}; pins may be there, but {error.detail}; {error.hint}"
     pins = sum(not pin.over(now) for pin in found.pins)
     paused = found.paused and (found.paused_until is None or now < found.paused_until)

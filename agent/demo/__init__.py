@@ -1,4 +1,4 @@
-"""`torchkeeper demo`: the real agent on a stage of its own, and what it does there, in about a minute."""
+"""`torchkeeper demo`: shows in about a minute what the real agent does, on a private engine."""
 
 import asyncio
 import signal
@@ -14,43 +14,43 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(*, engine_url: str = "", keep: Path | None = None) -> int:
-    """Play the story and clean up, whatever happens. Returns the exit code: 128 + n after signal n.
+    """Run the demo and clean up in any case. Returns the exit code: 128 + n after signal n.
 
-    `engine_url` is an engine to use instead of a private one; `keep` a folder, new or empty, for what the
-    agent wrote. Without them nothing stays.
+    `engine_url`: an engine to use instead of a private one. `keep`: a new or empty folder in which the agent's files
+    stay; without it, nothing stays.
     """
     try:
         return asyncio.run(_Demo(engine_url, keep).run())
-    except DemoError as trouble:
-        print(f"torchkeeper: {trouble}", file=sys.stderr)
-        return trouble.code
+    except DemoError as error:
+        print(f"torchkeeper: {error}", file=sys.stderr)
+        return error.code
 
 
 class _Demo:
-    """One performance, which a signal ends early. What is being cleaned up is not interrupted."""
+    """One run of the demo. A signal ends it early, but does not interrupt the cleaning up."""
 
     def __init__(self, engine_url: str, keep: Path | None) -> None:
         self._console = Console()
-        self._stage = DemoEnvironment(engine_url, keep)
+        self._environment = DemoEnvironment(engine_url, keep)
         self._caught: signal.Signals | None = None
         self._cleaning = False
 
     async def run(self) -> int:
         self._watch_signals()
-        story = Scenario(self._stage, self._console)
+        scenario = Scenario(self._environment, self._console)
         try:
-            await self._until_signal(story)
+            await self._until_signal(scenario)
         finally:
             await self._clean_up()
         if self._caught is not None:
-            self._console.print("stopped before the end; everything that the demo had made is removed")
+            self._console.print("stopped before the end; everything that the demo created is removed")
             return 128 + self._caught
-        story.summary()
+        scenario.summary()
         return 0
 
-    async def _until_signal(self, story: Scenario) -> None:
+    async def _until_signal(self, scenario: Scenario) -> None:
         try:
-            await story.run()
+            await scenario.run()
         except asyncio.CancelledError:
             if self._caught is None:
                 raise
@@ -58,7 +58,7 @@ class _Demo:
     async def _clean_up(self) -> None:
         self._cleaning = True
         with self._console.busy("cleaning up"):
-            await self._stage.close()
+            await self._environment.close()
 
     def _watch_signals(self) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -70,6 +70,6 @@ class _Demo:
             self._caught = self._caught or number
 
         for number in _SIGNALS:
-            if signal.getsignal(number) is signal.SIG_IGN:  # as nohup has it
+            if signal.getsignal(number) is signal.SIG_IGN:  # set by nohup, for example
                 continue
             loop.add_signal_handler(number, caught, number)

@@ -1,4 +1,4 @@
-"""What the audience sees: lines that fit 80 columns, plain in a pipe, with a countdown on a terminal."""
+"""The output of the demo: lines that fit 80 columns, plain in a pipe, with a countdown on a terminal."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,23 +17,23 @@ _STYLE = {"EVICT": "bold yellow", "evict": "bold yellow", "removed": "bold yello
 
 
 class Console:
-    """Standard output, and the time since the curtain rose."""
+    """Standard output, with the time since the start."""
 
     def __init__(self) -> None:
         self._console = RichConsole(highlight=False, emoji=False, markup=False)
         self._console.width = min(self._console.width, WIDEST)
         self._began = time.monotonic()
-        self._scenes = 0
+        self._steps = 0
 
     def step(self, title: str, why: str) -> None:
         """The start of a step: what happens now, and why it matters."""
-        self._scenes += 1
+        self._steps += 1
         self._console.print()
-        self._print(_row(f"{self._scenes}.", Text(title.upper(), style="bold")))
+        self._print(_row(f"{self._steps}.", Text(title.upper(), style="bold")))
         self._print(Padding(Text(why, style="italic"), (0, 0, 0, INDENT)))
 
     def event(self, text: str, *more: str, word: str = "") -> None:
-        """Something happened just now; `word` says what in one word, `more` are lines below."""
+        """Show something that happened just now. `word`: a bold keyword in front; `more`: lines below."""
         body = Text.assemble((f"{word}  " if word else "", _STYLE.get(word, "bold")), text)
         for line in more:
             body.append(f"\n{line}", style="dim")
@@ -47,7 +47,7 @@ class Console:
         self._print(Text(text))
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str | Text]], indent: int = INDENT) -> None:
-        """Columns; the last one wraps, the others keep their width."""
+        """Print a table. The last column wraps, the others keep their width."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(head))
         for number, name in enumerate(head):
             table.add_column(name, no_wrap=number < len(head) - 1, overflow="fold")
@@ -57,13 +57,13 @@ class Console:
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
-        """Show that something is under way; on a terminal only."""
+        """Show inside the block that something is being done; on a terminal only."""
         with self.live(lambda: text):
             yield
 
     @contextmanager
     def live(self, line: Callable[[], str]) -> Iterator[None]:
-        """A last line that is asked for anew four times a second; on a terminal only, and gone at the end."""
+        """Show a last line inside the block, updated four times a second; on a terminal only."""
         if not self._console.is_terminal or self._console.is_dumb_terminal:
             yield
             return
@@ -81,12 +81,12 @@ class Console:
             return
         with self._console.capture() as caught:
             self._console.print(content)
-        for line in caught.get().splitlines():  # tables fill their lines with blanks
+        for line in caught.get().splitlines():  # tables end their lines with blanks
             self._console.print(Text(line.rstrip()), soft_wrap=True)
 
 
 def two_lines(first: str, second: str) -> Text:
-    """A cell with its explanation below."""
+    """A table cell with an explanation in a second line."""
     return Text.assemble(first, ("\n" + second, "dim"), overflow="fold")
 
 

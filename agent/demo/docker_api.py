@@ -1,4 +1,4 @@
-"""A few calls of the engine's API: the demo plays the people who use images, so it is not the agent's adapter."""
+"""A few calls of Docker's API. The demo acts as the users of images, so it does not use the agent's adapter."""
 
 import io
 import json
@@ -14,7 +14,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=60)  # seconds for one call
 
 
 class Client:
-    """One engine. Every method raises Trouble, with the engine's own words, where it refuses or is away."""
+    """A client of one engine. Each method raises DemoError, with the engine's message, if the call fails."""
 
     def __init__(self, url: str) -> None:
         """Raises DemoUsageError for an address other than unix:// and tcp://."""
@@ -43,18 +43,18 @@ class Client:
         return str((await self._json("GET", "/version"))["Version"])
 
     async def images(self, label: str = "") -> list[dict[str, Any]]:
-        """All images, the untagged steps of builds too; with `label` only those that bear it."""
+        """All images, including untagged steps of builds; with `label` only those that have it."""
         return await self._listing("/images/json", label)
 
     async def import_image(self, ref: str, tar: bytes, changes: Sequence[str]) -> str:
-        """Make an image of one layer; its ID."""
+        """Create an image with one layer. Returns its ID."""
         repository, _, tag = ref.rpartition(":")
         params = [("fromSrc", "-"), ("repo", repository), ("tag", tag), *(("changes", line) for line in changes)]
         await self._stream("/images/create", params, tar)
         return await self.image_id(ref)
 
     async def build(self, ref: str, context: bytes) -> str:
-        """Build with the classic builder, which records the parent; its ID."""
+        """Build an image with the classic builder, which records the parent. Returns its ID."""
         params = [("t", ref), ("networkmode", "none"), ("rm", "1"), ("forcerm", "1")]
         await self._stream("/build", params, context)
         return await self.image_id(ref)
@@ -63,12 +63,12 @@ class Client:
         return str((await self._json("GET", f"/images/{quote(ref)}/json"))["Id"])
 
     async def remove_image(self, image_id: str) -> bool:
-        """Whether it is gone. Never by force, never a parent with it."""
+        """Remove an image, without force and without its parents. Returns whether it is gone."""
         status, _ = await self._call("DELETE", f"/images/{image_id}?noprune=1")
         return status in (200, 404)
 
     async def run(self, image: str, name: str, argv: Sequence[str], labels: Mapping[str, str], *, rm: bool) -> str:
-        """Create and start a container without a network; its ID."""
+        """Create and start a container without a network. Returns its ID."""
         body = {
             "Image": image,
             "Cmd": list(argv),
@@ -76,20 +76,20 @@ class Client:
             "StopTimeout": 1,
             "HostConfig": {"NetworkMode": "none", "AutoRemove": rm},
         }
-        made = await self._json("POST", f"/containers/create?name={quote(name)}", body)
-        await self._json("POST", f"/containers/{made['Id']}/start")
-        return str(made["Id"])
+        created = await self._json("POST", f"/containers/create?name={quote(name)}", body)
+        await self._json("POST", f"/containers/{created['Id']}/start")
+        return str(created["Id"])
 
     async def wait_until_removed(self, container: str) -> None:
-        status, said = await self._call("POST", f"/containers/{container}/wait?condition=removed")
+        status, text = await self._call("POST", f"/containers/{container}/wait?condition=removed")
         if status not in (200, 404):
-            raise DemoError(f"the engine at {self.url}: {said}")
+            raise DemoError(f"the engine at {self.url}: {text}")
 
     async def remove_container(self, container: str) -> None:
         await self._call("DELETE", f"/containers/{container}?force=1&v=1")
 
     async def containers(self, label: str) -> list[dict[str, Any]]:
-        """Those in any state that bear `label`."""
+        """The containers in any state that have `label`."""
         return await self._listing("/containers/json", label)
 
     async def _listing(self, path: str, label: str) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ class Client:
         return list(json.loads(text))
 
     async def _stream(self, path: str, params: Sequence[tuple[str, str]], tar: bytes) -> None:
-        """A call that answers 200 first and tells of an error in one of the lines that follow."""
+        """Send a request that is answered with 200 first, and with an error in one of the lines that follow."""
         headers = {"Content-Type": "application/x-tar"}
         status, text = await self._call("POST", path, params=params, data=io.BytesIO(tar), headers=headers)
         rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]

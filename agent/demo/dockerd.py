@@ -1,4 +1,4 @@
-"""A private engine's command line: beside any other engine, and without a trace outside its folder."""
+"""The command line of a private engine, which runs beside others and changes nothing outside its folder."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from agent.demo.errors import DemoError
 
 
 def require() -> None:
-    """Raises Trouble where a private engine cannot be had here."""
+    """Raise DemoError if a private engine cannot be started here."""
     way_out = "or give an engine you may use: torchkeeper demo --engine unix:///var/run/docker.sock"
     if shutil.which("dockerd") is None:
         raise DemoError(f"no dockerd on the PATH for a private engine: apt-get install docker.io, {way_out}")
@@ -19,12 +19,12 @@ def require() -> None:
 
 
 def env(outer: Mapping[str, str], folder: Path) -> Mapping[str, str]:
-    """Its environment. A containerd that is slow to answer writes its stacks to the folder for temporary files."""
+    """Its environment. TMPDIR is the folder, as a slow containerd writes stack dumps to the temporary folder."""
     return {**outer, "TMPDIR": str(folder)}
 
 
 def argv(folder: Path) -> list[str]:
-    """It makes no bridge and no firewall rule, and shares no folder or socket with another engine."""
+    """Its arguments: no bridge, no firewall rules, and no folder or socket shared with another engine."""
     program = str(shutil.which("dockerd"))
     usage = subprocess.run([program, "--help"], capture_output=True, check=False, timeout=10).stdout  # noqa: S603
     settings = folder / "daemon.json"

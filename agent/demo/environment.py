@@ -1,4 +1,4 @@
-"""The stage: a private engine and broker, the agent, and a temporary folder; all of it gone at the end."""
+"""The demo's environment: a private engine and broker, the agent, and a temporary folder, all removed at the end."""
 
 import asyncio
 import contextlib
@@ -15,16 +15,16 @@ from pathlib import Path
 
 import agent
 from agent.adapters.mqtt import broker
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
-from agent.demo import dockerd, events, images, process
-from agent.demo import workspace as place
+from agent.core.protocol.topics import Topics
+from agent.demo import dockerd, events, images, process, workspace
 from agent.demo.docker_api import Client
 from agent.demo.errors import DemoError
 
 HOST = "demo"
 TTL = 30.0  # seconds
-COMMANDS = 8  # of torchkeeper fit into a TTL, on any machine: the story has two of them and a short run in one
+COMMANDS = 8  # the TTL is at least as long as so many commands take: two and a short run must fit into it
 ENGINE_START = 120.0  # seconds
 BROKER_START = 60.0  # seconds
 AGENT_START = 120.0  # seconds
@@ -32,7 +32,7 @@ COMMAND = 120.0  # seconds for one command of torchkeeper
 
 
 class DemoEnvironment:
-    """Opened step by step; `close` undoes every step that was begun, also where it failed half way."""
+    """Opened step by step. `close` undoes each step that was begun, even one that failed half way."""
 
     def __init__(self, engine_url: str, keep: Path | None) -> None:
         self.private = not engine_url
@@ -47,14 +47,14 @@ class DemoEnvironment:
         self._env = {k: v for k, v in os.environ.items() if not k.startswith(("TORCHKEEPER_", "DOCKER_"))}
 
     async def open(self) -> None:
-        """Look for what is needed, and make the folders. Raises Trouble, before anything is begun."""
+        """Check the requirements, and create the folders. Raises DemoError before anything is started."""
         if self.private:
             dockerd.require()
         self.busybox = images.find_busybox()
-        self.folder = place.make()
-        self._undo.push_async_callback(asyncio.to_thread, place.remove, self.folder)
-        place.require_fit(self.folder)
-        self.kept = place.kept(self._keep) if self._keep is not None else self.folder
+        self.folder = workspace.make()
+        self._undo.push_async_callback(asyncio.to_thread, workspace.remove, self.folder)
+        workspace.require_fit(self.folder)
+        self.kept = workspace.kept(self._keep) if self._keep is not None else self.folder
         self.config = self.kept / "torchkeeper.toml"
         self.state = self.kept / "state"
         self.client = Client(self._engine_url or f"unix://{self.folder}/docker.sock")
@@ -63,7 +63,7 @@ class DemoEnvironment:
     # The engine
 
     async def open_engine(self) -> None:
-        """The private engine, or the one that was asked for. Raises Trouble."""
+        """Start the private engine, or check the given one. Raises DemoError."""
         if self.private:
             await self._start_engine()
             self._undo.push_async_callback(self._empty_private_engine)
@@ -80,14 +80,14 @@ class DemoEnvironment:
         await engine.until(self.client.answers, ENGINE_START)
 
     async def _refuse_leftovers(self) -> None:
-        """The agent may evict what bears the demo's prefix: nothing that is there before the demo may."""
-        there = [ref for image in await self.client.images() for ref in image["RepoTags"] or ()]
-        own = sorted(ref for ref in there if ref.startswith(images.OWN_PREFIX))
+        """Raise DemoError if images with the demo's prefix exist already: the agent would evict them."""
+        refs = [ref for image in await self.client.images() for ref in image["RepoTags"] or ()]
+        own = sorted(ref for ref in refs if ref.startswith(images.OWN_PREFIX))
         if own:
             raise DemoError(f"this engine already has images of a demo; remove them first: docker rmi {' '.join(own)}")
 
     async def _empty_private_engine(self) -> None:
-        """So that it ends at once; where it cannot, what it leaves is ended with its folder."""
+        """Remove the containers, so that the engine ends at once. If that fails, they are killed with its folder."""
         with contextlib.suppress(DemoError):
             await self._remove_containers()
 
@@ -96,7 +96,7 @@ class DemoEnvironment:
             await self.client.remove_container(container["Id"])
 
     async def _remove_images(self) -> None:
-        """What this run made: it bears the run's label and no name but the cast's. A child goes before its base."""
+        """Remove the images of this run, those with its label and only its names; children before their bases."""
         left = [item["Id"] for item in await self.client.images(self.label) if self._is_own(item["RepoTags"] or ())]
         for _ in range(3):
             left = [image_id for image_id in left if not await self.client.remove_image(image_id)]
@@ -104,37 +104,37 @@ class DemoEnvironment:
             raise DemoError(f"could not remove every image of the demo: docker rmi {' '.join(left)}")
 
     def _is_own(self, refs: Iterable[str]) -> bool:
-        names = {self.prefix + role.ref for role in images.IMAGES} | {"<none>:<none>"}
+        names = {self.prefix + image.ref for image in images.IMAGES} | {"<none>:<none>"}
         return set(refs) <= names
 
     # The broker
 
     async def open_broker(self) -> str:
-        """Start a private broker; "" where it runs, else why there is none."""
+        """Start a private broker. Returns "" if it runs, else why there is none."""
         program = shutil.which("mosquitto")
         if program is None:
             return "no mosquitto here (apt-get install mosquitto)"
         port = _free_port()
         settings = self.folder / "mosquitto.conf"
-        # As root it would else become a user that cannot read this folder.
+        # Otherwise mosquitto, started as root, would change to a user who cannot read this folder.
         settings.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nlog_dest stderr\n")
         log = self.kept / "mosquitto.log"
         daemon = process.Daemon("mosquitto", [program, "-c", str(settings)], log, self._env)
         self._undo.push_async_callback(daemon.stop)
         try:
             await daemon.until(lambda: _listens(port), BROKER_START)
-        except DemoError as trouble:
-            return str(trouble)
+        except DemoError as error:
+            return str(error)
         self.broker_url = f"mqtt://127.0.0.1:{port}"
         return ""
 
     async def open_feed(self) -> AsyncIterator[payloads.Event]:
-        """The agent's events as they come: from the broker, else from the agent's history."""
+        """The agent's events, from the broker or, without one, from the agent's history."""
         if not self.broker_url:
             return events.from_history(self.state)
-        options = broker.options(config.Mqtt(url=self.broker_url), client_id="torchkeeper-demo-audience")
+        options = broker.options(sections.Mqtt(url=self.broker_url), client_id="torchkeeper-demo-viewer")
         connection = await self._undo.enter_async_context(broker.connect(options))
-        return await events.from_broker(connection, payloads.Topics("torchkeeper", HOST))
+        return await events.from_broker(connection, Topics("torchkeeper", HOST))
 
     # The agent
 
@@ -152,12 +152,12 @@ class DemoEnvironment:
         return sections
 
     def keep_pace(self, took: float) -> None:
-        """Lengthen the TTL of the agent's configuration where a command took so many seconds."""
+        """Make the TTL in the agent's configuration long enough for commands that take `took` seconds."""
         self.ttl = max(TTL, COMMANDS * took)
         self.write_config()
 
     async def start_agent(self, image_ids: set[str]) -> process.Daemon:
-        """`torchkeeper run`, waited for until it knows these images. Raises Trouble."""
+        """Start `torchkeeper run`, and wait until it knows these images. Raises DemoError."""
         argv = [*_torchkeeper(), "run", "--config", str(self.config)]
         daemon = process.Daemon("the agent", argv, self.kept / "agent.log", self._command_env())
         self._undo.push_async_callback(daemon.stop)
@@ -169,8 +169,8 @@ class DemoEnvironment:
         return daemon
 
     async def command(self, *args: str) -> str:
-        """What a command of torchkeeper prints. Raises Trouble where it fails."""
-        made = await asyncio.create_subprocess_exec(
+        """Run a command of torchkeeper. Returns its output. Raises DemoError if it fails."""
+        running = await asyncio.create_subprocess_exec(
             *(*_torchkeeper(), *args, "--config", str(self.config)),
             env=self._command_env(),
             stdin=subprocess.DEVNULL,
@@ -180,12 +180,12 @@ class DemoEnvironment:
         )
         try:
             async with asyncio.timeout(COMMAND):
-                out, err = await made.communicate()
+                out, err = await running.communicate()
         finally:
-            if made.returncode is None:
-                made.kill()
-                await made.wait()
-        if made.returncode:
+            if running.returncode is None:
+                running.kill()
+                await running.wait()
+        if running.returncode:
             raise DemoError(f"`torchkeeper {' '.join(args)}` failed: {err.decode(errors='replace').strip()}")
         return out.decode()
 
@@ -195,12 +195,12 @@ class DemoEnvironment:
     # The end
 
     async def close(self) -> None:
-        """Undo everything, last step first; one that fails does not keep the others from being done."""
+        """Undo all steps, the last one first, also after one of them fails."""
         await self._undo.aclose()
 
 
 def _torchkeeper() -> list[str]:
-    return [sys.executable, "-P", "-m", "agent"]  # -P: no package of that name in the working directory
+    return [sys.executable, "-P", "-m", "agent"]  # -P: ignore a package of that name in the working directory
 
 
 def _free_port() -> int:

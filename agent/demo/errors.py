@@ -1,8 +1,8 @@
-"""What stops the demo, as one sentence for people."""
+"""The errors that stop the demo, each with one sentence for people."""
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says what is missing or failed, and the way out."""
+    """The demo cannot continue; the message says what is missing or failed, and what to do."""
 
     code = 1
 

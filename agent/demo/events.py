@@ -1,24 +1,23 @@
-"""What the agent tells, as an audience hears it: over MQTT, or read from its history."""
+"""The agent's events for the demo, received over MQTT or read from the agent's history."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from agent.adapters.broker import Connection
 from agent.adapters.sqlite import state_dir
 from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import UsageTables
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
 
-POLL = 0.5  # seconds between two looks at the history
+POLL = 0.5  # seconds between two reads of the history
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-T = TypeVar("T")
 
 
-async def from_broker(connection: Connection, topics: payloads.Topics) -> AsyncIterator[payloads.Event]:
-    """Subscribe now, so that nothing is missed; then the events, endlessly."""
+async def from_broker(connection: Connection, topics: Topics) -> AsyncIterator[payloads.Event]:
+    """Subscribe at once, so that no event is missed. Returns the events, endlessly."""
     await connection.subscribe(topics.events)
 
     async def events() -> AsyncIterator[payloads.Event]:
@@ -31,10 +30,12 @@ async def from_broker(connection: Connection, topics: payloads.Topics) -> AsyncI
 
 
 async def from_history(folder: Path) -> AsyncIterator[payloads.Event]:
-    """The events of a state folder, endlessly, each once."""
+    """The events in a state folder, each once, endlessly."""
     seen: set[str] = set()
     while True:
-        for event in await _look(folder, lambda tables: tables.events(_BEGINNING)):
+        async with _reading(folder) as store:
+            events = await store.load_events(_BEGINNING)
+        for event in events:
             if event.id not in seen:
                 seen.add(event.id)
                 yield event
@@ -42,14 +43,16 @@ async def from_history(folder: Path) -> AsyncIterator[payloads.Event]:
 
 
 async def known_images(folder: Path) -> set[str]:
-    """The IDs of the images whose clocks the agent keeps."""
-    saved = await _look(folder, lambda tables: tables.load_latest())
+    """The IDs of the images whose usage the agent records."""
+    async with _reading(folder) as store:
+        saved = await store.load_latest_engine()
     return {usage.image_id for usage in saved.usages} if saved is not None else set()
 
 
-async def _look(folder: Path, ask: Callable[[UsageTables], T]) -> T:
-    store: Store = state_dir.open_read_only(folder).store
+@asynccontextmanager
+async def _reading(folder: Path) -> AsyncIterator[Store]:
+    store = state_dir.open_read_only(folder).store
     try:
-        return await store.run(ask)
+        yield store
     finally:
         await store.close()

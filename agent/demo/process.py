@@ -1,4 +1,4 @@
-"""Programs in the background, ended by their own ids and nothing else."""
+"""Background processes, which are ended only by their own process IDs."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from agent.demo.errors import DemoError
 
-POLL = 0.05  # seconds between two looks
+POLL = 0.05  # seconds between two checks
 GRACE = 15.0  # seconds from SIGTERM to SIGKILL
 AFTER_KILL = 5.0  # seconds until a killed process must be gone
 
 
 class Daemon:
-    """One program, in a session of its own: a Ctrl-C at the terminal is not meant for it."""
+    """One background process, in its own session, so that Ctrl-C at the terminal does not reach it."""
 
     def __init__(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         self.name = name
@@ -28,26 +28,26 @@ class Daemon:
             )
 
     async def until(self, ready: Callable[[], Awaitable[bool]], timeout: float) -> None:
-        """Wait until `ready` says so. Raises Trouble, with the log's last words, if it ends or takes too long."""
+        """Wait until `ready` returns True. Raises DemoError, with its last log line, if it ends or takes too long."""
         end = time.monotonic() + timeout
         while not await ready():
             self.check()
             if time.monotonic() > end:
-                raise DemoError(f"{self.name} was not ready within {timeout:.0f} s: {self.last_words()}")
+                raise DemoError(f"{self.name} was not ready within {timeout:.0f} s: {self.last_line()}")
             await asyncio.sleep(POLL)
 
     def check(self) -> None:
-        """Raises Trouble if it has ended."""
+        """Raise DemoError if the process has ended."""
         code = self._process.poll()
         if code is not None:
-            raise DemoError(f"{self.name} ended by itself with {code}: {self.last_words()}")
+            raise DemoError(f"{self.name} ended by itself with {code}: {self.last_line()}")
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return lines[-1].strip()[-300:] if lines else "it said nothing"
+        return lines[-1].strip()[-300:] if lines else "its log is empty"
 
     async def stop(self) -> None:
-        """SIGTERM, then SIGKILL; bounded."""
+        """Send SIGTERM, and SIGKILL after GRACE."""
         if self._process.poll() is None:
             self._process.terminate()
         if not await _within(GRACE, self._gone):
@@ -59,7 +59,7 @@ class Daemon:
 
 
 async def end_all_of(folder: Path) -> list[int]:
-    """SIGKILL what still names a file in `folder` in its arguments, and all below; the ids that stay."""
+    """Kill all processes with a path below `folder` in their arguments, and their children. Returns remaining PIDs."""
     for pid in _processes_of(folder):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
@@ -67,9 +67,9 @@ async def end_all_of(folder: Path) -> list[int]:
     return _processes_of(folder)
 
 
-async def _within(seconds: float, look: Callable[[], bool]) -> bool:
+async def _within(seconds: float, condition: Callable[[], bool]) -> bool:
     end = time.monotonic() + seconds
-    while not look():
+    while not condition():
         if time.monotonic() > end:
             return False
         await asyncio.sleep(POLL)
@@ -77,20 +77,20 @@ async def _within(seconds: float, look: Callable[[], bool]) -> bool:
 
 
 def _processes_of(folder: Path) -> list[int]:
-    """containerd's shims outlive an engine that had to be killed; the folder in their arguments tells them."""
+    """The processes with a path below `folder` in their arguments, like containerd's shims, and their children."""
     mark = f"{folder}/".encode()
-    found = {pid for pid, argv in _read("cmdline").items() if mark in argv} - {os.getpid()}
-    # The name in brackets may itself hold spaces and brackets; the parent is the second word after it.
+    pids = {pid for pid, argv in _read("cmdline").items() if mark in argv} - {os.getpid()}
+    # The name in brackets may contain spaces and brackets; the parent is the second word after it.
     parents = {pid: int(stat.rpartition(b")")[2].split()[1]) for pid, stat in _read("stat").items()}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return sorted(found)
+    while more := {pid for pid, parent in parents.items() if parent in pids} - pids:
+        pids |= more
+    return sorted(pids)
 
 
 def _read(name: str) -> dict[int, bytes]:
-    found = {}
+    contents = {}
     for entry in Path("/proc").glob(f"[0-9]*/{name}"):
         with contextlib.suppress(OSError):
             if text := entry.read_bytes():
-                found[int(entry.parent.name)] = text
-    return found
+                contents[int(entry.parent.name)] = text
+    return contents

@@ -1,4 +1,4 @@
-"""The plot: a host with too many images, people who use some, and the agent that tells them apart."""
+"""The steps of the demo: a host with too many images, people who use some, and the agent that removes the others."""
 
 import asyncio
 import json
@@ -18,40 +18,40 @@ from agent.demo.errors import DemoError
 from agent.demo.images import IMAGES, DemoImage
 
 BEFORE_USE = 0.4  # of the TTL, after the agent's start: time to read the plan, and to use an image before it is due
-IN_TIME = 2.0  # TTLs until everything that should go is gone
+IN_TIME = 2.0  # TTLs until everything that should be removed is gone
 BUSYBOX = "/bin/busybox"
 
 
 class Scenario:
-    """Played once on one stage."""
+    """One run of the demo in one environment."""
 
     def __init__(self, environment: DemoEnvironment, console: Console) -> None:
-        self._stage = environment
-        self._screen = console
-        self._ids: dict[str, DemoImage] = {}  # image ID -> its role
-        self._due: dict[str, datetime] = {}  # image ID -> when it goes, as the last plan says
-        self._decided: dict[str, payloads.DecisionData] = {}
-        self._became: dict[str, payloads.OutcomeData] = {}
+        self._environment = environment
+        self._console = console
+        self._ids: dict[str, DemoImage] = {}  # image ID -> the image
+        self._due: dict[str, datetime] = {}  # image ID -> when it is due, by the last plan
+        self._decisions: dict[str, payloads.DecisionData] = {}
+        self._outcomes: dict[str, payloads.OutcomeData] = {}
         self._kept: list[dict[str, Any]] = []
 
     async def run(self) -> None:
-        """All scenes in order. Raises Trouble where the stage or the agent does not do what it should."""
-        await self._stage.open()
-        self._screen.title("torchkeeper demo: the real agent, a host full of images, and about a minute")
+        """Run all steps in order. Raises DemoError if the environment or the agent does not do what it should."""
+        await self._environment.open()
+        self._console.title("torchkeeper demo: the real agent, a host full of images, and about a minute")
         await self._set_up()
         await self._make_images()
-        await self._put_to_work()
+        await self._use_images()
         await self._start_agent()
         await self._show_plan()
-        await self._use_one()
+        await self._run_one_briefly()
         await self._watch()
-        await self._take_stock()
+        await self._check_result()
 
     async def _set_up(self) -> None:
-        environment, console = self._stage, self._screen
-        mine = "An engine of the demo's own: it touches none of yours, and it is gone at the end."
-        yours = f"Your engine, as asked: the agent may only touch images named {images.OWN_PREFIX}..."
-        console.step("the stage", mine if environment.private else yours)
+        environment, console = self._environment, self._console
+        private = "A private engine, which is removed at the end; yours is not touched."
+        given = f"The engine that you gave: the agent may only remove images named {images.OWN_PREFIX}..."
+        console.step("the engine and the broker", private if environment.private else given)
         with console.busy("starting the engine and the broker"):
             await environment.open_engine()
             version = await environment.client.version()
@@ -63,20 +63,20 @@ class Scenario:
             console.event("MQTT broker", environment.broker_url)
 
     async def _make_images(self) -> None:
-        environment, console = self._stage, self._screen
-        console.step("the images", "What stands on a GPU host after some months, at a thousandth of the size.")
+        environment, console = self._environment, self._console
+        console.step("the images", "Images like those on a GPU host after some months, a thousand times smaller.")
         with console.live(lambda: f"making image {len(self._ids) + 1} of {len(IMAGES)}"):
-            for role in IMAGES:
+            for image in IMAGES:
                 image_id = await images.make(
-                    environment.client, role, environment.prefix, environment.run_id, environment.busybox
+                    environment.client, image, environment.prefix, environment.run_id, environment.busybox
                 )
-                self._ids[image_id] = role
-        rows = [(two_lines(self._name(role), role.part), f"{role.size_mb} MB") for role in IMAGES]
-        console.table(("IMAGE AND ITS PART", "OWN LAYER"), rows)
+                self._ids[image_id] = image
+        rows = [(two_lines(self._name(image), image.situation), f"{image.size_mb} MB") for image in IMAGES]
+        console.table(("IMAGE", "OWN LAYER"), rows)
 
-    async def _put_to_work(self) -> None:
-        environment, console = self._stage, self._screen
-        console.step("people at work", "Only uses tell what is needed; neither the age nor the size does.")
+    async def _use_images(self) -> None:
+        environment, console = self._environment, self._console
+        console.step("people use images", "Only use shows which images are needed; age and size do not.")
         labels = {images.LABEL: environment.run_id}
         name = f"train-llm-{environment.run_id[:4]}"
         await environment.client.run(self._name(images.TRAINING), name, (BUSYBOX, "sleep", "600"), labels, rm=False)
@@ -89,8 +89,8 @@ class Scenario:
         console.event(f"$ torchkeeper pin {self._name(images.PINNED)}", f"reason: {reason}")
 
     async def _start_agent(self) -> None:
-        environment, console = self._stage, self._screen
-        console.step("the agent", "It reads the engine's events, so that even a run of a second counts as a use.")
+        environment, console = self._environment, self._console
+        console.step("the agent", "It follows Docker's events, so even a run of one second counts as a use.")
         self._feed: AsyncIterator[payloads.Event] = await environment.open_feed()
         with console.busy("starting the agent"):
             self._agent = await environment.start_agent(set(self._ids))
@@ -101,7 +101,7 @@ class Scenario:
         )
 
     async def _show_plan(self) -> None:
-        console = self._screen
+        console = self._console
         console.step("the plan", "Every image has a reason at every moment, before anything happens.")
         plan = await self._plan()
         console.event("$ torchkeeper plan")
@@ -110,116 +110,120 @@ class Scenario:
             [(row["action"], row["reason"], two_lines(_ref(row), row["explanation"])) for row in plan],
         )
 
-    async def _use_one(self) -> None:
-        environment, console = self._stage, self._screen
-        console.step("one short run", "The container is gone a second later; only who watches events knows of it.")
+    async def _run_one_briefly(self) -> None:
+        environment, console = self._environment, self._console
+        console.step("one short run", "The container is gone a second later; only the event stream shows that it ran.")
         idle = (datetime.now(UTC) - self._began).total_seconds()
         with console.live(self._countdown):
             await asyncio.sleep(max(0.0, BEFORE_USE * environment.ttl - idle))
-        before, role = self._due_of(images.USED), images.USED
+        before, image = self._due_of(images.USED), images.USED
         labels = {images.LABEL: environment.run_id}
         name = f"quick-test-{environment.run_id[:4]}"
-        container = await environment.client.run(self._name(role), name, (BUSYBOX, "sleep", "1"), labels, rm=True)
+        container = await environment.client.run(self._name(image), name, (BUSYBOX, "sleep", "1"), labels, rm=True)
         await environment.client.wait_until_removed(container)
-        used = next(row for row in await self._plan() if self._ids[row["id"]] is role)
-        moved = units.format_duration(self._due_of(role) - before)
+        used = next(row for row in await self._plan() if self._ids[row["id"]] is image)
+        moved = units.format_duration(self._due_of(image) - before)
         console.event(
-            f"$ docker run --rm {self._name(role)}",
+            f"$ docker run --rm {self._name(image)}",
             f"last used by {used['last_used_by']}; its deadline moved by {moved}",
         )
 
     async def _watch(self) -> None:
-        console = self._screen
-        console.step("the clock runs out", f"Each is checked again right before the act. {self._source()}")
+        console = self._console
+        console.step("the TTL ends", f"Each image is checked again right before its removal. {self._source()}")
         first = min(self._due.values())
-        console.event(f"the first goes in {units.format_duration(_left(first))}")
+        console.event(f"the first image is due in {units.format_duration(_left(first))}")
         try:
-            async with asyncio.timeout(IN_TIME * self._stage.ttl):
+            async with asyncio.timeout(IN_TIME * self._environment.ttl):
                 with console.live(self._countdown):
                     await self._follow()
         except TimeoutError:
             self._agent.check()
-            late = ", ".join(self._ids[image_id].ref for image_id in self._waited_for())
-            raise DemoError(f"the agent did not remove {late} in time: {self._agent.last_words()}") from None
+            late = ", ".join(self._ids[image_id].ref for image_id in self._pending())
+            raise DemoError(f"the agent did not remove {late} in time: {self._agent.last_line()}") from None
 
     async def _follow(self) -> None:
-        """Show each outcome as it is told, until nothing more should go."""
+        """Show each outcome when its event arrives, until every expected removal is done."""
         async for event in self._feed:
-            if event.type == "torchkeeper.decision" and event.subject in self._ids:
-                self._decided[event.subject] = payloads.DecisionData.model_validate(event.data)
-            if event.type == "torchkeeper.outcome" and event.subject in self._ids:
-                self._show_outcome(event.subject, payloads.OutcomeData.model_validate(event.data))
-            if not self._waited_for():
+            if event.subject in self._ids:
+                self._show(event.subject, payloads.data_of(event))
+            if not self._pending():
                 return
 
-    def _show_outcome(self, image_id: str, became: payloads.OutcomeData) -> None:
-        if image_id in self._became:  # a broker may deliver twice
+    def _show(self, image_id: str, data: payloads.EventData | None) -> None:
+        if isinstance(data, payloads.DecisionData):
+            self._decisions[image_id] = data
+        if isinstance(data, payloads.OutcomeData):
+            self._show_outcome(image_id, data)
+
+    def _show_outcome(self, image_id: str, outcome: payloads.OutcomeData) -> None:
+        if image_id in self._outcomes:  # a broker may deliver twice
             return
-        self._became[image_id] = became
+        self._outcomes[image_id] = outcome
         self._due.pop(image_id, None)
-        explanation = self._decided[image_id].explanation
-        self._screen.event(f"{self._name(self._ids[image_id])} -> {became.outcome}", explanation, word="EVICT")
+        explanation = self._decisions[image_id].explanation
+        self._console.event(f"{self._name(self._ids[image_id])} -> {outcome.outcome}", explanation, word="EVICT")
 
-    async def _take_stock(self) -> None:
-        """Ask the engine, not the agent, what is gone."""
-        there = {image["Id"] for image in await self._stage.client.images()}
-        gone = self._ids.keys() - there
-        self._kept = [row for row in await self._plan() if row["id"] in there]
-        wrong = [role.ref for image_id, role in self._ids.items() if role.goes != (image_id in gone)]
+    async def _check_result(self) -> None:
+        """Check which images are gone, by the engine's list and not by the agent's reports."""
+        present = {image["Id"] for image in await self._environment.client.images()}
+        gone = self._ids.keys() - present
+        self._kept = [row for row in await self._plan() if row["id"] in present]
+        wrong = [image.ref for image_id, image in self._ids.items() if image.evicted != (image_id in gone)]
         if wrong:
-            raise DemoError(f"the agent decided otherwise than the story has it: {', '.join(wrong)}")
+            raise DemoError(f"the agent decided otherwise than expected: {', '.join(wrong)}")
 
-    # What the audience takes home
+    # The summary
 
     def summary(self) -> None:
-        console = self._screen
-        console.title("WHAT WENT, AND WHY")
-        gone = [("removed", self._decided[image_id].reason, self._line(image_id)) for image_id in self._became]
+        console = self._console
+        console.title("WHAT WAS REMOVED, AND WHY")
+        gone = [("removed", self._decisions[image_id].reason, self._line(image_id)) for image_id in self._outcomes]
         console.table(("", "", ""), gone, indent=0)
         console.title("WHAT STAYED, AND WHY")
         rows = [(row["action"], row["reason"], self._line(row["id"])) for row in self._kept]
         console.table(("", "", ""), rows, indent=0)
-        console.title("WHAT IT BROUGHT")
-        console.print(self._bytes())
-        kept = self._stage.kept if self._stage.kept != self._stage.folder else None
-        left = f"Only {kept} is left of the demo, as you asked." if kept else "Nothing of the demo is left here."
+        console.title("FREED SPACE")
+        console.print(self._freed())
+        kept = self._environment.kept if self._environment.kept != self._environment.folder else None
+        left = f"Only {kept} is left of the demo (--keep)." if kept else "Nothing of the demo is left here."
         console.print(f"{left} No image, container or daemon of yours was touched.")
         console.title("WHERE TO SEE THIS IN PRODUCTION")
-        console.print("Every decision goes out over MQTT: torchkeeper/v1/hosts/<host>/events.")
+        console.print("Every decision is published over MQTT: torchkeeper/v1/hosts/<host>/events.")
         console.print("`torchkeeper fleet status --watch` shows all hosts, `torchkeeper fleet decisions`")
         console.print("what they did, from anywhere that reaches the broker.")
         console.title("NEXT")
         console.print("torchkeeper plan     what it would do on this machine, and why; changes nothing")
         if kept:
-            console.print(f"torchkeeper history --config {self._stage.config}")
+            console.print(f"torchkeeper history --config {self._environment.config}")
 
     def _line(self, image_id: str) -> Text:
-        role = self._ids[image_id]
-        return two_lines(self._name(role), role.why)
+        image = self._ids[image_id]
+        return two_lines(self._name(image), image.why)
 
-    def _bytes(self) -> str:
-        estimated = sum(self._decided[image_id].estimated_bytes for image_id in self._became)
-        measured = [item.measured_bytes for item in self._became.values() if item.measured_bytes is not None]
-        told = f"{len(self._became)} images removed, about {units.format_bytes(estimated)} freed by the estimate"
-        return f"{told}, {units.format_bytes(sum(measured))} measured on the disk." if measured else f"{told}."
+    def _freed(self) -> str:
+        estimated = sum(self._decisions[image_id].estimated_bytes for image_id in self._outcomes)
+        measured = [item.measured_bytes for item in self._outcomes.values() if item.measured_bytes is not None]
+        removed = f"{len(self._outcomes)} images removed, about {units.format_bytes(estimated)} freed by the estimate"
+        return f"{removed}, {units.format_bytes(sum(measured))} measured on the disk." if measured else f"{removed}."
 
-    # What is asked along the way
+    # Helpers of the steps
 
     async def _plan(self) -> list[dict[str, Any]]:
-        """What `torchkeeper plan` says of the cast; the deadlines are noted."""
-        document = json.loads(await self._stage.command("plan", "--json"))
+        """The rows of `torchkeeper plan` for the demo's images; their deadlines are stored."""
+        document = json.loads(await self._environment.command("plan", "--json"))
         rows = [row for row in document["images"] if row["id"] in self._ids]
         self._due = {row["id"]: due for row in rows if (due := units.parse_time(row["due"] or ""))}
         return rows
 
-    def _waited_for(self) -> list[str]:
-        return [image_id for image_id, role in self._ids.items() if role.goes and image_id not in self._became]
+    def _pending(self) -> list[str]:
+        return [image_id for image_id, image in self._ids.items() if image.evicted and image_id not in self._outcomes]
 
-    def _due_of(self, role: DemoImage) -> datetime:
-        """Raises Trouble where it has no deadline."""
-        due = next((at for image_id, at in self._due.items() if self._ids[image_id] is role), None)
+    def _due_of(self, image: DemoImage) -> datetime:
+        """When an image is due, by the last plan. Raises DemoError if it has no deadline."""
+        due = next((at for image_id, at in self._due.items() if self._ids[image_id] is image), None)
         if due is None:
-            raise DemoError(f"the plan has no deadline for {role.ref}; was the machine too slow? Try again")
+            raise DemoError(f"the plan has no deadline for {image.ref}; was the machine too slow? Try again")
         return due
 
     def _countdown(self) -> str:
@@ -228,11 +232,11 @@ class Scenario:
         image_id, at = min(self._due.items(), key=lambda item: item[1])
         return f"next: {self._name(self._ids[image_id])} in {max(0.0, _left(at).total_seconds()):.0f} s"
 
-    def _name(self, role: DemoImage) -> str:
-        return self._stage.prefix + role.ref
+    def _name(self, image: DemoImage) -> str:
+        return self._environment.prefix + image.ref
 
     def _source(self) -> str:
-        return "Told over MQTT." if self._stage.broker_url else "Told from the agent's history."
+        return "Source: MQTT." if self._environment.broker_url else "Source: the agent's history."
 
 
 def _left(at: datetime) -> timedelta:

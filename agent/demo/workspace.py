@@ -1,4 +1,4 @@
-"""The folders: a temporary one that is gone at the end, and the one that a user wants to keep."""
+"""The folders: a temporary one that is removed at the end, and the one that the user wants to keep."""
 
 import contextlib
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.demo.errors import DemoError, DemoUsageError
 
 ROOM = 1_000_000_000  # bytes free in the temporary folder
-LONGEST = 50  # characters; containerd puts sockets below, whose paths may have 107
+LONGEST = 50  # characters; containerd creates sockets in it, whose paths may have at most 107
 
 
 def make() -> Path:
@@ -17,7 +17,7 @@ def make() -> Path:
 
 
 def require_fit(folder: Path) -> None:
-    """Raises Trouble where an engine cannot live in it."""
+    """Raise DemoError if the folder is not suitable for an engine."""
     if len(str(folder)) > LONGEST:
         raise DemoError(f"the path {folder} is too long for an engine's sockets: set TMPDIR to a shorter folder")
     if shutil.disk_usage(folder).free < ROOM:
@@ -25,26 +25,26 @@ def require_fit(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Unmount what is left in it, and remove it. Raises Trouble; what stays mounted is not gone through."""
+    """Unmount everything below a folder, then remove it. Raises DemoError; mounted folders are not deleted."""
     for point in reversed(mounts_under(folder)):
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             argv = ["umount", "--lazy", point]
             subprocess.run(argv, check=False, capture_output=True, timeout=10)  # noqa: S603
     if mounts_under(folder):
-        raise DemoError(f"{folder} is still mounted; after a umount it can be removed")
+        raise DemoError(f"something in {folder} is still mounted; unmount it, then remove the folder")
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
-        raise DemoError(f"{folder} could not be removed whole; nothing uses it any more")
+        raise DemoError(f"{folder} could not be removed completely; remove it: nothing uses it any more")
 
 
 def mounts_under(folder: Path) -> list[str]:
-    """The mount points below it, in the order in which they were mounted."""
+    """The mount points below a folder, in the order in which they were mounted."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [point for line in lines if (point := line.split()[4]).startswith(f"{folder}/")]
 
 
 def kept(folder: Path) -> Path:
-    """The folder to keep, made where it is not there. Raises DemoUsageError."""
+    """Create the folder to keep if it does not exist. Raises DemoUsageError if it is not empty or not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -1,8 +1,8 @@
-"""`check`, its broker part: each address, and whether what this host publishes arrives on the topic that it names.
+"""The broker checks: whether each address can be used, and whether a message arrives on the topic it was published on.
 
-A host may read one of its own topics, `status`. So that is where the proof is: a copy of the status that is retained
-there, not retained itself, changes nothing for anybody, and comes back by way of the broker. Where there is none, an
-`offline` of a session that never was says nothing new, and a running agent answers it with `online`.
+A host may read one of its own topics, `status`, so this publishes there and waits for the message to come back. It
+sends a copy of the retained status, itself not retained, which changes nothing for any reader. If no status is
+retained, it sends `offline` for a session that never existed, which a running agent answers with `online`.
 """
 
 import asyncio
@@ -15,34 +15,36 @@ from typing import NamedTuple
 
 from agent.adapters.broker import Connection, Message
 from agent.adapters.mqtt import broker
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics, slug
 
 PATIENCE = 30.0  # seconds for one address
 ANSWER = 4.0  # seconds for any one answer
-RETAINED = 1.0  # seconds for what is retained to come
-ECHO = 3.0  # seconds for a message to come back
+RETAINED = 1.0  # seconds to wait for a retained message
+ECHO = 3.0  # seconds to wait for a message to come back
 
 
 class Finding(NamedTuple):
-    """What was found at one address. `hint` says what to do, and is empty where all is well."""
+    """The finding at one address. `hint` says what to do; "" if nothing has to be done."""
 
     ok: bool
     detail: str
     hint: str = ""
 
 
-async def run(mqtt: config.Mqtt, host: str) -> list[Finding]:
+async def run(mqtt: sections.Mqtt, host: str) -> list[Finding]:
     """One finding for each address, in the order of the configuration. Raises ConfigError."""
     every = broker.all_options(mqtt, broker.check_client_id(host))
     return [await _find(mqtt, replace(options, answer_timeout=ANSWER), host) for options in every]
 
 
-async def _find(mqtt: config.Mqtt, options: broker.Options, host: str) -> Finding:
-    topics = payloads.Topics(mqtt.prefix, host)
+async def _find(mqtt: sections.Mqtt, options: broker.Options, host: str) -> Finding:
+    topics = Topics(mqtt.prefix, host)
     try:
         async with asyncio.timeout(PATIENCE), broker.connect(options) as connection:
-            await connection.publish(topics.alert("check"), b"", retain=True)  # clears what is not there
+            # Whether this user may write: this clears an alert that does not exist.
+            await connection.publish(topics.alert("check"), b"", retain=True)
             return _judge(mqtt, host, connection.peer, topics.status, await _heard_back(connection, topics.status))
     except broker.LoginRefused as error:
         keys = "the file named here" if str(error).startswith("mqtt.") else "mqtt.username and mqtt.password_file"
@@ -56,7 +58,7 @@ async def _find(mqtt: config.Mqtt, options: broker.Options, host: str) -> Findin
         )
 
 
-def _judge(mqtt: config.Mqtt, host: str, peer: str, topic: str, heard_on: str | None) -> Finding:
+def _judge(mqtt: sections.Mqtt, host: str, peer: str, topic: str, heard_on: str | None) -> Finding:
     if heard_on == topic:
         return Finding(True, f"{peer}: connected, and what is published on {topic} comes back", _dots(mqtt, host))
     if heard_on is None:
@@ -88,7 +90,7 @@ async def _next(connection: Connection, wanted: Callable[[Message], bool], secon
     return None
 
 
-def _rights(mqtt: config.Mqtt, host: str) -> str:
+def _rights(mqtt: sections.Mqtt, host: str) -> str:
     own = f"{mqtt.prefix}/v1/hosts/{host}"
     hint = f"let the user write to {own}/# and read {own}/status; the README has an ACL"
     if not mqtt.username or mqtt.username == host:
@@ -96,9 +98,9 @@ def _rights(mqtt: config.Mqtt, host: str) -> str:
     return _join(hint, f"the user is {mqtt.username!r} and the host {host!r}: by that ACL they are the same")
 
 
-def _dots(mqtt: config.Mqtt, host: str) -> str:
+def _dots(mqtt: sections.Mqtt, host: str) -> str:
     """The way out where a name has a dot; "" where none has."""
-    keys = {"agent.host": (host, payloads.slug(host)), "mqtt.prefix": (mqtt.prefix, mqtt.prefix.replace(".", "-"))}
+    keys = {"agent.host": (host, slug(host)), "mqtt.prefix": (mqtt.prefix, mqtt.prefix.replace(".", "-"))}
     better = [f'{key} = "{instead}"' for key, (name, instead) in keys.items() if "." in name]
     if not better:
         return ""

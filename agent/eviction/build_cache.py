@@ -6,18 +6,16 @@ on disk before the act; a SIGKILL in between leaves it without an end, and the n
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError
 from agent.adapters.sqlite.store import Store
-from agent.core.model import HeldBy
 from agent.core.policy import build_cache
+from agent.core.policy.decision import HeldBy
 from agent.core.protocol import new_events
-
-State = Literal["decided", "pruned", "failed", "would-prune"]
+from agent.core.protocol.payloads import BuildCacheState
 
 log = structlog.get_logger()
 
@@ -79,11 +77,16 @@ class BuildCachePruner:
         await self._tell("pruned", found, after, freed=freed)
 
     async def _tell(
-        self, state: State, found: StaleCache, after: timedelta, *, freed: int | None = None, error: str | None = None
+        self,
+        state: BuildCacheState,
+        found: StaleCache,
+        after: timedelta,
+        *,
+        freed: int | None = None,
+        error: str | None = None,
     ) -> None:
         event = new_events.build_cache(
             state,
-            "observe" if state == "would-prune" else "enforce",
             self._clock.now(),
             unused_for=after,
             records=found.records,

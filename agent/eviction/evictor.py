@@ -4,19 +4,20 @@ The decision and the journal row are one transaction: a SIGKILL before it leaves
 that `settle_interrupted` ends, so that each decision has its outcome.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine
+from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import Removal
-from agent.core.model import Decision, HeldBy, Image, Outcome, Usage
+from agent.core.model import Image, Usage
+from agent.core.policy.decision import Decision, Outcome
 from agent.core.protocol import new_events, payloads
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
+from agent.eviction.results import EvictionResult
 from agent.tracking.ingestor import EventIngestor
 
 log = structlog.get_logger()
@@ -25,15 +26,6 @@ Seen = tuple[Usage | None, datetime | None]  # of an image, and the end of the l
 
 FIRST_BACKOFF = timedelta(minutes=10)
 LONGEST_BACKOFF = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class EvictionResult:
-    """What became of one eviction. `measured_bytes` is None where the engine's disk cannot be seen."""
-
-    outcome: Outcome
-    error: str | None
-    measured_bytes: int | None
 
 
 class Evictor:
@@ -52,11 +44,10 @@ class Evictor:
         """Record a decision that is not acted on, once for each due time; False where it was recorded before."""
         now = self._clock.now()
         identity, image = self._identity(item), self._image_ref(item)
-        decision = new_events.decision(item, image, _mode(item), now, identity)
+        decision = new_events.decision(item, image, now, identity)
         outcome = new_events.outcome(identity, image, Outcome.WOULD_REMOVE, now)
-        written = await self._store.run(lambda tables: tables.decide(decision, outcome))
+        written = await self._store.record_decision(decision, outcome)
         if written:
-            self._store.appended.set()
             log.info("would evict", action="decide", image=name_of(item), why=item.explanation)
         return written
 
@@ -64,7 +55,7 @@ class Evictor:
         """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
         seen = self._seen_of(item.image)  # before anything is waited for: the plan is as old as this
         identity, image = self._identity(item), self._image_ref(item)
-        decision = new_events.decision(item, image, _mode(item), self._clock.now(), identity)
+        decision = new_events.decision(item, image, self._clock.now(), identity)
         await self._begin(item.image, decision, image)
         before = self._used_bytes()
         result = await self._remove(item.image, seen)
@@ -82,11 +73,10 @@ class Evictor:
         return EvictionResult(result.outcome, result.error, measured if result.outcome is Outcome.REMOVED else None)
 
     async def _begin(self, target: Image, decision: new_events.NewEvent, image: payloads.ImageRef) -> None:
-        row, identity = self._view.row, str(decision.decision_id)
+        identity = str(decision.decision_id)
         journal = Removal(target.id, identity, target.references, decision.at, image.model_dump(mode="json"))
         self._unsettled = True  # until the outcome is written
-        await self._store.run(lambda tables: tables.begin_removal(row, journal, decision))
-        self._store.appended.set()
+        await self._view.engine_store.begin_removal(journal, decision)
 
     async def _remove(self, target: Image, seen: Seen) -> removal.RemovalResult:
         view, engine = self._view, self._view.engine
@@ -117,7 +107,7 @@ class Evictor:
         measured: int | None,
     ) -> None:
         """Write the outcome. What was not removed is left alone for a while."""
-        now, row = self._clock.now(), self._view.row
+        now, engine_store = self._clock.now(), self._view.engine_store
         removed = result.outcome is Outcome.REMOVED
         if removed:
             await self._ingestor.mark_removed(image_id)
@@ -132,21 +122,19 @@ class Evictor:
             error=result.error,
             also_removed=also,
         )
-        failures = (await self._store.run(lambda tables: tables.failures(row))).get(image_id, 0)
+        failures = await engine_store.count_failures(image_id)
         not_before = None if removed else now + _backoff(failures)
-        await self._store.run(lambda tables: tables.end_removal(row, image_id, event, not_before))
+        await engine_store.end_removal(image_id, event, not_before)
         self._answers.pop(image_id, None)
         if also:
             log.error("removed something else as well", action="evict", image=image_id, also_removed=list(also))
         self._unsettled = False
-        self._store.appended.set()
 
     async def settle_interrupted(self) -> None:
         """End the removals that a crash or the engine's end cut short: gone with an outcome, or whole again."""
-        row = self._view.row
         if not self._unsettled:
             return
-        for journal in await self._store.run(lambda tables: tables.removals(row)):
+        for journal in await self._view.engine_store.load_removals():
             answers, own = self._answers.get(journal.image_id), self._view.own
             lacking = answers.lacking if answers is not None else removal.UNHEARD
             own.begin(journal.image_id, self._clock.now())
@@ -161,7 +149,7 @@ class Evictor:
         self._unsettled = False
 
     def _identity(self, item: Decision) -> str:
-        return new_events.decision_id(item, _mode(item), self._store.epoch)
+        return new_events.decision_id(item, self._store.epoch)
 
     def _image_ref(self, item: Decision) -> payloads.ImageRef:
         return new_events.image_ref(item, pulled=self._pulled(item.image))
@@ -176,10 +164,6 @@ class Evictor:
     def _used_bytes(self) -> int | None:
         space = self._view.space()
         return space.used_bytes if space else None
-
-
-def _mode(item: Decision) -> str:
-    return "observe" if item.held_by is HeldBy.OBSERVE else "enforce"
 
 
 def name_of(item: Decision) -> str:

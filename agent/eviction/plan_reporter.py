@@ -6,20 +6,15 @@ from datetime import timedelta
 from typing import Literal
 
 from agent.adapters.sqlite.store import Store
-from agent.core import units
-from agent.core.lint import names
-from agent.core.model import Action, Decision, HeldBy, Plan, Policy
+from agent.core import text, units
 from agent.core.policy import totals
+from agent.core.policy.decision import Action, Decision, HeldBy, Plan
+from agent.core.policy.settings import Policy
 from agent.core.protocol import inventory, new_events, payloads
+from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
 from agent.tracking.engine_view import EngineView
 
-DISK_FULL = "disk-full-nothing-evictable"
-DISK_UNSEEN = "pressure-unseen"
-POLICY_CHANGE = "policy-change"
-IMAGE_UNREADABLE = "image-unreadable"
-REMOVED_ANOTHER = "removed-another-image"
-ALERTS = (DISK_FULL, DISK_UNSEEN, POLICY_CHANGE, IMAGE_UNREADABLE, REMOVED_ANOTHER)
 REMOVED_ANOTHER_STANDS = timedelta(days=7)  # after the eviction: nothing tells that somebody has seen to it
 
 
@@ -35,19 +30,18 @@ class PlanReporter:
     async def show(self, plan: Plan) -> None:
         """Put a plan on the board."""
         if plan.held_by is not HeldBy.UNPROVEN:  # that passes by itself, and is no news of the disk
-            self._alert(DISK_FULL, _disk_full(plan), plan, "critical")
-        self._alert(DISK_UNSEEN, self._disk_unseen(), plan)
-        self._alert(POLICY_CHANGE, _policy_change(plan), plan)
-        self._alert(IMAGE_UNREADABLE, _image_unreadable(plan), plan)
-        since = plan.at - REMOVED_ANOTHER_STANDS
-        taken = await self._store.run(lambda tables: tables.also_removed(since))
-        self._alert(REMOVED_ANOTHER, _removed_another(taken), plan, "critical")
-        last = await self._store.run(lambda tables: tables.last_decisions(payloads.LAST_DECISIONS))
+            self._alert(AlertId.DISK_FULL_NOTHING_EVICTABLE, _disk_full(plan), plan, "critical")
+        self._alert(AlertId.PRESSURE_UNSEEN, self._disk_unseen(), plan)
+        self._alert(AlertId.POLICY_CHANGE, _policy_change(plan), plan)
+        self._alert(AlertId.IMAGE_UNREADABLE, _image_unreadable(plan), plan)
+        taken = await self._store.load_also_removed(plan.at - REMOVED_ANOTHER_STANDS)
+        self._alert(AlertId.REMOVED_ANOTHER_IMAGE, _removed_another(taken), plan, "critical")
+        last = await self._store.load_last_decisions(payloads.LAST_DECISIONS)
         host, disk = self._store.host, self._disk(plan)
         self._host_report.show_inventory(await asyncio.to_thread(inventory.build, plan, host, disk, last))
 
     def _alert(
-        self, alert_id: str, message: str, plan: Plan, severity: Literal["warning", "critical"] = "warning"
+        self, alert_id: AlertId, message: str, plan: Plan, severity: Literal["warning", "critical"] = "warning"
     ) -> None:
         if message:
             self._host_report.raise_alert(alert_id, message, plan.at, severity)
@@ -97,14 +91,14 @@ def _image_unreadable(plan: Plan) -> str:
     unreadable = sorted((item for item in plan.decisions if item.failure), key=lambda item: item.image.id)
     if not unreadable:
         return ""
-    said = [f"{_called(item)} ({item.failure})" for item in unreadable[: names.MOST_LISTED]]
+    said = [f"{_called(item)} ({item.failure})" for item in unreadable[: text.MOST_LISTED]]
     more = f" and {len(unreadable) - len(said)} more" if len(unreadable) > len(said) else ""
     noun = "image that cannot be judged is" if len(unreadable) == 1 else "images that cannot be judged are"
     return f"{len(unreadable)} {noun} kept: {', '.join(said)}{more}; `torchkeeper explain IMAGE` shows one of them"
 
 
 def _called(item: Decision) -> str:
-    return names.shown(item.image.standalone[0]) if item.image.standalone else item.image.id[:19]
+    return text.shown(item.image.standalone[0]) if item.image.standalone else item.image.id[:19]
 
 
 def _removed_another(outcomes: Sequence[payloads.Event]) -> str:

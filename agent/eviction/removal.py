@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from agent.adapters.engine import Conflict, Engine, EngineError, EngineUnavailable, NotFound, Removed
-from agent.core.model import Image, Outcome
+from agent.core.model import Image
+from agent.core.policy.decision import Outcome
 from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction.removal_answers import Answers
 

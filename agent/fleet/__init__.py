@@ -1,1 +1,1 @@
-"""The fleet, seen from one place: what all agents publish, folded into one view."""
+"""Shows the whole fleet in one place: folds the messages of all agents into one view."""

@@ -1,4 +1,4 @@
-"""From the broker into a view: once, or for as long as somebody watches. Reads only."""
+"""Reads the fleet's messages from the broker into a view, once or continuously. Publishes nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,25 +10,25 @@ from agent.adapters import broker
 from agent.adapters.clock import Clock
 from agent.fleet.view import FleetView
 
-QUIET = 0.3  # seconds without a message, after which what was retained has come
-LONGEST_SETTLE = 3.0  # seconds; a large fleet is never quiet
-TURNS = 20  # of the event loop; one message takes three
-LONGEST_WAIT = 15.0  # seconds between two attempts to connect
+QUIET = 0.3  # seconds without a message, after which all retained messages have arrived
+LONGEST_SETTLE = 3.0  # seconds to wait for that; a large fleet sends messages all the time
+TURNS = 20  # of the event loop; the reader needs three for each message
+RECONNECT_BACKOFF_MAX = 15.0  # seconds between two attempts to connect
 
-# Events last: they are not retained, so the answer to this subscription follows all that is. mosquitto sends
-# the retained messages of a filter after its own SUBACK, and before that of the next filter.
+# Events last: mosquitto sends the retained messages of a filter after its SUBACK and before the next one. So the SUBACK
+# for events, which are not retained, comes after all retained messages.
 _TOPICS = ("status", "info", "inventory", "alerts/+", "events")
 
 
 async def snapshot(connect: broker.Connect, prefix: str, clock: Clock, quiet: float = QUIET) -> FleetView:
-    """What the broker has retained now. Raises BrokerUnavailable, LoginRefused and SubscribeRefused."""
+    """The present retained messages as a view. Raises BrokerUnavailable, LoginRefused and SubscribeRefused."""
     view = FleetView(prefix)
     async with _reading(connect, prefix, view, clock, quiet):
         return view
 
 
 class Feed:
-    """A view that follows the fleet. `view` is None until the first one is complete."""
+    """A view that follows the fleet. `view` is None until the first one has all retained messages."""
 
     def __init__(self, connect: broker.Connect, prefix: str, clock: Clock, quiet: float = QUIET) -> None:
         self._connect = connect
@@ -36,13 +36,13 @@ class Feed:
         self._clock = clock
         self._quiet = quiet
         self.view: FleetView | None = None
-        self.trouble = ""  # why the view is old; "" while it is not
+        self.error = ""  # why the view is not up to date; "" while it is
 
     async def run(self) -> None:
-        """Endless, over any number of connections. Raises only what the first connection raises."""
+        """Keep the view up to date, endlessly. Raises only errors of the first connection; later ones are retried."""
         async for attempt in tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(self._is_weather),
-            wait=tenacity.wait_random_exponential(min=0.2, max=LONGEST_WAIT),
+            retry=tenacity.retry_if_exception(self._is_transient),
+            wait=tenacity.wait_random_exponential(min=0.2, max=RECONNECT_BACKOFF_MAX),
             sleep=self._clock.sleep,
             reraise=True,
         ):
@@ -52,14 +52,14 @@ class Feed:
     async def _follow(self, state: tenacity.RetryCallState) -> None:
         view = self.view.renewed() if self.view else FleetView(self._prefix)
         async with _reading(self._connect, self._prefix, view, self._clock, self._quiet) as reader:
-            self.view, self.trouble = view, ""
+            self.view, self.error = view, ""
             state.attempt_number = 1
             await reader
 
-    def _is_weather(self, error: BaseException) -> bool:
+    def _is_transient(self, error: BaseException) -> bool:
         if self.view is None or not isinstance(error, broker.BrokerUnavailable):
             return False
-        self.trouble = str(error)
+        self.error = str(error)
         return True
 
 
@@ -67,7 +67,7 @@ class Feed:
 async def _reading(
     connect: broker.Connect, prefix: str, view: FleetView, clock: Clock, quiet: float
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """A connection that fills the view; the block begins once what was retained has come."""
+    """A connection that fills the view. The block begins when the retained messages have arrived."""
     async with connect(None) as connection:
         reader = asyncio.create_task(_read(connection, view, clock), name="fleet-read")
         try:
@@ -86,14 +86,14 @@ async def _read(connection: broker.Connection, view: FleetView, clock: Clock) ->
 
 
 async def _settle(reader: asyncio.Task[None], view: FleetView, quiet: float) -> None:
-    """Wait until no more comes. Other brokers than mosquitto promise no order of answers and messages."""
+    """Wait until no more messages arrive. Other brokers than mosquitto do not guarantee the order described above."""
     end = asyncio.get_running_loop().time() + LONGEST_SETTLE
     while asyncio.get_running_loop().time() < end:
         before = view.applied
         await asyncio.wait({reader}, timeout=quiet)
-        for _ in range(TURNS):  # on a busy machine time passes before the reader has had its turn
+        for _ in range(TURNS):  # on a busy machine the time may pass before the reader runs
             await asyncio.sleep(0)
         if reader.done():
-            await reader  # raises why
+            await reader  # raises its error
         if view.applied == before:
             return

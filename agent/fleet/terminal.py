@@ -1,10 +1,10 @@
-"""The fleet for people: tables that fit 80 columns. Names in them come from strangers, and are neutralised."""
+"""Shows the fleet in tables that fit 80 columns. Names in them come from outside and are made safe to print."""
 
 import asyncio
 import io
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from rich.console import Console, Group, RenderableType
@@ -15,43 +15,44 @@ from rich.text import Text
 
 from agent.adapters.clock import Clock
 from agent.core import units
+from agent.core.model import Class
+from agent.core.policy.decision import Action, Reason
 from agent.core.protocol import payloads
 from agent.fleet.feed import Feed
 from agent.fleet.view import DecisionLine, FleetView, Host
 
 REFRESH = 1.0  # seconds
-WIDTH = 80  # columns, where the output is no terminal
+WIDTH = 80  # columns, if the output is not a terminal
 _STATE_STYLE = {"online": "green", "stale": "yellow", "offline": "red", "unknown": "yellow"}
 _OUTCOME_STYLE = {"removed": "green", "refused": "yellow", "failed": "red", "would-remove": "cyan"}
 
-# Controls, formats (some turn the writing around), surrogates, private ones, and separators of lines.
+# Controls, formats (some reverse the direction of text), surrogates, private use, unassigned, and line separators.
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_RUNNING = {"recent", "min-age", "gap"}  # reasons that end with time
 
 NO_HOSTS = (
-    "No host has reported yet. Set mqtt.url in the configuration of each agent to this broker, and the same\n"
-    "mqtt.prefix here and there; `torchkeeper check` on a host says whether it reaches the broker."
+    "No host has reported yet. Set mqtt.url in each agent's configuration to this broker, and mqtt.prefix to the\n"
+    "same value here and there; `torchkeeper check` on a host shows whether it reaches the broker."
 )
-NO_DECISIONS = "No decision so far: no image has been due. `torchkeeper fleet images` shows when each one comes due."
+NO_DECISIONS = "No decision yet: no image has been due. `torchkeeper fleet images` shows when each one is due."
 NO_IMAGES = "No PyTorch image on any host that reports. `torchkeeper fleet status` shows which hosts do."
 
 
 def make_console() -> Console:
-    """Standard output; plain and 80 columns wide where that is no terminal."""
+    """Standard output; plain and 80 columns wide if it is not a terminal."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal of another time shows `?`, and no traceback
+        sys.stdout.reconfigure(errors="replace")  # without UTF-8 it shows `?` instead of raising an error
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=WIDTH)
 
 
 def sanitize(text: str) -> str:
-    """Text from a stranger, safe to print: no control characters, no markup."""
+    """Make text from outside safe to print: control characters replaced, markup escaped."""
     visible = ("?" if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
     return escape("".join(visible))
 
 
 def status_view(view: FleetView, now: datetime) -> RenderableType:
-    """The hosts as a table with their alerts below; a sentence where there are none."""
+    """The hosts as a table, with their alerts below; a sentence if there are none."""
     hosts = view.hosts()
     if not hosts:
         return Text(NO_HOSTS)
@@ -78,7 +79,7 @@ def status_table(hosts: list[Host], now: datetime) -> Table:
 
 
 def decisions_view(lines: list[DecisionLine], now: datetime) -> RenderableType:
-    """The decisions as a table, newest first; a sentence where there are none."""
+    """The decisions as a table, in the given order; a sentence if there are none."""
     return decisions_table(lines, now) if lines else Text(NO_DECISIONS)
 
 
@@ -87,42 +88,43 @@ def decisions_table(lines: list[DecisionLine], now: datetime) -> Table:
     table.add_column("OUTCOME", no_wrap=True)
     table.add_column("BYTES", justify="right", no_wrap=True)
     for line in lines:
-        outcome = line.outcome or "pending"
+        decision, outcome = line.decision, line.decision.outcome or "pending"
         table.add_row(
-            _ago(line.at, now),
+            _ago(decision.at, now),
             sanitize(line.host),
-            _image_name(line.references, line.image_id),
-            sanitize(line.reason) or "-",
+            _image_name(decision.references, decision.image_id),
+            sanitize(decision.reason) or "-",
             f"[{_OUTCOME_STYLE.get(outcome, 'yellow')}]{sanitize(outcome)}[/]",
-            _bytes_of(line),
+            _bytes_of(decision),
         )
     return table
 
 
 def images_view(view: FleetView, now: datetime) -> RenderableType:
-    """The fleet's PyTorch images, each once, with the number of hosts that have it."""
-    having: dict[str, list[payloads.InventoryImage]] = {}
+    """The PyTorch images of the fleet, each once, with the number of its hosts; a sentence if there are none."""
+    copies: dict[str, list[payloads.InventoryImage]] = {}
     others = 0
     for host in view.hosts():
         for image in host.inventory.images if host.inventory else ():
-            if image.kind == "other":
+            if image.kind == Class.OTHER:
                 others += 1
             else:
-                having.setdefault(image.id, []).append(image)
-    if not having:
+                copies.setdefault(image.id, []).append(image)
+    if not copies:
         return Text(NO_IMAGES)
-    left_out = Text(f"Left out, as they are not PyTorch: {others}. --json has them.") if others else Text("")
-    return Group(images_table(list(having.values()), now), left_out)
+    left_out = Text(f"Not shown, as they are not PyTorch: {others}. --json has them.") if others else Text("")
+    return Group(images_table(list(copies.values()), now), left_out)
 
 
-def images_table(having: list[list[payloads.InventoryImage]], now: datetime) -> Table:
+def images_table(images: list[list[payloads.InventoryImage]], now: datetime) -> Table:
+    """One row for each image, given the copies of each on all hosts."""
     table = _table(("IMAGE", "left", 1), ("TORCH", "left", None), ("HOSTS", "right", None))
     for name in ("SIZE", "LAST USED", "NEXT"):
         table.add_column(name, justify="right", no_wrap=True)
-    for copies in sorted(having, key=lambda copies: (copies[0].references, copies[0].id)):
+    for copies in sorted(images, key=lambda copies: (copies[0].references, copies[0].id)):
         first = copies[0]
         table.add_row(
-            _image_name(tuple(first.references), first.id),
+            _image_name(first.references, first.id),
             sanitize(first.torch_version or "-"),
             str(len(copies)),
             units.format_bytes(first.size_bytes),
@@ -133,7 +135,7 @@ def images_table(having: list[list[payloads.InventoryImage]], now: datetime) -> 
 
 
 async def watch(feed: Feed, render: Callable[[FleetView], RenderableType], console: Console, clock: Clock) -> None:
-    """Draw the fleet again every second, endlessly. Raises what the first connection of the feed raises."""
+    """Redraw the fleet every second, endlessly. Raises any error of the feed's first connection."""
     feeding = asyncio.create_task(feed.run(), name="fleet-feed")
     try:
         with Live(Text("Waiting for the broker ..."), console=console, screen=True, auto_refresh=False) as live:
@@ -147,12 +149,12 @@ async def watch(feed: Feed, render: Callable[[FleetView], RenderableType], conso
 
 
 def _frame(feed: Feed, view: FleetView, render: Callable[[FleetView], RenderableType], now: datetime) -> RenderableType:
-    foot = f"[yellow]Not up to date: {sanitize(feed.trouble)}[/]" if feed.trouble else "Ctrl-C ends."
+    foot = f"[yellow]Not up to date: {sanitize(feed.error)}[/]" if feed.error else "Ctrl-C ends."
     return Group(render(view), Text.from_markup(f"{now:%H:%M:%S} UTC  {foot}"))
 
 
 def _table(*columns: tuple[str, str, int | None]) -> Table:
-    """A table as wide as the console; columns with a ratio share what the others leave, and are cut."""
+    """A table as wide as the console; columns with a ratio share the remaining width, and longer text is cut."""
     table = Table(box=None, pad_edge=False, expand=True, header_style="bold")
     for name, justify, ratio in columns:
         table.add_column(
@@ -166,19 +168,19 @@ def _alert_line(host: Host, alert: payloads.Alert) -> Text:
     return Text.from_markup(f"[{style}]{alert.severity}[/] {sanitize(host.name)}: {sanitize(alert.message)}")
 
 
-def _image_name(references: tuple[str, ...], image_id: str) -> str:
-    """The first name, and how many more there are; the short ID of an untagged image."""
+def _image_name(references: Sequence[str], image_id: str) -> str:
+    """The first name, with the number of others; the short ID for an untagged image."""
     if not references:
         return sanitize(image_id.removeprefix("sha256:")[:12])
     more = f" +{len(references) - 1}" if len(references) > 1 else ""
     return sanitize(references[0]) + more
 
 
-def _bytes_of(line: DecisionLine) -> str:
-    """What was measured, or the estimate with a tilde."""
-    if line.measured_bytes is not None:
-        return units.format_bytes(line.measured_bytes)
-    return f"~{units.format_bytes(line.estimated_bytes)}"
+def _bytes_of(decision: payloads.LastDecision) -> str:
+    """The measured bytes, else the estimate with a tilde."""
+    if decision.measured_bytes is not None:
+        return units.format_bytes(decision.measured_bytes)
+    return f"~{units.format_bytes(decision.estimated_bytes)}"
 
 
 def _disk(inventory: payloads.Inventory | None) -> str:
@@ -199,19 +201,24 @@ def _last_used(copies: list[payloads.InventoryImage], now: datetime) -> str:
 
 
 def _next(copies: list[payloads.InventoryImage], now: datetime) -> str:
-    """What comes first of an image on any host: its eviction, its deadline, else why it is kept."""
-    due = [image for image in copies if image.action == "evict"]
+    """What happens next to an image on any host: its eviction, its deadline, else why it is kept."""
+    due = [image for image in copies if image.action == Action.EVICT]
     if due:
         held = {image.held_by for image in due}
         return "due" if None in held else sanitize(f"due ({', '.join(sorted(filter(None, held)))})")
-    running = [image.deadline for image in copies if image.reason in _RUNNING and image.deadline is not None]
-    if running:
-        return "in " + _largest(min(running) - now)
+    deadlines = [image.deadline for image in copies if _is_pending(image) and image.deadline is not None]
+    if deadlines:
+        return "in " + _largest(min(deadlines) - now)
     reasons = {image.reason for image in copies}
     return sanitize(reasons.pop()) if len(reasons) == 1 else "kept"
 
 
+def _is_pending(image: payloads.InventoryImage) -> bool:
+    reason = Reason.of(image.reason)
+    return reason is not None and reason.pending
+
+
 def _largest(span: timedelta) -> str:
-    """The largest unit of a span only: `3 d`, `0 s`; a span into the future, by a clock that is ahead, is 0."""
+    """A time span in its largest unit only, like `3 d`; `0 s` for a negative span, from a clock that is ahead."""
     seconds = max(0, int(span.total_seconds()))
     return " ".join(units.format_duration(timedelta(seconds=seconds)).split()[:2])

@@ -1,22 +1,25 @@
-"""The fleet as its messages tell it: a pure fold. No clock, no broker; `at` is when a message came."""
+"""The state of the fleet, folded from its messages. Pure: `at` is always the time at which a message arrived."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from agent.core import units
+from agent.core.policy.decision import Action
 from agent.core.protocol import payloads, sentence
+from agent.core.protocol.topics import Topics
 
-STALE_AFTER = timedelta(minutes=3)  # three missed status messages
-MAX_EVENTS = 500  # of the whole fleet, the latest
+STALE_AFTER = timedelta(minutes=3)  # three status messages are missing
+MAX_EVENTS = 500  # the latest events of the whole fleet that are kept
 
 State = Literal["online", "stale", "offline", "unknown"]
+Decisions = dict[tuple[str, str], payloads.LastDecision]  # by host and decision ID
 
 
 @dataclass
 class Host:
-    """What one host's retained topics say."""
+    """The content of one host's retained topics."""
 
     name: str
     status: payloads.Status | None = None
@@ -36,52 +39,42 @@ class Host:
 
     @property
     def images(self) -> int:
-        """How many images it has, those that its inventory had no room for included."""
+        """The number of its images, including those that were left out of its inventory."""
         return len(self.inventory.images) + self.inventory.images_left_out if self.inventory else 0
 
     @property
     def known(self) -> bool:
-        """Whether anything is left of it: who clears a host's retained topics takes it off the list."""
+        """Whether it has any retained topic. A host whose topics were all cleared is no longer listed."""
         return bool(self.status or self.info or self.inventory or self.alerts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DecisionLine:
-    """One eviction decision of one host, with what became of it as far as that is known."""
+    """One eviction decision of one host, with its outcome if that is known."""
 
     host: str
-    decision_id: str
-    at: datetime
-    image_id: str
-    references: tuple[str, ...]
-    reason: str = ""  # "": only the outcome has been seen
-    mode: str = ""
-    explanation: str = ""
-    estimated_bytes: int = 0
-    outcome: str | None = None
-    measured_bytes: int | None = None
-    error: str | None = None
+    decision: payloads.LastDecision  # its reason is "" if only the outcome was received
 
 
 class FleetView:
-    """All hosts below one prefix. Feed it with `apply`; the same message twice changes nothing."""
+    """All hosts below one prefix. `apply` adds messages; a repeated message changes nothing."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._topics = payloads.Topics(prefix, "+")
+        self._topics = Topics(prefix, "+")
         self._hosts: dict[str, Host] = {}
         self._events: OrderedDict[tuple[str, str, int], tuple[str, payloads.Event]] = OrderedDict()
         self.applied = 0  # messages so far
-        self.retained = 0  # of them, those that were there before we came
+        self.retained = 0  # those of them that are older than the subscription
 
     def apply(self, topic: str, payload: bytes, at: datetime, *, retained: bool = False) -> None:
-        """Fold one message in. `retained`: it is older than `at`, so only its own time tells its age."""
+        """Apply one message. A `retained` one is older than `at`, so only the time in its payload shows its age."""
         self.applied += 1
-        place = self._topics.parse(topic)
-        if place is None:
+        parsed = self._topics.parse(topic)
+        if parsed is None:
             return
         self.retained += retained
-        name, rest = place
+        name, rest = parsed
         if rest == "events":
             self._apply_event(name, payload)
             if name in self._hosts and not retained:
@@ -93,26 +86,26 @@ class FleetView:
             del self._hosts[name]
 
     def hosts(self) -> list[Host]:
-        """By name."""
+        """All hosts, sorted by name."""
         return [self._hosts[name] for name in sorted(self._hosts)]
 
     def decisions(self, since: datetime | None = None, host: str | None = None) -> list[DecisionLine]:
-        """One line a decision, newest first: the inventories' last ones and all events, merged."""
-        lines: dict[tuple[str, str], DecisionLine] = {}
-        for known in self.hosts():
-            for last in known.inventory.decisions if known.inventory else ():
-                lines[known.name, last.decision_id] = _line_of_last(known.name, last)
+        """One line per decision, newest first, merged from the last ones in the inventories and all events."""
+        known: Decisions = {}
+        for name in self._hosts:
+            inventory = self._hosts[name].inventory
+            known |= {(name, last.decision_id): last for last in (inventory.decisions if inventory else ())}
         for name, event in sorted(self._events.values(), key=lambda item: item[1].time):
-            _merge_event(lines, name, event)
+            _merge_event(known, name, event)
         wanted = (
-            line
-            for line in lines.values()
-            if (since is None or line.at >= since) and (host is None or line.host == host)
+            DecisionLine(name, decision)
+            for (name, _), decision in known.items()
+            if (since is None or decision.at >= since) and (host is None or name == host)
         )
-        return sorted(wanted, key=lambda line: (line.at, line.host, line.decision_id), reverse=True)
+        return sorted(wanted, key=lambda line: (line.decision.at, line.host, line.decision.decision_id), reverse=True)
 
     def renewed(self) -> "FleetView":
-        """A view to fill from the retained messages anew: what was cleared meanwhile is gone, events stay."""
+        """A new view with the same events, to be filled again from the retained messages, some of which may be gone."""
         fresh = FleetView(self._prefix)
         fresh._events = self._events.copy()
         return fresh
@@ -128,17 +121,17 @@ class FleetView:
 
 
 def status_document(view: FleetView, now: datetime) -> dict[str, Any]:
-    """`fleet status --json`."""
+    """The JSON of `fleet status --json`."""
     return {"hosts": [_host_document(host, now) for host in view.hosts()]}
 
 
 def decisions_document(lines: list[DecisionLine]) -> dict[str, Any]:
-    """`fleet decisions --json`."""
+    """The JSON of `fleet decisions --json`."""
     return {"decisions": [_line_document(line) for line in lines]}
 
 
 def images_document(view: FleetView, now: datetime) -> dict[str, Any]:
-    """`fleet images --json`: every image of every inventory, with its host, and each with its sentence."""
+    """The JSON of `fleet images --json`: all images of all inventories, each with its host and an explanation."""
     return {
         "images": [
             {
@@ -170,12 +163,7 @@ def _host_document(host: Host, now: datetime) -> dict[str, Any]:
 
 
 def _line_document(line: DecisionLine) -> dict[str, Any]:
-    names = DecisionLine.__slots__
-    return {
-        **{name: getattr(line, name) for name in names},
-        "at": units.format_time(line.at),
-        "references": list(line.references),
-    }
+    return {"host": line.host, **line.decision.model_dump(mode="json")}
 
 
 def _see(host: Host, at: datetime) -> None:
@@ -183,7 +171,7 @@ def _see(host: Host, at: datetime) -> None:
 
 
 def _apply_retained(host: Host, rest: str, payload: bytes, at: datetime, retained: bool) -> None:
-    """One retained topic of a host; an empty payload clears it, and rubbish changes nothing."""
+    """Apply one retained topic of a host. An empty payload clears it, and an invalid one changes nothing."""
     own_time: datetime | None = None
     if rest == "status":
         own_time = _apply_status(host, payload, at, retained)
@@ -202,7 +190,7 @@ def _apply_retained(host: Host, rest: str, payload: bytes, at: datetime, retaine
 
 
 def _apply_status(host: Host, payload: bytes, at: datetime, retained: bool) -> datetime | None:
-    """When the status proves the host to have been alive; None where it proves nothing."""
+    """Apply a status. Returns when the host was alive by its own report; None if the status does not show that."""
     status = payloads.decode(payloads.Status, payload)
     if status is None:
         if not payload:
@@ -212,9 +200,9 @@ def _apply_status(host: Host, payload: bytes, at: datetime, retained: bool) -> d
         host.status, host.session = status, status.session
         return status.at
     if host.session not in (None, status.session):
-        return None  # a late will of a former session
+        return None  # the late will of an earlier session
     host.status = status
-    # A will was written when its session began, and comes from the broker: only its own time counts.
+    # The broker sends a will that was written when its session began, so only the time in it counts.
     _see(host, min(status.at, at))
     return None
 
@@ -227,69 +215,36 @@ def _apply_alert(host: Host, alert_id: str, payload: bytes) -> None:
         host.alerts.pop(alert_id, None)
 
 
-def _line_of_last(host: str, last: payloads.LastDecision) -> DecisionLine:
-    return DecisionLine(
-        host=host,
-        decision_id=last.decision_id,
-        at=last.at,
-        image_id=last.image_id,
-        references=tuple(last.references),
-        reason=last.reason,
-        mode=last.mode,
-        explanation=last.explanation,
-        estimated_bytes=last.estimated_bytes,
-        outcome=last.outcome,
-        measured_bytes=last.measured_bytes,
-        error=last.error,
-    )
+def _merge_event(known: Decisions, host: str, event: payloads.Event) -> None:
+    """Add a decision to evict, or the outcome of one; other events change nothing."""
+    match payloads.data_of(event):
+        case payloads.DecisionData(action=Action.EVICT) as data:
+            before = known.get((host, data.decision_id))
+            known[host, data.decision_id] = _with_outcome_of(before, payloads.LastDecision.of(data, event.time))
+        case payloads.OutcomeData() as data:
+            before = known.get((host, data.decision_id)) or _without_decision(data, event.time)
+            known[host, data.decision_id] = before.with_outcome(data)
+        case _:
+            pass
 
 
-def _merge_event(lines: dict[tuple[str, str], DecisionLine], host: str, event: payloads.Event) -> None:
-    if event.type == "torchkeeper.decision":
-        _merge_decision(lines, host, event)
-    elif event.type == "torchkeeper.outcome":
-        _merge_outcome(lines, host, event)
+def _with_outcome_of(before: payloads.LastDecision | None, decision: payloads.LastDecision) -> payloads.LastDecision:
+    """A decision that comes after its outcome, or again, keeps the outcome."""
+    if before is None:
+        return decision
+    ended = before.model_dump(include={"outcome", "measured_bytes", "error"})
+    return decision.model_copy(update=ended)
 
 
-def _merge_decision(lines: dict[tuple[str, str], DecisionLine], host: str, event: payloads.Event) -> None:
-    data = _data(payloads.DecisionData, event)
-    if data is None or data.action != "evict":
-        return
-    known = lines.get((host, data.decision_id))
-    lines[host, data.decision_id] = DecisionLine(
-        host=host,
+def _without_decision(data: payloads.OutcomeData, at: datetime) -> payloads.LastDecision:
+    """What an outcome alone shows of its decision."""
+    return payloads.LastDecision(
         decision_id=data.decision_id,
-        at=event.time,
+        at=at,
         image_id=data.image.id,
-        references=tuple(data.image.references),
-        reason=data.reason,
-        mode=data.mode,
-        explanation=data.explanation,
-        estimated_bytes=data.estimated_bytes,
-        outcome=known.outcome if known else None,
-        measured_bytes=known.measured_bytes if known else None,
-        error=known.error if known else None,
+        references=data.image.references,
+        reason="",
+        mode="",
+        explanation="",
+        estimated_bytes=0,
     )
-
-
-def _merge_outcome(lines: dict[tuple[str, str], DecisionLine], host: str, event: payloads.Event) -> None:
-    data = _data(payloads.OutcomeData, event)
-    if data is None:
-        return
-    line = lines.get((host, data.decision_id)) or DecisionLine(
-        host=host,
-        decision_id=data.decision_id,
-        at=event.time,
-        image_id=data.image.id,
-        references=tuple(data.image.references),
-    )
-    lines[host, data.decision_id] = replace(
-        line, outcome=data.outcome, measured_bytes=data.measured_bytes, error=data.error
-    )
-
-
-def _data(model: type[payloads.P], event: payloads.Event) -> payloads.P | None:
-    try:
-        return model.model_validate(event.data)
-    except ValueError:
-        return None

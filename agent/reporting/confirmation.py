@@ -1,7 +1,8 @@
-"""Which acknowledgement removes a row from the outbox: the broker's or the collector's.
+"""Decides whose acknowledgement removes a row from the outbox: the broker's or the collector's.
 
-The broker's counts until the first acknowledgement of the collector, unless `mqtt.confirm` says that only the
-collector's counts. After that only the collector's watermark does: a broker that is killed loses what it acknowledged.
+With `mqtt.confirm = "broker"`, the broker's counts until a collector acknowledges for the first time. From then on, or
+with `mqtt.confirm = "collector"` from the start, only the collector's watermark counts: a broker that is killed loses
+messages that it has acknowledged.
 """
 
 import asyncio
@@ -13,15 +14,14 @@ import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, UnknownSequence, Watermark
-from agent.adapters.sqlite import database
+from agent.adapters.state_errors import StateFull
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
 
-OVERDUE = 30.0  # seconds without an acknowledgement of rows that were sent, until it is requested again
-SILENCE = 300.0  # seconds without an acknowledgement of rows that were sent, until that is an alert
-MOST_EPOCHS = 8  # whose acknowledgements wait to be stored; one is the rule, two agents with one name make two
-BEHIND_ALERT = "outbox-behind"
-UNCONFIRMED_ALERT = "unconfirmed"
+OVERDUE = 30.0  # seconds that sent rows wait for an acknowledgement, until the agent subscribes to them again
+SILENCE = 300.0  # seconds that sent rows wait for an acknowledgement, until an alert is raised
+MOST_EPOCHS = 8  # with an acknowledgement waiting to be stored; normally one, two if two agents share one name
 
 log = structlog.get_logger()
 
@@ -35,49 +35,47 @@ class Confirmation:
         host_report: HostReport,
         clock: Clock,
         confirm: Literal["broker", "collector"],
-        send_again: Callable[[int], None],
     ) -> None:
-        """`send_again(seq)` is called where all rows after `seq` have to be sent again."""
         self._outbox = outbox
         self._host_report = host_report
         self._clock = clock
         self._confirm = confirm
-        self._send_again = send_again
+        self.send_again: Callable[[int], None] = lambda _: None  # set by the sender: sends all rows after a number
         self.watermark: int | None = None  # None: no collector has ever acknowledged
         self.progress = 0  # how often the watermark rose
-        self.asking = False  # some rows were sent again to see whether the collector lives; the rest follows its answer
-        self._sent = 0  # the last row that was given to any connection
+        self.probing = False  # the first rows were sent again as a test; once they are acknowledged, the rest follows
+        self._sent = 0  # the last row that was sent on any connection
         self._silent_since: float | None = None  # since when sent rows wait for an acknowledgement
         self._received: dict[str, payloads.Ack] = {}  # by epoch, the latest, until it is stored
         self._arrived = asyncio.Event()
-        self._ignored = False  # whether an acknowledgement was ignored, which is logged once
+        self._ignored = False  # whether an acknowledgement was ignored; logged only the first time
 
     async def begin(self) -> None:
-        """A new connection."""
-        self.watermark, self.asking = await self._outbox.watermark(), False
+        """Reset for a new connection."""
+        self.watermark, self.probing = await self._outbox.watermark(), False
 
     def sent(self, seq: int) -> None:
-        """A row was given to the connection."""
+        """Record that a row was sent on the connection."""
         self._sent = max(self._sent, seq)
         if self._silent_since is None:
             self._silent_since = self._clock.monotonic()
 
     async def broker_acknowledged(self, seq: int, deferred: Iterable[int]) -> bool:
-        """The broker has all rows up to here but the deferred ones. Returns whether that removes them."""
+        """Record that the broker has all rows up to `seq` except the deferred ones. Returns whether it removes them."""
         if self.watermark is not None or self._confirm == "collector":
             return False
-        with contextlib.suppress(database.StateFull):  # removed with the next one, or sent again
+        with contextlib.suppress(StateFull):  # they are removed with a later row, or sent again
             await self._outbox.retire(seq, deferred)
         return True
 
     def is_behind(self) -> bool:
-        """Whether the collector has not acknowledged all that was sent, though only its acknowledgement counts."""
+        """Whether the collector's acknowledgement counts and some of the sent rows lack it."""
         if self.watermark is None and self._confirm == "broker":
             return False
         return self._sent > (self.watermark or 0)
 
     def is_overdue(self) -> bool:
-        """Whether sent rows have waited so long for an acknowledgement that its subscription may be broken."""
+        """Whether sent rows have waited so long that the subscription to acknowledgements may be broken."""
         return self._is_silent_for(OVERDUE)
 
     def _is_silent_for(self, seconds: float) -> bool:
@@ -85,20 +83,20 @@ class Confirmation:
         return self.is_behind() and since is not None and self._clock.monotonic() - since >= seconds
 
     def check_silence(self) -> None:
-        """Raise or clear the alert that the collector acknowledges nothing, where only that counts."""
+        """Raise or clear the alert that the collector, whose acknowledgement is required, acknowledges nothing."""
         if self._confirm == "collector" and self._is_silent_for(SILENCE):
             message = (
-                "the collector has acknowledged none of the events sent in the last 5 minutes or more; they wait here: "
-                "does it run, is it the one that mqtt.collector names, and does the ACL let events reach it?"
+                "the collector has acknowledged none of the events sent in the last 5 minutes or more; they stay in the"
+                " outbox: does it run, is it the one that mqtt.collector names, and does the ACL let events reach it?"
             )
-            self._host_report.raise_alert(UNCONFIRMED_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.UNCONFIRMED, message, self._clock.now())
         else:
-            self._host_report.clear_alert(UNCONFIRMED_ALERT)
+            self._host_report.clear_alert(AlertId.UNCONFIRMED)
 
     def receive(self, ack: payloads.Ack, *, retained: bool = False) -> None:
-        """Keep the latest acknowledgement of each epoch for `store`, so that a flood of them makes no queue.
+        """Keep only the latest acknowledgement of each epoch for `store`, so that a flood does not build up a queue.
 
-        A retained one with the number that is known already is ignored: the collector may have died since it sent it.
+        A retained one that repeats the known watermark is ignored: it does not prove that the collector still runs.
         """
         if retained and ack.seq == self.watermark:
             return
@@ -109,40 +107,41 @@ class Confirmation:
         self._arrived.set()
 
     async def store(self) -> None:
-        """Apply received acknowledgements to the outbox, endlessly. No acknowledgement can lose a row."""
+        """Apply received acknowledgements to the outbox, endlessly. One with an impossible number changes nothing."""
         while True:
             await self._arrived.wait()
             ack = self._received.pop(next(iter(self._received)))
             if not self._received:
                 self._arrived.clear()
             try:
-                found = await self._outbox.acknowledge(ack.epoch, ack.seq, self._clock.now())
-            except database.StateFull:
-                continue  # the collector acknowledges again
+                stored = await self._outbox.acknowledge(ack.epoch, ack.seq, self._clock.now())
+            except StateFull:
+                continue  # the collector repeats its acknowledgement
             except UnknownSequence:
                 self._warn_of_reuse(ack.seq)
             else:
-                self._follow(found, ack.epoch)
+                self._follow(stored, ack.epoch)
 
-    def _follow(self, found: Watermark | None, epoch: str) -> None:
-        if found is None:
+    def _follow(self, stored: Watermark | None, epoch: str) -> None:
+        if stored is None:
             if not self._ignored:
                 self._ignored = True
                 log.warning("ignored an acknowledgement for another epoch", action="ack-ignored", epoch=epoch)
             return
-        if self.watermark is not None and found.seq > self.watermark:
+        if self.watermark is not None and stored.seq > self.watermark:
             self.progress += 1
-        self.watermark = found.seq
+        self.watermark = stored.seq
         self._silent_since = self._clock.monotonic() if self.is_behind() else None
-        self._host_report.clear_alert(UNCONFIRMED_ALERT)
-        if found.back or self.asking:
-            self.asking = False
-            self._send_again(found.seq)
+        self._host_report.clear_alert(AlertId.UNCONFIRMED)
+        if stored.back or self.probing:
+            self.probing = False
+            self.send_again(stored.seq)
 
     def _warn_of_reuse(self, seq: int) -> None:
-        """From here on numbers may be used twice, and the collector takes the second for a duplicate."""
+        """Raise the alert that event numbers may repeat: the collector would discard the new events as duplicates."""
         message = (
-            f"the collector has events up to number {seq}, more than this state ever gave: it was put back from an"
-            " older copy, or another agent runs on a copy; stop the agent, move state.db aside and start it again"
+            f"the collector has events up to number {seq}, but this state never issued that number: state.db was"
+            " restored from an older copy, or another agent runs on a copy; stop the agent, move state.db aside and"
+            " start it again"
         )
-        self._host_report.raise_alert(BEHIND_ALERT, message, self._clock.now(), "critical")
+        self._host_report.raise_alert(AlertId.OUTBOX_BEHIND, message, self._clock.now(), "critical")

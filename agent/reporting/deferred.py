@@ -1,17 +1,16 @@
 """Decisions and outcomes that the broker rejects: sent in a shorter form, and deferred if it rejects every form.
 
-The rows behind a deferred row are sent before it. It is tried again, alone, less and less often. This state is lost
-with the process, and then learned again.
+Later rows overtake a deferred row. The deferred row is tried again alone, after longer and longer pauses. This state is
+only in memory: after a restart the agent learns it again.
 """
 
 from dataclasses import dataclass
 
 from agent.adapters.outbox import OutboxRow
-from agent.core.protocol import new_events, shorten
+from agent.core.protocol import shorten
 
 FIRST_PAUSE = 60.0  # seconds until a deferred row is tried again
 LONGEST_PAUSE = 600.0  # seconds; each try may cost a connection
-NEVER_GIVEN_UP = (new_events.DECISION, new_events.OUTCOME)
 
 
 @dataclass
@@ -22,7 +21,7 @@ class _Row:
 
 
 class Deferred:
-    """In which form a row is sent, if not whole, and which rows wait for another try."""
+    """The rows that are sent in a shorter form, and the rows that wait for another try."""
 
     def __init__(self) -> None:
         self._rows: dict[int, _Row] = {}
@@ -35,7 +34,7 @@ class Deferred:
         return sorted(seq for seq in self._rows if seq in self)
 
     def payload(self, row: OutboxRow) -> bytes:
-        """The row in the form in which it is sent."""
+        """The payload to send: the whole row, or its present shorter form."""
         known = self._rows.get(row.seq)
         return shorten.shortened(row.payload, known.form) if known else row.payload
 
@@ -48,7 +47,7 @@ class Deferred:
         return True
 
     def defer(self, seq: int, now: float) -> None:
-        """Try a row later, after a longer pause each time, and no other deferred row before the shortest pause."""
+        """Try this row again after a pause that doubles each time; delay all deferred rows by the shortest pause."""
         row = self._rows.setdefault(seq, _Row())
         row.not_before = now + row.pause
         row.pause = min(2 * row.pause, LONGEST_PAUSE)
@@ -62,13 +61,13 @@ class Deferred:
         return (seq, not_before) if waiting else None
 
     def release(self, seq: int) -> None:
-        """A deferred row was accepted or is no longer in the outbox. The others may now pass too: try them at once."""
+        """Stop deferring a row that was accepted or has left the outbox. Try the others at once: they may pass now."""
         self._rows[seq].not_before = None
         for other in self._deferred():
             other.not_before = 0.0
 
     def forget(self, up_to: int) -> None:
-        """Rows up to here are not sent again, except the deferred ones."""
+        """Discard the state of rows up to this number that are not deferred: they are never sent again."""
         self._rows = {seq: row for seq, row in self._rows.items() if seq > up_to or seq in self}
 
     def _deferred(self) -> list[_Row]:

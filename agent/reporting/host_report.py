@@ -1,14 +1,15 @@
-"""What the agent shows of itself now: the loops write it, the publisher sends it, retained."""
+"""The agent's present state as others see it: the loops write it, and the publisher sends it as retained messages."""
 
 import asyncio
 from datetime import datetime
 from typing import Literal
 
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 
 
 class HostReport:
-    """The latest info, inventory and alerts. `changed` is set whenever one of them is."""
+    """The latest info, inventory and alerts. `changed` is set whenever one of them changes."""
 
     def __init__(self) -> None:
         self.info: payloads.Info | None = None
@@ -26,12 +27,12 @@ class HostReport:
 
     def raise_alert(
         self,
-        alert_id: str,
+        alert_id: AlertId,
         message: str,
         since: datetime,
         severity: Literal["warning", "critical"] = "warning",
     ) -> None:
-        """Show an alert until it is cleared. The first time of a standing alert is kept."""
+        """Show an alert until it is cleared. Raised again, it keeps its first `since`."""
         standing = self.alerts.get(alert_id)
         if standing is not None and standing.message == message:
             return
@@ -40,6 +41,6 @@ class HostReport:
         )
         self.changed.set()
 
-    def clear_alert(self, alert_id: str) -> None:
+    def clear_alert(self, alert_id: AlertId) -> None:
         if self.alerts.pop(alert_id, None) is not None:
             self.changed.set()

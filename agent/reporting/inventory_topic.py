@@ -1,19 +1,19 @@
-"""Publishes the inventory: by far the largest message, so no more often than needed."""
+"""Publishes the inventory no more often than needed, as it is by far the largest message."""
 
 from collections.abc import Awaitable, Callable
 
 from agent.adapters.clock import Clock
+from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
 from agent.reporting.pace import ENDS, Pace
 
-JITTER = 30.0  # seconds at most until the first inventory after a reconnect: the whole fleet sends one then
-INVENTORY_ALERT = "inventory-not-taken"
+JITTER = 30.0  # seconds at most until the first inventory after a reconnect, when the whole fleet sends one
 
 Retain = Callable[[str, bytes], Awaitable[None]]
 
 
 class InventoryTopic:
-    """Publishes the board's inventory when `Pace` allows it, over any number of connections."""
+    """Publishes the host report's inventory when `Pace` allows it, over any number of connections."""
 
     def __init__(
         self, topic: str, host_report: HostReport, clock: Clock, every: float, chance: Callable[[], float]
@@ -27,15 +27,15 @@ class InventoryTopic:
         self._in_flight = 0  # bytes
 
     def begin(self, *, fleet_returns: bool) -> None:
-        """A new connection. `fleet_returns`: all agents may have lost the broker, and reconnect, at the same time."""
+        """Start a new connection. `fleet_returns`: the whole fleet may have lost the broker and reconnect at once."""
         self._pace.begin(self._clock.monotonic(), JITTER * self._chance() if fleet_returns else 0.0)
 
     def wait(self) -> float | None:
-        """Seconds until the board's inventory may be published; None if it says nothing new."""
+        """Seconds until the inventory may be published; None if it contains nothing new."""
         return self._pace.wait(self._host_report.inventory, self._clock.monotonic())
 
     async def show(self, retain: Retain) -> None:
-        """Publish it if it may be published now. Raises BrokerUnavailable; then call `connection_ended`."""
+        """Publish the inventory if it may be published now. Raises BrokerUnavailable; then call `connection_ended`."""
         inventory = self._host_report.inventory
         if inventory is None or self.wait() != 0:
             return
@@ -45,17 +45,18 @@ class InventoryTopic:
         await retain(self._topic, payload)
         self._in_flight = 0
         self._pace.answered()
-        self._host_report.clear_alert(INVENTORY_ALERT)
+        self._host_report.clear_alert(AlertId.INVENTORY_NOT_TAKEN)
 
     def connection_ended(self) -> None:
-        """If the inventory ends one connection after the other, everything else is published without it."""
+        """Leave the inventory out for a while if several connections in a row ended while it was sent."""
         size, self._in_flight = self._in_flight, 0
         if not size:
             return
         self._pace.connection_ended(self._clock.monotonic())
         if self._pace.ends >= ENDS:
             message = (
-                f"{self._pace.ends} connections in a row ended over the inventory ({size} bytes); it is tried again now"
-                " and then: does the broker limit the size of a message? mqtt.compress = true makes it smaller"
+                f"{self._pace.ends} connections in a row ended while the inventory ({size} bytes) was sent; the agent"
+                " tries again at intervals: does the broker limit the size of a message? mqtt.compress = true makes it"
+                " smaller"
             )
-            self._host_report.raise_alert(INVENTORY_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.INVENTORY_NOT_TAKEN, message, self._clock.now())

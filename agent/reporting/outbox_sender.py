@@ -1,13 +1,12 @@
-"""Outbox rows to the broker: in order, a bounded number in flight, sent again until the collector has them.
+"""Sends outbox rows to the broker: in order, a bounded number in flight, and again until they are acknowledged.
 
-`confirmation` says which acknowledgement removes a row from the outbox, `rejection` what to do with a row that the
+`confirmation` decides which acknowledgement removes a row from the outbox, `rejection` what to do with a row that the
 broker does not accept.
 """
 
 import asyncio
 import contextlib
 from collections import deque
-from typing import Literal
 
 import structlog
 
@@ -15,20 +14,20 @@ from agent import aio
 from agent.adapters import broker
 from agent.adapters.clock import Clock
 from agent.adapters.outbox import Outbox, OutboxRow
-from agent.adapters.sqlite import database
+from agent.adapters.state_errors import StateFull
+from agent.core.protocol.alerts import AlertId
 from agent.reporting.confirmation import Confirmation
 from agent.reporting.host_report import HostReport
 from agent.reporting.rejection import Rejections
 from agent.reporting.timing import ReportingTiming
 
-WINDOW = 20  # rows in flight; more gain nothing
-FULL_ALERT = "outbox-full"
+WINDOW = 20  # rows in flight; more are not faster
 
 log = structlog.get_logger()
 
 
 class OutboxSender:
-    """Sends each row at least once, through any number of connections. Duplicates happen, gaps do not."""
+    """Sends each row at least once, over any number of connections. Duplicates are possible, lost rows are not."""
 
     def __init__(
         self,
@@ -36,7 +35,9 @@ class OutboxSender:
         topic: str,
         host_report: HostReport,
         clock: Clock,
-        confirm: Literal["broker", "collector"] = "broker",
+        *,
+        confirmation: Confirmation,
+        rejections: Rejections,
         timing: ReportingTiming = ReportingTiming(),
     ) -> None:
         self._outbox = outbox
@@ -45,14 +46,15 @@ class OutboxSender:
         self._clock = clock
         self._timing = timing
         self._in_flight: deque[tuple[OutboxRow, asyncio.Task[None]]] = deque()
-        self._sent = 0  # the last row given to this connection
-        self._again_from: int | None = None  # where to go on, if not after the last row
-        self._rejections = Rejections(outbox, topic, host_report, clock, WINDOW)
-        self._deferred = self._rejections.deferred
-        self.confirmation = Confirmation(outbox, host_report, clock, confirm, self._send_again)
+        self._sent = 0  # the last row sent on this connection
+        self._again_from: int | None = None  # send again all rows after this one; None: continue after the last row
+        self._rejections = rejections
+        self._deferred = rejections.deferred
+        self.confirmation = confirmation
+        confirmation.send_again = self._send_again
 
     async def run(self, connection: broker.Connection) -> None:
-        """Send what is there and what is added, endlessly. Raises BrokerUnavailable; then call `broke`."""
+        """Send all present and future rows, endlessly. Raises BrokerUnavailable; then call `connection_lost`."""
         await self.confirmation.begin()
         while True:
             try:
@@ -62,39 +64,39 @@ class OutboxSender:
                 self._in_flight.clear()  # all rows are sent again in order
 
     async def resend_loop(self, connection: broker.Connection) -> None:
-        """Send again what the collector says nothing about, ever more rarely, endlessly. Raises BrokerUnavailable."""
-        patience = self._timing.resend_after
+        """Send unacknowledged rows again, after longer and longer pauses, endlessly. Raises BrokerUnavailable."""
+        wait = self._timing.resend_after
         while True:
-            await self._show_room()
+            await self._show_outbox_full()
             behind, progress = self.confirmation.is_behind(), self.confirmation.progress
-            await self._clock.sleep(patience)
+            await self._clock.sleep(wait)
             if not behind or progress != self.confirmation.progress:
-                patience = self._timing.resend_after
+                wait = self._timing.resend_after
                 continue
-            if patience == self._timing.resend_after:
+            if wait == self._timing.resend_after:
                 after = self.confirmation.watermark
-                log.warning("the collector lacks events; sending again", action="resend", after=after)
-            patience = min(2 * patience, self._timing.resend_backoff_max)
-            await self._ask_the_collector(connection)
+                log.warning("collector has not acknowledged events; resending", action="resend", after=after)
+            wait = min(2 * wait, self._timing.resend_backoff_max)
+            await self._probe_collector(connection)
 
     async def show_waiting(self, connection: broker.Connection) -> None:
-        """Send the first rows again that the collector lacks, as far as known; its answer brings the others."""
+        """Send the first unacknowledged rows again; once the collector acknowledges them, the others follow."""
         if self.confirmation.is_behind():
-            await self._ask_the_collector(connection)
+            await self._probe_collector(connection)
 
     async def connection_lost(self) -> bool:
-        """The connection was lost. Returns whether a message of this sender probably ended it."""
+        """Record that the connection was lost. Returns whether a message of this sender probably ended it."""
         unanswered = [row for row, task in self._in_flight if not _succeeded(task)]
         self._in_flight.clear()
         return await self._rejections.connection_ended(unanswered)
 
-    async def _show_room(self) -> None:
+    async def _show_outbox_full(self) -> None:
         """Raise or clear the alert that the outbox is full."""
         if await self._outbox.nearly_full():
-            message = "the outbox is full: sweeps and gaps are given up, oldest first; is the collector there?"
-            self._host_report.raise_alert(FULL_ALERT, message, self._clock.now())
+            message = "the outbox is full: the oldest sweep and gap events are dropped; does the collector run?"
+            self._host_report.raise_alert(AlertId.OUTBOX_FULL, message, self._clock.now())
         else:
-            self._host_report.clear_alert(FULL_ALERT)
+            self._host_report.clear_alert(AlertId.OUTBOX_FULL)
 
     async def _stream(self, connection: broker.Connection) -> None:
         self._send_again(0)
@@ -110,7 +112,7 @@ class OutboxSender:
                 if self._in_flight:
                     await self._await_acks()
                 elif not rows:
-                    await self._rest(connection)
+                    await self._wait_for_rows(connection)
         finally:
             for _, task in self._in_flight:
                 task.cancel()
@@ -119,7 +121,7 @@ class OutboxSender:
     def _send(self, connection: broker.Connection, rows: list[OutboxRow]) -> None:
         for row in rows:
             if row.seq not in self._deferred:
-                if self._in_flight and self._rejections.alone(row):
+                if self._in_flight and self._rejections.must_isolate(row):
                     return
                 self._publish(connection, row)
             self._sent = row.seq
@@ -130,33 +132,33 @@ class OutboxSender:
         self.confirmation.sent(row.seq)
 
     async def _await_acks(self) -> None:
-        """Wait for the oldest row, and for those behind it that are answered as well."""
+        """Wait until the oldest row is answered, then handle it and the rows after it that are answered too."""
         await asyncio.wait({self._in_flight[0][1]})
-        landed = 0
+        delivered = 0
         while self._in_flight and self._in_flight[0][1].done():
             row, task = self._in_flight[0]
             error = task.exception()
             if error is None:
-                landed = row.seq
+                delivered = row.seq
                 if self._rejections.accepted(row):
-                    self._send_again(row.seq)  # a collector that takes rows only in order has ignored those after it
+                    self._send_again(row.seq)  # a collector that requires the order has ignored the rows after it
             elif not isinstance(error, broker.PublishRefused) or not await self._rejections.refused(row, error):
                 break
             self._in_flight.popleft()
-        if landed:
-            await self._confirm_delivered(landed)
+        if delivered:
+            await self._confirm_delivered(delivered)
         if self._in_flight and self._in_flight[0][1].done():
-            self._in_flight[0][1].result()  # raises what ended it
+            self._in_flight[0][1].result()  # raises its exception
 
     async def _confirm_delivered(self, seq: int) -> None:
-        """The broker has all rows up to here but the deferred ones."""
+        """Record that the broker has all rows up to `seq` except the deferred ones."""
         if await self.confirmation.broker_acknowledged(seq, self._deferred.numbers):
             self._deferred.forget(seq)
         else:
             self._deferred.forget(self.confirmation.watermark or 0)
 
-    async def _rest(self, connection: broker.Connection) -> None:
-        """All rows are sent: wait for a new one, or until a deferred row may be tried again, alone."""
+    async def _wait_for_rows(self, connection: broker.Connection) -> None:
+        """Wait for a new row, or until a deferred row may be tried again alone. Called when all rows are sent."""
         deferred = self._deferred.next()
         if deferred is None:
             await self._outbox.appended.wait()
@@ -166,24 +168,24 @@ class OutboxSender:
         if left > 0:
             await aio.first(self._outbox.appended.wait(), self._clock.sleep(left))
             return
-        found = await self._outbox.unsent(seq - 1, 1)
-        if found and found[0].seq == seq:
-            self._publish(connection, found[0])
+        rows = await self._outbox.unsent(seq - 1, 1)
+        if rows and rows[0].seq == seq:
+            self._publish(connection, rows[0])
         else:
             self._rejections.settle(seq)
 
     def _send_again(self, after: int) -> None:
         self._again_from = after
-        self._outbox.appended.set()
+        self._outbox.wake()
 
-    async def _ask_the_collector(self, connection: broker.Connection) -> None:
-        """Send the first rows again; the collector, where it lives, answers, and then the others follow."""
+    async def _probe_collector(self, connection: broker.Connection) -> None:
+        """Send the first unacknowledged rows again; the acknowledgement of a live collector starts the others."""
         if self._rejections.needs_probe:
             return
-        with contextlib.suppress(database.StateFull):
-            await self._outbox.name_missing(self._clock.now())
-        self.confirmation.asking = True
-        with contextlib.suppress(broker.PublishRefused):  # `_stream` finds out as well
+        with contextlib.suppress(StateFull):
+            await self._outbox.declare_missing(self._clock.now())
+        self.confirmation.probing = True
+        with contextlib.suppress(broker.PublishRefused):  # `_stream` gets the same refusal and handles it
             for row in await self._outbox.unsent(self.confirmation.watermark or 0, WINDOW):
                 if row.seq not in self._deferred:
                     await connection.publish(self._topic, self._deferred.payload(row))

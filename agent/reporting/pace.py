@@ -1,58 +1,58 @@
-"""When the inventory may be published. It is by far the largest message, and most of it rarely changes."""
+"""When the inventory may be published: rarely, as it is by far the largest message and most of it does not change."""
 
 from agent.core.protocol import payloads
 
-ROUNDING = 0.01  # seconds; a sleeper may wake a moment early
-ENDS = 2  # connections in a row that end over the inventory, before it is left out for a while
+ROUNDING = 0.01  # seconds; a sleep may end slightly early
+ENDS = 2  # connections in a row that end while the inventory is sent, before it is left out for a while
 FIRST_PAUSE = 60.0  # seconds until it is tried again
 LONGEST_PAUSE = 600.0  # seconds; each try may cost a connection
 
 
 class Pace:
-    """Compares each inventory with the one that was published last. Times are seconds of a monotonic clock."""
+    """Compares each inventory with the last published one. Times are seconds of a monotonic clock."""
 
     def __init__(self, every: float) -> None:
         """`every`: seconds between two inventories, if no action changes."""
         self._every = every
         self._published: payloads.Inventory | None = None  # None: not yet on this connection
         self._not_before = 0.0
-        self.ends = 0  # connections in a row that ended over the inventory
+        self.ends = 0  # connections in a row that ended while the inventory was sent
         self._pause = FIRST_PAUSE
         self._barred_until = 0.0
 
     def begin(self, now: float, pause: float) -> None:
-        """A new connection. The broker may have lost everything, so publish again, after the pause."""
+        """Start a new connection: publish again after `pause` seconds, as the broker may have lost everything."""
         self._published, self._not_before = None, now + pause
 
     def wait(self, inventory: payloads.Inventory | None, now: float) -> float | None:
-        """Seconds until this inventory may be published; None if it says nothing new."""
+        """Seconds until this inventory may be published; None if it contains nothing new."""
         last = self._published
-        if inventory is None or (last is not None and _says_the_same(inventory, last)):
+        if inventory is None or (last is not None and _same_content(inventory, last)):
             return None
         urgent = last is not None and _actions(inventory) != _actions(last)
         left = (self._barred_until if urgent else max(self._not_before, self._barred_until)) - now
         return left if left > ROUNDING else 0.0
 
     def published(self, inventory: payloads.Inventory, now: float) -> None:
-        """This inventory was given to the connection."""
+        """Record that this inventory was sent."""
         self._published, self._not_before = inventory, now + self._every
 
     def answered(self) -> None:
-        """The broker accepted or refused it."""
+        """Record that the broker accepted or refused the inventory."""
         self.ends, self._pause = 0, FIRST_PAUSE
 
     def connection_ended(self, now: float) -> None:
-        """The connection ended before the answer. The inventory may be larger than the broker accepts."""
+        """Record that the connection ended before the answer: the broker may not accept so large a message."""
         self.ends += 1
         if self.ends >= ENDS:
             self._barred_until = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
 
-def _says_the_same(one: payloads.Inventory, other: payloads.Inventory) -> bool:
+def _same_content(one: payloads.Inventory, other: payloads.Inventory) -> bool:
     return one.model_copy(update={"at": other.at}) == other
 
 
 def _actions(inventory: payloads.Inventory) -> dict[str, str]:
-    """What is published at once when it changes."""
+    """The action of each image, by its ID. A change of these is published at once."""
     return {image.id: image.action for image in inventory.images}

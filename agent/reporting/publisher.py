@@ -1,12 +1,12 @@
-"""Keeps the broker told: status, info, inventory and alerts as retained topics, events from the outbox.
+"""Publishes the agent's state: status, info, inventory and alerts as retained topics, and events from the outbox.
 
-Everything retained is published again after every connect: a broker without persistence forgets it.
+All retained topics are published again after each connect: a broker without persistence may have lost them.
 """
 
 import asyncio
 import random
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,92 +19,84 @@ from agent import aio
 from agent.adapters import broker
 from agent.adapters.broker import Connection, Message
 from agent.adapters.clock import Clock
-from agent.adapters.outbox import Outbox
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
+from agent.core.protocol.topics import Topics
 from agent.reporting.collectors import Collectors
-from agent.reporting.confirmation import BEHIND_ALERT, UNCONFIRMED_ALERT
 from agent.reporting.host_report import HostReport
-from agent.reporting.inventory_topic import INVENTORY_ALERT, InventoryTopic
-from agent.reporting.outbox_sender import FULL_ALERT, OutboxSender
-from agent.reporting.rejection import DENIED_ALERT, POISON_ALERT
-from agent.reporting.subscriptions import ACKS_ALERT, FLOOD_ALERT, Subscriptions
+from agent.reporting.inventory_topic import InventoryTopic
+from agent.reporting.outbox_sender import OutboxSender
+from agent.reporting.subscriptions import Subscriptions
 from agent.reporting.timing import ReportingTiming
-
-TWO_AGENTS_ALERT = "two-agents"
-# those that the publisher itself raises
-ALERTS = (
-    TWO_AGENTS_ALERT,
-    BEHIND_ALERT,
-    DENIED_ALERT,
-    POISON_ALERT,
-    FULL_ALERT,
-    UNCONFIRMED_ALERT,
-    ACKS_ALERT,
-    FLOOD_ALERT,
-    INVENTORY_ALERT,
-)
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the configuration says of publishing."""
+    """The part of the configuration that concerns publishing."""
 
-    collector: str = "main"  # the one whose acknowledgements count
-    confirm: Literal["broker", "collector"] = "broker"  # whose word takes an event out of the outbox
+    collector: str = "main"  # the collector whose acknowledgements count
+    confirm: Literal["broker", "collector"] = "broker"  # whose acknowledgement removes an event from the outbox
     inventory_every: float = 2.0  # seconds
     chance: Callable[[], float] = random.random  # a number from 0 up to 1
     timing: ReportingTiming = ReportingTiming()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherParts:
+    """The collaborators that do the work on each connection; they outlive connections."""
+
+    sender: OutboxSender
+    subscriptions: Subscriptions
+    inventory: InventoryTopic
+    collectors: Collectors
+
+
 class Publisher:
-    """One agent's side of the broker. Nothing here holds up an eviction: the loops only write to the board."""
+    """Connects one agent to the broker. Evictions never wait for it: the other loops only write to the host report."""
 
     def __init__(
         self,
         *,
         connect: broker.Connect,
-        topics: payloads.Topics,
+        topics: Topics,
         host_report: HostReport,
-        outbox: Outbox,
         clock: Clock,
         agent_id: str,
+        parts: PublisherParts,
         settings: Settings = Settings(),
-        former_alerts: Iterable[str] = ALERTS,
     ) -> None:
-        """`former_alerts` are ids that an earlier run may have left on the broker: cleared unless they hold."""
         self._connect = connect
         self._topics = topics
         self._host_report = host_report
         self._clock = clock
         self._agent_id = agent_id
-        self._settings = settings
+        self._collector = settings.collector
         self._timing = settings.timing
-        self._sender = OutboxSender(outbox, topics.events, host_report, clock, settings.confirm, settings.timing)
-        self._subscriptions = Subscriptions(topics, host_report, clock)
-        self._inventory = InventoryTopic(
-            topics.inventory, host_report, clock, settings.inventory_every, settings.chance
-        )
-        self._first_session = secrets.randbits(40)  # a nonce of this start; each connect adds one
+        self._sender = parts.sender
+        self._subscriptions = parts.subscriptions
+        self._inventory = parts.inventory
+        self._collectors = parts.collectors
+        self._first_session = secrets.randbits(40)  # random for each start of the agent; each connect adds one
         self._session = self._first_session - 1
-        self._shown: dict[str, payloads.Alert | None] = dict.fromkeys(former_alerts)
+        # An earlier run may have left any alert on the broker: it is cleared unless it is raised again.
+        self._shown: dict[str, payloads.Alert | None] = dict.fromkeys(AlertId)
         self._shown_info: payloads.Info | None = None
-        self._was_cut_off = False  # the last connection was lost, and not because of what this agent sent or received
+        self._was_cut_off = False  # whether the last connection was lost for a reason outside this agent
         self._overwritten = asyncio.Event()  # somebody else wrote to our status topic
-        self._births: tuple[datetime, ...] = ()  # the first two of this run
+        self._births: tuple[datetime, ...] = ()  # times of the first two births of this run
         self._foreign_at: float | None = None  # when the other agent was last seen
-        self._trouble: type[BaseException] | None = None  # what was logged last, until the broker is back
+        self._logged_error: type[BaseException] | None = None  # the last logged kind of error; None while connected
         self._refused: set[str] = set()  # topics whose refusal is logged
-        self._collectors = Collectors(clock)
 
     async def run(self) -> None:
-        """Endless. BrokerUnavailable is weather, retried here with jitter; anything else escapes."""
+        """Serve one connection after the other, endlessly. Retries BrokerUnavailable; any other exception escapes."""
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(broker.BrokerUnavailable),
             wait=tenacity.wait_random_exponential(min=0.2, max=self._timing.reconnect_backoff_max),
             sleep=self._clock.sleep,
-            before_sleep=self._went_down,
+            before_sleep=self._log_disconnect,
         ):
             with attempt:
                 began = self._clock.monotonic()
@@ -115,7 +107,7 @@ class Publisher:
                         attempt.retry_state.attempt_number = 1
 
     async def _serve(self) -> None:
-        """One connection, from birth to its loss."""
+        """Serve one connection, from its birth message to its loss. Raises BrokerUnavailable."""
         self._session += 1
         will = Message(self._topics.status, self._status("offline").encode(), retain=True)
         async with self._connect(will) as connection:
@@ -123,16 +115,16 @@ class Publisher:
                 self._subscriptions.begin()
                 await self._subscriptions.request(connection)  # before the birth, to see the status from before it
                 await self._publish_birth(connection)
-                self._came_up(connection.peer)
+                self._log_connect(connection.peer)
                 await aio.isolated(self._work(connection), "mqtt")
             except broker.BrokerUnavailable as error:
-                await self._was_lost(error)
+                await self._learn_from_loss(error)
                 raise
             finally:
                 await self._publish_offline(connection)
 
-    async def _was_lost(self, error: broker.BrokerUnavailable) -> None:
-        """Learn from the end of a connection, so that the next one can do better."""
+    async def _learn_from_loss(self, error: broker.BrokerUnavailable) -> None:
+        """Find out whether this agent's own messages, or a flood, ended the connection."""
         over_our_row = await self._sender.connection_lost()
         self._inventory.connection_ended()
         if isinstance(error, broker.Flooded):
@@ -144,11 +136,11 @@ class Publisher:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(connection), name="mqtt-listen")
-                group.create_task(self._beat(connection), name="mqtt-status")
+                group.create_task(self._heartbeat(connection), name="mqtt-status")
                 group.create_task(self._subscriptions.keep(connection, acks.is_overdue), name="mqtt-subscriptions")
                 group.create_task(self._reassert(connection), name="mqtt-reassert")
-                group.create_task(self._follow_board(connection), name="mqtt-board")
-                group.create_task(self._answer_births(connection), name="mqtt-births")
+                group.create_task(self._follow_report(connection), name="mqtt-report")
+                group.create_task(self._republish_for_collectors(connection), name="mqtt-births")
                 group.create_task(self._sender.run(connection), name="mqtt-outbox")
                 group.create_task(self._sender.resend_loop(connection), name="mqtt-resend")
                 group.create_task(acks.store(), name="mqtt-acks")
@@ -159,17 +151,17 @@ class Publisher:
             raise lost.exceptions[0] from None
 
     async def _publish_birth(self, connection: Connection) -> None:
-        """Publish all that is retained again; the inventory after a pause if the whole fleet may be reconnecting."""
+        """Publish all retained topics; delay the inventory if the whole fleet may be reconnecting."""
         self._host_report.changed.clear()
-        self._collectors.answered()
+        self._collectors.mark_answered()
         self._overwritten.clear()
         self._forget_shown(fleet_returns=self._was_cut_off)
         await self._publish_status(connection, "online")
         self._births = (*self._births, self._clock.now())[:2]
-        await self._show_board(connection)
+        await self._publish_report(connection)
 
     def _forget_shown(self, *, fleet_returns: bool = False) -> None:
-        """Whatever is on the board is published again, when its turn comes."""
+        """Forget what was published, so that the whole host report is published again."""
         self._shown_info = None
         self._inventory.begin(fleet_returns=fleet_returns)
         self._shown = dict.fromkeys(self._shown)
@@ -180,8 +172,8 @@ class Publisher:
     def _status(self, state: Literal["online", "offline"]) -> payloads.Status:
         return payloads.Status(state=state, session=self._session, at=self._clock.now(), agent_id=self._agent_id)
 
-    async def _show_board(self, connection: Connection) -> None:
-        """Publish what differs from what the broker has."""
+    async def _publish_report(self, connection: Connection) -> None:
+        """Publish each part of the host report that changed since it was last published."""
         host_report = self._host_report
         if host_report.info is not None and host_report.info is not self._shown_info:
             self._shown_info = host_report.info
@@ -197,98 +189,101 @@ class Publisher:
                 await self._retain(connection, self._topics.alert(alert_id), alert.encode())
         for alert_id in [shown for shown in self._shown if shown not in standing]:
             await self._retain(connection, self._topics.alert(alert_id), b"")
-            del self._shown[alert_id]  # only now: where the connection is lost, the next one clears it
+            del self._shown[alert_id]  # only now: if the connection is lost before, the next one clears it
 
-    async def _follow_board(self, connection: Connection) -> None:
+    async def _follow_report(self, connection: Connection) -> None:
         while True:
-            await self._until_there_is_more()
+            await self._wait_for_change()
             self._host_report.changed.clear()
-            await self._show_board(connection)
+            await self._publish_report(connection)
             await self._clock.sleep(self._timing.report_interval)
 
-    async def _until_there_is_more(self) -> None:
-        """Wait until the board changes, or until its inventory may be published."""
+    async def _wait_for_change(self) -> None:
+        """Wait until the host report changes, or until its inventory may be published."""
         wait = self._inventory.wait()
         if wait is None:
             await self._host_report.changed.wait()
         else:
             await aio.first(self._host_report.changed.wait(), self._clock.sleep(wait))
 
-    async def _beat(self, connection: Connection) -> None:
+    async def _heartbeat(self, connection: Connection) -> None:
         while True:
             await self._clock.sleep(self._timing.status_interval)
             await self._publish_status(connection, "online")
-            self._forget_foreign()
+            self._expire_duplicate_alert()
             self._sender.confirmation.check_silence()
 
     async def _listen(self, connection: Connection) -> None:
-        """Waits for nothing but the next message, so that messages do not pile up."""
+        """Handle incoming messages. Nothing here waits for anything else, so that messages do not pile up."""
         async for message in connection.messages():
             if message.topic == self._topics.ack:
                 self._take_ack(message)
             elif message.topic == self._topics.status:
                 self._take_status(message)
             elif (collector := self._topics.collector_of(message.topic)) is not None:
-                self._collectors.heard(collector, message)
+                self._collectors.receive_status(collector, message)
 
     def _take_ack(self, message: Message) -> None:
         ack = payloads.decode(payloads.Ack, message.payload)
-        if ack is not None and ack.collector == self._settings.collector:
+        if ack is not None and ack.collector == self._collector:
             self._sender.confirmation.receive(ack, retained=message.retain)
 
-    async def _answer_births(self, connection: Connection) -> None:
-        """Publish everything again whenever a collector was born."""
+    async def _republish_for_collectors(self, connection: Connection) -> None:
+        """Publish everything again whenever a collector starts."""
         while True:
-            await self._collectors.asked()
-            log.info("a collector was born; publishing everything again", action="republish")
+            await self._collectors.wait_for_birth()
+            log.info("a collector started; publishing everything again", action="republish")
             await self._publish_status(connection, "online")
             self._forget_shown()
             self._host_report.changed.set()
             await self._sender.show_waiting(connection)
 
     def _take_status(self, message: Message) -> None:
-        """Watch one's own status: others may overwrite it."""
+        """Check a message on this host's own status topic: others may overwrite it."""
         status = payloads.decode(payloads.Status, message.payload)
         if message.retain:
-            self._look_at_former(status)
+            self._check_former_status(status)
         elif status is not None and status.state == "online":
             if status.agent_id != self._agent_id:
                 self._detected_duplicate_agent()
         elif status is not None or not message.payload:
-            # A late will of a former session, or somebody's clearing: we are here, so say so
-            # (the bug that zigbee2mqtt had again and again: #5288, #18862).
+            # The late will of an earlier session, or somebody cleared the topic: publish `online` again
+            # (zigbee2mqtt had this bug repeatedly: #5288, #18862).
             self._overwritten.set()
 
     async def _reassert(self, connection: Connection) -> None:
-        """Publish our status again after others wrote to the topic; at most once a second, however often they do."""
+        """Publish our status again after others overwrote it, at most once per REASSERT_EVERY."""
         while True:
             await self._overwritten.wait()
             self._overwritten.clear()
             await self._publish_status(connection, "online")
             await self._clock.sleep(self._timing.reassert_interval)
 
-    def _look_at_former(self, status: payloads.Status | None) -> None:
-        """What was there before this birth. Between two of our own births, only another agent is born."""
+    def _check_former_status(self, status: payloads.Status | None) -> None:
+        """Check the status that was retained before this birth.
+
+        A birth between two of our own births that is not ours is that of another agent with our name.
+        """
         if status is None or len(self._births) < 2 or status.at < self._births[0]:
-            return  # from before this run
-        # after a late subscription it may be the present session
+            return  # older than this run
+        # if the subscription came late, it may be the present session
         if status.session not in range(self._first_session, self._session + 1):
             self._detected_duplicate_agent()
 
     def _detected_duplicate_agent(self) -> None:
         self._foreign_at = self._clock.monotonic()
         message = f"another agent calls itself {self._topics.host!r}; set agent.host to another name on one of them"
-        self._host_report.raise_alert(TWO_AGENTS_ALERT, message, self._clock.now())
+        self._host_report.raise_alert(AlertId.TWO_AGENTS, message, self._clock.now())
 
-    def _forget_foreign(self) -> None:
+    def _expire_duplicate_alert(self) -> None:
         if self._foreign_at is None:
             return
         if self._clock.monotonic() - self._foreign_at >= self._timing.duplicate_agent_ttl:
             self._foreign_at = None
-            self._host_report.clear_alert(TWO_AGENTS_ALERT)
+            self._host_report.clear_alert(AlertId.TWO_AGENTS)
 
     async def _retain(self, connection: Connection, topic: str, payload: bytes) -> None:
-        """Publish, retained. A refusal is logged once a topic, and holds up nothing else."""
+        """Publish a retained message. A refusal is logged once per topic and does not stop anything else."""
         try:
             await connection.publish(topic, payload, retain=True)
             self._refused.discard(topic)
@@ -301,23 +296,23 @@ class Publisher:
             log.warning("the broker refuses a topic", action="mqtt-refused", topic=topic, reason=str(refused))
 
     async def _publish_offline(self, connection: Connection) -> None:
-        """`offline`, where the connection still holds: after a clean disconnect no will is published."""
+        """Publish `offline` if the connection is still open: after a clean disconnect the broker sends no will."""
         try:
             async with asyncio.timeout(self._timing.offline_timeout):
                 await self._publish_status(connection, "offline")
         except (broker.BrokerUnavailable, TimeoutError):
             pass
 
-    def _went_down(self, state: tenacity.RetryCallState) -> None:
+    def _log_disconnect(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, broker.Flooded):
             return  # `Subscriptions` logs it once
-        if error is not None and type(error) is not self._trouble:
-            self._trouble = type(error)
+        if error is not None and type(error) is not self._logged_error:
+            self._logged_error = type(error)
             log.warning("the broker is not reachable; retrying", action="mqtt-down", reason=str(error))
 
-    def _came_up(self, peer: str) -> None:
-        if self._trouble is None and self._subscriptions.flooding:
-            return  # the flood is logged, and the broker was there all the time
-        self._trouble = None
+    def _log_connect(self, peer: str) -> None:
+        if self._logged_error is None and self._subscriptions.flooding:
+            return  # `Subscriptions` has logged the flood, and the broker was reachable all the time
+        self._logged_error = None
         log.info("connected to the broker", action="mqtt-up", broker=peer, session=self._session)

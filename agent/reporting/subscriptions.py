@@ -1,8 +1,8 @@
 """The agent's subscriptions: requested again while the broker refuses them, and left out for a while after a flood.
 
-A cluster that elects a leader refuses a subscription that it grants seconds later, or grants one and then delivers
-nothing. So the first answer is not final: the agent asks again, within seconds at first and then every minute. After a
-flood it publishes without subscribing for a while.
+While a cluster elects a leader, it may refuse a subscription that it would grant seconds later, or grant one and then
+deliver nothing. So the first answer is not final: the agent requests again, after seconds at first and then every
+minute. After a flood it publishes without subscribing for a while.
 """
 
 from collections.abc import Callable
@@ -12,24 +12,23 @@ import structlog
 
 from agent.adapters import broker
 from agent.adapters.clock import Clock
-from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
+from agent.core.protocol.topics import Topics
 from agent.reporting.host_report import HostReport
 
 ASK_AGAIN_AFTER = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between the first requests on a connection
 ASK_AGAIN_EVERY = 60.0  # seconds between later ones
 FIRST_PAUSE = 60.0  # seconds without subscriptions after a flood; doubles with each further flood
 LONGEST_PAUSE = 3600.0  # seconds
-CALM = 60.0  # seconds of being subscribed without a flood, after which it counts as over
-ACKS_ALERT = "acks-denied"
-FLOOD_ALERT = "broker-flood"
+CALM = 60.0  # seconds of being subscribed without a flood, after which the flood counts as over
 
 log = structlog.get_logger()
 
 
 class Subscriptions:
-    """Own status, acknowledgements and the collectors' status, over any number of connections."""
+    """Subscribes to the own status, acknowledgements and the collectors' status, over any number of connections."""
 
-    def __init__(self, topics: payloads.Topics, host_report: HostReport, clock: Clock) -> None:
+    def __init__(self, topics: Topics, host_report: HostReport, clock: Clock) -> None:
         self._topics = (topics.status, topics.ack, topics.collectors)
         self._ack = topics.ack
         self._host_report = host_report
@@ -42,11 +41,11 @@ class Subscriptions:
         self.flooding = False  # from a flood until it counts as over
 
     def begin(self) -> None:
-        """A new connection has no subscriptions."""
+        """Start a new connection, which has no subscriptions yet."""
         self._missing = set(self._topics)
 
     async def request(self, connection: broker.Connection) -> None:
-        """Request what the broker has not granted yet. Called for each new connection; then `keep` repeats it."""
+        """Request the topics that the broker has not granted yet. Call it once per connection; `keep` repeats it."""
         now = self._clock.monotonic()
         if now < self._not_before:
             return
@@ -58,10 +57,10 @@ class Subscriptions:
             self._end_flood()
 
     async def keep(self, connection: broker.Connection, is_ack_overdue: Callable[[], bool]) -> None:
-        """Request again what is missing, endlessly. Raises BrokerUnavailable.
+        """Request missing subscriptions again, endlessly. Raises BrokerUnavailable.
 
-        While an acknowledgement is overdue, their topic counts as missing. The broker answers each request for it with
-        the retained acknowledgement.
+        While an acknowledgement is overdue, the topic of acknowledgements counts as missing: each new subscription
+        makes the broker deliver the retained acknowledgement.
         """
         for pause in chain(ASK_AGAIN_AFTER, repeat(ASK_AGAIN_EVERY)):
             await self._clock.sleep(pause)
@@ -70,7 +69,7 @@ class Subscriptions:
             await self.request(connection)
 
     def note_flood(self, error: broker.Flooded) -> None:
-        """The client ended the connection because the broker sent far too much."""
+        """Record that the client ended the connection because the broker sent far too much."""
         self._not_before = self._clock.monotonic() + self._pause
         if not self.flooding:
             self.flooding = True
@@ -81,12 +80,12 @@ class Subscriptions:
             f"{error}; the agent publishes without subscriptions for {self._pause / 60:.0f} min: "
             f"who publishes to {' or '.join(self._topics)}?"
         )
-        self._host_report.raise_alert(FLOOD_ALERT, message, self._clock.now())
+        self._host_report.raise_alert(AlertId.BROKER_FLOOD, message, self._clock.now())
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _end_flood(self) -> None:
         self.flooding, self._pause = False, FIRST_PAUSE
-        self._host_report.clear_alert(FLOOD_ALERT)
+        self._host_report.clear_alert(AlertId.BROKER_FLOOD)
         log.info("the flood is over; subscribed again", action="mqtt-flood-over")
 
     async def _request(self, connection: broker.Connection, topic: str) -> None:
@@ -98,7 +97,7 @@ class Subscriptions:
         self._missing.discard(topic)
         self._logged.discard(topic)
         if topic == self._ack:
-            self._host_report.clear_alert(ACKS_ALERT)
+            self._host_report.clear_alert(AlertId.ACKS_DENIED)
 
     def _note_refusal(self, topic: str, refused: broker.SubscribeRefused) -> None:
         if topic not in self._logged:
@@ -106,6 +105,6 @@ class Subscriptions:
             log.warning("the broker refuses a topic", action="mqtt-refused", topic=topic, reason=str(refused))
         if topic == self._ack:
             message = (
-                f"the agent cannot receive acknowledgements of the collector; it asks again each minute: {refused}"
+                f"the agent cannot receive the collector's acknowledgements; it subscribes again each minute: {refused}"
             )
-            self._host_report.raise_alert(ACKS_ALERT, message, self._clock.now())
+            self._host_report.raise_alert(AlertId.ACKS_DENIED, message, self._clock.now())

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from agent.adapters import disk
 from agent.adapters.engine import EngineInfo
+from agent.adapters.sqlite.engine_store import EngineStore
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
 from agent.core.policy.disk import DiskUsage
 from agent.core.pytorch import classify
@@ -29,13 +30,15 @@ class Listing(Snapshot):
 class EngineView:
     """Images, containers and usage as of the last event, and whether that can be trusted."""
 
+    engine_store: EngineStore  # the engine's part of the state; not there until an engine is known
+
     def __init__(self, fold: UsageFold, stalls: StallDetector) -> None:
         self.fold = fold  # only the writer changes it
         self.stalls = stalls
         self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
         self.stream = StreamState(self.changed, stalls)
         self.engine: EngineInfo | None = None
-        self.row = 0  # the engine's row in the store
+        self.connected = asyncio.Event()  # an engine was connected to: it may be another than before
         self.verdicts: Mapping[str, Verdict] = {}
         self._examined: dict[str, Examined] = {}  # image ID -> what it says of itself, which never changes
         self._recognised: tuple[tuple[Image, ...], Mapping[str, Verdict]] = ((), {})  # the images asked about last
@@ -78,6 +81,10 @@ class EngineView:
     def details(self) -> dict[str, Details]:
         """Image ID -> what inspect said. It never changes, so it is asked once."""
         return {image.id: image.details for image in self.images if image.details is not None}
+
+    async def image_of(self, container_id: str) -> str | None:
+        """The image that a container used, from the history; None where the history has no use by it."""
+        return await self.engine_store.find_image(container_id)
 
     def space(self) -> DiskUsage | None:
         """The engine's file system now; None where it cannot be seen from here, or no engine is known."""

@@ -11,7 +11,6 @@ import structlog
 from agent.adapters import boot
 from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineInfo, RingSnapshot
-from agent.adapters.sqlite.store import Store
 from agent.core import timekeeping, units
 from agent.core.protocol import new_events
 from agent.core.timekeeping import ClockMonitor, ClockReading, MachineOff
@@ -25,9 +24,8 @@ log = structlog.get_logger()
 class GapDetector:
     """Keeps the EngineView's gap, absences and trust in the clock."""
 
-    def __init__(self, view: EngineView, store: Store, clock: Clock, tolerance: timedelta) -> None:
+    def __init__(self, view: EngineView, clock: Clock, tolerance: timedelta) -> None:
         self._view = view
-        self._store = store
         self._clock = clock
         self.tolerance = tolerance  # a gap that is not longer is not recorded
         self._began = clock.reading()  # of this process; what came later is seen by `check_clock`
@@ -85,9 +83,7 @@ class GapDetector:
     async def record(self, blind: BlindPeriod) -> None:
         """A gap: no image counts as idle from before its end."""
         event = new_events.gap(blind, self._clock.now())
-        row = self._view.row
-        await self._store.run(lambda tables: tables.record_gap(row, blind, event))
-        self._store.appended.set()
+        await self._view.engine_store.record_gap(blind, event)
         self._view.gap_end = max(self._view.gap_end or blind.until, blind.until)
         log.warning("a gap in the watch", action="gap", cause=blind.cause, seconds=blind.length.total_seconds())
 
@@ -96,11 +92,10 @@ class GapDetector:
         return await self._rewound(cursor, self._clock.reading())
 
     async def _rewound(self, cursor: Cursor, now: ClockReading) -> Cursor:
-        row = self._view.row
         time_ns = min(cursor.time_ns, continuity.nanoseconds(now.wall))
         moved = replace(cursor, time_ns=time_ns, key=None, alive_at=now.wall, steady=now.steady, boot=now.boot)
         moved = replace(moved, awake=now.awake)
-        await self._store.run(lambda tables: tables.rewind(row, moved))
+        await self._view.engine_store.rewind(moved)
         return moved
 
     async def _record_jump(self, moved: timedelta, now: ClockReading) -> None:
@@ -115,7 +110,6 @@ class GapDetector:
     async def _record_absence(self, off: MachineOff | None) -> None:
         if off is None:
             return
-        row = self._view.row
-        await self._store.run(lambda tables: tables.add_absence(row, off))
+        await self._view.engine_store.record_machine_off(off)
         self._view.absences = (*self._view.absences, off)
         log.info("the machine was off or suspended", action="absence", seconds=(off.until - off.since).total_seconds())

@@ -13,10 +13,11 @@ import structlog
 
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineError, EngineInfo
-from agent.adapters.sqlite.database import StateFull
+from agent.adapters.sqlite.engine_store import EngineStore
 from agent.adapters.sqlite.store import Store
 from agent.adapters.sqlite.usage_tables import StoredEngine
-from agent.core.model import Decision
+from agent.adapters.state_errors import StateFull
+from agent.core.policy.decision import Decision
 from agent.core.usage import replay
 from agent.core.usage.events import EngineEvent
 from agent.core.usage.tracker import UsageTracker
@@ -68,21 +69,23 @@ class EventIngestor:
         return self._writer.buffer
 
     async def restore(self, info: EngineInfo) -> None:
-        saved = await self._store.run(lambda tables: tables.load(*info.key))
+        engine_store = await self._store.engine(info)
+        saved = await engine_store.load()
         self._writer.buffer = Buffer()
         self.stalls.restart()
-        self._take_over(info, saved)
-        await self._looks.begin(info, saved.engine)
+        self._take_over(info, saved, engine_store)
+        await self._looks.begin(info, engine_store)
         cursor = self.position.cursor = await self._gaps.restore(saved.cursor, info)
         self._fold.seen.step_back(cursor.time_ns)
 
-    def _take_over(self, info: EngineInfo, saved: StoredEngine) -> None:
+    def _take_over(self, info: EngineInfo, saved: StoredEngine, engine_store: EngineStore) -> None:
         view = self.view
         if view.engine is not None and view.engine.key != info.key:
             view.forget()  # another engine, image store or root directory: all images are new
             self.position.down = None
         view.engine = info
-        view.row = saved.engine
+        view.connected.set()
+        view.engine_store = engine_store
         tracker, cursor = UsageTracker(saved.usages, saved.containers), saved.cursor
         self._fold.begin(tracker, cursor.time_ns, watched=cursor.alive_at is not None)
         view.gap_end = saved.gap_end

@@ -15,12 +15,12 @@ from agent.adapters import background
 from agent.adapters.engine import Engine, EngineError, EngineInfo, EngineUnavailable
 from agent.adapters.layers import folders as layer_folders
 from agent.adapters.layers.stack import Reader
-from agent.adapters.sqlite.database import StateError
-from agent.adapters.sqlite.store import Store
+from agent.adapters.sqlite.engine_store import EngineStore
+from agent.adapters.state_errors import StateError
 from agent.core.images import isolation
 from agent.core.model import Image, Verdict
 from agent.core.pytorch import layer_probe, operators
-from agent.core.pytorch.layer_probe import Found, LayerProbe
+from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
 
 log = structlog.get_logger()
 
@@ -34,7 +34,6 @@ class LayerProbes:
     def __init__(
         self,
         engine: Engine,
-        store: Store,
         *,
         wanted: bool = True,
         lifts: bool = False,
@@ -48,7 +47,6 @@ class LayerProbes:
         `patience`: seconds that a listing waits. `give_up_after`: seconds for one image.
         """
         self._engine = engine
-        self._store = store
         self._wanted = wanted
         self._lifts = lifts
         self._known = known
@@ -56,19 +54,19 @@ class LayerProbes:
         self._give_up_after = give_up_after
         self._reader = Reader()
         self._info: EngineInfo | None = None
-        self._row = 0
+        self._engine_store: EngineStore | None = None
         self._why_not = "no engine is known yet"
         self._looks: dict[str, LayerProbe] = {}
         self._running: tuple[str, asyncio.Future[LayerProbe], float] | None = None  # image ID, and when it began
 
-    async def begin(self, info: EngineInfo, row: int) -> None:
+    async def begin(self, info: EngineInfo, engine_store: EngineStore) -> None:
         """A connection begins. Looks at another engine, image store or root directory are worth nothing here."""
         if not self._wanted:
             return
         if self._info is None or self._info.key != info.key:
             self._looks, self._running, self._reader = {}, None, Reader()
-        self._info, self._row = info, row
-        self._looks |= await self._store.run(lambda tables: tables.layer_looks(row))
+        self._info, self._engine_store = info, engine_store
+        self._looks |= await engine_store.load_layer_probes()
         self._why_not = await asyncio.to_thread(layer_folders.why_not, info)
 
     async def settle(self, images: Sequence[Image], verdicts: Mapping[str, Verdict]) -> tuple[dict[str, Verdict], bool]:
@@ -79,14 +77,14 @@ class LayerProbes:
         asked = [
             image.id
             for image in images
-            if image.id in verdicts and layer_probe.wanted(verdicts[image.id], listed=image.id in listed)
+            if image.id in verdicts and layer_probe.is_needed(verdicts[image.id], listed=image.id in listed)
         ]
         self._forget_unknown_but(asked)
         if not self._why_not:
             await self._look_at([image_id for image_id in asked if image_id not in self._looks])
         waiting = {image_id for image_id in asked if image_id not in self._looks and not self._why_not}
         found = {
-            image_id: layer_probe.settled(
+            image_id: layer_probe.apply(
                 verdict, self._look_of(image_id, waiting), lifts=self._lifts, listed=image_id in listed
             )
             for image_id, verdict in verdicts.items()
@@ -107,7 +105,7 @@ class LayerProbes:
         """An image that comes again is asked again."""
         known = set(here)
         self._looks = {
-            key: look for key, look in self._looks.items() if key in known or look.found is not Found.UNKNOWN
+            key: look for key, look in self._looks.items() if key in known or look.result is not ProbeResult.UNKNOWN
         }
 
     async def _look_at(self, image_ids: Iterable[str]) -> None:
@@ -131,7 +129,7 @@ class LayerProbes:
             self._looks[image_id] = layer_probe.unknown(str(error))
             return
         reader = self._reader
-        self._running = image_id, background.run(lambda: reader.look(folders)), time.monotonic()
+        self._running = image_id, background.run(lambda: reader.probe(folders)), time.monotonic()
 
     async def _finish(self, until: float) -> bool:
         """Wait for the look that is under way; whether it is done."""
@@ -149,12 +147,13 @@ class LayerProbes:
         return False
 
     async def _keep(self, image_id: str, look: LayerProbe) -> None:
-        row, self._looks[image_id] = self._row, look
-        if look.found is Found.UNKNOWN:
+        self._looks[image_id] = look
+        if look.result is ProbeResult.UNKNOWN:
             log.info("the layers of an image could not be read", action="read-layers", image=image_id, why=look.why)
             return
+        assert self._engine_store is not None  # noqa: S101 - `begin` comes before the first look
         with contextlib.suppress(StateError):  # then they are read again by the next process
-            await self._store.run(lambda tables: tables.keep_look(row, image_id, look))
+            await self._engine_store.save_layer_probe(image_id, look)
 
 
 def _result(future: "asyncio.Future[LayerProbe]") -> LayerProbe:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agent.adapters.clock import Clock
-from agent.adapters.sqlite.store import Store
 from agent.core.timekeeping import ClockReading
 from agent.core.usage import continuity
 from agent.core.usage.continuity import Cursor, EngineDowntime
@@ -22,13 +21,12 @@ OVERLAP = timedelta(seconds=2)  # replay stops at the first older event, and wri
 class ReadPosition:
     """The cursor of one engine, and the engine's downtime since the last watch."""
 
-    def __init__(self, view: EngineView, store: Store, clock: Clock, tolerance: timedelta) -> None:
+    def __init__(self, view: EngineView, clock: Clock, tolerance: timedelta) -> None:
         """`tolerance`: of a gap."""
         self.cursor = Cursor()
         self.opened_ns = 0  # from where this session's stream is read
         self.down: EngineDowntime | None = None  # since the last watch ended
         self._view = view
-        self._store = store
         self._clock = clock
         self._tolerance = tolerance
 
@@ -58,10 +56,10 @@ class ReadPosition:
         """
         if self._view.stalls.check() or not (ended or self._view.direct):
             return
-        row, now = self._view.row, self._clock.reading()
+        now = self._clock.reading()
         self.cursor = self._alive(now)
         self.down = EngineDowntime(until=now.wall)
-        await self._store.run(lambda tables: tables.beat(row, self.cursor))
+        await self._view.engine_store.record_heartbeat(self.cursor)
 
     async def record_probe(self, at: datetime, *, down: bool) -> None:
         """An attempt at the engine that began then: whether it surely was down. Nothing else is known of that time."""
@@ -69,8 +67,7 @@ class ReadPosition:
             return
         before, self.down = self.down, self.down.record_probe(at, down=down, tolerance=self._tolerance)
         if self.down.found and not before.found:
-            row, ending = self._view.row, replace(self.cursor, engine_ended=True)
-            await self._store.run(lambda tables: tables.beat(row, ending))
+            await self._view.engine_store.record_heartbeat(replace(self.cursor, engine_ended=True))
 
     def _alive(self, now: ClockReading) -> Cursor:
         return replace(self.cursor, alive_at=now.wall, steady=now.steady, boot=now.boot, awake=now.awake)

@@ -24,7 +24,7 @@ class Lookups(Protocol):
 
     async def image_id(self, reference: str) -> str: ...
 
-    async def named(self, reference: str) -> PulledTarget: ...
+    async def pulled_target(self, reference: str) -> PulledTarget: ...
 
     async def layers(self, image_id: str) -> Layers: ...
 
@@ -93,7 +93,7 @@ class EventResolver:
         if self._fold.seen.is_replay(event):
             return OUTDATED
         try:
-            now = await self._engine.named(event.actor)
+            now = await self._engine.pulled_target(event.actor)
         except EngineUnavailable:
             raise
         except EngineError:

@@ -14,7 +14,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from agent import aio
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine, EngineDown, EngineError, EngineInfo
-from agent.adapters.sqlite.database import StateFull
+from agent.adapters.state_errors import StateFull
+from agent.core.protocol.alerts import AlertId
 from agent.core.usage.events import EngineEvent
 from agent.reporting.host_report import HostReport
 from agent.tracking.buffer import StreamEnded
@@ -22,8 +23,6 @@ from agent.tracking.ingestor import EventIngestor
 from agent.tracking.timing import TrackingTiming
 
 log = structlog.get_logger()
-
-ENGINE_DOWN, STATE_FULL = "engine-down", "state-full"  # alerts
 
 
 class Watcher:
@@ -78,11 +77,11 @@ class Watcher:
         if error is not None:
             self._report_outage(error)
 
-    # Trouble: one line when something goes down, one when it is back, each with its own name
+    # Failures: one log line when something fails and one when it works again, each with its own name
 
     def _report_outage(self, error: BaseException) -> None:
         full = isinstance(error, StateFull)
-        outage = STATE_FULL if full else ENGINE_DOWN
+        outage = AlertId.STATE_FULL if full else AlertId.ENGINE_DOWN
         if outage not in self._outages:
             said = "the state cannot be written" if full else "the engine is not watched"
             log.warning(said, action="watch", error=str(error))
@@ -90,7 +89,7 @@ class Watcher:
         if not full or outage not in self._host_report.alerts:  # the sweeper may have raised it, in its own words
             self._host_report.raise_alert(outage, str(error), self._clock.now(), "critical")
 
-    def _recovered(self, outage: str, said: str) -> None:
+    def _recovered(self, outage: AlertId, said: str) -> None:
         if outage in self._outages:
             log.info(said, action="watch")
         self._outages.discard(outage)
@@ -108,7 +107,7 @@ class Watcher:
             async with self._engine.events(since) as stream:
                 await self._watch(stream, since)
         except StateFull:
-            self._recovered(ENGINE_DOWN, "the engine answers again")
+            self._recovered(AlertId.ENGINE_DOWN, "the engine answers again")
             raise
         finally:
             self._stream.close()
@@ -171,8 +170,8 @@ class Watcher:
     async def _catch_up(self, since_ns: int) -> None:
         await self._ingestor.catch_up(since_ns)
         if self._stream.proven:
-            self._recovered(ENGINE_DOWN, "the engine is watched again")
-            self._recovered(STATE_FULL, "the state can be written again")
+            self._recovered(AlertId.ENGINE_DOWN, "the engine is watched again")
+            self._recovered(AlertId.STATE_FULL, "the state can be written again")
 
     async def _record_session_end(self, *, stopping: bool = False) -> None:
         """The watch lasted until now, unless something that was told is lost; and who ended it."""
@@ -232,7 +231,7 @@ class Watcher:
                 await self._engine.ping()
                 self._stream.resume()
                 if self._stream.proven:
-                    self._recovered(ENGINE_DOWN, "the engine is watched again")
+                    self._recovered(AlertId.ENGINE_DOWN, "the engine is watched again")
 
     async def _audit_silence(self) -> None:
         """A stream that says nothing for long may have nothing to say, or be dead."""

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent.adapters.clock import Clock
-from agent.adapters.sqlite.store import Store
-from agent.core.model import Decision
+from agent.core.policy.decision import Decision
 from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.events import EngineEvent
@@ -37,7 +36,6 @@ class UsageWriter:
     def __init__(
         self,
         view: EngineView,
-        store: Store,
         clock: Clock,
         *,
         resolver: EventResolver,
@@ -50,7 +48,6 @@ class UsageWriter:
         self.buffer = Buffer()  # of this connection: the next one gets its own
         self.relist_due = asyncio.Event()  # a listing is due: an event changed images
         self.quiet_since = clock.monotonic()  # nothing was read, and nothing audited, since then
-        self._store = store
         self._clock = clock
         self._fold = view.fold
         self._resolver = resolver
@@ -138,10 +135,10 @@ class UsageWriter:
         if self._fold.missed is not None:
             await self._gaps.record(self._fold.missed)
             self._fold.missed = None
-        row, tracker = self.view.row, self._fold.tracker
+        tracker = self._fold.tracker
         changes = tracker.drain_changes(ignored_runs=cursor is not None)
         try:
-            await self._store.run(lambda tables: tables.commit(row, changes, cursor))
+            await self.view.engine_store.commit(changes, cursor)
         except BaseException:  # cancelled, too: it may wait for the store's thread, and then is never done
             tracker.requeue_changes(changes)
             raise

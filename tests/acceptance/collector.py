@@ -9,6 +9,7 @@ from typing import Any
 from paho.mqtt.client import MQTTMessage
 
 from agent.core.protocol import payloads as wire
+from agent.core.protocol.topics import PROBE
 from tests.support import mosquitto, proc
 from tests.support.collector import kept_session, make_client
 
@@ -32,7 +33,7 @@ class AcceptanceCollector:
         topic, payload = message.topic.removeprefix(f"{ROOT}/"), wire.unpacked(bytes(message.payload))
         with self._lock:
             if topic.endswith("/events"):
-                if payload == wire.PROBE:
+                if payload == PROBE:
                     return
                 event = json.loads(payload)
                 self._events.setdefault(event["id"], event)  # at least once: the id tells a duplicate

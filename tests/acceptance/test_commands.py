@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from tests.acceptance.collector import AcceptanceCollector
 from tests.acceptance.host import NAME, RealHost, age, now, seconds_between
 from tests.support import engines, images, proc, registry

@@ -50,9 +50,9 @@ def test_every_command_shows_a_host_of_hostile_images(lone_host: RealHost) -> No
         done = host.run(*command.split())
         assert done.returncode == 0, done.stdout + done.stderr
         assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
-    assert "the engine says more than 4194304 bytes of it" in host.say("explain", "team/longer:1")
+    assert "the engine's answer about it has more than 4194304 bytes" in host.say("explain", "team/longer:1")
     assert "it has 3001 lines of history, and more than 2000 are not read" in host.say("explain", "team/lines:1")
-    assert "its history cannot be read whole: too long" in host.say("explain", "team/long:1")
+    assert "its history cannot be read completely: too long" in host.say("explain", "team/long:1")
 
 
 @engines.ON_ONE
@@ -62,7 +62,8 @@ def test_the_agent_names_what_it_cannot_judge_and_goes_on(host: RealHost, collec
         host.let_one_go()
         proc.eventually(lambda: collector.alerts(NAME) == {"image-unreadable"})
         assert (
-            "team/longer:1 (the engine says more than" in collector.read(f"{NAME}/alerts/image-unreadable")["message"]
+            "team/longer:1 (the engine's answer about it has more than"
+            in collector.read(f"{NAME}/alerts/image-unreadable")["message"]
         )
         collector.await_image(NAME, longer, lambda item: item["reason"] == "unknown")
     host.engine.docker("rmi", "team/longer:1")

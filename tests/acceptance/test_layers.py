@@ -30,7 +30,7 @@ def test_an_image_without_torch_stays_whatever_it_says_and_the_others_go(lone_ho
         "ambiguous",
         None,
     )
-    assert told["evidence"][-1] == "no torch/version.py in its layers, whatever its names and history say"
+    assert told["evidence"][-1] == "no torch/version.py in its layers, whatever its names and history show"
     decision = host.events(gone)[0]["data"]
     assert f"layer 1: {FILE} is of torch 2.4.0" in decision["evidence"]
     assert host.checks()[1]["layers"]["detail"] == f"read below {host.engine.folder}/data/overlay2"

@@ -95,7 +95,7 @@ def test_stopped_containers_that_hold_images_are_named_oldest_first_with_what_fr
     assert told.index("docker rm z-old-run") < told.index("docker rm m-new-run a-second-run")
     assert "5.0 MB team/new:1 docker rm z-old-run" in told
     assert (code, found["containers"]["ok"]) == (0, True)
-    assert "3 stopped keep 2 PyTorch image(s), about 15" in found["containers"]["detail"]
+    assert "3 stopped containers hold 2 PyTorch image(s), about 15" in found["containers"]["detail"]
     assert "the oldest: z-old-run, m-new-run, a-second-run" in found["containers"]["detail"]
     assert found["containers"]["hint"].endswith("docker rm z-old-run m-new-run a-second-run")
 
@@ -113,8 +113,8 @@ def test_explain_tells_the_whole_story_by_reference_id_and_prefix(lone_host: Rea
         assert (
             _missing(story, "evidence ENV PYTORCH_VERSION=2.4.0", "by last-run", "TTL 30 d, by the rule for team") == []
         )
-        assert _missing(story, "decision keep: recent", "goes in 29 d 23 h", "frees about 7.0 MB of 7.0 MB") == []
-        assert _missing(story, "goes 20", "unless it is used before", "keep it torchkeeper pin team/train:1") == []
+        assert _missing(story, "decision keep: recent", "due in 29 d 23 h", "frees about 7.0 MB of 7.0 MB") == []
+        assert _missing(story, "evicted 20", "unless it is used before", "keep it torchkeeper pin team/train:1") == []
 
 
 def _missing(told: str, *parts: str) -> list[str]:
@@ -175,14 +175,18 @@ def test_check_says_where_pressure_has_no_effect_for_the_engines_directory_canno
 @pytest.mark.parametrize(
     ("section", "keys", "named"),
     [
-        ("pressure", {"high": "75%", "low": "85%"}, "pressure.low: 85% is not under high, 75%"),
-        ("pressure", {"high": "85%", "low": "85%"}, "pressure.low: 85% is not under high, 85%"),
+        ("pressure", {"high": "75%", "low": "85%"}, "pressure.low: 85% is not below high, 75%"),
+        ("pressure", {"high": "85%", "low": "85%"}, "pressure.low: 85% is not below high, 85%"),
         ("pressure", {"high": "85%"}, "pressure.low: is missing"),
         ("pressure", {"budget": "0GB"}, "pressure.budget: must be more than 0 bytes"),
         ("schedule", {"windows": ["Mon-Fri 02:00-02:00"]}, "schedule.windows.0: 'Mon-Fri 02:00-02:00' is not a window"),
         ("schedule", {"timezone": "Mars/Base"}, "schedule.timezone: 'Mars/Base' is not a time zone known here"),
-        ("images", {"exclude": ["a/*", "*"]}, "images.exclude.1: '*' matches every image, so none would ever go"),
-        ("images", {"exclude": ["*:*"]}, "images.exclude.0: '*:*' matches every image, so none would ever go"),
+        (
+            "images",
+            {"exclude": ["a/*", "*"]},
+            "images.exclude.1: '*' matches every image, so none would ever be evicted",
+        ),
+        ("images", {"exclude": ["*:*"]}, "images.exclude.0: '*:*' matches every image, so none would ever be evicted"),
     ],
 )
 def test_bad_input_is_named_and_evicts_nothing(

@@ -109,7 +109,7 @@ def test_a_slip_in_the_policy_waits_with_an_alert_and_can_be_taken_back(
     assert alert.startswith("the policy changed: 2 images (14.0 MB) that only the new one evicts may go from 20")
     assert [(row["action"], row["reason"]) for row in rows] == [("keep", "recent")] * 2
     assert [row["explanation"] for row in rows] == ["", ""]  # such a text counts time: each reader makes it anew
-    assert "2 images (14.0 MB) wait, for only the policy that is new evicts them" in told
+    assert "2 images (14.0 MB) wait for the policy-change grace period" in told
     assert told.count("(policy.change_grace)") == 2
     host.configure(policy={"ttl": "1h"})
     with host.agent():

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import folder
+from agent.adapters import folder, reserve
 from agent.adapters.sqlite import database
+from agent.adapters.state_errors import StateError, StateFull
 from tests.support import proc
 
 
@@ -43,7 +44,7 @@ def test_a_path_that_is_no_folder_is_named(tmp_path: Path, path: str, message: s
     (tmp_path / "file").touch()
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(database.StateError) as caught:
+    with pytest.raises(StateError) as caught:
         folder.prepare(tmp_path / path)
     assert message.format(tmp_path) in str(caught.value)
     assert "writable" not in str(caught.value)
@@ -52,12 +53,12 @@ def test_a_path_that_is_no_folder_is_named(tmp_path: Path, path: str, message: s
 @pytest.mark.parametrize(
     ("number", "kind", "message"),
     [
-        (errno.EROFS, database.StateError, "is on a read-only file system; remount it, or set another folder"),
-        (errno.EACCES, database.StateError, f"Permission denied for uid {os.geteuid()}; it belongs to "),
-        (errno.EPERM, database.StateError, "run this as that user, or set another folder"),
-        (errno.ENOSPC, database.StateFull, "is full, and the reserve there is used up; free some room"),
-        (errno.EDQUOT, database.StateFull, "is full, and the reserve there is used up; free some room"),
-        (errno.EIO, database.StateError, "Input/output error; check its disk, or set another folder"),
+        (errno.EROFS, StateError, "is on a read-only file system; remount it, or set another folder"),
+        (errno.EACCES, StateError, f"Permission denied for uid {os.geteuid()}; it belongs to "),
+        (errno.EPERM, StateError, "run this as that user, or set another folder"),
+        (errno.ENOSPC, StateFull, "is full, and the reserve there is used up; free some room"),
+        (errno.EDQUOT, StateFull, "is full, and the reserve there is used up; free some room"),
+        (errno.EIO, StateError, "Input/output error; check its disk, or set another folder"),
     ],
 )
 def test_each_refusal_of_the_system_has_its_way_out(
@@ -67,7 +68,7 @@ def test_each_refusal_of_the_system_has_its_way_out(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    with pytest.raises(database.StateError) as caught:
+    with pytest.raises(StateError) as caught:
         folder.probe(tmp_path)
     assert type(caught.value) is kind
     assert str(caught.value).startswith("agent.state_dir: ")
@@ -76,17 +77,17 @@ def test_each_refusal_of_the_system_has_its_way_out(
 
 
 def test_on_a_full_disk_the_reserve_is_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reserve = tmp_path / database.RESERVE
-    reserve.touch()
+    file = tmp_path / reserve.FILE
+    file.touch()
 
     def full_until_released(**_: object) -> io.BytesIO:
-        if reserve.exists():
+        if file.exists():
             raise OSError(errno.ENOSPC, "No space left on device")
         return io.BytesIO()
 
     monkeypatch.setattr("tempfile.TemporaryFile", full_until_released)
     folder.prepare(tmp_path)
-    assert not reserve.exists()
+    assert not file.exists()
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_what_cannot_be_looked_into_is_not_taken_for_absent(tmp_path: Path, monk
 
     assert not folder.is_there(tmp_path / "none")
     monkeypatch.setattr(Path, "lstat", denied)
-    with pytest.raises(database.StateError, match="Permission denied"):
+    with pytest.raises(StateError, match="Permission denied"):
         folder.is_there(tmp_path / "none")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.lock import FILE, StateBusy, busy, locked
-from agent.adapters.sqlite.database import StateError
+from agent.adapters.state_errors import StateError
 
 
 def test_a_second_writer_is_refused_and_the_folder_is_busy_until_the_first_ends(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import overrides
-from agent.core.model import Overrides, Pin
+from agent.core.policy.overrides import Overrides, Pin
 from tests.support.builders import make_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -61,25 +61,25 @@ def test_the_file_is_one_that_people_can_read(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_not_understood_is_unreadable(tmp_path: Path, text: str) -> None:
     write(tmp_path, text)
-    with pytest.raises(overrides.HoldsUnreadable, match="nothing is evicted until then"):
+    with pytest.raises(overrides.OverridesUnreadable, match="nothing is evicted until then"):
         overrides.load(tmp_path)
 
 
 def test_bytes_that_are_no_text_are_unreadable(tmp_path: Path) -> None:
     (tmp_path / overrides.FILE).write_bytes(b'{"pins": [], "\xff": 1}')
-    with pytest.raises(overrides.HoldsUnreadable):
+    with pytest.raises(overrides.OverridesUnreadable):
         overrides.load(tmp_path)
 
 
 def test_a_folder_in_its_place_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / overrides.FILE).mkdir()
-    with pytest.raises(overrides.HoldsUnreadable, match=r"is not a file; .*; nothing is evicted until then"):
+    with pytest.raises(overrides.OverridesUnreadable, match=r"is not a file; .*; nothing is evicted until then"):
         overrides.load(tmp_path)
 
 
 def test_an_unreadable_file_is_never_overwritten(tmp_path: Path) -> None:
     write(tmp_path, "{")
-    with pytest.raises(overrides.HoldsUnreadable):
+    with pytest.raises(overrides.OverridesUnreadable):
         overrides.change(tmp_path, lambda _: EVERYTHING)
     assert (tmp_path / overrides.FILE).read_text() == "{"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.adapters import overrides
-from agent.core.model import Overrides, Pin
+from agent.core.policy.overrides import Overrides, Pin
 from tests.support.builders import make_id, make_image
 
 AT = "2026-03-01T12:00:00Z"
@@ -107,7 +107,7 @@ def test_an_entry_that_means_nothing_is_named_by_its_place_and_its_text(
     tmp_path: Path, entry: Any, message: str
 ) -> None:
     write(tmp_path, pin(reference="team/torch:1"), entry)
-    with pytest.raises(overrides.HoldsUnreadable) as caught:
+    with pytest.raises(overrides.OverridesUnreadable) as caught:
         overrides.load(tmp_path)
     shown = json.dumps(entry)[:60]
     said = str(caught.value)
@@ -120,11 +120,11 @@ RUBBISH = [
     (b"", "is not valid JSON"),
     (b'{"pins": [', "is not valid JSON: Expecting value: line 1 column 11"),
     (b"[]", 'is not a JSON object; it begins with {"pins": ['),
-    (b"NaN", "NaN is not a value that this file has"),
-    (b'{"pins": [{"id": NaN}]}', "NaN is not a value"),
+    (b"NaN", "NaN is not allowed in this file"),
+    (b'{"pins": [{"id": NaN}]}', "NaN is not allowed"),
     (b'{"pins": 1e999}', "pins: Input should be a valid list"),
-    (b'{"pins": [], "pins": []}', "the key 'pins' stands twice in one object"),
-    (b'{"pins": [{"id": "a", "id": "b"}]}', "the key 'id' stands twice in one object"),
+    (b'{"pins": [], "pins": []}', "the key 'pins' is repeated in one object"),
+    (b'{"pins": [{"id": "a", "id": "b"}]}', "the key 'id' is repeated in one object"),
     (b'{"pin": []}', "pin: is an unknown key"),
     (b'{"pause": {}}', "pause: at: is missing"),
     (b'{"pause": {"at": 5}}', "pause: at: 5 is not a time"),
@@ -142,7 +142,7 @@ RUBBISH = [
 @pytest.mark.parametrize(("data", "message"), RUBBISH, ids=range(len(RUBBISH)))
 def test_rubbish_is_unreadable_and_never_a_crash(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / overrides.FILE).write_bytes(data)
-    with pytest.raises(overrides.HoldsUnreadable) as caught:
+    with pytest.raises(overrides.OverridesUnreadable) as caught:
         overrides.load(tmp_path)
     said = str(caught.value)
     assert said.encode()  # a lone surrogate would not do
@@ -154,11 +154,11 @@ def test_rubbish_is_unreadable_and_never_a_crash(tmp_path: Path, data: bytes, me
 def test_a_link_that_leads_nowhere_and_a_pipe_are_unreadable(tmp_path: Path) -> None:
     file = tmp_path / overrides.FILE
     file.symlink_to(tmp_path / "elsewhere.json")
-    with pytest.raises(overrides.HoldsUnreadable, match=r"is a dangling link; restore .*elsewhere\.json"):
+    with pytest.raises(overrides.OverridesUnreadable, match=r"is a dangling link; restore .*elsewhere\.json"):
         overrides.load(tmp_path)
     file.unlink()
     os.mkfifo(file)
-    with pytest.raises(overrides.HoldsUnreadable, match="is not a file"):
+    with pytest.raises(overrides.OverridesUnreadable, match="is not a file"):
         overrides.load(tmp_path)
 
 

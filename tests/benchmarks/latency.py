@@ -4,22 +4,23 @@ import asyncio
 import sqlite3
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from unittest.mock import patch
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.sqlite import state_dir
-from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import UsageTables
-from agent.config import settings as config
+from agent.adapters.sqlite.engine_store import EngineStore
+from agent.config import sections
+from agent.config.settings import Settings
+from agent.core.usage.continuity import Cursor
 from agent.core.usage.events import EngineEvent
-from agent.daemon import run as daemon
+from agent.core.usage.tracker import Changes
+from agent.daemon import session
 from tests.support import dockerd
 
-T = TypeVar("T")
 CREATES = 200
 
 
@@ -83,35 +84,30 @@ async def _agent(url: str, folder: Path) -> AsyncIterator[list[float]]:
     """The agent's own loops in this process, with the moment of each commit noted."""
     store, _ = state_dir.open_store(folder, SystemClock().now())
     latencies: list[float] = []
-    _note_commits(store, latencies)
-    settings = config.Settings(docker=config.Docker(url=url))
-    async with daemon.engine_session(settings, store, folder) as parts:
+    settings = Settings(docker=sections.Docker(url=url))
+    async with session.engine_session(settings, store, folder) as parts:
         sweeper = asyncio.create_task(parts.sweeper.run())
-        latencies.clear()
-        yield latencies
+        with _noting_commits(latencies):
+            yield latencies
         sweeper.cancel()
         await asyncio.gather(sweeper, return_exceptions=True)
     await store.close()
 
 
-def _note_commits(store: Store, latencies: list[float]) -> None:
-    run = store.run
+@contextmanager
+def _noting_commits(latencies: list[float]) -> Iterator[None]:
+    """Note how long after the latest event each commit came that moved the cursor."""
+    commit, latest = EngineStore.commit, 0
 
-    async def noted(work: Callable[[UsageTables], T]) -> T:
-        before = _cursor(store)
-        done = await run(work)
-        after = _cursor(store)
-        if after > before:
-            latencies.append((time.time_ns() - after) / 1e9)
-        return done
+    async def noted(engine: EngineStore, changes: Changes, cursor: Cursor | None) -> None:
+        nonlocal latest
+        await commit(engine, changes, cursor)
+        if cursor is not None and cursor.time_ns > latest:
+            latest = cursor.time_ns
+            latencies.append((time.time_ns() - latest) / 1e9)
 
-    store.run = noted  # type: ignore[method-assign]
-
-
-def _cursor(store: Store) -> int:
-    """The time of the latest event that is committed, in nanoseconds."""
-    row = store._tables._db.execute("SELECT max(cursor_ns) FROM engines").fetchone()
-    return int(row[0] or 0)
+    with patch.object(EngineStore, "commit", noted):
+        yield
 
 
 def _bare_commits(path: Path) -> list[float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.mqtt import broker
-from agent.config import settings as config
+from agent.config import sections
 from tests.interop.parts import Dial, collecting, reporting
 from tests.support import nats, proc
 from tests.support.collector import Received
@@ -53,7 +53,7 @@ async def kill_a_node(seed: int) -> Found:
         urls = tuple(node.url for node in nodes)
 
         def connect(_: str, client_id: str) -> broker.Connect:
-            return broker.connector(broker.all_options(config.Mqtt(url=urls), client_id))
+            return broker.connector(broker.all_options(sections.Mqtt(url=urls), client_id))
 
         async with collecting(connect, Path(folder)) as received, _hosts(connect, Path(folder)) as rigs:
             await asyncio.gather(*(_add(rig, number) for number, rig in enumerate(rigs.values())), _kill(nodes[victim]))

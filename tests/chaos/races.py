@@ -7,8 +7,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,9 @@ from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import EngineInfo
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.model import Action, Class, Decision, Image, Outcome, Reason, Verdict
-from agent.core.protocol import new_events
+from agent.core.model import Class, Image, Verdict
+from agent.core.policy.decision import Action, Decision, Outcome, Reason
+from agent.core.protocol import payloads
 from agent.daemon import build
 from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
@@ -29,6 +30,7 @@ from tests.chaos import api, archive
 from tests.support import dockerd
 from tests.support import fake_host as harness
 from tests.support.fake_host import Stalls
+from tests.support.stores import named_store
 
 TAGS = 3  # at most, per image
 BATCH = 24  # images loaded at once
@@ -80,21 +82,19 @@ async def race_evictions(engine: dockerd.Dockerd, folder: Path, *, rounds: int, 
     agent = DockerEngine(engine.url)
     info = await agent.connect()
     try:
-        with _store(folder) as store:
+        async with _store(folder) as store:
             return await _race(engine, await Evicting.of(agent, info, store), rounds, seed)
     finally:
         await agent.close()
 
 
-@contextmanager
-def _store(folder: Path) -> Iterator[Store]:
-    store = Store(database.open_file(folder, datetime.now(UTC))[0], folder)
-    store._tables.host = "gpu-01"
+@asynccontextmanager
+async def _store(folder: Path) -> AsyncIterator[Store]:
+    store = named_store(database.open_file(folder, datetime.now(UTC))[0], folder, "gpu-01")
     try:
         yield store
     finally:
-        store._thread.submit(store._tables.close).result()
-        store._thread.shutdown()
+        await store.close()
 
 
 async def _race(engine: dockerd.Dockerd, remover: Remover, rounds: int, seed: int) -> Races:
@@ -139,13 +139,13 @@ class Evicting:
             store,
             SystemClock(),
             gap_tolerance=harness.TOLERANCE,
-            probes=LayerProbes(agent, store, wanted=False),
+            probes=LayerProbes(agent, wanted=False),
             stalls=Stalls(),
         )
         view = ingestor.view
         view.engine = info
         harness.prove(view)
-        view.row = (await store.run(lambda tables: tables.load(*info.key))).engine
+        view.engine_store = await store.engine(info)
         return cls(Evictor(agent, ingestor, store, SystemClock()), view, store)
 
     async def remove(self, image: Image) -> Outcome:
@@ -160,11 +160,10 @@ class Evicting:
         return (await self.evictor.evict(item)).outcome
 
     async def faults(self) -> list[str]:
-        row = self.view.row
-        left = await self.store.run(lambda tables: tables.removals(row))
-        events = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, UTC)))
-        decided = Counter(event.data["decision_id"] for event in events if event.type == new_events.DECISION)
-        ended = Counter(event.data["decision_id"] for event in events if event.type == new_events.OUTCOME)
+        left = await self.view.engine_store.load_removals()
+        events = await self.store.load_events(datetime.fromtimestamp(0, UTC))
+        decided = Counter(event.data["decision_id"] for event in events if event.type == payloads.DecisionData.type)
+        ended = Counter(event.data["decision_id"] for event in events if event.type == payloads.OutcomeData.type)
         return [
             *(f"a journal row is left: {removal}" for removal in left),
             *(f"{count} decisions {name}, {ended[name]} outcomes" for name, count in decided.items() if count != 1),

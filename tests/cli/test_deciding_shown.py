@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from rich.console import Console, RenderableType
 
-from agent.cli import documents, story, tables
-from agent.core.model import Decision, Policy
+from agent.cli import documents, explanation, tables
+from agent.core.policy.decision import Decision
+from agent.core.policy.settings import Policy
 from tests.core.builders import NOW, decide, image, only, pytorch_image
 
 LONG = "corp/" + "long-name-" * 9 + "/pytorch:2.9-cuda12.6"
@@ -20,9 +21,9 @@ def printed(content: RenderableType) -> list[str]:
 
 
 def explained(item: Decision, policy: Policy | None = None) -> dict[str, list[str]]:
-    facts = story.Facts(at=NOW, decision=item, uses=(), ignored=(), containers=())
+    facts = explanation.Facts(at=NOW, decision=item, uses=(), ignored=(), containers=())
     rows: dict[str, list[str]] = {}
-    for line in printed(story.story(facts, policy or Policy())):
+    for line in printed(explanation.render(facts, policy or Policy())):
         head, _, body = line.partition("  ")
         rows.setdefault(head, []).append(body.strip())
     return rows
@@ -60,7 +61,7 @@ def test_explain_says_what_decides_and_whether_it_stands_alone() -> None:
 def test_explain_says_which_name_tells_no_version_where_keep_newest_is_set() -> None:
     policy = Policy(keep_newest=2, ttl=timedelta(days=1000))
     item = only(decide(pytorch_image("a", "aws/vllm:server-cuda-v2"), rules=policy))
-    note = "aws/vllm:server-cuda-v2 tells no version: keep_newest = 2 goes by build time"
+    note = "aws/vllm:server-cuda-v2 names no version: keep_newest = 2 orders by build time"
     assert " ".join(explained(item, policy)["note"]).startswith(note[:60])
     assert "note" not in explained(item, Policy())
     document = documents.explain(item, (), (), NOW, "gpu-07", ())

@@ -47,7 +47,7 @@ def test_json_has_what_a_terminal_would_obey_escaped_and_is_the_same(capsys: pyt
 
 
 def test_notes_and_errors_are_clean(capsys: pytest.CaptureFixture[str]) -> None:
-    common.tell([HOSTILE])
+    common.print_notes([HOSTILE])
     with pytest.raises(SystemExit):
         cli._stop(HOSTILE, 1)
     assert capsys.readouterr().err == f"note: {text.clean(HOSTILE)}\ntorchkeeper: {text.clean(HOSTILE)}\n"

@@ -1,4 +1,4 @@
-"""Mistakes in a configuration, and how each is named: what, the text, the start of the message."""
+"""Mistakes in a configuration: a name, the text of the file, and the beginning of the error message."""
 
 PRESSURE = "[pressure]\nhigh = '{}'\nlow = '{}'\n"
 WINDOW = "[schedule]\nwindows = ['{}']"
@@ -36,7 +36,7 @@ MISTAKES = [
         "[agent]\nhost = 'a/b'",
         "agent.host: 'a/b' cannot be part of a topic; try 'a-b'",
     ),
-    ("a list that is a string", "[images]\ninclude = 'x'", "images.include"),
+    ("a list that is a string", "[images]\ninclude = 'x'", "images.include: 'x' is not a list; write it in"),
     ("an empty pattern", "[images]\ninclude = ['']", "images.include.0: is an empty pattern"),
     (
         "an engine's address of no known kind",
@@ -44,7 +44,11 @@ MISTAKES = [
         "docker.url: '/var/run/docker.sock' is not",
     ),
     ("a broker's address of no known kind", "[mqtt]\nurl = 'http://x'", "mqtt.url: 'http://x' is not mqtt://"),
-    ("a password in the address", "[mqtt]\nurl = 'mqtt://u:p@x'", "mqtt.url: the address holds a user or a password"),
+    (
+        "a password in the address",
+        "[mqtt]\nurl = 'mqtt://u:p@x'",
+        "mqtt.url: the address contains a user or a password",
+    ),
     ("a broker's address that is a number", "[mqtt]\nurl = 5", "mqtt.url: 5 is not mqtt://host"),
     (
         "a broker's port that is none",
@@ -64,20 +68,20 @@ MISTAKES = [
     (
         "a password in one address of several",
         "[mqtt]\nurl = ['mqtt://a', 'mqtt://u:p@x']",
-        "mqtt.url: entry 2 of the list: the address holds a user or a password",
+        "mqtt.url: entry 2 of the list: the address contains a user or a password",
     ),
     (
         "certificates without TLS",
         "[mqtt]\nurl = ['mqtts://a', 'mqtt://b']\nca_file = '/ca'",
-        "mqtt.url: 'mqtt://b' is not encrypted, yet certificates are set; write mqtts://",
+        "mqtt.url: 'mqtt://b' is not encrypted, but certificates are set; use mqtts://",
     ),
     (
         "a password without a user",
         "[mqtt]\nurl = 'mqtt://h'\npassword_file = '/p'",
-        "mqtt.username: is empty, yet mqtt",
+        "mqtt.username: is empty, but mqtt",
     ),
     ("an unknown version of MQTT", "[mqtt]\nversion = '4'", "mqtt.version: Input should be 'auto', '5' or '3.1.1'"),
-    ("a prefix with a wildcard", "[mqtt]\nprefix = 'a/+'", "mqtt.prefix: 'a/+' cannot start a topic"),
+    ("a prefix with a wildcard", "[mqtt]\nprefix = 'a/+'", "mqtt.prefix: 'a/+' cannot begin a topic"),
     ("a keepalive that MQTT cannot say", "[mqtt]\nkeepalive = '1d'", "mqtt.keepalive: must be whole seconds between"),
     ("a keepalive of a moment", "[mqtt]\nkeepalive = '4s'", "mqtt.keepalive: must be whole seconds between"),
     ("a keepalive with a fraction", "[mqtt]\nkeepalive = '7.5s'", "mqtt.keepalive: must be whole seconds between"),
@@ -86,15 +90,15 @@ MISTAKES = [
     ("probe_layers that is no boolean", "[images]\nprobe_layers = 'yes'", "images.probe_layers"),
     ("compress that is no boolean", "[mqtt]\ncompress = 'zlib'", "mqtt.compress"),
     ("no TOML", "[policy", "is not valid TOML"),
-    ("low at high", PRESSURE.format("85%", "85%"), "pressure.low: 85% is not under high, 85%"),
-    ("low above high", PRESSURE.format("75%", "85%"), "pressure.low: 85% is not under high, 75%"),
+    ("low at high", PRESSURE.format("85%", "85%"), "pressure.low: 85% is not below high, 85%"),
+    ("low above high", PRESSURE.format("75%", "85%"), "pressure.low: 85% is not below high, 75%"),
     ("high without low", "[pressure]\nhigh = '85%'", "pressure.low: is missing"),
     ("low without high", "[pressure]\nlow = '75%'", "pressure.high: is missing"),
     ("a budget of 0 for images", "[pressure]\nbudget = '0GB'", "pressure.budget: must be more than 0 bytes"),
     ("a budget for images without a unit", "[pressure]\nbudget = 200", "pressure.budget: 200 is not a size"),
-    ("a budget beside both", PRESSURE.format("85%", "75%") + "budget = '1GB'", "pressure.budget: stands beside"),
-    ("a budget beside high", "[pressure]\nhigh = '85%'\nbudget = '1GB'", "pressure.budget: stands beside"),
-    ("a budget beside low", "[pressure]\nlow = '85%'\nbudget = '1GB'", "pressure.budget: stands beside"),
+    ("a budget beside both", PRESSURE.format("85%", "75%") + "budget = '1GB'", "pressure.budget: cannot be combined"),
+    ("a budget beside high", "[pressure]\nhigh = '85%'\nbudget = '1GB'", "pressure.budget: cannot be combined"),
+    ("a budget beside low", "[pressure]\nlow = '85%'\nbudget = '1GB'", "pressure.budget: cannot be combined"),
     ("a share without its sign", PRESSURE.format("85", "75%"), "pressure.high: '85' is not a share"),
     ("a share that is a number", "[pressure]\nhigh = 85\nlow = '75%'", "pressure.high: 85 is not a share"),
     ("a share of 1.0", "[pressure]\nhigh = 1.0\nlow = '75%'", "pressure.high: 1.0 is not a share"),
@@ -113,7 +117,7 @@ MISTAKES = [
     ("a window of junk", WINDOW.format("at night"), "schedule.windows.0: 'at night' is not a window; write"),
     ("a window of nothing", WINDOW.format(""), "schedule.windows.0: '' is not a window; write"),
     ("a window that is a number", "[schedule]\nwindows = [5]", "schedule.windows.0: 5 is not a window; write"),
-    ("windows that are no list", "[schedule]\nwindows = '02:00-05:00'", "schedule.windows"),
+    ("windows that are no list", "[schedule]\nwindows = '02:00-05:00'", "schedule.windows: '02:00-05:00' is not a l"),
     ("an unknown time zone", "[schedule]\ntimezone = 'Europe/Berlim'", "schedule.timezone: 'Europe/Berlim' is not a"),
     ("a time zone that is a path", "[schedule]\ntimezone = '../../etc/passwd'", "schedule.timezone: '../../etc/pas"),
     ("a time zone that is a folder", "[schedule]\ntimezone = 'Europe'", "schedule.timezone: 'Europe' is not a"),
@@ -129,7 +133,7 @@ MISTAKES = [
         (
             f"known {pattern}",
             f"[images]\nknown = ['a/*', '{pattern}']",
-            f"images.known.1: '{pattern}' matches every image, so that all would be taken",
+            f"images.known.1: '{pattern}' matches every image, so every image would count",
         )
         for pattern in ("*", "**", "*:*", "?*", "*?:?*", "[!-]*", "*@*", "*@sha256:*")
     ],

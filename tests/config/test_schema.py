@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration is that of the settings, and says of files what the settings say."""
+"""The JSON Schema of the configuration is generated from the settings, and accepts and refuses the same files."""
 
 import json
 import tomllib
@@ -8,14 +8,15 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agent.config import settings as config
+from agent.config import loading
+from agent.config.settings import ConfigError, Settings, schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "config/torchkeeper.schema.json").read_text())
 
 
-def test_the_schema_in_config_is_the_one_that_the_settings_give() -> None:
-    assert config.schema() == SCHEMA, "run `make schema`"
+def test_the_schema_in_config_is_the_one_of_the_settings() -> None:
+    assert schema() == SCHEMA, "run `make schema`"
 
 
 def test_it_is_a_schema() -> None:
@@ -35,7 +36,7 @@ def test_its_defaults_are_those_of_the_default_configuration() -> None:
     written = tomllib.loads((ROOT / "config/torchkeeper.toml").read_text())
     for section, keys in written.items():
         known = SCHEMA["$defs"][SCHEMA["properties"][section]["$ref"].rpartition("/")[2]]["properties"]
-        values = config.load(ROOT / "config/torchkeeper.toml").model_dump(mode="json")[section]
+        values = loading.load(ROOT / "config/torchkeeper.toml").model_dump(mode="json")[section]
         assert {key: known[key]["default"] for key in keys} == {key: values[key] for key in keys}
 
 
@@ -61,11 +62,11 @@ BAD: list[dict[str, Any]] = [
 ]
 
 
-def load(document: dict[str, Any], folder: Path) -> config.Settings:
+def load(document: dict[str, Any], folder: Path) -> Settings:
     path = folder / "c.toml"
     tables = (f"[{section}]\n" + "\n".join(_line(*item) for item in keys.items()) for section, keys in document.items())
     path.write_text("\n".join(tables))
-    return config.load(path)
+    return loading.load(path)
 
 
 def _line(key: str, value: object) -> str:
@@ -75,14 +76,14 @@ def _line(key: str, value: object) -> str:
 
 
 @pytest.mark.parametrize("document", GOOD, ids=str)
-def test_what_it_takes_works(document: dict[str, Any], tmp_path: Path) -> None:
+def test_a_file_that_the_schema_accepts_can_be_loaded(document: dict[str, Any], tmp_path: Path) -> None:
     jsonschema.validate(document, SCHEMA)
     load(document, tmp_path)
 
 
 @pytest.mark.parametrize("document", BAD, ids=str)
-def test_what_it_refuses_is_refused(document: dict[str, Any], tmp_path: Path) -> None:
+def test_a_file_that_the_schema_refuses_cannot_be_loaded(document: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, SCHEMA)
-    with pytest.raises(config.ConfigError):
+    with pytest.raises(ConfigError):
         load(document, tmp_path)

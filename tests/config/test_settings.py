@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import settings as config
-from agent.core import model
+from agent.config import loading, sections
+from agent.config.settings import PREFIX, ConfigError, Settings
 from agent.core.policy import schedule
+from agent.core.policy import settings as policy_settings
 from agent.core.policy.schedule import Schedule
 from tests.config.mistakes import IN_THE_ENVIRONMENT, MISTAKES
 
@@ -22,22 +23,22 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     for name in list(os.environ):
-        if name.startswith(config.PREFIX):
+        if name.startswith(PREFIX):
             monkeypatch.delenv(name)
 
 
 @pytest.fixture
 def load(tmp_path: Path):  # type: ignore[no-untyped-def]
-    def _load(text: str) -> config.Settings:
+    def _load(text: str) -> Settings:
         path = tmp_path / "c.toml"
         path.write_text(text)
-        return config.load(path)
+        return loading.load(path)
 
     return _load
 
 
-def test_the_commented_default_says_what_is_built_in() -> None:
-    assert config.load(ROOT / "config/torchkeeper.toml") == config.Settings()
+def test_the_commented_default_has_the_built_in_values() -> None:
+    assert loading.load(ROOT / "config/torchkeeper.toml") == Settings()
 
 
 def test_the_commented_default_names_every_key() -> None:
@@ -45,7 +46,7 @@ def test_the_commented_default_names_every_key() -> None:
     written = tomllib.loads(text)
     known = {
         name: set(field.annotation.model_fields) - {"rules"}  # type: ignore[union-attr]
-        for name, field in config.Settings.model_fields.items()
+        for name, field in Settings.model_fields.items()
     }
     commented = {  # TOML has no word for "not set"
         "pressure": {"high", "low", "budget"},
@@ -64,8 +65,8 @@ def test_the_rules_shown_in_the_default_are_rules_that_work(load) -> None:  # ty
         if line.startswith(("# [[", "# match", "# ttl =", "# keep ="))
     ]
     assert load("\n".join(lines)).policy.rules == (
-        config.Rule(match="nvcr.io/nvidia/pytorch:*", ttl=timedelta(days=30)),
-        config.Rule(match="*/golden/*", keep=True),
+        sections.Rule(match="nvcr.io/nvidia/pytorch:*", ttl=timedelta(days=30)),
+        sections.Rule(match="*/golden/*", keep=True),
     )
 
 
@@ -104,7 +105,7 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         bytes_per_hour = "200GB"
         """
     )
-    assert settings.core_policy() == model.Policy(
+    assert settings.core_policy() == policy_settings.Policy(
         ttl=timedelta(days=7),
         min_age=timedelta(),
         include=("a/*",),
@@ -112,36 +113,36 @@ def test_settings_become_the_policy_of_the_core(load) -> None:  # type: ignore[n
         known=("c/trainer",),
         protect=(),
         keep_newest=3,
-        rules=(model.Rule(match="x", ttl=timedelta(days=1), keep_newest=0, evict_local=False),),
+        rules=(policy_settings.Rule(match="x", ttl=timedelta(days=1), keep_newest=0, evict_local=False),),
         evict_local=True,
         evict_ambiguous=True,
         dangling_after=timedelta(days=2),
         build_cache_after=timedelta(days=7),
-        pressure=model.Pressure(high=0.85, low=0.745),
+        pressure=policy_settings.Pressure(high=0.85, low=0.745),
         schedule=Schedule(
             windows=(schedule.parse("Mon-Fri 02:00-05:00"), schedule.parse("22:00-04:00")), timezone="Europe/Berlin"
         ),
         observe=True,
-        limits=model.Limits(evictions_per_sweep=5, bytes_per_hour=200 * 10**9),
+        limits=policy_settings.Limits(evictions_per_sweep=5, bytes_per_hour=200 * 10**9),
     )
 
 
 def test_a_budget_stands_alone(load) -> None:  # type: ignore[no-untyped-def]
     settings = load("[pressure]\nbudget = '200GB'")
-    assert settings.core_policy().pressure == model.Pressure(budget=200 * 10**9)
+    assert settings.core_policy().pressure == policy_settings.Pressure(budget=200 * 10**9)
 
 
-def test_a_rule_may_say_nothing_but_keep_newest(load) -> None:  # type: ignore[no-untyped-def]
+def test_a_rule_may_set_only_keep_newest(load) -> None:  # type: ignore[no-untyped-def]
     settings = load("[[policy.rules]]\nmatch='x'\nkeep_newest=2")
-    assert settings.core_policy().rules == (model.Rule(match="x", keep_newest=2),)
+    assert settings.core_policy().rules == (policy_settings.Rule(match="x", keep_newest=2),)
 
 
 def test_the_grace_of_a_change_may_be_0(load) -> None:  # type: ignore[no-untyped-def]
     assert load("[policy]\nchange_grace = '0s'").policy.change_grace == timedelta()
-    assert config.Settings().policy.change_grace == timedelta(hours=1)
+    assert Settings().policy.change_grace == timedelta(hours=1)
 
 
-def test_patterns_for_some_containers_and_images_are_taken(load) -> None:  # type: ignore[no-untyped-def]
+def test_patterns_for_some_containers_and_images_are_accepted(load) -> None:  # type: ignore[no-untyped-def]
     settings = load(
         "[usage]\nignore_containers = ['trivy*', 'role=scanner', 'role=*', '*=scanner', '*:latest']\n"
         "[images]\nexclude = ['*/prod/*', '*:v*', '[a-m]*', '*/prod/*@sha256:*']"
@@ -174,8 +175,8 @@ def test_the_environment_sets_every_new_key(monkeypatch: pytest.MonkeyPatch) -> 
         "MQTT__COMPRESS": "true",
     }
     for name, value in values.items():
-        monkeypatch.setenv(config.PREFIX + name, value)
-    settings = config.load(ROOT / "config/torchkeeper.toml")
+        monkeypatch.setenv(PREFIX + name, value)
+    settings = loading.load(ROOT / "config/torchkeeper.toml")
     assert (settings.policy.keep_newest, settings.policy.change_grace) == (2, timedelta(hours=2))
     assert (settings.pressure.high, settings.pressure.low) == (0.85, 0.75)
     assert settings.schedule.windows == (schedule.parse("Mon-Fri 02:00-05:00"),)
@@ -188,7 +189,9 @@ def test_the_environment_sets_every_new_key(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_budget_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHKEEPER_PRESSURE__BUDGET", "200GB")
-    assert config.load(ROOT / "config/torchkeeper.toml").core_policy().pressure == model.Pressure(budget=200 * 10**9)
+    assert loading.load(ROOT / "config/torchkeeper.toml").core_policy().pressure == policy_settings.Pressure(
+        budget=200 * 10**9
+    )
 
 
 def test_the_file_is_the_one_given_then_the_one_in_the_environment(
@@ -198,24 +201,24 @@ def test_the_file_is_the_one_given_then_the_one_in_the_environment(
     one.write_text('[policy]\nttl = "1d"')
     other.write_text('[policy]\nttl = "2d"')
     monkeypatch.setenv("TORCHKEEPER_CONFIG", str(other))
-    assert config.load(one).policy.ttl == timedelta(days=1)
-    assert config.load().policy.ttl == timedelta(days=2)
+    assert loading.load(one).policy.ttl == timedelta(days=1)
+    assert loading.load().policy.ttl == timedelta(days=2)
 
 
 @pytest.mark.parametrize(("what", "text", "message"), MISTAKES, ids=[case[0] for case in MISTAKES])
 def test_a_mistake_is_named(what: str, text: str, message: str, load) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(config.ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught:
         load(text)
     assert message in str(caught.value)
 
 
 def test_all_mistakes_are_named_at_once(load) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(config.ConfigError, match=r"policy\.ttl.*policy\.min_age"):
+    with pytest.raises(ConfigError, match=r"policy\.ttl.*policy\.min_age"):
         load('[policy]\nttl = "x"\nmin_age = "y"')
 
 
 def test_a_secret_in_a_refused_address_is_not_repeated(load) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(config.ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught:
         load("[mqtt]\nurl = 'mqtt://user:hunter2@x'")
     assert "hunter2" not in str(caught.value)
 
@@ -230,8 +233,8 @@ def test_the_brokers_address_is_one_or_a_list(  # type: ignore[no-untyped-def]
     written = value if value.startswith("[") else f"'{value}'"
     assert load(f"[mqtt]\nurl = {written}").mqtt.urls == urls
     monkeypatch.setenv("TORCHKEEPER_MQTT__URL", value)
-    assert config.load().mqtt.urls == urls
-    assert bool(config.load().mqtt.url) is bool(urls)
+    assert loading.load().mqtt.urls == urls
+    assert bool(loading.load().mqtt.url) is bool(urls)
 
 
 @pytest.mark.parametrize(("name", "value", "message"), IN_THE_ENVIRONMENT)
@@ -239,13 +242,13 @@ def test_a_mistake_in_the_environment_is_named(
     name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(config.ConfigError, match=message):
-        config.load()
+    with pytest.raises(ConfigError, match=message):
+        loading.load()
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(config.ConfigError, match=r"none\.toml: cannot be read: No such file"):
-        config.load(tmp_path / "none.toml")
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
+        loading.load(tmp_path / "none.toml")
 
 
 # A file that has a name and cannot be read
@@ -262,7 +265,7 @@ UNREADABLE = [
 
 @pytest.fixture
 def names(tmp_path: Path) -> Path:
-    """Names that are there, and cannot be read as a file."""
+    """Paths at which something exists that cannot be read as a file."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
@@ -272,49 +275,49 @@ def names(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("name", "message"), UNREADABLE)
 def test_a_file_that_cannot_be_read_is_named_with_the_way_out(names: Path, name: str, message: str) -> None:
-    with pytest.raises(config.ConfigError) as caught:
-        config.load(names / name)
+    with pytest.raises(ConfigError) as caught:
+        loading.load(names / name)
     assert str(caught.value).startswith(f"{names / name}: cannot be read: {message.format(names)}")
 
 
 @pytest.mark.parametrize("name", [name for name, _ in UNREADABLE])
-def test_a_default_file_that_exists_as_a_name_is_never_no_configuration(
+def test_a_default_path_at_which_something_exists_never_means_the_built_in_defaults(
     names: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "DEFAULT_FILE", names / name)
-    assert config.find_file(None, {}) == names / name
-    with pytest.raises(config.ConfigError, match="cannot be read"):
-        config.load()
+    monkeypatch.setattr(loading, "DEFAULT_FILE", names / name)
+    assert loading.find_file(None, {}) == names / name
+    with pytest.raises(ConfigError, match="cannot be read"):
+        loading.load()
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN])
-def test_a_default_file_of_which_nothing_can_be_known_is_never_no_configuration(
+def test_a_default_path_that_cannot_be_examined_never_means_the_built_in_defaults(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lstat(_: Path) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(config, "DEFAULT_FILE", tmp_path / "torchkeeper.toml")
+    monkeypatch.setattr(loading, "DEFAULT_FILE", tmp_path / "torchkeeper.toml")
     monkeypatch.setattr(Path, "lstat", lstat)
-    assert config.find_file(None, {}) == tmp_path / "torchkeeper.toml"
+    assert loading.find_file(None, {}) == tmp_path / "torchkeeper.toml"
 
 
 @pytest.mark.parametrize("name", ["torchkeeper.toml", "none/torchkeeper.toml", "linked/torchkeeper.toml"])
 @pytest.mark.parametrize("environ", [{}, {"TORCHKEEPER_CONFIG": ""}])
-def test_a_default_file_that_is_truly_absent_means_the_built_in_defaults(
+def test_a_default_path_at_which_nothing_exists_means_the_built_in_defaults(
     tmp_path: Path, name: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "linked").symlink_to(tmp_path / "real")
-    monkeypatch.setattr(config, "DEFAULT_FILE", tmp_path / name)
-    assert config.find_file(None, environ) is None
+    monkeypatch.setattr(loading, "DEFAULT_FILE", tmp_path / name)
+    assert loading.find_file(None, environ) is None
 
 
-def test_a_file_that_may_not_be_read_asks_for_the_agents_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_forbidden_file_names_the_agents_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "open", denied)
-    with pytest.raises(config.ConfigError) as caught:
-        config.load(tmp_path / "c.toml")
+    with pytest.raises(ConfigError) as caught:
+        loading.load(tmp_path / "c.toml")
     assert "c.toml: cannot be read: Permission denied; run this as the agent's user, or let uid" in str(caught.value)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.adapters.docker.inside import DockerInside, Inside
+from agent.adapters.docker.inside import DockerInside
 from agent.adapters.engine import EngineError, NotFound
+from agent.adapters.inside import Inside
 from agent.core.usage import look_inside
 from tests.support import builders, dockerd, engines, images, torch_file
 from tests.support.fakes.clock import FakeClock

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from agent.core.model import Action, Container, Decision, Details, HistoryStep, Image, Plan, Policy, Snapshot, Usage
+from agent.core.model import Container, Details, HistoryStep, Image, Snapshot, Usage
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Action, Decision, Plan
 from agent.core.policy.disk import DiskUsage
+from agent.core.policy.settings import Policy
 from agent.core.pytorch import classify
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -121,8 +121,8 @@ def test_a_port_and_a_digest_are_not_a_tag(text: str, tag: str) -> None:
         ("team/a:1@sha256:*", "a digest reference has no tag: write team/a@sha256:*"),
         ("a:1@sha256:*", "a digest reference has no tag: write a@sha256:*"),
         ("r.io:5000/a:*@sha256:*", "a digest reference has no tag: write r.io:5000/a@sha256:*"),
-        ("team/a@sha256:0123456789ab", "no digest looks like that: write it whole, or team/a@sha256:*"),
-        ("team/a@", "no digest looks like that: write it whole, or team/a@sha256:*"),
+        ("team/a@sha256:0123456789ab", "it contains no complete digest; write all its digits, or team/a@sha256:*"),
+        ("team/a@", "it contains no complete digest; write all its digits, or team/a@sha256:*"),
         ("docker.io/team/a@sha256:*", "the engine lists such images without docker.io/"),
     ],
 )

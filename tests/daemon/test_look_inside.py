@@ -8,12 +8,11 @@ import pytest
 
 from agent.adapters import inside_journal as journal
 from agent.adapters.engine import EngineError, EngineUnavailable, NotFound
-from agent.adapters.sqlite.database import StateError
-from agent.core.model import Action, Reason
+from agent.adapters.state_errors import StateError
+from agent.core.policy.decision import Action, Reason
 from agent.core.pytorch import guesses
-from agent.core.pytorch.version_file import Torch
+from agent.core.pytorch.version_file import LookedInside, Torch
 from agent.core.usage import look_inside as inside
-from agent.core.usage.look_inside import LookedInside
 from agent.daemon import look_inside
 from tests.support import builders, torch_file
 from tests.support import fake_host as harness

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.config import settings as config
 from agent.config.sections import Images, Policy, Rule
+from agent.config.settings import Settings
 from agent.core import globs
 from agent.core.policy import rules
 from agent.daemon import no_effect
@@ -41,7 +41,7 @@ def test_a_pattern_with_capitals_in_a_repository_can_match_nothing(pattern: str)
 
 
 def test_every_key_with_a_pattern_on_images_is_named() -> None:
-    settings = config.Settings(
+    settings = Settings(
         images=Images(include=("one", "team/*"), exclude=("two",)),
         policy=Policy(protect=("latest", "*:stable"), rules=(Rule(match="four", keep=True),)),
     )
@@ -56,4 +56,4 @@ def test_every_key_with_a_pattern_on_images_is_named() -> None:
 
 
 def test_the_built_in_patterns_can_match() -> None:
-    assert no_effect.patterns(config.Settings()) == []
+    assert no_effect.patterns(Settings()) == []

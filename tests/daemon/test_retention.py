@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from agent.config import settings as config
+from agent.config.settings import Settings
 from agent.core.protocol.new_events import NewEvent
-from agent.daemon import run as daemon
+from agent.daemon import housekeeping
+from agent.daemon.build import Components
 from tests.support.fake_host import FakeHost, HostedAgent
 from tests.support.fakes.clock import START
 
@@ -18,11 +19,11 @@ KEPT = 3  # days
 @asynccontextmanager
 async def forgetting(agent: HostedAgent) -> AsyncIterator[None]:
     """The daemon's own loop, on one agent."""
-    parts = daemon.Components(
-        agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.sweeper
+    parts = Components(
+        agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.planner, agent.sweeper
     )
-    settings = config.Settings(history={"retention": f"{KEPT}d"})
-    task = asyncio.create_task(daemon._forget(settings, parts, agent.clock))
+    settings = Settings(history={"retention": f"{KEPT}d"})
+    task = asyncio.create_task(housekeeping.prune_history(settings, parts, agent.clock))
     try:
         yield
     finally:

@@ -131,7 +131,7 @@ def test_the_demo_ends_well_and_complains_of_nothing(performance: Performance) -
 
 @pytest.mark.real
 def test_it_tells_which_images_went(performance: Performance) -> None:
-    rows = [line.split() for line in performance.chapter("WHAT WENT, AND WHY") if line.startswith("removed")]
+    rows = [line.split() for line in performance.chapter("WHAT WAS REMOVED, AND WHY") if line.startswith("removed")]
     assert sorted(rows) == [["removed", "idle-ttl", ref] for ref in sorted(GOES)]
 
 
@@ -148,7 +148,7 @@ def test_it_shows_each_removal_as_the_broker_tells_it_with_the_sentence_that_exp
     sentence = r"idle \d+ (?:s|min[^,]*), TTL \d+ (?:s|min[^;]*); frees about \d"  # in minutes on a slow machine
     told = re.findall(rf"EVICT  (\S+) -> removed\n +{sentence}", performance.out)
     assert set(told) == GOES
-    assert "Told over MQTT." in performance.out
+    assert "Source: MQTT." in performance.out
 
 
 @pytest.mark.real

@@ -8,8 +8,8 @@ import pytest
 
 from agent.adapters.mqtt import broker as mqtt
 from agent.adapters.mqtt.broker import Message
-from agent.config import settings as config
-from agent.core.protocol import payloads
+from agent.config import sections
+from agent.core.protocol.topics import Topics
 from agent.diagnostics import broker_check
 from agent.diagnostics.broker_check import Finding
 from tests.support import mosquitto
@@ -28,20 +28,20 @@ def secured(tmp_path: Path) -> Iterator[Mosquitto]:
         yield server
 
 
-def make_settings(server: Mosquitto, folder: Path, **keys: object) -> config.Mqtt:
+def make_settings(server: Mosquitto, folder: Path, **keys: object) -> sections.Mqtt:
     """To log in as gpu-07."""
     (folder / "password").write_text("secret")
     given = {"url": server.url, "username": "gpu-07", "password_file": str(folder / "password")}
-    return config.Mqtt.model_validate(given | keys)
+    return sections.Mqtt.model_validate(given | keys)
 
 
-async def find(settings: config.Mqtt, host: str = "gpu-07") -> Finding:
+async def find(settings: sections.Mqtt, host: str = "gpu-07") -> Finding:
     (found,) = await broker_check.run(settings, host)
     return found
 
 
 @asynccontextmanager
-async def running_agent(settings: config.Mqtt) -> AsyncIterator[mqtt.Connection]:
+async def running_agent(settings: sections.Mqtt) -> AsyncIterator[mqtt.Connection]:
     """A client that has published its status and hears what is said about it."""
     will = Message(STATUS, make_status("offline"), retain=True)
     async with mqtt.connect(mqtt.options(settings, "agent"), will) as connection:
@@ -73,7 +73,7 @@ async def test_the_status_of_a_running_agent_comes_back_and_stays(secured: Mosqu
     assert await retained(settings) == [ONLINE]
 
 
-async def retained(settings: config.Mqtt) -> list[bytes]:
+async def retained(settings: sections.Mqtt) -> list[bytes]:
     async with mqtt.connect(mqtt.options(settings, "reader")) as reader:
         await reader.subscribe(STATUS)
         return [message.payload for message in await heard(reader, b"end")]
@@ -113,7 +113,7 @@ async def test_a_user_with_another_name_than_the_host_is_named(secured: Mosquitt
 
 async def test_each_address_is_tried_and_reported(broker: Mosquitto) -> None:
     dead = f"mqtt://127.0.0.1:{mosquitto.free_port()}"
-    found = await broker_check.run(config.Mqtt(url=(dead, broker.url)), "gpu-07")
+    found = await broker_check.run(sections.Mqtt(url=(dead, broker.url)), "gpu-07")
     assert [item.ok for item in found] == [False, True]
     assert found[0].detail.startswith(f"{dead}: [Errno 111] Connection refused")
     assert found[1].detail.startswith(f"{broker.url}, MQTT 5: connected")
@@ -140,21 +140,21 @@ async def test_a_dot_that_the_broker_takes_for_a_level_is_found_out(
     server = DotsAreLevels()
     monkeypatch.setattr(mqtt, "connect", lambda options: server.connect(options.client_id))
     monkeypatch.setattr(broker_check, "RETAINED", 0.05)
-    found = await find(config.Mqtt(url="mqtt://fake", prefix=prefix), host)
-    topic = payloads.Topics(prefix, host).status
+    found = await find(sections.Mqtt(url="mqtt://fake", prefix=prefix), host)
+    topic = Topics(prefix, host).status
     hint = f"NATS and RabbitMQ take a dot for another level of the topic; set {instead}"
     assert found == Finding(False, f"fake, MQTT 5: what is published on {topic} arrives on {arrives}", hint)
 
 
 async def test_a_dot_is_warned_of_where_it_works_too(broker: Mosquitto) -> None:
-    found = await find(config.Mqtt(url=broker.url, prefix="site/a.1"), "gpu-08.lab")
+    found = await find(sections.Mqtt(url=broker.url, prefix="site/a.1"), "gpu-08.lab")
     assert found.ok
     assert found.hint.endswith('set agent.host = "gpu-08-lab" and mqtt.prefix = "site/a-1"')
 
 
 async def test_a_broker_that_ends_the_connection_over_a_dot_gets_the_hint_as_well() -> None:
     dead = f"mqtt://127.0.0.1:{mosquitto.free_port()}"
-    found = await find(config.Mqtt(url=dead), "gpu-08.lab")
+    found = await find(sections.Mqtt(url=dead), "gpu-08.lab")
     assert not found.ok
     assert "start the broker" in found.hint
     assert found.hint.endswith('set agent.host = "gpu-08-lab"')

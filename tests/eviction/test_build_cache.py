@@ -9,8 +9,8 @@ import pytest
 
 from agent.adapters import overrides
 from agent.adapters.engine import EngineError
-from agent.core.model import Overrides
 from agent.core.policy.build_cache import CacheRecord
+from agent.core.policy.overrides import Overrides
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import FakeHost, HostedAgent

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from agent.core.model import Limits, Outcome, Policy, Pressure, Reason
 from agent.core.policy import grace
-from agent.eviction.plan_reporter import POLICY_CHANGE
+from agent.core.policy.decision import Outcome, Reason
+from agent.core.policy.settings import Limits, Policy, Pressure
+from agent.core.protocol.alerts import AlertId
 from agent.eviction.sweeper import Pacing
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
@@ -57,12 +58,12 @@ async def test_14m_for_14d_waits_an_hour_with_an_alert_and_then_evicts(host: Fak
     until = host.clock.now() + timedelta(hours=1)
     plan = await agent.plan()
     assert ([item.due for item in plan.deferred], plan.next_due) == ([until, until], until)
-    assert agent.host_report.alerts[POLICY_CHANGE].message == (
+    assert agent.host_report.alerts[AlertId.POLICY_CHANGE].message == (
         "the policy changed: 2 images (200 MB) that only the new one evicts may go from "
         f"{until:%Y-%m-%dT%H:%M:%SZ}; until then it can be taken back"
     )
     await agent.wait(HOUR - 1)
-    assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
+    assert (left(host), alerts(agent)) == (REFS, [AlertId.POLICY_CHANGE])
     await agent.wait(2)
     assert (left(host), alerts(agent)) == ([], [])
 
@@ -83,7 +84,7 @@ async def test_the_wait_goes_on_over_a_restart_and_does_not_begin_anew(host: Fak
     for _ in range(3):
         await host.agents[-1].wait(HOUR / 4)
         agent = await restart(host, SLIP)
-        assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
+        assert (left(host), alerts(agent)) == (REFS, [AlertId.POLICY_CHANGE])
     await agent.wait(HOUR / 4 + 1)
     assert (left(host), alerts(agent)) == ([], [])
 
@@ -129,10 +130,10 @@ async def test_only_what_the_new_policy_adds_is_counted(host: FakeHost) -> None:
     await settled(host)
     host.docker.run(REFS[1], rm=True)
     agent = await restart(host, SLIP)
-    message = agent.host_report.alerts[POLICY_CHANGE].message
+    message = agent.host_report.alerts[AlertId.POLICY_CHANGE].message
     assert "1 image (100 MB)" in message
     await agent.wait(SLIP.total_seconds() + 1)
-    assert "2 images (200 MB)" in agent.host_report.alerts[POLICY_CHANGE].message
+    assert "2 images (200 MB)" in agent.host_report.alerts[AlertId.POLICY_CHANGE].message
 
 
 async def test_the_first_policy_ever_is_none_to_wait_for(host: FakeHost) -> None:
@@ -144,15 +145,15 @@ async def test_the_first_policy_ever_is_none_to_wait_for(host: FakeHost) -> None
 async def test_new_limits_and_another_mode_are_no_change(host: FakeHost) -> None:
     await settled(host)
     agent = await restart(host, limits=Limits(evictions_per_sweep=1), observe=True)
-    assert (await agent.sweeper._context(host.clock.now())).pending_policy is None
+    assert (await agent.planner.load_context(host.clock.now())).pending_policy is None
 
 
 async def test_a_memory_that_cannot_be_read_holds_everything_for_the_grace(host: FakeHost) -> None:
     agent = await restart(host, SLIP)
-    await agent.store.run(lambda tables: tables.keep_policies("{"))
+    await agent.store.save_policies("{")
     agent = await restart(host, SLIP)
     await agent.wait(HOUR - 1)
-    assert (left(host), alerts(agent)) == (REFS, [POLICY_CHANGE])
+    assert (left(host), alerts(agent)) == (REFS, [AlertId.POLICY_CHANGE])
     await agent.wait(2)
     assert left(host) == []
 
@@ -167,10 +168,10 @@ async def test_pressure_that_is_new_waits_too(host: FakeHost) -> None:
 
 async def test_what_is_kept_of_the_policies_is_written_once(host: FakeHost) -> None:
     agent = await settled(host)
-    kept = await agent.store.run(lambda tables: tables.policies())
+    kept = await agent.store.load_policies()
     agent = await restart(host)
     await agent.wait(HOUR)
-    assert await agent.store.run(lambda tables: tables.policies()) == kept
+    assert await agent.store.load_policies() == kept
     memory = grace.load(kept, Policy(ttl=FORTNIGHT, min_age=timedelta()), host.clock.now(), GENTLY.grace)
     assert memory.settled == memory.current
 
@@ -185,11 +186,11 @@ async def test_without_a_grace_a_change_acts_at_once(host: FakeHost) -> None:
 async def test_another_policy_to_look_at_is_no_change(host: FakeHost) -> None:
     """`plan --ttl`."""
     agent = await settled(host)
-    plan = await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))
+    plan = await agent.planner.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))
     assert (len(plan.evictions), plan.deferred) == (2, ())
     assert (await agent.plan()).evictions == ()
     agent = await restart(host, SLIP)
-    assert len((await agent.sweeper.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))).evictions) == 2
+    assert len((await agent.planner.plan(instead=Policy(ttl=SLIP, min_age=timedelta()))).evictions) == 2
     assert len((await agent.plan()).deferred) == 2
 
 
@@ -197,7 +198,7 @@ async def test_the_future_after_a_change_can_be_looked_at(host: FakeHost) -> Non
     """`plan --at 2h`."""
     await settled(host)
     agent = await restart(host, SLIP)
-    now, later = await agent.plan(), await agent.sweeper.plan(ahead=timedelta(hours=2))
+    now, later = await agent.plan(), await agent.planner.plan(ahead=timedelta(hours=2))
     assert (len(now.evictions), len(now.deferred)) == (0, 2)
     assert (len(later.evictions), len(later.deferred)) == (2, 0)
     assert left(host) == REFS

@@ -9,12 +9,14 @@ import pytest
 
 from agent.adapters import disk, overrides
 from agent.adapters.engine import Conflict
-from agent.core.model import HeldBy, Limits, Outcome, Overrides, Pin, Pressure
 from agent.core.policy import schedule
+from agent.core.policy.decision import HeldBy, Outcome
 from agent.core.policy.disk import DiskUsage
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.schedule import Schedule
-from agent.core.protocol import new_events
-from agent.eviction.plan_reporter import DISK_FULL, DISK_UNSEEN
+from agent.core.policy.settings import Limits, Pressure
+from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.eviction.sweeper import Pacing
 from agent.eviction.timing import EvictionTiming
 from tests.support import fake_host as harness
@@ -90,7 +92,9 @@ async def test_above_high_the_least_recently_used_go_until_low(host: FakeHost, d
     assert (names_of(plan.evictions), plan.under_pressure) == (REFS[:2], True)
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:2], Outcome.REMOVED)
     assert (left(host), list(agent.host_report.alerts)) == (REFS[2:], [])
-    decisions = [(event.data["reason"], event.data["explanation"]) for event in await agent.events(new_events.DECISION)]
+    decisions = [
+        (event.data["reason"], event.data["explanation"]) for event in await agent.events(payloads.DecisionData.type)
+    ]
     assert [(reason, sentence.split(";")[0]) for reason, sentence in decisions] == [
         ("disk-pressure", "disk 86% full (high 85%, low 75%)"),
         ("disk-pressure", "disk 76% full (high 85%, low 75%)"),
@@ -197,7 +201,7 @@ async def test_where_nothing_may_go_an_alert_says_what_keeps_how_much(host: Fake
     await agent.wait()
     disk_of.other_bytes = 500 * MB
     assert await harness.sweep(agent) == {}
-    alert = agent.host_report.alerts[DISK_FULL]
+    alert = agent.host_report.alerts[AlertId.DISK_FULL_NOTHING_EVICTABLE]
     assert (alert.severity, alert.message) == (
         "critical",
         "disk 90% full (high 85%, low 75%), and nothing may be evicted now: "
@@ -216,10 +220,10 @@ async def test_the_alert_ends_with_the_pressure(host: FakeHost, disk_of: Disk) -
     agent = await watching(host, protect=("*",))
     disk_of.other_bytes = 500 * MB
     await harness.sweep(agent)
-    assert list(agent.host_report.alerts) == [DISK_FULL]
+    assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
     disk_of.other_bytes = 360 * MB  # 76 %: still above low
     await harness.sweep(agent)
-    assert list(agent.host_report.alerts) == [DISK_FULL]
+    assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
     disk_of.other_bytes = 350 * MB
     await harness.sweep(agent)
     assert list(agent.host_report.alerts) == []
@@ -230,14 +234,14 @@ async def test_the_alert_comes_where_all_that_could_go_was_too_little(host: Fake
     disk_of.other_bytes = 950 * MB
     disk_of.image_bytes = 0
     assert await harness.sweep(agent) == dict.fromkeys(REFS, Outcome.REMOVED)
-    assert agent.host_report.alerts[DISK_FULL].message.endswith("no image takes any space")
+    assert agent.host_report.alerts[AlertId.DISK_FULL_NOTHING_EVICTABLE].message.endswith("no image takes any space")
 
 
 async def test_a_disk_that_cannot_be_seen_is_told_and_nothing_goes(host: FakeHost, disk_of: Disk) -> None:
     agent = await watching(host)
     disk_of.other_bytes, disk_of.seen = 600 * MB, False
-    assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, [DISK_UNSEEN])
-    assert "cannot be seen" in agent.host_report.alerts[DISK_UNSEEN].message
+    assert (await harness.sweep(agent), list(agent.host_report.alerts)) == ({}, [AlertId.PRESSURE_UNSEEN])
+    assert "cannot be seen" in agent.host_report.alerts[AlertId.PRESSURE_UNSEEN].message
     disk_of.seen = True
     assert await harness.sweep(agent) == dict.fromkeys(REFS[:3], Outcome.REMOVED)
     assert list(agent.host_report.alerts) == []
@@ -268,7 +272,7 @@ async def test_under_pressure_it_looks_again_every_minute(host: FakeHost, disk_o
     await agent.start()
     disk_of.other_bytes = 500 * MB
     await agent.wait(TIMING.disk_poll + 1)
-    assert list(agent.host_report.alerts) == [DISK_FULL]
+    assert list(agent.host_report.alerts) == [AlertId.DISK_FULL_NOTHING_EVICTABLE]
     disk_of.other_bytes = 300 * MB  # no event tells of it
     await agent.wait(TIMING.pressure_retry)
     assert list(agent.host_report.alerts) == []
@@ -297,7 +301,7 @@ async def test_pressure_waits_for_the_window(host: FakeHost, disk_of: Disk) -> N
     opens = host.clock.now().replace(hour=12, minute=30, second=0, microsecond=0)
     assert (plan.held_by, plan.opens, plan.next_due, plan.evictions) == (HeldBy.WINDOW, opens, opens, ())
     assert [item.held_by for item in plan.decisions] == [HeldBy.WINDOW, HeldBy.WINDOW, None, None]
-    assert "(held: window)" in agent.host_report.alerts[DISK_FULL].message
+    assert "(held: window)" in agent.host_report.alerts[AlertId.DISK_FULL_NOTHING_EVICTABLE].message
     await agent.wait((opens - host.clock.now()).total_seconds() - 1)
     assert left(host) == REFS
     await agent.wait(2)

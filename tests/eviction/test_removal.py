@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
-from agent.core.model import Image, Outcome
+from agent.core.model import Image
+from agent.core.policy.decision import Outcome
 from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
@@ -415,7 +416,7 @@ async def test_killed_at_any_call_the_next_start_settles_it(host: FakeHost, step
         assert set(outcomes) <= {"failed"}
     else:
         assert outcomes == ["removed"]
-    assert await again.store.run(lambda tables: tables.removals(again.view.row)) == []
+    assert await again.view.engine_store.load_removals() == []
     decided = [event.data["decision_id"] for event in await again.events("torchkeeper.decision")]
     assert len(decided) == len(set(decided)) <= 1
 

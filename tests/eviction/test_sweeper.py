@@ -8,8 +8,10 @@ import pytest
 
 from agent.adapters import overrides
 from agent.adapters.engine import Conflict, EngineUnavailable
-from agent.core.model import Outcome, Overrides, Pin, Reason, Rule
-from agent.core.protocol import new_events
+from agent.core.policy.decision import Outcome, Reason
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Rule
+from agent.core.protocol import payloads
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent
@@ -88,7 +90,7 @@ async def test_the_least_recently_used_goes_first(host: FakeHost) -> None:
         await agent.wait(1)
     await agent.wait(PAST_TTL)
     await harness.sweep(agent)
-    gone = [event.data["image"]["references"][0] for event in await agent.events(new_events.DECISION)]
+    gone = [event.data["image"]["references"][0] for event in await agent.events(payloads.DecisionData.type)]
     assert gone == ["team/torch:2", "team/torch:1", "team/torch:0"]
 
 
@@ -188,7 +190,7 @@ async def test_an_untagged_step_goes_with_the_last_image_built_on_it(host: FakeH
     agent = await harness.due(host, rules=(Rule(match="team/child:*", evict_local=True),), protect=(REF,))
     await harness.sweep(agent)
     assert set(host.docker.images) == {image}
-    decisions = [(event.subject, event.data["reason"]) for event in await agent.events(new_events.DECISION)]
+    decisions = [(event.subject, event.data["reason"]) for event in await agent.events(payloads.DecisionData.type)]
     assert decisions == [(child, "idle-ttl"), (step, "dangling")]
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from agent.adapters import overrides
 from agent.adapters.engine import Conflict, EngineError, EngineUnavailable
-from agent.core.model import HeldBy, Outcome, Overrides
 from agent.core.policy import schedule
+from agent.core.policy.decision import HeldBy, Outcome
+from agent.core.policy.overrides import Overrides
 from agent.core.policy.schedule import Schedule
-from agent.core.protocol import new_events
+from agent.core.protocol import payloads
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import PAST_TTL, FakeHost
@@ -134,7 +135,7 @@ async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(h
     waits = []
     for _ in range(10):
         assert await harness.sweep(agent) == {REF: Outcome.REFUSED}
-        not_before = (await agent.store.run(lambda tables: tables.backoff(agent.view.row)))[image]
+        not_before = (await agent.view.engine_store.load_backoff())[image]
         waits.append(not_before - host.clock.now())
         assert (await agent.decision(image)).held_by is HeldBy.BACKOFF
         assert (await agent.plan()).next_due == not_before
@@ -144,7 +145,7 @@ async def test_a_refused_image_is_whole_and_left_alone_ever_longer_up_to_a_day(h
     minutes = [10, 20, 40, 80, 160, 320, 640, 1280]
     assert waits == [timedelta(minutes=count) for count in minutes] + [DAY, DAY]
     assert host.docker.images[image].tags == [REF]
-    assert len(await agent.events(new_events.DECISION)) == 1
+    assert len(await agent.events(payloads.DecisionData.type)) == 1
     agent.engine.forget_hooks()
     assert await harness.sweep(agent) == {REF: Outcome.REMOVED}
 

@@ -6,7 +6,8 @@ import pytest
 
 from agent.adapters import overrides
 from agent.adapters.engine import EngineUnavailable
-from agent.core.model import Overrides, Pin, Reason
+from agent.core.policy.decision import Reason
+from agent.core.policy.overrides import Overrides, Pin
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import TTL, FakeHost
 from tests.support.fakes.engine import Call

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from agent.adapters.engine import Conflict, EngineUnavailable
 from agent.cli import tables
-from agent.core.model import Image, Reason
-from agent.core.protocol import new_events, payloads
-from agent.eviction.plan_reporter import REMOVED_ANOTHER
+from agent.core.model import Image
+from agent.core.policy.decision import Reason
+from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from tests.support import fake_host as harness
 from tests.support.builders import make_digest, pytorch_image
 from tests.support.fake_host import FakeHost, HostedAgent, Killed
@@ -171,7 +172,7 @@ async def evict_with_another(host: FakeHost) -> HostedAgent:
 
 async def test_what_an_eviction_took_with_it_is_in_its_outcome(host: FakeHost, image: Image) -> None:
     agent = await evict_with_another(host)
-    [outcome] = await agent.events(new_events.OUTCOME)
+    [outcome] = await agent.events(payloads.OutcomeData.type)
     said = payloads.OutcomeData.model_validate(outcome.data)
     digest = [] if host.docker.containerd else [NEW]  # it was never seen pulled, and proves nothing there
     assert (said.outcome, said.also_removed) == ("refused", [REFS[1], *digest, OTHER.id])
@@ -182,9 +183,9 @@ async def test_what_an_eviction_took_with_it_is_in_its_outcome(host: FakeHost, i
 async def test_an_eviction_that_took_nothing_else_says_so_and_raises_no_alert(host: FakeHost, image: Image) -> None:
     agent = await due(host)
     await agent.sweeper.sweep()
-    [outcome] = await agent.events(new_events.OUTCOME)
+    [outcome] = await agent.events(payloads.OutcomeData.type)
     assert (outcome.data["outcome"], outcome.data["also_removed"]) == ("removed", [])
-    assert REMOVED_ANOTHER not in agent.host_report.alerts
+    assert AlertId.REMOVED_ANOTHER_IMAGE not in agent.host_report.alerts
 
 
 async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_after_a_restart_too(
@@ -192,7 +193,7 @@ async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_afte
 ) -> None:
     agent = await evict_with_another(host)
     assert "[error" in capsys.readouterr().out
-    alert = agent.host_report.alerts[REMOVED_ANOTHER]
+    alert = agent.host_report.alerts[AlertId.REMOVED_ANOTHER_IMAGE]
     back = "pull, build, load or tag it again" if host.docker.containerd else f"docker pull {NEW}"
     assert alert.severity == "critical"
     assert all(part in alert.message for part in (REFS[1], OTHER.id, back, "ends by itself at 2026-03-08T"))
@@ -201,14 +202,14 @@ async def test_what_an_eviction_took_with_it_is_a_critical_alert_for_a_week_afte
     host.docker.create(image.id)  # so that it stays now
     await again.wait()
     await again.sweeper.sweep()
-    assert again.host_report.alerts[REMOVED_ANOTHER].message == alert.message
+    assert again.host_report.alerts[AlertId.REMOVED_ANOTHER_IMAGE].message == alert.message
     await again.rest()
     host.clock.jump(timedelta(days=6.9).total_seconds())
     await again.sweeper.sweep()
-    assert REMOVED_ANOTHER in again.host_report.alerts
+    assert AlertId.REMOVED_ANOTHER_IMAGE in again.host_report.alerts
     host.clock.jump(timedelta(days=0.2).total_seconds())
     await again.sweeper.sweep()
-    assert REMOVED_ANOTHER not in again.host_report.alerts
+    assert AlertId.REMOVED_ANOTHER_IMAGE not in again.host_report.alerts
 
 
 async def test_the_history_shows_what_an_eviction_took_with_it_and_how_to_bring_it_back(
@@ -231,7 +232,7 @@ async def test_what_was_heard_before_the_engine_was_lost_is_in_the_outcome(host:
         await agent.sweeper.sweep()
     host.docker.create(image.id)
     await agent.sweeper.sweep()
-    [outcome] = await agent.events(new_events.OUTCOME)
+    [outcome] = await agent.events(payloads.OutcomeData.type)
     assert OTHER.id in outcome.data["also_removed"]
     assert outcome.data["error"] == "interrupted; the image is whole"
 
@@ -242,7 +243,7 @@ async def test_an_answer_that_was_lost_with_the_engine_is_told(host: FakeHost, i
     with pytest.raises(EngineUnavailable):
         await agent.sweeper.sweep()
     await agent.sweeper.sweep()
-    [outcome] = await agent.events(new_events.OUTCOME)
+    [outcome] = await agent.events(payloads.OutcomeData.type)
     assert (outcome.data["outcome"], outcome.data["error"]) == ("removed", UNHEARD)
 
 
@@ -254,6 +255,6 @@ async def test_killed_before_the_answer_the_outcome_says_that_nobody_knows(host:
     await agent.kill()
     again = await host.agent(evict_local=True).watch()
     await again.sweeper.sweep()
-    [outcome] = await again.events(new_events.OUTCOME)
+    [outcome] = await again.events(payloads.OutcomeData.type)
     assert (outcome.data["outcome"], outcome.data["also_removed"]) == ("removed", [])
     assert outcome.data["error"] == UNHEARD

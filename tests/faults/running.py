@@ -17,22 +17,22 @@ from agent.adapters.clock import SystemClock
 from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.sqlite import database
-from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import UsageTables
-from agent.config import settings as config
+from agent.config.sections import Agent, Docker, Policy
+from agent.config.settings import Settings
 from agent.core.model import Usage
-from agent.core.protocol import new_events, payloads
-from agent.daemon import run as daemon
+from agent.core.protocol import payloads
+from agent.daemon import build
 from agent.daemon.timing import Timing
 from agent.eviction.timing import EvictionTiming
 from agent.tracking.timing import TrackingTiming
 from tests.support import proc, torch_file
 from tests.support.dockerd import Dockerd
 from tests.support.proc import PATIENCE
+from tests.support.stores import StoreFaults, named_store
 
 HOST = "gpu-01"
 QUICK = 0.3  # seconds for an answer, where one is not to come: a busy machine may need more for any other
-DUE_AT_ONCE = config.Policy(ttl=timedelta(microseconds=1), min_age=timedelta(), local_images="evict")
+DUE_AT_ONCE = Policy(ttl=timedelta(microseconds=1), min_age=timedelta(), local_images="evict")
 
 
 # Every wait of the agent is shorter: what it does stays the same.
@@ -69,13 +69,11 @@ class LiveAgent:
         timeouts: DockerTimeouts = PATIENT,
         **sections: Any,
     ) -> None:
-        settings = config.Settings(
-            agent=config.Agent(host=HOST, state_dir=folder), docker=config.Docker(url=url), **sections
-        )
-        self.store = Store(database.open_file(folder, datetime.now(UTC))[0], folder)
-        self.store._tables.host = HOST
+        settings = Settings(agent=Agent(host=HOST, state_dir=folder), docker=Docker(url=url), **sections)
+        self.faults = StoreFaults()
+        self.store = named_store(database.open_file(folder, datetime.now(UTC))[0], folder, HOST, before=self.faults)
         engine = DockerEngine(url, timeouts)
-        self.parts = daemon.build(settings, self.store, folder, SystemClock(), engine, timing=timing)
+        self.parts = build.make_agent(settings, self.store, folder, SystemClock(), engine, timing=timing)
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, sweeping: bool = True) -> "LiveAgent":
@@ -102,11 +100,9 @@ class LiveAgent:
 
     async def kill(self) -> None:
         """SIGKILL: from here on it reaches neither its engine nor its state."""
-        store = self.store
-        store.run = _dead  # type: ignore[method-assign,assignment]
+        self.faults.fail_after(0, asyncio.CancelledError)
         await self._end()
-        await asyncio.get_running_loop().run_in_executor(store._thread, store._tables.close)
-        store._thread.shutdown()
+        await self.store.close()
 
     async def _end(self) -> None:
         """Before Python 3.13 a TaskGroup forgets a cancellation while one of its tasks fails: cancel until it ends."""
@@ -121,28 +117,22 @@ class LiveAgent:
 
     async def events(self, kind: str = "") -> list[payloads.Event]:
         """The event log, oldest first."""
-        found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, UTC)))
+        found = await self.store.load_events(datetime.fromtimestamp(0, UTC))
         return [event for event in found if event.type.startswith(kind)]
 
     async def gaps(self) -> list[str]:
-        return [event.data["cause"] for event in await self.events(new_events.GAP)]
+        return [event.data["cause"] for event in await self.events(payloads.GapData.type)]
 
     async def usages(self) -> dict[str, Usage]:
-        saved = await self.store.run(UsageTables.load_latest)
+        saved = await self.store.load_latest_engine()
         return {usage.image_id: usage for usage in saved.usages} if saved is not None else {}
 
     async def has_journal(self) -> bool:
-        row = self.parts.ingestor.view.row
-        return bool(await self.store.run(lambda tables: tables.removals(row)))
+        return bool(await self.parts.ingestor.view.engine_store.load_removals())
 
     async def backed_off(self) -> set[str]:
         """The IDs of the images that were refused or failed, and are left alone for a while."""
-        row = self.parts.ingestor.view.row
-        return set(await self.store.run(lambda tables: tables.backoff(row)))
-
-
-async def _dead(_work: object) -> Any:
-    raise asyncio.CancelledError
+        return set(await self.parts.ingestor.view.engine_store.load_backoff())
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.model import Reason
-from agent.core.protocol import new_events, payloads
+from agent.core.policy.decision import Reason
+from agent.core.protocol import payloads
 from agent.daemon.timing import Timing
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, LiveAgent
@@ -99,7 +99,7 @@ class Point:
 
 @dataclass
 class Round:
-    """One agent, one idle image, one trouble."""
+    """One agent, one idle image, one fault."""
 
     host: Host
     between: Proxy
@@ -144,8 +144,8 @@ class Round:
         if await agent.has_journal():
             return False
         if running.tags(self.host.engine, self.idle) is None:
-            return bool(await agent.events(new_events.OUTCOME))
-        reasons = {item.image.id: item.reason for item in (await agent.parts.sweeper.plan()).decisions}
+            return bool(await agent.events(payloads.OutcomeData.type))
+        reasons = {item.image.id: item.reason for item in (await agent.parts.planner.plan()).decisions}
         return self.idle in await agent.backed_off() or reasons.get(self.idle) is Reason.IN_USE
 
     async def judge(self, agent: LiveAgent) -> None:
@@ -164,7 +164,7 @@ class Round:
 
     async def _recorded(self, agent: LiveAgent) -> set[str]:
         """The names with which it went, by its outcome."""
-        became = payloads.OutcomeData.model_validate((await agent.events(new_events.OUTCOME))[-1].data)
+        became = payloads.OutcomeData.model_validate((await agent.events(payloads.OutcomeData.type))[-1].data)
         return {*became.image.references, *became.also_removed}
 
     def clear(self) -> None:
@@ -175,8 +175,8 @@ class Round:
 
 def consistent(events: list[payloads.Event], idle: str, *, gone: bool) -> None:
     """Each decision is of the idle image, once, before its outcomes; the last outcome is what is true now."""
-    decided = [event for event in events if event.type == new_events.DECISION]
-    outcomes = [event for event in events if event.type == new_events.OUTCOME]
+    decided = [event for event in events if event.type == payloads.DecisionData.type]
+    outcomes = [event for event in events if event.type == payloads.OutcomeData.type]
     assert {event.subject for event in [*decided, *outcomes]} <= {idle}
     first = {event.data["decision_id"]: event.data["seq"] for event in reversed(decided)}
     assert len(first) == len(decided)
@@ -196,19 +196,19 @@ def never_on_a_bad_list(calls: list[Call]) -> None:
         assert call.method != "DELETE" or all(whole.values()), f"{call} after a list that failed"
 
 
-Trouble = Callable[[Point, Round], Hold | None]
+MakeFault = Callable[[Point, Round], Hold | None]
 
 
 async def play(
     host: Host,
     name: str,
-    trouble: Callable[[Round], Hold | None],
+    make_fault: Callable[[Round], Hold | None],
     time_out: float = UNHURRIED,
     timing: Timing = TIMING,
 ) -> tuple[list[Call], str] | None:
     """A fresh idle image and a fresh agent, until it has settled. Where a call is held, the agent is killed then.
 
-    Its calls and the image; None where the trouble has met nothing.
+    Returns its calls and the image; None if the fault was never applied.
     """
     folder = host.room(name)
 
@@ -218,7 +218,7 @@ async def play(
 
     async with proxy.before(host.engine.socket, folder) as between:
         one = Round(host, between, running.torch(host.engine, *sorted(TAGS)))
-        held = trouble(one)
+        held = make_fault(one)
         agent = await start()
         try:
             if held is not None:
@@ -258,13 +258,13 @@ def _lasts(host: Host, point: Point) -> bool:
     )
 
 
-async def at_every_call(host: Host, trouble: Trouble, only: str = "", time_out: float = UNHURRIED) -> None:
-    """A round for each call of a sweep, with its trouble at that call."""
+async def at_every_call(host: Host, make_fault: MakeFault, only: str = "", time_out: float = UNHURRIED) -> None:
+    """Play a round for each call of a sweep, with a fault at that call."""
     points = [point for point in await clean_points(host) if only in point.method]
     assert {"GET", "DELETE"} >= {point.method for point in points} >= {"DELETE"}
     for number, point in enumerate(points):
         for longer in TRIES:
-            if await play(host, f"{number}.{longer}", functools.partial(trouble, point), time_out * longer):
+            if await play(host, f"{number}.{longer}", functools.partial(make_fault, point), time_out * longer):
                 break
         else:
             raise AssertionError(f"{point} was never called")
@@ -306,12 +306,12 @@ async def test_an_image_that_gets_a_tag_at_any_call_before_it_goes_keeps_it_or_g
     await at_every_call(host, lambda point, one: one.name_at(point, tag))
 
 
-async def test_any_trouble_at_any_call_leaves_each_image_whole_or_gone_on_later_engines(
+async def test_any_fault_at_any_call_leaves_each_image_whole_or_gone_on_later_engines(
     later_host: Host,
 ) -> None:
     chance = random.Random(SEED)
 
-    def any_trouble(point: Point, one: Round) -> None:
+    def any_fault(point: Point, one: Round) -> None:
         fault = chance.choice([*FAULTS.values(), None, NAME])
         if fault is None:
             one.use_at(point)
@@ -320,4 +320,4 @@ async def test_any_trouble_at_any_call_leaves_each_image_whole_or_gone_on_later_
         else:
             one.strike(point, fault)
 
-    await at_every_call(later_host, any_trouble, time_out=2 * running.QUICK)
+    await at_every_call(later_host, any_fault, time_out=2 * running.QUICK)

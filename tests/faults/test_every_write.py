@@ -1,42 +1,27 @@
 """A kill before every single write of an agent that catches up: no use is lost, whatever was written first."""
 
 from pathlib import Path
-from typing import Any
 
 from tests.support import fake_host as harness
 from tests.support.builders import pytorch_image
-from tests.support.fake_host import FakeHost, HostedAgent
+from tests.support.fake_host import FakeHost
 from tests.support.fakes.clock import START
 
 REFS = ("team/early:1", "team/late:1")
 APART = 60.0  # seconds: more than is read again at any start
 
 
-def die_before_write(agent: HostedAgent, number: int) -> list[str]:
-    """Let an agent do so many pieces of work on its state, and then nothing more. What it does is noted."""
-    work, done = agent.store.run, list[str]()
-
-    async def run(piece: Any) -> Any:
-        if len(done) >= number:
-            raise harness.Killed
-        done.append(piece.__qualname__)
-        return await work(piece)
-
-    agent.store.run = run  # type: ignore[method-assign,assignment]
-    return done
-
-
 async def catch_up_killed_before_write(world: FakeHost, number: int) -> bool:
     """Whether the agent got so far that it was killed at all."""
     agent = world.agent()
-    done = die_before_write(agent, number)
+    agent.faults.fail_after(number, harness.Killed)
     try:
         await agent.watch()
     except (BaseExceptionGroup, harness.Killed):
         return True
     finally:
         await agent.kill()
-    return len(done) > number
+    return False
 
 
 async def test_a_kill_before_any_write_loses_no_use(tmp_path: Path) -> None:

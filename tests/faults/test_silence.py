@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import settings as config
-from agent.core.protocol import new_events
+from agent.config import sections
+from agent.core.protocol import payloads
 from agent.daemon.timing import Timing
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE, LiveAgent
@@ -19,7 +19,7 @@ from tests.support import images, proc, proxy
 from tests.support.dockerd import Dockerd
 
 RING = 256  # events that an engine remembers
-NO_TOLERANCE = config.UsageSection(gap_tolerance=timedelta())
+NO_TOLERANCE = sections.UsageSection(gap_tolerance=timedelta())
 
 
 def use(engine: Dockerd, image: str, times: int = 1) -> None:
@@ -184,7 +184,7 @@ async def test_nothing_is_evicted_while_the_lists_fail(fresh_engine: Dockerd, tm
             folder.mkdir()
             async with running.running(between.url, folder, policy=DUE_AT_ONCE) as agent:
                 await proc.eventually_async(lambda agent=agent: _failed(agent))  # type: ignore[misc]
-                assert await agent.events(new_events.DECISION) == []
+                assert await agent.events(payloads.DecisionData.type) == []
             between.heal()
         assert [call for call in between.calls if call.method == "DELETE"] == []
         async with running.running(between.url, folder, policy=DUE_AT_ONCE):

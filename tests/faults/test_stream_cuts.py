@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.usage.events import USES
+from agent.tracking import position
 from tests.faults import running
 from tests.faults.running import LiveAgent
 from tests.support import engines, proc, proxy
@@ -168,12 +169,13 @@ class Cutter:
 
 async def test_no_use_is_lost_over_a_hundred_cuts(engine: Dockerd, tmp_path: Path) -> None:
     engine.empty()
+    await asyncio.sleep(position.OVERLAP.total_seconds())  # ends of other tests' containers are older then
     images = [running.torch(engine, f"team/torch:{number}") for number in range(IMAGES)]
     chance, enough = random.Random(SEED), asyncio.Event()
     async with proxy.before(engine.socket, tmp_path) as between, independent_reader(engine) as truth:
 
         async def start() -> LiveAgent:
-            usage = config.UsageSection(gap_tolerance=timedelta())
+            usage = sections.UsageSection(gap_tolerance=timedelta())
             return await LiveAgent(between.url, tmp_path, usage=usage).start(sweeping=False)
 
         agent = await start()
@@ -213,6 +215,6 @@ async def compare(agent: LiveAgent, truth: Truth) -> None:
 
 
 async def recorded(agent: LiveAgent, truth: Truth) -> set[Used]:
-    row, images = agent.parts.ingestor.view.row, set(truth.image_of.values())
-    kept = await agent.store.run(lambda tables: [use for image in images for use in tables.uses(row, image, MANY)])
+    engine_store, images = agent.parts.ingestor.view.engine_store, set(truth.image_of.values())
+    kept = [use for image in images for use in await engine_store.load_uses(image, MANY)]
     return {(use.image_id, use.container_id, use.action, use.at) for use in kept}

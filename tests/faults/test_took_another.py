@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.protocol import new_events, payloads
-from agent.eviction.plan_reporter import REMOVED_ANOTHER
+from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from tests.faults import running
 from tests.faults.running import DUE_AT_ONCE
 from tests.support import images, proc, proxy
@@ -31,7 +31,7 @@ async def test_what_an_eviction_takes_with_it_is_in_its_outcome_and_a_critical_a
     async with proxy.before(any_engine.socket, tmp_path) as between:
         between.on("DELETE", "^/images/", nth=nth, before=lambda: asyncio.to_thread(pass_on))
         async with running.running(between.url, tmp_path, policy=DUE_AT_ONCE) as agent:
-            outcomes = await proc.eventually_async(lambda: agent.events(new_events.OUTCOME))
+            outcomes = await proc.eventually_async(lambda: agent.events(payloads.OutcomeData.type))
             became = payloads.OutcomeData.model_validate(outcomes[0].data)
             if nth == 1:
                 assert (became.outcome, became.also_removed) == ("refused", [REFS[1], plain])
@@ -44,4 +44,4 @@ async def test_what_an_eviction_takes_with_it_is_in_its_outcome_and_a_critical_a
 
 
 async def raised(agent: running.LiveAgent) -> payloads.Alert | None:
-    return agent.parts.host_report.alerts.get(REMOVED_ANOTHER)
+    return agent.parts.host_report.alerts.get(AlertId.REMOVED_ANOTHER_IMAGE)

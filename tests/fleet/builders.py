@@ -90,8 +90,6 @@ def make_decision(
 ) -> bytes:
     data = payloads.DecisionData.model_validate(
         {
-            "epoch": "e",
-            "seq": seq,
             "decision_id": decision_id,
             "action": "evict",
             "reason": "idle-ttl",
@@ -106,7 +104,7 @@ def make_decision(
         }
         | fields
     )
-    return _event("torchkeeper.decision", seq, at, host, data)
+    return _event(seq, at, host, data)
 
 
 def make_outcome(
@@ -114,8 +112,6 @@ def make_outcome(
 ) -> bytes:
     data = payloads.OutcomeData.model_validate(
         {
-            "epoch": "e",
-            "seq": seq,
             "decision_id": decision_id,
             "outcome": "removed",
             "image": make_ref(),
@@ -124,7 +120,7 @@ def make_outcome(
         }
         | fields
     )
-    return _event("torchkeeper.outcome", seq, at, host, data)
+    return _event(seq, at, host, data)
 
 
 def make_ref() -> payloads.ImageRef:
@@ -135,7 +131,7 @@ def make_alert(alert_id: str = "disk", message: str = "nearly full") -> bytes:
     return payloads.Alert(id=alert_id, severity="warning", message=message, since=START).encode()
 
 
-def _event(kind: str, seq: int, at: datetime, host: str, data: payloads.Payload) -> bytes:
+def _event(seq: int, at: datetime, host: str, data: payloads.EventData) -> bytes:
     return payloads.event(
-        host=host, epoch="e", seq=seq, kind=kind, at=at, subject=None, data=data.model_dump(mode="json")
+        host=host, epoch="e", seq=seq, kind=data.type, at=at, subject=None, data=data.model_dump(mode="json")
     ).encode()

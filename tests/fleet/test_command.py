@@ -10,7 +10,7 @@ import pytest
 
 from agent.adapters.broker import LARGEST_INCOMING
 from agent.adapters.mqtt import broker
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
 from tests.fleet.builders import make_image, make_inventory, make_last, make_status, topic
 from tests.support import mosquitto, proc
@@ -19,7 +19,7 @@ from tests.support.mosquitto import Mosquitto
 
 def publish(server: Mosquitto, **messages: bytes) -> None:
     async def go() -> None:
-        options = broker.options(config.Mqtt(url=server.url), "agent")
+        options = broker.options(sections.Mqtt(url=server.url), "agent")
         async with broker.connect(options) as connection:
             for rest, payload in messages.items():
                 await connection.publish(topic(rest), payload, retain=True)

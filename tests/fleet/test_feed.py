@@ -9,8 +9,8 @@ import pytest
 from agent.adapters.clock import SystemClock
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
-from agent.config import settings as config
-from agent.core.protocol import payloads
+from agent.config import sections
+from agent.core.protocol.topics import Topics
 from agent.fleet import feed as collector
 from agent.fleet.feed import Feed
 from agent.fleet.view import FleetView
@@ -103,12 +103,12 @@ async def test_a_feed_follows_the_fleet_and_outlives_the_broker() -> None:
     server.route(Message(topic("events", "a"), make_decision()))
     await until(lambda: names(feed.view) == ["a", "b", "gone"], clock)
     server.stop()
-    await until(lambda: feed.trouble == "fake: down", clock)
+    await until(lambda: feed.error == "fake: down", clock)
     assert names(feed.view) == ["a", "b", "gone"]
     fill(server, "a")
     server.start()
     await until(lambda: names(feed.view) == ["a"], clock)
-    assert feed.trouble == ""
+    assert feed.error == ""
     assert feed.view is not None
     assert [line.host for line in feed.view.decisions()] == ["a"]
     running.cancel()
@@ -150,12 +150,12 @@ async def test_a_host_whose_agent_is_cut_off_is_offline_in_the_next_snapshot(bro
 
 
 def connector(server: Mosquitto, version: str, client_id: str = "agent") -> broker.Connect:
-    mqtt = config.Mqtt.model_validate({"url": server.url, "version": version})
+    mqtt = sections.Mqtt.model_validate({"url": server.url, "version": version})
     return partial(broker.connect, broker.options(mqtt, client_id))
 
 
 async def test_the_topics_asked_for_are_those_of_the_wire() -> None:
     """`+` in place of the host, so that the collector and the agents cannot drift apart."""
-    topics = payloads.Topics("p", "+")
+    topics = Topics("p", "+")
     asked = {f"p/v1/hosts/+/{rest}" for rest in collector._TOPICS}
     assert asked == {topics.status, topics.info, topics.inventory, topics.alert("+"), topics.events}

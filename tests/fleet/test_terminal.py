@@ -95,7 +95,7 @@ def test_an_image_is_one_line_for_all_hosts_that_have_it() -> None:
     assert rows(terminal.images_view(fleet, NOW)) == [
         "abcdef012345 2.9.0 1 9.0 GB 4 min ago in 3 d",
         "teamai/a:1 2.9.0 2 9.0 GB never recent",
-        "Left out, as they are not PyTorch: 1. --json has them.",
+        "Not shown, as they are not PyTorch: 1. --json has them.",
     ]
 
 

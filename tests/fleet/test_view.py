@@ -2,7 +2,6 @@
 
 import itertools
 import zlib
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import PROBE
 from agent.fleet import view
 from agent.fleet.view import DecisionLine, FleetView
 from tests.fleet.builders import (
@@ -26,19 +26,7 @@ from tests.fleet.builders import (
 from tests.support.fakes.clock import START
 
 MINUTE = timedelta(minutes=1)
-LINE = DecisionLine(
-    host="gpu-07",
-    decision_id="d1",
-    at=START,
-    image_id="sha256:" + "1" * 64,
-    references=("teamai/a:1",),
-    reason="idle-ttl",
-    mode="enforce",
-    explanation="idle 15 d, TTL 14 d",
-    estimated_bytes=4_800_000_000,
-    outcome="removed",
-    measured_bytes=5_000_000_000,
-)
+LINE = DecisionLine("gpu-07", make_last(outcome="removed", measured_bytes=5_000_000_000))
 
 
 def fold(*messages: tuple[str, bytes], at: datetime = START, retained: bool = False) -> FleetView:
@@ -164,8 +152,8 @@ def test_rubbish_changes_nothing(rest: str, payload: bytes) -> None:
 
 def test_the_empty_message_that_an_agent_sends_to_learn_whether_it_may_is_no_event() -> None:
     fleet = fold(("status", make_status()), ("events", make_decision()))
-    fleet.apply(topic("events"), payloads.PROBE, START)
-    assert fleet.decisions() == [replace(LINE, outcome=None, measured_bytes=None)]
+    fleet.apply(topic("events"), PROBE, START)
+    assert fleet.decisions() == [DecisionLine("gpu-07", make_last())]
 
 
 def test_compressed_messages_read_as_plain_ones() -> None:
@@ -232,7 +220,8 @@ def test_an_inventory_from_before_the_outcome_does_not_take_it_back() -> None:
 
 def test_an_outcome_without_its_decision_is_shown_as_far_as_it_is_known() -> None:
     (line,) = fold(("events", make_outcome(outcome="failed", error="boom", measured_bytes=None))).decisions()
-    assert (line.image_id, line.reason, line.outcome, line.error) == (LINE.image_id, "", "failed", "boom")
+    known = line.decision
+    assert (known.image_id, known.reason, known.outcome, known.error) == (make_last().image_id, "", "failed", "boom")
 
 
 def test_a_decision_to_keep_is_no_line() -> None:
@@ -244,9 +233,9 @@ def test_decisions_come_newest_first_and_can_be_narrowed() -> None:
     for number, name in enumerate(["a", "b", "a"]):
         event = make_decision(number, f"d{number}", START + number * MINUTE)
         fleet.apply(topic("events", name), event, START)
-    assert [line.decision_id for line in fleet.decisions()] == ["d2", "d1", "d0"]
-    assert [line.decision_id for line in fleet.decisions(since=START + MINUTE)] == ["d2", "d1"]
-    assert [line.decision_id for line in fleet.decisions(host="a")] == ["d2", "d0"]
+    assert [line.decision.decision_id for line in fleet.decisions()] == ["d2", "d1", "d0"]
+    assert [line.decision.decision_id for line in fleet.decisions(since=START + MINUTE)] == ["d2", "d1"]
+    assert [line.decision.decision_id for line in fleet.decisions(host="a")] == ["d2", "d0"]
 
 
 def test_an_event_that_comes_twice_counts_once_and_the_same_number_of_another_host_is_another() -> None:
@@ -261,7 +250,7 @@ def test_the_number_of_events_is_bounded_and_the_oldest_go() -> None:
     for number in range(view.MAX_EVENTS + 1):
         fleet.apply(topic("events"), make_decision(number, f"d{number}", START + number * MINUTE), START)
     lines = fleet.decisions()
-    assert (len(lines), lines[-1].decision_id) == (view.MAX_EVENTS, "d1")
+    assert (len(lines), lines[-1].decision.decision_id) == (view.MAX_EVENTS, "d1")
 
 
 def test_a_renewed_view_keeps_the_events_and_forgets_what_is_retained() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from agent.adapters.outbox import UnknownSequence
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.event_log import EventLog
+from agent.adapters.sqlite.queries import Queries
 from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.fuzz import outcome
@@ -30,13 +31,14 @@ def acknowledgement(data: bytes) -> None:
         return
     assert isinstance(ack.seq, int)
     assert ack.seq >= 0
-    log = EventLog(database.open_copy(Path("no such folder")))
+    db = Queries(database.open_copy(Path("no such folder")))
+    log = EventLog(db)
     try:
         for number in range(EVENTS):
             log.append(NewEvent("torchkeeper.gap", START, None, {"number": number}))
         _acknowledge(log, log.epoch if ack.epoch == OURS else ack.epoch, ack.seq)
     finally:
-        log.close()
+        db.close()
 
 
 def _acknowledge(log: EventLog, epoch: str, seq: int) -> None:

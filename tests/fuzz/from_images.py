@@ -3,16 +3,17 @@
 import contextlib
 from collections.abc import Mapping
 
-from agent.core import globs
+from agent.core import globs, text
 from agent.core.images import tags
+from agent.core.images.references import familiar
 from agent.core.lint import linter
 from agent.core.lint import names as read_names
-from agent.core.model import Class, Details, HistoryStep, Image, Reason, Verdict
+from agent.core.model import Class, Details, HistoryStep, Image, Verdict
 from agent.core.policy import rules
+from agent.core.policy.decision import Reason
 from agent.core.pytorch import bounds, build_history, classify
 from agent.core.pytorch.shell import parse as shell_parse
 from agent.core.pytorch.shell.words import UnreadableError
-from agent.core.usage.events import familiar
 from tests.core.builders import decide, image_id, pytorch_image
 
 NAMES = (
@@ -59,8 +60,8 @@ def names(data: bytes) -> None:
     for reference in references:
         name = read_names.parse(reference)
         assert name.tag == tags.parse(reference)
-        assert read_names.shown(reference).isprintable()
-        assert len(read_names.shown(reference)) <= read_names.LONGEST_SHOWN
+        assert text.shown(reference).isprintable()
+        assert len(text.shown(reference)) <= text.LONGEST_SHOWN
         proposed = read_names.suggest(name, "2.9.0", "cuda12.6")
         assert proposed is None or not read_names.missing_parts(read_names.parse(proposed))
         assert familiar(reference)

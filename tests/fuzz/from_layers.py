@@ -1,7 +1,7 @@
 """What the layers of an image hold, and where an engine says that they are."""
 
+from agent.adapters.docker import layer_folders
 from agent.adapters.docker.json_values import UNREADABLE
-from agent.adapters.layers import folders as layer_folders
 from agent.core.model import Class, Verdict
 from agent.core.pytorch import guesses, layer_probe, version_file
 from tests.fuzz import from_engine, outcome
@@ -27,14 +27,14 @@ def version_file_of_torch(data: bytes) -> None:
         from_engine.store(torch.version, torch.accelerator)
         path = data.decode(errors="surrogateescape")
         look = layer_probe.found({path: (1, torch)})
-        settled = layer_probe.settled(Verdict(kind=Class.PYTORCH), look, lifts=False)
+        settled = layer_probe.apply(Verdict(kind=Class.PYTORCH), look, lifts=False)
         assert settled.evidence[0].text.isprintable()
         from_engine.store(look.path, settled.evidence[0].text)
 
 
 def folders(data: bytes) -> None:
     """Folders below the engine's own, or none, or one of UNREADABLE."""
-    found, _ = outcome.of(lambda: layer_folders.named(from_engine.json_object(data), "/d"), *UNREADABLE)
+    found, _ = outcome.of(lambda: layer_folders.parse(from_engine.json_object(data), "/d"), *UNREADABLE)
     assert all(folder.startswith("/d/") and "/../" not in folder for folder in found or ())
 
 

@@ -6,10 +6,11 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from agent.config import settings as config
+from agent.config import loading
+from agent.config.settings import ConfigError
 from agent.core import globs, units
 from agent.core.policy import rules, schedule
-from agent.daemon import run as daemon
+from agent.daemon import housekeeping
 from tests.fuzz import outcome
 from tests.support.fakes.clock import START
 
@@ -49,12 +50,12 @@ def configuration(data: bytes) -> None:
     """Settings that decide and can be shown and used, or ConfigError."""
     with tempfile.NamedTemporaryFile(dir=_fast(), suffix=".toml") as file:
         Path(file.name).write_bytes(data)
-        settings, error = outcome.of(lambda: config.load(Path(file.name)), config.ConfigError)
+        settings, error = outcome.of(lambda: loading.load(Path(file.name)), ConfigError)
     if settings is None:
         assert str(error)
         return
     policy = settings.core_policy()
-    json.dumps(daemon.policy_in_force(settings))
+    json.dumps(housekeeping.policy_in_force(settings))
     for pattern in (*policy.include, *policy.exclude, *policy.protect, *settings.usage.ignore_containers):
         globs.matches(pattern, "team/torch:1")
         rules.why_never_matches(pattern)

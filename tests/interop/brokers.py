@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.adapters.mqtt import broker
-from agent.config import settings as config
+from agent.config import sections
 from tests.support import mosquitto, nats
 
 HOSTS = ("gpu-01", "gpu-02", "gpu-03", "gpu-04", "gpu-05", "gpu-06", "gpu-07.lab")  # one a test
@@ -80,7 +80,7 @@ class Place:
     server: Server
     folder: Path
 
-    def mqtt(self, user: str, **keys: object) -> config.Mqtt:
+    def mqtt(self, user: str, **keys: object) -> sections.Mqtt:
         """The settings of one user."""
         secret = self.folder / "secret"
         secret.write_text("secret\n")
@@ -91,7 +91,7 @@ class Place:
             "ca_file": str(self.server.ca_file or ""),
             "version": self.kind.version,
         }
-        return config.Mqtt.model_validate(given | keys)
+        return sections.Mqtt.model_validate(given | keys)
 
     def connect(self, user: str, client_id: str) -> broker.Connect:
         several = broker.all_options(self.mqtt(user), client_id)

@@ -12,9 +12,10 @@ from agent.adapters.clock import Clock
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Connection, Message
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
+from agent.daemon import build
 from agent.fleet import feed as fleet
 from agent.fleet.view import FleetView
-from agent.reporting.publisher import Publisher
 from tests.interop.brokers import COLLECTOR, Place
 from tests.support.collector import NAME, Received, Source
 from tests.support.fakes.clock import FakeClock
@@ -31,9 +32,9 @@ PATIENCE = 60.0  # seconds, on a machine that has much else to do
 async def reporting(connect: Dial, rig: PublisherRig, host: str, clock: Clock | None = None) -> AsyncIterator[None]:
     """An agent's whole side of the broker, until the block ends."""
     await rig.store.name_host(host)
-    live = Publisher(
+    live = build.make_publisher(
         connect=connect(host, broker.agent_client_id(host, AGENT_ID)),
-        topics=payloads.Topics("torchkeeper", host),
+        topics=Topics("torchkeeper", host),
         host_report=rig.host_report,
         outbox=rig.store,
         clock=clock or QuickClock(),

@@ -10,6 +10,7 @@ import pytest
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.diagnostics import broker_check
 from agent.fleet.view import Host
 from tests.fleet.builders import make_image
@@ -24,12 +25,12 @@ pytestmark = pytest.mark.real
 BURST = 120  # events
 VICTIM = """
 import asyncio, sys
-from agent.config import settings as config
 from agent.adapters.mqtt import broker
+from agent.config.sections import Mqtt
 
 async def main():
     topic, online, will, settings = sys.argv[1:]
-    options = broker.options(config.Mqtt.model_validate_json(settings), "victim")
+    options = broker.options(Mqtt.model_validate_json(settings), "victim")
     async with broker.connect(options, broker.Message(topic, will.encode(), True)) as connection:
         await connection.publish(topic, online.encode(), retain=True)
         await asyncio.sleep(600)
@@ -58,10 +59,10 @@ async def test_a_wrong_password_is_told(place: Place, tmp_path: Path) -> None:
 async def test_a_later_reader_finds_what_is_retained(place: Place, rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory(3))
-    rig.host_report.raise_alert("disk", "nearly full", make_info().at)
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", make_info().at)
     async with reporting(place.connect, rig, "gpu-01"):
         found = await eventually_online(place, "gpu-01")
-        assert (found.images, list(found.alerts), found.info) == (3, ["disk"], make_info())
+        assert (found.images, list(found.alerts), found.info) == (3, ["state-full"], make_info())
     left = {host.name: host.status and host.status.state for host in (await view(place)).hosts()}
     assert left["gpu-01"] == "offline"
 

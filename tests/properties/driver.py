@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 from agent.core import timekeeping
 from agent.core.images import layers
-from agent.core.model import Container, Decision, Image, Plan, Snapshot, Usage, Verdict
+from agent.core.model import Container, Image, Snapshot, Usage, Verdict
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Decision, Plan
 from agent.core.pytorch import classify
 from agent.core.timekeeping import ClockMonitor, ClockReading, MachineOff
 from agent.core.usage import continuity

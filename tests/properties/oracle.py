@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from agent.core.model import Image, Overrides, Pin, Policy, Rule
+from agent.core.model import Image
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 
 DAY = timedelta(days=1)
 MIN_AGE = timedelta(hours=1)

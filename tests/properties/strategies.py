@@ -6,9 +6,11 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from agent.core.model import Container, Image, Plan, Policy, Pressure, Rule, Usage
+from agent.core.model import Container, Image, Usage
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Plan
 from agent.core.policy.disk import DiskUsage
+from agent.core.policy.settings import Policy, Pressure, Rule
 from tests.core.builders import NOW, container, decide, disk, image, image_id, pytorch_image
 
 TIMES = st.integers(-200, 0).map(lambda days: NOW + timedelta(days=days))

@@ -7,10 +7,13 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.model import Action, Container, Image, Overrides, Pin, Policy, Reason, Rule
+from agent.core.model import Container, Image
 from agent.core.policy import planning, totals
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Action, Reason
 from agent.core.policy.grace import PendingPolicy
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 from tests.core.builders import HOUR, LONG_AGO, NOW, decide, evicted, image_id
 from tests.properties.strategies import CONTEXTS, MOST, TIMES, TTLS, GeneratedHost, generated_hosts, policies, pressed
 
@@ -22,6 +25,12 @@ def test_every_image_has_one_decision_and_a_sentence(world: GeneratedHost, rules
     plan = world.plan(rules, context)
     assert [item.image for item in plan.decisions] == list(world.images)
     assert all(item.explanation for item in plan.decisions)
+
+
+@given(generated_hosts(), pressed(policies()), CONTEXTS)
+def test_the_reason_says_whether_an_image_is_evicted(world: GeneratedHost, rules: Policy, context: Context) -> None:
+    plan = world.plan(rules, context)
+    assert all((item.action is Action.EVICT) is item.reason.evicts for item in plan.decisions)
 
 
 @given(generated_hosts(), pressed(policies()), CONTEXTS)

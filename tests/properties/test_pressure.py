@@ -6,9 +6,10 @@ from datetime import datetime
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agent.core.model import Action, Decision, Plan, Policy, Pressure, Reason
 from agent.core.policy import parents, planning
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Action, Decision, Plan, Reason
+from agent.core.policy.settings import Policy, Pressure
 from tests.core.builders import disk, evicted
 from tests.properties.strategies import (
     CONTEXTS,
@@ -170,7 +171,7 @@ def test_the_strategies_do_bring_pressure_to_bear() -> None:
     """Else none of these properties says anything."""
     seen: set[str] = set()
 
-    @settings(derandomize=True, database=None, max_examples=1000)
+    @settings(derandomize=True, database=None, max_examples=100)
     @given(crowds(), RULES, CONTEXTS)
     def look(world: GeneratedHost, rules: Policy, context: Context) -> None:
         plan = world.plan(rules, context)

@@ -20,7 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from agent.core.model import Decision, Pin, Plan, Reason
+from agent.core.policy.decision import Decision, Plan, Reason
+from agent.core.policy.overrides import Pin
 from agent.core.timekeeping import SETTLING
 from agent.core.usage.continuity import BOOT_TO_ENGINE
 from tests.core.builders import DAY, HOUR
@@ -30,7 +31,7 @@ from tests.properties.world import REGISTRY, ModelHost
 
 MINUTE = timedelta(minutes=1)
 SETTLE = timedelta(minutes=10)  # the clock is trusted again long before
-EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", "250"))
+EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", settings().max_examples * 5 // 2))  # 250 in `make test`
 SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=40,
@@ -51,7 +52,7 @@ JUMPS = st.sampled_from([MINUTE, 3 * HOUR, DAY, 5 * DAY, 40 * DAY])
 
 
 class Histories(RuleBasedStateMachine):
-    """One host, its people, its weather, and its agent."""
+    """One host with its people, its failures and its agent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +189,7 @@ class Histories(RuleBasedStateMachine):
             self.pass_time(due - self.world.wall)
             self.sweep()
 
-    # Weather
+    # Failures
 
     @rule()
     def distract(self) -> None:
@@ -231,7 +232,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def recover(self) -> None:
-        """The weather clears up, and the agent attends."""
+        """All failures end, and the agent runs."""
         self.agent.disk.full, self.distracted = False, False
         if not self.world.up:
             self.start_the_engine()

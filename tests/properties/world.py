@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from agent.core.model import RUNNING, Container, Image, Overrides, Pin
+from agent.core.model import RUNNING, Container, Image
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import RING_SIZE, Boot, EventRing, make_ring
 from agent.core.usage.events import EngineEvent

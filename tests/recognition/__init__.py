@@ -1,1 +1,1 @@
-"""Is it PyTorch, measured: on the project's own fixtures, or on any corpus of images."""
+"""Measure the recognition of PyTorch, on the project's own fixtures or on any corpus of images."""

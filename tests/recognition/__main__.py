@@ -1,6 +1,6 @@
 """`python -m tests.recognition [CORPUS] [--unnamed] [--together] [--verbose]`: how many images are recognised.
 
-Without a corpus the project's own fixtures are judged. Exit code 1 where an image without torch is called PyTorch.
+Without a corpus it judges the project's own fixtures. Exit code 1 if an image without torch counts as PyTorch.
 """
 
 import argparse
@@ -15,7 +15,7 @@ def main() -> int:
     options.add_argument("corpus", type=Path, nargs="?", help="a file of rows in JSON (the project's own fixtures)")
     options.add_argument("--unnamed", action="store_true", help="judge every image without its names")
     options.add_argument("--together", action="store_true", help="judge all as images of one host")
-    options.add_argument("--verbose", action="store_true", help="name each image about which something is wrong")
+    options.add_argument("--verbose", action="store_true", help="list each image that was judged wrongly")
     given = options.parse_args()
     rows = corpus.read(given.corpus.read_text(encoding="utf-8").splitlines()) if given.corpus else corpus.fixtures()
     judged = tally.judge([corpus.unnamed(row) for row in rows] if given.unnamed else rows, together=given.together)

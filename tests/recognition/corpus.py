@@ -1,9 +1,9 @@
 """Images with the truth about each: the fixtures beside this file, or a corpus, one JSON object on a line.
 
-A row of a corpus has `name`, `truth` ("yes": the image is for PyTorch, "embeds": an application that has torch for
-itself, "no"), and what there is of `references`, `digests`, `config` (`Env`, `Labels`, `Entrypoint`, `Cmd`), `history`,
-`layers`, `torch_version` and `accelerator` (where several are right, with `|` between them), `builder`, and `scored`
-(false: not counted).
+A row of a corpus has `name` and `truth` ("yes": the image is for PyTorch, "embeds": an application that contains torch
+for itself, "no"). It may have `references`, `digests`, `config` (`Env`, `Labels`, `Entrypoint`, `Cmd`), `history`,
+`layers`, `torch_version` and `accelerator` (several right values are separated by `|`), `builder`, and `scored` (false:
+the row does not count).
 """
 
 import json
@@ -23,7 +23,7 @@ UNNAMED = "corp/app:1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One image, and what is true of it. Rows of one name are one image by several builders."""
+    """One image with the truth about it. Rows with the same name are one image made by several builders."""
 
     name: str
     image: Image
@@ -31,7 +31,7 @@ class Row:
     builder: str = ""
     torch_version: str = ""  # "": not known
     accelerator: str = ""  # "": not known
-    verdict: str = ""  # of a fixture: the class that it must get, or "kept" for either that is kept
+    verdict: str = ""  # for a fixture: the class that it must get, or "kept" for any class but pytorch
 
 
 def read(lines: Iterable[str]) -> tuple[Row, ...]:
@@ -48,7 +48,7 @@ def fixtures() -> tuple[Row, ...]:
 
 
 def unnamed(row: Row) -> Row:
-    """The same image after its names were lost: only what is in it tells."""
+    """The same image without its names."""
     return replace(row, image=replace(row.image, references=(UNNAMED,), digests=(), origin=None))
 
 

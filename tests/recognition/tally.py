@@ -1,4 +1,4 @@
-"""How often the verdicts on a corpus are right, and where not."""
+"""Count how often the verdicts on a corpus are right, and list the wrong ones."""
 
 import re
 from collections import Counter
@@ -14,15 +14,15 @@ _RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A row, and what the agent says of it."""
+    """A row with the agent's verdict."""
 
     row: Row
     verdict: Verdict
-    weight: float  # the rows of one image have one vote together
+    weight: float  # the weights of all rows of one image add up to 1
 
     @property
     def is_false(self) -> bool:
-        """The severe error: called PyTorch without torch in it."""
+        """Whether an image without torch counts as PyTorch, which is the severe error."""
         return self.row.truth == "no" and self.verdict.kind is Class.PYTORCH
 
     @property
@@ -30,7 +30,7 @@ class Judged:
         return self.row.truth != "no" and self.verdict.kind is not Class.PYTORCH
 
     def is_as_expected(self) -> bool:
-        """Of a fixture: whether it is called what it must be called, and what is known of it is told."""
+        """Whether a fixture has the class, version and accelerator that it must have."""
         kept = self.verdict.kind is not Class.PYTORCH
         right = kept if self.row.verdict == "kept" else self.verdict.kind == self.row.verdict
         version = version_is(self) or not self.row.torch_version
@@ -38,13 +38,13 @@ class Judged:
 
 
 def judge(rows: Sequence[Row], *, together: bool = False) -> tuple[Judged, ...]:
-    """Each image as on a host that has only this one, or all as on one host, so that lineage counts."""
+    """Judge each image separately, or all `together` as on one host, so that lineage counts."""
     votes = Counter(row.name for row in rows)
-    found = classify.classify(row.image for row in rows) if together else {}
+    verdicts = classify.classify(row.image for row in rows) if together else {}
     return tuple(
         Judged(
             row=row,
-            verdict=found.get(row.image.id) or classify.classify([row.image])[row.image.id],
+            verdict=verdicts.get(row.image.id) or classify.classify([row.image])[row.image.id],
             weight=1 / votes[row.name],
         )
         for row in rows
@@ -52,23 +52,23 @@ def judge(rows: Sequence[Row], *, together: bool = False) -> tuple[Judged, ...]:
 
 
 def version_is(one: Judged) -> bool | None:
-    """Whether the version told is right, as far as both are precise; None where none is told or known."""
-    told, truths = one.verdict.torch_version, one.row.torch_version
-    if not told or not truths:
+    """Whether the version is right in the parts that both have; None if it is not reported or not known."""
+    reported, truths = one.verdict.torch_version, one.row.torch_version
+    if not reported or not truths:
         return None
-    return any(_agree(_release(told), _release(truth)) for truth in truths.split("|"))
+    return any(_agree(_release(reported), _release(truth)) for truth in truths.split("|"))
 
 
 def accelerator_is(one: Judged) -> bool | None:
-    """The same for the accelerator: `cuda12` is right for cuda12.8."""
-    told, truths = one.verdict.accelerator, one.row.accelerator
-    if not told or not truths:
+    """Whether the accelerator is right: `cuda12` is right for cuda12.8. None if it is not reported or not known."""
+    reported, truths = one.verdict.accelerator, one.row.accelerator
+    if not reported or not truths:
         return None
-    return any(f"{truth}.".startswith(f"{told}.") for truth in truths.split("|"))
+    return any(f"{truth}.".startswith(f"{reported}.") for truth in truths.split("|"))
 
 
-def _agree(told: tuple[int, ...], truth: tuple[int, ...]) -> bool:
-    return bool(told) and all(one == other for one, other in zip(told, truth, strict=False))
+def _agree(reported: tuple[int, ...], truth: tuple[int, ...]) -> bool:
+    return bool(reported) and all(one == other for one, other in zip(reported, truth, strict=False))
 
 
 def _release(version: str) -> tuple[int, ...]:
@@ -77,7 +77,7 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def lines(judged: Sequence[Judged]) -> Iterator[str]:
-    """The figures: first what counts most, then the details."""
+    """The figures, the most important first."""
     of = {truth: [one for one in judged if one.row.truth == truth] for truth in TRUTHS}
     real = [*of["yes"], *of["embeds"]]
     recall = _share(of["yes"])
@@ -89,13 +89,13 @@ def lines(judged: Sequence[Judged]) -> Iterator[str]:
     yield f"  recall_with_embeds={_share(real):.3f}"
     recognised = [one for one in real if one.verdict.kind is not Class.OTHER]
     known = [one for one in recognised if one.row.torch_version]
-    yield _told("torch_version", len(known), [version_is(one) for one in known])
+    yield _rightness("torch_version", len(known), [version_is(one) for one in known])
     known = [one for one in recognised if one.row.accelerator]
-    yield _told("accelerator", len(known), [accelerator_is(one) for one in known])
+    yield _rightness("accelerator", len(known), [accelerator_is(one) for one in known])
 
 
 def errors(judged: Iterable[Judged]) -> Iterator[str]:
-    """Each image about which something is wrong, the severe ones first."""
+    """Each image that was judged wrongly, the severe errors first."""
     judged = tuple(judged)
     yield from (f"FALSE PYTORCH  {_described(one)}" for one in judged if one.is_false)
     for one in judged:
@@ -122,6 +122,7 @@ def _share(judged: Sequence[Judged]) -> float:
     return _count(judged, Class.PYTORCH) / total if total else 0.0
 
 
-def _told(what: str, known: int, rights: Sequence[bool | None]) -> str:
-    told = [right for right in rights if right is not None]
-    return f"  {what}: known={known} told={len(told)} right={sum(told)} wrong={len(told) - sum(told)}"
+def _rightness(what: str, known: int, rights: Sequence[bool | None]) -> str:
+    reported = [right for right in rights if right is not None]
+    right = sum(reported)
+    return f"  {what}: known={known} told={len(reported)} right={right} wrong={len(reported) - right}"

@@ -1,4 +1,4 @@
-"""The project's own fixtures: no image without torch is called PyTorch, and each gets the verdict that it must get."""
+"""In the project's own fixtures no image without torch counts as PyTorch, and each gets the verdict that it must."""
 
 import json
 import subprocess

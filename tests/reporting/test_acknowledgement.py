@@ -13,7 +13,8 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import new_events, payloads
+from agent.adapters.state_errors import StateFull
+from agent.core.protocol import payloads
 from agent.reporting import outbox_sender, poison
 from tests.support.fakes.clock import START
 from tests.support.proc import PATIENCE
@@ -167,7 +168,9 @@ async def test_a_collector_that_has_more_than_was_ever_given_is_an_alert(rig: Pu
         assert rig.host_report.alerts == {}
         say(rig, 4)
         await rig.until(lambda: "alerts/outbox-behind" in rig.retained(), tick=1)
-        assert "up to number 4, more than this state ever gave" in rig.host_report.alerts["outbox-behind"].message
+        assert (
+            "up to number 4, but this state never issued that number" in rig.host_report.alerts["outbox-behind"].message
+        )
         assert rig.host_report.alerts["outbox-behind"].severity == "critical"
 
 
@@ -257,12 +260,12 @@ async def test_without_a_collector_nothing_is_sent_again(rig: PublisherRig) -> N
 
 async def test_numbers_that_a_waiting_collector_can_never_get_are_named_to_it(rig: PublisherRig) -> None:
     await rig.add(3)
-    await rig.store.prune(rig.clock.now().replace(year=2030), START, quietly=True)
+    await rig.store.prune(rig.clock.now().replace(year=2030), START, declare_dropped=False)
     async with rig.running():
         await send(rig, 1)
         say(rig, 0)
         await rig.until(lambda: 5 in rig.sent(), tick=5)
-        (named,) = [event for event in await events(rig) if event.type == new_events.DROPPED]
+        (named,) = [event for event in await events(rig) if event.type == payloads.DroppedData.type]
         assert named.data["ranges"] == [[1, 3]]
 
 
@@ -272,15 +275,15 @@ async def test_what_no_event_names_is_named_once_the_collector_gets_no_further(r
         say(rig, 1)
         await rig.until(rig.is_empty)
         await rig.add(1)
-        await rig.store.set_aside(2, "too long", START)
-        await rig.store.set_aside(3, "too long as well: the event that names the other", START)
+        await rig.store.quarantine(2, "too long", START)
+        await rig.store.quarantine(3, "too long as well: the event that names the other", START)
         await rig.add(1)
         await rig.until(lambda: 5 in rig.sent(), tick=5)
         assert (await events(rig))[-1].data["ranges"] == [[2, 3]]
 
 
 async def events(rig: PublisherRig) -> list[payloads.Event]:
-    return await rig.store.run(lambda tables: tables.events(START))
+    return await rig.store.load_events(START)
 
 
 async def test_a_row_set_aside_is_named_so_that_the_collector_gets_past_it(rig: PublisherRig) -> None:
@@ -335,7 +338,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(
     rig: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object) -> None:
-        raise database.StateFull
+        raise StateFull
 
     async with heard(rig):
         await send(rig, 2)
@@ -350,7 +353,7 @@ async def test_a_disk_without_room_for_the_watermark_costs_nothing(
 
 async def test_a_disk_without_room_to_retire_costs_nothing(rig: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: object) -> None:
-        raise database.StateFull
+        raise StateFull
 
     async with rig.running():
         with monkeypatch.context() as patch:

@@ -8,6 +8,7 @@ import pytest
 
 from agent.adapters.mqtt.broker import Message
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.reporting import collectors
 from agent.reporting.collectors import Collectors
 from tests.support.fakes.clock import START, FakeClock
@@ -21,7 +22,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
     async with rigged(tmp_path) as made:
         made.host_report.show_info(make_info())
         made.host_report.show_inventory(make_inventory())
-        made.host_report.raise_alert("disk", "nearly full", START)
+        made.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
         yield made
 
 
@@ -32,7 +33,12 @@ def birth(session: int, state: str = "online", collector: str = "main") -> Messa
 
 def published(rig: PublisherRig) -> dict[str, int]:
     """How often each topic was published."""
-    topics = {"status": TOPICS.status, "info": TOPICS.info, "inventory": TOPICS.inventory, "disk": TOPICS.alert("disk")}
+    topics = {
+        "status": TOPICS.status,
+        "info": TOPICS.info,
+        "inventory": TOPICS.inventory,
+        "alert": TOPICS.alert("state-full"),
+    }
     return {name: len(rig.payloads(topic)) for name, topic in topics.items()}
 
 
@@ -96,10 +102,10 @@ async def test_a_birth_makes_the_agent_send_again_what_the_collector_has_not_con
 
 async def test_the_answer_comes_after_a_random_part_of_the_longest_wait() -> None:
     clock, shares = FakeClock(), iter([0.25, 1.0])
-    found = Collectors(clock, lambda: next(shares))
+    known = Collectors(clock, lambda: next(shares))
     for session, wait in ((1, 0.25 * collectors.LONGEST_JITTER), (2, collectors.BETWEEN)):
-        asked = asyncio.create_task(found.asked())
-        found.heard("main", Message("", birth(session).payload))
+        asked = asyncio.create_task(known.wait_for_birth())
+        known.receive_status("main", Message("", birth(session).payload))
         await clock.advance(wait - 0.5)
         assert not asked.done()
         await clock.advance(0.5)
@@ -110,9 +116,9 @@ async def test_without_a_share_given_the_wait_is_random() -> None:
     waits = set()
     for _ in range(20):
         clock = FakeClock()
-        found = Collectors(clock)
-        asked = asyncio.create_task(found.asked())
-        found.heard("main", Message("", birth(1).payload))
+        known = Collectors(clock)
+        asked = asyncio.create_task(known.wait_for_birth())
+        known.receive_status("main", Message("", birth(1).payload))
         for _ in range(100):
             if asked.done():
                 break
@@ -123,7 +129,7 @@ async def test_without_a_share_given_the_wait_is_random() -> None:
 
 
 async def test_only_so_many_collectors_are_remembered() -> None:
-    found = Collectors(FakeClock())
+    known = Collectors(FakeClock())
     for number in range(3 * collectors.MOST):
-        found.heard(f"c-{number}", birth(number))
-    assert len(found._sessions) == collectors.MOST
+        known.receive_status(f"c-{number}", birth(number))
+    assert len(known._sessions) == collectors.MOST

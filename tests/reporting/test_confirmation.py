@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.mqtt import broker
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
 from agent.reporting import confirmation, publisher
 from tests.support import mosquitto
@@ -112,7 +112,7 @@ def denying(tmp_path: Path) -> Iterator[Mosquitto]:
 
 def options(server: Mosquitto, folder: Path, version: str, user: str = "gpu-07") -> broker.Options:
     keys = {"url": server.url, "version": version, "username": user, "password_file": str(folder / "secret")}
-    return broker.options(config.Mqtt.model_validate(keys), f"{CLIENT_ID}-{user}")
+    return broker.options(sections.Mqtt.model_validate(keys), f"{CLIENT_ID}-{user}")
 
 
 @pytest.mark.real

@@ -13,7 +13,7 @@ from agent.adapters.mqtt import broker as mqtt
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.core.protocol import new_events, payloads
+from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from tests.support import collector
 from tests.support.collector import Collector, Received
@@ -56,7 +56,7 @@ async def collecting(broker: Mosquitto, folder: Path) -> AsyncIterator[Collector
 
 async def written(rig: PublisherRig) -> dict[tuple[str, str, int], dict[str, Any]]:
     """What the host wrote down, as the collector keys it."""
-    events = await rig.store.run(lambda tables: tables.events(START))
+    events = await rig.store.load_events(START)
     return {(TOPICS.host, rig.store.epoch, event.data["seq"]): json.loads(event.encode()) for event in events}
 
 
@@ -170,9 +170,9 @@ async def test_rows_given_up_are_named_and_the_collector_goes_on(broker: Mosquit
             await rig.add(5)
             await delivered(rig)
         for number in range(300):
-            kind = new_events.SWEEP if number % 10 else new_events.OUTCOME
+            kind = payloads.SweepData.type if number % 10 else payloads.OutcomeData.type
             await rig.store.log(NewEvent(kind, START, None, {"filler": "x" * 400}))
-        await rig.store.set_aside((await rig.waiting())[-2], "too long", START)
+        await rig.store.quarantine((await rig.waiting())[-2], "too long", START)
         async with on_mosquitto(rig, broker):
             await delivered(rig)
         events = read(hub, Received.events)
@@ -180,7 +180,7 @@ async def test_rows_given_up_are_named_and_the_collector_goes_on(broker: Mosquit
         named = {number for first, last in read(hub, Received.named) for number in range(first, last + 1)}
         assert (there | named, there & named) == (set(range(1, max(there) + 1)), set())
         assert len(named) > 100
-        assert [event["type"] for event in events.values()].count(new_events.OUTCOME) == 30
+        assert [event["type"] for event in events.values()].count(payloads.OutcomeData.type) == 30
         assert await rig.store.watermark() == max(there)
 
 

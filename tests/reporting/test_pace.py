@@ -10,6 +10,7 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.core.protocol import inventory, payloads
+from agent.core.protocol.alerts import AlertId
 from agent.reporting import publisher
 from agent.reporting.pace import Pace
 from agent.reporting.timing import ReportingTiming
@@ -91,10 +92,10 @@ async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(ri
         await rig.clock.advance(5)
         assert len(rig.payloads(TOPICS.inventory)) == 1
         rig.host_report.show_inventory(make_inventory(make_image(action="evict")))
-        rig.host_report.raise_alert("disk", "nearly full", NOW)
+        rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", NOW)
         await rig.clock.advance(ReportingTiming().report_interval)
         assert len(rig.payloads(TOPICS.inventory)) == 2
-        assert "alerts/disk" in rig.retained()
+        assert "alerts/state-full" in rig.retained()
 
 
 async def test_actions_that_change_all_the_time_make_one_inventory_in_two_seconds(rig: PublisherRig) -> None:

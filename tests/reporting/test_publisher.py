@@ -18,6 +18,9 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.outbox import OutboxRow
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
+from agent.core.protocol.topics import PROBE
+from agent.daemon import build
 from agent.reporting import outbox_sender, poison, publisher, rejection
 from agent.reporting.timing import ReportingTiming
 from tests.support import mosquitto
@@ -48,13 +51,13 @@ async def rig(tmp_path: Path) -> AsyncIterator[PublisherRig]:
 async def test_birth_publishes_everything_retained(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
-    rig.host_report.raise_alert("disk", "nearly full", START)
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
         await rig.quiet()
         assert rig.server.retained[TOPICS.info] == make_info().encode()
         assert rig.server.retained[TOPICS.inventory] == make_inventory().encode()
-        assert rig.server.retained[TOPICS.alert("disk")] == rig.host_report.alerts["disk"].encode()
-        assert rig.retained() == {"status", "info", "inventory", "alerts/disk"}
+        assert rig.server.retained[TOPICS.alert("state-full")] == rig.host_report.alerts["state-full"].encode()
+        assert rig.retained() == {"status", "info", "inventory", "alerts/state-full"}
 
 
 async def test_the_will_bears_the_session_of_the_birth_and_each_connection_has_its_own(rig: PublisherRig) -> None:
@@ -69,13 +72,13 @@ async def test_the_will_bears_the_session_of_the_birth_and_each_connection_has_i
 async def test_everything_retained_comes_again_after_the_broker_forgot_it(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
-    rig.host_report.raise_alert("disk", "nearly full", START)
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
         await rig.quiet()
         rig.server.stop()
         await rig.clock.advance(30)
         rig.server.start()
-        await rig.until(lambda: rig.retained() == {"status", "info", "inventory", "alerts/disk"}, tick=1)
+        await rig.until(lambda: rig.retained() == {"status", "info", "inventory", "alerts/state-full"}, tick=1)
 
 
 async def test_status_is_told_every_minute(rig: PublisherRig) -> None:
@@ -189,38 +192,38 @@ async def test_inventories_are_coalesced_and_the_latest_wins(rig: PublisherRig) 
 
 async def test_what_did_not_change_is_not_published_again(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
-    rig.host_report.raise_alert("disk", "nearly full", START)
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
         rig.host_report.show_inventory(make_inventory())
         await rig.clock.advance(10)
-        assert len(rig.payloads(TOPICS.info)) == len(rig.payloads(TOPICS.alert("disk"))) == 1
+        assert len(rig.payloads(TOPICS.info)) == len(rig.payloads(TOPICS.alert("state-full"))) == 1
 
 
 async def test_an_alert_that_is_over_is_cleared_on_the_broker(rig: PublisherRig) -> None:
-    rig.host_report.raise_alert("disk", "nearly full", START)
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
-        await rig.until(lambda: "alerts/disk" in rig.retained())
-        rig.host_report.clear_alert("disk")
+        await rig.until(lambda: "alerts/state-full" in rig.retained())
+        rig.host_report.clear_alert(AlertId.STATE_FULL)
         await rig.clock.advance(5)
-        assert "alerts/disk" not in rig.retained()
+        assert "alerts/state-full" not in rig.retained()
 
 
 async def test_an_alert_that_ends_while_the_broker_is_away_is_cleared_when_it_is_back(rig: PublisherRig) -> None:
-    rig.host_report.raise_alert("disk", "nearly full", START)
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
-        await rig.until(lambda: "alerts/disk" in rig.retained())
+        await rig.until(lambda: "alerts/state-full" in rig.retained())
         rig.server.cut(CLIENT_ID)
-        rig.host_report.clear_alert("disk")
-        await rig.until(lambda: "alerts/disk" not in rig.retained(), tick=1)
+        rig.host_report.clear_alert(AlertId.STATE_FULL)
+        await rig.until(lambda: "alerts/state-full" not in rig.retained(), tick=1)
 
 
-async def test_alerts_of_a_former_run_are_cleared_unless_they_hold(rig: PublisherRig) -> None:
-    rig.server.retained |= {TOPICS.alert("old"): b"{}", TOPICS.alert("disk"): b"{}"}
-    rig.host_report.raise_alert("disk", "nearly full", START)
-    async with rig.running(former_alerts=("old", "disk")):
+async def test_alerts_of_a_former_run_are_cleared_unless_they_are_raised_again(rig: PublisherRig) -> None:
+    rig.server.retained |= {TOPICS.alert(alert): b"{}" for alert in AlertId}
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
+    async with rig.running():
         await rig.quiet()
-        assert rig.retained() == {"status", "alerts/disk"}
-        assert rig.server.retained[TOPICS.alert("disk")] == rig.host_report.alerts["disk"].encode()
+        assert rig.retained() == {"status", "alerts/state-full"}
+        assert rig.server.retained[TOPICS.alert("state-full")] == rig.host_report.alerts["state-full"].encode()
 
 
 async def test_events_go_out_in_order_and_are_retired(rig: PublisherRig) -> None:
@@ -259,7 +262,7 @@ class HeldFirst:
 @asynccontextmanager
 async def sending(rig: PublisherRig, connection: broker.Connection) -> AsyncIterator[None]:
     """A sender on one connection, which is lost at the end."""
-    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
+    events = build.make_sender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     running = asyncio.create_task(events.run(connection))
     try:
         yield
@@ -335,7 +338,10 @@ async def test_a_row_that_ends_the_connection_is_set_aside_and_the_others_arrive
         # the last one tells of number 7
         assert without_repeats(rig.sent()) == [number for number in range(1, 42) if number != 7]
         assert await rig.waiting() == []
-        assert "the last is number 7: 5 connections ended over it" in rig.host_report.alerts["outbox-poison"].message
+        assert (
+            "the last is number 7: 5 connections ended while it was sent"
+            in rig.host_report.alerts["outbox-poison"].message
+        )
         assert rig.server.connects == poison.BREAKS + 2  # the first break does not tell which row it was
 
 
@@ -434,7 +440,7 @@ async def test_a_row_that_is_denied_ended_no_connection_and_is_no_suspect(rig: P
 
 async def test_a_row_that_was_acknowledged_just_before_the_connection_ended_is_not_blamed(rig: PublisherRig) -> None:
     await rig.add(1)
-    events = outbox_sender.OutboxSender(rig.store, TOPICS.events, rig.host_report, rig.clock)
+    events = build.make_sender(rig.store, TOPICS.events, rig.host_report, rig.clock)
     for _ in range(poison.BREAKS):
         connection = HeldFirst()
         running = asyncio.create_task(events.run(connection))
@@ -570,8 +576,8 @@ async def read_retained(server: Mosquitto, topics: set[str]) -> dict[str, bytes]
 async def test_what_mosquitto_forgot_when_it_was_killed_is_there_again(rig: PublisherRig, broker: Mosquitto) -> None:
     rig.host_report.show_info(make_info())
     rig.host_report.show_inventory(make_inventory())
-    rig.host_report.raise_alert("disk", "nearly full", START)
-    topics = {TOPICS.status, TOPICS.info, TOPICS.inventory, TOPICS.alert("disk")}
+    rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
+    topics = {TOPICS.status, TOPICS.info, TOPICS.inventory, TOPICS.alert("state-full")}
     async with on_mosquitto(rig, broker):
         before = await read_retained(broker, topics)
         await asyncio.to_thread(broker.kill)
@@ -608,7 +614,7 @@ async def test_no_event_is_lost_or_out_of_order_over_restarts_of_mosquitto(rig: 
         got: list[int] = []
         async with archive(server) as after, asyncio.timeout(PATIENCE):
             async for message in after.messages:
-                if message.payload != payloads.PROBE:
+                if message.payload != PROBE:
                     got.append(json.loads(bytes(message.payload))["data"]["seq"])
                 if rounds * burst in got[-1:]:
                     break

@@ -12,8 +12,9 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
-from agent.core.protocol import new_events, shorten
 from agent.core.protocol import payloads as wire
+from agent.core.protocol import shorten
+from agent.core.protocol.topics import PROBE
 from agent.reporting import deferred, poison
 from agent.reporting.deferred import Deferred
 from agent.reporting.denial import ENDS, FIRST_PAUSE, LONGEST_PAUSE, Denial
@@ -58,7 +59,7 @@ def arrived(rig: PublisherRig) -> dict[int, dict[str, Any]]:
 
 async def aside(rig: PublisherRig) -> list[wire.Event]:
     """The events that say that others were given up."""
-    return [event for event in await rig.kept() if event.type == new_events.DROPPED]
+    return [event for event in await rig.kept() if event.type == wire.DroppedData.type]
 
 
 async def test_where_an_empty_message_ends_the_connection_too_the_topic_is_denied_and_all_rows_wait(
@@ -98,7 +99,7 @@ async def test_a_denied_topic_costs_ever_fewer_connections_and_the_other_topics_
 
 async def test_a_row_is_not_blamed_for_connections_that_end_over_an_empty_message_as_well(rig: PublisherRig) -> None:
     ended: list[bytes] = []
-    taken = {wire.PROBE}
+    taken = {PROBE}
 
     def breaks(message: Message) -> bool:
         if not is_on_events(message) or message.payload in taken:
@@ -114,8 +115,8 @@ async def test_a_row_is_not_blamed_for_connections_that_end_over_an_empty_messag
     async with rig.running(tick=5):
         await rig.until(ends_over(poison.BREAKS - 1), tick=1)
         taken.clear()
-        await rig.until(lambda: wire.PROBE in ended, tick=1)
-        taken.add(wire.PROBE)
+        await rig.until(lambda: PROBE in ended, tick=1)
+        taken.add(PROBE)
         await rig.until(ends_over(2 * poison.BREAKS - 2), tick=1)
         await rig.quiet()
         assert await rig.waiting() == [1]
@@ -347,7 +348,7 @@ async def test_a_real_broker_that_hangs_up_on_large_messages_gets_a_decision_sho
 
 
 def numbers(server: HangingBroker) -> list[int]:
-    return [data_of(payload)["seq"] for payload in server.payloads(TOPICS.events) if payload != wire.PROBE]
+    return [data_of(payload)["seq"] for payload in server.payloads(TOPICS.events) if payload != PROBE]
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -364,4 +365,4 @@ async def test_the_empty_message_is_published_alone_and_never_retained(rig: Publ
         async with connected(rig, live_options(server), speed=SPEED):
             await until(lambda: server.payloads(TOPICS.events))
         probes = [message for message in server.published if is_on_events(message)]
-    assert set(probes) == {Message(TOPICS.events, wire.PROBE, retain=False)}
+    assert set(probes) == {Message(TOPICS.events, PROBE, retain=False)}

@@ -15,7 +15,7 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.outbox import Watermark
 from agent.core.protocol import payloads
-from agent.reporting import confirmation, inventory_topic, outbox_sender, publisher, rejection, subscriptions
+from agent.reporting import confirmation, subscriptions
 from tests.support import hanging_broker
 from tests.support.proc import eventually_async
 from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig, connected, rigged
@@ -209,12 +209,6 @@ async def test_words_about_many_other_epochs_make_no_queue(rig: PublisherRig, mo
 
 async def has_watermark(rig: PublisherRig, seq: int) -> bool:
     return await rig.store.watermark() == seq
-
-
-def test_a_new_process_clears_every_alert_that_an_old_one_may_have_left() -> None:
-    modules = (publisher, confirmation, inventory_topic, rejection, outbox_sender, subscriptions)
-    raised = {value for module in modules for name, value in vars(module).items() if name.endswith("_ALERT")}
-    assert raised == set(publisher.ALERTS)
 
 
 async def test_a_real_broker_that_refuses_the_acknowledgements_for_a_while_is_asked_again(rig: PublisherRig) -> None:

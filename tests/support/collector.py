@@ -1,8 +1,8 @@
-"""A collector to kill: commits each event, then lets the broker have its PUBACK, then moves a retained watermark.
+"""A collector that tests can kill: it commits each event, then sends the PUBACK, then publishes a retained watermark.
 
-It takes a number only after all before it, or once those are named by a `torchkeeper.dropped` event. What comes
-before its turn it leaves, so the agent has to send it again. `Collector` runs it as a process of its own, which is
-`python -m tests.collector PORT DATABASE`; `Received` reads what it has, also while it runs.
+It accepts a number only after all before it have come or are listed in a `torchkeeper.dropped` event. It ignores an
+earlier one, so the agent has to send that again. `Collector` runs it as a process of its own, which is
+`python -m tests.collector PORT DATABASE`; `Received` reads its events, also while it runs.
 """
 
 import json
@@ -21,12 +21,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import PROBE
 from tests.support import proc
 
 ROOT = "torchkeeper/v1"
-NAME = "main"  # the collector whose word counts, by default
-SESSION = 3600  # seconds for which the broker keeps what a subscriber misses
-SUBSCRIBED = "subscribed"  # what the process prints each time it is
+NAME = "main"  # the collector whose acknowledgements count by default
+SESSION = 3600  # seconds for which the broker keeps messages that a subscriber misses
+SUBSCRIBED = "subscribed"  # printed by the process each time it has subscribed
 TABLES = """
 CREATE TABLE IF NOT EXISTS received (
     host TEXT, epoch TEXT, seq INTEGER, event TEXT, times INTEGER DEFAULT 1, PRIMARY KEY (host, epoch, seq)
@@ -41,7 +42,7 @@ Source = tuple[str, str]  # host, epoch
 
 
 class Received:
-    """Events by (host, epoch, seq), each once, and how often they came."""
+    """Events by (host, epoch, seq), each once, with the number of times that it came."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -49,13 +50,13 @@ class Received:
         self._db.executescript(TABLES)
 
     def take(self, event: Mapping[str, Any]) -> Source:
-        """Commit what an event brings, where it is its turn; the source that it belongs to."""
+        """Commit an event if it is the next one. Returns its source."""
         data = event["data"]
         source, seq = (event["source"].partition("/")[2], data["epoch"]), data["seq"]
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._do("INSERT INTO reached VALUES (?, ?, 0, 0) ON CONFLICT DO NOTHING", *source)
-            for first, last in data.get("ranges", ()):  # numbers that will never come
+            for first, last in data.get("ranges", ()):  # numbers that will never be sent
                 self._do("INSERT INTO named VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", *source, first, last)
             reached = self._past(source, self.watermark(*source))
             if seq <= reached + 1:
@@ -72,7 +73,7 @@ class Received:
         return source
 
     def watermark(self, host: str, epoch: str) -> int:
-        """The number up to which all have come, or were named as given up."""
+        """The number up to which all events have come or are listed as dropped."""
         found = self._do("SELECT seq FROM reached WHERE host = ? AND epoch = ?", host, epoch)
         return int(found[0][0]) if found else 0
 
@@ -80,31 +81,31 @@ class Received:
         return self._do("SELECT host, epoch FROM reached")
 
     def events(self) -> dict[tuple[str, str, int], dict[str, Any]]:
-        """What was taken, in this order."""
+        """The accepted events, in order."""
         found = self._do("SELECT host, epoch, seq, event FROM received ORDER BY rowid")
         return {(host, epoch, seq): json.loads(event) for host, epoch, seq, event in found}
 
     def named(self) -> list[tuple[int, int]]:
-        """The numbers that were told to be given up, as ranges, rising."""
+        """The numbers that `dropped` events listed, as ranges in ascending order."""
         return self._do("SELECT first, last FROM named ORDER BY first")
 
     def duplicates(self) -> int:
-        """How many came that were known."""
+        """How many events came again."""
         return int(self._do("SELECT coalesce(sum(times - 1), 0) FROM received")[0][0])
 
     def early(self) -> int:
-        """How many came before their turn."""
+        """How many events came before one that was still missing."""
         return int(self._do("SELECT coalesce(sum(early), 0) FROM reached")[0][0])
 
     def copy_to(self, path: Path) -> None:
-        """A backup, to restore by putting it in the place of the file."""
+        """Write a backup, which can replace the file to restore it."""
         self._do("VACUUM INTO ?", str(path))
 
     def close(self) -> None:
         self._db.close()
 
     def _past(self, source: Source, seq: int) -> int:
-        """The last of the named numbers that follow this one; this one where none do."""
+        """The last of the listed numbers that directly follow this one; this one if there are none."""
         query = "SELECT max(last) FROM named WHERE host = ? AND epoch = ? AND first <= ? AND last > ?"
         while last := self._do(query, *source, seq + 1, seq)[0][0]:
             seq = last
@@ -115,7 +116,7 @@ class Received:
 
 
 class Collector(proc.Daemon):
-    """The collector as a process, to kill and to start again."""
+    """The collector as a process, which can be killed and started again."""
 
     def __init__(self, port: int, folder: Path) -> None:
         self.database = folder / "collector.db"
@@ -123,13 +124,13 @@ class Collector(proc.Daemon):
         super().__init__(argv, folder / "collector.log", os.environ | {"PYTHONPATH": str(proc.ROOT)})
 
     def start_subscribed(self) -> None:
-        """Start it, and wait until it hears what is published."""
+        """Start it, and wait until it has subscribed."""
         before = self.output().count(SUBSCRIBED)
         self.start()
         self.wait_until(lambda: self.output().count(SUBSCRIBED) > before)
 
     def restore(self, backup: Path) -> None:
-        """Kill it, and put an older copy in the place of what it has."""
+        """Kill it, and replace its data by an older copy."""
         self.kill()
         for suffix in ("-wal", "-shm"):
             self.database.with_name(self.database.name + suffix).unlink(missing_ok=True)
@@ -138,7 +139,7 @@ class Collector(proc.Daemon):
 
 @contextmanager
 def running(port: int, folder: Path) -> Iterator[Collector]:
-    """A collector in this folder for as long as the block lasts; it comes back by itself when the broker does."""
+    """Run a collector for the block, in this folder; it reconnects by itself when the broker is back."""
     collector = Collector(port, folder)
     collector.start()
     try:
@@ -148,7 +149,7 @@ def running(port: int, folder: Path) -> Iterator[Collector]:
 
 
 def make_client(name: str, topic: str) -> Client:
-    """A subscriber to a topic filter, which subscribes at each connect, and which connects again by itself."""
+    """A client that reconnects by itself, and subscribes to a topic filter at each connect."""
     client = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5)
     client.reconnect_delay_set(min_delay=1, max_delay=1)
 
@@ -160,7 +161,7 @@ def make_client(name: str, topic: str) -> Client:
 
 
 def kept_session() -> Properties:
-    """For `connect`, with `clean_start=False`: the broker keeps what is missed."""
+    """Properties for `connect` with `clean_start=False`: the broker then keeps missed messages."""
     keep = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     keep.SessionExpiryInterval = SESSION
     return keep
@@ -176,12 +177,12 @@ def collect(port: int, database: Path) -> None:
         client.publish(f"{ROOT}/control/{host}/ack", json.dumps(word), qos=1, retain=True)
 
     def subscribed(*_: object) -> None:
-        for source in received.sources():  # a broker that was killed has forgotten
+        for source in received.sources():  # a broker that was killed has lost them
             acknowledge(*source)
         print(SUBSCRIBED, flush=True)
 
     def took(_: Client, _data: object, message: MQTTMessage) -> None:
-        if message.payload != payloads.PROBE:
+        if message.payload != PROBE:
             event = json.loads(payloads.unpacked(bytes(message.payload)))
             acknowledge(*received.take(event))  # the PUBACK follows when this returns
 

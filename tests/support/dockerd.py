@@ -1,4 +1,4 @@
-"""A private Docker Engine: its own folder, socket, containerd and data, beside any other engine."""
+"""A private Docker Engine, beside any other, with its own folder, socket, containerd and data."""
 
 import http.client
 import json
@@ -31,7 +31,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Dockerd(proc.Daemon):
-    """One engine in `folder`, with the programs that the search path `path` finds first."""
+    """One engine in `folder`, with the first programs on the search path `path`."""
 
     def __init__(self, folder: Path, path: str, config: Mapping[str, object]) -> None:
         orphans.note_folder(folder)
@@ -50,7 +50,7 @@ class Dockerd(proc.Daemon):
             f"--pidfile={folder / 'docker.pid'}",
         ]
         env = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")} | {"PATH": path}
-        env["TMPDIR"] = str(folder)  # where containerd writes its stacks when it is slow to answer
+        env["TMPDIR"] = str(folder)  # containerd writes stack dumps here when it is slow
         super().__init__(argv, folder / "dockerd.log", env)
 
     def start(self) -> None:
@@ -59,14 +59,14 @@ class Dockerd(proc.Daemon):
         self.wait_until(self.ping)
 
     def restart(self) -> None:
-        """A graceful stop, then a start on the same data; also the way back after `kill`."""
+        """Stop it gracefully if it runs, then start it on the same data; use it also after `kill`."""
         self.stop()
         self.start()
 
     def kill(self) -> None:
-        """SIGKILL; containerd dies with it, its shims and the containers go on until the next start."""
+        """Send SIGKILL. containerd ends too, but its shims and the containers run until the next start."""
         super().kill()
-        # Where the first process of a machine does not reap, dockerd takes a dead containerd for a live one.
+        # If PID 1 does not reap zombies, dockerd would take a dead containerd for a running one.
         pidfile = self.folder / "exec" / "containerd" / "containerd.pid"
         if pidfile.exists():
             proc.eventually(lambda: int(pidfile.read_text()) not in _arguments())
@@ -79,22 +79,22 @@ class Dockerd(proc.Daemon):
             return False
 
     def api(self, method: str, path: str, body: object = None, timeout: float = proc.COMMAND) -> tuple[int, Any]:
-        """One call of the engine's API: the status, and the JSON document (or the text) of the answer.
+        """Call the engine's API. Returns the status, and the JSON document (or the text) of the answer.
 
-        A body of bytes is a tar.
+        A body of bytes is sent as a tar.
         """
         status, kind, content = self._call(method, path, body, timeout)
         text = content.decode()
         return status, json.loads(text) if kind.startswith("application/json") and text else text
 
     def export(self, container: str) -> bytes:
-        """The file system of a container, as a tar."""
+        """The file system of a container as a tar."""
         status, _, content = self._call("GET", f"/containers/{container}/export", None, proc.COMMAND)
         assert status == 200, content
         return content
 
     def _call(self, method: str, path: str, body: object, timeout: float) -> tuple[int, str, bytes]:
-        """The status, the type and the content of an answer."""
+        """Call the engine's API. Returns the status, the content type and the content of the answer."""
         connection = _UnixConnection(self.socket, timeout)
         try:
             data = body if body is None or isinstance(body, bytes) else json.dumps(body)
@@ -106,14 +106,14 @@ class Dockerd(proc.Daemon):
             connection.close()
 
     def docker(self, *args: str, stdin: bytes = b"", buildkit: bool = False, timeout: float = 300.0) -> str:
-        """What the docker CLI prints, stripped; AssertionError with its complaint where it fails."""
+        """Run the docker CLI. Returns its stripped output. Raises AssertionError, with its message, if it fails."""
         done = self._cli(args, stdin, buildkit, timeout)
         if done.returncode:
             raise AssertionError(f"docker {' '.join(args)}: {done.stderr.decode().strip()}\n{self.tail(10)}")
         return done.stdout.decode().strip()
 
     def logs(self, container: str, lines: int = 50) -> str:
-        """The last lines that a container wrote, to standard output and then to standard error."""
+        """The last lines of a container's standard output, followed by those of its standard error."""
         done = self._cli(("logs", f"--tail={lines}", container))
         return (done.stdout + done.stderr).decode(errors="replace").strip()
 
@@ -129,19 +129,19 @@ class Dockerd(proc.Daemon):
         return subprocess.run([program, *args], env=env, input=stdin, capture_output=True, check=False, timeout=timeout)
 
     def images(self) -> list[dict[str, Any]]:
-        """Every image, the intermediate ones too, as the API lists them."""
+        """All images, including intermediate ones, as the API lists them."""
         return list(self.api("GET", "/images/json?all=1")[1])
 
     def references(self) -> set[str]:
-        """Every `repository:tag` that the engine holds."""
+        """Every `repository:tag` on the engine."""
         return {tag for image in self.images() for tag in image["RepoTags"] or () if tag != "<none>:<none>"}
 
     def containers(self) -> list[dict[str, Any]]:
-        """Every container in any state, as the API lists them."""
+        """All containers in any state, as the API lists them."""
         return list(self.api("GET", "/containers/json?all=1")[1])
 
     def empty(self) -> None:
-        """Remove every container, image and build cache, which is quicker than a new engine."""
+        """Remove all containers, images and build cache, which is faster than a new engine."""
         for container in self.containers():
             self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
         self.api("POST", "/build/prune?all=1")
@@ -153,7 +153,7 @@ class Dockerd(proc.Daemon):
         return not self.images()
 
     def close(self) -> None:
-        """Stop it, and leave no process, mount or file of it behind."""
+        """Stop it, and remove all its processes, mounts and files."""
         with suppress(OSError):
             self.cont_signal()
             for container in self.containers():
@@ -166,20 +166,20 @@ class Dockerd(proc.Daemon):
 
 
 def search_path(binaries: Sequence[Path]) -> str:
-    """Those folders before the system's own."""
+    """A search path with those folders before the system's."""
     return ":".join([*map(str, binaries), proc.SYSTEM_PATH])
 
 
 @contextmanager
 def running(binaries: Sequence[Path] = (), config: Mapping[str, object] | None = None) -> Iterator[Dockerd]:
-    """A private engine for as long as the block lasts.
+    """Run a private engine for the block.
 
-    `binaries` are the folders of another version's dockerd and containerd; `config` is what daemon.json holds.
+    `binaries`: folders with the dockerd and containerd of another version; `config`: the content of daemon.json.
     """
     proc.require_root()
     path = search_path(binaries)
     proc.require(shutil.which("dockerd", path=path), "dockerd is missing: apt-get install docker.io")
-    # A short path of its own: containerd's sockets below it may not exceed 107 characters.
+    # A short path, as the paths of containerd's sockets below it may have at most 107 characters.
     engine = Dockerd(Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp")), path, config or {})
     try:
         engine.start()
@@ -189,7 +189,7 @@ def running(binaries: Sequence[Path] = (), config: Mapping[str, object] | None =
 
 
 def processes_of(folder: Path) -> list[int]:
-    """The processes that name `folder` in their arguments, and all below them: shims, containers."""
+    """The processes with `folder` in their arguments, and their children, like shims and containers."""
     found = {pid for pid, argv in _arguments().items() if f"{folder}/" in argv}
     parents = _parents()
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
@@ -204,7 +204,7 @@ def mounts_under(folder: Path) -> list[str]:
 
 
 def end_processes_of(folder: Path) -> None:
-    """SIGKILL for all of `processes_of`, and wait until they are gone."""
+    """Send SIGKILL to all of `processes_of`, and wait until they are gone."""
     for pid in processes_of(folder):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -224,6 +224,6 @@ def _parents() -> dict[int, int]:
     found = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            # The name in brackets may itself hold spaces and brackets.
+            # The name in brackets may contain spaces and brackets.
             found[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
     return found

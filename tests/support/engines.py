@@ -1,4 +1,4 @@
-"""The kinds of engine that the agent must be right on: three versions, the later ones with either image store."""
+"""The kinds of engine that the tests run on: three versions, the later ones with each of the two image stores."""
 
 import functools
 import subprocess
@@ -10,28 +10,28 @@ import pytest
 
 from tests.support import dockerd, proc
 
-# "current" is whatever version Debian sid has now. Where it cannot be had or does not start, its tests are skipped, in
-# CI, too: what a later Debian does must not stop this project. The others are required there.
+# "current" is the version that Debian sid has now. If it is not available or does not start, its tests are skipped, in
+# CI too: a change in Debian must not stop this project. The other kinds are required in CI.
 KINDS = ("20.10", "26.1-containerd", "current", "current-containerd")
-ALL = ("20.10", "26.1", *KINDS[1:])  # with the graph driver of 26.1, for what is cheap to test and may differ there
-HEAVY = ("20.10", "26.1-containerd", "current-containerd")  # each version and each store, for what takes long to test
-# What a story must know of an engine, for nothing that the agent does can change it.
-FORGETS_WHAT_LOST_ITS_TAG = {"26.1-containerd"}  # to an import, in use or not
-FORGETS_WHAT_A_BUILD_REPLACED = {"26.1-containerd", "current-containerd"}  # BuildKit's, under the same tag
-BUILDS_IN_SILENCE = {"26.1-containerd"}  # BuildKit's images come without an event
-UNDERSTATES_BYTES = {"26.1-containerd"}  # it does not report the compressed layers that it keeps
-TELLS_COMMITS_APART = {"20.10", "26.1"}  # from a RUN of the classic builder
-# A test to which the engine makes no difference: of the fixtures that are for each kind it gets the quickest one.
+ALL = ("20.10", "26.1", *KINDS[1:])  # also the graph driver of 26.1, for cheap tests that may differ there
+HEAVY = ("20.10", "26.1-containerd", "current-containerd")  # each version and each store, for slow tests
+# Behaviour of engines that tests must know, because the agent cannot change it.
+FORGETS_WHAT_LOST_ITS_TAG = {"26.1-containerd"}  # it deletes an image whose tag an import takes, even in use
+FORGETS_WHAT_A_BUILD_REPLACED = {"26.1-containerd", "current-containerd"}  # it deletes a BuildKit image without tags
+BUILDS_IN_SILENCE = {"26.1-containerd"}  # a build with BuildKit raises no event
+UNDERSTATES_BYTES = {"26.1-containerd"}  # it does not report the compressed layers that it stores
+TELLS_COMMITS_APART = {"20.10", "26.1"}  # a commit can be distinguished from a RUN of the classic builder
+# For a test that does not depend on the engine: it runs on the fastest kind only.
 ON_ONE = pytest.mark.parametrize("kind", KINDS[:1], indirect=True, scope="session")
-# A test of what only the current engine has.
+# For a test of something that only the current engine has.
 ON_CURRENT = pytest.mark.parametrize("kind", KINDS[2:], indirect=True, scope="session")
-# A test to which it makes little difference: the oldest with a graph driver, and the current one with the other store.
+# For a test that hardly depends on the engine: the oldest with a graph driver, and the current with containerd.
 ON_BOTH_ENDS = pytest.mark.parametrize("kind", [KINDS[0], KINDS[-1]], indirect=True, scope="session")
 
 
 @contextmanager
 def running(kind: str) -> Iterator[dockerd.Dockerd]:
-    """A private engine of one of ALL for as long as the block lasts; skips the test where it cannot be had."""
+    """Run a private engine of one of ALL for the block; skips the test if it is not available."""
     programs, config = parts(kind)
     with ExitStack() as stack:
         with may_not_start(kind):
@@ -40,7 +40,7 @@ def running(kind: str) -> Iterator[dockerd.Dockerd]:
 
 
 def parts(kind: str) -> tuple[tuple[Path, ...], dict[str, object]]:
-    """The folders with the programs of a kind, none for the system's own, and its daemon.json."""
+    """The folders with the programs of a kind (empty for the system's), and its daemon.json."""
     name, _, store = kind.partition("-")
     programs = _programs(name)
     return programs, {"features": {"containerd-snapshotter": bool(store)}} if programs else {}
@@ -48,7 +48,7 @@ def parts(kind: str) -> tuple[tuple[Path, ...], dict[str, object]]:
 
 @contextmanager
 def may_not_start(kind: str) -> Iterator[None]:
-    """Skips the test where the current engine does not start; any other has to."""
+    """Skip the test if the current engine does not start; for any other kind, that is a failure."""
     try:
         yield
     except AssertionError as error:
@@ -58,12 +58,12 @@ def may_not_start(kind: str) -> Iterator[None]:
 
 
 class Pool:
-    """One engine of each kind, started when it is first asked for."""
+    """One engine of each kind, started when it is first needed."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._started: dict[str, dockerd.Dockerd] = {}
-        self._missing: dict[str, str] = {}  # kind -> why; asked once
+        self._missing: dict[str, str] = {}  # kind -> why it is not available, tried once
 
     def get(self, kind: str) -> dockerd.Dockerd:
         if kind in self._missing:
@@ -79,25 +79,25 @@ class Pool:
 
 @contextmanager
 def pool() -> Iterator[Pool]:
-    """Engines that are all stopped when the block ends."""
+    """A pool whose engines are all stopped when the block ends."""
     with ExitStack() as stack:
         yield Pool(stack)
 
 
 def current() -> str:
-    """The current engine by its version, for people; where set-up has not unpacked it, that."""
+    """The version of the current engine, for people, or why it is not available."""
     program = CACHE / "current" / "usr/sbin/dockerd"
     if not program.exists():
         return "the current engine (not unpacked)"
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    return f"the current engine ({told.partition(',')[0].removeprefix('Docker version ') or 'of no version'})"
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    return f"the current engine ({version.partition(',')[0].removeprefix('Docker version ') or 'of no version'})"
 
 
 CACHE = proc.ROOT / ".cache" / "engines"
 
 
 def _programs(name: str) -> tuple[Path, ...]:
-    """The folders with the programs of a version; none for the system's own."""
+    """The folders with the programs of a version; empty for the system's."""
     if name == "20.10":
         return ()
     found, why = _unpacked(name)
@@ -109,7 +109,7 @@ def _programs(name: str) -> tuple[Path, ...]:
 
 @functools.cache
 def _unpacked(name: str) -> tuple[str, str]:
-    """The folder that set-up unpacks the packages of an engine into, or an empty one and why there is none."""
+    """The folder into which the set-up unpacks an engine's packages, and ""; or "", and why it does not exist."""
     done = subprocess.run(
         [str(proc.ROOT / ".ci" / "bootstrap"), "engines", name], capture_output=True, text=True, check=False
     )

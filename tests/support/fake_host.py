@@ -1,11 +1,10 @@
-"""One agent on a daemon in memory, a clock that a test moves, and real SQLite: no threads, no waiting.
+"""One agent on a daemon in memory, with a clock that the test moves and real SQLite: no threads, no waiting.
 
-`Agent` is the watcher and the sweeper with what they need. Making a new one on the same `World` is a new process on
-the same state folder: nothing but the database and the file with the pins is handed on.
+A `HostedAgent` has the watcher, the sweeper and their collaborators. A second one on the same `FakeHost` is a new
+process with the same state folder: it gets only the database and the file with the pins from the first.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,9 +14,10 @@ from typing import Any
 
 from agent.adapters.engine import Engine
 from agent.adapters.sqlite import database
-from agent.adapters.sqlite.store import Store
-from agent.core.model import Decision, Image, Outcome, Plan, Policy, Reason, Usage
-from agent.core.protocol import new_events, payloads
+from agent.core.model import Image, Usage
+from agent.core.policy.decision import Decision, Outcome, Plan, Reason
+from agent.core.policy.settings import Policy
+from agent.core.protocol import payloads
 from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.own_removals import OwnRemovals
 from agent.daemon import build
@@ -30,9 +30,11 @@ from agent.tracking.layer_probes import LayerProbes
 from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
+from tests.support.builders import make_engine_info
 from tests.support.fakes.clock import START, FakeClock
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
+from tests.support.stores import StoreFaults, named_store
 
 TTL = timedelta(minutes=20)  # short: a beat every 15 s of the time that passes costs real time
 MIN_AGE = timedelta(minutes=5)
@@ -44,11 +46,11 @@ USUAL = TrackingTiming()
 
 
 class Killed(BaseException):
-    """The process dies here: nothing after it runs but what the interpreter itself unwinds."""
+    """The process is killed here: nothing runs after it except what Python does while it unwinds the stack."""
 
 
 class Stalls(StallDetector):
-    """Notices a stall when the test says so: no real time counts."""
+    """A stall detector that the test sets; real time has no effect."""
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -58,10 +60,17 @@ class Stalls(StallDetector):
 
 
 class InlineExecutor(ThreadPoolExecutor):
-    """Runs at once what others run in a thread, so that a fake clock can follow it."""
+    """Runs work at once instead of in a thread, so that a fake clock can be used."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.blocked: asyncio.Event | None = None  # set when a call comes; it and all others then wait without end
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
+        if self.blocked is not None:
+            self.blocked.set()
+            return future
         try:
             future.set_result(fn(*args, **kwargs))
         except BaseException as error:
@@ -70,7 +79,7 @@ class InlineExecutor(ThreadPoolExecutor):
 
 
 class FakeHost:
-    """What outlives an agent: the clock, the daemon, and the state folder."""
+    """The parts that outlive an agent: the clock, the daemon, and the state folder."""
 
     def __init__(self, folder: Path, *, containerd: bool = False) -> None:
         self.folder = folder
@@ -100,7 +109,7 @@ class FakeHost:
 
 @asynccontextmanager
 async def fake_host(folder: Path, *, containerd: bool = False) -> AsyncIterator[FakeHost]:
-    """A world whose agents all end with it."""
+    """A host in memory; all its agents end with the block."""
     made = FakeHost(folder, containerd=containerd)
     try:
         yield made
@@ -123,7 +132,9 @@ class HostedAgent:
         self.host = host
         self.clock = host.clock
         self.engine = FakeEngine(host.docker)
-        self.store = inline_store(host.db, host.folder)
+        self.faults = StoreFaults()
+        self.executor = InlineExecutor()
+        self.store = named_store(host.db, host.folder, "gpu-07", executor=self.executor, before=self.faults)
         self.host_report = HostReport()
         self.stalls = Stalls()
         self.ingestor = build.make_ingestor(
@@ -131,21 +142,30 @@ class HostedAgent:
             self.store,
             self.clock,
             gap_tolerance=tolerance,
-            probes=LayerProbes(self.engine, self.store, wanted=False),
+            probes=LayerProbes(self.engine, wanted=False),
             ignored=ignored,
             stalls=self.stalls,
             timing=timing,
         )
         self.view = self.ingestor.view
         self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report, timing)
-        self.steps = build.make_sweep_steps(self.engine, self.ingestor, self.store, self.clock, self.host_report, rules)
+        self.steps = build.make_sweep_steps(
+            self.engine,
+            self.ingestor,
+            self.store,
+            self.clock,
+            self.host_report,
+            rules=rules,
+            folder=host.folder,
+            pacing=pacing,
+        )
+        self.planner = self.steps.planner
         self.sweeper = Sweeper(
             self.ingestor,
             self.store,
             self.clock,
             self.host_report,
             steps=self.steps,
-            rules=rules,
             folder=host.folder,
             pacing=pacing,
         )
@@ -169,32 +189,32 @@ class HostedAgent:
         return self
 
     async def wait(self, seconds: float = 1.0) -> None:
-        """Let time pass; a loop that ended meanwhile is a failure."""
+        """Let time pass. Raises the error of a loop that ended meanwhile."""
         await self.clock.advance(seconds)
         self.check()
 
     async def stop(self) -> None:
-        """SIGTERM."""
+        """End the process as by SIGTERM."""
         await self._end()
 
     async def kill(self) -> None:
-        """SIGKILL: from here on it reaches neither its engine nor its state."""
+        """End the process as by SIGKILL: from here on it can reach neither its engine nor its state."""
         self.engine.forget_hooks()
         self.engine.on("*", Killed(), once=False)
-        self.store.run = _dead  # type: ignore[method-assign,assignment]
+        self.faults.fail_after(0, Killed)
         await self._end()
 
     async def _end(self) -> None:
-        """Before Python 3.13 a TaskGroup forgets a cancellation while one of its tasks fails: cancel until it ends."""
+        """Cancel all tasks until they end: before Python 3.13 a TaskGroup loses a cancellation when a task fails."""
         while pending := [task for task in self.tasks if not task.done()]:
             for task in pending:
                 task.cancel()
-            await self.clock.advance()  # as far as it gets: a second cancel would cut short what the first one ends
+            await self.clock.advance()  # let the first cancellation finish: a second one would interrupt it
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
 
     async def rest(self) -> None:
-        """End the watcher, but let its sight count as proven: hours without an event then cost nothing."""
+        """End the watcher, but let its stream count as proven, so that the test can skip hours without events."""
         await self._end()
         await self.engine.connect()
         prove(self.view)
@@ -206,7 +226,7 @@ class HostedAgent:
                 raise AssertionError(f"{task.get_name()} ended")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        asyncio.get_running_loop().set_default_executor(InlineExecutor(1))
+        asyncio.get_running_loop().set_default_executor(InlineExecutor())
         self.tasks.append(asyncio.create_task(work, name=name))
 
     # Looking at it
@@ -215,7 +235,7 @@ class HostedAgent:
         return self.view.tracker.usages[image_id]
 
     async def plan(self) -> Plan:
-        return await self.sweeper.plan()
+        return await self.planner.plan()
 
     async def decision(self, image_id: str) -> Decision:
         return next(item for item in (await self.plan()).decisions if item.image.id == image_id)
@@ -224,21 +244,20 @@ class HostedAgent:
         return (await self.decision(image_id)).reason
 
     async def events(self, kind: str = "") -> list[payloads.Event]:
-        """What the event log holds, oldest first."""
-        found = await self.store.run(lambda tables: tables.events(datetime.fromtimestamp(0, self.clock.now().tzinfo)))
+        """The events in the event log, oldest first."""
+        found = await self.store.load_events(datetime.fromtimestamp(0, self.clock.now().tzinfo))
         return [event for event in found if event.type.startswith(kind)]
 
     async def outcomes(self) -> list[str]:
-        return [event.data["outcome"] for event in await self.events(new_events.OUTCOME)]
+        return [event.data["outcome"] for event in await self.events(payloads.OutcomeData.type)]
 
     async def gaps(self) -> list[tuple[float, str]]:
-        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(new_events.GAP)]
+        return [(event.data["seconds"], event.data["cause"]) for event in await self.events(payloads.GapData.type)]
 
     async def saved(self) -> dict[str, Usage]:
-        """The usage on disk."""
-        saved = await self.store.run(
-            lambda tables: tables.load(self.host.docker.engine_id, "overlay2", self.host.docker.root)
-        )
+        """The usage as stored on disk."""
+        info = make_engine_info(self.host.docker.engine_id, root=self.host.docker.root)
+        saved = await (await self.store.engine(info)).load()
         return {usage.image_id: usage for usage in saved.usages}
 
 
@@ -250,7 +269,7 @@ def prove(view: EngineView) -> None:
 
 
 async def due(host: FakeHost, **rules: Any) -> HostedAgent:
-    """An agent that watches, past the TTL of all that was there when it started."""
+    """An agent that watches, after the TTL of all images that were present at its start has passed."""
     agent = await host.agent(**rules).watch()
     await agent.wait(PAST_TTL)
     return agent
@@ -271,7 +290,7 @@ async def kinds(agent: HostedAgent) -> list[str]:
 async def remove(
     engine: Engine, image: Image, *, containerd: bool, answers: Answers | None = None
 ) -> removal.RemovalResult:
-    """`removal.remove`, and nothing around it. No event tells of anybody."""
+    """Only `removal.remove`, without any event from other users."""
     own = OwnRemovals()
     own.begin(image.id, START)
     answers = answers or Answers(image, {})
@@ -279,23 +298,11 @@ async def remove(
 
 
 async def settle(engine: Engine, image_id: str, references: tuple[str, ...]) -> removal.RemovalResult:
-    """`removal.settle`, and nothing around it."""
+    """Only `removal.settle`."""
     own = OwnRemovals()
     own.begin(image_id, START)
     return await removal.settle(engine, image_id, references, own)
 
 
-def inline_store(connection: sqlite3.Connection, folder: Path) -> Store:
-    """A store whose work is done at once."""
-    store = Store(connection, folder)
-    store._thread = InlineExecutor(1)
-    store._tables.host = "gpu-07"
-    return store
-
-
 def names_of(decisions: Sequence[Decision]) -> list[str]:
     return [item.image.references[0] for item in decisions]
-
-
-async def _dead(_work: object) -> Any:
-    raise Killed

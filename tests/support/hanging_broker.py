@@ -1,7 +1,7 @@
-"""A small broker of MQTT 3.1.1 on a real socket, which hangs up where mosquitto would say no: as aedes and RabbitMQ do.
+"""A small MQTT 3.1.1 broker on a real socket. Like aedes and RabbitMQ, it closes the connection instead of refusing.
 
-It takes QoS 0 and 1, keeps retained messages and wills, and delivers with QoS 0. Its switches can be moved while it
-runs. It lives in the event loop of the test.
+It accepts QoS 0 and 1, keeps retained messages and wills, and delivers with QoS 0. Its switches can be changed while it
+runs. It runs in the event loop of the test.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ WILL, WILL_RETAIN = 0x04, 0x20  # flags of a CONNECT
 
 @dataclass
 class HangingBroker:
-    """What was taken, in order, and the switches."""
+    """The accepted messages, in order, and the switches of the broker."""
 
     port: int = 0
-    hangs_up: Callable[[Message], bool] = lambda _: False  # on which messages it ends the connection
-    refusals: Counter[str] = field(default_factory=Counter)  # topic filter -> how many more times it answers 0x80
+    hangs_up: Callable[[Message], bool] = lambda _: False  # the messages on which it closes the connection
+    refusals: Counter[str] = field(default_factory=Counter)  # topic filter -> how often it still answers 0x80
     published: list[Message] = field(default_factory=list)
     retained: dict[str, bytes] = field(default_factory=dict)
-    hung_up: list[Message] = field(default_factory=list)  # over which messages
+    hung_up: list[Message] = field(default_factory=list)  # the messages on which it closed the connection
     connects: int = 0
     keepalives: list[int] = field(default_factory=list)  # of each CONNECT, in seconds
     clients: list["Connected"] = field(default_factory=list)
@@ -47,7 +47,7 @@ class HangingBroker:
             client.writer.close()
 
     def route(self, message: Message) -> None:
-        """Take a message, and pass it on to whoever subscribed to it."""
+        """Accept a message, and deliver it to its subscribers."""
         self.published.append(message)
         retain(self.retained, message)
         for client in self.clients:
@@ -55,7 +55,7 @@ class HangingBroker:
                 client.deliver(message, retain=False)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, from its CONNECT to its end."""
+        """Serve one connection, from its CONNECT to its end."""
         client = Connected(self, reader, writer)
         self.connects += 1
         self.clients.append(client)
@@ -83,7 +83,7 @@ class Connected:
         kind, _, body = await self._packet()
         assert kind == CONNECT
         if body[6] != LEVEL:
-            self.send(CONNACK, b"\x00\x01")  # an unacceptable version
+            self.send(CONNACK, b"\x00\x01")  # unacceptable protocol version
             return
         self.will = _will(body)
         self.broker.keepalives.append(int.from_bytes(body[8:10]))
@@ -104,7 +104,7 @@ class Connected:
         self.send(PUBLISH, _text(message.topic) + message.payload, flags=int(retain))
 
     def _take(self, flags: int, body: bytes) -> bool:
-        """Take a message and acknowledge it. False where the connection is to end over it."""
+        """Accept a message and acknowledge it. Returns False if the connection has to be closed on it."""
         topic, rest = _read(body)
         number, rest = (rest[:2], rest[2:]) if flags & 0x06 else (b"", rest)
         message = Message(topic.decode(), rest, retain=bool(flags & 0x01))
@@ -165,7 +165,7 @@ def _will(connect: bytes) -> Message | None:
 
 
 def _read(data: bytes) -> tuple[bytes, bytes]:
-    """A text with its length before it, and what follows."""
+    """Split off a text with its length in front. Returns the text and the rest."""
     (length,) = struct.unpack_from("!H", data)
     return data[2 : 2 + length], data[2 + length :]
 
@@ -176,7 +176,7 @@ def _text(text: str) -> bytes:
 
 @asynccontextmanager
 async def running() -> AsyncIterator[HangingBroker]:
-    """A broker on a port of loopback for as long as the block lasts."""
+    """Run a broker for the block, on a loopback port."""
     broker = HangingBroker()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

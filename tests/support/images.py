@@ -1,4 +1,4 @@
-"""Small images that look real to an engine: made of a static busybox, without a registry or a network."""
+"""Small images that look real to an engine, made from a static busybox without a registry or a network."""
 
 import hashlib
 import io
@@ -26,9 +26,9 @@ def import_image(
     extra_refs: Sequence[str] = (),
     cmd: Sequence[str] = ("true",),
 ) -> str:
-    """Import an image of one layer that no other image shares, of `size_mb` random megabytes; its ID.
+    """Import an image with one unshared layer of `size_mb` random megabytes. Returns its ID.
 
-    One that says it is PyTorch, by its ENV or its name, has a `torch/version.py`.
+    If its ENV or its name says that it is PyTorch, it has a `torch/version.py`.
     """
     says = (env or {}).get("PYTORCH_VERSION")
     torch = torch_file.of(ref, says) if says or "torch" in ref else b""
@@ -52,9 +52,9 @@ def load_image(
     history: Sequence[str] = (),
     layers: Sequence[Mapping[str, bytes]] = (),
 ) -> str:
-    """Load an image as anybody may send one: its configuration and its history say what they like; its ID.
+    """Load an image with any configuration and history, as an untrusted sender may craft it. Returns its ID.
 
-    `layers`: path -> content, base first; without any, one with a `torch/version.py`.
+    `layers`: for each layer path -> content, base first; by default one layer with a `torch/version.py`.
     """
     contents = layers or [{torch_file.PLACE: torch_file.of(ref, None), "payload": os.urandom(16)}]
     tars = [_layer(files) for files in contents]
@@ -103,9 +103,9 @@ def build_child(
     labels: Mapping[str, str] | None = None,
     size_mb: int = 1,
 ) -> str:
-    """Build `ref` on `base_ref` with the classic builder or BuildKit; its ID.
+    """Build `ref` on `base_ref` with the classic builder or BuildKit. Returns its ID.
 
-    `lines` are those of a Dockerfile below FROM; `payload` is a file of `size_mb` random megabytes.
+    `lines`: the lines of the Dockerfile below FROM; `payload`: a file of `size_mb` random megabytes.
     """
     dockerfile = [
         f"FROM {base_ref}",
@@ -120,7 +120,7 @@ def build_child(
 
 
 def image_id(engine: Dockerd, ref: str) -> str:
-    """The full ID that `ref` stands for at this moment."""
+    """The full ID of the image that `ref` points to now."""
     return engine.docker("image", "inspect", "--format={{.Id}}", ref)
 
 
@@ -133,18 +133,18 @@ def run(
     name: str = "",
     options: Sequence[str] = (),
 ) -> str:
-    """Run a container: its output, or with `detach` its ID."""
+    """Run a container. Returns its output, or with `detach` its ID."""
     flags = ["--rm"] * rm + ["--detach"] * detach
     return engine.docker("run", *flags, *_common(name), *options, ref, *cmd)
 
 
 def create(engine: Dockerd, ref: str, *cmd: str, name: str = "", options: Sequence[str] = ()) -> str:
-    """Create a container that is never started; its ID."""
+    """Create a container without starting it. Returns its ID."""
     return engine.docker("create", *_common(name), *options, ref, *cmd)
 
 
 def _common(name: str) -> list[str]:
-    # A shell or a sleep as the first process ignores SIGTERM: wait one second for it and not ten.
+    # A shell or a sleep as the first process ignores SIGTERM, so wait only one second for it instead of ten.
     return ["--network=none", "--stop-timeout=1", *([f"--name={name}"] if name else [])]
 
 
@@ -163,5 +163,5 @@ def _root_file_system(size_mb: int, torch: bytes) -> bytes:
 
 
 def _quoted(text: str) -> str:
-    """A word of a Dockerfile that is taken as it stands."""
+    """A word quoted for a Dockerfile."""
     return json.dumps(text, ensure_ascii=False).replace("$", r"\$")

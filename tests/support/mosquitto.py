@@ -1,4 +1,4 @@
-"""A private MQTT broker on loopback: its own port, folder and accounts."""
+"""A private MQTT broker on loopback, with its own port, folder and accounts."""
 
 import secrets
 import shutil
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tests.support import orphans, proc
 
-PORTS = range(10_000, 32_000)  # below Linux's own choice for clients, 32768 to 60999
-# A host writes below its own name only, and reads what is meant for it; `collector` sees all of the fleet.
+PORTS = range(10_000, 32_000)  # below the ports that Linux assigns to clients, 32768 to 60999
+# A host may write only below its own name, and read the messages for it; `collector` may read and write everything.
 ACL = """\
 pattern write torchkeeper/v1/hosts/%u/#
 pattern read torchkeeper/v1/hosts/%u/status
@@ -26,7 +26,7 @@ topic readwrite torchkeeper/#
 
 
 class Mosquitto(proc.Daemon):
-    """One broker in `folder`; `kill` and `restart` keep its port, and its data where it is persistent."""
+    """One broker in `folder`; `kill` and `restart` keep its port, and its data if it is persistent."""
 
     def __init__(self, folder: Path, port: int, ca_file: Path | None) -> None:
         orphans.note_folder(folder)
@@ -44,7 +44,7 @@ class Mosquitto(proc.Daemon):
         self.wait_until(self.listens)
 
     def restart(self) -> None:
-        """A graceful stop, then a start on the same port; also the way back after `kill`."""
+        """Stop it gracefully if it runs, then start it on the same port; use it also after `kill`."""
         self.stop()
         self.start()
 
@@ -61,10 +61,10 @@ def running(
     tls: bool = False,
     extra: Sequence[str] = (),
 ) -> Iterator[Mosquitto]:
-    """A broker for as long as the block lasts.
+    """Run a broker for the block.
 
-    `users` maps names to passwords; without it everyone may connect. `acl` is the text of an ACL file
-    (`ACL` is the fleet's). With `tls` the broker's `ca_file` proves it. `extra` are lines of mosquitto.conf.
+    `users`: name -> password; without it all clients may connect. `acl`: the text of an ACL file
+    (`ACL` is the fleet's). With `tls`, clients verify it with its `ca_file`. `extra`: lines of mosquitto.conf.
     """
     proc.require_root()
     folder = Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp"))
@@ -81,9 +81,9 @@ def running(
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses at this moment.
+    """A loopback port that is not in use now.
 
-    It is not one that the system gives to a client: a broker that is away for a while finds its port free again.
+    The system does not assign it to clients, so it stays free while a broker is stopped.
     """
     while True:
         port = secrets.choice(PORTS)
@@ -96,7 +96,7 @@ def free_port() -> int:
 
 
 def make_certificates(folder: Path) -> Path:
-    """Write `server.crt` and `server.key` for localhost into `folder`; the certificate of their CA."""
+    """Write `server.crt` and `server.key` for localhost into `folder`. Returns the certificate of their CA."""
     ca, key, request = folder / "ca.crt", folder / "server.key", folder / "server.csr"
     ca_key, names = folder / "ca.key", folder / "names"
     names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
@@ -113,7 +113,7 @@ def make_certificates(folder: Path) -> Path:
 def _configure(broker: Mosquitto, persistence: bool, users: Mapping[str, str], acl: str, extra: Sequence[str]) -> None:
     folder = broker.folder
     lines = [
-        "user root",  # it would else become a user that cannot read this folder
+        "user root",  # otherwise it would change to a user who cannot read this folder
         f"listener {broker.port} 127.0.0.1",
         "set_tcp_nodelay true",
         "max_queued_messages 200000",

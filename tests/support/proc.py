@@ -1,4 +1,4 @@
-"""Programs under test: daemons stopped by their own pid, the `torchkeeper` command, and bounded waiting."""
+"""Programs under test: daemons that are stopped by their PID, the `torchkeeper` command, and bounded waiting."""
 
 import asyncio
 import json
@@ -21,15 +21,15 @@ from tests.support import orphans
 T = TypeVar("T")
 
 ROOT = orphans.ROOT
-POLL = 0.05  # seconds between two looks
-PATIENCE = 90.0  # seconds until what should happen soon has happened, on a machine that is very busy
-COMMAND = 180.0  # seconds that one command may take there
-# The distribution's own programs first: another version of the same name may stand in /usr/local.
+POLL = 0.05  # seconds between two checks
+PATIENCE = 90.0  # seconds to wait for something that should happen soon, on a very busy machine
+COMMAND = 180.0  # seconds that one command may take on such a machine
+# The distribution's own programs first: /usr/local may have another version of a program.
 SYSTEM_PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{os.environ.get('PATH', '')}"
 
 
 def require(found: object, why: str) -> None:
-    """Skip the test where a real part cannot be had; where CI is set that is a failure."""
+    """Skip the test if a real part is not available; in CI that is a failure."""
     if found:
         return
     if os.environ.get("CI"):
@@ -42,16 +42,16 @@ def require_root() -> None:
 
 
 def require_program(name: str, package: str) -> str:
-    """The path of a program of the system; `package` is what Debian calls its package."""
+    """The path of a program of the system; `package` is its package in Debian."""
     path = shutil.which(name, path=SYSTEM_PATH)
     require(path, f"{name} is missing: apt-get install {package}")
     return str(path)
 
 
 def eventually(look: Callable[[], T], timeout: float = PATIENCE) -> T:
-    """The first true value that `look` returns; AssertionError with the last one after `timeout` seconds.
+    """Return the first true value of `look()`. Raises AssertionError, with the last value, after `timeout` seconds.
 
-    The last look begins after that time, however late this process had its turn.
+    The last call begins after that time, however late this process was scheduled.
     """
     end = time.monotonic() + timeout
     while True:
@@ -64,7 +64,7 @@ def eventually(look: Callable[[], T], timeout: float = PATIENCE) -> T:
 
 
 async def eventually_async(look: Callable[[], Awaitable[T]], timeout: float = PATIENCE) -> T:
-    """As `eventually`, for a coroutine function; the loop goes on running between two looks."""
+    """Like `eventually`, for a coroutine function; the event loop runs between two calls."""
     end = time.monotonic() + timeout
     while True:
         is_last = time.monotonic() > end
@@ -76,7 +76,7 @@ async def eventually_async(look: Callable[[], Awaitable[T]], timeout: float = PA
 
 
 def listens(port: int) -> bool:
-    """Whether a port of loopback takes connections."""
+    """Whether a loopback port accepts connections."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0):
             return True
@@ -85,7 +85,7 @@ def listens(port: int) -> bool:
 
 
 class Daemon:
-    """A program in the background, in a session of its own, that writes to one log file."""
+    """A background process in a session of its own, which writes to one log file."""
 
     def __init__(self, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
         self.argv = tuple(argv)
@@ -94,7 +94,7 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, or start it again; what it writes is added to the log."""
+        """Start it, or start it again; its output is appended to the log."""
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
                 self.argv,
@@ -112,11 +112,11 @@ class Daemon:
         return self._running().pid
 
     def returncode(self) -> int | None:
-        """How it ended (a negative number is a signal), or None while it runs."""
+        """The exit code (negative for a signal), or None while it runs."""
         return self._running().poll()
 
     def stop(self, grace: float = PATIENCE) -> int:
-        """SIGTERM, then SIGKILL after `grace` seconds; the exit code."""
+        """Send SIGTERM, and SIGKILL after `grace` seconds. Returns the exit code."""
         process = self._running()
         if process.poll() is None:
             process.send_signal(signal.SIGCONT)
@@ -128,7 +128,7 @@ class Daemon:
         return process.wait()
 
     def kill(self) -> None:
-        """SIGKILL: no time to write anything down."""
+        """Send SIGKILL, so that it cannot write anything more."""
         self._running().kill()
         self._running().wait()
 
@@ -136,7 +136,7 @@ class Daemon:
         self._running().send_signal(number)
 
     def stop_signal(self) -> None:
-        """SIGSTOP: it lives, its sockets stay open, and it answers nothing once all its threads have stopped."""
+        """Send SIGSTOP and wait until all its threads have stopped: its sockets stay open, but it does not answer."""
         self._running().send_signal(signal.SIGSTOP)
         eventually(self._stands_still)
 
@@ -150,7 +150,7 @@ class Daemon:
         return "\n".join(self.output().splitlines()[-lines:])
 
     def wait_until(self, ready: Callable[[], object], timeout: float = PATIENCE) -> None:
-        """Wait for `ready`; AssertionError with the end of the log if it ends first or takes too long."""
+        """Wait for `ready`. Raises AssertionError, with the end of the log, if it ends before or takes too long."""
         try:
             eventually(lambda: self.returncode() is not None or ready(), timeout)
         except AssertionError as error:
@@ -172,7 +172,7 @@ class Daemon:
 
 
 def command() -> list[str]:
-    """The installed `torchkeeper`; in an environment that lacks it, the same entry point from the tree."""
+    """The installed `torchkeeper`; if it is not installed, the same entry point from the tree."""
     installed = Path(sys.executable).with_name("torchkeeper")
     if installed.exists():
         return [str(installed)]
@@ -187,7 +187,7 @@ def command() -> list[str]:
 def torchkeeper(
     *args: str, config: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = COMMAND
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end; the exit code is the caller's to judge."""
+    """Run one command to its end. The caller checks the exit code."""
     return subprocess.run(
         [*command(), *args],
         env=_environment(config, env),
@@ -209,9 +209,9 @@ def agent(
     timeout: float = PATIENCE,
     verb: str = "run",
 ) -> Iterator[Daemon]:
-    """`torchkeeper run` in the background from when `ready` is true; SIGTERM at the end.
+    """Run `torchkeeper run` in the background. The block begins when `ready` is true, and ends with SIGTERM.
 
-    `folder` receives the log (`<verb>.log`). `verb="monitor"` starts the fleet's monitor the same way.
+    The log is in `folder` (`<verb>.log`). `verb="monitor"` runs the fleet's monitor in the same way.
     """
     daemon = Daemon([*command(), verb, *args], folder / f"{verb}.log", _environment(config, env))
     daemon.start()
@@ -241,7 +241,7 @@ def _toml(value: object) -> str:
 
 
 def _environment(config: Path | None, env: Mapping[str, str] | None) -> dict[str, str]:
-    """The caller's environment without what would steer the command: only `config` and `env` may."""
+    """The caller's environment without variables that influence the command, except `config` and `env`."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("TORCHKEEPER_", "DOCKER_"))}
     chosen = {"TORCHKEEPER_CONFIG": str(config)} if config else {}
     return clean | chosen | dict(env or {})

@@ -1,8 +1,8 @@
-"""A unix socket before an engine's own: each request passes, or meets a fault that the test has set for it.
+"""A proxy on a Unix socket in front of an engine's: each request passes, or gets a fault that the test has set.
 
-The faults are those of a real engine and of what lies between: a connection that is not taken, an answer that never
-comes, comes in half, or is lost after the deed was done, and the engine's own error codes. Live in the test's own
-event loop; clients may keep their connections.
+The faults are those of a real engine and of the connection to it: a refused connection, an answer that never
+comes, is cut, or is lost after the engine has acted, and the engine's own error codes. The proxy runs in the test's
+event loop; clients may keep their connections open.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ CHUNK = 65536  # bytes read at once
 
 
 class Kind(StrEnum):
-    REFUSE = "refuse"  # the connection ends, and the engine never hears of it
-    HANG = "hang"  # no answer ever, and the engine never hears of it
-    ANSWER = "answer"  # a status of the proxy's own, and the engine never hears of it
-    CUT = "cut"  # the engine does it, and a part of its answer arrives
-    LOSE = "lose"  # the engine does it, and nothing of its answer arrives
-    GARBLE = "garble"  # the engine does it, and its answer arrives whole as something that nobody can read
+    REFUSE = "refuse"  # the connection ends, and the request does not reach the engine
+    HANG = "hang"  # no answer ever, and the request does not reach the engine
+    ANSWER = "answer"  # the proxy answers with a status, and the request does not reach the engine
+    CUT = "cut"  # the engine acts, and a part of its answer arrives
+    LOSE = "lose"  # the engine acts, and nothing of its answer arrives
+    GARBLE = "garble"  # the engine acts, and its complete answer arrives unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to a request."""
+    """A fault for a request."""
 
     kind: Kind
     status: int = 0  # of an answer
@@ -43,18 +43,18 @@ GARBLE = Fault(Kind.GARBLE)
 
 
 def answer(status: int) -> Fault:
-    """An error as the engine words it."""
+    """An error status with a message in the engine's format."""
     return Fault(Kind.ANSWER, status)
 
 
 def cut(after: int) -> Fault:
-    """The answer ends after so many bytes of its body; what came until then arrived at once."""
+    """Cut the answer after so many bytes of its body, which arrive at once."""
     return Fault(Kind.CUT, after=after)
 
 
 @dataclass(slots=True)
 class Call:
-    """One request, as the log tells it. `status` is the engine's, or 0 where it was not asked."""
+    """One request. `status` is the engine's, or 0 if the request did not reach it."""
 
     method: str
     target: str  # path and query, decoded, without the API version
@@ -67,19 +67,19 @@ class Call:
 
     @property
     def streams(self) -> bool:
-        """Whether the answer goes on for ever."""
+        """Whether the answer is an endless stream."""
         return self.path == "/events" and "until=" not in self.target
 
 
 @dataclass(slots=True)
 class Rule:
-    """A fault, or an act of the test's own, for some of the requests that match."""
+    """A fault, or a function of the test, for some of the matching requests."""
 
     method: str
     pattern: re.Pattern[str]
     fault: Fault | None
     nth: int  # the first request that it is for, from 1
-    times: int | None  # None: for ever
+    times: int | None  # None: no limit
     before: Callable[[], Awaitable[None]] | None  # runs while the request waits
     seen: int = 0
 
@@ -103,7 +103,7 @@ class Hold:
 
 
 class Proxy:
-    """Forwards to one engine. `calls` is every request so far, in the order in which they came."""
+    """Forwards to one engine. `calls` has every request so far, in the order of arrival."""
 
     def __init__(self, engine: Path, socket: Path) -> None:
         self.url = f"unix://{socket}"
@@ -125,25 +125,25 @@ class Proxy:
         times: int | None = 1,
         before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """From the n-th request on whose target has the pattern; the first rule that meets a request decides."""
+        """Set a rule from the n-th matching request on. The first rule that applies to a request decides."""
         self._rules.append(Rule(method, re.compile(pattern), fault, nth, times, before))
 
     def hold(self, method: str, pattern: str, *, nth: int = 1) -> Hold:
-        """Keep one request from the engine until it is released."""
+        """Hold one request back until it is released."""
         held = Hold()
         self.on(method, pattern, nth=nth, before=held.wait)
         return held
 
     def heal(self) -> None:
-        """From now on every request passes."""
+        """Remove all rules: from now on every request passes."""
         self._rules.clear()
 
     def met(self) -> bool:
-        """Whether every rule has met a request."""
+        """Whether every rule was applied to a request."""
         return all(rule.seen >= rule.nth for rule in self._rules)
 
     def cut_streams(self) -> int:
-        """End all event streams at once, wherever they are; how many there were."""
+        """End all event streams at once. Returns how many there were."""
         cutting, self._streams = self._streams, set()
         for writer in cutting:
             writer.transport.abort()
@@ -171,7 +171,7 @@ class Proxy:
             writer.close()
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request of a connection; False where that is the connection's last."""
+        """Serve one request of a connection. Returns False if it is the connection's last one."""
         head = await reader.readuntil(HEAD_END)
         body = await reader.readexactly(int(_header(head, "content-length") or 0))
         call = _call(head)
@@ -267,7 +267,7 @@ def _without_connection(head: bytes) -> bytes:
 
 
 def _last_on_its_connection(request: bytes) -> bytes:
-    """The engine then ends each answer with the connection, so that nobody has to find its end."""
+    """Make the engine close the connection after its answer, so that the end of the answer needs no parsing."""
     head, _, body = request.partition(HEAD_END)
     return _without_connection(head) + b"\r\nConnection: close" + HEAD_END + body
 
@@ -283,7 +283,7 @@ def _answer(status: str, body: bytes) -> bytes:
 
 @asynccontextmanager
 async def before(engine: Path, folder: Path) -> AsyncIterator[Proxy]:
-    """A proxy before the engine at a socket, on a socket of its own in a folder, for as long as the block lasts."""
+    """Run a proxy for the block, in front of the engine at a socket, on a socket of its own in a folder."""
     socket = folder / "proxy.sock"
     proxy = Proxy(engine, socket)
     server = await asyncio.start_unix_server(proxy.connected, socket)

@@ -18,9 +18,11 @@ from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.broker import Message
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
-from agent.config import settings as config
+from agent.config import sections
 from agent.core.protocol import payloads
-from agent.core.protocol.new_events import DECISION, NewEvent
+from agent.core.protocol.new_events import NewEvent
+from agent.core.protocol.topics import PROBE, Topics
+from agent.daemon import build
 from agent.reporting import publisher
 from agent.reporting.host_report import HostReport
 from tests.support.fakes.broker import FakeBroker
@@ -28,7 +30,7 @@ from tests.support.fakes.clock import START, FakeClock
 from tests.support.mosquitto import Mosquitto
 from tests.support.proc import PATIENCE
 
-TOPICS = payloads.Topics("torchkeeper", "gpu-07")
+TOPICS = Topics("torchkeeper", "gpu-07")
 AGENT_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
 CLIENT_ID = broker.agent_client_id("gpu-07", AGENT_ID)
 
@@ -59,7 +61,7 @@ def make_status(state: str = "online", session: int = 1, agent_id: str = "other"
 
 @dataclass
 class PublisherRig:
-    """A publisher with all it touches."""
+    """A publisher with all its collaborators."""
 
     store: Store
     server: FakeBroker = field(default_factory=FakeBroker)
@@ -67,7 +69,7 @@ class PublisherRig:
     host_report: HostReport = field(default_factory=HostReport)
 
     def make(self, agent_id: str = AGENT_ID, **keys: Any) -> publisher.Publisher:
-        return publisher.Publisher(
+        return build.make_publisher(
             connect=self.server.connector(broker.agent_client_id("gpu-07", agent_id)),
             topics=TOPICS,
             host_report=self.host_report,
@@ -79,7 +81,7 @@ class PublisherRig:
 
     @asynccontextmanager
     async def running(self, tick: float = 0.0, **keys: Any) -> AsyncIterator[None]:
-        """A publisher that has been born, stopped at the end."""
+        """Run a publisher for the block, which begins after its birth message."""
         running = asyncio.create_task(self.make(**keys).run())
         try:
             await self.until(lambda: self.online() or running.done(), tick)
@@ -90,20 +92,20 @@ class PublisherRig:
                 await running
 
     async def until(self, true: Callable[[], object], tick: float = 0.0) -> None:
-        """Let tasks and the store's thread run until this holds; each look moves the clock by `tick`."""
+        """Let tasks and the store's thread run until the condition is true; each check moves the clock by `tick`."""
         async with asyncio.timeout(PATIENCE):
             while not (await found if isawaitable(found := true()) else found):
                 await self.clock.advance(tick)
                 await asyncio.sleep(0.002)
 
     async def spend(self, seconds: float, tick: float = 10.0) -> None:
-        """Let so much time pass, in steps after which everything comes to rest."""
+        """Let so much time pass, in steps, and let all tasks finish their work after each step."""
         for _ in range(round(seconds / tick)):
             await self.clock.advance(tick)
             await self.quiet()
 
     async def quiet(self) -> None:
-        """Let everything come to rest, the store's thread too."""
+        """Wait until all tasks and the store's thread have finished their work."""
         for _ in range(5):
             await self.clock.advance(0)
             await self.store.unsent(0, 1)
@@ -114,38 +116,33 @@ class PublisherRig:
             await self.store.log(NewEvent("torchkeeper.test", START, None, {}))
 
     async def decide(self, count: int = 1, references: int = 1) -> None:
-        """Add decisions about an image with so many references."""
+        """Add `count` decisions about an image with so many references."""
         image = payloads.ImageRef(
             id="sha256:" + "1" * 64,
             references=[f"teamai/pytorch:{number}-{'x' * 60}" for number in range(references)],
             size_bytes=9,
         )
-        data = payloads.DecisionData.model_validate(
-            {
-                "epoch": "",
-                "seq": 0,
-                "action": "evict",
-                "reason": "idle-ttl",
-                "mode": "enforce",
-                "explanation": "idle 15 d, TTL 14 d; frees about 4.8 GB",
-                "image": image,
-                "last_used": None,
-                "idle_seconds": 15 * 86400.0,
-                "ttl_seconds": 14 * 86400.0,
-                "estimated_bytes": 4_800_000_000,
-                "evidence": ["ENV PYTORCH_VERSION=2.9.0"],
-                "decision_id": "",
-            }
-        ).model_dump(mode="json", exclude={"epoch", "seq", "shortened", "decision_id"})
         for _ in range(count):
-            identity = secrets.token_hex(16)
-            await self.store.log(
-                NewEvent(DECISION, START, image.id, {"decision_id": identity, **data}, decision_id=identity)
+            data = payloads.DecisionData.model_validate(
+                {
+                    "decision_id": secrets.token_hex(16),
+                    "action": "evict",
+                    "reason": "idle-ttl",
+                    "mode": "enforce",
+                    "explanation": "idle 15 d, TTL 14 d; frees about 4.8 GB",
+                    "image": image,
+                    "last_used": None,
+                    "idle_seconds": 15 * 86400.0,
+                    "ttl_seconds": 14 * 86400.0,
+                    "estimated_bytes": 4_800_000_000,
+                    "evidence": ["ENV PYTORCH_VERSION=2.9.0"],
+                }
             )
+            await self.store.log(NewEvent(data.type, START, image.id, data.stored(), data.decision_id))
 
     async def kept(self) -> list[payloads.Event]:
-        """The local history."""
-        return await self.store.run(lambda tables: tables.events(START))
+        """The events in the local history."""
+        return await self.store.load_events(START)
 
     async def is_empty(self) -> bool:
         return await self.waiting() == []
@@ -154,7 +151,7 @@ class PublisherRig:
         return [row.seq for row in await self.store.unsent(0, 1000)]
 
     def acknowledge(self, seq: int) -> None:
-        """The collector publishes its watermark."""
+        """Publish a watermark as the collector."""
         ack = payloads.Ack(collector="main", epoch=self.store.epoch, seq=seq)
         self.server.route(Message(TOPICS.ack, ack.encode(), retain=True))
 
@@ -170,10 +167,8 @@ class PublisherRig:
         return [message.payload for message in self.server.published if message.topic == topic]
 
     def sent(self) -> list[int]:
-        """The numbers of the events that the broker took, in order."""
-        return [
-            json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != payloads.PROBE
-        ]
+        """The numbers of the events that the broker accepted, in order."""
+        return [json.loads(payload)["data"]["seq"] for payload in self.payloads(TOPICS.events) if payload != PROBE]
 
     def retained(self) -> set[str]:
         return {topic.removeprefix("torchkeeper/v1/hosts/gpu-07/") for topic in self.server.retained}
@@ -181,14 +176,14 @@ class PublisherRig:
 
 @asynccontextmanager
 async def rigged(folder: Path, **keys: Any) -> AsyncIterator[PublisherRig]:
-    """A rig on a state file in this folder."""
+    """A rig with a state file in this folder."""
     made = PublisherRig(Store(database.open_file(folder, START)[0], **keys))
     yield made
     await made.store.close()
 
 
 class QuickClock(FakeClock):
-    """Many times as fast as the machine's, so that what is sent again comes soon. The wall clock stands still."""
+    """A clock many times as fast as the machine's, so that rows are resent soon. Its wall clock stands still."""
 
     def __init__(self, speed: float = 30) -> None:
         super().__init__()
@@ -203,7 +198,7 @@ class QuickClock(FakeClock):
 
 @asynccontextmanager
 async def on_mosquitto(rig: PublisherRig, server: Mosquitto) -> AsyncIterator[None]:
-    """A publisher on a real broker, until the block ends."""
+    """Run a publisher on a real broker for the block."""
     async with connected(rig, make_options(server, CLIENT_ID)):
         yield
 
@@ -212,8 +207,8 @@ async def on_mosquitto(rig: PublisherRig, server: Mosquitto) -> AsyncIterator[No
 async def connected(
     rig: PublisherRig, options: broker.Options, *, speed: float = 30, settings: publisher.Settings | None = None
 ) -> AsyncIterator[None]:
-    """A publisher with the real client, until the block ends."""
-    live = publisher.Publisher(
+    """Run a publisher with the real client for the block."""
+    live = build.make_publisher(
         connect=partial(broker.connect, options),
         topics=TOPICS,
         host_report=rig.host_report,
@@ -232,7 +227,7 @@ async def connected(
 
 
 def make_options(server: Mosquitto, client_id: str) -> broker.Options:
-    return broker.options(config.Mqtt(url=server.url), client_id)
+    return broker.options(sections.Mqtt(url=server.url), client_id)
 
 
 def without_repeats(numbers: Iterable[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""A private image registry on loopback, for real pushes, pulls and the digests that they leave."""
+"""A private image registry on loopback, for real pushes and pulls and the digests that they create."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ class Registry(proc.Daemon):
 
 @contextmanager
 def running() -> Iterator[Registry]:
-    """A registry for as long as the block lasts; engines pull from it without TLS."""
+    """Run a registry for the block; engines pull from it without TLS."""
     proc.require_root()
     folder = Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp"))
     try:
@@ -56,7 +56,7 @@ def running() -> Iterator[Registry]:
 
 
 def _program() -> str:
-    """The registry's program: the system's, or the one that set-up unpacks into `.cache`."""
+    """The registry's program: the system's, or the one that the set-up unpacks into `.cache`."""
     done = subprocess.run(
         [str(proc.ROOT / ".ci" / "bootstrap"), "registry"], capture_output=True, text=True, check=False
     )

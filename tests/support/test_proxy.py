@@ -1,4 +1,4 @@
-"""The proxy passes what it should, and is in the way as it is told."""
+"""The proxy forwards requests, and applies the faults that are set."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,11 +15,11 @@ LIST = b'[{"Id": "a"}, {"Id": "b"}]'
 
 
 class Daemon:
-    """An engine of a few lines: a list, a delete, and a stream that goes on for ever."""
+    """A minimal engine: a list, a delete, and an endless stream."""
 
     def __init__(self) -> None:
         self.deleted = 0
-        self.told = asyncio.Event()
+        self.resumed = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -33,7 +33,7 @@ class Daemon:
 
     async def _stream(self, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst\n\r\n")
-        await self.told.wait()
+        await self.resumed.wait()
         writer.write(b"7\r\nsecond\n\r\n")
         await asyncio.Event().wait()
 
@@ -114,7 +114,7 @@ async def test_a_fault_ends_the_call_after_or_before_the_deed(
     with pytest.raises(error):
         async with client.delete("/v1.41/images/a", timeout=limits) as response:
             await response.read()
-    assert bool(daemon.deleted) == reaches  # twice, where the client asks again by itself
+    assert bool(daemon.deleted) == reaches  # twice if the client repeats the request by itself
 
 
 async def test_a_garbled_answer_is_whole_and_the_deed_is_done(
@@ -131,7 +131,7 @@ async def test_a_stream_passes_unbuffered_and_is_cut_at_will(
 ) -> None:
     async with client.get("/events?since=1") as response:
         assert await response.content.readline() == b"first\n"
-        daemon.told.set()
+        daemon.resumed.set()
         assert await response.content.readline() == b"second\n"
         assert between.cut_streams() == 1
         with pytest.raises(aiohttp.ClientError):

@@ -1,4 +1,4 @@
-"""The real parts start, do what the other tests rely on, and leave nothing behind."""
+"""The real parts start, behave as the other tests require, and leave nothing behind."""
 
 import ssl
 import sys

@@ -1,4 +1,4 @@
-"""`torch/version.py` as torch's own build writes it, for images that stand for PyTorch images."""
+"""`torch/version.py` in the form that torch's own build writes, for images that count as PyTorch."""
 
 import re
 
@@ -7,7 +7,7 @@ DEFAULT = "2.4.0"
 
 
 def text(version: str = DEFAULT, *, cuda: str | None = None, hip: str | None = None, annotated: bool = True) -> str:
-    """The file of a torch of a version, built for an accelerator, or for nothing that the file tells."""
+    """The file for a version of torch, built for CUDA, for ROCm, or with neither of them in the file."""
     kind = ": Optional[str]" if annotated else ""
     first = "from typing import Optional\n\n" if annotated else ""
     return (
@@ -18,7 +18,7 @@ def text(version: str = DEFAULT, *, cuda: str | None = None, hip: str | None = N
 
 
 def of(ref: str, version: str | None) -> bytes:
-    """The file for an image: of the version that it says, else of the one in its tag. Its local part hides the rest."""
-    named = re.search(r"[0-9]+\.[0-9]+(\.[0-9]+)?", ref.rpartition(":")[2])
-    said = version or (named[0] if named else DEFAULT)
-    return text(said if "+" in said else f"{said}+git0a1b2c3").encode()
+    """The file for an image: with the given version, else with the one in its tag and a local part of a build."""
+    match = re.search(r"[0-9]+\.[0-9]+(\.[0-9]+)?", ref.rpartition(":")[2])
+    number = version or (match[0] if match else DEFAULT)
+    return text(number if "+" in number else f"{number}+git0a1b2c3").encode()

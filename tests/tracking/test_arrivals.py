@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from tests.support import fake_host as harness
 from tests.support.builders import make_id, make_image, pytorch_image
 from tests.support.fake_host import FakeHost, HostedAgent
@@ -215,10 +215,10 @@ async def test_a_pull_that_was_taken_in_before_is_not_asked_again(host: FakeHost
     host.docker.pull(pytorch_image("fresh", "team/fresh:1"))
     host.docker.delete("team/fresh:1")
     await agent.wait(0.01)
-    gaps, asked = await agent.gaps(), agent.engine.counts()["named"]
+    gaps, asked = await agent.gaps(), agent.engine.counts()["pulled_target"]
     host.docker.cut_streams()
     await agent.wait(60)
-    assert (await agent.gaps(), agent.engine.counts()["named"]) == (gaps, asked)
+    assert (await agent.gaps(), agent.engine.counts()["pulled_target"]) == (gaps, asked)
 
 
 # Builds whose result is gone

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from agent.adapters.engine import EngineError, EngineUnavailable
-from agent.core.model import HeldBy, Outcome
+from agent.core.policy.decision import HeldBy, Outcome
 from agent.core.usage.continuity import OVERRUN, RESTARTED
 from agent.tracking.stalls import BURST, LATE, TICK, StallDetector
 from agent.tracking.timing import TrackingTiming

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from agent.adapters import boot
-from agent.core.model import HeldBy, Reason
+from agent.core.policy.decision import HeldBy, Reason
 from agent.core.timekeeping import SETTLING, ClockReading, MachineOff
 from agent.core.usage.continuity import RESTARTED, Boot
 from agent.eviction.timing import EvictionTiming

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from agent.adapters.engine import EngineDown, EngineUnavailable
-from agent.adapters.sqlite import database
 from agent.tracking.timing import TrackingTiming
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import TOLERANCE, FakeHost
 from tests.support.fakes.clock import START
 from tests.support.fakes.docker import RING
+from tests.support.stores import FULL
 
 REF = "team/torch:1"
 OVER = TOLERANCE.total_seconds() + 30.0  # seconds
@@ -195,14 +195,10 @@ async def test_a_gap_found_at_each_of_several_lost_connections_is_told_once(host
     overflow_the_ring(host)
     again = host.agent()
     for _ in range(3):
-        again.engine.on("ring", lambda: again.store.run(_full_once), after=True)
+        again.engine.on("ring", FULL, after=True)
     await again.watch()
     await again.wait(60)
     assert len(await again.gaps()) == 1
-
-
-def _full_once(_: object) -> None:
-    raise database.StateFull("the disk is full")
 
 
 async def test_after_a_gap_a_name_tells_nothing_of_a_container_that_is_gone(host: FakeHost, image: str) -> None:

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agent.core.model import Action, Image, Outcome, Reason
+from agent.core.model import Image
+from agent.core.policy.decision import Action, Outcome, Reason
+from agent.core.protocol.alerts import AlertId
 from agent.core.pytorch import classify
-from agent.daemon import run as daemon
-from agent.eviction.plan_reporter import IMAGE_UNREADABLE
 from agent.tracking.timing import TrackingTiming
 from tests.support import fake_host as harness
 from tests.support.builders import TORCH, make_details, make_id, make_image, pytorch_image
@@ -56,7 +56,7 @@ async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_g
     odd = host.docker.add(make_image("odd", "team/odd:1", details=make_details("odd", env=TORCH, layers=["x" * 999])))
     agent = await harness.due(host, observe=True)
     await agent.sweeper.sweep()
-    alert = agent.host_report.alerts[IMAGE_UNREADABLE]
+    alert = agent.host_report.alerts[AlertId.IMAGE_UNREADABLE]
     assert alert.severity == "warning"
     assert alert.message == (
         "1 image that cannot be judged is kept: team/odd:1 (the ID of its parent or of a layer has more than 200 "
@@ -67,7 +67,7 @@ async def test_an_image_that_cannot_be_judged_is_named_in_an_alert_until_it_is_g
     host.docker.delete(odd)
     await agent.ingestor.refresh()
     await agent.sweeper.sweep()
-    assert IMAGE_UNREADABLE not in agent.host_report.alerts
+    assert AlertId.IMAGE_UNREADABLE not in agent.host_report.alerts
 
 
 async def test_an_alert_names_a_few_images_and_counts_the_others(host: FakeHost) -> None:
@@ -77,13 +77,9 @@ async def test_an_alert_names_a_few_images_and_counts_the_others(host: FakeHost)
         agent.engine.unreadable[odd] = "its layers are not a list"
     await agent.watch()
     await agent.sweeper.sweep()
-    message = agent.host_report.alerts[IMAGE_UNREADABLE].message
+    message = agent.host_report.alerts[AlertId.IMAGE_UNREADABLE].message
     assert message.startswith("9 images that cannot be judged are kept: sha256:")
     assert (message.count("its layers are not a list"), " and 5 more; " in message) == (4, True)
-
-
-def test_the_alert_of_an_earlier_run_is_cleared_by_the_next() -> None:
-    assert IMAGE_UNREADABLE in daemon.ALERTS
 
 
 async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(host: FakeHost, image: str) -> None:
@@ -93,7 +89,7 @@ async def test_an_image_that_cannot_be_read_is_not_asked_for_again_and_again(hos
     listings = agent.engine.counts()["images"]
     await agent.wait(120)
     assert agent.engine.counts()["images"] == listings
-    assert (await agent.decision(image)).explanation == "it cannot be judged, and is kept: its layers are not a list"
+    assert (await agent.decision(image)).explanation == "it cannot be judged, so it is kept: its layers are not a list"
 
 
 # Each image is examined once

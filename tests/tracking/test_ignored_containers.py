@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from agent.adapters.engine import EngineUnavailable
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.usage.attribution import PROJECT, IgnoredContainers
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import PAST_TTL, TTL, FakeHost, HostedAgent
@@ -110,8 +110,7 @@ async def test_a_label_value_that_a_pattern_for_names_matches_is_a_use(host: Fak
 
 async def runs(agent: HostedAgent, image_id: str) -> dict[str, int]:
     """What is on disk, by pattern."""
-    row = agent.view.row
-    found = await agent.store.run(lambda tables: tables.ignored_runs(row, image_id))
+    found = await agent.view.engine_store.load_ignored_runs(image_id)
     return {counted.pattern: counted.runs for counted in found}
 
 
@@ -180,7 +179,7 @@ async def test_what_was_counted_long_ago_is_forgotten(host: FakeHost, image: str
     host.docker.begin(host.docker.create(REF, "nightly", role="scanner"))
     await agent.wait(1)
     now = host.clock.now()
-    await agent.store.prune(now - timedelta(hours=1), now, quietly=True)
+    await agent.store.prune(now - timedelta(hours=1), now, declare_dropped=False)
     assert await runs(agent, image) == {"role=scanner": 1}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.core.model import Outcome, Reason
+from agent.core.policy.decision import Outcome, Reason
 from tests.support import fake_host as harness
 from tests.support.builders import make_id, make_image, pytorch_image
 from tests.support.fake_host import PAST_TTL, FakeHost, HostedAgent

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from agent.adapters.engine import EngineError, EngineUnavailable
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.usage.events import EngineEvent
 from agent.tracking.buffer import Buffer, StreamEnded
 from tests.support.builders import make_event, pytorch_image
@@ -183,11 +183,11 @@ async def test_a_replay_changes_nothing(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     host.docker.run(REF, "box", rm=True)
     await agent.wait(0.01)
-    before, uses = await agent.saved(), await agent.store.run(lambda tables: tables.uses(1, image, 99))
+    before, uses = await agent.saved(), await agent.view.engine_store.load_uses(image, 99)
     host.docker.cut_streams()
     await agent.wait(0.5)  # reconnected, with everything told again
     assert agent.engine.counts()["events"] == 2
-    assert (await agent.saved(), await agent.store.run(lambda tables: tables.uses(1, image, 99))) == (before, uses)
+    assert (await agent.saved(), await agent.view.engine_store.load_uses(image, 99)) == (before, uses)
 
 
 async def test_a_use_told_twice_counts_for_its_image_even_where_the_name_is_gone(host: FakeHost, image: str) -> None:
@@ -251,7 +251,7 @@ async def test_a_refresh_without_a_stream_is_refused(host: FakeHost, image: str)
 
 async def test_a_refresh_whose_stream_ends_meanwhile_counts_for_nothing(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
-    before = await agent.store.run(lambda tables: tables.load_latest())
+    before = await agent.store.load_latest_engine()
     await agent.wait(5)
 
     def end() -> None:
@@ -260,7 +260,7 @@ async def test_a_refresh_whose_stream_ends_meanwhile_counts_for_nothing(host: Fa
     agent.engine.on("images", end, after=True)
     with pytest.raises(StreamEnded):
         await agent.ingestor.refresh()
-    after = await agent.store.run(lambda tables: tables.load_latest())
+    after = await agent.store.load_latest_engine()
     assert before is not None
     assert after is not None
     assert after.usages == before.usages
@@ -334,17 +334,11 @@ def test_what_is_given_back_waits_before_what_came_since() -> None:
 async def test_a_write_that_is_cancelled_while_it_waits_loses_no_use(host: FakeHost, image: str) -> None:
     agent = await host.agent().watch()
     await agent.wait()
-    run, waits = agent.store.run, asyncio.Event()
-
-    async def wait(_: object) -> None:
-        waits.set()
-        await asyncio.Event().wait()
-
-    agent.store.run = wait  # type: ignore[method-assign,assignment]
+    agent.executor.blocked = waits = asyncio.Event()
     host.docker.create(REF, "box")
     used_at = host.clock.now()
     await waits.wait()
-    agent.store.run = run  # type: ignore[method-assign]
+    agent.executor.blocked = None
     host.docker.stop()  # its stream ends, and cancels the write
     await agent.wait()
     assert (await agent.saved())[image].last_used == used_at

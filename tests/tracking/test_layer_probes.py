@@ -11,12 +11,13 @@ from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable
 from agent.adapters.sqlite.store import Store
 from agent.core.model import Class, Image, Verdict
 from agent.core.pytorch import classify, layer_probe, operators
-from agent.core.pytorch.layer_probe import Found
+from agent.core.pytorch.layer_probe import ProbeResult
 from agent.tracking.layer_probes import LayerProbes
 from tests.support import builders, torch_file
 from tests.support import fake_host as harness
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
+from tests.support.stores import named_store
 
 IMAGE = builders.pytorch_image("torch", "team/torch:1")
 
@@ -27,10 +28,9 @@ class Stage:
     def __init__(self, folder: Path, host: harness.FakeHost) -> None:
         self.docker: FakeDocker = host.docker
         self.engine = FakeEngine(self.docker)
-        self.store: Store = harness.inline_store(host.db, host.folder)
+        self.store: Store = named_store(host.db, host.folder, "gpu-07", executor=harness.InlineExecutor())
         self.docker.root = str(folder)
         (folder / "overlay2").mkdir()
-        self.row = 0
 
     def add(self, image: Image, *, torch: str = "") -> Image:
         """An image of one layer, which has a torch or nothing."""
@@ -45,14 +45,14 @@ class Stage:
 
     async def looks(self, **how: object) -> LayerProbes:
         """Those of a new process."""
-        made = LayerProbes(self.engine, self.store, **how)  # type: ignore[arg-type]
+        made = LayerProbes(self.engine, **how)  # type: ignore[arg-type]
         await self.begin(made)
         return made
 
     async def begin(self, looks: LayerProbes) -> None:
         info: EngineInfo = await self.engine.connect()
-        self.row = (await self.store.run(lambda tables: tables.load(*info.key))).engine
-        await looks.begin(info, self.row)
+        self.engine_store = await self.store.engine(info)
+        await looks.begin(info, self.engine_store)
 
     def unmount(self) -> None:
         Path(self.docker.root, "overlay2").rename(Path(self.docker.root, "away"))
@@ -146,8 +146,8 @@ async def test_a_listing_waits_a_moment_and_the_image_is_kept_until_it_is_read(
 ) -> None:
     images = [stage.add(builders.pytorch_image(f"torch-{n}", f"team/{n}:1"), torch="2.5.1") for n in range(3)]
     looks, go_on = await stage.looks(patience=0.05), threading.Event()
-    real = looks._reader.look
-    monkeypatch.setattr(looks._reader, "look", lambda folders: go_on.wait(60) and real(folders))
+    real = looks._reader.probe
+    monkeypatch.setattr(looks._reader, "probe", lambda folders: go_on.wait(60) and real(folders))
     assert await settle(looks, *images) == ([Class.AMBIGUOUS] * 3, True)
     go_on.set()
     looks._patience = 60.0
@@ -159,14 +159,14 @@ async def test_a_look_that_never_ends_is_given_up_and_nothing_waits_for_it(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, never = await stage.looks(patience=0.05, give_up_after=0.0), threading.Event()
-    monkeypatch.setattr(looks._reader, "look", lambda folders: never.wait())
+    monkeypatch.setattr(looks._reader, "probe", lambda folders: never.wait())
     assert await settle(looks, stage.add(IMAGE)) == ([Class.PYTORCH], False)
     never.set()
 
 
 async def test_a_look_that_fails_by_a_bug_leaves_the_verdict(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = await stage.looks()
-    monkeypatch.setattr(looks._reader, "look", lambda folders: 1 / 0)
+    monkeypatch.setattr(looks._reader, "probe", lambda folders: 1 / 0)
     assert await settle(looks, stage.add(IMAGE)) == ([Class.PYTORCH], False)
 
 
@@ -197,15 +197,17 @@ async def test_where_it_is_switched_off_nothing_is_read_and_nothing_that_was_rea
 async def test_a_look_is_forgotten_with_its_image(stage: Stage) -> None:
     await settle(await stage.looks(), stage.add(IMAGE))
     now = stage.docker.clock.now()
-    await stage.store.run(lambda tables: tables.forget(now, now, quietly=True))
-    assert await stage.store.run(lambda tables: tables.layer_looks(stage.row)) == {}
+    await stage.store.prune(now, now, declare_dropped=False)
+    assert await stage.engine_store.load_layer_probes() == {}
 
 
 async def test_what_comes_from_the_disk_is_what_went_there(stage: Stage) -> None:
-    look = layer_probe.LayerProbe(found=Found.TORCH, path="/a", layer=2, torch_version="2.5.1", accelerator="cpu")
+    look = layer_probe.LayerProbe(
+        result=ProbeResult.TORCH, path="/a", layer=2, torch_version="2.5.1", accelerator="cpu"
+    )
     await stage.looks()
-    await stage.store.run(lambda tables: tables.keep_look(stage.row, IMAGE.id, look))
-    assert await stage.store.run(lambda tables: tables.layer_looks(stage.row)) == {IMAGE.id: look}
+    await stage.engine_store.save_layer_probe(IMAGE.id, look)
+    assert await stage.engine_store.load_layer_probes() == {IMAGE.id: look}
 
 
 async def test_a_thread_in_the_background_has_a_low_priority() -> None:

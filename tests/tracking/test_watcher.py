@@ -9,8 +9,7 @@ from structlog.testing import capture_logs
 
 from agent.adapters.docker.timeouts import DockerTimeouts
 from agent.adapters.engine import EngineDown, EngineError, EngineUnavailable
-from agent.adapters.sqlite import database
-from agent.core.model import HeldBy
+from agent.core.policy.decision import HeldBy
 from agent.tracking.timing import TrackingTiming
 from tests.support.builders import pytorch_image
 from tests.support.fake_host import TOLERANCE, FakeHost, HostedAgent
@@ -83,16 +82,11 @@ async def test_an_engine_that_is_down_for_long_is_asked_ever_more_rarely(host: F
 
 async def test_a_full_disk_is_waited_for(host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = await host.agent().start()
-    real = agent.store._tables.commit
-
-    def full(*_: object) -> None:
-        raise database.StateFull("the disk is full")
-
-    monkeypatch.setattr(agent.store._tables, "commit", full)
+    agent.faults.fail("commit")
     host.docker.run(REF, "box", rm=True)
     await agent.wait(60)
     assert list(agent.host_report.alerts) == ["state-full"]
-    monkeypatch.setattr(agent.store._tables, "commit", real)
+    agent.faults.clear()
     await agent.wait(60)
     assert (list(agent.host_report.alerts), agent.usage(image).last_used_by) == ([], "box")
 
@@ -102,10 +96,7 @@ async def test_a_full_disk_at_the_first_start_ends_nothing(
 ) -> None:
     agent = host.agent()
 
-    def full(*_: object) -> None:
-        raise database.StateFull("the disk is full")
-
-    monkeypatch.setattr(agent.store._tables, "commit", full)
+    agent.faults.fail("commit")
     agent.engine.on("containers", lambda: host.clock.sleep(20), once=False)  # the sweeper looks meanwhile
     await agent.start()
     await agent.wait(120)
@@ -243,7 +234,7 @@ async def test_several_images_at_once_are_one_listing(host: FakeHost, image: str
     assert agent.engine.counts()["images"] == 2
 
 
-# Trouble, by its name
+# Failures, each logged by its name
 
 
 def said(logged: list[MutableMapping[str, Any]]) -> list[str]:
@@ -267,18 +258,14 @@ async def test_a_full_disk_is_told_once_by_its_own_name(
     host: FakeHost, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = await host.agent().start()
-    real, alerts = agent.store._tables.commit, set[tuple[str, ...]]()
-
-    def full(*_: object) -> None:
-        raise database.StateFull("the disk is full")
-
+    alerts = set[tuple[str, ...]]()
     with capture_logs() as logged:
-        monkeypatch.setattr(agent.store._tables, "commit", full)
+        agent.faults.fail("commit")
         host.docker.run(REF, "box", rm=True)
         for _ in range(60):
             await agent.wait(1)
             alerts.add(tuple(agent.host_report.alerts))
-        monkeypatch.setattr(agent.store._tables, "commit", real)
+        agent.faults.clear()
         await agent.wait(120)
     assert (said(logged), alerts) == (
         ["the state cannot be written", "the state can be written again"],
@@ -294,10 +281,7 @@ async def test_a_full_disk_after_an_engine_that_was_down_takes_its_place(
     await agent.wait(60)
     assert list(agent.host_report.alerts) == ["engine-down"]
 
-    def full(*_: object) -> None:
-        raise database.StateFull("the disk is full")
-
-    monkeypatch.setattr(agent.store._tables, "commit", full)
+    agent.faults.fail("commit")
     host.docker.start()
     await agent.wait(60)
     assert list(agent.host_report.alerts) == ["state-full"]

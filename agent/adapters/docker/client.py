@@ -1,4 +1,4 @@
-"""One way to the engine, and one place where its errors are read: requests through aiodocker's own client."""
+"""Requests to the engine through aiodocker's client, and the translation of their errors."""
 
 import errno
 import stat
@@ -24,16 +24,16 @@ from agent.adapters.engine import (
     PermissionDenied,
 )
 
-ENDLESS = 0.0  # no time-out, as aiohttp says it
-LIST_TRIES = 10  # a containerd store answers 404 to a list while images go: up to 11 of 13 in one measurement
-LONGEST_LINE = 16 * 1024 * 1024  # bytes of one event; beyond that the stream is not what it should be
-NOBODY = (errno.ENOENT, errno.ECONNREFUSED)  # what a Unix socket says where nobody listens
+ENDLESS = 0.0  # as a time-out in aiohttp: none
+LIST_TRIES = 10  # a containerd store answers 404 to a list while images are deleted: up to 11 of 13 when measured
+LONGEST_LINE = 16 * 1024 * 1024  # bytes of one event; a longer one cannot come from an engine
+NOBODY = (errno.ENOENT, errno.ECONNREFUSED)  # the errors of a Unix socket on which nothing listens
 
 
 def find_url(configured: str, environ: Mapping[str, str]) -> str:
-    """The engine's address: the configured one, DOCKER_HOST, then the first usual socket that is there.
+    """The engine's address: the configured one, else DOCKER_HOST, else the first usual socket that exists.
 
-    Raises EngineUnavailable, naming the places looked at, where there is none.
+    Raises EngineUnavailable, which lists the sockets that were tried, if there is none.
     """
     given = configured or environ.get("DOCKER_HOST", "")
     if given:
@@ -56,13 +56,13 @@ def _is_socket(place: str) -> bool:
 
 
 class DockerClient:
-    """Requests to one engine. A new client for each connection: the API version is the server's of that moment."""
+    """Requests to one engine. Each connection uses a new client, since the server's API version may have changed."""
 
     def __init__(self, url: str, timeouts: DockerTimeouts = DockerTimeouts()) -> None:
         self.url = url
         self._timeouts = timeouts
         self._client: aiodocker.Docker | None = None
-        self._direct = ""  # the url at which the engine itself listened when last connected; "": none
+        self._direct = ""  # the URL if the engine itself, not a proxy, listened there at the last connect; else ""
 
     async def _open(self, api_version: str) -> None:
         await self.close()
@@ -83,7 +83,10 @@ class DockerClient:
         *,
         body: str | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`timeout`: seconds; None: as for all calls. `body`: a JSON document."""
+        """Send a request and yield the response. Raises EngineError and its subclasses.
+
+        `timeout`: seconds; None: the time-out of all calls. `body`: a JSON document.
+        """
         if self._client is None:
             raise EngineUnavailable(0, "not connected")
         total = self._timeouts.call if timeout is None else timeout
@@ -113,7 +116,7 @@ class DockerClient:
         except (ValueError, KeyError, TypeError) as error:
             if response is not None:
                 raise
-            raise EngineUnavailable(0, f"an error that cannot be read, to {method} /{path}: {error!r}") from error
+            raise EngineUnavailable(0, f"an unreadable error in answer to {method} /{path}: {error!r}") from error
 
     async def _text(
         self,
@@ -129,7 +132,7 @@ class DockerClient:
         return cast(dict[str, Any], await self._parsed(path, None, dict))
 
     async def _list(self, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
-        """A list, whole. A 404 (a containerd store's, while images go) is asked again, and never means "none"."""
+        """A complete list. A 404, which a containerd store gives while images are deleted, is retried."""
         trying = AsyncRetrying(
             retry=retry_if_exception_type(NotFound),
             stop=stop_after_attempt(LIST_TRIES),
@@ -146,9 +149,9 @@ class DockerClient:
         try:
             parsed = json_values.parsed(text)
         except ValueError as error:
-            raise EngineUnavailable(0, f"half an answer to /{path}") from error
+            raise EngineUnavailable(0, f"the answer to /{path} is incomplete or not JSON") from error
         if not isinstance(parsed, kind):
-            raise EngineUnavailable(0, f"/{path} answered with something else than a {kind.__name__}")
+            raise EngineUnavailable(0, f"the answer to /{path} is not a {kind.__name__}")
         return parsed
 
 
@@ -157,16 +160,16 @@ def _client(url: str, api_version: str) -> aiodocker.Docker:
         client = aiodocker.Docker(url=url, api_version=api_version)
     except (ValueError, OSError) as error:
         raise EngineUnavailable(0, f"docker.url: {url!r} cannot be used: {error}") from error
-    # aiohttp sends GET and DELETE once more by itself where the connection drops before the answer. A name may mean
-    # another image by then, so a DELETE goes once. In turn each call has a connection of its own: one that was kept
-    # may have ended meanwhile, which tells nothing of the engine. aiodocker has no switch for either.
+    # aiohttp repeats GET and DELETE by itself if the connection drops before the answer. By then a name may point to
+    # another image, so a DELETE must be sent only once. Without the repetition, each call needs its own connection: a
+    # reused one may have ended meanwhile, which says nothing about the engine. aiodocker has no option for either.
     client.session._retry_connection = False
     client.connector._force_close = True
     return client
 
 
 def _translate(url: str, status: int, message: str) -> EngineError:
-    """The engine's status codes as our errors; 900 is aiodocker's own for "cannot connect"."""
+    """Turn a status code into one of our errors; 900 is aiodocker's own for "cannot connect"."""
     if status in (0, 900):
         kind = PermissionDenied if "ermission denied" in message else EngineUnavailable
         return kind(status, f"{url}: {message}")
@@ -178,7 +181,7 @@ def _translate(url: str, status: int, message: str) -> EngineError:
 
 
 async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The lines of a stream. A last line without an end was cut off, and is left out."""
+    """The lines of a stream. A last line without a newline was cut off and is left out."""
     rest = b""
     async for chunk in response.content.iter_any():
         *whole, rest = (rest + chunk).split(b"\n")

@@ -1,16 +1,16 @@
 """Whether `docker commit` made an image. Pure.
 
-No field says so. What the engine keeps was measured on 20.10, 26.1 and 28.5, on a graph driver and on the containerd
-store:
+No field records it. The following was measured on Docker 20.10, 26.1 and 28.5, with a graph driver and with the
+containerd store:
 
-- A commit's last line of history is the command of its container, as the image's own command has it (unless
-  `--change CMD` set another), with the comment of `docker commit --message`.
-- A builder's line is an instruction of a Dockerfile (BuildKit), or bears `#(nop)` (the classic one).
-- A RUN of the classic builder leaves a command as well. On a graph driver its `Config.Image` is the ID of its parent,
-  where a commit has the name that its container was created from; and it has no host name, where a commit has its
-  container's. The containerd store keeps neither. Engine 28 keeps neither on any store, whatever the API version.
+- After a commit, the last line of history is the container's command, in the same form as the image's own command
+  (unless `--change CMD` set another one), with the comment of `docker commit --message`.
+- A builder's line is a Dockerfile instruction (BuildKit), or contains `#(nop)` (the classic builder).
+- A RUN of the classic builder also leaves a command. With a graph driver, its `Config.Image` is the ID of the parent,
+  whereas a commit has the name from which the container was created; and its host name is empty, whereas a commit has
+  the container's. The containerd store records neither. Docker 28 records neither on any store and API version.
 
-What cannot be told from a commit counts as one: it may exist nowhere else.
+An image that cannot be distinguished from a commit counts as one: it may be the only copy.
 """
 
 import re
@@ -22,12 +22,12 @@ _INSTRUCTIONS = (
     "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
 )  # fmt: skip
 _INSTRUCTION = re.compile(rf"(?:{'|'.join(_INSTRUCTIONS)})(?:\s|$)")
-_NOT_RUN = " #(nop) "  # the classic builder's mark of a step that ran nothing
+_NOT_RUN = " #(nop) "  # the classic builder's mark of a step that ran no command
 _IMPORTED = "Imported from "  # the comment that `docker import` writes
 
 
 def may_be_commit(inspected: Mapping[str, Any], history: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether an image was made by `docker commit`, or nothing shows that it was not. `history`: newest first."""
+    """Whether `docker commit` made an image, or may have made it. `history`: newest first."""
     last = next(iter(history), {})
     made_by, comment = str(last.get("CreatedBy") or ""), str(last.get("Comment") or "")
     config = inspected.get("Config") or {}
@@ -46,5 +46,5 @@ def _is_classic_run(inspected: Mapping[str, Any], config: Mapping[str, Any]) -> 
 
 
 def _line(command: object) -> str:
-    """A command as the history has it."""
+    """A command in the form in which the history shows it."""
     return " ".join(map(str, command)) if isinstance(command, list) else str(command or "")

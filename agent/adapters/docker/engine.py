@@ -1,7 +1,7 @@
-"""The Docker Engine through aiodocker: its objects, time-outs and errors end here.
+"""The engine adapter for Docker, on aiodocker, whose objects, time-outs and errors do not leave this package.
 
-Events, lists and inspects are read from the client's own request method: its events channel does not reconnect, has
-an unbounded queue and naive times (facts of aiodocker 0.27).
+Events, lists and inspects use aiodocker's basic request method. In aiodocker 0.27 the event channel does not reconnect,
+has an unbounded queue and reports naive times.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from agent import aio
-from agent.adapters.docker import json_values, listener, rows
+from agent.adapters.docker import json_values, layer_folders, listener, rows
 from agent.adapters.docker.client import ENDLESS, DockerClient, find_url, lines
 from agent.adapters.docker.json_values import UNREADABLE
 from agent.adapters.docker.timeouts import DockerTimeouts
@@ -33,23 +33,22 @@ from agent.adapters.engine import (
     Removed,
     RingSnapshot,
 )
-from agent.adapters.layers import folders as layer_folders
 from agent.core.images import isolation
 from agent.core.model import Container, Details, Image
 from agent.core.policy.build_cache import CacheRecord
 from agent.core.usage.events import EngineEvent
 
-NEWEST_API = (1, 51)  # from 1.52 on the events lose fields; nothing newer is needed
-LARGEST_ANSWER = 4 * 1024 * 1024  # bytes about one image; 515 public images have up to 60 kB of history and ENV
-MAX_CONCURRENT_INSPECTS = 4  # inspects in flight; more gains little, and the agent is a guest
-ANOTHER_CLOCK = timedelta(seconds=3)  # by less two looks at one clock may differ, on a busy host
+NEWEST_API = (1, 51)  # from 1.52 on events have fewer fields; nothing newer is needed
+LARGEST_ANSWER = 4 * 1024 * 1024  # bytes about one image; of 515 public images the largest has 60 kB
+MAX_CONCURRENT_INSPECTS = 4  # more is hardly faster, and would load the host's engine
+ANOTHER_CLOCK = timedelta(seconds=3)  # a smaller difference may come from a busy host with a single clock
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class DockerEngine(DockerClient):
-    """The real one."""
+    """The implementation for Docker Engine."""
 
     def __init__(self, url: str = "", timeouts: DockerTimeouts = DockerTimeouts()) -> None:
         super().__init__(url, timeouts)
@@ -57,11 +56,11 @@ class DockerEngine(DockerClient):
         self._containerd = False
         self._root = ""  # the engine's own folder, on its host
         self._podman = False
-        self._unreadable: dict[str, str] = {}  # image ID -> why its details cannot be read, of the images listed last
-        self._ahead = timedelta()  # by how much the engine's clock is ahead of ours
+        self._unreadable: dict[str, str] = {}  # image ID -> why its details cannot be read, for the last listed images
+        self._ahead = timedelta()  # how far the engine's clock is ahead of ours
 
     async def connect(self) -> EngineInfo:
-        """A fresh client. Raises EngineUnavailable; EngineDown where the engine itself listened and no longer does."""
+        """Connect with a new client. Raises EngineUnavailable, or EngineDown if the engine no longer listens."""
         try:
             self.url = find_url(self._configured, os.environ)
         except EngineUnavailable as error:
@@ -85,20 +84,20 @@ class DockerEngine(DockerClient):
         return replace(info, direct=direct)
 
     async def ping(self) -> None:
-        """Raises EngineUnavailable where no answer comes within `timeouts.ping`."""
+        """Check that the engine answers. Raises EngineUnavailable if it does not within `timeouts.ping`."""
         await self._text("_ping", timeout=self._timeouts.ping)
 
     @asynccontextmanager
     async def events(self, since_ns: int) -> AsyncIterator[AsyncIterator[EngineEvent]]:
-        """The live stream from a time on, replay first. No read time-out: an engine at rest says nothing.
+        """The event stream since a time, with replayed events first. No read time-out: an idle engine sends nothing.
 
-        The iterator ends when the engine closes the stream. A row that is no event is passed over.
-        Raises EngineUnavailable where the stream does not open within `timeouts.call`.
+        The iterator ends when the engine closes the stream. Rows that are not events are skipped.
+        Raises EngineUnavailable if the stream does not open within `timeouts.call`.
         """
         params = {"since": rows.timestamp(since_ns), "filters": rows.FILTERS}
         async with contextlib.AsyncExitStack() as stack:
             try:
-                # nothing else watches an engine that takes the call and is silent
+                # nothing else limits the wait for an engine that does not answer
                 async with asyncio.timeout(self._timeouts.call):
                     response = await stack.enter_async_context(self._request("events", params=params, timeout=ENDLESS))
             except TimeoutError as error:
@@ -106,21 +105,21 @@ class DockerEngine(DockerClient):
             yield self._read(response)
 
     async def _read(self, response: aiohttp.ClientResponse) -> AsyncIterator[EngineEvent]:
-        with contextlib.suppress(aiohttp.ClientError, OSError):  # an engine that was killed: the end of the stream
+        with contextlib.suppress(aiohttp.ClientError, OSError):  # the engine was killed, which ends the stream
             async for line in lines(response):
                 event = rows.event(line)
                 if event is not None:
                     yield event
 
     async def ring(self) -> RingSnapshot:
-        """All that the engine still remembers, up to now by its own clock."""
+        """All past events that the engine still has, up to now by its own clock."""
         until = time.time_ns() + self._ahead // timedelta(microseconds=1) * 1000
         params = {"since": "1", "until": rows.timestamp(until)}
         async with self._request("events", params=params) as response:
             return rows.ring([line async for line in lines(response)])
 
     async def containers(self, known: Mapping[str, Container]) -> list[Container]:
-        """All containers. Stopped ones are inspected for the end of their run, unless `known` tells it already."""
+        """All containers. Stopped ones are inspected for the end of their last run, unless `known` has it already."""
         listed = await self._list("containers/json", {"all": "1"})
         return await _gather_limited(listed, lambda row: self._container(row, known))
 
@@ -132,7 +131,7 @@ class DockerEngine(DockerClient):
         try:
             return rows.stopped(container, await self._json(f"containers/{container.id}/json"))
         except NotFound:
-            return None  # it went between the list and now; its destroy event tells the use
+            return None  # it was removed after the list; its destroy event records the use
 
     async def made_from(self, container_id: str) -> MadeFrom:
         """The images of a container. Raises NotFound."""
@@ -144,15 +143,15 @@ class DockerEngine(DockerClient):
             return MadeFrom(image_id, None)
 
     async def images(self, known: Mapping[str, Details]) -> list[Image]:
-        """All images, intermediate ones too. Details come from `known`, else by inspect and history.
+        """All images, including intermediate ones. Details come from `known`, else from inspect and history.
 
-        An image whose inspect fails is there without details, and so is one of which the engine says what cannot be
-        read; that one is not asked again over this connection. One that is gone meanwhile is left out.
+        An image has no details if its inspect fails or is unreadable; an unreadable one is not inspected again over
+        this connection. An image that was deleted after the list is left out.
         """
         listed = await self._list("images/json", {"all": "1"})
-        found = await _gather_limited(listed, lambda row: self._image(row, known))
-        self._unreadable = {image.id: why for image in found if (why := self._unreadable.get(image.id))}
-        return found
+        images = await _gather_limited(listed, lambda row: self._image(row, known))
+        self._unreadable = {image.id: why for image in images if (why := self._unreadable.get(image.id))}
+        return images
 
     async def count_images(self) -> int:
         """The number of tagged images."""
@@ -169,38 +168,40 @@ class DockerEngine(DockerClient):
             except EngineUnavailable:
                 raise
             except (EngineError, json.JSONDecodeError):
-                pass  # refused, or cut short on the way: unknown, and therefore kept, until it is asked again
+                pass  # refused or cut off: without details it is kept, and the next list inspects it again
             except UNREADABLE as error:
                 self._unreadable[image_id] = isolation.failure(error)
         unreadable = self._unreadable.get(image_id, "")
-        found = rows.image(row, details, containerd=self._containerd, unreadable=unreadable)
-        return replace(found, origin=None) if self._podman else found  # it has a digest for what was never pushed
+        image = rows.image(row, details, containerd=self._containerd, unreadable=unreadable)
+        return replace(image, origin=None) if self._podman else image  # Podman reports digests of images never pushed
 
     async def _details(self, image_id: str) -> Details:
-        """Raises one of UNREADABLE where the answers are not what an engine gives, or too long."""
+        """Inspect and history of one image. Raises one of UNREADABLE if the answers are malformed or too long."""
         with_bytes = {"manifests": "1"} if self._containerd else None
         inspected = await self._about(f"images/{image_id}/json", with_bytes)
         history = await self._about(f"images/{image_id}/history")
         return rows.details(inspected, history, containerd=self._containerd)
 
     async def _about(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        """What the engine says of one image. Raises ValueError where it says more than LARGEST_ANSWER, or no JSON."""
+        """The engine's JSON about one image. Raises ValueError if it is longer than LARGEST_ANSWER or not JSON."""
         async with self._request(path, params=params) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
-                    raise ValueError(f"the engine says more than {LARGEST_ANSWER} bytes of it")
+                    raise ValueError(f"the engine's answer about it has more than {LARGEST_ANSWER} bytes")
         return json_values.parsed(bytes(body))
 
     async def image_id(self, reference: str) -> str:
-        """The full ID behind a reference now. Raises NotFound."""
+        """The full ID of the image that a reference points to now. Raises NotFound."""
         return _identifier(await self._json(f"images/{reference}/json"), "Id")
 
-    async def named(self, reference: str) -> PulledTarget:
-        """The image behind a reference that was pulled, and since when it surely is the pulled one. Raises NotFound."""
+    async def pulled_target(self, reference: str) -> PulledTarget:
+        """The image that a pulled reference points to now, and since when that is the pulled one. Raises NotFound."""
         with _readable(reference):
-            return rows.named(await self._about(f"images/{reference}/json"), reference, containerd=self._containerd)
+            return rows.pulled_target(
+                await self._about(f"images/{reference}/json"), reference, containerd=self._containerd
+            )
 
     async def layers(self, image_id: str) -> tuple[str, ...]:
         """The diff IDs of an image, base first. Raises NotFound."""
@@ -208,9 +209,9 @@ class DockerEngine(DockerClient):
             return rows.details(await self._about(f"images/{image_id}/json"), None).layers
 
     async def layer_folders(self, image_id: str) -> tuple[str, ...]:
-        """The folders that an image's layers are, the topmost first; none where they are not told. Raises NotFound."""
+        """The folders of an image's layers, topmost first; empty if Docker does not report them. Raises NotFound."""
         with _readable(image_id):
-            return layer_folders.named(await self._about(f"images/{image_id}/json"), self._root)
+            return layer_folders.parse(await self._about(f"images/{image_id}/json"), self._root)
 
     async def references(self, image_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The tags and digest references of an image now. Raises NotFound."""
@@ -218,7 +219,7 @@ class DockerEngine(DockerClient):
             return rows.references(await self._about(f"images/{image_id}/json"))
 
     async def untag(self, reference: str) -> Removed:
-        """Take one reference away. On the last one the engine deletes the image, too. Raises NotFound, Conflict."""
+        """Remove one reference; the engine deletes an image with its last reference. Raises NotFound, Conflict."""
         return rows.removed(await self._text(f"images/{reference}", "DELETE", params={"noprune": "1"}))
 
     async def delete(self, image_id: str) -> Removed:
@@ -226,7 +227,7 @@ class DockerEngine(DockerClient):
         return rows.removed(await self._text(f"images/{image_id}", "DELETE", params={"noprune": "1"}))
 
     async def tag(self, image_id: str, reference: str) -> None:
-        """Give an image a tag (back). Raises NotFound."""
+        """Add a tag to an image. Raises NotFound."""
         repository, _, tag = reference.rpartition(":")
         await self._text(f"images/{image_id}/tag", "POST", params={"repo": repository, "tag": tag})
 
@@ -236,19 +237,20 @@ class DockerEngine(DockerClient):
             return [rows.cache_record(row) for row in (await self._json("system/df")).get("BuildCache") or []]
 
     async def prune_build_cache(self, unused_for: timedelta) -> int:
-        """Drop the records that were not used for so long, and nothing else. Returns the bytes that this freed."""
+        """Remove the cache records that were not used for at least `unused_for`. Returns the freed bytes."""
         filters = json.dumps({"until": [f"{unused_for.total_seconds():.0f}s"]})
         answer = await self._parsed("build/prune", {"all": "1", "filters": filters}, dict, "POST")
-        with _readable("what a prune freed"):
+        with _readable("the size that the prune freed"):
             return json_values.whole(answer.get("SpaceReclaimed"))
 
 
-def _clock_offset(told: datetime | None, asked: datetime) -> timedelta:
-    """By how much a clock that was asked then is ahead of ours; none where it is surely the same one.
+def _clock_offset(engine_time: datetime | None, requested_at: datetime) -> timedelta:
+    """How far the engine's clock is ahead of ours; 0 if the difference is too small for two clocks.
 
-    Rather a little too much: a ring that is read up to a moment too early lacks its newest events.
+    `requested_at` is before the request, so the result is rather too large: if it were too small, a read of the ring
+    would miss the newest events.
     """
-    ahead = told - asked if told is not None else timedelta()
+    ahead = engine_time - requested_at if engine_time is not None else timedelta()
     return ahead if abs(ahead) > ANOTHER_CLOCK else timedelta()
 
 
@@ -256,12 +258,12 @@ def _identifier(answer: Mapping[str, Any], name: str) -> str:
     try:
         return json_values.identifier(answer.get(name))
     except ValueError as error:
-        raise EngineUnavailable(0, f"an answer without {name!r}") from error
+        raise EngineUnavailable(0, f"the engine's answer has no {name!r}") from error
 
 
 @contextmanager
 def _readable(what: str) -> Iterator[None]:
-    """Raises EngineError for an answer that cannot be read: unlike one that did not come, asking again is no help."""
+    """Raise EngineError for an unreadable answer: unlike a missing answer, repeating the request does not help."""
     try:
         yield
     except UNREADABLE as error:
@@ -269,20 +271,20 @@ def _readable(what: str) -> Iterator[None]:
 
 
 async def _gather_limited(items: Iterable[T], ask: Callable[[T], Awaitable[R | None]]) -> list[R]:
-    """Ask for every item, a few at once, and keep what is there. The first error ends it all."""
-    turnstile = asyncio.Semaphore(MAX_CONCURRENT_INSPECTS)
+    """Call `ask` for each item, a few at a time, and return the results that are not None. Raises the first error."""
+    semaphore = asyncio.Semaphore(MAX_CONCURRENT_INSPECTS)
 
     async def one(item: T) -> R | None:
-        async with turnstile:
+        async with semaphore:
             try:
                 return await ask(item)
             except UNREADABLE as error:
-                raise EngineUnavailable(0, f"a row of a list cannot be read: {isolation.failure(error)}") from error
+                raise EngineUnavailable(0, f"an entry of a list cannot be read: {isolation.failure(error)}") from error
 
     async def all_of_them() -> list[R | None]:
         async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(one(item)) for item in items]
-        return [task.result() for task in asked]
+            tasks = [group.create_task(one(item)) for item in items]
+        return [task.result() for task in tasks]
 
     try:
         answers = await aio.isolated(all_of_them())

@@ -1,7 +1,7 @@
-"""A container that is made from an image and never started, so that files of the image can be read.
+"""A container that is created from an image and never started, so that files of the image can be read.
 
-Only `explain --look-inside` makes one, and only what it journalled is removed: the agent itself makes, stops and
-removes no container of anybody else.
+Only `explain --look-inside` creates one, and only containers in its journal are removed: torchkeeper never creates,
+stops or removes other people's containers.
 """
 
 import io
@@ -9,75 +9,39 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from agent.adapters.docker import json_values
 from agent.adapters.docker.engine import DockerEngine
-from agent.adapters.engine import EngineError, EngineInfo, EngineUnavailable, NotFound
+from agent.adapters.engine import EngineError, EngineUnavailable, NotFound
+from agent.adapters.inside import Made
 from agent.core.images import isolation
 from agent.core.pytorch import version_file
 from agent.core.usage import look_inside
 
-LARGEST = 64 * 1024  # bytes of an archive that are read; a version.py has 250
-_NEVER = "0001-01-01T00:00:00Z"  # when a container was started that never was
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A container that bears the name of a look."""
-
-    id: str
-    ours: bool  # it has the label of that look, too, and it never ran
-
-
-class Inside(Protocol):
-    """What a look needs of an engine."""
-
-    async def connect(self) -> EngineInfo: ...
-
-    async def close(self) -> None: ...
-
-    async def settings(self, image_id: str) -> tuple[dict[str, str], str]:
-        """The ENV and the working directory of an image. Raises NotFound."""
-        ...
-
-    async def make(self, image_id: str, token: str) -> str:
-        """Make the container of a look, and never start it; its ID. Raises NotFound."""
-        ...
-
-    async def read(self, container_id: str, path: str) -> str | None:
-        """The beginning of a regular file in a container; None where there is none."""
-        ...
-
-    async def find(self, token: str) -> Made | None:
-        """The container that bears the name of a look; None where there is none."""
-        ...
-
-    async def remove(self, container_id: str) -> None:
-        """Remove a container that does not run, with the volumes that were made for it alone. Raises NotFound."""
-        ...
+LARGEST = 64 * 1024  # bytes that are read of an archive; a version.py has 250
+_NEVER = "0001-01-01T00:00:00Z"  # the start time that Docker reports for a container that was never started
 
 
 class DockerInside(DockerEngine):
-    """The real one."""
+    """The implementation for Docker Engine."""
 
     async def settings(self, image_id: str) -> tuple[dict[str, str], str]:
         config = json_values.fields((await self._json(f"images/{image_id}/json")).get("Config"))
-        told = [item for item in json_values.items(config.get("Env")) if isinstance(item, str)]
-        pairs = (item.partition("=") for item in told)
+        lines = [item for item in json_values.items(config.get("Env")) if isinstance(item, str)]
+        pairs = (line.partition("=") for line in lines)
         return {name: value for name, _, value in pairs}, json_values.text(config.get("WorkingDir"))
 
     async def make(self, image_id: str, token: str) -> str:
-        asked = {
+        configuration = {
             "Image": image_id,
-            "Cmd": ["never-started"],  # an image may have no command, and is refused then
+            "Cmd": ["never-started"],  # without a command, Docker refuses an image that has none itself
             "Labels": {look_inside.LABEL: token},
             "NetworkDisabled": True,
             "HostConfig": {"NetworkMode": "none"},
         }
         params = {"name": look_inside.name_of(token)}
-        async with self._request("containers/create", "POST", params, body=json.dumps(asked)) as response:
+        async with self._request("containers/create", "POST", params, body=json.dumps(configuration)) as response:
             answer = await response.text(errors="replace")
         with _readable():
             return json_values.identifier(json_values.parsed(answer)["Id"])
@@ -88,7 +52,7 @@ class DockerInside(DockerEngine):
                 data = await _beginning(response.content)
         except EngineUnavailable:
             raise
-        except EngineError:  # there is no such path, or it leads nowhere
+        except EngineError:  # there is no such path, or it is a dangling link
             return None
         return _regular_file(data)
 
@@ -99,7 +63,7 @@ class DockerInside(DockerEngine):
         except NotFound:
             return None
         if json_values.text(found.get("Name")).removeprefix("/") != name:
-            return None  # the engine takes the start of an ID for a name
+            return None  # the engine also accepts the beginning of an ID in place of a name
         with _readable():
             return Made(json_values.identifier(found.get("Id")), _is_ours(found, name))
 
@@ -109,11 +73,12 @@ class DockerInside(DockerEngine):
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Raises EngineUnavailable for an answer that cannot be read: then nobody knows what the engine did."""
+    """Raise EngineUnavailable for an unreadable answer: then it is unknown what the engine did."""
     try:
         yield
     except json_values.UNREADABLE as error:
-        raise EngineUnavailable(0, f"an answer about a container cannot be read: {isolation.failure(error)}") from error
+        detail = isolation.failure(error)
+        raise EngineUnavailable(0, f"the engine's answer about a container cannot be read: {detail}") from error
 
 
 def _is_ours(found: Mapping[str, Any], name: str) -> bool:
@@ -133,7 +98,7 @@ async def _beginning(content: Any) -> bytes:
 
 
 def _regular_file(data: bytes) -> str | None:
-    """The beginning of the file that an archive begins with; None where that is a folder, a link or anything else."""
+    """The beginning of the first entry of an archive; None if that is not a regular file."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             first = tar.next()

@@ -1,7 +1,7 @@
-"""The engine's answers as plain values. They contain labels and names from outside, so any value may have any type.
+"""Reads values from the engine's JSON. It contains labels and names from outside, so any value may have any type.
 
 `text`, `items` and `fields` treat a value of another type as missing. `identifier`, `texts`, `rows` and `whole` raise
-ValueError for it: they are for what must not be missing.
+ValueError for it: they read values that must not be missing.
 """
 
 import json
@@ -11,16 +11,16 @@ from typing import Any, NoReturn
 
 from agent.core.text import shortened, writable
 
-# What reading a value of an unexpected shape raises; whoever reads one image or one row catches these, and only these.
+# The errors that a value of an unexpected shape can raise; code that reads one image or one row catches only these.
 UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
-LONGEST_TEXT = 1_000  # characters of a name or a label of a container; an engine's own names have under 400
-_MOST_BYTES = 2**63 - 1  # what the engine counts bytes in
+LONGEST_TEXT = 1_000  # characters of a name or a container's label; Docker's own names have under 400
+_MOST_BYTES = 2**63 - 1  # the largest number of bytes that the engine can count
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,199}")
 
 
 def parsed(document: str | bytes) -> Any:
-    """A JSON document, with only such text as UTF-8 can write. Raises ValueError for anything else."""
+    """Parse a JSON document; lone surrogates in its text are replaced. Raises ValueError if it is not JSON."""
     written = document.decode(errors="replace") if isinstance(document, bytes) else document
     try:
         value = _DECODER.decode(written)
@@ -46,11 +46,11 @@ def _writable(value: Any) -> Any:
     return value
 
 
-# Lenient: "" and nothing for what is missing or of another type
+# Lenient: an empty value for one that is missing or of another type
 
 
 def text(value: object, longest: int = LONGEST_TEXT) -> str:
-    """A text, its beginning with "…" where it is longer."""
+    """A text; a longer one is cut and ends with "…"."""
     return shortened(value, longest) if isinstance(value, str) else ""
 
 
@@ -62,31 +62,32 @@ def fields(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-# Strict: ValueError for what is of another type; a missing list is an empty one
+# Strict: ValueError for a value of another type; a missing list is an empty one
 
 
 def identifier(value: object) -> str:
-    """The ID of an image or a container."""
+    """The ID of an image or a container. Raises ValueError."""
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise ValueError("it has no ID that can be read")
+        raise ValueError("it has no valid ID")
     return value
 
 
 def texts(value: object, what: str, most: int = sys.maxsize, longest: int = sys.maxsize) -> list[str]:
-    """A list of texts, none of them longer, and not more of them."""
-    found = _list(value, what)
-    if len(found) > most:
-        raise ValueError(f"it has {len(found)} {what}, and more than {most} are not read")
-    if not all(isinstance(item, str) and len(item) <= longest for item in found):
+    """A list of at most `most` texts of at most `longest` characters each. Raises ValueError, which names `what`."""
+    values = _list(value, what)
+    if len(values) > most:
+        raise ValueError(f"it has {len(values)} {what}, and more than {most} are not read")
+    if not all(isinstance(item, str) and len(item) <= longest for item in values):
         raise ValueError(f"one of its {what} is not a text, or longer than {longest} characters")
-    return found
+    return values
 
 
 def rows(value: object, what: str) -> list[dict[str, Any]]:
-    found = _list(value, what)
-    if not all(isinstance(item, dict) for item in found):
+    """A list of JSON objects. Raises ValueError, which names `what`."""
+    objects = _list(value, what)
+    if not all(isinstance(item, dict) for item in objects):
         raise ValueError(f"one of its {what} cannot be read")
-    return found
+    return objects
 
 
 def _list(value: object, what: str) -> list[Any]:
@@ -98,7 +99,7 @@ def _list(value: object, what: str) -> list[Any]:
 
 
 def whole(value: object) -> int:
-    """A number of bytes; 0 for none, and for the -1 that stands for "not known"."""
+    """A number of bytes; 0 if it is missing, or -1, which stands for "unknown". Raises ValueError."""
     if value is None:
         return 0
     if not isinstance(value, int | float) or not abs(value) <= _MOST_BYTES:

@@ -1,7 +1,7 @@
-"""Who listens at a Unix socket: the engine itself, or something in front of it, such as a socket proxy.
+"""Finds out who listens on a Unix socket: the engine itself, or something in front of it, such as a socket proxy.
 
-Only where the engine itself was the listener does a socket without a listener mean that the engine does not run. A
-proxy that ended says nothing about the engine behind it.
+If the engine itself listened before, a socket without a listener means that the engine does not run. If a proxy did,
+its end says nothing about the engine behind it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _SYSTEMD = ("systemd", "init")  # with socket activation it is systemd, as PID 1
 
 
 async def is_engine(url: str) -> bool:
-    """Whether the engine itself listens at `unix://PATH`. False where that cannot be known, and for any other url."""
+    """Whether the engine itself listens on `unix://PATH`. False if that cannot be known, and for any other URL."""
     scheme, _, path = url.partition("://")
     if scheme != "unix":
         return False
@@ -39,8 +39,8 @@ async def is_engine(url: str) -> bool:
 def names_engine(pid: int, proc: Path = Path("/proc")) -> bool:
     """Whether a process is the engine, by its name in /proc.
 
-    The kernel reports PID 0 for a process that cannot be seen from here, which is how the host's processes look from
-    inside a container. PID 1 counts only where it is systemd: a proxy can be PID 1 of a container.
+    The kernel reports PID 0 for a process that this one cannot see, which is the case for the host's processes from
+    inside a container. PID 1 counts only if it is systemd: a proxy can be PID 1 of a container.
     """
     if pid <= 0:
         return False

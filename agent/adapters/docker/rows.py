@@ -1,7 +1,7 @@
-"""The engine's JSON as our facts. Pure. Lists and maps may be missing, null or `<none>` in any version.
+"""Turns the engine's JSON into our facts. Pure. In any version lists and maps may be missing, null or `<none>`.
 
-What cannot be read raises one of `UNREADABLE`, where leaving it out could make an image look unused; else it is left
-out. Names and labels are strangers': as they come from here, they are of bounded length and can be written anywhere.
+An unreadable value raises one of `UNREADABLE` if ignoring it could make an image look unused; otherwise it is ignored.
+Names and labels come from outside: the results have a bounded length and can be encoded in UTF-8.
 """
 
 import json
@@ -17,32 +17,33 @@ from agent.adapters.docker.json_values import UNREADABLE, fields, identifier, it
 from agent.adapters.engine import EngineInfo, PulledTarget, Removed, RingSnapshot
 from agent.core import units
 from agent.core.images import isolation
+from agent.core.images.references import familiar
 from agent.core.model import RUNNING, Container, Details, HistoryStep, Image
 from agent.core.policy.build_cache import CacheRecord
 from agent.core.pytorch import bounds
-from agent.core.usage.events import COMMIT, IMAGE_ACTIONS, USES, EngineEvent, familiar
+from agent.core.usage.events import COMMIT, IMAGE_ACTIONS, USES, EngineEvent
 
-# Of a container. Beyond these nothing names a person or a project, and no pattern of usage.ignore_containers means it.
+# Limits for one container. Labels beyond them are neither shown nor matched by usage.ignore_containers.
 MOST_LABELS = 100
-LONGEST_LABEL = 300  # characters; the inventory has the user of each image
+LONGEST_LABEL = 300  # characters; labels that name a user are copied to the inventory
 
 FILTERS = json.dumps(
     {"type": ["container", "image"], "event": sorted({*USES, *IMAGE_ACTIONS, COMMIT})}
-)  # applied by the engine: exec and health-check events never leave it
+)  # applied by the engine, so that it does not send exec and health-check events
 
-# Measured on Podman 4.3: `noprune` has no effect, and the loss of a tag raises the event of a deletion.
-UNLIKE_DOCKER = "which removes an image's untagged parents with it, and whose events do not tell which image is gone"
+# Measured on Podman 4.3: `noprune` has no effect, and the removal of a tag raises the event of a deletion.
+UNLIKE_DOCKER = "which removes an image's untagged parents with it, and whose events do not show which image is gone"
 
 
 def timestamp(time_ns: int) -> str:
-    """Nanoseconds since 1970 as `since` and `until` take them; RFC 3339 is answered with 500."""
+    """Nanoseconds since 1970 in the form that `since` and `until` accept; the engine answers RFC 3339 with 500."""
     return f"{time_ns // 10**9}.{time_ns % 10**9:09d}"
 
 
 def api_version(server: Mapping[str, Any], newest: tuple[int, int]) -> str:
     """The API version to speak: the server's, but no newer than ours."""
-    told = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", text(server.get("ApiVersion")))
-    version = min((int(told[1]), int(told[2])), newest) if told else newest
+    match = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", text(server.get("ApiVersion")))
+    version = min((int(match[1]), int(match[2])), newest) if match else newest
     return f"v{version[0]}.{version[1]}"
 
 
@@ -51,7 +52,7 @@ def engine_info(info: Mapping[str, Any], server: Mapping[str, Any], api: str) ->
     name, root, version = text(info.get("Name")), text(info.get("DockerRootDir")), text(server.get("Version"))
     podman = any(fields(part).get("Name") == "Podman Engine" for part in items(server.get("Components")))
     return EngineInfo(
-        id=f"podman {name} {root}" if podman else text(info.get("ID")),  # Podman makes up another one for each answer
+        id=f"podman {name} {root}" if podman else text(info.get("ID")),  # Podman invents a new ID for each answer
         name=name,
         version=version,
         api_version=api,
@@ -65,7 +66,7 @@ def engine_info(info: Mapping[str, Any], server: Mapping[str, Any], api: str) ->
 
 
 def event(line: bytes) -> EngineEvent | None:
-    """One row of `/events`, or None where it is none that the agent reads, or malformed."""
+    """Parse one row of `/events`; None if the agent does not track it or it is malformed."""
     try:
         return _event(json_values.parsed(line))
     except UNREADABLE:
@@ -78,8 +79,8 @@ def _event(row: Mapping[str, Any]) -> EngineEvent | None:
     if action not in wanted:
         return None
     attributes = fields(row["Actor"].get("Attributes"))
-    # Labels are merged into the attributes, but for containers the engine's own keys win; for images `name` is
-    # the reference only where the action sets it: a label of that name must not pass for one.
+    # The engine merges labels into the attributes. For containers its own keys win. For images `name` is the reference
+    # only with actions that set it: otherwise it may be a label of that name.
     named = kind == "container" or action in ("tag", "untag")
     return EngineEvent(
         time_ns=_event_time(row),
@@ -93,29 +94,29 @@ def _event(row: Mapping[str, Any]) -> EngineEvent | None:
 
 
 def _event_time(row: Mapping[str, Any]) -> int:
-    """Nanoseconds. Raises ValueError for what is no time that the agent could live in."""
+    """The time in nanoseconds since 1970. Raises ValueError if it is missing or out of range."""
     nanoseconds, seconds = row.get("timeNano"), row.get("time")
-    found = nanoseconds or (seconds * 10**9 if isinstance(seconds, int) else 0)
-    if not isinstance(found, int) or not 0 < found < 2**62:
-        raise ValueError("it has no time that can be read")
-    return found
+    time_ns = nanoseconds or (seconds * 10**9 if isinstance(seconds, int) else 0)
+    if not isinstance(time_ns, int) or not 0 < time_ns < 2**62:
+        raise ValueError("it has no valid time")
+    return time_ns
 
 
 def _actor(value: object) -> str:
-    """An ID, or for a pull the reference; whole, or not at all."""
+    """An ID, or the reference of a pull; never shortened. Raises ValueError."""
     if not isinstance(value, str) or not 0 < len(value) <= json_values.LONGEST_TEXT:
-        raise ValueError("it says of nothing that can be read")
+        raise ValueError("it has no valid actor")
     return value
 
 
 def _labels(found: object) -> dict[str, str]:
-    """Labels, or an event's attributes, among which the engine's own stand, too. Of very many the first ones."""
+    """Labels, or the attributes of an event, which also contain the engine's own; at most MOST_LABELS of them."""
     named = ((key, value) for key, value in fields(found).items() if key not in ("image", "name"))
     return {text(key): text(value, LONGEST_LABEL) for key, value in islice(named, MOST_LABELS)}
 
 
 def ring(lines: Iterable[bytes]) -> RingSnapshot:
-    """All rows of an unfiltered finite read."""
+    """The ring, from all the lines of an unfiltered read of past events."""
     lines = [line for line in lines if line.strip()]
     times = [time_ns for time_ns in map(_time_ns, lines) if time_ns > 0]  # an old time would hide a gap
     events = tuple(item for item in map(event, lines) if item is not None)
@@ -130,9 +131,9 @@ def _time_ns(line: bytes) -> int:
 
 
 def container(row: Mapping[str, Any]) -> Container:
-    """A row of `/containers/json`. Raises where it does not say which images the container holds.
+    """A row of `/containers/json`. Raises if it does not show which images the container uses.
 
-    Whatever else it does not say, the container is there, and holds its image.
+    If any other value is unreadable, the container still counts, and keeps its image in use.
     """
     return Container(
         id=identifier(row["Id"]),
@@ -147,7 +148,7 @@ def container(row: Mapping[str, Any]) -> Container:
 
 
 def _state(value: object) -> str:
-    """The state; a container whose state cannot be read may be running, and counts as running."""
+    """The state; a container with an unreadable state may be running, so it counts as running."""
     return text(value or "exited") or RUNNING[0]
 
 
@@ -159,30 +160,30 @@ def _seconds(value: object) -> datetime | None:
 
 
 def mounts(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The images mounted in a container, by the names that it was made with; from a list or an inspect.
+    """The images mounted in a container, by the names given when it was created; from a list or an inspect.
 
-    A mount has the name under `Name`, and a folder of the engine under `Source`. What was asked for has no `Name`.
-    Raises where that cannot be read: any image may be mounted.
+    An actual mount has the image's name under `Name` (and a folder of the engine under `Source`), a requested mount has
+    it under `Source`. Raises if the mounts are unreadable: any image might be mounted.
     """
-    asked = fields(row.get("HostConfig")).get("Mounts")
-    found = [*json_values.rows(row.get("Mounts"), "mounts"), *json_values.rows(asked, "mounts")]
-    named = [mount.get("Name") or mount.get("Source") for mount in found if mount.get("Type") == "image"]
-    names = [name for name in named if name]
+    requested = fields(row.get("HostConfig")).get("Mounts")
+    entries = [*json_values.rows(row.get("Mounts"), "mounts"), *json_values.rows(requested, "mounts")]
+    images = [mount.get("Name") or mount.get("Source") for mount in entries if mount.get("Type") == "image"]
+    names = [name for name in images if name]
     return _once(json_values.texts(names, "mounted images", len(names), json_values.LONGEST_TEXT))
 
 
 def with_times(found: Container, before: Container | None) -> Container:
-    """With what only an inspect tells: the end of its run, and image mounts."""
+    """Add the values that only an inspect reports, from an earlier one: the end of the last run, and image mounts."""
     if before is None:
         return found
     return replace(found, last_active=before.last_active, image_mounts=_once(found.image_mounts, before.image_mounts))
 
 
 def stopped(found: Container, inspected: Mapping[str, Any]) -> Container:
-    """A stopped container with the end of its last run, else its start, else its creation."""
+    """A stopped container; `last_active` is the end of its last run, else its start, else its creation."""
     state = fields(inspected.get("State"))
-    told = (state.get("FinishedAt"), state.get("StartedAt"), inspected.get("Created"))
-    times = (units.parse_time(text(at)) for at in told)
+    candidates = (state.get("FinishedAt"), state.get("StartedAt"), inspected.get("Created"))
+    times = (units.parse_time(text(at)) for at in candidates)
     return replace(
         found,
         last_active=next((at for at in times if at is not None), found.last_active),
@@ -206,10 +207,10 @@ def cache_record(row: Mapping[str, Any]) -> CacheRecord:
 
 
 def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool, unreadable: str = "") -> Image:
-    """A row of `/images/json`. Raises where it has no ID; one that cannot be read otherwise has no details.
+    """A row of `/images/json`. Raises if it has no ID; if something else is unreadable, the image has no details.
 
-    On the containerd store a digest proves no origin: it is there without any push, the image's ID in the repository
-    of each tag. The list of 26.1 tells only one of them, where inspect tells all.
+    On the containerd store a digest does not prove that the image is in a registry: each tag has one without a push,
+    which is the image's ID. Docker 26.1 lists only one of these digests, so those of the other tags are added.
 
     `unreadable`: why its details cannot be read.
     """
@@ -231,25 +232,25 @@ def image(row: Mapping[str, Any], found: Details | None, *, containerd: bool, un
     )
 
 
-def named(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> PulledTarget:
-    """What a pulled reference means now, and since when. Raises where that cannot be read.
+def pulled_target(inspected: Mapping[str, Any], reference: str, *, containerd: bool) -> PulledTarget:
+    """The image that a pulled reference points to now, and since when. Raises if that is unreadable.
 
-    The containerd store tells when a name of an image was last set, by a build without any event, too. A graph
-    driver gives a digest of the repository to what was pulled, and to nothing that was built.
+    The containerd store records when a name of an image was last set, even by a build, which raises no event. With a
+    graph driver, a pulled image has a digest of the repository, and a built one does not.
     """
     if containerd:
-        told = units.parse_time(text(fields(inspected.get("Metadata")).get("LastTagTime")))
+        since = units.parse_time(text(fields(inspected.get("Metadata")).get("LastTagTime")))
     else:
         repository = reference.partition("@")[0] if "@" in reference else familiar(reference).rpartition(":")[0]
         pulled = any(digest.startswith(f"{repository}@") for digest in references(inspected)[1])
-        told = datetime.fromtimestamp(0, UTC) if pulled else None
-    return PulledTarget(id=identifier(inspected["Id"]), at=told or datetime.max.replace(tzinfo=UTC))
+        since = datetime.fromtimestamp(0, UTC) if pulled else None
+    return PulledTarget(id=identifier(inspected["Id"]), at=since or datetime.max.replace(tzinfo=UTC))
 
 
 def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The tags and the digest references, as Docker writes them; all, or it raises.
+    """The tags and the digest references in Docker's familiar form. Raises if any of them is unreadable.
 
-    A digest-only pull stands among the tags on the containerd store.
+    The containerd store lists an image that was pulled by digest only among the tags.
     """
     tags, digests = (_names(row.get(key)) for key in ("RepoTags", "RepoDigests"))
     named = {tag for tag in tags if "@" not in tag}
@@ -257,7 +258,7 @@ def references(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]
 
 
 def _names(found: object) -> list[str]:
-    """Names without the `docker.io/` that Podman writes."""
+    """The names without `docker.io/`, which Podman adds."""
     names = json_values.texts(found, "names", bounds.NAMES, bounds.NAME)
     return [familiar(name) for name in names if not name.startswith("<none>")]
 
@@ -268,7 +269,7 @@ def removed(answer: str) -> Removed:
         entries = json_values.parsed(answer)
     except ValueError:
         return Removed(readable=False)
-    if not isinstance(entries, list) or not all(map(_tells_what_went, entries)):
+    if not isinstance(entries, list) or not all(map(_is_removal, entries)):
         return Removed(readable=False)
     return Removed(
         untagged=tuple(familiar(entry["Untagged"]) for entry in entries if "Untagged" in entry),
@@ -276,21 +277,21 @@ def removed(answer: str) -> Removed:
     )
 
 
-def _tells_what_went(entry: object) -> bool:
-    told = [entry[key] for key in ("Untagged", "Deleted") if key in entry] if isinstance(entry, dict) else []
-    return bool(told) and all(isinstance(name, str) for name in told)
+def _is_removal(entry: object) -> bool:
+    names = [entry[key] for key in ("Untagged", "Deleted") if key in entry] if isinstance(entry, dict) else []
+    return bool(names) and all(isinstance(name, str) for name in names)
 
 
 def details(inspected: Any, history: Any, *, containerd: bool = False) -> Details:
-    """Inspect and history as one, within `bounds`. Raises where anything in them is not what an engine gives.
+    """Combine inspect and history, limited by `bounds`. Raises if anything in them is malformed.
 
-    The engine gives history newest first; ours starts at the base.
+    The engine lists the history newest first; ours starts at the base.
     """
     root, config = inspected.get("RootFS") or {}, inspected.get("Config") or {}
     lines = json_values.rows(history, "lines of history")
     steps = [_step(step) for step in lines]
     variables = (line.partition("=") for line in json_values.texts(config.get("Env"), "variables"))
-    found = Details(
+    combined = Details(
         layers=tuple(json_values.texts(root.get("Layers"), "layers")),
         parent=_text(inspected.get("Parent")),
         created=units.parse_time(text(inspected.get("Created"))),
@@ -302,11 +303,11 @@ def details(inspected: Any, history: Any, *, containerd: bool = False) -> Detail
         committed=commits.may_be_commit(inspected, lines),
         packed_bytes=_packed_bytes(inspected) if containerd else 0,
     )
-    return bounds.bounded(found)
+    return bounds.bounded(combined)
 
 
 def _packed_bytes(inspected: Mapping[str, Any]) -> int | None:
-    """The compressed bytes that the containerd store keeps of an image; None before API 1.48, which reports none."""
+    """The compressed bytes of an image in the containerd store; None before API 1.48, which does not report them."""
     sizes = [fields(manifest.get("Size")) for manifest in json_values.rows(inspected.get("Manifests"), "manifests")]
     return sum(json_values.whole(size.get("Content")) for size in sizes) if sizes else None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DockerTimeouts:
-    """All in seconds."""
+    """Time-outs in seconds."""
 
     call: float = 60.0  # a containerd store took 2.2 s to list 500 images
     connect: float = 10.0

@@ -1,1 +1,1 @@
-"""The layers of images, as folders on the engine's host."""
+"""Reads the layers of images, which are folders on the engine's host."""

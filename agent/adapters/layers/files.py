@@ -1,4 +1,4 @@
-"""Files of one layer, opened without following a link. A layer is a folder that a stranger filled."""
+"""Reads the files of one layer without following links. A layer is a folder with untrusted content."""
 
 import os
 import stat
@@ -12,17 +12,17 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque", "user.fuseoverlayfs.opaque")
 _OPAQUE_FILES = (".wh..wh..opq", ".wh..opq")  # of drivers that write no extended attribute
 _REDIRECT = ("trusted.overlay.redirect", "user.overlay.redirect")
-_SYS_ADMIN = 21  # the capability that shows `trusted.` attributes
-_EVERY_UID = ["0", "0", "4294967295"]  # the map of the first user namespace, in which capabilities count
+_SYS_ADMIN = 21  # the capability that is needed to read `trusted.` attributes
+_EVERY_UID = ["0", "0", "4294967295"]  # the uid map of the initial user namespace, in which the capability has effect
 
 
 class UnsureError(Exception):
-    """It cannot be seen from here; the message says what."""
+    """This process cannot find out whether a layer hides a file; the message says why."""
 
 
 @contextmanager
 def folder(name: str, at: int | None = None) -> Iterator[int]:
-    """A folder that is no link. Raises OSError."""
+    """Open a folder, unless it is a link. Raises OSError."""
     descriptor = os.open(name, _FOLDER, dir_fd=at)
     try:
         yield descriptor
@@ -31,7 +31,7 @@ def folder(name: str, at: int | None = None) -> Iterator[int]:
 
 
 def kind(name: str, at: int) -> int:
-    """What a name is, as `stat` tells kinds; 0 where nothing has it. Raises OSError."""
+    """The file type of a name (`stat.S_IFMT`); 0 if it does not exist. Raises OSError."""
     try:
         return stat.S_IFMT(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)
     except FileNotFoundError:
@@ -39,9 +39,9 @@ def kind(name: str, at: int) -> int:
 
 
 def beginning(name: str, at: int, most: int) -> str:
-    """The first bytes of a regular file, asked for before it is opened: to open a device may do anything.
+    """The first bytes of a regular file. The type is checked before opening, as opening a device may have effects.
 
-    Raises OSError, also where it is not a regular file.
+    Raises OSError, also if it is not a regular file.
     """
     if kind(name, at) != stat.S_IFREG:
         raise OSError(0, "not a regular file")
@@ -55,18 +55,18 @@ def beginning(name: str, at: int, most: int) -> str:
 
 
 def is_whiteout(name: str, at: int) -> bool:
-    """Whether an overlay put it in the place of a name that was removed: a character device 0:0."""
-    found = os.stat(name, dir_fd=at, follow_symlinks=False)
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+    """Whether a name is an overlay's mark of a removed file: a character device 0:0."""
+    status = os.stat(name, dir_fd=at, follow_symlinks=False)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
 def was_renamed(descriptor: int) -> bool:
-    """Whether what a folder has is in a lower layer by another name, which a kernel may do instead of a copy."""
+    """Whether a folder was renamed without copying its content, which stays in a lower layer under the old name."""
     return any(_attribute(descriptor, name) for name in _REDIRECT)
 
 
 def hides(root: str, path: str) -> bool:
-    """Whether a layer hides a file of the layers below it: by a whiteout, an opaque folder, or another file there.
+    """Whether a layer hides a file of the layers below it, by a whiteout, an opaque folder, or a file of its own.
 
     Raises UnsureError, OSError.
     """
@@ -78,21 +78,21 @@ def _hides(at: int, parts: list[str]) -> bool:
     name, below = parts[0], parts[1:]
     if kind(f".wh.{name}", at):
         return True
-    found = kind(name, at)
-    if found != stat.S_IFDIR or not below:
-        return found != 0
+    file_type = kind(name, at)
+    if file_type != stat.S_IFDIR or not below:
+        return file_type != 0
     with folder(name, at) as descriptor:
         return _is_opaque(descriptor) or _hides(descriptor, below)
 
 
 def _is_opaque(descriptor: int) -> bool:
-    said = {value for name in _OPAQUE if (value := _attribute(descriptor, name))}
-    if b"y" in said or any(kind(name, descriptor) for name in _OPAQUE_FILES):
+    values = {value for name in _OPAQUE if (value := _attribute(descriptor, name))}
+    if b"y" in values or any(kind(name, descriptor) for name in _OPAQUE_FILES):
         return True
-    if said or was_renamed(descriptor):
-        raise UnsureError("an upper layer has a folder of a kind that is not known here")
+    if values or was_renamed(descriptor):
+        raise UnsureError("an upper layer has a folder of an unknown kind")
     if not sees_trusted():
-        raise UnsureError("without CAP_SYS_ADMIN nothing shows what an upper layer hides")
+        raise UnsureError("without CAP_SYS_ADMIN it cannot be seen what an upper layer hides")
     return False
 
 
@@ -105,7 +105,7 @@ def _attribute(descriptor: int, name: str) -> bytes:
 
 @cache
 def sees_trusted() -> bool:
-    """Whether this process sees the attributes by which an overlay marks its folders."""
+    """Whether this process can read the attributes with which an overlay marks its folders."""
     try:
         status = Path("/proc/self/status").read_text()
         first_namespace = Path("/proc/self/uid_map").read_text().split() == _EVERY_UID

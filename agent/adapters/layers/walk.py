@@ -1,6 +1,7 @@
-"""Where one layer of an image has a `torch/version.py`, and what it says.
+"""Finds each `torch/version.py` in one layer of an image, and parses it.
 
-The walk is bounded in depth, entries and time. Whatever could not be read is said: then the layer may have a torch.
+The walk is bounded in depth, entries and time. If anything could not be read, the result says so (`doubt`): then the
+layer may contain a torch that was not found.
 """
 
 import os
@@ -14,25 +15,25 @@ from agent.core.pytorch import version_file
 from agent.core.pytorch.version_file import Torch
 
 PACKAGES = frozenset({"site-packages", "dist-packages"})
-DEPTH = 32  # folders, one in the other
-ENTRIES = 1_000_000  # of one layer; the largest public images have some 300,000 in all
+DEPTH = 32  # nested folders
+ENTRIES = 1_000_000  # in one layer; the largest public images have some 300,000 in all their layers
 FOLDERS = 50_000  # in one folder
-CANDIDATES = 64  # version files of one layer
-# What installers keep to install from is no installed torch: the caches of pip and uv, and `pkgs` of a conda.
+CANDIDATES = 64  # version files in one layer
+# Caches of installers do not count as an installed torch: those of pip and uv, and `pkgs` of a conda.
 CACHE, CONDA_PACKAGES, CONDA = ".cache", "pkgs", "conda-meta"
 
 
 @dataclass(slots=True)
 class Layer:
-    """What one layer has. `doubt`: why it may have more; "": it was read to its end."""
+    """The torches of one layer. `doubt`: why there may be more; "" if the layer was read completely."""
 
     torches: dict[str, Torch] = field(default_factory=dict)  # path inside the image -> its content
     doubt: str = ""
-    late: bool = False  # it was not read to its end for lack of time, which another time may be enough
+    late: bool = False  # the time limit passed before the end; another try may succeed
 
 
 class _BoundError(Exception):
-    """A bound of the walk was reached; the message says which."""
+    """A limit of the walk was reached; the message says which."""
 
 
 class _LateError(_BoundError):
@@ -40,7 +41,7 @@ class _LateError(_BoundError):
 
 
 def read(root: str, until: float, *, now: Callable[[], float] = time.monotonic) -> Layer:
-    """Walk one layer, until a time at the latest. Never raises for anything that the layer has."""
+    """Walk one layer, until the time `until` of the clock `now`. Never raises, whatever the layer contains."""
     walk = _Walk(until, now)
     try:
         walk.check_time()
@@ -50,7 +51,7 @@ def read(root: str, until: float, *, now: Callable[[], float] = time.monotonic) 
         walk.doubt("", str(bound))
         walk.layer.late = isinstance(bound, _LateError)
     except OSError as error:
-        walk.doubt("", said(error))
+        walk.doubt("", describe_error(error))
     return walk.layer
 
 
@@ -65,13 +66,13 @@ class _Walk:
         self.layer.doubt = self.layer.doubt or (f"{path}: {why}" if path else why)
 
     def descend(self, descriptor: int, path: str, depth: int) -> None:
-        """Raises _BoundError, OSError."""
+        """Search a folder and the folders in it. Raises _BoundError, OSError."""
         folders, has_torch = self._list(descriptor)
         in_packages = path.rpartition("/")[2] in PACKAGES
         if has_torch:
             self._read_torch(descriptor, path, in_packages=in_packages)
         if in_packages:
-            return  # it has thousands of folders, and Python finds no torch in one of them
+            return  # it has thousands of folders, and Python does not look for torch inside them
         for name in folders:
             if not _is_cache(name, folders):
                 self._enter(descriptor, name, f"{path}/{name}", depth + 1)
@@ -83,13 +84,13 @@ class _Walk:
         try:
             with files.folder(name, at) as descriptor:
                 if files.was_renamed(descriptor):
-                    self.doubt(path, "was renamed without a copy of what it has")
+                    self.doubt(path, "was renamed without a copy of its content")
                 self.descend(descriptor, path, depth)
         except OSError as error:
-            self.doubt(path, said(error))
+            self.doubt(path, describe_error(error))
 
     def _list(self, descriptor: int) -> tuple[list[str], bool]:
-        """The folders in a folder, sorted, and whether anything in it is called torch. Raises _BoundError, OSError."""
+        """The sorted folders in a folder, and whether any entry is named torch. Raises _BoundError, OSError."""
         folders, has_torch = [], False
         with os.scandir(descriptor) as entries:
             for entry in entries:
@@ -110,29 +111,30 @@ class _Walk:
 
     def check_time(self) -> None:
         if self._now() > self._until:
-            raise _LateError("the time for the image was over before it was read")
+            raise _LateError("the time limit for the image passed before it was read")
 
     def _read_torch(self, at: int, path: str, *, in_packages: bool) -> None:
-        """Note the torch here, if it is one. Elsewhere than among packages its file must be as torch's build writes it.
+        """Record the entry named torch, if it is the package.
 
-        A link among packages may lead to a torch; anything else that is called so is a program, or a removal's mark.
+        Outside of a packages folder, its version file must have the form that torch's own build writes. In one, a link
+        may lead to a torch. Any other entry of this name is a program, or the mark of a removed file.
         """
         place = f"{path}/torch"
-        found = files.kind("torch", at)
-        if found == stat.S_IFDIR:
-            self._note(f"{place}/version.py", _said_in(at), in_packages=in_packages)
-        elif found == stat.S_IFLNK and in_packages:
+        file_type = files.kind("torch", at)
+        if file_type == stat.S_IFDIR:
+            self._note(f"{place}/version.py", _read_version_file(at), in_packages=in_packages)
+        elif file_type == stat.S_IFLNK and in_packages:
             self.doubt(place, "is a link, which is not followed")
 
     def _note(self, path: str, text: "str | OSError | None", *, in_packages: bool) -> None:
         if isinstance(text, OSError):
-            self.doubt(path, said(text))
+            self.doubt(path, describe_error(text))
         elif text is not None:
             torch = version_file.parse(text)
             if torch is not None and (in_packages or torch.generated):
                 self._add(path, torch)
             elif in_packages:
-                self.doubt(path, "says no version")
+                self.doubt(path, "contains no version")
 
     def _add(self, path: str, torch: Torch) -> None:
         if len(self.layer.torches) >= CANDIDATES:
@@ -144,8 +146,8 @@ def _is_cache(name: str, beside: Sequence[str]) -> bool:
     return name == CACHE or (name == CONDA_PACKAGES and CONDA in beside)
 
 
-def _said_in(at: int) -> "str | OSError | None":
-    """The beginning of `torch/version.py`, or why it cannot be read; None where there is none, or a removal's mark."""
+def _read_version_file(at: int) -> "str | OSError | None":
+    """The beginning of `torch/version.py`, or why it cannot be read; None if it does not exist or was removed."""
     try:
         with files.folder("torch", at) as torch:
             if not files.kind("version.py", torch) or files.is_whiteout("version.py", torch):
@@ -155,6 +157,6 @@ def _said_in(at: int) -> "str | OSError | None":
         return error
 
 
-def said(error: OSError) -> str:
-    """An error in words, without the host's own folder."""
+def describe_error(error: OSError) -> str:
+    """The text of an error, without the path on the host."""
     return (error.strerror or "cannot be read").lower()

@@ -1,4 +1,4 @@
-"""Where the broker may be, and the version of MQTT that it speaks there: what to try next."""
+"""Which address of the broker to try next, and with which version of MQTT."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ class Addresses:
         self._addresses = deque(_Address(options) for options in several)
 
     async def open(self, will: Message | None) -> Client:
-        """Connect to the first one that works, from where it stood. Raises LoginRefused or BrokerUnavailable."""
+        """Connect to the next address that works, the present one first. Raises LoginRefused or BrokerUnavailable."""
         failures: list[BrokerUnavailable] = []
         for _ in range(len(self._addresses)):
             try:
@@ -29,20 +29,20 @@ class Addresses:
         raise kind("; ".join(map(str, failures)))
 
     def go_on(self) -> None:
-        """The next one has its turn: there was a failure here, at the latest that the connection was lost."""
+        """Move to the next address after a failure to connect or the loss of a connection."""
         self._addresses.rotate(-1)
 
 
 class _Address:
-    """One address. With the version `auto`, 5 is tried first there, and 3.1.1 where the broker may not speak 5.
+    """One address. With the version `auto`, MQTT 5 is tried first, and 3.1.1 if the broker may not speak 5.
 
-    Some brokers say so, some hang up and some say nothing, and a broker that is ill does the same. So 3.1.1 is
-    remembered where it worked, and 5 is tried again as soon as a connection with 3.1.1 cannot be made.
+    A broker without MQTT 5 may refuse, close the connection or not answer, and so may a broken one. So 3.1.1 is kept
+    once it has worked, and 5 is tried again as soon as connecting with 3.1.1 fails.
     """
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._is_older = False  # as far as known
+        self._is_older = False  # whether 3.1.1 worked last and 5 did not
 
     async def open(self, will: Message | None) -> Client:
         if self._options.version != "auto":

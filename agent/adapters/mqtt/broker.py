@@ -1,6 +1,6 @@
-"""The broker: one connection at a time, with acknowledged publishes.
+"""Connections to the broker, one at a time, with acknowledged publishes.
 
-A fresh client serves each connection: a reused one resends by itself what the last one had in flight.
+Each connection uses a new client: a reused one would resend messages that were in flight before.
 """
 
 import random
@@ -29,7 +29,8 @@ from agent.adapters.broker import (
 )
 from agent.adapters.mqtt.addresses import Addresses
 from agent.adapters.mqtt.client import Client
-from agent.config import settings as config
+from agent.config import sections
+from agent.config.settings import ConfigError
 from agent.core.protocol import payloads
 
 __all__ = [
@@ -56,22 +57,22 @@ __all__ = [
 ]
 
 PORT, TLS_PORT = 1883, 8883
-_REFUSAL = 128  # reason codes from here on say no
+_REFUSAL = 128  # reason codes from here on are refusals
 
 
-def all_options(mqtt: config.Mqtt, client_id: str) -> tuple[Options, ...]:
-    """The options for each address of `[mqtt]`, in its order. Raises ConfigError where there is none."""
+def all_options(mqtt: sections.Mqtt, client_id: str) -> tuple[Options, ...]:
+    """The options for each address of `[mqtt]`, in its order. Raises ConfigError if there is none."""
     if not mqtt.urls:
-        raise config.ConfigError("mqtt.url: is empty; set it to mqtt://host[:port] or mqtts://host[:port]")
+        raise ConfigError("mqtt.url: is empty; set it to mqtt://host[:port] or mqtts://host[:port]")
     return tuple(_options(mqtt, url, client_id) for url in mqtt.urls)
 
 
-def options(mqtt: config.Mqtt, client_id: str) -> Options:
-    """The options for the first address of `[mqtt]`. Raises ConfigError where there is none."""
+def options(mqtt: sections.Mqtt, client_id: str) -> Options:
+    """The options for the first address of `[mqtt]`. Raises ConfigError if there is none."""
     return all_options(mqtt, client_id)[0]
 
 
-def _options(mqtt: config.Mqtt, url: str, client_id: str) -> Options:
+def _options(mqtt: sections.Mqtt, url: str, client_id: str) -> Options:
     parts = urlsplit(url)
     tls = parts.scheme == "mqtts"
     return Options(
@@ -91,34 +92,34 @@ def _options(mqtt: config.Mqtt, url: str, client_id: str) -> Options:
 
 
 def agent_client_id(host: str, agent_id: str) -> str:
-    """The client id of an agent, without dots: NATS refuses them. Two agents with one name differ by their own ids."""
+    """The client ID of an agent, without dots, which NATS refuses. Two agents with one name differ by `agent_id`."""
     return f"torchkeeper-{host.replace('.', '-')}-{agent_id.replace('-', '')[:8]}"
 
 
 def check_client_id(host: str) -> str:
-    """The client id of `check`, another one than the agent's, which may be connected."""
+    """The client ID of `check`. It differs from the agent's, which may be connected at the same time."""
     return f"torchkeeper-{host.replace('.', '-')}-check"
 
 
 def viewer_client_id() -> str:
-    """A client id of its own for each run of a command that only looks."""
+    """A new client ID for each run of a command that only reads."""
     return f"torchkeeper-fleet-{secrets.token_hex(4)}"
 
 
 @asynccontextmanager
 async def connect(options: Options, will: Message | None = None) -> AsyncIterator[Connection]:
-    """A connection for as long as the block lasts; leaving it says goodbye, so the will is not published.
+    """A connection for the block. Leaving it disconnects cleanly, so the will is not published.
 
-    Raises LoginRefused or another BrokerUnavailable, whose message names the broker and the way out.
+    Raises LoginRefused or another BrokerUnavailable, whose message names the broker and what to do.
     """
     async with _connected(Addresses([options]), will) as connection:
         yield connection
 
 
 def connector(several: Iterable[Options], shuffle: Callable[[list[Options]], None] = random.shuffle) -> Connect:
-    """As `connect`, for all the addresses of one broker, and it remembers what it learns about them.
+    """Like `connect`, for all the addresses of one broker; it keeps what it learns about them.
 
-    They are shuffled once, so that a fleet spreads; at each failure the next one has its turn.
+    They are shuffled once, so that the hosts of a fleet use different ones; after each failure the next one is tried.
     """
     order = list(several)
     shuffle(order)
@@ -152,9 +153,9 @@ class _Connection:
             raise PublishRefused(code.value, f"{code} (topic {topic})")
 
     async def subscribe(self, topic: str) -> None:
-        codes = await self._client.ask(topic)
+        codes = await self._client.request(topic)
         if any(code.value >= _REFUSAL for code in codes):
-            raise SubscribeRefused(f"{self._client.name}: the broker refused to let us read {topic}: {codes[0]}")
+            raise SubscribeRefused(f"{self._client.name}: the broker refused the subscription to {topic}: {codes[0]}")
 
     async def messages(self) -> AsyncIterator[Message]:
         try:

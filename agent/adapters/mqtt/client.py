@@ -1,4 +1,4 @@
-"""aiomqtt's client, repaired. The only module that reaches into it."""
+"""aiomqtt's client with corrections. The only module that uses its private parts."""
 
 import asyncio
 import contextlib
@@ -34,12 +34,14 @@ _PACKET_OVERHEAD = 32  # bytes of a PUBLISH beside its topic and payload, rounde
 
 
 class Client(aiomqtt.Client):
-    """aiomqtt 2.5's client, repaired.
+    """The client of aiomqtt 2.5 with these corrections.
 
-    A publish ends as soon as the connection does, and not after its time-out; the reason code of a PUBACK
-    is kept (aiomqtt reports success for what the ACL denied); a connection that ends before it is
-    acknowledged is an error at once, and so is an answer that is not MQTT; a failed TLS handshake closes its
-    socket; a closed socket is not watched for writing; and closing never waits.
+    - A publish fails as soon as the connection ends, not only after its time-out.
+    - The reason code of a PUBACK is returned; aiomqtt reports success even if the ACL denied the message.
+    - A connection that ends before it is acknowledged, or an answer that is not MQTT, is an error at once.
+    - A failed TLS handshake closes its socket.
+    - A closed socket is not watched for writing.
+    - Closing never waits.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Client(aiomqtt.Client):
             tls_context=context,
             properties=_properties(options),
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=will.retain) if will else None,
-            # with Nagle on either side a publish waits 45 to 90 ms for its acknowledgement
+            # with Nagle's algorithm on either side, a publish waits 45 to 90 ms for its acknowledgement
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             max_queued_incoming_messages=0,  # a bound here drops acknowledged messages; see IncomingLimit
         )
@@ -72,23 +74,23 @@ class Client(aiomqtt.Client):
         self.name = options.name
         self.compress = options.compress
         self.peer = f"{options.name}, MQTT {options.version}"
-        self.opened = False  # whether the port took the connection, with TLS where that was asked for
+        self.opened = False  # whether the connection is open, including TLS if configured
         self._answered = False  # whether anything was received
-        self._not_mqtt = b""  # how the answer begins, where it is something else
+        self._not_mqtt = b""  # the beginning of an answer that is not MQTT
         self._acks: dict[int, asyncio.Future[ReasonCode]] = {}
-        self._largest: int | None = None  # bytes of a packet, where the broker says so
+        self._largest: int | None = None  # bytes per packet, if the broker announced a limit
         self._closed = False
         self._disconnected.add_done_callback(lambda _: self._give_up_connecting())
         self._incoming = IncomingLimit(self._client, options.largest_incoming) if options.largest_incoming else None
 
     async def send(self, topic: str, payload: bytes, retain: bool) -> ReasonCode:
-        """Publish with QoS 1; the reason code of the PUBACK."""
+        """Publish with QoS 1. Returns the reason code of the PUBACK."""
         size = len(topic.encode()) + len(payload) + _PACKET_OVERHEAD
         if self._largest is not None and size > self._largest:
-            # sent all the same, it would end the connection and say nothing
-            raise PublishRefused(PACKET_TOO_LARGE, f"{size} bytes; the broker takes {self._largest}")
+            # if it were sent, the broker would end the connection without a reason
+            raise PublishRefused(PACKET_TOO_LARGE, f"{size} bytes; the broker accepts {self._largest}")
         if not topic or "\0" in topic:
-            raise PublishRefused(TOPIC_INVALID, f"the topic {topic!r} is empty or has a NUL")
+            raise PublishRefused(TOPIC_INVALID, f"the topic {topic!r} is empty or contains a NUL")
         try:
             info = self._client.publish(topic, payload, 1, retain)
         except ValueError as error:
@@ -103,23 +105,23 @@ class Client(aiomqtt.Client):
         finally:
             self._acks.pop(info.mid, None)
 
-    async def ask(self, topic: str) -> list[ReasonCode]:
-        """Subscribe with QoS 1; the reason codes of the SUBACK."""
-        asking = asyncio.ensure_future(super().subscribe(topic, qos=1))
+    async def request(self, topic: str) -> list[ReasonCode]:
+        """Subscribe with QoS 1. Returns the reason codes of the SUBACK."""
+        subscribing = asyncio.ensure_future(super().subscribe(topic, qos=1))
         try:
-            codes: Any = await self._first(asking)
+            codes: Any = await self._first(subscribing)
         except aiomqtt.MqttError:
             raise self.lost() from None
         finally:
-            asking.cancel()
+            subscribing.cancel()
         return list(codes)
 
     async def next_message(self) -> aiomqtt.Message:
-        """The next message, without a turn of the event loop if one is queued. Raises MqttError."""
+        """The next message; without yielding to the event loop if one is queued. Raises MqttError."""
         return await anext(self.messages) if self._queue.empty() else self._queue.get_nowait()
 
     async def _first(self, answer: asyncio.Future[T]) -> T:
-        """The answer, unless the connection is lost or the broker says nothing for too long."""
+        """Wait for an answer. Raises BrokerUnavailable if the connection is lost or the time-out passes."""
         either: set[asyncio.Future[Any]] = {answer, self._disconnected}
         await asyncio.wait(either, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
@@ -127,7 +129,7 @@ class Client(aiomqtt.Client):
         return answer.result()
 
     def lost(self) -> BrokerUnavailable:
-        """Why the connection is of no use any more."""
+        """The error that says why the connection can no longer be used."""
         if not self._disconnected.done():
             return BrokerUnavailable(f"{self.name}: no answer within {self.timeout:g} s")
         error = self._error()
@@ -135,32 +137,33 @@ class Client(aiomqtt.Client):
             return Flooded(f"{self.name}: {error}")
         code = getattr(error, "rc", None)
         silent = error is None or (isinstance(code, ReasonCode) and code.value == _UNSPECIFIED)
-        return BrokerUnavailable(f"{self.name}: the connection is lost: {'the broker hung up' if silent else error}")
+        reason = "the broker closed it" if silent else error
+        return BrokerUnavailable(f"{self.name}: the connection is lost: {reason}")
 
     def _error(self) -> BaseException | None:
-        """What ended the connection; None if it has not ended or gave no reason."""
+        """The error that ended the connection; None if it has not ended or gave no reason."""
         done = self._disconnected.done() and not self._disconnected.cancelled()
         return self._disconnected.exception() if done else None
 
     def close(self) -> None:
-        """Say goodbye if that needs no waiting, and close: at the loop's next turn.
+        """Schedule the close, with a DISCONNECT if it can be sent without waiting.
 
-        By then the loop watches the socket, if it was just told to: it must not be told of a closed one.
+        Not at once: a callback that watches the socket may be scheduled already, and must not find it closed.
         """
         self._closed = True
         self._loop.call_soon(self._hang_up)
 
     def _hang_up(self) -> None:
-        self._client.on_disconnect = None  # nobody waits for the answer
-        self._client.on_socket_register_write = None  # paho writes at once, instead of asking the loop to
+        self._client.on_disconnect = None  # nothing waits for it any more
+        self._client.on_socket_register_write = None  # makes paho write at once instead of by the loop
         self._client.disconnect()
         self._client._sock_close()
         for future in (self._connected, self._disconnected):
             if not future.cancel() and not future.cancelled():
-                future.exception()  # looked at, so that asyncio does not complain that nobody did
+                future.exception()  # retrieved, so that asyncio does not log that it never was
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
-        """May be told in another thread. At the loop's next turn the socket may be closed already."""
+        """Watch the socket for writing. Paho may call this in another thread, and then the socket may close first."""
         self._loop.call_soon_threadsafe(self._write_when_ready, sock)
 
     def _write_when_ready(self, sock: Any) -> None:
@@ -179,7 +182,7 @@ class Client(aiomqtt.Client):
         super()._on_socket_open(client, userdata, sock)
 
     def _receive_mqtt(self, size: int) -> bytes:
-        """The first byte tells a broker: paho would take an HTTP server's for the head of a packet, and wait."""
+        """Receive, and check that the first byte is MQTT: paho would take an HTTP answer for a packet and wait."""
         received: bytes = self._receive(size)
         if received and not self._answered:
             self._answered = True
@@ -191,7 +194,7 @@ class Client(aiomqtt.Client):
         return received
 
     def _client_connect(self) -> None:
-        """Runs in a thread that cannot be cancelled: who left meanwhile leaves the closing to it."""
+        """Connect, in a thread that cannot be cancelled: if the client was closed meanwhile, close again afterwards."""
         super()._client_connect()
         if self._closed:
             self._loop.call_soon_threadsafe(self.close)
@@ -218,7 +221,7 @@ class Client(aiomqtt.Client):
         return NotMqtt(self._not_mqtt) if self._not_mqtt else HungUp()
 
     def _on_subscribe(self, client: Any, userdata: Any, mid: int, reason_codes: Any, properties: Any = None) -> None:
-        """One that comes after its time is not waited for any more; aiomqtt would log a traceback."""
+        """Ignore a SUBACK after its time-out; aiomqtt would log a traceback for it."""
         if mid in self._pending_subscribes:
             super()._on_subscribe(client, userdata, mid, reason_codes, properties)
 
@@ -229,7 +232,7 @@ class Client(aiomqtt.Client):
 
 
 def _properties(options: Options) -> Properties | None:
-    """Properties of the CONNECT. An MQTT 5 broker does not send a packet above the size that we name here."""
+    """Properties of the CONNECT. An MQTT 5 broker does not send packets above the size announced here."""
     if options.version != "5" or not options.largest_incoming:
         return None
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -238,7 +241,7 @@ def _properties(options: Options) -> Properties | None:
 
 
 def _handshake(context: ssl.SSLContext, host: str, tcp: socket.socket) -> ssl.SSLSocket:
-    """TLS on an open socket, which is closed where that fails."""
+    """Start TLS on an open socket, which is closed if that fails. Raises TlsFailed."""
     encrypted = context.wrap_socket(tcp, server_hostname=host, do_handshake_on_connect=False)
     try:
         encrypted.settimeout(CONNECT_TIMEOUT)

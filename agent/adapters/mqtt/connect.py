@@ -1,4 +1,4 @@
-"""One attempt to connect: the password, TLS, the CONNECT, and in plain words why it failed."""
+"""One attempt to connect: read the password, set up TLS, send CONNECT, and explain a failure in plain words."""
 
 import asyncio
 import ssl
@@ -16,11 +16,11 @@ _VERSION_REFUSED = 132
 
 
 class VersionInDoubt(BrokerUnavailable):
-    """The broker may not speak this version of MQTT: it says so, it hung up, or it says nothing."""
+    """The broker may not speak this version of MQTT: it reports that, closed the connection, or does not answer."""
 
 
 async def open_client(options: Options, will: Message | None) -> Client:
-    """A connected client, to be closed by the caller. Raises LoginRefused, VersionInDoubt or BrokerUnavailable."""
+    """Return a connected client, which the caller closes. Raises LoginRefused, VersionInDoubt or BrokerUnavailable."""
     password = await asyncio.to_thread(_read_password, options)
     context = await asyncio.to_thread(_tls_context, options)
     client = Client(options, password, context, will)
@@ -29,7 +29,7 @@ async def open_client(options: Options, will: Message | None) -> Client:
     except aiomqtt.exceptions.MqttConnectError as error:
         client.close()
         raise _refusal(error, options) from None
-    except (aiomqtt.MqttError, ValueError) as error:  # ValueError: a host name that is none
+    except (aiomqtt.MqttError, ValueError) as error:  # ValueError: an invalid host name
         client.close()
         raise _failure(error, client, options) from None
     except BaseException:
@@ -39,7 +39,7 @@ async def open_client(options: Options, will: Message | None) -> Client:
 
 
 def _refusal(error: aiomqtt.exceptions.MqttConnectError, options: Options) -> BrokerUnavailable:
-    """What the broker's own no means."""
+    """The error for a reason code with which the broker refused the connection."""
     code = error.rc.value if isinstance(error.rc, ReasonCode) else error.rc
     if code == _VERSION_REFUSED:
         return VersionInDoubt(f"{options.name}: the broker does not speak MQTT {options.version}; see mqtt.version")
@@ -52,33 +52,33 @@ def _refusal(error: aiomqtt.exceptions.MqttConnectError, options: Options) -> Br
 
 
 def _failure(error: Exception, client: Client, options: Options) -> BrokerUnavailable:
-    """Why no answer came, as far as that can be seen, and what to look at."""
+    """The error for a broker that did not answer: the cause as far as known, and what to check."""
     cause = error.__context__
     if isinstance(error, TooMuch):
         return BrokerUnavailable(f"{options.name}: {error}; is mqtt.url right?")
     if isinstance(error, NotMqtt):
-        return BrokerUnavailable(f"{options.name}: {_what_answers(error.heard)}")
+        return BrokerUnavailable(f"{options.name}: {_describe_answer(error.answer)}")
     if isinstance(cause, TlsFailed):
-        return BrokerUnavailable(f"{options.name}: {_tls_trouble(cause.reason, options)}")
+        return BrokerUnavailable(f"{options.name}: {_describe_tls_failure(cause.reason, options)}")
     if not client.opened:
         return BrokerUnavailable(f"{options.name}: {error}; is it running, and is mqtt.url right?")
-    said = error if isinstance(error, HungUp) else "it takes connections and does not answer"
+    problem = error if isinstance(error, HungUp) else "it accepts connections but does not answer"
     if options.tls:
-        return VersionInDoubt(f"{options.name}: {said}; is it an MQTT broker, and does it want a mqtt.cert_file?")
-    return VersionInDoubt(f"{options.name}: {said}; is it an MQTT broker, and without TLS (else write mqtts://)?")
+        return VersionInDoubt(f"{options.name}: {problem}; is it an MQTT broker, and does it require mqtt.cert_file?")
+    return VersionInDoubt(f"{options.name}: {problem}; is it an MQTT broker without TLS (with TLS, write mqtts://)?")
 
 
-def _what_answers(heard: bytes) -> str:
-    if heard[0] in (0x15, 0x16):  # records of TLS: an alert, a handshake
+def _describe_answer(answer: bytes) -> str:
+    if answer[0] in (0x15, 0x16):  # TLS records: an alert, a handshake
         return "it answers in TLS; write mqtts:// in mqtt.url"
-    text = heard.decode("ascii", errors="replace").splitlines()[0]
+    text = answer.decode("ascii", errors="replace").splitlines()[0]
     return f"it answers {text!r}, which is not MQTT; is the port in mqtt.url the broker's?"
 
 
-def _tls_trouble(reason: OSError, options: Options) -> str:
+def _describe_tls_failure(reason: OSError, options: Options) -> str:
     if isinstance(reason, ssl.SSLCertVerificationError):
         if "mismatch" in reason.verify_message:
-            return f"{reason.verify_message} Write the name that its certificate has in mqtt.url"
+            return f"{reason.verify_message} Write the name in its certificate in mqtt.url"
         own = f"mqtt.ca_file, {options.ca_file}"
         against = own if options.ca_file else "this system's authorities; for one of your own set mqtt.ca_file"
         return f"certificate verify failed: {reason.verify_message}; it is checked against {against}"
@@ -88,12 +88,12 @@ def _tls_trouble(reason: OSError, options: Options) -> str:
 
 
 def _read_password(options: Options) -> str | None:
-    """Read at each connect: a rotated secret needs no restart. One newline at the end is the editor's."""
+    """The password, read at each connect so that a new one needs no restart; one trailing newline is removed."""
     if not options.password_file:
         return None
     try:
         text = Path(options.password_file).read_bytes().decode()
-    except (OSError, ValueError) as error:  # the text of a decoding error would show the secret
+    except (OSError, ValueError) as error:  # the message of a decoding error would contain the secret
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
         raise LoginRefused(f"mqtt.password_file: {options.password_file}: {reason}") from None
     return text.removesuffix("\n").removesuffix("\r")
@@ -114,5 +114,5 @@ def _tls_context(options: Options) -> ssl.SSLContext | None:
 
 
 def _no_passphrase() -> str:
-    """Asked for where the key is encrypted; without this, OpenSSL would ask on the terminal."""
-    raise ValueError("the key is locked; store it without a passphrase")
+    """Called if the key is encrypted; without this, OpenSSL would ask for the passphrase on the terminal."""
+    raise ValueError("the key is encrypted; store it without a passphrase")

@@ -1,4 +1,4 @@
-"""How a connection fails before the broker acknowledged it."""
+"""The ways in which a connection fails before the broker has acknowledged it."""
 
 import aiomqtt
 
@@ -7,23 +7,23 @@ class HungUp(aiomqtt.MqttError):
     """The connection ended before it was acknowledged."""
 
     def __init__(self) -> None:
-        super().__init__("it hung up before it answered")
+        super().__init__("it closed the connection before it answered")
 
 
 class TooMuch(aiomqtt.MqttError):
-    """What answers sent far more than an acknowledgement; the message says how much."""
+    """The server sent far more than an acknowledgement; the message says how much."""
 
 
 class NotMqtt(aiomqtt.MqttError):
-    """What answers is something else than MQTT. `heard` is how it begins, at least one byte."""
+    """The server does not speak MQTT. `answer` is the beginning of what it sent, at least one byte."""
 
-    def __init__(self, heard: bytes) -> None:
+    def __init__(self, answer: bytes) -> None:
         super().__init__("it does not answer in MQTT")
-        self.heard = heard
+        self.answer = answer
 
 
 class TlsFailed(OSError):
-    """The port is open, and no TLS connection came about."""
+    """The port is open, but the TLS handshake failed."""
 
     def __init__(self, reason: OSError) -> None:
         super().__init__(str(reason))

@@ -1,7 +1,7 @@
 """Limits what one connection may receive, before it is read into memory.
 
-An agent receives little: acknowledgements, its own status, documents of some kilobytes. Without a limit paho reads a
-packet of 256 MB as a whole, and aiomqtt queues messages without end.
+An agent receives little: acknowledgements, its own status, documents of some kilobytes. Without a limit, paho would
+read a whole packet of 256 MB, and aiomqtt would queue messages without a bound.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from paho.mqtt.enums import MQTTErrorCode
 
 from agent.adapters.broker import Flooded
 
-# Bytes received beyond what our own publishes explain. Every collector acknowledges every event, so each publish
-# allows for some answers; the status message of every minute does too.
+# Bytes received beyond those that our own publishes explain. Each collector acknowledges each event, so each publish
+# allows for some answers; so does the status message that is published every minute.
 MAX_UNSOLICITED = 16_000_000
 ALLOWED_PER_PUBLISH = 200_000  # bytes
 MESSAGE_OVERHEAD = 6000  # bytes of memory that a queued message takes beside its payload, most for MQTT 5 properties
@@ -20,7 +20,7 @@ _PUBLISH, _QOS_2 = 0x30, 0x04  # bits in the first byte of a packet
 
 
 class IncomingLimit:
-    """Watches one paho client. Too large a packet, or too many, raises Flooded, which ends the connection."""
+    """Watches one paho client. Raises Flooded, which ends the connection, if packets are too large or too many."""
 
     def __init__(self, client: PahoClient, largest: int) -> None:
         """`largest`: the most bytes that one packet may have."""
@@ -33,21 +33,21 @@ class IncomingLimit:
         client._packet_handle = self._counted_handle  # type: ignore[method-assign]
 
     def published(self) -> None:
-        """We published a message, so answers may come."""
+        """Record that we published a message, so that answers are expected."""
         self._unsolicited = max(0, self._unsolicited - ALLOWED_PER_PUBLISH)
 
     def _checked_receive(self, size: int) -> bytes:
-        """paho reads the header of a packet byte by byte, then asks for the whole rest in one call."""
+        """Check the size of a packet: paho reads its header byte by byte, and then requests the rest in one call."""
         if size > self._largest:
-            raise Flooded(f"it sent a packet of {size} bytes; the agent takes {self._largest}")
+            raise Flooded(f"it sent a packet of {size} bytes; the agent accepts {self._largest}")
         return self._receive(size)
 
     def _counted_handle(self) -> MQTTErrorCode:
-        """paho calls this once for each complete packet."""
+        """Count a received packet; paho calls this once for each complete one."""
         packet = self._client._in_packet
         self._unsolicited += len(packet["packet"]) + MESSAGE_OVERHEAD
         if self._unsolicited > MAX_UNSOLICITED:
-            raise Flooded(f"it sent more than {MAX_UNSOLICITED // 1_000_000} MB that the agent did not ask for")
+            raise Flooded(f"it sent more than {MAX_UNSOLICITED // 1_000_000} MB that the agent did not request")
         if packet["command"] & 0xF0 == _PUBLISH and packet["command"] & _QOS_2:
             # paho would store such messages until the broker releases them; our subscriptions allow QoS 1 at most
             raise Flooded("it sent a message with QoS 2, but the subscription allows QoS 1")

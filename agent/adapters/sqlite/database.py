@@ -1,9 +1,8 @@
-"""The state file: opening, migrating, moving a damaged one aside, and room kept for a full disk.
+"""The state file: opens and migrates it, and moves a damaged one aside.
 
-SQLite, WAL, `synchronous=FULL`: what is committed survives a SIGKILL and a loss of power.
+SQLite with WAL and `synchronous=FULL`: a committed transaction survives a SIGKILL and a power failure.
 """
 
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -14,28 +13,13 @@ from importlib import resources
 from itertools import chain, count
 from pathlib import Path
 
+from agent.adapters import reserve
+from agent.adapters.state_errors import StateDamaged, StateError, StateFull, StateTooNew
+
 FILE = "state.db"
-RESERVE = "reserve"
-FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", RESERVE)
-RESERVE_BYTES = 16 * 1024 * 1024  # freed when the disk is full, so that the decision that frees it can be written
+FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", reserve.FILE)
 BUSY_TIMEOUT = 10.0  # seconds to wait for another process that reads
-_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHMSIZE")  # no permission, or no room, for the index of the log
-
-
-class StateError(Exception):
-    """The state folder cannot be used; the message says why and what to do."""
-
-
-class StateDamaged(StateError):
-    """The state file is not, or is no longer, a sound database."""
-
-
-class StateTooNew(StateError):
-    """The state file was written by a newer torchkeeper; nothing was changed."""
-
-
-class StateFull(StateError):
-    """The disk under the state folder is full, and the reserve is used up."""
+_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHMSIZE")  # no permission, or no space, for the index of the WAL
 
 
 @cache
@@ -62,9 +46,9 @@ def _sql(name: str) -> str:
 
 
 def open_file(folder: Path, now: datetime) -> tuple[sqlite3.Connection, str]:
-    """The state file, sound and migrated, and a word about what had to be done ("" mostly).
+    """Open and migrate the state file. Returns the connection, and a message if a damaged file was replaced, else "".
 
-    A damaged file is moved aside, never deleted; a new one starts, in which every image is first seen now.
+    A damaged file is moved aside, never deleted; in the new one every image counts as first seen now.
     Raises StateTooNew, StateFull, StateError.
     """
     path = folder / FILE
@@ -76,9 +60,9 @@ def open_file(folder: Path, now: datetime) -> tuple[sqlite3.Connection, str]:
 
 
 def open_copy(folder: Path) -> sqlite3.Connection:
-    """A copy in memory, for commands that look without writing; an empty one where there is no state yet.
+    """A copy of the state in memory, for commands that only read; empty if there is no state yet.
 
-    Raises StateError where the file is there but cannot be read, StateDamaged where it is not sound.
+    Raises StateError if the file exists but cannot be read, StateDamaged if it is not intact.
     """
     copy = _connect(":memory:")
     path = folder / FILE
@@ -101,13 +85,13 @@ def _copy(path: Path, how: str, copy: sqlite3.Connection) -> None:
 
 
 def _lacks_only_an_index(error: sqlite3.Error, path: Path) -> bool:
-    """Whether a copy failed for an index of the log, which a full or read-only disk denies, and the log is empty."""
+    """Whether a copy failed only as SQLite could not create the WAL's index (full or read-only disk), with no WAL."""
     log = path.with_name(f"{path.name}-wal")
     return getattr(error, "sqlite_errorname", "") in _NO_INDEX and not (exists(log) and log.stat().st_size)
 
 
 def exists(path: Path) -> bool:
-    """Whether a file of the state is there. Raises StateError where this user may not see that."""
+    """Whether a file of the state exists. Raises StateError if this user may not see it."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -132,7 +116,7 @@ def _open_sound(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    # One thread at a time uses it (store.Store), not the one that made it.
+    # `worker.Worker` uses it in one thread at a time, which is not the one that creates it.
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     return connection
@@ -151,7 +135,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise StateTooNew(f"{path} was written by a newer torchkeeper (schema {version}, this one knows {newest})")
     for number, script in migrations():
         if number > version:
-            # One transaction: a SIGKILL inside leaves the version before.
+            # one transaction, so that a SIGKILL leaves the version before
             connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
 
 
@@ -171,7 +155,7 @@ def reading_errors(path: Path) -> Iterator[None]:
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Whether the disk has no room: for data, or already for the index of the log, which SQLite calls an I/O error."""
+    """Whether the disk is full, even if only the WAL's index did not fit, which SQLite reports as an I/O error."""
     return "disk is full" in str(error) or getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE"
 
 
@@ -183,26 +167,3 @@ def _move_aside(path: Path, now: datetime) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
-
-
-def keep_reserve(folder: Path) -> bool:
-    """Have the reserve file there, with its blocks allocated. False where the disk has no room for it now."""
-    path = folder / RESERVE
-    try:
-        if path.exists() and path.stat().st_size == RESERVE_BYTES:
-            return True
-        with path.open("wb") as stream:
-            os.posix_fallocate(stream.fileno(), 0, RESERVE_BYTES)
-    except OSError:
-        path.unlink(missing_ok=True)
-        return False
-    return True
-
-
-def release_reserve(folder: Path) -> bool:
-    """Give the reserve back to the disk. False where there is none left."""
-    try:
-        (folder / RESERVE).unlink()
-    except OSError:
-        return False
-    return True

@@ -1,7 +1,7 @@
-"""Whose state this is: an agent's own id and the epoch of its events, noted for one machine.
+"""The identity that is stored in the state: the agent's ID and the epoch of its events, which belong to one machine.
 
-State that was copied to another machine must not go on under them: a collector takes an event for a duplicate by
-host, epoch and number, so what two machines report under one identity hides half of it.
+State that was copied to another machine needs a new identity. A collector detects duplicates by host, epoch and number,
+so with one identity it would discard the events of one of the two machines.
 """
 
 import json
@@ -12,44 +12,45 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.adapters import machine
+from agent.adapters import machine, reserve
 from agent.adapters.sqlite import database
 
 _FACTS = TypeAdapter(dict[str, list[str]])
-_AGENT_ID_FILE = "agent-id"  # where the id was before the state file had it
+_AGENT_ID_FILE = "agent-id"  # stored the ID before the state file did
 
 
 def settle(db: sqlite3.Connection, folder: Path) -> str:
-    """Make sure that the state is this machine's; what was found and done where it was another's, else "".
+    """Give the state a new identity if it was copied from another machine. Returns a message about that, else "".
 
-    Called by the one writer before anything is read from the state. Raises StateError and StateFull.
+    Call it before anything is read from the state, and only as its only writer. Raises StateError and StateFull.
     """
     facts = machine.facts(folder)
     with database.reading_errors(folder / database.FILE):
         try:
             return _settle(db, folder, facts)
         except sqlite3.OperationalError as error:
-            if not database.is_full(error) or not database.release_reserve(folder):
+            if not database.is_full(error) or not reserve.release(folder):
                 raise
         return _settle(db, folder, facts)
 
 
 def _settle(db: sqlite3.Connection, folder: Path, facts: machine.Facts) -> str:
     _take_over_file(db, folder / _AGENT_ID_FILE)
-    noted = _noted(db)
-    if machine.is_another(noted, facts):
-        return _begin_anew(db, facts)
-    known = {**noted, **facts}  # a source that cannot be read today may be readable tomorrow
-    if known != noted:
+    stored = _stored_facts(db)
+    if machine.is_another(stored, facts):
+        return _reset_identity(db, facts)
+    known = {**stored, **facts}  # a source that cannot be read today may be readable tomorrow
+    if known != stored:
         _put(db, "machine", json.dumps(known))
     return ""
 
 
-def _begin_anew(db: sqlite3.Connection, facts: machine.Facts) -> str:
-    """Give the state a new identity. One transaction: a SIGKILL leaves the old one or the new one, whole.
+def _reset_identity(db: sqlite3.Connection, facts: machine.Facts) -> str:
+    """Give the state a new identity, in one transaction, so that a SIGKILL leaves either the old or the new one.
 
-    What is known of images stays: it is keyed by the engine's ID. The events are the other machine's, which still
-    has them and sends them, so they are set apart and numbers begin anew; without its name the host learns its own.
+    The usage of images is kept, as its key contains the engine's ID. The events belong to the other machine, which
+    still has and sends them: they are moved to the history, and numbers start again. The host's name is removed, so
+    that the agent finds its own.
     """
     host = _get(db, "host") or "a host without a name"
     with db:
@@ -61,14 +62,14 @@ def _begin_anew(db: sqlite3.Connection, facts: machine.Facts) -> str:
         _put(db, "agent_id", str(uuid.uuid4()))
         _put(db, "machine", json.dumps(facts))
     return (
-        f"this state was copied from another machine, where it was the state of {host}: this agent now has an id, an"
-        f" epoch and a host name of its own; {waiting} events that waited to be sent there stay in the history and"
-        " are not sent from here"
+        f"this state was copied from another machine, where it was the state of {host}: this agent now has an ID, an"
+        f" epoch and a host name of its own; {waiting} events that were not sent there yet stay in the history and are"
+        " not sent from here"
     )
 
 
 def _take_over_file(db: sqlite3.Connection, path: Path) -> None:
-    """Put the agent's id into the state file, so that id and epoch change together. The file goes last."""
+    """Move the agent's ID into the database, so that ID and epoch change together. The old file is deleted last."""
     try:
         agent_id = str(uuid.UUID(path.read_text().strip()))
     except FileNotFoundError:
@@ -81,8 +82,8 @@ def _take_over_file(db: sqlite3.Connection, path: Path) -> None:
         path.unlink()
 
 
-def _noted(db: sqlite3.Connection) -> machine.Facts:
-    """The machine that the state was written on; nothing where that was not noted yet."""
+def _stored_facts(db: sqlite3.Connection) -> machine.Facts:
+    """The facts of the machine on which the state was written; empty if they are not stored yet."""
     try:
         return _FACTS.validate_json(_get(db, "machine") or "{}")
     except ValidationError:

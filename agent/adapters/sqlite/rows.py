@@ -1,11 +1,11 @@
-"""The state's rows as facts, and back. Times are whole microseconds since 1970, UTC."""
+"""Converts database rows to facts and back. Times in rows are whole microseconds since 1970 in UTC."""
 
 import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
 from agent.core.model import Usage
-from agent.core.pytorch.layer_probe import Found, LayerProbe
+from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import IgnoredRun, IgnoredRuns, TrackedContainer, Use
@@ -14,7 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def us(time: datetime | None) -> int | None:
-    """Whole microseconds since 1970. Rejects a time without a zone (ValueError)."""
+    """Whole microseconds since 1970; None for None. Raises ValueError for a time without a zone."""
     if time is None:
         return None
     if time.tzinfo is None:
@@ -77,14 +77,14 @@ def absence(row: sqlite3.Row) -> MachineOff:
     return MachineOff(known(row["since"]), known(row["until"]))
 
 
-def held(row: sqlite3.Row) -> TrackedContainer:
+def container(row: sqlite3.Row) -> TrackedContainer:
     mounted = tuple(json.loads(row["mounted"])) if row["mounted"] is not None else None
     return TrackedContainer(row["container_id"], row["image_id"], row["name"], row["state"], mounted)
 
 
-def held_row(held: TrackedContainer) -> dict[str, object]:
-    mounted = json.dumps(held.mounted) if held.mounted is not None else None
-    return {"image_id": held.image_id, "name": held.name, "state": held.state, "mounted": mounted}
+def container_row(container: TrackedContainer) -> dict[str, object]:
+    mounted = json.dumps(container.mounted) if container.mounted is not None else None
+    return {"image_id": container.image_id, "name": container.name, "state": container.state, "mounted": mounted}
 
 
 def use_row(use: Use) -> dict[str, object]:
@@ -109,9 +109,9 @@ def ignored_runs(row: sqlite3.Row) -> IgnoredRuns:
     return IgnoredRuns(row["pattern"], row["runs"], known(row["first_at"]), known(row["last_at"]))
 
 
-def look(row: sqlite3.Row) -> LayerProbe:
+def probe(row: sqlite3.Row) -> LayerProbe:
     return LayerProbe(
-        found=Found(row["found"]),
+        result=ProbeResult(row["found"]),
         path=row["path"],
         layer=row["layer"],
         torch_version=row["torch_version"],
@@ -119,11 +119,11 @@ def look(row: sqlite3.Row) -> LayerProbe:
     )
 
 
-def look_row(look: LayerProbe) -> dict[str, object]:
+def probe_row(probe: LayerProbe) -> dict[str, object]:
     return {
-        "found": str(look.found),
-        "path": look.path,
-        "layer": look.layer,
-        "torch_version": look.torch_version,
-        "accelerator": look.accelerator,
+        "found": str(probe.result),
+        "path": probe.path,
+        "layer": probe.layer,
+        "torch_version": probe.torch_version,
+        "accelerator": probe.accelerator,
     }

@@ -1,4 +1,4 @@
-"""The state folder: which one, and opening what is in it."""
+"""Chooses the state folder, and opens the state in it."""
 
 import os
 from contextlib import suppress
@@ -9,20 +9,22 @@ from pathlib import Path
 import platformdirs
 
 from agent.adapters import folder as folders
+from agent.adapters import reserve
 from agent.adapters.lock import StateBusy, busy
 from agent.adapters.sqlite import database, identity
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateDamaged, StateError, StateFull
 
-INSTEAD_OF = "instead-of"  # in the XDG folder: the agent.state_dir that it is used instead of
+INSTEAD_OF = "instead-of"  # file in the XDG folder: the agent.state_dir that it replaces
 
 
 class StateElsewhere(Exception):
-    """The running agent reads another folder than the one that would be written; the message says which."""
+    """The running agent uses another folder than the one that would be written; the message names both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A state folder, and a note for people: where it is not agent.state_dir, and where no agent reads it."""
+    """A state folder, with notes for people if it is not agent.state_dir or no agent reads it."""
 
     folder: Path
     notes: tuple[str, ...] = ()
@@ -30,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class ReadOnlyState:
-    """A copy of the state in memory, for commands that change nothing, and what to tell about it."""
+    """A copy of the state in memory, for commands that change nothing, with notes for people."""
 
     store: Store
     notes: tuple[str, ...]
@@ -44,10 +46,10 @@ def xdg_folder() -> Path:
 
 
 def resolve(configured: Path) -> Place:
-    """The folder that an agent of this user uses; nothing is made. Every command asks here.
+    """The folder that an agent of this user uses. Every command uses this function. Creates nothing.
 
-    That is `configured`. Only where it does not exist, and this user is not root and cannot create it, that is the XDG
-    state folder, and stays so for as long as an agent runs there. Raises StateError where it cannot be known.
+    It is `configured`, unless that does not exist and this user, who is not root, cannot create it: then it is the XDG
+    state folder, for as long as an agent runs there. Raises StateError if this user may not see the folder.
     """
     if folders.is_there(configured):
         return Place(configured)
@@ -61,13 +63,13 @@ def resolve(configured: Path) -> Place:
 
 
 def agents_on(configured: Path) -> list[Path]:
-    """The folders on which an agent (or a sweep) runs for this configuration, as far as this user may know."""
+    """The folders that running agents or sweeps of this configuration use, as far as this user may see."""
     instead = [xdg_folder()] if used_instead_of(configured) else []
     return [folder for folder in dict.fromkeys([resolve(configured).folder, configured, *instead]) if busy(folder)]
 
 
 def place_for_run(configured: Path) -> Place:
-    """The folder that `run` and `sweep` write to, prepared. Raises StateError, and StateBusy where an agent runs."""
+    """Prepare and return the folder for `run` and `sweep`. Raises StateError, and StateBusy if an agent runs there."""
     place = resolve(configured)
     running = agents_on(configured)
     if running:
@@ -79,15 +81,15 @@ def place_for_run(configured: Path) -> Place:
 
 
 def place_to_change(configured: Path) -> Place:
-    """The folder in which pins and the pause are written: the one that the running agent reads. Prepared.
+    """Prepare and return the folder to write pins and the pause to, which the running agent must read.
 
-    Raises StateElsewhere where an agent reads another one, and StateError.
+    Raises StateElsewhere if an agent reads another folder, and StateError.
     """
     place, running = resolve(configured), agents_on(configured)
     elsewhere = [folder for folder in running if folder != place.folder]
     if elsewhere:
         raise StateElsewhere(
-            f"nothing was changed: an agent reads {elsewhere[0]}, and not {place.folder} (agent.state_dir); "
+            f"nothing was changed: an agent reads {elsewhere[0]}, not {place.folder} (agent.state_dir); "
             f"restart that agent, or set agent.state_dir to {elsewhere[0]}"
         )
     _prepare(place)
@@ -99,27 +101,27 @@ def place_to_change(configured: Path) -> Place:
 def _prepare(place: Place) -> None:
     try:
         folders.prepare(place.folder)
-    except database.StateError as error:
+    except StateError as error:
         raise type(error)("; ".join([*place.notes, str(error)])) from None
 
 
 def place_to_look_at(configured: Path) -> Place:
-    """The folder that the running agent reads; where none runs, the one that it would use. Raises StateError."""
+    """The folder that the running agent reads; if none runs, the one that it would use. Raises StateError."""
     place, running = resolve(configured), agents_on(configured)
     if not running or place.folder in running:
         return place
-    note = f"an agent reads {running[0]}, and not {place.folder} (agent.state_dir); this shows what that agent reads"
+    note = f"an agent reads {running[0]}, not {place.folder} (agent.state_dir); this shows the state of that agent"
     return Place(running[0], (note,))
 
 
 def used_instead_of(configured: Path) -> bool:
-    """Whether an agent of this user has used the XDG folder instead of this one, which is another."""
+    """Whether an agent of this user has used the XDG folder in place of `configured`, which is another folder."""
     instead = xdg_folder()
     try:
-        said = (instead / INSTEAD_OF).read_text()
+        replaced = (instead / INSTEAD_OF).read_text()
     except (OSError, ValueError):
         return False
-    return said == f"{configured}\n" and os.path.realpath(instead) != os.path.realpath(configured)
+    return replaced == f"{configured}\n" and os.path.realpath(instead) != os.path.realpath(configured)
 
 
 def _note_instead_of(folder: Path, configured: Path) -> None:
@@ -134,43 +136,43 @@ def _note_instead_of(folder: Path, configured: Path) -> None:
 
 
 def open_store(folder: Path, now: datetime) -> tuple[Store, str]:
-    """The state for writing, and a word where a damaged file was moved aside. Raises StateError.
+    """Open the state for writing. Returns it, and a message if a damaged file was moved aside, else "".
 
-    On a full disk the reserve is released: what is decided and evicted then needs its row, too. State that was copied
-    from another machine is made this one's own: `Store.copied` says so.
+    On a full disk the reserve is released, as decisions and evictions need their rows then too. State that was copied
+    from another machine gets a new identity, see `Store.copied`. Raises StateError.
     """
     try:
         opened = _open(folder, now)
-    except database.StateFull:
-        if not database.release_reserve(folder):
+    except StateFull:
+        if not reserve.release(folder):
             raise
         opened = _open(folder, now)
-    database.keep_reserve(folder)
+    reserve.keep(folder)
     for name in database.FILES:
         folders.give_to_owner(folder / name)
     return opened
 
 
 def _open(folder: Path, now: datetime) -> tuple[Store, str]:
-    connection, word = database.open_file(folder, now)
+    connection, message = database.open_file(folder, now)
     try:
         with database.reading_errors(folder / database.FILE):
             copied = identity.settle(connection, folder)
-            return Store(connection, folder, copied=copied), word
-    except database.StateError:
+            return Store(connection, folder, copied=copied), message
+    except StateError:
         connection.close()
         raise
 
 
 def open_read_only(folder: Path) -> ReadOnlyState:
-    """The state for reading. Where there is none yet, that is said, and where it may be instead.
+    """Open a copy of the state for reading. If there is none yet, a note says so, and where it may be instead.
 
-    Raises StateError where it cannot be read.
+    Raises StateError if it cannot be read.
     """
     notes = [] if database.exists(folder / database.FILE) else _notes_on_nothing(folder)
     try:
         copy = database.open_copy(folder)
-    except database.StateDamaged as error:
+    except StateDamaged as error:
         copy = database.open_copy(folder / "none")
         notes.append(f"{error}; the agent will move it aside, and every image will count as first seen then")
     return ReadOnlyState(Store(copy, None), tuple(notes))
@@ -178,7 +180,7 @@ def open_read_only(folder: Path) -> ReadOnlyState:
 
 def _notes_on_nothing(folder: Path) -> list[str]:
     elsewhere = xdg_folder()
-    with suppress(database.StateError):
+    with suppress(StateError):
         if elsewhere != folder and database.exists(elsewhere / database.FILE):
             hint = f"the agent's state is in {elsewhere}: set agent.state_dir to it"
             return [f"no state in {folder}; {hint}. Until then every image counts as first seen now"]

@@ -1,4 +1,4 @@
-"""Each image by itself: an exception about one makes that image unknown and does not affect the others."""
+"""Judge each image separately: an exception makes only its own image unknown."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
@@ -11,27 +11,30 @@ LONGEST_FAILURE = 200  # characters
 T = TypeVar("T")
 
 
-def each(images: Iterable[Image], ask: Callable[[Image], T]) -> tuple[dict[str, T], dict[str, str]]:
-    """Image ID -> answer, and image ID -> why there is none."""
-    answers: dict[str, T] = {}
+def each(images: Iterable[Image], function: Callable[[Image], T]) -> tuple[dict[str, T], dict[str, str]]:
+    """Call the function for each image. Return image ID -> result, and image ID -> error message."""
+    results: dict[str, T] = {}
     failures: dict[str, str] = {}
     for image in images:
         try:
-            answers[image.id] = ask(image)
+            results[image.id] = function(image)
         except Exception as error:  # of any kind: one image must not stop the others
             failures[image.id] = failure(error)
-    return answers, failures
+    return results, failures
 
 
 def readable(images: Iterable[Image], failures: Mapping[str, str]) -> tuple[Image, ...]:
-    """The images as a plan can use them. Those that it cannot read, or that failed before, lose their details."""
+    """The images, without the details of each image that a plan cannot read or that is in `failures`.
+
+    `failures` maps image ID -> error message.
+    """
     images = tuple(images)
-    found = {**each(images, _read)[1], **failures}
-    return tuple(_unreadable(image, found[image.id]) if image.id in found else image for image in images)
+    errors = {**each(images, _read)[1], **failures}
+    return tuple(_unreadable(image, errors[image.id]) if image.id in errors else image for image in images)
 
 
 def _read(image: Image) -> None:
-    """Read what a plan needs of an image, beside its layers. Raises where it cannot be read."""
+    """Read the values of an image that a plan needs, except its layers. Raises if one cannot be read."""
     " ".join((image.parent, *image.references, *image.digests)).encode()
     units.format_bytes(image.size_bytes)
     if image.details is not None and image.details.created is not None:
@@ -39,12 +42,12 @@ def _read(image: Image) -> None:
 
 
 def _unreadable(image: Image, why: str) -> Image:
-    """The image without its details, and with names that can at least be written."""
+    """The image without its details. Its names can be encoded as UTF-8."""
     references, digests = (tuple(map(text.writable, names)) for names in (image.references, image.digests))
     return Image(id=image.id, references=references, digests=digests, unreadable=why)
 
 
 def failure(error: Exception) -> str:
-    """What went wrong, for people: one printable line of bounded length."""
-    said = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-    return text.shortened(text.one_line(said[: 2 * LONGEST_FAILURE]), LONGEST_FAILURE)
+    """The error as a message for people: one printable line of at most LONGEST_FAILURE characters."""
+    message = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+    return text.shortened(text.one_line(message[: 2 * LONGEST_FAILURE]), LONGEST_FAILURE)

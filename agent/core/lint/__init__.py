@@ -1,1 +1,1 @@
-"""Names of images that mislead."""
+"""Find image names that mislead."""

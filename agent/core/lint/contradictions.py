@@ -1,57 +1,58 @@
-"""What an image says of its torch and accelerator, and where a tag says something else."""
+"""Contradictions between an image's tag and its ENV: another torch version, or another accelerator."""
 
 import re
 from collections.abc import Iterator
 
-from agent.core.images import tags
+from agent.core.images import tags, versions
 from agent.core.lint import names
 from agent.core.model import Details, Verdict
-from agent.core.pytorch import versions
 
 _NUMBER = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,2})?)(?![0-9])")
 _RELEASE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,5}")
 _DOTTED = re.compile(r"v?[0-9]{1,4}\.[0-9]{1,4}")
-_CALENDAR = 10  # from here on a first number is a year or a release of somebody's, and not torch's
+_CALENDAR = 10  # a major version from here on is a year or the image's own release number, not torch's version
 
 
 def built_for(details: Details, verdict: Verdict) -> str | None:
-    """What torch itself was built for: `cpu`, `cuda12.6`; None: not told.
+    """The accelerator that torch itself was built for: `cpu`, `cuda12.6`; None if it is unknown.
 
-    The local version (`2.9.0+cpu`) comes first, for a build without CUDA may stand on a base that has it.
+    The local part of torch's version (`2.9.0+cpu`) takes precedence, because a build without CUDA may be installed on a
+    base with CUDA.
     """
     return _local(details) or verdict.accelerator
 
 
 def contradictions(name: names.ParsedName, details: Details, verdict: Verdict) -> tuple[str, ...]:
-    """Each contradiction between the tag and ENV, in words.
+    """Each contradiction between the tag and ENV, as a clause for people.
 
-    They are compared as far as both are precise: `2.9` is not against `2.9.1`, nor `cuda12` against 12.6.3, nor
-    `2.9.0` against `2.9.0a0+81ea7a4`. Labels and NVIDIA_PYTORCH_VERSION are never asked: they do not tell torch's
-    versions. ENV that was inherited may be stale, so a tag that the history bears out is right.
+    Only the precision that both share is compared: `2.9` does not contradict `2.9.1`, `cuda12` does not contradict
+    12.6.3, and `2.9.0` does not contradict `2.9.0a0+81ea7a4`. Labels and NVIDIA_PYTORCH_VERSION are not read, because
+    they do not contain torch's version. ENV may be inherited and outdated, so a tag that agrees with the build history
+    is taken as correct.
     """
-    found = (*_of_version(name, details, verdict), *_of_accelerator(name, details, verdict))
-    return tuple(f"says {claimed}, but ENV {variable} says {own}" for claimed, variable, own in found)
+    differences = (*_of_version(name, details, verdict), *_of_accelerator(name, details, verdict))
+    return tuple(f"says {claimed}, but ENV {variable} says {own}" for claimed, variable, own in differences)
 
 
 def same_version(one: str, other: str) -> bool:
-    """Whether two versions agree, as far as both are precise; local versions and pre-releases do not count."""
+    """Whether two versions agree in the parts that both have; local parts and pre-releases are ignored."""
     return _agree(_release(one), _release(other))
 
 
 def _of_version(name: names.ParsedName, details: Details, verdict: Verdict) -> Iterator[tuple[str, str, str]]:
     claimed = name.tag.version_text
-    if not _is_torchs(name) or (verdict.history_version and same_version(claimed, verdict.history_version)):
+    if not _has_torch_version(name) or (verdict.history_version and same_version(claimed, verdict.history_version)):
         return
-    told = ((variable, details.env.get(variable, "")) for variable in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"))
-    for variable, own in ((variable, versions.plain_version(value)) for variable, value in told):
+    for variable in ("PYTORCH_VERSION", "PYTORCH_BUILD_VERSION"):
+        own = versions.plain_version(details.env.get(variable, ""))
         if own is not None:
             if not same_version(claimed, own):
                 yield f"torch {claimed}", variable, own
             return
 
 
-def _is_torchs(name: names.ParsedName) -> bool:
-    """Whether the tag's version claims to be torch's own; vLLM, SGLang and others put theirs in the same place."""
+def _has_torch_version(name: names.ParsedName) -> bool:
+    """Whether the tag's version is meant as torch's own; vLLM, SGLang and others put theirs in the same place."""
     tag = name.tag
     if tag.scheme == "framework":
         return True
@@ -59,7 +60,7 @@ def _is_torchs(name: names.ParsedName) -> bool:
         return False
     if tag.accelerator is not None:
         return True
-    # Without an accelerator the number may be anything: 1.0.3-2.0.0 may begin with a release of the image's own.
+    # Without an accelerator the number may be anything: 1.0.3-2.0.0 may begin with the image's own release number.
     others = [part for part in re.split("[-_]", tag.tag.lower())[1:] if _DOTTED.match(part)]
     return len(tag.version.release) > 1 and tag.version.major < _CALENDAR and not others
 
@@ -82,7 +83,7 @@ def _accelerators(details: Details) -> Iterator[tuple[str, str]]:
 
 
 def _local(details: Details) -> str | None:
-    """The accelerator in torch's local version: `2.9.0+cu118`. NVIDIA's is a commit, and tells none."""
+    """The accelerator in the local part of torch's version: `2.9.0+cu118`. NVIDIA's local part is a commit: None."""
     return tags.accelerator(details.env.get("PYTORCH_VERSION", "").partition("+")[2][:40].lower())
 
 

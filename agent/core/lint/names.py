@@ -1,20 +1,15 @@
-"""A reference as people read it, and how it should read: `org/framework:version-cuda<version>`."""
+"""The parts of an image name, and whether it follows the convention `org/framework:version-cuda<version>`."""
 
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from agent.core import text
 from agent.core.images import tags
 
 CONVENTION = "org/framework:version-cuda<version>"
-PYTORCH = ("pytorch",)  # the words of every name that means PyTorch itself
-
-MOST_LISTED = 4  # names in one sentence; the others are counted
-LONGEST_SHOWN = 100  # characters of a name in a sentence
+PYTORCH = ("pytorch",)  # `ParsedName.words` of a name that means PyTorch itself
 
 _SEPARATORS = re.compile(r"[-_.]+")
-# What the tag should say. `cpu`, `rocm` and `cu118` are not here: they tell one build from another.
+# Words that belong into the tag. `cpu`, `rocm` and `cu118` are not here, because they distinguish builds.
 _DECORATION = frozenset({"gpu", "gpus", "cuda", "nvidia"})
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,254}")
@@ -22,17 +17,17 @@ _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,254}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedName:
-    """One reference, taken apart. Compare `words` and `last`: the same words under another `last` are a look-alike."""
+    """The parts of one reference. Two names with the same `words` but a different `last` are look-alikes."""
 
     reference: str
     tag: tags.Tag
-    registry: str  # "" for Docker Hub, and for what was never pushed
-    folder: str  # the registry and the organisation; "" for none
+    registry: str  # "" for Docker Hub, and for an image that was never pushed
+    folder: str  # the registry and the organisation; "" if there is neither
     path: str  # the repository without the registry
     last: str  # the last part of the repository, in lower case: "pytorch-gpu"
-    words: tuple[str, ...]  # of `last`, sorted, without decoration; torch is pytorch
-    decorated: bool  # `last` has words that say no more than that there is a GPU
-    vendors: bool  # published by a vendor, or tagged in NVIDIA's own scheme: nobody here chose it
+    words: tuple[str, ...]  # the words of `last`, sorted, without decoration; "torch" is replaced by "pytorch"
+    decorated: bool  # `last` contains words like "gpu", which only mean that the image is for GPUs
+    vendors: bool  # published by a vendor, or tagged in NVIDIA's scheme: nobody on this host chose the name
 
     @property
     def repository(self) -> str:
@@ -40,20 +35,20 @@ class ParsedName:
 
     @property
     def alias(self) -> bool:
-        """Whether it is not the plain name of what it means: `pytorch-gpu`, `torch`."""
+        """Whether this is another form of a plain name, like `pytorch-gpu` or `torch` for `pytorch`."""
         return self.decorated or (self.words == PYTORCH and self.last not in PYTORCH)
 
 
 def parse(reference: str) -> ParsedName:
-    """Take a reference apart. Never raises."""
-    from agent.core.pytorch import repositories  # its lists take a while to load, and `--help` asks for none of them
+    """Split a reference into its parts. Never raises."""
+    from agent.core.pytorch import repositories  # loading its lists is slow, and `--help` does not need them
 
     tag = tags.parse(reference)
     folder, _, last = tag.repository.rpartition("/")
     first, slash, rest = tag.repository.partition("/")
     registry = first if slash and ("." in first or ":" in first or first == "localhost") else ""
-    spoken = ["pytorch" if word == "torch" else word for word in _SEPARATORS.split(last.lower()) if word]
-    bare = [word for word in spoken if word not in _DECORATION]
+    words = ["pytorch" if word == "torch" else word for word in _SEPARATORS.split(last.lower()) if word]
+    plain = [word for word in words if word not in _DECORATION]
     return ParsedName(
         reference=reference,
         tag=tag,
@@ -61,29 +56,32 @@ def parse(reference: str) -> ParsedName:
         folder=folder,
         path=rest if registry else tag.repository,
         last=last.lower(),
-        words=tuple(sorted(bare or spoken)),
-        decorated=0 < len(bare) < len(spoken),
+        words=tuple(sorted(plain or words)),
+        decorated=0 < len(plain) < len(words),
         vendors=tag.scheme == "ngc" or repositories.is_vendors(tag.repository),
     )
 
 
 def missing_parts(name: ParsedName) -> tuple[str, ...]:
-    """What the convention asks for and the name lacks; () where it follows.
+    """The parts that the convention requires and the name lacks, for people; () if it follows the convention.
 
-    Any accelerator will do, and anything may stand behind it. Instead of the framework's version a product may
-    tell its own and torch's: `corp/ranker:7-torch2.6-cuda11.8`.
+    Any accelerator is accepted, with any text after it. Instead of the framework's version, the tag of a product may
+    contain the product's version and torch's: `corp/ranker:7-torch2.6-cuda11.8`.
     """
-    lacks = {
+    is_missing = {
         "an organisation": not name.folder,
         "the framework's plain name": name.words == PYTORCH and name.decorated,
         "a version": name.tag.scheme not in ("pep440", "framework"),
         "an accelerator like cuda12.6": name.tag.accelerator is None,
     }
-    return tuple(what for what, lacking in lacks.items() if lacking)
+    return tuple(part for part, missing in is_missing.items() if missing)
 
 
 def suggest(name: ParsedName, torch: str | None, accelerator: str | None) -> str | None:
-    """The name that it should have; None where version or accelerator is not known, or makes no readable tag."""
+    """The name that the image should have.
+
+    None if the torch version or the accelerator is unknown, or if no valid name can be made of them.
+    """
     if not torch or not accelerator or not _REPOSITORY.fullmatch(name.repository):
         return None
     folder = name.folder or "ORG"
@@ -92,24 +90,6 @@ def suggest(name: ParsedName, torch: str | None, accelerator: str | None) -> str
     else:  # a product: its own name and version stay
         own = f"{name.tag.tag}-" if name.tag.tag else ""
         last, tag = name.last, f"{own}torch{torch}-{accelerator}"
-    meant = parse(f"{folder}/{last}:{tag}")
-    reads_back = (meant.tag.version_text, meant.tag.accelerator) == (torch, accelerator)
-    return meant.reference if reads_back and _TAG.fullmatch(tag) and not missing_parts(meant) else None
-
-
-def shown(reference: str) -> str:
-    """A name for a sentence: one printable line of bounded length."""
-    line = text.clean(reference[: LONGEST_SHOWN + 1]).replace("\n", "\N{REPLACEMENT CHARACTER}")
-    return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 1] + "…"
-
-
-def listed(references: Iterable[str]) -> str:
-    """Names for a sentence, sorted: `a:1, b:2 and 7 more`; "" for none."""
-    ordered = sorted(set(references))
-    first = ", ".join(shown(reference) for reference in ordered[:MOST_LISTED])
-    return first + (f" and {len(ordered) - MOST_LISTED} more" if len(ordered) > MOST_LISTED else "")
-
-
-def joined(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; the parts are not empty."""
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    suggested = parse(f"{folder}/{last}:{tag}")
+    reads_back = (suggested.tag.version_text, suggested.tag.accelerator) == (torch, accelerator)
+    return suggested.reference if reads_back and _TAG.fullmatch(tag) and not missing_parts(suggested) else None

@@ -1,4 +1,4 @@
-"""The engine's build cache: which records were not used for long enough to go."""
+"""The engine's build cache: which records have been unused for long enough to be removed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class CacheRecord:
     in_use: bool = False
 
     def unused_for(self, now: datetime) -> timedelta:
-        """Since its last use, else since it was made; nothing at all where neither is known."""
+        """The time since its last use, else since its creation; 0 if neither is known."""
         at = self.last_used or self.created
         return max(now - at, timedelta()) if at is not None else timedelta()
 
 
 def stale(records: Iterable[CacheRecord], after: timedelta, now: datetime) -> tuple[CacheRecord, ...]:
-    """The records that nothing uses and that were not used for so long."""
+    """The records that are not in use and have been unused for at least `after`."""
     return tuple(record for record in records if not record.in_use and record.unused_for(now) >= after)

@@ -1,6 +1,6 @@
-"""The decision for one image: the questions in the order of `Reason`, and the first that applies.
+"""The decision for one image: the first reason, in the order of `Reason`, that applies to it.
 
-Only a parent's reason may change after this (`families`), and only in the sight of all images.
+After this, only the decisions for parents may change (`parents`), as they depend on other images.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,35 +10,38 @@ from itertools import chain
 
 from agent.core import text, units
 from agent.core.images import layers
-from agent.core.model import Action, Class, Container, Decision, Image, Overrides, Policy, Reason, Step, Usage, Verdict
+from agent.core.model import Class, Container, Image, Usage, Verdict
 from agent.core.policy import idle, rules
+from agent.core.policy.decision import Action, Decision, Reason, Step
 from agent.core.policy.disk import DiskUsage
 from agent.core.policy.grace import PendingPolicy
 from agent.core.policy.idle import IdleTimes
 from agent.core.policy.limits import PastEviction
+from agent.core.policy.overrides import Overrides
+from agent.core.policy.settings import Policy
 from agent.core.timekeeping import MachineOff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What bears on a plan beside the images: the operator's holds, and how well the agent has seen."""
+    """What a plan depends on besides the images: the operator's overrides, and whether the agent can trust its data."""
 
     overrides: Overrides = Overrides()
-    proven: bool = True  # the stream is live, proven without an unrecorded hole, and read to its end
-    observe_only: bool = False  # the engine is one on which nothing may be removed
-    clock_trusted: bool = True  # the wall clock has not jumped lately
+    proven: bool = True  # the stream is live, read to its end, and proven to have no unrecorded gap
+    observe_only: bool = False  # nothing may be removed on this engine
+    clock_trusted: bool = True  # the wall clock has not jumped recently
     gap_end: datetime | None = None  # the end of the last gap over the tolerance
     machine_off: tuple[MachineOff, ...] = ()  # when the machine was off for more than a day
     past_evictions: tuple[PastEviction, ...] = ()  # what was evicted in the last hour
     backoff: Mapping[str, datetime] = field(default_factory=dict)  # image ID -> not before
-    disk: DiskUsage | None = None  # the engine's file system; None: it cannot be seen from here
-    under_pressure: bool = False  # whether the pressure that began before has not ended
-    pending_policy: PendingPolicy | None = None  # a policy that is new
+    disk: DiskUsage | None = None  # the engine's file system; None if the agent cannot see it
+    under_pressure: bool = False  # whether an earlier disk pressure has not ended yet
+    pending_policy: PendingPolicy | None = None  # a policy in its grace period
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One image, and all that its decision rests on."""
+    """One image, with everything that its decision depends on."""
 
     image: Image
     verdict: Verdict
@@ -47,21 +50,22 @@ class Evaluation:
     policy: Policy
     now: datetime
     context: Context
-    newest: str  # why keep_newest keeps it; "": it does not
-    watched_since: datetime  # when the agent first saw this engine: what was used before, nobody knows
+    newest: str  # why keep_newest keeps it; "" if it does not
+    watched_since: datetime  # when the agent first saw this engine; earlier uses are unknown
     estimated_bytes: int
 
     def decide(self) -> Decision:
-        protections = _asked(self._protections())
+        """The decision for the image, with the steps that led to it."""
+        protections = _until_answer(self._protections())
         protected = bool(protections[-1].answer)
         usage = self.usage if protected else self._released()
         times = self._times(usage, protected=protected)
-        steps = _asked(chain(self._kind_reasons(), protections, self._waiting(times)))
+        steps = _until_answer(chain(self._kind_reasons(), protections, self._time_reasons(times)))
         reason = steps[-1].reason
         return Decision(
             image=self.image,
             verdict=self.verdict,
-            action=Action.EVICT if reason in _EVICTING else Action.KEEP,
+            action=Action.EVICT if reason.evicts else Action.KEEP,
             reason=reason,
             explanation=text.shortened(steps[-1].answer, _LONGEST_EXPLANATION),
             running=times.running,
@@ -73,10 +77,10 @@ class Evaluation:
             idle=times.idle,
             ttl=times.ttl,
             deadline=times.deadline,
-            due=self._due(times) if reason in _PENDING else None,
+            due=self._due(times) if reason.evicts or reason.pending else None,
             estimated_bytes=self.estimated_bytes,
             protected=protected,
-            may_cascade=not protected and self._may_follow(usage),
+            may_cascade=not protected and self._may_cascade(usage),
             warnings=rules.label_warnings(self.image),
             failure=self._failure,
             steps=steps,
@@ -94,11 +98,11 @@ class Evaluation:
             absences=self.context.machine_off,
         )
 
-    def _may_follow(self, usage: Usage) -> bool:
-        """Whether it may go with the last image that is built on it, by what is true of it alone.
+    def _may_cascade(self, usage: Usage) -> bool:
+        """Whether it may be evicted together with the last image built on it, judged by this image alone.
 
-        Its own time must have passed, too. A step is listed a moment after the build that made it, which may be a
-        moment too late: no use of it went unseen since the watch began, so its time counts from there.
+        Its own TTL must have passed too. A build step is first listed slightly after its build, so its `first_seen` may
+        be slightly late. No use since the watch began was missed, so the time may count from the start of the watch.
         """
         if not self.image.dangling or self.verdict.kind is not Class.PYTORCH or self.containers:
             return False
@@ -107,17 +111,17 @@ class Evaluation:
         return self.now >= max(times.deadline, times.min_age_ends)
 
     def _released(self) -> Usage:
-        """Its usage, with the end of a pin that no sweep saw."""
+        """Its usage; `released` includes the end of a pin that ended between two sweeps."""
         ended = rules.pin_ended(self.image, self.context.overrides, self.now)
         if ended is None or (self.usage.released is not None and ended <= self.usage.released):
             return self.usage
         return replace(self.usage, released=ended)
 
     def _kind_reasons(self) -> Iterator[Step]:
-        """What it is, and whether anything uses it."""
+        """The reasons that concern what it is, and whether it is in use."""
         yield Step(Reason.UNKNOWN, self._unknown())
         other = self.verdict.kind is Class.OTHER
-        yield Step(Reason.NOT_PYTORCH, "nothing shows that it is a PyTorch image" if other else "")
+        yield Step(Reason.NOT_PYTORCH, Reason.NOT_PYTORCH.words if other else "")
         unsure = not rules.recognised(self.image, self.verdict, self.policy)
         yield Step(Reason.AMBIGUOUS, _ambiguous(self.verdict) if unsure else "")
         yield Step(Reason.IN_USE, _in_use(self.containers) if self.containers else "")
@@ -125,37 +129,36 @@ class Evaluation:
     def _unknown(self) -> str:
         if self._failure:
             return _cannot_be_judged(self._failure)
-        return "the engine could not say what it is; kept until it can" if self.image.details is None else ""
+        return Reason.UNKNOWN.words if self.image.details is None else ""
 
     def _protections(self) -> Iterator[Step]:
-        """What keeps it for as long as somebody says so."""
+        """The reasons by which an operator keeps it."""
         for reason, why in rules.protections(self.image, self.policy, self.context.overrides, self.now):
             yield Step(reason, f"kept: {why}" if why else "")
         yield Step(Reason.KEEP_NEWEST, f"kept: {self.newest}" if self.newest else "")
 
-    def _waiting(self, times: IdleTimes) -> Iterator[Step]:
-        """Whether it may go at all, and has been idle long enough."""
-        goes = self._ends_by_ttl or self._ends_as_dangling
-        local = "may exist nowhere else: nothing shows a registry that it came from"
-        yield Step(Reason.LOCAL_ONLY, "" if goes else local)
+    def _time_reasons(self, times: IdleTimes) -> Iterator[Step]:
+        """The reasons that concern whether it may be evicted at all, and has been idle for long enough."""
+        evictable = self._expires_by_ttl or self._expires_as_dangling
+        yield Step(Reason.LOCAL_ONLY, "" if evictable else Reason.LOCAL_ONLY.words)
         left = units.format_duration(times.min_age_ends - self.now)
-        young = f"arrived or changed its name lately; policy.min_age ends in {left}"
+        young = f"arrived or was renamed recently; policy.min_age ends in {left}"
         yield Step(Reason.MIN_AGE, young if self.now < times.min_age_ends else "")
         limit, ends = self._limit(times)
         left = units.format_duration(ends - self.now)
-        due, seen_due = self.now >= ends, self.now >= self._ends(times.seen_deadline, times.seen_dangling_at)
-        unseen = f"its use may have gone unseen in a gap of the watch; {limit} ends in {left}"
+        due, seen_due = self.now >= ends, self.now >= self._expires_at(times.seen_deadline, times.seen_dangling_at)
+        unseen = f"{Reason.GAP.words}; {limit} ends in {left}"
         yield Step(Reason.GAP, unseen if seen_due and not due else "")
         idle_for = f"idle {units.format_duration(times.idle)}, {limit}"
         freed = f"{idle_for}; frees {layers.about([self.image])} {units.format_bytes(self.estimated_bytes)}"
-        nameless = ends == times.dangling_at
-        yield Step(Reason.DANGLING, freed if due and nameless else "")
-        yield Step(Reason.IDLE_TTL, freed if due and not nameless else "")
-        yield Step(Reason.RECENT, f"{idle_for}; goes in {left}")
+        dangling = ends == times.dangling_at
+        yield Step(Reason.DANGLING, freed if due and dangling else "")
+        yield Step(Reason.IDLE_TTL, freed if due and not dangling else "")
+        yield Step(Reason.RECENT, f"{idle_for}; due in {left}")
 
     def _limit(self, times: IdleTimes) -> tuple[str, datetime]:
-        """What ends its stay first, in words, and when."""
-        ends = self._ends(times.deadline, times.dangling_at)
+        """The setting by which it expires first, in words, and when."""
+        ends = self._expires_at(times.deadline, times.dangling_at)
         if ends != times.dangling_at or self.policy.dangling_after is None:
             return f"TTL {units.format_duration(times.ttl)}", ends
         label = rules.label_ttl(self.image).ttl
@@ -163,45 +166,43 @@ class Evaluation:
             return f"without a name, label {rules.LABEL_TTL} {units.format_duration(label)}", ends
         return f"without a name, cleanup.dangling_after {units.format_duration(self.policy.dangling_after)}", ends
 
-    def _ends(self, deadline: datetime, dangling_at: datetime | None) -> datetime:
-        """A local image without a name has no TTL to end by, but `dangling_after`."""
-        ends = [deadline] if self._ends_by_ttl else []
+    def _expires_at(self, deadline: datetime, dangling_at: datetime | None) -> datetime:
+        """When it expires. A local image without a name does so only by `dangling_after`."""
+        ends = [deadline] if self._expires_by_ttl else []
         return min([*ends, dangling_at] if dangling_at is not None else ends)
 
     def _due(self, times: IdleTimes) -> datetime:
-        return max(self._ends(times.deadline, times.dangling_at), times.min_age_ends)
+        return max(self._expires_at(times.deadline, times.dangling_at), times.min_age_ends)
 
     @property
     def _failure(self) -> str:
         return self.image.unreadable or self.verdict.failure
 
     @property
-    def _ends_by_ttl(self) -> bool:
+    def _expires_by_ttl(self) -> bool:
         pullable = self.image.origin is not None or (self.usage.pulled and bool(self.image.digests))
         return pullable or rules.evicts_local(self.image, self.policy)
 
     @property
-    def _ends_as_dangling(self) -> bool:
+    def _expires_as_dangling(self) -> bool:
         return self.policy.dangling_after is not None and self.image.dangling
 
 
 _LONGEST_EXPLANATION = 1_000  # characters; a label may be longer
-_EVICTING = (Reason.DANGLING, Reason.IDLE_TTL)
-_PENDING = (Reason.MIN_AGE, Reason.GAP, Reason.RECENT, *_EVICTING)
 
 
-def _asked(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """The steps up to the first that has an answer."""
-    asked: list[Step] = []
+def _until_answer(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps up to the first one with an answer, included."""
+    taken: list[Step] = []
     for step in steps:
-        asked.append(step)
+        taken.append(step)
         if step.answer:
             break
-    return tuple(asked)
+    return tuple(taken)
 
 
 def unknown(image: Image, failure: str) -> Decision:
-    """The decision for an image about which the questions could not be answered."""
+    """The decision for an image that could not be evaluated."""
     return Decision(
         image=image,
         verdict=Verdict(kind=Class.OTHER, failure=failure),
@@ -213,13 +214,13 @@ def unknown(image: Image, failure: str) -> Decision:
 
 
 def _cannot_be_judged(failure: str) -> str:
-    return f"it cannot be judged, and is kept: {failure}"
+    return f"it cannot be judged, so it is kept: {failure}"
 
 
 def _ambiguous(verdict: Verdict) -> str:
     if verdict.left_out:
-        return f"may be PyTorch, but its {' and '.join(verdict.left_out)} cannot be read whole: too long"
-    return f"may be PyTorch, but not surely: {verdict.evidence[0].text}"
+        return f"may be PyTorch, but its {' and '.join(verdict.left_out)} cannot be read completely: too long"
+    return f"{Reason.AMBIGUOUS.words}: {verdict.evidence[0].text}"
 
 
 def _in_use(containers: tuple[Container, ...]) -> str:

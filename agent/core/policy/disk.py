@@ -1,4 +1,4 @@
-"""How full a file system is, as `df` tells it: what only root may fill counts as neither used nor free."""
+"""How full a file system is, computed as in `df`: space reserved for root counts as neither used nor free."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -6,17 +6,17 @@ from math import ceil
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskUsage:
-    """Bytes and inodes of a file system. No inodes at all: it does not count them."""
+    """Bytes and inodes of a file system. Both inode counts are 0 if it does not count inodes."""
 
     total_bytes: int = 0
     used_bytes: int
-    available_bytes: int  # to everybody: without the reserve of root
+    available_bytes: int  # to all users: without the space reserved for root
     used_inodes: int = 0
     available_inodes: int = 0
 
     @property
     def used_fraction(self) -> float:
-        """From 0 to 1, of bytes or of inodes, whichever is worse."""
+        """The used fraction, from 0 to 1, of bytes or of inodes, whichever is larger."""
         return max(
             _used_fraction(self.used_bytes, self.available_bytes),
             _used_fraction(self.used_inodes, self.available_inodes),
@@ -24,14 +24,14 @@ class DiskUsage:
 
     @property
     def bottleneck(self) -> str:
-        """Which of the two that is: "bytes" or "inodes"."""
+        """Whichever of "bytes" and "inodes" has the larger used fraction."""
         by_bytes = _used_fraction(self.used_bytes, self.available_bytes)
         return "bytes" if by_bytes >= _used_fraction(self.used_inodes, self.available_inodes) else "inodes"
 
     def bytes_over(self, share: float) -> int:
-        """The bytes to free until neither is above a share; an inode counts as much as files take on average.
+        """The bytes to free until neither fraction is above `share`. An inode counts as the average size of a file.
 
-        More than 0 exactly where `share` is above it.
+        More than 0 exactly if `used_fraction` is above `share`.
         """
         if self.used_fraction <= share:
             return 0

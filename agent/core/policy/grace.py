@@ -1,7 +1,7 @@
-"""A change of policy is gentle: what only the new one would evict waits, so that a slip can be taken back.
+"""The grace period after a policy change: images that only the new policy would evict wait, so a mistake can be undone.
 
-The policy to compare with is the last that was in force for the whole time of grace: a slip followed by another does
-not make the first one the rule.
+The new policy is compared with the last one that was in force for a whole grace period. So a second mistake does not
+make the first one the baseline.
 """
 
 from collections.abc import Mapping
@@ -11,70 +11,72 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from agent.core import units
-from agent.core.model import Action, Decision, Limits, Policy, Reason
+from agent.core.policy.decision import Action, Decision, Reason
 from agent.core.policy.schedule import Schedule
+from agent.core.policy.settings import Limits, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyHistory:
-    """What the state remembers of policies. `settled` is None where it cannot be read: then nothing was evicted."""
+    """The stored policies. `settled` is the baseline; None if it cannot be read, which counts as evicting nothing."""
 
     settled: Policy | None
     current: Policy
-    since: AwareDatetime  # when `current` came into force
+    since: AwareDatetime  # when `current` took effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingPolicy:
-    """A policy that is new: until then, only what the one before evicts as well is evicted."""
+    """A grace period: until its end, only images are evicted that the policy `before` would evict too."""
 
-    before: Policy | None  # None: it evicted nothing
+    before: Policy | None  # None: it would evict nothing
     until: datetime
 
 
-_MEMORY = TypeAdapter(PolicyHistory)
+_HISTORY = TypeAdapter(PolicyHistory)
 
 
-def encode(memory: PolicyHistory) -> str:
-    return _MEMORY.dump_json(memory).decode()
+def encode(history: PolicyHistory) -> str:
+    """The history as text, for `load`."""
+    return _HISTORY.dump_json(history).decode()
 
 
 def load(text: str | None, policy: Policy, now: datetime, grace: timedelta) -> PolicyHistory:
-    """The memory, from how it was kept, once a policy is in force. What cannot be read evicted nothing."""
+    """Read the stored history and record the present policy. If it is unreadable, the baseline evicts nothing."""
     try:
-        known = _MEMORY.validate_json(text) if text is not None else None
+        known = _HISTORY.validate_json(text) if text is not None else None
     except ValidationError:
         return PolicyHistory(settled=None, current=eviction_settings(policy), since=now)
     return record(known, policy, now, grace)
 
 
 def eviction_settings(policy: Policy) -> Policy:
-    """A policy without what only says when and how gently."""
+    """A policy with only the settings that decide what is evicted, not when or how fast."""
     return replace(policy, observe=False, limits=Limits(), schedule=Schedule(), build_cache_after=None)
 
 
-def record(memory: PolicyHistory | None, policy: Policy, now: datetime, grace: timedelta) -> PolicyHistory:
-    """The memory once a policy is in force. The first ever is settled at once: every image is first seen then."""
+def record(history: PolicyHistory | None, policy: Policy, now: datetime, grace: timedelta) -> PolicyHistory:
+    """The history with the present policy. The very first policy has no grace period: each image is first seen then."""
     policy = eviction_settings(policy)
-    if memory is None:
+    if history is None:
         return PolicyHistory(settled=policy, current=policy, since=now)
-    if memory.current == policy:
-        return replace(memory, since=min(memory.since, now))  # a clock set back must not make the wait longer
-    settled = memory.current if now - memory.since >= grace else memory.settled
+    if history.current == policy:
+        return replace(history, since=min(history.since, now))  # a clock that is set back must not lengthen the wait
+    settled = history.current if now - history.since >= grace else history.settled
     return PolicyHistory(settled=settled, current=policy, since=now)
 
 
-def change(memory: PolicyHistory, grace: timedelta) -> PendingPolicy | None:
-    """The change that is still to be gentle about, if any. It is over at its `until`."""
-    if memory.settled == memory.current:
+def change(history: PolicyHistory, grace: timedelta) -> PendingPolicy | None:
+    """The grace period of the last change, even if it has ended already; None if there was no change."""
+    if history.settled == history.current:
         return None
-    return PendingPolicy(before=memory.settled, until=memory.since + grace)
+    return PendingPolicy(before=history.settled, until=history.since + grace)
 
 
 def deferred(
     decisions: Mapping[str, Decision], before: Mapping[str, Decision], until: datetime, now: datetime
 ) -> dict[str, Decision]:
-    """What only `decisions` evict, kept for as long as the change is new, or until the other evicts it as well."""
+    """The evictions that are only in `decisions`, as kept until the grace period ends or `before` evicts them too."""
     return {
         key: _wait(item, _until(before.get(key), until), now)
         for key, item in decisions.items()
@@ -92,5 +94,5 @@ def _until(before: Decision | None, until: datetime) -> datetime:
 
 def _wait(item: Decision, until: datetime, now: datetime) -> Decision:
     left = units.format_duration(until - now)
-    why = f"{item.explanation}; only the new policy says so, so it waits {left} (policy.change_grace)"
+    why = f"{item.explanation}; only the new policy would evict it, so it waits {left} (policy.change_grace)"
     return replace(item, action=Action.KEEP, reason=Reason.RECENT, explanation=why, due=until)

@@ -1,12 +1,13 @@
-"""Since when an image is idle, and when that is long enough. Times that lie in the future are taken as now."""
+"""Since when an image is idle, and when it is due. Times in the future count as now."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from agent.core import timekeeping
-from agent.core.model import Container, Image, Policy, Usage
+from agent.core.model import Container, Image, Usage
 from agent.core.policy import rules
+from agent.core.policy.settings import Policy
 from agent.core.timekeeping import MachineOff
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -14,21 +15,21 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdleTimes:
-    """All times of one image that its decision rests on."""
+    """All times of one image that its decision depends on."""
 
-    running: bool  # a container runs, and its runs count as uses
-    last_used: datetime | None  # now, if one runs; None: no use is known
+    running: bool  # whether a container runs whose runs count as uses
+    last_used: datetime | None  # now if one runs; None if no use is known
     recorded_use: datetime | None  # the latest recorded use; unlike last_used it stays while a container runs
     last_used_by: str
-    idle_since_ignoring_gaps: datetime  # idle_since, but for the gap
+    idle_since_ignoring_gaps: datetime  # idle_since without the effect of gaps
     idle_since: datetime
     idle: timedelta
     ttl: timedelta
     deadline: datetime  # idle_since + ttl
-    seen_deadline: datetime  # the deadline, but for the gap
+    seen_deadline: datetime  # the deadline without the effect of gaps
     min_age_ends: datetime  # the end of min_age
-    dangling_at: datetime | None  # when an image without a name goes as such; None: by its TTL alone
-    seen_dangling_at: datetime | None  # the same, but for the gap
+    dangling_at: datetime | None  # when an untagged image is due as dangling; None: only its TTL counts
+    seen_dangling_at: datetime | None  # the same without the effect of gaps
 
 
 def times(
@@ -42,7 +43,7 @@ def times(
     gap_end: datetime | None,
     absences: Iterable[MachineOff],
 ) -> IdleTimes:
-    """The times of one image. `protected`: a tag, pin, rule or label keeps it now; if none does, that ended now."""
+    """The times of one image. `protected`: a tag, pin, rule or label keeps it; if one did until now, that ends now."""
     using = [container for container in containers if not container.ignored]
     running = any(container.running for container in using)
     recorded_use = _latest([usage.last_used, *(container.last_active for container in using)], now)
@@ -76,7 +77,7 @@ def times(
 
 
 def add_saturating(at: datetime, by: timedelta) -> datetime:
-    """`at + by`, or the end of time where that lies beyond it."""
+    """`at + by`, or the largest datetime if that overflows."""
     return at + by if by < _NEVER - at else _NEVER
 
 
@@ -86,5 +87,5 @@ def _dangling_at(image: Image, since: datetime, policy: Policy) -> datetime | No
     return add_saturating(since, max(policy.dangling_after, rules.label_ttl(image).ttl or timedelta()))
 
 
-def _latest(found: Iterable[datetime | None], now: datetime) -> datetime | None:
-    return max((min(at, now) for at in found if at is not None), default=None)
+def _latest(times: Iterable[datetime | None], now: datetime) -> datetime | None:
+    return max((min(at, now) for at in times if at is not None), default=None)

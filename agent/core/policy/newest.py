@@ -1,11 +1,11 @@
-"""The newest images of each line of builds, which `keep_newest` keeps.
+"""The newest images of each series of builds, which `keep_newest` keeps.
 
-A line is one repository, one scheme of versions, one flavour and one major version of the accelerator: a `devel` build
-for CUDA 12 does not outdate a `runtime` build for CUDA 11. Its builds are ordered by version. A pre-release is kept
-where it is among the newest of all, and takes no release's place.
+A series is one repository, one version scheme, one flavour and one major version of the accelerator: a `devel` build
+for CUDA 12 does not outdate a `runtime` build for CUDA 11. Its builds are ordered by version. A pre-release is kept if
+it is among the newest of all builds, and does not count when the newest releases are chosen.
 
-Tags that tell no version have lines of their own, ordered by build time, so that a vendor's `server-cuda-v2` is kept
-as well. An image whose build time is not known is kept there, and takes no place.
+Tags without a version form series of their own, ordered by build time, so that a vendor's `server-cuda-v2` is kept as
+well. In these, an image with an unknown build time is always kept, and does not count when the newest are chosen.
 """
 
 import re
@@ -15,18 +15,19 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from agent.core.images import isolation, tags
-from agent.core.model import Image, Policy, Verdict
+from agent.core.model import Image, Verdict
 from agent.core.policy import rules
+from agent.core.policy.settings import Policy
 
-Line = tuple[str, str, str, str]  # repository, scheme, flavour, accelerator
+Series = tuple[str, str, str, str]  # repository, scheme, flavour, accelerator
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
-_FIRST_BUILD = datetime(2013, 1, 1, tzinfo=UTC)  # Docker is not older: an earlier time is a builder's constant
+_FIRST_BUILD = datetime(2013, 1, 1, tzinfo=UTC)  # Docker's first year: an earlier time is a constant of a builder
 _MAJOR = re.compile(r"[a-z]+[0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
 class _Build:
-    """One name of an image, in its line."""
+    """One name of an image, as a build of a series."""
 
     image: Image
     reference: str
@@ -34,13 +35,13 @@ class _Build:
     accelerator: str
 
     @property
-    def line(self) -> Line:
+    def series(self) -> Series:
         major = _MAJOR.match(self.accelerator)
         return self.tag.repository, self.tag.scheme, self.tag.flavour, major[0] if major else ""
 
     @property
     def age(self) -> tuple[object, ...]:
-        """Rises from old to new; only where the tag tells a version."""
+        """A key that increases from old to new builds; only for a tag with a version."""
         accelerator = tuple(int(number) for number in re.findall(r"[0-9]+", self.accelerator))
         created = self.image.details.created if self.image.details else None
         return self.tag.version, accelerator, created or _BEGINNING, self.image.id
@@ -57,35 +58,38 @@ class _Build:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The newest images of each line."""
+    """The newest images of all series."""
 
     why: Mapping[str, str]  # image ID -> why it is kept
     failures: Mapping[str, str]  # image ID -> why its names cannot be read
 
 
 def kept(images: Iterable[Image], verdicts: Mapping[str, Verdict], policy: Policy) -> Kept:
+    """The images that `keep_newest` of the policy and of its rules keeps."""
     if not policy.keep_newest and not any(rule.keep_newest for rule in policy.rules):
         return Kept({}, {})
-    found, failures = isolation.each(images, lambda image: tuple(_builds(image, verdicts.get(image.id), policy)))
-    lines: dict[Line, list[_Build]] = {}
-    for line, build in chain.from_iterable(found.values()):
-        lines.setdefault(line, []).append(build)
+    by_image, failures = isolation.each(images, lambda image: tuple(_builds(image, verdicts.get(image.id), policy)))
+    builds_of: dict[Series, list[_Build]] = {}
+    for series, build in chain.from_iterable(by_image.values()):
+        builds_of.setdefault(series, []).append(build)
     why: dict[str, str] = {}
-    for builds in lines.values():
+    for builds in builds_of.values():
         by_version = builds[0].tag.version is not None
         why |= _newest(_ranked(builds) if by_version else _ranked_by_time(builds), policy)
     return Kept(why, failures)
 
 
 def unread(image: Image) -> tuple[str, ...]:
-    """The names of an image whose tags tell no version, and that are not beside one that tells it."""
+    """The names of an image without a version in the tag, if no other tag in the same repository has one."""
     parsed = {reference: tags.parse(reference) for reference in image.references}
-    told = {tag.repository for tag in parsed.values() if tag.version is not None}
-    return tuple(reference for reference, tag in parsed.items() if tag.version is None and tag.repository not in told)
+    versioned = {tag.repository for tag in parsed.values() if tag.version is not None}
+    return tuple(
+        reference for reference, tag in parsed.items() if tag.version is None and tag.repository not in versioned
+    )
 
 
-def _builds(image: Image, verdict: Verdict | None, policy: Policy) -> Iterable[tuple[Line, _Build]]:
-    """The builds that an image is, each with its line; none where it is not recognised as PyTorch."""
+def _builds(image: Image, verdict: Verdict | None, policy: Policy) -> Iterable[tuple[Series, _Build]]:
+    """One build for each name of an image, with its series; none if it is not recognised as PyTorch."""
     if verdict is None or not rules.recognised(image, verdict, policy):
         return
     opaque = unread(image)
@@ -93,51 +97,51 @@ def _builds(image: Image, verdict: Verdict | None, policy: Policy) -> Iterable[t
         tag = tags.parse(reference)
         if tag.version is not None or reference in opaque:
             build = _Build(image, reference, tag, _accelerator(tag.accelerator or "", verdict.accelerator or ""))
-            yield build.line, build
+            yield build.series, build
 
 
 def _accelerator(named: str, own: str) -> str:
-    """What the tag names, else what the image tells; that also where the tag says `rocm` without a number."""
+    """The accelerator in the tag, else the image's own, also if the tag has it without a version, like `rocm`."""
     return own if not named or (named.isalpha() and own.startswith(named)) else named
 
 
 def _newest(ranked: Iterable[tuple[_Build, int]], policy: Policy) -> dict[str, str]:
-    """Of one line. An image with several names in it takes one place."""
-    found: dict[str, str] = {}
-    for build, place in ranked:
+    """Image ID -> why it is kept, for one series, given each build with its rank."""
+    why: dict[str, str] = {}
+    for build, rank in ranked:
         count = rules.keep_newest(build.reference, policy)
-        if place < count:
-            found.setdefault(build.image.id, _clause(build, count))
-    return found
+        if rank < count:
+            why.setdefault(build.image.id, _clause(build, count))
+    return why
 
 
 def _ranked(builds: list[_Build]) -> Iterator[tuple[_Build, int]]:
-    """Each build with the number of images that outdate it: of newer ones, and for a release of newer releases."""
-    places: dict[str, int] = {}
+    """Each build with its rank: the number of newer images; for a release, of newer releases if that is less."""
+    ranks: dict[str, int] = {}
     releases: dict[str, int] = {}
     for build in sorted(builds, key=lambda build: build.age, reverse=True):
-        place = places.setdefault(build.image.id, len(places))
+        rank = ranks.setdefault(build.image.id, len(ranks))
         if build.is_release:
-            place = min(place, releases.setdefault(build.image.id, len(releases)))
-        yield build, place
+            rank = min(rank, releases.setdefault(build.image.id, len(releases)))
+        yield build, rank
 
 
 def _ranked_by_time(builds: list[_Build]) -> Iterator[tuple[_Build, int]]:
-    """The same by build time. What was built at the same moment does not outdate each other."""
+    """Each build with its rank by build time. Builds of the same moment have the same rank."""
     times = {build.image.id: build.built for build in builds}
-    places: dict[datetime | None, int] = {}
+    ranks: dict[datetime | None, int] = {}
     for newer, built in enumerate(sorted((built for built in times.values() if built is not None), reverse=True)):
-        places.setdefault(built, newer)
+        ranks.setdefault(built, newer)
     for build in sorted(builds, key=lambda build: build.image.id):
-        yield build, places.get(build.built, 0)
+        yield build, ranks.get(build.built, 0)
 
 
 def _clause(build: _Build, count: int) -> str:
     which = "the newest" if count == 1 else f"among the newest {count}"
-    kind = ", ".join(part for part in build.line[2:] if part)
+    kind = ", ".join(part for part in build.series[2:] if part)
     of = f"{which} of {build.tag.repository}" + (f" ({kind})" if kind else "")
     if build.tag.version is not None:
         return f"{build.reference} is {of}"
     if build.built is None:
-        return f"{build.reference} tells no version, and its build time is not known, so it may be {of}"
-    return f"{build.reference} tells no version; by build time it is {of}"
+        return f"the tag of {build.reference} has no version and its build time is unknown, so it may be {of}"
+    return f"the tag of {build.reference} has no version; by build time it is {of}"

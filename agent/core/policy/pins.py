@@ -1,8 +1,8 @@
-"""What a pin names, as people write it: a reference in the engine's form, an image ID, or the start of one."""
+"""Checks what a pin names: a reference in Docker's form, an image ID, or the beginning of one."""
 
 import re
 
-from agent.core.usage.events import familiar
+from agent.core.images.references import familiar
 
 SHORTEST_ID = 12  # hex digits, as `docker images` shows them
 
@@ -10,17 +10,17 @@ _HEX = re.compile(r"[0-9a-f]+")
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _REGISTRY = rf"(?:{_HOST}(?:\.{_HOST})*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
-# The grammar of the engine itself. A reference without a tag has got one from `familiar`.
+# Docker's own grammar. `familiar` has added the tag to a reference without one.
 _REFERENCE = re.compile(
     rf"(?:{_REGISTRY}/)?{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}|@sha256:[0-9a-f]{{64}})"
 )
-_LONGEST = 512  # characters; the engine takes 255 for the repository and 128 for the tag
+_LONGEST = 512  # characters; Docker accepts 255 for the repository and 128 for the tag
 
 
 def reference(text: str) -> str:
-    """A reference as the engine lists it, and "" for none.
+    """A reference in the form in which Docker lists it; "" for "".
 
-    Raises ValueError, with the way out in its message, where no image can have that name.
+    Raises ValueError, whose message says what to write, if no image can have that name.
     """
     name = text.strip()
     if not name:
@@ -30,18 +30,18 @@ def reference(text: str) -> str:
     if _digits(name) is not None:
         raise ValueError("this reads as an image ID; write it as id, or as a reference with its tag")
     repository, at, digest = name.partition("@")
-    found = familiar(f"{repository}{at}{digest.lower()}")
-    if len(found) > _LONGEST or not _REFERENCE.fullmatch(found):
+    listed = familiar(f"{repository}{at}{digest.lower()}")
+    if len(listed) > _LONGEST or not _REFERENCE.fullmatch(listed):
         raise ValueError(
             "no image can have this name; write it like team/pytorch:2.9 or team/pytorch@sha256:<64 digits>"
         )
-    return found
+    return listed
 
 
 def image_id(text: str) -> str:
-    """An image ID, or at least its first 12 digits, as `sha256:...`, and "" for none.
+    """An image ID, or at least its first 12 digits, as `sha256:...`; "" for "".
 
-    Raises ValueError, with the way out in its message, for anything else.
+    Raises ValueError, whose message says what to write, for anything else.
     """
     if not text.strip():
         return ""
@@ -55,6 +55,6 @@ def image_id(text: str) -> str:
 
 
 def _digits(text: str) -> str | None:
-    """The digits of an ID, or of the start of one that is long enough; None where it is neither."""
+    """The digits of an ID or of a sufficiently long beginning of one; None for any other text."""
     digits = text.strip().lower().removeprefix("sha256:")
     return digits if _HEX.fullmatch(digits) and SHORTEST_ID <= len(digits) <= 64 else None

@@ -1,6 +1,6 @@
 """The plan: a decision for every image, from facts, settings and `now`.
 
-`plan` and the real sweep both ask here, and only here: what one shows is what the other does.
+Both the `plan` command and the real sweep use this function, so the command shows what the sweep does.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,25 +9,14 @@ from datetime import datetime
 
 from agent.core.images import isolation, layers
 from agent.core.images.layers import LayerIndex
-from agent.core.model import (
-    Action,
-    Class,
-    Container,
-    Decision,
-    HeldBy,
-    Image,
-    Plan,
-    Policy,
-    Snapshot,
-    Usage,
-    Verdict,
-)
+from agent.core.images.references import ReferenceIndex
+from agent.core.model import Class, Container, Image, Snapshot, Usage, Verdict
 from agent.core.policy import decide, grace, limits, newest, pressure, schedule
-from agent.core.policy import parents as families
 from agent.core.policy.decide import Context, Evaluation
-from agent.core.policy.parents import ParentGraph
+from agent.core.policy.decision import Action, Decision, HeldBy, Plan
+from agent.core.policy.parents import ParentGraph, children_of, order
+from agent.core.policy.settings import Policy
 from agent.core.pytorch import operators
-from agent.core.usage.events import ReferenceIndex
 
 _UNKNOWN = Verdict(kind=Class.OTHER)  # for an image that could not be inspected: its reason is `unknown`
 
@@ -40,18 +29,18 @@ def plan(
     now: datetime,
     context: Context,
 ) -> Plan:
-    """Decide every image of the snapshot. An image without a usage is taken as first seen now."""
-    scene = _PlanInputs.of(snapshot, verdicts, usages, context, now)
-    decisions = scene.decide(policy)
+    """Decide about every image of the snapshot. An image without a usage counts as first seen now."""
+    inputs = _PlanInputs.of(snapshot, verdicts, usages, context, now)
+    decisions = inputs.decide(policy)
     waiting: dict[str, Decision] = {}
     if context.pending_policy is not None and now < context.pending_policy.until:
         before = (
-            scene.without_active_pressure().decide(context.pending_policy.before)
+            inputs.without_active_pressure().decide(context.pending_policy.before)
             if context.pending_policy.before is not None
             else {}
         )
         waiting = grace.deferred(decisions, before, context.pending_policy.until, now)
-    return _assemble({**decisions, **waiting}, tuple(waiting.values()), scene, policy)
+    return _assemble({**decisions, **waiting}, tuple(waiting.values()), inputs, policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +52,9 @@ class _PlanInputs:
     usages: Mapping[str, Usage]
     containers: Mapping[str, tuple[Container, ...]]
     parents: ParentGraph
-    layer_index: LayerIndex  # holds all images; copied before anything is released
-    images_bytes: int  # of all layers, each once
-    watched_since: datetime  # the first listing ever: what was used before that, nobody knows
+    layer_index: LayerIndex  # of all images; copied before anything is released
+    images_bytes: int  # of all layers, each counted once
+    watched_since: datetime  # the first listing ever; earlier uses are unknown
     context: Context
     now: datetime
 
@@ -95,7 +84,7 @@ class _PlanInputs:
         )
 
     def decide(self, policy: Policy) -> dict[str, Decision]:
-        """A decision for every image: its own questions, then pressure, then its children's fate."""
+        """A decision for every image: by its own facts, then by disk pressure, then by its children's decisions."""
         verdicts = operators.lifted(self.verdicts, self.images, policy.known)
         kept = newest.kept(self.images, verdicts, policy)
 
@@ -108,29 +97,29 @@ class _PlanInputs:
             image.id: decide.unknown(image, failures[image.id]) if image.id in failures else found[image.id]
             for image in self.images
         }
-        if self.presses(policy):
+        if self.is_under_pressure(policy):
             wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.images_bytes)
-            state = self.pressure_words(policy)
+            state = self.describe_pressure(policy)
             for key in pressure.select_victims(answers, self.parents, self.layer_index.copy(), wanted):
                 answers[key] = pressure.evict(answers[key], state)
         return self.parents.apply_to(answers)
 
     def without_active_pressure(self) -> "_PlanInputs":
-        """The same for a policy that has not begun to press: that another one has, is nothing to it."""
+        """The same inputs without active disk pressure, which belongs to the policy that caused it."""
         return replace(self, context=replace(self.context, under_pressure=False))
 
-    def presses(self, policy: Policy) -> bool:
+    def is_under_pressure(self, policy: Policy) -> bool:
         before = self.context.under_pressure
         return pressure.is_under_pressure(policy.pressure, self.context.disk, self.images_bytes, before=before)
 
-    def pressure_words(self, policy: Policy) -> str:
+    def describe_pressure(self, policy: Policy) -> str:
         at_least = layers.understated(self.images)
         return pressure.describe(policy.pressure, self.context.disk, self.images_bytes, at_least=at_least)
 
-    def short_bytes(self, policy: Policy, going_bytes: int) -> int:
-        """What is still wanting under pressure after so much was freed."""
+    def shortfall_bytes(self, policy: Policy, freed_bytes: int) -> int:
+        """The bytes that still have to be freed under pressure, after `freed_bytes` were."""
         wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.images_bytes)
-        return max(0, wanted - going_bytes) if self.presses(policy) else 0
+        return max(0, wanted - freed_bytes) if self.is_under_pressure(policy) else 0
 
     def _answer(self, image: Image, verdict: Verdict, policy: Policy, newest_clause: str) -> Decision:
         usage = self.usages.get(image.id)
@@ -147,75 +136,76 @@ class _PlanInputs:
             estimated_bytes=self.layer_index.reclaimable_bytes(image.id),
         ).decide()
         signs = (sign.text for sign in answer.verdict.evidence)
-        " ".join((answer.explanation, answer.last_used_by, *answer.warnings, *signs)).encode()  # else it cannot be told
+        # raises for an image whose texts cannot be encoded, and so cannot be published
+        " ".join((answer.explanation, answer.last_used_by, *answer.warnings, *signs)).encode()
         return answer
 
 
 def passes_recheck(decision: Decision, fresh: Plan) -> bool:
-    """The recheck: whether an eviction stands in the light of a plan made just before the act.
+    """The recheck: whether a plan made just before the removal still contains this eviction.
 
-    The child that a parent follows is gone by then, so the parent is judged by what it is now.
+    For a cascaded parent, its last child is gone by then, so the parent is judged by its present state.
     """
     now = next((item for item in fresh.decisions if item.image.id == decision.image.id), None)
     if now is None or now.image.all_references != decision.image.all_references:
         return False
     if not decision.cascaded or now.action is Action.EVICT:
         return any(item.image.id == decision.image.id for item in fresh.evictions)
-    parents = families.children_of(item.image for item in fresh.decisions)
-    return now.may_cascade and decision.image.id not in parents and fresh.held_by is None
+    with_children = children_of(item.image for item in fresh.decisions)
+    return now.may_cascade and decision.image.id not in with_children and fresh.held_by is None
 
 
 def _containers_by_image(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:
-    """Image ID -> the containers that hold it, in any state, as their image or as a mount."""
+    """Image ID -> the containers in any state that use it as their image or as a mount."""
     names = ReferenceIndex()
     names.replace(snapshot.images)
-    held: dict[str, tuple[Container, ...]] = {}
+    by_image: dict[str, tuple[Container, ...]] = {}
     for container in snapshot.containers:
         mounted = {names.resolve(name) or name for name in container.image_mounts}
         for image_id in {container.image_id, *mounted}:
-            held[image_id] = (*held.get(image_id, ()), container)
-    return held
+            by_image[image_id] = (*by_image.get(image_id, ()), container)
+    return by_image
 
 
 def _assemble(
-    decisions: Mapping[str, Decision], waiting: tuple[Decision, ...], scene: _PlanInputs, policy: Policy
+    decisions: Mapping[str, Decision], deferred: tuple[Decision, ...], inputs: _PlanInputs, policy: Policy
 ) -> Plan:
-    context, now = scene.context, scene.now
-    hold = _hold(context, policy, now)
-    held = {
-        key: replace(value, held_by=hold or _backoff(key, context, now)) if value.action is Action.EVICT else value
+    context, now = inputs.context, inputs.now
+    held_by = _plan_held_by(context, policy, now)
+    by_id = {
+        key: replace(value, held_by=held_by or _backoff(key, context, now)) if value.action is Action.EVICT else value
         for key, value in decisions.items()
     }
-    evicting = families.order({key: value for key, value in held.items() if value.action is Action.EVICT})
+    evicting = order({key: value for key, value in by_id.items() if value.action is Action.EVICT})
     for key in limits.over_limit(
-        _ready_now([held[key] for key in evicting]), policy.limits, context.past_evictions, now
+        _ready_now([by_id[key] for key in evicting]), policy.limits, context.past_evictions, now
     ):
-        held[key] = replace(held[key], held_by=HeldBy.RATE_LIMIT)
-    estimated = scene.layer_index.reclaimable_together(evicting)
-    opens = schedule.next_opening(policy.schedule, now) if hold is HeldBy.WINDOW else None
+        by_id[key] = replace(by_id[key], held_by=HeldBy.RATE_LIMIT)
+    estimated = inputs.layer_index.reclaimable_together(evicting)
+    opens = schedule.next_opening(policy.schedule, now) if held_by is HeldBy.WINDOW else None
     return Plan(
         at=now,
-        decisions=tuple(held.values()),
-        evictions=_ready_now([held[key] for key in evicting]),
-        held_by=hold,
+        decisions=tuple(by_id.values()),
+        evictions=_ready_now([by_id[key] for key in evicting]),
+        held_by=held_by,
         opens=opens,
-        under_pressure=scene.presses(policy),
-        pressure=scene.pressure_words(policy),
-        shortfall_bytes=scene.short_bytes(policy, estimated),
-        deferred=waiting,
-        deferred_bytes=scene.layer_index.reclaimable_together(item.image.id for item in waiting),
-        next_due=_next_due(held.values(), policy, context, now, opens),
+        under_pressure=inputs.is_under_pressure(policy),
+        pressure=inputs.describe_pressure(policy),
+        shortfall_bytes=inputs.shortfall_bytes(policy, estimated),
+        deferred=deferred,
+        deferred_bytes=inputs.layer_index.reclaimable_together(item.image.id for item in deferred),
+        next_due=_next_due(by_id.values(), policy, context, now, opens),
         estimated_bytes=estimated,
     )
 
 
-def _hold(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
-    """What holds every eviction of this plan. The sight comes last: it is the one that passes by itself."""
-    holds = context.overrides
-    paused = holds.paused and (holds.paused_until is None or now < holds.paused_until)
+def _plan_held_by(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
+    """Why all evictions of this plan wait. Stream trust is checked last, because it recovers on its own."""
+    overrides = context.overrides
+    paused = overrides.paused and (overrides.paused_until is None or now < overrides.paused_until)
     if policy.observe or context.observe_only:
         return HeldBy.OBSERVE
-    if paused or not holds.readable:
+    if paused or not overrides.readable:
         return HeldBy.PAUSED
     if not schedule.is_open(policy.schedule, now):
         return HeldBy.WINDOW
@@ -230,21 +220,21 @@ def _backoff(image_id: str, context: Context, now: datetime) -> HeldBy | None:
 
 
 def _ready_now(evicting: list[Decision]) -> tuple[Decision, ...]:
-    """Those that go now, in order. A parent waits for a child that is held."""
+    """The evictions that happen now, in order. A parent waits for a child that waits."""
     waiting: set[str] = set()
-    going: list[Decision] = []
+    ready: list[Decision] = []
     for decision in evicting:
         if decision.held_by is None and decision.image.id not in waiting:
-            going.append(decision)
+            ready.append(decision)
         else:
             waiting.add(decision.image.parent)
-    return tuple(going)
+    return tuple(ready)
 
 
 def _next_due(
     decisions: Iterable[Decision], policy: Policy, context: Context, now: datetime, opens: datetime | None
 ) -> datetime | None:
-    """When this plan may change by the mere passing of time; None: never."""
+    """When this plan may change only because time passes; None: never."""
     times = [decision.due for decision in decisions]
     times += context.backoff.values()
     times += [pin.until for pin in context.overrides.pins]

@@ -11,7 +11,7 @@ _DAY = 24 * 60  # minutes
 _WEEK = 7 * _DAY  # minutes
 _MINUTE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
-_FAR = timedelta(days=16)  # a weekly minute that the clock skips once comes again within two weeks
+_FAR = timedelta(days=16)  # a weekly minute that a clock change skips comes again within two weeks
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FULL = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -24,11 +24,11 @@ _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,40}(?:/[A-Za-z0-9_+-]{1,40}){0,2}")  # Zon
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """From `start` up to but without `end`, on each of `days`; ValueError for what can never open."""
+    """From `start` to before `end`, on each of `days`. Raises ValueError if it can never open."""
 
     days: tuple[int, ...]  # on which it starts; 0 = Monday; sorted
     start: int  # minutes after local midnight, under 1440
-    end: int  # likewise, up to 1440; less than `start`: on the day after
+    end: int  # likewise, up to 1440; if less than `start`, on the next day
 
     def __post_init__(self) -> None:
         if not self.days or list(self.days) != sorted(set(self.days) & set(_EVERY_DAY)):
@@ -41,16 +41,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Open while the wall clock in `timezone` is inside one of `windows`; without windows, always."""
+    """Open while the wall clock in `timezone` is in one of `windows`; always open without windows."""
 
     windows: tuple[Window, ...] = ()
-    timezone: str = "UTC"  # a name of the tz database; `zone` checks it
+    timezone: str = "UTC"  # a name in the tz database; `zone` checks it
 
 
 def parse(text: str) -> Window:
-    """`Mon-Fri 02:00-05:00`, `Sat,Sun 00:00-24:00`, `Fri-Mon 22:30-01:00`; without days, every day.
+    """Parse `Mon-Fri 02:00-05:00`, `Sat,Sun 00:00-24:00` or `Fri-Mon 22:30-01:00`; without days, every day.
 
-    Raises ValueError, with the way out in its message.
+    Raises ValueError, whose message says what to write.
     """
     match = _WINDOW.fullmatch(" ".join(text.split()))
     if match is None:
@@ -87,7 +87,7 @@ def _minute(written: str) -> int:
 
 
 def text(window: Window) -> str:
-    """The form in which every window is shown; `parse` reads it back."""
+    """A window as text, from which `parse` gives the same window."""
     times = f"{_clock(window.start)}-{_clock(window.end)}"
     return times if window.days == _EVERY_DAY else f"{','.join(_runs(window.days))} {times}"
 
@@ -97,7 +97,7 @@ def _clock(minute: int) -> str:
 
 
 def _runs(days: tuple[int, ...]) -> Iterator[str]:
-    """Three days in a row and more as a range."""
+    """The days as text, with a range for three or more days in a row."""
     while days:
         length = next((count for count, day in enumerate(days) if day != days[0] + count), len(days))
         if length > 2:
@@ -108,7 +108,7 @@ def _runs(days: tuple[int, ...]) -> Iterator[str]:
 
 
 def zone(name: str) -> ZoneInfo:
-    """The time zone of that name. Raises ValueError, with the way out in its message."""
+    """The time zone with that name. Raises ValueError, whose message says what to write."""
     try:
         if _ZONE.fullmatch(name):
             return ZoneInfo(name)
@@ -125,19 +125,19 @@ def is_open(schedule: Schedule, now: datetime) -> bool:
 
 
 def next_opening(schedule: Schedule, now: datetime) -> datetime | None:
-    """The first instant (UTC) from `now` on at which it is open: `now` itself if it is. None: not within 16 days."""
+    """The first instant (UTC) from `now` on at which it is open, which may be `now`; None if not within 16 days."""
     return next((at for at, opened in _states(schedule, now) if opened), None)
 
 
 def next_closing(schedule: Schedule, now: datetime) -> datetime | None:
-    """When it closes (UTC), if it is open at `now`; None where it is not, or never closes."""
+    """When it closes next (UTC); None if it is not open at `now` or never closes."""
     if not is_open(schedule, now):
         return None
     return next((at for at, opened in _states(schedule, now) if not opened), None)
 
 
 def _states(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, bool]]:
-    """Open or not at `now` (UTC) and at every instant thereafter at which that may change."""
+    """Whether it is open at `now` (UTC), and at each later instant at which that may change."""
     if now.tzinfo is None:
         raise ValueError(f"a time without a zone: {now!r}")
     at = now.astimezone(UTC)
@@ -156,7 +156,7 @@ def _states(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, bool]
 
 
 def _edges(windows: Iterable[Window]) -> tuple[int, ...]:
-    """Minutes of the week at which it opens, closes, opens...: what overlaps or touches is one."""
+    """The minutes of the week at which it opens, closes, opens and so on; overlapping windows are merged."""
     edges: list[int] = []
     for start, end in sorted(span for window in windows for span in _spans(window)):
         if edges and start <= edges[-1]:
@@ -176,9 +176,9 @@ def _spans(window: Window) -> Iterator[tuple[int, int]]:
 
 
 def _before_shift(at: datetime, until: datetime, where: ZoneInfo) -> datetime:
-    """`until`, or the instant before it at which the zone's offset changes: up to there the wall clock runs evenly.
+    """`until`, or the earlier instant at which the zone's offset changes; before that, the wall clock runs evenly.
 
-    `until` is in the same week, Monday to Sunday: no zone of the tz database has changed twice in one since 1970.
+    `until` is in the same week, Monday to Sunday: no zone in the tz database has changed twice in a week since 1970.
     """
     offset = at.astimezone(where).utcoffset()
     if until.astimezone(where).utcoffset() == offset:

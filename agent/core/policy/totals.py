@@ -1,4 +1,4 @@
-"""Sums over a plan: images and bytes by reason, and what goes next."""
+"""Sums over a plan: images and bytes by reason, the next images to be due, and images that stopped containers keep."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent.core.images.layers import LayerIndex
-from agent.core.model import Action, Container, Decision, Plan, Reason
+from agent.core.model import Container
 from agent.core.policy import parents
+from agent.core.policy.decision import Action, Decision, Plan, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class ReasonTotal:
-    """What the images of one reason are together. `bytes`: of the layers that no image of another reason has."""
+    """The number of images with one reason, and the bytes of the layers that only these images have."""
 
     images: int
     bytes: int
@@ -27,7 +28,7 @@ class StoppedOnly:
 
     @property
     def since(self) -> datetime | None:
-        """When the first of them stopped; None: not known."""
+        """When the first of them stopped; None if unknown."""
         return self.containers[0].last_active
 
     @property
@@ -36,10 +37,10 @@ class StoppedOnly:
 
 
 def by_reason(plan: Plan) -> dict[Reason, ReasonTotal]:
-    """In the order of `Reason`, those that any image has.
+    """The totals of all reasons that occur in the plan, in the order of `Reason`.
 
-    A layer that kept images of two reasons share counts for none. One that several evictions share counts for the
-    last to go, so that their bytes add up to those of the plan.
+    A layer that kept images of two reasons share counts for neither. A layer that several evictions share counts for
+    the last of them, so that the bytes of evictions add up to those of the plan.
     """
     layer_index = LayerIndex(item.image for item in plan.decisions)
     counts = Counter(item.reason for item in plan.decisions)
@@ -54,11 +55,11 @@ def by_reason(plan: Plan) -> dict[Reason, ReasonTotal]:
 
 
 def _freed(layer_index: LayerIndex, plan: Plan) -> Counter[Reason]:
-    going = {item.image.id: item for item in plan.decisions if item.action is Action.EVICT}
-    found: Counter[Reason] = Counter({item.reason: 0 for item in going.values()})
-    for key in parents.order(going):
-        found[going[key].reason] += layer_index.release(key)
-    return found
+    evicted = {item.image.id: item for item in plan.decisions if item.action is Action.EVICT}
+    freed: Counter[Reason] = Counter({item.reason: 0 for item in evicted.values()})
+    for key in parents.order(evicted):
+        freed[evicted[key].reason] += layer_index.release(key)
+    return freed
 
 
 def _of(plan: Plan, reason: Reason) -> Iterable[str]:
@@ -66,7 +67,7 @@ def _of(plan: Plan, reason: Reason) -> Iterable[str]:
 
 
 def next_to_go(plan: Plan, most: int) -> list[Decision]:
-    """The images whose time comes next, soonest first."""
+    """The kept images that will be due next, soonest first."""
     waiting = [item for item in plan.decisions if item.action is Action.KEEP and item.due is not None]
     return sorted(waiting, key=lambda item: (item.due or plan.at, item.image.id))[:most]
 
@@ -74,7 +75,7 @@ def next_to_go(plan: Plan, most: int) -> list[Decision]:
 def stopped(plan: Plan, containers: Iterable[Container]) -> list[StoppedOnly]:
     """The images that only stopped containers keep, with those containers; the longest stopped first.
 
-    Where a running container uses the image as well, removing the stopped ones would free nothing.
+    An image that a running container uses too is left out: removing its stopped containers would free nothing.
     """
     by_image: dict[str, list[Container]] = {}
     for container in containers:

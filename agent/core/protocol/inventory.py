@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from agent.core.images import isolation
 from agent.core.lint import linter
-from agent.core.model import Action, Class, Decision, Image, Plan
+from agent.core.model import Class, Image
+from agent.core.policy.decision import Action, Decision, Plan
 from agent.core.protocol import new_events, payloads
 
 NAMES_SHOWN = 50  # of one image; one with thousands of names would leave no room for the others
@@ -83,18 +84,7 @@ def _cut(inventory: payloads.Inventory) -> payloads.Inventory:
 
 
 def _last_decision(decision: payloads.Event, outcome: payloads.Event | None) -> payloads.LastDecision:
-    said = payloads.DecisionData.model_validate(decision.data)
-    became = payloads.OutcomeData.model_validate(outcome.data) if outcome is not None else None
-    return payloads.LastDecision(
-        decision_id=said.decision_id,
-        at=decision.time,
-        image_id=said.image.id,
-        references=said.image.references[:NAMES_SHOWN],
-        reason=said.reason,
-        mode=said.mode,
-        explanation=said.explanation,
-        estimated_bytes=said.estimated_bytes,
-        outcome=became.outcome if became else None,
-        measured_bytes=became.measured_bytes if became else None,
-        error=became.error if became else None,
-    )
+    shown = payloads.LastDecision.of(payloads.DecisionData.model_validate(decision.data), decision.time)
+    if outcome is not None:
+        shown = shown.with_outcome(payloads.OutcomeData.model_validate(outcome.data))
+    return shown.model_copy(update={"references": shown.references[:NAMES_SHOWN]})

@@ -6,18 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
-from agent.core.model import Decision, Image, Outcome, Plan
+from agent.core.model import Image
+from agent.core.policy.decision import Decision, Mode, Outcome, Plan
 from agent.core.protocol import payloads
 from agent.core.usage.continuity import BlindPeriod
-
-DECISION = "torchkeeper.decision"
-OUTCOME = "torchkeeper.outcome"
-SWEEP = "torchkeeper.sweep"
-GAP = "torchkeeper.gap"
-BUILD_CACHE = "torchkeeper.build-cache"
-DROPPED = "torchkeeper.dropped"
 
 Range = tuple[int, int]  # numbers of events, both ends included
 
@@ -33,10 +27,10 @@ class NewEvent:
     decision_id: str | None = None
 
 
-def decision_id(decision: Decision, mode: str, epoch: str) -> str:
+def decision_id(decision: Decision, epoch: str) -> str:
     """The same for the same image, due time and mode: it can be written but once."""
     due = decision.due or decision.idle_since
-    key = f"{epoch} {decision.image.id} {due.timestamp() if due else 0} {mode} {decision.reason}"
+    key = f"{epoch} {decision.image.id} {due.timestamp() if due else 0} {decision.mode} {decision.reason}"
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
@@ -63,15 +57,13 @@ def pull_again(also_removed: Iterable[str]) -> str:
     return " && ".join(f"docker pull {digest}" for digest in digests)
 
 
-def decision(item: Decision, image: payloads.ImageRef, mode: str, at: datetime, identity: str) -> NewEvent:
+def decision(item: Decision, image: payloads.ImageRef, at: datetime, identity: str) -> NewEvent:
     """`torchkeeper.decision`, before the act."""
     data = payloads.DecisionData(
-        epoch="",
-        seq=0,
         decision_id=identity,
         action=item.action,
         reason=item.reason,
-        mode="observe" if mode == "observe" else "enforce",
+        mode=item.mode,
         held_by=item.held_by,
         explanation=item.explanation,
         image=image,
@@ -83,7 +75,7 @@ def decision(item: Decision, image: payloads.ImageRef, mode: str, at: datetime, 
         estimated_bytes=item.estimated_bytes,
         evidence=[evidence.text for evidence in item.verdict.evidence],
     )
-    return NewEvent(DECISION, at, item.image.id, _without_number(data), identity)
+    return _new(data, at, item.image.id, identity)
 
 
 def outcome(
@@ -98,50 +90,41 @@ def outcome(
 ) -> NewEvent:
     """`torchkeeper.outcome`, after the act."""
     data = payloads.OutcomeData(
-        epoch="",
-        seq=0,
         decision_id=identity,
-        outcome=result.value,
+        outcome=result,
         image=image,
         measured_bytes=measured_bytes,
         error=error,
         also_removed=list(also_removed),
     )
-    return NewEvent(OUTCOME, at, image.id, _without_number(data), identity)
+    return _new(data, at, image.id, identity)
 
 
-def sweep(
-    first: Plan, plan: Plan, mode: str, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None
-) -> NewEvent:
+def sweep(first: Plan, plan: Plan, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None) -> NewEvent:
     """`torchkeeper.sweep`: what one pass found and did. `first`: as it stood before; `plan`: as it stands now."""
     data = payloads.SweepData(
-        epoch="",
-        seq=0,
-        mode="observe" if mode == "observe" else "enforce",
+        mode=plan.mode,
         reasons=totals(plan),
         outcomes=dict(Counter(item.value for item in outcomes)),
         estimated_bytes=first.estimated_bytes,
         measured_bytes=measured_bytes,
     )
-    return NewEvent(SWEEP, at, None, _without_number(data))
+    return _new(data, at)
 
 
 def gap(blind: BlindPeriod, at: datetime) -> NewEvent:
     """`torchkeeper.gap`: time in which uses may have gone unseen."""
     data = payloads.GapData(
-        epoch="",
-        seq=0,
         since=blind.since,
         until=blind.until,
         seconds=blind.length.total_seconds(),
         cause=blind.cause,
     )
-    return NewEvent(GAP, at, None, _without_number(data))
+    return _new(data, at)
 
 
 def build_cache(
-    state: Literal["decided", "pruned", "failed", "would-prune"],
-    mode: str,
+    state: payloads.BuildCacheState,
     at: datetime,
     *,
     unused_for: timedelta,
@@ -152,9 +135,7 @@ def build_cache(
 ) -> NewEvent:
     """`torchkeeper.build-cache`: before a prune of the engine's build cache, and after it."""
     data = payloads.BuildCacheData(
-        epoch="",
-        seq=0,
-        mode="observe" if mode == "observe" else "enforce",
+        mode=Mode.OBSERVE if state == "would-prune" else Mode.ENFORCE,
         state=state,
         unused_seconds=unused_for.total_seconds(),
         records=records,
@@ -162,21 +143,19 @@ def build_cache(
         measured_bytes=measured_bytes,
         error=error,
     )
-    return NewEvent(BUILD_CACHE, at, None, _without_number(data))
+    return _new(data, at)
 
 
 def dropped(ranges: Sequence[Range], reason: str, at: datetime) -> NewEvent:
     """`torchkeeper.dropped`: numbers that will never be sent. `ranges` are merged, and not empty."""
     data = payloads.DroppedData(
-        epoch="",
-        seq=0,
         first_seq=ranges[0][0],
         last_seq=ranges[-1][1],
         count=sum(last - first + 1 for first, last in ranges),
         reason=reason,
         ranges=list(ranges),
     )
-    return NewEvent(DROPPED, at, None, _without_number(data))
+    return _new(data, at)
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:
@@ -224,6 +203,7 @@ def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> payloads.
     )
 
 
-def _without_number(data: payloads.Payload) -> Mapping[str, Any]:
-    """The data as it is stored. Only an event that is sent shortened has the field `shortened`."""
-    return data.model_dump(mode="json", exclude={"epoch", "seq", "shortened"})
+def _new(
+    data: payloads.EventData, at: datetime, subject: str | None = None, decision_id: str | None = None
+) -> NewEvent:
+    return NewEvent(data.type, at, subject, data.stored(), decision_id)

@@ -1,75 +1,25 @@
-"""What goes over MQTT: topics, and versioned payloads both ways.
+"""What goes over MQTT: versioned payloads both ways.
 
 Every payload carries what it needs in its body (ids, epoch, seq): an MQTT 3.1.1 broker has no properties.
 Unknown fields are ignored on the way in, so that a newer agent can be watched by an older monitor.
 A payload may be zlib-compressed: JSON begins with `{`, zlib with 0x78.
 """
 
-import re
 import zlib
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from agent.core import units
+from agent.core.policy.decision import Mode, Outcome
 
-VERSION = "v1"
 MAX_PAYLOAD = 1_000_000  # bytes; half of what mosquitto 2.1 takes by default
 MAX_UNPACKED = 4 * MAX_PAYLOAD  # bytes of a decompressed payload: zlib can expand one a thousand times
 LAST_DECISIONS = 20  # decisions carried by the inventory
-# An empty message on `events` is not an event, and collectors ignore it. An agent publishes it (QoS 1, not retained) to
-# find out whether it may publish there at all.
-PROBE = b""
 
 Time = Annotated[AwareDatetime, PlainSerializer(units.format_time, return_type=str, when_used="json")]
-
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-
-
-def valid_host(name: str) -> bool:
-    """Whether a name can be a level of a topic, a user name of the broker and a label of a metric."""
-    return _HOST.fullmatch(name) is not None
-
-
-def slug(name: str) -> str:
-    """The nearest name that every broker takes: `GPU-07.lab` becomes `gpu-07-lab`; `host` where nothing is left.
-
-    Without dots, although `valid_host` permits them: to RabbitMQ and NATS a dot is another level of the topic.
-    """
-    text = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:63].rstrip("-_")
-    return text or "host"
-
-
-class Topics:
-    """The topics of one host, or of all (`host="+"`), under one prefix."""
-
-    def __init__(self, prefix: str, host: str) -> None:
-        self._base = f"{prefix}/{VERSION}"
-        self.host = host
-        own = f"{self._base}/hosts/{host}"
-        self.status = f"{own}/status"
-        self.info = f"{own}/info"
-        self.inventory = f"{own}/inventory"
-        self.events = f"{own}/events"
-        self._alerts = f"{own}/alerts"
-        self.ack = f"{self._base}/control/{host}/ack"
-        self._collectors = f"{self._base}/collectors/"
-        self.collectors = f"{self._collectors}+/status"
-
-    def alert(self, alert_id: str) -> str:
-        return f"{self._alerts}/{alert_id}"
-
-    def parse(self, topic: str) -> tuple[str, str] | None:
-        """The (host, rest) of a topic below `hosts/`, rest being like `status` or `alerts/<id>`; else None."""
-        head = f"{self._base}/hosts/"
-        host, slash, rest = topic.removeprefix(head).partition("/")
-        return (host, rest) if topic.startswith(head) and slash and rest and valid_host(host) else None
-
-    def collector_of(self, topic: str) -> str | None:
-        """The id of the collector whose status this topic is, or None."""
-        name = topic.removeprefix(self._collectors).removesuffix("/status")
-        return name if topic == f"{self._collectors}{name}/status" and valid_host(name) else None
 
 
 class Payload(BaseModel):
@@ -99,7 +49,7 @@ class Info(Payload):
     engine: dict[str, str]  # id, name, version, api_version, driver, root
     agent_id: str
     epoch: str
-    mode: Literal["enforce", "observe"]
+    mode: Mode
     policy: dict[str, Any]
     started: Time
     at: Time
@@ -116,15 +66,30 @@ class ImageRef(Payload):
     origin: str | None = None  # the digest reference to pull it again by
 
 
-class DecisionData(Payload):
-    """`torchkeeper.decision`, written and on disk before the act."""
+class EventData(Payload):
+    """The data of one type of event. On the wire `epoch` and `seq` stand beside it: see `event`.
 
-    epoch: str
-    seq: int
+    A new type of event is one subclass: EVENT_DATA is built from them.
+    """
+
+    type: ClassVar[str]  # of the event, as it is published and stored
+    never_given_up: ClassVar[bool] = False  # the event log keeps it until it is delivered, whatever room that takes
+
+    def stored(self) -> dict[str, Any]:
+        """The data as the event log stores it. Only an event that is sent shortened has the field `shortened`."""
+        return self.model_dump(mode="json", exclude={"shortened"})
+
+
+class DecisionData(EventData):
+    """A decision, written and on disk before the act."""
+
+    type: ClassVar[str] = "torchkeeper.decision"
+    never_given_up: ClassVar[bool] = True
+
     decision_id: str
     action: str
     reason: str
-    mode: Literal["enforce", "observe"]
+    mode: Mode
     held_by: str | None = None
     explanation: str
     image: ImageRef
@@ -138,16 +103,17 @@ class DecisionData(Payload):
     shortened: bool = False  # the broker rejected the whole event, so texts and references were left out
 
 
-class OutcomeData(Payload):
-    """`torchkeeper.outcome`, after the act. `measured_bytes` is None where the disk could not be seen.
+class OutcomeData(EventData):
+    """What became of a decision, after the act. `measured_bytes` is None where the disk could not be seen.
 
     `also_removed`: the names, digests and image IDs of anything else that the engine took with it.
     """
 
-    epoch: str
-    seq: int
+    type: ClassVar[str] = "torchkeeper.outcome"
+    never_given_up: ClassVar[bool] = True
+
     decision_id: str
-    outcome: Literal["removed", "refused", "failed", "would-remove"]
+    outcome: Outcome
     image: ImageRef
     measured_bytes: int | None
     error: str | None
@@ -155,39 +121,42 @@ class OutcomeData(Payload):
     shortened: bool = False  # as in a decision
 
 
-class SweepData(Payload):
-    """`torchkeeper.sweep`: one pass that decided something, with the number of images by reason after it.
+class SweepData(EventData):
+    """One pass that decided something, with the number of images by reason after it.
 
     `estimated_bytes`: what all that was due before it would free.
     """
 
-    epoch: str
-    seq: int
-    mode: Literal["enforce", "observe"]
+    type: ClassVar[str] = "torchkeeper.sweep"
+
+    mode: Mode
     reasons: dict[str, int]
     outcomes: dict[str, int]
     estimated_bytes: int
     measured_bytes: int | None
 
 
-class GapData(Payload):
-    """`torchkeeper.gap`: time in which uses may have gone unseen."""
+class GapData(EventData):
+    """Time in which uses may have gone unseen."""
 
-    epoch: str
-    seq: int
+    type: ClassVar[str] = "torchkeeper.gap"
+
     since: Time
     until: Time
     seconds: float
     cause: str
 
 
-class BuildCacheData(Payload):
-    """`torchkeeper.build-cache`: cache records that were not used for long. Before the act `decided`, then its end."""
+BuildCacheState = Literal["decided", "pruned", "failed", "would-prune"]
 
-    epoch: str
-    seq: int
-    mode: Literal["enforce", "observe"]
-    state: Literal["decided", "pruned", "failed", "would-prune"]
+
+class BuildCacheData(EventData):
+    """Cache records that were not used for long. Before the act `decided`, then its end."""
+
+    type: ClassVar[str] = "torchkeeper.build-cache"
+
+    mode: Mode
+    state: BuildCacheState
     unused_seconds: float  # at least so long
     records: int
     estimated_bytes: int
@@ -195,11 +164,11 @@ class BuildCacheData(Payload):
     error: str | None
 
 
-class DroppedData(Payload):
-    """`torchkeeper.dropped`: events that will never be sent. A collector takes their numbers for received."""
+class DroppedData(EventData):
+    """Events that will never be sent. A collector takes their numbers for received."""
 
-    epoch: str
-    seq: int
+    type: ClassVar[str] = "torchkeeper.dropped"
+
     first_seq: int
     last_seq: int
     count: int
@@ -242,20 +211,23 @@ class Event(Payload):
     data: dict[str, Any]
 
 
-DATA_OF_TYPE: dict[str, type[Payload]] = {
-    "torchkeeper.decision": DecisionData,
-    "torchkeeper.outcome": OutcomeData,
-    "torchkeeper.sweep": SweepData,
-    "torchkeeper.gap": GapData,
-    "torchkeeper.build-cache": BuildCacheData,
-    "torchkeeper.dropped": DroppedData,
-}
+EVENT_DATA: Mapping[str, type[EventData]] = {data.type: data for data in EventData.__subclasses__()}
+NEVER_GIVEN_UP = tuple(data.type for data in EVENT_DATA.values() if data.never_given_up)
+
+
+def data_of(event: Event) -> EventData | None:
+    """The data of an event as its type has it; None for a type that is not known here, and for malformed data."""
+    model = EVENT_DATA.get(event.type)
+    try:
+        return model.model_validate(event.data) if model is not None else None
+    except ValidationError:
+        return None
 
 
 def event(
     *, host: str, epoch: str, seq: int, kind: str, at: datetime, subject: str | None, data: dict[str, Any]
 ) -> Event:
-    """An event as it goes out. `data` lacks epoch and seq: they are the row's, and are put in here."""
+    """The envelope of an event, once its row has a number. `data` is without `epoch` and `seq`: they are added here."""
     full = {"epoch": epoch, "seq": seq, **data}
     return Event(
         id=f"{host}/{epoch}/{seq}",
@@ -314,6 +286,24 @@ class LastDecision(Payload):
     outcome: str | None = None
     measured_bytes: int | None = None
     error: str | None = None
+
+    @classmethod
+    def of(cls, data: DecisionData, at: datetime) -> "LastDecision":
+        """A decision of that time, as long as its outcome is not known."""
+        return cls(
+            decision_id=data.decision_id,
+            at=at,
+            image_id=data.image.id,
+            references=data.image.references,
+            reason=data.reason,
+            mode=data.mode,
+            explanation=data.explanation,
+            estimated_bytes=data.estimated_bytes,
+        )
+
+    def with_outcome(self, data: OutcomeData) -> "LastDecision":
+        ended = {"outcome": data.outcome.value, "measured_bytes": data.measured_bytes, "error": data.error}
+        return self.model_copy(update=ended)
 
 
 class Inventory(Payload):

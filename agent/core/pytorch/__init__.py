@@ -1,1 +1,1 @@
-"""Is it PyTorch: the signs that an image gives, and the verdict on them."""
+"""Decide whether an image contains PyTorch: collect its signs and judge them."""

@@ -1,7 +1,8 @@
-"""How much of one image is read: what stands in it comes from strangers, and may be as long as they like.
+"""Limits on how much of one image is read. Strangers write its contents, so they may be of any length.
 
-Lines of history and variables that are too long are left out whole, never in part, and `Details.left_out` says so. Such
-an image is `ambiguous` at most (`classify.verdicts`): whatever stood there, leaving it out makes no image evictable.
+History lines and variables beyond the limits are left out as a whole, never shortened, and `Details.left_out` records
+that. Such an image is `ambiguous` at most (`classify.verdicts`), so leaving something out never makes an image
+evictable.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,29 +12,32 @@ from agent.core import text
 from agent.core.model import Details, HistoryStep
 from agent.core.pytorch import build_history
 
-# No builder and no engine makes more of these: an image with more is not judged at all.
-LAYERS = 500  # overlayfs stacks no more
+# No builder and no engine exceeds these limits. An image that does is not judged at all.
+LAYERS = 500  # the most that overlayfs stacks
 STEPS = 2_000  # lines of history; 515 public images have up to 60
 VARIABLES = 2_000
 LABELS = 10_000
 NAMES = 1_000  # tags and digests, about 20 microseconds each; CI that tags an image for each commit makes hundreds
 
-# What is beyond these is left out. With all of it, one image costs about 50 ms, once.
+# Text beyond these limits is left out. Judging an image that reaches all of them takes about 50 ms, once.
 HISTORY = 250_000  # characters of all lines; 515 public images have up to 38,000
-ENV = 250_000  # characters of all variables; Linux takes no single one of more than 131,072 bytes
+ENV = 250_000  # characters of all variables; Linux accepts at most 131,072 bytes for one
 LABEL = 4_000  # characters of one label
-LISTING = 40_000  # characters of a label that lists all packages; some 1,500 of them
-WORDS = 10  # of the entrypoint, and of the command
-WORD = 1_000  # characters
-ID = 200  # characters of a layer or of the parent; an engine's have 71
-NAME = 600  # characters of a tag or a digest reference; an engine's have under 400
+LISTING = 40_000  # characters of a label that lists all packages: about 1,500 packages
+WORDS = 10  # words of the entrypoint, and of the command
+WORD = 1_000  # characters of one such word
+ID = 200  # characters of the ID of a layer or of the parent; engines use 71
+NAME = 600  # characters of a tag or a digest reference; engines use fewer than 400
 
 LISTING_LABELS = frozenset({"run.cog.pip_freeze"})
-OUR_LABELS = "torchkeeper."  # they keep an image, so they are cut but never left out
+OUR_LABELS = "torchkeeper."  # they can keep an image, so they may be shortened but never left out
 
 
 def bounded(details: Details) -> Details:
-    """The details without what is too long to read. Raises ValueError where there is too much of anything."""
+    """The details without the text that is too long.
+
+    Raises ValueError if the image exceeds a limit on numbers or IDs.
+    """
     _refuse_more("layers", len(details.layers), LAYERS)
     _refuse_more("lines of history", len(details.history), STEPS)
     _refuse_more("variables", len(details.env), VARIABLES)
@@ -50,7 +54,7 @@ def bounded(details: Details) -> Details:
         entrypoint=tuple(word[:WORD] for word in details.entrypoint[:WORDS]),
         command=tuple(word[:WORD] for word in details.command[:WORDS]),
         history=history,
-        left_out=tuple(dict.fromkeys((*details.left_out, *(what for what, found in too_long.items() if found)))),
+        left_out=tuple(dict.fromkeys((*details.left_out, *(part for part, is_long in too_long.items() if is_long)))),
     )
 
 
@@ -77,7 +81,7 @@ def _short_labels(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _short_history(history: Iterable[HistoryStep]) -> tuple[tuple[HistoryStep, ...], bool]:
-    """The lines that fit, the others without their text; and whether all that speak of torch are there."""
+    """The history, with empty text for each line that does not fit; and whether no line about torch was emptied."""
     room, steps, is_whole = HISTORY, [], True
     for step in history:
         length = len(step.created_by)

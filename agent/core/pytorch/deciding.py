@@ -1,17 +1,17 @@
-"""Which signs decide a verdict, for a person who doubts it."""
+"""The signs that decide a verdict, to explain it to a person."""
 
 from agent.core.model import Class, Evidence, Strength, Verdict
 from agent.core.pytorch import operators
 from agent.core.pytorch.signs import independent
 
-# Of several strong signs people are shown what the image itself says: anybody can give it a name.
-_FAMILIES = ("env", "label", "history")
+# Of several strong signs, the first of these kinds is shown. A name is less convincing, because anybody can set it.
+_KINDS = ("env", "label", "history")
 _STRENGTHS = tuple(Strength)
-_NAMED = ("repository ", "name ")
+_NAME_PREFIXES = ("repository ", "name ")
 
 
 def deciding(verdict: Verdict) -> tuple[Evidence, ...]:
-    """The strongest sign; of medium ones the two that decide together; () where there is none."""
+    """The strongest sign, or the two medium signs that decide together; () if there is no sign."""
     first = min(verdict.evidence, key=_rank, default=None)
     if first is None:
         return ()
@@ -21,26 +21,26 @@ def deciding(verdict: Verdict) -> tuple[Evidence, ...]:
 
 
 def phrase(verdict: Verdict) -> str:
-    """The deciding signs for people: `named pytorch/pytorch`, `history: pip install torch==2.9`; "" for none."""
-    return " and ".join(_shown(sign) for sign in deciding(verdict))
+    """The deciding signs as text: `named pytorch/pytorch`, `history: pip install torch==2.9`; "" if there are none."""
+    return " and ".join(_describe(sign) for sign in deciding(verdict))
 
 
 def single(verdict: Verdict) -> bool:
-    """Whether `pytorch` rests on one sign and nothing else, which the operator has not listed.
+    """Whether the image counts as PyTorch by one sign alone, and is not listed in images.known.
 
-    Somebody has looked at what images.known lists.
+    The operator has confirmed the images in images.known.
     """
     signs = verdict.evidence
-    return verdict.kind is Class.PYTORCH and len(signs) == 1 and signs[0].kind != operators.FAMILY
+    return verdict.kind is Class.PYTORCH and len(signs) == 1 and signs[0].kind != operators.KIND
 
 
 def _rank(sign: Evidence) -> tuple[int, int]:
-    family = _FAMILIES.index(sign.kind) if sign.kind in _FAMILIES else len(_FAMILIES)
-    return _STRENGTHS.index(sign.strength), family
+    kind = _KINDS.index(sign.kind) if sign.kind in _KINDS else len(_KINDS)
+    return _STRENGTHS.index(sign.strength), kind
 
 
-def _shown(sign: Evidence) -> str:
-    for word in _NAMED:
-        if sign.text.startswith(word):
-            return "named " + sign.text.removeprefix(word).partition(", ")[0]
+def _describe(sign: Evidence) -> str:
+    for prefix in _NAME_PREFIXES:
+        if sign.text.startswith(prefix):
+            return "named " + sign.text.removeprefix(prefix).partition(", ")[0]
     return sign.text

@@ -1,7 +1,7 @@
-"""The lists that recognition rests on: names, variables, labels and programs, each entry with its source.
+"""The lists of names, variables, labels and programs that show PyTorch, each entry with its source.
 
-They are data files in this package (`known/*.toml`), so that they can grow without code. They are read once, and
-strictly: what is misspelled here would make an image PyTorch, or hide that it is none.
+They are data files in this package (`known/*.toml`), so that entries can be added without code. They are read once, and
+every mistake is an error: a misspelled entry could make an image PyTorch wrongly, or hide that it is not PyTorch.
 """
 
 import re
@@ -18,13 +18,13 @@ from agent.core.model import Strength
 
 FILES = ("names.toml", "variables.toml", "labels.toml", "programs.toml")
 
-# Nobody means all of these at once: what matches them matches everything.
+# A pattern that matches one of these names, or one of these tags, is too broad.
 _NAMES = ("a", "library/postgres", "registry.corp:5000/team/app")
 _TAGS = ("latest", "2.9", "v1_x-y")
 
 
 class EntriesError(Exception):
-    """A list cannot be used; the message names the list, the entry and what is wrong."""
+    """A list cannot be used. The message names the list, the entry and the mistake."""
 
 
 def _not_every_name(pattern: re.Pattern[str]) -> re.Pattern[str]:
@@ -46,56 +46,70 @@ Fact = Annotated[str, Field(pattern=r"^[a-z][a-z-]{1,30}$")]
 
 
 class Entry(BaseModel):
-    """What every entry has."""
+    """The fields that every entry has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+\.[a-z]+/\S*$")]  # where it can be read
+    source: Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+\.[a-z]+/\S*$")]  # a page that proves the entry
 
 
 class Sign(Entry):
-    """What speaks for torch."""
+    """An entry that shows torch."""
 
     strength: Strength
-    fact: Fact | None = None  # what it rests on, where another sign may rest on the same
+    fact: Fact | None = None  # the cause of the sign, if another sign may have the same cause; the two count once
 
 
 class Repository(Sign):
+    """A repository whose images contain torch."""
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9._-]+)+$")]
-    tags: TagGlob | None = None  # None: all of them
+    tags: TagGlob | None = None  # None: all tags
 
 
 class Publisher(Sign):
-    pattern: NamePattern  # for whole names
+    """Many repositories of one publisher whose images contain torch."""
+
+    pattern: NamePattern  # matches the whole name
 
 
 class Refutation(Entry):
-    """Tags of a repository that have no torch, or may have none."""
+    """Tags of a repository that do not contain torch, or may not contain it."""
 
     name: str
     tags: TagGlob
 
 
 class Lookalike(Entry):
-    pattern: NamePattern  # for whole names
+    """Names that contain "torch" although their images do not."""
+
+    pattern: NamePattern  # matches the whole name
 
 
 class Vendor(Entry):
+    """A folder of a vendor, where nobody on a host chooses the names."""
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/-]*/$")]
 
 
 class Variable(Sign):
+    """An ENV variable that shows torch."""
+
     name: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
     begins: Text | None = None
     has: Text | None = None
-    input: bool = False  # a build may be given it, too: then it says what is meant to be installed
+    input: bool = False  # it may also be an input of a build; it then shows the intended version, not an installed one
 
 
 class Value(Sign):
+    """Text in the value of any ENV variable that shows torch."""
+
     has: Annotated[str, Field(min_length=5)]
 
 
 class Label(Sign):
+    """A label that shows torch. `known/labels.toml` explains the fields."""
+
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]+\*?$")]
     value: Text | None = None
     begins: Text | None = None
@@ -105,13 +119,15 @@ class Label(Sign):
 
 
 class Program(Sign):
+    """A program in the entrypoint or command that needs torch: a word, or the beginning of a module's name."""
+
     word: Text | None = None
     module: Text | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "Program":
+    def _word_or_module(self) -> "Program":
         if (self.word is None) == (self.module is None):
-            raise ValueError("needs a word or a module, and not both")
+            raise ValueError("needs either a word or a module")
         return self
 
 
@@ -131,13 +147,13 @@ class Lists(BaseModel):
     programs: tuple[Program, ...]
 
     @model_validator(mode="after")
-    def _each_once(self) -> "Lists":
-        _refuse_twice("repositories", ((one.name, one.tags) for one in self.repositories))
-        _refuse_twice("publishers", (one.pattern.pattern for one in self.publishers))
-        _refuse_twice("exceptions", ((one.name, one.tags) for one in self.exceptions))
-        _refuse_twice("variables", ((one.name, one.begins, one.has) for one in self.variables))
-        _refuse_twice("labels", ((one.name, one.value, one.begins, one.has, one.line) for one in self.labels))
-        _refuse_twice("programs", (one.word or one.module for one in self.programs))
+    def _no_duplicates(self) -> "Lists":
+        _refuse_duplicates("repositories", ((one.name, one.tags) for one in self.repositories))
+        _refuse_duplicates("publishers", (one.pattern.pattern for one in self.publishers))
+        _refuse_duplicates("exceptions", ((one.name, one.tags) for one in self.exceptions))
+        _refuse_duplicates("variables", ((one.name, one.begins, one.has) for one in self.variables))
+        _refuse_duplicates("labels", ((one.name, one.value, one.begins, one.has, one.line) for one in self.labels))
+        _refuse_duplicates("programs", (one.word or one.module for one in self.programs))
         return self
 
     @model_validator(mode="after")
@@ -145,29 +161,29 @@ class Lists(BaseModel):
         names = {one.name for one in self.repositories}
         for one in self.exceptions:
             if one.name not in names:
-                raise ValueError(f"exceptions: {one.name!r} is not among the repositories, so it excepts nothing")
+                raise ValueError(f"exceptions: {one.name!r} is not among the repositories, so it has no effect")
         return self
 
 
-def _refuse_twice(what: str, keys: Iterable[Hashable]) -> None:
-    twice = [key for key, count in Counter(keys).items() if count > 1]
-    if twice:
-        raise ValueError(f"{what}: {twice[0]!r} is there twice")
+def _refuse_duplicates(list_name: str, keys: Iterable[Hashable]) -> None:
+    duplicates = [key for key, count in Counter(keys).items() if count > 1]
+    if duplicates:
+        raise ValueError(f"{list_name}: {duplicates[0]!r} is listed twice")
 
 
 def read(texts: Mapping[str, str]) -> Lists:
-    """The lists, from file name -> text. Raises EntriesError."""
-    found: dict[str, Any] = {}
+    """Parse the files, given as file name -> text. Raises EntriesError."""
+    merged: dict[str, Any] = {}
     for name, text in texts.items():
         try:
             lists = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise EntriesError(f"{name}: is not valid TOML: {error}") from None
-        if twice := found.keys() & lists.keys():
-            raise EntriesError(f"{name}: {min(twice)}: another file has this list, too")
-        found |= lists
+        if duplicates := merged.keys() & lists.keys():
+            raise EntriesError(f"{name}: {min(duplicates)}: another file has this list, too")
+        merged |= lists
     try:
-        return Lists.model_validate(found)
+        return Lists.model_validate(merged)
     except ValidationError as error:
         raise EntriesError("; ".join(_explain(item) for item in error.errors(include_url=False))) from None
 
@@ -179,7 +195,7 @@ def _explain(item: Any) -> str:
 
 
 def texts() -> dict[str, str]:
-    """File name -> text, as this package carries them."""
+    """File name -> text of each data file in this package."""
     folder = resources.files("agent.core.pytorch") / "known"
     return {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
 

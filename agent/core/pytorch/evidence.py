@@ -1,24 +1,24 @@
-"""What speaks for an image being a PyTorch image: signs, by family and strength."""
+"""Collect the signs of PyTorch in an image's configuration and history, by kind and strength."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.core import model
+from agent.core.images.versions import plain_version
 from agent.core.pytorch import build_history, entries, inputs
 from agent.core.pytorch.entries import LISTS
-from agent.core.pytorch.facts import INDEX
-from agent.core.pytorch.signs import sign
-from agent.core.pytorch.versions import plain_version
+from agent.core.pytorch.shell.facts import INDEX
+from agent.core.pytorch.signs import make_evidence
 
 _STRONG, _MEDIUM, _WEAK = model.Strength.STRONG, model.Strength.MEDIUM, model.Strength.WEAK
-_SAID_NOTHING = frozenset({"none", "null", "false", "0"})
+_MEANS_NO = frozenset({"none", "null", "false", "0"})
 
-_ARGUMENT = "build argument "  # begins a hint of a history
+_ARGUMENT = "build argument "  # the beginning of a hint from the history
 _BACKEND = "--torch-backend="
-# The fact of an index address, a backend or a build argument, in ENV or in the history: what a build is set up for,
-# whether it installs torch or not.
+# The cause of an index address, a backend or a build argument, in ENV or in the history: the build is prepared for
+# torch, whether it installs torch or not.
 _INTENT = "intent"
-_PROGRAM_WORDS = 6  # words of entrypoint and command; what comes later are a program's arguments
+_PROGRAM_WORDS = 6  # words of entrypoint and command; later words are arguments of a program
 
 _VARIABLES = frozenset(entry.name for entry in LISTS.variables)
 _LABELS = frozenset(entry.name for entry in LISTS.labels)
@@ -29,78 +29,78 @@ _FROZEN = tuple((entry.name, entry.line) for entry in LISTS.labels if entry.line
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What the configuration and history of one image say: the same for as long as its ID is the same."""
+class ImageEvidence:
+    """The evidence in one image's configuration and history. It never changes for an image ID."""
 
     evidence: tuple[model.Evidence, ...]
-    installs: build_history.Installs
-    left_out: tuple[str, ...] = ()  # what was too long to read
+    installs: build_history.TorchInstalls
+    left_out: tuple[str, ...] = ()  # the parts with text that was too long to read: "ENV", "history"
 
 
-NOTHING = Findings((), build_history.Installs())
+NOTHING = ImageEvidence((), build_history.TorchInstalls())
 
 
-def gather(details: model.Details) -> Findings:
-    """All evidence in an image's ENV, labels, entrypoint and history, which are within `bounds`."""
+def gather(details: model.Details) -> ImageEvidence:
+    """All evidence in an image's ENV, labels, entrypoint and history. The details must be within `bounds`."""
     installed = build_history.scan(details.history, details.env)
-    found = (
+    evidence = (
         *_of_env(details, installed),
         *_of_labels(details),
         *_of_history(installed),
         *_of_entrypoint(details),
     )
     left_out = details.left_out if installed.is_whole else (*details.left_out, "history")
-    return Findings(found, installed, tuple(dict.fromkeys(left_out)))
+    return ImageEvidence(evidence, installed, tuple(dict.fromkeys(left_out)))
 
 
-def _said(value: str) -> str:
-    """A value in lower case without quotes; "" where it says no."""
+def _normalised(value: str) -> str:
+    """A value in lower case without quotes; "" if it means no."""
     plain = value.strip(" \"'").lower()
-    return "" if plain in _SAID_NOTHING else plain
+    return "" if plain in _MEANS_NO else plain
 
 
-def _of_env(details: model.Details, installed: build_history.Installs) -> Iterator[model.Evidence]:
-    shared: set[str] = set()  # facts that a variable has told: the others that tell the same are no news
-    here = details.env.keys() & _VARIABLES  # mostly none, and that is cheap to see
-    for entry in (entry for entry in LISTS.variables if entry.name in here) if here else ():
-        value = _said(details.env.get(entry.name, ""))
+def _of_env(details: model.Details, installed: build_history.TorchInstalls) -> Iterator[model.Evidence]:
+    reported: set[str] = set()  # causes of earlier signs: another variable with the same cause adds nothing
+    present = details.env.keys() & _VARIABLES  # mostly empty, and cheap to compute
+    for entry in (entry for entry in LISTS.variables if entry.name in present) if present else ():
+        value = _normalised(details.env.get(entry.name, ""))
         if value and value.startswith(entry.begins or "") and (entry.has or "") in value:
-            if entry.fact not in shared:
-                # Beside what was looked for, an address may have a password in it.
-                told = f" has {entry.has}" if entry.has else f"={details.env[entry.name]}"
+            if entry.fact not in reported:
+                # Show only the part that matched: the rest of an address may contain a password.
+                shown = f" has {entry.has}" if entry.has else f"={details.env[entry.name]}"
                 is_input = entry.input and not (installed.torch or installed.doubts) and inputs.other_use(details)
                 strength, fact = (_MEDIUM, _INTENT) if is_input else (entry.strength, entry.fact or "")
-                yield sign("env", strength, f"ENV {entry.name}{told}", fact)
-            shared |= {entry.fact} if entry.fact else set()
+                yield make_evidence("env", strength, f"ENV {entry.name}{shown}", fact)
+            reported |= {entry.fact} if entry.fact else set()
     for path in LISTS.values:
-        named = next((name for name, value in details.env.items() if path.has in value), None)
-        if named is not None:
-            yield sign("env", path.strength, f"ENV {named} has {path.has}", path.fact or "")
+        variable = next((name for name, value in details.env.items() if path.has in value), None)
+        if variable is not None:
+            yield make_evidence("env", path.strength, f"ENV {variable} has {path.has}", path.fact or "")
 
 
 def _of_labels(details: model.Details) -> Iterator[model.Evidence]:
-    here = details.labels.keys() & _LABELS
-    for entry in LISTS.labels if here else _STARRED:
+    present = details.labels.keys() & _LABELS
+    for entry in LISTS.labels if present else _STARRED:
         name = _label(entry, details.labels)
-        told = _told(entry, details.labels[name]) if name is not None else ""
-        if told and (entry.beside is None or entry.beside in details.labels):
-            yield sign("label", entry.strength, f"label {name}{told}", entry.fact or "")
+        shown = _matched(entry, details.labels[name]) if name is not None else ""
+        if shown and (entry.beside is None or entry.beside in details.labels):
+            yield make_evidence("label", entry.strength, f"label {name}{shown}", entry.fact or "")
 
 
 def _label(entry: entries.Label, labels: Mapping[str, str]) -> str | None:
-    """The name of the image's label that an entry means, of several the first; None where it has none."""
+    """The name of the image's first label that matches the entry; None if there is none."""
     begins = entry.name.removesuffix("*")
     if begins != entry.name:
         return next((name for name in labels if name.startswith(begins)), None)
     return entry.name if entry.name in labels else None
 
 
-def _told(entry: entries.Label, value: str) -> str:
-    """What of a label's value is the sign; "" where it is none."""
-    said = _said(value)
-    if not said or (entry.value is not None and said != entry.value):
+def _matched(entry: entries.Label, value: str) -> str:
+    """The part of a label's value that is the sign, as text after the label's name; "" if the value does not match."""
+    plain = _normalised(value)
+    if not plain or (entry.value is not None and plain != entry.value):
         return ""
-    if not said.startswith(entry.begins or "") or (entry.has or "") not in said:
+    if not plain.startswith(entry.begins or "") or (entry.has or "") not in plain:
         return ""
     if entry.line is None:
         return f"={value}"
@@ -108,18 +108,18 @@ def _told(entry: entries.Label, value: str) -> str:
     return f" has {line}" if line else ""
 
 
-def _of_history(installed: build_history.Installs) -> Iterator[model.Evidence]:
-    """Only what was run: an ENV line in the history is the same fact as the variable itself, not a second one."""
+def _of_history(installed: build_history.TorchInstalls) -> Iterator[model.Evidence]:
+    """Only commands count: an ENV line in the history has the same cause as the variable itself."""
     if installed.torch:
-        yield sign("history", _STRONG, f"history: {installed.torch}")
+        yield make_evidence("history", _STRONG, f"history: {installed.torch}")
     for hint in installed.hints:
-        yield sign("history", _MEDIUM, f"history: {hint}", _INTENT if _is_intent(hint) else "")
+        yield make_evidence("history", _MEDIUM, f"history: {hint}", _INTENT if _is_intent(hint) else "")
     for doubt in installed.doubts:
-        yield sign("history", _WEAK, f"history: {doubt}")
+        yield make_evidence("history", _WEAK, f"history: {doubt}")
 
 
 def _is_intent(hint: str) -> bool:
-    """Whether a hint shows only what a build was set up for."""
+    """Whether a hint shows only that the build was prepared for torch."""
     return hint == INDEX or hint.startswith((_ARGUMENT, _BACKEND))
 
 
@@ -128,7 +128,7 @@ def _of_entrypoint(details: model.Details) -> Iterator[model.Evidence]:
     for word in words[:_PROGRAM_WORDS]:
         entry = _PROGRAMS.get(word.rpartition("/")[2]) or _module(word)
         if entry is not None:
-            yield sign("entrypoint", entry.strength, f"entrypoint {word}", entry.fact or "")
+            yield make_evidence("entrypoint", entry.strength, f"entrypoint {word}", entry.fact or "")
             return
 
 
@@ -137,7 +137,7 @@ def _module(word: str) -> entries.Program | None:
 
 
 def frozen_version(labels: Mapping[str, str]) -> str | None:
-    """The torch that a label lists among what is installed: `torch==2.1.0` as pip writes it."""
-    told = ((begins, line) for name, begins in _FROZEN for line in labels.get(name, "").splitlines())
-    lines = (line for begins, line in told if line.startswith(begins))
+    """torch's version in a label that lists the installed packages in pip's format: `torch==2.1.0`."""
+    listed = ((begins, line) for name, begins in _FROZEN for line in labels.get(name, "").splitlines())
+    lines = (line for begins, line in listed if line.startswith(begins))
     return next((plain_version(line.partition("==")[2]) for line in lines), None)

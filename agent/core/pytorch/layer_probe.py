@@ -1,8 +1,8 @@
-"""What a look into an image's own layers changes about its verdict.
+"""The effect of a layer probe on an image's verdict. A probe looks for `torch/version.py` in the image's own layers.
 
-Names and history are claims; `torch/version.py` in the layers is torch itself. Where it is there, it confirms and
-gives the exact version. Where it is surely not, the image is `ambiguous`, which the default policy keeps. A look that
-could not be finished changes nothing.
+Names and history can be wrong, but `torch/version.py` is part of torch itself. If the file is there, it confirms the
+verdict and gives the exact version. If it is certainly not there, the image is `ambiguous`, and the default policy
+keeps it. An unfinished probe changes nothing.
 """
 
 from collections.abc import Mapping
@@ -13,43 +13,47 @@ from agent.core import text
 from agent.core.model import Class, Evidence, Strength, Verdict
 from agent.core.pytorch.version_file import Torch
 
-RULES = 1  # by which layers are read: one more makes every look be taken again
-FAMILY = "layers"  # only torch itself is strong there
+RULES = 1  # the version of the rules for reading layers; increase it to repeat every stored probe
+KIND = "layers"  # the kind of its evidence, which is strong only if torch was found
 LONGEST_TEXT = 240  # characters; a path inside an image may have 4096
-NOT_YET = Evidence(FAMILY, Strength.WEAK, "its layers have not been read yet; until then it is not surely PyTorch")
+NOT_YET = Evidence(KIND, Strength.WEAK, "its layers have not been read yet; until then it may not be PyTorch")
 
 
-class Found(StrEnum):
+class ProbeResult(StrEnum):
+    """Whether torch was found. The values are stored."""
+
     TORCH = "torch"
-    NOTHING = "nothing"  # every layer was read to its end, and none shows a torch/version.py
-    UNKNOWN = "unknown"
+    NOTHING = "nothing"  # every layer was read completely, and none contains torch/version.py
+    UNKNOWN = "unknown"  # the layers could not be read completely
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerProbe:
-    """What the layers of one image show. It never changes for an image ID, unless it is unknown."""
+    """The result of reading one image's layers. It never changes for an image ID, unless it is `UNKNOWN`."""
 
-    found: Found
-    path: str = ""  # of the version.py that counts, inside the image
-    layer: int = 0  # which layer has it, counted from the base, which is 1
-    torch_version: str | None = None  # None: not told, or two torches differ
+    result: ProbeResult
+    path: str = ""  # the path of the version.py that is used, inside the image
+    layer: int = 0  # the layer that contains it; the base is 1
+    torch_version: str | None = None  # None: the file does not name it, or two torches differ
     accelerator: str | None = None
-    why: str = ""  # why it is unknown
+    why: str = ""  # why the result is UNKNOWN
 
 
-NOTHING = LayerProbe(found=Found.NOTHING)
+NOTHING = LayerProbe(result=ProbeResult.NOTHING)
 
 
 def unknown(why: str) -> LayerProbe:
-    return LayerProbe(found=Found.UNKNOWN, why=why)
+    """A probe that could not be finished, with the reason."""
+    return LayerProbe(result=ProbeResult.UNKNOWN, why=why)
 
 
-def found(seen: Mapping[str, tuple[int, Torch]]) -> LayerProbe:
-    """The look at an image that shows these: path -> layer and content, the one that counts first."""
-    path, (layer, _) = next(iter(seen.items()))
-    versions, accelerators = {torch.version for _, torch in seen.values()}, {t.accelerator for _, t in seen.values()}
+def found(torches: Mapping[str, tuple[int, Torch]]) -> LayerProbe:
+    """The probe of an image with these torches: path -> layer and contents. The first path is the one to show."""
+    path, (layer, _) = next(iter(torches.items()))
+    versions = {torch.version for _, torch in torches.values()}
+    accelerators = {torch.accelerator for _, torch in torches.values()}
     return LayerProbe(
-        found=Found.TORCH,
+        result=ProbeResult.TORCH,
         path=text.writable(path),
         layer=layer,
         torch_version=versions.pop() if len(versions) == 1 else None,
@@ -57,21 +61,27 @@ def found(seen: Mapping[str, tuple[int, Torch]]) -> LayerProbe:
     )
 
 
-def wanted(verdict: Verdict, *, listed: bool = False) -> bool:
-    """Whether the layers of an image are worth a look: nothing evicts any other image. `listed`: in images.known."""
+def is_needed(verdict: Verdict, *, listed: bool = False) -> bool:
+    """Whether an image's layers must be probed. An image of class `other` is never evicted, so it needs no probe.
+
+    `listed`: images.known lists the image.
+    """
     return (listed or verdict.kind is not Class.OTHER) and not verdict.failure
 
 
-def settled(verdict: Verdict, look: LayerProbe | None, *, lifts: bool, listed: bool = False) -> Verdict:
-    """The verdict after the look; None: it is still to come. `lifts`: a torch makes an ambiguous image PyTorch."""
-    if not wanted(verdict, listed=listed):
+def apply(verdict: Verdict, probe: LayerProbe | None, *, lifts: bool, listed: bool = False) -> Verdict:
+    """The verdict after the probe. None: the image has not been probed yet.
+
+    `lifts`: a torch in the layers makes an ambiguous image PyTorch. `listed`: images.known lists the image.
+    """
+    if not is_needed(verdict, listed=listed):
         return verdict
-    if look is None:
+    if probe is None:
         return _doubted(verdict, NOT_YET)
-    if look.found is Found.NOTHING:
-        doubt = Evidence(FAMILY, Strength.WEAK, "no torch/version.py in its layers, whatever its names and history say")
+    if probe.result is ProbeResult.NOTHING:
+        doubt = Evidence(KIND, Strength.WEAK, "no torch/version.py in its layers, whatever its names and history show")
         return replace(_doubted(verdict, doubt), torch_version=None)
-    return _confirmed(verdict, look, lifts=lifts) if look.found is Found.TORCH else verdict
+    return _confirmed(verdict, probe, lifts=lifts) if probe.result is ProbeResult.TORCH else verdict
 
 
 def _doubted(verdict: Verdict, doubt: Evidence) -> Verdict:
@@ -79,26 +89,29 @@ def _doubted(verdict: Verdict, doubt: Evidence) -> Verdict:
     return replace(verdict, kind=kind, evidence=(*verdict.evidence, doubt))
 
 
-def _confirmed(verdict: Verdict, look: LayerProbe, *, lifts: bool) -> Verdict:
+def _confirmed(verdict: Verdict, probe: LayerProbe, *, lifts: bool) -> Verdict:
     return replace(
         verdict,
         kind=Class.PYTORCH if lifts and verdict.kind is Class.AMBIGUOUS else verdict.kind,
-        evidence=(Evidence(FAMILY, Strength.STRONG, _words(look)), *verdict.evidence),
-        torch_version=look.torch_version or verdict.torch_version,
-        accelerator=_accelerator(verdict.accelerator, look.accelerator),
+        evidence=(Evidence(KIND, Strength.STRONG, _describe(probe)), *verdict.evidence),
+        torch_version=probe.torch_version or verdict.torch_version,
+        accelerator=_accelerator(verdict.accelerator, probe.accelerator),
     )
 
 
-def _accelerator(named: str | None, read: str | None) -> str | None:
-    """torch's own word, but that a torch for the CPU may serve an accelerator that a plug-in brings: an NPU, Gaudi."""
-    if read == "cpu" and named is not None and not named.startswith(("cuda", "rocm")):
-        return named
-    return read or named
+def _accelerator(judged: str | None, probed: str | None) -> str | None:
+    """The accelerator in torch's own file, if it has one.
+
+    A plug-in may add an accelerator (an NPU, Gaudi) to a torch for CPUs; then the verdict's accelerator stays.
+    """
+    if probed == "cpu" and judged is not None and not judged.startswith(("cuda", "rocm")):
+        return judged
+    return probed or judged
 
 
-def _words(look: LayerProbe) -> str:
-    """The file and the layer, on one line; of a very long path the end is what tells most."""
-    path = text.one_line(look.path)
+def _describe(probe: LayerProbe) -> str:
+    """The file and the layer, on one line. A very long path is shortened at its beginning."""
+    path = text.one_line(probe.path)
     path = path if len(path) <= LONGEST_TEXT else "…" + path[1 - LONGEST_TEXT :]
-    torch = f"torch {look.torch_version}" if look.torch_version else "one torch of several, which differ"
-    return f"layer {look.layer}: {path} is of {torch}"
+    torch = f"torch {probe.torch_version}" if probe.torch_version else "one of several torches with different versions"
+    return f"layer {probe.layer}: {path} is of {torch}"

@@ -1,4 +1,4 @@
-"""What the operator says of their own names: `images.known` makes PyTorch of what nothing else shows to be it."""
+"""The names in `images.known`: images that the operator declares to be PyTorch."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -6,43 +6,43 @@ from dataclasses import replace
 from agent.core import globs, model
 from agent.core.images import isolation
 from agent.core.pytorch import layer_probe
-from agent.core.pytorch.signs import sign
+from agent.core.pytorch.signs import make_evidence
 
-FAMILY = "known"
+KIND = "known"  # the kind of its evidence
 
 
 def lifted(
     verdicts: Mapping[str, model.Verdict], images: Iterable[model.Image], known: tuple[str, ...]
 ) -> Mapping[str, model.Verdict]:
-    """The verdicts, with each image that `known` names as `pytorch`. One that could not be judged stays unknown.
+    """The verdicts, with class `pytorch` for each image that a pattern in `known` matches.
 
-    It is the operator's word on names, so it is stronger than any list of names, and weaker than a proof: where a look
-    into an image's layers speaks against torch, the verdict stays.
+    An image that could not be judged stays unknown. The operator's list is stronger than any list of names, but weaker
+    than a proof: if a layer probe found no torch, the verdict stays.
     """
     if not known:
         return verdicts
-    named, failed = isolation.each(images, lambda image: naming(image, known))
-    found = {id_: _lift(verdict, named[id_]) if named.get(id_) else verdict for id_, verdict in verdicts.items()}
-    return found | {id_: model.Verdict(kind=model.Class.OTHER, failure=why) for id_, why in failed.items()}
+    patterns, failed = isolation.each(images, lambda image: naming(image, known))
+    lifted = {id_: _lift(verdict, patterns[id_]) if patterns.get(id_) else verdict for id_, verdict in verdicts.items()}
+    return lifted | {id_: model.Verdict(kind=model.Class.OTHER, failure=why) for id_, why in failed.items()}
 
 
 def naming(image: model.Image, known: Iterable[str]) -> str:
-    """The pattern, as it was written, that matches any reference of the image; "" for none."""
-    return next((one for one in known if globs.first_match(in_full(one), image.all_references)), "")
+    """The first pattern, as it was written, that matches any reference of the image; "" if none does."""
+    return next((pattern for pattern in known if globs.first_match(in_full(pattern), image.all_references)), "")
 
 
 def in_full(pattern: str) -> tuple[str, ...]:
-    """What a pattern of `images.known` means: one without a tag, as `corp/trainer`, means all tags of it."""
+    """The globs that a pattern of `images.known` stands for: without a tag (`corp/trainer`) it covers all tags."""
     return (pattern,) if "@" in pattern or globs.tag_part(pattern) else (pattern, f"{pattern}:*")
 
 
 def _is_disproved(verdict: model.Verdict) -> bool:
-    seen = (one for one in verdict.evidence if one.kind == layer_probe.FAMILY)
-    return any(one.strength is not model.Strength.STRONG for one in seen)
+    probed = (one for one in verdict.evidence if one.kind == layer_probe.KIND)
+    return any(one.strength is not model.Strength.STRONG for one in probed)
 
 
 def _lift(verdict: model.Verdict, pattern: str) -> model.Verdict:
     if verdict.failure or verdict.kind is model.Class.PYTORCH or _is_disproved(verdict):
         return verdict
-    word = sign(FAMILY, model.Strength.STRONG, f"named in images.known: {pattern}")
-    return replace(verdict, kind=model.Class.PYTORCH, evidence=(word, *verdict.evidence))
+    listed = make_evidence(KIND, model.Strength.STRONG, f"named in images.known: {pattern}")
+    return replace(verdict, kind=model.Class.PYTORCH, evidence=(listed, *verdict.evidence))

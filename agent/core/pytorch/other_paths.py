@@ -1,4 +1,4 @@
-"""Folders that a removal may reach by another path: through a link, or as the home of a user."""
+"""Folders that a removal may reach under another name: through a link, or as a user's home."""
 
 import re
 from collections.abc import Iterator
@@ -15,26 +15,26 @@ _NAME = re.compile(r"[\w.-]+")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w{0,60})")
 _NAMED_PART = re.compile(r"[\w.-]+|\$\{?[A-Za-z_]\w{0,60}")
 _REMOVALS = re.compile(r"(?<![\w-])(?:rm|rmdir|mv|unlink|find)\s[^;&|\n]*+")
-_LIBRARY = re.compile(r"\.(?:so|a|h|hpp)\b")  # a link to a file is no way into a folder
-# Where a Python is that is chosen by a variable, by a shim or by a script that is sourced.
+_LIBRARY = re.compile(r"\.(?:so|a|h|hpp)\b")  # a link to a library or header does not lead into a folder
+# The folder of a Python that a variable, a shim or a sourced script selects.
 _ROOTS = re.compile(
     r"()(/(?!opt/conda/)[^\s\"':;&|]{1,200})/etc/profile\.d/(?:conda|mamba|micromamba)\.sh"
     r"|()(/[^\s\"':;&|=]{1,200})/shims(?!\w)|(PYENV_ROOT|UV_PYTHON|PIP_PYTHON)=[\"']?(/[^\s\"':;&|]{1,200})"
     r"|()envs_dirs\s+(/[^\s\"':;&|]{1,200})"
 )
 _ROOTED = ("profile.d/", "/shims", "PYENV_ROOT=", "_PYTHON=", "envs_dirs")
-# Folders that every image has: a removal that names one of them says nothing of what is below another.
+# Folders that every image has. If a removal names one of them, that does not connect it to the linked folder.
 _COMMON = frozenset(
     {
         *("", ".", "..", "usr", "bin", "sbin", "lib", "lib64", "local", "share", "etc", "var"),
         *("opt", "home", "root", "tmp", "src", "include", "cache", "log", "run", "dev", "null"),
     }
 )
-ANY = "*"  # a name that is not known
+ANY = "*"  # an unknown name
 
 
 def names(line: str) -> frozenset[str]:
-    """The parts of the paths that a line links, or makes a home, but for those that every image has."""
+    """The parts of each path that a line links, makes a home or selects, without the folders that every image has."""
     found: set[str] = set()
     if "ln " in line or "cp " in line:
         for match in _LINKS.finditer(line):
@@ -60,7 +60,7 @@ def names(line: str) -> frozenset[str]:
 
 
 def resolved(found: frozenset[str], look_up: Lookup) -> frozenset[str]:
-    """The names, with the values of variables that ENV lines have set."""
+    """The names, and the parts of the values of the variables among them."""
     values = (look_up(name[1:]) for name in found if name.startswith("$"))
     return found.union(*(_parts(value) for value in values if value))
 
@@ -69,20 +69,20 @@ def _parts(path: str) -> Iterator[str]:
     parts = path.strip("\"'").split("/")
     if "bin" in parts[:-1]:  # a program
         return
-    named = [part for part in parts if part not in _COMMON and not part.isdecimal()]
-    found = [match for match in map(_NAMED_PART.match, named) if match is not None]
-    yield from (match[0].replace("{", "") for match in found)
-    if named and not found:
+    own = [part for part in parts if part not in _COMMON and not part.isdecimal()]
+    matches = [match for match in map(_NAMED_PART.match, own) if match is not None]
+    yield from (match[0].replace("{", "") for match in matches)
+    if own and not matches:
         yield ANY
 
 
 def is_named(found: frozenset[str], program: str) -> bool:
-    """Whether a program names one of these, so that what it removes may be below another path."""
+    """Whether a program names one of these, so that it may remove a folder under another path."""
     if not found:
         return False
     removals = " ".join(_REMOVALS.findall(program))
-    removed = program if "$" in removals or not removals else removals  # a value may stand anywhere
-    return ANY in found or not found.isdisjoint(_names_in(removed))
+    text = program if "$" in removals or not removals else removals  # the program may set a variable anywhere
+    return ANY in found or not found.isdisjoint(_names_in(text))
 
 
 def _names_in(program: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The lines of a build history: the program of a RUN, with the build arguments and variables that it could see."""
+"""Parse the lines of a build history: the program of a RUN line, and the build arguments and variables it had."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from agent.core.pytorch.shell.unknown import clean, unknown
 
-# Patterns are bounded or run over single words: a line of history may be 100 kB long, and hostile.
+# The patterns are bounded or apply to single words: a history line may be 100 kB long, and hostile.
 _NOP = re.compile(r"/\S{1,60} -c #\(nop\)\s*")
 _OPTION = r"(?:-[A-Za-z]{1,8}|--login|--noprofile|--norc|pipefail|errexit|nounset|xtrace)"
 _SHELL = re.compile(
@@ -18,59 +18,64 @@ _CONDA = re.compile(
     r"\A(?:\S{0,80}/)?(?:conda|mamba|micromamba)\s+run((?:\s+(?:--no-capture-output|--live-stream|-s|-v))*)"
     r"\s+(?:-n|--name)\s+(\S{1,80})(?:\s+--no-capture-output)?\s+(?=\S{0,20}(?:sh|bash)\s+-)"
 )
-_SCRIPT_SHELL = re.compile(r"\A/usr/local/bin/_dockerfile_shell\.sh\s+")  # of mambaorg/micromamba
+_SCRIPT_SHELL = re.compile(r"\A/usr/local/bin/_dockerfile_shell\.sh\s+")  # the shell of mambaorg/micromamba
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,80})=(?!=)")  # `torch==2.1` is a requirement
 _HEREDOC = re.compile(r"\A<<-?\s*(['\"]?)(\w{1,40})\1[ \t]*\n")
-_INSTRUCTIONS = re.compile(  # of a Dockerfile, but for RUN and ARG
+_INSTRUCTIONS = re.compile(  # all instructions of a Dockerfile except RUN and ARG
     r"(?:ADD|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
     r"|WORKDIR)"
 )
 _SHELLS = frozenset(f"{folder}/{name}" for folder in ("/bin", "/usr/bin") for name in ("sh", "bash", "ash"))
 _SHORT_SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
-_INNER_SHELL = re.compile(r"[\w./:=-]\s+/(?:usr/)?bin/(?:ba|da|a)?sh\s+-\w*c\s")  # not where a command may begin
+_INNER_SHELL = re.compile(r"[\w./:=-]\s+/(?:usr/)?bin/(?:ba|da|a)?sh\s+-\w*c\s")  # in the middle of a command
 _BUILDKIT = re.compile(r"\s+# buildkit\s*\Z")
-_KEPT = 4_000  # characters of a line that is kept when it was read
+_KEPT = 4_000  # characters; a longer line is not cached after parsing
 _FLAGS = re.compile(r"\A(?:--(?:mount|network|security)=\S{1,1000}\s+){1,20}")
 
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
+    """One line of a build history: the program of a RUN line, or the build arguments of an ARG line."""
+
     arguments: Mapping[str, str]
-    program: str = ""  # "" where the line ran nothing
-    is_strict: bool = False  # the shell was told to end at the first failure
-    is_complete: bool = False  # the builder wrote all build arguments before the program, so another name has no value
-    is_clear: bool = True  # False where nobody knows which words are arguments and which are the program
+    program: str = ""  # "" if the line ran nothing
+    is_strict: bool = False  # the shell ends at the first failure (`-e`)
+    is_complete: bool = False  # all build arguments are listed before the program, so no other name has a value
+    is_clear: bool = True  # False if it is unknown where the arguments end and the program begins
     is_piped_strictly: bool = False  # `-o pipefail`
-    is_buildkits: bool = False  # which keeps what is written below a VOLUME
-    is_short: bool = False  # its shell stands without a folder: a SHELL line sets it, or it is an exec form
-    is_bash: bool = False  # `[[` and `==` are known to it; under /bin/sh nobody knows
+    is_buildkits: bool = False  # BuildKit ran the line; it keeps files that were written below a VOLUME
+    is_short: bool = False  # the shell is named without a folder: a SHELL line sets it, or the line is an exec form
+    is_bash: bool = False  # the shell supports `[[` and `==`; for /bin/sh that is unknown
 
 
 _SETTINGS = ("ENV ", "WORKDIR ", "ARG ", "VOLUME ", "SHELL ", "USER ")
 
 
 def is_setting(created_by: str) -> bool:
-    """Whether a line changes what later lines see."""
+    """Whether a line affects the programs of later lines."""
     return _without_nop(created_by).startswith(_SETTINGS)
 
 
 class Variables:
-    """ENV and WORKDIR as they stand at each line, and the build arguments that were declared."""
+    """ENV and WORKDIR at the current line, and the build arguments declared so far."""
 
     def __init__(self, env: Mapping[str, str], lines: Iterable[str]) -> None:
         self.folder = "/"
         self._final = env
         self._lines = lines
-        self._named: frozenset[str] | None = None  # by any ENV line, also a later one
+        self._named: frozenset[str] | None = None  # the variables of all ENV lines, later ones included
         self._set: dict[str, str] = {}
-        self._unread: list[str] = []  # ENV lines: most histories need none of their values
+        self._unread: list[str] = []  # ENV lines that are not parsed yet: most histories never need their values
         self._declared: set[str] = set()
-        self.volumes: tuple[str, ...] = ()  # what a classic builder writes below them is lost
+        self.volumes: tuple[str, ...] = ()  # the classic builder loses files that are written below these folders
         self.home = "/root"
-        self._shell = ""  # as the last SHELL line has it
+        self._shell = ""  # the value of the last SHELL line
 
-    def see(self, created_by: str) -> bool:
-        """Take in the line if it is one of these. False for every other line."""
+    def apply(self, created_by: str) -> bool:
+        """Apply a line that sets one of these.
+
+        Returns True for ENV and WORKDIR lines, which need no further reading.
+        """
         body = _without_nop(created_by)
         if body.startswith("ENV "):
             self._unread.append(body)
@@ -91,7 +96,10 @@ class Variables:
         return False
 
     def get(self, name: str) -> str | None:
-        """The variable's value here. One that no line sets is the base's own, whose lines may be absent."""
+        """The variable's value at this line; None if it is not set.
+
+        A variable of the final ENV that no line sets comes from the base image, whose lines may be missing.
+        """
         for body in self._unread:
             self._set |= _env(body)
         self._unread.clear()
@@ -105,11 +113,11 @@ class Variables:
         return unknown(f"${name}") if name in self._named else clean(self._final[name])
 
     def is_clear(self, line: RunLine) -> bool:
-        """Whether it is sure what the program is: `RUN ["sh", "-c", "a", "b"]` is written as `sh -c a b`."""
+        """Whether the line's program is certain. `RUN ["sh", "-c", "a", "b"]` runs `a`; recorded is `sh -c a b`."""
         return line.is_clear and (not line.is_short or bool(self._shell))
 
     def may_be_argued(self, name: str, line: RunLine) -> bool:
-        """Whether it may be a build argument though the line does not name it."""
+        """Whether the name may be a build argument, although the line does not list it."""
         return not line.is_complete or (name in self._declared and not line.arguments)
 
 
@@ -124,7 +132,7 @@ def _env(body: str) -> Mapping[str, str]:
 
 
 def parse(created_by: str) -> RunLine:
-    """The line's program and what it could see."""
+    """The line's program, with the build arguments that it had."""
     return _parse_kept(created_by) if len(created_by) <= _KEPT else _parse(created_by)
 
 
@@ -148,7 +156,7 @@ def _parse(created_by: str) -> RunLine:
     flags = "".join(re.findall(r"(?<=\s)-([A-Za-z]+)", shell[2]))
     return RunLine(
         arguments,
-        "" if "n" in flags else before + _unfolded(command[shell.end() :]),  # `sh -n` only reads
+        "" if "n" in flags else before + _unfolded(command[shell.end() :]),  # `sh -n` does not run the program
         is_strict="errexit" in shell[2] or "e" in flags,
         is_piped_strictly="pipefail" in shell[2],
         is_complete=True,
@@ -163,12 +171,12 @@ _parse_kept = lru_cache(maxsize=512)(_parse)  # images share the lines of their 
 
 
 def _as_words(command: str) -> str:
-    """The exec form, which builders write without its brackets and quotes: words, whatever stands between them."""
+    """An exec form as a program. Builders record it without brackets and quotes, so each word is quoted again."""
     return " ".join("'" + word.replace("'", "'\\''") + "'" for word in command.split())
 
 
 def _without_wrapper(command: str) -> tuple[str, str]:
-    """A program that sets what the wrapper around the shell sets, and the command without the wrapper."""
+    """A program with the assignments of the wrapper around the shell, and the command without the wrapper."""
     if match := _CONDA.match(command):
         return f"CONDA_DEFAULT_ENV={match[2]}; ", command[match.end() :]
     if match := _SCRIPT_SHELL.match(command):
@@ -177,7 +185,7 @@ def _without_wrapper(command: str) -> tuple[str, str]:
 
 
 def _unfolded(program: str) -> str:
-    """The text of a heredoc that is the whole program."""
+    """The body of the heredoc, if the program is a single heredoc; else the program itself."""
     if heredoc := _HEREDOC.match(program):
         return program[heredoc.end() :].removesuffix("\n").removesuffix(heredoc[2])
     return program
@@ -191,9 +199,9 @@ def _is_one_word(program: str) -> bool:
 
 
 def _split_arguments(text: str) -> tuple[Mapping[str, str], str, bool]:
-    """The build arguments, the command of `|2 A=1 B=two words /bin/sh -c command`, and whether that is sure.
+    """The build arguments and the command of `|2 A=1 B=two words /bin/sh -c command`, and whether both are certain.
 
-    Nothing is quoted there: a value may hold what looks like another argument, or like the shell.
+    The values are not quoted, so a value may contain text that looks like another argument or like the shell.
     """
     head, _, rest = text.partition(" ")
     if not re.fullmatch(r"\|[0-9]{1,4}", head):
@@ -213,7 +221,7 @@ def _split_arguments(text: str) -> tuple[Mapping[str, str], str, bool]:
 
 
 def _assignments(words: Iterable[str], *, limit: int) -> Mapping[str, str]:
-    """Names and values, where a value may run over several words and quotes are not kept."""
+    """Names and values. A value may consist of several words; its quotes are removed."""
     values: dict[str, list[str]] = {}
     name = ""
     for word in words:

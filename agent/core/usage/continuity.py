@@ -1,8 +1,8 @@
-"""Whether the watch has a hole: time in which the engine was up and nobody saw its events.
+"""Whether there is a gap: time in which the engine was up and the agent may have missed its events.
 
-The engine keeps a ring of its last 256 events, of all types. Where the last event that we processed is in it, or it
-is not full and the engine is the one that we last saw, nothing fell out. Otherwise the time between the moment we
-were last known to watch and the oldest event in the ring is blind. Anything that cannot be proven counts as blind.
+The engine keeps a ring of its last 256 events of all types. If the ring still contains the last event that the agent
+processed, or is not full and the engine has not restarted since, then no event was lost. Otherwise the time from when
+the agent was last known to be watching to the oldest event in the ring is blind. What cannot be proven counts as blind.
 """
 
 from collections.abc import Iterable
@@ -15,26 +15,25 @@ from agent.core.usage.events import EngineEvent, Key
 RING_SIZE = 256  # events; measured on 20.10 to 29.7
 RESTARTED = "the engine restarted while nobody watched"
 OVERRUN = "more happened than the engine remembers"
-BOOT_TO_ENGINE = timedelta(
-    minutes=10
-)  # an engine whose memory begins later than this may have restarted since the boot
+# an engine whose oldest event is later than this after the boot may have restarted since the boot
+BOOT_TO_ENGINE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """How far the agent has read, and until when it is known to have been watching."""
+    """Up to which event the agent has read, and until when it is known to have been watching."""
 
-    time_ns: int = 0  # of the latest event processed; 0: none yet
+    time_ns: int = 0  # of the latest processed event; 0: none yet
     key: Key | None = None
-    alive_at: datetime | None = None  # None: never watched this engine before
-    engine_ended: bool = False  # the stream ended because the engine did, under our eyes
-    boot: str = ""  # the kernel's ID of the boot that it was in
-    steady: float = 0.0  # seconds since that boot, at alive_at
-    awake: float | None = None  # of those, the seconds in which the machine was not suspended; None: not noted
+    alive_at: datetime | None = None  # None: it has never watched this engine
+    engine_ended: bool = False  # the stream ended because the engine did, while this process was watching
+    boot: str = ""  # the kernel's ID of the boot at that time
+    steady: float = 0.0  # seconds from that boot to alive_at
+    awake: float | None = None  # those without time in suspend; None if not recorded
 
     @property
     def reading(self) -> ClockReading | None:
-        """The clocks when the watch was last known to last; None where they were not noted."""
+        """The clocks at `alive_at`; None if they were not recorded."""
         if self.alive_at is None or not self.boot:
             return None
         return ClockReading(wall=self.alive_at, steady=self.steady, boot=self.boot, awake=self.awake)
@@ -42,17 +41,17 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineDowntime:
-    """Since a watch that missed nothing ended, and for as long as the engine was found down again and again.
+    """A time since the end of a complete watch in which each probe found the engine down.
 
-    An engine can come up, run something and end again between two looks; that much is never known.
+    An engine could start, run a container and stop again between two probes: that cannot be detected.
     """
 
-    until: datetime  # when it was last known to run nothing: the end of the watch, then each look
-    found: bool = False  # it was found down, at least once
-    unbroken: bool = True  # at every look since the end of the watch
+    until: datetime  # when it was last known to be down: the end of the watch, then the last probe
+    found: bool = False  # at least one probe found it down
+    unbroken: bool = True  # each probe since the end of the watch found it down
 
     def record_probe(self, at: datetime, *, down: bool, tolerance: timedelta) -> "EngineDowntime":
-        """One more look. What is unknown for longer than the tolerance breaks it for good."""
+        """Record a probe. If it finds the engine up, or is more than `tolerance` late, `unbroken` is False for good."""
         if not (self.unbroken and down and timedelta() <= at - self.until <= tolerance):
             return replace(self, unbroken=False)
         return replace(self, until=at, found=True)
@@ -60,17 +59,17 @@ class EngineDowntime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRing:
-    """The engine's whole ring, unfiltered, as read after the new stream was opened."""
+    """The engine's whole ring, unfiltered, read after the new stream was opened."""
 
     at: datetime
-    size: int  # rows of all types
+    size: int  # events of all types
     oldest: datetime | None
-    keys: frozenset[Key]  # of the rows that the agent reads
+    keys: frozenset[Key]  # of the events that the agent tracks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """The machine's start, and its orderly end before that, where somebody recorded it."""
+    """A start of the machine, with the orderly shutdown before it if one is recorded."""
 
     id: str
     at: datetime
@@ -79,7 +78,7 @@ class Boot:
 
 @dataclass(frozen=True, slots=True)
 class BlindPeriod:
-    """Time in which uses may have gone unseen."""
+    """A time in which uses may have been missed."""
 
     since: datetime
     until: datetime
@@ -91,7 +90,7 @@ class BlindPeriod:
 
 
 def nanoseconds(at: datetime) -> int:
-    """A time as the engine's events bear it."""
+    """A time in the unit of the engine's events: nanoseconds since 1970."""
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
@@ -102,14 +101,15 @@ def make_ring(rows: Iterable[EngineEvent], size: int, oldest_ns: int, at: dateti
 
 
 def from_previous_process(cursor: Cursor) -> Cursor:
-    """A cursor that another process left. That process saw the engine end, but not whether it started again."""
+    """The cursor of an earlier process. If that saw the engine end, the engine may have run again in between."""
     return replace(cursor, engine_ended=False)
 
 
 def after_downtime(cursor: Cursor, ring: EventRing, down: EngineDowntime | None, tolerance: timedelta) -> Cursor:
-    """The cursor of the process that saw the engine end, at its first connection since.
+    """The cursor at the first connection after this process saw the engine end.
 
-    An event from before a look that found it down means that it was not: then nothing is known of that time.
+    If the ring has an event from before the last probe that found the engine down, it was not down all the time: then
+    nothing is known about that time.
     """
     if cursor.alive_at is None or down is None or not down.found:
         return replace(cursor, engine_ended=False)
@@ -120,9 +120,9 @@ def after_downtime(cursor: Cursor, ring: EventRing, down: EngineDowntime | None,
 
 
 def blind_time(cursor: Cursor, ring: EventRing, boot: Boot | None = None) -> BlindPeriod | None:
-    """The blind time before a (re)connection, or None where nothing can have been missed.
+    """The blind time before a (re)connection; None if nothing can have been missed.
 
-    None on the very first start, too: every image is first seen then, which is later than any use.
+    Also None on the very first start: each image is first seen then, which is later than any use.
     """
     if cursor.alive_at is None or cursor.key in ring.keys:
         return None
@@ -130,22 +130,22 @@ def blind_time(cursor: Cursor, ring: EventRing, boot: Boot | None = None) -> Bli
     if whole and cursor.engine_ended:
         return None
     if whole and cursor.key is None and ring.oldest is not None and ring.oldest <= cursor.alive_at:
-        return None  # the same engine as before: it remembers more than we had to
+        return None  # the same run of the engine as before, and the ring reaches back further than needed
     if not whole:
         return _blind(cursor.alive_at, ring.oldest or ring.at, OVERRUN)
-    remembers = ring.oldest or ring.at
+    oldest = ring.oldest or ring.at
     rebooted = boot is not None and cursor.boot not in ("", boot.id)
-    if boot is not None and rebooted and remembers - boot.at <= BOOT_TO_ENGINE:
+    if boot is not None and rebooted and oldest - boot.at <= BOOT_TO_ENGINE:
         return _blind(cursor.alive_at, _end_by_boot(cursor, boot), RESTARTED)
-    return _blind(cursor.alive_at, remembers, RESTARTED)
+    return _blind(cursor.alive_at, oldest, RESTARTED)
 
 
 def blind_in_audit(cursor: Cursor, ring: EventRing, *, stalled: bool, direct: bool) -> BlindPeriod | None:
-    """The blind time of a stream that is still open, or None where nothing can have been missed.
+    """The blind time of a stream that is still open; None if nothing can have been missed.
 
-    `cursor`: from before a stall, if there was one. `direct`: the engine itself listens at our socket. Its stream
-    brings everything to a process that runs on time, and cannot outlive the engine; any other stream may be dead
-    without an end, and the engine behind it may have restarted.
+    `cursor`: from before a stall, if there was one. `direct`: the engine itself listens at our socket. Then its stream
+    is complete while our process runs without a stall, and ends with the engine. Any other stream may stop silently,
+    and the engine behind it may have restarted.
     """
     if cursor.alive_at is None or cursor.key in ring.keys or (direct and not stalled):
         return None
@@ -157,7 +157,7 @@ def blind_in_audit(cursor: Cursor, ring: EventRing, *, stalled: bool, direct: bo
 
 
 def anchored(cursor: Cursor, remembered: Iterable[EngineEvent]) -> Cursor:
-    """The cursor after a proof: at an event that the engine remembers, so that the next proof can start from it."""
+    """The cursor after a successful proof, moved to an event that is still in the ring, for the next proof."""
     events = {event.key: event for event in remembered}
     if cursor.key in events:
         return cursor
@@ -168,9 +168,9 @@ def anchored(cursor: Cursor, remembered: Iterable[EngineEvent]) -> Cursor:
 
 
 def _end_by_boot(cursor: Cursor, boot: Boot) -> datetime:
-    """When the engine ended at the latest: at the recorded shutdown of the machine, else with the boot.
+    """The latest time at which the engine ended: the recorded shutdown of the machine, else its next boot.
 
-    An agent that was asked to stop shortly before may have been stopped by a person, with the engine still at work.
+    Not when the agent stopped: a person may have stopped it shortly before, while the engine continued to run.
     """
     if boot.shutdown is not None and cursor.alive_at is not None and cursor.alive_at <= boot.shutdown <= boot.at:
         return boot.shutdown

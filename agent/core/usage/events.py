@@ -1,32 +1,28 @@
-"""An engine event as the core takes it, and the names by which events mean images."""
+"""The engine's events, in the form that the core uses."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from agent.core.model import Image
-
-USES = ("create", "start", "die", "destroy")  # container actions that are a use
+USES = ("create", "start", "die", "destroy")  # container actions that are uses
 IMAGE_ACTIONS = ("tag", "untag", "delete", "pull", "load", "import", "create")
 COMMIT = "commit"  # a container action that makes an image
 
 Key = tuple[int, str, str, str]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HEX = re.compile(r"[0-9a-f]{4,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """One row of `/events`, reduced to what stays true in every API version."""
+    """One row of `/events`, with only the fields that have the same meaning in every API version."""
 
     time_ns: int  # nanoseconds since 1970, by the engine's clock
     kind: str  # "container" or "image"
     action: str
-    actor: str  # container ID; image ID; for a pull the reference
-    image: str = ""  # containers: the image as the client wrote it, never its ID for sure
-    name: str = ""  # containers: its name; tag: the reference
-    labels: Mapping[str, str] = field(default_factory=dict, compare=False)  # containers: theirs
+    actor: str  # the container's or image's ID; for a pull the reference
+    image: str = ""  # containers: the image as the client wrote it, which may be a name or an ID
+    name: str = ""  # containers: the name; tag and untag: the reference
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)  # containers: the labels
 
     @property
     def at(self) -> datetime:
@@ -34,67 +30,5 @@ class EngineEvent:
 
     @property
     def key(self) -> Key:
-        """What tells an event from its replay."""
+        """The identity of an event, which is the same for its replay."""
         return self.time_ns, self.kind, self.action, self.actor
-
-
-def short(name: str) -> str:
-    """A name of an image without `docker.io/library/`."""
-    for prefix in ("docker.io/", "index.docker.io/"):
-        name = name.removeprefix(prefix)
-    return name.removeprefix("library/")
-
-
-def familiar(name: str) -> str:
-    """The engine's short form of a reference: no `docker.io/library/`, a tag, and no tag beside a digest."""
-    name = short(name)
-    repository, at, digest = name.partition("@")
-    last = repository.rsplit("/", 1)[-1]
-    if at:
-        return f"{repository[: -len(last)]}{last.split(':')[0]}@{digest}"
-    return name if ":" in last else f"{name}:latest"
-
-
-class ReferenceIndex:
-    """Reference, digest reference or ID -> image ID, as of the events applied so far."""
-
-    def __init__(self) -> None:
-        self._by_name: dict[str, str] = {}
-        self._ids: set[str] = set()
-
-    def add(self, image_id: str, names: Iterable[str]) -> None:
-        self._ids.add(image_id)
-        self._by_name.update(dict.fromkeys(names, image_id))
-
-    def point(self, reference: str, image_id: str) -> str | None:
-        """Point a reference at an image. Returns the image that it pointed at before, if another."""
-        before = self._by_name.get(reference)
-        self.add(image_id, [reference])
-        return before if before != image_id else None
-
-    def remove(self, reference: str) -> None:
-        self._by_name.pop(reference, None)
-
-    def invalidate(self) -> None:
-        """After blind time a reference may mean another image; an ID never does."""
-        self._by_name.clear()
-
-    def replace(self, images: Iterable[Image]) -> None:
-        """Take a listing as the truth about names. IDs that are gone stay known, for uses told late."""
-        self._by_name.clear()
-        for image in images:
-            self.add(image.id, (*image.references, *image.digests))
-
-    def resolve(self, name: str) -> str | None:
-        """The image that a client meant by `name`, asked as the engine does: ID, reference, prefix of an ID."""
-        full = name if name.startswith("sha256:") else f"sha256:{name}"
-        if full in self._ids:
-            return full
-        known = self._by_name.get(familiar(name))
-        if known is not None:
-            return known
-        prefix = full.removeprefix("sha256:")
-        if not _HEX.fullmatch(prefix):
-            return None
-        found = [image_id for image_id in self._ids if image_id.removeprefix("sha256:").startswith(prefix)]
-        return found[0] if len(found) == 1 else None

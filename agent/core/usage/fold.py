@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agent.core.images import layers
+from agent.core.images.references import familiar
 from agent.core.model import Container, Details, Image, Snapshot
 from agent.core.usage import attribution, look_inside
 from agent.core.usage.arrivals import ImageArrivals, Layers, PendingBuild
 from agent.core.usage.attribution import IgnoredContainers, Run
 from agent.core.usage.continuity import BlindPeriod
-from agent.core.usage.events import COMMIT, EngineEvent, familiar
+from agent.core.usage.events import COMMIT, EngineEvent
 from agent.core.usage.own_removals import OwnRemovals
 from agent.core.usage.seen import REMEMBERED, SeenEvents
 from agent.core.usage.tracker import UsageTracker

@@ -1,14 +1,11 @@
-"""The container by which `explain --look-inside` reads an image: made, never started, and removed.
+"""The container with which `explain --look-inside` reads an image: created, never started, and removed.
 
-While it exists it keeps its image, like any container. To make it and to remove it does not count as a use of the
-image, unless it ran. Somebody else's container of that name gains nothing by it: whatever runs is a use.
+While it exists, its image is in use, as with any container. Its creation and removal are not uses of the image, unless
+it ran. So other people cannot hide uses by giving a container such a name: each run is a use.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-from agent.core.pytorch.version_file import Torch
 
 LABEL = "torchkeeper.look-inside"
 PREFIX = "torchkeeper-look-inside-"
@@ -16,26 +13,18 @@ NEVER_STARTED = "created"  # the state of a container until its first start
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
-@dataclass(frozen=True, slots=True)
-class LookedInside:
-    """What a look found at the guessed paths, of which there were so many."""
-
-    tried: int
-    found: Mapping[str, Torch]
-
-
 def name_of(token: str) -> str:
-    """The name of the container of one look."""
+    """The container name for one look inside an image."""
     return PREFIX + token
 
 
 def is_look(name: str, labels: Mapping[str, str]) -> bool:
-    """Whether a container is called as such a container is: by its name, and by a label that repeats it."""
+    """Whether a container has the name and the label of a look inside an image, and both contain the same token."""
     token = labels.get(LABEL, "")
     return _TOKEN.fullmatch(token) is not None and name == name_of(token)
 
 
 def is_exempt(action: str, name: str, labels: Mapping[str, str], state: str | None) -> bool:
-    """Whether an event of a container does not count as a use. `state`: the container's before it; None: unknown."""
+    """Whether a container's event is not a use. `state`: the container's state before the event; None if unknown."""
     made, removed = action == "create", action == "destroy" and state == NEVER_STARTED
     return (made or removed) and is_look(name, labels)

@@ -1,7 +1,7 @@
-"""Which of the engine's events are echoes of the agent's own removals.
+"""Finds out which of the engine's events are caused by the agent's own removals.
 
-An echo is expected before the call that raises it, by what it says, and is taken at most once. Every other event of
-an image that is being removed is somebody else's act: a tag is an arrival then, as at any other time.
+Before each call, the agent records which event the call will raise (its echo). Each echo matches at most one event.
+Any other event of an image that is being removed is caused by somebody else: a tag is an arrival, as always.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from agent.core.usage.events import EngineEvent, Key
 
-LATE = timedelta(hours=1)  # how long after a removal an echo of it may still come
+LATE = timedelta(hours=1)  # how long after a removal its echoes may still arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,28 +17,28 @@ class _Echo:
     action: str  # tag, untag, delete
     reference: str  # "" for a delete
 
-    def means(self, event: EngineEvent) -> bool:
-        """On a graph driver the name of an untag event is the image's ID: there any of its untags will do."""
+    def matches(self, event: EngineEvent) -> bool:
+        """Whether the event may be this echo. With a graph driver, an untag event has the image's ID as its name."""
         named = event.name in (self.reference, event.actor) or self.action == "delete"
         return event.action == self.action and named
 
 
 @dataclass(slots=True)
 class _Span:
-    """One removal: from its first act to its last, and the echoes that have not come yet."""
+    """The time of one removal, from its first call to its last, and the echoes that have not arrived yet."""
 
     start: datetime
     end: datetime | None = None
     echoes: list[_Echo] = field(default_factory=list)
-    judged: dict[Key, bool] = field(default_factory=dict)  # events, some of which are asked about again
-    passed: set[str] = field(default_factory=set)  # names that other images got meanwhile
+    judged: dict[Key, bool] = field(default_factory=dict)  # event -> whether it was an echo, for repeated questions
+    passed: set[str] = field(default_factory=set)  # references that other images got meanwhile
 
     def has(self, at: datetime) -> bool:
         return self.start <= at and (self.end is None or at <= self.end)
 
     def covers(self, event: EngineEvent) -> bool:
         if event.key not in self.judged:
-            echo = next((echo for echo in self.echoes if echo.means(event)), None)
+            echo = next((echo for echo in self.echoes if echo.matches(event)), None)
             if echo is not None:
                 self.echoes.remove(echo)
             self.judged[event.key] = echo is not None
@@ -46,7 +46,7 @@ class _Span:
 
 
 class OwnRemovals:
-    """The removals of this process, by image."""
+    """The removals by this process, by image ID."""
 
     def __init__(self) -> None:
         self._spans: dict[str, _Span] = {}
@@ -66,15 +66,15 @@ class OwnRemovals:
         self._spans[image_id].end = at
 
     def expect(self, image_id: str, action: str, *references: str) -> None:
-        """Say what the next call will make the engine tell. `begin` came before."""
+        """Record which events the next call will raise. Call `begin` first."""
         self._spans[image_id].echoes += [_Echo(action, reference) for reference in references]
 
     def passed(self, image_id: str) -> frozenset[str]:
-        """The names that other images got since its removal began, as far as the stream has told."""
+        """The references that other images got since the removal of this one began, as far as events show."""
         return frozenset(self._spans[image_id].passed)
 
     def caused(self, event: EngineEvent) -> bool:
-        """Whether this tag, untag or delete is the agent's own. The answer for one event stays the same."""
+        """Whether the agent caused this tag, untag or delete. The answer for one event never changes."""
         if event.kind != "image" or event.action not in ("tag", "untag", "delete"):
             return False
         if event.action == "tag":

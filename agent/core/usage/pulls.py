@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from agent.core.usage.events import EngineEvent, ReferenceIndex, familiar
+from agent.core.images.references import ReferenceIndex, familiar
+from agent.core.usage.events import EngineEvent
 
 
 def is_still(

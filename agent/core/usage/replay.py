@@ -1,4 +1,4 @@
-"""What the engine remembers, as the rest of the stream: in order, each event once, from where we had read."""
+"""Continues the stream with past events of the engine: in order, each once, from where the agent stopped reading."""
 
 from collections.abc import Iterable
 
@@ -6,11 +6,11 @@ from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import RING_SIZE, EventRing
 from agent.core.usage.events import EngineEvent, Key
 
-AUDIT_AT_LEAST_EVERY = 5.0  # seconds, where other events soon push out what the last audit has seen
+AUDIT_AT_LEAST_EVERY = 5.0  # seconds between two audits when the ring is overwritten quickly
 
 
 def since(events: Iterable[EngineEvent], since_ns: int, key: Key | None = None) -> list[EngineEvent]:
-    """The events from a time on, and those that follow one in the engine's memory: its clock may have been set back."""
+    """The events since a time, and those after the event `key`, as the engine's clock may have jumped back."""
     events = list(events)
     keys = [event.key for event in events]
     after = keys.index(key) if key in keys else len(keys)
@@ -18,18 +18,18 @@ def since(events: Iterable[EngineEvent], since_ns: int, key: Key | None = None) 
 
 
 def in_order(events: Iterable[EngineEvent]) -> list[EngineEvent]:
-    """Each event once, oldest first."""
+    """The events without duplicates, oldest first."""
     return sorted({event.key: event for event in events}.values(), key=lambda event: event.time_ns)
 
 
 def audit_every(ring: EventRing, now: ClockReading, before: float, at_most: float) -> float:
-    """Seconds until the next audit: soon enough for the engine to still remember what this one has seen.
+    """Seconds until the next audit, so short that the ring will still contain events that this audit has seen.
 
-    `before`: how long it was until this one. `at_most`: seconds between audits of a silent stream. How fast other
-    events push out what the engine remembers is not known at first, so the time grows step by step.
+    `before`: seconds between the last audit and this one. `at_most`: seconds between two audits of a silent stream. How
+    fast the ring is overwritten is unknown at first, so the time at most doubles with each audit.
     """
     longest = min(at_most, 2 * before)
     if ring.size < RING_SIZE or ring.oldest is None:
         return longest
-    remembered = (now.wall - ring.oldest).total_seconds()
-    return max(AUDIT_AT_LEAST_EVERY, min(longest, remembered / 2))
+    ring_seconds = (now.wall - ring.oldest).total_seconds()
+    return max(AUDIT_AT_LEAST_EVERY, min(longest, ring_seconds / 2))

@@ -1,6 +1,6 @@
-"""Folds engine events and listings into usage. Pure state: the watcher feeds it and commits what changed.
+"""Folds engine events and listings into usage. Pure state: the caller commits the changes.
 
-Times only grow (`max`), so duplicates and events out of order change nothing; times in the future are now.
+Times only increase (`max`), so duplicates and late events change nothing. Times in the future count as now.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,24 +8,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agent.core import globs
+from agent.core.images.references import ReferenceIndex, familiar
 from agent.core.model import RUNNING, Container, Image, Snapshot, Usage
 from agent.core.usage import attribution, image_mounts
-from agent.core.usage.events import EngineEvent, Key, ReferenceIndex, familiar
+from agent.core.usage.events import EngineEvent, Key
 
 _STATE_AFTER = {"create": "created", "start": "running", "die": "exited"}
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedContainer:
-    """A container that exists: which image it holds, by ID, whatever becomes of the image's names."""
+    """A container that exists, with the ID of its image, which stays valid when the image's names change."""
 
     id: str
     image_id: str
     name: str = ""
     state: str = "exited"
-    mounted: tuple[str, ...] | None = None  # IDs of the images mounted in it; None: not known yet
-    by: str = field(default="", compare=False)  # its name and whose it is, for people
-    ignored: bool = field(default=False, compare=False)  # its runs are no uses; asked anew at each start
+    mounted: tuple[str, ...] | None = None  # IDs of the images mounted in it; None if not known yet
+    by: str = field(default="", compare=False)  # its name, project and user, for people
+    ignored: bool = field(default=False, compare=False)  # its runs are not uses; decided again at each start
 
     @property
     def running(self) -> bool:
@@ -55,7 +56,7 @@ class IgnoredRun:
     image_id: str
     pattern: str  # of usage.ignore_containers, which matches it
     at: datetime
-    key: Key  # of its event, which may be told again
+    key: Key  # of its event, which may be replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class IgnoredRuns:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a transaction has to write."""
+    """The changes that one transaction writes."""
 
     usages: tuple[Usage, ...] = ()
     containers: tuple[TrackedContainer, ...] = ()
@@ -83,43 +84,44 @@ class Changes:
 
 
 class UsageTracker:
-    """All usage of one engine, as of the events and listings taken in so far."""
+    """All usage of one engine, as of the events and listings applied so far."""
 
-    def __init__(self, usages: Iterable[Usage] = (), held: Iterable[TrackedContainer] = ()) -> None:
+    def __init__(self, usages: Iterable[Usage] = (), containers: Iterable[TrackedContainer] = ()) -> None:
         self.usages: dict[str, Usage] = {usage.image_id: usage for usage in usages}
-        self.containers: dict[str, TrackedContainer] = {container.id: container for container in held}
+        self.containers: dict[str, TrackedContainer] = {container.id: container for container in containers}
         self.names = ReferenceIndex()
         for usage in self.usages.values():
             self.names.add(usage.image_id, usage.references if usage.present else ())
         self._dirty: dict[str, None] = {}
-        self._dirty_held: dict[str, None] = {}
+        self._dirty_containers: dict[str, None] = {}
         self._uses: list[Use] = []
-        self._gone: set[str] = set()  # images deleted since the last listing was asked for
+        self._gone: set[str] = set()  # images deleted since the last listing was requested
         self._ignored: dict[Key, IgnoredRun] = {}
 
     def drain_changes(self, *, ignored_runs: bool = True) -> Changes:
-        """What has changed since the last call.
+        """Return the changes since the last call.
 
-        Ignored runs are counted, so they may only be written with a cursor that their events are not read again after.
+        Ignored runs are counters, so they may only be written together with a cursor after which their events are not
+        read again.
         """
         ignored = tuple(self._ignored.values()) if ignored_runs else ()
         changes = Changes(
             usages=tuple(self.usages[image_id] for image_id in self._dirty),
-            containers=tuple(self.containers[key] for key in self._dirty_held if key in self.containers),
-            removed=tuple(key for key in self._dirty_held if key not in self.containers),
+            containers=tuple(self.containers[key] for key in self._dirty_containers if key in self.containers),
+            removed=tuple(key for key in self._dirty_containers if key not in self.containers),
             uses=tuple(self._uses),
             ignored=ignored,
         )
-        self._dirty, self._dirty_held, self._uses = {}, {}, []
+        self._dirty, self._dirty_containers, self._uses = {}, {}, []
         for run in ignored:
             del self._ignored[run.key]
         return changes
 
     def requeue_changes(self, changes: Changes) -> None:
-        """The changes could not be written: they go with the next ones."""
+        """Add changes that could not be written to the next ones."""
         self._dirty = dict.fromkeys([usage.image_id for usage in changes.usages]) | self._dirty
-        self._dirty_held = (
-            dict.fromkeys([*(held.id for held in changes.containers), *changes.removed]) | self._dirty_held
+        self._dirty_containers = (
+            dict.fromkeys([*(tracked.id for tracked in changes.containers), *changes.removed]) | self._dirty_containers
         )
         self._uses = [*changes.uses, *self._uses]
         self._ignored = {run.key: run for run in changes.ignored} | self._ignored
@@ -135,55 +137,55 @@ class UsageTracker:
         ignored: bool = False,
         mounted: tuple[str, ...] | None = None,
     ) -> None:
-        """A container's create, start, die or destroy: a use of its image, unless its runs are ignored.
+        """Apply a container's create, start, die or destroy: a use of its images, unless its runs are ignored.
 
-        `mounted`: the IDs of images mounted in it, where that is not known of it yet.
+        `mounted`: the IDs of the images mounted in it, used only if they are not known yet.
         """
         by = attribution.describe_container(event.name, event.labels)
         before = self.containers.get(event.actor)
         mounted = before.mounted if before is not None and before.mounted is not None else mounted
-        held = TrackedContainer(
+        tracked = TrackedContainer(
             event.actor, image_id, event.name, _STATE_AFTER.get(event.action, ""), mounted, by, ignored
         )
         if not ignored:
             at = min(event.at, now)
             self._uses.append(Use(image_id, event.actor, event.action, at, by))
-            self._touch_all(held, at, now)
+            self._touch_all(tracked, at, now)
         if event.action == "destroy":
             self._untrack(event.actor)
         else:
-            self._track(held)
+            self._track(tracked)
 
     def count_ignored(self, event: EngineEvent, image_id: str, pattern: str, now: datetime) -> None:
-        """Count a run that a pattern ignores, at its start; once, however often its event is applied."""
+        """Count a run that a pattern ignores, at its start, and only once if its event is applied again."""
         if event.action == "start":
             self._ignored[event.key] = IgnoredRun(image_id, pattern, min(event.at, now), event.key)
 
     def touch(self, image_id: str, at: datetime, by: str, now: datetime) -> None:
-        """A use at a time. An image never seen before is first seen by it."""
+        """Record a use. For an unknown image, it is also when the image was first seen."""
         usage = self.usages.get(image_id) or Usage(image_id=image_id, first_seen=now, present=False)
         if usage.last_used is None or at >= usage.last_used:
             self._put(replace(usage, last_used=min(at, now), last_used_by=by))
         elif image_id not in self.usages:
             self._put(usage)
 
-    def _touch_all(self, held: TrackedContainer, at: datetime, now: datetime) -> None:
-        for image_id in held.image_ids:
-            self.touch(image_id, at, held.by or held.name, now)
+    def _touch_all(self, tracked: TrackedContainer, at: datetime, now: datetime) -> None:
+        for image_id in tracked.image_ids:
+            self.touch(image_id, at, tracked.by or tracked.name, now)
 
-    def _track(self, held: TrackedContainer) -> None:
-        if self.containers.get(held.id) != held:
-            self._dirty_held[held.id] = None
-        self.containers[held.id] = held
+    def _track(self, tracked: TrackedContainer) -> None:
+        if self.containers.get(tracked.id) != tracked:
+            self._dirty_containers[tracked.id] = None
+        self.containers[tracked.id] = tracked
 
     def _untrack(self, container_id: str) -> None:
         if self.containers.pop(container_id, None) is not None:
-            self._dirty_held[container_id] = None
+            self._dirty_containers[container_id] = None
 
     # Images
 
     def apply_tag(self, image_id: str, reference: str, at: datetime, now: datetime, *, own: bool) -> None:
-        """A reference now names this image. The one that lost it is told by nobody but this."""
+        """Record that a reference now points to this image. No other event reports that another image lost it."""
         reference, at = familiar(reference), min(at, now)
         loser = self.names.point(reference, image_id)
         if own:
@@ -193,12 +195,12 @@ class UsageTracker:
             self._change_references(self.usages[loser], now, without=reference)
 
     def apply_pull(self, image_id: str, reference: str, at: datetime, now: datetime) -> None:
-        """The image was pulled, or found up to date."""
+        """Record that the image was pulled, even if it was up to date already."""
         self.apply_tag(image_id, reference, at, now, own=False)
         self._put(replace(self.usages[image_id], pulled=True))
 
     def apply_arrival(self, image_id: str, at: datetime, now: datetime) -> None:
-        """The image came by load or import."""
+        """Record that the image arrived by a load or an import."""
         self._arrive(image_id, min(at, now), now)
 
     def apply_delete(self, image_id: str) -> None:
@@ -208,7 +210,7 @@ class UsageTracker:
             self._put(replace(usage, present=False, references=(), pulled=False))
 
     def protect(self, image_id: str, protected: bool, now: datetime) -> None:
-        """Record whether a protection holds; the end of the last one is `released`."""
+        """Record whether anything protects the image; `released` is when the last protection ended."""
         usage = self.usages.get(image_id)
         if usage is not None and usage.protected != protected:
             released = usage.released if protected else now
@@ -227,7 +229,7 @@ class UsageTracker:
         self._set_references(usage, kept, now)
 
     def _set_references(self, usage: Usage, references: Iterable[str], now: datetime) -> None:
-        """A change counts from when it is learned: a pull replayed late may have had its reference moved since.
+        """Set the references. A change counts from now, as later events may be missing when an old pull is replayed.
 
         A digest reference that only repeats a tag is not a change: a push of the tag must not restart `min_age`.
         """
@@ -244,20 +246,20 @@ class UsageTracker:
     # Listings
 
     def begin_listing(self) -> None:
-        """A listing is asked for. What is deleted from here on may still be in it."""
+        """Call this before requesting a listing: images that are deleted from here on may still be in it."""
         self._gone.clear()
 
     def reconcile(
         self, snapshot: Snapshot, now: datetime, *, alive_until: datetime, busy: frozenset[str]
     ) -> tuple[str, ...]:
-        """Take a full listing as the truth. Returns the IDs of images never seen before.
+        """Make the state agree with a full listing. Returns the IDs of images that were not seen before.
 
-        `alive_until`: when the agent last knew the engine's state; a container that vanished after it was used
-        until then at least (a gap covers the rest). `busy`: images that the agent itself is untagging now.
+        `alive_until`: when the agent last knew the engine's state; a container that is gone since then was used until
+        then at least (a gap covers the rest). `busy`: images that the agent itself is untagging now.
         """
         images = tuple(image for image in snapshot.images if image.id not in self._gone)
         snapshot = replace(snapshot, images=images)
-        known = {held.id: held.mounted for held in self.containers.values()}
+        known = {tracked.id: tracked.mounted for tracked in self.containers.values()}
         mounted = image_mounts.mounted(snapshot, self.names, self.usages.values(), known)
         new = tuple(image.id for image in snapshot.images if self._observe_image(image, now, busy))
         listed = {image.id for image in snapshot.images}
@@ -273,7 +275,7 @@ class UsageTracker:
         if usage is None:
             self._put(Usage(image_id=image.id, first_seen=now, references=references))
             return True
-        if not usage.present:  # it came (back) by a way that no event told
+        if not usage.present:  # it arrived (again) without an event
             self._put(replace(usage, present=True, arrived=now, references=references))
             return True
         if image.id not in busy:
@@ -290,12 +292,16 @@ class UsageTracker:
         listed_at: datetime,
     ) -> None:
         for container in listed.values():
-            before, held = self.containers.get(container.id), _tracked(container, mounted[container.id])
+            before, tracked = self.containers.get(container.id), _tracked(container, mounted[container.id])
             at = listed_at if container.running else container.last_active
-            if at is not None and (before is None or not container.running or not before.running) and not held.ignored:
-                self._touch_all(held, min(at, now), now)
-            self._track(held)
-        for gone in [held for held in self.containers.values() if held.id not in listed]:
+            if (
+                at is not None
+                and (before is None or not container.running or not before.running)
+                and not tracked.ignored
+            ):
+                self._touch_all(tracked, min(at, now), now)
+            self._track(tracked)
+        for gone in [tracked for tracked in self.containers.values() if tracked.id not in listed]:
             if gone.running and not gone.ignored:
                 self._touch_all(gone, min(alive_until, now), now)
             self._untrack(gone.id)

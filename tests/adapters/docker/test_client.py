@@ -291,7 +291,7 @@ async def test_a_row_that_cannot_be_read_but_for_its_id_is_an_image_without_deta
     assert found[1].unreadable == "its names are not a list"
 
 
-@pytest.mark.parametrize("ask", [DockerEngine.named, DockerEngine.layers, DockerEngine.references])
+@pytest.mark.parametrize("ask", [DockerEngine.pulled_target, DockerEngine.layers, DockerEngine.references])
 async def test_one_image_that_cannot_be_read_is_an_error_of_its_own_and_not_a_lost_engine(
     server: Server, engine: DockerEngine, ask: Callable[[DockerEngine, str], Awaitable[object]]
 ) -> None:
@@ -319,7 +319,7 @@ async def test_a_container_whose_mounts_cannot_be_read_makes_the_list_an_error(
     server: Server, engine: DockerEngine
 ) -> None:
     server.answers["containers/json"] = answer([{"Id": CID, "ImageID": IDS[0], "Mounts": 7}])
-    with pytest.raises(EngineUnavailable, match="a row of a list cannot be read: its mounts are not a list"):
+    with pytest.raises(EngineUnavailable, match="an entry of a list cannot be read: its mounts are not a list"):
         await engine.containers({})
 
 
@@ -342,7 +342,7 @@ async def test_an_answer_without_its_image_is_an_error(server: Server, engine: D
 
 async def test_a_reference_that_is_not_there_is_not_found(server: Server, engine: DockerEngine) -> None:
     server.answers["images/gone:1/json"] = answer({"message": "No such image"}, 404)
-    for ask in (engine.named, engine.layers):
+    for ask in (engine.pulled_target, engine.layers):
         with pytest.raises(NotFound):
             await ask("gone:1")
 

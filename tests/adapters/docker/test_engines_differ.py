@@ -10,7 +10,8 @@ import pytest
 from agent.adapters.docker.engine import DockerEngine
 from agent.adapters.engine import NotFound, Removed
 from agent.core.images import layers
-from agent.core.model import Image, Outcome
+from agent.core.model import Image
+from agent.core.policy.decision import Outcome
 from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers

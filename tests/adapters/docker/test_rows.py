@@ -467,7 +467,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 def test_on_a_graph_driver_a_digest_of_the_repository_shows_that_a_name_was_pulled(
     reference: str, digests: list[str] | None, at: datetime
 ) -> None:
-    named = rows.named({"Id": ID, "RepoDigests": digests}, reference, containerd=False)
+    named = rows.pulled_target({"Id": ID, "RepoDigests": digests}, reference, containerd=False)
     assert named == PulledTarget(ID, at)
 
 
@@ -484,7 +484,7 @@ def test_on_the_containerd_store_a_name_is_as_old_as_the_last_one_that_was_set(
     metadata: dict[str, str] | None, at: datetime
 ) -> None:
     inspected = {"Id": ID, "RepoDigests": [DIGEST], "Metadata": metadata}
-    assert rows.named(inspected, "team/torch:1", containerd=True) == PulledTarget(ID, at)
+    assert rows.pulled_target(inspected, "team/torch:1", containerd=True) == PulledTarget(ID, at)
 
 
 # Answers to a DELETE

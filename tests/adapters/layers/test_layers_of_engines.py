@@ -54,7 +54,7 @@ def load(engine: dockerd.Dockerd, name: str) -> str:
 
 
 async def look(client: DockerEngine, image_id: str) -> LayerProbe:
-    return Reader().look(await client.layer_folders(image_id))
+    return Reader().probe(await client.layer_folders(image_id))
 
 
 @ON_GRAPH_DRIVERS

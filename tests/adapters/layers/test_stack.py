@@ -13,7 +13,7 @@ from agent.adapters.layers import stack as layer_stack
 from agent.adapters.layers import walk as layer_walk
 from agent.adapters.layers.stack import Reader
 from agent.core.pytorch import layer_probe, version_file
-from agent.core.pytorch.layer_probe import Found, LayerProbe
+from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
 from tests.support import torch_file
 
 SITE = "opt/conda/lib/python3.11/site-packages"
@@ -38,11 +38,11 @@ def put(layer: Path, version: str = "2.4.0+git0", place: str = SITE, text: str =
 
 
 def look(layers: list[Path]) -> LayerProbe:
-    return Reader().look([str(layer) for layer in layers])
+    return Reader().probe([str(layer) for layer in layers])
 
 
 def found(version: str | None, layer: int, place: str = SITE) -> LayerProbe:
-    return LayerProbe(found=Found.TORCH, path=f"/{place}/torch/version.py", layer=layer, torch_version=version)
+    return LayerProbe(result=ProbeResult.TORCH, path=f"/{place}/torch/version.py", layer=layer, torch_version=version)
 
 
 def whiteout(path: Path) -> None:
@@ -119,14 +119,14 @@ def test_where_an_overlays_marks_cannot_be_seen_a_lower_torch_is_unknown(
     put(layers[2])
     assert look(layers) == found("2.4.0", 1)  # no layer above has any of its folders
     (layers[0] / "opt").mkdir()
-    assert look(layers).found is Found.UNKNOWN
+    assert look(layers).result is ProbeResult.UNKNOWN
 
 
 @AS_ROOT
 def test_a_folder_that_was_renamed_without_a_copy_may_hold_a_torch(layers: list[Path]) -> None:
     (layers[0] / "venv").mkdir()
     os.setxattr(layers[0] / "venv", "trusted.overlay.redirect", b"/opt/old")
-    assert look(layers) == layer_probe.unknown("layer 3: /venv: was renamed without a copy of what it has")
+    assert look(layers) == layer_probe.unknown("layer 3: /venv: was renamed without a copy of its content")
 
 
 # What counts as a torch
@@ -215,7 +215,7 @@ def test_what_is_not_a_regular_file_is_never_opened(
 
 def test_of_a_huge_version_file_only_the_beginning_is_read(layers: list[Path]) -> None:
     put(layers[0], text=" " * version_file.MOST_BYTES + torch_file.text("2.4.0"))
-    assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch/version.py: says no version")
+    assert look(layers) == layer_probe.unknown(f"layer 3: /{SITE}/torch/version.py: contains no version")
 
 
 def test_a_layer_of_too_many_entries_is_unknown(layers: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,10 +231,10 @@ def test_a_layer_that_takes_too_long_is_unknown_and_read_again_for_another_image
     put(layers[0])
     reader = Reader()
     monkeypatch.setattr(layer_stack, "SECONDS", -1.0)
-    late = "layer 1: the time for the image was over before it was read"
-    assert reader.look([str(layers[0])]) == layer_probe.unknown(late)
+    late = "layer 1: the time limit for the image passed before it was read"
+    assert reader.probe([str(layers[0])]) == layer_probe.unknown(late)
     monkeypatch.setattr(layer_stack, "SECONDS", 60.0)
-    assert reader.look([str(layers[0])]) == found("2.4.0", 1)
+    assert reader.probe([str(layers[0])]) == found("2.4.0", 1)
 
 
 def test_a_walk_ends_when_its_time_is_over(layers: list[Path]) -> None:
@@ -287,7 +287,7 @@ def test_a_layer_that_is_gone_is_unknown_and_its_folder_on_the_host_is_not_told(
 
 
 def test_an_image_without_folders_is_unknown(layers: list[Path]) -> None:
-    assert look([]).found is Found.UNKNOWN
+    assert look([]).result is ProbeResult.UNKNOWN
 
 
 def test_names_that_are_no_text_are_told_as_text(layers: list[Path]) -> None:
@@ -305,5 +305,5 @@ def test_a_layer_that_images_share_is_read_once(layers: list[Path]) -> None:
 
     reader = Reader(read)
     for stack in (layers, layers[1:]):
-        reader.look([str(layer) for layer in stack])
+        reader.probe([str(layer) for layer in stack])
     assert asked == [str(layer) for layer in layers]

@@ -10,7 +10,7 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.addresses import Addresses
-from agent.config import settings as config
+from agent.config import sections
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
 
@@ -82,7 +82,7 @@ def make_addresses(*peers: Peer, version: str = "auto") -> Addresses:
 
 
 def options_of(*peers: Peer, version: str = "auto") -> tuple[broker.Options, ...]:
-    mqtt = config.Mqtt.model_validate({"url": [peer.url for peer in peers], "version": version})
+    mqtt = sections.Mqtt.model_validate({"url": [peer.url for peer in peers], "version": version})
     return broker.all_options(mqtt, "a")
 
 
@@ -142,8 +142,8 @@ async def test_a_refused_login_is_not_taken_for_an_older_version() -> None:
 async def test_a_version_that_is_set_is_the_only_one_tried(version: str, tried: int) -> None:
     async with serving(Peer({NEWER: HUNG_UP, OLDER: HUNG_UP})) as peer:
         addresses = make_addresses(peer, version=version)
-        assert "hung up before it answered" in await peer_of(addresses)
-        assert "hung up before it answered" in await peer_of(addresses)
+        assert "closed the connection before it answered" in await peer_of(addresses)
+        assert "closed the connection before it answered" in await peer_of(addresses)
     assert peer.tried == [tried, tried]
 
 
@@ -155,7 +155,7 @@ async def test_a_version_that_is_set_and_not_spoken_is_named() -> None:
 
 async def test_a_broker_that_speaks_no_known_version_does_not_block_the_loop() -> None:
     async with serving(Peer({NEWER: REFUSED, OLDER: REFUSED_AS_OLDER})) as peer:
-        assert "hung up before it answered" in await peer_of(make_addresses(peer))
+        assert "closed the connection before it answered" in await peer_of(make_addresses(peer))
     assert peer.tried == [NEWER, OLDER]
 
 
@@ -216,7 +216,7 @@ async def test_a_name_with_several_addresses_works_where_the_first_one_is_dead(m
     async with serving(newer()) as peer:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{end}", peer.port)) for end in (11, 12, 1)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
-        mqtt = config.Mqtt(url=f"mqtt://brokers.test:{peer.port}")
+        mqtt = sections.Mqtt(url=f"mqtt://brokers.test:{peer.port}")
         async with broker.connect(broker.options(mqtt, "a")) as connection:
             assert connection.peer == f"mqtt://brokers.test:{peer.port}, MQTT 5"
 
@@ -251,8 +251,8 @@ async def test_a_port_that_says_nothing_is_named_with_what_it_may_be() -> None:
     async with serving(Peer({NEWER: SILENT, OLDER: SILENT})) as peer:
         said = await peer_of(make_addresses(peer))
     assert said == (
-        f"{peer.url}: it takes connections and does not answer; is it an MQTT broker, and without TLS"
-        " (else write mqtts://)?"
+        f"{peer.url}: it accepts connections but does not answer; is it an MQTT broker without TLS"
+        " (with TLS, write mqtts://)?"
     )
 
 
@@ -262,7 +262,7 @@ async def test_tls_to_a_port_without_it_and_the_reverse_are_guessed(server_witho
     assert "TLS failed: " in await said_of(f"mqtts://localhost:{plain.port}")
     assert "Without it, write mqtt:// in mqtt.url" in await said_of(f"mqtts://localhost:{plain.port}")
     with mosquitto.running(tls=True) as server:
-        assert "without TLS (else write mqtts://)?" in await said_of(f"mqtt://localhost:{server.port}")
+        assert "without TLS (with TLS, write mqtts://)?" in await said_of(f"mqtt://localhost:{server.port}")
 
 
 @pytest.mark.real
@@ -279,10 +279,10 @@ async def test_a_certificate_that_proves_nothing_is_told_from_a_broker_that_is_a
     assert unknown.endswith("it is checked against this system's authorities; for one of your own set mqtt.ca_file")
     assert foreign.endswith(f"it is checked against mqtt.ca_file, {other.ca_file}")
     assert "not valid for 'brokers.test'" in misnamed
-    assert "Write the name that its certificate has in mqtt.url" in misnamed
+    assert "Write the name in its certificate in mqtt.url" in misnamed
     assert not any("is it running" in said for said in (unknown, foreign, misnamed))
 
 
 async def said_of(url: str, **keys: str) -> str:
-    mqtt = config.Mqtt.model_validate({"url": url, **keys})
+    mqtt = sections.Mqtt.model_validate({"url": url, **keys})
     return await peer_of(Addresses(broker.all_options(mqtt, "a")))

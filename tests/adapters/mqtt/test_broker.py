@@ -17,7 +17,8 @@ import pytest
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt import client as mqtt_client
 from agent.adapters.mqtt.broker import Message
-from agent.config import settings as config
+from agent.config import sections
+from agent.config.settings import ConfigError
 from tests.support import mosquitto
 from tests.support.fakes.broker import FakeBroker, matches
 from tests.support.mosquitto import Mosquitto
@@ -61,11 +62,11 @@ class Real:
 
 def make_options(server: Mosquitto, client_id: str = "a", version: str = "5", **keys: str) -> broker.Options:
     values = {"url": server.url, "version": version, "ca_file": str(server.ca_file or ""), **keys}
-    return broker.options(config.Mqtt.model_validate(values), client_id)
+    return broker.options(sections.Mqtt.model_validate(values), client_id)
 
 
 def from_url(url: str) -> broker.Options:
-    return broker.options(config.Mqtt(url=url), "a")
+    return broker.options(sections.Mqtt(url=url), "a")
 
 
 async def connect_once(options: broker.Options) -> None:
@@ -79,7 +80,7 @@ class Script:
 
     options: broker.Options
     asked: asyncio.Event  # a first packet has come
-    closed: asyncio.Event  # its client hung up
+    closed: asyncio.Event  # set when its client closes the connection
 
 
 @asynccontextmanager
@@ -388,7 +389,7 @@ async def test_a_broker_that_dies_fails_a_waiting_publish_at_once(real: Mosquitt
         publishing = asyncio.create_task(connection.publish("x", b"1"))
         await asyncio.sleep(0)
         real.kill()
-        with pytest.raises(broker.BrokerUnavailable, match="the broker hung up"):  # and not "no answer"
+        with pytest.raises(broker.BrokerUnavailable, match="the broker closed it"):  # and not "no answer"
             await publishing
 
 
@@ -434,7 +435,7 @@ async def test_leaving_while_the_connection_opens_closes_it_when_it_is_open(monk
 
 async def test_a_plain_server_that_hangs_up_is_reported_without_waiting() -> None:
     async with scripted(HANG_UP) as server:
-        with pytest.raises(broker.BrokerUnavailable, match="hung up before it answered"):
+        with pytest.raises(broker.BrokerUnavailable, match="closed the connection before it answered"):
             await connect_once(server.options)
 
 
@@ -465,8 +466,8 @@ def test_options_take_the_ports_of_the_protocol_and_brackets_off_addresses() -> 
 
 
 def test_a_broker_without_an_address_is_refused_with_its_key() -> None:
-    with pytest.raises(config.ConfigError, match=r"^mqtt\.url: is empty"):
-        broker.all_options(config.Mqtt(), "a")
+    with pytest.raises(ConfigError, match=r"^mqtt\.url: is empty"):
+        broker.all_options(sections.Mqtt(), "a")
 
 
 def test_the_client_id_of_an_agent_has_its_name_and_eight_digits_of_its_id() -> None:

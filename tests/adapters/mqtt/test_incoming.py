@@ -10,7 +10,7 @@ import pytest
 
 from agent.adapters.mqtt import broker, incoming
 from agent.adapters.mqtt.broker import Message
-from agent.config import settings as config
+from agent.config import sections
 from tests.support import hanging_broker
 from tests.support.hanging_broker import PUBLISH, HangingBroker
 from tests.support.mosquitto import Mosquitto
@@ -43,7 +43,7 @@ async def test_a_packet_as_large_as_may_be_is_taken_and_a_larger_one_ends_the_co
         server.route(Message("ack", b"x" * (LARGEST - 100)))
         server.route(Message("ack", b"x" * LARGEST))
         with pytest.raises(
-            broker.Flooded, match=rf"it sent a packet of {LARGEST + 5} bytes; the agent takes {LARGEST}$"
+            broker.Flooded, match=rf"it sent a packet of {LARGEST + 5} bytes; the agent accepts {LARGEST}$"
         ):
             await read_until_the_end(connection, came)
         with pytest.raises(broker.Flooded):
@@ -57,7 +57,7 @@ async def test_many_messages_that_nothing_asked_for_end_the_connection() -> None
     async with subscribed() as (server, connection):
         for number in range(2 * most):
             server.route(Message("ack", b"%d" % number))
-        with pytest.raises(broker.Flooded, match="more than 16 MB that the agent did not ask for"):
+        with pytest.raises(broker.Flooded, match="more than 16 MB that the agent did not request"):
             await read_until_the_end(connection, came)
     assert 0 < len(came) < most
 
@@ -118,8 +118,8 @@ async def test_a_reader_of_a_whole_fleet_takes_whatever_comes() -> None:
 
 
 async def test_mosquitto_does_not_even_send_what_is_larger_than_the_agent_takes(broker_: Mosquitto) -> None:
-    agent = broker.options(config.Mqtt(url=broker_.url), "agent")
-    writer = broker.options(config.Mqtt(url=broker_.url), "writer")
+    agent = broker.options(sections.Mqtt(url=broker_.url), "agent")
+    writer = broker.options(sections.Mqtt(url=broker_.url), "writer")
     async with broker.connect(agent) as reading, broker.connect(writer) as writing:
         await reading.subscribe("ack")
         await writing.publish("ack", b"x" * (2 * LARGEST), retain=True)
@@ -141,7 +141,7 @@ def broker_(broker: Mosquitto) -> Mosquitto:
 async def test_the_keepalive_of_the_settings_is_said_to_the_broker() -> None:
     async with hanging_broker.running() as server:
         for keepalive in ("15s", "1h"):
-            settings = config.Mqtt.model_validate({"url": server.url, "version": "3.1.1", "keepalive": keepalive})
+            settings = sections.Mqtt.model_validate({"url": server.url, "version": "3.1.1", "keepalive": keepalive})
             async with broker.connect(broker.options(settings, "a")):
                 pass
         assert server.keepalives == [15, 3600]
@@ -153,7 +153,7 @@ async def test_payloads_are_compressed_where_the_settings_say_so_and_it_is_short
 ) -> None:
     text = b'{"a": 1}' * 100
     async with hanging_broker.running() as server:
-        settings = config.Mqtt.model_validate({"url": server.url, "version": "3.1.1", "compress": compress})
+        settings = sections.Mqtt.model_validate({"url": server.url, "version": "3.1.1", "compress": compress})
         async with broker.connect(broker.options(settings, "a")) as connection:
             await connection.publish("x", text, retain=True)
             await connection.publish("y", b"{}")

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import folder
+from agent.adapters import folder, reserve
 from agent.adapters.sqlite import database
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateDamaged, StateError, StateFull, StateTooNew
 from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.tracker import Changes
 from tests.support import proc
-from tests.support.builders import make_usage
+from tests.support.builders import make_engine_info, make_usage
 from tests.support.fakes.clock import START
 
 SECOND = (9999, "ALTER TABLE usage ADD COLUMN second INTEGER NOT NULL DEFAULT 7;\nUPDATE meta SET value = 'migrated';")
@@ -28,8 +29,8 @@ def make(folder: Path, *images: str) -> None:
         connection, _ = database.open_file(folder, START)
         store = Store(connection, folder)
         usages = tuple(make_usage(name) for name in images)
-        row = (await store.run(lambda tables: tables.load("engine", "overlay2", "/root"))).engine
-        await store.run(lambda tables: tables.commit(row, Changes(usages=usages), None))
+        engine = await store.engine(make_engine_info())
+        await engine.commit(Changes(usages=usages), None)
         await store.close()
 
     asyncio.run(fill())
@@ -96,9 +97,9 @@ def test_a_newer_file_is_refused_and_untouched(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 9999")
     connection.close()
     before = contents(tmp_path)[database.FILE]
-    with pytest.raises(database.StateTooNew, match="written by a newer torchkeeper"):
+    with pytest.raises(StateTooNew, match="written by a newer torchkeeper"):
         database.open_file(tmp_path, START)
-    with pytest.raises(database.StateTooNew):
+    with pytest.raises(StateTooNew):
         database.open_copy(tmp_path)
     assert contents(tmp_path)[database.FILE] == before
 
@@ -134,7 +135,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     known = database.migrations()
     with monkeypatch.context() as patched:
         patched.setattr(database, "migrations", lambda: (*known, (9999, SECOND[1] + "\nSELECT no_such_column;")))
-        with pytest.raises(database.StateError, match="no_such_column"):
+        with pytest.raises(StateError, match="no_such_column"):
             database.open_file(tmp_path, START)
     connection, word = database.open_file(tmp_path, START)
     assert (word, version(connection), count(connection)) == ("", known[-1][0], 1)
@@ -186,7 +187,7 @@ def test_a_copy_of_an_older_file_is_migrated_and_the_file_is_not(
 
 def test_a_damaged_file_is_not_copied_and_not_moved(tmp_path: Path) -> None:
     (tmp_path / database.FILE).write_bytes(b"rubbish" * 999)
-    with pytest.raises(database.StateDamaged):
+    with pytest.raises(StateDamaged):
         database.open_copy(tmp_path)
     assert contents(tmp_path) == {database.FILE: b"rubbish" * 999}
 
@@ -219,11 +220,11 @@ def big() -> NewEvent:
 async def test_on_a_full_disk_the_reserve_is_released_and_the_work_is_done(small_disk: Path) -> None:
     connection, _ = database.open_file(small_disk, START)
     store = Store(connection, small_disk)
-    assert database.keep_reserve(small_disk)
+    assert reserve.keep(small_disk)
     fill(small_disk)
     await store.log(big())
     assert [row.seq for row in await store.unsent(0, 9)] == [1]
-    assert not (small_disk / database.RESERVE).exists()
+    assert not (small_disk / reserve.FILE).exists()
     await store.close()
 
 
@@ -232,7 +233,7 @@ async def test_on_a_full_disk_without_a_reserve_the_old_data_stay_whole(small_di
     store = Store(connection, small_disk)
     await store.log(big())
     fill(small_disk)
-    with pytest.raises(database.StateFull, match="is full"):
+    with pytest.raises(StateFull, match="is full"):
         await store.log(big())
     assert [row.seq for row in await store.unsent(0, 9)] == [1]
     (small_disk / "ballast").unlink()
@@ -243,9 +244,9 @@ async def test_on_a_full_disk_without_a_reserve_the_old_data_stay_whole(small_di
 
 def test_a_reserve_that_does_not_fit_is_not_there(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(10_000_000))
-    assert not database.keep_reserve(small_disk)
-    assert not (small_disk / database.RESERVE).exists()
+    assert not reserve.keep(small_disk)
+    assert not (small_disk / reserve.FILE).exists()
     (small_disk / "ballast").unlink()
-    assert database.keep_reserve(small_disk)
-    assert database.keep_reserve(small_disk)
-    assert (database.release_reserve(small_disk), database.release_reserve(small_disk)) == (True, False)
+    assert reserve.keep(small_disk)
+    assert reserve.keep(small_disk)
+    assert (reserve.release(small_disk), reserve.release(small_disk)) == (True, False)

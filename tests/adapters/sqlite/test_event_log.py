@@ -1,6 +1,7 @@
 """The event log on a real state file: what waits, until when, and that no number vanishes in silence."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,11 +11,16 @@ import pytest
 
 from agent.adapters.outbox import UnknownSequence, Watermark
 from agent.adapters.sqlite import database, event_log
+from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
+from agent.adapters.state_errors import StateError
 from agent.core.protocol import new_events, payloads
-from agent.core.protocol.new_events import DECISION, DROPPED, GAP, OUTCOME, SWEEP, NewEvent
+from agent.core.protocol.new_events import NewEvent
+from tests.support.builders import make_engine_info
 from tests.support.fakes.clock import START
 
+DECISION, OUTCOME = payloads.DecisionData.type, payloads.OutcomeData.type
+SWEEP, GAP, DROPPED = payloads.SweepData.type, payloads.GapData.type, payloads.DroppedData.type
 LATER = START + timedelta(days=1)
 KB = 1024
 ROOM = 64 * KB  # of the small log
@@ -48,7 +54,7 @@ async def waiting(store: Store) -> list[int]:
 
 
 async def log_of(store: Store) -> list[payloads.Event]:
-    return await store.run(lambda tables: tables.events(START - timedelta(days=999)))
+    return await store.load_events(START - timedelta(days=999))
 
 
 async def dropped(store: Store) -> list[dict[str, Any]]:
@@ -77,7 +83,7 @@ async def acknowledge(store: Store, seq: int, epoch: str | None = None) -> Water
 async def test_a_decision_that_was_written_before_uses_up_no_number(store: Store) -> None:
     decision = make_event(DECISION, decision_id="d1")
     for _ in range(3):
-        await store.run(lambda tables: tables.decide(decision, make_event(OUTCOME, decision_id="d1")))
+        await store.record_decision(decision, make_event(OUTCOME, decision_id="d1"))
     await add(store, 1)
     assert await waiting(store) == [1, 2, 3]
 
@@ -154,7 +160,7 @@ async def test_the_first_collector_gets_also_what_the_broker_had(store: Store) -
 async def test_what_is_no_more_here_for_a_collector_that_went_back_is_named(store: Store) -> None:
     await add(store, 3)
     await acknowledge(store, 3)
-    await store.prune(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert await log_of(store) == []
     await acknowledge(store, 1)
     assert await dropped(store) == [make_dropped("missing", (2, 3))]
@@ -163,20 +169,20 @@ async def test_what_is_no_more_here_for_a_collector_that_went_back_is_named(stor
 
 async def test_what_went_quietly_before_there_was_a_broker_is_named_once_a_collector_waits_for_it(store: Store) -> None:
     await add(store, 3)
-    await store.prune(LATER, LATER, quietly=True)
+    await store.prune(LATER, LATER, declare_dropped=False)
     await store.log(make_event(at=LATER))
     assert await waiting(store) == [4]
     await acknowledge(store, 0)
     for _ in range(2):
-        await store.name_missing(LATER)
+        await store.declare_missing(LATER)
     assert await dropped(store) == [make_dropped("missing", (1, 3))]
     assert await waiting(store) == [4, 5]
 
 
 async def test_without_a_collector_nothing_counts_as_missing(store: Store) -> None:
     await add(store, 2)
-    await store.prune(LATER, LATER, quietly=True)
-    await store.name_missing(LATER)
+    await store.prune(LATER, LATER, declare_dropped=False)
+    await store.declare_missing(LATER)
     assert await log_of(store) == []
 
 
@@ -211,7 +217,7 @@ async def test_a_word_about_another_epoch_is_ignored_once_this_one_was_spoken_of
 
 async def test_a_row_set_aside_is_named(store: Store) -> None:
     await add(store, 3)
-    await store.set_aside(2, "too long", LATER)
+    await store.quarantine(2, "too long", LATER)
     assert await dropped(store) == [make_dropped("undeliverable", (2, 2))]
     assert (await log_of(store))[-1].time == LATER
     assert await waiting(store) == [1, 3, 4]
@@ -220,10 +226,10 @@ async def test_a_row_set_aside_is_named(store: Store) -> None:
 async def test_a_dropped_event_that_is_refused_makes_no_other_until_numbers_are_missed(store: Store) -> None:
     await add(store, 2)
     await acknowledge(store, 0)
-    await store.set_aside(2, "too long", LATER)
-    await store.set_aside(3, "refused", LATER)
+    await store.quarantine(2, "too long", LATER)
+    await store.quarantine(3, "refused", LATER)
     assert await waiting(store) == [1]
-    await store.name_missing(LATER)
+    await store.declare_missing(LATER)
     assert (await dropped(store))[1:] == [make_dropped("missing", (2, 3))]
     assert await waiting(store) == [1, 4]
 
@@ -231,7 +237,7 @@ async def test_a_dropped_event_that_is_refused_makes_no_other_until_numbers_are_
 @pytest.mark.parametrize("kind", [DECISION, OUTCOME])
 async def test_a_decision_or_outcome_is_not_set_aside(store: Store, kind: str) -> None:
     await add(store, 1, kind)
-    await store.set_aside(1, "too long", LATER)
+    await store.quarantine(1, "too long", LATER)
     assert await waiting(store) == [1]
     assert await dropped(store) == []
 
@@ -247,7 +253,7 @@ async def test_a_row_that_is_deferred_waits_on_while_those_behind_it_are_retired
 async def test_a_row_that_is_retired_is_not_set_aside(store: Store) -> None:
     await add(store, 1)
     await store.retire(1)
-    await store.set_aside(1, "late", LATER)
+    await store.quarantine(1, "late", LATER)
     assert [event.type for event in await log_of(store)] == [SWEEP]
 
 
@@ -258,7 +264,7 @@ async def test_the_retention_takes_what_is_over_and_names_what_still_waits(store
     await add(store, 3)
     await store.log(make_event(at=LATER))
     await store.retire(1)
-    await store.prune(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert await waiting(store) == [4, 5]
     assert await dropped(store) == [make_dropped("retention", (2, 3))]
 
@@ -269,7 +275,7 @@ async def test_the_retention_takes_no_decision_or_outcome_that_still_waits(store
     await add(store, 2)
     await store.log(make_event(DECISION, decision_id="later"))
     await store.retire(1)
-    await store.prune(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert [event.type for event in await log_of(store)] == [OUTCOME, DECISION, DROPPED]
     assert await waiting(store) == [2, 5, 6]
     assert await dropped(store) == [make_dropped("retention", (3, 4))]
@@ -278,15 +284,15 @@ async def test_the_retention_takes_no_decision_or_outcome_that_still_waits(store
 async def test_without_a_broker_the_retention_says_nothing(store: Store) -> None:
     await add(store, 3)
     await store.log(make_event(at=LATER))
-    await store.set_aside(2, "too long", LATER + timedelta(seconds=1))
-    await store.prune(LATER, LATER, quietly=True)
+    await store.quarantine(2, "too long", LATER + timedelta(seconds=1))
+    await store.prune(LATER, LATER, declare_dropped=False)
     assert [event.data["seq"] for event in await log_of(store)] == [4, 5]
 
 
 async def test_what_a_forgotten_dropped_event_named_is_named_again(store: Store) -> None:
     await add(store, 4)
-    await store.set_aside(2, "too long", START)
-    await store.prune(LATER, LATER, quietly=False)
+    await store.quarantine(2, "too long", START)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert await dropped(store) == [make_dropped("retention", (1, 5))]
 
 
@@ -301,7 +307,7 @@ async def test_a_full_outbox_gives_up_the_oldest_telemetry_and_names_it(store: S
     assert set(given_up).isdisjoint(left)
     assert {item["reason"] for item in names} == {"outbox-full"}
     assert left[-1] == 100 + len(names)
-    assert await store.run(lambda tables: tables.waiting_bytes()) <= ROOM
+    assert await store.waiting_bytes() <= ROOM
 
 
 async def test_a_full_outbox_keeps_every_decision_and_outcome(store: Store) -> None:
@@ -337,18 +343,18 @@ async def test_numbers_between_those_given_up_are_not_named(store: Store) -> Non
 
 async def test_the_room_counts_what_waits_and_not_what_is_retired(store: Store, tmp_path: Path) -> None:
     await add(store, 40, size=BIG)
-    full = await store.run(lambda tables: tables.waiting_bytes())
+    full = await store.waiting_bytes()
     assert 40 * BIG < full < ROOM
     await acknowledge(store, 40)
-    assert await store.run(lambda tables: tables.waiting_bytes()) == 0
+    assert await store.waiting_bytes() == 0
     await acknowledge(store, 20)
-    half = await store.run(lambda tables: tables.waiting_bytes())
+    half = await store.waiting_bytes()
     assert half == full / 2
-    await store.set_aside(21, "x", LATER)
-    await store.prune(START + timedelta(seconds=1), LATER, quietly=True)
-    known = await store.run(lambda tables: tables.waiting_bytes())
+    await store.quarantine(21, "x", LATER)
+    await store.prune(START + timedelta(seconds=1), LATER, declare_dropped=False)
+    known = await store.waiting_bytes()
     again = reopen(tmp_path)
-    assert await again.run(lambda tables: tables.waiting_bytes()) == known
+    assert await again.waiting_bytes() == known
     assert await waiting(again) == [41]
     await again.close()
 
@@ -364,16 +370,12 @@ async def test_nearly_full_holds_from_the_first_loss_until_there_is_room(store: 
 
 async def test_a_failed_write_leaves_the_count_right(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await add(store, 3, size=BIG)
-    before = await store.run(lambda tables: tables.waiting_bytes())
-
-    def write_half(tables: event_log.EventLog) -> None:
-        with tables._transaction():
-            tables._append(make_event(size=BIG))
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        await store.run(write_half)
-    assert await store.run(lambda tables: tables.waiting_bytes()) == before
+    before = await store.waiting_bytes()
+    engine, removal = await store.engine(make_engine_info()), Removal("i", "d1", (), START, {})
+    monkeypatch.setitem(database.queries(), "add_removal", "INSERT INTO removals VALUES (1)")  # after the decision
+    with pytest.raises(StateError):
+        await engine.begin_removal(removal, make_event(DECISION, size=BIG, decision_id="d1"))
+    assert await store.waiting_bytes() == before
     assert await waiting(store) == [1, 2, 3]
 
 
@@ -382,7 +384,7 @@ async def test_many_ranges_are_told_in_several_events(store: Store, monkeypatch:
     for _ in range(5):
         await store.log(make_event(at=START))
         await store.log(make_event(at=LATER))
-    await store.prune(LATER, LATER, quietly=False)
+    await store.prune(LATER, LATER, declare_dropped=True)
     assert await dropped(store) == [
         make_dropped("retention", (1, 1), (3, 3)),
         make_dropped("retention", (5, 5), (7, 7)),
@@ -390,12 +392,20 @@ async def test_many_ranges_are_told_in_several_events(store: Store, monkeypatch:
     ]
 
 
+def test_the_queries_give_up_every_type_of_event_but_those_that_are_never_given_up() -> None:
+    text = "\n".join(database.queries().values())
+    kept = [set(re.findall(r"'([^']*)'", types)) for types in re.findall(r"type NOT IN \(([^)]*)\)", text)]
+    assert kept
+    assert all(types == set(payloads.NEVER_GIVEN_UP) for types in kept)
+    assert set(re.findall(r"'(torchkeeper\.[^']*)'", text)) <= payloads.EVENT_DATA.keys()
+
+
 async def test_a_dropped_event_goes_out_as_its_model_says(store: Store) -> None:
     await add(store, 1)
-    await store.set_aside(1, "too long", LATER)
+    await store.quarantine(1, "too long", LATER)
     (row,) = await store.unsent(0, 9)
     event = payloads.Event.model_validate_json(row.payload)
-    assert event.type in payloads.DATA_OF_TYPE
+    assert event.type in payloads.EVENT_DATA
     assert json.loads(row.payload)["data"] == {
         "epoch": store.epoch,
         "seq": 2,

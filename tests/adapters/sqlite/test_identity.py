@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import machine
+from agent.adapters import machine, reserve
 from agent.adapters.sqlite import database, identity, state_dir
+from agent.adapters.sqlite.removal_journal import Removal
 from agent.adapters.sqlite.store import Store
-from agent.adapters.sqlite.usage_tables import Removal
-from agent.core.protocol import new_events, payloads
+from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes
-from tests.support.builders import make_id, make_usage
+from tests.support.builders import make_engine_info, make_id, make_usage
 from tests.support.collector import Received
 from tests.support.fakes.clock import START
 from tests.support.proc import ROOT
@@ -52,9 +52,9 @@ def here(tmp_path: Path, on: Machine) -> Path:
     async def live() -> None:
         store = open_store(folder)
         await store.name_host("gpu-07")
-        row = (await store.run(lambda tables: tables.load("engine", "overlay2", "/var/lib/docker"))).engine
+        engine = await store.engine(make_engine_info())
         usages = tuple(make_usage(f"image-{number}") for number in range(10))
-        await store.run(lambda tables: tables.commit(row, Changes(usages=usages), Cursor(time_ns=7)))
+        await engine.commit(Changes(usages=usages), Cursor(time_ns=7))
         await add_outcomes(store, 7)
         await store.acknowledge(store.epoch, 2, START)
         await store.close()
@@ -80,7 +80,7 @@ def open_store(folder: Path) -> Store:
 
 async def add_outcomes(store: Store, count: int) -> None:
     for number in range(count):
-        await store.log(NewEvent(new_events.OUTCOME, START, None, {"number": number}, f"{store.epoch}-{number}"))
+        await store.log(NewEvent(payloads.OutcomeData.type, START, None, {"number": number}, f"{store.epoch}-{number}"))
 
 
 async def sent(store: Store) -> list[payloads.Event]:
@@ -90,7 +90,7 @@ async def sent(store: Store) -> list[payloads.Event]:
 
 
 async def history(store: Store) -> list[str]:
-    return [event.id for event in await store.run(lambda tables: tables.events(START))]
+    return [event.id for event in await store.load_events(START)]
 
 
 def identity_of(folder: Path) -> tuple[str | None, ...]:
@@ -119,13 +119,13 @@ async def test_a_copy_begins_a_new_epoch_agent_id_and_host_name_and_keeps_what_i
     on.facts = HERE
     original = open_store(here)
     assert copy.copied.startswith("this state was copied from another machine, where it was the state of gpu-07")
-    assert "5 events that waited" in copy.copied
+    assert "5 events that were not sent there yet" in copy.copied
     assert (copy.host, original.host, original.copied) == ("", "gpu-07", "")
     assert copy.epoch != original.epoch
     assert copy.agent_id != original.agent_id
-    saved = await copy.run(lambda tables: tables.load("engine", "overlay2", "/var/lib/docker"))
+    saved = await (await copy.engine(make_engine_info())).load()
     assert (len(saved.usages), saved.cursor.time_ns) == (10, 7)
-    assert (await copy.watermark(), await copy.run(lambda tables: tables.freed(START))) == (None, ())
+    assert (await copy.watermark(), await copy.load_past_evictions(START)) == (None, ())
     await copy.close()
     await original.close()
 
@@ -150,7 +150,7 @@ async def test_no_outcome_of_either_machine_is_taken_for_a_duplicate(
     for store in (original, copy):
         await store.name_host("gpu-07")  # both by configuration: the worst case
         await add_outcomes(store, 5)
-    events = await original.run(lambda tables: tables.events(START))
+    events = await original.load_events(START)
     for event in events[:2]:  # what the collector had before
         received.take(event.model_dump(mode="json"))
     for event in [*await sent(original), *await sent(copy)]:
@@ -180,7 +180,7 @@ async def test_events_of_the_other_machine_stay_in_the_history_as_its_own_and_ar
 
 async def test_the_history_of_the_other_machine_is_forgotten_with_the_own(there: Path) -> None:
     store = open_store(there)
-    await store.prune(START.replace(year=START.year + 1), START, quietly=True)
+    await store.prune(START.replace(year=START.year + 1), START, declare_dropped=False)
     assert await history(store) == []
     await store.close()
 
@@ -189,19 +189,20 @@ async def test_a_removal_that_the_other_machine_had_begun_ends_here_with_its_dec
     here: Path, tmp_path: Path, on: Machine
 ) -> None:
     store = open_store(here)
-    row = (await store.run(lambda tables: tables.load("engine", "overlay2", "/var/lib/docker"))).engine
-    decision = NewEvent(new_events.DECISION, START, make_id("torch"), {"reason": "idle-ttl"}, "d1")
+    engine = await store.engine(make_engine_info())
+    decision = NewEvent(payloads.DecisionData.type, START, make_id("torch"), {"reason": "idle-ttl"}, "d1")
     journal = Removal(make_id("torch"), "d1", ("team/torch:1",), START, {})
-    await store.run(lambda tables: tables.begin_removal(row, journal, decision))
+    await engine.begin_removal(journal, decision)
     await store.close()
     on.facts = THERE
     copy = open_store(here)
-    assert [item.decision_id for item in await copy.run(lambda tables: tables.removals(row))] == ["d1"]
-    outcome = NewEvent(new_events.OUTCOME, START, make_id("torch"), {"outcome": "removed"}, "d1")
-    await copy.run(lambda tables: tables.end_removal(row, make_id("torch"), outcome, None))
+    engine = await copy.engine(make_engine_info())
+    assert [item.decision_id for item in await engine.load_removals()] == ["d1"]
+    outcome = NewEvent(payloads.OutcomeData.type, START, make_id("torch"), {"outcome": "removed"}, "d1")
+    await engine.end_removal(make_id("torch"), outcome, None)
     assert [(event.type, event.data["seq"]) for event in await sent(copy)] == [
-        (new_events.DECISION, 1),
-        (new_events.OUTCOME, 2),
+        (payloads.DecisionData.type, 1),
+        (payloads.OutcomeData.type, 2),
     ]
     await copy.close()
 
@@ -295,8 +296,8 @@ def differs(one: tuple[str | None, ...], other: tuple[str | None, ...]) -> bool:
 async def test_on_a_full_disk_the_reserve_makes_room_for_the_new_identity(
     there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database.keep_reserve(there)
-    begin = identity._begin_anew
+    reserve.keep(there)
+    begin = identity._reset_identity
     full = [sqlite3.OperationalError("database or disk is full")]
 
     def once_full(db: sqlite3.Connection, facts: machine.Facts) -> str:
@@ -304,8 +305,8 @@ async def test_on_a_full_disk_the_reserve_makes_room_for_the_new_identity(
             raise full.pop()
         return begin(db, facts)
 
-    monkeypatch.setattr(identity, "_begin_anew", once_full)
+    monkeypatch.setattr(identity, "_reset_identity", once_full)
     db = database.open_file(there, START)[0]
     assert identity.settle(db, there).startswith("this state was copied")
-    assert not (there / database.RESERVE).exists()
+    assert not (there / reserve.FILE).exists()
     db.close()

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.sqlite import database
-from agent.adapters.sqlite.usage_tables import Removal, UsageTables
-from agent.core.protocol.new_events import DECISION, NewEvent
+from agent.adapters.sqlite.removal_journal import Removal
+from agent.adapters.sqlite.store import Store
+from agent.adapters.sqlite.usage_tables import StoredEngine
+from agent.core.protocol.new_events import NewEvent
+from agent.core.protocol.payloads import DecisionData
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.continuity import Cursor
 from agent.core.usage.tracker import Changes, TrackedContainer, Use
-from tests.support.builders import make_id, make_usage
+from tests.support.builders import make_engine_info, make_id, make_usage
 from tests.support.fakes.clock import START
 from tests.support.proc import ROOT
 
@@ -91,45 +94,62 @@ def test_a_migrated_file_has_the_schema_of_a_new_one(folder: Path, tmp_path_fact
     assert schema(migrated) == schema(made)
 
 
-def test_the_first_engine_of_that_id_and_driver_takes_its_rows_over_and_no_other_does(folder: Path) -> None:
-    tables = UsageTables(database.open_file(folder, START)[0])
-    saved = tables.load("engine-1", "overlay2", "/var/lib/docker")
+def open_store(folder: Path) -> Store:
+    return Store(database.open_file(folder, START)[0], folder)
+
+
+async def load(store: Store, root: str, driver: str = "overlay2") -> StoredEngine:
+    return await (await store.engine(make_engine_info("engine-1", driver, root))).load()
+
+
+async def test_the_first_engine_of_that_id_and_driver_takes_its_rows_over_and_no_other_does(folder: Path) -> None:
+    store = open_store(folder)
+    saved = await load(store, "/var/lib/docker")
     assert {usage.image_id: usage for usage in saved.usages} == {usage.image_id: usage for usage in USAGES}
     assert saved.containers == (TrackedContainer("c1", TORCH, "box", "running"),)
     assert saved.cursor == Cursor(
         time_ns=7, key=(7, "container", "start", "c1"), alive_at=START + MINUTE, boot="boot-1", steady=61.5
     )
-    assert (saved.gap_end, saved.backoff) == (START, {TORCH: START + 10 * MINUTE})
+    assert saved.gap_end == START
     assert saved.absences == (MachineOff(START - timedelta(days=3), START - timedelta(days=1)),)
-    assert tables.load("engine-1", "overlay2", "/data").usages == ()
-    assert tables.load("engine-1", "overlay2", "/var/lib/docker") == saved
-    tables.close()
+    assert (await load(store, "/data")).usages == ()
+    assert await load(store, "/var/lib/docker") == saved
+    await store.close()
 
 
-def test_a_row_without_a_root_is_taken_over_once(folder: Path) -> None:
-    tables = UsageTables(database.open_file(folder, START)[0])
-    first = tables.load("engine-1", "overlay2", "").engine  # "" is a root directory like any
-    assert tables.load("engine-1", "overlay2", "/data").engine != first
-    assert tables.load("engine-1", "overlay2", "").engine == first
-    assert tables.load("engine-1", "overlayfs", "/data").usages == (make_usage("other"),)
-    tables.close()
+async def test_a_row_without_a_root_is_taken_over_once(folder: Path) -> None:
+    store = open_store(folder)
+    first = await load(store, "")  # "" is a root directory like any
+    assert first.usages != ()
+    assert (await load(store, "/data")).usages == ()
+    assert await load(store, "") == first
+    assert (await load(store, "/data", "overlayfs")).usages == (make_usage("other"),)
+    await store.close()
 
 
-def test_a_migrated_file_is_written_to_like_a_new_one(folder: Path) -> None:
-    tables = UsageTables(database.open_file(folder, START)[0])
-    row = tables.load("engine-1", "overlay2", "/data").engine
-    assert [removal.decision_id for removal in tables.removals(row)] == ["d1"]
-    assert tables.uses(row, TORCH, 9)[0] == Use(TORCH, "c1", "start", START + MINUTE, "box")
-    assert (tables.host, tables.epoch, tables.policies(), tables.watermark()) == ("gpu-07", "e0c0", "{}", 3)
-    tables.commit(row, Changes(usages=(make_usage("new"),)), Cursor(time_ns=8, alive_at=START + 2 * MINUTE))
-    tables.begin_removal(row, Removal(BASE, "d3", (), START, {"id": BASE}), NewEvent(DECISION, START, BASE, {}, "d3"))
-    other = tables.load("engine-1", "overlay2", "/elsewhere").engine
-    tables.commit(other, Changes(usages=(make_usage("new"),)), None)
-    latest = tables.load_latest()
-    assert latest is not None
-    assert (latest.engine, len(latest.usages), latest.cursor.time_ns) == (row, 3, 8)
-    assert [event.data["seq"] for event in tables.events(START)][-1] == 7
-    tables.close()
+async def test_a_migrated_file_is_written_to_like_a_new_one(folder: Path) -> None:
+    store = open_store(folder)
+    engine = await store.engine(make_engine_info("engine-1", root="/data"))
+    assert [removal.decision_id for removal in await engine.load_removals()] == ["d1"]
+    assert await engine.load_backoff() == {TORCH: START + 10 * MINUTE}
+    assert (await engine.load_uses(TORCH, 9))[0] == Use(TORCH, "c1", "start", START + MINUTE, "box")
+    assert (store.host, store.epoch, await store.load_policies(), await store.watermark()) == (
+        "gpu-07",
+        "e0c0",
+        "{}",
+        3,
+    )
+    await engine.commit(Changes(usages=(make_usage("new"),)), Cursor(time_ns=8, alive_at=START + 2 * MINUTE))
+    await engine.begin_removal(
+        Removal(BASE, "d3", (), START, {"id": BASE}), NewEvent(DecisionData.type, START, BASE, {}, "d3")
+    )
+    other = await store.engine(make_engine_info("engine-1", root="/elsewhere"))
+    await other.commit(Changes(usages=(make_usage("new"),)), None)
+    latest = await store.load_latest_engine()
+    assert latest == await engine.load()
+    assert (len(latest.usages), latest.cursor.time_ns) == (3, 8)
+    assert [event.data["seq"] for event in await store.load_events(START)][-1] == 7
+    await store.close()
 
 
 def test_a_copy_to_look_at_is_migrated_and_the_file_is_not(folder: Path) -> None:

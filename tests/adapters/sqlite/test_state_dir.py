@@ -6,7 +6,7 @@ import pytest
 
 from agent.adapters.lock import StateBusy, locked
 from agent.adapters.sqlite import state_dir
-from agent.adapters.sqlite.database import StateError
+from agent.adapters.state_errors import StateError
 
 
 @pytest.fixture

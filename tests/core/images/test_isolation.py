@@ -1,4 +1,4 @@
-"""Whatever stands in one image: the plan is made, the image is kept where it cannot be judged, and the others go."""
+"""Whatever an image contains, a plan is made; an image that cannot be judged is kept, and the others are decided."""
 
 import json
 from dataclasses import replace
@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from agent.cli import documents
 from agent.core.images import isolation
 from agent.core.lint import linter
-from agent.core.model import Action, Class, Image, Policy, Pressure, Reason, Rule
+from agent.core.model import Class, Image
 from agent.core.policy import newest, totals
+from agent.core.policy.decision import Action, Reason
+from agent.core.policy.settings import Policy, Pressure, Rule
 from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import classify, evidence
 from tests.core import hostile
@@ -25,7 +27,7 @@ FINE = pytorch_image("fine")
 
 @st.composite
 def images(draw: st.DrawFn) -> tuple[Image, ...]:
-    """Hostile images and some that are as they should be, each with an ID of its own."""
+    """Hostile images and some proper ones, each with its own ID."""
     made: list[Image] = [pytorch_image("i0"), pytorch_image("i1", layers={"sha256:base": 50, "sha256:i1": 5})]
     for number in range(2, draw(st.integers(3, 6))):
         name = f"i{number}"
@@ -41,7 +43,7 @@ def images(draw: st.DrawFn) -> tuple[Image, ...]:
 
 @settings(deadline=None)  # the machine is shared
 @given(images(), policies(), st.booleans(), st.booleans())
-def test_no_image_stops_a_plan_or_what_is_shown_of_it(
+def test_no_image_stops_a_plan_or_its_output(
     found: tuple[Image, ...], rules: Policy, pressed: bool, doubtful: bool
 ) -> None:
     pressure = Pressure(budget=10) if pressed else Pressure()
@@ -56,7 +58,7 @@ def test_no_image_stops_a_plan_or_what_is_shown_of_it(
     json.dumps(documents.plan(plan, "gpu-07", ()), ensure_ascii=False).encode()
     totals.by_reason(plan)
     for item in plan.evictions:
-        json.dumps(new_events.decision(item, new_events.image_ref(item), "enforce", plan.at, "id").data).encode()
+        json.dumps(new_events.decision(item, new_events.image_ref(item), plan.at, "id").data).encode()
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
@@ -67,15 +69,15 @@ def test_an_image_that_cannot_be_judged_is_unknown_and_the_others_are_decided_as
     assert [item.image.id for item in plan.evictions] == [FINE.id]
     odd = plan.decisions[1]
     assert (odd.action, odd.reason, odd.failure) == (Action.KEEP, Reason.UNKNOWN, isolation.failure(error))
-    assert odd.explanation == f"it cannot be judged, and is kept: {isolation.failure(error)}"
+    assert odd.explanation == f"it cannot be judged, so it is kept: {isolation.failure(error)}"
     assert odd.image.references == ("team/odd:1",)
 
 
-def test_an_image_on_which_the_classification_stumbles_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_raises_in_the_classification_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = pytorch_image("odd", labels={"odd": "yes"})
     gather = evidence.gather
 
-    def stumbling(details: object) -> evidence.Findings:
+    def stumbling(details: object) -> evidence.ImageEvidence:
         if "odd" in details.labels:  # type: ignore[attr-defined]
             raise ZeroDivisionError("a bug")
         return gather(details)  # type: ignore[arg-type]
@@ -98,7 +100,7 @@ def test_an_image_whose_layers_cannot_be_added_up_is_unknown() -> None:
     assert plan.pressure == "images take 1.0 kB (budget 1 B)"
 
 
-def test_names_on_which_keep_newest_stumbles_keep_their_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_whose_names_raise_in_keep_newest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = pytorch_image("a", "team/a:1.0"), pytorch_image("b", "team/b:1.0")
     builds = newest._builds
 
@@ -157,9 +159,7 @@ def test_an_image_with_hundreds_of_long_names_leaves_room_for_the_others() -> No
         for number in range(4)
     ]
     plan = decide(*many, FINE)
-    written = [
-        new_events.decision(item, new_events.image_ref(item), "enforce", plan.at, "id") for item in plan.decisions
-    ]
+    written = [new_events.decision(item, new_events.image_ref(item), plan.at, "id") for item in plan.decisions]
     last = [
         payloads.event(host="a", epoch="e", seq=1, kind=one.kind, at=one.at, subject=one.subject, data=dict(one.data))
         for one in written

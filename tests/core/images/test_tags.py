@@ -1,4 +1,4 @@
-"""Tags: what they say, and how they are ordered."""
+"""Tags: how they are parsed, and how their versions are ordered."""
 
 import itertools
 

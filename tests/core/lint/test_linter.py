@@ -1,4 +1,4 @@
-"""Names that mislead: each rule by examples, no false alarm on what is found on GPU hosts, and hostile names."""
+"""Names that mislead: examples of each rule, no false alarm on common images of GPU hosts, and hostile names."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -29,12 +29,12 @@ def torch(*references: str, version: str = "2.9.0", cuda: str = "12.6.3", histor
 
 
 def plain(*references: str, env: Mapping[str, str] | None = None, history: tuple[str, ...] = ()) -> Image:
-    """An image that is what its name says, and no more."""
+    """An image whose ENV shows only what is passed in."""
     return make_image(*references, env=env, history=history, pulled=False)
 
 
 def find(*images: Image) -> tuple[Finding, ...]:
-    """What misleads in the names. Doubts about what an image is stand apart."""
+    """The findings about names, without those about single signs."""
     return tuple(one for one in linter.find(images, classify.classify(images)) if one.rule != SINGLE)
 
 
@@ -69,7 +69,7 @@ def test_a_name_within_the_convention_or_a_vendors_is_left_alone(reference: str)
 
 
 @pytest.mark.parametrize("reference", ["teamai/pytorch:2.9-rocm6.2", "teamai/pytorch:2.9-cpu"])
-def test_another_accelerator_is_in_the_conventions_spirit(reference: str) -> None:
+def test_any_accelerator_follows_the_convention(reference: str) -> None:
     assert find(torch(reference, cuda="")) == ()
 
 
@@ -108,7 +108,7 @@ def test_a_name_outside_the_convention_gets_a_better_one(reference: str, lacking
         torch("corp/ranker:torch1.9"),
     ],
 )
-def test_no_name_is_proposed_where_none_can_be_read_back(image: Image) -> None:
+def test_no_name_is_proposed_if_it_would_not_be_read_back(image: Image) -> None:
     assert [one.rule for one in find(image) if "name it" in one.explanation] == []
     assert (image.references[0], OUTSIDE) in found(image)
 
@@ -123,7 +123,7 @@ def test_an_image_without_a_name_is_not_linted() -> None:
 
 def test_a_name_that_two_images_would_get_is_proposed_with_a_suffix() -> None:
     images = (torch("teamai/pytorch:build-17"), torch("teamai/pytorch:build-18", cuda="12.6.1"))
-    other = "name it teamai/pytorch:2.9.0-cuda12.6-SUFFIX, for another image has or would get that name"
+    other = "name it teamai/pytorch:2.9.0-cuda12.6-SUFFIX, because another image has or would get that name"
     assert [one.explanation.partition("; ")[2] for one in find(*images)] == [other, other]
 
 
@@ -135,7 +135,7 @@ def test_a_name_that_is_taken_is_proposed_with_a_suffix() -> None:
 @pytest.mark.parametrize(
     "image", [plain("corp/tool:1", env={"TORCH_CUDA_ARCH_LIST": "8.0"}), plain("corp/torchserve-ui:1.4")]
 )
-def test_an_application_that_may_have_torch_is_not_held_to_the_convention(image: Image) -> None:
+def test_the_convention_does_not_apply_to_an_application_that_may_have_torch(image: Image) -> None:
     assert classify.classify([image])[image.id].kind is Class.AMBIGUOUS
     assert find(image) == ()
 
@@ -171,13 +171,13 @@ def test_names_that_differ_only_by_decoration_are_look_alikes(
     assert [reference for reference, rule in findings if rule == ALIKE] == [f"{name}:2.9-cuda12.6" for name in flagged]
 
 
-def test_a_look_alike_is_told_once_for_an_image_and_says_of_what() -> None:
+def test_a_look_alike_is_reported_once_for_an_image_with_the_other_names() -> None:
     image = torch("a/torch:2.9-cuda12.6", "a/torch:2.9.0-cuda12.6")
     why = "differs from a/pytorch only by decoration or order; keep one of these names"
     assert find(image, torch("a/pytorch:2.9-cuda12.6")) == (Finding(image.id, "a/torch:2.9-cuda12.6", ALIKE, why),)
 
 
-def test_gpu_in_a_name_is_no_decoration_where_it_tells_a_cuda_build_from_a_cpu_build() -> None:
+def test_gpu_in_a_name_is_not_decoration_if_it_distinguishes_a_cuda_build_from_a_cpu_build() -> None:
     assert find(torch("a/train-gpu:7-cuda12.6"), plain("a/train:8-cpu", env=CPU)) == ()
 
 
@@ -197,16 +197,16 @@ CPU_BESIDE_CUDA = [
 
 
 @pytest.mark.parametrize(("one", "other", "flagged"), CPU_BESIDE_CUDA)
-def test_a_cpu_build_beside_a_cuda_build_of_its_version_must_be_told(
+def test_a_cpu_build_beside_a_cuda_build_of_its_version_must_show_it_in_its_name(
     one: Image, other: Image, flagged: list[str]
 ) -> None:
     assert [reference for reference, rule in found(one, other) if rule == ALIKE] == flagged
 
 
-def test_a_build_that_its_name_does_not_tell_is_named_with_its_neighbour() -> None:
+def test_a_build_that_its_name_does_not_show_is_reported_with_the_other_build() -> None:
     findings = find(plain("a/pytorch:2.9", env=CPU), torch("a/pytorch:2.9-cuda12.6"))
     assert [one.explanation for one in findings if one.rule == ALIKE] == [
-        "is torch 2.9.0 for cpu beside a/pytorch:2.9-cuda12.6, and the name does not tell; say cpu in the tag"
+        "is torch 2.9.0 for cpu beside a/pytorch:2.9-cuda12.6, and the name does not show it; put cpu into the tag"
     ]
 
 
@@ -278,11 +278,11 @@ AGREEING = [
 
 
 @pytest.mark.parametrize("image", AGREEING, ids=lambda image: image.references[0])
-def test_a_tag_is_compared_only_as_far_as_it_is_precise_and_about_torch(image: Image) -> None:
+def test_a_tag_is_compared_only_in_its_own_precision_and_only_if_it_is_about_torch(image: Image) -> None:
     assert [one.explanation for one in find(image) if one.rule == TAG] == []
 
 
-def test_labels_and_the_release_number_of_nvidia_are_never_asked() -> None:
+def test_labels_and_the_release_number_of_nvidia_are_never_compared() -> None:
     image = make_image(
         "a/pytorch:2.2-cuda12.3",
         env={"NVIDIA_PYTORCH_VERSION": "24.01", "CUDA_VERSION": "12.3.2.001"},
@@ -311,17 +311,17 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("references", "why"), NAMES)
-def test_one_image_under_many_names_has_them_listed(references: tuple[str, ...], why: str | None) -> None:
+def test_the_names_of_an_image_with_many_names_are_listed(references: tuple[str, ...], why: str | None) -> None:
     image = torch(*references)
     expected = (Finding(image.id, min(references), MANY, why),) if why else ()
     assert find(image) == expected
 
 
-# What is linted, and how it is told.
+# Which images are linted, and how findings are reported.
 
 
-def test_what_is_found_on_gpu_hosts_gives_no_false_alarm() -> None:
-    """Both are true: torch is installed in an application and in a base, and their names do not tell."""
+def test_common_images_of_gpu_hosts_give_no_false_alarm() -> None:
+    """Both findings are right: an application and a base contain torch, but their names break the convention."""
     assert found(*catalogue.everything()) == [("corp/base:1", OUTSIDE), ("corp/ranker:7", OUTSIDE)]
 
 
@@ -331,7 +331,7 @@ def test_each_of_them_alone_gives_no_false_alarm(build: Callable[[], Image]) -> 
     assert [rule for _, rule in found(build())] == [OUTSIDE] * (build in alarming)
 
 
-def test_an_image_that_is_not_pytorch_is_not_linted_and_is_nobodys_look_alike() -> None:
+def test_an_image_that_is_not_pytorch_is_not_linted_and_is_not_a_look_alike() -> None:
     images = (torch("a/train-gpu:7-cuda12.6"), plain("a/train:1"))
     assert classify.classify(images)[images[1].id].kind is Class.OTHER
     assert find(*images) == ()
@@ -342,7 +342,7 @@ def test_an_image_whose_inspect_failed_is_not_linted() -> None:
     assert linter.find([image], {image.id: Verdict(kind=Class.PYTORCH)}) == ()
 
 
-def test_warnings_are_by_image_and_name_their_rule() -> None:
+def test_warnings_are_grouped_by_image_and_begin_with_their_rule() -> None:
     one, other, good = torch("a/pytorch:2.8", "b/x:1"), torch("a/pytorch:exp7"), torch("a/pytorch:2.9-cuda12.6")
     warnings = linter.warnings_by_image(find(one, other, good))
     assert {id_: [text.partition(": ")[0] for text in texts] for id_, texts in warnings.items()} == {
@@ -444,7 +444,7 @@ def doubts(*images: Image) -> list[tuple[str, str]]:
     ]
 
 
-WAY_OUT = "; if that is wrong, name it in images.exclude or pin it; if it is right, list it in images.known"
+WAY_OUT = "; if that is wrong, add it to images.exclude or pin it; if it is right, add it to images.known"
 SINGLE_SIGNS = [
     (torch("corp/ranker:7-cuda12.6"), "ENV PYTORCH_VERSION=2.9.0"),
     (plain("corp/ranker:7", history=("RUN pip install torch==2.9.0",)), "history: pip install torch==2.9.0"),
@@ -471,11 +471,11 @@ def test_an_image_that_is_pytorch_by_one_sign_is_named_with_it_and_the_way_out(i
     ],
     ids=["two strong", "a weak one beside it", "two medium", "ambiguous", "not PyTorch", "without a name"],
 )
-def test_no_other_image_is_named_as_a_doubt(image: Image) -> None:
+def test_no_other_image_is_reported_as_a_single_sign(image: Image) -> None:
     assert doubts(image) == []
 
 
-def test_the_inventory_carries_what_misleads_beside_what_is_wrong_with_labels() -> None:
+def test_the_inventory_contains_misleading_names_beside_wrong_labels() -> None:
     odd = pytorch_image("odd", "lab/thing:final", labels={"torchkeeper.ttl": "soon"})
     fine = pytorch_image("fine", "team/pytorch:2.9-cuda12.6")
     shown = inventory.build(decide(odd, fine), "gpu-07", payloads.Disk(), ())

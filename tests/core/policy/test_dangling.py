@@ -2,9 +2,10 @@
 
 import pytest
 
-from agent.core.model import Policy, Rule, Usage
+from agent.core.model import Usage
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
+from agent.core.policy.settings import Policy, Rule
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, only, pytorch_image, usage, verdict
 
 NAMELESS = pytorch_image("a", references=())
@@ -89,9 +90,9 @@ def test_it_is_due_when_both_have_passed() -> None:
 
 SENTENCES = [
     (NAMELESS, 3, "idle 3 d, without a name, cleanup.dangling_after 2 d; frees about 1.0 kB"),
-    (NAMELESS, 1, "idle 1 d, without a name, cleanup.dangling_after 2 d; goes in 1 d"),
+    (NAMELESS, 1, "idle 1 d, without a name, cleanup.dangling_after 2 d; due in 1 d"),
     (LOCAL_LABELLED, 31, "idle 31 d, without a name, label torchkeeper.ttl 30 d; frees about 1.0 kB"),
-    (BY_DIGEST, 1, "idle 1 d, TTL 14 d; goes in 13 d"),
+    (BY_DIGEST, 1, "idle 1 d, TTL 14 d; due in 13 d"),
 ]
 
 

@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.model import Image, Overrides, Pin, Policy, Pressure, Rule, Usage
+from agent.core.model import Image, Usage
 from agent.core.policy.decide import Context
 from agent.core.policy.grace import PendingPolicy
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Pressure, Rule
 from tests.core.builders import (
     DAY,
     HOUR,

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 
 from agent.cli import documents
-from agent.core.model import Image, Overrides, Pin, Policy, Rule, Snapshot
+from agent.core.model import Image, Snapshot
 from agent.core.policy import planning, rules
 from agent.core.policy.decide import Context
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 from agent.core.protocol import new_events
 from agent.core.pytorch import classify
 from tests.core.builders import (

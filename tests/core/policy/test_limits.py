@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from agent.core import units
-from agent.core.model import HeldBy, Limits, Policy
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import HeldBy
 from agent.core.policy.limits import PastEviction
+from agent.core.policy.settings import Limits, Policy
 from tests.core.builders import DAY, LONG_AGO, NOW, decide, pytorch_image, usage
 
 IMAGES = tuple(pytorch_image(name, layers={f"sha256:{name}": 100}) for name in "abc")

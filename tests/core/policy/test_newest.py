@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from agent.core.images.tags import parse
-from agent.core.model import Image, Overrides, Pin, Policy, Rule
+from agent.core.model import Image
 from agent.core.policy import newest
 from agent.core.policy.decide import Context
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 from agent.core.pytorch import classify
 from tests.core.builders import DAY, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
 
@@ -291,8 +293,8 @@ def test_the_sentence_of_a_tag_without_a_version_says_what_decides() -> None:
     timed, timeless = pytorch_image("a", *tags("main"), created=NOW), pytorch_image("b", *tags("m125"))
     plan = decide(timed, timeless, rules=Policy(keep_newest=1))
     assert {item.explanation for item in plan.decisions} == {
-        "kept: team/pytorch:main tells no version; by build time it is the newest of team/pytorch",
-        "kept: team/pytorch:m125 tells no version, and its build time is not known,"
+        "kept: the tag of team/pytorch:main has no version; by build time it is the newest of team/pytorch",
+        "kept: the tag of team/pytorch:m125 has no version and its build time is unknown,"
         " so it may be the newest of team/pytorch",
     }
 

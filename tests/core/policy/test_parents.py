@@ -5,9 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from agent.core.model import Image, Overrides, Pin, Plan, Policy, Rule, Snapshot
+from agent.core.model import Image, Snapshot
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import Plan
+from agent.core.policy.overrides import Overrides, Pin
+from agent.core.policy.settings import Policy, Rule
 from agent.core.pytorch import classify
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, image, pytorch_image, usage, verdict
 
@@ -62,7 +65,7 @@ IDLE = [
      "dangling"),
     ("pinned until lately", {"released": NOW - DAY}, {}, "local-only"),
     ("without a name only lately", {"references_changed": NOW - HOUR / 2}, {}, "local-only"),
-    ("in a gap of the watch, perhaps", {}, {"context": Context(gap_end=NOW - DAY)}, "local-only"),
+    ("kept by a gap", {}, {"context": Context(gap_end=NOW - DAY)}, "local-only"),
     ("a TTL after the gap", {}, {"context": Context(gap_end=NOW - TTL)}, "dangling"),
 ]  # fmt: skip
 

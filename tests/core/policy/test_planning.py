@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.cli import documents
-from agent.core.model import HeldBy, Overrides, Pin, Policy, Pressure, Reason, Rule, Step
 from agent.core.policy import schedule
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import HeldBy, Reason, Step
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.schedule import Schedule
+from agent.core.policy.settings import Policy, Pressure, Rule
 from agent.core.timekeeping import MachineOff
 from agent.core.usage.tracker import IgnoredRuns, Use
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, container, decide, only, pytorch_image, usage, verdict
@@ -245,7 +247,7 @@ def test_the_document_adds_what_overruled_the_answer() -> None:
     steps = documents.explain(overruled, (), (), NOW, "gpu-07", ())["steps"]
     assert steps[-2:] == [
         {"reason": "idle-ttl", "answer": "idle 100 d, TTL 14 d; frees about 1.0 kB"},
-        {"reason": "has-children", "answer": "1 image built on it stay, so the engine would refuse"},
+        {"reason": "has-children", "answer": "1 image built on it stays, so the engine would refuse to remove it"},
     ]
     assert [step["answer"] for step in steps[:-2]] == ["no"] * ASKED.index("idle-ttl")
 

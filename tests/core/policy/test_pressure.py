@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.model import HeldBy, Image, Limits, Overrides, Pin, Plan, Policy, Pressure, Rule, Usage
+from agent.core.model import Image, Usage
 from agent.core.policy import schedule
 from agent.core.policy.decide import Context
+from agent.core.policy.decision import HeldBy, Plan
+from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.schedule import Schedule
+from agent.core.policy.settings import Limits, Policy, Pressure, Rule
 from tests.core.builders import (
     DAY,
     HOUR,
@@ -266,7 +269,7 @@ def test_the_sentence_tells_the_state_of_the_disk(rules: Policy, context: Contex
 
 
 def test_a_disk_that_cannot_be_seen_is_told() -> None:
-    assert plan(context=Context()).pressure == "the disk of the engine cannot be seen from here"
+    assert plan(context=Context()).pressure == "the agent cannot see the engine's disk"
     assert plan(rules=Policy(), context=FULL).pressure == ""
 
 

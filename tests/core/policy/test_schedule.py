@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -370,7 +370,6 @@ def test_every_window_can_be_written_and_read_again(window: Window) -> None:
     assert schedule.parse(schedule.text(window)) == window
 
 
-@settings(deadline=None, max_examples=100)
 @given(schedules, moments)
 @example(make_schedule("Sun 02:00-03:00", timezone="Europe/Berlin"), at("2026-03-22 02:00:01"))
 def test_it_opens_and_closes_when_a_walk_by_the_minute_finds_so(times: Schedule, now: datetime) -> None:

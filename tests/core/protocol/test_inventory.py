@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from agent.core.model import Plan
+from agent.core.policy.decision import Plan
 from agent.core.protocol import inventory, new_events, payloads
 from tests.core.builders import NOW, container, decide, pytorch_image, usage
 

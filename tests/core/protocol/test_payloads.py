@@ -5,6 +5,7 @@ import zlib
 import pytest
 
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import PROBE
 from tests.fleet.builders import make_image, make_inventory, make_status
 
 INVENTORY = make_inventory(*(make_image(f"sha256:{number:064}") for number in range(40)))
@@ -18,7 +19,7 @@ def test_a_compressed_payload_reads_as_the_plain_one() -> None:
 
 
 def test_what_compression_would_lengthen_stays_as_it_is() -> None:
-    for payload in (b"", b"{}", payloads.PROBE):
+    for payload in (b"", b"{}", PROBE):
         assert payloads.packed(payload) == payload
 
 

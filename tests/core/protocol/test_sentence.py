@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.model import Reason
+from agent.core.policy.decision import Reason
 from agent.core.protocol import sentence
 from tests.core.builders import NOW
 from tests.fleet.builders import make_image
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
         ({"reason": "recent"}, "idle"),
         (
             {"reason": "gap", "deadline": NOW + timedelta(hours=5)},
-            "its use may have gone unseen in a gap of the watch; due in 5 h",
+            "uses may have been missed in a monitoring gap; due in 5 h",
         ),
         ({"reason": "in-use", "running": True, "last_used_by": "train"}, "a container uses it (train)"),
         ({"reason": "in-use"}, "a container that does not run has it"),
@@ -36,9 +36,7 @@ def test_a_sentence_is_made_from_reason_times_and_now(fields: dict[str, Any], ex
     assert sentence.why(make_image(**fields), NOW) == expected
 
 
-@pytest.mark.parametrize(
-    "reason", [reason for reason in Reason if reason not in ("dangling", "disk-pressure", "idle-ttl")]
-)
+@pytest.mark.parametrize("reason", [reason for reason in Reason if not reason.evicts])
 def test_each_reason_to_keep_an_image_has_a_sentence_and_not_only_its_name(reason: Reason) -> None:
     found = sentence.why(make_image(reason=reason.value, idle_since=NOW, deadline=NOW), NOW)
     assert found not in ("", reason.value)

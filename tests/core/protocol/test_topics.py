@@ -3,13 +3,14 @@
 import pytest
 
 from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics, slug, valid_host
 
-TOPICS = payloads.Topics("torchkeeper", "gpu-07")
+TOPICS = Topics("torchkeeper", "gpu-07")
 BIRTH = payloads.CollectorStatus.model_validate({"state": "online", "session": 7, "at": "2026-03-01T12:00:00Z"})
 
 
 @pytest.mark.parametrize(
-    ("name", "slug"),
+    ("name", "expected"),
     [
         ("gpu-08.lab.example.org", "gpu-08-lab-example-org"),
         ("GPU 07 (lab)", "gpu-07-lab"),
@@ -19,13 +20,13 @@ BIRTH = payloads.CollectorStatus.model_validate({"state": "online", "session": 7
         ("x" * 62 + ".y", "x" * 62),
     ],
 )
-def test_a_host_name_that_is_made_has_no_dots(name: str, slug: str) -> None:
-    assert payloads.slug(name) == slug
-    assert payloads.valid_host(slug)
+def test_a_host_name_that_is_made_has_no_dots(name: str, expected: str) -> None:
+    assert slug(name) == expected
+    assert valid_host(expected)
 
 
 def test_a_host_name_with_dots_that_was_chosen_is_valid() -> None:
-    assert payloads.valid_host("gpu-08.lab")
+    assert valid_host("gpu-08.lab")
 
 
 @pytest.mark.parametrize(

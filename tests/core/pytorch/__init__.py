@@ -1,1 +1,1 @@
-"""Is it PyTorch."""
+"""Tests of the recognition of PyTorch."""

@@ -1,4 +1,4 @@
-"""However much stands in an image, little of it is read; and what is not read makes no image evictable."""
+"""However much text an image contains, little of it is read, and unread text never makes an image evictable."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.lint import contradictions, linter, names
-from agent.core.model import Action, Class, Details, HistoryStep, Image, Reason, Verdict
+from agent.core.model import Class, Details, HistoryStep, Image, Verdict
+from agent.core.policy.decision import Action, Reason
 from agent.core.pytorch import bounds, build_history, classify
 from tests.core import catalogue
 from tests.core.builders import decide, image_id, pytorch_image
@@ -46,7 +47,7 @@ def with_history(*lines: str) -> Details:
     return Details(history=tuple(HistoryStep(line, 1) for line in lines))
 
 
-def test_what_is_short_stays_as_it_is() -> None:
+def test_details_within_the_bounds_are_not_changed() -> None:
     assert bounds.bounded(SHORT) == SHORT
 
 
@@ -63,7 +64,7 @@ def test_lines_that_do_not_fit_are_left_out_whole_and_keep_their_bytes() -> None
     )
 
 
-def test_a_long_line_that_says_nothing_of_torch_is_no_loss() -> None:
+def test_a_long_line_that_does_not_mention_torch_does_not_count_as_left_out() -> None:
     assert bounds.bounded(with_history("RUN " + "x" * bounds.HISTORY, INSTALL)) == with_history("", INSTALL)
 
 
@@ -72,7 +73,7 @@ def test_variables_that_do_not_fit_are_left_out_whole() -> None:
     assert bounds.bounded(long) == Details(env={"A": "1", "B": "2"}, left_out=("ENV",))
 
 
-def test_long_labels_are_left_out_but_those_that_keep_an_image_are_only_cut() -> None:
+def test_long_labels_are_left_out_but_labels_that_keep_an_image_are_shortened() -> None:
     long = "x" * MB
     found = bounds.bounded(Details(labels={"torchkeeper.keep": long, "torchkeeper.ttl": long, "io.build": long}))
     assert {name: len(value) for name, value in found.labels.items()} == {
@@ -114,17 +115,17 @@ def test_an_image_with_more_than_any_builder_makes_is_unknown(what: str) -> None
 # What is left out makes no image evictable
 
 
-def test_an_image_that_is_not_read_whole_is_ambiguous_at_most_and_says_so() -> None:
+def test_an_image_with_text_left_out_is_ambiguous_at_most_and_its_verdict_shows_that() -> None:
     image = make_image("team/a:1", env=TORCH, history=("RUN torch " + "x" * bounds.HISTORY,))
     assert verdict(image).kind is Class.AMBIGUOUS
     decision = decide(replace(image, origin="team/a@sha256:1")).decisions[0]
     assert (decision.action, decision.explanation) == (
         Action.KEEP,
-        "may be PyTorch, but its history cannot be read whole: too long",
+        "may be PyTorch, but its history cannot be read completely: too long",
     )
 
 
-def test_an_image_that_is_not_read_whole_proves_nothing_of_those_built_on_it() -> None:
+def test_an_image_with_text_left_out_proves_nothing_about_images_built_on_it() -> None:
     long = make_image("team/base:1", history=(INSTALL, "RUN torch " + "x" * bounds.HISTORY), layers=("base", "torch"))
     child = make_image("team/app:1", env={"TORCH_CUDA_ARCH_LIST": "8.0"}, layers=("base", "torch", "app"))
     short = make_image("team/base:2", history=(INSTALL,), layers=("base", "torch"))
@@ -151,7 +152,7 @@ LINES = st.sampled_from([INSTALL, "RUN pip uninstall -y torch", "RUN pip install
 
 @settings(deadline=None)
 @given(st.lists(LINES | PADDING, max_size=6), st.dictionaries(st.sampled_from(["PYTORCH_VERSION", "A"]), PADDING))
-def test_nothing_that_is_left_out_makes_an_image_pytorch(lines: list[str], env: dict[str, str]) -> None:
+def test_leaving_out_text_never_makes_an_image_pytorch(lines: list[str], env: dict[str, str]) -> None:
     image = make_image("team/a:1", env=env, history=lines)
     assert image.details is not None
     known = bounds.bounded(image.details)
@@ -164,9 +165,9 @@ def test_nothing_that_is_left_out_makes_an_image_pytorch(lines: list[str], env: 
 # How much is read
 
 
-def test_of_a_history_of_ten_megabytes_no_more_than_the_bound_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_of_ten_megabytes_is_read_only_up_to_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[object, str]] = []
-    monkeypatch.setattr(build_history._Reader, "read", recorded(read, build_history._Reader.read))
+    monkeypatch.setattr(build_history._Reader, "_read", recorded(read, build_history._Reader._read))
     lines = [INSTALL + ";" * 100_000] * 100
     assert verdict(make_image("team/a:1", history=lines)).kind is Class.AMBIGUOUS
     assert 0 < sum(len(line) for _, line in read) <= bounds.HISTORY
@@ -180,7 +181,7 @@ def test_images_of_ten_megabytes_each_do_not_take_minutes() -> None:
     assert time.process_time() - started < 20  # seconds; read whole, they take a minute and more
 
 
-def test_lint_reads_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lint_does_not_read_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
     images = [
         make_image(f"team/pytorch:2.8-cuda12.{number}", env=TORCH | {"CUDA_VERSION": "11.8"}, history=(INSTALL,) * 9)
         for number in range(20)
@@ -190,7 +191,7 @@ def test_lint_reads_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.rule for one in linter.find(images, verdicts)] == [linter.TAG_CONTRADICTS] * 20
 
 
-def test_lint_reads_a_few_names_of_an_image_and_says_that_there_are_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lint_reads_a_few_names_of_an_image_and_reports_that_there_are_more(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[str]] = []
     monkeypatch.setattr(names, "parse", recorded(read, names.parse))
     images = [
@@ -205,7 +206,7 @@ def test_lint_reads_a_few_names_of_an_image_and_says_that_there_are_more(monkeyp
     }
 
 
-def test_lint_compares_no_more_than_a_few_versions_with_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lint_compares_at_most_a_few_versions_with_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[str, str]] = []
     monkeypatch.setattr(contradictions, "same_version", recorded(compared, contradictions.same_version))
     images = [

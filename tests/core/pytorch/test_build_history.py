@@ -2,12 +2,13 @@
 
 import pytest
 
+from agent.core.images import versions
 from agent.core.model import HistoryStep
-from agent.core.pytorch import build_history, versions
-from agent.core.pytorch.build_history import Installs
+from agent.core.pytorch import build_history
+from agent.core.pytorch.build_history import TorchInstalls
 
 
-def scan(*lines: str) -> Installs:
+def scan(*lines: str) -> TorchInstalls:
     return build_history.scan([HistoryStep(line, 0) for line in lines])
 
 
@@ -37,7 +38,7 @@ INSTALLS = {
 
 
 @pytest.mark.parametrize("line", INSTALLS)
-def test_an_installation_of_torch_is_found_and_told_without_secrets(line: str) -> None:
+def test_an_installation_of_torch_is_found_and_shown_without_secrets(line: str) -> None:
     assert scan(line).torch == INSTALLS[line]
 
 
@@ -70,9 +71,9 @@ NO_INSTALLS = [
 
 
 @pytest.mark.parametrize("line", NO_INSTALLS)
-def test_a_line_that_only_speaks_of_torch_tells_nothing(line: str) -> None:
+def test_a_line_that_only_mentions_torch_is_not_a_sign(line: str) -> None:
     found = scan(line)
-    assert found == Installs(is_removed=found.is_removed, is_gone=found.is_gone)
+    assert found == TorchInstalls(is_removed=found.is_removed, is_gone=found.is_gone)
 
 
 HINTS = {
@@ -89,11 +90,11 @@ HINTS = {
 
 
 @pytest.mark.parametrize("line", HINTS)
-def test_a_lesser_sign_is_a_hint_and_no_installation(line: str) -> None:
+def test_a_weaker_sign_is_a_hint_and_not_an_installation(line: str) -> None:
     assert (scan(line).torch, scan(line).hints) == ("", (HINTS[line],))
 
 
-def test_each_kind_of_hint_is_told_once() -> None:
+def test_each_kind_of_hint_is_shown_once() -> None:
     lines = [
         f"RUN pip install torchvision==0.{minor} --index-url https://download.pytorch.org/whl" for minor in range(9)
     ]
@@ -114,5 +115,5 @@ PINS = [
 
 
 @pytest.mark.parametrize(("text", "version"), PINS)
-def test_a_version_is_told_plainly(text: str, version: str | None) -> None:
+def test_a_version_is_shown_in_its_plain_form(text: str, version: str | None) -> None:
     assert versions.plain_version(text) == version

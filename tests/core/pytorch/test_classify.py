@@ -1,4 +1,4 @@
-"""Is it a PyTorch image: the catalogue, the traps, lineage, and what hostile metadata may cost."""
+"""Verdicts on a catalogue of images, on traps, by lineage, and the cost of hostile metadata."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def verdict(image: model.Image, *others: model.Image) -> Verdict:
 
 
 def run(*commands: str) -> Verdict:
-    """The verdict on an image of a name that says nothing, with these lines of history."""
+    """The verdict on an image with these history lines and a name without meaning."""
     return verdict(make_image("corp/tool:1", history=commands))
 
 
@@ -36,12 +36,12 @@ def test_a_pytorch_image_is_recognised_with_its_versions(build: Build) -> None:
 
 
 @pytest.mark.parametrize("build", catalogue.AMBIGUOUS)
-def test_what_may_be_either_is_ambiguous(build: Build) -> None:
+def test_an_image_that_may_be_either_is_ambiguous(build: Build) -> None:
     assert verdict(build()).kind is Class.AMBIGUOUS
 
 
 @pytest.mark.parametrize("build", catalogue.OTHER)
-def test_what_is_something_else_has_no_evidence_at_all(build: Build) -> None:
+def test_another_image_has_no_evidence_at_all(build: Build) -> None:
     assert verdict(build()) == Verdict(kind=Class.OTHER)
 
 
@@ -73,7 +73,7 @@ WITHOUT_A_NAME = {
 
 
 @pytest.mark.parametrize("build", WITHOUT_A_NAME)
-def test_an_image_that_lost_its_name_is_judged_by_what_is_in_it(build: Build) -> None:
+def test_an_image_that_lost_its_name_is_judged_by_its_contents(build: Build) -> None:
     assert verdict(renamed(build())).kind is WITHOUT_A_NAME[build]
 
 
@@ -85,12 +85,12 @@ def test_an_image_whose_inspect_failed_is_absent() -> None:
 # How much is enough.
 
 
-def test_two_medium_signs_of_one_family_are_not_two() -> None:
+def test_two_medium_signs_of_one_kind_count_once() -> None:
     env = {"TORCH_CUDA_ARCH_LIST": "8.0", "TORCH_NVCC_FLAGS": "-x", "PYTORCH_ROCM_ARCH": "gfx90a"}
     assert verdict(make_image("corp/tool:1", env=env)).kind is Class.AMBIGUOUS
 
 
-def test_two_medium_signs_of_two_families_suffice() -> None:
+def test_two_medium_signs_of_two_kinds_suffice() -> None:
     image = make_image("corp/tool:1", env={"TORCH_CUDA_ARCH_LIST": "8.0"}, entrypoint=("vllm", "serve"))
     assert verdict(image).kind is Class.PYTORCH
 
@@ -117,16 +117,16 @@ def test_the_last_installation_in_history_counts() -> None:
     assert run("RUN pip install torch==2.8", "RUN pip install torch==2.9.0+cu118").torch_version == "2.9.0"
 
 
-def test_a_build_argument_gives_the_version_where_nothing_is_pinned() -> None:
+def test_a_build_argument_gives_the_version_if_nothing_is_pinned() -> None:
     assert run("RUN |1 TORCH_VERSION=2.8.0+cu128 /bin/sh -c pip install torch").torch_version == "2.8.0"
 
 
-def test_a_variable_that_is_no_version_gives_way() -> None:
+def test_a_variable_that_is_not_a_version_is_ignored() -> None:
     image = make_image("a/b:1", env={"PYTORCH_VERSION": "nightly"}, history=["RUN pip install torch==2.8.1"])
     assert verdict(image).torch_version == "2.8.1"
 
 
-def test_the_build_version_of_nvidia_tells_torchs_where_it_stands_alone() -> None:
+def test_the_build_version_of_nvidia_is_torchs_version_if_it_is_alone() -> None:
     assert verdict(make_image("a/b:1", env={"PYTORCH_BUILD_VERSION": "2.2.0a0+81ea7a4"})).torch_version == "2.2.0a0"
 
 
@@ -164,9 +164,7 @@ INHERITED = {"PYTORCH_VERSION": "2.1.0", "CUDA_VERSION": "12.6.3"}
         ("corp/app:1", ("2.1.0", "cuda12.6")),
     ],
 )
-def test_a_tag_that_the_history_bears_out_wins_over_env_that_was_inherited(
-    name: str, expected: tuple[str, str]
-) -> None:
+def test_a_tag_that_agrees_with_the_history_wins_over_an_inherited_env(name: str, expected: tuple[str, str]) -> None:
     found = verdict(make_image(name, env=INHERITED, history=[UPGRADE]))
     assert (found.torch_version, found.accelerator) == expected
 
@@ -176,7 +174,7 @@ def test_a_tag_that_begins_with_python_gives_torchs_version_and_its_cuda() -> No
     assert (found.torch_version, found.accelerator) == ("2.0.0", "cuda11.7")
 
 
-def test_a_lying_tag_gives_no_accelerator_either() -> None:
+def test_a_wrong_tag_does_not_give_the_accelerator_either() -> None:
     name = "mcr.microsoft.com/azureml/curated/acpt-pytorch-2.2-cuda12.1:2.2-cuda12.1"
     assert verdict(make_image(name)).accelerator is None
 
@@ -203,7 +201,7 @@ def test_the_accelerator_comes_from_env_and_then_from_the_tag(
     assert verdict(make_image(f"pytorch/pytorch:{tag}", env=env, labels=label)).accelerator == accelerator
 
 
-def test_the_wheel_index_tells_the_accelerator_where_nothing_else_does() -> None:
+def test_the_wheel_index_gives_the_accelerator_if_nothing_else_does() -> None:
     assert run("RUN pip install torch --index-url https://download.pytorch.org/whl/cu118").accelerator == "cuda11.8"
 
 
@@ -215,7 +213,7 @@ def seed() -> model.Image:
 
 
 def squashed(*references: str, env: dict[str, str] | None = None, layers: tuple[str, ...] = ("app",)) -> model.Image:
-    """Built on the seed by a tool that keeps no history, so that only layers show where it comes from."""
+    """An image built on the seed by a tool that records no history, so only its layers show the seed."""
     image = derived(seed(), *references, env=env, layers=layers)
     assert image.details is not None
     return replace(image, details=replace(image.details, history=()))
@@ -239,16 +237,16 @@ def test_lineage_and_a_weak_sign_do_not_suffice() -> None:
     assert (found.kind, found.evidence[-1]) == (Class.AMBIGUOUS, LINEAGE)
 
 
-def test_lineage_alone_is_nothing() -> None:
+def test_lineage_alone_does_not_suffice() -> None:
     assert verdict(squashed("corp/app:1"), seed()) == Verdict(kind=Class.OTHER)
 
 
-def test_a_chain_that_an_image_without_evidence_begins_with_is_dropped() -> None:
+def test_a_seed_whose_layers_are_in_an_image_without_evidence_does_not_count() -> None:
     image, plain = squashed("corp/app:1", env=ARCH), squashed("corp/other:1", layers=("other",))
     assert verdict(image, seed(), plain).kind is Class.AMBIGUOUS
 
 
-def test_the_whole_chain_of_the_seed_must_be_there() -> None:
+def test_all_layers_of_the_seed_must_be_there() -> None:
     image = squashed("corp/app:1", env=ARCH)
     assert image.details is not None
     cut = replace(image, details=replace(image.details, layers=image.details.layers[:1]))
@@ -262,7 +260,7 @@ def test_the_layers_of_the_seed_must_come_first() -> None:
     assert verdict(other, seed()).kind is Class.AMBIGUOUS
 
 
-def test_a_seed_is_not_its_own_forebear() -> None:
+def test_a_seed_is_not_built_on_itself() -> None:
     assert "lineage" not in {sign.kind for sign in verdict(seed()).evidence}
 
 
@@ -271,23 +269,23 @@ def test_a_base_of_a_pytorch_image_inherits_nothing_from_it() -> None:
     assert classify.classify((*catalogue.everything(), cuda))["sha256:cuda"] == Verdict(kind=Class.OTHER)
 
 
-def test_a_seed_without_an_installation_in_its_history_founds_no_lineage() -> None:
+def test_an_image_without_an_installation_in_its_history_is_not_a_seed() -> None:
     base = catalogue.pytorch_runtime()
     image = derived(base, "corp/app:1", env={"PYTORCH_VERSION": "", **ARCH})
     assert verdict(image, base).kind is Class.AMBIGUOUS
 
 
-def test_a_pretender_on_a_plain_base_does_not_drag_others_along() -> None:
+def test_an_image_that_only_claims_torch_on_a_plain_base_does_not_affect_others() -> None:
     kinds = classify.classify([catalogue.pretender(), catalogue.ubuntu(), catalogue.postgres()])
     assert [kinds[build().id].kind for build in (catalogue.ubuntu, catalogue.postgres)] == [Class.OTHER, Class.OTHER]
 
 
-def test_a_seed_without_layers_founds_no_lineage() -> None:
+def test_an_image_without_layers_is_not_a_seed() -> None:
     empty = replace(seed(), details=replace(seed().details or model.Details(), layers=()))
     assert verdict(squashed("corp/app:1", env=ARCH), empty).kind is Class.AMBIGUOUS
 
 
-def test_an_untagged_image_on_a_pytorch_base_is_pytorch_by_what_it_inherits() -> None:
+def test_an_untagged_image_on_a_pytorch_base_inherits_its_signs() -> None:
     found = verdict(derived(catalogue.pytorch_runtime()), catalogue.pytorch_runtime())
     assert (found.kind, found.torch_version) == (Class.PYTORCH, "2.9.0")
 
@@ -368,7 +366,7 @@ def test_no_metadata_raises(
 
 
 @given(st.lists(st.sampled_from((*catalogue.PYTORCH, *catalogue.AMBIGUOUS, *catalogue.OTHER)), unique=True))
-def test_no_company_makes_a_plain_image_pytorch(builds: list[Build]) -> None:
+def test_no_other_image_makes_a_plain_image_pytorch(builds: list[Build]) -> None:
     images = [build() for build in builds]
     found = classify.classify(images)
     assert [found[image.id].kind for image, build in zip(images, builds, strict=True) if build in catalogue.OTHER] == [
@@ -380,13 +378,13 @@ GONE = "RUN /bin/sh -c pip uninstall -y torch # buildkit"
 
 
 @pytest.mark.parametrize("name", ["corp/app:1", "teamai/pytorch:2.9-cuda11.8"])
-def test_an_image_whose_history_takes_torch_away_is_ambiguous_whatever_its_base_says(name: str) -> None:
+def test_an_image_whose_history_removes_torch_is_ambiguous_whatever_its_base_shows(name: str) -> None:
     env = {"PYTORCH_VERSION": "2.9.0"}
     image = make_image(name, env=env, history=[GONE])
     again = make_image(name, env=env, history=[GONE, "RUN /bin/sh -c pip install torch==2.8 # buildkit"])
     assert [verdict(one).kind for one in (image, again)] == [Class.AMBIGUOUS, Class.PYTORCH]
 
 
-def test_a_vendors_image_may_get_torch_back_in_a_way_its_history_does_not_show() -> None:
+def test_a_vendors_image_may_install_torch_again_in_a_way_its_history_does_not_show() -> None:
     image = make_image("vllm/vllm-openai:v0.9.2", history=[GONE])
     assert verdict(image).kind is Class.PYTORCH

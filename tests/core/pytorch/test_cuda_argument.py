@@ -1,4 +1,4 @@
-"""CUDA by a build argument: only where it has a value, and nothing speaks of another accelerator."""
+"""The CUDA version in a build argument counts only if it has a value and nothing names another accelerator."""
 
 import time
 
@@ -11,7 +11,7 @@ from tests.core.catalogue import make_image
 RUN = "RUN |{count} {arguments} /bin/sh -c apt-get update # buildkit"
 
 
-def told(*lines: str, **env: str) -> str | None:
+def cuda(*lines: str, **env: str) -> str | None:
     return cuda_argument.accelerator(Details(history=tuple(HistoryStep(line, 0) for line in lines), env=env))
 
 
@@ -40,12 +40,12 @@ def run(arguments: str) -> str:
     ],
 )
 def test_it_is_read_from_the_arguments_of_a_line_alone(line: str, expected: str | None) -> None:
-    assert told(line) == expected
+    assert cuda(line) == expected
 
 
 def test_the_last_line_that_gives_a_value_counts() -> None:
-    assert told("ARG CUDA_VERSION=11.8", run("CUDA_VERSION=12.8"), "ARG CUDA_VERSION") == "cuda12.8"
-    assert told("ARG CUDA_VERSION=12.8", run("CUDA_VERSION=")) is None
+    assert cuda("ARG CUDA_VERSION=11.8", run("CUDA_VERSION=12.8"), "ARG CUDA_VERSION") == "cuda12.8"
+    assert cuda("ARG CUDA_VERSION=12.8", run("CUDA_VERSION=")) is None
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_the_last_line_that_gives_a_value_counts() -> None:
         "INSTALL_GPU=",
     ],
 )
-def test_another_argument_that_contradicts_takes_it_away(arguments: str) -> None:
-    assert told(run(f"CUDA_VERSION=12.8 {arguments}")) is None
+def test_another_argument_that_contradicts_it_makes_it_void(arguments: str) -> None:
+    assert cuda(run(f"CUDA_VERSION=12.8 {arguments}")) is None
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_another_argument_that_contradicts_takes_it_away(arguments: str) -> None
         {"NVIDIA_VISIBLE_DEVICES": "void"},
     ],
 )
-def test_a_variable_that_contradicts_takes_it_away(env: dict[str, str]) -> None:
-    assert told("ARG CUDA_VERSION=12.8", **env) is None
+def test_a_variable_that_contradicts_it_makes_it_void(env: dict[str, str]) -> None:
+    assert cuda("ARG CUDA_VERSION=12.8", **env) is None
 
 
-def test_what_agrees_takes_nothing_away() -> None:
+def test_arguments_and_variables_that_agree_do_not_matter() -> None:
     env = {"NVIDIA_VISIBLE_DEVICES": "all", "PATH": "/usr/local/cuda-12.8/bin:/bin"}
-    assert told(run("TARGETPLATFORM=linux/amd64 CUDA_VERSION=12.8 USE_CUDA=1"), **env) == "cuda12.8"
+    assert cuda(run("TARGETPLATFORM=linux/amd64 CUDA_VERSION=12.8 USE_CUDA=1"), **env) == "cuda12.8"
 
 
 ASKED_LAST = [
@@ -92,12 +92,12 @@ ASKED_LAST = [
 
 
 @pytest.mark.parametrize(("name", "env", "expected"), ASKED_LAST)
-def test_env_and_names_are_asked_before_it(name: str, env: dict[str, str], expected: str) -> None:
+def test_env_and_names_take_precedence(name: str, env: dict[str, str], expected: str) -> None:
     image = make_image(name, env=env, history=("ARG CUDA_VERSION=12.8",))
     assert classify.classify([image])[image.id].accelerator == expected
 
 
-def test_the_wheel_index_is_asked_before_it() -> None:
+def test_the_wheel_index_takes_precedence() -> None:
     install = "RUN |1 CUDA_VERSION=12.8 /bin/sh -c pip install torch --index-url https://download.pytorch.org/whl/cu126"
     image = make_image("corp/app:1", history=(install,))
     assert classify.classify([image])[image.id].accelerator == "cuda12.6"
@@ -110,5 +110,5 @@ def test_a_hostile_history_costs_nearly_nothing() -> None:
         "|1 " + "CUDA_VERSION" * 900,
     ]
     started = time.process_time()
-    assert told(*lines) is None
+    assert cuda(*lines) is None
     assert time.process_time() - started < 0.05  # seconds

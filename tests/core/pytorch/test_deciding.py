@@ -1,4 +1,4 @@
-"""The signs that decide: what people are shown first where they doubt a verdict."""
+"""The signs that decide a verdict, which people see first."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_a_verdict_is_decided_by(what: str, given: Verdict, expected: str) -> No
         (verdict(kind=Class.OTHER), False),
     ],
 )
-def test_a_single_sign_is_one_and_nothing_else(given: Verdict, expected: bool) -> None:
+def test_a_single_sign_is_the_only_sign(given: Verdict, expected: bool) -> None:
     assert deciding.single(given) is expected
 
 

@@ -1,4 +1,4 @@
-"""Removals that are not followed, Pythons that something else chooses, and words that are no package."""
+"""Removals that are not followed, Pythons that something else selects, and words that are not packages."""
 
 import pytest
 
@@ -138,7 +138,7 @@ from agent.core.pytorch import build_history
         ),
     ],
 )
-def test_an_installation_that_may_be_gone_or_elsewhere_is_not_sure(lines: tuple[str, ...]) -> None:
+def test_an_installation_that_may_be_removed_or_elsewhere_is_not_certain(lines: tuple[str, ...]) -> None:
     assert build_history.scan([HistoryStep(line, 0) for line in lines]).torch == ""
 
 
@@ -153,6 +153,6 @@ def test_an_installation_that_may_be_gone_or_elsewhere_is_not_sure(lines: tuple[
         "RUN --mount=type=cache,target=/root/.cache rm -rf /src",
     ],
 )
-def test_what_takes_nothing_of_torch_away_leaves_it(line: str) -> None:
+def test_a_removal_that_does_not_affect_torch_leaves_it(line: str) -> None:
     lines = ("RUN pip install torch", line)
     assert build_history.scan([HistoryStep(line, 0) for line in lines]).torch == "pip install torch"

@@ -1,4 +1,4 @@
-"""The lists in agent/core/pytorch/known: each entry is of good form, and a bad one is refused with its place."""
+"""The lists in agent/core/pytorch/known: each entry is well formed, and a wrong one is refused with its place."""
 
 from collections.abc import Mapping
 
@@ -25,19 +25,19 @@ def changed(name: str, old: str, new: str) -> Mapping[str, str]:
     return {**TEXTS, name: TEXTS[name].replace(old, new, 1)}
 
 
-def test_the_package_carries_entries_of_every_kind() -> None:
+def test_the_package_contains_entries_of_every_kind() -> None:
     assert {type(entry).__name__ for entry in EVERY} == {
         *("Repository", "Publisher", "Refutation", "Lookalike", "Vendor", "Variable", "Value", "Label", "Program"),
     }
 
 
 @pytest.mark.parametrize("entry", EVERY, ids=lambda entry: str(entry)[:60])
-def test_an_entry_tells_where_it_can_be_read(entry: entries.Entry) -> None:
+def test_an_entry_names_its_source(entry: entries.Entry) -> None:
     assert entry.source.startswith("https://")
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_an_entry_stands_on_one_line(name: str) -> None:
+def test_an_entry_is_written_on_one_line(name: str) -> None:
     lines = [line.strip() for line in TEXTS[name].splitlines()]
     assert all(line.startswith(("#", "{")) or line == "]" or line.endswith("= [") for line in lines if line)
     assert all(line.endswith("},") for line in lines if line.startswith("{"))
@@ -96,7 +96,7 @@ BAD = [
         "names.toml",
         ROW,
         ROW + ROW,
-        "repositories: ('pytorch/pytorch', None) is there twice",
+        "repositories: ('pytorch/pytorch', None) is listed twice",
     ),
     ("a pattern that is none", "names.toml", "'gcr", "'(gcr", "publishers.3.pattern: Input should be a valid regular"),
     (
@@ -122,7 +122,7 @@ BAD = [
         "programs.toml",
         'word = "vllm",',
         'word = "a-b", module = "c.d",',
-        "programs.0: needs a",
+        "programs.0: needs either",
     ),
     ("a list that is misspelled", "programs.toml", "programs = [", "progams = [", "programs: Field required"),
     (

@@ -1,4 +1,4 @@
-"""Evidence: what a name, a variable, a label or an entrypoint is worth, alone."""
+"""The strength of a name, a variable, a label or an entrypoint alone."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ def verdict(image: model.Image) -> Verdict:
     return classify.classify([image])[image.id]
 
 
-def test_evidence_is_told_in_words() -> None:
+def test_evidence_has_text_for_people() -> None:
     image = catalogue.pytorch_runtime()
     assert verdict(replace(image, origin=image.digests[0])).evidence == (
         Evidence("repository", Strength.STRONG, "repository pytorch/pytorch, with a digest of it"),
@@ -23,7 +23,7 @@ def test_evidence_is_told_in_words() -> None:
     )
 
 
-def test_a_digest_that_proves_no_origin_is_no_evidence() -> None:
+def test_a_digest_that_proves_no_origin_is_not_evidence() -> None:
     image = catalogue.pytorch_runtime()
     assert image.digests
     assert verdict(image).evidence[0].text == "repository pytorch/pytorch"
@@ -98,7 +98,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_alone_is_worth_this_much(name: str) -> None:
+def test_a_name_alone_has_this_strength(name: str) -> None:
     assert verdict(make_image(name, pulled=False)).kind is NAMES[name]
 
 
@@ -114,31 +114,31 @@ def test_the_strongest_name_of_several_counts() -> None:
 
 
 def digests(*repositories: str, tags: tuple[str, ...] = (), **changes: object) -> model.Image:
-    """An image that is known by its digests, and by these tags."""
+    """An image with these tags and the digests of its repositories."""
     image = make_image(*tags, pulled=False, **changes)  # type: ignore[arg-type]
     return replace(image, digests=tuple(f"{name}@{catalogue.digest(name)}" for name in repositories))
 
 
-def test_a_digest_alone_is_a_hint_where_tags_of_its_repository_have_no_torch() -> None:
+def test_a_digest_alone_is_a_hint_if_some_tags_of_its_repository_have_no_torch() -> None:
     assert verdict(digests("rocm/pytorch")).kind is Class.AMBIGUOUS
 
 
-def test_a_tag_of_such_a_repository_says_which_it_is() -> None:
+def test_a_tag_of_such_a_repository_decides_between_them() -> None:
     assert verdict(digests("rocm/pytorch", tags=("rocm/pytorch:rocm6.4_pytorch_release_2.6.0",))).kind is Class.PYTORCH
 
 
-def test_a_tag_without_torch_takes_every_name_of_its_path_from_the_image() -> None:
+def test_a_tag_without_torch_makes_every_name_with_its_path_weak() -> None:
     others = ("rocm/pytorch:mine", "mirror.corp/rocm/pytorch:2.6-cuda12.4")
     image = digests("rocm/pytorch", "mirror.corp/rocm/pytorch", tags=("rocm/pytorch:latest-base", *others))
     assert {sign.strength for sign in verdict(image).evidence} == {Strength.WEAK}
 
 
-def test_a_mirror_of_a_tag_without_torch_takes_the_original_name_as_well() -> None:
+def test_a_mirror_of_a_tag_without_torch_makes_the_original_name_weak_as_well() -> None:
     image = digests("rocm/pytorch", tags=("rocm/pytorch:mine", "mirror.corp/hub/rocm/pytorch:latest-base"))
     assert verdict(image).kind is Class.AMBIGUOUS
 
 
-def test_it_takes_no_name_of_another_path() -> None:
+def test_it_does_not_affect_a_name_with_another_path() -> None:
     image = digests(tags=("rocm/pytorch:latest-base", "pytorch/pytorch:2.9"))
     assert verdict(image).kind is Class.PYTORCH
 
@@ -184,7 +184,7 @@ ONE_FACT = {
 
 
 @pytest.mark.parametrize("what", ONE_FACT)
-def test_signs_that_rest_on_one_fact_count_once(what: str) -> None:
+def test_signs_with_one_cause_count_once(what: str) -> None:
     assert verdict(ONE_FACT[what]).kind is Class.AMBIGUOUS
 
 
@@ -204,11 +204,11 @@ TWO_FACTS = {
 
 
 @pytest.mark.parametrize("what", TWO_FACTS)
-def test_signs_that_rest_on_two_facts_suffice(what: str) -> None:
+def test_signs_with_two_causes_suffice(what: str) -> None:
     assert verdict(TWO_FACTS[what]).kind is Class.PYTORCH
 
 
-def test_of_several_variables_that_tell_one_fact_the_first_is_shown() -> None:
+def test_of_several_variables_with_one_cause_the_first_is_shown() -> None:
     env = {"VLLM_USAGE_SOURCE": "a", "VLLM_BUILD_COMMIT": "b", "VLLM_IMAGE_TAG": "c"}
     assert [sign.text for sign in verdict(make_image("corp/llm:1", env=env)).evidence] == ["ENV VLLM_USAGE_SOURCE=a"]
 
@@ -258,7 +258,7 @@ ENV = {
 
 
 @pytest.mark.parametrize(("name", "value"), ENV)
-def test_a_variable_alone_is_worth_this_much(name: str, value: str) -> None:
+def test_a_variable_alone_has_this_strength(name: str, value: str) -> None:
     assert verdict(make_image("corp/tool:1", env={name: value})).kind is ENV[name, value]
 
 
@@ -282,7 +282,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize(("name", "value"), LABELS)
-def test_a_label_alone_is_worth_this_much(name: str, value: str) -> None:
+def test_a_label_alone_has_this_strength(name: str, value: str) -> None:
     assert verdict(make_image("corp/tool:1", labels={name: value})).kind is LABELS[name, value]
 
 
@@ -292,12 +292,12 @@ def test_the_label_of_aws_needs_its_other_one() -> None:
     assert verdict(make_image("corp/tool:1", labels={**labels, "framework": "tensorflow"})).kind is Class.OTHER
 
 
-def test_what_pip_froze_tells_torchs_version() -> None:
+def test_the_output_of_pip_freeze_gives_torchs_version() -> None:
     frozen = "numpy==2.1.0\ntorch==2.7.1+cu128\n"
     assert verdict(make_image("corp/model:1", labels={"run.cog.pip_freeze": frozen})).torch_version == "2.7.1"
 
 
-def test_what_pip_froze_is_read_although_it_is_long() -> None:
+def test_the_output_of_pip_freeze_is_read_although_it_is_long() -> None:
     frozen = "".join(f"package-{number}==1.0\n" for number in range(500)) + "torch==2.7.1\n"
     assert verdict(make_image("corp/model:1", labels={"run.cog.pip_freeze": frozen})).kind is Class.PYTORCH
 
@@ -317,17 +317,17 @@ ENTRYPOINTS = {
 
 
 @pytest.mark.parametrize("words", ENTRYPOINTS)
-def test_an_entrypoint_alone_is_worth_this_much(words: tuple[str, ...]) -> None:
+def test_an_entrypoint_alone_has_this_strength(words: tuple[str, ...]) -> None:
     assert verdict(make_image("corp/tool:1", entrypoint=words, command=())).kind is ENTRYPOINTS[words]
 
 
-def test_a_build_argument_and_the_gpus_it_builds_for_are_one_fact() -> None:
+def test_a_build_argument_and_the_gpus_it_builds_for_have_one_cause() -> None:
     history = ("RUN |1 TORCH_VERSION=2.9.0 /bin/sh -c curl -O libtorch-${TORCH_VERSION}.zip # buildkit",)
     image = make_image("corp/app:1", env={"TORCH_CUDA_ARCH_LIST": "8.0"}, history=history)
     assert verdict(image).kind is Class.AMBIGUOUS
 
 
-def test_a_backend_in_env_and_on_the_command_line_is_one_fact() -> None:
+def test_a_backend_in_env_and_on_the_command_line_have_one_cause() -> None:
     history = ("RUN /bin/sh -c uv pip install --system --torch-backend=cpu numpy # buildkit",)
     image = make_image("corp/app:1", env={"UV_TORCH_BACKEND": "cpu"}, history=history)
     assert verdict(image).kind is Class.AMBIGUOUS

@@ -1,4 +1,4 @@
-"""A variable that a build or a start is given as an input does not say that torch is there."""
+"""A variable that is an input of a build or a start script does not show that torch is there."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def kind(image: Image) -> Class:
     return classify.classify([image])[image.id].kind
 
 
-def test_a_version_that_nothing_else_explains_says_what_is_there() -> None:
+def test_a_version_without_another_explanation_is_a_strong_sign() -> None:
     assert kind(make_image("corp/app:1", env=ENV, history=[CONDA])) is Class.PYTORCH
 
 
@@ -36,10 +36,10 @@ def test_a_version_that_is_an_input_leaves_the_image_ambiguous(use: str) -> None
     assert kind(INPUTS[use]) is Class.AMBIGUOUS
 
 
-def test_an_input_that_was_installed_says_what_is_there() -> None:
+def test_an_input_that_was_installed_is_a_strong_sign() -> None:
     assert kind(make_image("corp/app:1", env=ENV, history=[ON])) is Class.PYTORCH
 
 
-def test_an_input_and_what_the_build_was_set_up_for_are_one_fact() -> None:
+def test_an_input_and_the_intent_of_a_build_have_one_cause() -> None:
     env = {**ENV, "TORCH_CUDA_ARCH_LIST": "8.0"}
     assert kind(make_image("corp/app:1", env=env, history=["ARG TORCH_VERSION=2.9.0", OFF])) is Class.AMBIGUOUS

@@ -1,11 +1,12 @@
-"""The operator's own names, `images.known`: what they lift, and what they do not."""
+"""The operator's own names, `images.known`: which images become PyTorch by them, and which do not."""
 
 from dataclasses import replace
 
 import pytest
 
 from agent.core import model
-from agent.core.model import Class, Evidence, Policy, Strength, Verdict
+from agent.core.model import Class, Evidence, Strength, Verdict
+from agent.core.policy.settings import Policy
 from agent.core.pytorch import operators
 from tests.core import catalogue
 from tests.core.builders import decide, evicted, image, only, pytorch_image
@@ -41,20 +42,20 @@ def lift(verdict: Verdict, *references: str) -> Verdict:
     return operators.lifted({"sha256:a": verdict}, [of], ("corp/trainer",))["sha256:a"]
 
 
-def test_what_nothing_shows_becomes_pytorch_with_the_word_as_evidence() -> None:
+def test_an_image_without_signs_becomes_pytorch_with_the_pattern_as_evidence() -> None:
     assert lift(Verdict(kind=Class.OTHER)) == Verdict(kind=Class.PYTORCH, evidence=(WORD,))
 
 
-def test_what_may_be_pytorch_becomes_it_and_keeps_its_other_evidence() -> None:
+def test_an_ambiguous_image_becomes_pytorch_and_keeps_its_other_evidence() -> None:
     weak = Evidence("name", Strength.WEAK, "name torch")
     assert lift(Verdict(kind=Class.AMBIGUOUS, evidence=(weak,))).evidence == (WORD, weak)
 
 
-def test_any_reference_will_do() -> None:
+def test_any_reference_may_match() -> None:
     assert lift(Verdict(kind=Class.OTHER), "a/b:1", "corp/trainer:1").kind is Class.PYTORCH
 
 
-def test_a_pytorch_image_stays_as_it_was() -> None:
+def test_a_pytorch_image_is_not_changed() -> None:
     assert lift(Verdict(kind=Class.PYTORCH, torch_version="2.9")) == Verdict(kind=Class.PYTORCH, torch_version="2.9")
 
 
@@ -63,17 +64,17 @@ def test_an_image_that_could_not_be_judged_stays_unknown() -> None:
     assert lift(failed) == failed
 
 
-def test_what_the_layers_disprove_stays_ambiguous() -> None:
+def test_an_image_whose_layers_disprove_torch_stays_ambiguous() -> None:
     doubt = Evidence("layers", Strength.WEAK, "no torch/version.py in its layers")
     assert lift(Verdict(kind=Class.AMBIGUOUS, evidence=(doubt,))) == Verdict(kind=Class.AMBIGUOUS, evidence=(doubt,))
 
 
-def test_what_the_layers_prove_is_lifted() -> None:
+def test_an_image_whose_layers_prove_torch_becomes_pytorch() -> None:
     proof = Evidence("layers", Strength.STRONG, "layer 3: torch/version.py is of torch 2.9.0")
     assert lift(Verdict(kind=Class.AMBIGUOUS, evidence=(proof,))).kind is Class.PYTORCH
 
 
-def test_another_image_stays_as_it_was() -> None:
+def test_another_image_is_not_changed() -> None:
     assert lift(Verdict(kind=Class.OTHER), "corp/other:1") == Verdict(kind=Class.OTHER)
 
 
@@ -90,7 +91,7 @@ def test_an_image_whose_names_cannot_be_read_becomes_unknown() -> None:
 # In the plan.
 
 
-def test_the_operators_word_evicts_what_nothing_else_recognises() -> None:
+def test_an_image_that_only_the_operator_recognises_is_evicted() -> None:
     decision = only(decide(TRAINER, rules=Policy(known=("corp/trainer",))))
     assert (decision.action, decision.reason, decision.verdict.evidence) == ("evict", "idle-ttl", (WORD,))
 
@@ -123,11 +124,11 @@ def test_keep_newest_counts_it() -> None:
     assert evicted(decide(old, new, rules=rules)) == {old.id}
 
 
-def test_it_makes_nothing_of_an_image_that_could_not_be_inspected() -> None:
+def test_it_does_not_change_an_image_that_could_not_be_inspected() -> None:
     unknown = model.Image(id="sha256:a", references=("corp/trainer:1",))
     assert only(decide(unknown, rules=Policy(known=("corp/trainer",)))).reason == "unknown"
 
 
-def test_no_other_image_goes_by_it() -> None:
+def test_it_evicts_no_other_image() -> None:
     others = (image("p", "postgres:16"), pytorch_image("a", "team/a:latest"))
     assert evicted(decide(TRAINER, *others, rules=Policy(known=("corp/trainer",)))) == {TRAINER.id}

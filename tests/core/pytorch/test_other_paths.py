@@ -1,17 +1,17 @@
-"""What reaches a folder by another path, what a program writes, and files from PyTorch's own index."""
+"""Removals by another path, the output of programs, and files from PyTorch's own index."""
 
 import pytest
 
 from agent.core.model import HistoryStep
 from agent.core.pytorch import build_history
-from agent.core.pytorch.build_history import Installs
+from agent.core.pytorch.build_history import TorchInstalls
 
 _VENV = "RUN python -m venv /opt/venv && /opt/venv/bin/pip install torch"
 _FILE = "pip install -r deps.txt from PyTorch's index alone"
 _INDEX = "--index-url https://download.pytorch.org/whl/cpu"
 
 
-def scan(*lines: str) -> Installs:
+def scan(*lines: str) -> TorchInstalls:
     return build_history.scan([HistoryStep(line, 0) for line in lines])
 
 
@@ -29,7 +29,7 @@ def scan(*lines: str) -> Installs:
         ("ENV PIP_USER=1", "RUN pip install torch", "RUN rm -rf ~/.local"),
     ],
 )
-def test_a_removal_by_another_path_leaves_nothing_sure(lines: tuple[str, ...]) -> None:
+def test_after_a_removal_by_another_path_nothing_is_certain(lines: tuple[str, ...]) -> None:
     assert scan(*lines).torch == ""
 
 
@@ -42,7 +42,7 @@ def test_a_removal_by_another_path_leaves_nothing_sure(lines: tuple[str, ...]) -
         ("RUN pip install torch", "RUN rm -rf ~/.local ~/.cache"),
     ],
 )
-def test_a_removal_of_something_else_leaves_torch(lines: tuple[str, ...]) -> None:
+def test_a_removal_of_something_else_does_not_remove_torch(lines: tuple[str, ...]) -> None:
     assert scan(*lines).torch == "pip install torch"
 
 
@@ -67,7 +67,7 @@ def test_a_removal_of_something_else_leaves_torch(lines: tuple[str, ...]) -> Non
         ("sh -c 'pip install \"$@\"' torch numpy", False),
     ],
 )
-def test_what_a_program_writes_and_answers_decides(program: str, installs: bool) -> None:
+def test_the_output_and_the_status_of_a_program_decide(program: str, installs: bool) -> None:
     assert (scan(f"RUN /bin/bash -c {program}").torch != "") is installs
 
 
@@ -87,7 +87,7 @@ def test_a_file_from_pytorchs_index_alone_is_a_hint_of_its_own() -> None:
         (f"RUN pip install -r deps.txt {_INDEX}", "RUN pip uninstall -y torch"),
     ],
 )
-def test_a_file_that_may_come_from_elsewhere_or_is_gone_is_no_such_hint(lines: tuple[str, ...]) -> None:
+def test_a_file_that_may_have_another_source_or_was_removed_is_not_such_a_hint(lines: tuple[str, ...]) -> None:
     assert _FILE not in scan(*lines).hints
 
 

@@ -17,7 +17,7 @@ from tests.support import torch_file
         (torch_file.text("2.6.0a0+df5bbc09d1.nv24.12", cuda="12.6"), Torch("2.6.0a0", "cuda12.6", True)),
     ],
 )
-def test_what_torchs_build_writes_is_read(text: str, torch: Torch) -> None:
+def test_the_file_of_torchs_build_is_read(text: str, torch: Torch) -> None:
     assert parse(text) == torch
 
 
@@ -25,15 +25,15 @@ def test_what_torchs_build_writes_is_read(text: str, torch: Torch) -> None:
     ("written", "accelerator"),
     [("2.9.0+cu1281", "cuda12.8"), ("1.7.0+cu92", "cuda9.2"), ("2.5.1+rocm6.1", "rocm6.1"), ("2.9.0+xpu", "xpu")],
 )
-def test_the_local_part_tells_the_accelerator_where_nothing_else_does(written: str, accelerator: str) -> None:
+def test_the_local_part_gives_the_accelerator_if_nothing_else_does(written: str, accelerator: str) -> None:
     assert parse(f'__version__ = "{written}"\n') == Torch(written.partition("+")[0], accelerator)
 
 
-def test_a_vendors_own_build_is_not_taken_for_one_for_the_cpu() -> None:
+def test_a_vendors_own_build_is_not_mistaken_for_one_for_the_cpu() -> None:
     assert parse(torch_file.text("2.4.0+hpu.1.18")) == Torch("2.4.0", None, True)
 
 
-def test_a_file_for_two_accelerators_tells_none() -> None:
+def test_a_file_for_two_accelerators_gives_none() -> None:
     assert parse(torch_file.text("2.4.0", cuda="12.4", hip="6.1.0")) == Torch("2.4.0", None, True)
 
 

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from agent.core.images.references import ReferenceIndex
 from agent.core.usage import pulls
-from agent.core.usage.events import EngineEvent, ReferenceIndex
+from agent.core.usage.events import EngineEvent
 from tests.core.builders import NOW, image_id
 
 REF = "team/torch:1"

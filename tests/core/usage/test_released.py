@@ -4,8 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from agent.core.model import Image, Overrides, Pin
+from agent.core.model import Image
 from agent.core.policy.decide import Context
+from agent.core.policy.overrides import Overrides, Pin
 from tests.core.builders import DAY, HOUR, LONG_AGO, NOW, decide, image_id, only, pytorch_image, usage, verdict
 
 A = pytorch_image("a")

@@ -1,4 +1,4 @@
-"""A broker in memory. It keeps the contract that tests/adapters/test_broker.py checks on mosquitto as well."""
+"""A broker in memory. It passes the same contract tests as mosquitto."""
 
 import asyncio
 import itertools
@@ -11,20 +11,20 @@ from agent.adapters.mqtt.broker import Message
 
 
 class FakeBroker:
-    """What was published, in order, and the switches for what can go wrong."""
+    """The published messages, in order, and the switches for failures."""
 
     def __init__(self) -> None:
         self.published: list[Message] = []
         self.retained: dict[str, bytes] = {}
-        self.denied: dict[str, int] = {}  # topic -> the reason code that refuses it
-        self.unreadable: set[str] = set()  # topic filters that nobody may subscribe to
-        self.poison: Callable[[Message], bool] = lambda _: False  # what ends the connection that sends it
+        self.denied: dict[str, int] = {}  # topic -> the reason code of the refusal
+        self.unreadable: set[str] = set()  # topic filters whose subscription is refused
+        self.poison: Callable[[Message], bool] = lambda _: False  # messages that end the connection that sends them
         self.login_refused = False
-        self.acknowledging = asyncio.Event()  # cleared, it takes messages and acknowledges none
+        self.acknowledging = asyncio.Event()  # if cleared, it accepts messages without acknowledging them
         self.acknowledging.set()
-        self.withheld: set[str] = set()  # topics whose messages it takes and never acknowledges, but for empty ones
+        self.withheld: set[str] = set()  # topics whose messages it accepts without acknowledging, except empty ones
         self.connects = 0
-        self.subscriptions: list[str] = []  # topic filters that were asked for, granted or not
+        self.subscriptions: list[str] = []  # requested topic filters, granted or not
         self._up = True
         self._clients: dict[str, _Client] = {}
         self._numbers = itertools.count()
@@ -51,7 +51,7 @@ class FakeBroker:
                 del self._clients[client_id]
 
     def stop(self) -> None:
-        """A crash: all connections end, and what was retained is gone."""
+        """Crash: all connections end, and the retained messages are lost."""
         self._up = False
         self.retained.clear()
         for client_id in list(self._clients):
@@ -61,23 +61,23 @@ class FakeBroker:
         self._up = True
 
     def cut(self, client_id: str) -> None:
-        """One client's network fails; the broker publishes its will."""
+        """Let one client's network fail; the broker publishes its will."""
         self.end(client_id, broker.BrokerUnavailable("fake: cut"))
 
     def end(self, client_id: str, error: broker.BrokerUnavailable) -> None:
-        """One client's connection ends with this error; the broker publishes its will."""
+        """End one client's connection with this error; the broker publishes its will."""
         self._end(client_id, error, with_will=True)
 
     def subscribe(self, client_id: str, topic: str) -> None:
-        """Send a client what it never asked for, from now on."""
+        """Send a client messages of a topic to which it did not subscribe, from now on."""
         self._clients[client_id].filters.append(topic)
 
     def forget(self, client_id: str, topic: str) -> None:
-        """Deliver nothing more for a subscription that was granted."""
+        """Stop delivering for a subscription that was granted."""
         self._clients[client_id].filters.remove(topic)
 
     def route(self, message: Message) -> None:
-        """Take a message and pass it on, as if some client had published it."""
+        """Accept a message and deliver it, as if a client had published it."""
         self.published.append(message)
         retain(self.retained, message)
         for client in self._clients.values():
@@ -144,7 +144,7 @@ class _Client:
         self._check()
 
     def deliver(self, message: Message, topic: str | None = None) -> None:
-        """Hand a message on where a filter takes its topic; under another topic, where one is given."""
+        """Deliver a message if a filter matches its topic; under another topic if one is given."""
         if any(matches(pattern, message.topic) for pattern in self.filters):
             self._waiting.put_nowait(Message(topic or message.topic, message.payload))
 
@@ -159,7 +159,7 @@ class _Client:
 
 
 def retain(retained: dict[str, bytes], message: Message) -> None:
-    """What a broker retains after a message."""
+    """Update the retained messages after a message."""
     if message.retain and message.payload:
         retained[message.topic] = message.payload
     elif message.retain:
@@ -167,7 +167,7 @@ def retain(retained: dict[str, bytes], message: Message) -> None:
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Whether a topic filter takes a topic: `+` is one level, `#` all that follow, none included."""
+    """Whether a topic filter matches a topic: `+` is one level, `#` is any number of levels, also none."""
     levels = topic.split("/")
     for index, part in enumerate(pattern.split("/")):
         if part == "#":

@@ -1,7 +1,7 @@
-"""A Docker daemon in memory: images, containers, the ring of 256 events, and how it deletes.
+"""A Docker daemon in memory, with images, containers, the ring of 256 events, and Docker's rules of deletion.
 
-What people do to it is called here and raises the events that a real one raises; the agent's own calls come
-through `fake_engine.FakeEngine`. `containerd` chooses the other column of the table of deletions.
+The methods are what people do, and raise the same events as a real daemon. The agent's own calls come through
+`FakeEngine`. `containerd` chooses the rules of deletion of the containerd store instead of a graph driver's.
 """
 
 import asyncio
@@ -17,10 +17,11 @@ from typing import Any
 from agent.adapters.docker import rows as engine_rows
 from agent.adapters.engine import Conflict, NotFound, Removed
 from agent.core.images.layers import chain_ids
+from agent.core.images.references import familiar
 from agent.core.model import RUNNING, Details, Image
 from agent.core.policy import build_cache
 from agent.core.policy.build_cache import CacheRecord
-from agent.core.usage.events import EngineEvent, familiar
+from agent.core.usage.events import EngineEvent
 from tests.support import builders
 from tests.support.fakes.clock import FakeClock
 
@@ -34,8 +35,8 @@ class FakeImage:
     digests: list[str]
     details: Details
     size_bytes: int
-    named: datetime  # when a name of it was last set
-    folders: tuple[str, ...] = ()  # of its layers, the topmost first
+    named: datetime  # when one of its names was last set
+    folders: tuple[str, ...] = ()  # of its layers, topmost first
     files: dict[str, str] = field(default_factory=dict)  # path -> content
 
     @property
@@ -57,13 +58,13 @@ class FakeContainer:
 
 
 class FakeDocker:
-    """One engine's state, which outlives its restarts; the ring does not."""
+    """The state of one engine. Except for the ring, it survives restarts."""
 
     def __init__(self, clock: FakeClock, *, containerd: bool = False, engine_id: str = "engine-1") -> None:
         self.clock = clock
         self.containerd = containerd
         self.engine_id = engine_id
-        self.observe_only = ""  # why nothing may be removed on it
+        self.observe_only = ""  # why nothing may be removed on this engine
         self.root = ""
         self._other_roots: dict[str, tuple[dict[str, FakeImage], dict[str, FakeContainer]]] = {}
         self.up = True
@@ -78,7 +79,7 @@ class FakeDocker:
     # The daemon itself
 
     def stop(self) -> None:
-        """It ends, and with it the streams; its memory of events goes too."""
+        """End the daemon and its streams; the ring is lost."""
         self.up = False
         self.cut_streams()
         self.ring.clear()
@@ -87,7 +88,7 @@ class FakeDocker:
         self.up = True
 
     def move_to(self, root: str) -> None:
-        """A restart on another root directory, with the images and containers that are there."""
+        """Restart it with another root directory, and the images and containers in that."""
         self.stop()
         self._other_roots[self.root] = self.images, self.containers
         self.root = root
@@ -101,7 +102,7 @@ class FakeDocker:
 
     @contextmanager
     def losing_events(self) -> Iterator[None]:
-        """What happens in the block reaches the engine's memory and no stream, and the streams stay open."""
+        """In the block, events are added to the ring but not sent to any stream; the streams stay open."""
         streams, self.streams = self.streams, []
         try:
             yield
@@ -122,10 +123,10 @@ class FakeDocker:
         for stream in self.streams if event is not None else ():
             stream.put_nowait(event)
 
-    # What people do with images
+    # Actions of people on images
 
     def add(self, image: Image) -> str:
-        """An image that was there before anybody watched: no event tells of it."""
+        """Add an image without an event, as if it was present before the agent watched."""
         assert image.details is not None
         digests, named = list(image.digests), self.clock.now()
         self.images[image.id] = FakeImage(image.id, [], digests, image.details, image.size_bytes, named)
@@ -152,9 +153,9 @@ class FakeDocker:
         self.emit("image", "tag", image_id, name=familiar(reference))
 
     def build(self, reference: str, base: str, *, classic: bool = False, silent: bool = False) -> str:
-        """Build on an image: the classic builder records the parent, BuildKit may not even raise an event.
+        """Build on an image. The classic builder records the parent; BuildKit may not even raise an event.
 
-        Without a reference it is a step of a build.
+        Without a reference, the image is a step of a build.
         """
         below = self.images[self.resolve(base)].details
         name = f"build of {reference} on {base}"
@@ -168,7 +169,7 @@ class FakeDocker:
         return builders.make_id(name)
 
     def commit(self, cid: str, reference: str = "") -> str:
-        """`docker commit`: its parent is the container's image."""
+        """`docker commit`: the parent of the new image is the container's image."""
         container = self.containers[cid]
         below = self.images[container.image_id].details
         name = f"commit of {cid}"
@@ -181,7 +182,7 @@ class FakeDocker:
         return builders.make_id(name)
 
     def resolve(self, name: str) -> str:
-        """The ID of the image that a name, or an ID, means. Raises NotFound."""
+        """The ID of the image that a name or an ID points to. Raises NotFound."""
         if name in self.images:
             return name
         for image in self.images.values():
@@ -190,17 +191,17 @@ class FakeDocker:
         raise NotFound(404, f"No such image: {name}")
 
     def _name(self, image_id: str, reference: str) -> None:
-        """The one that loses a tag is told by no event."""
+        """Point a reference at an image. No event reports the image that loses it."""
         for image in self.images.values():
             if reference in image.tags:
                 image.tags.remove(reference)
         self.images[image_id].tags = sorted([*self.images[image_id].tags, reference])
         self.images[image_id].named = self.clock.now()
 
-    # Deleting, without force and without pruning of parents
+    # Deletion, without force and without pruning of parents
 
     def delete(self, name: str) -> Removed:
-        """By name or by full ID; what went. Raises NotFound, Conflict."""
+        """Delete by name or by full ID. Returns what was removed. Raises NotFound, Conflict."""
         image = self.images[self.resolve(name)]
         return self._delete_by_id(image) if name == image.id else self._delete_by_name(image, familiar(name))
 
@@ -229,7 +230,7 @@ class FakeDocker:
         return Removed(tuple(untagged), () if stays else self._drop(image))
 
     def _named_with(self, image: FakeImage, reference: str) -> list[str]:
-        """With the last tag of a repository its digests go."""
+        """This reference, and with the last tag of a repository also the digests of that repository."""
         repository = reference.rpartition(":")[0]
         others = [tag for tag in image.tags if tag != reference and tag.rpartition(":")[0] == repository]
         if "@" in reference or others:
@@ -237,9 +238,9 @@ class FakeDocker:
         return [reference, *(digest for digest in image.digests if digest.startswith(f"{repository}@"))]
 
     def _single(self, image: FakeImage) -> bool:
-        """Whether the references count as one: a tag with digests of its own repository, or digests of one.
+        """Whether the references count as one: a tag with digests of its own repository, or digests of one repository.
 
-        On the containerd store the digests of a tagged image are not names of their own.
+        With the containerd store, the digests of a tagged image do not count as names.
         """
         if self.containerd:
             return len(image.tags or image.digests) == 1
@@ -258,14 +259,14 @@ class FakeDocker:
         return [other for other in self.images.values() if other.details.parent == image.id]
 
     def _drop(self, image: FakeImage) -> tuple[str, ...]:
-        """What a real one says that it deleted: a graph driver names the layers that nobody else has, topmost first."""
+        """Delete an image. Returns the IDs in the answer; with a graph driver also unshared layers, topmost first."""
         del self.images[image.id]
         self.emit("image", "delete", image.id, name=image.id)
         kept = {chain for other in self.images.values() for chain in chain_ids(other.details.layers)}
         layers = [chain for chain in reversed(chain_ids(image.details.layers)) if chain not in kept]
         return image.id, *(() if self.containerd else layers)
 
-    # What people do with containers
+    # Actions of people on containers
 
     def create(self, image: str, name: str = "", *, image_mounts: Sequence[str] = (), **labels: str) -> str:
         self._made += 1
@@ -283,7 +284,7 @@ class FakeDocker:
         self._tell(self.containers[cid], "start")
 
     def end(self, cid: str) -> None:
-        """Its process ends."""
+        """End the container's process."""
         container = self.containers[cid]
         container.state, container.finished = "exited", self.clock.now()
         self._tell(container, "die")
@@ -295,7 +296,7 @@ class FakeDocker:
         self._tell(self.containers.pop(cid), "destroy")
 
     def run(self, image: str, name: str = "", *, rm: bool = False) -> str:
-        """`docker run --detach`, or with `rm` a run that has ended and left no container."""
+        """`docker run --detach`; with `rm` a run that has already ended, without a container left."""
         cid = self.create(image, name)
         self.begin(cid)
         if rm:

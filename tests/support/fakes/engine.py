@@ -1,7 +1,7 @@
-"""`agent.adapters.engine.Engine` on a daemon in memory, with faults and with hooks between calls.
+"""`agent.adapters.engine.Engine` on a daemon in memory, with faults, and with hooks between calls.
 
-A hook runs just before a call takes effect, or just after it has and before the caller hears of it: so a race, or a
-death in the middle of a removal, can be staged at every step.
+A hook runs just before a call takes effect, or just after and before the caller gets the result. So each step of a
+removal can be tested with a race or a crash.
 """
 
 import asyncio
@@ -43,20 +43,20 @@ class Hook:
     method: str  # "*": any
     act: Act
     after: bool
-    left: int  # calls until it acts
+    left: int  # calls until it runs
     once: bool
 
 
 class FakeEngine:
-    """One client of a FakeDocker. `calls` is everything that was asked of it, in order."""
+    """One client of a FakeDocker. `calls` has all calls, in order."""
 
     def __init__(self, docker: FakeDocker) -> None:
         self.docker = docker
         self.calls: list[Call] = []
         self.uninspectable: set[str] = set()  # images whose inspect fails
-        self.direct = True  # False: as behind a socket proxy or a network
+        self.direct = True  # False as behind a socket proxy or a network
         self.unreadable: dict[str, str] = {}  # image ID -> why its inspect cannot be read
-        self.answers_readable = True  # those to a DELETE
+        self.answers_readable = True  # whether the answers to DELETE are readable
         self._hooks: list[Hook] = []
         self._connected = False
         self._streams: list[asyncio.Queue[EngineEvent | None]] = []
@@ -64,9 +64,9 @@ class FakeEngine:
     # For tests
 
     def on(self, method: str, act: Act, *, nth: int = 1, after: bool = False, once: bool = True) -> None:
-        """At the n-th call of a method from now ("*": of any): raise an exception, or call a function.
+        """At the n-th call of a method from now ("*": any method), raise an exception or call a function.
 
-        With `once` False, at every one from there on.
+        If `once` is False, at each call from the n-th on.
         """
         self._hooks.append(Hook(method, act, after, nth, once))
 
@@ -75,7 +75,7 @@ class FakeEngine:
 
     @staticmethod
     async def hang() -> None:
-        """An act: the call never returns."""
+        """A function for `on`: the call never returns."""
         await asyncio.Event().wait()
 
     def counts(self) -> dict[str, int]:
@@ -162,7 +162,7 @@ class FakeEngine:
                     streams.remove(stream)
 
     def _replay(self, since_ns: int) -> list[EngineEvent]:
-        """From the newest back to the first that is older."""
+        """The events of the ring after a time, until the first older one when read backwards."""
         rows = []
         for row in reversed(self.docker.ring):
             if row["timeNano"] < since_ns:
@@ -201,12 +201,12 @@ class FakeEngine:
         async with self._call("image_id", reference):
             return self.docker.resolve(reference)
 
-    async def named(self, reference: str) -> PulledTarget:
-        async with self._call("named", reference):
+    async def pulled_target(self, reference: str) -> PulledTarget:
+        async with self._call("pulled_target", reference):
             image = self.docker.images[self.docker.resolve(reference)]
             metadata = {"LastTagTime": image.named.isoformat()}
             inspected = {"Id": image.id, "RepoDigests": image.digests, "Metadata": metadata}
-            return engine_rows.named(inspected, reference, containerd=self.docker.containerd)
+            return engine_rows.pulled_target(inspected, reference, containerd=self.docker.containerd)
 
     async def layers(self, image_id: str) -> tuple[str, ...]:
         async with self._call("layers", image_id):
@@ -252,14 +252,14 @@ async def _read(stream: asyncio.Queue[EngineEvent | None]) -> AsyncIterator[Engi
 def _container(found: FakeContainer, known: Mapping[str, Container]) -> Container:
     before = known.get(found.id)
     running = found.state in RUNNING
-    told = before.last_active if before is not None and before.state == found.state else None
+    known_end = before.last_active if before is not None and before.state == found.state else None
     ended = found.created if running else found.finished or found.created
     return Container(
         id=found.id,
         image_id=found.image_id,
         name=found.name,
         state=found.state,
-        last_active=told or ended,
+        last_active=known_end or ended,
         image_mounts=found.image_mounts,
         image=found.image,
         labels=found.labels,

@@ -1,17 +1,17 @@
-"""`agent.adapters.inside.Inside` on a daemon in memory, which can be killed at every step of a look."""
+"""`Inside` of agent/adapters/docker/inside.py on a daemon in memory; it can crash at each step of a look."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent.adapters.docker.inside import Made
 from agent.adapters.engine import EngineInfo, NotFound
+from agent.adapters.inside import Made
 from agent.core.usage import look_inside
 from tests.support.fakes.docker import FakeDocker
 from tests.support.fakes.engine import FakeEngine
 
 
 class FakeInside:
-    """One client of a FakeDocker. `dies`: a step, and whether it dies before it takes effect or after."""
+    """One client of a FakeDocker. `dies`: the step at which it crashes, and whether before or after its effect."""
 
     def __init__(self, docker: FakeDocker, dies: tuple[str, str, BaseException] | None = None) -> None:
         self._docker = docker
@@ -58,7 +58,7 @@ class FakeInside:
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
-        """From its death on, it reaches the daemon no more."""
+        """Run a step. After the crash, nothing reaches the daemon."""
         if self._dies is not None and self._dies[0] == "dead":
             raise self._dies[2]
         if self._dies is not None and self._dies[0] == name:

@@ -1,4 +1,4 @@
-"""The clock that other tests rely on."""
+"""The fake clock that other tests use."""
 
 import asyncio
 from datetime import timedelta

@@ -5,7 +5,7 @@ SELECT value FROM meta WHERE key = :key
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
 -- name: adopt_engine
--- The first root directory that connects with the ID and driver of a row without one takes that row over.
+-- A row without a root directory gets that of the first engine that connects with its ID and driver.
 UPDATE engines SET root = :root
 WHERE engine_id = :engine_id AND driver = :driver AND root IS NULL AND NOT EXISTS
     (SELECT 1 FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root)
@@ -41,8 +41,11 @@ DELETE FROM former_events WHERE at < :before
 INSERT INTO engines (engine_id, driver, root) VALUES (:engine_id, :driver, :root)
 ON CONFLICT (engine_id, driver, root) DO NOTHING
 
+-- name: find_engine
+SELECT engine FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root
+
 -- name: get_engine
-SELECT * FROM engines WHERE engine_id = :engine_id AND driver = :driver AND root = :root
+SELECT * FROM engines WHERE engine = :engine
 
 -- name: latest_engine
 SELECT * FROM engines WHERE alive_at IS NOT NULL ORDER BY alive_at DESC LIMIT 1
@@ -63,7 +66,7 @@ INSERT INTO absences (engine, since, until) VALUES (:engine, :since, :until) ON 
 -- name: get_absences
 SELECT * FROM absences WHERE engine = :engine ORDER BY since
 
--- name: freed
+-- name: past_evictions
 SELECT outcomes.at AS at, json_extract(decisions.data, '$.estimated_bytes') AS bytes
 FROM events AS outcomes
 JOIN events AS decisions ON decisions.decision_id = outcomes.decision_id AND decisions.type = 'torchkeeper.decision'
@@ -71,7 +74,7 @@ WHERE outcomes.type = 'torchkeeper.outcome' AND outcomes.at > :since
   AND json_extract(outcomes.data, '$.outcome') = 'removed'
 ORDER BY outcomes.at
 
--- name: beat
+-- name: heartbeat
 UPDATE engines SET alive_at = :alive_at, alive_steady = :alive_steady, alive_awake = :alive_awake, boot = :boot,
     engine_ended = :engine_ended
 WHERE engine = :engine AND (alive_at IS NULL OR :alive_at >= alive_at)
@@ -126,7 +129,7 @@ SELECT * FROM ignored_runs WHERE engine = :engine AND image_id = :image_id ORDER
 SELECT image_id FROM uses WHERE engine = :engine AND container_id = :container_id LIMIT 1
 
 -- name: add_event
--- Not ON CONFLICT DO NOTHING: what is ignored uses a number up, and the collector would wait for it.
+-- Not ON CONFLICT DO NOTHING: an ignored row would use up a number, for which the collector would wait.
 INSERT INTO events (type, at, subject, decision_id, data)
 SELECT :type, :at, :subject, :decision_id, :data
 WHERE :type <> 'torchkeeper.decision' OR NOT EXISTS
@@ -243,6 +246,6 @@ ON CONFLICT (engine, image_id) DO UPDATE SET
     torch_version = excluded.torch_version, accelerator = excluded.accelerator
 
 -- name: forget_layer_looks
--- Of images that are forgotten. One that was read before its usage was written is read again.
+-- Of images whose usage is deleted. An image that is probed before its usage is written is probed again.
 DELETE FROM layer_looks WHERE NOT EXISTS
     (SELECT 1 FROM usage WHERE usage.engine = layer_looks.engine AND usage.image_id = layer_looks.image_id)

@@ -1,1 +1,1 @@
-"""A shell program and what it surely ran: its words, its tree, its values, and the commands that install torch."""
+"""Follow a shell program to find out which commands certainly ran, and whether they installed torch."""

@@ -1,4 +1,4 @@
-"""The commands that a shell has itself."""
+"""The built-in commands of a shell."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,19 +7,21 @@ from agent.core.pytorch.shell import places
 from agent.core.pytorch.shell.arrays import BETWEEN
 from agent.core.pytorch.shell.command_names import ASSIGNMENT, HARMLESS_FILES
 from agent.core.pytorch.shell.interpreter import CALLS, Interpreter
-from agent.core.pytorch.shell.outcome import Outcome, of_result, settled
+from agent.core.pytorch.shell.outcome import Outcome, of_result, of_work
 from agent.core.pytorch.shell.parse import parse
 from agent.core.pytorch.shell.state import State
 from agent.core.pytorch.shell.unknown import is_known, unknown, without_marks
 
-POSITIONAL = (*"123456789", "@")  # "@": all of them
+POSITIONAL = (*"123456789", "@")  # the names of the program's arguments; "@" is all of them
 
 
 def _constant(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
+    """The outcome of `true`, `:` or `false`."""
     return of_result(words[0] != "false", state, context)
 
 
 def _leave(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
+    """The outcome of `exit`, `return`, `break` or `continue`: nothing after it runs."""
     name = words[0]
     if name in ("break", "continue"):
         if not run.loops:
@@ -41,7 +43,7 @@ def _change_folder(run: Interpreter, words: list[str], state: State, context: in
     path = next((word for word in words[1:] if word == "-" or not word.startswith("-")), "~")
     is_unknown = path == "-" or words[0] == "popd"
     folder = unknown(".") if is_unknown else places.absolute(path, state.folder)
-    return settled(replace(state, folder=folder), state, context)
+    return of_work(replace(state, folder=folder), state, context)
 
 
 def _declare(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
@@ -59,20 +61,20 @@ def _declare(run: Interpreter, words: list[str], state: State, context: int) -> 
 
 
 def source(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
-    """`. folder/bin/activate` chooses an environment; any other file may set any variable."""
+    """`. folder/bin/activate` selects an environment. Any other file may set any variable."""
     target = words[1] if len(words) > 1 else ""
     if target.endswith("/bin/activate") and is_known(target.rpartition("/")[2]):
         prefix = places.absolute(target.removesuffix("/bin/activate"), state.folder)
         chosen = {"VIRTUAL_ENV": prefix, "PATH": f"{prefix}/bin:"}
-        return settled(state.with_values(chosen), state, context)
+        return of_work(state.with_values(chosen), state, context)
     if target.rpartition("/")[2] == "activate":
         name = words[2] if len(words) > 2 else "base"
-        return settled(state.with_values({"CONDA_DEFAULT_ENV": name, "VIRTUAL_ENV": None}), state, context)
-    found = replace(state, is_open=True)
+        return of_work(state.with_values({"CONDA_DEFAULT_ENV": name, "VIRTUAL_ENV": None}), state, context)
+    sourced = replace(state, is_open=True)
     if target.rpartition("/")[2] not in HARMLESS_FILES:
-        run.exits[-1].append((state, None))  # it may even end the program
-        found = replace(found, values={}, is_lost=True)
-    return settled(found, state, context)
+        run.exits[-1].append((state, None))  # the file may even end the program
+        sourced = replace(sourced, values={}, is_lost=True)
+    return of_work(sourced, state, context)
 
 
 def _set(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
@@ -81,7 +83,7 @@ def _set(run: Interpreter, words: list[str], state: State, context: int) -> Outc
     if "--" in words:
         return state.with_values(positional(words[words.index("--") + 1 :])), None
     if any(word[:1] == "-" and "n" in word[1:] for word in words[1:] if word != "-o"):
-        run.exits[-1].append((state, None))  # what comes after it is only read
+        run.exits[-1].append((state, None))  # `set -n`: the rest of the program is not run
         return None, None
     for at, word in enumerate(words[1:], start=1):
         sign = words[at - 1][:1] if word == "errexit" else word[:1] if "e" in word else ""
@@ -93,7 +95,7 @@ def _set(run: Interpreter, words: list[str], state: State, context: int) -> Outc
 def _eval(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
     program = " ".join(words[1:])
     if not is_known(program) or run.calls >= CALLS:
-        # It may do anything, also take away what was installed.
+        # The program may do anything, even remove torch.
         return of_result(None, replace(state, is_open=True, facts=state.facts.in_doubt()), context)
     run.spend(len(program) // 10)
     run.calls += 1
@@ -117,6 +119,7 @@ def _alias(run: Interpreter, words: list[str], state: State, context: int) -> Ou
 
 
 def _input(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
+    """The outcome of `read`: the values of its variables are unknown."""
     changed = {word: unknown("$(...)") for word in words[1:] if not word.startswith("-")}
     return of_result(None, state.with_values(changed), context)
 
@@ -128,6 +131,7 @@ def _trap(run: Interpreter, words: list[str], state: State, context: int) -> Out
 
 
 def positional(words: list[str]) -> Mapping[str, str | None]:
+    """The values of `$1` to `$9` and `$@` for these arguments; None: not set."""
     values = {name: words[at] if at < len(words) else None for at, name in enumerate(POSITIONAL[:-1])}
     return {**values, "@": BETWEEN.join(words) if words else None}
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from agent.core.pytorch.facts import Facts
-from agent.core.pytorch.facts import join as join_facts
 from agent.core.pytorch.shell import builtins, installers, installing, removing, tree
+from agent.core.pytorch.shell.facts import Facts
+from agent.core.pytorch.shell.facts import join as join_facts
 from agent.core.pytorch.shell.interpreter import CALLS, Interpreter
 from agent.core.pytorch.shell.outcome import TESTED, Outcome, of_result, only_facts, without_values
 from agent.core.pytorch.shell.state import State, join
@@ -17,19 +17,21 @@ _BASHES = frozenset({"bash", "zsh", "ksh"})
 
 
 def unknown_command(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
-    """What it does is not known; where it is told to install torch, it may have done so."""
-    state = state.with_facts(_perhaps_removed(run, words, state))
+    """The outcome of a command whose effect is unknown. It may run its arguments: `retry pip install torch`."""
+    state = state.with_facts(_after_unknown(run, words, state))
     if text := installing.may_install(words):
-        may = state.facts.with_install(text, "", None, None)
-        state = state.with_facts(join_facts(state.facts, may))
+        installed = state.facts.with_install(text, "", None, None)
+        state = state.with_facts(join_facts(state.facts, installed))
     return of_result(None, state, context)
 
 
-def _perhaps_removed(run: Interpreter, words: list[str], state: State) -> Facts:
+def _after_unknown(run: Interpreter, words: list[str], state: State) -> Facts:
     if not state.facts.placed:
         return state.facts
     run.spend(min(len(words), 30))
-    return removing.perhaps(installers.Ran(words, run.told(state), state.folder), state.facts)
+    return removing.after_unknown_command(
+        installers.RanCommand(words, run.explicit_values(state), state.folder), state.facts
+    )
 
 
 def wrapped(
@@ -40,100 +42,103 @@ def wrapped(
     state: State,
     context: int,
 ) -> Outcome:
-    """`sudo`, `env`, `time` and others run the rest of their words."""
+    """The outcome of `sudo`, `env`, `time` and others, which run the rest of their words.
+
+    `inner` is the rest of the words and the variables that the wrapper sets for them.
+    """
     rest, values = inner
     if not rest or run.calls >= CALLS:
         return of_result(None, state, context)
     within = replace(state.with_values(values), exported=state.exported | set(values)) if values else state
     if words[0] in ("command", "builtin", "env", "sudo", "exec") and rest[0] in state.functions:
         within = replace(within, functions={})
-    well, badly = run.command(rest, node, within, context)
+    success, failure = run.command(rest, node, within, context)
     if within is not state:
-        well, badly = without_values(well, within, state), without_values(badly, within, state)
+        success, failure = without_values(success, within, state), without_values(failure, within, state)
     if words[0] == "exec" and run.exits:
-        run.exits[-1].append((well, badly))
+        run.exits[-1].append((success, failure))
         return None, None
-    return well, badly
+    return success, failure
 
 
 def call(run: Interpreter, name: str, words: list[str], state: State, context: int) -> Outcome:
+    """The outcome of calling a function."""
     body = state.functions[name]
     if body is None or run.calls >= CALLS:
         return unknown_command(run, ["?", *words], state, context)
-    # What it makes of its words is not read: it may run them (`retry pip install torch`).
+    # The function may run its arguments (`retry pip install torch`); following its body does not show that.
     state = join(state, unknown_command(run, ["?", *words], state, TESTED)[0]) or state
     run.calls += 1
     run.returns.append([])
     run.locals.append(set())
     within = state.with_values(builtins.positional(words[1:]))
     before = {digit: state.values.get(digit) for digit in builtins.POSITIONAL if digit in state.values}
-    well, badly = run.node(body, within, context)
+    success, failure = run.node(body, within, context)
     for done, failed in run.returns.pop():
-        well, badly = join(well, done), join(badly, failed)
+        success, failure = join(success, done), join(failure, failed)
     run.calls -= 1
     local = run.locals.pop()
     outer = {name: state.values.get(name) for name in local if name in state.values} | before
-    return _as_before(well, outer, local), _as_before(badly, outer, local)
+    return _restored(success, outer, local), _restored(failure, outer, local)
 
 
 def shell(run: Interpreter, name: str, words: list[str], node: tree.Command, state: State, context: int) -> Outcome:
-    """`bash -c 'program'`, and a shell that reads its program from a heredoc."""
+    """The outcome of `bash -c 'program'`, or of a shell that reads its program from a heredoc."""
     options = [word for word in words[1:] if word.startswith("-") and len(word) > 1]
     if any("n" in word for word in options if not word.startswith("--")) and name not in ("su", "runuser"):
-        return state, None  # it only reads its program
-    given = next(
-        (at for at in range(1, len(words)) if _OPTION_C.match(words[at])),
-        None,
-    )
+        return state, None  # `sh -n` does not run its program
+    option_c = next((at for at in range(1, len(words)) if _OPTION_C.match(words[at])), None)
     strict = any("e" in word for word in options if not word.startswith("--") and name not in ("su", "runuser"))
-    if given is not None:
-        if given + 1 >= len(words):
+    if option_c is not None:
+        if option_c + 1 >= len(words):
             return of_result(None, state, context)
         visible = {name: None for name in state.values if name not in state.exported and run.outside(name) is None}
         inner = replace(state.with_values(visible), is_strict=strict, is_bash=name in _BASHES, functions={})
         if name in ("su", "runuser"):
             inner = inner.with_values({"HOME": _home_of(words)})
-        elif len(words) > given + 2:
-            inner = inner.with_values(builtins.positional(words[given + 3 :]))
-        return _given(run, words[given + 1], inner, state, context)
+        elif len(words) > option_c + 2:
+            inner = inner.with_values(builtins.positional(words[option_c + 3 :]))
+        return _run_argument(run, words[option_c + 1], inner, state, context)
     if node.input is None or any(not word.startswith("-") for word in words[1:]):
         state = state.with_facts(removing.after_script(words, state.facts))
         return of_result(None, state, context)
-    return _read(run, node, replace(state, is_strict=strict, is_bash=name in _BASHES, functions={}), state, context)
+    return _run_input(
+        run, node, replace(state, is_strict=strict, is_bash=name in _BASHES, functions={}), state, context
+    )
 
 
 def _home_of(words: list[str]) -> str:
-    """The home of the user that `su` becomes."""
-    named = [
+    """The home of the user whom `su` switches to."""
+    users = [
         word
         for at, word in enumerate(words[1:], start=1)
         if not word.startswith("-") and words[at - 1] not in ("-c", "-s", "-g", "-G", "-w", "--command", "--shell")
     ]
-    user = next(iter(named), "root")
+    user = next(iter(users), "root")
     return "/root" if user == "root" else f"/home/{user}"
 
 
-def _given(run: Interpreter, program: str, inner: State, state: State, context: int) -> Outcome:
-    """A program that was given as a word."""
+def _run_argument(run: Interpreter, program: str, inner: State, state: State, context: int) -> Outcome:
+    """The outcome of a program that is an argument of the shell."""
     if not is_known(program) and not is_known(program.partition(" ")[0]):
         return of_result(None, state, context)
-    well, badly = run.program(program, inner, context)
-    return only_facts(well, state), only_facts(badly, state)
+    success, failure = run.program(program, inner, context)
+    return only_facts(success, state), only_facts(failure, state)
 
 
-def _read(run: Interpreter, node: tree.Command, inner: State, state: State, context: int) -> Outcome:
-    """A program that came in as text."""
+def _run_input(run: Interpreter, node: tree.Command, inner: State, state: State, context: int) -> Outcome:
+    """The outcome of a program that the shell reads from its input."""
     text = node.input or ""
     if not node.is_literal and "\n" not in text and text[:1] in "'\"$":
         text = run.value(text, state)
     is_clear = node.is_literal or "\\" not in text
-    well, badly = run.program(text, inner, context if is_clear else TESTED)
-    well, badly = only_facts(well, state), only_facts(badly, state)
-    return (well, badly) if is_clear else (join(well, badly, state), None)
+    success, failure = run.program(text, inner, context if is_clear else TESTED)
+    success, failure = only_facts(success, state), only_facts(failure, state)
+    return (success, failure) if is_clear else (join(success, failure, state), None)
 
 
-def _as_before(state: State | None, before: Mapping[str, str | None], local: set[str]) -> State | None:
-    """The state after a function, with the arguments of the program around it."""
+def _restored(state: State | None, before: Mapping[str, str | None], local: set[str]) -> State | None:
+    """The state after a function returned: its local variables and arguments have their previous values."""
     if state is None:
         return None
     kept = {

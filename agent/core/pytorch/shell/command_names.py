@@ -1,4 +1,4 @@
-"""Which commands a shell has itself, which do work that is seen to fail, and which run another command."""
+"""Groups of commands: shells, commands that only print, commands whose failure people notice, wrappers of others."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,80}+)(\+?)=")
 
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
-SPEAKERS = frozenset({"echo", "printf"})  # `echo pip install torch` installs nothing
-# Files that are sourced and set none of the variables that a build uses to choose.
+PRINTERS = frozenset({"echo", "printf"})  # `echo pip install torch` installs nothing
+# Files that are often sourced and do not set variables on which a build's branches depend.
 HARMLESS_FILES = frozenset(
     {
         *("conda.sh", "mamba.sh", "micromamba.sh", "os-release", "lsb-release", ".bashrc", ".profile", ".bash_profile"),
         *("env", "nvm.sh", "setvars.sh", "environment", "profile", "bashrc", "enable", "intel64"),
     }
 )
-# Their failing would have been seen and mended, so it is taken that they did not: `apt update && pip install x; y`.
+# People would have noticed and fixed a failure of these commands, so they are assumed to succeed:
+# `apt update && pip install x; y`.
 WORKERS = frozenset(
     {
         *("apt", "apt-get", "apk", "yum", "dnf", "microdnf", "zypper", "pacman", "conda"),
@@ -33,7 +34,7 @@ _Rest = tuple[list[str], Mapping[str, str | None]]
 
 
 def unwrapped(words: Sequence[str]) -> _Rest | None:
-    """The command that a command runs, and the variables it sets for it; None where it runs none."""
+    """The words of the command that a wrapper runs, and the variables that it sets for it; None if it is not one."""
     reader = _WRAPPERS.get(words[0].rpartition("/")[2])
     return reader(words) if reader is not None else None
 
@@ -89,7 +90,7 @@ def _gosu(words: Sequence[str]) -> _Rest:
 
 
 def _conda(words: Sequence[str]) -> _Rest | None:
-    """`conda run -n NAME command`; and `conda activate` is left to the environment of the line."""
+    """`conda run -n NAME command`. `conda activate` is handled elsewhere."""
     if len(words) < 3 or words[1] != "run":
         return None
     at = _past_options(words, frozenset({"-n", "--name", "-p", "--prefix", "--cwd"}), 2)
@@ -105,7 +106,7 @@ def _conda(words: Sequence[str]) -> _Rest | None:
 
 
 def _project(words: Sequence[str]) -> _Rest | None:
-    """`uv run command`, in the environment of the project."""
+    """`uv run command` runs the command in the project's environment."""
     if len(words) < 3 or words[1] != "run" or any(word.startswith(("--with", "--isolated")) for word in words[2:8]):
         return None
     return list(words[_past_options(words, frozenset({"--with", "--python", "-p"}), 2) :]), {"VIRTUAL_ENV": ".venv"}

@@ -1,21 +1,21 @@
-"""Which kind of command the words mean, once they have their values."""
+"""Choose how to follow a command by its first word. The words already have their values."""
 
 from agent.core.pytorch.shell import builtins, calls, conditions, effects, installers, tree
-from agent.core.pytorch.shell.command_names import SHELLS, SPEAKERS, WORKERS, unwrapped
+from agent.core.pytorch.shell.command_names import PRINTERS, SHELLS, WORKERS, unwrapped
 from agent.core.pytorch.shell.interpreter import Interpreter
-from agent.core.pytorch.shell.outcome import Outcome, by_bash, of_result, settled
+from agent.core.pytorch.shell.outcome import Outcome, by_bash, of_result, of_work
 from agent.core.pytorch.shell.state import State
 from agent.core.pytorch.shell.unknown import unknown
 
 
 def run_command(run: Interpreter, words: list[str], node: tree.Command, state: State, context: int) -> Outcome:
-    """A command whose words have their values."""
+    """The outcome of a command whose words have their values."""
     run.spend(1)
     name = words[0]
     base = name.rpartition("/")[2]
     if name in state.functions:
         return calls.call(run, name, words, state, context)
-    if base in SPEAKERS:
+    if base in PRINTERS:
         named = words[2:3] if words[1:2] == ["-v"] else []
         return state.with_values({name: unknown(f"${name}") for name in named}), None
     if name in ("[", "test"):
@@ -37,14 +37,14 @@ def _program(run: Interpreter, base: str, words: list[str], node: tree.Command, 
     if effects.matters(words[0]):
         return _work(run, words, state, context)
     if base in WORKERS:
-        return settled(state, state, context)
+        return of_work(state, state, context)
     return calls.unknown_command(run, words, state, context)
 
 
 def _work(run: Interpreter, words: list[str], state: State, context: int) -> Outcome:
-    ran = installers.Ran(words, run.told(state), state.folder)
-    known, is_work = effects.after(ran, state.facts)
-    well = state.with_facts(known)
+    command = installers.RanCommand(words, run.explicit_values(state), state.folder)
+    known, is_work = effects.after(command, state.facts)
+    success = state.with_facts(known)
     if is_work:
-        return settled(well, state, context)
-    return calls.unknown_command(run, words, well, context)
+        return of_work(success, state, context)
+    return calls.unknown_command(run, words, success, context)

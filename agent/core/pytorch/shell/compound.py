@@ -1,4 +1,4 @@
-"""Tests, conditions, loops and the definition of functions."""
+"""Follow tests, conditions, loops and function definitions."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from agent.core.pytorch.shell.state import State, join
 from agent.core.pytorch.shell.tree import Node
 from agent.core.pytorch.shell.unknown import is_known, unknown
 
-_WORDS = 30  # of a `for`, and as often it is followed
+_WORDS = 30  # words of a `for`: its body is followed at most this many times
 
 
 def test(run: Interpreter, node: tree.Test, state: State, context: int) -> Outcome:
@@ -17,21 +17,21 @@ def test(run: Interpreter, node: tree.Test, state: State, context: int) -> Outco
 
 
 def if_(run: Interpreter, node: tree.If, state: State, context: int) -> Outcome:
-    well: State | None = None
-    badly: State | None = None
+    success: State | None = None
+    failure: State | None = None
     now: State | None = state
     for condition, body in node.branches:
-        holds, now = run.node(condition, now, TESTED)
-        done, failed = run.node(body, holds, context)
-        well, badly = join(well, done), join(badly, failed)
+        met, now = run.node(condition, now, TESTED)
+        done, failed = run.node(body, met, context)
+        success, failure = join(success, done), join(failure, failed)
     done, failed = (now, None) if node.otherwise is None else run.node(node.otherwise, now, context)
-    return join(well, done), join(badly, failed)
+    return join(success, done), join(failure, failed)
 
 
 def case(run: Interpreter, node: tree.Case, state: State, context: int) -> Outcome:
     word = run.value(node.word, state)
-    well: State | None = None
-    badly: State | None = None
+    success: State | None = None
+    failure: State | None = None
     is_over, falls = False, False
     done: State | None = None
     failed: State | None = None
@@ -44,13 +44,13 @@ def case(run: Interpreter, node: tree.Case, state: State, context: int) -> Outco
         done, failed = run.node(body, join(done, failed) if falls else state, context)
         falls = end == ";&" and answer is True
         if not falls:
-            well, badly = join(well, done), join(badly, failed)
+            success, failure = join(success, done), join(failure, failed)
         is_over = answer is True and end not in (";&", ";;&")
         if is_over:
             break
     if falls:
-        return join(well, done), join(badly, failed)
-    return (well if is_over else join(well, state)), badly
+        return join(success, done), join(failure, failed)
+    return (success if is_over else join(success, state)), failure
 
 
 def for_(run: Interpreter, node: tree.For, state: State, context: int) -> Outcome:
@@ -67,13 +67,13 @@ def for_(run: Interpreter, node: tree.For, state: State, context: int) -> Outcom
     else:
         is_from_program = any(not is_known(word) and "$(...)" in word for word in words or ())
         named = unknown("$(...)" if is_from_program else f"${node.name}")
-        around = _around(run, node.body, state.with_values({node.name: named}), context)
-        outcome = (join(state, around), None)
+        after = _repeated(run, node.body, state.with_values({node.name: named}), context)
+        outcome = (join(state, after), None)
     return join(outcome[0], *run.loops.pop()), outcome[1]
 
 
-def _around(run: Interpreter, body: Node, state: State, context: int) -> State | None:
-    """A body that runs any number of times."""
+def _repeated(run: Interpreter, body: Node, state: State, context: int) -> State | None:
+    """The state after a loop body has run an unknown number of times."""
     now: State | None = state
     for _ in range(2):
         now = join(now, *run.node(body, now, context))
@@ -85,14 +85,15 @@ def while_(run: Interpreter, node: tree.While, state: State, context: int) -> Ou
     now: State | None = state
     ends: State | None = None
     for _ in range(2):
-        holds, fails = run.node(node.condition, now, TESTED)
-        holds, fails = (fails, holds) if node.is_until else (holds, fails)
-        ends = join(ends, fails)
-        now = join(*run.node(node.body, holds, context))
+        met, unmet = run.node(node.condition, now, TESTED)
+        met, unmet = (unmet, met) if node.is_until else (met, unmet)
+        ends = join(ends, unmet)
+        now = join(*run.node(node.body, met, context))
         if now is None:
             break
     return join(ends, *run.loops.pop()), None
 
 
 def define(run: Interpreter, node: tree.Function, state: State, context: int) -> Outcome:
+    """The outcome of a function's definition."""
     return replace(state, functions={**state.functions, node.name: node.body}), None

@@ -1,4 +1,4 @@
-"""Whether a simple test holds: `[ words ]`, and `[[ words ]]` as written."""
+"""The result of a simple test, `[ words ]` or `[[ words ]]`: True, False, or None if it is unknown."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,15}")
 
 
 def test(words: Sequence[str]) -> bool | None:
-    """The result of `[ words ]`; None where it cannot be known."""
+    """The result of `[ words ]`; None if it is unknown."""
     count = len(words)
     if count == 0:
         return False
@@ -32,7 +32,7 @@ def test(words: Sequence[str]) -> bool | None:
 
 
 def _joined(words: Sequence[str]) -> bool | None:
-    """`a -o b` and `a -a b`, of which `-a` binds closer."""
+    """The result of `a -o b` or `a -a b`. `-a` binds more tightly."""
     for operator, combine in (("-o", either), ("-a", both)):
         places = [at for at in range(1, len(words) - 1) if words[at] == operator]
         if places and "(" not in words and "!" not in words:
@@ -42,12 +42,14 @@ def _joined(words: Sequence[str]) -> bool | None:
 
 
 def either(one: bool | None, other: bool | None) -> bool | None:
+    """`one or other`, where None is unknown."""
     if one or other:
         return True
     return None if one is None or other is None else False
 
 
 def both(one: bool | None, other: bool | None) -> bool | None:
+    """`one and other`, where None is unknown."""
     if one is False or other is False:
         return False
     return None if one is None or other is None else True
@@ -68,14 +70,14 @@ def _unary(operator: str, text: str) -> bool | None:
         return _is_filled(text)
     if operator == "-z":
         return _not(_is_filled(text))
-    return None  # files, mostly
+    return None  # mostly tests of files
 
 
 _COMPARISONS = frozenset({"=", "==", "!=", "-eq", "-ne", "-lt", "-le", "-gt", "-ge"})
 
 
 def compare(left: str, operator: str, right: str) -> bool | None:
-    """The result of a comparison of `[`; None where it cannot be known."""
+    """The result of a comparison in `[`; None if it is unknown."""
     if not (is_known(left) and is_known(right)):
         return None
     if operator in ("=", "=="):
@@ -97,7 +99,7 @@ def compare(left: str, operator: str, right: str) -> bool | None:
 
 
 def extended_test(words: Sequence[str], look_up: Lookup) -> bool | None:
-    """The result of `[[ words ]]`, as written; None where it cannot be known. Raises UnreadableError."""
+    """The result of `[[ words ]]`; None if it is unknown. The words are as written. Raises UnreadableError."""
     result, at = _either(tuple(words[:200]), 0, look_up, 0)
     return result if at == len(words) else None
 
@@ -120,7 +122,7 @@ def _both(words: tuple[str, ...], at: int, look_up: Lookup, depth: int) -> tuple
 
 def _primary(words: tuple[str, ...], at: int, look_up: Lookup, depth: int) -> tuple[bool | None, int]:
     if at >= len(words) or depth > 20:
-        raise UnreadableError("a test is not whole")
+        raise UnreadableError("a test is incomplete")
     if words[at] == "!":
         result, at = _primary(words, at + 1, look_up, depth + 1)
         return _not(result), at
@@ -137,7 +139,7 @@ def _primary(words: tuple[str, ...], at: int, look_up: Lookup, depth: int) -> tu
 
 
 def _has(text: str, pattern: str) -> bool | None:
-    """Whether a regular expression is found, where it is no more than words: `^(yes|true)$`."""
+    """Whether a text matches a regular expression that consists of words only: `^(yes|true)$`; None for any other."""
     match = _WORDS.fullmatch(pattern)
     if match is None or not is_known(text):
         return None

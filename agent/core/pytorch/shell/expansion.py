@@ -1,4 +1,4 @@
-"""What the words of a shell program become once variables have their values."""
+"""Expand the words of a shell program: replace variables and substitutions by their values."""
 
 import re
 
@@ -14,10 +14,10 @@ _ESCAPED_IN_QUOTES = re.compile(r'\\(["\\$`\n])')
 
 
 def fields(word: str, look_up: Lookup) -> list[str]:
-    """The words that one word becomes: none, one or several. Raises UnreadableError."""
+    """Expand one word to none, one or several words. Raises UnreadableError."""
     if not _SPECIAL.search(word):
         return [word]
-    found: list[str] = []
+    expanded: list[str] = []
     current: list[str] = []
     is_begun = False
     for text, is_quoted in _parts(word, look_up):
@@ -27,24 +27,24 @@ def fields(word: str, look_up: Lookup) -> list[str]:
             continue
         pieces = _BLANK.findall(text)
         if text[0] in " \t\n" and is_begun:
-            found.append("".join(current))
+            expanded.append("".join(current))
             current, is_begun = [], False
         for piece in pieces[:-1]:
-            found.append("".join((*current, piece)))
+            expanded.append("".join((*current, piece)))
             current = []
         if pieces:
             current.append(pieces[-1])
             is_begun = True
         if text[-1] in " \t\n" and is_begun:
-            found.append("".join(current))
+            expanded.append("".join(current))
             current, is_begun = [], False
     if is_begun:
-        found.append("".join(current))
-    return found
+        expanded.append("".join(current))
+    return expanded
 
 
 def value(word: str, look_up: Lookup) -> str:
-    """The one value of a word that is not split, as in an assignment. Raises UnreadableError."""
+    """Expand a word without splitting it, as in an assignment. Raises UnreadableError."""
     return "".join(text for text, _ in _parts(word, look_up)) if _SPECIAL.search(word) else word
 
 
@@ -53,12 +53,12 @@ def _has_blanks(text: str) -> bool:
 
 
 def _parts(word: str, look_up: Lookup, depth: int = 0) -> list[tuple[str, bool]]:
-    """Each part with whether it stays one word whatever is in it."""
-    found: list[tuple[str, bool]] = []
+    """The expanded parts of a word; True for each part that is not split into words."""
+    expanded: list[tuple[str, bool]] = []
     at = 0
     while at < len(word):
         if match := _LITERAL.match(word, at):
-            found.append((match[0], True))
+            expanded.append((match[0], True))
             at = match.end()
             continue
         char = word[at]
@@ -66,44 +66,44 @@ def _parts(word: str, look_up: Lookup, depth: int = 0) -> list[tuple[str, bool]]
             end = word.find("'", at + 1)
             if end < 0:
                 raise UnreadableError("quotes that do not end")
-            found.append((word[at + 1 : end], True))
+            expanded.append((word[at + 1 : end], True))
             at = end + 1
         elif char == "\\":
             if word[at + 1 : at + 2] != "\n":
-                found.append((word[at + 1 : at + 2], True))
+                expanded.append((word[at + 1 : at + 2], True))
             at += 2
         elif char == '"':
             end = skip(word, at)
-            found.append((_double(word[at + 1 : end - 1], look_up, depth), True))
+            expanded.append((_double(word[at + 1 : end - 1], look_up, depth), True))
             at = end
         elif word.startswith("$'", at):
             end = word.find("'", at + 2)
             inner = word[at + 2 : end] if end > 0 else "\\"
-            found.append((inner if "\\" not in inner else unknown("$'...'"), True))
+            expanded.append((inner if "\\" not in inner else unknown("$'...'"), True))
             at = end + 1 if end > 0 and "\\" not in inner else len(word)
         else:
             text, at = _substitution(word, at, look_up, depth)
-            found.append((text, False))
-    return found
+            expanded.append((text, False))
+    return expanded
 
 
 def _double(text: str, look_up: Lookup, depth: int) -> str:
-    """What stands between double quotes."""
+    """Expand the text between double quotes."""
     if "$" not in text and "`" not in text:
         return _unescaped(text)
-    found: list[str] = []
+    expanded: list[str] = []
     at = begin = 0
     while at < len(text):
         if text[at] == "\\":
             at += 2
         elif text[at] in "$`":
-            found.append(_unescaped(text[begin:at]))
+            expanded.append(_unescaped(text[begin:at]))
             part, at = _substitution(text, at, look_up, depth)
-            found.append(part)
+            expanded.append(part)
             begin = at
         else:
             at += 1
-    return "".join((*found, _unescaped(text[begin:])))
+    return "".join((*expanded, _unescaped(text[begin:])))
 
 
 def _unescaped(text: str) -> str:
@@ -111,7 +111,7 @@ def _unescaped(text: str) -> str:
 
 
 def _substitution(text: str, at: int, look_up: Lookup, depth: int) -> tuple[str, int]:
-    """What a variable or a command becomes, and where it ends. Raises UnreadableError."""
+    """The value of the variable or command that begins at `at`, and where it ends. Raises UnreadableError."""
     if match := _PARAMETER.match(text, at):
         if match[1] is None:
             is_positional = match[0][1].isdecimal()
@@ -127,8 +127,8 @@ def _substitution(text: str, at: int, look_up: Lookup, depth: int) -> tuple[str,
         return parameters.braced(inner, look_up, lambda part: _inner(part, look_up, depth)), end
     if text[at] == "$" and end == at + 1:  # `$"..."`
         return "", end
-    found = look_up(text[at:end]) if text.startswith("$(", at) else None
-    return unknown("$(...)") if found is None else found, end
+    output = look_up(text[at:end]) if text.startswith("$(", at) else None
+    return unknown("$(...)") if output is None else output, end
 
 
 def _inner(word: str, look_up: Lookup, depth: int) -> str:

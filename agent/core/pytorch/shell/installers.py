@@ -1,4 +1,4 @@
-"""Which installer a command is, and where it puts packages."""
+"""Recognise commands that install or remove packages, and find the place of the packages."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _GROUPS = {"uv": ("pip", "tool"), **dict.fromkeys(CONDAS, ("env",))}
 VERBS = frozenset({"install", "add", "create", "inject"})
 REMOVALS = frozenset({"uninstall", "remove", "purge", "autoremove"})
 
-# An option whose next word is its value: `conda install -c pytorch faiss` does not install pytorch.
+# Options whose next word is their value: `conda install -c pytorch faiss` does not install pytorch.
 _TAKES_VALUE = re.compile(
     r"-[A-Za-z]{0,6}[cnprtfied]"
     r"|--(?:channel|name|prefix|requirement|constraint|target|find-links|index|index-url|extra-index-url|default-index"
@@ -25,7 +25,7 @@ _TAKES_VALUE = re.compile(
     r"|upgrade-package|no-(?:build|binary|emit|sources)-package|reinstall-package|no-build-isolation-package|suffix|with|package|optional|root-user-action"
     r"|progress-bar|config-settings?|global-option|build-constraint|spec|pip-args|target-release|option)"
 )
-# Options without a value. Behind any other one the next word may be its value: `poetry add -G torch numpy`.
+# Options without a value. The word after any other option may be its value: `poetry add -G torch numpy`.
 _FLAG = re.compile(
     r"-[yqvUIVmHSsuf]{1,6}|-y[a-z]{1,3}|--no-[a-z-]+"
     r"|--(?:yes|assume-yes|quiet|verbose|upgrade|update|user|pre|system|force|force-reinstall|ignore-installed|isolated"
@@ -34,9 +34,9 @@ _FLAG = re.compile(
     r"|install-recommends|download-only|dry-run|strict|native-tls|compile-bytecode|copy|override-channels"
     r"|strict-channel-priority|freeze-installed|insecure|debug|json|always-copy|all-extras|inexact|locked|active)"
 )
-_NO_VALUE = re.compile(r"-(?:f|e|i|d|c)")  # of apt: `apt-get install -f python3-torch`
+_NO_VALUE = re.compile(r"-(?:f|e|i|d|c)")  # apt's options without a value: `apt-get install -f python3-torch`
 
-# Options with which nothing is installed, or only into an environment that nobody can see here.
+# With these options nothing is installed, or only into an environment that cannot be found from the history.
 ONLY_SHOWN = frozenset(
     {
         *(
@@ -67,8 +67,8 @@ ONLY_SHOWN = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """One command as it ran: its words with their values, and what it could see."""
+class RanCommand:
+    """One command that ran: its words with their values, its variables and its working folder."""
 
     words: Sequence[str]
     look_up: Lookup
@@ -77,21 +77,25 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Installer:
+    """One command of an installer: `pip install torch` has the tool `pip` and the verb `install`."""
+
     tool: str
     verb: str
     arguments: tuple[str, ...]
-    place: str
-    doubtful: frozenset[str] = frozenset()  # words that may be the value of an option nobody knows
-    is_path_told: bool = False  # whether PATH is known, so that "" is no folder that has a name
+    place: str  # see `places.of`
+    doubtful: frozenset[str] = frozenset()  # words that may be the value of an unknown option
+    is_path_known: bool = False  # whether PATH is known; the place "" is then not a named folder
 
 
 def is_installer(word: str) -> bool:
+    """Whether a word is the name of an installer, like `pip3.11` or `/opt/conda/bin/conda`."""
     name = word.rpartition("/")[2]
     return name in INSTALLERS or PIP.fullmatch(name) is not None
 
 
-def installer_of(ran: Ran) -> Installer | None:
-    words = tuple(ran.words)
+def installer_of(command: RanCommand) -> Installer | None:
+    """The installer's command, also behind `python -m`; None for any other command."""
+    words = tuple(command.words)
     tool = words[0].rpartition("/")[2]
     interpreter = words[0]
     if PYTHON.fullmatch(tool):
@@ -109,8 +113,8 @@ def installer_of(ran: Ran) -> Installer | None:
     if at >= len(words):
         return None
     arguments = (*words[1:at], *words[at + 1 :])
-    place = places.of(tool, group, interpreter, arguments, ran.look_up, ran.folder)
-    return Installer(tool, words[at], arguments, place, _after_unknown(arguments), ran.look_up("PATH") is not None)
+    place = places.of(tool, group, interpreter, arguments, command.look_up, command.folder)
+    return Installer(tool, words[at], arguments, place, _after_unknown(arguments), command.look_up("PATH") is not None)
 
 
 def _first_argument(words: Sequence[str], at: int) -> int:
@@ -124,7 +128,7 @@ def _first_argument(words: Sequence[str], at: int) -> int:
 
 
 def _after_unknown(words: Sequence[str]) -> frozenset[str]:
-    """The words that stand behind an option of which nobody knows whether it has a value."""
+    """The words after options that may or may not take a value."""
     pairs = pairwise(words)
     return frozenset(
         word
@@ -133,11 +137,11 @@ def _after_unknown(words: Sequence[str]) -> frozenset[str]:
     )
 
 
-def packages(found: Installer) -> Iterator[str]:
+def packages(installer: Installer) -> Iterator[str]:
     """The words that may name a package."""
     skip = False
-    is_apt = found.tool in ("apt", "apt-get")
-    for word in found.arguments:
+    is_apt = installer.tool in ("apt", "apt-get")
+    for word in installer.arguments:
         is_option = word.startswith("-")
         if not skip and not is_option:
             yield word

@@ -1,4 +1,4 @@
-"""What runs after what: lists of commands, with `;`, `&`, `&&` and `||`."""
+"""Follow lists of commands, with `;`, `&`, `&&` and `||`."""
 
 from agent.core.pytorch.shell import tree
 from agent.core.pytorch.shell.interpreter import Interpreter
@@ -12,7 +12,11 @@ def sequence(run: Interpreter, node: tree.Sequence, state: State, context: int) 
     for at, (item, is_background) in enumerate(node.items):
         if now is not None and is_background:
             is_awaited = at + 1 < len(node.items) and _awaits(node.items[at + 1][0])
-            outcome = run.apart(item, now, context) if is_awaited else (join(now, *run.apart(item, now, TESTED)), None)
+            outcome = (
+                run.in_subshell(item, now, context)
+                if is_awaited
+                else (join(now, *run.in_subshell(item, now, TESTED)), None)
+            )
         elif not (at and node.items[at - 1][1] and _awaits(item)):
             outcome = run.node(item, now, context)
         now = join(*outcome)
@@ -20,7 +24,7 @@ def sequence(run: Interpreter, node: tree.Sequence, state: State, context: int) 
 
 
 def _awaits(node: tree.Node) -> bool:
-    """`wait $!` ends as what was begun last in the background does."""
+    """Whether a command is `wait $!`, which has the status of the last background command."""
     return isinstance(node, tree.Command) and node.words in (("wait", "$!"), ("wait", '"$!"'))
 
 
@@ -37,16 +41,16 @@ def chain(run: Interpreter, node: tree.Chain, state: State, context: int) -> Out
     def context_of(place: int) -> int:
         return TESTED if context == TESTED or place <= last_or else CHAINED if place < len(operators) else context
 
-    well, badly = run.node(node.first, state, context_of(0))
+    success, failure = run.node(node.first, state, context_of(0))
     for place, (operator, part) in enumerate(node.rest, start=1):
         if operator == "&&":
-            well, failed = run.node(part, well, context_of(place))
-            badly = join(badly, failed)
+            success, failed = run.node(part, success, context_of(place))
+            failure = join(failure, failed)
         else:
-            succeeded, badly = run.node(part, badly, context_of(place))
-            well = join(well, succeeded)
-    return well, badly
+            succeeded, failure = run.node(part, failure, context_of(place))
+            success = join(success, succeeded)
+    return success, failure
 
 
 def subshell(run: Interpreter, node: tree.Subshell, state: State, context: int) -> Outcome:
-    return run.apart(node.body, state, context)
+    return run.in_subshell(node.body, state, context)

@@ -1,4 +1,4 @@
-"""A shell program made into its tree."""
+"""Parse a shell program into a tree."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -23,12 +23,12 @@ from agent.core.pytorch.shell.tree import (
 from agent.core.pytorch.shell.words import DEPTH, Token, UnreadableError, tokens
 
 LONGEST = 10_000  # characters of a program; 515 public images have lines of up to 3,500
-_KEPT = 4_000  # characters of a program whose tree is kept: images that share a base share its lines
+_KEPT = 4_000  # characters of a program whose tree is cached: images with the same base share its lines
 _NOT_READ = frozenset({"select", "coproc"})
 
 
 def parse(program: str) -> Sequence:
-    """The whole program. Raises UnreadableError."""
+    """The tree of the whole program. Raises UnreadableError."""
     if len(program) > LONGEST:
         raise UnreadableError("too long")
     return _parse_kept(program) if len(program) <= _KEPT else _parse(program)
@@ -36,17 +36,17 @@ def parse(program: str) -> Sequence:
 
 def _parse(program: str) -> Sequence:
     parser = _Parser(tokens(program))
-    found = parser.sequence()
+    tree = parser.sequence()
     parser.expect_end()
-    return found
+    return tree
 
 
 _parse_kept = lru_cache(maxsize=512)(_parse)
 
 
 class _Parser(TokenReader):
-    def __init__(self, found: list[Token]) -> None:
-        super().__init__(found)
+    def __init__(self, all_tokens: list[Token]) -> None:
+        super().__init__(all_tokens)
         self._depth = 0
 
     def sequence(self) -> Sequence:
@@ -232,7 +232,7 @@ class _Parser(TokenReader):
 
 
 def _expanded(node: Node) -> tuple[str, ...]:
-    """The words of a compound command itself, not of the commands in it."""
+    """The words of a compound command itself, without those of the commands in it."""
     if isinstance(node, For):
         return node.words or ()
     if isinstance(node, Case):

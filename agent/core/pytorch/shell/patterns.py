@@ -1,4 +1,4 @@
-"""Whether a shell pattern matches."""
+"""Match shell patterns."""
 
 from fnmatch import fnmatchcase
 
@@ -9,11 +9,12 @@ _LONGEST_MATCHED = 2_000
 
 
 def is_comparable(pattern: str, text: str) -> bool:
+    """Whether the pattern is known, and both are short enough to be compared."""
     return is_known(pattern) and len(pattern) <= _LONGEST_PATTERN and len(text) <= _LONGEST_MATCHED
 
 
 def matches(text: str, pattern: str) -> bool | None:
-    """Whether a shell pattern matches; None where that cannot be known."""
+    """Whether a shell pattern matches the text; None if it is unknown."""
     if pattern == "*":
         return True
     if not is_known(text) or not is_comparable(pattern, text) or "(" in pattern or "[^" in pattern or "[:" in pattern:

@@ -1,4 +1,4 @@
-"""Pipelines: `a | b`, and `! a`."""
+"""Follow pipelines: `a | b`, and `! a`."""
 
 import re
 
@@ -13,42 +13,42 @@ _RUNS_RM = re.compile(r"(?<![\w-])(?:rm|mv)(?!\w)")
 
 def pipeline(run: Interpreter, node: tree.Pipeline, state: State, context: int) -> Outcome:
     if len(node.parts) == 1:
-        well, badly = run.node(node.parts[0], state, TESTED)
-        return badly, well
+        success, failure = run.node(node.parts[0], state, TESTED)
+        return failure, success
     now: State | None = state
     failed: State | None = None
     is_well = True
     for part in node.parts[:-1]:
         if now is not None:
-            done, wrong = run.apart(part, now, TESTED if context == TESTED else CHAINED)
+            done, wrong = run.in_subshell(part, now, TESTED if context == TESTED else CHAINED)
             is_well, failed, now = is_well and done is not None, join(failed, wrong), join(done, wrong)
     if now is None:
         return None, None
-    deleted = _deleted(run, node, now)
-    if deleted is not None:
-        return of_result(None, deleted, context)
-    if text := _spoken(run, node, now):
-        now = now.with_facts(run.perhaps(text, now))
-    well, badly = run.apart(node.parts[-1], now, TESTED if node.is_negated else context)
+    after_deletion = _after_find_and_xargs(run, node, now)
+    if after_deletion is not None:
+        return of_result(None, after_deletion, context)
+    if text := _piped_program(run, node, now):
+        now = now.with_facts(run.after_possible_run(text, now))
+    success, failure = run.in_subshell(node.parts[-1], now, TESTED if node.is_negated else context)
     if state.is_piped_strictly and failed is not None:
-        well, badly = (well, join(badly, well)) if is_well else (None, join(well, badly))
-    return (badly, well) if node.is_negated else (well, badly)
+        success, failure = (success, join(failure, success)) if is_well else (None, join(success, failure))
+    return (failure, success) if node.is_negated else (success, failure)
 
 
-def _deleted(run: Interpreter, node: tree.Pipeline, state: State) -> State | None:
-    """`find ... | xargs rm` removes what `find ... -delete` does; None for any other pipeline."""
+def _after_find_and_xargs(run: Interpreter, node: tree.Pipeline, state: State) -> State | None:
+    """The state after `find ... | xargs rm`, which is followed like `find ... -delete`; None for other pipelines."""
     first, last = node.parts[0], node.parts[-1]
     if not (isinstance(first, tree.Command) and isinstance(last, tree.Command)):
         return None
     if "xargs" not in last.words[:3] or not any(_RUNS_RM.search(word) for word in last.words):
         return None
     words = ["find", *run.fields(first.words, state)[1:], "-delete"]
-    ran = installers.Ran(words, run.told(state), state.folder)
-    return state.with_facts(effects.after(ran, state.facts)[0])
+    command = installers.RanCommand(words, run.explicit_values(state), state.folder)
+    return state.with_facts(effects.after(command, state.facts)[0])
 
 
-def _spoken(run: Interpreter, node: tree.Pipeline, state: State) -> str:
-    """The program that `echo ... | sh` runs, as far as it is known; "" where none is."""
+def _piped_program(run: Interpreter, node: tree.Pipeline, state: State) -> str:
+    """The known part of the program that `echo ... | sh` runs; "" if there is none."""
     first, last = node.parts[0], node.parts[-1]
     if not (isinstance(first, tree.Command) and isinstance(last, tree.Command) and last.words):
         return ""

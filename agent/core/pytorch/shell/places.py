@@ -1,4 +1,4 @@
-"""Where an installer puts packages, and whether removing a folder takes them away. Paths are never opened."""
+"""Find where an installer installs packages, and whether removing a folder removes them. No path is ever opened."""
 
 import posixpath
 import re
@@ -7,11 +7,11 @@ from fnmatch import fnmatchcase
 
 from agent.core.pytorch.shell.unknown import BEGIN, Lookup, is_known, unknown
 
-CONDA = "conda:"  # begins the place of a conda environment that has a name
+CONDA = "conda:"  # the place of a named conda environment begins with this
 _STANDARD = frozenset({"/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/local/sbin", "/sbin", ""})
 _CONDAS = frozenset({"conda", "mamba", "micromamba"})
 _OWN = frozenset({"pipx", "poetry", "pdm", "pipenv"})
-# Where torch is when nothing says where: the system's own folders, and a conda's.
+# The usual folders of torch, if no place is known: the system's own, and those of conda.
 _USUAL = (
     "/usr/local/lib/python3/site-packages/torch",
     "/usr/local/lib/python3/dist-packages/torch",
@@ -27,7 +27,7 @@ _HOME = re.compile(r"\A(?:~|\$HOME)(?=/|\Z)")
 
 
 def option(words: Sequence[str], *names: str) -> str:
-    """The value of the first of these options that is given: `-t DIR`, `--target DIR` or `--target=DIR`."""
+    """The value of the first of these options: `-t DIR`, `--target DIR` or `--target=DIR`; "" if there is none."""
     letters = "".join(name[1] for name in names if len(name) == 2)
     for at, word in enumerate(words):
         if letters and (attached := re.match(rf"-[yqv]*[{letters}](?:(?=[/.])|\Z)", word)):  # `-t/deps`, `-yn NAME`
@@ -39,23 +39,24 @@ def option(words: Sequence[str], *names: str) -> str:
 
 
 def absolute(path: str, folder: str, home: str = "/root") -> str:
-    """The path from the root, without `..`; where the folder is not known it begins with that unknown part."""
+    """The absolute path, without `..`. If the working folder is unknown, the path begins with an unknown part."""
     path = _HOME.sub(home.replace("\\", ""), path)
     path = _USERS_HOME.sub(r"/home/\1", path) if path.startswith("~") else path
-    if BEGIN in path and "/.." in path:  # where it leads is not known
+    if BEGIN in path and "/.." in path:  # `..` after an unknown part: the result is unknown
         return unknown("$(...)")
     if not path.startswith(("/", BEGIN)):
         path = f"{folder}/{path}"
-    found = posixpath.normpath(path)
-    return "/" + found.lstrip("/") if path.startswith("/") else found
+    normal = posixpath.normpath(path)
+    return "/" + normal.lstrip("/") if path.startswith("/") else normal
 
 
 def home(look_up: Lookup) -> str:
+    """The home of the user who runs the program."""
     return look_up("HOME") or look_up("~") or "/root"
 
 
 def of(tool: str, group: str, program: str, arguments: Sequence[str], look_up: Lookup, folder: str) -> str:
-    """The environment or folder that an installer fills; "" for the Python that is found first."""
+    """The environment or folder into which an installer installs; "" for the Python that is first in PATH."""
     target = option(arguments, "--target", "-t", "--prefix", "--root", *(("-p",) if tool in _CONDAS else ()))
     target = target or look_up("PIP_TARGET") or look_up("PIP_PREFIX") or look_up("PIP_ROOT") or ""
     if target and tool not in ("apt", "apt-get"):
@@ -111,7 +112,7 @@ def _first_found_folder(look_up: Lookup) -> str:
 
 
 def is_environment(place: str, name: str) -> bool | None:
-    """Whether a conda environment, by name or by folder, is where something was installed."""
+    """Whether a place is this conda environment, given by name or by folder; None if it is unknown."""
     if place in (f"{CONDA}{name}", name):
         return True
     if not is_known(name) or not is_known(place):
@@ -121,7 +122,7 @@ def is_environment(place: str, name: str) -> bool | None:
 
 
 def covers(removed: str, place: str) -> bool | None:
-    """Whether removing this path takes away what was installed there; None where that cannot be known."""
+    """Whether removing this path removes the packages at the place; None if it is unknown."""
     targets = _targets(place)
     answers = [_covers(_normal(removed), target) for target in targets]
     return True if True in answers else None if None in answers else False
@@ -160,7 +161,7 @@ def _covers(removed: str, target: str) -> bool | None:
 
 
 def _may_cover(removed: str, target: str) -> bool | None:
-    """With an unknown part in either one: by what is known of the last folder."""
+    """As `_covers`, for two paths of which one has an unknown part: compares the last folder."""
     last = removed.rpartition("/")[2]
     if "$(...)" in removed:
         return None
@@ -176,7 +177,7 @@ def _matches(pattern_part: str, part: str) -> bool:
 
 
 def names_torch(pattern: str, place: str) -> bool:
-    """Whether a pattern of `find` may mean torch's folder, or one that holds it."""
+    """Whether a pattern of `find` may match torch's folder, or a folder above it."""
     if not is_known(pattern):
         return True
     last = pattern.rstrip("/").rpartition("/")[2] or pattern
@@ -185,12 +186,12 @@ def names_torch(pattern: str, place: str) -> bool:
 
 
 def braces(word: str) -> list[str]:
-    """`a{b,c}` as bash reads it; every other word as it is."""
-    found = [word]
+    """The words that bash makes of `a{b,c}`; any other word is returned unchanged."""
+    words = [word]
     for _ in range(3):
-        if len(found) < 50:
-            found = [part for one in found for part in _first_brace(one)]
-    return found
+        if len(words) < 50:
+            words = [part for one in words for part in _first_brace(one)]
+    return words
 
 
 def _first_brace(word: str) -> list[str]:

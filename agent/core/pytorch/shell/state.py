@@ -1,42 +1,44 @@
-"""What a shell knows at one point of its program, and what it knows where two ways meet."""
+"""The state of a shell at one point of its program, and the state after two branches join."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from agent.core.pytorch.facts import NOTHING, Facts
-from agent.core.pytorch.facts import join as join_facts
+from agent.core.pytorch.shell.facts import NOTHING, Facts
+from agent.core.pytorch.shell.facts import join as join_facts
 from agent.core.pytorch.shell.tree import Node
 from agent.core.pytorch.shell.unknown import unknown
 
 
 @dataclass(frozen=True, slots=True)
 class State:
+    """What is known about a shell at one point of its program."""
+
     facts: Facts = NOTHING
-    values: Mapping[str, str | None] = field(default_factory=dict)  # what the program itself set; None: unset
-    exported: frozenset[str] = frozenset()  # of these, what its own programs get
-    functions: Mapping[str, Node | None] = field(default_factory=dict)  # None: an alias, or one that is not known
-    folder: str = "/"
+    values: Mapping[str, str | None] = field(default_factory=dict)  # variables that the program set; None: unset
+    exported: frozenset[str] = frozenset()  # those of them that commands inherit
+    functions: Mapping[str, Node | None] = field(default_factory=dict)  # None: an alias, or an unknown function
+    folder: str = "/"  # the working folder
     is_strict: bool = False  # `set -e`
-    is_bash: bool = False  # of /bin/sh nobody knows whether it is bash, dash or busybox's
+    is_bash: bool = False  # False for /bin/sh, which may be bash, dash or busybox
     is_piped_strictly: bool = False  # `set -o pipefail`
-    is_lax: bool = False  # `set +e`: the program says that its commands may fail
-    is_open: bool = False  # something that is not read may have set variables that nothing else sets
-    is_lost: bool = False  # it may have set any variable
-    said: str = ""  # what it wrote so far, where that is asked for
+    is_lax: bool = False  # `set +e`: the author expects that commands may fail
+    is_open: bool = False  # an unread file may have set variables that nothing else sets
+    is_lost: bool = False  # an unread file may have set any variable
+    output: str = ""  # the output up to here, if it is needed
 
     def with_values(self, values: Mapping[str, str | None]) -> "State":
         return replace(self, values={**self.values, **values}) if values else self
 
-    def with_facts(self, found: Facts) -> "State":
-        return self if found is self.facts else replace(self, facts=found)
+    def with_facts(self, facts: Facts) -> "State":
+        return self if facts is self.facts else replace(self, facts=facts)
 
 
 def join(*states: State | None) -> State | None:
-    """The state whichever of these was reached; None where none was."""
-    found: State | None = None
+    """The state after any one of these branches. None: the branch, or every branch, cannot be reached."""
+    joined: State | None = None
     for state in states:
-        found = state if found is None else found if state is None or state is found else _joined(found, state)
-    return found
+        joined = state if joined is None else joined if state is None or state is joined else _joined(joined, state)
+    return joined
 
 
 def _joined(one: State, other: State) -> State:
@@ -59,7 +61,7 @@ def _joined(one: State, other: State) -> State:
         is_lax=one.is_lax or other.is_lax,
         is_open=one.is_open or other.is_open,
         is_lost=one.is_lost or other.is_lost,
-        said=one.said if one.said == other.said else unknown("$(...)"),
+        output=one.output if one.output == other.output else unknown("$(...)"),
     )
 
 
@@ -70,5 +72,5 @@ def _one_value(name: str, one: State, other: State) -> str | None:
 
 
 def _one_function(name: str, one: State, other: State) -> Node | None:
-    found = one.functions.get(name)
-    return found if other.functions.get(name) is found else None
+    function = one.functions.get(name)
+    return function if other.functions.get(name) is function else None

@@ -1,4 +1,4 @@
-"""Programs within the words of another one: `$(program)`, `` `program` `` and `<(program)`."""
+"""Find the programs inside the words of another program: `$(program)`, `` `program` `` and `<(program)`."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,12 +12,12 @@ _ESCAPED = re.compile(r"\\([`$\\])")
 
 
 def of_words(words: Iterable[str]) -> tuple[str, ...]:
-    """The programs of all words, as they run. Raises UnreadableError."""
+    """The programs in all words, in the order in which they run. Raises UnreadableError."""
     return tuple(program for word in words if _BEGINS.search(word) for program in _programs(word))
 
 
 def of_text(text: str) -> tuple[str, ...]:
-    """The programs of a heredoc, in which single quotes are plain characters. Raises UnreadableError."""
+    """The programs in a heredoc, where single quotes have no meaning. Raises UnreadableError."""
     return tuple(_programs(text.replace("'", " "))) if "$(" in text or "`" in text else ()
 
 

@@ -1,4 +1,4 @@
-"""What comes next in a shell program, read one token at a time."""
+"""Read a shell program one token at a time."""
 
 from agent.core.pytorch.shell.words import Token, UnreadableError
 
@@ -6,8 +6,10 @@ _CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
 
 
 class TokenReader:
-    def __init__(self, found: list[Token]) -> None:
-        self._tokens = found
+    """A position in a list of tokens. Methods that require a token raise UnreadableError if it is missing."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self._tokens = tokens
         self._at = 0
 
     def expect_end(self) -> None:
@@ -56,7 +58,7 @@ class TokenReader:
         self._at += 1
 
     def redirects(self) -> tuple[str | None, bool, bool]:
-        """The redirections that come next: what is read, whether it is literal, and whether the output is written."""
+        """Read the next redirections: the input text, whether it is literal, and whether output goes to a file."""
         text, is_literal, writes = None, False, False
         while (token := self.peek()) is not None:
             if token.kind == "heredoc":

@@ -1,31 +1,32 @@
-"""Parts of a value that cannot be known: two private characters around the text that is shown."""
+"""Unknown parts of a value. Two private characters mark such a part; the text between them is shown to people."""
 
 from collections.abc import Callable
 
 BEGIN, END = "\ue000", "\ue001"  # around an unknown part
 
-Lookup = Callable[[str], str | None]  # the value of a variable, None where it is not set
+Lookup = Callable[[str], str | None]  # returns the value of a variable; None if it is not set
 
 
 def unknown(shown: str) -> str:
-    """An unknown part that is shown like this."""
+    """An unknown part that people see as this text."""
     return f"{BEGIN}{''.join(shown.split())[:60]}{END}"
 
 
 def is_known(value: str) -> bool:
+    """Whether no part of the value is unknown."""
     return BEGIN not in value
 
 
 def shown(value: str) -> str:
-    """The value as people read it."""
+    """The value without the marks, for people."""
     return value.replace(BEGIN, "").replace(END, "")
 
 
 def clean(text: str) -> str:
-    """The text without the two characters that mean an unknown part."""
+    """The text with a question mark for each of the two private characters."""
     return text.replace(BEGIN, "?").replace(END, "?")
 
 
 def without_marks(program: str) -> str:
-    """A program that was put together from values: an unknown part of it becomes a variable that is not known."""
+    """A program that consists of values, without the marks: an unknown part becomes an unknown variable."""
     return program.replace(BEGIN, "").replace(END, "")

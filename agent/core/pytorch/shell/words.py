@@ -1,17 +1,17 @@
-"""A shell program cut into words and operators, as POSIX sh and bash do it. Time grows with the length only."""
+"""Split a shell program into words and operators, as POSIX sh and bash do. The time is linear in the length."""
 
 import re
 from typing import NamedTuple
 
-DEPTH = 40  # levels of nesting that are read: substitutions here, compound commands in `parse`
+DEPTH = 40  # the deepest nesting that is read: substitutions here, compound commands in `parse`
 
-_NO_WORD = frozenset(" \t\r\f\v\n\\;&|()<>#0123456789")  # what may begin something else
+_NO_WORD = frozenset(" \t\r\f\v\n\\;&|()<>#0123456789")  # characters that may begin something other than a word
 _ENDS_WORD = frozenset(("", *" \t\n;&|)"))
 _BLANK = re.compile(r"(?:[ \t\r\f\v]|\\\n)++")
 _OPERATOR = re.compile(r"&&|\|\||;;&|;;|;&|\|&|[;&|()\n]")
 _REDIRECT = re.compile(r"[0-9]{0,3}(?:<<<|<<-?|<>|<&|<(?!\()|>>|>&|>\||>(?!\())|&>>?")
 _PROCESS = re.compile(r"[<>]\(")
-# What needs no look inside: plain characters, quotes, escaped characters, variables. None can be read in two ways.
+# Plain characters, quotes, escaped characters and variables. The alternatives exclude each other, so this is linear.
 _SIMPLE = re.compile(
     r"""(?:[^\s;&|<>()'"\\$`]++|'[^']*+'|\\.|"(?:[^"\\$`]++|\\.|\$(?![({]))*+"|\$(?![({'"])|\$'(?:[^'\\]++|\\.)*+')++""",
     re.DOTALL,
@@ -25,13 +25,15 @@ _QUOTES = re.compile(r"""['"\\]""")
 
 
 class UnreadableError(Exception):
-    """Not a shell program, or one that is nested too deeply."""
+    """The text is not a shell program, or is nested too deeply."""
 
 
 class Token(NamedTuple):
+    """A word, an operator, a redirection or a heredoc."""
+
     kind: str  # word, operator, redirect, heredoc
-    text: str  # as written; of a heredoc its body
-    is_literal: bool = False  # a heredoc whose delimiter was quoted
+    text: str  # as written; for a heredoc, its body
+    is_literal: bool = False  # True for a heredoc whose delimiter is quoted
 
 
 def tokens(text: str) -> list[Token]:
@@ -44,13 +46,13 @@ class _Lexer:
         self._text = text
         self._at = 0
         self._found: list[Token] = []
-        self._waiting: list[tuple[int, str, bool]] = []  # heredocs whose body comes after this line
+        self._waiting: list[tuple[int, str, bool]] = []  # heredocs whose body begins after this line
 
     def read(self) -> list[Token]:
-        text, found = self._text, self._found
+        text, result = self._text, self._found
         while self._at < len(text):
             if text[self._at] not in _NO_WORD:
-                found.append(Token("word", self._word()))
+                result.append(Token("word", self._word()))
             elif match := _BLANK.match(text, self._at):
                 self._at = match.end()
             elif match := _REDIRECT.match(text, self._at):
@@ -58,15 +60,15 @@ class _Lexer:
                 self._redirect(match[0])
             elif match := _OPERATOR.match(text, self._at):
                 self._at = match.end()
-                found.append(Token("operator", match[0]))
+                result.append(Token("operator", match[0]))
                 if match[0] == "\n":
                     self._bodies()
             elif match := _COMMENT.match(text, self._at):
                 self._at = match.end()
             else:
-                found.append(Token("word", self._word()))
+                result.append(Token("word", self._word()))
         self._bodies()
-        return found
+        return result
 
     def _redirect(self, operator: str) -> None:
         if "<<" not in operator or "<<<" in operator:
@@ -118,7 +120,7 @@ class _Lexer:
 
 
 def skip(text: str, at: int, depth: int = 0) -> int:
-    """The end of the quotes or the substitution that begins here; `at` where none does. Raises UnreadableError."""
+    """Where the quotes or the substitution that begin at `at` end; `at` if none begin there. Raises UnreadableError."""
     if depth > DEPTH:
         raise UnreadableError("nested too deeply")
     if text[at] == '"':

@@ -1,1 +1,1 @@
-"""The reading of shell programs."""
+"""Tests of following shell programs."""

@@ -1,4 +1,4 @@
-"""The reader of RUN lines against real shells: a stub `pip` that leaves a mark decides what really ran."""
+"""Following RUN lines is compared with real shells, in which a stub `pip` leaves a mark if it ran."""
 
 import os
 import random
@@ -95,7 +95,7 @@ def stub(tmp_path: Path) -> Path:
 
 
 def ran(shell: str, program: str, folder: Path) -> tuple[bool, bool]:
-    """Whether the line ended well, as a build asks, and whether torch was there in the end."""
+    """Whether the line succeeded, and whether torch was there in the end."""
     mark = folder / "mark"
     mark.unlink(missing_ok=True)
     path = f"{folder}:{os.environ.get('PATH', '/usr/bin:/bin')}"
@@ -109,8 +109,8 @@ def ran(shell: str, program: str, folder: Path) -> tuple[bool, bool]:
     return done.returncode == 0, mark.exists()
 
 
-def told(shell: str, program: str) -> tuple[bool, bool]:
-    """Whether the history surely shows torch, and whether it shows no sign of it."""
+def judged(shell: str, program: str) -> tuple[bool, bool]:
+    """Whether the history certainly shows torch, and whether it shows no sign of it."""
     arguments = " ".join(f"{name}={value}" for name, value in VALUES.items())
     line = f"RUN |{len(VALUES)} {arguments} /bin/{'sh' if shell == 'dash' else shell} -c {program} # buildkit"
     found = build_history.scan([HistoryStep(line, 0)])
@@ -118,7 +118,7 @@ def told(shell: str, program: str) -> tuple[bool, bool]:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_what_is_told_is_what_a_real_shell_did(shell: str, stub: Path) -> None:
+def test_the_result_is_what_a_real_shell_did(shell: str, stub: Path) -> None:
     writer = Writer(SEED)
     sure = none = 0
     for _ in range(PROGRAMS):
@@ -126,9 +126,9 @@ def test_what_is_told_is_what_a_real_shell_did(shell: str, stub: Path) -> None:
         ended_well, has_torch = ran(shell, program, stub)
         if not ended_well:  # there would be no such layer
             continue
-        is_sure, is_none = told(shell, program)
-        assert not (is_sure and not has_torch), f"torch was told, and is not there: {program}"
-        assert not (is_none and has_torch), f"nothing was told, and torch is there: {program}"
+        is_sure, is_none = judged(shell, program)
+        assert not (is_sure and not has_torch), f"torch was found, but is not there: {program}"
+        assert not (is_none and has_torch), f"nothing was found, but torch is there: {program}"
         sure, none = sure + is_sure, none + is_none
     assert sure > 20
     assert none > 20

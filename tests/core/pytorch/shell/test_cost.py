@@ -1,4 +1,4 @@
-"""What a hostile line of history may cost, and what no line may do."""
+"""The cost of a hostile history line, and errors that no line may cause."""
 
 import contextlib
 import time
@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.model import HistoryStep
-from agent.core.pytorch import build_history, packages
+from agent.core.pytorch import build_history
+from agent.core.pytorch.shell import packages
 from agent.core.pytorch.shell import parse as shell_parse
 from agent.core.pytorch.shell.words import UnreadableError
 
@@ -48,14 +49,14 @@ FRAGMENTS = st.sampled_from(
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(FRAGMENTS, max_size=30).map("".join) | st.text())
-def test_any_text_is_read_or_said_to_be_unreadable(text: str) -> None:
+def test_any_text_is_parsed_or_raises_unreadable_error(text: str) -> None:
     with contextlib.suppress(UnreadableError):
         shell_parse.parse(text)
     build_history.scan([HistoryStep(f"RUN /bin/sh -c {text} torch", 0)])
 
 
 def program(draw: st.DrawFn, inner: str) -> str:
-    """A program in which `inner` stands within a few tests that hold, or do not."""
+    """A program with `inner` inside a few conditions, each of which is true or false."""
     forms = {
         True: ["if true; then {}; fi", "true && {{ {}; }}", "false || {{ {}; }}", "case $A in b) {};; esac", "( {} )",
                'if [ "$A" = b ]; then {}; fi', "for x in 1; do {}; done", "sh -c 'true'; {}"],
@@ -70,7 +71,7 @@ def program(draw: st.DrawFn, inner: str) -> str:
 
 @settings(deadline=None)
 @given(st.data())
-def test_only_an_installation_that_every_branch_leads_to_is_told(data: st.DataObject) -> None:
+def test_only_an_installation_in_every_branch_is_certain(data: st.DataObject) -> None:
     kind, _, text = data.draw(st.composite(program)("pip install torch")).partition(":")
     found = build_history.scan([HistoryStep(f"RUN |1 A=b /bin/sh -c {text}; ls # buildkit", 0)])
     assert (bool(found.torch), found.doubts) == (kind == "live", ())

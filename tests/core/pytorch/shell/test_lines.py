@@ -1,26 +1,28 @@
-"""RUN lines as shell programs: what surely installed torch, what may have, and what did not."""
+"""RUN lines as shell programs: which certainly installed torch, which may have, and which did not."""
 
 import pytest
 
 from agent.core.model import HistoryStep
 from agent.core.pytorch import build_history
-from agent.core.pytorch.build_history import Installs
+from agent.core.pytorch.build_history import TorchInstalls
 
 
-def scan(*lines: str, env: dict[str, str] | None = None) -> Installs:
+def scan(*lines: str, env: dict[str, str] | None = None) -> TorchInstalls:
     return build_history.scan([HistoryStep(line, 0) for line in lines], env)
 
 
 def buildkit(program: str, **arguments: str) -> str:
-    told = f"|{len(arguments)} {' '.join(f'{name}={value}' for name, value in arguments.items())} " if arguments else ""
-    return f"RUN {told}/bin/sh -c {program} # buildkit"
+    written = (
+        f"|{len(arguments)} {' '.join(f'{name}={value}' for name, value in arguments.items())} " if arguments else ""
+    )
+    return f"RUN {written}/bin/sh -c {program} # buildkit"
 
 
 def classic(program: str, **arguments: str) -> str:
     return buildkit(program, **arguments).removeprefix("RUN ").removesuffix(" # buildkit")
 
 
-def sign(found: Installs) -> str:
+def sign(found: TorchInstalls) -> str:
     """How strong a sign of torch is: `sure`, `perhaps` or `none`."""
     return "sure" if found.torch else "perhaps" if any("torch" in doubt for doubt in found.doubts) else "none"
 
@@ -148,20 +150,20 @@ NONE = [
 
 @pytest.mark.parametrize("write", [buildkit, classic])
 @pytest.mark.parametrize("program", SURE)
-def test_what_ran_is_a_sure_sign(program: str, write: object) -> None:
+def test_an_installation_that_ran_is_a_certain_sign(program: str, write: object) -> None:
     assert sign(scan(write(program, WITH="yes"))) == "sure"  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("write", [buildkit, classic])
 @pytest.mark.parametrize("program", PERHAPS)
-def test_what_may_have_run_is_a_weak_sign(program: str, write: object) -> None:
+def test_an_installation_that_may_have_run_is_a_weak_sign(program: str, write: object) -> None:
     found = scan(write(program, WITH="yes"))  # type: ignore[operator]
     assert (sign(found), found.hints) == ("perhaps", ())
 
 
 @pytest.mark.parametrize("write", [buildkit, classic])
 @pytest.mark.parametrize("program", NONE)
-def test_what_did_not_run_is_no_sign(program: str, write: object) -> None:
+def test_an_installation_that_did_not_run_is_not_a_sign(program: str, write: object) -> None:
     found = scan(write(program, WITH="yes"))  # type: ignore[operator]
     assert (sign(found), found.hints) == ("none", ())
 
@@ -185,8 +187,8 @@ def test_the_shell_before_the_program_is_taken_off(line: str) -> None:
     assert sign(scan(line)) == "sure"
 
 
-def test_the_exec_form_is_words_and_no_program() -> None:
-    assert scan("RUN echo ready && pip install torch # buildkit") == Installs()
+def test_the_exec_form_is_words_and_not_a_program() -> None:
+    assert scan("RUN echo ready && pip install torch # buildkit") == TorchInstalls()
 
 
 def test_a_value_that_looks_like_the_program_proves_nothing() -> None:
@@ -245,7 +247,7 @@ LATER = {
 
 
 @pytest.mark.parametrize("program", LATER)
-def test_a_later_line_may_take_torch_away(program: str) -> None:
+def test_a_later_line_may_remove_torch(program: str) -> None:
     found = scan(buildkit("pip install torch"), buildkit(program))
     assert (sign(found), found.is_removed) == (LATER[program], LATER[program] != "sure")
 
@@ -261,15 +263,15 @@ def test_version_and_accelerator_are_those_of_the_branch_that_ran() -> None:
     assert (unclear.torch != "", unclear.version) == (True, None)
 
 
-def test_a_package_that_needs_torch_is_a_hint_unless_its_needs_are_left_out() -> None:
+def test_a_package_that_needs_torch_is_a_hint_unless_it_is_installed_without_dependencies() -> None:
     assert scan(buildkit("pip install sentence_transformers==2.0")).hints == ("pip install sentence_transformers==2.0",)
-    assert scan(buildkit("pip install peft --no-deps")) == Installs()
-    assert scan(buildkit("pip install transformers")) == Installs()
+    assert scan(buildkit("pip install peft --no-deps")) == TorchInstalls()
+    assert scan(buildkit("pip install transformers")) == TorchInstalls()
 
 
-def test_an_argument_for_an_installation_that_did_not_run_is_no_hint() -> None:
+def test_an_argument_for_an_installation_that_did_not_run_is_not_a_hint() -> None:
     program = 'if [ "$WITH" = yes ]; then pip install torch==$TORCH_VERSION; fi'
-    assert scan(buildkit(program, WITH="no", TORCH_VERSION="2.6.0")) == Installs()
+    assert scan(buildkit(program, WITH="no", TORCH_VERSION="2.6.0")) == TorchInstalls()
 
 
 OF_APT = {
@@ -282,12 +284,12 @@ OF_APT = {
 
 
 @pytest.mark.parametrize("program", OF_APT)
-def test_torch_of_apt_goes_with_what_it_needs(program: str) -> None:
+def test_a_removal_by_apt_may_remove_apts_torch(program: str) -> None:
     found = scan(buildkit("apt-get install -y python3-torch"), buildkit(program))
     assert sign(found) == OF_APT[program]
 
 
-def test_what_is_put_where_a_build_may_mount_something_may_be_gone() -> None:
+def test_a_torch_in_a_folder_that_a_build_may_mount_may_be_lost() -> None:
     program = "python -m venv /tmp/v && /tmp/v/bin/pip install torch"
     assert (sign(scan(buildkit(program))), sign(scan(classic(program)))) == ("perhaps", "sure")
 
@@ -300,7 +302,7 @@ def test_settings_of_pip_may_name_the_folder_that_is_removed(line: str) -> None:
     assert sign(scan(line, buildkit("pip install torch"))) == "sure"
 
 
-def test_the_pip_of_a_venv_leaves_what_the_system_has() -> None:
+def test_the_pip_of_a_venv_does_not_remove_the_systems_torch() -> None:
     program = "/opt/v/bin/pip install torch && /opt/v/bin/pip uninstall -y torch"
     path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
     assert sign(scan(buildkit("pip install torch"), buildkit(program), env=path)) == "sure"

@@ -1,4 +1,4 @@
-"""Versions of torch, as they are written."""
+"""Read torch's version in the forms that people write."""
 
 import re
 
@@ -8,6 +8,6 @@ _VERSION = re.compile(
 
 
 def plain_version(text: str) -> str | None:
-    """`v2.1.0`, `2.2.0a0+81ea7a4` and `2.6.0.*` as `2.1.0`, `2.2.0a0` and `2.6.0`; None for what is no version."""
+    """`v2.1.0`, `2.2.0a0+81ea7a4` and `2.6.0.*` become `2.1.0`, `2.2.0a0` and `2.6.0`; None if it is not a version."""
     match = _VERSION.match(text.strip(" \"'"))
     return match[1] if match else None

@@ -1,4 +1,4 @@
-"""What is known of torch at one point of a build, and what is left of it where two ways meet."""
+"""What is known about torch at one point of a build, and what is still certain after two branches join."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -6,37 +6,38 @@ from typing import NamedTuple
 
 
 class Install(NamedTuple):
-    """One command that installs torch, and where it puts it."""
+    """One command that installs torch, and the place where it installs it."""
 
     text: str  # "pip install torch==2.9.0"
-    place: str = ""  # a folder, `conda:NAME`; "" for the Python that is found first
-    is_sure: bool = True  # whether this one ran, and its torch is still there
+    place: str = ""  # a folder or `conda:NAME`; "" for the Python that is first in PATH
+    is_sure: bool = True  # whether the command certainly ran, and its torch is certainly still there
 
 
-INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels, and the hint that a command names it
-PLACED = "in "  # begins the kind of a hint that goes with a place: "in /opt/venv"
+INDEX = "download.pytorch.org"  # the address of PyTorch's own wheels; also the hint that a command uses it
+PLACED = "in "  # the kind of a hint about one place begins with this: "in /opt/venv"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What commands that ran say of torch."""
+    """What the commands that ran show about torch."""
 
     installs: tuple[Install, ...] = ()
-    is_sure: bool = False  # whether at least one of them is surely there
+    is_sure: bool = False  # whether the torch of at least one of them is certainly there
     version: str | None = None
     accelerator: str | None = None
-    hints: Mapping[str, str] = field(default_factory=dict)  # lesser signs, at most one of each kind
-    doubts: Mapping[str, str] = field(default_factory=dict)  # the same, of commands that may not have run
-    is_removed: bool = False  # whether torch was, or may have been, taken away after it was installed
+    hints: Mapping[str, str] = field(default_factory=dict)  # kind -> a weaker sign
+    doubts: Mapping[str, str] = field(default_factory=dict)  # kind -> a weaker sign that may not be true
+    is_removed: bool = False  # whether torch was removed, or may have been, after its installation
 
     @property
     def placed(self) -> tuple[Install, ...]:
-        """What a removal may take away: torch, and what only a hint speaks of."""
+        """Everything that a removal may remove: the torch of each installation and of each hint about a place."""
         if not self.hints:
             return self.installs
         return (*self.installs, *(_hinted(*hint) for hint in self.hints.items() if hint[0].startswith(PLACED)))
 
     def with_install(self, text: str, place: str, version: str | None, accelerator: str | None) -> "Facts":
+        """The facts after a command has installed torch."""
         return replace(
             self,
             installs=(*(one for one in self.installs if (one.text, one.place) != (text, place)), Install(text, place))[
@@ -49,10 +50,14 @@ class Facts:
         )
 
     def with_hints(self, hints: Mapping[str, str]) -> "Facts":
+        """The facts with more hints. A new hint replaces an older one of its kind."""
         return replace(self, hints={**self.hints, **hints}) if hints else self
 
     def without(self, is_gone: Callable[[Install], bool | None]) -> "Facts":
-        """Without what was removed; what may have been removed is in doubt. Of removed ones the hints go too."""
+        """The facts after a removal. An installation or hint that may have been removed becomes uncertain.
+
+        `is_gone` returns whether the removal removes an installation; None if it is unknown.
+        """
         doubted = {
             kind: text
             for kind, text in self.hints.items()
@@ -74,11 +79,11 @@ class Facts:
         return replace(self, installs=left, is_sure=any(one.is_sure for one in left), is_removed=True)
 
     def in_doubt(self) -> "Facts":
-        """All of it may have been removed."""
+        """The facts, given that everything may have been removed."""
         return self.without(lambda _: None)
 
     def doubtful(self) -> "Facts":
-        """The same where none of it surely happened."""
+        """The facts, given that none of the commands certainly ran."""
         return join(self, NOTHING)
 
 
@@ -90,7 +95,7 @@ def _hinted(kind: str, text: str) -> Install:
 
 
 def join(one: Facts, other: Facts) -> Facts:
-    """What holds whichever of the two ways was taken."""
+    """The facts after either of two branches: certain only if certain in both."""
     if one is other:
         return one
     hints = {kind: text for kind, text in one.hints.items() if kind in other.hints}
@@ -111,8 +116,8 @@ def join(one: Facts, other: Facts) -> Facts:
 def _joined(one: tuple[Install, ...], other: tuple[Install, ...]) -> tuple[Install, ...]:
     if one == other:
         return one
-    found: dict[tuple[str, str], Install] = {}
+    merged: dict[tuple[str, str], Install] = {}
     for install in (*one, *other):
         is_sure = install.is_sure and install in one and install in other
-        found[install.text, install.place] = install._replace(is_sure=is_sure)
-    return tuple(found.values())[-20:]
+        merged[install.text, install.place] = install._replace(is_sure=is_sure)
+    return tuple(merged.values())[-20:]

@@ -1,4 +1,4 @@
-"""What a program writes that does no more than ask and speak: `$([ "$WITH" = true ] && echo torch)`."""
+"""The output of a program that only tests and prints: `$([ "$WITH" = true ] && echo torch)`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,12 +8,12 @@ from agent.core.pytorch.shell.state import State
 from agent.core.pytorch.shell.unknown import unknown
 
 _SILENT = frozenset({"[", "test", "true", "false", ":", "return"})
-_LONGEST = 2_000  # characters of what is written
-_NODES = 60  # of a program that is looked at
+_LONGEST = 2_000  # characters of the output
+_NODES = 60  # nodes of a program that are examined
 
 
-def only_speaks(node: tree.Node, state: State) -> bool:
-    """Whether all that a program writes is known to the reader: it asks, echoes, and calls functions that do."""
+def only_prints(node: tree.Node, state: State) -> bool:
+    """Whether the output of a program can be computed: it only tests, prints, and calls functions that do."""
     functions = state.functions
     if "echo" in functions:
         return False
@@ -24,7 +24,7 @@ def only_speaks(node: tree.Node, state: State) -> bool:
         one = waiting.pop()
         parts = _command(one, functions) if isinstance(one, tree.Command) else _parts(one)
         if parts is None or (state.is_strict and isinstance(one, tree.Sequence) and len(one.items) > 1):
-            return False  # `set -e` may end it before it has spoken: shells differ in that
+            return False  # `set -e` may end it before it prints: shells differ in that
         waiting += parts
     return False
 
@@ -40,7 +40,7 @@ def _command(node: tree.Command, functions: Mapping[str, tree.Node | None]) -> l
 
 
 def _parts(node: tree.Node) -> list[tree.Node] | None:
-    """The nodes within one; None where it may write what is not known."""
+    """The nodes inside a node; None if it may print something unknown."""
     if isinstance(node, tree.Chain):
         return [node.first, *(part for _, part in node.rest)]
     if isinstance(node, tree.Sequence):
@@ -54,7 +54,10 @@ def _parts(node: tree.Node) -> list[tree.Node] | None:
 
 
 def after_echo(words: Sequence[str], state: State) -> State:
-    """The state once `echo` has written its words. Shells differ in what they make of a backslash."""
+    """The state after `echo` has printed its words.
+
+    Shells treat a backslash differently, so the output is then unknown.
+    """
     text = " ".join(words[1:])
-    is_clear = "\\" not in text and not text.startswith("-") and len(state.said) + len(text) < _LONGEST
-    return replace(state, said=f"{state.said}{text}\n" if is_clear else unknown("$(...)"))
+    is_clear = "\\" not in text and not text.startswith("-") and len(state.output) + len(text) < _LONGEST
+    return replace(state, output=f"{state.output}{text}\n" if is_clear else unknown("$(...)"))

@@ -1,4 +1,4 @@
-"""One image, told: what it is, who used it, which rule decides, when it goes, what that frees, how to keep it."""
+"""One image explained: what it is, who used it, what decides about it and when, what that frees, how to keep it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from rich.text import Text
 
 from agent.core import text, units
 from agent.core.images import layers
-from agent.core.model import Action, Class, Container, Decision, Policy, Reason
+from agent.core.model import Class, Container
 from agent.core.policy import newest, rules
+from agent.core.policy.decision import Action, Decision, Reason
+from agent.core.policy.settings import Policy
 from agent.core.pytorch import deciding
-from agent.core.usage.look_inside import LookedInside
+from agent.core.pytorch.version_file import LookedInside
 from agent.core.usage.tracker import IgnoredRuns, Use
 
 USES_SHOWN = 5
@@ -21,46 +23,47 @@ USES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that there is to tell of one image."""
+    """What is known about one image."""
 
     at: datetime
     decision: Decision
     uses: Sequence[Use]  # the latest, newest first
     ignored: Sequence[IgnoredRuns]
     containers: Sequence[Container]
-    inside: LookedInside | None = None  # what a look inside found; None: it was not asked for
+    inside: LookedInside | None = None  # what `--look-inside` found; None without that option
 
 
-def story(facts: Facts, policy: Policy) -> RenderableType:
-    """Lines with a head each, in the order of the questions that people ask."""
+def render(facts: Facts, policy: Policy) -> RenderableType:
+    """One line for each fact, with a heading, in the order in which people ask."""
     item = facts.decision
     lines = Table.grid(padding=(0, 2), expand=False)
     lines.add_column(no_wrap=True, style="bold")
     lines.add_column(overflow="fold")
     rows = [
-        *_what(item),
+        *_identity(item),
         *_inside(facts.inside),
-        *_who(facts),
-        *_which(item, policy),
-        *_when(item, facts.at),
-        *_keep(item),
+        *_uses(facts),
+        *_decision(item, policy),
+        *_eviction(item, facts.at),
+        *_way_to_keep(item),
     ]
     for head, body in rows:
         lines.add_row(head, Text(text.clean(body), overflow="fold"))
     return lines
 
 
-def _what(item: Decision) -> Iterable[tuple[str, str]]:
+def _identity(item: Decision) -> Iterable[tuple[str, str]]:
     verdict = item.verdict
     yield "image", " ".join(item.image.standalone) or "untagged"
     yield "id", item.image.id
-    told = ", ".join(filter(None, [verdict.torch_version and f"torch {verdict.torch_version}", verdict.accelerator]))
-    yield "class", verdict.kind + (f" ({told})" if told else "")
+    torch = f"torch {verdict.torch_version}" if verdict.torch_version else ""
+    versions = ", ".join(filter(None, [torch, verdict.accelerator]))
+    yield "class", verdict.kind + (f" ({versions})" if versions else "")
     if decided := deciding.phrase(verdict):
         yield "decided by", decided + (" alone" if deciding.single(verdict) else "")
     for evidence in verdict.evidence:
         yield "evidence", f"{evidence.text} ({evidence.strength} {evidence.kind})"
-    yield "from", item.image.origin or "nothing shows a registry that it came from"
+    yield "from", item.image.origin or "no registry source is known"
 
 
 def _inside(seen: LookedInside | None) -> Iterable[tuple[str, str]]:
@@ -70,13 +73,13 @@ def _inside(seen: LookedInside | None) -> Iterable[tuple[str, str]]:
         yield "inside", f"{path} is of torch {torch.version}" + (f", {torch.accelerator}" if torch.accelerator else "")
     if not seen.found:
         yield "inside", f"no torch/version.py at {seen.tried} usual paths; it may be elsewhere, so this proves nothing"
-    yield "inside", "this was read for you alone: the decision rests on the evidence above"
+    yield "inside", "the decision does not use this: it rests on the evidence above"
 
 
-def _who(facts: Facts) -> Iterable[tuple[str, str]]:
+def _uses(facts: Facts) -> Iterable[tuple[str, str]]:
     item = facts.decision
     for container in facts.containers:
-        ignored = ", which counts as no use (usage.ignore_containers)" if container.ignored else ""
+        ignored = ", which does not count as a use (usage.ignore_containers)" if container.ignored else ""
         yield "held by", f"container {container.by or container.name or container.id[:12]} ({container.state}){ignored}"
     if item.last_used is not None:
         by = f" by {item.last_used_by}" if item.last_used_by else ""
@@ -91,7 +94,7 @@ def _who(facts: Facts) -> Iterable[tuple[str, str]]:
         yield "ignored", f"{runs}, the last {units.format_time(counted.last_at)}; {why}"
 
 
-def _which(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
+def _decision(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
     held = f" (held: {item.held_by})" if item.held_by else ""
     if item.idle_since is not None and item.ttl is not None and item.idle is not None:
         yield "idle since", f"{units.format_time(item.idle_since)}, {units.format_duration(item.idle)}"
@@ -100,24 +103,26 @@ def _which(item: Decision, policy: Policy) -> Iterable[tuple[str, str]]:
     yield "why", item.explanation
     for reference in newest.unread(item.image) if item.verdict.kind is not Class.OTHER else ():
         if count := rules.keep_newest(reference, policy):
-            yield "note", f"{reference} tells no version: keep_newest = {count} goes by build time in its repository"
+            yield "note", f"{reference} names no version: keep_newest = {count} orders by build time in its repository"
     for warning in item.warnings:
         yield "warning", warning
 
 
-def _when(item: Decision, now: datetime) -> Iterable[tuple[str, str]]:
+def _eviction(item: Decision, now: datetime) -> Iterable[tuple[str, str]]:
     size = units.format_bytes(item.image.size_bytes)
     freed = f"{layers.about([item.image])} {units.format_bytes(item.estimated_bytes)}"
-    yield "frees", f"{freed} of {size}: what no other image has"
+    yield "frees", f"{freed} of {size}: the layers that no other image has"
     if item.action is Action.EVICT:
-        yield "goes", "with the next sweep, once nothing holds it" if item.held_by else "with the next sweep"
+        yield "evicted", "by the next sweep, once it is no longer held" if item.held_by else "by the next sweep"
     elif item.due is not None and item.due > now:
-        yield "goes", f"{units.format_time(item.due)}, unless it is used before"
+        yield "evicted", f"{units.format_time(item.due)}, unless it is used before"
+    elif item.reason is Reason.IN_USE:
+        yield "evicted", "a TTL after its last container is removed"
     else:
-        yield "goes", "not by itself" if item.reason is not Reason.IN_USE else "a TTL after its last container is gone"
+        yield "evicted", "never, as things are"
 
 
-def _keep(item: Decision) -> Iterable[tuple[str, str]]:
+def _way_to_keep(item: Decision) -> Iterable[tuple[str, str]]:
     if item.verdict.kind is not Class.OTHER:
         name = item.image.standalone[0] if item.image.standalone else item.image.id[7:19]
         yield "keep it", f"torchkeeper pin {name}"

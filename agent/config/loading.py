@@ -1,0 +1,123 @@
+"""Load the settings: built-in defaults, overridden by a TOML file, overridden by the environment."""
+
+import errno
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from agent.config.sections import Rule
+from agent.config.settings import PREFIX, ConfigError, Settings
+from agent.core.text import quoted
+
+DEFAULT_FILE = Path("/etc/torchkeeper/torchkeeper.toml")
+
+
+def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file to read: the given one, else the one in TORCHKEEPER_CONFIG, else the one in /etc if it exists."""
+    if given is not None:
+        return given
+    if environ.get("TORCHKEEPER_CONFIG"):
+        return Path(environ["TORCHKEEPER_CONFIG"])
+    return None if _absent(DEFAULT_FILE) else DEFAULT_FILE
+
+
+def _absent(path: Path) -> bool:
+    """Whether it is certain that nothing exists at this path. A dangling link exists.
+
+    If a folder above the path cannot be entered, it is not certain.
+    """
+    for name in (path, *path.parents):
+        try:
+            name.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+        return name != path and name.is_dir()
+    return True
+
+
+def load(file: Path | None = None) -> Settings:
+    """The settings in force. Raises ConfigError; its message names each wrong key, its source and the way out."""
+    path = find_file(file, os.environ)
+    data = _read(path) if path else {}
+    _refuse_unknown_environment(os.environ)
+    try:
+        return Settings(**data)
+    except ValidationError as error:
+        lines = [_explain(item) for item in error.errors(include_url=False)]
+        raise ConfigError(f"{path or 'the environment'}: " + "; ".join(lines)) from None
+    except (SettingsError, RecursionError) as error:
+        raise ConfigError(f"the environment: {error}; lists and tables are written as JSON, like '[\"a/*\"]'") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            data = tomllib.load(stream)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}; {_way_out(path, error)}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+    except ValueError:  # Python's own message is for programmers
+        raise ConfigError(f"{path}: has a number of thousands of digits; write a smaller one") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nests lists too deeply; no key takes such a value") from None
+    for key, value in data.items():
+        if not isinstance(value, dict):
+            raise ConfigError(f"{path}: {key}: is a value outside a section; {_sections()}")
+    return data
+
+
+def _way_out(path: Path, error: OSError) -> str:
+    if error.errno == errno.EISDIR:
+        return f"it is a folder; name the file in it, like {path / DEFAULT_FILE.name}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"run this as the agent's user, or let uid {os.geteuid()} read it and enter the folders above it"
+    for name in (path, *path.parents):
+        if name.is_symlink() and not name.exists():
+            return f"{name} is a dangling link to {name.readlink()}; restore that, or name another file"
+    if error.errno == errno.ENOTDIR:
+        return "a part of its path is not a folder; correct the path, or move the file that is in its way"
+    return "name an existing file with --config or TORCHKEEPER_CONFIG"
+
+
+def _refuse_unknown_environment(environ: Iterable[str]) -> None:
+    known = set(Settings.model_fields)
+    for name in sorted(environ):
+        section = name.upper().removeprefix(PREFIX).split("__")[0].lower()
+        if name.upper().startswith(PREFIX) and name != "TORCHKEEPER_CONFIG" and section not in known:
+            raise ConfigError(f"the environment: {name}: is an unknown key; {_sections()}")
+
+
+def _sections() -> str:
+    return "the sections are " + ", ".join(f"[{name}]" for name in Settings.model_fields)
+
+
+def _explain(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{where}: is an unknown key; {_known_keys(item['loc'])}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "value_error" and message.split(":")[0] in _fields_at(item["loc"]):
+        return f"{where}.{message}"
+    return f"{where}: {message}" + ("" if item["type"] == "value_error" else f" (it is {quoted(item['input'])})")
+
+
+def _known_keys(location: tuple[str | int, ...]) -> str:
+    return "known here: " + ", ".join(_fields_at(location[:-1])) if len(location) > 1 else _sections()
+
+
+def _fields_at(location: tuple[str | int, ...]) -> list[str]:
+    current: Any = Settings
+    for part in location:
+        if isinstance(part, int):
+            current = Rule
+        elif part in getattr(current, "model_fields", {}):
+            current = current.model_fields[part].annotation
+    return list(getattr(current, "model_fields", {}))

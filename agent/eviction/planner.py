@@ -1,0 +1,131 @@
+"""What a plan depends on, read at one moment, and the plan that follows from it: `planning.plan`, which is pure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from agent.adapters import overrides
+from agent.adapters.clock import Clock
+from agent.adapters.sqlite.store import Store
+from agent.core.policy import grace as grace_period
+from agent.core.policy import limits, planning, pressure
+from agent.core.policy.decide import Context
+from agent.core.policy.decision import Plan
+from agent.core.policy.grace import PendingPolicy, PolicyHistory
+from agent.core.policy.overrides import Overrides
+from agent.core.policy.settings import Policy
+from agent.core.protocol.alerts import AlertId
+from agent.reporting.host_report import HostReport
+from agent.tracking.ingestor import EventIngestor
+
+log = structlog.get_logger()
+
+
+class Planner:
+    """Plans for one engine. Changes nothing on it."""
+
+    def __init__(
+        self,
+        ingestor: EventIngestor,
+        store: Store,
+        clock: Clock,
+        host_report: HostReport,
+        *,
+        rules: Policy,
+        folder: Path,
+        grace: timedelta,
+    ) -> None:
+        """`folder`: where the overrides are. `grace`: how long evictions wait that only a new policy makes."""
+        self._ingestor = ingestor
+        self._view = ingestor.view
+        self._store = store
+        self._clock = clock
+        self._host_report = host_report
+        self._rules = rules
+        self._folder = folder
+        self._folder_identity = overrides.identity(folder)
+        self._grace = grace
+        self._policies: PolicyHistory | None = None  # None: not loaded yet
+        self.under_pressure = False  # as of the last plan
+
+    async def plan(self, *, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Plan:
+        """What a sweep would do now.
+
+        `ahead`: what it would do then, assuming no further use. `instead`: what it would do under another policy.
+        """
+        await self._ingestor.check_clock()
+        now, view = self._clock.now(), self._view
+        context = await self.load_context(now)
+        if instead is not None:
+            context = replace(context, pending_policy=None)
+        rules = instead or self._rules
+        found = planning.plan(view.snapshot(now), view.verdicts, view.tracker.usages, rules, now + ahead, context)
+        self.under_pressure = found.under_pressure
+        return found
+
+    async def load_context(self, now: datetime) -> Context:
+        """All that a plan depends on beside the images, their usage and the policy."""
+        view = self._view
+        engine_store = view.engine_store if view.engine is not None else None
+        return Context(
+            overrides=self._load_overrides(now),
+            proven=view.current,
+            observe_only=self._may_only_observe(now),
+            clock_trusted=view.clock_trusted,
+            gap_end=view.gap_end,
+            machine_off=view.absences,
+            past_evictions=await self._store.load_past_evictions(now - limits.HOUR),
+            backoff=await engine_store.load_backoff() if engine_store is not None else {},
+            disk=view.space(),
+            under_pressure=self.under_pressure,
+            pending_policy=await self._pending_policy(now),
+        )
+
+    async def _pending_policy(self, now: datetime) -> PendingPolicy | None:
+        """The change of policy whose grace period has not ended."""
+        if self._policies is None:
+            kept = await self._store.load_policies()
+            policies = grace_period.load(kept, self._rules, now, self._grace)
+            text = grace_period.encode(policies)
+            if text != kept:
+                await self._store.save_policies(text)
+            self._policies = policies
+        return grace_period.change(self._policies, self._grace)
+
+    def _load_overrides(self, now: datetime) -> Overrides:
+        try:
+            if self._folder_identity not in (None, overrides.identity(self._folder)):
+                detail = f"{self._folder} is not the folder that the agent started with"
+                raise overrides.OverridesUnreadable(detail, "bring the folder back, or restart the agent")
+            found = overrides.load(self._folder)
+        except overrides.OverridesUnreadable as error:
+            self._host_report.raise_alert(AlertId.HOLDS_UNREADABLE, str(error), now, "critical")
+            return Overrides(readable=False)
+        self._host_report.clear_alert(AlertId.HOLDS_UNREADABLE)
+        return found
+
+    def _may_only_observe(self, now: datetime) -> bool:
+        """Whether nothing may be removed on this engine. Raises an alert if the configuration asks for more."""
+        engine = self._view.engine
+        why = engine.observe_only if engine is not None else ""
+        if why and not self._rules.observe:
+            if AlertId.ENGINE_OBSERVE_ONLY not in self._host_report.alerts:
+                log.warning("observe mode is forced", action="observe", why=why)
+            self._host_report.raise_alert(
+                AlertId.ENGINE_OBSERVE_ONLY, f"nothing is removed here, whatever agent.mode says: {why}", now
+            )
+        else:
+            self._host_report.clear_alert(AlertId.ENGINE_OBSERVE_ONLY)
+        return bool(why)
+
+    @property
+    def depends_on_disk(self) -> bool:
+        """Whether the file system's usage can change a plan."""
+        return self._rules.pressure.high is not None
+
+    def disk_changes_pressure(self) -> bool:
+        """Whether the file system's usage now starts or ends the pressure of the last plan."""
+        now = pressure.is_under_pressure(self._rules.pressure, self._view.space(), 0, before=self.under_pressure)
+        return now != self.under_pressure
