@@ -3,6 +3,7 @@
 A gap, a clock that jumped, a machine that was off: each only makes the set of evictions smaller.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from agent.core import timekeeping, units
 from agent.core.protocol import new_events
 from agent.core.timekeeping import ClockMonitor, ClockReading, MachineOff
 from agent.core.usage import continuity
-from agent.core.usage.continuity import BlindPeriod, Cursor, EngineDowntime
+from agent.core.usage.continuity import BlindPeriod, Boot, Cursor, EngineDowntime
 from agent.tracking.engine_view import EngineView
 
 log = structlog.get_logger()
@@ -24,9 +25,17 @@ log = structlog.get_logger()
 class GapDetector:
     """Keeps the EngineView's gap, absences and trust in the clock."""
 
-    def __init__(self, view: EngineView, clock: Clock, tolerance: timedelta) -> None:
+    def __init__(
+        self,
+        view: EngineView,
+        clock: Clock,
+        tolerance: timedelta,
+        *,
+        last_boot: Callable[[ClockReading], Boot] = boot.last,
+    ) -> None:
         self._view = view
         self._clock = clock
+        self._last_boot = last_boot
         self.tolerance = tolerance  # a gap that is not longer is not recorded
         self._began = clock.reading()  # of this process; what came later is seen by `check_clock`
         self._watch = ClockMonitor(last=self._began)
@@ -71,7 +80,7 @@ class GapDetector:
         False where it may have. What may have for no longer than the tolerance counts as none.
         """
         read = continuity.make_ring(ring.events, ring.size, ring.oldest_ns, now.wall)
-        machine = boot.last(now) if now.boot else None
+        machine = self._last_boot(now) if now.boot else None
         blind = continuity.blind_time(continuity.after_downtime(cursor, read, down, self.tolerance), read, machine)
         if blind is None or blind.length <= self.tolerance:
             return True
