@@ -219,10 +219,10 @@ def test_where_both_folders_exist_a_pin_fails_and_names_the_one_that_the_agent_r
         looked, checked = user.run("history"), user.run("check", "--json")
     for done in changes:
         assert (done.returncode, done.stdout) == (1, ""), done.stderr
-        assert f"nothing was changed: an agent reads {user.fallback}, and not {configured}" in done.stderr
+        assert f"nothing was changed: an agent reads {user.fallback}, not {configured}" in done.stderr
         assert f"set agent.state_dir to {user.fallback}" in done.stderr
     assert [(done.returncode, f"an agent runs on {user.fallback}" in done.stderr) for done in others] == [(1, True)] * 2
-    assert f"an agent reads {user.fallback}, and not {configured}" in looked.stderr
+    assert f"an agent reads {user.fallback}, not {configured}" in looked.stderr
     state = {item["name"]: item for item in json.loads(checked.stdout)["checks"]}["state"]
     assert (state["ok"], state["hint"]) == (False, f"restart that agent, or set agent.state_dir to {user.fallback}")
     assert list(configured.iterdir()) == []
