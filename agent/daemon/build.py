@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from agent.adapters import boot
 from agent.adapters.broker import Connect
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine
@@ -116,7 +117,7 @@ def make_ingestor(
     """What turns events and listings into usage. `ignored`: containers whose runs are not uses."""
     fold = UsageFold(ignored)
     view = EngineView(fold, stalls or StallDetector())
-    gaps = GapDetector(view, clock, gap_tolerance)
+    gaps = GapDetector(view, clock, gap_tolerance, boot.last)
     position = ReadPosition(view, clock, gap_tolerance)
     resolver = EventResolver(engine, fold, view.image_of)
     writer = UsageWriter(view, clock, resolver=resolver, gaps=gaps, position=position)

@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import structlog
 
-from agent.adapters import boot
 from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineInfo, RingSnapshot
 from agent.core import timekeeping, units
@@ -30,9 +29,9 @@ class GapDetector:
         view: EngineView,
         clock: Clock,
         tolerance: timedelta,
-        *,
-        last_boot: Callable[[ClockReading], Boot] = boot.last,
+        last_boot: Callable[[ClockReading], Boot],
     ) -> None:
+        """`last_boot`: the machine's boot as of a reading, and the shutdown before it where one was recorded."""
         self._view = view
         self._clock = clock
         self._last_boot = last_boot

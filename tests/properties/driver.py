@@ -46,7 +46,7 @@ class ModelAgent:
         """The objects of one process, as `daemon.build` makes them."""
         clock, engine, stalls = ModelClock(self.world), cast("Engine", ModelEngine(self.world)), Stalls()
         self.view = ModelView(UsageFold(), stalls)
-        gaps = GapDetector(self.view, clock, TOLERANCE, last_boot=lambda _: self.world.boot)
+        gaps = GapDetector(self.view, clock, TOLERANCE, lambda _: self.world.boot)
         self.position = ReadPosition(self.view, clock, PROBED_ALL_THE_TIME)
         writer = UsageWriter(
             self.view, clock, resolver=ModelResolver(self.world, self.view), gaps=gaps, position=self.position
