@@ -60,11 +60,15 @@ class GapDetector:
 
     async def check_clock(self, *, disturbed: bool = False) -> timedelta | None:
         """One more look at the clocks. Returns the jump that it found, which is recorded as a gap."""
-        before, now = self._watch.last, self._clock.reading()
-        self._watch, moved = self._watch.check(now, disturbed=disturbed)
-        await self._record_absence(timekeeping.machine_off(before, now))
-        if moved is not None:
-            await self._record_jump(moved, now)
+        before, now = self._watch, self._clock.reading()
+        self._watch, moved = before.check(now, disturbed=disturbed)
+        try:
+            await self._record_absence(timekeeping.machine_off(before.last, now))
+            if moved is not None:
+                await self._record_jump(moved, now)
+        except BaseException:
+            self._watch = before  # what could not be recorded is found again at the next look
+            raise
         if self._view.clock_trusted != self._watch.trusted:
             self._view.clock_trusted = self._watch.trusted
             self._view.changed.set()
