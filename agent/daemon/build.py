@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from agent.adapters import boot
 from agent.adapters.broker import Connect
 from agent.adapters.clock import Clock
 from agent.adapters.engine import Engine
@@ -14,6 +15,7 @@ from agent.config.settings import Settings
 from agent.core.policy.settings import Policy
 from agent.core.protocol.topics import Topics
 from agent.core.usage.attribution import IgnoredContainers
+from agent.core.usage.fold import UsageFold
 from agent.daemon.timing import Timing
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import Evictor
@@ -32,15 +34,17 @@ from agent.reporting.rejection import Rejections
 from agent.reporting.subscriptions import Subscriptions
 from agent.reporting.timing import ReportingTiming
 from agent.tracking import layer_probes
-from agent.tracking.arrivals import ImageArrivals
+from agent.tracking.audit import StreamAudit
 from agent.tracking.engine_view import EngineView
 from agent.tracking.gaps import GapDetector
 from agent.tracking.ingestor import EventIngestor
-from agent.tracking.interpreter import EventInterpreter
 from agent.tracking.layer_probes import LayerProbes
+from agent.tracking.position import ReadPosition
+from agent.tracking.resolver import EventResolver
 from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
+from agent.tracking.writer import UsageWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +115,14 @@ def make_ingestor(
     timing: TrackingTiming = TrackingTiming(),
 ) -> EventIngestor:
     """What turns events and listings into usage. `ignored`: containers whose runs are not uses."""
-    view = EngineView(stalls or StallDetector())
-    gaps = GapDetector(view, clock, gap_tolerance)
-    arrivals = ImageArrivals(engine, view, clock)
-    interpreter = EventInterpreter(engine, view, clock, gaps, arrivals, ignored)
-    return EventIngestor(
-        engine, store, clock, view=view, gaps=gaps, interpreter=interpreter, probes=probes, timing=timing
-    )
+    fold = UsageFold(ignored)
+    view = EngineView(fold, stalls or StallDetector())
+    gaps = GapDetector(view, clock, gap_tolerance, boot.last)
+    position = ReadPosition(view, clock, gap_tolerance)
+    resolver = EventResolver(engine, fold, view.image_of)
+    writer = UsageWriter(view, clock, resolver=resolver, gaps=gaps, position=position)
+    auditor = StreamAudit(engine, writer, gaps, clock, timing)
+    return EventIngestor(engine, store, clock, writer=writer, gaps=gaps, auditor=auditor, probes=probes, timing=timing)
 
 
 def make_sweep_steps(
@@ -135,7 +140,7 @@ def make_sweep_steps(
     view = ingestor.view
     return SweepSteps(
         planner=Planner(ingestor, store, clock, host_report, rules=rules, folder=folder, grace=pacing.grace),
-        evictor=Evictor(engine, view, store, clock),
+        evictor=Evictor(engine, ingestor, store, clock),
         build_cache=BuildCachePruner(engine, store, clock, after=rules.build_cache_after),
         reporter=PlanReporter(host_report, view, store, rules),
     )

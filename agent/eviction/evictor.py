@@ -18,7 +18,7 @@ from agent.core.protocol import new_events, payloads
 from agent.eviction import removal
 from agent.eviction.removal_answers import Answers
 from agent.eviction.results import EvictionResult
-from agent.tracking.engine_view import EngineView
+from agent.tracking.ingestor import EventIngestor
 
 log = structlog.get_logger()
 
@@ -31,9 +31,10 @@ LONGEST_BACKOFF = timedelta(days=1)
 class Evictor:
     """Carries out decisions, one at a time, each recorded before and after."""
 
-    def __init__(self, engine: Engine, view: EngineView, store: Store, clock: Clock) -> None:
+    def __init__(self, engine: Engine, ingestor: EventIngestor, store: Store, clock: Clock) -> None:
         self._engine = engine
-        self._view = view
+        self._ingestor = ingestor
+        self._view = ingestor.view
         self._store = store
         self._clock = clock
         self._unsettled = True  # whether the journal may have rows of a removal that was cut short
@@ -109,7 +110,7 @@ class Evictor:
         now, engine_store = self._clock.now(), self._view.engine_store
         removed = result.outcome is Outcome.REMOVED
         if removed:
-            self._view.tracker.apply_delete(image_id)
+            await self._ingestor.mark_removed(image_id)
         answers = self._answers.get(image_id)
         also = answers.also_removed if answers is not None else ()
         event = new_events.outcome(

@@ -13,6 +13,7 @@ from agent.core.policy.disk import DiskUsage
 from agent.core.pytorch import classify
 from agent.core.pytorch.classify import Examined
 from agent.core.timekeeping import MachineOff
+from agent.core.usage.fold import UsageFold
 from agent.core.usage.own_removals import OwnRemovals
 from agent.core.usage.tracker import UsageTracker
 from agent.tracking.stalls import StallDetector
@@ -31,23 +32,40 @@ class EngineView:
 
     engine_store: EngineStore  # the engine's part of the state; not there until an engine is known
 
-    def __init__(self, stalls: StallDetector) -> None:
+    def __init__(self, fold: UsageFold, stalls: StallDetector) -> None:
+        self.fold = fold  # only the writer changes it
         self.stalls = stalls
         self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
         self.stream = StreamState(self.changed, stalls)
         self.engine: EngineInfo | None = None
         self.connected = asyncio.Event()  # an engine was connected to: it may be another than before
-        self.tracker = UsageTracker()
-        self.images: tuple[Image, ...] = ()
         self.verdicts: Mapping[str, Verdict] = {}
         self._examined: dict[str, Examined] = {}  # image ID -> what it says of itself, which never changes
         self._recognised: tuple[tuple[Image, ...], Mapping[str, Verdict]] = ((), {})  # the images asked about last
         self.containers: Mapping[str, Container] = {}  # as last listed
-        self.watched = False  # this engine was listed at least once, by this process or another
         self.gap_end: datetime | None = None
         self.absences: tuple[MachineOff, ...] = ()  # when the machine was off for more than a day
         self.clock_trusted = True
-        self.own = OwnRemovals()
+
+    @property
+    def tracker(self) -> UsageTracker:
+        """The usage of the images."""
+        return self.fold.tracker
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """All images, as last listed."""
+        return self.fold.images
+
+    @property
+    def own(self) -> OwnRemovals:
+        """The removals of this process."""
+        return self.fold.own
+
+    @property
+    def direct(self) -> bool:
+        """Whether the engine itself listens at our socket. Its stream cannot fall silent without an end."""
+        return self.engine is not None and self.engine.direct
 
     @property
     def proven(self) -> bool:
@@ -63,6 +81,10 @@ class EngineView:
     def details(self) -> dict[str, Details]:
         """Image ID -> what inspect said. It never changes, so it is asked once."""
         return {image.id: image.details for image in self.images if image.details is not None}
+
+    async def image_of(self, container_id: str) -> str | None:
+        """The image that a container used, from the history; None where the history has no use by it."""
+        return await self.engine_store.find_image(container_id)
 
     def space(self) -> DiskUsage | None:
         """The engine's file system now; None where it cannot be seen from here, or no engine is known."""
@@ -85,13 +107,13 @@ class EngineView:
         return found
 
     def show(self, listing: Listing) -> None:
-        """Take a listing."""
-        self.images, self.verdicts = listing.images, listing.verdicts
+        """Take what a listing shows beside the images, which the fold has taken."""
+        self.verdicts = listing.verdicts
         self.containers = {container.id: container for container in listing.containers}
 
     def forget(self) -> None:
         """Another engine, or another image store: all IDs are new."""
-        self.images, self.verdicts, self._examined, self._recognised = (), {}, {}, ((), {})
+        self.fold.images, self.verdicts, self._examined, self._recognised = (), {}, {}, ((), {})
 
     def snapshot(self, at: datetime) -> Snapshot:
         """The last listing, with the containers as the events since have left them."""

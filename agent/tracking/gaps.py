@@ -3,19 +3,19 @@
 A gap, a clock that jumped, a machine that was off: each only makes the set of evictions smaller.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
-from agent.adapters import boot
 from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineInfo, RingSnapshot
 from agent.core import timekeeping, units
 from agent.core.protocol import new_events
 from agent.core.timekeeping import ClockMonitor, ClockReading, MachineOff
 from agent.core.usage import continuity
-from agent.core.usage.continuity import BlindPeriod, Cursor, EngineDowntime
+from agent.core.usage.continuity import BlindPeriod, Boot, Cursor, EngineDowntime
 from agent.tracking.engine_view import EngineView
 
 log = structlog.get_logger()
@@ -24,9 +24,17 @@ log = structlog.get_logger()
 class GapDetector:
     """Keeps the EngineView's gap, absences and trust in the clock."""
 
-    def __init__(self, view: EngineView, clock: Clock, tolerance: timedelta) -> None:
+    def __init__(
+        self,
+        view: EngineView,
+        clock: Clock,
+        tolerance: timedelta,
+        last_boot: Callable[[ClockReading], Boot],
+    ) -> None:
+        """`last_boot`: the machine's boot as of a reading, and the shutdown before it where one was recorded."""
         self._view = view
         self._clock = clock
+        self._last_boot = last_boot
         self.tolerance = tolerance  # a gap that is not longer is not recorded
         self._began = clock.reading()  # of this process; what came later is seen by `check_clock`
         self._watch = ClockMonitor(last=self._began)
@@ -52,11 +60,15 @@ class GapDetector:
 
     async def check_clock(self, *, disturbed: bool = False) -> timedelta | None:
         """One more look at the clocks. Returns the jump that it found, which is recorded as a gap."""
-        before, now = self._watch.last, self._clock.reading()
-        self._watch, moved = self._watch.check(now, disturbed=disturbed)
-        await self._record_absence(timekeeping.machine_off(before, now))
-        if moved is not None:
-            await self._record_jump(moved, now)
+        before, now = self._watch, self._clock.reading()
+        self._watch, moved = before.check(now, disturbed=disturbed)
+        try:
+            await self._record_absence(timekeeping.machine_off(before.last, now))
+            if moved is not None:
+                await self._record_jump(moved, now)
+        except BaseException:
+            self._watch = before  # what could not be recorded is found again at the next look
+            raise
         if self._view.clock_trusted != self._watch.trusted:
             self._view.clock_trusted = self._watch.trusted
             self._view.changed.set()
@@ -71,7 +83,7 @@ class GapDetector:
         False where it may have. What may have for no longer than the tolerance counts as none.
         """
         read = continuity.make_ring(ring.events, ring.size, ring.oldest_ns, now.wall)
-        machine = boot.last(now) if now.boot else None
+        machine = self._last_boot(now) if now.boot else None
         blind = continuity.blind_time(continuity.after_downtime(cursor, read, down, self.tolerance), read, machine)
         if blind is None or blind.length <= self.tolerance:
             return True

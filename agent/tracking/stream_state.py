@@ -36,6 +36,11 @@ class StreamState:
         """Whether it is proven, and this process was not stalled since the last audit."""
         return self.proven and not self._stalls.check()
 
+    def require(self) -> None:
+        """Raises StreamEnded unless it is proven: a listing does not stand for events that nobody reads."""
+        if not self.proven:
+            raise StreamEnded(0, "the engine's events are not being read")
+
     def begin(self) -> None:
         """A session begins."""
         self._reading = self.caught_up = False

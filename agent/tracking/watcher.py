@@ -41,6 +41,7 @@ class Watcher:
         self._clock = clock
         self._host_report = host_report
         self._timing = timing
+        self._position = ingestor.position
         self._stream = ingestor.view.stream
         self.ready = self._stream.ready  # set while the stream is proven
         self._outages: set[str] = set()  # what is down, and was logged
@@ -102,7 +103,7 @@ class Watcher:
         info = await self._connect()
         try:
             await self._ingestor.restore(info)
-            since = self._ingestor.resume_ns()
+            since = self._position.resume_ns()
             async with self._engine.events(since) as stream:
                 await self._watch(stream, since)
         except StateFull:
@@ -111,7 +112,7 @@ class Watcher:
         finally:
             self._stream.close()
             if not self._stream.caught_up:  # the engine was up, and nobody read what it told
-                await self._ingestor.record_probe(self._clock.now(), down=False)
+                await self._position.record_probe(self._clock.now(), down=False)
             with contextlib.suppress(EngineError):
                 await self._engine.close()
 
@@ -120,7 +121,7 @@ class Watcher:
         try:
             return await self._engine.connect()
         except EngineError as error:
-            await self._ingestor.record_probe(began, down=isinstance(error, EngineDown))
+            await self._position.record_probe(began, down=isinstance(error, EngineDown))
             raise
 
     async def _watch(self, stream: AsyncIterator[EngineEvent], since_ns: int) -> None:
@@ -177,9 +178,9 @@ class Watcher:
         if not self._stream.caught_up or not await self._ingestor.drain():
             return
         with contextlib.suppress(StateFull):
-            await self._ingestor.record_session_end(ended=self._stream.ended_by_engine)
+            await self._position.record_session_end(ended=self._stream.ended_by_engine)
             if not stopping:
-                await self._ingestor.record_probe(self._clock.now(), down=await self._is_down())
+                await self._position.record_probe(self._clock.now(), down=await self._is_down())
 
     async def _is_down(self) -> bool:
         try:

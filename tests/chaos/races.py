@@ -22,11 +22,13 @@ from agent.adapters.sqlite.store import Store
 from agent.core.model import Class, Image, Verdict
 from agent.core.policy.decision import Action, Decision, Outcome, Reason
 from agent.core.protocol import payloads
+from agent.daemon import build
 from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
+from agent.tracking.layer_probes import LayerProbes
 from tests.chaos import api, archive
 from tests.support import dockerd
-from tests.support.fake_host import prove, remove_image
+from tests.support.fake_host import TOLERANCE, prove, remove_image
 from tests.support.fakes.stalls import FakeStallDetector
 from tests.support.stores import named_store
 
@@ -132,11 +134,19 @@ class Evicting:
 
     @classmethod
     async def of(cls, agent: DockerEngine, info: EngineInfo, store: Store) -> "Evicting":
-        view = EngineView(FakeStallDetector())
+        ingestor = build.make_ingestor(
+            agent,
+            store,
+            SystemClock(),
+            gap_tolerance=TOLERANCE,
+            probes=LayerProbes(agent, wanted=False),
+            stalls=FakeStallDetector(),
+        )
+        view = ingestor.view
         view.engine = info
         prove(view)
         view.engine_store = await store.engine(info)
-        return cls(Evictor(agent, view, store, SystemClock()), view, store)
+        return cls(Evictor(agent, ingestor, store, SystemClock()), view, store)
 
     async def remove(self, image: Image) -> Outcome:
         item = Decision(

@@ -18,7 +18,7 @@ import pytest
 
 from agent.config import sections
 from agent.core.usage.events import USES
-from agent.tracking import ingestor
+from agent.tracking import position
 from tests.faults.live_agent import LiveAgent, import_torch_image
 from tests.support import engines, proc, proxy
 from tests.support.dockerd import Dockerd
@@ -168,7 +168,7 @@ class Cutter:
 
 async def test_no_use_is_lost_over_a_hundred_cuts(engine: Dockerd, tmp_path: Path) -> None:
     engine.empty()
-    await asyncio.sleep(ingestor.OVERLAP.total_seconds())  # ends of other tests' containers are older then
+    await asyncio.sleep(position.OVERLAP.total_seconds())  # ends of other tests' containers are older then
     images = [import_torch_image(engine, f"team/torch:{number}") for number in range(IMAGES)]
     chance, enough = random.Random(SEED), asyncio.Event()
     async with proxy.before(engine.socket, tmp_path) as between, independent_reader(engine) as truth:

@@ -321,7 +321,7 @@ class Histories(RuleBasedStateMachine):
         self.latest_wall = max(self.latest_wall, self.world.wall)
         self.world.set_clock(-by if back else by)
         self.jumped = self.world.now
-        self.unseen = not self.agent.running
+        self.unseen = not self.agent.sees_clock
         if self.agent.running:
             self.agent.look()
         self.settle()

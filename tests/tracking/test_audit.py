@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from agent.adapters.engine import EngineUnavailable
+from agent.adapters.engine import EngineError, EngineUnavailable
 from agent.core.policy.decision import HeldBy, Outcome
 from agent.core.usage.continuity import OVERRUN, RESTARTED
 from agent.tracking.stalls import BURST, LATE, TICK, StallDetector
@@ -53,6 +53,19 @@ async def test_a_use_lost_in_a_stall_is_taken_in_from_the_engines_memory(host: F
     await agent.wait(5)
     assert (agent.usage(image).last_used, await agent.gaps(), agent.view.proven) == (used, [], True)
     assert agent.engine.counts()["events"] == 2  # a new stream
+
+
+async def test_a_stream_that_lost_events_is_opened_anew_where_the_audit_fails_over_them(
+    host: FakeHost, image: str
+) -> None:
+    agent = await host.agent().watch()
+    used = use_unseen(host)
+    agent.engine.on("ring", lambda: agent.engine.on("made_from", EngineError(500, "no")))
+    auditing = asyncio.create_task(agent.ingestor.audit())
+    await agent.wait(5)
+    with pytest.raises(EngineError):
+        await auditing
+    assert (agent.usage(image).last_used, agent.engine.counts()["events"]) == (used, 2)
 
 
 async def test_a_stall_that_lost_nothing_keeps_its_stream(host: FakeHost, image: str) -> None:

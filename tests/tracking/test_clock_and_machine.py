@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from agent.adapters import boot
+from agent.adapters.state_errors import StateFull
 from agent.core.policy.decision import HeldBy, Reason
 from agent.core.timekeeping import SETTLING, ClockReading, MachineOff
 from agent.core.usage.continuity import RESTARTED, Boot
@@ -45,6 +46,16 @@ async def reboot(
 
 async def held_by(agent: HostedAgent) -> HeldBy | None:
     return (await agent.plan()).held_by
+
+
+async def test_a_jump_of_the_clock_that_could_not_be_recorded_is_recorded_later(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    host.clock.jump(DAY)
+    agent.faults.fail_once("record_gap")
+    with pytest.raises(StateFull):
+        await agent.plan()
+    await agent.plan()
+    assert (agent.view.gap_end, len(await agent.gaps())) == (host.clock.now(), 1)
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY], ids=["forward", "back"])

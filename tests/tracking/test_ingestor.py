@@ -255,6 +255,46 @@ async def test_a_refresh_whose_stream_ends_meanwhile_counts_for_nothing(host: Fa
     assert after.usages == before.usages
 
 
+# One writer
+
+
+async def test_a_removal_by_the_agent_waits_for_the_event_that_is_being_taken_in(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def answer() -> None:
+        asked.set()
+        await answered.wait()
+
+    agent.engine.on("made_from", answer)
+    host.docker.create(REF, "box")
+    await asked.wait()
+    marking = asyncio.create_task(agent.ingestor.mark_removed(image))
+    await agent.wait()
+    during = agent.usage(image).present
+    answered.set()
+    await marking
+    assert (during, agent.usage(image).present) == (True, False)
+
+
+async def test_an_event_that_was_folded_is_not_asked_about_again_after_an_error(host: FakeHost, image: str) -> None:
+    agent = await host.agent().watch()
+    streams, host.docker.streams = host.docker.streams, []
+    cids = [host.docker.create(REF, name) for name in ("first", "second")]
+    for cid, row in zip(cids, list(host.docker.ring)[-2:], strict=True):
+        agent.ingestor.buffer.put(
+            EngineEvent(time_ns=row["timeNano"], kind="container", action="create", actor=cid, image=REF, name=cid)
+        )
+    agent.engine.on("made_from", EngineUnavailable(0, "too slow"), nth=2)
+    with pytest.raises(EngineUnavailable):
+        await agent.ingestor.refresh()
+    host.docker.streams = streams
+    await agent.ingestor.refresh()
+    asked = [call.argument for call in agent.engine.calls if call.method == "made_from"]
+    assert asked == [cids[0], cids[1], cids[1]]
+    assert (await agent.saved())[image].last_used == host.clock.now()
+
+
 # The buffer
 
 

@@ -1,0 +1,110 @@
+"""Asks the engine what an event does not say itself: the image of a container, of a pull, the layers of a build.
+
+The engine answers as of now. Whatever may have changed since the event is left unresolved, and so becomes a gap.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+
+from agent.adapters.engine import EngineError, EngineUnavailable, MadeFrom, NotFound, PulledTarget
+from agent.core.usage import pulls
+from agent.core.usage.arrivals import Layers
+from agent.core.usage.events import COMMIT, EngineEvent
+from agent.core.usage.fold import NOTHING, Resolved, UsageFold
+
+OUTDATED = Resolved(outdated=True)
+
+ImageOf = Callable[[str], Awaitable[str | None]]
+
+
+class Lookups(Protocol):
+    """What is asked of an engine; see `engine.Engine`."""
+
+    async def made_from(self, container_id: str) -> MadeFrom: ...
+
+    async def image_id(self, reference: str) -> str: ...
+
+    async def pulled_target(self, reference: str) -> PulledTarget: ...
+
+    async def layers(self, image_id: str) -> Layers: ...
+
+
+class EventResolver:
+    """Finds out what the fold has to know about an event. Every method raises EngineUnavailable."""
+
+    def __init__(self, engine: Lookups, fold: UsageFold, image_of: ImageOf) -> None:
+        """`image_of`: container ID -> the image that it used, from the history; None where there is none."""
+        self._engine = engine
+        self._fold = fold
+        self._image_of = image_of
+
+    async def resolve(self, event: EngineEvent, known: Iterable[EngineEvent]) -> Resolved:
+        """`known`: events, some of which followed this one: they may have moved the reference that it has."""
+        if event.kind == "container":
+            return await self._resolve_container(event) if event.action != COMMIT else NOTHING
+        if event.action == "pull":
+            return await self._resolve_pull(event, known)
+        if self._fold.may_be_build(event):
+            return Resolved(layers=self._fold.layers_of(event.actor) or await self._layers(event.actor))
+        return NOTHING
+
+    async def _resolve_container(self, event: EngineEvent) -> Resolved:
+        """By what is known of the container, else by the engine's answer, else by its name as of then.
+
+        Events of a container that is gone may be read for the second time, and then its name may mean another image
+        by now: so the history comes before the name.
+        """
+        tracker = self._fold.tracker
+        tracked = tracker.containers.get(event.actor)
+        if tracked is not None:
+            return Resolved(tracked.image_id, tracked.mounted)
+        try:
+            made = await self._engine.made_from(event.actor)
+            return await self._with_mounts(event, made)
+        except NotFound:
+            used = await self._image_of(event.actor)
+        return Resolved(used or tracker.names.resolve(event.image), by_name=used is None)
+
+    async def _with_mounts(self, event: EngineEvent, made: MadeFrom) -> Resolved:
+        """With the images that a container mounted by name when it was made; not known where a name is unknown.
+
+        What a name means now counts, too: an import may have given it to another image without an event.
+        """
+        found: set[str] = set()
+        if made.mounts is None:
+            return Resolved(made.image_id)
+        for name in made.mounts:
+            then = self._fold.tracker.names.resolve(name) if event.action == "create" else None
+            if then is None:
+                return Resolved(made.image_id, listing_due=True)
+            found.update(filter(None, (then, await self._means_now(name))))
+        return Resolved(made.image_id, tuple(sorted(found)))
+
+    async def _means_now(self, name: str) -> str | None:
+        try:
+            return await self._engine.image_id(name)
+        except EngineUnavailable:
+            raise
+        except EngineError:
+            return None
+
+    async def _resolve_pull(self, event: EngineEvent, known: Iterable[EngineEvent]) -> Resolved:
+        """The reference means now what it meant then, unless something has moved it since."""
+        if self._fold.seen.is_replay(event):
+            return OUTDATED
+        try:
+            now = await self._engine.pulled_target(event.actor)
+        except EngineUnavailable:
+            raise
+        except EngineError:
+            return NOTHING
+        same = pulls.is_still(event, now.id, now.at, known, self._fold.tracker.names)
+        return Resolved(now.id if same else None)
+
+    async def _layers(self, image_id: str) -> Layers | None:
+        try:
+            return await self._engine.layers(image_id)
+        except EngineUnavailable:
+            raise
+        except EngineError:
+            return None
