@@ -11,7 +11,7 @@ from agent.core.policy.decide import Context
 from agent.core.policy.decision import Plan
 from agent.core.policy.disk import DiskUsage
 from agent.core.policy.settings import Policy, Pressure, Rule
-from tests.core.builders import NOW, container, decide, disk, image, image_id, pytorch_image
+from tests.support.builders import NOW, container_of, decide, make_disk, make_id, pulled_image, pytorch_image
 
 TIMES = st.integers(-200, 0).map(lambda days: NOW + timedelta(days=days))
 TTLS = st.integers(1, 60).map(lambda days: timedelta(days=days))
@@ -48,10 +48,10 @@ class GeneratedHost:
 
 @st.composite
 def images(draw: st.DrawFn, number: int, families: bool) -> Image:
-    make = draw(st.sampled_from([pytorch_image] * 5 + [image]))
-    below = [image_id(f"i{other}") for other in range(number)] if families else []
+    make = draw(st.sampled_from([pytorch_image] * 5 + [pulled_image]))
+    below = [make_id(f"i{other}") for other in range(number)] if families else []
     labels = draw(st.sampled_from([{}, {}, {}, {}, {"torchkeeper.keep": "true"}, {"torchkeeper.ttl": "30d"}]))
-    return make(
+    made: Image = make(
         f"i{number}",
         references=tuple(draw(st.lists(NAMES, max_size=2, unique=True))),
         digests=tuple(draw(st.lists(DIGESTS, max_size=1))),
@@ -61,6 +61,7 @@ def images(draw: st.DrawFn, number: int, families: bool) -> Image:
         origin=draw(st.sampled_from([None, "a@sha256:1", "a@sha256:1"])),
         layers={"sha256:base": 50, f"sha256:l{number}": draw(st.integers(1, 100))},
     )
+    return made
 
 
 @st.composite
@@ -79,7 +80,7 @@ def generated_hosts(draw: st.DrawFn, *, families: bool = True) -> GeneratedHost:
         for item in known
     )
     held = draw(st.lists(st.sampled_from(known), max_size=1))
-    return GeneratedHost(known, usages, tuple(container(item) for item in held))
+    return GeneratedHost(known, usages, tuple(container_of(item) for item in held))
 
 
 @st.composite
@@ -105,7 +106,7 @@ def crowds(draw: st.DrawFn, *, families: bool = True) -> GeneratedHost:
         pytorch_image(
             f"i{number}",
             references=draw(st.sampled_from([("team/a:1",), ("x/a:1",), ("ci/a:main",), ("team/a:latest",), ()])),
-            parent=draw(st.sampled_from(["", "", image_id(f"i{number - 1}")])) if families and number else "",
+            parent=draw(st.sampled_from(["", "", make_id(f"i{number - 1}")])) if families and number else "",
             origin=draw(st.sampled_from([None, *["a@sha256:1"] * 4])),
             layers={"sha256:base": 50, f"sha256:l{number}": draw(st.integers(20, 120))},
         )
@@ -126,7 +127,7 @@ CROWD_RULES = st.builds(
     dangling_after=st.sampled_from([None, timedelta(days=20)]),
 )
 PRESSURES = st.sampled_from([Pressure(high=0.85, low=0.75), Pressure(high=0.8, low=0.6), Pressure(high=0.7, low=0.69)])
-DISKS: st.SearchStrategy[DiskUsage] = st.integers(600, 950).map(disk)
+DISKS: st.SearchStrategy[DiskUsage] = st.integers(600, 950).map(make_disk)
 CONTEXTS = st.builds(Context, disk=DISKS, under_pressure=st.booleans())
 
 

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.core.policy.overrides import Pin
-from tests.core.builders import DAY, HOUR
 from tests.properties.driver import DiskFull, ModelAgent
 from tests.properties.oracle import TAGS
 from tests.properties.world import REGISTRY, ModelHost
+from tests.support.times import DAY, HOUR
 
 EXAMPLES = int(os.environ.get("TORCHKEEPER_TEST_EXAMPLES", settings().max_examples * 5 // 2))  # 250 in `make test`
 SETTINGS = settings(

@@ -14,10 +14,11 @@ from agent.core.policy.decision import Action, Reason
 from agent.core.policy.grace import PendingPolicy
 from agent.core.policy.overrides import Overrides, Pin
 from agent.core.policy.settings import Policy, Rule
-from tests.core.builders import HOUR, LONG_AGO, NOW, decide, evicted, image_id
 from tests.properties.strategies import CONTEXTS, MOST, TIMES, TTLS, GeneratedHost, generated_hosts, policies, pressed
+from tests.support.builders import LONG_AGO, NOW, decide, evicted_ids, make_id
+from tests.support.times import HOUR
 
-WHICH = st.integers(0, MOST - 1).map(lambda number: image_id(f"i{number}"))
+WHICH = st.integers(0, MOST - 1).map(lambda number: make_id(f"i{number}"))
 
 
 @given(generated_hosts(), pressed(policies()), CONTEXTS)
@@ -54,7 +55,7 @@ def test_no_image_that_docker_commit_made_goes_without_a_name(
     world: GeneratedHost, rules: Policy, context: Context, short: timedelta
 ) -> None:
     commits = replace(world, images=tuple(map(_nameless_commit, world.images)))
-    assert evicted(commits.plan(replace(rules, evict_local=False, dangling_after=short), context)) == set()
+    assert evicted_ids(commits.plan(replace(rules, evict_local=False, dangling_after=short), context)) == set()
 
 
 def _nameless_commit(item: Image) -> Image:
@@ -68,13 +69,13 @@ def _nameless_commit(item: Image) -> Image:
 @given(generated_hosts(), policies(), TTLS)
 def test_a_longer_ttl_never_evicts_more(world: GeneratedHost, rules: Policy, more: timedelta) -> None:
     longer = replace(rules, ttl=rules.ttl + more)
-    assert evicted(world.plan(longer)) <= evicted(world.plan(rules))
+    assert evicted_ids(world.plan(longer)) <= evicted_ids(world.plan(rules))
 
 
 @given(generated_hosts(), policies(), TTLS)
 def test_a_longer_ttl_of_a_rule_never_evicts_more(world: GeneratedHost, rules: Policy, more: timedelta) -> None:
     longer = replace(rules, rules=tuple(replace(rule, ttl=(rule.ttl or more) + more) for rule in rules.rules))
-    assert evicted(world.plan(longer)) <= evicted(world.plan(rules))
+    assert evicted_ids(world.plan(longer)) <= evicted_ids(world.plan(rules))
 
 
 @given(generated_hosts(), policies(), TTLS)
@@ -83,36 +84,36 @@ def test_a_longer_dangling_after_or_none_never_evicts_more(
 ) -> None:
     short = replace(rules, dangling_after=more)
     for longer in (replace(rules, dangling_after=2 * more), replace(rules, dangling_after=None)):
-        assert evicted(world.plan(longer)) <= evicted(world.plan(short))
+        assert evicted_ids(world.plan(longer)) <= evicted_ids(world.plan(short))
 
 
 @given(generated_hosts(), policies(), WHICH)
 def test_a_pin_never_evicts_more(world: GeneratedHost, rules: Policy, which: str) -> None:
     pin = Pin(id=which, reference="", at=LONG_AGO)
-    assert evicted(world.plan(rules, Context(overrides=Overrides(pins=(pin,))))) <= evicted(world.plan(rules))
+    assert evicted_ids(world.plan(rules, Context(overrides=Overrides(pins=(pin,))))) <= evicted_ids(world.plan(rules))
 
 
 @given(generated_hosts(), policies(), st.integers(1, 3))
 def test_a_larger_keep_newest_never_evicts_more(world: GeneratedHost, rules: Policy, more: int) -> None:
     larger = replace(rules, keep_newest=rules.keep_newest + more)
-    assert evicted(world.plan(larger)) <= evicted(world.plan(rules))
+    assert evicted_ids(world.plan(larger)) <= evicted_ids(world.plan(rules))
 
 
 @given(generated_hosts(), policies(), st.integers(1, 3))
 def test_a_keep_newest_by_rule_never_evicts_more(world: GeneratedHost, rules: Policy, count: int) -> None:
     more = Rule(match="team/*", keep_newest=rules.keep_newest + count)
-    assert evicted(world.plan(replace(rules, rules=(*rules.rules, more)))) <= evicted(world.plan(rules))
+    assert evicted_ids(world.plan(replace(rules, rules=(*rules.rules, more)))) <= evicted_ids(world.plan(rules))
 
 
 @given(generated_hosts(), policies(), TIMES)
 def test_a_gap_never_evicts_more(world: GeneratedHost, rules: Policy, end: datetime) -> None:
-    assert evicted(world.plan(rules, Context(gap_end=end))) <= evicted(world.plan(rules))
+    assert evicted_ids(world.plan(rules, Context(gap_end=end))) <= evicted_ids(world.plan(rules))
 
 
 @given(generated_hosts(), policies(), WHICH)
 def test_a_container_never_evicts_more(world: GeneratedHost, rules: Policy, which: str) -> None:
     busier = replace(world, containers=(*world.containers, Container(id="more", image_id=which)))
-    assert evicted(busier.plan(rules)) <= evicted(world.plan(rules))
+    assert evicted_ids(busier.plan(rules)) <= evicted_ids(world.plan(rules))
 
 
 @given(generated_hosts(), policies(), WHICH, TIMES)
@@ -123,7 +124,7 @@ def test_a_later_end_of_a_protection_never_evicts_more(
         replace(item, released=max(released, item.released or released)) if item.image_id == which else item
         for item in world.usages
     )
-    assert evicted(replace(world, usages=later).plan(rules)) <= evicted(world.plan(rules))
+    assert evicted_ids(replace(world, usages=later).plan(rules)) <= evicted_ids(world.plan(rules))
 
 
 @given(generated_hosts(), pressed(policies()), CONTEXTS)
@@ -147,8 +148,8 @@ def test_a_change_evicts_during_its_grace_what_both_evict_and_after_it_what_the_
 ) -> None:
     alone, fresh = world.plan(new, context), replace(context, under_pressure=False)
     during = world.plan(new, replace(context, pending_policy=PendingPolicy(before=old, until=NOW + HOUR)))
-    both = evicted(alone) & evicted(world.plan(old, fresh))
-    assert (evicted(during), {item.image.id for item in during.deferred}) == (both, evicted(alone) - both)
+    both = evicted_ids(alone) & evicted_ids(world.plan(old, fresh))
+    assert (evicted_ids(during), {item.image.id for item in during.deferred}) == (both, evicted_ids(alone) - both)
     assert world.plan(new, replace(context, pending_policy=PendingPolicy(before=old, until=NOW))) == alone
 
 
@@ -156,7 +157,7 @@ def test_a_change_evicts_during_its_grace_what_both_evict_and_after_it_what_the_
 def test_during_the_grace_of_a_change_no_parent_goes_alone(world: GeneratedHost, old: Policy, new: Policy) -> None:
     plan = world.plan(new, Context(pending_policy=PendingPolicy(before=old, until=NOW + HOUR)))
     for parent, children in world.children.items():
-        assert parent not in evicted(plan) or children <= evicted(plan)
+        assert parent not in evicted_ids(plan) or children <= evicted_ids(plan)
 
 
 # Order, bytes, and that it does go
@@ -189,7 +190,7 @@ def test_idle_unprotected_unused_images_do_go(world: GeneratedHost, rules: Polic
 @given(generated_hosts(), pressed(policies()), CONTEXTS)
 def test_together_they_free_each_layer_once(world: GeneratedHost, rules: Policy, context: Context) -> None:
     plan = world.plan(rules, context)
-    assert plan.estimated_bytes == freed(world, evicted(plan))
+    assert plan.estimated_bytes == freed(world, evicted_ids(plan))
 
 
 def freed(world: GeneratedHost, going: set[str]) -> int:

@@ -10,7 +10,6 @@ from agent.core.policy import parents, planning
 from agent.core.policy.decide import Context
 from agent.core.policy.decision import Action, Decision, Plan, Reason
 from agent.core.policy.settings import Policy, Pressure
-from tests.core.builders import disk, evicted
 from tests.properties.strategies import (
     CONTEXTS,
     CROWD_RULES,
@@ -23,6 +22,7 @@ from tests.properties.strategies import (
     pressed,
 )
 from tests.properties.test_policy import freed
+from tests.support.builders import evicted_ids, make_disk
 
 RULES = pressed(CROWD_RULES)
 SHARED = st.builds(lambda rules, pressure: replace(rules, pressure=pressure), CROWD_RULES, PRESSURES)
@@ -61,11 +61,11 @@ def test_nothing_goes_but_what_waits_only_for_its_ttl(world: GeneratedHost, rule
 @given(crowds(), RULES, CONTEXTS)
 def test_enough_goes_or_everything_that_may(world: GeneratedHost, rules: Policy, context: Context) -> None:
     plan = world.plan(rules, context)
-    missing = wanted(world, plan, rules, context) - freed(world, evicted(plan))
+    missing = wanted(world, plan, rules, context) - freed(world, evicted_ids(plan))
     assert plan.shortfall_bytes == max(0, missing)
     if plan.shortfall_bytes:
         left = {item.image.id for item in plan.decisions if item.reason is Reason.RECENT}
-        assert all(world.children[one] - evicted(plan) for one in left)
+        assert all(world.children[one] - evicted_ids(plan) for one in left)
 
 
 @given(crowds(), RULES, CONTEXTS)
@@ -75,7 +75,7 @@ def test_no_more_goes_than_is_wanted(world: GeneratedHost, rules: Policy, contex
     by_pressure = {item.image.id for item in plan.decisions if item.reason is Reason.DISK_PRESSURE}
     if by_pressure:
         enough = wanted(world, plan, rules, context)
-        assert any(freed(world, evicted(plan) - _line(world, one)) < enough for one in by_pressure)
+        assert any(freed(world, evicted_ids(plan) - _line(world, one)) < enough for one in by_pressure)
 
 
 def _line(world: GeneratedHost, image: str) -> set[str]:
@@ -100,7 +100,7 @@ def test_the_least_recently_used_goes_first(world: GeneratedHost, rules: Policy,
     left = [
         turn(item)
         for item in plan.decisions
-        if item.reason is Reason.RECENT and world.children[item.image.id] <= evicted(plan)
+        if item.reason is Reason.RECENT and world.children[item.image.id] <= evicted_ids(plan)
     ]
     assert all(one <= other for one in went for other in left if one is not None and other is not None)
 
@@ -110,23 +110,23 @@ def test_a_gap_never_evicts_more_under_pressure(
     world: GeneratedHost, rules: Policy, context: Context, end: datetime
 ) -> None:
     blind = replace(context, gap_end=end)
-    assert evicted(world.plan(rules, blind)) <= evicted(world.plan(rules, context))
+    assert evicted_ids(world.plan(rules, blind)) <= evicted_ids(world.plan(rules, context))
 
 
 @given(crowds(), SHARED, st.integers(0, TOTAL), st.integers(0, TOTAL), st.booleans())
 def test_more_free_disk_never_evicts_more(
     world: GeneratedHost, rules: Policy, used: int, more: int, pressing: bool
 ) -> None:
-    fuller = world.plan(rules, Context(disk=disk(max(used, more)), under_pressure=pressing))
-    emptier = world.plan(rules, Context(disk=disk(min(used, more)), under_pressure=pressing))
-    assert evicted(emptier) <= evicted(fuller)
+    fuller = world.plan(rules, Context(disk=make_disk(max(used, more)), under_pressure=pressing))
+    emptier = world.plan(rules, Context(disk=make_disk(min(used, more)), under_pressure=pressing))
+    assert evicted_ids(emptier) <= evicted_ids(fuller)
 
 
 @given(crowds(), CROWD_RULES, st.integers(1, 300), st.integers(0, 300))
 def test_a_larger_budget_never_evicts_more(world: GeneratedHost, rules: Policy, budget: int, more: int) -> None:
     small = replace(rules, pressure=Pressure(budget=budget))
     large = replace(rules, pressure=Pressure(budget=budget + more))
-    assert evicted(world.plan(large)) <= evicted(world.plan(small))
+    assert evicted_ids(world.plan(large)) <= evicted_ids(world.plan(small))
 
 
 @given(crowds(), SHARED, CONTEXTS)
@@ -142,7 +142,7 @@ def test_pressure_begins_above_high_and_ends_at_low(world: GeneratedHost, rules:
 def test_the_sweep_evicts_what_the_plan_shows_and_stops_at_low(world: GeneratedHost, rules: Policy, used: int) -> None:
     """Image by image, measured again after each, where the estimates come true. Of those idle equally long, what frees
     the most goes first, which may change as others go; and a parent may be spared in the end."""
-    context = Context(disk=disk(used))
+    context = Context(disk=make_disk(used))
     plan, left = world.plan(rules, context), world
     assume(len({item.idle_since_ignoring_gaps for item in plan.decisions}) == len(world.images))
     for planned in plan.evictions:
@@ -150,7 +150,7 @@ def test_the_sweep_evicts_what_the_plan_shows_and_stops_at_low(world: GeneratedH
         fresh = left.plan(rules, context)
         assert planning.passes_recheck(planned, fresh)
         used -= freed(left, {planned.image.id})
-        context, left = replace(context, disk=disk(max(used, 0))), left.without(planned.image.id)
+        context, left = replace(context, disk=make_disk(max(used, 0))), left.without(planned.image.id)
     end = left.plan(rules, replace(context, under_pressure=plan.under_pressure))
     assert (end.evictions, end.under_pressure) == ((), plan.shortfall_bytes > 0)
 
@@ -162,7 +162,7 @@ def test_it_goes_on_until_low_and_begins_again_only_above_high(
     pressing, expected = False, False
     high, low = rules.pressure.high or 1.0, rules.pressure.low or 0.0
     for used in shares:
-        pressing = world.plan(rules, Context(disk=disk(used), under_pressure=pressing)).under_pressure
+        pressing = world.plan(rules, Context(disk=make_disk(used), under_pressure=pressing)).under_pressure
         expected = used / TOTAL > high or (expected and used / TOTAL > low)
         assert pressing == expected
 
@@ -180,7 +180,7 @@ def test_the_strategies_do_bring_pressure_to_bear() -> None:
         pressed = [item.image.id for item in plan.decisions if item.reason is Reason.DISK_PRESSURE]
         seen.update({"parent"} if any(world.children[one] for one in pressed) else ())
         left = {item.image.id for item in plan.decisions if item.reason is Reason.RECENT}
-        seen.update({"partial"} if pressed and any(world.children[one] <= evicted(plan) for one in left) else ())
+        seen.update({"partial"} if pressed and any(world.children[one] <= evicted_ids(plan) for one in left) else ())
 
     look()
     reasons = {"disk-pressure", "idle-ttl", "dangling", "has-children", "local-only", "recent"}

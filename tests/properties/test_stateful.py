@@ -24,10 +24,10 @@ from agent.core.policy.decision import Decision, Plan, Reason
 from agent.core.policy.overrides import Pin
 from agent.core.timekeeping import SETTLING
 from agent.core.usage.continuity import BOOT_TO_ENGINE
-from tests.core.builders import DAY, HOUR
 from tests.properties.driver import DiskFull, ModelAgent
 from tests.properties.oracle import LONGEST_TTL, MIN_AGE, TAGS, is_pytorch, may_go, protected, ttl
 from tests.properties.world import REGISTRY, ModelHost
+from tests.support.times import DAY, HOUR
 
 MINUTE = timedelta(minutes=1)
 SETTLE = timedelta(minutes=10)  # the clock is trusted again long before

@@ -13,9 +13,9 @@ from agent.core.policy.overrides import Overrides, Pin
 from agent.core.timekeeping import ClockReading
 from agent.core.usage.continuity import RING_SIZE, Boot, EventRing, make_ring
 from agent.core.usage.events import EngineEvent
-from tests.core import builders
-from tests.core.builders import NOW
 from tests.properties.oracle import Oracle, repository
+from tests.support import builders
+from tests.support.builders import NOW
 
 MOMENT = timedelta(milliseconds=1)  # between two events
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -116,7 +116,7 @@ class ModelHost:
     def pull(self, name: str, tag: str) -> str:
         """An image of the registry under a name; whoever has the name loses it."""
         self.now += MOMENT
-        made = builders.image(name, **REGISTRY[name])
+        made = builders.pulled_image(name, digests=(), **REGISTRY[name])
         had = self.images.setdefault(made.id, replace(made, references=()))
         digest = f"{repository(tag)}@sha256:{name}"
         self.images[made.id] = replace(had, digests=tuple(sorted({*had.digests, digest})))
@@ -128,7 +128,7 @@ class ModelHost:
     def load(self, name: str) -> None:
         """An image from a file, without a name; nothing shows a registry that it came from."""
         self.now += MOMENT
-        made = builders.image(f"file-{name}", **REGISTRY[name])
+        made = builders.pulled_image(f"file-{name}", digests=(), **REGISTRY[name])
         self.images.setdefault(made.id, replace(made, references=(), origin=None))
         self.oracle.arrived(made.id, self.now)
         self._emit("image", "load", made.id)
@@ -207,10 +207,15 @@ class ModelHost:
         base = self.images[base_id]
         assert base.details is not None
         layers = dict.fromkeys((*base.details.layers, f"sha256:layer-{self._made}"), 100)
-        made = builders.image(
-            f"build-{self._made}", layers=layers, env=base.details.env, labels=base.details.labels, parent=parent,
+        made = builders.pulled_image(
+            f"build-{self._made}",
+            digests=(),
+            layers=layers,
+            env=base.details.env,
+            labels=base.details.labels,
+            parent=parent,
             committed=committed,
-        )  # fmt: skip
+        )
         self.images[made.id] = replace(made, references=(), origin=None)
         self.oracle.lineage[made.id] = (base_id, *self.oracle.lineage.get(base_id, ()))
         self.oracle.arrived(made.id, self.now)

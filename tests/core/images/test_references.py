@@ -3,9 +3,9 @@
 import pytest
 
 from agent.core.images.references import ReferenceIndex, familiar
-from tests.core.builders import image, image_id
+from tests.support.builders import make_id, pulled_image
 
-A, B = image("a", "team/a:1"), image("b", "team/b:1")
+A, B = pulled_image("a", "team/a:1"), pulled_image("b", "team/b:1")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def test_a_prefix_of_several_ids_means_none_of_them() -> None:
 
 def test_an_id_stays_known_after_its_image_is_gone() -> None:
     names = ReferenceIndex()
-    names.add(image_id("gone"), ["gone:1"])
+    names.add(make_id("gone"), ["gone:1"])
     names.replace([A])
-    assert (names.resolve(image_id("gone")), names.resolve("gone:1")) == (image_id("gone"), None)
+    assert (names.resolve(make_id("gone")), names.resolve("gone:1")) == (make_id("gone"), None)

@@ -9,10 +9,11 @@ from agent.core.policy.decision import Action, Decision, HeldBy, Outcome, Plan, 
 from agent.core.protocol import new_events, payloads
 from agent.core.protocol.new_events import NewEvent
 from agent.core.usage.continuity import BlindPeriod
-from tests.core.builders import HOUR, NOW, image
+from tests.support.builders import NOW, pulled_image
+from tests.support.times import HOUR
 
 DUE = Decision(
-    image=image("a", "team/a:1"),
+    image=pulled_image("a", "team/a:1"),
     verdict=Verdict(kind=Class.PYTORCH),
     action=Action.EVICT,
     reason=Reason.IDLE_TTL,

@@ -10,10 +10,11 @@ from agent.core.usage.continuity import BlindPeriod
 from agent.core.usage.events import EngineEvent
 from agent.core.usage.fold import NOTHING, Resolved, UsageFold
 from agent.core.usage.tracker import UsageTracker
-from tests.core.builders import HOUR, LONG_AGO, NOW, container, image, image_id, usage
+from tests.support.builders import LONG_AGO, NOW, container_of, idle_usage, make_id, pulled_image
+from tests.support.times import HOUR
 
-BASE = image("base", "team/base:1", layers={"sha256:1": 10})
-CHILD = image("child", "team/child:1", layers={"sha256:1": 10, "sha256:2": 10})
+BASE = pulled_image("base", "team/base:1", layers={"sha256:1": 10})
+CHILD = pulled_image("child", "team/child:1", layers={"sha256:1": 10, "sha256:2": 10})
 LAYERS = ("sha256:1", "sha256:2")
 
 
@@ -35,7 +36,7 @@ def listing(*images: Image, at: datetime = NOW) -> Snapshot:
 def fold() -> UsageFold:
     """Of an engine with one image, which was watched before."""
     made = UsageFold(IgnoredContainers(("scan*",)))
-    made.begin(UsageTracker([usage(BASE)]), 0, watched=True)
+    made.begin(UsageTracker([idle_usage(BASE)]), 0, watched=True)
     made.reconcile(listing(BASE, at=NOW - HOUR), NOW - HOUR, alive_until=None, first=False)
     return made
 
@@ -93,8 +94,8 @@ def test_an_ignored_run_is_counted_once_and_is_not_a_use(fold: UsageFold) -> Non
 
 
 def test_a_name_that_means_another_image_by_the_next_listing_counts_for_both(fold: UsageFold) -> None:
-    other = image("other", "team/base:1")
-    fold.tracker.usages[other.id] = usage(other, references=())
+    other = pulled_image("other", "team/base:1")
+    fold.tracker.usages[other.id] = idle_usage(other, references=())
     fold.apply(event("destroy"), Resolved(BASE.id, by_name=True), NOW)
     fold.reconcile(listing(BASE, other), NOW, alive_until=None, first=False)
     assert {fold.tracker.usages[item.id].last_used for item in (BASE, other)} == {NOW}
@@ -130,7 +131,7 @@ def test_a_build_that_is_gone_and_whose_layers_nobody_knows_is_missed(fold: Usag
 
 def test_a_build_before_the_first_listing_of_this_process_needs_it() -> None:
     fold = UsageFold()
-    fold.begin(UsageTracker([usage(BASE)]), 0, watched=True)
+    fold.begin(UsageTracker([idle_usage(BASE)]), 0, watched=True)
     fold.apply(image_event("tag"), Resolved(layers=LAYERS), NOW)
     assert fold.needs_listing
     fold.reconcile(listing(BASE, CHILD), NOW, alive_until=None, first=False)
@@ -138,7 +139,7 @@ def test_a_build_before_the_first_listing_of_this_process_needs_it() -> None:
 
 
 def test_a_removal_of_an_image_that_nobody_saw_is_missed(fold: UsageFold) -> None:
-    fold.apply(image_event("delete", image_id("unseen")), NOTHING, NOW)
+    fold.apply(image_event("delete", make_id("unseen")), NOTHING, NOW)
     assert fold.missed is not None
 
 
@@ -181,5 +182,5 @@ def test_the_agents_own_tag_is_not_an_arrival_and_needs_no_listing(fold: UsageFo
 
 @pytest.mark.parametrize(("name", "ignored"), [("scan-1", True), ("trainer", False)])
 def test_a_listed_container_is_attributed(fold: UsageFold, name: str, ignored: bool) -> None:
-    found = fold.attribute(container(BASE, name=name, labels={"user": "alice"}))
+    found = fold.attribute(container_of(BASE, name=name, labels={"user": "alice"}))
     assert (found.by, found.ignored) == (f"{name} (user alice)", ignored)

@@ -7,10 +7,10 @@ import pytest
 from agent.core.images.references import ReferenceIndex
 from agent.core.usage import pulls
 from agent.core.usage.events import EngineEvent
-from tests.core.builders import NOW, image_id
+from tests.support.builders import NOW, make_id
 
 REF = "team/torch:1"
-A, B = image_id("a"), image_id("b")
+A, B = make_id("a"), make_id("b")
 
 
 def event(action: str, actor: str, seconds: float, name: str = "") -> EngineEvent:
