@@ -1,1 +1,1 @@
-"""Docker's events and listings become usage, committed together with the cursor."""
+"""Turns Docker's events and listings into usage, and commits it together with the cursor."""

@@ -1,7 +1,6 @@
-"""Compares what the stream brought with what the engine remembers: a stream can lose events without an end.
+"""Compares the events read from the stream with the events Docker remembers: an open stream can lose events.
 
-A stream that stays silent is audited, for it may be dead; so is one after a stall of this process, and each one before
-an eviction.
+Audits run while the stream is silent (it may be dead), after a stall of this process, and before evictions.
 """
 
 from agent.adapters.clock import Clock
@@ -30,17 +29,17 @@ class StreamAudit:
         self._every = timing.audit_interval
 
     def begin(self) -> None:
-        """A stream was caught up with."""
+        """Start the audit schedule of a new stream, after the catch-up."""
         self._every = self._timing.audit_interval if self._view.direct else replay.AUDIT_AT_LEAST_EVERY
 
     def due(self) -> float:
-        """Seconds until a stream that stays silent is to be audited."""
+        """Seconds until the next audit, if the stream stays silent."""
         return self._writer.quiet_since + self._every - self._clock.monotonic()
 
     async def audit(self) -> None:
-        """Take in what the stream has lost and the engine remembers, and record as a gap what it does not remember.
+        """Apply the events that the stream lost and Docker remembers. Record a gap for those it may have forgotten.
 
-        Raises StreamEnded where the stream has lost anything: then a new one is to be opened. Raises EngineUnavailable.
+        Raises StreamEnded if the stream lost events, so that the watcher opens a new one. Raises EngineUnavailable.
         """
         async with self._writer.lock:
             self._view.stream.require()
@@ -63,7 +62,7 @@ class StreamAudit:
             self._position.anchor(rows.events)
             await self._writer.commit(missing, read_until, proven=True)
         finally:
-            if missing:  # once they are folded, no later audit finds them missing
+            if missing:  # after they are applied, no later audit would find them missing
                 self._view.stream.lose(f"the event stream lost {len(missing)} events that Docker still remembers")
         self._every = replay.audit_every(ring, read_until, self._every, self._timing.audit_interval)
         if stalled:
@@ -74,7 +73,7 @@ class StreamAudit:
             raise StreamEnded(0, str(self._view.stream.loss))
 
     async def _missing(self, rows: RingSnapshot) -> list[EngineEvent]:
-        """What the engine remembers of this session and the stream did not bring, however long one waits for it."""
+        """The events of this session that Docker remembers and the stream did not deliver within `timing.in_flight`."""
         give_up = self._clock.monotonic() + self._timing.in_flight
         while True:
             await self._writer.ingest_pending()

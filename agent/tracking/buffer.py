@@ -1,4 +1,4 @@
-"""Events between the socket and the store: the socket never waits, and what is too much is noticed."""
+"""Holds events between the socket and the store, so that reading the socket never waits; detects an overflow."""
 
 import asyncio
 from collections import deque
@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from agent.adapters.engine import EngineUnavailable
 from agent.core.usage.events import EngineEvent
 
-BUFFER = 20_000  # events that may wait for the store; the engine makes up to 1,900 a second
+BUFFER = 20_000  # events that may wait for the store; Docker sends up to 1,900 a second
 
 
 class StreamEnded(EngineUnavailable):
-    """The engine's event stream ended, or more came than could be taken in."""
+    """Docker's event stream ended or lost events, or the buffer is full."""
 
-    cause: Exception | None = None  # what ended the session, where it had been proven
+    cause: Exception | None = None  # the error that ended a session that was proven before
 
 
 class Buffer:
-    """Events between the socket and the store: bounded, and never a reason for the socket to wait."""
+    """A bounded queue of events. Adding an event never waits."""
 
     def __init__(self, limit: int = BUFFER) -> None:
         self._events: deque[EngineEvent] = deque()
@@ -26,7 +26,7 @@ class Buffer:
         self.filled = asyncio.Event()
 
     def put(self, event: EngineEvent) -> None:
-        """Raises StreamEnded where the limit is passed: what is lost is found at the next connection."""
+        """Add an event. Raises StreamEnded at the limit: the next connection reads the lost events again."""
         if len(self._events) >= self.limit:
             self.overflowed = True
             raise StreamEnded(0, f"more than {self.limit} events waited; reading the engine's memory instead")
@@ -44,7 +44,7 @@ class Buffer:
         return taken
 
     def give_back(self, taken: Iterable[EngineEvent]) -> None:
-        """What was taken could not be taken in: it waits again, before what came since."""
+        """Put events that could not be processed back, before those that arrived since."""
         self._events = deque([*taken, *self._events])
         if self._events:
             self.filled.set()

@@ -1,4 +1,4 @@
-"""What the agent sees of the engine now: the watcher writes it, the sweeper reads it."""
+"""The agent's current view of the engine: the watcher updates it, and the sweeper reads it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from agent.tracking.stream_state import StreamState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Snapshot):
-    """All images and containers, and what the images are."""
+    """All images and containers, with the verdict on each image."""
 
     verdicts: Mapping[str, Verdict]
 
@@ -30,18 +30,21 @@ class Listing(Snapshot):
 class EngineView:
     """Images, containers and usage as of the last event, and whether that can be trusted."""
 
-    engine_store: EngineStore  # the engine's part of the state; not there until an engine is known
+    engine_store: EngineStore  # the stored state of this engine; not set until the first connection
 
     def __init__(self, fold: UsageFold, stalls: StallDetector) -> None:
         self.fold = fold  # only the writer changes it
         self.stalls = stalls
-        self.changed = asyncio.Event()  # usage, inventory or trust changed, by others than the agent
+        self.changed = asyncio.Event()  # usage, inventory or trust changed, and not by the agent's own removals
         self.stream = StreamState(self.changed, stalls)
         self.engine: EngineInfo | None = None
-        self.connected = asyncio.Event()  # an engine was connected to: it may be another than before
+        self.connected = asyncio.Event()  # a connection was made, possibly to another engine than before
         self.verdicts: Mapping[str, Verdict] = {}
-        self._examined: dict[str, Examined] = {}  # image ID -> what it says of itself, which never changes
-        self._recognised: tuple[tuple[Image, ...], Mapping[str, Verdict]] = ((), {})  # the images asked about last
+        self._examined: dict[str, Examined] = {}  # image ID -> its own evidence, which never changes
+        self._recognised: tuple[tuple[Image, ...], Mapping[str, Verdict]] = (
+            (),
+            {},
+        )  # input and result of the last `recognise`
         self.containers: Mapping[str, Container] = {}  # as last listed
         self.gap_end: datetime | None = None
         self.absences: tuple[MachineOff, ...] = ()  # when the machine was off for more than a day
@@ -64,7 +67,7 @@ class EngineView:
 
     @property
     def direct(self) -> bool:
-        """Whether the engine itself listens at our socket. Its stream cannot fall silent without an end."""
+        """Whether the socket is the engine's own: its stream then ends with the engine. A proxy may keep a dead one open."""
         return self.engine is not None and self.engine.direct
 
     @property
@@ -74,26 +77,26 @@ class EngineView:
 
     @property
     def current(self) -> bool:
-        """Whether it can be acted on: proven, and this process was not stalled since what it last read."""
+        """Whether evictions may rely on it: it is proven, and this process has not stalled since the last audit."""
         return self.stream.trusted
 
     @property
     def details(self) -> dict[str, Details]:
-        """Image ID -> what inspect said. It never changes, so it is asked once."""
+        """Image ID -> the result of inspect. It never changes, so each image is inspected once."""
         return {image.id: image.details for image in self.images if image.details is not None}
 
     async def image_of(self, container_id: str) -> str | None:
-        """The image that a container used, from the history; None where the history has no use by it."""
+        """The image that a container used, from the history; None if the history has no use by that container."""
         return await self.engine_store.find_image(container_id)
 
     def space(self) -> DiskUsage | None:
-        """The engine's file system now; None where it cannot be seen from here, or no engine is known."""
+        """Usage of the engine's file system now; None if it is not visible from here, or no engine is known."""
         return disk.space(self.engine.root) if self.engine is not None else None
 
     async def recognise(self, images: tuple[Image, ...]) -> Mapping[str, Verdict]:
-        """What the images of a listing are, by what they say. Off the event loop, image by image: each may be slow.
+        """The verdicts on the images of a listing. Runs in a thread, one image at a time, as each may be slow.
 
-        An image is examined once. What depends on the names and on the other images is asked anew where any changed.
+        Each image is examined once. The verdicts also depend on names and other images, so any change renews them all.
         """
         if images == self._recognised[0]:
             return self._recognised[1]
@@ -107,36 +110,36 @@ class EngineView:
         return found
 
     def show(self, listing: Listing) -> None:
-        """Take what a listing shows beside the images, which the fold has taken."""
+        """Set the verdicts and containers of a listing. The fold has already applied its images."""
         self.verdicts = listing.verdicts
         self.containers = {container.id: container for container in listing.containers}
 
     def forget(self) -> None:
-        """Another engine, or another image store: all IDs are new."""
+        """Drop all images and verdicts: another engine or image store has other IDs."""
         self.fold.images, self.verdicts, self._examined, self._recognised = (), {}, {}, ((), {})
 
     def snapshot(self, at: datetime) -> Snapshot:
-        """The last listing, with the containers as the events since have left them."""
-        held = (self._container(container.id) for container in self.tracker.containers.values())
-        return Snapshot(at=at, images=tuple(filter(self._present, self.images)), containers=tuple(held))
+        """The last listing, with its containers updated by the events since."""
+        containers = (self._container(container.id) for container in self.tracker.containers.values())
+        return Snapshot(at=at, images=tuple(filter(self._present, self.images)), containers=tuple(containers))
 
     def _present(self, image: Image) -> bool:
-        """Usage that could not be written is lost at a reconnection; the image is there all the same."""
+        """Whether the image exists. One without usage does: a reconnection drops usage that could not be written."""
         usage = self.tracker.usages.get(image.id)
         return usage is None or usage.present
 
     def _container(self, container_id: str) -> Container:
-        held = self.tracker.containers[container_id]
+        tracked = self.tracker.containers[container_id]
         listed = self.containers.get(container_id)
-        named = listed.image_mounts if listed is not None else ()
-        ended = listed.last_active if listed is not None and listed.state == held.state else None
+        mounts = listed.image_mounts if listed is not None else ()
+        last_active = listed.last_active if listed is not None and listed.state == tracked.state else None
         return Container(
-            id=held.id,
-            image_id=held.image_id,
-            name=held.name,
-            state=held.state,
-            last_active=ended,
-            image_mounts=held.mounted if held.mounted is not None else named,
-            by=held.by,
-            ignored=held.ignored,
+            id=tracked.id,
+            image_id=tracked.image_id,
+            name=tracked.name,
+            state=tracked.state,
+            last_active=last_active,
+            image_mounts=tracked.mounted if tracked.mounted is not None else mounts,
+            by=tracked.by,
+            ignored=tracked.ignored,
         )

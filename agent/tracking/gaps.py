@@ -1,6 +1,6 @@
-"""What the agent cannot have seen, and time that cannot be trusted: found, recorded, published.
+"""Detects, records and publishes gaps in event coverage, clock jumps, and times when the machine was off.
 
-A gap, a clock that jumped, a machine that was off: each only makes the set of evictions smaller.
+Each of them only makes the set of evictions smaller.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class GapDetector:
-    """Keeps the EngineView's gap, absences and trust in the clock."""
+    """Updates the EngineView's gap end, absences and trust in the clock."""
 
     def __init__(
         self,
@@ -36,14 +36,14 @@ class GapDetector:
         self._clock = clock
         self._last_boot = last_boot
         self.tolerance = tolerance  # a gap that is not longer is not recorded
-        self._began = clock.reading()  # of this process; what came later is seen by `check_clock`
+        self._began = clock.reading()  # the start of this process; `check_clock` detects later jumps
         self._watch = ClockMonitor(last=self._began)
-        self._recorded: BlindPeriod | None = None  # what the last proof found
+        self._recorded: BlindPeriod | None = None  # the gap that the last `prove` recorded
 
     async def restore(self, cursor: Cursor, info: EngineInfo) -> Cursor:
-        """At a connection: hold the clocks against those of the last watch, and the engine's time against ours.
+        """At a connection: compare the clocks with those of the last watch, and the engine's time with ours.
 
-        Returns the cursor to go on from: one that lies in the future after a step back is now.
+        Returns the cursor to resume from. If the clock was set back, a cursor in the future is moved to now.
         """
         cursor = continuity.from_previous_process(cursor)
         before, now = cursor.reading, self._clock.reading()
@@ -59,7 +59,7 @@ class GapDetector:
         return await self._rewound(cursor, now) if moved < timedelta() else cursor
 
     async def check_clock(self, *, disturbed: bool = False) -> timedelta | None:
-        """One more look at the clocks. Returns the jump that it found, which is recorded as a gap."""
+        """Compare the clocks with their last readings. Record a jump as a gap, and return it."""
         before, now = self._watch, self._clock.reading()
         self._watch, moved = before.check(now, disturbed=disturbed)
         try:
@@ -67,40 +67,40 @@ class GapDetector:
             if moved is not None:
                 await self._record_jump(moved, now)
         except BaseException:
-            self._watch = before  # what could not be recorded is found again at the next look
+            self._watch = before  # the next check then finds what could not be recorded
             raise
         if self._view.clock_trusted != self._watch.trusted:
             self._view.clock_trusted = self._watch.trusted
             self._view.changed.set()
-            log.warning("trust in the clock changed", action="clock", trusted=self._watch.trusted)
+            log.warning("system clock trust changed", action="clock", trusted=self._watch.trusted)
         return moved
 
     async def prove(
         self, cursor: Cursor, ring: RingSnapshot, now: ClockReading, down: EngineDowntime | None = None
     ) -> bool:
-        """Find out whether anything fell out of the stream since the last watch, and record it where it may have.
+        """Check whether events since the last watch may have been lost. If so, record a gap.
 
-        False where it may have. What may have for no longer than the tolerance counts as none.
+        Returns False if events may have been lost for longer than the tolerance.
         """
         read = continuity.make_ring(ring.events, ring.size, ring.oldest_ns, now.wall)
         machine = self._last_boot(now) if now.boot else None
         blind = continuity.blind_time(continuity.after_downtime(cursor, read, down, self.tolerance), read, machine)
         if blind is None or blind.length <= self.tolerance:
             return True
-        if blind != self._recorded:  # a connection that was lost before its end finds the same again
+        if blind != self._recorded:  # after a failed connection, the next one finds the same gap
             await self.record(blind)
             self._recorded = blind
         return False
 
     async def record(self, blind: BlindPeriod) -> None:
-        """A gap: no image counts as idle from before its end."""
+        """Record a gap: no image counts as idle since before its end."""
         event = new_events.gap(blind, self._clock.now())
         await self._view.engine_store.record_gap(blind, event)
         self._view.gap_end = max(self._view.gap_end or blind.until, blind.until)
-        log.warning("a gap in the watch", action="gap", cause=blind.cause, seconds=blind.length.total_seconds())
+        log.warning("gap in event coverage", action="gap", cause=blind.cause, seconds=blind.length.total_seconds())
 
     async def rewind(self, cursor: Cursor) -> Cursor:
-        """The cursor after a step back of the clock: nothing that it has seen lies in the future."""
+        """The cursor after the clock was set back, moved to now if it lies in the future."""
         return await self._rewound(cursor, self._clock.reading())
 
     async def _rewound(self, cursor: Cursor, now: ClockReading) -> Cursor:

@@ -1,7 +1,7 @@
-"""Events and listings of one engine -> the EngineView, and the store.
+"""Applies the events and listings of one engine to the EngineView and to the store.
 
-The watcher opens streams and feeds this; the sweeper asks it to list again before it acts. One at a time: what an
-event or a listing says is taken in whole, and committed with the cursor, before the next.
+The watcher passes it the events of each stream. The sweeper requests a new listing from it before each eviction. Each
+batch of events and each listing is applied completely, and committed with the cursor, before the next.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class EventIngestor:
-    """Keeps an EngineView true to one engine, and the store true to the EngineView."""
+    """Keeps an EngineView in step with one engine, and the store in step with the EngineView."""
 
     def __init__(
         self,
@@ -65,10 +65,11 @@ class EventIngestor:
 
     @property
     def buffer(self) -> Buffer:
-        """Where the events of this connection wait."""
+        """The events of this connection that are not applied yet."""
         return self._writer.buffer
 
     async def restore(self, info: EngineInfo) -> None:
+        """Load the stored state of an engine that was just connected to."""
         engine_store = await self._store.engine(info)
         saved = await engine_store.load()
         self._writer.buffer = Buffer()
@@ -94,7 +95,7 @@ class EventIngestor:
     # Catching up
 
     async def catch_up(self, since_ns: int) -> None:
-        """Take in all that happened since the last watch, then a listing. Until both are done nothing is proven."""
+        """Apply all events since the last watch, then a listing. The stream is proven only after both."""
         async with self._lock:
             self.position.opened_ns = since_ns
             alive_until = self.position.cursor.alive_at
@@ -112,11 +113,11 @@ class EventIngestor:
         log.info("watching the engine", action="watch", images=len(listing.images), caught_up=len(events))
 
     async def _replay_ring(self, since_ns: int, *, first: bool) -> tuple[list[EngineEvent], list[FoldedEvent]]:
-        """Take in and commit what the engine remembers, before the listing: that may be cut off again and again.
+        """Apply and commit the events that Docker remembers, before the listing, which may fail again and again.
 
-        The proof comes before the cursor moves, for it starts from where the last watch ended. Before the very first
-        listing nothing is known that a cursor could stand for, and no name is: what was folded then is returned beside
-        all events, to be folded again on top of that listing.
+        `prove` runs before the cursor moves, as it starts from the end of the last watch. Before the first listing
+        ever, no image or name is known, so the cursor must not move: the events are applied again after that listing.
+        Returns all events, and those to apply again.
         """
         started = self._clock.now()
         ring = await self._engine.ring()
@@ -136,20 +137,20 @@ class EventIngestor:
     # Following
 
     async def follow(self) -> None:
-        """Take in what the buffer gets, for ever."""
+        """Apply the events of the buffer, for ever."""
         while True:
             await self.buffer.filled.wait()
             async with self._lock:
                 await self._writer.ingest_pending()
 
     async def heartbeat(self) -> None:
-        """Note that the watch lasts."""
+        """Record that the agent is still watching."""
         await self.check_clock()
         async with self._lock:
             await self._writer.ingest_pending()
 
     async def check_clock(self) -> None:
-        """Compare the wall clock with the steady one. After a step back, earlier times of events are no cursor."""
+        """Compare the wall clock with the steady one. If the wall clock was set back, move the cursor to now."""
         moved = await self._gaps.check_clock()
         if moved is not None and moved < timedelta():
             async with self._lock:
@@ -157,7 +158,7 @@ class EventIngestor:
                 self._fold.seen.step_back(cursor.time_ns)
 
     async def drain(self) -> bool:
-        """Take in what came before the stream ended. False where that cannot be: then it may be lost."""
+        """Apply the events that arrived before the stream ended. Returns False if it cannot: they may be lost."""
         if self.buffer.overflowed:
             return False
         try:
@@ -168,7 +169,7 @@ class EventIngestor:
         return True
 
     def audit_due(self) -> float:
-        """Seconds until a stream that stays silent is to be audited."""
+        """Seconds until the next audit, if the stream stays silent."""
         return self._auditor.due()
 
     async def audit(self) -> None:
@@ -182,13 +183,13 @@ class EventIngestor:
         await self._writer.protect(decisions)
 
     async def mark_removed(self, image_id: str) -> None:
-        """The agent itself has removed an image."""
+        """Record that the agent itself removed an image."""
         await self._writer.mark_removed(image_id)
 
     # Listings
 
     async def refresh(self) -> None:
-        """List again, after all events until now. Raises EngineUnavailable; then nothing new is known."""
+        """Apply all waiting events and a new listing. Raises EngineUnavailable; the old listing then stays."""
         async with self._lock:
             self.view.stream.require()
             await self._writer.ingest_pending()
@@ -205,7 +206,7 @@ class EventIngestor:
         images = tuple(await self._engine.images(self.view.details))
         verdicts, unfinished = await self._looks.settle(images, await self.view.recognise(images))
         if unfinished:
-            self.relist_due.set()  # the next listing goes on with the layers
+            self.relist_due.set()  # the next listing continues the probes
         attributed = tuple(map(self._fold.attribute, containers))
         return Listing(at=at, images=images, containers=attributed, verdicts=verdicts)
 

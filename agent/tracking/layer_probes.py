@@ -1,7 +1,7 @@
-"""Looks into the layers of images, each once, and what they change about the verdicts of a listing.
+"""Probes the layers of images, each image once, and adjusts the verdicts of a listing by the results.
 
-A listing waits only a moment for them. An image whose look is still to come is not surely PyTorch until then, so that
-nothing of it is evicted: evictions wait for the layers, and the engine's events do not.
+A listing waits at most `patience` for probes. Until its probe is done, an image does not count as PyTorch, so it is not
+evicted. Docker's events do not wait for probes.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
 
 log = structlog.get_logger()
 
-PATIENCE = 2.0  # seconds of a listing
-GIVE_UP = 600.0  # seconds for one image; a file system that does not answer would be waited for without end
+PATIENCE = 2.0  # seconds that a listing waits for probes
+GIVE_UP = 600.0  # seconds for one image; otherwise a file system that hangs would be waited for without end
 
 
 class LayerProbes:
-    """The looks at the images of one engine, and of the next one."""
+    """The probes of the images of the engine that is connected now."""
 
     def __init__(
         self,
@@ -42,10 +42,10 @@ class LayerProbes:
         give_up_after: float = GIVE_UP,
         make_reader: Callable[[], Reader] = Reader,
     ) -> None:
-        """`wanted`: images.probe_layers. `lifts`: a torch that is found makes an ambiguous image PyTorch.
+        """`wanted`: images.probe_layers. `lifts`: an ambiguous image becomes PyTorch if a probe finds torch in it.
 
-        `known`: the patterns of images.known; the images that they name are read, too, whatever else they say.
-        `patience`: seconds that a listing waits. `give_up_after`: seconds for one image.
+        `known`: the patterns of images.known; images that they match are always probed.
+        `patience`: seconds that a listing waits. `give_up_after`: seconds for one image; then probing stops.
         """
         self._engine = engine
         self._wanted = wanted
@@ -62,7 +62,7 @@ class LayerProbes:
         self._running: tuple[str, asyncio.Future[LayerProbe], float] | None = None  # image ID, and when it began
 
     async def begin(self, info: EngineInfo, engine_store: EngineStore) -> None:
-        """A connection begins. Looks at another engine, image store or root directory are worth nothing here."""
+        """Start a connection. Drop the probes of another engine, image store or root directory."""
         if not self._wanted:
             return
         if self._info is None or self._info.key != info.key:
@@ -72,19 +72,19 @@ class LayerProbes:
         self._why_not = await asyncio.to_thread(layer_folders.why_not, info)
 
     async def settle(self, images: Sequence[Image], verdicts: Mapping[str, Verdict]) -> tuple[dict[str, Verdict], bool]:
-        """The verdicts after the looks, and whether some looks are still to come. Raises EngineUnavailable."""
+        """The verdicts after the probes, and whether some probes are not done yet. Raises EngineUnavailable."""
         if not self._wanted:
             return dict(verdicts), False
         listed = self._listed(images)
-        asked = [
+        needed = [
             image.id
             for image in images
             if image.id in verdicts and layer_probe.is_needed(verdicts[image.id], listed=image.id in listed)
         ]
-        self._forget_unknown_but(asked)
+        self._forget_unknown_but(needed)
         if not self._why_not:
-            await self._look_at([image_id for image_id in asked if image_id not in self._looks])
-        waiting = {image_id for image_id in asked if image_id not in self._looks and not self._why_not}
+            await self._look_at([image_id for image_id in needed if image_id not in self._looks])
+        waiting = {image_id for image_id in needed if image_id not in self._looks and not self._why_not}
         found = {
             image_id: layer_probe.apply(
                 verdict, self._look_of(image_id, waiting), lifts=self._lifts, listed=image_id in listed
@@ -94,7 +94,7 @@ class LayerProbes:
         return found, bool(waiting)
 
     def _listed(self, images: Iterable[Image]) -> set[str]:
-        """The images that images.known names. One whose names cannot be read is none of them: it is unknown anyway."""
+        """IDs of the images that images.known matches; without images whose names are unreadable: those are kept anyway."""
         if not self._known:
             return set()
         named, _ = isolation.each(images, lambda image: operators.naming(image, self._known))
@@ -104,14 +104,14 @@ class LayerProbes:
         return None if image_id in waiting else self._looks.get(image_id, layer_probe.unknown(self._why_not))
 
     def _forget_unknown_but(self, here: Iterable[str]) -> None:
-        """An image that comes again is asked again."""
+        """Drop failed probes of all other images: one that is listed again is probed again."""
         known = set(here)
         self._looks = {
             key: look for key, look in self._looks.items() if key in known or look.result is not ProbeResult.UNKNOWN
         }
 
     async def _look_at(self, image_ids: Iterable[str]) -> None:
-        """Look at one after the other, until the patience of a listing ends. The last look goes on then."""
+        """Probe images in turn until `patience` is over. The probe that runs then continues in its thread."""
         until = time.monotonic() + self.patience
         if self._running is not None and not await self._finish(until):
             return
@@ -122,7 +122,7 @@ class LayerProbes:
                     return
 
     async def _start(self, image_id: str) -> None:
-        """Begin a look. Raises EngineUnavailable."""
+        """Start a probe. Raises EngineUnavailable."""
         try:
             folders = await self._engine.layer_folders(image_id)
         except EngineUnavailable:
@@ -134,7 +134,7 @@ class LayerProbes:
         self._running = image_id, background.run(lambda: reader.probe(folders)), time.monotonic()
 
     async def _finish(self, until: float) -> bool:
-        """Wait for the look that is under way; whether it is done."""
+        """Wait for the running probe until the monotonic time `until`. Returns whether no probe runs any more."""
         if self._running is None:
             return True
         image_id, future, began = self._running
@@ -145,7 +145,7 @@ class LayerProbes:
             return True
         if time.monotonic() - began > self._give_up_after:
             self._why_not = f"a layer could not be read within {self._give_up_after:.0f} s"
-            log.warning("no layers are read any more, until the next start", action="read-layers", why=self._why_not)
+            log.warning("no more layers are read until the next start", action="read-layers", why=self._why_not)
         return False
 
     async def _keep(self, image_id: str, look: LayerProbe) -> None:
@@ -153,12 +153,12 @@ class LayerProbes:
         if look.result is ProbeResult.UNKNOWN:
             log.info("the layers of an image could not be read", action="read-layers", image=image_id, why=look.why)
             return
-        assert self._engine_store is not None  # noqa: S101 - `begin` comes before the first look
-        with contextlib.suppress(StateError):  # then they are read again by the next process
+        assert self._engine_store is not None  # noqa: S101 - `begin` comes before the first probe
+        with contextlib.suppress(StateError):  # the next process then probes the image again
             await self._engine_store.save_layer_probe(image_id, look)
 
 
 def _result(future: "asyncio.Future[LayerProbe]") -> LayerProbe:
-    """The look; one that failed by a bug is unknown, and ends nothing."""
+    """The result of a probe. A bug in the probe makes it unknown, and is not raised."""
     error = future.exception()
     return layer_probe.unknown(f"it failed: {error!r}") if error is not None else future.result()

@@ -1,7 +1,7 @@
-"""How far the engine's events were read, and until when the agent is known to have watched.
+"""How far Docker's events were read, and until when the agent is known to have watched.
 
-The cursor stands for everything before it: the writer commits it together with the changes of the events that it
-passes. What is written here on its own is only the end of a watch, which passes no event.
+The writer commits the cursor together with the changes of all events up to it. This module writes the cursor alone only
+to record the end of a watch, which passes no event.
 """
 
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ class ReadPosition:
     """The cursor of one engine, and the engine's downtime since the last watch."""
 
     def __init__(self, view: EngineView, clock: Clock, tolerance: timedelta) -> None:
-        """`tolerance`: of a gap."""
+        """`tolerance`: gaps that are not longer are not recorded."""
         self.cursor = Cursor()
-        self.opened_ns = 0  # from where this session's stream is read
+        self.opened_ns = 0  # the time from which this session's stream is read
         self.down: EngineDowntime | None = None  # since the last watch ended
         self._view = view
         self._clock = clock
         self._tolerance = tolerance
 
     def resume_ns(self) -> int:
-        """Where to read on from: the last event, else the end of the last watch, else now; less the overlap."""
+        """The time to resume from: the last event, else the end of the last watch, else now; minus the overlap."""
         overlap = int(OVERLAP.total_seconds()) * 10**9
         last = self.cursor.time_ns or continuity.nanoseconds(self.cursor.alive_at or self._clock.now())
         return last - overlap
 
     def advance(self, events: Sequence[EngineEvent], read_until: ClockReading, *, proven: bool) -> None:
-        """Pass events. A stream behind a network or a proxy can be dead without an end: its silence proves nothing."""
+        """Move the cursor past events. Silence behind a proxy or network proves nothing: the stream may be dead."""
         alive = proven or events or self._view.direct
         cursor = replace(self._alive(read_until) if alive else self.cursor, engine_ended=False)
         latest = max(events, key=lambda event: event.time_ns, default=None)
@@ -46,13 +46,13 @@ class ReadPosition:
         self.cursor = cursor
 
     def anchor(self, remembered: Sequence[EngineEvent]) -> None:
-        """After a proof: stand at an event that the engine remembers, so that the next proof can start from it."""
+        """After a proof: move the cursor to an event that Docker remembers, so that the next proof starts from it."""
         self.cursor = continuity.anchored(self.cursor, remembered)
 
     async def record_session_end(self, *, ended: bool) -> None:
-        """The watch lasted until now, unless a stall may have cost events: then it lasted until before that.
+        """Record that the watch lasted until now. After a stall, which may have lost events, record nothing.
 
-        `ended`: the stream itself ended, so that it was not dead before, as one through a network or a proxy can be.
+        `ended`: the engine ended the stream. This proves that the stream was alive, also through a network or a proxy.
         """
         if self._view.stalls.check() or not (ended or self._view.direct):
             return
@@ -62,7 +62,7 @@ class ReadPosition:
         await self._view.engine_store.record_heartbeat(self.cursor)
 
     async def record_probe(self, at: datetime, *, down: bool) -> None:
-        """An attempt at the engine that began then: whether it surely was down. Nothing else is known of that time."""
+        """Record an attempt to reach the engine that began at `at`. `down`: the engine was certainly not running."""
         if self.down is None:
             return
         before, self.down = self.down, self.down.record_probe(at, down=down, tolerance=self._tolerance)

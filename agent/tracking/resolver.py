@@ -1,6 +1,6 @@
-"""Asks the engine what an event does not say itself: the image of a container, of a pull, the layers of a build.
+"""Looks up what an event does not contain: the image of a container or a pull, and the layers of a build.
 
-The engine answers as of now. Whatever may have changed since the event is left unresolved, and so becomes a gap.
+Docker answers as of now. If the answer may have changed since the event, the event stays unresolved, which is a gap.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,7 +18,7 @@ ImageOf = Callable[[str], Awaitable[str | None]]
 
 
 class Lookups(Protocol):
-    """What is asked of an engine; see `engine.Engine`."""
+    """The queries that the resolver needs; see `engine.Engine`."""
 
     async def made_from(self, container_id: str) -> MadeFrom: ...
 
@@ -30,16 +30,16 @@ class Lookups(Protocol):
 
 
 class EventResolver:
-    """Finds out what the fold has to know about an event. Every method raises EngineUnavailable."""
+    """Looks up the facts that the fold needs about an event. Every method raises EngineUnavailable."""
 
     def __init__(self, engine: Lookups, fold: UsageFold, image_of: ImageOf) -> None:
-        """`image_of`: container ID -> the image that it used, from the history; None where there is none."""
+        """`image_of`: container ID -> the image that it used, from the history; None if the history has none."""
         self._engine = engine
         self._fold = fold
         self._image_of = image_of
 
     async def resolve(self, event: EngineEvent, known: Iterable[EngineEvent]) -> Resolved:
-        """`known`: events, some of which followed this one: they may have moved the reference that it has."""
+        """Look up one event. `known`: other events; later ones among them may have moved its reference."""
         if event.kind == "container":
             return await self._resolve_container(event) if event.action != COMMIT else NOTHING
         if event.action == "pull":
@@ -49,10 +49,10 @@ class EventResolver:
         return NOTHING
 
     async def _resolve_container(self, event: EngineEvent) -> Resolved:
-        """By what is known of the container, else by the engine's answer, else by its name as of then.
+        """Find the image by the tracked container, else by inspect, else by the history, else by the image's name.
 
-        Events of a container that is gone may be read for the second time, and then its name may mean another image
-        by now: so the history comes before the name.
+        Events of a removed container may be read a second time. The name may then point to another image, so the
+        history comes first.
         """
         tracker = self._fold.tracker
         tracked = tracker.containers.get(event.actor)
@@ -66,9 +66,9 @@ class EventResolver:
         return Resolved(used or tracker.names.resolve(event.image), by_name=used is None)
 
     async def _with_mounts(self, event: EngineEvent, made: MadeFrom) -> Resolved:
-        """With the images that a container mounted by name when it was made; not known where a name is unknown.
+        """Add the images that a container mounts by name, as of its creation; unknown if any of the names is unknown.
 
-        What a name means now counts, too: an import may have given it to another image without an event.
+        The image that a name points to now counts, too: an import can move a name without an event.
         """
         found: set[str] = set()
         if made.mounts is None:
@@ -89,7 +89,7 @@ class EventResolver:
             return None
 
     async def _resolve_pull(self, event: EngineEvent, known: Iterable[EngineEvent]) -> Resolved:
-        """The reference means now what it meant then, unless something has moved it since."""
+        """Find the image that was pulled: the one its reference points to now, unless the reference has moved since."""
         if self._fold.seen.is_replay(event):
             return OUTDATED
         try:

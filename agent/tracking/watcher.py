@@ -1,7 +1,7 @@
-"""The life of the event stream: connect, catch up, follow, and again when it ends.
+"""Runs the event stream: connect, catch up, follow, and start again when it ends.
 
-At every (re)connection: subscribe first, list then, read the ring, apply what was told, take the listing as the
-truth, and prove that nothing fell out in between, or record the blind time. Only then may anything be evicted.
+At every connection: subscribe, read and apply the events that Docker remembers, and record a gap if some may be lost.
+Then list all images and containers, apply the events since, and reconcile. Only then may anything be evicted.
 """
 
 import asyncio
@@ -44,15 +44,15 @@ class Watcher:
         self._position = ingestor.position
         self._stream = ingestor.view.stream
         self.ready = self._stream.ready  # set while the stream is proven
-        self._outages: set[str] = set()  # what is down, and was logged
+        self._outages: set[str] = set()  # alert IDs of current outages, which are logged already
 
     async def run(self) -> None:
-        """Watch for ever: through restarts of the engine, and a full disk under the state."""
+        """Watch for ever, also across restarts of the engine and while the state's disk is full."""
         while True:
             await self._until_connected()
 
     async def _until_connected(self) -> None:
-        """Sessions, one after another; the waits grow only while none gets as far as being proven."""
+        """Run sessions until one was proven. The wait after each failed session grows."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((EngineError, StateFull)),
             wait=wait_exponential(multiplier=0.2, max=self._timing.reconnect_backoff_max)
@@ -70,7 +70,7 @@ class Watcher:
                     if ended.cause is None:
                         raise
                     self._report_outage(ended.cause)
-        await self._clock.sleep(self._timing.reconnect_delay)  # it had been proven: the waits begin anew
+        await self._clock.sleep(self._timing.reconnect_delay)  # it was proven: the waits start from the shortest again
 
     def _before_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -83,22 +83,22 @@ class Watcher:
         full = isinstance(error, StateFull)
         outage = AlertId.STATE_FULL if full else AlertId.ENGINE_DOWN
         if outage not in self._outages:
-            said = "the state cannot be written" if full else "the engine is not watched"
-            log.warning(said, action="watch", error=str(error))
+            message = "the state cannot be written" if full else "lost the Docker event stream"
+            log.warning(message, action="watch", error=str(error))
         self._outages.add(outage)
-        if not full or outage not in self._host_report.alerts:  # the sweeper may have raised it, in its own words
+        if not full or outage not in self._host_report.alerts:  # the sweeper may have raised it, with its own message
             self._host_report.raise_alert(outage, str(error), self._clock.now(), "critical")
 
-    def _recovered(self, outage: AlertId, said: str) -> None:
+    def _recovered(self, outage: AlertId, message: str) -> None:
         if outage in self._outages:
-            log.info(said, action="watch")
+            log.info(message, action="watch")
         self._outages.discard(outage)
         self._host_report.clear_alert(outage)
 
     # One connection
 
     async def session(self) -> None:
-        """Connect, catch up, follow. Ends by an exception: StreamEnded once it had been proven."""
+        """Connect, catch up, follow. Always ends with an exception; it is StreamEnded if the stream was proven."""
         self._stream.begin()
         info = await self._connect()
         try:
@@ -111,7 +111,7 @@ class Watcher:
             raise
         finally:
             self._stream.close()
-            if not self._stream.caught_up:  # the engine was up, and nobody read what it told
+            if not self._stream.caught_up:  # the engine was up, and its events were not read
                 await self._position.record_probe(self._clock.now(), down=False)
             with contextlib.suppress(EngineError):
                 await self._engine.close()
@@ -137,7 +137,7 @@ class Watcher:
             ended = StreamEnded(0, str(cause))
             ended.cause = cause
             raise ended from errors
-        except asyncio.CancelledError:  # told to stop: watched until now
+        except asyncio.CancelledError:  # the agent stops: it has watched until now
             await aio.isolated(self._record_session_end(stopping=True))
             raise
 
@@ -157,24 +157,24 @@ class Watcher:
             group.create_task(self._end_when_lost(), name="end-when-lost")
 
     async def _read(self, stream: AsyncIterator[EngineEvent]) -> None:
-        """Drain the socket, whatever else goes on: a slow reader makes the whole engine slow."""
+        """Drain the socket without ever waiting for anything else: a slow reader slows the whole engine down."""
         ended = False
         try:
             async for event in stream:
                 self._ingestor.buffer.put(event)
             ended = True
         finally:
-            self._stream.close(ended_by_engine=ended)  # at once: what comes from here on is not read
+            self._stream.close(ended_by_engine=ended)  # at once: later events are not read
         raise StreamEnded(0, "the engine ended the event stream")
 
     async def _catch_up(self, since_ns: int) -> None:
         await self._ingestor.catch_up(since_ns)
         if self._stream.proven:
-            self._recovered(AlertId.ENGINE_DOWN, "the engine is watched again")
+            self._recovered(AlertId.ENGINE_DOWN, "Docker event stream restored")
             self._recovered(AlertId.STATE_FULL, "the state can be written again")
 
     async def _record_session_end(self, *, stopping: bool = False) -> None:
-        """The watch lasted until now, unless something that was told is lost; and who ended it."""
+        """Record that the watch lasted until now, and who ended it; nothing if events may be lost."""
         if not self._stream.caught_up or not await self._ingestor.drain():
             return
         with contextlib.suppress(StateFull):
@@ -207,7 +207,7 @@ class Watcher:
             self._ingestor.relist_due.set()
 
     async def _ask_unknown_again(self) -> None:
-        """One failed inspect makes an image unknown: ask soon, and ever more rarely. A healthy engine is left alone."""
+        """List again while any inspect failed, with growing waits: an image without details is unknown and kept."""
         while True:
             await self._ingestor.has_uninspected.wait()
             wait = self._timing.reinspect_delay
@@ -218,7 +218,7 @@ class Watcher:
                 await self._clock.sleep(wait)
 
     async def _ping(self) -> None:
-        """A stopped engine says nothing: only a ping without an answer tells it from one at rest."""
+        """Ping the engine: only this distinguishes an engine that hangs from one without events."""
         while True:
             await self._clock.sleep(self._timing.heartbeat_interval)
             try:
@@ -226,15 +226,15 @@ class Watcher:
             except EngineError as error:
                 self._report_outage(error)
                 self._stream.suspend()
-                # what it still tells while it ends counts, and that it ended
+                # wait for its last events, and for the end of its stream
                 await self._clock.sleep(self._timing.engine_stop_time)
                 await self._engine.ping()
                 self._stream.resume()
                 if self._stream.proven:
-                    self._recovered(AlertId.ENGINE_DOWN, "the engine is watched again")
+                    self._recovered(AlertId.ENGINE_DOWN, "Docker event stream restored")
 
     async def _audit_silence(self) -> None:
-        """A stream that says nothing for long may have nothing to say, or be dead."""
+        """Audit a stream that is silent for long: there may be no events, or it may be dead."""
         while True:
             while (left := self._ingestor.audit_due()) > 0:
                 await self._clock.sleep(left)
@@ -248,7 +248,7 @@ class Watcher:
             await self._ingestor.audit()
 
     async def _end_when_lost(self) -> None:
-        """Whoever found that events were lost, the session ends by it."""
+        """End the session with StreamEnded once any task finds that the stream lost events."""
         await self._stream.lost.wait()
         raise self._stream.loss
 
@@ -260,9 +260,9 @@ class Watcher:
 
 
 def _transient_cause(errors: ExceptionGroup[Exception]) -> EngineError | StateFull:
-    """The trouble that ended a session: a full disk, the stream's end, or else the first of several.
+    """The error that ended a session: StateFull first, then StreamEnded, else the first of several.
 
-    Raises the group where anything in it is a bug.
+    Raises the group if any error in it is a bug.
     """
     known, bugs = errors.split((EngineError, StateFull))
     if bugs is not None or known is None:

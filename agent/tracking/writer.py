@@ -1,7 +1,7 @@
-"""The one writer of usage: every change of the tracker is made here, and committed with the cursor.
+"""The only writer of usage: it makes every change of the tracker, and commits it with the cursor.
 
-An event is taken from the buffer, left out if it is known, resolved by asking the engine, and folded; then the changes
-and the cursor are committed in one transaction, and the events are confirmed. Only the questions and the commit wait.
+It takes events from the buffer, skips known ones, looks up what they do not contain, and applies them. It commits the
+changes and the cursor in one transaction, and confirms the events. Only the look-ups and the commit wait.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from agent.tracking.resolver import EventResolver
 
 @dataclass(frozen=True, slots=True)
 class FoldedEvent:
-    """An event that was folded, and what was found out about it."""
+    """An event that was applied, with the facts that were looked up for it."""
 
     event: EngineEvent
     resolved: Resolved
 
 
 class UsageWriter:
-    """Takes in the events of one engine. Whoever calls its lower half has the `lock`."""
+    """Applies the events of one engine. Callers of the methods below "With the lock" must hold the `lock`."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class UsageWriter:
     ) -> None:
         self.view = view
         self.position = position
-        self.lock = asyncio.Lock()  # from the first question about an event, or a listing, to the commit
-        self.buffer = Buffer()  # of this connection: the next one gets its own
+        self.lock = asyncio.Lock()  # held from the first look-up or the listing to the commit
+        self.buffer = Buffer()  # of this connection: the next connection gets its own
         self.relist_due = asyncio.Event()  # a listing is due: an event changed images
-        self.quiet_since = clock.monotonic()  # nothing was read, and nothing audited, since then
+        self.quiet_since = clock.monotonic()  # the last time that an event was read or the stream audited
         self._clock = clock
         self._fold = view.fold
         self._resolver = resolver
@@ -61,14 +61,14 @@ class UsageWriter:
             await self.write(None)
 
     async def mark_removed(self, image_id: str) -> None:
-        """The agent itself has removed an image: it is gone before its event comes. Written with the next commit."""
+        """Record that the agent removed an image, before its event arrives. The next commit writes it."""
         async with self.lock:
             self._fold.tracker.apply_delete(image_id)
 
     # With the lock
 
     async def ingest_pending(self) -> list[FoldedEvent]:
-        """Take in and commit what waits, and wake the sweeper unless only the agent's own acts raised it."""
+        """Apply and commit the waiting events. Wake the sweeper unless the agent caused all of them."""
         read_until, buffer = self._clock.reading(), self.buffer
         waiting = buffer.take()
         self.view.stalls.note_taken_in(len(waiting))
@@ -76,16 +76,16 @@ class UsageWriter:
             folded = await self.take_in(waiting)
             committed = await self.commit([item.event for item in folded], read_until)
         except BaseException:
-            buffer.give_back(waiting)  # those that were folded already are known
+            buffer.give_back(waiting)  # those that were applied already are skipped next time
             raise
         if any(not self._fold.own.caused(event) for event in committed):
             self.view.changed.set()
         return folded
 
     async def take_in(self, events: Sequence[EngineEvent], waiting: Iterable[EngineEvent] = ()) -> list[FoldedEvent]:
-        """Resolve and fold events in their order, those that are known left out. Raises EngineUnavailable.
+        """Look up and apply events in order, except known ones. Raises EngineUnavailable.
 
-        `waiting`: what came since, which may have moved the references of these events.
+        `waiting`: later events, which may have moved the references of these events.
         """
         known, folded = (*events, *waiting), list[FoldedEvent]()
         for event in events:
@@ -95,9 +95,9 @@ class UsageWriter:
         return folded
 
     async def reapply(self, folded: Iterable[FoldedEvent], listed: datetime) -> None:
-        """Fold once more, on top of a listing, what happened while it was made: that is newer.
+        """Apply again, after a listing, the events since it was requested: they are newer than the listing.
 
-        A container whose image was not known before may be known by name now. Raises EngineUnavailable.
+        A listing may show the image of a container that was unknown before. Raises EngineUnavailable.
         """
         for item in folded:
             if item.event.at >= listed:
@@ -112,10 +112,10 @@ class UsageWriter:
     async def commit(
         self, events: Sequence[EngineEvent], read_until: ClockReading, *, proven: bool = False
     ) -> list[EngineEvent]:
-        """Write what was folded, and the cursor after `events` unless a stall may have cost events before it.
+        """Write the changes, and the cursor after `events` unless a stall may have lost events.
 
-        `proven`: the stream was compared with what the engine remembers. Returns the events that are on disk now and
-        were not before.
+        `proven`: the stream was compared with the events that Docker remembers. Returns the events whose changes are
+        now on disk for the first time.
         """
         if self.view.stalls.check():
             await self.write(None)
@@ -128,9 +128,9 @@ class UsageWriter:
         return self._fold.confirm()
 
     async def write(self, cursor: Cursor | None) -> None:
-        """Commit what changed, with the cursor. What cannot be written now is written with the next commit.
+        """Commit the changes, with the cursor if there is one. After a failure, the next commit writes them.
 
-        Uses that could not be matched to an image are recorded as a gap before any cursor passes them.
+        Uses that could not be matched to an image are recorded as a gap before the cursor passes them.
         """
         if self._fold.missed is not None:
             await self._gaps.record(self._fold.missed)
@@ -139,6 +139,6 @@ class UsageWriter:
         changes = tracker.drain_changes(ignored_runs=cursor is not None)
         try:
             await self.view.engine_store.commit(changes, cursor)
-        except BaseException:  # cancelled, too: it may wait for the store's thread, and then is never done
+        except BaseException:  # a cancellation, too: a commit still queued for the store's thread then never runs
             tracker.requeue_changes(changes)
             raise

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.acceptance.host import WATCHING, RealHost, age
 from tests.support import dockerd, engines, images, proc
 
-NOT_WATCHED = "the engine is not watched"
+NOT_WATCHED = "lost the Docker event stream"
 
 
 @engines.ON_BOTH_ENDS

@@ -239,7 +239,7 @@ async def test_an_engine_that_is_lost_and_comes_back_is_reported_once_each(host:
         await agent.wait(600)
         host.docker.start()
         await agent.wait(60)
-    assert messages_in(logged) == ["the engine is not watched", "the engine is watched again"]
+    assert messages_in(logged) == ["lost the Docker event stream", "Docker event stream restored"]
 
 
 async def test_a_full_disk_is_reported_once_by_its_own_name(
