@@ -1,1 +1,1 @@
-"""Usage becomes a plan, and a plan becomes removals, each checked again just before it."""
+"""Makes plans from the usage, and carries them out. Each removal is checked again just before it."""

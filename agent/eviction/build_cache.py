@@ -1,7 +1,7 @@
-"""The build cache, looked at once an hour: what was not used for long enough goes, by the engine's own build prune.
+"""Prunes the build cache once an hour: Docker's build prune deletes records unused for longer than a limit.
 
-The engine itself checks the age of each record again as it prunes, so that one used meanwhile stays. The decision is
-on disk before the act; a SIGKILL in between leaves it without an end, and the next sweep prunes what is left.
+Docker checks the age of each record again while it prunes, so a record used meanwhile stays. The decision is on disk
+before the prune. A SIGKILL in between leaves it without an outcome, and the next sweep prunes the rest.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ LOOK_EVERY = 3600.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class StaleCache:
-    """What could go."""
+    """The records that could be pruned."""
 
     records: int
     bytes: int
 
 
 class BuildCachePruner:
-    """Keeps one engine's build cache small. `after` None: never touches it."""
+    """Prunes one engine's build cache. `after`: the unused time that makes a record stale; None: never prune."""
 
     def __init__(self, engine: Engine, store: Store, clock: Clock, *, after: timedelta | None) -> None:
         self._engine = engine
@@ -39,44 +39,44 @@ class BuildCachePruner:
         self._clock = clock
         self._after = after
         self._next = clock.monotonic()
-        self._told = StaleCache(0, 0)  # in observe mode, what was told last
+        self._last_found = StaleCache(0, 0)  # reported last; observe mode does not report the same again
 
     async def find_stale(self) -> StaleCache:
-        """What was not used for long enough. Raises EngineError."""
+        """The records that are stale now. Raises EngineError."""
         if self._after is None:
             return StaleCache(0, 0)
         found = build_cache.stale(await self._engine.build_cache(), self._after, self._clock.now())
         return StaleCache(len(found), sum(record.size_bytes for record in found))
 
     async def sweep(self, hold: HeldBy | None) -> None:
-        """Prune, if it is time and nothing but `observe` holds. An engine that fails is asked again an hour later."""
+        """Prune once an hour. `hold`: why evictions wait; observe mode only reports. Retries an hour after an error."""
         if self._after is None or hold not in (None, HeldBy.OBSERVE) or self._clock.monotonic() < self._next:
             return
         self._next = self._clock.monotonic() + LOOK_EVERY
         try:
             found = await self.find_stale()
         except EngineError as error:
-            log.warning("the build cache cannot be looked at", action="build-cache", error=str(error))
+            log.warning("cannot read build cache usage", action="build-cache", error=str(error))
             return
-        if not found.records or (hold is HeldBy.OBSERVE and found == self._told):
+        if not found.records or (hold is HeldBy.OBSERVE and found == self._last_found):
             return
-        self._told = found
+        self._last_found = found
         if hold is HeldBy.OBSERVE:
-            await self._tell("would-prune", found, self._after)
+            await self._record("would-prune", found, self._after)
         else:
             await self._prune(found, self._after)
 
     async def _prune(self, found: StaleCache, after: timedelta) -> None:
-        """Decide, prune, tell."""
-        await self._tell("decided", found, after)
+        """Record the decision, prune, and record the outcome."""
+        await self._record("decided", found, after)
         try:
             freed = await self._engine.prune_build_cache(after)
         except EngineError as error:
-            await self._tell("failed", found, after, error=str(error))
+            await self._record("failed", found, after, error=str(error))
             return
-        await self._tell("pruned", found, after, freed=freed)
+        await self._record("pruned", found, after, freed=freed)
 
-    async def _tell(
+    async def _record(
         self,
         state: BuildCacheState,
         found: StaleCache,
@@ -95,4 +95,4 @@ class BuildCachePruner:
             error=error,
         )
         await self._store.log(event)
-        log.info("the build cache", action="build-cache", state=state, records=found.records, error=error)
+        log.info("build cache", action="build-cache", state=state, records=found.records, error=error)

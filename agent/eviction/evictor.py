@@ -1,7 +1,7 @@
-"""One eviction, from the decision on disk to the outcome on disk, and the settling of one that was cut short.
+"""Carries out evictions, with decision and outcome on disk, and finishes those that were interrupted.
 
-The decision and the journal row are one transaction: a SIGKILL before it leaves nothing done, and after it a removal
-that `settle_interrupted` ends, so that each decision has its outcome.
+One transaction writes the decision and the journal row. After a SIGKILL before it, nothing was removed; after a later
+one, `settle_interrupted` finishes the removal, so that each decision has an outcome.
 """
 
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from agent.tracking.ingestor import EventIngestor
 
 log = structlog.get_logger()
 
-Seen = tuple[Usage | None, datetime | None]  # of an image, and the end of the last gap
+UsageState = tuple[Usage | None, datetime | None]  # the usage of an image, and the end of the last gap
 
 FIRST_BACKOFF = timedelta(minutes=10)
 LONGEST_BACKOFF = timedelta(days=1)
@@ -37,11 +37,11 @@ class Evictor:
         self._view = ingestor.view
         self._store = store
         self._clock = clock
-        self._unsettled = True  # whether the journal may have rows of a removal that was cut short
-        self._answers: dict[str, Answers] = {}  # of removals whose outcome is not written yet, by image
+        self._unsettled = True  # whether the journal may have rows of an interrupted removal
+        self._answers: dict[str, Answers] = {}  # image ID -> answers to a removal whose outcome is not written yet
 
     async def note_would_remove(self, item: Decision) -> bool:
-        """Record a decision that is not acted on, once for each due time; False where it was recorded before."""
+        """Record a decision in observe mode, once for each due time. Returns False if it was recorded before."""
         now = self._clock.now()
         identity, image = self._identity(item), self._image_ref(item)
         decision = new_events.decision(item, image, now, identity)
@@ -52,13 +52,13 @@ class Evictor:
         return written
 
     async def evict(self, item: Decision) -> EvictionResult:
-        """Decide, remove, record. Raises EngineError where the engine was lost on the way, and StateFull."""
-        seen = self._seen_of(item.image)  # before anything is waited for: the plan is as old as this
+        """Record the decision, remove the image, record the outcome. Raises EngineError and StateFull."""
+        planned_with = self._usage_state(item.image)  # before the first await, so that it is as old as the plan
         identity, image = self._identity(item), self._image_ref(item)
         decision = new_events.decision(item, image, self._clock.now(), identity)
         await self._begin(item.image, decision, image)
         before = self._used_bytes()
-        result = await self._remove(item.image, seen)
+        result = await self._remove(item.image, planned_with)
         after = self._used_bytes()
         measured = before - after if before is not None and after is not None else None
         await self._end(item.image.id, identity, image, result, measured)
@@ -78,7 +78,7 @@ class Evictor:
         self._unsettled = True  # until the outcome is written
         await self._view.engine_store.begin_removal(journal, decision)
 
-    async def _remove(self, target: Image, seen: Seen) -> removal.RemovalResult:
+    async def _remove(self, target: Image, planned_with: UsageState) -> removal.RemovalResult:
         view, engine = self._view, self._view.engine
         self._answers[target.id] = Answers(target, {image.id: self._origin(image) for image in view.images})
         view.own.begin(target.id, self._clock.now())
@@ -89,13 +89,13 @@ class Evictor:
                 view.own,
                 self._answers[target.id],
                 containerd=engine is not None and engine.containerd_store,
-                undisturbed=lambda: view.current and self._seen_of(target) == seen,
+                undisturbed=lambda: view.current and self._usage_state(target) == planned_with,
             )
         finally:
             view.own.end(target.id, self._clock.now())
 
-    def _seen_of(self, target: Image) -> Seen:
-        """What changes with every use, arrival or name that the stream tells of, or that was lost from it."""
+    def _usage_state(self, target: Image) -> UsageState:
+        """A value that changes with each use, arrival or new name of the image, and with each gap."""
         return self._view.tracker.usages.get(target.id), self._view.gap_end
 
     async def _end(
@@ -106,7 +106,7 @@ class Evictor:
         result: removal.RemovalResult,
         measured: int | None,
     ) -> None:
-        """Write the outcome. What was not removed is left alone for a while."""
+        """Write the outcome. If the image was not removed, it is not tried again before a back-off time."""
         now, engine_store = self._clock.now(), self._view.engine_store
         removed = result.outcome is Outcome.REMOVED
         if removed:
@@ -127,11 +127,11 @@ class Evictor:
         await engine_store.end_removal(image_id, event, not_before)
         self._answers.pop(image_id, None)
         if also:
-            log.error("removed something else as well", action="evict", image=image_id, also_removed=list(also))
+            log.error("the engine also removed something else", action="evict", image=image_id, also_removed=list(also))
         self._unsettled = False
 
     async def settle_interrupted(self) -> None:
-        """End the removals that a crash or the engine's end cut short: gone with an outcome, or whole again."""
+        """Finish interrupted removals: the image is gone, or has its tags again. Write the outcome of each."""
         if not self._unsettled:
             return
         for journal in await self._view.engine_store.load_removals():
@@ -144,7 +144,7 @@ class Evictor:
                 own.end(journal.image_id, self._clock.now())
             image = payloads.ImageRef.model_validate(journal.image)
             await self._end(journal.image_id, journal.decision_id, image, result, None)
-            log.warning("settled a removal that was cut short", action="settle", image=journal.image_id,
+            log.warning("recovered an interrupted removal", action="settle", image=journal.image_id,
                         outcome=result.outcome.value)  # fmt: skip
         self._unsettled = False
 
@@ -167,7 +167,7 @@ class Evictor:
 
 
 def name_of(item: Decision) -> str:
-    """What people call an image: its first reference, else the start of its ID."""
+    """The name of an image for people: its first reference, else the start of its ID."""
     return item.image.standalone[0] if item.image.standalone else item.image.id[7:19]
 
 

@@ -1,4 +1,4 @@
-"""What a plan shows on the board: the inventory, and alerts about the disk, the policy, evictions and images."""
+"""Reports a plan: the inventory, and alerts about the disk, the policy, evictions and images."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
 from agent.tracking.engine_view import EngineView
 
-REMOVED_ANOTHER_STANDS = timedelta(days=7)  # after the eviction: nothing tells that somebody has seen to it
+REMOVED_ANOTHER_STANDS = timedelta(days=7)  # after the eviction; the agent cannot know when somebody has fixed it
 
 
 class PlanReporter:
-    """Shows plans, one after another."""
+    """Publishes plans in the host report."""
 
     def __init__(self, host_report: HostReport, view: EngineView, store: Store, policy: Policy) -> None:
         self._host_report = host_report
@@ -28,8 +28,8 @@ class PlanReporter:
         self._policy = policy
 
     async def show(self, plan: Plan) -> None:
-        """Put a plan on the board."""
-        if plan.held_by is not HeldBy.UNPROVEN:  # that passes by itself, and is no news of the disk
+        """Update the inventory and the alerts from a plan."""
+        if plan.held_by is not HeldBy.UNPROVEN:  # that is temporary, and is not about the disk
             self._alert(AlertId.DISK_FULL_NOTHING_EVICTABLE, _disk_full(plan), plan, "critical")
         self._alert(AlertId.PRESSURE_UNSEEN, self._disk_unseen(), plan)
         self._alert(AlertId.POLICY_CHANGE, _policy_change(plan), plan)
@@ -91,10 +91,10 @@ def _image_unreadable(plan: Plan) -> str:
     unreadable = sorted((item for item in plan.decisions if item.failure), key=lambda item: item.image.id)
     if not unreadable:
         return ""
-    said = [f"{_called(item)} ({item.failure})" for item in unreadable[: text.MOST_LISTED]]
-    more = f" and {len(unreadable) - len(said)} more" if len(unreadable) > len(said) else ""
+    listed = [f"{_called(item)} ({item.failure})" for item in unreadable[: text.MOST_LISTED]]
+    more = f" and {len(unreadable) - len(listed)} more" if len(unreadable) > len(listed) else ""
     noun = "image that cannot be judged is" if len(unreadable) == 1 else "images that cannot be judged are"
-    return f"{len(unreadable)} {noun} kept: {', '.join(said)}{more}; `torchkeeper explain IMAGE` shows one of them"
+    return f"{len(unreadable)} {noun} kept: {', '.join(listed)}{more}; `torchkeeper explain IMAGE` shows one of them"
 
 
 def _called(item: Decision) -> str:
@@ -102,7 +102,7 @@ def _called(item: Decision) -> str:
 
 
 def _removed_another(outcomes: Sequence[payloads.Event]) -> str:
-    """What evictions took with them, the latest first, and how to get it back."""
+    """The alert text about other images that evictions removed, latest first, and how to get them back."""
     if not outcomes:
         return ""
     ends = units.format_time(outcomes[0].time + REMOVED_ANOTHER_STANDS)
@@ -110,10 +110,10 @@ def _removed_another(outcomes: Sequence[payloads.Event]) -> str:
 
 
 def _taken_with(event: payloads.Event) -> str:
-    became = payloads.OutcomeData.model_validate(event.data)
-    what, back = ", ".join(became.also_removed), new_events.pull_again(became.also_removed)
+    outcome = payloads.OutcomeData.model_validate(event.data)
+    what, back = ", ".join(outcome.also_removed), new_events.pull_again(outcome.also_removed)
     return (
-        f"the eviction of {' '.join(became.image.references) or became.image.id} at {units.format_time(event.time)} "
+        f"the eviction of {' '.join(outcome.image.references) or outcome.image.id} at {units.format_time(event.time)} "
         f"also removed {what} (the engine has no lock: a name may pass to another image in that moment); "
         f"to bring it back: {back or 'pull, build, load or tag it again'}"
     )

@@ -1,4 +1,4 @@
-"""What a plan depends on, read at one moment, and the plan that follows from it: `planning.plan`, which is pure."""
+"""Reads all inputs of a plan at one moment, and makes the plan by the pure `planning.plan`."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Planner:
-    """Plans for one engine. Changes nothing on it."""
+    """Makes plans for one engine. Changes nothing on it."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Planner:
         folder: Path,
         grace: timedelta,
     ) -> None:
-        """`folder`: where the overrides are. `grace`: how long evictions wait that only a new policy makes."""
+        """`folder`: has the overrides. `grace`: how long evictions wait that only a changed policy causes."""
         self._ingestor = ingestor
         self._view = ingestor.view
         self._store = store
@@ -51,9 +51,9 @@ class Planner:
         self.under_pressure = False  # as of the last plan
 
     async def plan(self, *, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Plan:
-        """What a sweep would do now.
+        """Make the plan that a sweep would carry out now.
 
-        `ahead`: what it would do then, assuming no further use. `instead`: what it would do under another policy.
+        `ahead`: plan for this much later, assuming no further use. `instead`: plan under another policy.
         """
         await self._ingestor.check_clock()
         now, view = self._clock.now(), self._view
@@ -66,7 +66,7 @@ class Planner:
         return found
 
     async def load_context(self, now: datetime) -> Context:
-        """All that a plan depends on beside the images, their usage and the policy."""
+        """Load all inputs of a plan except the images, their usage and the policy."""
         view = self._view
         engine_store = view.engine_store if view.engine is not None else None
         return Context(
@@ -84,7 +84,7 @@ class Planner:
         )
 
     async def _pending_policy(self, now: datetime) -> PendingPolicy | None:
-        """The change of policy whose grace period has not ended."""
+        """The policy change whose grace period has not ended; None if there is none."""
         if self._policies is None:
             kept = await self._store.load_policies()
             policies = grace_period.load(kept, self._rules, now, self._grace)

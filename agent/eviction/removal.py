@@ -1,7 +1,7 @@
-"""The removal of one image: whole or not at all. Never force, always `noprune`, by the full ID.
+"""Removes one image completely or not at all. Never uses force; always uses `noprune` and the full ID.
 
-The engine has no lock. What is untagged is put back where the engine then refuses; a crash in between is settled by
-the same call, from the journal. The order of the acts is that of the safest removal known (measured on 20.10 to 29.7).
+Docker has no lock. If it refuses the removal, removed tags are put back; after a crash, `settle` does the same from the
+journal. The order of the calls is the safest one known (measured on Docker 20.10 to 29.7).
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,12 +13,15 @@ from agent.core.policy.decision import Outcome
 from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction.removal_answers import Answers
 
-UNREADABLE, UNHEARD = "an answer could not be read", "an answer was not heard"  # why nobody knows what else went
+UNREADABLE, UNHEARD = (
+    "an answer could not be read",
+    "an answer was not heard",
+)  # why it is unknown what else was removed
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalResult:
-    """What became of a removal. `error`: why it did not go, or what is not known of it; None: it went, and alone."""
+    """The result of a removal. `error`: why it failed, or what is unknown of it; None: only the image was removed."""
 
     outcome: Outcome
     error: str | None = None
@@ -35,10 +38,10 @@ async def remove(
 ) -> RemovalResult:
     """Remove an image with all its references, or leave it with all its tags.
 
-    The caller has checked that nothing uses it, written the journal row, and begun the act in `own`. `undisturbed`:
-    whether the stream is whole, and has told of nobody else at this image since. What else the engine took is in
-    `answers`. Raises EngineUnavailable where the engine is lost on the way: the journal row then stays, and `settle`
-    ends it when the engine is back.
+    The caller has checked that nothing uses it, written the journal row, and called `own.begin`. `undisturbed`: whether
+    the stream is proven, and has shown no use or change of this image by others since the plan. `answers` collects what
+    else the engine removed. Raises EngineUnavailable if the engine fails in between: the journal row then stays, and
+    `settle` finishes the removal later.
     """
     return await _Removal(engine, image, own, answers, containerd, undisturbed).run()
 
@@ -46,9 +49,9 @@ async def remove(
 async def settle(
     engine: Engine, image_id: str, references: tuple[str, ...], own: OwnRemovals, lacking: str = UNHEARD
 ) -> RemovalResult:
-    """End a removal that was cut short: the image is gone, or gets back all the tags that it had.
+    """Finish an interrupted removal: the image is gone, or gets all its tags back.
 
-    `lacking`: why the engine's answers do not tell everything. After a crash nobody heard them.
+    `lacking`: why the engine's answers are incomplete. After a crash, they were not received.
     """
     if await _is_gone(engine, image_id):
         return RemovalResult(Outcome.REMOVED, _words(lacking=lacking))
@@ -57,7 +60,7 @@ async def settle(
 
 
 async def restore(engine: Engine, image_id: str, references: Iterable[str], own: OwnRemovals) -> tuple[str, ...]:
-    """Give an image its tags back. Returns those that by now name another image, and are left to it."""
+    """Give an image its tags back. Returns the tags that now point to another image; these are not moved."""
     taken = []
     for reference in references:
         holder = await _holder(engine, reference)
@@ -71,7 +74,7 @@ async def restore(engine: Engine, image_id: str, references: Iterable[str], own:
 
 @dataclass(slots=True)
 class _Removal:
-    """One removal under way."""
+    """The state of one removal."""
 
     engine: Engine
     image: Image
@@ -79,8 +82,8 @@ class _Removal:
     answers: Answers
     containerd: bool
     undisturbed: Callable[[], bool]
-    left: list[str] = field(init=False)  # tags that the engine was not asked to take yet; the last one goes by the ID
-    asked: list[str] = field(default_factory=list)  # the others
+    left: list[str] = field(init=False)  # tags not removed yet; the last one is removed with the image
+    asked: list[str] = field(default_factory=list)  # tags that the engine was asked to remove
 
     def __post_init__(self) -> None:
         self.left = _kept_longest_last(self.image)
@@ -89,7 +92,7 @@ class _Removal:
         try:
             await self._take_apart()
         except NotFound:
-            pass  # gone already, or its last reference took it along: the look below tells
+            pass  # already gone, or removed with its last reference: checked below
         except EngineUnavailable:
             raise
         except EngineError as error:
@@ -100,14 +103,14 @@ class _Removal:
         return await self._put_back(Conflict(409, "the engine took its names but kept the image"))
 
     async def _find_lost_tags(self) -> None:
-        """A tag that another image got, and that nobody has now, was that image's when the engine took it."""
+        """Report tags that moved to another image during the removal and are gone now: that image lost them."""
         for tag in self.own.passed(self.image.id).intersection(self.asked):
             if await _holder(self.engine, tag) is None:
                 self.answers.lose(tag)
                 self.asked.remove(tag)
 
     async def _take_apart(self) -> None:
-        """Down to one tag, which goes with the image: asked for by its ID, the engine cannot take another one."""
+        """Remove all tags but one, then delete by the ID: the last tag goes with the image, and no other image can."""
         while len(self.left) > 1:
             tags, _ = await self._look()
             if (tag := self.left.pop(0)) in tags:
@@ -120,20 +123,20 @@ class _Removal:
         await self._delete(tags, digests)
 
     async def _put_back(self, error: EngineError) -> RemovalResult:
-        """Give the image back what the engine was asked to take. What others took is theirs."""
+        """Give the image back the tags that this removal took, except tags that point to another image now."""
         await self._find_lost_tags()
         try:
             left_out = await restore(self.engine, self.image.id, self.asked, self.own)
-        except NotFound:  # it went after all
+        except NotFound:  # the image is gone nevertheless
             return RemovalResult(Outcome.REMOVED, _words(lacking=self.answers.lacking))
         outcome = Outcome.REFUSED if isinstance(error, Conflict) else Outcome.FAILED
         return RemovalResult(outcome, _words(str(error), left_out, self.answers.lacking))
 
     async def _look(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Its tags and digests now. Raises Conflict where anybody else has done something with it meanwhile."""
+        """The image's tags and digests now. Raises Conflict if anybody else has used or changed it meanwhile."""
         tags, digests = await self.engine.references(self.image.id)
         came = {*tags} - {*self.left}
-        if not self.containerd:  # there digests come and go with the tags
+        if not self.containerd:  # in the containerd store, digests come and go with the tags
             came |= {*digests} - {*self.image.digests}
         if came:
             raise Conflict(409, f"somebody named it {', '.join(sorted(came))} meanwhile")
@@ -145,10 +148,10 @@ class _Removal:
         return tags, digests
 
     def _extra_digests(self, tags: tuple[str, ...], digests: tuple[str, ...]) -> list[str]:
-        """The engine deletes by ID only with the references of one repository left.
+        """The digests to remove first: Docker deletes by ID only if all references left are of one repository.
 
-        A graph driver takes a single digest beside the tag. On the containerd store deleting a digest deletes every
-        reference of its repository, so those of the kept tag stay.
+        A graph driver accepts a single digest beside the tag. In the containerd store, deleting a digest deletes every
+        reference of its repository, so a digest of the kept tag's repository stays.
         """
         kept = _repository(tags[0]) if tags else None
         own = [digest for digest in digests if kept is None or digest.partition("@")[0] == kept]
@@ -159,7 +162,7 @@ class _Removal:
         try:
             await self._drop(tag)
         except _TookAnother:
-            self.asked.remove(tag)  # it was not this image's any more, and is nobody's now
+            self.asked.remove(tag)  # it had moved to another image, and is gone now
             raise
 
     async def _drop(self, reference: str) -> None:
@@ -174,7 +177,7 @@ class _Removal:
         await self._take(self.engine.delete(self.image.id))
 
     async def _take(self, call: Awaitable[Removed]) -> bool:
-        """Take in the answer to a DELETE. True where it took anything else than what is this image's."""
+        """Record the answer to a DELETE. Returns True if it removed anything that is not part of this image."""
         try:
             removed = await call
         except EngineUnavailable:
@@ -186,11 +189,11 @@ class _Removal:
 
 
 class _TookAnother(Conflict):
-    """A name had passed to another image between the look and the call."""
+    """A tag had moved to another image between the last check and the call."""
 
 
 def _kept_longest_last(image: Image) -> list[str]:
-    """A repository's digest goes with its last tag and cannot be put back, so a tag that has one stays longest."""
+    """The tags in removal order. A repository's last tag takes its digest along for good, so such a tag comes last."""
     pulled = {digest.partition("@")[0] for digest in image.digests}
     kept_first = sorted(image.references, key=lambda reference: _repository(reference) not in pulled)
     return [*kept_first[1:], *kept_first[:1]]
@@ -201,7 +204,7 @@ def _repository(reference: str) -> str:
 
 
 def _words(error: str = "", left_out: tuple[str, ...] = (), lacking: str = "") -> str | None:
-    """What is to be said of a removal; None where it just went."""
+    """The error text of a removal; None if there is nothing to report."""
     others = f"{', '.join(left_out)} names another image by now" if left_out else ""
     unknown = f"whether the engine removed anything else is not known: {lacking}" if lacking else ""
     return "; ".join(filter(None, (error, others, unknown))) or None

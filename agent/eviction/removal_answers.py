@@ -1,7 +1,7 @@
-"""What the engine answers to the calls of a removal, held against what it was asked for.
+"""Compares Docker's answers to the calls of a removal with what was requested.
 
-A name may pass to another image between the last check and the call: the engine has no lock. Then it takes that
-image, and only its answer tells.
+Docker has no lock, so a name may move to another image between the last check and the call. Docker then removes that
+image, and only its answer shows this.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,24 +13,24 @@ from agent.core.model import Image
 
 @dataclass(slots=True)
 class Answers:
-    """The answers to one removal. `origins`: each image that was there, and what it can be pulled again by, if known.
+    """The answers to one removal. `origins`: image ID -> the digest reference to pull it again, or None; of all images.
 
-    A graph driver names the layers of an image after it, by their chain IDs.
+    With a graph driver, an answer lists the image's ID and then the chain IDs of its layers.
     """
 
     image: Image
     origins: Mapping[str, str | None]
-    lacking: str = ""  # why they do not tell everything; "": they do
+    lacking: str = ""  # why the answers are incomplete; "" if they are complete
     _names: list[str] = field(default_factory=list)
     _ids: list[str] = field(default_factory=list)
 
     def take(self, untagged: Iterable[str], deleted: Iterable[str]) -> bool:
-        """One more answer. True where anything else than the image and its own references was taken."""
+        """Add one answer. Returns True if it lists anything but the image, its layers and its own references."""
         untagged, deleted = tuple(untagged), tuple(deleted)
         layers = self.image.details.layers if self.image.details is not None else ()
         own = {self.image.id, *layers, *chain_ids(layers)}
         ids = [one for one in deleted if one not in own]
-        # Where another image went, and this one did not, the name that was asked for was that one's.
+        # If another image was removed, and this one was not, the requested name belonged to the other image.
         others = bool(ids) and self.image.id not in deleted
         names = [name for name in untagged if others or name not in (*self.image.references, *self.image.digests)]
         self._names += names
@@ -38,14 +38,14 @@ class Answers:
         return bool(names or ids)
 
     def lose(self, name: str) -> None:
-        """A name had passed to another image, which lost it and has others: no answer tells of that."""
+        """Record a name that another image lost while it kept other names: no answer shows that."""
         self._names.append(name)
 
     @property
     def also_removed(self) -> tuple[str, ...]:
-        """What else went: its names, the digest that it can be pulled again by, its image ID.
+        """What else was removed: its names, the digest references to pull it again, its image IDs.
 
-        Of an image that nobody had listed, the engine names the ID first, and then its layers.
+        For an image that was not listed before, the first ID of the answer is the image's; layers follow.
         """
         images = [one for one in self._ids if one in self.origins] or self._ids[:1]
         origins = [origin for one in images if (origin := self.origins.get(one))]

@@ -1,4 +1,4 @@
-"""What one eviction, and one sweep, came to."""
+"""The results of one eviction and of one sweep."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from agent.core.policy.decision import Outcome, Plan
 
 @dataclass(frozen=True, slots=True)
 class EvictionResult:
-    """One eviction. `measured_bytes` is None where the engine's disk cannot be seen."""
+    """The result of one eviction. `measured_bytes` is None unless it removed the image on a visible disk."""
 
     outcome: Outcome
     error: str | None
@@ -16,10 +16,10 @@ class EvictionResult:
 
 @dataclass(slots=True)
 class SweepResult:
-    """One sweep: its plan before and after, and the outcome of each eviction."""
+    """The result of one sweep: its plan before and after, and the outcome of each eviction."""
 
-    plan: Plan  # as it stands now
-    initial_plan: Plan  # as it stood before the first act
+    plan: Plan  # after the last eviction so far
+    initial_plan: Plan  # before the first eviction
     outcomes: dict[str, Outcome] = field(default_factory=dict)  # image ID -> outcome
     errors: dict[str, str] = field(default_factory=dict)  # image ID -> the engine's message
     measured_bytes: int | None = None

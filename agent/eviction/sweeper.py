@@ -1,7 +1,7 @@
-"""Plan, and act on it: sleeps until the next deadline, wakes on change, removes one image at a time.
+"""Plans and evicts: sleeps until the next deadline, wakes on changes, and removes one image at a time.
 
-Before each removal the engine is listed again and a new plan is made. The decision is on disk before the first act,
-and the journal row before the first reference is removed.
+Before each removal, it lists the engine again and makes a new plan. The decision and the journal row are on disk before
+the first reference is removed.
 """
 
 import asyncio
@@ -36,16 +36,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pacing:
-    """How gently evictions come, and how long the sweeper waits."""
+    """The rate of evictions, and the waits of the sweeper."""
 
-    pause: timedelta = timedelta()  # how long the engine is left alone between two removals
-    grace: timedelta = timedelta()  # how long what only a new policy evicts waits
+    pause: timedelta = timedelta()  # between two removals
+    grace: timedelta = timedelta()  # how long evictions wait that only a changed policy causes
     timing: EvictionTiming = EvictionTiming()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSteps:
-    """Who does the work of a sweep; the sweeper calls them in order."""
+    """The objects that do the steps of a sweep."""
 
     planner: Planner
     evictor: Evictor
@@ -82,10 +82,10 @@ class Sweeper:
         self._reporter = steps.reporter
         self._timing = pacing.timing
         self._pause = pacing.pause.total_seconds()
-        self._failures = 0  # sweeps in a row that the engine or the disk stopped
+        self._failures = 0  # sweeps in a row that failed because of the engine or the disk
 
     async def run(self) -> None:
-        """Sweep for ever. An engine or a disk that fails is waited for; nothing is evicted meanwhile."""
+        """Sweep for ever. If the engine or the disk fails, wait and try again; nothing is evicted meanwhile."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_overrides(), name="watch-overrides")
             group.create_task(self._watch_disk(), name="watch-disk")
@@ -104,11 +104,11 @@ class Sweeper:
             return None
         self._failures = 0
         for alert in (AlertId.SWEEP_FAILED, AlertId.STATE_FULL):
-            self._host_report.clear_alert(alert)  # every sweep asks the engine, and writes
+            self._host_report.clear_alert(alert)  # a finished sweep shows that the engine and the disk work
         return latest
 
     def _note_failure(self, error: Exception) -> None:
-        """Nothing more is evicted in this sweep, and it says so; the next comes later each time."""
+        """Raise an alert for a failed sweep. The wait until the next sweep grows with each failure in a row."""
         self._failures += 1
         alert = AlertId.STATE_FULL if isinstance(error, StateFull) else AlertId.SWEEP_FAILED
         message = f"the sweep stopped, and nothing more was evicted: {error}"
@@ -118,7 +118,7 @@ class Sweeper:
         log.warning("the sweep stopped", action="sweep", error=str(error), failures=self._failures)
 
     async def sweep(self, *, dry_run: bool = False) -> SweepResult:
-        """One pass over all images. Raises EngineError, StateFull; what was done until then is recorded."""
+        """Plan for all images and evict. Raises EngineError, StateFull; evictions until then are recorded."""
         if self._view.proven and not dry_run:
             await self._evictor.settle_interrupted()
         first = await self._planner.plan()
@@ -133,7 +133,7 @@ class Sweeper:
         await self._report(done)
         return done
 
-    # Observe mode: the same plan without the act
+    # Observe mode: the same plan without evictions
 
     async def _observe(self, done: SweepResult) -> None:
         for item in done.plan.decisions:
@@ -143,7 +143,7 @@ class Sweeper:
     # Evicting
 
     async def _evict(self, done: SweepResult) -> None:
-        """What is planned; and where less was freed than estimated, what the pressure that is left asks for."""
+        """Evict the planned images. Under disk pressure, plan again and continue if they freed less than estimated."""
         tried: set[str] = set()
         while coming := [item for item in done.plan.evictions if item.image.id not in tried]:
             for planned in coming:
@@ -172,13 +172,13 @@ class Sweeper:
     # Waiting
 
     async def _sleep_until(self, due: datetime | None) -> None:
-        """Until the next deadline, or until something changes; a burst of changes counts once."""
+        """Sleep until the next deadline or the next change. A burst of changes counts as one."""
         seconds = self._timing.max_sleep
         if due is not None:
             seconds = min(seconds, max(0.0, (due - self._clock.now()).total_seconds()))
         if self._planner.under_pressure:
             seconds = min(seconds, self._timing.pressure_retry)
-        if self._failures:  # a host in trouble is left alone, longer each time
+        if self._failures:  # the wait doubles with each failure
             retry = self._timing.retry_delay * 2 ** min(self._failures - 1, 10)
             seconds = min(self._timing.max_sleep, retry)
         if not self._view.clock_trusted:
@@ -208,7 +208,7 @@ class Sweeper:
                 self._view.changed.set()
 
     async def _watch_disk(self) -> None:
-        """A disk fills up without an event: a training run writes, a pull is under way."""
+        """Poll the disk, as it can fill up without an event: a training run writes, or a pull is in progress."""
         while self._planner.depends_on_disk:
             await self._clock.sleep(self._timing.disk_poll)
             if self._planner.disk_changes_pressure():
@@ -216,7 +216,7 @@ class Sweeper:
 
 
 def _current(planned: Decision, fresh: Plan) -> Decision:
-    """The decision as the recheck sees it; a parent that follows its child keeps the reason to."""
+    """The decision of the new plan; for a base image that follows its child, the planned action and reason."""
     now = next(item for item in fresh.decisions if item.image.id == planned.image.id)
     if now.action is Action.EVICT:
         return now

@@ -1,4 +1,4 @@
-"""How long the sweeper waits, and how often it looks."""
+"""Intervals and delays of the sweeper."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class EvictionTiming:
     """All in seconds."""
 
-    coalesce: float = 0.3  # a burst of events is one new plan
+    coalesce: float = 0.3  # after a change, so that a burst of events makes one new plan
     overrides_poll: float = 2.0  # between reads of the file with pins and the pause
-    disk_poll: float = 10.0  # between reads of the file system's usage, where its pressure matters
+    disk_poll: float = 10.0  # between reads of the file system's usage, if the policy depends on it
     pressure_retry: float = 60.0  # until the next plan under pressure
-    retry_delay: float = 10.0  # until a sweep that failed is tried again, doubling
-    max_sleep: float = 3600.0  # a wall clock that was set is noticed by then
+    retry_delay: float = 10.0  # after a failed sweep, doubling with each failure
+    max_sleep: float = 3600.0  # limits the delay after the wall clock is set

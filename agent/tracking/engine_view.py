@@ -67,7 +67,7 @@ class EngineView:
 
     @property
     def direct(self) -> bool:
-        """Whether the socket is the engine's own: its stream then ends with the engine. A proxy may keep a dead one open."""
+        """Whether the socket is the engine's own. A proxy may keep the stream open after the engine has ended."""
         return self.engine is not None and self.engine.direct
 
     @property

@@ -94,7 +94,7 @@ class LayerProbes:
         return found, bool(waiting)
 
     def _listed(self, images: Iterable[Image]) -> set[str]:
-        """IDs of the images that images.known matches; without images whose names are unreadable: those are kept anyway."""
+        """IDs of the images that images.known matches. Images with unreadable names are kept anyway, and left out."""
         if not self._known:
             return set()
         named, _ = isolation.each(images, lambda image: operators.naming(image, self._known))
