@@ -1,4 +1,4 @@
-"""The alerts that an agent raises: the last level of their topics, which other people's programs rely on."""
+"""The alerts that an agent raises: the last level of their topics. Other programs rely on these IDs."""
 
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ class AlertId(StrEnum):
     STATE_DAMAGED = "state-damaged"
     STATE_FULL = "state-full"
 
-    # what an operator wrote
+    # configuration and overrides
     HOLDS_UNREADABLE = "holds-unreadable"
     PATTERN_MATCHES_NOTHING = "pattern-matches-nothing"
     PINS_ELSEWHERE = "pins-elsewhere"

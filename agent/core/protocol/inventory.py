@@ -1,4 +1,4 @@
-"""The inventory: what the host shows of itself, small enough for one message."""
+"""Builds the inventory of a host, small enough for one message."""
 
 from collections.abc import Iterable
 
@@ -22,8 +22,8 @@ def build(
 ) -> payloads.Inventory:
     """All images of a plan, and the last decisions with their outcome, cut to below MAX_PAYLOAD.
 
-    PyTorch images come first and the next to go before the others; what is cut, or cannot be shown, is counted in
-    `images_left_out`. Of very many names of one image the first are listed.
+    PyTorch images come first, sorted by deadline. `images_left_out` counts images that are cut or cannot be encoded.
+    At most NAMES_SHOWN names of one image are listed.
     """
     ranked = {item.image.id: item for item in sorted(plan.decisions, key=rank)}
     images = [item.image for item in ranked.values()]
@@ -31,7 +31,8 @@ def build(
 
     def show(image: Image) -> payloads.InventoryImage:
         row = _image(ranked[image.id], misleading.get(image.id, ()))
-        " ".join((row.explanation, row.last_used_by, *row.references, *row.warnings)).encode()  # as the payload will be
+        # raises if the payload could not be encoded
+        " ".join((row.explanation, row.last_used_by, *row.references, *row.warnings)).encode()
         return _shortened(row)
 
     shown, failed = isolation.each(images, show)
@@ -48,14 +49,14 @@ def build(
 
 
 def rank(item: Decision) -> tuple[object, ...]:
-    """Sorts PyTorch images first, tagged before untagged, those to go before those that stay, the next due first."""
+    """Sorts PyTorch images first, tagged before untagged, evictions before kept images, the earliest deadline first."""
     untagged = not item.image.references and not item.image.digests
     due = item.deadline.timestamp() if item.deadline else float("inf")
     return _RANK[item.verdict.kind], untagged, item.action is Action.KEEP, due, item.image.id
 
 
 def _image(item: Decision, misleading: Iterable[str]) -> payloads.InventoryImage:
-    """An image without what changes by the passing of time alone, so that its bytes change only with the image."""
+    """An image without fields that change with time alone, so that its payload changes only with the image."""
     image = new_events.inventory_image(item, misleading)
     fixed: dict[str, object] = {}
     if item.action is not Action.EVICT:

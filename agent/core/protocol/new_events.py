@@ -1,4 +1,4 @@
-"""Decisions, outcomes and sweeps as the events that report them."""
+"""Builds the events that report decisions, outcomes, sweeps, gaps, prunes and dropped events."""
 
 import hashlib
 from collections import Counter
@@ -18,7 +18,7 @@ Range = tuple[int, int]  # numbers of events, both ends included
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event before it has its number: `data` lacks epoch and seq."""
+    """An event that has no number yet: `data` lacks epoch and seq."""
 
     kind: str
     at: datetime
@@ -28,14 +28,14 @@ class NewEvent:
 
 
 def decision_id(decision: Decision, epoch: str) -> str:
-    """The same for the same image, due time and mode: it can be written but once."""
+    """The same ID for the same image, due time, mode and reason, so that a decision is written only once."""
     due = decision.due or decision.idle_since
     key = f"{epoch} {decision.image.id} {due.timestamp() if due else 0} {decision.mode} {decision.reason}"
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def origin(image: Image, *, pulled: bool) -> str | None:
-    """What it can be pulled again by. `pulled`: the agent saw it pulled, so its digest counts on any image store."""
+    """The digest reference to pull the image again, or None. `pulled`: the agent saw its pull, so the digest counts."""
     return image.origin or (image.digests[0] if pulled and len(image.digests) == 1 else None)
 
 
@@ -52,13 +52,13 @@ def image_ref(decision: Decision, *, pulled: bool = False) -> payloads.ImageRef:
 
 
 def pull_again(also_removed: Iterable[str]) -> str:
-    """The command that brings back what an eviction also removed; "" where no digest of it is known."""
+    """The command that pulls other removed images again; "" if no digest is known."""
     digests = [name for name in also_removed if "@" in name]
     return " && ".join(f"docker pull {digest}" for digest in digests)
 
 
 def decision(item: Decision, image: payloads.ImageRef, at: datetime, identity: str) -> NewEvent:
-    """`torchkeeper.decision`, before the act."""
+    """`torchkeeper.decision`, before the eviction."""
     data = payloads.DecisionData(
         decision_id=identity,
         action=item.action,
@@ -88,7 +88,7 @@ def outcome(
     error: str | None = None,
     also_removed: Iterable[str] = (),
 ) -> NewEvent:
-    """`torchkeeper.outcome`, after the act."""
+    """`torchkeeper.outcome`, after the eviction."""
     data = payloads.OutcomeData(
         decision_id=identity,
         outcome=result,
@@ -101,7 +101,7 @@ def outcome(
 
 
 def sweep(first: Plan, plan: Plan, outcomes: Iterable[Outcome], at: datetime, measured_bytes: int | None) -> NewEvent:
-    """`torchkeeper.sweep`: what one pass found and did. `first`: as it stood before; `plan`: as it stands now."""
+    """`torchkeeper.sweep`: the results of one sweep. `first`: the plan before it; `plan`: the plan after it."""
     data = payloads.SweepData(
         mode=plan.mode,
         reasons=totals(plan),
@@ -147,7 +147,7 @@ def build_cache(
 
 
 def dropped(ranges: Sequence[Range], reason: str, at: datetime) -> NewEvent:
-    """`torchkeeper.dropped`: numbers that will never be sent. `ranges` are merged, and not empty."""
+    """`torchkeeper.dropped`: event numbers that will never be sent. `ranges`: merged, ascending, not empty."""
     data = payloads.DroppedData(
         first_seq=ranges[0][0],
         last_seq=ranges[-1][1],
@@ -159,7 +159,7 @@ def dropped(ranges: Sequence[Range], reason: str, at: datetime) -> NewEvent:
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:
-    """The same numbers in as few ranges as can be, rising."""
+    """The same numbers in as few ranges as possible, ascending."""
     found: list[Range] = []
     for first, last in sorted(ranges):
         if found and first <= found[-1][1] + 1:
@@ -170,7 +170,7 @@ def merged(ranges: Iterable[Range]) -> list[Range]:
 
 
 def missing(above: int, last: int, known: Iterable[Range]) -> list[Range]:
-    """The numbers over `above`, up to `last`, that are in none of the known ranges."""
+    """The numbers greater than `above`, up to `last`, that no known range contains."""
     ends = [(0, above), *known, (last + 1, last + 1)]
     return [(left + 1, right - 1) for (_, left), (right, _) in pairwise(merged(ends))]
 
@@ -181,7 +181,7 @@ def totals(plan: Plan) -> dict[str, int]:
 
 
 def inventory_image(item: Decision, misleading: Iterable[str] = ()) -> payloads.InventoryImage:
-    """`misleading`: what `lint` says of its names."""
+    """An image as the inventory shows it. `misleading`: the warnings of `lint` about its names."""
     return payloads.InventoryImage(
         id=item.image.id,
         references=list(item.image.standalone),

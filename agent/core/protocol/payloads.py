@@ -1,7 +1,7 @@
-"""What goes over MQTT: versioned payloads both ways.
+"""The versioned payloads that agents and collectors exchange over MQTT.
 
-Every payload carries what it needs in its body (ids, epoch, seq): an MQTT 3.1.1 broker has no properties.
-Unknown fields are ignored on the way in, so that a newer agent can be watched by an older monitor.
+Every payload has its ids, epoch and seq in its body, as MQTT 3.1.1 has no message properties.
+Unknown fields of received payloads are ignored, so that an older monitor can watch a newer agent.
 A payload may be zlib-compressed: JSON begins with `{`, zlib with 0x78.
 """
 
@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 from agent.core import units
 from agent.core.policy.decision import Mode, Outcome
 
-MAX_PAYLOAD = 1_000_000  # bytes; half of what mosquitto 2.1 takes by default
+MAX_PAYLOAD = 1_000_000  # bytes; half of the default limit of mosquitto 2.1
 MAX_UNPACKED = 4 * MAX_PAYLOAD  # bytes of a decompressed payload: zlib can expand one a thousand times
 LAST_DECISIONS = 20  # decisions carried by the inventory
 
@@ -33,16 +33,16 @@ P = TypeVar("P", bound=Payload)
 
 
 class Status(Payload):
-    """`status`, retained, and the will. `session` is compared with the last birth for equality only."""
+    """`status`, retained, and the will. `session` differs at each connection; compare it for equality only."""
 
     state: Literal["online", "offline"]
     session: int
     at: Time
-    agent_id: str = ""  # tells two agents with one name apart
+    agent_id: str = ""  # distinguishes two agents with the same host name
 
 
 class Info(Payload):
-    """`info`, retained: who speaks, and by which policy. Never a secret."""
+    """`info`, retained: the agent, its engine and its policy. Contains no secrets."""
 
     host: str
     version: str
@@ -67,21 +67,21 @@ class ImageRef(Payload):
 
 
 class EventData(Payload):
-    """The data of one type of event. On the wire `epoch` and `seq` stand beside it: see `event`.
+    """The data of one type of event. `event` adds `epoch` and `seq` to it.
 
     A new type of event is one subclass: EVENT_DATA is built from them.
     """
 
     type: ClassVar[str]  # of the event, as it is published and stored
-    never_given_up: ClassVar[bool] = False  # the event log keeps it until it is delivered, whatever room that takes
+    never_given_up: ClassVar[bool] = False  # the event log keeps it until it is delivered, regardless of size limits
 
     def stored(self) -> dict[str, Any]:
-        """The data as the event log stores it. Only an event that is sent shortened has the field `shortened`."""
+        """The data as the event log stores it. Only events that are sent shortened have the field `shortened`."""
         return self.model_dump(mode="json", exclude={"shortened"})
 
 
 class DecisionData(EventData):
-    """A decision, written and on disk before the act."""
+    """A decision. It is on disk before the eviction begins."""
 
     type: ClassVar[str] = "torchkeeper.decision"
     never_given_up: ClassVar[bool] = True
@@ -104,9 +104,9 @@ class DecisionData(EventData):
 
 
 class OutcomeData(EventData):
-    """What became of a decision, after the act. `measured_bytes` is None where the disk could not be seen.
+    """The outcome of a decision. `measured_bytes` is None if nothing was removed or the disk is not visible.
 
-    `also_removed`: the names, digests and image IDs of anything else that the engine took with it.
+    `also_removed`: the names, digests and image IDs of anything else that the engine removed.
     """
 
     type: ClassVar[str] = "torchkeeper.outcome"
@@ -122,9 +122,9 @@ class OutcomeData(EventData):
 
 
 class SweepData(EventData):
-    """One pass that decided something, with the number of images by reason after it.
+    """One sweep that decided something, with the number of images by reason after it.
 
-    `estimated_bytes`: what all that was due before it would free.
+    `estimated_bytes`: the space that all evictions due before it would free.
     """
 
     type: ClassVar[str] = "torchkeeper.sweep"
@@ -151,21 +151,21 @@ BuildCacheState = Literal["decided", "pruned", "failed", "would-prune"]
 
 
 class BuildCacheData(EventData):
-    """Cache records that were not used for long. Before the act `decided`, then its end."""
+    """A prune of build cache records that were unused for long: `decided` before it, then the result."""
 
     type: ClassVar[str] = "torchkeeper.build-cache"
 
     mode: Mode
     state: BuildCacheState
-    unused_seconds: float  # at least so long
+    unused_seconds: float  # all records were unused for at least this long
     records: int
     estimated_bytes: int
-    measured_bytes: int | None  # as the engine tells it; None: not pruned
+    measured_bytes: int | None  # as Docker reports it; None: not pruned
     error: str | None
 
 
 class DroppedData(EventData):
-    """Events that will never be sent. A collector takes their numbers for received."""
+    """Events that will never be sent. A collector treats their numbers as received."""
 
     type: ClassVar[str] = "torchkeeper.dropped"
 
@@ -173,13 +173,13 @@ class DroppedData(EventData):
     last_seq: int
     count: int
     reason: str  # outbox-full, retention, undeliverable, missing
-    ranges: list[tuple[int, int]]  # their numbers, both ends included, rising: others between them do arrive
+    ranges: list[tuple[int, int]]  # of their numbers, both ends included, ascending; numbers in between do arrive
 
 
 class Ack(Payload):
     """`control/<host>/ack`, retained: a collector has every event of one epoch up to `seq`, on disk.
 
-    A collector sends it after each commit, also where all was known: that tells an agent that it is there.
+    A collector sends it after each commit, even without new events: this shows that the collector is alive.
     """
 
     collector: str
@@ -188,9 +188,9 @@ class Ack(Payload):
 
 
 class CollectorStatus(Payload):
-    """`collectors/<id>/status`, retained, and the will: a birth asks the agents to publish again.
+    """`collectors/<id>/status`, retained, and the will. A new `session` requests that agents publish again.
 
-    `session` is another one at each birth, and compared for equality only.
+    `session` differs at each connection of the collector; compare it for equality only.
     """
 
     state: Literal["online", "offline"]
@@ -216,7 +216,7 @@ NEVER_GIVEN_UP = tuple(data.type for data in EVENT_DATA.values() if data.never_g
 
 
 def data_of(event: Event) -> EventData | None:
-    """The data of an event as its type has it; None for a type that is not known here, and for malformed data."""
+    """The data of an event as the model of its type; None for an unknown type or malformed data."""
     model = EVENT_DATA.get(event.type)
     try:
         return model.model_validate(event.data) if model is not None else None
@@ -227,7 +227,7 @@ def data_of(event: Event) -> EventData | None:
 def event(
     *, host: str, epoch: str, seq: int, kind: str, at: datetime, subject: str | None, data: dict[str, Any]
 ) -> Event:
-    """The envelope of an event, once its row has a number. `data` is without `epoch` and `seq`: they are added here."""
+    """Build the envelope of an event that has its number. Adds `epoch` and `seq` to `data`."""
     full = {"epoch": epoch, "seq": seq, **data}
     return Event(
         id=f"{host}/{epoch}/{seq}",
@@ -240,16 +240,16 @@ def event(
 
 
 class Disk(Payload):
-    """The file system of the engine's root directory; None where it cannot be seen from here."""
+    """The file system of the engine's root directory. Its sizes are None if the agent cannot see it."""
 
     total_bytes: int | None = None
     used_bytes: int | None = None
     images_bytes: int = 0  # sum of the listed sizes; a shared layer counts each time
-    reclaimable_bytes: int = 0  # what the images due now would free together
+    reclaimable_bytes: int = 0  # the space that all images due now would free together
 
 
 class InventoryImage(Payload):
-    """One image in the inventory. The same fields, in the same words, stand in `images --json`."""
+    """One image in the inventory. `images --json` has the same fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -273,7 +273,7 @@ class InventoryImage(Payload):
 
 
 class LastDecision(Payload):
-    """A decision with its outcome, as the inventory carries the last twenty."""
+    """A decision with its outcome. The inventory has the last LAST_DECISIONS."""
 
     decision_id: str
     at: Time
@@ -289,7 +289,7 @@ class LastDecision(Payload):
 
     @classmethod
     def of(cls, data: DecisionData, at: datetime) -> "LastDecision":
-        """A decision of that time, as long as its outcome is not known."""
+        """A decision made at `at`, without an outcome yet."""
         return cls(
             decision_id=data.decision_id,
             at=at,
@@ -307,7 +307,7 @@ class LastDecision(Payload):
 
 
 class Inventory(Payload):
-    """`inventory`, retained, on change. What is not PyTorch comes last, and is cut first."""
+    """`inventory`, retained, on change. Images that are not PyTorch come last, and are left out first."""
 
     host: str
     at: Time
@@ -322,7 +322,7 @@ class Inventory(Payload):
 
 
 class Alert(Payload):
-    """`alerts/<id>`, retained while it holds; an empty payload clears it."""
+    """`alerts/<id>`, retained while the alert is active; an empty payload clears it."""
 
     id: str
     severity: Literal["warning", "critical"]
@@ -331,7 +331,7 @@ class Alert(Payload):
 
 
 def decode(model: type[P], payload: bytes | str) -> P | None:
-    """A payload from outside as its model, or None: a stranger's message is never an error."""
+    """A received payload as its model; None if it is malformed, as anybody can publish anything."""
     try:
         return model.model_validate_json(unpacked(payload) if isinstance(payload, bytes) else payload)
     except (ValidationError, ValueError):

@@ -1,6 +1,6 @@
-"""One sentence for people: why an image of an inventory is kept or evicted, as of now.
+"""Explains in one sentence why an image of an inventory is kept or evicted, as of now.
 
-An inventory has no text that counts time for images that are kept: with one, every image would change every time.
+The inventory has no explanations of kept images: they contain durations, so every image would change in each inventory.
 """
 
 from datetime import datetime

@@ -1,6 +1,6 @@
 """Shorter forms of a decision or outcome, for a broker that rejects the whole one as too large.
 
-Every form keeps the ids, epoch and seq, action, reason, outcome and all numbers. The local history has the whole event.
+Every form keeps the ids, epoch, seq, action, reason, outcome and all numbers. The local history has the whole event.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The topics of MQTT, and the names of hosts that stand in them."""
+"""The MQTT topics, and the host names in them."""
 
 import re
 
@@ -16,9 +16,9 @@ def valid_host(name: str) -> bool:
 
 
 def slug(name: str) -> str:
-    """The nearest name that every broker takes: `GPU-07.lab` becomes `gpu-07-lab`; `host` where nothing is left.
+    """The closest name that every broker accepts: `gpu-07-lab` for `GPU-07.lab`; `host` if no character is left.
 
-    Without dots, although `valid_host` permits them: to RabbitMQ and NATS a dot is another level of the topic.
+    Without dots, although `valid_host` permits them: for RabbitMQ and NATS a dot separates topic levels.
     """
     text = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:63].rstrip("-_")
     return text or "host"

@@ -1,8 +1,8 @@
-"""Images that a build made, and images that were pulled, loaded or imported.
+"""Tracks which new images were built, and which were pulled, loaded or imported.
 
-A build is a use of all images that it was built on; a pull, a load or an import is not. No event tells a build from a
-mere tag, and some builds raise no event at all: so every image that shows up without a pull, load or import counts as
-built.
+A build is a use of all images that it was built on; a pull, a load or an import is not. Docker's events do not
+distinguish a build from a tag, and some builds raise no event at all. So every new image without a pull, load or import
+counts as built.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,14 +14,14 @@ Layers = tuple[str, ...]  # diff IDs, base first
 
 @dataclass(frozen=True, slots=True)
 class PendingBuild:
-    """An image that a build may have made; its layers are None where they are not known yet."""
+    """An image that may have been built. `layers` is None if they are not known yet."""
 
     at: datetime
     layers: Layers | None
 
 
 class ImageArrivals:
-    """Images that came since the last listing. The next listing settles what they were built on."""
+    """Images that arrived since the last listing. The next listing shows their base images."""
 
     def __init__(self) -> None:
         self._built: dict[str, PendingBuild] = {}
@@ -33,7 +33,7 @@ class ImageArrivals:
         return bool(self._built)
 
     def layers_of(self, image_id: str) -> Layers | None:
-        """The layers of a build that waits for a listing, where they are known."""
+        """The layers of a build that waits for a listing; None if unknown."""
         build = self._built.get(image_id)
         return build.layers if build is not None else None
 
@@ -41,15 +41,15 @@ class ImageArrivals:
         self._imported.add(image_id)
 
     def mark_built(self, image_id: str, build: PendingBuild) -> bool:
-        """A build may have made this image. False where it was imported, as far as is known."""
+        """Record that this image may have been built. Returns False if it is known to be pulled, loaded or imported."""
         self._built[image_id] = build
         return image_id not in self._imported
 
     def settle(self, new: Iterable[str], at: datetime, *, first: bool) -> Mapping[str, PendingBuild]:
-        """After a listing: the builds since the last one, by image ID.
+        """Return the builds since the last listing, by image ID, and forget them.
 
-        `new`: the images that the listing showed for the first time, `at` that time. At the very `first` listing all
-        images are new, and nothing is known of how they came.
+        `new`: images listed for the first time; they count as built at `at`. Returns nothing for the `first` listing
+        ever: all images are new then, and their origin is unknown.
         """
         fresh = {image_id: PendingBuild(at, None) for image_id in new}
         built = {key: build for key, build in (fresh | self._built).items() if key not in self._imported}

@@ -1,7 +1,7 @@
-"""Folds one event after another, and listings, into usage. Pure: whoever calls it asks the engine and writes to disk.
+"""Folds events and listings into usage. Pure: the caller queries the engine and writes to disk.
 
-What an event does not say itself was asked before, and comes with it as `Resolved`. An event that cannot be matched to
-an image is `missed`: that is a gap.
+The caller looks up facts that an event does not contain, and passes them as `Resolved`. If an event cannot be matched
+to an image, `missed` covers its time, and the caller records a gap.
 """
 
 from dataclasses import dataclass, replace
@@ -24,14 +24,14 @@ UNSEEN_BUILD = "an image came and went unseen: what it was built on is not known
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What was found out about one event. Most image events need nothing."""
+    """The facts that were looked up for one event. Most image events need none."""
 
-    image_id: str | None = None  # the image of a container event or of a pull; None: nobody can say any more
-    mounted: tuple[str, ...] | None = None  # IDs of images mounted in the container; None: not known until a listing
-    by_name: bool = False  # `image_id` is only what the name in a container event means now
-    layers: Layers | None = None  # of the image that was tagged or created
-    listing_due: bool = False  # a listing can find out more
-    outdated: bool = False  # a pull that was applied before: what its reference means now says nothing about it
+    image_id: str | None = None  # the image of a container event or of a pull; None: unknown
+    mounted: tuple[str, ...] | None = None  # IDs of images mounted in the container; None: unknown until a listing
+    by_name: bool = False  # `image_id` is only the image that the event's image name points to
+    layers: Layers | None = None  # of the tagged or created image
+    listing_due: bool = False  # a listing can complete these facts
+    outdated: bool = False  # a pull applied before: its reference may point to another image now
 
 
 NOTHING = Resolved()
@@ -46,45 +46,45 @@ class UsageFold:
         self.own = OwnRemovals()
         self.seen = SeenEvents()
         self.images: tuple[Image, ...] = ()  # as last listed
-        self.watched = False  # this engine was listed at least once, by this process or another
-        self.missed: BlindPeriod | None = None  # from the first to the last use of an image that nobody knows
+        self.watched = False  # some process of the agent has listed this engine before
+        self.missed: BlindPeriod | None = None  # from the first to the last event without a known image
         self._ignored = ignored
         self._arrivals = ImageArrivals()
-        self._removed_looks: dict[str, None] = {}  # containers that looked inside images, and were removed
-        self._by_name: dict[str, EngineEvent] = {}  # name -> the last use that only the name shows, until a listing
+        self._removed_looks: dict[str, None] = {}  # removed containers of looks inside images
+        self._by_name: dict[str, EngineEvent] = {}  # image name -> the last use matched by name only, until a listing
 
     def begin(self, tracker: UsageTracker, old_ns: int, *, watched: bool) -> None:
-        """A connection begins, with usage as it is on disk. `old_ns`: an earlier process has read up to that time."""
+        """Start a connection with the usage from disk. `old_ns`: the changes of events up to then are on disk."""
         self.tracker, self.watched = tracker, watched
         self.seen.begin(old_ns)
 
     def confirm(self) -> list[EngineEvent]:
-        """All changes are on disk, with a cursor. Returns the events that they came from."""
+        """Record that all changes are on disk. Returns the events that caused them."""
         self.watched = True
         return self.seen.confirm()
 
     @property
     def needs_listing(self) -> bool:
-        """Whether the base images of a build wait for the first listing of this process. No cursor may pass it then."""
+        """Whether base images of a build are unresolved until the first listing. The cursor must not pass it then."""
         return self._arrivals.pending and not self.images
 
     def layers_of(self, image_id: str) -> Layers | None:
-        """The layers of an image that was built or listed, where they are known."""
+        """The layers of an image that was built or listed; None if unknown."""
         return self._arrivals.layers_of(image_id) or self._listed_layers(image_id)
 
     def may_be_build(self, event: EngineEvent) -> bool:
-        """Whether an event may be the end of a build that is not known yet."""
+        """Whether an event may come from a build that is not recorded yet."""
         if event.kind != "image" or event.action not in ("tag", "create"):
             return False
-        # before the first listing ever, nothing is known that a build could have used
+        # before the first listing ever, no base image is known
         return self.watched and not self.seen.is_replay(event) and not self.own.caused(event)
 
     # Events
 
     def apply(self, event: EngineEvent, resolved: Resolved, now: datetime, *, again: bool = False) -> bool:
-        """Take one event in. Returns whether a listing can find out more.
+        """Apply one event. Returns whether a new listing is needed to complete its facts.
 
-        `again`: it was applied before, and is newer than the listing since.
+        `again`: it was applied before the last listing, and is newer than that listing.
         """
         self.seen.add(event)
         if event.action == COMMIT:
@@ -102,7 +102,7 @@ class UsageFold:
             if not self.seen.is_replay(event):
                 self._miss(event.at, f"a use of {event.image!r} could not be matched to an image", now)
             return False
-        listing_due = resolved.listing_due or image_id not in self.tracker.usages  # it came without an event
+        listing_due = resolved.listing_due or image_id not in self.tracker.usages  # the image arrived without an event
         run = Run(name=event.name, image=event.image, image_id=image_id, labels=event.labels)
         pattern = self._ignored.pattern_for(run)
         if pattern and not self.seen.is_replay(event):
@@ -112,9 +112,9 @@ class UsageFold:
         return listing_due
 
     def _is_look(self, event: EngineEvent) -> bool:
-        """Whether it makes or removes the container of a look inside an image, which never ran.
+        """Whether the event creates or removes a container of a look inside an image. Such a container never runs.
 
-        The removal of one may be repeated, when the container is not tracked any more: it counts as it did before.
+        A removal event may be replayed when the container is not tracked any more; the result is then the same.
         """
         known = self.tracker.containers.get(event.actor)
         repeated = known is None and (event.actor in self._removed_looks or self.seen.is_replay(event))
@@ -131,7 +131,8 @@ class UsageFold:
         if event.action == "tag":
             tracker.apply_tag(event.actor, event.name, event.at, now, own=own)
         elif event.action == "untag" and event.name != event.actor:
-            if again or not self.seen.is_replay(event):  # names on disk are newer; an import may name without a tag
+            # for a replay, the stored names are newer; an import may have added a name without a tag event
+            if again or not self.seen.is_replay(event):
                 tracker.names.remove(event.name)
         elif event.action == "delete":
             self._apply_delete(event, now)
@@ -162,12 +163,12 @@ class UsageFold:
         self._arrivals.mark_imported(resolved.image_id)
 
     def _apply_build(self, event: EngineEvent, resolved: Resolved, now: datetime) -> None:
-        """Its base images count as used at once: the image may be gone by the next listing."""
+        """Count a build as a use of its base images at once, as the image may be gone by the next listing."""
         if self._arrivals.mark_built(event.actor, PendingBuild(event.at, resolved.layers)):
             self._touch_bases(event.actor, resolved.layers, event.at, now)
 
     def _touch_bases(self, image_id: str, found: Layers | None, at: datetime, now: datetime) -> bool:
-        """Count a build as a use of its base images. False where the layers of what was built are not known."""
+        """Count a build as a use of its base images. Returns False if the layers of the built image are unknown."""
         found = found if found is not None else self._listed_layers(image_id)
         if found is None:
             return False
@@ -180,9 +181,9 @@ class UsageFold:
         return next((image.details.layers for image in self.images if image.id == image_id and image.details), None)
 
     def _miss(self, at: datetime, cause: str, now: datetime) -> None:
-        """There may have been a use of an image that nobody knows. No image counts as idle since before it.
+        """Record a possible use of an unknown image: no image counts as idle since before it.
 
-        Before the first listing ever this is no news: all images are first seen later.
+        Not needed before the first listing ever: all images are first seen later than that.
         """
         if not self.watched:
             return
@@ -194,7 +195,7 @@ class UsageFold:
     # Listings
 
     def attribute(self, container: Container) -> Container:
-        """A listed container with whose it is, and whether its runs count."""
+        """A listed container with its owner, and whether its runs count as uses."""
         labels = container.labels
         run = Run(name=container.name, image=container.image, image_id=container.image_id, labels=labels)
         looks = container.state == look_inside.NEVER_STARTED and look_inside.is_look(container.name, labels)
@@ -202,7 +203,7 @@ class UsageFold:
         return replace(container, by=attribution.describe_container(container.name, labels), ignored=ignored)
 
     def reconcile(self, listing: Snapshot, now: datetime, *, alive_until: datetime | None, first: bool) -> None:
-        """Take a listing as the truth. `first`: none was ever made of this engine."""
+        """Make the usage agree with a listing. `first`: it is the first listing ever of this engine."""
         before = {name: self.tracker.names.resolve(name) for name in self._by_name}
         alive, busy = alive_until or now, self.own.in_progress
         new = self.tracker.reconcile(listing, now, alive_until=alive, busy=busy)
@@ -215,7 +216,7 @@ class UsageFold:
         self._by_name.clear()
 
     def _touch_current_target(self, name: str, event: EngineEvent, before: str | None, now: datetime) -> None:
-        """A name that no event moved means another image now: it may have meant that image when it was used."""
+        """Also count the use for the image that the name points to now: the name may have moved before the use."""
         target = self.tracker.names.resolve(name)
         if target is None or before is None or target == before:
             return

@@ -30,7 +30,7 @@ class _Span:
     start: datetime
     end: datetime | None = None
     echoes: list[_Echo] = field(default_factory=list)
-    judged: dict[Key, bool] = field(default_factory=dict)  # event -> whether it was an echo, for repeated questions
+    judged: dict[Key, bool] = field(default_factory=dict)  # event -> whether it was an echo; this never changes
     passed: set[str] = field(default_factory=set)  # references that other images got meanwhile
 
     def has(self, at: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Which image a pull brought. Its event has the reference alone, and that may mean another image by now."""
+"""Decides which image a pull brought. Its event has only a reference, which may point to another image now."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,11 +10,11 @@ from agent.core.usage.events import EngineEvent
 def is_still(
     pull: EngineEvent, image_id: str, named_at: datetime, known: Iterable[EngineEvent], names: ReferenceIndex
 ) -> bool:
-    """Whether the image that a pulled reference means now is the one that the pull brought.
+    """Whether the pull brought the image that its reference points to now.
 
-    `named_at`: when the image surely got the reference. `known`: events, some of which followed the pull; whatever else
-    has moved the reference since hides the answer. Only where the reference meant the same image before, another pull
-    of it changes nothing. `names`: what references mean as of the events applied so far.
+    `named_at`: the latest time at which the image may have got the reference. `known`: events, including later ones. If
+    one of these moved the reference, the answer is False; another pull is harmless if the reference pointed to the same
+    image before it. `names`: the references as of the events applied so far.
     """
     later = [event for event in known if event.time_ns > pull.time_ns and event.kind == "image"]
     moves = [event for event in later if _names(event) == familiar(pull.actor)]
@@ -27,7 +27,7 @@ def is_still(
 
 
 def _names(event: EngineEvent) -> str:
-    """The reference that an image event gives to an image, or takes from it; "" where the event does not have it."""
+    """The reference that an image event adds or removes; "" if it does not contain one."""
     if event.action == "pull":
         return familiar(event.actor)
     return familiar(event.name) if event.action in ("tag", "untag") and event.name else ""
