@@ -13,10 +13,8 @@ from agent.core.policy.decision import Outcome
 from agent.core.usage.own_removals import OwnRemovals
 from agent.eviction.removal_answers import Answers
 
-UNREADABLE, UNHEARD = (
-    "an answer could not be read",
-    "an answer was not heard",
-)  # why it is unknown what else was removed
+# Why it is unknown what else was removed.
+UNREADABLE, UNHEARD = "an answer could not be read", "an answer was not heard"
 
 
 @dataclass(frozen=True, slots=True)

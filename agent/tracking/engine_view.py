@@ -41,10 +41,7 @@ class EngineView:
         self.connected = asyncio.Event()  # a connection was made, possibly to another engine than before
         self.verdicts: Mapping[str, Verdict] = {}
         self._examined: dict[str, Examined] = {}  # image ID -> its own evidence, which never changes
-        self._recognised: tuple[tuple[Image, ...], Mapping[str, Verdict]] = (
-            (),
-            {},
-        )  # input and result of the last `recognise`
+        self._recognised: tuple[tuple[Image, ...], Mapping[str, Verdict]] = ((), {})  # the last input and result
         self.containers: Mapping[str, Container] = {}  # as last listed
         self.gap_end: datetime | None = None
         self.absences: tuple[MachineOff, ...] = ()  # when the machine was off for more than a day

@@ -11,9 +11,7 @@ class TrackingTiming:
     reinspect_delay: float = 5.0  # until an image whose inspect failed is inspected again, doubling
     relist_delay: float = 0.3  # after an image event, as a pull or a build raises several
     relist_interval: float = 3600.0  # BuildKit can make an image without any event
-    engine_stop_time: float = (
-        15.0  # time to shut the engine down: it closes its socket first, its stream up to 10 s later
-    )
+    engine_stop_time: float = 15.0  # an engine that stops closes its socket first, its stream up to 10 s later
     reconnect_delay: float = 0.2  # between the end of one stream and the next
     reconnect_backoff_max: float = 30.0  # between attempts to reach the engine
     reconnect_jitter: float = 1.0  # largest random addition to each of these waits
