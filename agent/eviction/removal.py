@@ -110,14 +110,14 @@ class _Removal:
     async def _take_apart(self) -> None:
         """Remove all tags but one, then delete by the ID: the last tag goes with the image, and no other image can."""
         while len(self.left) > 1:
-            tags, _ = await self._look()
+            tags, _ = await self._check_references()
             if (tag := self.left.pop(0)) in tags:
                 await self._untag(tag)
-        tags, digests = await self._look()
+        tags, digests = await self._check_references()
         if extra := self._extra_digests(tags, digests):
             for digest in extra:
                 await self._drop(digest)
-            tags, digests = await self._look()
+            tags, digests = await self._check_references()
         await self._delete(tags, digests)
 
     async def _put_back(self, error: EngineError) -> RemovalResult:
@@ -130,14 +130,14 @@ class _Removal:
         outcome = Outcome.REFUSED if isinstance(error, Conflict) else Outcome.FAILED
         return RemovalResult(outcome, _words(str(error), left_out, self.answers.lacking))
 
-    async def _look(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    async def _check_references(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The image's tags and digests now. Raises Conflict if anybody else has used or changed it meanwhile."""
         tags, digests = await self.engine.references(self.image.id)
-        came = {*tags} - {*self.left}
+        added = {*tags} - {*self.left}
         if not self.containerd:  # in the containerd store, digests come and go with the tags
-            came |= {*digests} - {*self.image.digests}
-        if came:
-            raise Conflict(409, f"somebody named it {', '.join(sorted(came))} meanwhile")
+            added |= {*digests} - {*self.image.digests}
+        if added:
+            raise Conflict(409, f"somebody named it {', '.join(sorted(added))} meanwhile")
         for tag in self.left:
             if tag not in tags and await _holder(self.engine, tag) not in (None, self.image.id):
                 raise Conflict(409, f"{tag} names another image by now")

@@ -61,7 +61,7 @@ class EventIngestor:
         self._writer = writer
         self._lock = writer.lock
         self._auditor = auditor
-        self._looks = probes
+        self._probes = probes
 
     @property
     def buffer(self) -> Buffer:
@@ -75,7 +75,7 @@ class EventIngestor:
         self._writer.buffer = Buffer()
         self.stalls.restart()
         self._take_over(info, saved, engine_store)
-        await self._looks.begin(info, engine_store)
+        await self._probes.begin(info, engine_store)
         cursor = self.position.cursor = await self._gaps.restore(saved.cursor, info)
         self._fold.seen.step_back(cursor.time_ns)
 
@@ -204,7 +204,7 @@ class EventIngestor:
         self.view.tracker.begin_listing()
         containers = await self._engine.containers(self.view.containers if self.view.proven else {})
         images = tuple(await self._engine.images(self.view.details))
-        verdicts, unfinished = await self._looks.settle(images, await self.view.recognise(images))
+        verdicts, unfinished = await self._probes.settle(images, await self.view.recognise(images))
         if unfinished:
             self.relist_due.set()  # the next listing continues the probes
         attributed = tuple(map(self._fold.attribute, containers))

@@ -58,7 +58,7 @@ class LayerProbes:
         self._info: EngineInfo | None = None
         self._engine_store: EngineStore | None = None
         self._why_not = "no engine is known yet"
-        self._looks: dict[str, LayerProbe] = {}
+        self._probes: dict[str, LayerProbe] = {}
         self._running: tuple[str, asyncio.Future[LayerProbe], float] | None = None  # image ID, and when it began
 
     async def begin(self, info: EngineInfo, engine_store: EngineStore) -> None:
@@ -66,9 +66,9 @@ class LayerProbes:
         if not self._wanted:
             return
         if self._info is None or self._info.key != info.key:
-            self._looks, self._running, self._reader = {}, None, self._make_reader()
+            self._probes, self._running, self._reader = {}, None, self._make_reader()
         self._info, self._engine_store = info, engine_store
-        self._looks |= await engine_store.load_layer_probes()
+        self._probes |= await engine_store.load_layer_probes()
         self._why_not = await asyncio.to_thread(layer_folders.why_not, info)
 
     async def settle(self, images: Sequence[Image], verdicts: Mapping[str, Verdict]) -> tuple[dict[str, Verdict], bool]:
@@ -83,11 +83,11 @@ class LayerProbes:
         ]
         self._forget_unknown_but(needed)
         if not self._why_not:
-            await self._look_at([image_id for image_id in needed if image_id not in self._looks])
-        waiting = {image_id for image_id in needed if image_id not in self._looks and not self._why_not}
+            await self._probe_images([image_id for image_id in needed if image_id not in self._probes])
+        waiting = {image_id for image_id in needed if image_id not in self._probes and not self._why_not}
         found = {
             image_id: layer_probe.apply(
-                verdict, self._look_of(image_id, waiting), lifts=self._lifts, listed=image_id in listed
+                verdict, self._probe_of(image_id, waiting), lifts=self._lifts, listed=image_id in listed
             )
             for image_id, verdict in verdicts.items()
         }
@@ -100,23 +100,23 @@ class LayerProbes:
         named, _ = isolation.each(images, lambda image: operators.naming(image, self._known))
         return {image_id for image_id, pattern in named.items() if pattern}
 
-    def _look_of(self, image_id: str, waiting: set[str]) -> LayerProbe | None:
-        return None if image_id in waiting else self._looks.get(image_id, layer_probe.unknown(self._why_not))
+    def _probe_of(self, image_id: str, waiting: set[str]) -> LayerProbe | None:
+        return None if image_id in waiting else self._probes.get(image_id, layer_probe.unknown(self._why_not))
 
     def _forget_unknown_but(self, here: Iterable[str]) -> None:
         """Drop failed probes of all other images: one that is listed again is probed again."""
         known = set(here)
-        self._looks = {
-            key: look for key, look in self._looks.items() if key in known or look.result is not ProbeResult.UNKNOWN
+        self._probes = {
+            key: probe for key, probe in self._probes.items() if key in known or probe.result is not ProbeResult.UNKNOWN
         }
 
-    async def _look_at(self, image_ids: Iterable[str]) -> None:
+    async def _probe_images(self, image_ids: Iterable[str]) -> None:
         """Probe images in turn until `patience` is over. The probe that runs then continues in its thread."""
         until = time.monotonic() + self.patience
         if self._running is not None and not await self._finish(until):
             return
         for image_id in image_ids:
-            if image_id not in self._looks:
+            if image_id not in self._probes:
                 await self._start(image_id)
                 if not await self._finish(until):
                     return
@@ -128,7 +128,7 @@ class LayerProbes:
         except EngineUnavailable:
             raise
         except EngineError as error:
-            self._looks[image_id] = layer_probe.unknown(str(error))
+            self._probes[image_id] = layer_probe.unknown(str(error))
             return
         reader = self._reader
         self._running = image_id, background.run(lambda: reader.probe(folders)), time.monotonic()
@@ -148,14 +148,14 @@ class LayerProbes:
             log.warning("no more layers are read until the next start", action="read-layers", why=self._why_not)
         return False
 
-    async def _keep(self, image_id: str, look: LayerProbe) -> None:
-        self._looks[image_id] = look
-        if look.result is ProbeResult.UNKNOWN:
-            log.info("the layers of an image could not be read", action="read-layers", image=image_id, why=look.why)
+    async def _keep(self, image_id: str, probe: LayerProbe) -> None:
+        self._probes[image_id] = probe
+        if probe.result is ProbeResult.UNKNOWN:
+            log.info("the layers of an image could not be read", action="read-layers", image=image_id, why=probe.why)
             return
         assert self._engine_store is not None  # noqa: S101 - `begin` comes before the first probe
         with contextlib.suppress(StateError):  # the next process then probes the image again
-            await self._engine_store.save_layer_probe(image_id, look)
+            await self._engine_store.save_layer_probe(image_id, probe)
 
 
 def _result(future: "asyncio.Future[LayerProbe]") -> LayerProbe:
