@@ -129,8 +129,10 @@ class LiveAgent:
         saved = await self.store.load_latest_engine()
         return {usage.image_id: usage for usage in saved.usages} if saved is not None else {}
 
-    async def has_journal(self) -> bool:
-        return bool(await self.components.ingestor.view.engine_store.load_removals())
+    async def may_have_journal(self) -> bool:
+        """Whether a removal is under way, or nobody knows because the engine was not reached yet."""
+        view = self.components.ingestor.view
+        return view.engine is None or bool(await view.engine_store.load_removals())
 
     async def backed_off(self) -> set[str]:
         """The IDs of the images that were refused or failed, and are left alone for a while."""

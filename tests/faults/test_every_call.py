@@ -140,7 +140,7 @@ class Round:
 
     async def _is_settled(self, agent: LiveAgent) -> bool:
         agent.check()
-        if await agent.has_journal():
+        if await agent.may_have_journal():
             return False
         if tags_of(self.host.engine, self.idle) is None:
             return bool(await agent.events(payloads.OutcomeData.type))
