@@ -4,13 +4,15 @@ Docker answers as of now. If the answer may have changed since the event, the ev
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from agent.adapters.engine import EngineError, EngineUnavailable, MadeFrom, NotFound, PulledTarget
 from agent.core.usage import pulls
 from agent.core.usage.arrivals import Layers
 from agent.core.usage.events import COMMIT, EngineEvent
 from agent.core.usage.fold import NOTHING, Resolved, UsageFold
+
+T = TypeVar("T")
 
 OUTDATED = Resolved(outdated=True)
 
@@ -45,7 +47,7 @@ class EventResolver:
         if event.action == "pull":
             return await self._resolve_pull(event, known)
         if self._fold.may_be_build(event):
-            return Resolved(layers=self._fold.layers_of(event.actor) or await self._layers(event.actor))
+            return Resolved(layers=self._fold.layers_of(event.actor) or await _answer(self._engine.layers(event.actor)))
         return NOTHING
 
     async def _resolve_container(self, event: EngineEvent) -> Resolved:
@@ -77,34 +79,25 @@ class EventResolver:
             then = self._fold.tracker.names.resolve(name) if event.action == "create" else None
             if then is None:
                 return Resolved(made.image_id, listing_due=True)
-            found.update(filter(None, (then, await self._means_now(name))))
+            found.update(filter(None, (then, await _answer(self._engine.image_id(name)))))
         return Resolved(made.image_id, tuple(sorted(found)))
-
-    async def _means_now(self, name: str) -> str | None:
-        try:
-            return await self._engine.image_id(name)
-        except EngineUnavailable:
-            raise
-        except EngineError:
-            return None
 
     async def _resolve_pull(self, event: EngineEvent, known: Iterable[EngineEvent]) -> Resolved:
         """Find the image that was pulled: the one its reference points to now, unless the reference has moved since."""
         if self._fold.seen.is_replay(event):
             return OUTDATED
-        try:
-            now = await self._engine.pulled_target(event.actor)
-        except EngineUnavailable:
-            raise
-        except EngineError:
+        now = await _answer(self._engine.pulled_target(event.actor))
+        if now is None:
             return NOTHING
         same = pulls.is_still(event, now.id, now.at, known, self._fold.tracker.names)
         return Resolved(now.id if same else None)
 
-    async def _layers(self, image_id: str) -> Layers | None:
-        try:
-            return await self._engine.layers(image_id)
-        except EngineUnavailable:
-            raise
-        except EngineError:
-            return None
+
+async def _answer(request: Awaitable[T]) -> T | None:
+    """The answer of the engine; None if it refuses, as it does for an image that is gone. Raises EngineUnavailable."""
+    try:
+        return await request
+    except EngineUnavailable:
+        raise
+    except EngineError:
+        return None

@@ -12,9 +12,8 @@ class Queries:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.after_rollback: list[
-            Callable[[], None]
-        ] = []  # called to drop values in memory that the transaction may have changed
+        # Called to drop values in memory that the transaction may have changed.
+        self.after_rollback: list[Callable[[], None]] = []
 
     def do(self, name: str, /, **values: object) -> None:
         self._connection.execute(database.queries()[name], values)
