@@ -97,11 +97,11 @@ class UsageWriter:
     async def reapply(self, folded: Iterable[FoldedEvent], listed: datetime) -> None:
         """Apply again, after a listing, the events since it was requested: they are newer than the listing.
 
-        A listing may show the image of a container that was unknown before. Raises EngineUnavailable.
+        A listing may also show the image of a container that was unknown before. Raises EngineUnavailable.
         """
         for item in folded:
-            if item.event.at >= listed:
-                unknown = item.event.kind == "container" and item.resolved.image_id is None
+            unknown = item.event.kind == "container" and item.resolved.image_id is None
+            if unknown or item.event.at >= listed:
                 resolved = await self._resolver.resolve(item.event, ()) if unknown else item.resolved
                 self._apply(FoldedEvent(item.event, resolved), again=True)
 

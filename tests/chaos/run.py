@@ -70,6 +70,8 @@ class Place:
 async def run(seconds: float, seed: int) -> verdict.Verdict:
     """Chaos for so long, and what was found. Ends by itself, some minutes later at most."""
     with _place() as place:
+        # Promise 5 begins with the first watch: the agent cannot know of uses before that.
+        await asyncio.to_thread(place.agent.wait_until, lambda: WATCHING in place.agent.output())
         async with api.calling(place.engine.socket) as client:
             load = Load(client, seed)
             async with _under(load):

@@ -72,6 +72,17 @@ async def test_a_stopped_container_found_at_the_start_was_last_used_at_its_end(h
     assert agent.last_use(image) == (START + MINUTE, "box")
 
 
+async def test_a_container_that_came_and_went_just_before_the_first_watch_counts_as_a_use(
+    host: FakeHost, image: str
+) -> None:
+    cid = host.docker.run(REF, "box")
+    host.docker.remove(cid)
+    await host.clock.advance(1)
+    agent = await host.agent().watch()
+    assert agent.last_use(image) == (START, "box")
+    assert agent.view.tracker.containers == {}
+
+
 @pytest.mark.parametrize("call", ["containers", "images", "ring"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_a_use_while_catching_up_is_not_missed(host: FakeHost, image: str, call: str, after: bool) -> None:
