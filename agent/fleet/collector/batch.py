@@ -78,7 +78,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """Which events of one source have arrived: all up to `contiguous`, and above it all but `missing` up to `highest`."""
+    """Which events of a source have arrived: all up to `contiguous`, and above it all but `missing` up to `highest`."""
 
     contiguous: int = 0
     missing: tuple[Range, ...] = ()  # ascending, each above `contiguous`
