@@ -33,17 +33,21 @@ def take_ranges(
     """Take numbers that will never be sent, as far as there is room. Returns the ranges that were taken, too.
 
     Each of them is true by itself, so those that fit are taken where the rest does not: they are next to the watermark,
-    and let it rise, so that the others fit when they are sent again. Invalid ranges change nothing.
+    and let it rise, so that the others fit when they are sent again.
     """
     most = len(state.missing) + max(room, 0)
     accepted: list[Range] = []
-    for first, last in sorted(ranges):
-        if 1 <= first <= last <= LARGEST:
-            taken = _without(state, first, last)
-            if len(taken.missing) <= most:
-                state = taken
-                accepted.append((first, last))
+    for first, last in sorted(valid(ranges)):
+        taken = _without(state, first, last)
+        if len(taken.missing) <= most:
+            state = taken
+            accepted.append((first, last))
     return state, tuple(accepted)
+
+
+def valid(ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """Those of the ranges that are ranges of numbers of events."""
+    return tuple((first, last) for first, last in ranges if 1 <= first <= last <= LARGEST)
 
 
 def has(state: StreamState, seq: int) -> bool:
