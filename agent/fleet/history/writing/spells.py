@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -33,11 +34,14 @@ class Spells:
             {"day": day, "repository": repository, "bucket": hours, "n": count}
             for (day, repository, hours), count in sorted(self._counts.items())
         ]
-        if rows:
-            statement = statements.insert(connection, idle_spells)
-            total = idle_spells.c.n + statement.excluded.n
-            keys = ["day", "repository", "bucket"]
-            connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={"n": total}), rows)
+        statements.execute_many(connection, _add(connection.dialect.name), rows)
+
+
+@cache
+def _add(dialect: str) -> statements.Insert:
+    statement = statements.insert(dialect, idle_spells)
+    total = idle_spells.c.n + statement.excluded.n
+    return statement.on_conflict_do_update(index_elements=["day", "repository", "bucket"], set_={"n": total})
 
 
 def bucket(length: int) -> int:
