@@ -71,6 +71,7 @@ def run(args: Sequence[str], env: Mapping[str, str], timeout: float) -> subproce
             code = command.wait(timeout)
         except subprocess.TimeoutExpired:
             command.kill()
+            command.wait()
             raise
         return subprocess.CompletedProcess(["torchkeeper", *args], code, _text(out), _text(err))
 

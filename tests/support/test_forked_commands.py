@@ -25,7 +25,7 @@ def test_it_leads_a_session_of_its_own_and_its_signal_is_its_exit_code(tmp_path:
     env |= {"TORCHKEEPER_AGENT__STATE_DIR": str(tmp_path / "state")}
     with tempfile.TemporaryFile() as log, Path(os.devnull).open("rb") as nothing:
         command = ForkedCommand(["run"], env, tmp_path, (nothing, log, log), session=True)
-        assert os.getsid(command.pid) == command.pid
+        proc.eventually(lambda: os.getsid(command.pid) == command.pid)
         assert command.poll() is None
         command.kill()
         assert command.wait(proc.PATIENCE) == command.poll() == -signal.SIGKILL
