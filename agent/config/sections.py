@@ -349,3 +349,25 @@ class UsageSection(Section):
 
 class History(Section):
     retention: PositiveDuration = timedelta(days=90)
+
+
+class MonitorAuth(Section):
+    """Who may read the monitor. `open`: everybody who reaches it, so it listens on loopback only."""
+
+    mode: Literal["open", "token", "proxy"] = "open"
+    allow_open: Flag = False
+    viewer_token_file: str = ""
+    operator_token_file: str = ""
+    user_header: str = "Remote-User"
+    groups_header: str = "Remote-Groups"
+    operators: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_list)] = ("127.0.0.1", "::1")
+
+
+class Monitor(Section):
+    listen: str = "127.0.0.1:9478"
+    database: str = "sqlite:////var/lib/torchkeeper/fleet.db"
+    id: str = ""  # "": mqtt.collector
+    public_url: str = ""
+    retention: PositiveDuration = timedelta(days=400)
+    auth: MonitorAuth = MonitorAuth()

@@ -16,6 +16,7 @@ from agent.config.sections import (
     History,
     Images,
     Limits,
+    Monitor,
     Mqtt,
     Policy,
     Pressure,
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     usage: UsageSection = UsageSection()
     history: History = History()
+    monitor: Monitor = Monitor()
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,1 @@
+"""Receives the events of all hosts, stores each once, and acknowledges them."""

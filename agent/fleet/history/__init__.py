@@ -1,0 +1,1 @@
+"""The database of the monitor: every decision of every host, once. The only package that uses SQLAlchemy."""
