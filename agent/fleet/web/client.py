@@ -24,6 +24,11 @@ async def what_if(url: str, ttl: str, token: str = "") -> documents.WhatIf:
     return await _get(documents.WhatIf, url, "/api/what-if", {"ttl": ttl}, token)
 
 
+async def health(url: str) -> documents.Health:
+    """Whether the monitor works. Raises MonitorUnavailable if it says that it does not, too."""
+    return await _get(documents.Health, url, "/healthz", {}, "")
+
+
 async def _get(document: type[D], url: str, path: str, query: dict[str, str], token: str) -> D:
     headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     try:
