@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import (
@@ -23,7 +24,7 @@ from tests.support.times import START
 BOOT = "b1f2"
 
 
-def status(host: str = "gpu-07", *, at: datetime = START, retain: bool = False, **fields: str) -> StatusChange:
+def status(host: str = "gpu-07", *, at: datetime = START, retain: bool = False, **fields: Any) -> StatusChange:
     return StatusChange(host, make_status(at=at, **fields), at, retain)
 
 

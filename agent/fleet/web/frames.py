@@ -99,11 +99,11 @@ class Frames:
         """The newest decision that the viewer then has, and the events: new decisions, and others with an outcome."""
         parts = []
         since = min(mine.decision, target.decision)
+        ended = {row for row in changes.decisions if target.decision - MAX_BEHIND < row <= since}
         if target.decision - since > MAX_BEHIND:
             skipped = {"after": since, "until": target.decision - PAGE}
             parts.append(events.event("skipped", events.as_json(skipped)))
             since = skipped["until"]
-        ended = {row for row in changes.decisions if since - MAX_BEHIND < row <= since}
         shown = await self._read(ended)
         fresh = await self._decisions_after(since, PAGE) if target.decision > since else []
         shown += [decision for decision in fresh if decision.id <= target.decision]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
@@ -19,12 +20,19 @@ from agent.fleet.web.viewer import MonitorNews, Viewer
 INTERVAL = 0.25  # seconds between two ticks
 BUSY_INTERVAL = 1.0  # seconds, after a tick with more than BUSY_ROWS changed rows
 BUSY_ROWS = 500
-PING_EVERY = 15.0  # seconds
-SEND_TIMEOUT = 10.0  # seconds in which a viewer takes nothing; then its connection is ended
-MAX_VIEWERS = 1000
 RETRY_AFTER = 30  # seconds, for a viewer that is one too many
 # After a restart the viewers come back spread over some seconds.
 _FIRST_RETRY, _LAST_RETRY = 1000, 5000  # milliseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    viewers: int = 1000
+    send_timeout: float = 10.0  # seconds in which a viewer takes nothing; then its connection is ended
+    ping_every: float = 15.0  # seconds
+
+
+LIMITS = Limits()
 
 
 class Stream:
@@ -41,8 +49,10 @@ class Stream:
         health: Callable[[], documents.Health],
         clock: Clock,
         version: str,
+        limits: Limits = LIMITS,
     ) -> None:
         self.viewers = 0
+        self._limits = limits
         self._live = live
         self._snapshots = snapshots
         self._frames = Frames(live, snapshots, decisions_after)
@@ -62,9 +72,9 @@ class Stream:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer until the viewer leaves, or the application ends."""
-        if self.viewers >= MAX_VIEWERS:
+        if self.viewers >= self._limits.viewers:
             raise web.HTTPServiceUnavailable(
-                headers={"Retry-After": str(RETRY_AFTER)}, text=f"{MAX_VIEWERS} viewers are connected already"
+                headers={"Retry-After": str(RETRY_AFTER)}, text=f"{self.viewers} viewers are connected already"
             )
         self.viewers += 1
         try:
@@ -83,7 +93,7 @@ class Stream:
         self._live.tick(self._clock.now())
         self._sent = self._live.position
         is_news = self._monitor.look(self._health())
-        if self._sent != before or is_news or self._clock.monotonic() - self._pinged_at >= PING_EVERY:
+        if self._sent != before or is_news or self._clock.monotonic() - self._pinged_at >= self._limits.ping_every:
             self._pinged_at = self._clock.monotonic()
             self._frames.renew()
             self._wake_all()
@@ -106,12 +116,13 @@ class Stream:
         self._wake = asyncio.Event()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        response = EventSourceResponse(sep="\n", send_timeout=SEND_TIMEOUT, ping_interval=PING_EVERY)
+        timeout = self._limits.send_timeout
+        response = EventSourceResponse(sep="\n", send_timeout=timeout, ping_interval=self._limits.ping_every)
         response.headers["Cache-Control"] = "no-store"
         await response.prepare(request)
         async with response:
-            with contextlib.suppress(ConnectionResetError):
-                viewer = Viewer(request, response, SEND_TIMEOUT)
+            with contextlib.suppress(ConnectionError):
+                viewer = Viewer(request, response, timeout)
                 await self._follow(viewer, await self._begin(request, viewer))
         return response
 

@@ -24,14 +24,24 @@ class Viewer:
         return self._response.is_connected() and self._request.transport is not None
 
     async def write(self, body: bytes) -> None:
-        """Write events. Raises ConnectionResetError if the viewer is gone, or takes nothing until the time-out."""
+        """Write events. Raises ConnectionError if the viewer is gone, or takes nothing until the time-out."""
         try:
             async with asyncio.timeout(self._timeout):
                 await self._response.write(body)
         except TimeoutError:
             if self._request.transport is not None:
                 self._request.transport.abort()  # an orderly end would wait for the viewer to read
-            raise ConnectionResetError("the viewer does not read") from None
+            raise ConnectionAbortedError("the viewer does not read") from None
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            # The ping waits for the same buffer as this, and aiohttp cancels both when the ping's time is over.
+            raise ConnectionAbortedError("the viewer does not read") from None
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class MonitorNews:

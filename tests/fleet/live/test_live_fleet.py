@@ -1,6 +1,7 @@
 """What a row shows after messages, and what viewers are sent of it."""
 
 from dataclasses import replace
+from typing import Any
 
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import Committed
@@ -59,7 +60,8 @@ def test_a_row_has_what_status_info_inventory_and_alerts_say() -> None:
 
 
 def test_a_limit_that_is_no_share_is_unknown() -> None:
-    for high in ("0.8", 80, float("nan"), None, {}):
+    wrong: tuple[object, ...] = ("0.8", 80, float("nan"), None, {})
+    for high in wrong:
         assert row(fleet(make.info(policy={"pressure": {"high": high}}))).high is None
     assert row(fleet(make.info(policy={"pressure": []}))).high is None
 
@@ -109,7 +111,7 @@ def test_rows_of_the_last_run_are_unknown_until_a_status_comes() -> None:
 
 
 def test_the_next_eviction_is_the_first_deadline_of_what_is_neither_kept_nor_held() -> None:
-    def image(number: int, **fields: object) -> payloads.InventoryImage:
+    def image(number: int, **fields: Any) -> payloads.InventoryImage:
         return make_inventory_image(f"sha256:{number}", **fields)
 
     made = fleet(
