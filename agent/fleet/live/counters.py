@@ -1,5 +1,6 @@
 """Counts what was received since the monitor started: the counters of /metrics. Labels have few values each."""
 
+import copy
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
@@ -33,6 +34,14 @@ class Counters:
     def missing(self) -> int:
         """Events that have not arrived, while later ones of the same host have."""
         return sum(self._missing.values())
+
+    def copy(self) -> "Counters":
+        """The sums as they are now, for a thread that reads them while others are added."""
+        made = copy.copy(self)
+        made.evictions, made.freed_bytes = self.evictions.copy(), self.freed_bytes.copy()
+        made.regrets, made.events = self.regrets.copy(), self.events.copy()
+        made.commits, made._missing = self.commits.copy(), self._missing.copy()
+        return made
 
     def add(self, batch: Batch, committed: Committed) -> None:
         self.duplicates += batch.duplicates
