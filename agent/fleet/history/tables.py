@@ -84,6 +84,7 @@ streams = Table(
     _host(),
     Column("epoch", Text, nullable=False),
     Column("contiguous", BigInteger, nullable=False, server_default="0"),  # the watermark
+    Column("highest", BigInteger, nullable=False, server_default="0"),  # the highest number that has arrived
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
     UniqueConstraint("host_id", "epoch"),
