@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.Column("disk_total", sa.BigInteger(), nullable=True),
         sa.Column("images_bytes", sa.BigInteger(), nullable=True),
         sa.Column("reclaimable", sa.BigInteger(), nullable=True),
+        sa.Column("next_eviction", sa.BigInteger(), nullable=True),
         sa.Column("forgotten_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["policy_digest"], ["policies.digest"], name="fk_hosts_policy_digest"),
         sa.PrimaryKeyConstraint("id", name="pk_hosts"),
@@ -228,6 +229,14 @@ def upgrade() -> None:
     op.create_index("ix_decisions_host_id_at", "decisions", ["host_id", "at"], unique=False)
     op.create_index("ix_decisions_image_id_at", "decisions", ["image_id", "at"], unique=False)
     op.create_index("ix_decisions_outcome_at", "decisions", ["outcome", "at"], unique=False)
+    op.create_index(
+        "ix_decisions_removed",
+        "decisions",
+        ["host_id", "image_id"],
+        unique=False,
+        sqlite_where=sa.text("outcome = 'removed' AND regret_at IS NULL"),
+        postgresql_where=sa.text("outcome = 'removed' AND regret_at IS NULL"),
+    )
     op.create_table(
         "dropped",
         sa.Column("stream_id", _ID, nullable=False),
