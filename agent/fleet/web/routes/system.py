@@ -1,0 +1,31 @@
+"""The monitor itself: its health and its version."""
+
+from http import HTTPStatus
+from typing import Any
+
+from agent.fleet.web import documents
+from agent.fleet.web.routing import Asked, Route
+
+
+async def health(asked: Asked[Any]) -> documents.Health:
+    return asked.services.health()
+
+
+def _status(answer: documents.Health) -> HTTPStatus:
+    return HTTPStatus.SERVICE_UNAVAILABLE if answer.broker == "unreachable" else HTTPStatus.OK
+
+
+async def version(asked: Asked[Any]) -> documents.Version:
+    return documents.Version(version=asked.services.version)
+
+
+ROUTES = (
+    Route(
+        path="/healthz",
+        summary="Whether the monitor works; 503 while the broker is away or nothing can be stored",
+        answer=documents.Health,
+        handle=health,
+        status=_status,
+    ),
+    Route(path="/api/version", summary="The monitor's version", answer=documents.Version, handle=version),
+)
