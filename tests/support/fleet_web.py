@@ -10,6 +10,7 @@ from aiohttp import ClientResponse, ClientSession
 from aiohttp.test_utils import TestServer
 
 from agent.config import sections
+from agent.fleet.live import totals
 from agent.fleet.live.row import HostRow, StandingAlert
 from agent.fleet.web import app, documents
 from agent.fleet.web.services import Services
@@ -36,6 +37,9 @@ class FixedFleet:
 
     def row(self, host: str) -> HostRow | None:
         return self.hosts.get(host)
+
+    def totals(self) -> totals.Totals:
+        return totals.of(self.rows(), self.standing)
 
     def alerts(self) -> list[StandingAlert]:
         return self.standing

@@ -1,11 +1,11 @@
 """The live rows of hosts as documents. Pure."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from agent.fleet.history import times
 from agent.fleet.history.queries import values
-from agent.fleet.live.row import HostRow, StandingAlert, State
+from agent.fleet.live.row import HostRow, StandingAlert
+from agent.fleet.live.totals import DEFAULT_HIGH, Totals
 from agent.fleet.web import documents
 
 
@@ -53,22 +53,21 @@ def by_host(alerts: Iterable[StandingAlert]) -> dict[str, list[StandingAlert]]:
     return found
 
 
-def totals(rows: Collection[HostRow], alerts: Collection[StandingAlert]) -> documents.Totals:
-    """The sums over the fleet. Those of images and bytes are without hosts that are offline."""
-    present = [row for row in rows if row.state != "offline"]
+def totals(sums: Totals) -> documents.Totals:
     return documents.Totals(
-        hosts=by_state(rows),
-        images=sum(row.images or 0 for row in present),
-        disk_used_bytes=sum(row.disk_used_bytes or 0 for row in present),
-        disk_total_bytes=sum(row.disk_total_bytes or 0 for row in present),
-        reclaimable_bytes=sum(row.reclaimable_bytes or 0 for row in present),
-        alerts=len(alerts),
-        critical_alerts=sum(alert.severity == "critical" for alert in alerts),
+        hosts=sums.hosts,
+        images=sums.images,
+        disk_used_bytes=sums.disk_used_bytes,
+        disk_total_bytes=sums.disk_total_bytes,
+        reclaimable_bytes=sums.reclaimable_bytes,
+        alerts=sums.alerts,
+        critical_alerts=sums.critical_alerts,
     )
 
 
-def by_state(rows: Iterable[HostRow]) -> dict[State, int]:
-    """How many hosts are in each state, zeros included."""
-    counted = Counter(row.state for row in rows)
-    states: tuple[State, ...] = ("online", "stale", "offline", "unknown")
-    return {state: counted[state] for state in states}
+def high(sums: Totals) -> str:
+    """Which limit the number of full disks is about."""
+    default = f"above {DEFAULT_HIGH:.0%}".replace("%", " %")
+    if sums.own_high == sums.over_high:
+        return "by their policy"
+    return default if not sums.own_high else f"by their policy, or {default}"

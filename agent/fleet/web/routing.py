@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from agent.core import text
 from agent.fleet.history.queries import paging
 from agent.fleet.web import problems
+from agent.fleet.web.access import Visitor
 from agent.fleet.web.documents import Document
 from agent.fleet.web.parameters import LARGEST_PAGE, Page, Query
 from agent.fleet.web.services import Services
@@ -24,6 +25,7 @@ class Asked(Generic[Q]):
     query: Q
     path: Mapping[str, str]
     now: datetime
+    visitor: Visitor
 
 
 Handle = Callable[[Asked[Any]], Awaitable[Document]]
@@ -31,15 +33,26 @@ Handle = Callable[[Asked[Any]], Awaitable[Document]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """`rows`: the field of the document that is a table, for CSV; "" if there is none."""
+    """`rows`: the field of the document that is a table, for CSV; "" if there is none.
+
+    `fresh`: seconds for which everybody who asks for the same gets the same document.
+    """
 
     path: str
     summary: str
     answer: type[Document]
+    other: type[Document] | None = None  # what it answers with another `format`
+    also: tuple[tuple[str, str], ...] = ()  # other codes with the same document, and when
     handle: Handle
     query: type[Query] = Query
     rows: str = ""
+    fresh: float = 0.0
     status: Callable[[Any], HTTPStatus] = lambda _: HTTPStatus.OK
+
+    @property
+    def answers(self) -> tuple[type[Document], ...]:
+        """The models of all its documents."""
+        return (self.answer,) if self.other is None else (self.answer, self.other)
 
     async def document(self, asked: Asked[Any]) -> Document:
         """The answer. Raises Refusal and HistoryUnavailable."""

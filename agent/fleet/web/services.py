@@ -1,6 +1,6 @@
 """What the routes answer from."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from agent.adapters.clock import Clock
 from agent.config import sections
 from agent.fleet.history.reading import Readable
 from agent.fleet.live.row import HostRow, StandingAlert
+from agent.fleet.live.totals import Totals
 from agent.fleet.web import documents
 
 
@@ -18,13 +19,17 @@ class Live(Protocol):
     """The part of the live fleet that the routes read."""
 
     @property
-    def position(self) -> str: ...
+    def position(self) -> object:
+        """As a text, it is a position of the stream."""
+        ...
 
-    def rows(self) -> Collection[HostRow]: ...
+    def rows(self) -> list[HostRow]: ...
 
     def row(self, host: str) -> HostRow | None: ...
 
-    def alerts(self) -> Collection[StandingAlert]: ...
+    def totals(self) -> Totals: ...
+
+    def alerts(self) -> list[StandingAlert]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,14 @@
-"""Hosts: the list."""
+"""Hosts: the list, and one of them."""
 
 from operator import attrgetter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from agent.fleet.history.queries import hosts as queries
+from agent.fleet.history.reading import read
 from agent.fleet.live.row import COLUMNS, HostRow, State
-from agent.fleet.web import documents, host_documents
+from agent.fleet.web import documents, host_documents, problems
 from agent.fleet.web.parameters import Page, Text
 from agent.fleet.web.routing import Asked, Route
 
@@ -24,15 +26,32 @@ class HostsQuery(Page):
 async def hosts(asked: Asked[HostsQuery]) -> documents.Hosts | documents.HostColumns:
     live, query = asked.services.live, asked.query
     if query.format == "columns":
-        return columns(live.position, sorted(live.rows(), key=attrgetter("host")))
+        return columns(str(live.position), sorted(live.rows(), key=attrgetter("host")))
     wanted = sorted((row for row in live.rows() if _wanted(row, query)), key=attrgetter("host"))
-    shown, standing = wanted[: query.limit], live.alerts()
-    alerts = host_documents.by_host(standing)
+    shown, alerts = wanted[: query.limit], host_documents.by_host(live.alerts())
     return documents.Hosts(
-        at=live.position,
+        at=str(live.position),
         hosts=[host_documents.host(row, alerts.get(row.host, ())) for row in shown],
-        totals=host_documents.totals(live.rows(), standing),
+        totals=host_documents.totals(live.totals()),
         next=shown[-1].host if len(wanted) > len(shown) else None,
+    )
+
+
+async def host(asked: Asked[Any]) -> documents.HostDetail:
+    name, live = asked.path["host"], asked.services.live
+    row = live.row(name)
+    if row is None:
+        raise problems.not_found("host", name)
+    alerts = host_documents.by_host(live.alerts()).get(name, [])
+
+    found = await read(asked.services.database, lambda connection: queries.detail(connection, name, asked.now))
+    return documents.HostDetail(
+        host=host_documents.host(row, alerts),
+        info=found.info,
+        images=found.images,
+        alerts=[host_documents.alert(alert) for alert in alerts],
+        held=found.held,
+        streams=found.streams,
     )
 
 
@@ -50,8 +69,15 @@ ROUTES = (
         path="/api/hosts",
         summary="All hosts, by name, with the sums over the fleet",
         answer=documents.Hosts,
+        other=documents.HostColumns,
         handle=hosts,
         query=HostsQuery,
         rows="hosts",
+    ),
+    Route(
+        path="/api/hosts/{host}",
+        summary="One host: its images, what holds them, its alerts and events",
+        answer=documents.HostDetail,
+        handle=host,
     ),
 )

@@ -1,4 +1,4 @@
-"""The monitor itself: its health and its version."""
+"""The monitor itself: its health, its version and its visitor."""
 
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +19,12 @@ async def version(asked: Asked[Any]) -> documents.Version:
     return documents.Version(version=asked.services.version)
 
 
+async def me(asked: Asked[Any]) -> documents.Me:
+    visitor = asked.visitor
+    actions = asked.services.settings.actions and visitor.role == "operator"
+    return documents.Me(user=visitor.user, role=visitor.role, actions=actions)
+
+
 ROUTES = (
     Route(
         path="/healthz",
@@ -26,6 +32,8 @@ ROUTES = (
         answer=documents.Health,
         handle=health,
         status=_status,
+        also=(("503", "the broker is away, or nothing can be stored"),),
     ),
+    Route(path="/api/me", summary="Who asks, and what that visitor may do", answer=documents.Me, handle=me),
     Route(path="/api/version", summary="The monitor's version", answer=documents.Version, handle=version),
 )
