@@ -20,7 +20,7 @@ from agent.fleet.history.writing.spells import Spells
 IMAGES_AT_A_TIME = 5000  # rows that are compared together: some megabytes
 
 _TIMES = ("last_used", "idle_since", "deadline")
-_COMPARED = ("row_digest", "last_used", "idle_since", "running")
+_COMPARED = ("row_digest", "idle_since")
 _GONE = delete(host_images).where(
     host_images.c.host_id == bindparam("host"), host_images.c.image_id == bindparam("image")
 )

@@ -23,8 +23,9 @@ class Spells:
 
     def note(self, before: Mapping[str, Any], after: Mapping[str, Any], reference: str) -> None:
         """An image changed from one row to another: if it was used again, a spell ended."""
+        # while a container runs, an image is not idle: its inventory has no idle_since then
         begin, end = before["idle_since"], after["last_used"]
-        if begin is None or end is None or end <= begin or before["running"]:
+        if begin is None or end is None or end <= begin:
             return
         repository = values.key(tags.parse(reference).repository) if reference else ""
         self._counts[times.day_of(end), repository, bucket(end - begin)] += 1
