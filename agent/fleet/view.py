@@ -149,8 +149,11 @@ class FleetView:
             _see(host, min(own_time, at) if retained else at)
 
     def _apply_inventory(self, host: Host, payload: bytes) -> datetime | None:
-        model = payloads.Inventory if self._details else build_row.InventoryOutline
-        inventory = payloads.decode(model, payload)
+        inventory: payloads.Inventory | build_row.InventoryOutline | None
+        if self._details:
+            inventory = payloads.decode(payloads.Inventory, payload)
+        else:
+            inventory = payloads.decode(build_row.InventoryOutline, payload)
         if inventory is None:
             if not payload:
                 host.summary, host.inventory = NO_INVENTORY, None
