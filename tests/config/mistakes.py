@@ -5,7 +5,52 @@ WINDOW = "[schedule]\nwindows = ['{}']"
 MISTAKES = [
     ("an unknown key", "[policy]\ntll = '7d'", "policy.tll: is an unknown key; known here: ttl, min_age"),
     ("an unknown section", "[polcy]\nttl = '7d'", "polcy: is an unknown key; the sections are [agent]"),
-    ("a key of a later release", "[monitor]\nlisten = ''", "monitor: is an unknown key"),
+    ("a key of a later release", "[monitor.notify]\nrepeat = '24h'", "monitor.notify: is an unknown key; known here: "),
+    (
+        "an address without a port",
+        "[monitor]\nlisten = '127.0.0.1'",
+        "monitor.listen: '127.0.0.1' is not an address and a port; write it like 127.0.0.1:9478",
+    ),
+    (
+        "a port that is too large",
+        "[monitor]\nlisten = '127.0.0.1:65536'",
+        "monitor.listen: '127.0.0.1:65536' is not an",
+    ),
+    (
+        "actions of a later release",
+        "[monitor]\nactions = true",
+        "monitor.actions: actions are not available yet; leave",
+    ),
+    (
+        "a public address without a scheme",
+        "[monitor]\npublic_url = 'fleet.example'",
+        "monitor.public_url: 'fleet.example' is not the address of a page; write it like https://",
+    ),
+    (
+        "an unknown way to log in",
+        "[monitor.auth]\nmode = 'basic'",
+        "monitor.auth.mode: Input should be 'open', 'token'",
+    ),
+    (
+        "every address as a proxy",
+        "[monitor.auth]\ntrusted_proxies = ['10.0.0.1', '0.0.0.0/0']",
+        "monitor.auth.trusted_proxies: '0.0.0.0/0' is every address",
+    ),
+    (
+        "every IPv6 address as a proxy",
+        "[monitor.auth]\ntrusted_proxies = ['::/0']",
+        "monitor.auth.trusted_proxies: '::/0' is every address",
+    ),
+    (
+        "a proxy that is no address",
+        "[monitor.auth]\ntrusted_proxies = ['proxy']",
+        "monitor.auth.trusted_proxies: 'proxy' is neither an address nor a network",
+    ),
+    (
+        "a header that is none",
+        "[monitor.auth]\nuser_header = 'Remote User'",
+        "monitor.auth.user_header: 'Remote User' is not the name of a header",
+    ),
     (
         "an unknown key of a rule",
         "[[policy.rules]]\nmatch='x'\nkeeep=true\nttl='1d'",

@@ -61,7 +61,10 @@ class Monitor:
         self.client = ClientSession()
 
     async def start(self, **services: Any) -> None:
+        """Start, or start again with other services."""
         self.services = replace(self.services, **services)
+        if self.server is not None:
+            await self.server.close()
         self.server = TestServer(app.make_app(self.services, self.page))
         await self.server.start_server()
 
