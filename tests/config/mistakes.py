@@ -5,7 +5,14 @@ WINDOW = "[schedule]\nwindows = ['{}']"
 MISTAKES = [
     ("an unknown key", "[policy]\ntll = '7d'", "policy.tll: is an unknown key; known here: ttl, min_age"),
     ("an unknown section", "[polcy]\nttl = '7d'", "polcy: is an unknown key; the sections are [agent]"),
-    ("a key of a later release", "[monitor.notify]\nrepeat = '24h'", "monitor.notify: is an unknown key; known here: "),
+    ("a key of a later release", "[remote]\naccept = []", "remote: is an unknown key"),
+    (
+        "an unknown key of a section in a section",
+        "[monitor.auth]\nmodus = 'open'",
+        "monitor.auth.modus: is an unknown key; known here: mode, allow_open",
+    ),
+    ("an unknown way to log in", "[monitor.auth]\nmode = 'oidc'", "monitor.auth.mode: Input should be 'open', 'token'"),
+    ("a history that is kept for no time", "[monitor]\nretention = '0s'", "monitor.retention: must be longer than 0"),
     (
         "an address without a port",
         "[monitor]\nlisten = '127.0.0.1'",
@@ -25,11 +32,6 @@ MISTAKES = [
         "a public address without a scheme",
         "[monitor]\npublic_url = 'fleet.example'",
         "monitor.public_url: 'fleet.example' is not the address of a page; write it like https://",
-    ),
-    (
-        "an unknown way to log in",
-        "[monitor.auth]\nmode = 'basic'",
-        "monitor.auth.mode: Input should be 'open', 'token'",
     ),
     (
         "every address as a proxy",

@@ -15,7 +15,7 @@ from agent.fleet.live.row import HostRow, StandingAlert
 from agent.fleet.web import app, documents
 from agent.fleet.web.services import Services
 from tests.support.fakes.clock import FakeClock
-from tests.support.history import TableHistory, table_history
+from tests.support.table_history import TableHistory, table_history
 from tests.support.times import START
 
 HEALTHY = documents.Health(broker="connected", behind_events=0, last_commit=START)

@@ -1,122 +1,76 @@
-"""A history with rows that a test puts in, without the messages that would have made them."""
+"""The history's database in tests: filled by batches, and read as plain rows."""
 
-import hashlib
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, event, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import Table, select
 
-from agent.fleet.history import tables, times
-from agent.fleet.history.errors import HistoryUnavailable
-from tests.support.builders import GB, make_id
+from agent.core.protocol import payloads
+from agent.core.protocol.topics import Topics
+from agent.fleet.collector.batch import Batch, Committed, Incoming
+from agent.fleet.collector.fold import Fold
+from agent.fleet.history.database import Database, open_database
+from agent.fleet.history.tables import metadata
+from tests.support import messages
 from tests.support.times import START
 
-NOW = times.to_ms(START)
+TOPICS = Topics("torchkeeper", "+")
 
 
-class TableHistory:
-    """A database with the tables of the history. `broken`: it does not answer."""
+class Collector:
+    """What the monitor does with messages, without a broker: fold them, commit the batch, settle."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
-        self.broken = False
-        self._ids: dict[tuple[str, str], int] = {}
+    def __init__(self, database: Database, fold: Fold) -> None:
+        self.database = database
+        self.fold = fold
 
-    @asynccontextmanager
-    async def reader(self) -> AsyncIterator[AsyncConnection]:
-        if self.broken:
-            raise HistoryUnavailable("/secret/fleet.db: disk I/O error")
-        async with self.engine.connect() as connection:
-            yield connection
+    @classmethod
+    async def start(cls, database: Database) -> "Collector":
+        """A collector that remembers only what is on disk, as after a restart."""
+        writer = database.writer
+        return cls(database, Fold(TOPICS, await writer.load_streams(), await writer.load_digests()))
 
-    async def add(self, table: Table, **values: Any) -> int:
-        """Insert one row. Returns its ID; 0 if the table has none."""
-        async with self.engine.begin() as connection:
-            key = (await connection.execute(insert(table).values(_stored(values)))).inserted_primary_key
-        return int(key[0]) if key is not None and "id" in table.c else 0
+    async def receive(self, *received: Incoming, now: datetime = START) -> Committed:
+        batch = self.fold.apply(received, now)
+        return await self.commit(batch)
 
-    async def host(self, name: str = "gpu-07", **values: Any) -> int:
-        """The ID of a host, which is added if it is not there."""
-        return await self._once(tables.hosts, "name", name, {"first_seen": NOW, "state": "online"} | values)
-
-    async def image(self, name: str = "image", **values: Any) -> int:
-        return await self._once(tables.images, "digest", make_id(name), {"first_seen": NOW, "size": 9 * GB} | values)
-
-    async def host_image(self, host: str = "gpu-07", image: str = "image", **values: Any) -> None:
-        defaults = {
-            "names": ["teamai/a:1"],
-            "class": "pytorch",
-            "action": "keep",
-            "reason": "recent",
-            "explanation": "",
-            "size": 9 * GB,
-            "estimated": 5 * GB,
-            "row_digest": b"",
-        }
-        ids = {"host_id": await self.host(host), "image_id": await self.image(image)}
-        await self.add(tables.host_images, **ids, **(defaults | values))
-
-    async def decision(
-        self, decision_id: str = "d1", host: str = "gpu-07", image: str = "image", at: datetime = START, **values: Any
-    ) -> int:
-        defaults = {
-            "decision_id": decision_id,
-            "at": at,
-            "names": ["teamai/a:1"],
-            "action": "evict",
-            "reason": "idle-ttl",
-            "mode": "enforce",
-            "explanation": "idle 15 d, TTL 14 d",
-            "estimated": 5 * GB,
-        }
-        ids = {"host_id": await self.host(host), "image_id": await self.image(image)}
-        return await self.add(tables.decisions, **ids, **(defaults | values))
-
-    async def digest(self) -> str:
-        """A digest of all rows of all tables."""
-        found = hashlib.sha256()
-        async with self.engine.connect() as connection:
-            for table in tables.metadata.sorted_tables:
-                rows = (await connection.execute(select(table).order_by(*table.primary_key))).all()
-                found.update(repr((table.name, rows)).encode())
-        return found.hexdigest()
-
-    async def _once(self, table: Table, column: str, name: str, values: dict[str, Any]) -> int:
-        if (table.name, name) not in self._ids:
-            self._ids[table.name, name] = await self.add(table, **{column: name}, **values)
-        return self._ids[table.name, name]
+    async def commit(self, batch: Batch) -> Committed:
+        committed = await self.database.writer.commit(batch)
+        self.fold.settle(committed.streams)
+        return committed
 
 
-def _stored(values: dict[str, Any]) -> dict[str, Any]:
-    """Times as milliseconds, lists and objects as JSON."""
-    return {name: _value(value) for name, value in values.items()}
+def message(
+    rest: str, payload: payloads.Payload | bytes, *, host: str = "gpu-07", at: datetime = START, retain: bool = False
+) -> Incoming:
+    body = payload if isinstance(payload, bytes) else payload.encode()
+    return Incoming(messages.topic(rest, host), body, at, retain)
 
 
-def _value(value: object) -> object:
-    if isinstance(value, datetime):
-        return times.to_ms(value)
-    return json.dumps(value) if isinstance(value, list | dict) else value
+def event(sent: payloads.Event, at: datetime = START) -> Incoming:
+    """An event as it arrives, on the topic of the host that it names."""
+    return message("events", sent, host=sent.source.partition("/")[2], at=at)
 
 
 @asynccontextmanager
-async def table_history(folder: Path) -> AsyncIterator[TableHistory]:
-    """An empty history in a file."""
-    engine = create_async_engine(f"sqlite+aiosqlite:///{folder}/fleet.db")
-    event.listen(engine.sync_engine, "connect", _set_up)
-    async with engine.begin() as connection:
-        await connection.run_sync(tables.metadata.create_all)
+async def opened(url: str) -> AsyncIterator[Database]:
+    database = await open_database(url)
     try:
-        yield TableHistory(engine)
+        yield database
     finally:
-        await engine.dispose()
+        await database.close()
 
 
-def _set_up(connection: Any, _record: object) -> None:
-    """As strict as the real one, and without waiting for the disk."""
-    for pragma in ("foreign_keys = ON", "synchronous = OFF", "journal_mode = MEMORY"):
-        connection.execute(f"PRAGMA {pragma}").close()
+async def rows(database: Database, table: Table, *columns: str) -> list[dict[str, Any]]:
+    """All rows of a table in the order of its key, whole or some columns."""
+    query = select(table).order_by(*table.primary_key)
+    async with database.reader() as connection:
+        found = [dict(row._mapping) for row in await connection.execute(query)]
+    return [{name: row[name] for name in columns or row} for row in found]
+
+
+async def contents(database: Database, *without: str) -> Mapping[str, list[dict[str, Any]]]:
+    """All rows of all tables but these, for comparing two databases."""
+    return {name: await rows(database, table) for name, table in metadata.tables.items() if name not in without}

@@ -31,6 +31,10 @@ metadata = MetaData(
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 
+# of decisions whose image can come back; a query uses their index if it has the same words
+REMOVED = "outcome = 'removed' AND regret_at IS NULL"
+
+
 def _host() -> Column[int]:
     return Column("host_id", Id, ForeignKey("hosts.id"), nullable=False)
 
@@ -68,7 +72,8 @@ hosts = Table(
     Column("disk_total", BigInteger),
     Column("images_bytes", BigInteger),
     Column("reclaimable", BigInteger),
-    Column("forgotten_at", BigInteger),
+    Column("next_eviction", BigInteger),  # the earliest deadline of an image that is not held
+    Column("forgotten_at", BigInteger),  # when its last topic was cleared
 )
 
 policies = Table(
@@ -85,6 +90,7 @@ streams = Table(
     _host(),
     Column("epoch", Text, nullable=False),
     Column("contiguous", BigInteger, nullable=False, server_default="0"),  # the watermark
+    Column("highest", BigInteger, nullable=False, server_default="0"),  # the highest number that has arrived
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
     UniqueConstraint("host_id", "epoch"),
@@ -172,7 +178,9 @@ decisions = Table(
     Index(None, "host_id", "at"),
     Index(None, "image_id", "at"),
     Index(None, "outcome", "at"),
-)
+    Index("ix_decisions_removed", "host_id", "image_id",
+          sqlite_where=text(REMOVED), postgresql_where=text(REMOVED)),
+)  # fmt: skip
 
 sweeps = Table(
     "sweeps",

@@ -222,6 +222,17 @@ class Blocked(Document):
     held: list[Held]
 
 
+class Monitor(Document):
+    """The monitor itself: its broker, as an agent would be configured for it, and what waits to be stored."""
+
+    broker: Literal["connected", "connecting", "unreachable"]
+    broker_url: str
+    prefix: str
+    collector: str
+    behind_events: int
+    last_commit: Time | None
+
+
 class Overview(Document):
     """The figures above the list of hosts. Sums are without hosts that are offline."""
 
@@ -240,6 +251,7 @@ class Overview(Document):
     decisions: list[Decision]  # the last 60
     missing_events: int
     dropped_events: int
+    monitor: Monitor | None = None
 
 
 class Series(Document):
