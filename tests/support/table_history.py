@@ -12,7 +12,6 @@ from sqlalchemy import Table, event, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from agent.fleet.history import tables, times
-from agent.fleet.history.errors import HistoryUnavailable
 from tests.support.builders import GB, make_id
 from tests.support.times import START
 
@@ -20,17 +19,17 @@ NOW = times.to_ms(START)
 
 
 class TableHistory:
-    """A database with the tables of the history. `broken`: it does not answer."""
+    """A database with the tables of the history. `error`: what a read fails with."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self.broken = False
+        self.error: Exception | None = None
         self._ids: dict[tuple[str, str], int] = {}
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AsyncConnection]:
-        if self.broken:
-            raise HistoryUnavailable("/secret/fleet.db: disk I/O error")
+        if self.error is not None:
+            raise self.error
         async with self.engine.connect() as connection:
             yield connection
 

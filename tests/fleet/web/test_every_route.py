@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from agent.fleet.history.errors import HistoryUnavailable
 from agent.fleet.web import routes
 from tests.support import fleet_history
 from tests.support.builders import make_id
@@ -121,7 +122,7 @@ async def test_an_unknown_parameter_is_refused_by_name_everywhere(monitor: Monit
 
 async def test_a_database_that_does_not_answer_is_503_without_its_details(monitor: Monitor) -> None:
     await fleet_history.fill(monitor)
-    monitor.history.broken = True
+    monitor.history.error = HistoryUnavailable("/secret/fleet.db: disk I/O error")
     answers = {path: await monitor.request("GET", example(path)) for path in PATHS}
     assert {path for path in PATHS if answers[path].status == 200} == WITHOUT_HISTORY
     for path in set(PATHS) - WITHOUT_HISTORY:

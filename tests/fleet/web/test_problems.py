@@ -83,11 +83,8 @@ async def test_another_method_is_refused_with_those_that_are_taken(monitor: Moni
 async def test_an_error_of_the_monitor_is_logged_and_not_shown(
     monitor: Monitor, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> Any:
-        raise RuntimeError("/secret/path")
-
-    await monitor.start(health=fail)
-    assert await monitor.get("/healthz") == problem(
+    monitor.history.error = RuntimeError("/secret/path")
+    assert await monitor.get("/api/policies") == problem(
         500, "Internal Server Error", "this is an error of the monitor; its log has more"
     )
     assert "/secret/path" in capsys.readouterr().out
