@@ -4,8 +4,8 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from agent.core.protocol import payloads
 from agent.core.policy.decision import Mode
+from agent.core.protocol import payloads
 from agent.fleet.live.row import COLUMNS, HostRow
 from agent.fleet.web import documents
 from tests.support.builders import GB
@@ -13,7 +13,9 @@ from tests.support.page.fleet import DAY, HOUR, POLICY, Fleet, now
 
 
 def columns(fleet: Fleet, position: str) -> documents.HostColumns:
-    return documents.HostColumns(at=position, columns=list(COLUMNS), hosts=[values(row) for row in fleet.hosts.values()])
+    return documents.HostColumns(
+        at=position, columns=list(COLUMNS), hosts=[values(row) for row in fleet.hosts.values()]
+    )
 
 
 def values(row: HostRow) -> list[Any]:
@@ -112,12 +114,20 @@ def summary(fleet: Fleet, identity: str) -> documents.ImageSummary:
 
 def series(kind: str) -> documents.Series:
     if kind == "idle":
-        return documents.Series(at=[2.0**power for power in range(11)], series={"n": [310, 402, 511, 470, 390, 260, 180, 120, 70, 31, 9]})
+        return documents.Series(
+            at=[2.0**power for power in range(11)], series={"n": [310, 402, 511, 470, 390, 260, 180, 120, 70, 31, 9]}
+        )
     step, number = (DAY, 30) if kind == "reclaimed" else (HOUR, 14 * 24)
     begin = now().replace(hour=0, minute=0, second=0) - step * (number - 1)
     at = [(begin + step * i).timestamp() for i in range(number)]
     if kind == "reclaimed":
-        return documents.Series(at=at, series={"idle-ttl": [float((i * 37) % 23 + 4) * 180 * GB for i in range(number)], "disk-pressure": [float(i % 5) * 90 * GB for i in range(number)]})
+        return documents.Series(
+            at=at,
+            series={
+                "idle-ttl": [float((i * 37) % 23 + 4) * 180 * GB for i in range(number)],
+                "disk-pressure": [float(i % 5) * 90 * GB for i in range(number)],
+            },
+        )
     used = [float(7.2e12 + (i % 60) * 3.4e10) for i in range(number)]
     return documents.Series(at=at, series={"used": [*used], "total": [1e13] * number})
 
@@ -125,10 +135,19 @@ def series(kind: str) -> documents.Series:
 def policies(fleet: Fleet) -> documents.Policies:
     if not fleet.hosts:
         return documents.Policies(policies=[])
-    other = POLICY | {"policy": POLICY["policy"] | {"ttl": "30d", "rules": [{"match": "nvcr.io/nvidia/pytorch:*", "ttl": "60d", "keep": False}]}}
+    other = POLICY | {
+        "policy": POLICY["policy"]
+        | {"ttl": "30d", "rules": [{"match": "nvcr.io/nvidia/pytorch:*", "ttl": "60d", "keep": False}]}
+    }
     names = list(fleet.hosts)
     kinds = [("9b20", POLICY, len(names) - len(names) // 17, names[0]), ("1f3c", other, len(names) // 17, names[-1])]
-    return documents.Policies(policies=[documents.PolicyInForce(digest=digest, policy=policy, hosts=hosts, example=example) for digest, policy, hosts, example in kinds if hosts])
+    return documents.Policies(
+        policies=[
+            documents.PolicyInForce(digest=digest, policy=policy, hosts=hosts, example=example)
+            for digest, policy, hosts, example in kinds
+            if hosts
+        ]
+    )
 
 
 def what_if(fleet: Fleet, ttl: timedelta) -> documents.WhatIf:

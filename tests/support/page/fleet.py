@@ -30,9 +30,25 @@ NAMES = (
     ("lab/finetune:exp7", "2.6.0", "cuda12.4", 6.1),
     ("rocm/pytorch:rocm6.4_ubuntu24.04_py3.12_pytorch_2.6.0", "2.6.0", "rocm6.4", 16.8),
     ("vllm/vllm-openai:v0.11.0", "2.8.0", "cuda12.8", 10.2),
-    ("registry.example/vision/segmentation-research-team/very-long-repository-name:2026-11-30-nightly", "2.9.0", "cpu", 3.2),
+    (
+        "registry.example/vision/segmentation-research-team/very-long-repository-name:2026-11-30-nightly",
+        "2.9.0",
+        "cpu",
+        3.2,
+    ),
 )
-REASONS = ("recent", "recent", "recent", "in-use", "in-use", "local-only", "protected-tag", "not-pytorch", "idle-ttl", "pinned")
+REASONS = (
+    "recent",
+    "recent",
+    "recent",
+    "in-use",
+    "in-use",
+    "local-only",
+    "protected-tag",
+    "not-pytorch",
+    "idle-ttl",
+    "pinned",
+)
 
 
 def now() -> datetime:
@@ -78,7 +94,9 @@ def make_image(name: str = "teamai/pytorch:2.7-cuda11.8", *more: str, **values: 
     return documents.HostImage(**(usual | values))
 
 
-def make_decision(number: int = 1, host: str = "gpu-00-00", name: str = "teamai/pytorch:2.7-cuda11.8", **values: Any) -> documents.Decision:
+def make_decision(
+    number: int = 1, host: str = "gpu-00-00", name: str = "teamai/pytorch:2.7-cuda11.8", **values: Any
+) -> documents.Decision:
     at = now()
     usual: dict[str, Any] = {
         "id": number, "host": host, "decision_id": f"d-{number}", "at": at - MINUTE, "image_id": make_id(name), "references": [name],
@@ -92,7 +110,11 @@ def make_decision(number: int = 1, host: str = "gpu-00-00", name: str = "teamai/
 
 
 def make_alert(host: str = "gpu-00-00", alert_id: str = "outbox-behind", **values: Any) -> documents.Alert:
-    usual: dict[str, Any] = {"severity": "warning", "message": "412 events wait for the broker", "since": now() - 2 * HOUR}
+    usual: dict[str, Any] = {
+        "severity": "warning",
+        "message": "412 events wait for the broker",
+        "since": now() - 2 * HOUR,
+    }
     return documents.Alert(host=host, id=alert_id, **(usual | values))
 
 
@@ -106,9 +128,15 @@ def make_fleet(hosts: int, seed: int = 7) -> Fleet:
     for name in list(fleet.hosts)[:200]:
         fleet.images[name] = list(_random_images(chance, 12))
     names = list(fleet.hosts)
-    fleet.decisions = [_random_decision(chance, number, chance.choice(names)) for number in range(1, 61)] if names else []
+    fleet.decisions = (
+        [_random_decision(chance, number, chance.choice(names)) for number in range(1, 61)] if names else []
+    )
     fleet.alerts = [
-        make_alert(row.host, "outbox-behind" if not row.criticals else "removed-another-image", severity="critical" if row.criticals else "warning")
+        make_alert(
+            row.host,
+            "outbox-behind" if not row.criticals else "removed-another-image",
+            severity="critical" if row.criticals else "warning",
+        )
         for row in fleet.hosts.values()
         if row.warnings or row.criticals
     ]
@@ -118,7 +146,9 @@ def make_fleet(hosts: int, seed: int = 7) -> Fleet:
 def block(fleet: Fleet, host: str) -> None:
     """Fill the disk of a host while nothing may be evicted."""
     since = now() - 40 * MINUTE
-    row = make_row(host, disk_used_bytes=int(0.993 * 10 * TB), images=29, next_eviction=ms(now() + 5 * DAY), criticals=1)
+    row = make_row(
+        host, disk_used_bytes=int(0.993 * 10 * TB), images=29, next_eviction=ms(now() + 5 * DAY), criticals=1
+    )
     held = [
         documents.Held(reason="in-use", words="are in use", images=9, bytes=412 * GB,
                        way_out="containers hold them; stopped ones, too: `docker ps -a --filter status=exited`"),

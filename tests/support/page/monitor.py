@@ -39,7 +39,12 @@ class FakeMonitor:
         self.boot = "b1"
         self.tick = 1
         self.status = documents.Monitor(
-            broker="connected", broker_url="mqtt://broker:1883", prefix="torchkeeper", collector="main", behind_events=0, last_commit=now()
+            broker="connected",
+            broker_url="mqtt://broker:1883",
+            prefix="torchkeeper",
+            collector="main",
+            behind_events=0,
+            last_commit=now(),
         )
         self.frames: list[str] = []  # since the start
         self.asked: list[str] = []  # paths of requests
@@ -189,7 +194,9 @@ class FakeMonitor:
                     await response.write("".join(frames).encode() or b": ping\n\n")
                     async with self._changed:
                         with suppress(TimeoutError):
-                            await asyncio.wait_for(self._changed.wait_for(lambda known=sent: len(self.frames) > known), 1.0)
+                            await asyncio.wait_for(
+                                self._changed.wait_for(lambda known=sent: len(self.frames) > known), 1.0
+                            )
         finally:
             self.viewers -= 1
         return response
