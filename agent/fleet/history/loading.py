@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, case, cast, func, select
+from sqlalchemy import Connection, Float, case, cast, func, select
 
 from agent.core.policy.decision import Outcome
 from agent.fleet.history import times
@@ -53,7 +53,7 @@ def _found(connection: Connection, now: int) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for query in (_standing(), _last_decisions(), _freed(now), _regrets(now)):
         for row in connection.execute(query):
-            values = dict(row._mapping)
+            values = {name: int(value) if isinstance(value, float) else value for name, value in row._mapping.items()}
             found.setdefault(values.pop("host_id"), {}).update(values)
     return found
 
@@ -67,22 +67,21 @@ def _standing() -> Any:
 
 
 def _last_decisions() -> Any:
-    latest = (
-        select(decisions.c.id)
-        .where(decisions.c.host_id == hosts.c.id)
-        .order_by(decisions.c.at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    every = decisions.alias()
+    latest = select(every.c.id).where(every.c.host_id == hosts.c.id).order_by(every.c.at.desc()).limit(1)
     columns = (decisions.c.at.label("last_decision_at"), decisions.c.outcome.label("last_outcome"))
-    return select(decisions.c.host_id, *columns).select_from(hosts).join(decisions, decisions.c.id == latest)
+    return (
+        select(decisions.c.host_id, *columns)
+        .select_from(hosts)
+        .join(decisions, decisions.c.id == latest.scalar_subquery())
+    )
 
 
 def _freed(now: int) -> Any:
-    total = func.sum(func.coalesce(decisions.c.measured, decisions.c.estimated))
-    freed = cast(total, BigInteger).label("freed_24h_bytes")  # PostgreSQL's sum is a decimal number
+    # a sum of whole numbers overflows on SQLite if a host makes up large ones, and is a decimal number on PostgreSQL
+    freed = func.sum(cast(func.coalesce(decisions.c.measured, decisions.c.estimated), Float))
     return (
-        select(decisions.c.host_id, freed)
+        select(decisions.c.host_id, freed.label("freed_24h_bytes"))
         .where(decisions.c.outcome == Outcome.REMOVED.value, decisions.c.at > now - FREED_FOR)
         .group_by(decisions.c.host_id)
     )

@@ -60,6 +60,7 @@ hosts = Table(
     Column("engine", Text),  # JSON object
     Column("state", Text, nullable=False, server_default="unknown"),  # online, offline, unknown; stale is computed
     Column("state_since", BigInteger),
+    Column("started", BigInteger),  # when its agent started
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger),
     Column("policy_digest", Text, ForeignKey("policies.digest")),
@@ -136,8 +137,9 @@ host_images = Table(
     Column("estimated", BigInteger, nullable=False),
     Column("warnings", Text, nullable=False, server_default="[]"),  # JSON array
     Column("row_digest", LargeBinary, nullable=False),  # of the image in the inventory
-    Index(None, "image_id"),
-    Index(None, "reason", "idle_since", "estimated", "host_id"),
+    # With all columns that the sums over the fleet need, so that they read the index alone
+    Index("ix_host_images_totals", "image_id", "reason", "last_used", "estimated", "host_id"),
+    Index("ix_host_images_what_if", "reason", "idle_since", "deadline", "estimated", "host_id"),
     sqlite_with_rowid=False,
 )
 

@@ -139,9 +139,22 @@ class HostImage(payloads.InventoryImage):
     elsewhere: int
 
 
+class AgentInfo(Document):
+    """What the agent of a host said of itself and its engine, and the policy in force there."""
+
+    version: str
+    agent_id: str | None
+    mode: str | None
+    engine: dict[str, str]
+    policy: dict[str, Any]
+    started: Time | None
+    state_since: Time | None = Field(description="since when the host is online or offline")
+    first_seen: Time = Field(description="when the monitor first saw the host")
+
+
 class HostDetail(Document):
     host: Host
-    info: payloads.Info | None
+    info: AgentInfo | None
     images: list[HostImage]
     alerts: list[Alert]
     held: list[Held]  # most bytes first
@@ -209,6 +222,17 @@ class Blocked(Document):
     held: list[Held]
 
 
+class Monitor(Document):
+    """The monitor itself: its broker, as an agent would be configured for it, and what waits to be stored."""
+
+    broker: Literal["connected", "connecting", "unreachable"]
+    broker_url: str
+    prefix: str
+    collector: str
+    behind_events: int
+    last_commit: Time | None
+
+
 class Overview(Document):
     """The figures above the list of hosts. Sums are without hosts that are offline."""
 
@@ -227,6 +251,7 @@ class Overview(Document):
     decisions: list[Decision]  # the last 60
     missing_events: int
     dropped_events: int
+    monitor: Monitor | None = None
 
 
 class Series(Document):

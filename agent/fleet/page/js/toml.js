@@ -1,0 +1,21 @@
+// A policy as it stands in a configuration file. Values that are not set are left out.
+export function toml(policy) {
+  return Object.entries(policy).map(([name, section]) => table(name, section)).filter(Boolean).join("\n\n");
+}
+
+function table(name, section) {
+  const isTables = (value) => Array.isArray(value) && typeof value[0] === "object";
+  const set = Object.entries(section).filter(([, value]) => value !== null && !(Array.isArray(value) && !value.length));
+  const keys = set.filter(([, value]) => !isTables(value)).map(([key, value]) => `${key} = ${text(value)}`);
+  const tables = set.filter(([, value]) => isTables(value)).flatMap(([key, value]) => value.map((each) => array(`${name}.${key}`, each)));
+  return [keys.length ? [`[${name}]`, ...keys].join("\n") : "", ...tables].filter(Boolean).join("\n\n");
+}
+
+function array(name, values) {
+  const set = Object.entries(values).filter(([, value]) => value !== null && value !== false);
+  return [`[[${name}]]`, ...set.map(([key, value]) => `${key} = ${text(value)}`)].join("\n");
+}
+
+function text(value) {
+  return Array.isArray(value) ? `[${value.map(text).join(", ")}]` : JSON.stringify(value);
+}
