@@ -14,13 +14,21 @@ from agent.fleet.history import errors, migrations
 from agent.fleet.history.database import Database, open_database
 from agent.fleet.history.migrations import migrate
 from agent.fleet.history.tables import metadata
-from tests.support import history, messages
+from tests.support import history, messages, postgres
 from tests.support.history import Collector, event
+from tests.support.times import START
 
 
 def differences(connection: Connection) -> list[object]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-    return list(compare_metadata(context, metadata))
+    return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def run_python(program: str) -> str:
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+
+
+def modes(folder: Path) -> dict[str, str]:
+    return {path.name: oct(path.stat().st_mode)[-3:] for path in folder.iterdir()}
 
 
 async def test_the_migrations_make_the_tables_that_the_program_uses(database: Database) -> None:
@@ -45,8 +53,7 @@ async def test_a_database_that_is_up_to_date_is_opened_without_alembic(url: str)
         "asyncio.run(main())\n"
         "print('alembic' in sys.modules)\n"
     )
-    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert found.stdout == "False\n"
+    assert run_python(program) == "False\n"
 
 
 async def test_what_is_committed_is_there_after_opening_again(url: str) -> None:
@@ -100,8 +107,7 @@ async def test_a_file_survives_a_power_failure_and_does_not_grow_for_ever(tmp_pa
 async def test_the_file_and_its_log_are_for_their_owner_only(tmp_path: Path) -> None:
     async with history.opened(f"sqlite:///{tmp_path}/fleet.db") as database:
         await (await Collector.start(database)).receive(event(messages.make_decision(1)))
-        modes = {path.name: oct(path.stat().st_mode)[-3:] for path in tmp_path.iterdir()}
-    assert modes == {"fleet.db": "600", "fleet.db-wal": "600", "fleet.db-shm": "600"}
+        assert modes(tmp_path) == {"fleet.db": "600", "fleet.db-wal": "600", "fleet.db-shm": "600"}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,7 @@ async def test_a_commit_while_another_process_locks_the_file_can_be_tried_again(
     url = f"sqlite:///{tmp_path}/fleet.db"
     async with history.opened(url) as database, history.opened(url) as other:
         collector = await Collector.start(database)
-        batch = collector.fold.apply([event(messages.make_decision(1))], messages.START)
+        batch = collector.fold.apply([event(messages.make_decision(1))], START)
         async with other.transaction():
             with pytest.raises(errors.HistoryUnavailable, match="locked"):
                 await database.writer.commit(batch)
@@ -146,14 +152,11 @@ async def test_a_commit_while_another_process_locks_the_file_can_be_tried_again(
 
 
 @pytest.mark.real
-async def test_a_restart_of_the_server_ends_no_monitor(postgres_server: object, postgres_url: str) -> None:
-    from tests.support.postgres import Postgres
-
-    assert isinstance(postgres_server, Postgres)
+async def test_a_restart_of_the_server_ends_no_monitor(postgres_server: postgres.Postgres, postgres_url: str) -> None:
     async with history.opened(postgres_url) as database:
         collector = await Collector.start(database)
         await collector.receive(event(messages.make_decision(1)))
-        batch = collector.fold.apply([event(messages.make_decision(2, "d2"))], messages.START)
+        batch = collector.fold.apply([event(messages.make_decision(2, "d2"))], START)
         postgres_server.stop()
         with pytest.raises(errors.HistoryUnavailable):
             await database.writer.commit(batch)
