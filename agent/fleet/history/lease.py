@@ -79,12 +79,13 @@ class Lease:
     async def acquire(self) -> None:
         """Take the lease, after waiting for one that nobody renews. Raises LeaseTaken if somebody does."""
         first, began = await self.renew(), self._clock.monotonic()
-        if first is not None:
-            log.info("waiting whether the monitor that used this database last still runs", action="lease")
-        holder = first
+        holder, is_logged = first, False
         while holder is not None:
             if holder != first or holder.process.space == self._process.space:
                 raise LeaseTaken(self._describe(holder))
+            if not is_logged:
+                is_logged = True
+                log.info("another monitor used this database; waiting whether it still runs", action="lease")
             await self._clock.sleep(LOOK_EVERY)
             is_gone = self._clock.monotonic() - began >= SILENCE
             holder = await self.renew(gone=first if is_gone else None)
