@@ -44,6 +44,7 @@ class FakeMonitor:
         self.frames: list[str] = []  # since the start
         self.asked: list[str] = []  # paths of requests
         self.viewers = 0
+        self._streams: set[asyncio.Transport] = set()
         self._changed = asyncio.Condition()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake monitor", daemon=True)
@@ -99,7 +100,15 @@ class FakeMonitor:
         self.status = self.status.model_copy(update={"broker": state})
         self._publish("monitor", {"broker": state, "since": since, "detail": detail})
 
+    def cut(self) -> None:
+        """Break the streams; the monitor goes on."""
+        self._run(self._cut())
+
     # --- the server ---
+
+    async def _cut(self) -> None:
+        for transport in tuple(self._streams):
+            transport.abort()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -181,6 +190,9 @@ class FakeMonitor:
         if boot != self.boot:
             await response.write(b"event: reset\ndata: {}\n\n")
         sent = int(tick) - 1 if boot == self.boot else self.tick - 1
+        transport = request.transport
+        assert isinstance(transport, asyncio.Transport)
+        self._streams.add(transport)
         self.viewers += 1
         try:
             with suppress(ConnectionError):
@@ -191,6 +203,7 @@ class FakeMonitor:
                         with suppress(TimeoutError):
                             await asyncio.wait_for(self._changed.wait_for(lambda known=sent: len(self.frames) > known), 1.0)
         finally:
+            self._streams.discard(transport)
             self.viewers -= 1
         return response
 

@@ -90,9 +90,9 @@ export function BlockedHost({ of, linked = false }) {
   return html`<section class="band critical" aria-label=${`${of.host} is full`}>
     <div class="band-head"><span class="sign critical" aria-hidden="true"></span>
       <h2>${linked ? html`<${HostLink} host=${of.host} />` : of.host} is ${share ? `${format.percent(share)} full` : "full"} and nothing may be evicted</h2>
-      <span class="since">for ${format.duration(now.value - Date.parse(of.since))}</span></div>
+      <span class="since">for ${format.roughly(now.value - Date.parse(of.since))}</span></div>
     <p>${held.length ? html`What holds it: ${sentence(held)}.` : of.message}</p>
-    ${whole > 0 && html`<${Shares} held=${held} whole=${whole} />`}
+    ${linked && whole > 0 && html`<${Shares} held=${held} whole=${whole} />`}
     <p class="ways"><a href=${link("hosts", of.host, { only: "held" })}>Show what holds it</a>
       <button type="button" class="as-link" aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>Why nothing else may go</button></p>
     ${open && html`<${Ways} held=${held} host=${of.host} message=${of.message} />`}

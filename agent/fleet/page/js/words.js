@@ -71,10 +71,10 @@ export const OUTCOMES = {
 };
 
 export const EVENTS = {
-  gap: "blind time",
-  dropped: "events given up",
-  sweep: "sweep",
-  "build-cache": "build cache",
+  gap: "Blind times",
+  dropped: "Events given up",
+  sweep: "Sweeps",
+  "build-cache": "Build cache",
 };
 
 export function holds(reason, fallback = reason) {

@@ -11,7 +11,7 @@ import { route, setView } from "../router.js";
 import { Rows } from "../rows.js";
 import { EVENTS, OUTCOMES } from "../words.js";
 
-const KINDS = [["", "decisions"], ...Object.entries(EVENTS)];
+const KINDS = [["", "Decisions"], ...Object.entries(EVENTS)];
 const REASONS = [["", "any"], ...["idle-ttl", "disk-pressure", "dangling"].map((code) => [code, code])];
 const SINCE = [["", "any time"], ["24h", "last 24 h"], ["7d", "last 7 d"], ["30d", "last 30 d"], ["90d", "last 90 d"]];
 const AGAIN = [["", "any"], ["true", "pulled again"], ["false", "not pulled again"]];
