@@ -206,7 +206,7 @@ def test_a_full_host_is_above_everything_with_its_bytes_and_the_way_out(browser:
 
     assert "412 GB in use (9 images), 288 GB exist nowhere else that we know (14), 97.0 GB have a protected tag (6)" in band
     assert "for 40 min" in band
-    browser.wait_for("docker ps -a --filter status=exited", ".way-list code")
+    browser.wait_for("docker ps -a --filter status=exited", ".way-list")
     assert browser.run("return document.title") == "(1) Fleet - torchkeeper"
 
 

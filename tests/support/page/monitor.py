@@ -21,7 +21,7 @@ from agent.fleet.live.row import HostRow
 from agent.fleet.web import documents
 from tests.support.page import answers
 from tests.support.page.fleet import Fleet, now
-from tests.support.proc import ROOT
+from tests.support.proc import ROOT, require
 
 PAGE = ROOT / "agent/fleet/page"
 T = TypeVar("T")
@@ -71,6 +71,7 @@ class FakeMonitor:
 
     def close(self) -> None:
         self.stop()
+        self._run(_end_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -216,6 +217,14 @@ def _chosen(fleet: Fleet, query: dict[str, str]) -> Iterator[documents.Decision]
             yield decision
 
 
+async def _end_tasks() -> None:
+    """Those of connections that browsers left open."""
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _plain(document: documents.Document | payloads.Payload) -> Any:
     return json.loads(document.model_dump_json(by_alias=True))
 
@@ -233,6 +242,7 @@ def _policy(index: str) -> str:
 
 @contextmanager
 def running(fleet: Fleet, **options: Any) -> Iterator[FakeMonitor]:
+    require((PAGE / "vendor/.lock").exists(), "the page's libraries are missing: make page")
     monitor = FakeMonitor(fleet, **options)
     monitor.start()
     try:
