@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .PHONY: help demo test test-core lint format bench recognition chaos fuzz page schema lock clean
 
 BIN := .venv/bin
-# Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--help"
+# Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
 ARGS ?=
 # A file for make recognition, in the format that tests/recognition/corpus.py describes
 CORPUS ?=
@@ -17,7 +17,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 demo: ## show the whole story on this machine, with a private engine and broker
-	@.ci/bootstrap demo
+	@.ci/bootstrap demo $(if $(filter --page,$(ARGS)),page)
 	@$(BIN)/torchkeeper demo $(ARGS)
 
 test: lint ## set up, lint, and run every test on the built package

@@ -17,6 +17,18 @@ async def isolated(work: Coroutine[Any, Any, T], name: str | None = None) -> T:
     return await asyncio.create_task(work, name=name)
 
 
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine to its end. A cancellation that comes meanwhile is raised afterwards."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio does not log that it never was
+        raise
+
+
 async def first(*works: Coroutine[Any, Any, object]) -> None:
     """Wait until one of the coroutines ends, and raise its exception if any. The others are cancelled and awaited."""
     running = [asyncio.create_task(work) for work in works]

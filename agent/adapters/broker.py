@@ -1,6 +1,6 @@
 """The contract of a connection to an MQTT broker: its methods, messages, options and errors."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -76,6 +76,63 @@ class Connection(Protocol):
 Connect = Callable[[Message | None], AbstractAsyncContextManager[Connection]]  # takes the will
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that a collector received. With a `receipt`, the broker delivers it again until it is acknowledged."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False  # it is older than the subscription
+    receipt: int = 0  # 0: there is nothing to acknowledge
+
+
+class CollectorConnection(Protocol):
+    """A connection with a session that the broker keeps, and with messages that are acknowledged by hand.
+
+    It reads from the network only while few messages wait to be taken, so that a burst waits in the broker and not in
+    the memory of this process. Every method but `acknowledge` raises BrokerUnavailable once the connection is lost.
+    """
+
+    @property
+    def peer(self) -> str:
+        """As of a `Connection`."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """How many received messages are not taken yet."""
+        ...
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """As of a `Connection`."""
+        ...
+
+    async def subscribe(self, topic: str, qos: Literal[0, 1] = 1) -> None:
+        """Subscribe to a topic filter. With QoS 0 nothing is kept while the collector is away. Raises SubscribeRefused.
+
+        The kept session has its subscriptions from before; subscribing again makes the broker send what is retained.
+        """
+        ...
+
+    async def take(self, most: int, most_bytes: int) -> list[Delivery]:
+        """Wait for a message, and take those that are there in their order: one, or as many as the limits allow.
+
+        What was received before the connection was lost is still taken.
+        """
+        ...
+
+    def take_waiting(self, most: int, most_bytes: int) -> list[Delivery]:
+        """As `take`, without waiting; an empty list if nothing is there."""
+        ...
+
+    def acknowledge(self, taken: Iterable[Delivery]) -> None:
+        """Acknowledge messages. On a lost connection this does nothing: the broker delivers them again."""
+        ...
+
+
+ConnectCollector = Callable[[Message | None], AbstractAsyncContextManager[CollectorConnection]]  # takes the will
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The broker's address and our credentials. Contains paths of secrets, never a secret itself."""
@@ -94,6 +151,10 @@ class Options:
     compress: bool = False  # compress each payload that becomes shorter
     largest_incoming: int = LARGEST_INCOMING  # bytes per packet; 0: no limit on size and number
     answer_timeout: float = ANSWER_TIMEOUT
+    session: int = (
+        0  # seconds for which the broker keeps the session of a lost connection; 0: each one has a new session
+    )
+    receive_maximum: int = 0  # messages that the broker may send without acknowledgement (MQTT 5); 0: no limit
 
     @property
     def name(self) -> str:

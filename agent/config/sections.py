@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from agent.config import monitor_values
 from agent.core import globs, units
 from agent.core.policy import rules, schedule
 from agent.core.protocol.topics import slug, valid_host
@@ -358,16 +359,26 @@ class MonitorAuth(Section):
     allow_open: Flag = False
     viewer_token_file: str = ""
     operator_token_file: str = ""
-    user_header: str = "Remote-User"
-    groups_header: str = "Remote-Groups"
+    user_header: monitor_values.HeaderName = "Remote-User"
+    groups_header: monitor_values.HeaderName = "Remote-Groups"
     operators: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
-    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_list)] = ("127.0.0.1", "::1")
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_list), AfterValidator(monitor_values.networks)] = (
+        "127.0.0.1",
+        "::1",
+    )
 
 
 class Monitor(Section):
-    listen: str = "127.0.0.1:9478"
+    listen: monitor_values.Listen = "127.0.0.1:9478"
     database: str = "sqlite:////var/lib/torchkeeper/fleet.db"
     id: str = ""  # "": mqtt.collector
-    public_url: str = ""
+    public_url: monitor_values.PublicUrl = ""
+    actions: Annotated[Flag, AfterValidator(monitor_values.no_actions)] = False
     retention: PositiveDuration = timedelta(days=400)
     auth: MonitorAuth = MonitorAuth()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port of `listen`."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)

@@ -48,8 +48,7 @@ def pins_elsewhere(configured: Path, folder: Path, now: datetime) -> str:
     except overrides.OverridesUnreadable as error:
         return f"this agent reads {folder}, and no longer {other}; pins may be there, but {error.detail}; {error.hint}"
     pins = sum(not pin.over(now) for pin in found.pins)
-    paused = found.paused and (found.paused_until is None or now < found.paused_until)
-    what = " and ".join(filter(None, [f"{pins} pin(s)" if pins else "", "a pause" if paused else ""]))
+    what = " and ".join(filter(None, [f"{pins} pin(s)" if pins else "", "a pause" if found.is_paused(now) else ""]))
     if not what:
         return ""
     return f"{what} in {file} have no effect: this agent reads {folder}. Set them again, and move that file away"

@@ -13,14 +13,14 @@ from agent.demo.scenario import Scenario
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(*, engine_url: str = "", keep: Path | None = None) -> int:
+def run(*, engine_url: str = "", keep: Path | None = None, with_page: bool = False) -> int:
     """Run the demo and clean up in any case. Returns the exit code: 128 + n after signal n.
 
     `engine_url`: an engine to use instead of a private one. `keep`: a new or empty folder in which the agent's files
-    stay; without it, nothing stays.
+    stay; without it, nothing stays. `with_page`: start a monitor, too, and stay at the end until a signal comes.
     """
     try:
-        return asyncio.run(_Demo(engine_url, keep).run())
+        return asyncio.run(_Demo(DemoEnvironment(engine_url, keep, with_page=with_page)).run())
     except DemoError as error:
         print(f"torchkeeper: {error}", file=sys.stderr)
         return error.code
@@ -29,9 +29,9 @@ def run(*, engine_url: str = "", keep: Path | None = None) -> int:
 class _Demo:
     """One run of the demo. A signal ends it early, but does not interrupt the cleaning up."""
 
-    def __init__(self, engine_url: str, keep: Path | None) -> None:
+    def __init__(self, environment: DemoEnvironment) -> None:
         self._console = Console()
-        self._environment = DemoEnvironment(engine_url, keep)
+        self._environment = environment
         self._caught: signal.Signals | None = None
         self._cleaning = False
 
@@ -42,7 +42,7 @@ class _Demo:
             await self._until_signal(scenario)
         finally:
             await self._clean_up()
-        if self._caught is not None:
+        if self._caught is not None and not scenario.finished:
             self._console.print("stopped before the end; everything that the demo created is removed")
             return 128 + self._caught
         scenario.summary()

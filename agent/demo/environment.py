@@ -18,7 +18,7 @@ from agent.adapters.mqtt import broker
 from agent.config import sections
 from agent.core.protocol import payloads
 from agent.core.protocol.topics import Topics
-from agent.demo import dockerd, events, images, process, workspace
+from agent.demo import dockerd, events, images, monitor, process, workspace
 from agent.demo.docker_api import Client
 from agent.demo.errors import DemoError
 
@@ -34,7 +34,9 @@ COMMAND = 120.0  # seconds for one command of torchkeeper
 class DemoEnvironment:
     """Opened step by step. `close` undoes each step that was begun, even one that failed half way."""
 
-    def __init__(self, engine_url: str, keep: Path | None) -> None:
+    def __init__(self, engine_url: str, keep: Path | None, *, with_page: bool = False) -> None:
+        self.with_page = with_page
+        self.page_url = ""
         self.private = not engine_url
         self.prefix = "" if self.private else images.OWN_PREFIX
         self.run_id = secrets.token_hex(8)
@@ -48,6 +50,8 @@ class DemoEnvironment:
 
     async def open(self) -> None:
         """Check the requirements, and create the folders. Raises DemoError before anything is started."""
+        if self.with_page:
+            monitor.require()
         if self.private:
             dockerd.require()
         self.busybox = images.find_busybox()
@@ -128,6 +132,25 @@ class DemoEnvironment:
         self.broker_url = f"mqtt://127.0.0.1:{port}"
         return ""
 
+    async def open_monitor(self) -> process.Daemon:
+        """Start the monitor and the simulated hosts. Raises DemoError.
+
+        The agent starts later, so the monitor takes all its events from the broker, and shows them as they happen.
+        """
+        if not self.broker_url:
+            raise DemoError("--page: the monitor needs a broker: apt-get install mosquitto")
+        port, config = _free_port(), self.kept / "monitor.toml"
+        self.page_url = f"http://127.0.0.1:{port}"
+        tables = {
+            "mqtt": {"url": self.broker_url},
+            "monitor": {"listen": f"127.0.0.1:{port}", "database": f"sqlite:///{self.kept / 'fleet.db'}"},
+        }
+        _write_toml(config, tables)
+        daemon = await monitor.start(config, self.page_url, self.kept / "monitor.log", self._command_env())
+        self._undo.push_async_callback(daemon.stop)
+        await self._undo.enter_async_context(monitor.simulating(self.broker_url))
+        return daemon
+
     async def open_feed(self) -> AsyncIterator[payloads.Event]:
         """The agent's events, from the broker or, without one, from the agent's history."""
         if not self.broker_url:
@@ -147,8 +170,7 @@ class DemoEnvironment:
             "images": {"include": [f"{self.prefix}*"]} if self.prefix else {},
             "policy": {"ttl": f"{self.ttl:.0f}s", "min_age": "0s", "local_images": "evict", "protect": ["*:latest"]},
         }
-        tables = (f"[{name}]\n{_toml(keys)}" for name, keys in sections.items())
-        self.config.write_text("# made by `torchkeeper demo`\n" + "\n".join(tables))
+        _write_toml(self.config, sections)
         return sections
 
     def keep_pace(self, took: float) -> None:
@@ -216,6 +238,11 @@ async def _listens(port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+def _write_toml(path: Path, sections: Mapping[str, Mapping[str, object]]) -> None:
+    tables = (f"[{name}]\n{_toml(keys)}" for name, keys in sections.items())
+    path.write_text("# made by `torchkeeper demo`\n" + "\n".join(tables))
 
 
 def _toml(keys: Mapping[str, object]) -> str:

@@ -11,11 +11,12 @@ from rich.text import Text
 
 from agent.core import units
 from agent.core.protocol import payloads
-from agent.demo import images
+from agent.demo import images, simulated_hosts
 from agent.demo.console import Console, two_lines
 from agent.demo.environment import DemoEnvironment
 from agent.demo.errors import DemoError
 from agent.demo.images import IMAGES, DemoImage
+from agent.demo.process import Daemon
 
 BEFORE_USE = 0.4  # of the TTL, after the agent's start: time to read the plan, and to use an image before it is due
 IN_TIME = 2.0  # TTLs until everything that should be removed is gone
@@ -33,6 +34,8 @@ class Scenario:
         self._decisions: dict[str, payloads.DecisionData] = {}
         self._outcomes: dict[str, payloads.OutcomeData] = {}
         self._kept: list[dict[str, Any]] = []
+        self._monitor: Daemon | None = None  # with the page only
+        self.finished = False  # whether the story was told to its end
 
     async def run(self) -> None:
         """Run all steps in order. Raises DemoError if the environment or the agent does not do what it should."""
@@ -46,6 +49,9 @@ class Scenario:
         await self._run_one_briefly()
         await self._watch()
         await self._check_result()
+        self.finished = True
+        if self._monitor is not None:
+            await self._stay(self._monitor)
 
     async def _set_up(self) -> None:
         environment, console = self._environment, self._console
@@ -61,6 +67,16 @@ class Scenario:
             console.event("no broker", f"{missing}; the agent works the same without one")
         else:
             console.event("MQTT broker", environment.broker_url)
+        if environment.with_page:
+            await self._start_monitor()
+
+    async def _start_monitor(self) -> None:
+        environment, console = self._environment, self._console
+        names = f"Hosts named {simulated_hosts.PREFIX}... do not exist: they stand for the rest of a fleet."
+        console.step("the page", f"It shows this demo as it happens. {names}")
+        with console.busy("starting the monitor"):
+            self._monitor = await environment.open_monitor()
+        console.event("$ torchkeeper monitor", environment.page_url)
 
     async def _make_images(self) -> None:
         environment, console = self._environment, self._console
@@ -163,6 +179,16 @@ class Scenario:
         self._due.pop(image_id, None)
         explanation = self._decisions[image_id].explanation
         self._console.event(f"{self._name(self._ids[image_id])} -> {outcome.outcome}", explanation, word="EVICT")
+
+    async def _stay(self, monitor: Daemon) -> None:
+        """Leave everything running until a signal ends the demo. Raises DemoError if the monitor or the agent ends."""
+        console = self._console
+        console.step("the page stays", "The engine, the agent, the broker and the monitor go on running.")
+        console.event(self._environment.page_url, "Ctrl-C ends the demo, and removes everything that it created")
+        while True:
+            await asyncio.sleep(1)
+            monitor.check()
+            self._agent.check()
 
     async def _check_result(self) -> None:
         """Check which images are gone, by the engine's list and not by the agent's reports."""

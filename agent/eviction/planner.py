@@ -16,6 +16,7 @@ from agent.core.policy.decision import Plan
 from agent.core.policy.grace import PendingPolicy, PolicyHistory
 from agent.core.policy.overrides import Overrides
 from agent.core.policy.settings import Policy
+from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
 from agent.tracking.ingestor import EventIngestor
@@ -70,7 +71,7 @@ class Planner:
         view = self._view
         engine_store = view.engine_store if view.engine is not None else None
         return Context(
-            overrides=self._load_overrides(now),
+            overrides=self.load_overrides(now),
             proven=view.current,
             observe_only=self._may_only_observe(now),
             clock_trusted=view.clock_trusted,
@@ -94,7 +95,13 @@ class Planner:
             self._policies = policies
         return grace_period.change(self._policies, self._grace)
 
-    def _load_overrides(self, now: datetime) -> Overrides:
+    def load_overrides(self, now: datetime) -> Overrides:
+        """Read the pins and the pause, and report the pause. Raises an alert if they cannot be read."""
+        found = self._read_overrides(now)
+        self._host_report.show_pause(_pause(found, now), now)
+        return found
+
+    def _read_overrides(self, now: datetime) -> Overrides:
         try:
             if self._folder_identity not in (None, overrides.identity(self._folder)):
                 detail = f"{self._folder} is not the folder that the agent started with"
@@ -129,3 +136,10 @@ class Planner:
         """Whether the file system's usage now starts or ends the pressure of the last plan."""
         now = pressure.is_under_pressure(self._rules.pressure, self._view.space(), 0, before=self.under_pressure)
         return now != self.under_pressure
+
+
+def _pause(found: Overrides, now: datetime) -> payloads.Pause | None:
+    """What holds all evictions of the host: a pause, or that the file with the pins and the pause cannot be read."""
+    if not found.readable:
+        return payloads.Pause(until=None, reason="the file with the pins and the pause cannot be read")
+    return payloads.Pause(until=found.paused_until, reason=found.pause_reason) if found.is_paused(now) else None

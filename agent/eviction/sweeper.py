@@ -199,13 +199,22 @@ class Sweeper:
                     await task
 
     async def _watch_overrides(self) -> None:
+        """Plan again when the overrides change. Report the pause from the start, even while there is no engine."""
         seen = overrides.stamp(self._folder)
+        self._planner.load_overrides(self._clock.now())
         while True:
             await self._clock.sleep(self._timing.overrides_poll)
-            now = overrides.stamp(self._folder)
-            if now != seen:
-                seen = now
+            stamp = overrides.stamp(self._folder)
+            if stamp != seen:
+                seen = stamp
                 self._view.changed.set()
+                self._planner.load_overrides(self._clock.now())
+            elif self._pause_has_ended():
+                self._planner.load_overrides(self._clock.now())
+
+    def _pause_has_ended(self) -> bool:
+        pause = self._host_report.pause
+        return pause is not None and pause.until is not None and pause.until <= self._clock.now()
 
     async def _watch_disk(self) -> None:
         """Poll the disk, as it can fill up without an event: a training run writes, or a pull is in progress."""

@@ -1,14 +1,14 @@
 """Reads the fleet's messages from the broker into a view, once or continuously. Publishes nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import tenacity
 
 from agent.adapters import broker
 from agent.adapters.clock import Clock
-from agent.fleet.view import FleetView
+from agent.fleet.view import ALL, Detail, FleetView
 
 QUIET = 0.3  # seconds without a message, after which all retained messages have arrived
 LONGEST_SETTLE = 3.0  # seconds to wait for that; a large fleet sends messages all the time
@@ -26,12 +26,16 @@ async def snapshot(
     clock: Clock,
     quiet: float = QUIET,
     longest: float = LONGEST_SETTLE,
+    *,
+    details: Collection[Detail] = ALL,
 ) -> FleetView:
     """The present retained messages as a view. `quiet`, `longest`: seconds without a message, and in all.
 
+    `details`: what the view keeps of each inventory.
+
     Raises BrokerUnavailable, LoginRefused and SubscribeRefused.
     """
-    view = FleetView(prefix)
+    view = FleetView(prefix, details)
     async with _reading(connect, prefix, view, clock, quiet, longest):
         return view
 
@@ -39,9 +43,18 @@ async def snapshot(
 class Feed:
     """A view that follows the fleet. `view` is None until the first one has all retained messages."""
 
-    def __init__(self, connect: broker.Connect, prefix: str, clock: Clock, quiet: float = QUIET) -> None:
+    def __init__(
+        self,
+        connect: broker.Connect,
+        prefix: str,
+        clock: Clock,
+        quiet: float = QUIET,
+        *,
+        details: Collection[Detail] = ALL,
+    ) -> None:
         self._connect = connect
         self._prefix = prefix
+        self._details = details
         self._clock = clock
         self._quiet = quiet
         self.view: FleetView | None = None
@@ -59,7 +72,7 @@ class Feed:
                 await self._follow(attempt.retry_state)
 
     async def _follow(self, state: tenacity.RetryCallState) -> None:
-        view = self.view.renewed() if self.view else FleetView(self._prefix)
+        view = self.view.renewed() if self.view else FleetView(self._prefix, self._details)
         async with _reading(self._connect, self._prefix, view, self._clock, self._quiet) as reader:
             self.view, self.error = view, ""
             state.attempt_number = 1

@@ -1,15 +1,17 @@
-"""Shows the fleet in tables that fit 80 columns. Names in them come from outside and are made safe to print."""
+"""Shows decisions and images of the fleet in tables that fit 80 columns, and redraws them. See also `status_view`.
+
+Names come from outside and are made safe to print.
+"""
 
 import asyncio
 import io
 import sys
-import unicodedata
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -19,20 +21,18 @@ from agent.core.model import Class
 from agent.core.policy.decision import Action, Reason
 from agent.core.protocol import payloads
 from agent.fleet.feed import Feed
-from agent.fleet.view import DecisionLine, FleetView, Host
+from agent.fleet.live.build_row import next_eviction
+from agent.fleet.shown import ago, largest, sanitize
+from agent.fleet.view import DecisionLine, FleetView
 
 REFRESH = 1.0  # seconds
+FOOT = 1  # lines at the bottom of the screen
 WIDTH = 80  # columns, if the output is not a terminal
-_STATE_STYLE = {"online": "green", "stale": "yellow", "offline": "red", "unknown": "yellow"}
 _OUTCOME_STYLE = {"removed": "green", "refused": "yellow", "failed": "red", "would-remove": "cyan"}
 
-# Controls, formats (some reverse the direction of text), surrogates, private use, unassigned, and line separators.
-_UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+T = TypeVar("T")
+Render = Callable[[FleetView, int], RenderableType]  # with the number of lines that it may have
 
-NO_HOSTS = (
-    "No host has reported yet. Set mqtt.url in each agent's configuration to this broker, and mqtt.prefix to the\n"
-    "same value here and there; `torchkeeper check` on a host shows whether it reaches the broker."
-)
 NO_DECISIONS = "No decision yet: no image has been due. `torchkeeper fleet images` shows when each one is due."
 NO_IMAGES = "No PyTorch image on any host that reports. `torchkeeper fleet status` shows which hosts do."
 
@@ -45,42 +45,15 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=WIDTH)
 
 
-def sanitize(text: str) -> str:
-    """Make text from outside safe to print: control characters replaced, markup escaped."""
-    visible = ("?" if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
-    return escape("".join(visible))
+def decisions_view(lines: list[DecisionLine], now: datetime, height: int | None = None) -> RenderableType:
+    """The decisions as a table, in the given order; a sentence if there are none.
 
-
-def status_view(view: FleetView, now: datetime) -> RenderableType:
-    """The hosts as a table, with their alerts below; a sentence if there are none."""
-    hosts = view.hosts()
-    if not hosts:
-        return Text(NO_HOSTS)
-    alerts = [(host, alert) for host in hosts for _, alert in sorted(host.alerts.items())]
-    return Group(status_table(hosts, now), *(_alert_line(host, alert) for host, alert in alerts))
-
-
-def status_table(hosts: list[Host], now: datetime) -> Table:
-    table = _table(("HOST", "left", 1), ("STATE", "left", None), ("SEEN", "right", None))
-    for name in ("IMAGES", "DISK USED", "RECLAIMABLE", "ALERTS"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for host in hosts:
-        state = host.state(now)
-        table.add_row(
-            sanitize(host.name),
-            f"[{_STATE_STYLE[state]}]{state}[/]",
-            _ago(host.last_seen, now),
-            str(host.images) if host.inventory else "-",
-            _disk(host.inventory),
-            units.format_bytes(host.inventory.disk.reclaimable_bytes) if host.inventory else "-",
-            f"[red]{len(host.alerts)}[/]" if host.alerts else "0",
-        )
-    return table
-
-
-def decisions_view(lines: list[DecisionLine], now: datetime) -> RenderableType:
-    """The decisions as a table, in the given order; a sentence if there are none."""
-    return decisions_table(lines, now) if lines else Text(NO_DECISIONS)
+    `height`: the lines to fit it into; None: as many as it needs.
+    """
+    if not lines:
+        return Text(NO_DECISIONS)
+    shown = _fitting(lines, height)
+    return Group(decisions_table(shown, now), *_more(len(lines) - len(shown), "older decisions"))
 
 
 def decisions_table(lines: list[DecisionLine], now: datetime) -> Table:
@@ -100,8 +73,11 @@ def decisions_table(lines: list[DecisionLine], now: datetime) -> Table:
     return table
 
 
-def images_view(view: FleetView, now: datetime) -> RenderableType:
-    """The PyTorch images of the fleet, each once, with the number of its hosts; a sentence if there are none."""
+def images_view(view: FleetView, now: datetime, height: int | None = None) -> RenderableType:
+    """The PyTorch images of the fleet, each once, with the number of its hosts; a sentence if there are none.
+
+    Those that are due come first, then those with the earliest deadline. `height`: as for decisions.
+    """
     copies: dict[str, list[payloads.InventoryImage]] = {}
     others = 0
     for host in view.hosts():
@@ -112,16 +88,18 @@ def images_view(view: FleetView, now: datetime) -> RenderableType:
                 copies.setdefault(image.id, []).append(image)
     if not copies:
         return Text(NO_IMAGES)
-    left_out = Text(f"Not shown, as they are not PyTorch: {others}. --json has them.") if others else Text("")
-    return Group(images_table(list(copies.values()), now), left_out)
+    left_out = [Text(f"Not shown, as they are not PyTorch: {others}. --json has them.")] if others else []
+    ranked = sorted(copies.values(), key=_urgency)
+    shown = _fitting(ranked, None if height is None else height - len(left_out))
+    return Group(images_table(shown, now), *_more(len(ranked) - len(shown), "more images"), *left_out)
 
 
 def images_table(images: list[list[payloads.InventoryImage]], now: datetime) -> Table:
-    """One row for each image, given the copies of each on all hosts."""
+    """One row for each image in the given order, with the copies of each on all hosts."""
     table = _table(("IMAGE", "left", 1), ("TORCH", "left", None), ("HOSTS", "right", None))
     for name in ("SIZE", "LAST USED", "NEXT"):
         table.add_column(name, justify="right", no_wrap=True)
-    for copies in sorted(images, key=lambda copies: (copies[0].references, copies[0].id)):
+    for copies in images:
         first = copies[0]
         table.add_row(
             _image_name(first.references, first.id),
@@ -134,23 +112,45 @@ def images_table(images: list[list[payloads.InventoryImage]], now: datetime) -> 
     return table
 
 
-async def watch(feed: Feed, render: Callable[[FleetView], RenderableType], console: Console, clock: Clock) -> None:
+async def watch(feed: Feed, render: Render, console: Console, clock: Clock) -> None:
     """Redraw the fleet every second, endlessly. Raises any error of the feed's first connection."""
     feeding = asyncio.create_task(feed.run(), name="fleet-feed")
     try:
         with Live(Text("Waiting for the broker ..."), console=console, screen=True, auto_refresh=False) as live:
             while not feeding.done():
                 if feed.view is not None:
-                    live.update(_frame(feed, feed.view, render, clock.now()), refresh=True)
+                    content = render(feed.view, console.height - FOOT)
+                    live.update(Group(content, _foot(feed, clock.now())), refresh=True)
                 await clock.sleep(REFRESH)
         await feeding
     finally:
         feeding.cancel()
 
 
-def _frame(feed: Feed, view: FleetView, render: Callable[[FleetView], RenderableType], now: datetime) -> RenderableType:
-    foot = f"[yellow]Not up to date: {sanitize(feed.error)}[/]" if feed.error else "Ctrl-C ends."
-    return Group(render(view), Text.from_markup(f"{now:%H:%M:%S} UTC  {foot}"))
+def _foot(feed: Feed, now: datetime) -> Text:
+    """The last line of the screen."""
+    state = f"[yellow]Not up to date: {sanitize(feed.error)}[/]" if feed.error else "Ctrl-C ends."
+    foot = Text.from_markup(f"{now:%H:%M:%S} UTC  {state}", overflow="ellipsis")
+    foot.no_wrap = True
+    return foot
+
+
+def _fitting(rows: Sequence[T], height: int | None) -> list[T]:
+    """The rows that fit below the head of a table, with a line for the number of the others."""
+    if height is None or len(rows) < height:
+        return list(rows)
+    return list(rows[: max(1, height - 2)])
+
+
+def _more(count: int, what: str) -> list[Text]:
+    return [Text(f"and {count:,} {what}", style="bold")] if count else []
+
+
+def _urgency(copies: Sequence[payloads.InventoryImage]) -> tuple[object, ...]:
+    """Sorts images that are due on any host first, then by the earliest deadline, then by name."""
+    is_due = any(image.action == Action.EVICT for image in copies)
+    soonest = next_eviction(copies)
+    return not is_due, float("inf") if soonest is None else soonest, copies[0].references, copies[0].id
 
 
 def _table(*columns: tuple[str, str, int | None]) -> Table:
@@ -161,11 +161,6 @@ def _table(*columns: tuple[str, str, int | None]) -> Table:
             name, justify="right" if justify == "right" else "left", ratio=ratio, no_wrap=True, overflow="ellipsis"
         )
     return table
-
-
-def _alert_line(host: Host, alert: payloads.Alert) -> Text:
-    style = "red" if alert.severity == "critical" else "yellow"
-    return Text.from_markup(f"[{style}]{alert.severity}[/] {sanitize(host.name)}: {sanitize(alert.message)}")
 
 
 def _image_name(references: Sequence[str], image_id: str) -> str:
@@ -183,15 +178,8 @@ def _bytes_of(decision: payloads.LastDecision) -> str:
     return f"~{units.format_bytes(decision.estimated_bytes)}"
 
 
-def _disk(inventory: payloads.Inventory | None) -> str:
-    disk = inventory.disk if inventory else payloads.Disk()
-    if disk.used_bytes is None or not disk.total_bytes:
-        return "-"
-    return f"{units.format_bytes(disk.used_bytes)} ({100 * disk.used_bytes / disk.total_bytes:.0f} %)"
-
-
 def _ago(at: datetime | None, now: datetime) -> str:
-    return _largest(now - at) + " ago" if at is not None else "never"
+    return ago(at, now) if at is not None else "never"
 
 
 def _last_used(copies: list[payloads.InventoryImage], now: datetime) -> str:
@@ -208,7 +196,7 @@ def _next(copies: list[payloads.InventoryImage], now: datetime) -> str:
         return "due" if None in held else sanitize(f"due ({', '.join(sorted(filter(None, held)))})")
     deadlines = [image.deadline for image in copies if _is_pending(image) and image.deadline is not None]
     if deadlines:
-        return "in " + _largest(min(deadlines) - now)
+        return "in " + largest(min(deadlines) - now)
     reasons = {image.reason for image in copies}
     return sanitize(reasons.pop()) if len(reasons) == 1 else "kept"
 
@@ -216,9 +204,3 @@ def _next(copies: list[payloads.InventoryImage], now: datetime) -> str:
 def _is_pending(image: payloads.InventoryImage) -> bool:
     reason = Reason.of(image.reason)
     return reason is not None and reason.pending
-
-
-def _largest(span: timedelta) -> str:
-    """A time span in its largest unit only, like `3 d`; `0 s` for a negative span, from a clock that is ahead."""
-    seconds = max(0, int(span.total_seconds()))
-    return " ".join(units.format_duration(timedelta(seconds=seconds)).split()[:2])

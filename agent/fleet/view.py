@@ -1,19 +1,30 @@
-"""The state of the fleet, folded from its messages. Pure: `at` is always the time at which a message arrived."""
+"""The state of the fleet, folded from its messages. Pure: `at` is always the time at which a message arrived.
+
+Of an inventory only its summary is kept, and what the command shows of it: decoded ones of 10,000 hosts take gigabytes.
+"""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
 
-from agent.core import units
 from agent.core.policy.decision import Action
-from agent.core.protocol import payloads, sentence
+from agent.core.protocol import payloads
 from agent.core.protocol.topics import Topics
+from agent.fleet.live import build_row
+from agent.fleet.live.build_row import InventorySummary, milliseconds
+from agent.fleet.live.row import HostRow, State
 
-STALE_AFTER = timedelta(minutes=3)  # three status messages are missing
+STALE_AFTER = build_row.STALE_AFTER
 MAX_EVENTS = 500  # the latest events of the whole fleet that are kept
 
-State = Literal["online", "stale", "offline", "unknown"]
+NO_INVENTORY = InventorySummary()
+
+Detail = Literal["images", "decisions"]  # a part of each inventory
+IMAGES: Detail = "images"
+DECISIONS: Detail = "decisions"
+ALL = (IMAGES, DECISIONS)
 Decisions = dict[tuple[str, str], payloads.LastDecision]  # by host and decision ID
 
 
@@ -22,30 +33,30 @@ class Host:
     """The content of one host's retained topics."""
 
     name: str
+    row: HostRow  # with what the info says; see `row_at`
     status: payloads.Status | None = None
     session: int | None = None  # of the last birth
-    info: payloads.Info | None = None
-    inventory: payloads.Inventory | None = None
+    summary: InventorySummary = NO_INVENTORY
+    inventory: payloads.Inventory | None = None  # with the details that the view keeps; None: none is kept or known
     alerts: dict[str, payloads.Alert] = field(default_factory=dict)
     last_seen: datetime | None = None
 
     def state(self, now: datetime) -> State:
-        if self.status is None:
-            return "unknown"
-        if self.status.state == "offline":
-            return "offline"
-        silent = self.last_seen is None or now - self.last_seen > STALE_AFTER
-        return "stale" if silent else "online"
+        seen = milliseconds(self.last_seen) if self.last_seen else None
+        return build_row.state_of(self.status.state if self.status else None, seen, milliseconds(now))
 
-    @property
-    def images(self) -> int:
-        """The number of its images, including those that were left out of its inventory."""
-        return len(self.inventory.images) + self.inventory.images_left_out if self.inventory else 0
+    def row_at(self, now: datetime) -> HostRow:
+        """The whole row, as of now."""
+        seen = milliseconds(self.last_seen) if self.last_seen else None
+        row = replace(self.row, state=self.state(now), last_seen=seen)
+        row = build_row.with_inventory(row, self.summary, milliseconds(now))
+        return build_row.with_alerts(row, self.alerts.values()) if self.alerts else row
 
     @property
     def known(self) -> bool:
         """Whether it has any retained topic. A host whose topics were all cleared is no longer listed."""
-        return bool(self.status or self.info or self.inventory or self.alerts)
+        has_info, has_inventory = self.row.mode is not None, self.summary.images is not None
+        return bool(self.status or has_info or has_inventory or self.alerts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +68,14 @@ class DecisionLine:
 
 
 class FleetView:
-    """All hosts below one prefix. `apply` adds messages; a repeated message changes nothing."""
+    """All hosts below one prefix. `apply` adds messages; a repeated message changes nothing.
 
-    def __init__(self, prefix: str) -> None:
+    `details`: what is kept of each inventory beside its summary. Events are kept only with the detail "decisions".
+    """
+
+    def __init__(self, prefix: str, details: Collection[Detail] = ALL) -> None:
         self._prefix = prefix
+        self._details = details
         self._topics = Topics(prefix, "+")
         self._hosts: dict[str, Host] = {}
         self._events: OrderedDict[tuple[str, str, int], tuple[str, payloads.Event]] = OrderedDict()
@@ -76,12 +91,15 @@ class FleetView:
         self.retained += retained
         name, rest = parsed
         if rest == "events":
-            self._apply_event(name, payload)
+            if DECISIONS in self._details:
+                self._apply_event(name, payload)
             if name in self._hosts and not retained:
                 _see(self._hosts[name], at)
             return
-        host = self._hosts.setdefault(name, Host(name))
-        _apply_retained(host, rest, payload, at, retained)
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(name, HostRow(host=name))
+        self._apply_retained(host, rest, payload, at, retained)
         if not host.known:
             del self._hosts[name]
 
@@ -104,11 +122,42 @@ class FleetView:
         )
         return sorted(wanted, key=lambda line: (line.decision.at, line.host, line.decision.decision_id), reverse=True)
 
+    def shows_only_status_of(self, name: str) -> bool:
+        """Whether one host is known, with this name, and nothing but its status: what its own user may read."""
+        hosts = list(self._hosts.values())
+        own = len(hosts) == 1 and hosts[0].name == name and hosts[0].status is not None
+        return own and hosts[0].row.mode is None and hosts[0].summary.images is None
+
     def renewed(self) -> "FleetView":
         """A new view with the same events, to be filled again from the retained messages, some of which may be gone."""
-        fresh = FleetView(self._prefix)
+        fresh = FleetView(self._prefix, self._details)
         fresh._events = self._events.copy()
         return fresh
+
+    def _apply_retained(self, host: Host, rest: str, payload: bytes, at: datetime, retained: bool) -> None:
+        """Apply one retained topic of a host. An empty payload clears it, and an invalid one changes nothing."""
+        own_time: datetime | None = None
+        if rest == "status":
+            own_time = _apply_status(host, payload, at, retained)
+        elif rest == "info":
+            own_time = _apply_info(host, payload, at)
+        elif rest == "inventory":
+            own_time = self._apply_inventory(host, payload)
+        elif rest.startswith("alerts/"):
+            _apply_alert(host, rest.removeprefix("alerts/"), payload)
+        if own_time is not None:
+            _see(host, min(own_time, at) if retained else at)
+
+    def _apply_inventory(self, host: Host, payload: bytes) -> datetime | None:
+        inventory = payloads.decode(payloads.Inventory, payload)
+        if inventory is None:
+            if not payload:
+                host.summary, host.inventory = NO_INVENTORY, None
+            return None
+        host.summary = build_row.summary_of(inventory)
+        left_out: dict[str, object] = {name: [] for name in ALL if name not in self._details}
+        host.inventory = inventory.model_copy(update=left_out) if self._details else None
+        return inventory.at
 
     def _apply_event(self, name: str, payload: bytes) -> None:
         event = payloads.decode(payloads.Event, payload)
@@ -120,73 +169,8 @@ class FleetView:
             self._events.popitem(last=False)
 
 
-def status_document(view: FleetView, now: datetime) -> dict[str, Any]:
-    """The JSON of `fleet status --json`."""
-    return {"hosts": [_host_document(host, now) for host in view.hosts()]}
-
-
-def decisions_document(lines: list[DecisionLine]) -> dict[str, Any]:
-    """The JSON of `fleet decisions --json`."""
-    return {"decisions": [_line_document(line) for line in lines]}
-
-
-def images_document(view: FleetView, now: datetime) -> dict[str, Any]:
-    """The JSON of `fleet images --json`: all images of all inventories, each with its host and an explanation."""
-    return {
-        "images": [
-            {
-                "host": host.name,
-                **image.model_dump(mode="json", by_alias=True),
-                "explanation": sentence.why(image, now),
-            }
-            for host in view.hosts()
-            for image in (host.inventory.images if host.inventory else ())
-        ],
-        "images_left_out": sum(host.inventory.images_left_out for host in view.hosts() if host.inventory),
-    }
-
-
-def _host_document(host: Host, now: datetime) -> dict[str, Any]:
-    disk = host.inventory.disk if host.inventory else payloads.Disk()
-    return {
-        "host": host.name,
-        "state": host.state(now),
-        "last_seen": units.format_time(host.last_seen) if host.last_seen else None,
-        "images": host.images,
-        "disk_used_bytes": disk.used_bytes,
-        "disk_total_bytes": disk.total_bytes,
-        "reclaimable_bytes": disk.reclaimable_bytes,
-        "mode": host.info.mode if host.info else None,
-        "version": host.info.version if host.info else None,
-        "alerts": [alert.model_dump(mode="json") for _, alert in sorted(host.alerts.items())],
-    }
-
-
-def _line_document(line: DecisionLine) -> dict[str, Any]:
-    return {"host": line.host, **line.decision.model_dump(mode="json")}
-
-
 def _see(host: Host, at: datetime) -> None:
     host.last_seen = max(at, host.last_seen) if host.last_seen else at
-
-
-def _apply_retained(host: Host, rest: str, payload: bytes, at: datetime, retained: bool) -> None:
-    """Apply one retained topic of a host. An empty payload clears it, and an invalid one changes nothing."""
-    own_time: datetime | None = None
-    if rest == "status":
-        own_time = _apply_status(host, payload, at, retained)
-    elif rest == "info":
-        info = payloads.decode(payloads.Info, payload)
-        host.info = info if info or not payload else host.info
-        own_time = info.at if info else None
-    elif rest == "inventory":
-        inventory = payloads.decode(payloads.Inventory, payload)
-        host.inventory = inventory if inventory or not payload else host.inventory
-        own_time = inventory.at if inventory else None
-    elif rest.startswith("alerts/"):
-        _apply_alert(host, rest.removeprefix("alerts/"), payload)
-    if own_time is not None:
-        _see(host, min(own_time, at) if retained else at)
 
 
 def _apply_status(host: Host, payload: bytes, at: datetime, retained: bool) -> datetime | None:
@@ -205,6 +189,13 @@ def _apply_status(host: Host, payload: bytes, at: datetime, retained: bool) -> d
     # The broker sends a will that was written when its session began, so only the time in it counts.
     _see(host, min(status.at, at))
     return None
+
+
+def _apply_info(host: Host, payload: bytes, at: datetime) -> datetime | None:
+    info = payloads.decode(payloads.Info, payload)
+    if info is not None or not payload:
+        host.row = build_row.with_info(host.row, info, at)
+    return info.at if info else None
 
 
 def _apply_alert(host: Host, alert_id: str, payload: bytes) -> None:

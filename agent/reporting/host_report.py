@@ -9,17 +9,30 @@ from agent.core.protocol.alerts import AlertId
 
 
 class HostReport:
-    """The latest info, inventory and alerts. `changed` is set whenever one of them changes."""
+    """The latest info, inventory and alerts. `changed` is set whenever one of them changes.
+
+    The pause is part of the info. It is reported apart, because it changes without a new connection to the engine.
+    """
 
     def __init__(self) -> None:
         self.info: payloads.Info | None = None
         self.inventory: payloads.Inventory | None = None
         self.alerts: dict[str, payloads.Alert] = {}
+        self.pause: payloads.Pause | None = None
         self.changed = asyncio.Event()
 
     def show_info(self, info: payloads.Info) -> None:
-        self.info = info
+        self.info = info.model_copy(update={"paused": self.pause})
         self.changed.set()
+
+    def show_pause(self, pause: payloads.Pause | None, at: datetime) -> None:
+        """Show a pause in the info, or that there is none."""
+        if pause == self.pause:
+            return
+        self.pause = pause
+        if self.info is not None:
+            self.info = self.info.model_copy(update={"paused": pause, "at": at})
+            self.changed.set()
 
     def show_inventory(self, inventory: payloads.Inventory) -> None:
         self.inventory = inventory

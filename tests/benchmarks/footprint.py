@@ -18,7 +18,7 @@ def measure(engine: dockerd.Dockerd, folder: Path) -> list[str]:
         docker={"url": f"unix://{engine.socket}"},
     )
     box = images.run(engine, "bench/pytorch:1", "sleep", "600", detach=True)
-    with proc.agent(folder=folder, config=config) as agent:
+    with proc.agent(folder=folder, config=config, forked=False) as agent:
         proc.eventually(lambda: "watching the engine" in agent.output(), timeout=30)
         time.sleep(3)  # the first inventory is made
         process = psutil.Process(agent.pid)

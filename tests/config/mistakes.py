@@ -5,7 +5,14 @@ WINDOW = "[schedule]\nwindows = ['{}']"
 MISTAKES = [
     ("an unknown key", "[policy]\ntll = '7d'", "policy.tll: is an unknown key; known here: ttl, min_age"),
     ("an unknown section", "[polcy]\nttl = '7d'", "polcy: is an unknown key; the sections are [agent]"),
-    ("a key of a later release", "[monitor]\nlisten = ''", "monitor: is an unknown key"),
+    ("a key of a later release", "[remote]\naccept = []", "remote: is an unknown key"),
+    (
+        "an unknown key of a section in a section",
+        "[monitor.auth]\nmodus = 'open'",
+        "monitor.auth.modus: is an unknown key; known here: mode, allow_open",
+    ),
+    ("an unknown way to log in", "[monitor.auth]\nmode = 'oidc'", "monitor.auth.mode: Input should be 'open', 'token'"),
+    ("a history that is kept for no time", "[monitor]\nretention = '0s'", "monitor.retention: must be longer than 0"),
     (
         "an unknown key of a rule",
         "[[policy.rules]]\nmatch='x'\nkeeep=true\nttl='1d'",

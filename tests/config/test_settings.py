@@ -55,6 +55,7 @@ def test_the_commented_default_names_every_key() -> None:
     }
     assert all(f"# {key} = " in text for keys in commented.values() for key in keys)
     assert {name: set(section) | commented.get(name, set()) for name, section in written.items()} == known
+    assert set(written["monitor"]["auth"]) == set(sections.MonitorAuth.model_fields)
 
 
 def test_the_rules_shown_in_the_default_are_rules_that_work(load) -> None:  # type: ignore[no-untyped-def]

@@ -1,14 +1,18 @@
-"""The host's info names the engine that the agent watches, from the moment at which that engine is proven."""
+"""The host's info names the engine that the agent watches, once that engine is proven, and the pause while it lasts."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+from agent.adapters import overrides
 from agent.config.settings import Settings
+from agent.core.policy.overrides import Overrides
 from agent.core.protocol import payloads
 from agent.daemon import housekeeping
 from agent.daemon.build import Components
 from tests.support.fake_host import FakeHost, HostedAgent
+from tests.support.times import HOUR, SECOND
 
 
 @asynccontextmanager
@@ -61,3 +65,58 @@ async def test_another_engine_at_the_same_address_is_reported(host: FakeHost) ->
         await agent.wait(60)
         assert reported(agent).engine["id"] == "another"
     assert reported(agent).started == before.started
+
+
+def pause(host: FakeHost, **fields: Any) -> None:
+    overrides.change(host.folder, lambda _: Overrides(paused=True, paused_at=host.clock.now(), **fields))
+
+
+async def test_a_pause_and_its_end_by_a_person_are_reported_while_the_agent_runs(host: FakeHost) -> None:
+    agent = host.agent()
+    async with reporting(agent):
+        await agent.start()
+        assert (reported(agent).paused, reported(agent).is_paused(host.clock.now())) == (None, False)
+        pause(host, pause_reason="incident 4711")
+        agent.host_report.changed.clear()
+        await agent.wait(3)
+        assert agent.host_report.changed.is_set()
+        assert reported(agent).paused == payloads.Pause(until=None, reason="incident 4711")
+        assert reported(agent).at > reported(agent).started
+        overrides.change(host.folder, lambda _: Overrides())
+        await agent.wait(3)
+    assert reported(agent).paused is None
+
+
+async def test_the_end_of_a_pause_is_reported_when_it_comes(host: FakeHost) -> None:
+    until = host.clock.now() + HOUR
+    pause(host, paused_until=until)
+    agent = host.agent()
+    async with reporting(agent):
+        await agent.start()
+        assert reported(agent).paused == payloads.Pause(until=until, reason="")
+        await agent.wait(HOUR - 3 * SECOND)
+        assert reported(agent).paused is not None
+        await agent.wait(5)
+    assert reported(agent).paused is None
+
+
+async def test_a_pause_is_reported_although_the_engine_is_away(host: FakeHost) -> None:
+    agent = host.agent()
+    async with reporting(agent):
+        await agent.start()
+        host.docker.stop()
+        await agent.wait(60)
+        pause(host, paused_until=host.clock.now() + 5 * SECOND)
+        await agent.wait(3)
+        assert reported(agent).paused is not None
+        await agent.wait(5)
+        assert reported(agent).paused is None
+
+
+async def test_overrides_that_cannot_be_read_are_reported_as_a_pause(host: FakeHost) -> None:
+    (host.folder / overrides.FILE).write_text("[")
+    agent = host.agent()
+    async with reporting(agent):
+        await agent.start()
+    why = "the file with the pins and the pause cannot be read"
+    assert reported(agent).paused == payloads.Pause(until=None, reason=why)

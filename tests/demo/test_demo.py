@@ -1,5 +1,6 @@
 """The demo, run as people run it: one whole performance, one that is interrupted, and those that cannot begin."""
 
+import json
 import os
 import re
 import shutil
@@ -7,19 +8,22 @@ import signal
 import subprocess
 import tempfile
 import tomllib
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent import demo
 from agent.adapters.sqlite import state_dir
 from agent.core.protocol.new_events import NewEvent
-from agent.demo import events
-from agent.demo.environment import DemoEnvironment
+from agent.demo import events, simulated_hosts
+from agent.demo.environment import HOST, DemoEnvironment
+from agent.fleet import extra
 from tests.support import dockerd, images, orphans, proc
 
 GOES = {
@@ -77,7 +81,7 @@ def interrupt(
         run = proc.Daemon([*proc.command(), "demo", *args], Path(logs, "out"), environment(TMPDIR=str(folder)))
         run.start()
         try:
-            run.wait_until(lambda: at in run.output(), timeout=proc.COMMAND)
+            run.wait_until(lambda: at in run.output(), timeout=3 * proc.COMMAND)
             before(folder)
             os.kill(run.pid, number)
             proc.eventually(lambda: run.returncode() is not None)
@@ -272,6 +276,41 @@ def test_an_engine_that_cannot_start_is_reported_with_its_last_lines(tmp_path: P
         1,
         "torchkeeper: the private engine (dockerd) ended by itself with 3: "
         "failed to mount overlay: operation not permitted\n",
+    )
+
+
+@pytest.mark.real
+def test_with_the_page_it_ends_with_a_monitor_that_has_the_history_of_the_demo_until_ctrl_c() -> None:
+    proc.require_root()
+    for program, package in (("dockerd", "docker.io"), ("mosquitto", "mosquitto"), ("busybox", "busybox-static")):
+        proc.require_program(program, package)
+    found: dict[str, Any] = {}
+
+    def ask(folder: Path) -> None:
+        (config,) = folder.glob("*/monitor.toml")
+        url = f"http://{tomllib.loads(config.read_text())['monitor']['listen']}"
+        for path in ("/api/hosts", "/api/decisions?limit=1000"):
+            with urllib.request.urlopen(url + path) as response:
+                found |= json.load(response)
+
+    with own_tmp() as folder:
+        ended = interrupt(folder, "--page", at="THE PAGE STAYS", number=signal.SIGINT, before=ask)
+    assert (ended.code, ended.left) == (0, ([], [], []))
+    assert {host["host"] for host in found["hosts"]} == {HOST, *(host.name for host in simulated_hosts.HOSTS)}
+    own = [item for item in found["decisions"] if item["host"] == HOST]
+    assert sorted((item["outcome"], *item["references"]) for item in own) == sorted(("removed", ref) for ref in GOES)
+    assert len(found["decisions"]) > len(own)
+    assert "WHAT WAS REMOVED, AND WHY" in ended.out
+
+
+def test_the_page_without_the_packages_of_the_monitor_names_the_command_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(extra, "PACKAGES", ("a_package_that_is_not_here",))
+    assert demo.run(with_page=True) == 2
+    assert capsys.readouterr() == (
+        "",
+        "torchkeeper: torchkeeper demo --page needs: pip install 'torchkeeper[monitor]'\n",
     )
 
 

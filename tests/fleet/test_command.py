@@ -10,16 +10,25 @@ import pytest
 
 from agent.adapters.broker import LARGEST_INCOMING
 from agent.adapters.mqtt import broker
-from agent.config import sections
+from agent.cli import fleet
+from agent.config import loading, sections
 from agent.core.protocol import payloads
 from tests.support import mosquitto, proc
-from tests.support.messages import make_inventory, make_inventory_image, make_last_decision, make_status, topic
+from tests.support.messages import (
+    make_info,
+    make_inventory,
+    make_inventory_image,
+    make_last_decision,
+    make_status,
+    topic,
+)
 from tests.support.mosquitto import Mosquitto
 
 
-def publish(server: Mosquitto, **messages: bytes) -> None:
+def publish(server: Mosquitto, login: Path | None = None, **messages: bytes) -> None:
     async def go() -> None:
-        options = broker.options(sections.Mqtt(url=server.url), "agent")
+        mqtt = loading.load(login).mqtt if login else sections.Mqtt(url=server.url)
+        options = broker.options(mqtt, "agent")
         async with broker.connect(options) as connection:
             for rest, payload in messages.items():
                 await connection.publish(topic(rest), payload, retain=True)
@@ -73,6 +82,35 @@ def test_a_large_and_compressed_inventory_is_read_like_any_other(broker: Mosquit
         assert (done.returncode, len(json.loads(done.stdout)["images"])) == (0, 2000)
 
 
+def viewer(server: Mosquitto, folder: Path, name: str) -> Path:
+    """The configuration of a user of the broker."""
+    secret = folder / "secret"
+    secret.write_text("pass")
+    return settings_for(folder, url=server.url, username=name, password_file=str(secret))
+
+
+@pytest.mark.real
+def test_a_user_who_may_not_read_the_fleet_is_told_so_and_which_right_is_missing(tmp_path: Path) -> None:
+    acl = "user admin\ntopic readwrite torchkeeper/#\n\nuser viewer\ntopic read torchkeeper/v1/hosts/#\n\n"
+    users = dict.fromkeys(("admin", "viewer", "nobody", "gpu-07"), "pass")
+    with mosquitto.running(users=users, acl=acl + mosquitto.ACL) as server:
+        publish(
+            server, login=viewer(server, tmp_path, "admin"), status=make_status().encode(), info=make_info().encode()
+        )
+        for more in ((), ("--json",)):
+            run = partial(proc.torchkeeper, "fleet", "status", *more)
+            allowed = run(config=viewer(server, tmp_path, "viewer"))
+            assert (allowed.returncode, allowed.stderr, "gpu-07" in allowed.stdout) == (0, "", True)
+            for name, why in (
+                ("nobody", "the broker gave the user 'nobody' no retained message"),
+                ("gpu-07", "the broker gave the user 'gpu-07' nothing but the status of its own host"),
+            ):
+                refused = run(config=viewer(server, tmp_path, name))
+                assert (refused.returncode, refused.stdout) == (1, "")
+                assert why in refused.stderr
+                assert "topic read torchkeeper/v1/hosts/#" in refused.stderr
+
+
 @pytest.mark.parametrize("command", ["status", "images", "decisions"])
 def test_a_broker_that_retains_nothing_is_a_failure_and_not_an_empty_fleet(
     broker: Mosquitto, tmp_path: Path, command: str
@@ -81,7 +119,8 @@ def test_a_broker_that_retains_nothing_is_a_failure_and_not_an_empty_fleet(
     for more in ((), ("--json",)):
         done = proc.torchkeeper("fleet", command, *more, config=file)
         assert (done.returncode, done.stdout) == (1, "")
-        assert f"{broker.url}: the broker gave no retained message below torchkeeper/v1/hosts." in done.stderr
+        assert f"{broker.url}: the broker gave a client without a user name no retained message" in done.stderr
+        assert "below torchkeeper/v1/hosts." in done.stderr
         assert "this user may not read there" in done.stderr
         assert "--watch" in done.stderr
 
@@ -129,7 +168,11 @@ def test_a_refused_login_names_the_user_and_the_way_out_and_not_the_secret(tmp_p
         (("status",), "mqtt.url"),
         (("status", "--watch", "--json"), "--watch"),
         (("status", "--watch"), "--watch"),
+        (("images", "--watch"), "--watch"),
         (("decisions", "--since", "soon"), "--since"),
+        (("what-if", "--ttl", "soon"), "--ttl"),
+        (("what-if", "--ttl", "7d", "--monitor", "localhost:9478"), "--monitor"),
+        (("what-if", "--ttl", "7d", "--token-file", "/nowhere"), "--token-file"),
     ],
 )
 def test_wrong_use_is_reported_with_its_key(tmp_path: Path, arguments: tuple[str, ...], key: str) -> None:
@@ -137,3 +180,26 @@ def test_wrong_use_is_reported_with_its_key(tmp_path: Path, arguments: tuple[str
     assert (done.returncode, done.stdout) == (2, "")
     assert key in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_if_without_a_monitor_is_one_sentence_and_a_failure(tmp_path: Path) -> None:
+    file = proc.write_config(tmp_path / "t.toml", monitor={"listen": f"127.0.0.1:{mosquitto.free_port()}"})
+    for more in ((), ("--json",)):
+        done = proc.torchkeeper("fleet", "what-if", "--ttl", "7d", *more, config=file)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "start one with `torchkeeper monitor`" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("listen", "public_url", "expected"),
+    [
+        ("127.0.0.1:9478", "", "http://127.0.0.1:9478"),
+        ("0.0.0.0:9000", "", "http://127.0.0.1:9000"),
+        ("[::]:9000", "", "http://127.0.0.1:9000"),
+        ("[::1]:9000", "", "http://[::1]:9000"),
+        ("127.0.0.1:9478", "https://fleet.example", "https://fleet.example"),
+    ],
+)
+def test_the_monitor_that_is_asked_is_that_of_the_configuration(listen: str, public_url: str, expected: str) -> None:
+    assert fleet.monitor_url(sections.Monitor(listen=listen, public_url=public_url)) == expected

@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from agent.adapters.mqtt import broker
 from agent.core.protocol import payloads
-from agent.fleet import terminal
+from agent.fleet import status_view, terminal
 from agent.fleet.feed import Feed
 from agent.fleet.view import FleetView
 from tests.support.fakes.broker import FakeBroker
@@ -54,25 +54,6 @@ def make_fleet(*hosts: str) -> FleetView:
             topic("inventory", host), make_inventory(make_inventory_image(), host=host, disk=DISK).encode(), START
         )
     return fleet
-
-
-def test_a_host_is_one_line_with_its_state_in_words() -> None:
-    fleet = make_fleet("gpu-07", "gpu-08", "gpu-09")
-    fleet.apply(topic("status", "gpu-08"), make_status("offline").encode(), NOW)
-    fleet.apply(topic("status", "gpu-09"), make_status().encode(), NOW)
-    fleet.apply(topic("status", "new"), make_status().encode(), NOW)
-    assert rows(terminal.status_view(fleet, NOW)) == [
-        "gpu-07 stale 4 min ago 1 1.5 TB (76 %) 312 GB 0",
-        "gpu-08 offline 4 min ago 1 1.5 TB (76 %) 312 GB 0",
-        "gpu-09 online 0 s ago 1 1.5 TB (76 %) 312 GB 0",
-        "new online 0 s ago - - - 0",
-    ]
-
-
-def test_alerts_stand_below_with_their_host() -> None:
-    fleet = make_fleet("gpu-07")
-    fleet.apply(topic("alerts/disk"), make_alert(message="nearly full").encode(), START)
-    assert render(terminal.status_view(fleet, NOW)).splitlines()[-1] == "warning gpu-07: nearly full"
 
 
 def test_a_decision_is_one_line_newest_first() -> None:
@@ -140,7 +121,7 @@ def full_views() -> list[RenderableType]:
         fleet.apply(topic("inventory", host), inventory, START)
         fleet.apply(topic("alerts/disk", host), make_alert(message="x" * 200).encode(), START)
     return [
-        terminal.status_view(fleet, NOW),
+        status_view.status_view(fleet, NOW),
         terminal.decisions_view(fleet.decisions(), NOW),
         terminal.images_view(fleet, NOW),
     ]
@@ -168,7 +149,7 @@ def test_names_from_strangers_are_neutralised_and_not_taken_for_markup() -> None
     fleet.apply(topic("inventory"), make_inventory(image, decisions=(last,)).encode(), START)
     fleet.apply(topic("alerts/x"), make_alert(message=EVIL).encode(), START)
     for what in (
-        terminal.status_view(fleet, NOW),
+        status_view.status_view(fleet, NOW),
         terminal.decisions_view(fleet.decisions(), NOW),
         terminal.images_view(fleet, NOW),
     ):
@@ -179,7 +160,7 @@ def test_names_from_strangers_are_neutralised_and_not_taken_for_markup() -> None
 
 def test_an_empty_fleet_says_so_with_the_way_out() -> None:
     empty = FleetView("torchkeeper")
-    assert "mqtt.url" in render(terminal.status_view(empty, NOW))
+    assert "mqtt.url" in render(status_view.status_view(empty, NOW))
     assert "fleet images" in render(terminal.decisions_view([], NOW))
     assert "fleet status" in render(terminal.images_view(empty, NOW))
 
@@ -190,7 +171,7 @@ async def test_watching_draws_what_changes_and_says_when_the_broker_is_away() ->
     feed = Feed(server.connector("viewer"), "torchkeeper", clock, quiet=0.01)
     console = Console(file=out, width=80, height=20, force_terminal=True)
     watching = asyncio.create_task(
-        terminal.watch(feed, lambda view: terminal.status_view(view, clock.now()), console, clock)
+        terminal.watch(feed, lambda view, height: status_view.status_view(view, clock.now(), height), console, clock)
     )
     second = broker.Message(topic("status", "gpu-08"), make_status().encode(), retain=True)
     story: list[tuple[str, Callable[[], object]]] = [
@@ -214,7 +195,7 @@ async def test_watching_ends_with_the_reason_where_the_broker_was_never_there() 
     server.stop()
     feed = Feed(server.connector("viewer"), "torchkeeper", clock, quiet=0.01)
     console = Console(file=io.StringIO(), width=80, height=20, force_terminal=True)
-    watching = asyncio.create_task(terminal.watch(feed, lambda _: "", console, clock))
+    watching = asyncio.create_task(terminal.watch(feed, lambda _, height: "", console, clock))
     await clock.advance(2)
     with pytest.raises(broker.BrokerUnavailable):
         await watching

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.protocol import payloads
 from agent.core.protocol.topics import PROBE
 from agent.fleet import view
 from agent.fleet.view import DecisionLine, FleetView
@@ -37,42 +36,6 @@ def fold(*messages: tuple[str, bytes], at: datetime = START, retained: bool = Fa
 
 def states(fleet: FleetView, now: datetime = START) -> dict[str, str]:
     return {host.name: host.state(now) for host in fleet.hosts()}
-
-
-def test_the_status_document_has_the_fixed_shape() -> None:
-    disk = payloads.Disk(total_bytes=100, used_bytes=70, images_bytes=60, reclaimable_bytes=30)
-    fleet = fold(
-        ("status", make_status().encode()),
-        ("info", make_info().encode()),
-        (
-            "inventory",
-            make_inventory(make_inventory_image(), make_inventory_image("sha256:2"), disk=disk, left_out=3).encode(),
-        ),
-        ("alerts/disk", make_alert().encode()),
-    )
-    assert view.status_document(fleet, START) == {
-        "hosts": [
-            {
-                "host": "gpu-07",
-                "state": "online",
-                "last_seen": "2026-03-01T12:00:00Z",
-                "images": 5,
-                "disk_used_bytes": 70,
-                "disk_total_bytes": 100,
-                "reclaimable_bytes": 30,
-                "mode": "enforce",
-                "version": "0.1.0",
-                "alerts": [
-                    {"id": "disk", "severity": "warning", "message": "nearly full", "since": "2026-03-01T12:00:00Z"}
-                ],
-            }
-        ]
-    }
-
-
-def test_a_host_that_only_has_a_status_is_shown_with_nothing_made_up() -> None:
-    (host,) = view.status_document(fold(("status", make_status().encode())), START)["hosts"]
-    assert (host["images"], host["disk_used_bytes"], host["reclaimable_bytes"], host["mode"]) == (0, None, 0, None)
 
 
 def test_an_online_host_is_stale_after_three_silent_minutes_and_not_before() -> None:
@@ -281,35 +244,3 @@ def test_a_renewed_view_keeps_the_events_and_forgets_what_is_retained() -> None:
     assert states(fresh) == {"gpu-08": "online"}
     assert fresh.decisions() == [LINE]
     assert states(fleet) == {"gpu-07": "online"}
-
-
-def test_the_other_documents_name_their_host() -> None:
-    fleet = fold(
-        ("inventory", make_inventory(make_inventory_image(idle_since=START), left_out=2).encode()),
-        ("events", make_decision().encode()),
-        ("events", make_outcome().encode()),
-    )
-    images = view.images_document(fleet, START + timedelta(days=3))
-    assert images["images_left_out"] == 2
-    names = ("host", "class", "references", "explanation")
-    assert [tuple(image[name] for name in names) for image in images["images"]] == [
-        ("gpu-07", "pytorch", ["teamai/a:1"], "idle 3 d")
-    ]
-    assert view.decisions_document(fleet.decisions()) == {
-        "decisions": [
-            {
-                "host": "gpu-07",
-                "decision_id": "d1",
-                "at": "2026-03-01T12:00:00Z",
-                "image_id": "sha256:" + "1" * 64,
-                "references": ["teamai/a:1"],
-                "reason": "idle-ttl",
-                "mode": "enforce",
-                "explanation": "idle 15 d, TTL 14 d",
-                "estimated_bytes": 4_800_000_000,
-                "outcome": "removed",
-                "measured_bytes": 5_000_000_000,
-                "error": None,
-            }
-        ]
-    }

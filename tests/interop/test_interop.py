@@ -62,7 +62,7 @@ async def test_a_later_reader_finds_what_is_retained(place: Place, rig: Publishe
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", make_info().at)
     async with reporting(place.connect, rig, "gpu-01"):
         found = await eventually_online(place, "gpu-01")
-        assert (found.images, list(found.alerts), found.info) == (3, ["state-full"], make_info())
+        assert (found.row.version, found.summary.images, list(found.alerts)) == ("0.1.0", 3, ["state-full"])
     left = {host.name: host.status and host.status.state for host in (await view(place)).hosts()}
     assert left["gpu-01"] == "offline"
 
@@ -172,7 +172,7 @@ async def test_names_with_dots_arrive_as_they_are(place: Place, rig: PublisherRi
     async with collecting(place.connect, tmp_path) as received, reporting(place.connect, rig, host):
         await rig.add(5)
         await confirmed(rig, 5)
-        assert (await eventually_online(place, host)).images == 1
+        assert (await eventually_online(place, host)).summary.images == 1
         assert {name for name, _, _ in received.events()} == {host}
     (found,) = await broker_check.run(place.mqtt(host), host)
     assert (found.ok, found.hint.endswith('set agent.host = "gpu-07-lab"')) == (True, True)

@@ -17,18 +17,20 @@ def make_status(state: str = "online", session: int = 1, *, at: object = START, 
     return payloads.Status.model_validate({"state": state, "session": session, "at": at, "agent_id": agent_id})
 
 
-def make_info(host: str = "gpu-07", *, version: str = "0.1.0") -> payloads.Info:
-    return payloads.Info(
-        host=host,
-        version=version,
-        engine={},
-        agent_id="a",
-        epoch="e",
-        mode="enforce",
-        policy={},
-        started=START,
-        at=START,
-    )
+def make_info(host: str = "gpu-07", *, version: str = "0.1.0", **fields: Any) -> payloads.Info:
+    defaults: dict[str, Any] = {
+        "host": host,
+        "version": version,
+        "engine": {},
+        "agent_id": "a",
+        "epoch": "e",
+        "mode": "enforce",
+        "paused": None,
+        "policy": {},
+        "started": START,
+        "at": START,
+    }
+    return payloads.Info.model_validate(defaults | fields)
 
 
 def make_inventory_image(

@@ -23,3 +23,8 @@ async def take(connection: Connection, count: int) -> list[Message]:
             if len(taken) == count:
                 break
     return taken
+
+
+def make_collector_options(server: Mosquitto, identity: str = "main", version: str = "5") -> broker.Options:
+    mqtt = sections.Mqtt.model_validate({"url": server.url, "version": version, "ca_file": str(server.ca_file or "")})
+    return broker.collector_options(mqtt, identity)[0]

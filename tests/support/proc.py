@@ -12,13 +12,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import pytest
 
-from tests.support import orphans
+from tests.support import forked_commands, orphans
+from tests.support.forked_commands import ForkedCommand
 
 T = TypeVar("T")
+Process = subprocess.Popen[bytes] | ForkedCommand
 
 ROOT = orphans.ROOT
 POLL = 0.05  # seconds between two checks
@@ -91,21 +93,18 @@ class Daemon:
         self.argv = tuple(argv)
         self.log = log
         self.env = dict(os.environ if env is None else env)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def start(self) -> None:
         """Start it, or start it again; its output is appended to the log."""
-        with self.log.open("ab") as out:
-            self._process = subprocess.Popen(
-                self.argv,
-                env=self.env,
-                cwd=self.log.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
+        with self.log.open("ab") as out, Path(os.devnull).open("rb") as nothing:
+            self._process = self._start(nothing, out)
         orphans.note_process(self._process.pid)
+
+    def _start(self, stdin: IO[bytes], out: IO[bytes]) -> Process:
+        return subprocess.Popen(
+            self.argv, env=self.env, cwd=self.log.parent, stdin=stdin, stdout=out, stderr=out, start_new_session=True
+        )
 
     @property
     def pid(self) -> int:
@@ -165,10 +164,17 @@ class Daemon:
         except OSError:  # a thread has just ended
             return False
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> Process:
         if self._process is None:
             raise AssertionError(f"{self.argv[0]} was never started")
         return self._process
+
+
+class ForkedDaemon(Daemon):
+    """A `torchkeeper` command in the background, forked from the command server."""
+
+    def _start(self, stdin: IO[bytes], out: IO[bytes]) -> Process:
+        return ForkedCommand(self.argv[1:], self.env, self.log.parent, (stdin, out, out), session=True)
 
 
 def command() -> list[str]:
@@ -187,7 +193,12 @@ def command() -> list[str]:
 def torchkeeper(
     *args: str, config: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = COMMAND
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end. The caller checks the exit code."""
+    """Run one command to its end. The caller checks the exit code.
+
+    A command with an environment of its own is started anew: Python reads some variables only then.
+    """
+    if env is None:
+        return forked_commands.run(args, _environment(config, env), timeout)
     return subprocess.run(
         [*command(), *args],
         env=_environment(config, env),
@@ -208,12 +219,19 @@ def agent(
     ready: Callable[[], object] | None = None,
     timeout: float = PATIENCE,
     verb: str = "run",
+    forked: bool = True,
 ) -> Iterator[Daemon]:
     """Run `torchkeeper run` in the background. The block begins when `ready` is true, and ends with SIGTERM.
 
-    The log is in `folder` (`<verb>.log`). `verb="monitor"` runs the fleet's monitor in the same way.
+    The log is in `folder` (`<verb>.log`). `verb="monitor"` runs the fleet's monitor in the same way. `forked`: not
+    started anew, if it has no environment of its own; its memory then has all that any command imports.
     """
-    daemon = Daemon([*command(), verb, *args], folder / f"{verb}.log", _environment(config, env))
+    log, variables = folder / f"{verb}.log", _environment(config, env)
+    daemon = (
+        ForkedDaemon(["torchkeeper", verb, *args], log, variables)
+        if forked and env is None
+        else Daemon([*command(), verb, *args], log, variables)
+    )
     daemon.start()
     try:
         daemon.wait_until(ready or (lambda: True), timeout)

@@ -7,7 +7,9 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
+from typing import Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import aiomqtt
@@ -18,8 +20,11 @@ from agent.adapters.broker import (
     PAYLOAD_INVALID,
     TOPIC_INVALID,
     BrokerUnavailable,
+    CollectorConnection,
     Connect,
+    ConnectCollector,
     Connection,
+    Delivery,
     Flooded,
     LoginRefused,
     Message,
@@ -29,6 +34,7 @@ from agent.adapters.broker import (
 )
 from agent.adapters.mqtt.addresses import Addresses
 from agent.adapters.mqtt.client import Client
+from agent.adapters.mqtt.collector_client import CollectorClient
 from agent.config import sections
 from agent.config.settings import ConfigError
 from agent.core.protocol import payloads
@@ -39,8 +45,11 @@ __all__ = [
     "PAYLOAD_INVALID",
     "TOPIC_INVALID",
     "BrokerUnavailable",
+    "CollectorConnection",
     "Connect",
+    "ConnectCollector",
     "Connection",
+    "Delivery",
     "Flooded",
     "LoginRefused",
     "Message",
@@ -50,13 +59,20 @@ __all__ = [
     "agent_client_id",
     "all_options",
     "check_client_id",
+    "collector_connector",
+    "collector_options",
     "connect",
     "connector",
     "options",
     "viewer_client_id",
 ]
 
+C = TypeVar("C", bound=Client)
+
 PORT, TLS_PORT = 1883, 8883
+COLLECTOR_SESSION = 7 * 24 * 3600  # seconds for which the broker keeps events while the collector is away
+COLLECTOR_RECEIVE_MAXIMUM = 100  # unacknowledged messages; not all brokers obey, see collector_client
+LARGEST_FOR_COLLECTOR = 2 * payloads.MAX_PAYLOAD  # bytes per packet
 _REFUSAL = 128  # reason codes from here on are refusals
 
 
@@ -106,14 +122,31 @@ def viewer_client_id() -> str:
     return f"torchkeeper-fleet-{secrets.token_hex(4)}"
 
 
+def collector_options(mqtt: sections.Mqtt, identity: str) -> tuple[Options, ...]:
+    """The options of the collector with this id, for each address. Raises ConfigError if there is none.
+
+    All of its connections have the same client ID, as the broker keeps its session by that.
+    """
+    client_id = f"torchkeeper-collector-{identity.replace('.', '-')}"
+    return tuple(
+        replace(
+            options,
+            session=COLLECTOR_SESSION,
+            receive_maximum=COLLECTOR_RECEIVE_MAXIMUM,
+            largest_incoming=LARGEST_FOR_COLLECTOR,
+        )
+        for options in all_options(mqtt, client_id)
+    )
+
+
 @asynccontextmanager
 async def connect(options: Options, will: Message | None = None) -> AsyncIterator[Connection]:
     """A connection for the block. Leaving it disconnects cleanly, so the will is not published.
 
     Raises LoginRefused or another BrokerUnavailable, whose message names the broker and what to do.
     """
-    async with _connected(Addresses([options]), will) as connection:
-        yield connection
+    async with _client(Addresses([options], Client), will) as client:
+        yield _Connection(client)
 
 
 def connector(several: Iterable[Options], shuffle: Callable[[list[Options]], None] = random.shuffle) -> Connect:
@@ -121,16 +154,41 @@ def connector(several: Iterable[Options], shuffle: Callable[[list[Options]], Non
 
     They are shuffled once, so that the hosts of a fleet use different ones; after each failure the next one is tried.
     """
+    return partial(_connected, Addresses(_shuffled(several, shuffle), Client))
+
+
+def collector_connector(
+    several: Iterable[Options], shuffle: Callable[[list[Options]], None] = random.shuffle
+) -> ConnectCollector:
+    """Like `connector`, for a collector."""
+    return partial(_collecting, Addresses(_shuffled(several, shuffle), CollectorClient))
+
+
+def _shuffled(several: Iterable[Options], shuffle: Callable[[list[Options]], None]) -> list[Options]:
     order = list(several)
     shuffle(order)
-    return partial(_connected, Addresses(order))
+    return order
 
 
 @asynccontextmanager
-async def _connected(addresses: Addresses, will: Message | None) -> AsyncIterator[Connection]:
+async def _connected(addresses: Addresses[Client], will: Message | None) -> AsyncIterator[Connection]:
+    async with _client(addresses, will) as client:
+        yield _Connection(client)
+
+
+@asynccontextmanager
+async def _collecting(
+    addresses: Addresses[CollectorClient], will: Message | None
+) -> AsyncIterator[CollectorConnection]:
+    async with _client(addresses, will) as client:
+        yield _CollectorConnection(client)
+
+
+@asynccontextmanager
+async def _client(addresses: Addresses[C], will: Message | None) -> AsyncIterator[C]:
     client = await addresses.open(will)
     try:
-        yield _Connection(client, compress=client.compress)
+        yield client
     except BrokerUnavailable:
         addresses.go_on()
         raise
@@ -138,25 +196,28 @@ async def _connected(addresses: Addresses, will: Message | None) -> AsyncIterato
         client.close()
 
 
-class _Connection:
-    def __init__(self, client: Client, *, compress: bool) -> None:
+class _Sender(Generic[C]):
+    """What all connections can do."""
+
+    def __init__(self, client: C) -> None:
         self._client = client
-        self._compress = compress
 
     @property
     def peer(self) -> str:
         return self._client.peer
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        code = await self._client.send(topic, payloads.packed(payload) if self._compress else payload, retain)
+        code = await self._client.send(topic, payloads.packed(payload) if self._client.compress else payload, retain)
         if code.value >= _REFUSAL:
             raise PublishRefused(code.value, f"{code} (topic {topic})")
 
-    async def subscribe(self, topic: str) -> None:
-        codes = await self._client.request(topic)
+    async def subscribe(self, topic: str, qos: Literal[0, 1] = 1) -> None:
+        codes = await self._client.request(topic, qos)
         if any(code.value >= _REFUSAL for code in codes):
             raise SubscribeRefused(f"{self._client.name}: the broker refused the subscription to {topic}: {codes[0]}")
 
+
+class _Connection(_Sender[Client]):
     async def messages(self) -> AsyncIterator[Message]:
         try:
             while True:
@@ -164,3 +225,18 @@ class _Connection:
                 yield Message(str(message.topic), bytes(message.payload), message.retain)
         except aiomqtt.MqttError:
             raise self._client.lost() from None
+
+
+class _CollectorConnection(_Sender[CollectorClient]):
+    @property
+    def waiting(self) -> int:
+        return self._client.waiting
+
+    async def take(self, most: int, most_bytes: int) -> list[Delivery]:
+        return await self._client.take(most, most_bytes)
+
+    def take_waiting(self, most: int, most_bytes: int) -> list[Delivery]:
+        return self._client.take_waiting(most, most_bytes)
+
+    def acknowledge(self, taken: Iterable[Delivery]) -> None:
+        self._client.acknowledge(taken)

@@ -1,13 +1,15 @@
-"""aiomqtt's client with corrections. The only module that uses its private parts."""
+"""aiomqtt's client with corrections. Only this module and `collector_client` use its private parts."""
 
 import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 import aiomqtt
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -54,7 +56,8 @@ class Client(aiomqtt.Client):
             username=options.username or None,
             password=password,
             protocol=_PROTOCOLS[options.version],
-            clean_session=None if options.version == "5" else True,
+            clean_session=None if options.version == "5" else not options.session,
+            clean_start=MQTT_CLEAN_START_FIRST_ONLY if options.version != "5" else not options.session,
             keepalive=options.keepalive,
             timeout=options.answer_timeout,
             tls_context=context,
@@ -67,7 +70,7 @@ class Client(aiomqtt.Client):
         self.pending_calls_threshold = 1000  # only a warning in the log
         self._client.connect_timeout = CONNECT_TIMEOUT
         self._client._reconnect_on_failure = False  # paho would try MQTT 3.1 by itself, and block the loop
-        self._receive = self._client._sock_recv
+        self._receive: Callable[[int], bytes] = self._client._sock_recv
         self._client._sock_recv = self._receive_mqtt  # type: ignore[method-assign, assignment]
         if context is not None:
             self._client._ssl_wrap_socket = partial(_handshake, context, options.host)  # type: ignore[method-assign]
@@ -81,7 +84,7 @@ class Client(aiomqtt.Client):
         self._largest: int | None = None  # bytes per packet, if the broker announced a limit
         self._closed = False
         self._disconnected.add_done_callback(lambda _: self._give_up_connecting())
-        self._incoming = IncomingLimit(self._client, options.largest_incoming) if options.largest_incoming else None
+        self._incoming = self._limit_incoming(options.largest_incoming)
 
     async def send(self, topic: str, payload: bytes, retain: bool) -> ReasonCode:
         """Publish with QoS 1. Returns the reason code of the PUBACK."""
@@ -105,9 +108,9 @@ class Client(aiomqtt.Client):
         finally:
             self._acks.pop(info.mid, None)
 
-    async def request(self, topic: str) -> list[ReasonCode]:
-        """Subscribe with QoS 1. Returns the reason codes of the SUBACK."""
-        subscribing = asyncio.ensure_future(super().subscribe(topic, qos=1))
+    async def request(self, topic: str, qos: int = 1) -> list[ReasonCode]:
+        """Subscribe. Returns the reason codes of the SUBACK."""
+        subscribing = asyncio.ensure_future(super().subscribe(topic, qos=qos))
         try:
             codes: Any = await self._first(subscribing)
         except aiomqtt.MqttError:
@@ -119,6 +122,10 @@ class Client(aiomqtt.Client):
     async def next_message(self) -> aiomqtt.Message:
         """The next message; without yielding to the event loop if one is queued. Raises MqttError."""
         return await anext(self.messages) if self._queue.empty() else self._queue.get_nowait()
+
+    def _limit_incoming(self, largest: int) -> IncomingLimit | None:
+        """What watches the size and the number of received packets, if anything does."""
+        return IncomingLimit(self._client, largest) if largest else None
 
     async def _first(self, answer: asyncio.Future[T]) -> T:
         """Wait for an answer. Raises BrokerUnavailable if the connection is lost or the time-out passes."""
@@ -233,10 +240,17 @@ class Client(aiomqtt.Client):
 
 def _properties(options: Options) -> Properties | None:
     """Properties of the CONNECT. An MQTT 5 broker does not send packets above the size announced here."""
-    if options.version != "5" or not options.largest_incoming:
+    wanted = {
+        "MaximumPacketSize": options.largest_incoming,
+        "SessionExpiryInterval": options.session,
+        "ReceiveMaximum": options.receive_maximum,
+    }
+    if options.version != "5" or not any(wanted.values()):
         return None
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = options.largest_incoming
+    for name, value in wanted.items():
+        if value:
+            setattr(properties, name, value)
     return properties
 
 

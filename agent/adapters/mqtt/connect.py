@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from pathlib import Path
+from typing import TypeVar
 
 import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
@@ -10,6 +11,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.adapters.broker import NOT_AUTHORIZED, BrokerUnavailable, LoginRefused, Message, Options
 from agent.adapters.mqtt.client import Client
 from agent.adapters.mqtt.errors import HungUp, NotMqtt, TlsFailed, TooMuch
+
+C = TypeVar("C", bound=Client)
 
 _LOGIN_CODES = {134, NOT_AUTHORIZED, 138, 140}  # bad name or password, not authorized, banned, bad method
 _VERSION_REFUSED = 132
@@ -19,11 +22,11 @@ class VersionInDoubt(BrokerUnavailable):
     """The broker may not speak this version of MQTT: it reports that, closed the connection, or does not answer."""
 
 
-async def open_client(options: Options, will: Message | None) -> Client:
+async def open_client(options: Options, will: Message | None, make: type[C]) -> C:
     """Return a connected client, which the caller closes. Raises LoginRefused, VersionInDoubt or BrokerUnavailable."""
     password = await asyncio.to_thread(_read_password, options)
     context = await asyncio.to_thread(_tls_context, options)
-    client = Client(options, password, context, will)
+    client = make(options, password, context, will)
     try:
         await client.__aenter__()
     except aiomqtt.exceptions.MqttConnectError as error:

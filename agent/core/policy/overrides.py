@@ -38,3 +38,6 @@ class Overrides:
     paused_until: datetime | None = None
     pause_reason: str = ""
     readable: bool = True
+
+    def is_paused(self, now: datetime) -> bool:
+        return self.paused and (self.paused_until is None or now < self.paused_until)

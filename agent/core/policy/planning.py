@@ -202,10 +202,9 @@ def _assemble(
 def _plan_held_by(context: Context, policy: Policy, now: datetime) -> HeldBy | None:
     """Why all evictions of this plan wait. Stream trust is checked last, because it recovers on its own."""
     overrides = context.overrides
-    paused = overrides.paused and (overrides.paused_until is None or now < overrides.paused_until)
     if policy.observe or context.observe_only:
         return HeldBy.OBSERVE
-    if paused or not overrides.readable:
+    if overrides.is_paused(now) or not overrides.readable:
         return HeldBy.PAUSED
     if not schedule.is_open(policy.schedule, now):
         return HeldBy.WINDOW

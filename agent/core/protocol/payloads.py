@@ -41,6 +41,13 @@ class Status(Payload):
     agent_id: str = ""  # distinguishes two agents with the same host name
 
 
+class Pause(Payload):
+    """The pause of a host: nothing is evicted there until it ends. `until`: None for one that somebody must end."""
+
+    until: Time | None
+    reason: str
+
+
 class Info(Payload):
     """`info`, retained: the agent, its engine and its policy. Contains no secrets."""
 
@@ -50,9 +57,16 @@ class Info(Payload):
     agent_id: str
     epoch: str
     mode: Mode
+    paused: Pause | None = None
     policy: dict[str, Any]
     started: Time
     at: Time
+
+    def is_paused(self, now: datetime) -> bool | None:
+        """Whether the host is paused. None if it does not report that, as an older agent."""
+        if "paused" not in self.model_fields_set:
+            return None
+        return self.paused is not None and (self.paused.until is None or now < self.paused.until)
 
 
 class ImageRef(Payload):

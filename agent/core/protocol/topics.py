@@ -43,6 +43,10 @@ class Topics:
     def alert(self, alert_id: str) -> str:
         return f"{self._alerts}/{alert_id}"
 
+    def collector(self, name: str) -> str:
+        """The status topic of one collector."""
+        return f"{self._collectors}{name}/status"
+
     def parse(self, topic: str) -> tuple[str, str] | None:
         """The (host, rest) of a topic below `hosts/`, rest being like `status` or `alerts/<id>`; else None."""
         head = f"{self._base}/hosts/"
@@ -52,4 +56,4 @@ class Topics:
     def collector_of(self, topic: str) -> str | None:
         """The id of the collector whose status this topic is, or None."""
         name = topic.removeprefix(self._collectors).removesuffix("/status")
-        return name if topic == f"{self._collectors}{name}/status" and valid_host(name) else None
+        return name if topic == self.collector(name) and valid_host(name) else None

@@ -78,7 +78,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """Which events of one source have arrived: all up to `contiguous`, and above it all but `missing` up to `highest`."""
+    """Which events of a source have arrived: all up to `contiguous`, and above it all but `missing` up to `highest`."""
 
     contiguous: int = 0
     missing: tuple[Range, ...] = ()  # ascending, each above `contiguous`
@@ -93,7 +93,9 @@ class Batch:
     changes: list[Change] = field(default_factory=list)
     events: list[StoredEvent] = field(default_factory=list)
     streams: dict[Source, StreamState] = field(default_factory=dict)  # each that a message of the batch was from
+    gone: dict[Source, list[Range]] = field(default_factory=dict)  # numbers that will never be sent
     duplicates: int = 0
+    refused: int = 0  # events beyond too many missing ranges: they were not taken, and must be sent again
     undecodable: list[str] = field(default_factory=list)  # topics
 
 
@@ -112,3 +114,4 @@ class Committed:
 
     decisions: tuple[DecisionChange, ...] = ()
     regrets: dict[str, int] = field(default_factory=dict)  # host -> decisions whose image came back in this commit
+    streams: dict[Source, StreamState] = field(default_factory=dict)  # of the batch, as they are on disk now

@@ -31,6 +31,10 @@ metadata = MetaData(
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 
+# of decisions whose image can come back; a query uses their index if it has the same words
+REMOVED = "outcome = 'removed' AND regret_at IS NULL"
+
+
 def _host() -> Column[int]:
     return Column("host_id", Id, ForeignKey("hosts.id"), nullable=False)
 
@@ -56,6 +60,7 @@ hosts = Table(
     Column("engine", Text),  # JSON object
     Column("state", Text, nullable=False, server_default="unknown"),  # online, offline, unknown; stale is computed
     Column("state_since", BigInteger),
+    Column("started", BigInteger),  # when its agent started
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger),
     Column("policy_digest", Text, ForeignKey("policies.digest")),
@@ -67,7 +72,8 @@ hosts = Table(
     Column("disk_total", BigInteger),
     Column("images_bytes", BigInteger),
     Column("reclaimable", BigInteger),
-    Column("forgotten_at", BigInteger),
+    Column("next_eviction", BigInteger),  # the earliest deadline of an image that is not held
+    Column("forgotten_at", BigInteger),  # when its last topic was cleared
 )
 
 policies = Table(
@@ -84,6 +90,7 @@ streams = Table(
     _host(),
     Column("epoch", Text, nullable=False),
     Column("contiguous", BigInteger, nullable=False, server_default="0"),  # the watermark
+    Column("highest", BigInteger, nullable=False, server_default="0"),  # the highest number that has arrived
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
     UniqueConstraint("host_id", "epoch"),
@@ -130,8 +137,9 @@ host_images = Table(
     Column("estimated", BigInteger, nullable=False),
     Column("warnings", Text, nullable=False, server_default="[]"),  # JSON array
     Column("row_digest", LargeBinary, nullable=False),  # of the image in the inventory
-    Index(None, "image_id"),
-    Index(None, "reason", "idle_since", "estimated", "host_id"),
+    # With all columns that the sums over the fleet need, so that they read the index alone
+    Index("ix_host_images_totals", "image_id", "reason", "last_used", "estimated", "host_id"),
+    Index("ix_host_images_what_if", "reason", "idle_since", "deadline", "estimated", "host_id"),
     sqlite_with_rowid=False,
 )
 
@@ -170,7 +178,9 @@ decisions = Table(
     Index(None, "host_id", "at"),
     Index(None, "image_id", "at"),
     Index(None, "outcome", "at"),
-)
+    Index("ix_decisions_removed", "host_id", "image_id",
+          sqlite_where=text(REMOVED), postgresql_where=text(REMOVED)),
+)  # fmt: skip
 
 sweeps = Table(
     "sweeps",

@@ -139,9 +139,22 @@ class HostImage(payloads.InventoryImage):
     elsewhere: int
 
 
+class AgentInfo(Document):
+    """What the agent of a host said of itself and its engine, and the policy in force there."""
+
+    version: str
+    agent_id: str | None
+    mode: str | None
+    engine: dict[str, str]
+    policy: dict[str, Any]
+    started: Time | None
+    state_since: Time | None = Field(description="since when the host is online or offline")
+    first_seen: Time = Field(description="when the monitor first saw the host")
+
+
 class HostDetail(Document):
     host: Host
-    info: payloads.Info | None
+    info: AgentInfo | None
     images: list[HostImage]
     alerts: list[Alert]
     held: list[Held]  # most bytes first

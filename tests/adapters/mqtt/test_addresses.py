@@ -10,6 +10,7 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.adapters.mqtt.addresses import Addresses
+from agent.adapters.mqtt.client import Client
 from agent.config import sections
 from tests.support import mosquitto
 from tests.support.mosquitto import Mosquitto
@@ -75,10 +76,11 @@ def newer() -> Peer:
     return Peer(dict(ACCEPTED))
 
 
-def make_addresses(*peers: Peer, version: str = "auto") -> Addresses:
+def make_addresses(*peers: Peer, version: str = "auto") -> Addresses[Client]:
     """The peers' addresses, in this order. Where one of them says nothing, nobody waits ten seconds for it."""
     patience = 2.0 if any(SILENT in peer.answers.values() for peer in peers) else 20.0
-    return Addresses(replace(options, answer_timeout=patience) for options in options_of(*peers, version=version))
+    several = [replace(options, answer_timeout=patience) for options in options_of(*peers, version=version)]
+    return Addresses(several, Client)
 
 
 def options_of(*peers: Peer, version: str = "auto") -> tuple[broker.Options, ...]:
@@ -86,7 +88,7 @@ def options_of(*peers: Peer, version: str = "auto") -> tuple[broker.Options, ...
     return broker.all_options(mqtt, "a")
 
 
-async def peer_of(addresses: Addresses) -> str:
+async def peer_of(addresses: Addresses[Client]) -> str:
     """Connect once; the broker and the version in use, or why there is none."""
     try:
         client = await addresses.open(None)
@@ -285,4 +287,4 @@ async def test_a_certificate_that_proves_nothing_is_distinguished_from_a_broker_
 
 async def peer_of_url(url: str, **keys: str) -> str:
     mqtt = sections.Mqtt.model_validate({"url": url, **keys})
-    return await peer_of(Addresses(broker.all_options(mqtt, "a")))
+    return await peer_of(Addresses(broker.all_options(mqtt, "a"), Client))

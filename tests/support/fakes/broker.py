@@ -2,12 +2,17 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal, TypeVar
 
 from agent.adapters.mqtt import broker
-from agent.adapters.mqtt.broker import Message
+from agent.adapters.mqtt.broker import Delivery, Message
+
+C = TypeVar("C", bound="_Client")
 
 
 class FakeBroker:
@@ -27,20 +32,35 @@ class FakeBroker:
         self.subscriptions: list[str] = []  # requested topic filters, granted or not
         self._up = True
         self._clients: dict[str, _Client] = {}
-        self._numbers = itertools.count()
+        self._sessions: dict[str, Session] = {}  # of collectors, by client ID
 
     def connector(self, client_id: str) -> broker.Connect:
         return partial(self.connect, client_id)
 
+    def collector_connector(self, client_id: str) -> broker.ConnectCollector:
+        return partial(self.connect_collector, client_id)
+
     @asynccontextmanager
     async def connect(self, client_id: str, will: Message | None = None) -> AsyncIterator[broker.Connection]:
+        async with self._connected(client_id, _Client(self, will)) as client:
+            yield client
+
+    @asynccontextmanager
+    async def connect_collector(
+        self, client_id: str, will: Message | None = None
+    ) -> AsyncIterator[broker.CollectorConnection]:
+        session = self._sessions.setdefault(client_id, Session())
+        async with self._connected(client_id, _CollectorClient(self, will, session)) as client:
+            yield client
+
+    @asynccontextmanager
+    async def _connected(self, client_id: str, client: C) -> AsyncIterator[C]:
         await asyncio.sleep(0)
         if not self._up:
             raise broker.BrokerUnavailable("fake: down")
         if self.login_refused:
             raise broker.LoginRefused("fake: refused; check mqtt.username")
         self.connects += 1
-        client = _Client(self, will)
         if client_id in self._clients:
             self._end(client_id, broker.BrokerUnavailable("fake: taken over"), with_will=True)
         self._clients[client_id] = client
@@ -51,9 +71,10 @@ class FakeBroker:
                 del self._clients[client_id]
 
     def stop(self) -> None:
-        """Crash: all connections end, and the retained messages are lost."""
+        """Crash: all connections end, and the retained messages and the sessions are lost."""
         self._up = False
         self.retained.clear()
+        self._sessions.clear()
         for client_id in list(self._clients):
             self._end(client_id, broker.BrokerUnavailable("fake: lost"), with_will=False)
 
@@ -82,6 +103,8 @@ class FakeBroker:
         retain(self.retained, message)
         for client in self._clients.values():
             client.deliver(Message(message.topic, message.payload))
+        for client_id in self._sessions.keys() - self._clients.keys():
+            self._sessions[client_id].keep(message)
 
     def take(self, sender: "_Client", message: Message) -> None:
         if message.topic in self.denied:
@@ -97,6 +120,30 @@ class FakeBroker:
         client.end(error)
         if with_will and client.will is not None:
             self.route(client.will)
+
+
+@dataclass
+class Session:
+    """What the broker keeps of a collector while that is away."""
+
+    filters: dict[str, int] = field(default_factory=dict)  # with their QoS
+    unacknowledged: dict[int, Delivery] = field(default_factory=dict)
+    numbers: Iterable[int] = field(default_factory=lambda: itertools.count(1))
+
+    def qos(self, topic: str) -> int | None:
+        """With which QoS it receives messages of a topic; None: not at all."""
+        return max((qos for pattern, qos in self.filters.items() if matches(pattern, topic)), default=None)
+
+    def keep(self, message: Message, *, retain: bool = False) -> Delivery | None:
+        """What to deliver of a message, and again until it is acknowledged if its QoS is 1."""
+        qos = self.qos(message.topic)
+        if qos is None:
+            return None
+        receipt = next(iter(self.numbers)) if qos else 0
+        delivery = Delivery(message.topic, message.payload, retain, receipt)
+        if receipt:
+            self.unacknowledged[receipt] = delivery
+        return delivery
 
 
 class _Client:
@@ -156,6 +203,62 @@ class _Client:
     def _check(self) -> None:
         if self._error is not None:
             raise type(self._error)(str(self._error))
+
+
+class _CollectorClient(_Client):
+    """One connection of a collector."""
+
+    def __init__(self, server: FakeBroker, will: Message | None, session: Session) -> None:
+        super().__init__(server, will)
+        self._session = session
+        self._deliveries = deque(session.unacknowledged.values())
+        self._arrived = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._deliveries)
+
+    async def subscribe(self, topic: str, qos: Literal[0, 1] = 1) -> None:
+        self._check()
+        self._server.subscriptions.append(topic)
+        if topic in self._server.unreadable:
+            raise broker.SubscribeRefused("fake: not readable")
+        self._session.filters[topic] = qos
+        for name, payload in self._server.retained.items():
+            if matches(topic, name):
+                self._add(self._session.keep(Message(name, payload), retain=True))
+        await asyncio.sleep(0)
+
+    async def take(self, most: int, most_bytes: int) -> list[Delivery]:
+        while not self._deliveries:
+            self._check()
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self.take_waiting(most, most_bytes)
+
+    def take_waiting(self, most: int, most_bytes: int) -> list[Delivery]:
+        taken: list[Delivery] = []
+        while self._deliveries and len(taken) < most and (most_bytes > 0 or not taken):
+            taken.append(self._deliveries.popleft())
+            most_bytes -= len(taken[-1].payload)
+        return taken
+
+    def acknowledge(self, taken: Iterable[Delivery]) -> None:
+        if self._error is None:
+            for delivery in taken:
+                self._session.unacknowledged.pop(delivery.receipt, None)
+
+    def deliver(self, message: Message, topic: str | None = None) -> None:
+        self._add(self._session.keep(message))
+
+    def end(self, error: broker.BrokerUnavailable) -> None:
+        super().end(error)
+        self._arrived.set()
+
+    def _add(self, delivery: Delivery | None) -> None:
+        if delivery is not None:
+            self._deliveries.append(delivery)
+            self._arrived.set()
 
 
 def retain(retained: dict[str, bytes], message: Message) -> None:

@@ -1,0 +1,11 @@
+"""The packages of the extra `monitor`, which a host without a monitor does not have."""
+
+from importlib.util import find_spec
+
+PACKAGES = ("aiohttp_sse", "aiosqlite", "alembic", "prometheus_client", "sqlalchemy")
+INSTALL = "pip install 'torchkeeper[monitor]'"
+
+
+def is_installed() -> bool:
+    """Whether all packages are here that `torchkeeper monitor` needs. None of them is imported."""
+    return all(find_spec(name) is not None for name in PACKAGES)

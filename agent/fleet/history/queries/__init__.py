@@ -1,0 +1,1 @@
+"""What the API reads from the database: one module for each topic, one statement for SQLite and PostgreSQL."""

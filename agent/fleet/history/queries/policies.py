@@ -1,0 +1,41 @@
+"""The policies in force, and how many hosts run each."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from agent.core import units
+from agent.fleet.history.tables import hosts, policies
+from agent.fleet.web import documents
+
+
+async def in_force(connection: AsyncConnection) -> documents.Policies:
+    """Most hosts first."""
+    number = func.count().label("hosts")
+    statement = (
+        select(policies, number, func.min(hosts.c.name).label("example"))
+        .join(hosts, hosts.c.policy_digest == policies.c.digest)
+        .where(hosts.c.forgotten_at.is_(None))
+        .group_by(policies.c.digest, policies.c.document)
+        .order_by(number.desc(), policies.c.digest)
+    )
+    return documents.Policies(
+        policies=[
+            documents.PolicyInForce(
+                digest=row.digest, policy=json.loads(row.document), hosts=row.hosts, example=row.example
+            )
+            for row in (await connection.execute(statement)).all()
+        ]
+    )
+
+
+def ttl_of(policy: dict[str, Any]) -> timedelta | None:
+    """`policy.ttl` of a policy in force; None if a newer agent writes it in another way."""
+    section = policy.get("policy")
+    try:
+        return units.parse_duration(section.get("ttl")) if isinstance(section, dict) else None
+    except ValueError:
+        return None

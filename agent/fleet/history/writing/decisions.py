@@ -1,0 +1,139 @@
+"""The rows of decisions. A decision and its outcomes come as separate events, in any order, and share one row."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from agent.core.protocol import payloads
+from agent.fleet.collector.batch import DecisionChange, StoredEvent
+from agent.fleet.history import times, values
+from agent.fleet.history.tables import decisions
+from agent.fleet.history.writing import freed, images, regrets, statements
+from agent.fleet.history.writing.streams import Stored
+
+Key = tuple[int, str]  # host, decision ID
+Fields = dict[str, Any]
+Found = tuple[Stored, StoredEvent, payloads.DecisionData | payloads.OutcomeData]
+
+_COLUMNS = tuple(column.name for column in decisions.c if column.name != "id")
+_EMPTY: Fields = {
+    "stream_id": None, "seq": None, "action": "", "reason": "", "mode": "", "held_by": None, "explanation": "",
+    "last_used": None, "last_used_by": "", "idle_since": None, "idle_seconds": None, "ttl_seconds": None,
+    "estimated": 0, "evidence": "[]", "outcome": None, "outcome_at": None, "measured": None, "error": None,
+    "also_removed": "[]", "regret_at": None,
+}  # fmt: skip
+_UPDATE = (
+    update(decisions)
+    .where(decisions.c.id == bindparam("row"))
+    .values({name: bindparam(f"new_{name}") for name in _COLUMNS})
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The decisions that a batch changed; `regretted`: those of them whose image is known to be back."""
+
+    changed: tuple[DecisionChange, ...] = ()
+    regretted: tuple[DecisionChange, ...] = ()
+
+
+def write(connection: Connection, events: Iterable[tuple[Stored, StoredEvent]], at: int) -> Written:
+    """Write the decisions and outcomes among the events."""
+    found: list[Found] = [
+        (stored, event, event.data)
+        for stored, event in events
+        if isinstance(event.data, payloads.DecisionData | payloads.OutcomeData)
+    ]
+    if not found:
+        return Written()
+    image_ids = images.write(connection, (images.Facts.of(data.image) for _, _, data in found), at)
+    before = _rows(connection, {_key(stored, data) for stored, _, data in found})
+    after = {key: dict(row) for key, row in before.items()}
+    for stored, event, data in found:
+        _apply(after, stored, event, data, image_ids[values.key(data.image.id)])
+    regrets.mark_returned(connection, list(after.values()))
+    _save(connection, before, after)
+    names = {stored.host_id: event.host for stored, event, _ in found}
+    changes = {
+        key: DecisionChange(id=row["id"], host=names[key[0]], decision_id=key[1])
+        for key, row in _rows(connection, after.keys()).items()
+    }
+    back = [key for key, row in after.items() if row["regret_at"] is not None and _regret_at(before.get(key)) is None]
+    return Written(tuple(changes.values()), tuple(changes[key] for key in back))
+
+
+def _regret_at(row: Fields | None) -> int | None:
+    return row["regret_at"] if row else None
+
+
+def _key(stored: Stored, data: payloads.DecisionData | payloads.OutcomeData) -> Key:
+    return stored.host_id, values.key(data.decision_id)
+
+
+def _rows(connection: Connection, keys: Collection[Key]) -> dict[Key, Fields]:
+    rows = statements.rows_of_pairs(connection, select(decisions), decisions.c.host_id, decisions.c.decision_id, keys)
+    return {(row.host_id, row.decision_id): dict(row._mapping) for row in rows}
+
+
+def _apply(
+    rows: dict[Key, Fields],
+    stored: Stored,
+    event: StoredEvent,
+    data: payloads.DecisionData | payloads.OutcomeData,
+    image_id: int,
+) -> None:
+    key = _key(stored, data)
+    at = times.to_ms(event.event.time)
+    new = {"host_id": key[0], "decision_id": key[1], "image_id": image_id, "at": at}
+    row = rows.setdefault(key, _EMPTY | new | {"names": values.array(data.image.references)})
+    if isinstance(data, payloads.DecisionData):
+        row |= new | _decision(stored, event, data)
+    elif row["outcome_at"] is None or at >= row["outcome_at"]:  # a later one counts, whichever came first
+        row |= _outcome(at, data)
+
+
+def _decision(stored: Stored, event: StoredEvent, data: payloads.DecisionData) -> Fields:
+    return {
+        "stream_id": stored.id,
+        "seq": event.seq,
+        "names": values.array(data.image.references),
+        "action": values.text(data.action),
+        "reason": values.key(data.reason),
+        "mode": data.mode.value,
+        "held_by": values.text_or_none(data.held_by),
+        "explanation": values.text(data.explanation),
+        "last_used": times.to_ms_or_none(data.last_used),
+        "last_used_by": values.text(data.last_used_by),
+        "idle_since": times.to_ms_or_none(data.idle_since),
+        "idle_seconds": values.seconds(data.idle_seconds),
+        "ttl_seconds": values.seconds(data.ttl_seconds),
+        "estimated": values.size(data.estimated_bytes),
+        "evidence": values.array(data.evidence),
+    }
+
+
+def _outcome(at: int, data: payloads.OutcomeData) -> Fields:
+    return {
+        "outcome": data.outcome.value,
+        "outcome_at": at,
+        "measured": values.size_or_none(data.measured_bytes),
+        "error": values.text_or_none(data.error),
+        "also_removed": values.array(data.also_removed),
+    }
+
+
+def _save(connection: Connection, before: Mapping[Key, Fields], after: Mapping[Key, Fields]) -> None:
+    sums = freed.Sums()
+    for key, row in after.items():
+        sums.replace(key[0], before.get(key), row)
+    added = [row for key, row in after.items() if key not in before]
+    changed = [row for key, row in sorted(after.items()) if key in before and row != before[key]]
+    statements.execute_many(connection, decisions.insert(), added)
+    statements.execute_many(connection, _UPDATE, [_update(row) for row in changed])
+    sums.write(connection)
+
+
+def _update(row: Fields) -> Fields:
+    return {"row": row["id"]} | {f"new_{name}": row[name] for name in _COLUMNS}

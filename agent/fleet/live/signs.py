@@ -1,0 +1,45 @@
+"""What a message shows beside its content: when its host was alive, and whether a topic was cleared."""
+
+from datetime import datetime
+
+from agent.fleet.collector.batch import AlertChange, Change, InfoChange, InventoryChange, Seen, StatusChange
+from agent.fleet.live.fields import ms
+from agent.fleet.live.row import StandingAlert
+
+
+def is_cleared(change: Change) -> bool:
+    """Whether a topic of the host is empty now."""
+    match change:
+        case StatusChange(status=content) | InfoChange(info=content) | InventoryChange(inventory=content):
+            return content is None
+        case AlertChange(alert=alert):
+            return alert is None
+        case Seen():
+            return False
+
+
+def of_life(change: Change) -> int | None:
+    """When the host was alive; None if the message does not show that.
+
+    A retained message is as old as its content says. So is the goodbye and the will: the broker sends a will that
+    was written when its session began.
+    """
+    match change:
+        case StatusChange(status=status) if status is not None:
+            return _written(status.at, change.at, is_old=change.retain or status.state == "offline")
+        case InfoChange(info=info) if info is not None:
+            return _written(info.at, change.at, is_old=change.retain)
+        case InventoryChange(inventory=inventory) if inventory is not None:
+            return _written(inventory.at, change.at, is_old=change.retain)
+        case Seen(at=at):
+            return ms(at)
+        case _:
+            return None
+
+
+def standing(change: AlertChange) -> StandingAlert | None:
+    return StandingAlert.of(change.host, change.alert) if change.alert else None
+
+
+def _written(own: datetime, arrived: datetime, *, is_old: bool) -> int:
+    return ms(min(own, arrived)) if is_old else ms(arrived)
