@@ -81,7 +81,7 @@ def is_there() -> bool:
 def _install(work: Path) -> None:
     command = npm()
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - npm, with the arguments above
             [*command, *INSTALL], cwd=work, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.page.browser import Browser, chromium
-from tests.support.page.fleet import Fleet, make_fleet
+from tests.support.page.fleet import Fleet
 from tests.support.page.monitor import FakeMonitor, running
+from tests.support.page.random_fleet import make_fleet
 
 
 @pytest.fixture(scope="module")

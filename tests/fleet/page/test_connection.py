@@ -102,7 +102,9 @@ def test_a_page_of_an_older_version_offers_to_reload(browser: Browser, monitor: 
     browser.wait_for("The monitor is 0.1.1 now, this page 0.1.0. Reload", "body > .strip")
 
 
-def test_events_that_did_not_arrive_are_said_on_the_fleet_and_on_the_host(browser: Browser, monitor: FakeMonitor) -> None:
+def test_events_that_did_not_arrive_are_said_on_the_fleet_and_on_the_host(
+    browser: Browser, monitor: FakeMonitor
+) -> None:
     monitor.fleet.missing["gpu-00-03"] = [(4101, 4180)]
     open_live(browser, monitor)
     browser.wait_for("The history is incomplete: 80 events did not arrive yet and are asked for again.")

@@ -31,13 +31,17 @@ def test_the_import_map_names_every_library() -> None:
 
     imports = json.loads(found[1])["imports"]
 
-    assert {Path(path).name for path in imports.values()} == {Path(name).name for name in vendor().FILES if "css" not in name}
+    assert {Path(path).name for path in imports.values()} == {
+        Path(name).name for name in vendor().FILES if "css" not in name
+    }
 
 
 def test_every_module_is_asked_for_at_once() -> None:
     named = STATIC.findall((PAGE / "index.html").read_text())
 
-    assert sorted(name for name in named if name.startswith("js/")) == sorted(str(path.relative_to(PAGE)) for path in OURS if path.suffix == ".js")
+    assert sorted(name for name in named if name.startswith("js/")) == sorted(
+        str(path.relative_to(PAGE)) for path in OURS if path.suffix == ".js"
+    )
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(PAGE)))
@@ -48,7 +52,11 @@ def test_no_file_loads_anything_from_elsewhere(path: Path) -> None:
 
 
 def test_no_module_makes_markup_of_text() -> None:
-    written = [path for path in OURS if re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", path.read_text())]
+    written = [
+        path
+        for path in OURS
+        if re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", path.read_text())
+    ]
 
     assert written == []
 
@@ -71,8 +79,16 @@ def test_each_library_is_copied_with_its_licence_and_a_compressed_copy(tmp_path:
     hook._copy(modules, tmp_path / "vendor")
 
     names = {Path(name).name for name in hook.FILES}
-    licences = {"LICENSE.htm", "LICENSE.preact", "LICENSE.preact-signals", "LICENSE.preact-signals-core", "LICENSE.uplot"}
-    assert {path.name for path in (tmp_path / "vendor").iterdir()} == names | {f"{name}.gz" for name in names} | licences
+    licences = {
+        "LICENSE.htm",
+        "LICENSE.preact",
+        "LICENSE.preact-signals",
+        "LICENSE.preact-signals-core",
+        "LICENSE.uplot",
+    }
+    assert {path.name for path in (tmp_path / "vendor").iterdir()} == names | {
+        f"{name}.gz" for name in names
+    } | licences
 
 
 def test_a_library_without_a_licence_is_not_passed_on(tmp_path: Path) -> None:
@@ -84,7 +100,9 @@ def test_a_library_without_a_licence_is_not_passed_on(tmp_path: Path) -> None:
         hook._copy(modules, tmp_path / "vendor")
 
 
-def test_a_build_without_a_registry_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_build_without_a_registry_goes_on_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     hook = vendor()
     monkeypatch.setattr(hook, "STAMP", tmp_path / "absent")
     monkeypatch.setattr(hook, "npm", lambda: ["sh", "-c", "echo 'npm error code ENOTFOUND' >&2; exit 1"])
@@ -92,7 +110,8 @@ def test_a_build_without_a_registry_goes_on_and_says_so(monkeypatch: pytest.Monk
     hook.PageHook.initialize(object(), "standard", {})
 
     assert capsys.readouterr().err == (
-        "warning: the package is built without the monitor's page: npm could not bring its libraries: npm error code ENOTFOUND\n"
+        "warning: the package is built without the monitor's page: "
+        "npm could not bring its libraries: npm error code ENOTFOUND\n"
     )
 
 
@@ -115,4 +134,8 @@ def test_the_package_has_the_page_and_not_what_builds_it() -> None:
     assert [name for name in named if not (page / name).exists()] == []
     assert len(list((page / "vendor").glob("LICENSE.*"))) == 5
     if os.environ.get("TEST_BUILT_PACKAGE"):
-        assert [name for name in ("vendor.py", "package.json", "package-lock.json", "screenshot.png") if (page / name).exists()] == []
+        assert [
+            name
+            for name in ("vendor.py", "package.json", "package-lock.json", "screenshot.png")
+            if (page / name).exists()
+        ] == []

@@ -3,8 +3,9 @@
 import pytest
 from selenium.webdriver import ActionChains
 
+from tests.support.builders import GB
 from tests.support.page.browser import Browser
-from tests.support.page.fleet import GB, TB, Fleet, block, make_decision, make_image, make_row, ms, now
+from tests.support.page.fleet import TB, Fleet, block, make_decision, make_image, make_row, ms, now
 from tests.support.page.monitor import FakeMonitor
 from tests.support.proc import eventually
 
@@ -15,6 +16,10 @@ def names(browser: Browser) -> list[str]:
     return [row.split(" ")[0] for row in browser.rows()]
 
 
+def icon(browser: Browser) -> str:
+    return str(browser.find("link[rel=icon]").get_attribute("href"))
+
+
 def tile(browser: Browser, label: str) -> list[str]:
     """The lines of a tile: its label, its figure and what stands below."""
     found = [text.split("\n") for text in browser.texts(".tile")]
@@ -22,7 +27,11 @@ def tile(browser: Browser, label: str) -> list[str]:
 
 
 def test_the_first_rows_are_the_fullest_disks(browser: Browser, monitor: FakeMonitor) -> None:
-    monitor.put(make_row("gpu-full", disk_used_bytes=int(9.98 * TB), last_outcome="removed", last_decision_at=ms(now()) - 7_500_000))
+    monitor.put(
+        make_row(
+            "gpu-full", disk_used_bytes=int(9.98 * TB), last_outcome="removed", last_decision_at=ms(now()) - 7_500_000
+        )
+    )
 
     browser.open(monitor.url)
     browser.wait_for("gpu-full")
@@ -196,7 +205,9 @@ def test_hosts_are_grouped_by_the_prefix_of_their_names(browser: Browser, monito
     assert names(browser)[2] == "gpu-01-00"
 
 
-def test_a_full_host_is_above_everything_with_its_bytes_and_the_way_out(browser: Browser, fleet: Fleet, monitor: FakeMonitor) -> None:
+def test_a_full_host_is_above_everything_with_its_bytes_and_the_way_out(
+    browser: Browser, fleet: Fleet, monitor: FakeMonitor
+) -> None:
     block(fleet, "gpu-07-31")
     browser.open(monitor.url)
     browser.wait_for("gpu-07-31 is 99 % full and nothing may be evicted")
@@ -204,7 +215,10 @@ def test_a_full_host_is_above_everything_with_its_bytes_and_the_way_out(browser:
     band = browser.text(".band")
     browser.click_on("Why nothing else may go")
 
-    assert "412 GB in use (9 images), 288 GB exist nowhere else that we know (14), 97.0 GB have a protected tag (6)" in band
+    assert (
+        "412 GB in use (9 images), 288 GB exist nowhere else that we know (14), 97.0 GB have a protected tag (6)"
+        in band
+    )
     assert "for 40 min" in band
     browser.wait_for("docker ps -a --filter status=exited", ".way-list")
     assert browser.run("return document.title") == "(1) Fleet - torchkeeper"
@@ -214,17 +228,19 @@ def test_the_icon_and_the_title_count_problems(browser: Browser, monitor: FakeMo
     monitor.put(*(make_row(name) for name in monitor.fleet.hosts))
     browser.open(monitor.url)
     browser.wait_for("gpu-0")
-    calm = (browser.run("return document.title"), "circle" in browser.find("link[rel=icon]").get_attribute("href"))
+    calm = (browser.run("return document.title"), "circle" in icon(browser))
 
     monitor.put(make_row("gpu-00-01", criticals=2), make_row("gpu-00-02", criticals=1))
     eventually(lambda: browser.run("return document.title") == "(3) Fleet - torchkeeper")
 
     assert calm == ("Fleet - torchkeeper", True)
-    assert "path" in browser.find("link[rel=icon]").get_attribute("href")
+    assert "path" in icon(browser)
 
 
 @pytest.mark.parametrize("page", ["", "hosts/HTML", "images", "history", "alerts"])
-def test_a_name_with_markup_is_text_on_every_page(browser: Browser, fleet: Fleet, monitor: FakeMonitor, page: str) -> None:
+def test_a_name_with_markup_is_text_on_every_page(
+    browser: Browser, fleet: Fleet, monitor: FakeMonitor, page: str
+) -> None:
     fleet.hosts[HTML] = make_row(HTML, disk_used_bytes=10 * TB)
     fleet.images[HTML] = [make_image(HTML, explanation=HTML)]
     fleet.decisions.append(make_decision(901, HTML, HTML, explanation=HTML))

@@ -14,8 +14,9 @@ from tests.support.proc import ROOT, require
 FOLDER = ROOT / ".cache/axe"
 RUN = """
   const done = arguments[arguments.length - 1];
+  const described = ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`;
   axe.run(document, { resultTypes: ["violations"] }).then(
-    ({ violations }) => done(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)),
+    ({ violations }) => done(violations.map(described)),
     (error) => done([String(error)]));
 """
 
@@ -31,7 +32,7 @@ def source() -> str:
 def violations(browser: Browser, script: str) -> list[str]:
     """What is wrong with the page as it stands; each with the elements that it is about."""
     browser.run(script)
-    found: list[Any] = browser.driver.execute_async_script(RUN)  # type: ignore[no-untyped-call]
+    found: list[Any] = browser.driver.execute_async_script(RUN)
     return [str(each) for each in found]
 
 

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import * as format from "./format.js";
-import { alertKey, blocked, broker, critical, DISK_FULL, hosts, overview, used, changed } from "./fleet.js";
+import { alertKey, behind, blocked, broker, critical, DISK_FULL, hosts, overview, used, changed } from "./fleet.js";
 import { html } from "./html.js";
 import { Ago, Copy, HostLink, Sentence } from "./parts.js";
 import { link } from "./router.js";
@@ -53,9 +53,9 @@ export function Broker() {
 
 export function Behind() {
   const monitor = overview.value?.monitor;
-  if (!monitor || monitor.behind_events < BEHIND) return null;
-  return html`<${Strip} kind="warning">Catching up: ${format.count(monitor.behind_events)} events wait to be stored${
-    monitor.last_commit ? html`; the last was stored <${Ago} at=${monitor.last_commit} />` : ""}.<//>`;
+  if (behind.value < BEHIND) return null;
+  return html`<${Strip} kind="warning">Catching up: ${format.count(behind.value)} events wait to be stored${
+    monitor?.last_commit ? html`; the last was stored <${Ago} at=${monitor.last_commit} />` : ""}.<//>`;
 }
 
 export function Incomplete() {

@@ -43,7 +43,7 @@ function Hosts() {
         options=${[["", "all"], ...Object.entries(ONLY).map(([code, { words }]) => [code, words])]} />
       <${Choice} label="Group" value=${group} options=${[["", "none"], ["prefix", "by prefix"]]} onChoose=${(value) => setView({ group: value })} />
       ${late && html`<button type="button" class="quiet" onClick=${arrangeNow}>Sort again</button>`}
-      <a class="quiet-link" href="api/hosts?format=csv" download="hosts.csv">CSV</a></div>
+      <a class="quiet-link" href="api/hosts?limit=100000&format=csv" download="hosts.csv">CSV</a></div>
     <${Rows} id="host" label="Hosts" columns=${columns} count=${list.entries.length} at=${at} keyOf=${(row) => row.group ?? row.host}
       onOpen=${open} sort=${sort} onSort=${(next) => setView({ sort: next })} rowClass=${rowClass} onHold=${hold}
       top=${`${q} ${only} ${sort} ${group}`} />

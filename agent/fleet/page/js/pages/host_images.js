@@ -67,14 +67,14 @@ export function Images({ host, images, leftOut }) {
 
 function choose(images, { q, only, sort }) {
   const text = q.toLowerCase();
-  const test = ONLY[only]?.test ?? (only ? (image) => image.reason === only : () => true);
+  const test = ONLY[only]?.test ?? (only ? (image) => image.reason === only || image.held_by === only : () => true);
   const named = (image) => !text || image.id.includes(text) || image.references.some((name) => name.toLowerCase().includes(text));
   return images.filter((image) => named(image) && test(image)).sort(comparison(sort, KEYS, nameOf));
 }
 
 function reasonOptions(images) {
   const counts = new Map();
-  for (const { reason } of images) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  for (const code of images.flatMap(({ reason, held_by: held }) => (held ? [reason, held] : [reason]))) counts.set(code, (counts.get(code) ?? 0) + 1);
   return [...counts].filter(([reason]) => !(reason in ONLY)).sort().map(([reason, number]) => [reason, `${reason} (${number})`]);
 }
 
