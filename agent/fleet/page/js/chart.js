@@ -22,7 +22,7 @@ export function Chart({ title, x, series, labels, marks = [], height = 140, unit
       const options = optionsOf({ place: place.current, series, labels, marks, height, unit, max });
       chart = new UPlot(options(UPlot), columns, place.current);
       observer.observe(place.current);
-    });
+    }, () => {}); // after an upgrade its address is another one; the page offers to reload
     return () => { gone = true; observer.disconnect(); chart?.destroy(); };
   }, [again, JSON.stringify(columns), JSON.stringify(marks), height, unit]);
   useEffect(() => {

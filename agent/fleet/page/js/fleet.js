@@ -69,9 +69,10 @@ export function alertKey(alert) {
   return JSON.stringify([alert.host, alert.id]);
 }
 
+// The history may be away while the list of hosts is there: then the alerts of before stay.
 export async function loadAlerts() {
-  const standing = await get("alerts?standing=true&limit=1000");
-  alerts.value = new Map(standing.alerts.map((alert) => [alertKey(alert), alert]));
+  const standing = await get("alerts?standing=true&limit=1000").catch(() => null);
+  if (standing) alerts.value = new Map(standing.alerts.map((alert) => [alertKey(alert), alert]));
 }
 
 export async function loadOverview() {
@@ -88,7 +89,7 @@ export async function loadOverview() {
 }
 
 export async function loadMe() {
-  me.value = await get("me");
+  me.value = await get("me").catch(() => me.value);
 }
 
 export function refreshSoon() {

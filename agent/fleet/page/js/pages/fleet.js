@@ -44,7 +44,7 @@ function Hosts() {
       <${Choice} label="Group" value=${group} options=${[["", "none"], ["prefix", "by prefix"]]} onChoose=${(value) => setView({ group: value })} />
       ${late && html`<button type="button" class="quiet" onClick=${arrangeNow}>Sort again</button>`}
       <a class="quiet-link" href="api/hosts?limit=100000&format=csv" download="hosts.csv">CSV</a></div>
-    <${Rows} id="host" label="Hosts" columns=${columns} count=${list.entries.length} at=${at} keyOf=${(row) => row.group ?? row.host}
+    <${Rows} id="host" label="Hosts" columns=${columns} count=${list.entries.length} at=${at} keyOf=${(row) => (row.group ? `group ${row.group}` : row.host)}
       onOpen=${open} sort=${sort} onSort=${(next) => setView({ sort: next })} rowClass=${rowClass} onHold=${hold}
       top=${`${q} ${only} ${sort} ${group}`} />
     ${list.entries.length === 0 && html`<${NoMatch} ...${{ q, only }} />`}`;

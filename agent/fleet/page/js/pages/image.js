@@ -8,10 +8,11 @@ import { comparison } from "../order.js";
 import { Ago, Copy, Failure, Filter, HostLink, Waiting } from "../parts.js";
 import { back, go, link, route, setView } from "../router.js";
 import { Rows } from "../rows.js";
-import { exactNow, ms } from "../time.js";
+import { beat, exactNow, ms } from "../time.js";
 import { HELD_BY, HOLDS } from "../words.js";
 
 const DAY = 86_400_000; // ms
+const AGAIN_EVERY = 300_000; // ms
 const SOON = 14 * DAY;
 const SORT = "-used";
 const KEYS = {
@@ -33,7 +34,7 @@ const COLUMNS = [
 ];
 
 export function Image({ id }) {
-  const { data, error, reload } = useApi(`images/${encodeURIComponent(id)}`);
+  const { data, error, reload } = useApi(`images/${encodeURIComponent(id)}`, { again: beat(AGAIN_EVERY) });
   if (!data && !error) return html`<h1 tabindex="-1">${format.shortId(id)}</h1><${Waiting} />`;
   if (!data) return html`<h1 tabindex="-1">${format.shortId(id)}</h1><${Failure} ...${{ error, reload }} /><p><a href=${back("images")}>All images</a></p>`;
   return html`<${Head} image=${data.image} />
