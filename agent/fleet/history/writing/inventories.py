@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from agent.core.policy.decision import Action, Reason
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import DecisionChange, InventoryChange
 from agent.fleet.history import times, values
@@ -16,6 +15,7 @@ from agent.fleet.history.tables import host_images, hosts, images
 from agent.fleet.history.writing import disks, regrets, statements
 from agent.fleet.history.writing import images as image_rows
 from agent.fleet.history.writing.spells import Spells
+from agent.fleet.live import build_row
 
 IMAGES_AT_A_TIME = 5000  # rows that are compared together: some megabytes
 
@@ -181,20 +181,5 @@ def _host(inventory: _Latest) -> dict[str, Any]:
         "new_disk_total": values.size_or_none(found.disk.total_bytes),
         "new_images_bytes": values.size(found.disk.images_bytes),
         "new_reclaimable": values.size(found.disk.reclaimable_bytes),
-        "new_next_eviction": times.to_ms_or_none(min(_ends(found), default=None)),
+        "new_next_eviction": build_row.next_eviction(found.images),
     }
-
-
-def _ends(inventory: payloads.Inventory) -> Iterator[datetime]:
-    """When each image goes that nothing keeps or holds, if it is not used until then."""
-    for image in inventory.images:
-        if image.action == Action.EVICT:
-            if image.held_by is None:  # it goes now; under disk pressure before its deadline
-                yield min(image.deadline or inventory.at, inventory.at)
-        elif image.deadline is not None and _is_pending(image.reason):
-            yield image.deadline
-
-
-def _is_pending(text: str) -> bool:
-    reason = Reason.of(text)
-    return reason is not None and reason.pending
