@@ -15,6 +15,8 @@ from agent.fleet.history.migrations import HEAD, REVISIONS
 from agent.fleet.history.writer import HistoryWriter
 
 _URLS = "write sqlite:////var/lib/torchkeeper/fleet.db, or postgresql://user@server/database"
+# Classes of PostgreSQL's errors: connections, deadlocks, a full disk, locks, an administrator's stop, the system
+_PASSING = ("08", "40", "53", "55", "57", "58")
 
 
 class Database:
@@ -114,7 +116,7 @@ def _unavailable() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise HistoryUnavailable(_reason(error)) from error
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        if not error.connection_invalidated and str(getattr(error.orig, "sqlstate", ""))[:2] not in _PASSING:
             raise
         raise HistoryUnavailable(_reason(error)) from error
 

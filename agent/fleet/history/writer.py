@@ -8,6 +8,7 @@ again, after a commit of which nobody learned whether it succeeded, writes no ro
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -42,9 +43,11 @@ class HistoryWriter:
     async def commit(self, batch: Batch) -> Committed:
         """Write a batch in one transaction. Raises HistoryUnavailable; then the same batch can be committed again."""
         async with self._transaction() as connection:
-            host_ids, committed = await connection.run_sync(_write, batch, self._host_ids)
-        self._host_ids = host_ids  # not before the rows are on disk
-        return committed
+            written = await connection.run_sync(_write, batch, self._host_ids)
+        self._host_ids |= written.host_ids  # not before the rows are on disk
+        for host in written.forgotten:
+            self._host_ids.pop(host, None)
+        return written.committed
 
     async def end_alerts(self, standing: Collection[tuple[str, str]], now: datetime) -> None:
         """End the alerts that are not among these, by host and ID: they ended while no monitor listened.
@@ -71,7 +74,16 @@ class HistoryWriter:
             return await connection.run_sync(load_rows)
 
 
-def _write(connection: Connection, batch: Batch, known: dict[str, int]) -> tuple[dict[str, int], Committed]:
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """`host_ids`: of the hosts of a batch; `forgotten`: those of them that the next message must look up again."""
+
+    host_ids: Mapping[str, int]
+    forgotten: frozenset[str]
+    committed: Committed
+
+
+def _write(connection: Connection, batch: Batch, known: Mapping[str, int]) -> _Written:
     at = times.to_ms(batch.at)
     names = {change.host for change in batch.changes} | {host for host, _ in batch.streams}
     host_ids = host_rows.ids(connection, names, known, at)
@@ -84,9 +96,8 @@ def _write(connection: Connection, batch: Batch, known: dict[str, int]) -> tuple
     forgotten = host_rows.forget(connection, batch.changes, host_ids)
     every = {change.id: change for change in (*decided.changed, *returned)}
     regretted = Counter(change.host for change in (*decided.regretted, *returned))
-    return {name: row for name, row in {**known, **host_ids}.items() if name not in forgotten}, Committed(
-        tuple(every[row] for row in sorted(every)), dict(regretted), states
-    )
+    committed = Committed(tuple(every[row] for row in sorted(every)), dict(regretted), states)
+    return _Written(host_ids, forgotten, committed)
 
 
 def _fresh(

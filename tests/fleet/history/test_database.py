@@ -160,3 +160,18 @@ async def test_a_restart_of_the_server_ends_no_monitor(postgres_server: postgres
             await database.writer.commit(batch)
         postgres_server.start()
         assert len((await collector.commit(batch)).decisions) == 1
+
+
+async def fail(database: Database, code: str) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text(f"DO 'BEGIN RAISE EXCEPTION USING ERRCODE=$x${code}$x$; END'"))
+
+
+@pytest.mark.real
+async def test_a_deadlock_or_a_full_disk_of_the_server_passes_and_a_wrong_value_does_not(postgres_url: str) -> None:
+    async with history.opened(postgres_url) as database:
+        for code in ("40P01", "53100", "57014"):
+            with pytest.raises(errors.HistoryUnavailable):
+                await fail(database, code)
+        with pytest.raises(DBAPIError):
+            await fail(database, "22003")
