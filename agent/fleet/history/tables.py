@@ -31,10 +31,6 @@ metadata = MetaData(
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 
-# of decisions whose image can come back; a query uses their index if it has the same words
-REMOVED = "outcome = 'removed' AND regret_at IS NULL"
-
-
 def _host() -> Column[int]:
     return Column("host_id", Id, ForeignKey("hosts.id"), nullable=False)
 
@@ -178,9 +174,8 @@ decisions = Table(
     Index(None, "host_id", "at"),
     Index(None, "image_id", "at"),
     Index(None, "outcome", "at"),
-    Index("ix_decisions_removed", "host_id", "image_id",
-          sqlite_where=text(REMOVED), postgresql_where=text(REMOVED)),
-)  # fmt: skip
+    Index(None, "host_id", "image_id"),
+)
 
 sweeps = Table(
     "sweeps",

@@ -26,7 +26,7 @@ def write(connection: Connection, changes: Iterable[AlertChange], host_ids: Mapp
     """Write which alerts began, changed and ended."""
     ordered = [((host_ids[change.host], values.key(change.alert_id)), change) for change in changes]
     keys = {key for key, _ in ordered}
-    rows = statements.rows_of_pairs(connection, _STANDING, alerts.c.host_id, alerts.c.alert_id, keys)
+    rows = statements.rows_where(connection, _STANDING, alerts.c.host_id, {host for host, _ in keys})
     known = [dict(row._mapping) for row in rows]
     before = [dict(row) for row in known]
     standing = {(row["host_id"], row["alert_id"]): row for row in known}

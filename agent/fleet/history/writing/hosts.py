@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, case, null, or_, text, update
+from sqlalchemy import BigInteger, Connection, Text, bindparam, case, null, or_, select, text, update
 
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import AlertChange, Change, InfoChange, InventoryChange, Seen, StatusChange
@@ -16,6 +16,7 @@ _ROW = hosts.c.id == bindparam("row")
 _NEW_STATE = bindparam("new_state", type_=Text)
 _NOW = bindparam("now", type_=BigInteger)
 _LATER = bindparam("seen", type_=BigInteger)
+_IDS = select(hosts.c.id, hosts.c.name, hosts.c.forgotten_at)
 _STATE = (
     update(hosts)
     .where(_ROW)
@@ -41,7 +42,7 @@ def ids(connection: Connection, names: Iterable[str], known: Mapping[str, int], 
     found = {name: known[name] for name in wanted if name in known}
     new = sorted(wanted - found.keys())
     statements.add_if_new(connection, hosts, [{"name": name, "first_seen": at} for name in new])
-    rows = statements.rows_where(connection, [hosts.c.id, hosts.c.name, hosts.c.forgotten_at], hosts.c.name, new)
+    rows = statements.rows_where(connection, _IDS, hosts.c.name, new)
     returned = []
     for row in rows:
         found[row.name] = row.id

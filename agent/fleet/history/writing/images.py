@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, case, func, literal_column
+from sqlalchemy import Connection, case, func, literal_column, select
 
 from agent.core.protocol import payloads
 from agent.fleet.history import values
@@ -49,7 +49,7 @@ def write(connection: Connection, facts: Iterable[Facts], at: int) -> dict[str, 
 
 
 def _rows(connection: Connection, digests: Iterable[str]) -> Iterable[Any]:
-    return statements.rows_where(connection, list(images.c), images.c.digest, digests)
+    return statements.rows_where(connection, select(images), images.c.digest, digests)
 
 
 def _is_news(fact: Facts, row: Any) -> bool:

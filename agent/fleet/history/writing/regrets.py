@@ -7,18 +7,18 @@ and is no regret.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from agent.core.policy.decision import Outcome
 from agent.fleet.collector.batch import DecisionChange
-from agent.fleet.history.tables import REMOVED, decisions, host_images, hosts
+from agent.fleet.history.tables import decisions, host_images, hosts
 from agent.fleet.history.writing import freed, statements
 
 SETTLED = 60_000  # milliseconds; an inventory from so soon after a removal may have been made before it
 
 Place = tuple[int, int]  # host, image
 
-_GONE = select(decisions).where(text(REMOVED))
+_ALL = select(decisions)  # a condition could make SQLite choose another index, and read all removals of the fleet
 _PRESENT = select(host_images.c.host_id, host_images.c.image_id, hosts.c.inventory_at).join(
     hosts, hosts.c.id == host_images.c.host_id
 )
@@ -39,7 +39,7 @@ def mark(connection: Connection, appeared: Mapping[Place, int], names: Mapping[i
     """Find the decisions whose images have appeared on their hosts. `appeared`: when. Returns those that changed."""
     found = []
     sums = freed.Sums()
-    for row in _removed(connection, appeared):
+    for row in _of_places(connection, appeared):
         after = row | {"regret_at": appeared[row["host_id"], row["image_id"]]}
         if _is_open(row) and row["outcome_at"] <= after["regret_at"] < _end(row):
             sums.replace(row["host_id"], row, after)
@@ -65,6 +65,6 @@ def _present(connection: Connection, places: Collection[Place]) -> dict[Place, i
     return {(row.host_id, row.image_id): row.inventory_at for row in rows if row.inventory_at is not None}
 
 
-def _removed(connection: Connection, places: Collection[Place]) -> list[dict[str, Any]]:
-    rows = statements.rows_of_pairs(connection, _GONE, decisions.c.host_id, decisions.c.image_id, places)
+def _of_places(connection: Connection, places: Collection[Place]) -> list[dict[str, Any]]:
+    rows = statements.rows_of_pairs(connection, _ALL, decisions.c.host_id, decisions.c.image_id, places)
     return [dict(row._mapping) for row in rows]

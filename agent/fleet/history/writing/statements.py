@@ -7,7 +7,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import CTE, BigInteger, Column, Connection, Dialect, Row, Select, Table, Text, column, select, text
+from sqlalchemy import CTE, BigInteger, Column, Connection, Dialect, Row, Select, Table, Text, column, text
 from sqlalchemy import Insert as PlainInsert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import Executable
@@ -89,11 +89,11 @@ def chunks(values: Iterable[T], size: int = IN_ONE_LIST) -> Iterator[list[T]]:
 
 
 def rows_where(
-    connection: Connection, columns: Sequence[Column[Any]], key: Column[Any], values: Iterable[Any]
+    connection: Connection, query: Select[Any], key: Column[Any], values: Iterable[Any]
 ) -> Iterator[Row[Any]]:
-    """The rows whose `key` is one of these values."""
+    """The rows of the query whose `key` is one of these values."""
     for part in chunks(values):
-        yield from connection.execute(select(*columns).where(key.in_(part)))
+        yield from connection.execute(query.where(key.in_(part)))
 
 
 def rows_of_pairs(

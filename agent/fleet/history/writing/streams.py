@@ -82,7 +82,7 @@ def load(connection: Connection) -> dict[Source, StreamState]:
 def _lock_known(connection: Connection, wanted: Mapping[tuple[int, str], Source]) -> dict[Source, Stored]:
     rows = statements.rows_of_pairs(connection, _LOCKED, streams.c.host_id, streams.c.epoch, wanted)
     ranges, since = defaultdict[int, list[Range]](list), defaultdict[int, dict[int, int]](dict)
-    for row in statements.rows_where(connection, list(missing.c), missing.c.stream_id, [row.id for row in rows]):
+    for row in statements.rows_where(connection, select(missing), missing.c.stream_id, [row.id for row in rows]):
         ranges[row.stream_id].append((row.lo, row.hi))
         since[row.stream_id][row.lo] = row.since
     return {

@@ -233,16 +233,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_decisions_at_id", "decisions", ["at", "id"], unique=False)
     op.create_index("ix_decisions_host_id_at", "decisions", ["host_id", "at"], unique=False)
+    op.create_index("ix_decisions_host_id_image_id", "decisions", ["host_id", "image_id"], unique=False)
     op.create_index("ix_decisions_image_id_at", "decisions", ["image_id", "at"], unique=False)
     op.create_index("ix_decisions_outcome_at", "decisions", ["outcome", "at"], unique=False)
-    op.create_index(
-        "ix_decisions_removed",
-        "decisions",
-        ["host_id", "image_id"],
-        unique=False,
-        sqlite_where=sa.text("outcome = 'removed' AND regret_at IS NULL"),
-        postgresql_where=sa.text("outcome = 'removed' AND regret_at IS NULL"),
-    )
     op.create_table(
         "dropped",
         sa.Column("stream_id", _ID, nullable=False),
