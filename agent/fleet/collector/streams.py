@@ -19,6 +19,8 @@ Taken = Literal["new", "duplicate", "no-room"]
 
 def take(state: StreamState, seq: int, room: int = MAX_RANGES) -> tuple[StreamState, Taken]:
     """Take one number. `room`: how many ranges the state may have more than now; an unchanged state otherwise."""
+    if seq == state.contiguous + 1 and not state.missing:  # the usual case
+        return StreamState(seq, (), seq), "new"
     if has(state, seq):
         return state, "duplicate"
     taken = _without(state, seq, seq)

@@ -30,7 +30,13 @@ class Freed:
     regrets: int = 0
 
     def plus(self, other: "Freed", sign: int = 1) -> "Freed":
-        return Freed(*(getattr(self, name) + sign * getattr(other, name) for name in _NAMES))
+        return Freed(
+            self.evicted + sign * other.evicted,
+            self.would + sign * other.would,
+            self.estimated + sign * other.estimated,
+            self.measured + sign * other.measured,
+            self.regrets + sign * other.regrets,
+        )
 
 
 _NAMES = tuple(field.name for field in fields(Freed))
@@ -44,13 +50,15 @@ class Sums:
         self._sums: dict[Key, Freed] = {}
 
     def add(self, key: Key, freed: Freed, sign: int = 1) -> None:
-        self._sums[key] = self._sums.get(key, NOTHING).plus(freed, sign)
+        known = self._sums.get(key)
+        self._sums[key] = freed if known is None and sign == 1 else (known or NOTHING).plus(freed, sign)
 
     def replace(self, host_id: int, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> None:
         """A decision changed from one row to another: take away what the first contributed, add what the other does."""
         for row, sign in ((before, -1), (after, 1)):
-            for day, freed in contributions(row or {}):
-                self.add((day, host_id, row["reason"] if row else ""), freed, sign)
+            if row is not None and row["outcome"] is not None:  # without an outcome nothing was freed or regretted
+                for day, freed in contributions(row):
+                    self.add((day, host_id, row["reason"]), freed, sign)
 
     def write(self, connection: Connection) -> None:
         rows = [
@@ -83,12 +91,12 @@ _UNEXPLAINED = delete(freed_days).where(
 def contributions(row: Mapping[str, Any]) -> list[tuple[int, Freed]]:
     """What one decision's row contributes to which days."""
     found: list[tuple[int, Freed]] = []
-    if row.get("outcome") == Outcome.REMOVED:
+    if row["outcome"] == Outcome.REMOVED:
         measured = row["measured"]
         freed = Freed(evicted=1, measured=measured or 0, estimated=row["estimated"] if measured is None else 0)
         found.append((times.day_of(row["outcome_at"]), freed))
-    elif row.get("outcome") == Outcome.WOULD_REMOVE:
+    elif row["outcome"] == Outcome.WOULD_REMOVE:
         found.append((times.day_of(row["outcome_at"]), Freed(would=1)))
-    if row.get("regret_at") is not None:
+    if row["regret_at"] is not None:
         found.append((times.day_of(row["regret_at"]), Freed(regrets=1)))
     return found
