@@ -110,6 +110,11 @@ def next_eviction(images: Iterable[payloads.InventoryImage | ImageOutline]) -> i
     return milliseconds(min(deadlines)) if deadlines else None
 
 
+def next_eviction_in(mode: str | None, deadline: int | None) -> int | None:
+    """When the next image of a host goes, if this is its deadline. In observe mode none ever goes."""
+    return None if mode == "observe" else deadline
+
+
 def _goes_at_deadline(image: payloads.InventoryImage | ImageOutline) -> bool:
     return image.held_by is None if image.action == Action.EVICT else image.reason in PENDING
 
@@ -132,7 +137,7 @@ def with_inventory(row: HostRow, summary: InventorySummary, now: int) -> HostRow
         disk_used_bytes=summary.disk_used_bytes,
         disk_total_bytes=summary.disk_total_bytes,
         reclaimable_bytes=summary.reclaimable_bytes,
-        next_eviction=summary.next_eviction,
+        next_eviction=next_eviction_in(row.mode, summary.next_eviction),
         last_decision_at=summary.last_decision_at,
         last_outcome=summary.last_outcome,
         freed_24h_bytes=sum(count for at, count in summary.freed if at > now - DAY),
