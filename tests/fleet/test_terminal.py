@@ -168,7 +168,7 @@ def test_an_empty_fleet_says_so_with_the_way_out() -> None:
 async def test_watching_draws_what_changes_and_says_when_the_broker_is_away() -> None:
     server, clock, out = FakeBroker(), FakeClock(), io.StringIO()
     server.retained[topic("status")] = make_status().encode()
-    feed = Feed(server.connector("viewer"), "torchkeeper", clock, quiet=0.01)
+    feed = Feed(server.collector_connector("viewer"), "torchkeeper", clock, quiet=0.01)
     console = Console(file=out, width=80, height=20, force_terminal=True)
     watching = asyncio.create_task(
         terminal.watch(feed, lambda view, height: status_view.status_view(view, clock.now(), height), console, clock)
@@ -193,7 +193,7 @@ async def test_watching_draws_what_changes_and_says_when_the_broker_is_away() ->
 async def test_watching_ends_with_the_reason_where_the_broker_was_never_there() -> None:
     server, clock = FakeBroker(), FakeClock()
     server.stop()
-    feed = Feed(server.connector("viewer"), "torchkeeper", clock, quiet=0.01)
+    feed = Feed(server.collector_connector("viewer"), "torchkeeper", clock, quiet=0.01)
     console = Console(file=io.StringIO(), width=80, height=20, force_terminal=True)
     watching = asyncio.create_task(terminal.watch(feed, lambda _, height: "", console, clock))
     await clock.advance(2)
