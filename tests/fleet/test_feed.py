@@ -117,6 +117,7 @@ async def test_a_feed_follows_the_fleet_and_outlives_the_broker() -> None:
     server.route(Message(topic("status", "b"), make_status().encode(), retain=True))
     server.route(Message(topic("events", "a"), make_decision().encode()))
     await until(lambda: names(feed.view) == ["a", "b", "gone"], clock)
+    await until(lambda: feed.view and feed.view.decisions() and not server.unacknowledged("viewer"), clock)
     server.stop()
     await until(lambda: feed.error == "fake: down", clock)
     assert names(feed.view) == ["a", "b", "gone"]
