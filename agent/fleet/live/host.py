@@ -7,14 +7,13 @@ from typing import Any, Literal
 from agent.core import text
 from agent.core.policy.decision import Outcome
 from agent.core.protocol import payloads
-from agent.fleet.live import build_row, conditions
+from agent.fleet.live import bounds, build_row, conditions
 from agent.fleet.live.build_row import STALE_AFTER, milliseconds
 from agent.fleet.live.row import HostRow, StandingAlert
 
 # A sign of life alone is shown this late: at one each minute from each host it would be nearly all that viewers get.
 SHOW_SEEN_AFTER = timedelta(minutes=2)
 MAX_ALERTS = 100  # of one host; an agent has two dozen
-LONGEST_MESSAGE = 2000  # characters
 
 _STALE_AFTER_MS = STALE_AFTER // timedelta(milliseconds=1)
 _SHOW_SEEN_AFTER_MS = SHOW_SEEN_AFTER // timedelta(milliseconds=1)
@@ -107,7 +106,7 @@ class LiveHost:
         if alert is not None and len(self.alerts) >= MAX_ALERTS and alert_id not in self.alerts:
             return False
         if alert is not None:
-            alert = replace(alert, message=text.shortened(alert.message, LONGEST_MESSAGE))
+            alert = replace(alert, message=text.shortened(alert.message, bounds.LONGEST_MESSAGE))
         if self.alerts.get(alert_id) == alert:
             return False
         if alert is None:
@@ -119,7 +118,7 @@ class LiveHost:
         return True
 
     def decide(self, data: payloads.DecisionData, at: datetime) -> None:
-        self.decided = Decided(data.decision_id, data.reason, data.mode.value, data.estimated_bytes)
+        self.decided = Decided(data.decision_id, data.reason, data.mode.value, bounds.freed(data.estimated_bytes))
         self._show_decision(milliseconds(at), None)
 
     def end(self, data: payloads.OutcomeData, at: datetime) -> Decided | None:
@@ -133,7 +132,7 @@ class LiveHost:
         return decided
 
     def add_figures(self, *, freed: int = 0, regrets: int = 0) -> None:
-        self._set(freed_24h_bytes=self.row.freed_24h_bytes + max(freed, 0), regrets_30d=self.row.regrets_30d + regrets)
+        self._set(freed_24h_bytes=self.row.freed_24h_bytes + freed, regrets_30d=self.row.regrets_30d + regrets)
 
     def set_figures(self, *, freed: int, regrets: int) -> None:
         self._set(freed_24h_bytes=freed, regrets_30d=regrets)
@@ -157,5 +156,5 @@ class LiveHost:
 def freed_bytes(data: payloads.OutcomeData, decided: Decided | None) -> int:
     """What an eviction freed: as the host measured it, else the estimate of its decision."""
     if data.measured_bytes is not None:
-        return max(data.measured_bytes, 0)
+        return bounds.freed(data.measured_bytes)
     return decided.estimated_bytes if decided and data.outcome is Outcome.REMOVED else 0

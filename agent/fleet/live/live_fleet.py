@@ -9,7 +9,7 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.fleet.collector import batch as messages
 from agent.fleet.collector.batch import Batch, Committed, Source, StoredEvent, StreamState
-from agent.fleet.live import signs, totals
+from agent.fleet.live import bounds, signs, totals
 from agent.fleet.live.build_row import milliseconds
 from agent.fleet.live.conditions import Identities
 from agent.fleet.live.counters import Counters
@@ -146,7 +146,7 @@ class LiveFleet:
             case payloads.OutcomeData() as data:
                 self.counters.add_eviction(data, host.end(data, stored.event.time))
             case payloads.BuildCacheData() as data:
-                host.add_figures(freed=data.measured_bytes or 0)
+                host.add_figures(freed=bounds.freed(data.measured_bytes or 0))
                 self.counters.add_build_cache(data)
         self._show(stored.host, before, now)
 

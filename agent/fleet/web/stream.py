@@ -13,7 +13,8 @@ from agent.adapters.clock import Clock
 from agent.fleet.live.live_fleet import LiveFleet
 from agent.fleet.live.position import Position
 from agent.fleet.web import documents, events
-from agent.fleet.web.frames import DecisionsAfter, Frames
+from agent.fleet.web.decision_pages import DecisionsAfter
+from agent.fleet.web.frames import Frames
 from agent.fleet.web.snapshots import Snapshots
 from agent.fleet.web.viewer import MonitorNews, Viewer
 

@@ -170,6 +170,14 @@ async def test_many_decisions_come_in_pages_and_none_is_missing_or_twice(server:
         assert [page.id for page in pages] == [f"{BOOT}.2.100", f"{BOOT}.2.200", f"{BOOT}.2.250"]
 
 
+async def test_large_decisions_come_in_smaller_pages(server: Server) -> None:
+    async with server.viewer(f"{BOOT}.1.0") as viewer:
+        decide(server, *range(1, 6), explanation="x" * 240_000)
+        pages = await viewer.take(3)
+        assert [ids(page) for page in pages] == [[1, 2], [3, 4], [5]]
+        assert [page.id for page in pages] == [f"{BOOT}.2.2", f"{BOOT}.2.4", f"{BOOT}.2.5"]
+
+
 async def test_a_viewer_far_behind_is_told_which_decisions_it_is_not_sent(server: Server) -> None:
     decide(server, *range(1, 5001))
     async with server.viewer(f"{BOOT}.1.91") as viewer:
