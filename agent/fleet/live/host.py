@@ -13,6 +13,7 @@ from agent.fleet.live.row import HostRow, StandingAlert
 
 # A sign of life alone is shown this late: at one each minute from each host it would be nearly all that viewers get.
 SHOW_SEEN_AFTER = timedelta(minutes=2)
+SEEN_EVERY = 1000  # milliseconds
 MAX_ALERTS = 100  # of one host; an agent has two dozen
 
 _STALE_AFTER_MS = STALE_AFTER // timedelta(milliseconds=1)
@@ -40,7 +41,8 @@ class LiveHost:
     next_eviction: int | None = None  # as in the inventory, whatever the mode
     alerts: dict[str, StandingAlert] = field(default_factory=dict)
     decided: Decided | None = None
-    sent_seen: int = 0  # the `last_seen` that viewers were sent
+    is_changed: bool = True  # in more than `last_seen`, since `take_news`
+    sent_seen: int = 0  # the `last_seen` of the last `take_news`
 
     @classmethod
     def of(cls, row: HostRow) -> "LiveHost":
@@ -50,6 +52,7 @@ class LiveHost:
             has_info=row.version is not None,
             has_inventory=row.images is not None,
             next_eviction=row.next_eviction,
+            is_changed=False,
         )
 
     @property
@@ -64,17 +67,17 @@ class LiveHost:
         online = self.row.state == "online" and self.row.last_seen is not None
         return (self.row.last_seen or 0) + _STALE_AFTER_MS + 1 if online else None
 
-    def has_news(self, before: HostRow) -> bool:
-        """Whether viewers lack something, if they had the row `before`."""
+    def take_news(self) -> bool:
+        """Whether viewers lack something of the row. They have it from then on."""
         seen = self.row.last_seen or 0
-        if replace(before, last_seen=self.row.last_seen) == self.row and seen - self.sent_seen < _SHOW_SEEN_AFTER_MS:
+        if not self.is_changed and seen - self.sent_seen < _SHOW_SEEN_AFTER_MS:
             return False
-        self.sent_seen = seen
+        self.is_changed, self.sent_seen = False, seen
         return True
 
     def see(self, at: int | None) -> None:
-        """It was alive at this time; None: nothing shows that."""
-        if at is not None and (self.row.last_seen is None or at > self.row.last_seen):
+        """It was alive at this time; None: nothing shows that. In a burst of messages, one a second counts."""
+        if at is not None and (self.row.last_seen is None or at - self.row.last_seen >= SEEN_EVERY):
             self.row = replace(self.row, last_seen=at)
 
     def set_status(self, status: payloads.Status | None) -> None:
@@ -82,7 +85,8 @@ class LiveHost:
 
     def set_info(self, info: payloads.Info | None, now: datetime) -> None:
         self.has_info = info is not None
-        self.row = build_row.with_info(self.row, info, now)
+        row = build_row.with_info(self.row, info, now)
+        self._set(mode=row.mode, paused=row.paused, version=row.version, high=row.high)
         self._show_next_eviction()
 
     def set_inventory(self, inventory: payloads.Inventory | None) -> None:
@@ -124,10 +128,11 @@ class LiveHost:
     def end(self, data: payloads.OutcomeData, at: datetime) -> Decided | None:
         """The outcome of a decision. Returns the decision, if it was the last one."""
         decided = self.decided if self.decided and self.decided.decision_id == data.decision_id else None
-        self.add_figures(freed=freed_bytes(data, decided))
+        freed = self.row.freed_24h_bytes + freed_bytes(data, decided)
         if decided is not None:
-            self._set(last_outcome=data.outcome.value)
+            self._set(last_outcome=data.outcome.value, freed_24h_bytes=freed)
         else:
+            self._set(freed_24h_bytes=freed)
             self._show_decision(milliseconds(at), data.outcome.value)
         return decided
 
@@ -138,9 +143,7 @@ class LiveHost:
         self._set(freed_24h_bytes=freed, regrets_30d=regrets)
 
     def show_state(self, now: int) -> None:
-        state = build_row.state_of(self.status, self.row.last_seen, now)
-        if state != self.row.state:
-            self._set(state=state)
+        self._set(state=build_row.state_of(self.status, self.row.last_seen, now))
 
     def _show_decision(self, at: int, outcome: str | None) -> None:
         if self.row.last_decision_at is None or at >= self.row.last_decision_at:
@@ -150,7 +153,10 @@ class LiveHost:
         self._set(next_eviction=build_row.next_eviction_in(self.row.mode, self.next_eviction))
 
     def _set(self, **changes: Any) -> None:
-        self.row = replace(self.row, **changes)
+        row = self.row
+        if any(getattr(row, name) != value for name, value in changes.items()):
+            self.row = replace(row, **changes)
+            self.is_changed = True
 
 
 def freed_bytes(data: payloads.OutcomeData, decided: Decided | None) -> int:
