@@ -40,6 +40,13 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": name}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
+    def restore(self) -> None:
+        """As a new browser is: the size of a desktop, light colours, nothing remembered."""
+        self.driver.get("about:blank")
+        self.size(*DESKTOP)
+        self.theme("light")
+        self.driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
 
