@@ -89,7 +89,9 @@ async def build(
     live = await _load_live(database)
     topics = Topics(settings.mqtt.prefix, "+")
     watermarks = WatermarkPublisher(settings.mqtt.prefix, identity, clock)
-    committer = Committer(topics, database.writer, clock, watermarks=watermarks, show=live.apply)
+    committer = Committer(
+        topics, database.writer, clock, watermarks=watermarks, show=live.apply, took=live.counters.commit_took
+    )
     collector = Collector(
         connect=connect, topics=topics, identity=identity, clock=clock, committer=committer, watermarks=watermarks
     )
