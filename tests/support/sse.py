@@ -123,6 +123,7 @@ class Server:
     limits: Limits = LIMITS
     broker: Literal["connected", "connecting", "unreachable"] = "connected"
     behind: int = 0
+    error: str = ""  # what does not work
     send_buffer: int = 0  # bytes that the system keeps for a connection; 0: as many as it likes
 
     def __post_init__(self) -> None:
@@ -165,4 +166,6 @@ class Server:
             yield reader
 
     def _health(self) -> documents.Health:
-        return documents.Health(broker=self.broker, behind_events=self.behind, last_commit=None)
+        return documents.Health(
+            broker=self.broker, behind_events=self.behind, last_commit=None, error=self.error or None
+        )

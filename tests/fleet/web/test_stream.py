@@ -217,15 +217,22 @@ async def test_viewers_that_lack_the_same_share_one_frame(server: Server) -> Non
 
 async def test_the_state_of_the_broker_is_news_and_a_new_viewer_is_told_it(server: Server) -> None:
     async with server.viewer(f"{BOOT}.1.0") as viewer:
-        server.broker = "unreachable"
+        server.broker, server.error = "unreachable", "connection refused"
         server.stream.step()
-        gone = {"broker": "unreachable", "since": "2026-03-01T12:00:00Z", "behind_events": 0}
+        gone = {
+            "broker": "unreachable",
+            "since": "2026-03-01T12:00:00Z",
+            "database": "working",
+            "detail": "connection refused",
+            "behind_events": 0,
+        }
         assert await viewer.next() == Event("monitor", gone, "")
         async with server.viewer(f"{BOOT}.1.0") as later:
             assert await later.next() == Event("monitor", gone, "")
-        server.broker = "connected"
+        server.broker, server.error = "connected", ""
         server.stream.step()
-        assert (await viewer.next()).data["broker"] == "connected"
+        back = (await viewer.next()).data
+        assert (back["broker"], back["detail"]) == ("connected", "")
 
 
 async def test_how_far_the_collector_is_behind_is_told_at_most_once_a_second(server: Server) -> None:
