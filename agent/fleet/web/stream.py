@@ -39,7 +39,7 @@ LIMITS = Limits()
 class Stream:
     """Ticks, and all viewers of them. A viewer has no queue: it is sent what it lacks when it can take it.
 
-    `attach` adds the route to an application, in whose life the ticks run.
+    `attach` adds the route to an application, in whose life the ticks run; whoever serves it has to `watch` them.
     """
 
     def __init__(
@@ -62,11 +62,13 @@ class Stream:
         self._version = version
         self._wake = asyncio.Event()  # of the next tick
         self._is_closed = False
+        self._ticks: asyncio.Task[None] | None = None
         self._sent = live.position
         self._pinged_at = clock.monotonic()
         self._monitor = MonitorNews(health(), clock)
 
     def attach(self, app: web.Application) -> None:
+        app[STREAM] = self
         app.router.add_get("/api/stream", self.handle, allow_head=False)
         app.cleanup_ctx.append(self._ticking)
         app.on_shutdown.append(self._close)
@@ -101,12 +103,16 @@ class Stream:
         changes = self._live.changes(before.tick)
         return BUSY_INTERVAL if changes and len(changes.rows) > BUSY_ROWS else INTERVAL
 
+    async def watch(self) -> None:
+        """Wait for as long as the ticks run. Raises what ended them: viewers would get nothing new."""
+        if self._ticks is not None:
+            await asyncio.shield(self._ticks)
+
     async def _ticking(self, _app: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.run(), name="ticks")
+        self._ticks = asyncio.create_task(self.run(), name="ticks")
         yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        self._ticks.cancel()
+        await asyncio.wait([self._ticks])
 
     async def _close(self, _app: web.Application) -> None:
         self._is_closed = True
@@ -157,3 +163,6 @@ class Stream:
                 continue
             await viewer.write(frame.body)
             position = frame.position
+
+
+STREAM = web.AppKey("stream", Stream)

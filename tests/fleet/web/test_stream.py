@@ -302,6 +302,18 @@ async def test_ticks_are_a_second_apart_while_much_changes(server: Server) -> No
     assert server.stream.step() == 0.25
 
 
+async def test_an_error_that_ends_the_ticks_is_told_to_whoever_watches_them(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watching = asyncio.create_task(server.stream.watch())
+    await server.clock.advance(1)
+    assert not watching.done()
+    monkeypatch.setattr(server.live, "tick", None)
+    await server.clock.advance(1)
+    with pytest.raises(TypeError):
+        await watching
+
+
 async def test_only_a_get_opens_a_stream(server: Server) -> None:
     async with aiohttp.ClientSession() as session, session.post(server.url, data=json.dumps({})) as response:
         assert response.status == 405
