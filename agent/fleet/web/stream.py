@@ -28,6 +28,8 @@ _FIRST_RETRY, _LAST_RETRY = 1000, 5000  # milliseconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
+    """How many viewers there may be, and how long one may be silent."""
+
     viewers: int = 1000
     send_timeout: float = 10.0  # seconds in which a viewer takes nothing; then its connection is ended
     ping_every: float = 15.0  # seconds
