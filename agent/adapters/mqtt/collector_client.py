@@ -14,6 +14,7 @@ from typing import Any
 
 from paho.mqtt.client import PUBACK
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.adapters.broker import Delivery, Message, Options
 from agent.adapters.mqtt.client import Client
@@ -24,6 +25,8 @@ MOST_WAITING = 4000  # messages that wait to be taken, before reading pauses; it
 MOST_WAITING_BYTES = 16_000_000
 READ_AHEAD = 65_536  # bytes that are read at once; paho by itself reads each packet in at least three pieces
 PACKETS_AT_ONCE = 100  # before other tasks may run
+# Seconds. An answer stands behind all messages that wait in the broker; that the broker is alive, the pings show.
+ANSWER_TIMEOUT = 600.0
 
 
 class CollectorClient(Client):
@@ -33,6 +36,7 @@ class CollectorClient(Client):
     - Reading pauses while many wait. Pings go on, and their answers are not missed meanwhile.
     - Messages with QoS 1 are acknowledged only by `acknowledge`.
     - Whatever the socket has is read at once.
+    - An answer may take as long as the messages before it.
     """
 
     def __init__(
@@ -99,6 +103,12 @@ class CollectorClient(Client):
     def _limit_incoming(self, largest: int) -> IncomingLimit | None:
         """Not for a collector: it asked for everything, and what it does not read waits in the broker."""
         return None
+
+    def _on_connect(
+        self, client: Any, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Any = None
+    ) -> None:
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+        self.timeout = ANSWER_TIMEOUT
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         topic, payload = message._topic.decode(errors="replace"), bytes(message.payload)

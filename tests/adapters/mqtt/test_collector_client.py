@@ -104,6 +104,17 @@ async def test_a_collector_that_does_not_read_for_long_pings_and_keeps_its_conne
         assert await take_all(client, 1) == [0]
 
 
+async def test_an_answer_that_stands_behind_many_messages_is_waited_for(server: Mosquitto) -> None:
+    async with collecting(replace(make_collector_options(server), answer_timeout=5.0)) as client:
+        client.pause_reading()
+        publishing = asyncio.create_task(client.send("x", b"1", False))
+        await asyncio.wait({publishing}, timeout=6.0)  # longer than an answer may take by itself
+        assert not publishing.done()
+        client.resume_reading()
+        async with asyncio.timeout(PATIENCE):
+            assert (await publishing).value == 0x10  # nobody has subscribed to it
+
+
 async def test_a_collector_that_does_not_read_learns_of_a_lost_connection_once_it_reads_again() -> None:
     with mosquitto.running() as server:
         async with collecting(make_collector_options(server)) as client:
