@@ -17,6 +17,7 @@ from tests.support.proc import PATIENCE, eventually_async
 
 pytestmark = pytest.mark.real
 
+KEEPALIVE = 15  # seconds, by default
 MANY = 3000  # messages
 LIMIT = 200  # messages that may wait
 SLACK = 50  # packets that one call of the client library may handle after the limit
@@ -31,7 +32,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[Mosquitto]:
 @asynccontextmanager
 async def collecting(options: Options) -> AsyncIterator[CollectorClient]:
     """A collector that is subscribed to `events`, with QoS 0: nothing but its reading holds the broker up."""
-    client = await connect.open_client(replace(options, session=0), None, CollectorClient)
+    # without pings, whose answers would make the socket readable
+    keepalive = 3600 if options.keepalive == KEEPALIVE else options.keepalive
+    client = await connect.open_client(replace(options, session=0, keepalive=keepalive), None, CollectorClient)
     try:
         await client.request("events", qos=0)
         yield client
@@ -86,6 +89,17 @@ async def test_many_bytes_that_wait_pause_reading_and_all_are_taken_in_their_ord
         await publishing
         assert 25 <= client.waiting <= 25 + SLACK
         assert await take_all(client, 300) == list(range(300))
+
+
+async def test_what_was_read_from_the_socket_already_is_taken_although_nothing_more_comes(
+    server: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector_client, "MOST_WAITING", 20)
+    async with collecting(make_collector_options(server)) as client:
+        client.pause_reading()
+        await publish(server, 70)
+        client.resume_reading()
+        assert await take_all(client, 70) == list(range(70))
 
 
 async def test_a_collector_that_does_not_read_for_long_pings_and_keeps_its_connection(server: Mosquitto) -> None:
