@@ -23,10 +23,7 @@ from agent.fleet.history.errors import HistoryUnavailable
 from agent.fleet.history.lease import Lease, LeaseTaken
 from agent.fleet.history.queries import decisions
 from agent.fleet.live.live_fleet import LiveFleet
-from agent.fleet.live.snapshot import Snapshots
 from agent.fleet.web import app, documents, server
-from agent.fleet.web.metrics import Metrics
-from agent.fleet.web.stream import Stream
 
 PAGE = Path(__file__).parent / "page"
 UNREACHABLE_AFTER = timedelta(seconds=60)  # without a broker; before that the monitor counts as connecting
@@ -125,18 +122,9 @@ def make_web(monitor: Monitor) -> server.Application:
         clock=monitor.clock,
         mqtt_name=" ".join(monitor.settings.mqtt.urls),
         mqtt_prefix=monitor.settings.mqtt.prefix,
+        collector=_identity(monitor.settings),
     )
-    made = app.make_app(services, PAGE)
-
-    async def decisions_after(last: int, limit: int) -> list[documents.Decision]:
-        async with monitor.database.reader() as connection:
-            return await decisions.arrived_after(connection, last, limit)
-
-    snapshots = Snapshots(monitor.live, monitor.clock)
-    stream = Stream(monitor.live, snapshots, decisions_after, monitor.health, monitor.clock, __version__)
-    stream.attach(made)
-    Metrics(monitor.live, lambda: stream.viewers, monitor.health, monitor.clock, __version__).attach(made)
-    return made
+    return app.make_app(services, PAGE)
 
 
 async def _run(monitor: Monitor) -> None:

@@ -177,7 +177,7 @@ class _Client:
             ended.cancel()
         self._check()
 
-    async def subscribe(self, topic: str) -> None:
+    async def subscribe(self, topic: str, qos: Literal[0, 1] = 1) -> None:
         self._check()
         self._server.subscriptions.append(topic)
         if topic in self._server.unreadable:

@@ -28,7 +28,7 @@ _FORGET = (
     .where(_ROW, hosts.c.state == "unknown", hosts.c.version.is_(None), hosts.c.inventory_digest.is_(None))
     .values(forgotten_at=_NOW)
 )
-_INFO_COLUMNS = ("agent_id", "version", "mode", "engine", "started", "policy_digest")
+_INFO_COLUMNS = ("agent_id", "version", "mode", "engine", "policy_digest", "started")
 _INFO = update(hosts).where(_ROW).values({name: bindparam(f"new_{name}") for name in _INFO_COLUMNS})
 
 
