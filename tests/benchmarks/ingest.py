@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tests.support import monitor, mosquitto, proc
 from tests.support.fleet_simulator import Fleet, Simulator
 from tests.support.monitor import Monitor
@@ -40,13 +42,15 @@ class Burst:
     stored: int
     rows: int
     seconds: float
+    cpu: float  # seconds of CPU time in that time
     peak_mb: float
     duplicates: int
 
     def __str__(self) -> str:
         rate = self.stored / self.seconds
         return (
-            f"{self.stored} events stored, {self.rows} rows, {rate:,.0f}/s, {self.duplicates} came again,"
+            f"{self.stored} events stored, {self.rows} rows, {rate:,.0f}/s, {1e6 * self.cpu / self.stored:.0f} us of CPU"
+            f" an event, {self.duplicates} came again,"
             f" {self.peak_mb:.0f} MB at most"
         )
 
@@ -54,9 +58,9 @@ class Burst:
 def measure_bursts(hosts: int, events: int) -> Iterator[str]:
     """A burst into a tuned broker and into a default one; with and without pauses in reading."""
     count = hosts * events
-    bare = _bare_rate(TUNED, hosts, events)
+    seconds, cpu = _bare_burst(TUNED, hosts, events)
     yield f"burst of {count} events of {hosts} simulated hosts"
-    yield f"bare reader (floor)                 {bare:,.0f}/s"
+    yield f"bare reader (floor)                 {count / seconds:,.0f}/s, {1e6 * cpu / count:.0f} us of CPU an event"
     for name, extra, command in (
         ("tuned broker", TUNED, ()),
         ("default broker", DEFAULT, ()),
@@ -65,8 +69,8 @@ def measure_bursts(hosts: int, events: int) -> Iterator[str]:
     ):
         found = _burst(extra, hosts, events, command)
         wrong = "" if (found.stored, found.rows) == (count, count // 2) else "  WRONG: not all, or some twice"
-        ratio = found.stored / found.seconds / bare
-        yield f"{name:<35} {found}, {ratio:.2f} x the floor{wrong}"
+        ratio = seconds / found.seconds
+        yield f"{name:<35} {found}, {ratio:.2f} x the rate of the floor{wrong}"
 
 
 def measure_cold_start(hosts: int) -> Iterator[str]:
@@ -77,7 +81,7 @@ def measure_cold_start(hosts: int) -> Iterator[str]:
         simulator.publish(fleet.births())
         simulator.flush(LIMIT)
         simulator.close()
-        bare = _read_bare(broker.port, "torchkeeper/v1/hosts/+/+", 3 * hosts, lambda: None)
+        bare, _ = _read_bare(broker.port, "torchkeeper/v1/hosts/+/+", 3 * hosts, lambda: None)
         size = len(fleet.inventory(fleet.hosts[0]).payload)
         yield f"cold start from {3 * hosts} retained messages, each inventory of {size} bytes"
         yield f"bare reader (floor)                 {bare:.1f} s"
@@ -103,20 +107,22 @@ def _burst(extra: Sequence[str], hosts: int, events: int, command: Sequence[str]
     ):
         stored = "SELECT coalesce(sum(contiguous), 0) FROM streams"
         _wait(lambda: _count(running, stored) > 0)
-        began, already = time.monotonic(), _count(running, stored)
+        began, used, already = time.monotonic(), _cpu(running), _count(running, stored)
         _wait(lambda: _count(running, stored) >= hosts * events)
-        seconds = (time.monotonic() - began) * hosts * events / (hosts * events - already)
+        whole = hosts * events / (hosts * events - already)
+        seconds, cpu = (time.monotonic() - began) * whole, (_cpu(running) - used) * whole
         return Burst(
             stored=_count(running, stored),
             rows=_count(running, "SELECT count(*) FROM decisions WHERE outcome = 'removed'"),
             seconds=seconds,
+            cpu=cpu,
             peak_mb=_peak_mb(running),
             duplicates=_metric(running, "torchkeeper_duplicates_total"),
         )
 
 
-def _bare_rate(extra: Sequence[str], hosts: int, events: int) -> float:
-    """Events a second that a bare reader gets from the same burst."""
+def _bare_burst(extra: Sequence[str], hosts: int, events: int) -> tuple[float, float]:
+    """Seconds, and seconds of CPU time, in which a bare reader gets the same burst."""
     with mosquitto.running(extra=extra) as broker:
 
         def begin() -> None:
@@ -124,19 +130,20 @@ def _bare_rate(extra: Sequence[str], hosts: int, events: int) -> float:
             processes.append(subprocess.Popen(argv, cwd=proc.ROOT))
 
         processes: list[subprocess.Popen[bytes]] = []
-        seconds = _read_bare(broker.port, "torchkeeper/v1/hosts/+/events", hosts * events, begin)
+        found = _read_bare(broker.port, "torchkeeper/v1/hosts/+/events", hosts * events, begin)
         for process in processes:
             process.wait(LIMIT)
-    return hosts * events / seconds
+    return found
 
 
-def _read_bare(port: int, topic: str, count: int, begin: Callable[[], None]) -> float:
+def _read_bare(port: int, topic: str, count: int, begin: Callable[[], None]) -> tuple[float, float]:
     argv = [sys.executable, "-m", "tests.benchmarks.bare_reader", str(port), topic, str(count)]
     with subprocess.Popen(argv, cwd=proc.ROOT, stdout=subprocess.PIPE, text=True) as reader:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "ready\n"
         begin()
-        return float(reader.stdout.readline())
+        seconds, cpu = reader.stdout.readline().split()
+        return float(seconds), float(cpu)
 
 
 @contextmanager
@@ -171,6 +178,11 @@ def _peak_mb(running: Monitor) -> float:
     """The most memory that its process has had."""
     lines = Path(f"/proc/{running.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000
+
+
+def _cpu(running: Monitor) -> float:
+    times = psutil.Process(running.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def _metric(running: Monitor, name: str) -> int:

@@ -75,10 +75,10 @@ class History:
         columns = "seq, decision_id, digest, outcome"
         query = f"SELECT {columns} FROM decisions JOIN images ON images.id = image_id WHERE stream_id = ?"
         stored = Counter(tuple(row) for row in self._rows(query, stream))
-        for row in (decided - stored).elements():
-            yield f"the decision {row} is not in the history"
-        for row in (stored - decided).elements():
-            yield f"the history has the decision {row}, which the host does not know"
+        for decision in (decided - stored).elements():
+            yield f"the decision {decision} is not in the history"
+        for decision in (stored - decided).elements():
+            yield f"the history has the decision {decision}, which the host does not know"
         for identity, outcome in outcomes.items():
             yield f"the outcome {outcome} of {identity} is there without its decision"
         for row in self._rows("SELECT decision_id FROM decisions WHERE stream_id IS NULL"):
