@@ -31,6 +31,12 @@ UNPAUSED = (
     "client.MOST_WAITING = client.MOST_WAITING_BYTES = 10**12\n"
     "from agent.cli import main; main()",
 )
+VARIANTS: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
+    ("tuned broker", TUNED, ()),
+    ("default broker", DEFAULT, ()),
+    ("tuned, without pauses", TUNED, UNPAUSED),
+    ("default, without pauses", DEFAULT, UNPAUSED),
+)
 POLL = 0.1  # seconds
 LIMIT = 900.0  # seconds for one run
 
@@ -61,12 +67,7 @@ def measure_bursts(hosts: int, events: int) -> Iterator[str]:
     seconds, cpu = _bare_burst(TUNED, hosts, events)
     yield f"burst of {count} events of {hosts} simulated hosts"
     yield f"bare reader (floor)                 {count / seconds:,.0f}/s, {1e6 * cpu / count:.0f} us of CPU an event"
-    for name, extra, command in (
-        ("tuned broker", TUNED, ()),
-        ("default broker", DEFAULT, ()),
-        ("tuned, without pauses", TUNED, UNPAUSED),
-        ("default, without pauses", DEFAULT, UNPAUSED),
-    ):
+    for name, extra, command in VARIANTS:
         found = _burst(extra, hosts, events, command)
         wrong = "" if (found.stored, found.rows) == (count, count // 2) else "  WRONG: not all, or some twice"
         ratio = seconds / found.seconds

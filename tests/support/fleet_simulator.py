@@ -26,7 +26,7 @@ PREFIX = "simulated-"  # of each name, so that nobody takes one for a real host
 POOL = 200  # different images in the fleet
 AT_ONCE = 2000  # messages that the broker has not acknowledged yet
 WINDOW = 20  # events of one host above its watermark that are sent again at first, as agents do
-RESEND_AFTER = 3.0  # seconds without progress of a watermark; agents wait ten times as long
+RESEND_AFTER = 10.0  # seconds without progress of a watermark; agents wait three times as long
 STATUS_EVERY = 60.0  # seconds
 
 
