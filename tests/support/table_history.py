@@ -46,6 +46,10 @@ class TableHistory:
         """The ID of a host, which is added if it is not there."""
         return await self._once(tables.hosts, "name", name, {"first_seen": NOW, "state": "online"} | values)
 
+    async def policy(self, digest: str, document: dict[str, Any], **values: Any) -> None:
+        """Add a policy if it is not there."""
+        await self._once(tables.policies, "digest", digest, {"document": document} | values)
+
     async def image(self, name: str = "image", **values: Any) -> int:
         return await self._once(tables.images, "digest", make_id(name), {"first_seen": NOW, "size": 9 * GB} | values)
 
