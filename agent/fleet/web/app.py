@@ -7,7 +7,6 @@ from aiohttp import web
 
 from agent.fleet.history.queries import decisions
 from agent.fleet.history.reading import read
-from agent.fleet.live.snapshot import Snapshots
 from agent.fleet.web import access_rules, answers, documents, openapi, page_files, problems, routes
 from agent.fleet.web import page as page_handlers
 from agent.fleet.web.answers import SNAPSHOTS
@@ -17,6 +16,7 @@ from agent.fleet.web.page import PAGE
 from agent.fleet.web.routing import Route
 from agent.fleet.web.services import SERVICES, Services
 from agent.fleet.web.shared import SHARED, SharedDocuments
+from agent.fleet.web.snapshots import Snapshots
 from agent.fleet.web.stream import Stream
 
 LARGEST_BODY = 64 * 1024  # bytes; the only body that is taken is a login form

@@ -40,6 +40,13 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": name}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
+    def restore(self) -> None:
+        """As a new browser is: the size of a desktop, light colours, nothing remembered."""
+        self.driver.get("about:blank")
+        self.size(*DESKTOP)
+        self.theme("light")
+        self.driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
 
@@ -87,7 +94,11 @@ class Browser:
     def severe(self) -> list[str]:
         """What the console says is wrong since the last call. A server that is away is none of it."""
         lines = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
-        return [line for line in lines if "ERR_CONNECTION" not in line and "ERR_INCOMPLETE" not in line and "ERR_EMPTY" not in line]
+        return [
+            line
+            for line in lines
+            if "ERR_CONNECTION" not in line and "ERR_INCOMPLETE" not in line and "ERR_EMPTY" not in line
+        ]
 
     def picture(self, path: Any) -> None:
         self.driver.save_screenshot(str(path))
@@ -98,7 +109,13 @@ def chromium(*, hasty: bool = True) -> Iterator[Browser]:
     """A browser without a window. `hasty`: long times of the page are shorter."""
     options = webdriver.ChromeOptions()
     options.binary_location = require_program("chromium", "chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--force-prefers-reduced-motion"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--force-prefers-reduced-motion",
+    ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, Service(require_program("chromedriver", "chromium-driver")))

@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from agent.core import units
 from agent.core.protocol import payloads
 from agent.fleet.live.row import HostRow
 from agent.fleet.web import documents
-from tests.support.page import answers
+from tests.support.page import answers, api
 from tests.support.page.fleet import Fleet, now
-from tests.support.proc import ROOT
+from tests.support.proc import ROOT, require
 
 PAGE = ROOT / "agent/fleet/page"
 T = TypeVar("T")
@@ -39,11 +38,17 @@ class FakeMonitor:
         self.boot = "b1"
         self.tick = 1
         self.status = documents.Monitor(
-            broker="connected", broker_url="mqtt://broker:1883", prefix="torchkeeper", collector="main", behind_events=0, last_commit=now()
+            broker="connected",
+            broker_url="mqtt://broker:1883",
+            prefix="torchkeeper",
+            collector="main",
+            behind_events=0,
+            last_commit=now(),
         )
         self.frames: list[str] = []  # since the start
         self.asked: list[str] = []  # paths of requests
         self.viewers = 0
+        self._streams: set[asyncio.Transport] = set()
         self._changed = asyncio.Condition()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake monitor", daemon=True)
@@ -70,6 +75,7 @@ class FakeMonitor:
 
     def close(self) -> None:
         self.stop()
+        self._run(_end_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -99,7 +105,15 @@ class FakeMonitor:
         self.status = self.status.model_copy(update={"broker": state})
         self._publish("monitor", {"broker": state, "since": since, "detail": detail})
 
+    def cut(self) -> None:
+        """Break the streams; the monitor goes on."""
+        self._run(self._cut())
+
     # --- the server ---
+
+    async def _cut(self) -> None:
+        for transport in tuple(self._streams):
+            transport.abort()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -142,7 +156,7 @@ class FakeMonitor:
         return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _policy(text)})
 
     async def _api(self, request: web.Request) -> web.Response:
-        document = self._answer(request.match_info["path"], dict(request.query))
+        document = api.answer(self.fleet, self.status, self.position, request.match_info["path"], dict(request.query))
         if document is None:
             problem = documents.Problem(title="Not Found", status=404, detail=f"There is nothing at {request.path}.")
             return web.Response(text=problem.model_dump_json(), status=404, content_type="application/problem+json")
@@ -150,26 +164,11 @@ class FakeMonitor:
         response.enable_compression()
         return response
 
-    def _answer(self, path: str, query: dict[str, str]) -> documents.Document | None:
-        fleet, (kind, _, name) = self.fleet, path.partition("/")
-        if name:
-            found = {"hosts": fleet.hosts, "images": answers._everywhere(fleet)}.get(kind, {})
-            detail: Any = {"hosts": answers.host_detail, "images": answers.image_detail}.get(kind)
-            return detail(fleet, name) if name in found else None
-        known: dict[str, Callable[[], documents.Document]] = {
-            "hosts": lambda: answers.columns(fleet, self.position),
-            "overview": lambda: answers.overview(fleet, self.status),
-            "decisions": lambda: documents.Decisions(decisions=list(_chosen(fleet, query)), next=None),
-            "images": lambda: answers.images(fleet, query.get("q", "")),
-            "alerts": lambda: documents.Alerts(alerts=[each for each in fleet.alerts if (each.until is None) == (query.get("standing") == "true")], next=None),
-            "series": lambda: answers.series(query["kind"]),
-            "events": lambda: documents.HistoryEvents(events=[each for each in fleet.events if each.kind == query["kind"]], next=None),
-            "policies": lambda: answers.policies(fleet),
-            "what-if": lambda: answers.what_if(fleet, units.parse_duration(query["ttl"])),
-            "me": lambda: documents.Me(user=None, role="viewer", actions=False),
-            "version": lambda: documents.Version(version=self.announced),
-        }  # fmt: skip
-        return known[kind]() if kind in known else None
+    async def _next_frame(self, sent: int) -> None:
+        """Until there are more frames than these; at most a second, as a viewer may have left."""
+        async with self._changed:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait_for(lambda: len(self.frames) > sent), 1.0)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """From the position that the viewer names on; another boot is a reset."""
@@ -181,26 +180,28 @@ class FakeMonitor:
         if boot != self.boot:
             await response.write(b"event: reset\ndata: {}\n\n")
         sent = int(tick) - 1 if boot == self.boot else self.tick - 1
+        transport = request.transport
+        assert isinstance(transport, asyncio.Transport)
+        self._streams.add(transport)
         self.viewers += 1
         try:
             with suppress(ConnectionError):
                 while True:
                     frames, sent = self.frames[sent:], len(self.frames)
                     await response.write("".join(frames).encode() or b": ping\n\n")
-                    async with self._changed:
-                        with suppress(TimeoutError):
-                            await asyncio.wait_for(self._changed.wait_for(lambda known=sent: len(self.frames) > known), 1.0)
+                    await self._next_frame(sent)
         finally:
+            self._streams.discard(transport)
             self.viewers -= 1
         return response
 
 
-def _chosen(fleet: Fleet, query: dict[str, str]) -> Iterator[documents.Decision]:
-    for decision in reversed(fleet.decisions):
-        named = query.get("q", "") in " ".join((*decision.references, decision.explanation))
-        same = all(query.get(name) in (None, "", getattr(decision, name)) for name in ("host", "outcome", "reason"))
-        if named and same and query.get("regret") in (None, str(decision.regret_at is not None).lower()):
-            yield decision
+async def _end_tasks() -> None:
+    """Those of connections that browsers left open."""
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _plain(document: documents.Document | payloads.Payload) -> Any:
@@ -213,13 +214,15 @@ def _policy(index: str) -> str:
     assert found
     digest = base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
     return (
-        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
     )
 
 
 @contextmanager
 def running(fleet: Fleet, **options: Any) -> Iterator[FakeMonitor]:
+    require((PAGE / "vendor/.lock").exists(), "the page's libraries are missing: make page")
     monitor = FakeMonitor(fleet, **options)
     monitor.start()
     try:

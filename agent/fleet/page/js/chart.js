@@ -22,7 +22,7 @@ export function Chart({ title, x, series, labels, marks = [], height = 140, unit
       const options = optionsOf({ place: place.current, series, labels, marks, height, unit, max });
       chart = new UPlot(options(UPlot), columns, place.current);
       observer.observe(place.current);
-    });
+    }, () => {}); // after an upgrade its address is another one; the page offers to reload
     return () => { gone = true; observer.disconnect(); chart?.destroy(); };
   }, [again, JSON.stringify(columns), JSON.stringify(marks), height, unit]);
   useEffect(() => {
@@ -63,16 +63,17 @@ function optionsOf({ place, series, labels, marks, height, unit, max }) {
   const ink = colorOf(place, "dim");
   const line = colorOf(place, "line");
   const font = `11px ${getComputedStyle(place).fontFamily}`;
+  const every = labels ? Math.ceil((labels.length * 42) / Math.max(1, place.clientWidth - 50)) : 1; // labels that would touch are left out
   const axis = { stroke: ink, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
   return (UPlot) => ({
     width: place.clientWidth,
     height,
     legend: { show: false },
     cursor: { show: false },
-    padding: [8, 6, 0, 0],
+    padding: [8, 14, 0, 0],
     scales: { x: { time: !labels, range: labels ? [-0.6, labels.length - 0.4] : undefined }, y: { range: (_, low, high) => [0, max ?? (high * 1.08 || 1)] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 24, values: labels ? (_, at) => at.map((i) => labels[i] ?? "") : days(),
+      { ...axis, grid: { show: false }, size: 24, space: 64, values: labels ? (_, at) => at.map((i) => (i % every ? "" : labels[i] ?? "")) : days(),
         splits: labels ? () => labels.map((_, i) => i) : undefined },
       { ...axis, size: unit === "bytes" ? 56 : 40, space: 34, values: (_, at) => at.map((value) => (value ? UNITS[unit](value) : "0")) },
     ],

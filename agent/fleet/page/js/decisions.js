@@ -4,8 +4,8 @@ import { html } from "./html.js";
 import { Ago, At, Copy, Facts, HostLink, ImageLink, Outcome, Panel } from "./parts.js";
 import { HELD_BY, holds } from "./words.js";
 
-const AT = { id: "at", label: "At", width: "164px", phone: "b", cell: (row) => html`<${At} at=${row.at} />` };
-const OUTCOME = { id: "outcome", label: "Outcome", width: "118px", phone: "d",
+const AT = { id: "at", label: "At", width: "182px", phone: "b", cell: (row) => html`<${At} at=${row.at} />` };
+const OUTCOME = { id: "outcome", label: "Outcome", width: "140px", phone: "d",
   cell: (row) => html`<${Outcome} code=${row.outcome} />${row.regret_at && html`<span class="tag warning" title="pulled again before its TTL would have ended">again</span>`}` };
 const IMAGE = { id: "image", label: "Image", width: "minmax(200px, 1.2fr)", phone: "a", cell: (row) => html`<${ImageLink} id=${row.image_id} references=${row.references} />` };
 const HOST = { id: "host", label: "Host", width: "minmax(110px, 0.6fr)", phone: "c", cell: (row) => html`<${HostLink} host=${row.host} />` };

@@ -21,7 +21,7 @@ export function EventRows({ kind, host = "", since = "", until = "" }) {
   return html`<${Rows} id="event" label="Events" columns=${columns} count=${rows.length} at=${(i) => rows[i]} keyOf=${(row, i) => i} more=${more} top=${kind} />`;
 }
 
-const AT = { id: "at", label: "At", width: "164px", phone: "b", cell: (row) => html`<${At} at=${row.at} />` };
+const AT = { id: "at", label: "At", width: "182px", phone: "b", cell: (row) => html`<${At} at=${row.at} />` };
 const HOST = { id: "host", label: "Host", width: "minmax(120px, 0.6fr)", phone: "a", cell: (row) => html`<${HostLink} host=${row.host} />` };
 
 const WORDS = {

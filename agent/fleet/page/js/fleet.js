@@ -17,6 +17,7 @@ export const alerts = signal(new Map()); // standing, by host and ID
 export const overview = signal(null);
 export const me = signal({ user: null, role: "viewer", actions: false });
 export const broker = signal({ state: "connected", since: null, detail: "" });
+export const behind = signal(0); // events that wait to be stored
 
 export const blocked = computed(() => overview.value?.blocked ?? []);
 export const critical = computed(() => [...alerts.value.values()].filter((alert) => alert.severity === "critical"));
@@ -68,9 +69,10 @@ export function alertKey(alert) {
   return JSON.stringify([alert.host, alert.id]);
 }
 
+// The history may be away while the list of hosts is there: then the alerts of before stay.
 export async function loadAlerts() {
-  const standing = await get("alerts?standing=true&limit=1000");
-  alerts.value = new Map(standing.alerts.map((alert) => [alertKey(alert), alert]));
+  const standing = await get("alerts?standing=true&limit=1000").catch(() => null);
+  if (standing) alerts.value = new Map(standing.alerts.map((alert) => [alertKey(alert), alert]));
 }
 
 export async function loadOverview() {
@@ -79,15 +81,15 @@ export async function loadOverview() {
     const next = await get("overview");
     batch(() => {
       overview.value = next;
+      behind.value = next.monitor?.behind_events ?? 0;
       addDecisions(next.decisions);
     });
   } catch { /* the stream shows whether the monitor is there; the figures say from when they are */ }
-  const behind = (overview.value?.monitor?.behind_events ?? 0) > 0;
-  timer = setTimeout(loadWhenSeen, behind ? OVERVIEW_BEHIND : OVERVIEW_EVERY);
+  timer = setTimeout(loadWhenSeen, behind.value > 0 ? OVERVIEW_BEHIND : OVERVIEW_EVERY);
 }
 
 export async function loadMe() {
-  me.value = await get("me");
+  me.value = await get("me").catch(() => me.value);
 }
 
 export function refreshSoon() {

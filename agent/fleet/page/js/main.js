@@ -9,7 +9,7 @@ import { html } from "./html.js";
 import { onKey } from "./keys.js";
 import { Connection, countProblems, problems } from "./problems.js";
 import { link, PAGES, route } from "./router.js";
-import { link as connection, start } from "./stream.js";
+import { link as connection, pageVersion, start } from "./stream.js";
 import * as time from "./time.js";
 import { showIcon } from "./icon.js";
 import { Alerts } from "./pages/alerts.js";
@@ -48,7 +48,9 @@ function Frame() {
       <div class="right"><${Live} /><${Zone} /><button type="button" class="quiet" onClick=${openHelp} aria-label="Keys and words">?</button>
         ${me.value.user && html`<span class="dim user">${me.value.role}: ${me.value.user}</span>`}</div></header>
     <${Connection} />
-    <main id="main" ref=${main} tabindex="-1" class=${connection.value.state === "lost" ? "lost" : ""}><${Page} /></main><${Help} />`;
+    <main id="main" ref=${main} tabindex="-1" class=${connection.value.state === "lost" ? "lost" : ""}><${Page} /></main>
+    <footer><span>torchkeeper ${pageVersion}</span><span class="phone-only">Times: <${Zone} /></span>
+      <span class="phone-only"><button type="button" class="as-link" onClick=${openHelp}>Keys and words</button></span></footer><${Help} />`;
 }
 
 function Badge({ page }) {

@@ -36,7 +36,7 @@ export function Meter({ used, total, high }) {
       <span class="mark" style=${{ left: `${high * 100}%` }}></span>
     </span>
     <span class=${`share ${over ? "over" : ""}`}>${format.percent(share)}</span>
-    <span class="dim of">${over && html`<span class="unseen">over its limit; </span>`}of ${format.bytes(total)}</span>
+    <span class="dim of">${over && html`<span class="unseen">over its limit; </span>`}of ${format.bytes(total).replace(".0 ", " ")}</span>
   </span>`;
 }
 

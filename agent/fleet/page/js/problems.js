@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import * as format from "./format.js";
-import { alertKey, blocked, broker, critical, DISK_FULL, hosts, overview, used, changed } from "./fleet.js";
+import { alertKey, behind, blocked, broker, critical, DISK_FULL, hosts, overview, used, changed } from "./fleet.js";
 import { html } from "./html.js";
 import { Ago, Copy, HostLink, Sentence } from "./parts.js";
 import { link } from "./router.js";
@@ -53,9 +53,9 @@ export function Broker() {
 
 export function Behind() {
   const monitor = overview.value?.monitor;
-  if (!monitor || monitor.behind_events < BEHIND) return null;
-  return html`<${Strip} kind="warning">Catching up: ${format.count(monitor.behind_events)} events wait to be stored${
-    monitor.last_commit ? html`; the last was stored <${Ago} at=${monitor.last_commit} />` : ""}.<//>`;
+  if (behind.value < BEHIND) return null;
+  return html`<${Strip} kind="warning">Catching up: ${format.count(behind.value)} events wait to be stored${
+    monitor?.last_commit ? html`; the last was stored <${Ago} at=${monitor.last_commit} />` : ""}.<//>`;
 }
 
 export function Incomplete() {
@@ -90,9 +90,9 @@ export function BlockedHost({ of, linked = false }) {
   return html`<section class="band critical" aria-label=${`${of.host} is full`}>
     <div class="band-head"><span class="sign critical" aria-hidden="true"></span>
       <h2>${linked ? html`<${HostLink} host=${of.host} />` : of.host} is ${share ? `${format.percent(share)} full` : "full"} and nothing may be evicted</h2>
-      <span class="since">for ${format.duration(now.value - Date.parse(of.since))}</span></div>
+      <span class="since">for ${format.roughly(now.value - Date.parse(of.since))}</span></div>
     <p>${held.length ? html`What holds it: ${sentence(held)}.` : of.message}</p>
-    ${whole > 0 && html`<${Shares} held=${held} whole=${whole} />`}
+    ${linked && whole > 0 && html`<${Shares} held=${held} whole=${whole} />`}
     <p class="ways"><a href=${link("hosts", of.host, { only: "held" })}>Show what holds it</a>
       <button type="button" class="as-link" aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>Why nothing else may go</button></p>
     ${open && html`<${Ways} held=${held} host=${of.host} message=${of.message} />`}

@@ -1,7 +1,8 @@
 // A table of any number of rows of one height, of which only those in sight are in the document.
 //
 // columns: [{id, label, width, from, phone, cell(row), sort, number}]. `from`: the width of the table below which the
-// column is left out. `phone`: its place in a row of three lines (a b / c d / e); without it, it is left out there.
+// column is left out. `phone`: its place in a row of three lines (a b / c d / e); without it, it is left out there, where
+// `before` and `after` stand for the heads, which a phone has no room for.
 import { Component } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
@@ -75,7 +76,7 @@ export function Rows({ id, label, columns, count, at, keyOf, onOpen, opened, sor
 }
 
 function Heads({ columns, sort, onSort }) {
-  return html`<div role="rowgroup" class="rows-head"><div role="row" class="row-heads" aria-rowindex="1">
+  return html`<div role="rowgroup" class=${`rows-head ${phone.value && !(onSort && columns.some((column) => column.sort)) ? "unseen" : ""}`}><div role="row" class="row-heads" aria-rowindex="1">
     ${columns.map((column) => html`<${Head} key=${column.id} ...${{ column, sort, onSort }} />`)}</div></div>`;
 }
 
@@ -86,7 +87,7 @@ function Head({ column, sort, onSort }) {
   const next = down ? name : chosen || column.up ? (chosen ? `-${name}` : name) : `-${name}`;
   return html`<div role="columnheader" class=${`cell ${column.number ? "number" : ""}`}
     aria-sort=${chosen ? (down ? "descending" : "ascending") : undefined}>
-    ${name
+    ${phone.value && !name ? html`<span class="unseen">${column.label}</span>` : name
       ? html`<button type="button" onClick=${() => onSort(next)} title=${column.title}>${column.label}<span aria-hidden="true"
           class="arrow">${chosen ? (down ? "\u2193" : "\u2191") : ""}</span></button>`
       : html`<span title=${column.title}>${column.label}</span>`}
@@ -106,9 +107,13 @@ class Row extends Component {
       class=${`row ${active ? "active" : ""} ${open ? "open" : ""} ${rowClass?.(row) ?? ""}`}
       style=${{ height: `${height}px`, transform: `translateY(${index * height}px)` }}>
       ${columns.map((column) => html`<div role="gridcell" key=${column.id}
-        class=${`cell ${column.number ? "number" : ""} ${column.phone ? `at-${column.phone}` : ""}`}>${column.cell(row)}</div>`)}
+        class=${`cell ${column.number ? "number" : ""} ${column.phone ? `at-${column.phone}` : ""}`}>${word(column.before)}${column.cell(row)}${word(column.after)}</div>`)}
     </div>`;
   }
+}
+
+function word(text) {
+  return text && html`<span class="phone-word dim">${text}</span>`;
 }
 
 // Keeps the range of rows in sight; measured once for each frame, as every measuring makes the browser lay out.
@@ -134,10 +139,12 @@ function useMeasure(scroller, body, height, count, setRange, setWidth) {
     observer.observe(element);
     element.addEventListener("scroll", soon.current, { passive: true });
     addEventListener("scroll", soon.current, { passive: true });
+    addEventListener("resize", soon.current);
     return () => {
       observer.disconnect();
       element.removeEventListener("scroll", soon.current);
       removeEventListener("scroll", soon.current);
+      removeEventListener("resize", soon.current);
       cancelAnimationFrame(frame.current);
     };
   }, []);

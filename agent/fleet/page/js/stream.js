@@ -78,9 +78,10 @@ function greet({ version, broker, ...monitor }) {
   });
 }
 
-function setMonitor({ broker, since = null, detail = "" }) {
+function setMonitor({ broker, since = null, detail = "", behind_events: behind = fleet.behind.value }) {
   const known = fleet.broker.value;
   fleet.broker.value = { state: broker, since: since ?? known.since, detail };
+  fleet.behind.value = behind;
   if (broker !== known.state) fleet.refreshSoon();
 }
 

@@ -24,6 +24,11 @@ export function exactNow() {
   return Date.now() + ahead;
 }
 
+// Another number once in each span, for what is loaded again from time to time.
+export function beat(span) {
+  return Math.floor(now.value / span);
+}
+
 export function setLocal(value) {
   local.value = value;
   store("local", value ? "1" : "");

@@ -27,6 +27,13 @@ export const HOLDS = {
   dangling: "have no name and go",
   "disk-pressure": "go for disk space",
   "idle-ttl": "are idle past their TTL and go",
+  observe: "are due, but the agent only observes",
+  paused: "are due, but evictions are paused",
+  window: "are due, but wait for their window",
+  "rate-limit": "are due, but a limit is reached",
+  clock: "are due, but the host's clock is not trusted",
+  unproven: "are due, but events may be missing",
+  backoff: "are due, but their removal failed before",
 };
 
 // The question of each step of the ladder
@@ -71,10 +78,10 @@ export const OUTCOMES = {
 };
 
 export const EVENTS = {
-  gap: "blind time",
-  dropped: "events given up",
-  sweep: "sweep",
-  "build-cache": "build cache",
+  gap: "Blind times",
+  dropped: "Events given up",
+  sweep: "Sweeps",
+  "build-cache": "Build cache",
 };
 
 export function holds(reason, fallback = reason) {

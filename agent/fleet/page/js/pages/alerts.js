@@ -13,9 +13,9 @@ const SEVERITY = { id: "severity", label: "Severity", width: "98px", phone: "b",
 const HOST = { id: "host", label: "Host", width: "minmax(120px, 0.6fr)", phone: "a", cell: (alert) => html`<${HostLink} host=${alert.host} />` };
 const NAME = { id: "id", label: "Alert", width: "minmax(150px, 0.8fr)", from: 620, phone: "c", cell: (alert) => html`<code>${alert.id}</code>` };
 const MESSAGE = { id: "message", label: "What is wrong", width: "minmax(240px, 3fr)", phone: "e", cell: (alert) => html`<span class="why" title=${alert.message}>${alert.message}</span>` };
-const SINCE = { id: "since", label: "Since", width: "92px", phone: "d", cell: (alert) => html`<${Ago} at=${alert.since} />` };
-const BEGAN = { id: "began", label: "Began", width: "164px", from: 760, cell: (alert) => html`<${At} at=${alert.since} />` };
-const LASTED = { id: "lasted", label: "Lasted", width: "96px", phone: "d", cell: (alert) => format.duration(ms(alert.until) - ms(alert.since)) };
+const SINCE = { id: "since", label: "Since", width: "92px", phone: "d", before: "since ", cell: (alert) => html`<${Ago} at=${alert.since} />` };
+const BEGAN = { id: "began", label: "Began", width: "182px", from: 760, cell: (alert) => html`<${At} at=${alert.since} />` };
+const LASTED = { id: "lasted", label: "Lasted", width: "96px", phone: "d", before: "lasted ", cell: (alert) => format.duration(ms(alert.until) - ms(alert.since)) };
 
 const STANDING = [SEVERITY, HOST, SINCE, NAME, MESSAGE];
 const PAST = [SEVERITY, HOST, BEGAN, LASTED, NAME, MESSAGE];

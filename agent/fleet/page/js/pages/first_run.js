@@ -1,5 +1,4 @@
 // What to do while no host has reported.
-import * as format from "../format.js";
 import { broker, overview } from "../fleet.js";
 import { html } from "../html.js";
 import { Ago, Copy } from "../parts.js";
@@ -15,6 +14,6 @@ export function FirstRun() {
     <p><${Copy} text="torchkeeper check" /></p><p><${Copy} text="torchkeeper run" /></p>
     <p class="dim">${broker.value.state === "connected"
       ? html`The collector${monitor?.collector ? html` <b>${monitor.collector}</b>` : ""} is connected to the broker${
-        broker.value.since ? html` since <${Ago} at=${broker.value.since} />` : ""}${monitor && `; ${format.plural(monitor.messages ?? 0, "message")} so far`}. This page changes by itself.`
+        broker.value.since ? html` since <${Ago} at=${broker.value.since} />` : ""}. This page changes by itself.`
       : "The collector is not connected to the broker yet."}</p></section>`;
 }

@@ -43,8 +43,8 @@ function Hosts() {
         options=${[["", "all"], ...Object.entries(ONLY).map(([code, { words }]) => [code, words])]} />
       <${Choice} label="Group" value=${group} options=${[["", "none"], ["prefix", "by prefix"]]} onChoose=${(value) => setView({ group: value })} />
       ${late && html`<button type="button" class="quiet" onClick=${arrangeNow}>Sort again</button>`}
-      <a class="quiet-link" href="api/hosts?format=csv" download="hosts.csv">CSV</a></div>
-    <${Rows} id="host" label="Hosts" columns=${columns} count=${list.entries.length} at=${at} keyOf=${(row) => row.group ?? row.host}
+      <a class="quiet-link" href="api/hosts?limit=100000&format=csv" download="hosts.csv">CSV</a></div>
+    <${Rows} id="host" label="Hosts" columns=${columns} count=${list.entries.length} at=${at} keyOf=${(row) => (row.group ? `group ${row.group}` : row.host)}
       onOpen=${open} sort=${sort} onSort=${(next) => setView({ sort: next })} rowClass=${rowClass} onHold=${hold}
       top=${`${q} ${only} ${sort} ${group}`} />
     ${list.entries.length === 0 && html`<${NoMatch} ...${{ q, only }} />`}`;
@@ -110,7 +110,7 @@ function rowClass(row) {
 const either = (host, group) => (row) => (row.group ? group(row.sums, row) : row.gone ? "" : host(row));
 
 const NAME = {
-  id: "host", label: "Host", sort: "host", up: true, width: "minmax(150px, 1.5fr)", phone: "a",
+  id: "host", label: "Host", sort: "host", up: true, width: "minmax(130px, 1.3fr)", phone: "a",
   cell: (row) => (row.group ? html`<${Group} row=${row} />` : html`<${HostLink} host=${row.host} />${row.gone && html` <span class="dim">forgotten</span>`}`),
 };
 const GROUP_NAME = { ...NAME, label: "Group" };
@@ -118,14 +118,14 @@ const GROUP_NAME = { ...NAME, label: "Group" };
 const COLUMNS = [
   NAME,
   {
-    id: "state", label: "State", sort: "state", up: true, width: "minmax(150px, 1fr)", phone: "b",
+    id: "state", label: "State", sort: "state", up: true, width: "minmax(150px, 1.2fr)", phone: "b",
     cell: either(
       (row) => html`<${State} state=${row.state} />${mode(row)}<${Alerts} ...${row} />`,
-      (sums) => html`${format.count(sums.online)} online${sums.stale + sums.offline > 0 && html`<span class="tag">${format.count(sums.stale + sums.offline)} away</span>`}<${Alerts} ...${sums} />`,
+      (sums) => html`${format.count(sums.online)} online<${Alerts} ...${sums} />`,
     ),
   },
   {
-    id: "disk", label: "Disk", sort: "disk", width: "minmax(190px, 1.3fr)", phone: "c",
+    id: "disk", label: "Disk", sort: "disk", width: "minmax(196px, 1.2fr)", phone: "c",
     title: "How full the engine's file system is; the mark is the host's own limit",
     cell: either(
       (row) => html`<${Meter} used=${row.disk_used_bytes} total=${row.disk_total_bytes} high=${row.high ?? DEFAULT_HIGH} />`,
@@ -133,28 +133,28 @@ const COLUMNS = [
     ),
   },
   {
-    id: "reclaimable", label: "Reclaimable", sort: "reclaimable", width: "104px", number: true, phone: "d",
+    id: "reclaimable", label: "Reclaimable", sort: "reclaimable", width: "100px", number: true, phone: "d", after: " reclaimable",
     title: "What the evictions that are due would free",
     cell: either((row) => format.bytes(row.reclaimable_bytes), (sums) => format.bytes(sums.reclaimable)),
   },
   {
-    id: "next", label: "Next", sort: "next", up: true, width: "84px", from: 640, title: "When the next image is due",
+    id: "next", label: "Next", sort: "next", up: true, width: "68px", from: 720, title: "When the next image is due",
     cell: either((row) => html`<${Ago} at=${row.next_eviction} ahead />`, () => ""),
   },
   {
-    id: "images", label: "Images", sort: "images", width: "72px", number: true, from: 720,
+    id: "images", label: "Images", sort: "images", width: "68px", number: true, from: 810,
     cell: either((row) => format.count(row.images), (sums) => format.count(sums.images)),
   },
   {
-    id: "last", label: "Last decision", sort: "last", width: "minmax(140px, 1fr)", from: 860, phone: "e",
+    id: "last", label: "Last decision", sort: "last", width: "minmax(138px, 1fr)", from: 960, phone: "e",
     cell: either(last, () => ""),
   },
   {
-    id: "freed", label: "Freed, 24 h", sort: "freed", width: "92px", number: true, from: 960,
+    id: "freed", label: "Freed, 24 h", sort: "freed", width: "100px", number: true, from: 1080,
     cell: either((row) => (row.freed_24h_bytes ? format.bytes(row.freed_24h_bytes) : "0"), (sums) => format.bytes(sums.freed)),
   },
   {
-    id: "again", label: "Pulled again", sort: "again", width: "100px", number: true, from: 1060,
+    id: "again", label: "Pulled again", sort: "again", width: "108px", number: true, from: 1200,
     title: "Evicted images that came back before their TTL would have ended, in 30 days",
     cell: either((row) => format.count(row.regrets_30d), (sums) => format.count(sums.again)),
   },

@@ -6,13 +6,14 @@ import { useApi } from "../api.js";
 import { Chart } from "../chart.js";
 import { At, HostLink, ImageLink, Outcome } from "../parts.js";
 import { link } from "../router.js";
-import { absolute, clock, exactNow, local, ms } from "../time.js";
+import { absolute, beat, clock, exactNow, local, ms } from "../time.js";
 import { holds } from "../words.js";
 
 const MOST_LIVE = 20;
+const HOUR = 3_600_000; // ms
 
 export function Reclaimed({ host = "" }) {
-  const { data } = useApi(`series?kind=reclaimed&since=30d${host && `&host=${encodeURIComponent(host)}`}`);
+  const { data } = useApi(`series?kind=reclaimed&since=30d${host && `&host=${encodeURIComponent(host)}`}`, { again: beat(HOUR) });
   if (!data?.at.length) return null;
   const names = Object.keys(data.series);
   const sums = data.at.map((_, i) => names.reduce((sum, name) => sum + (data.series[name][i] ?? 0), 0));
@@ -23,7 +24,7 @@ export function Reclaimed({ host = "" }) {
 
 // How many images were idle for how long before they were used again, and where the usual TTL cuts.
 export function Idle() {
-  const { data } = useApi("series?kind=idle");
+  const { data } = useApi("series?kind=idle", { again: beat(HOUR) });
   const policies = useApi("policies");
   const [name] = Object.keys(data?.series ?? {});
   if (!data?.at.length || !name) return null;

@@ -1,7 +1,7 @@
 // Six figures of the whole fleet. Each can be explained, and most of them show their hosts.
 import { useEffect, useState } from "preact/hooks";
 import * as format from "../format.js";
-import { changed, hosts, overview } from "../fleet.js";
+import { changed, DISK_FULL, hosts, overview } from "../fleet.js";
 import { html } from "../html.js";
 import { totals } from "../order.js";
 import { link } from "../router.js";
@@ -92,10 +92,15 @@ function modes({ observing, paused, unknown }) {
 }
 
 function alertTile(sums, known) {
-  const named = Object.entries(known?.critical_alerts ?? {}).sort((a, b) => b[1] - a[1]).map(([id, number]) => `${format.count(number)} ${id}`);
   return {
     id: "alerts", label: "Alerts", figure: format.count(sums.criticals + sums.warnings), view: { only: "alerts", sort: "-alerts" },
-    kind: sums.criticals ? "critical" : "", sub: named.length ? format.listed(named, 1) : sums.criticals ? `${format.count(sums.criticals)} critical` : "none is critical",
+    kind: sums.criticals ? "critical" : "", sub: criticalWords(sums.criticals, known?.critical_alerts[DISK_FULL] ?? 0),
     means: "alerts of hosts that stand now.",
   };
+}
+
+function criticalWords(number, full) {
+  const others = Math.max(0, number - full);
+  const parts = [full && `${format.plural(full, "disk")} full, nothing evictable`, others && `${format.count(others)} ${full ? "other " : ""}critical`];
+  return parts.filter(Boolean).join("; ") || "none is critical";
 }

@@ -11,7 +11,7 @@ import { route, setView } from "../router.js";
 import { Rows } from "../rows.js";
 import { EVENTS, OUTCOMES } from "../words.js";
 
-const KINDS = [["", "decisions"], ...Object.entries(EVENTS)];
+const KINDS = [["", "Decisions"], ...Object.entries(EVENTS)];
 const REASONS = [["", "any"], ...["idle-ttl", "disk-pressure", "dangling"].map((code) => [code, code])];
 const SINCE = [["", "any time"], ["24h", "last 24 h"], ["7d", "last 7 d"], ["30d", "last 30 d"], ["90d", "last 90 d"]];
 const AGAIN = [["", "any"], ["true", "pulled again"], ["false", "not pulled again"]];
@@ -32,7 +32,7 @@ function Decisions() {
   const choose = (name) => (value) => setView({ [name]: value });
   return html`<div class="tools filters">
       <${Filter} main label="Filter by image or sentence" value=${q} onInput=${(value) => setView({ q: value }, { typing: true })} />
-      <${Filter} label="Host" value=${host} onInput=${(value) => setView({ host: value }, { typing: true })} />
+      <${Filter} label="Host, its whole name" value=${host} onInput=${(value) => setView({ host: value }, { typing: true })} />
       <${Select} label="Outcome" value=${outcome} options=${[["", "any"], ...Object.entries(OUTCOMES)]} onChoose=${choose("outcome")} />
       <${Select} label="Reason" value=${reason} options=${REASONS} onChoose=${choose("reason")} />
       <${Select} label="Pulled again" value=${regret} options=${AGAIN} onChoose=${choose("regret")} />
@@ -60,7 +60,7 @@ function Fresh({ rows, wanted, reload }) {
 
 function Events({ kind }) {
   const { host = "", since = "" } = route.value.view;
-  return html`<div class="tools filters"><${Filter} main label="Host" value=${host} onInput=${(value) => setView({ host: value }, { typing: true })} />
+  return html`<div class="tools filters"><${Filter} main label="Host, its whole name" value=${host} onInput=${(value) => setView({ host: value }, { typing: true })} />
       <${Select} label="Time" value=${since} options=${SINCE} onChoose=${(value) => setView({ since: value })} />
       <a class="quiet-link" href=${query("api/events", { kind, host, since, limit: 100000, format: "csv" })} download=${`${kind}.csv`}>CSV</a></div>
     <${EventRows} kind=${kind} host=${useSlowly(host)} since=${since} />`;

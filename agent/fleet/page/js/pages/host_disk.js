@@ -5,11 +5,14 @@ import { DEFAULT_HIGH } from "../fleet.js";
 import { html } from "../html.js";
 import { Chart } from "../chart.js";
 import { Meter } from "../parts.js";
+import { beat } from "../time.js";
+
+const HOUR = 3_600_000; // ms
 
 export function Disk({ host }) {
   const name = encodeURIComponent(host.host);
-  const { data } = useApi(`series?kind=disk&host=${name}&since=14d`);
-  const evicted = useApi(`decisions?host=${name}&outcome=removed&since=14d&limit=100`);
+  const { data } = useApi(`series?kind=disk&host=${name}&since=14d`, { again: beat(HOUR) });
+  const evicted = useApi(`decisions?host=${name}&outcome=removed&since=14d&limit=100`, { again: beat(HOUR) });
   const high = host.high ?? DEFAULT_HIGH;
   return html`<section aria-labelledby="disk-title"><h2 id="disk-title">Disk</h2>
     <p class="disk-now"><${Meter} used=${host.disk_used_bytes} total=${host.disk_total_bytes} high=${high} />

@@ -37,5 +37,5 @@ function Ladder({ image }) {
   if (decided < 0) return html`<p>The host says <code>${image.reason}</code>, which this page does not know.</p>`;
   return html`<ol class="ladder">${REASONS.map((reason, i) => html`<li key=${reason} class=${i === decided ? "decides" : i < decided ? "no" : "later"}
       aria-current=${i === decided ? "true" : undefined}>
-    <span class="answer">${i === decided ? "yes, decides" : i < decided ? "no" : "not asked"}</span> ${QUESTIONS[reason]} <code class="dim">${reason}</code></li>`)}</ol>`;
+    <span class="answer">${i === decided ? "yes" : i < decided ? "no" : "not asked"}</span> ${QUESTIONS[reason]} <code class="dim">${reason}</code></li>`)}</ol>`;
 }

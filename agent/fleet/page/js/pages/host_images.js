@@ -31,14 +31,14 @@ const ONLY = {
 };
 
 const COLUMNS = [
-  { id: "due", label: "Due", sort: "due", up: true, width: "84px", phone: "b", title: "When it may be evicted, if nothing changes",
+  { id: "due", label: "Due", sort: "due", up: true, width: "84px", phone: "b", before: "due ", title: "When it may be evicted, if nothing changes",
     cell: (image) => (image.action === "evict" ? html`<b>${image.held_by ? "held" : "now"}</b>` : html`<${Ago} at=${image.deadline} ahead />`) },
-  { id: "used", label: "Used", sort: "used", width: "92px", phone: "c",
+  { id: "used", label: "Used", sort: "used", width: "92px", phone: "c", before: "used ",
     cell: (image) => (image.running ? "now" : html`<${Ago} at=${image.last_used} none="not seen" />`) },
   { id: "idle", label: "Idle", sort: "idle", width: "64px", from: 760,
     cell: (image) => (image.running ? format.UNKNOWN : image.idle_since ? format.roughly(exactNow() - ms(image.idle_since)) : format.UNKNOWN) },
   { id: "size", label: "Size", sort: "size", width: "84px", number: true, from: 560, cell: (image) => format.bytes(image.size_bytes) },
-  { id: "frees", label: "Frees", sort: "frees", width: "84px", number: true, phone: "d", title: "What its removal alone would free: layers that no other image has",
+  { id: "frees", label: "Frees", sort: "frees", width: "84px", number: true, phone: "d", before: "frees ", title: "What its removal alone would free: layers that no other image has",
     cell: (image) => format.bytes(image.estimated_bytes) },
   { id: "name", label: "Image", sort: "name", up: true, width: "minmax(180px, 1.2fr)", phone: "a", cell: (image) => html`<${ImageLink} id=${image.id} references=${image.references} plain />` },
   { id: "why", label: "Why", sort: "why", up: true, width: "minmax(200px, 1.6fr)", from: 480, phone: "e", cell: (image) => html`<${Why} image=${image} />` },
@@ -67,14 +67,14 @@ export function Images({ host, images, leftOut }) {
 
 function choose(images, { q, only, sort }) {
   const text = q.toLowerCase();
-  const test = ONLY[only]?.test ?? (only ? (image) => image.reason === only : () => true);
+  const test = ONLY[only]?.test ?? (only ? (image) => image.reason === only || image.held_by === only : () => true);
   const named = (image) => !text || image.id.includes(text) || image.references.some((name) => name.toLowerCase().includes(text));
   return images.filter((image) => named(image) && test(image)).sort(comparison(sort, KEYS, nameOf));
 }
 
 function reasonOptions(images) {
   const counts = new Map();
-  for (const { reason } of images) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  for (const code of images.flatMap(({ reason, held_by: held }) => (held ? [reason, held] : [reason]))) counts.set(code, (counts.get(code) ?? 0) + 1);
   return [...counts].filter(([reason]) => !(reason in ONLY)).sort().map(([reason, number]) => [reason, `${reason} (${number})`]);
 }
 

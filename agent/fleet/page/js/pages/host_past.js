@@ -8,8 +8,9 @@ import { Choice, Copy, Failure } from "../parts.js";
 import { route, setView } from "../router.js";
 import { Rows } from "../rows.js";
 import { toml } from "../toml.js";
+import { EVENTS } from "../words.js";
 
-const PARTS = [["", "Decisions"], ["gap", "Blind times"], ["dropped", "Events given up"], ["sweep", "Sweeps"], ["build-cache", "Build cache"], ["policy", "Policy in force"]];
+const PARTS = [["", "Decisions"], ...Object.entries(EVENTS), ["policy", "Policy in force"]];
 
 export function Past({ host, info, again }) {
   const { past = "" } = route.value.view;

@@ -8,10 +8,11 @@ import { comparison } from "../order.js";
 import { Ago, Copy, Failure, Filter, HostLink, Waiting } from "../parts.js";
 import { back, go, link, route, setView } from "../router.js";
 import { Rows } from "../rows.js";
-import { exactNow, ms } from "../time.js";
+import { beat, exactNow, ms } from "../time.js";
 import { HELD_BY, HOLDS } from "../words.js";
 
 const DAY = 86_400_000; // ms
+const AGAIN_EVERY = 300_000; // ms
 const SOON = 14 * DAY;
 const SORT = "-used";
 const KEYS = {
@@ -25,15 +26,15 @@ const KEYS = {
 const COLUMNS = [
   { id: "host", label: "Host", sort: "host", up: true, width: "minmax(130px, 0.8fr)", phone: "a", cell: (row) => html`<${HostLink} host=${row.host} />` },
   { id: "names", label: "Name there", width: "minmax(180px, 1.2fr)", from: 820, cell: (row) => html`<span class="name" title=${row.references.join("\n")}>${row.references[0] ?? "no name"}</span>` },
-  { id: "used", label: "Last use", sort: "used", width: "96px", phone: "c", cell: (row) => html`<${Ago} at=${row.last_used} none="not seen" />` },
+  { id: "used", label: "Last use", sort: "used", width: "96px", phone: "c", before: "used ", cell: (row) => html`<${Ago} at=${row.last_used} none="not seen" />` },
   { id: "by", label: "By", width: "minmax(90px, 0.6fr)", from: 940, cell: (row) => row.last_used_by || format.UNKNOWN },
-  { id: "due", label: "Due", sort: "due", up: true, width: "84px", phone: "b", cell: (row) => (row.action === "evict" ? html`<b>${row.held_by ? "held" : "now"}</b>` : html`<${Ago} at=${row.deadline} ahead />`) },
-  { id: "frees", label: "Frees", sort: "frees", width: "84px", number: true, phone: "d", from: 560, cell: (row) => format.bytes(row.estimated_bytes) },
+  { id: "due", label: "Due", sort: "due", up: true, width: "84px", phone: "b", before: "due ", cell: (row) => (row.action === "evict" ? html`<b>${row.held_by ? "held" : "now"}</b>` : html`<${Ago} at=${row.deadline} ahead />`) },
+  { id: "frees", label: "Frees", sort: "frees", width: "84px", number: true, phone: "d", before: "frees ", from: 560, cell: (row) => format.bytes(row.estimated_bytes) },
   { id: "why", label: "Why", sort: "why", up: true, width: "minmax(200px, 1.6fr)", from: 480, phone: "e", cell: (row) => html`<span class="why" title=${row.explanation}>${row.explanation || HOLDS[row.reason] || row.reason}${row.held_by && `; held: ${HELD_BY[row.held_by] ?? row.held_by}`}</span>` },
 ];
 
 export function Image({ id }) {
-  const { data, error, reload } = useApi(`images/${encodeURIComponent(id)}`);
+  const { data, error, reload } = useApi(`images/${encodeURIComponent(id)}`, { again: beat(AGAIN_EVERY) });
   if (!data && !error) return html`<h1 tabindex="-1">${format.shortId(id)}</h1><${Waiting} />`;
   if (!data) return html`<h1 tabindex="-1">${format.shortId(id)}</h1><${Failure} ...${{ error, reload }} /><p><a href=${back("images")}>All images</a></p>`;
   return html`<${Head} image=${data.image} />
@@ -43,10 +44,11 @@ export function Image({ id }) {
 }
 
 function Head({ image }) {
+  const tags = image.references.filter((name) => !name.includes("@"));
   return html`<p class="crumb"><a href=${back("images")}>Images</a> <span aria-hidden="true">/</span></p>
     <div class="title"><h1 tabindex="-1" class="long">${image.references[0] ?? `${format.shortId(image.id)} (no name)`}</h1></div>
     <p class="dim about">${[html`<code>${image.id}</code>`, image.torch_version && `torch ${image.torch_version}`, image.accelerator, format.bytes(image.size_bytes),
-      image.references.length > 1 && `also ${format.listed(image.references.slice(1), 3)}`].filter(Boolean).map((part, i) => html`<span key=${i}>${part}</span>`)}</p>`;
+      tags.length > 1 && `also ${format.listed(tags.slice(1), 3)}`].filter(Boolean).map((part, i) => html`<span key=${i}>${part}</span>`)}</p>`;
 }
 
 // The sentences that answer: is it used, will it go, was that wrong before?

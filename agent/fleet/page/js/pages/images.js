@@ -6,18 +6,18 @@ import { Ago, Failure, Filter, ImageLink, useSlowly, Waiting } from "../parts.js
 import { go, link, route, setView } from "../router.js";
 import { Rows } from "../rows.js";
 
-const SORT = "-hosts";
+const SORT = "hosts"; // the monitor sorts, the largest first
 
 const COLUMNS = [
   { id: "name", label: "Image", width: "minmax(220px, 2fr)", phone: "a", cell: (image) => html`<${ImageLink} id=${image.id} references=${image.references} />` },
   { id: "torch", label: "Torch", width: "minmax(110px, 0.7fr)", from: 760, cell: (image) => [image.torch_version, image.accelerator].filter(Boolean).join(" ") || format.UNKNOWN },
-  { id: "hosts", label: "Hosts", sort: "hosts", width: "72px", number: true, phone: "b", cell: (image) => html`${format.count(image.hosts)}<span class="phone-word"> ${image.hosts === 1 ? "host" : "hosts"}</span>` },
-  { id: "in_use", label: "In use", sort: "in_use", width: "72px", number: true, from: 560, title: "On how many hosts a container has it", cell: (image) => format.count(image.in_use) },
-  { id: "used", label: "Last use", sort: "last_used", width: "100px", phone: "c", cell: (image) => html`<${Ago} at=${image.last_used} none="not seen" />` },
+  { id: "hosts", label: "Hosts", sort: "hosts", width: "72px", number: true, phone: "b", after: " hosts", cell: (image) => format.count(image.hosts) },
+  { id: "in_use", label: "In use", width: "72px", number: true, from: 560, title: "On how many hosts a container has it", cell: (image) => format.count(image.in_use) },
+  { id: "used", label: "Last use", sort: "used", width: "100px", phone: "c", before: "used ", cell: (image) => html`<${Ago} at=${image.last_used} none="not seen" />` },
   { id: "size", label: "Size", sort: "size", width: "88px", number: true, from: 620, cell: (image) => format.bytes(image.size_bytes) },
-  { id: "held", label: "Frees", sort: "estimated", width: "92px", number: true, phone: "d", title: "What its removal from all hosts would free at least", cell: (image) => format.bytes(image.estimated_bytes) },
-  { id: "local", label: "Only copy", sort: "local_only", width: "92px", number: true, from: 860, title: "On how many hosts it may exist nowhere else", cell: (image) => format.count(image.local_only) },
-  { id: "again", label: "Pulled again", sort: "regrets", width: "104px", number: true, from: 940, title: "Evicted, and back before its TTL would have ended, in 90 days", cell: (image) => format.count(image.regrets_90d) },
+  { id: "held", label: "Frees", sort: "bytes", width: "92px", number: true, phone: "d", before: "frees ", title: "What its removal from all hosts would free at least", cell: (image) => format.bytes(image.estimated_bytes) },
+  { id: "local", label: "Only copy", width: "92px", number: true, from: 860, title: "On how many hosts it may exist nowhere else", cell: (image) => format.count(image.local_only) },
+  { id: "again", label: "Pulled again", width: "104px", number: true, from: 940, title: "Evicted, and back before its TTL would have ended, in 90 days", cell: (image) => format.count(image.regrets_90d) },
 ];
 
 export function Images() {
@@ -30,6 +30,6 @@ export function Images() {
     ${error && html`<${Failure} ...${{ error, reload }} />`}
     ${busy && !rows.length && html`<${Waiting} />`}
     ${rows.length > 0 && html`<${Rows} id="image" label="Images" columns=${COLUMNS} count=${rows.length} at=${(i) => rows[i]} keyOf=${(image) => image.id} more=${more}
-      onOpen=${(image) => go(link("images", image.id))} sort=${sort} onSort=${(next) => setView({ sort: next })} top=${`${text} ${sort}`} />`}
+      onOpen=${(image) => go(link("images", image.id))} sort=${`-${sort}`} onSort=${(next) => setView({ sort: next.replace("-", "") })} top=${`${text} ${sort}`} />`}
     ${!busy && !error && !rows.length && html`<p class="nothing">${text ? html`No image matches '${text}'. <button type="button" class="as-link" onClick=${() => setView({ q: "" })}>Show all</button>` : "No host has reported an image."}</p>`}`;
 }

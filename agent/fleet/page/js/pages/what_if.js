@@ -15,9 +15,9 @@ const KEYS = { host: (row) => row.host, bytes: (row) => row.bytes, images: (row)
 
 const COLUMNS = [
   { id: "host", label: "Host", sort: "host", up: true, width: "minmax(140px, 1fr)", phone: "a", cell: (row) => html`<${HostLink} host=${row.host} />` },
-  { id: "bytes", label: "Would free", sort: "bytes", width: "110px", number: true, phone: "b", cell: (row) => format.bytes(row.bytes) },
-  { id: "images", label: "Images", sort: "images", width: "84px", number: true, phone: "d", cell: (row) => html`${format.count(row.images)}<span class="phone-word"> images</span>` },
-  { id: "after", label: "Disk after", width: "minmax(200px, 1.4fr)", phone: "c", cell: (row) => html`<${Meter} used=${after(row)} total=${row.disk_total_bytes} high=${hosts.get(row.host)?.high ?? DEFAULT_HIGH} />` },
+  { id: "bytes", label: "Would free", sort: "bytes", width: "110px", number: true, phone: "b", before: "frees ", cell: (row) => format.bytes(row.bytes) },
+  { id: "images", label: "Images", sort: "images", width: "84px", number: true, phone: "d", after: " images", cell: (row) => format.count(row.images) },
+  { id: "after", label: "Disk after", width: "minmax(200px, 1.4fr)", phone: "c", before: "then ", cell: (row) => html`<${Meter} used=${after(row)} total=${row.disk_total_bytes} high=${hosts.get(row.host)?.high ?? DEFAULT_HIGH} />` },
 ];
 
 function after(row) {
