@@ -19,12 +19,14 @@ export function Host({ id }) {
   const again = useChanges(id);
   const { data, error, reload } = useApi(`hosts/${encodeURIComponent(id)}`, { again });
   const row = useRow(id);
-  if (!loaded.value || (!data && !error)) return html`<h1 tabindex="-1">${id}</h1><${Waiting} />`;
-  if (!data) return html`<h1 tabindex="-1">${id}</h1><${Failure} ...${{ error, reload }} /><p><a href=${back("")}>All hosts</a></p>`;
-  const host = { ...data.host, ...(row ?? {}) };
+  const host = { host: id, state: "unknown", last_seen: null, ...data?.host, ...row };
+  return html`<${Head} host=${host} info=${data?.info} />
+    ${data && loaded.value ? html`<${Body} ...${{ id, host, data, again }} />` : error ? html`<${Failure} ...${{ error, reload }} />` : html`<${Waiting} />`}`;
+}
+
+function Body({ id, host, data, again }) {
   const full = blocked.value.find((each) => each.host === id);
-  return html`<${Head} host=${host} info=${data.info} />
-    <${Broker} /><${Silence} host=${host} />
+  return html`<${Broker} /><${Silence} host=${host} />
     ${full && html`<${BlockedHost} of=${full} />`}
     <${Standing} alerts=${data.alerts} full=${full} /><${Missing} streams=${data.streams} />
     <div class="two"><${Disk} host=${host} /><${Holding} host=${id} held=${data.held} /></div>
