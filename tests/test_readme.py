@@ -14,11 +14,14 @@ from agent import cli
 from agent.adapters import overrides
 from agent.cli import tables
 from agent.config import loading, sections
+from agent.config.settings import ConfigError
 from agent.core.model import Image
 from agent.core.policy.decision import Plan, Reason
 from agent.core.policy.settings import Policy, Rule
 from agent.core.protocol.alerts import AlertId
 from agent.core.pytorch import bounds
+from agent.fleet import extra
+from agent.fleet.web import access_rules, openapi, routes
 from tests.support.builders import NOW, container_of, decide, idle_usage, pulled_image, pytorch_image
 
 ROOT = Path(__file__).parent.parent
@@ -114,6 +117,38 @@ def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     settings = loading.load(path)
     assert (settings.policy.ttl, settings.agent.mode) == (timedelta(days=14), "observe")
     assert set(tomllib.loads(text)) == {"agent", "mqtt", "images", "policy"}
+
+
+def test_its_configuration_of_a_monitor_works(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    token = tmp_path / "viewer"
+    token.write_text("0123456789abcdef" * 4)
+    path.write_text(README.split("```toml\n")[2].split("```")[0].replace("/run/secrets/viewer", str(token)))
+    settings = loading.load(path)
+    assert (settings.monitor.auth.mode, settings.mqtt.username) == ("token", "torchkeeper-monitor")
+    assert access_rules.load(settings.monitor).mode == "token"
+
+
+def test_the_address_of_the_page_and_the_packages_are_those_of_the_monitor() -> None:
+    section = README.split("\n## The monitor\n")[1].split("\n## ")[0]
+    assert f"open http://{sections.Monitor().listen}" in section
+    assert extra.INSTALL in section
+    assert "`trusted_proxies`" in section
+    assert {f"`{sections.MonitorAuth().user_header}`", f"`{sections.MonitorAuth().groups_header}`"} <= set(
+        re.findall(r"`[A-Za-z-]+`", section)
+    )
+
+
+def test_a_monitor_that_is_open_on_another_address_is_refused_as_it_says() -> None:
+    with pytest.raises(ConfigError, match="would show the fleet to everybody"):
+        access_rules.load(sections.Monitor(listen="0.0.0.0:9478"))
+
+
+def test_the_paths_of_the_api_that_it_names_are_there() -> None:
+    named = set(re.findall(r"`(/(?:api|metrics|healthz)[a-z/.]*)`", README))
+    document = openapi.document(routes.ALL, "0")
+    assert named == {"/api/hosts", "/api/decisions", "/api/openapi.json", "/metrics", "/healthz"}
+    assert named <= set(document["paths"])
 
 
 def test_its_pin_is_one_that_is_read(tmp_path: Path) -> None:

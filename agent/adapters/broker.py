@@ -61,8 +61,8 @@ class Connection(Protocol):
         """
         ...
 
-    async def subscribe(self, topic: str) -> None:
-        """Subscribe to a topic filter. Raises SubscribeRefused.
+    async def subscribe(self, topic: str, qos: Literal[0, 1] = 1) -> None:
+        """Subscribe to a topic filter. With QoS 0 nothing is acknowledged. Raises SubscribeRefused.
 
         Some brokers, mosquitto included, grant a filter and then withhold its messages.
         """

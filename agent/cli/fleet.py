@@ -141,8 +141,9 @@ def what_if(
 
 def monitor_url(settings: sections.Monitor) -> str:
     """Where the monitor of this configuration answers; on this machine if it listens on all addresses."""
-    host, _, port = settings.listen.rpartition(":")
-    return settings.public_url or f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104 - not bound to
+    host, port = settings.address
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound to it
+    return settings.public_url or f"http://{f'[{here}]' if ':' in here else here}:{port}"
 
 
 def _token(file: Path | None, settings: sections.Monitor) -> str:

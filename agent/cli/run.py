@@ -18,11 +18,11 @@ def run(
     import structlog
 
     from agent import logs
-    from agent.adapters import lock
+    from agent.adapters import lock, signals
     from agent.adapters.sqlite import state_dir
     from agent.daemon import run as daemon
 
-    daemon.ignore_hangups()
+    signals.ignore_hangups()
     settings = loading.load(config_file)
     if observe:
         settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"mode": "observe"})})

@@ -1,14 +1,12 @@
 """The agent as a process: runs its loops in one TaskGroup, and stops them on SIGTERM and SIGINT."""
 
 import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 
 from agent import __version__, aio
+from agent.adapters import signals
 from agent.adapters.clock import Clock, SystemClock
 from agent.adapters.docker import factory
 from agent.adapters.engine import Engine, EngineError
@@ -23,7 +21,6 @@ from agent.daemon.build import Components
 log = structlog.get_logger()
 
 HOST_RETRY_MAX = 30.0  # seconds between attempts to learn the host's name from the engine
-STOP_RETRY = 5.0  # seconds that a stop may take before the cancellation is repeated
 
 
 async def run(settings: Settings, folder: Path, source: Path | None) -> None:
@@ -44,7 +41,7 @@ async def run(settings: Settings, folder: Path, source: Path | None) -> None:
         log.warning(store.copied, action="state-copied")
         components.host_report.raise_alert(AlertId.STATE_COPIED, store.copied, clock.now())
     try:
-        with _stopping_on_signals():
+        with signals.stopping("agent"):
             await _run_loops(settings, folder, components, clock, source)
     except asyncio.CancelledError:
         log.info("stopped", action="stop")
@@ -99,38 +96,3 @@ async def learn_host(settings: Settings, store: Store, engine: Engine, clock: Cl
     if host != store.host:
         await store.name_host(host)
     return host
-
-
-@contextmanager
-def _stopping_on_signals() -> Iterator[None]:
-    """Cancel the current task on SIGTERM and SIGINT, until it has ended. SIGHUP changes nothing."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None  # noqa: S101 - run inside asyncio.run
-    again: list[asyncio.TimerHandle] = []
-
-    def stop() -> None:
-        # A TaskGroup before Python 3.13 forgets a cancellation that comes while one of its tasks fails: repeat it.
-        task.cancel()
-        again.append(loop.call_later(STOP_RETRY, stop))
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, _ignore_hangup)
-    try:
-        yield
-    finally:
-        for handle in again:
-            handle.cancel()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-        loop.remove_signal_handler(signal.SIGHUP)
-        ignore_hangups()
-
-
-def ignore_hangups() -> None:
-    """Ignore SIGHUP for the whole life of the process: a terminal that closes must not end an agent."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-def _ignore_hangup() -> None:
-    log.warning("SIGHUP was ignored: restart the agent to read its configuration again", action="signal")

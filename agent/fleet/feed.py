@@ -99,7 +99,8 @@ async def _reading(
         reader = asyncio.create_task(_read(connection, view, clock), name="fleet-read")
         try:
             for topic in TOPICS:
-                await connection.subscribe(f"{prefix}/v1/hosts/+/{topic}")
+                # what is retained comes again at the next connection, so acknowledging it would only take time
+                await connection.subscribe(f"{prefix}/v1/hosts/+/{topic}", qos=1 if topic == "events" else 0)
             await _settle(reader, view, quiet, longest)
             yield reader
         finally:

@@ -53,7 +53,7 @@ class HostTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns = list(COLUMNS)
         cells = {column.title: [column.cell(row, self._now) for row in self._rows] for column in columns}
-        widths = {title: max(len(title), *(cell_len(text) for text, _ in column)) for title, column in cells.items()}
+        widths = {title: max(len(title), *(_width(text) for text, _ in column)) for title, column in cells.items()}
         first = COLUMNS[0].title
         while (left := _left_for(columns, widths, options.max_width)) < min(widths[first], NARROWEST):
             if not (optional := [column for column in columns if column.rank]):
@@ -73,17 +73,27 @@ def _left_for(columns: Sequence[Column], widths: dict[str, int], width: int) -> 
 def _line(
     columns: Sequence[Column], widths: dict[str, int], cells: Sequence[Cell], style: Style | None = None
 ) -> Iterator[Segment]:
+    plain = ""  # cells without a colour are written together
     for number, (column, (text, colour)) in enumerate(zip(columns, cells, strict=True)):
+        plain += " " if number else ""
         shown = _fitted(text, widths[column.title], left=column.left)
-        yield Segment(f" {shown}" if number else shown, _COLOURS.get(colour, style))
-    yield Segment.line()
+        if colour:
+            yield from (Segment(plain, style), Segment(shown, _COLOURS[colour]))
+            plain = ""
+        else:
+            plain += shown
+    yield Segment(plain + "\n", style)
 
 
 def _fitted(text: str, width: int, *, left: bool) -> str:
-    size = cell_len(text)
+    size = _width(text)
     if size > width:
         return set_cell_size(text, width - 1) + "…"
     return text + " " * (width - size) if left else " " * (width - size) + text
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def _host(row: HostRow, now: datetime) -> Cell:

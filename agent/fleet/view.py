@@ -149,14 +149,19 @@ class FleetView:
             _see(host, min(own_time, at) if retained else at)
 
     def _apply_inventory(self, host: Host, payload: bytes) -> datetime | None:
-        inventory = payloads.decode(payloads.Inventory, payload)
+        inventory: payloads.Inventory | build_row.InventoryOutline | None
+        if self._details:
+            inventory = payloads.decode(payloads.Inventory, payload)
+        else:
+            inventory = payloads.decode(build_row.InventoryOutline, payload)
         if inventory is None:
             if not payload:
                 host.summary, host.inventory = NO_INVENTORY, None
             return None
         host.summary = build_row.summary_of(inventory)
-        left_out: dict[str, object] = {name: [] for name in ALL if name not in self._details}
-        host.inventory = inventory.model_copy(update=left_out) if self._details else None
+        if isinstance(inventory, payloads.Inventory):
+            left_out: dict[str, object] = {name: [] for name in ALL if name not in self._details}
+            host.inventory = inventory.model_copy(update=left_out)
         return inventory.at
 
     def _apply_event(self, name: str, payload: bytes) -> None:

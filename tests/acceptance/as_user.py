@@ -34,7 +34,12 @@ class User:
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
         """A command's result; AssertionError where it ends in a traceback."""
         done = subprocess.run(
-            self._argv(*args), env=self._environment(), capture_output=True, text=True, check=False, timeout=60
+            self._argv(*args),
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=proc.COMMAND,
         )
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return done

@@ -111,7 +111,7 @@ def test_a_step_that_a_container_used_within_its_ttl_stays_when_the_last_image_o
     step = parent_of(host, child)
     host.output_of("pause")
     with host.agent():
-        proc.eventually(lambda: host.row(step)["reason"] == "dangling", timeout=60)
+        proc.eventually(lambda: host.row(step)["reason"] == "dangling")
         images.run(host.engine, step, rm=True)
         host.output_of("resume")
         host.await_gone(child)

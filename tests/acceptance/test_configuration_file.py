@@ -65,7 +65,7 @@ def with_own_etc(prepare: str, *args: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=proc.COMMAND,
     )
     proc.require(done.returncode != 77, f"mounting a tmpfs needs CAP_SYS_ADMIN: {done.stderr}")
     return done

@@ -40,7 +40,7 @@ def test_what_is_due_is_reported_and_stays_with_the_reason_in_the_log_the_plan_a
     due, kept, used = (imported(host, f"team/{name}:1") for name in ("due", "kept", "used"))
     images.create(host.engine, "team/used:1")
     with host.agent():
-        proc.eventually(lambda: len(host.events(due)) == 2, timeout=30.0)
+        proc.eventually(lambda: len(host.events(due)) == 2)
         planned = host.json("plan")
         info = proc.eventually(lambda: collector.read(f"{NAME}/info"))
         proc.eventually(lambda: collector.alerts(NAME) == {"engine-observe-only"})

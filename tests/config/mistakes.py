@@ -14,6 +14,46 @@ MISTAKES = [
     ("an unknown way to log in", "[monitor.auth]\nmode = 'oidc'", "monitor.auth.mode: Input should be 'open', 'token'"),
     ("a history that is kept for no time", "[monitor]\nretention = '0s'", "monitor.retention: must be longer than 0"),
     (
+        "an address without a port",
+        "[monitor]\nlisten = '127.0.0.1'",
+        "monitor.listen: '127.0.0.1' is not an address and a port; write it like 127.0.0.1:9478",
+    ),
+    (
+        "a port that is too large",
+        "[monitor]\nlisten = '127.0.0.1:65536'",
+        "monitor.listen: '127.0.0.1:65536' is not an",
+    ),
+    (
+        "actions of a later release",
+        "[monitor]\nactions = true",
+        "monitor.actions: actions are not available yet; leave",
+    ),
+    (
+        "a public address without a scheme",
+        "[monitor]\npublic_url = 'fleet.example'",
+        "monitor.public_url: 'fleet.example' is not the address of a page; write it like https://",
+    ),
+    (
+        "every address as a proxy",
+        "[monitor.auth]\ntrusted_proxies = ['10.0.0.1', '0.0.0.0/0']",
+        "monitor.auth.trusted_proxies: '0.0.0.0/0' is every address",
+    ),
+    (
+        "every IPv6 address as a proxy",
+        "[monitor.auth]\ntrusted_proxies = ['::/0']",
+        "monitor.auth.trusted_proxies: '::/0' is every address",
+    ),
+    (
+        "a proxy that is no address",
+        "[monitor.auth]\ntrusted_proxies = ['proxy']",
+        "monitor.auth.trusted_proxies: 'proxy' is neither an address nor a network",
+    ),
+    (
+        "a header that is none",
+        "[monitor.auth]\nuser_header = 'Remote User'",
+        "monitor.auth.user_header: 'Remote User' is not the name of a header",
+    ),
+    (
         "an unknown key of a rule",
         "[[policy.rules]]\nmatch='x'\nkeeep=true\nttl='1d'",
         "policy.rules.0.keeep: is an unknown key; known here: match",

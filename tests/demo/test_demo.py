@@ -291,7 +291,7 @@ def test_with_the_page_it_ends_with_a_monitor_that_has_the_history_of_the_demo_u
         url = f"http://{tomllib.loads(config.read_text())['monitor']['listen']}"
         for path in ("/api/hosts", "/api/decisions?limit=1000"):
             with urllib.request.urlopen(url + path) as response:
-                found |= json.load(response)
+                found.update(json.load(response))
 
     with own_tmp() as folder:
         ended = interrupt(folder, "--page", at="THE PAGE STAYS", number=signal.SIGINT, before=ask)

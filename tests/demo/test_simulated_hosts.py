@@ -1,4 +1,4 @@
-"""The hosts that the page of the demo shows beside the real one: as agents would report them, and named as simulated."""
+"""The hosts that the demo's page shows beside the real one: as agents would report them, and named as simulated."""
 
 from datetime import timedelta
 

@@ -196,7 +196,7 @@ def test_what_if_without_a_monitor_is_one_sentence_and_a_failure(tmp_path: Path)
     [
         ("127.0.0.1:9478", "", "http://127.0.0.1:9478"),
         ("0.0.0.0:9000", "", "http://127.0.0.1:9000"),
-        ("[::]:9000", "", "http://127.0.0.1:9000"),
+        ("[::]:9000", "", "http://[::1]:9000"),
         ("[::1]:9000", "", "http://[::1]:9000"),
         ("127.0.0.1:9478", "https://fleet.example", "https://fleet.example"),
     ],

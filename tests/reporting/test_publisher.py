@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import aiomqtt
 import pytest
@@ -248,7 +248,7 @@ class HeldFirst:
         if seq == 1:
             await self.release.wait()
 
-    async def subscribe(self, topic: str) -> None:
+    async def subscribe(self, topic: str, qos: Literal[0, 1] = 1) -> None:
         raise AssertionError("not asked for")
 
     def messages(self) -> AsyncIterator[Message]:

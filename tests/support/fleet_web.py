@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from agent.config import sections
 from agent.fleet.live import totals
+from agent.fleet.live.live_fleet import LiveFleet
 from agent.fleet.live.row import HostRow, StandingAlert
 from agent.fleet.web import app, documents
 from agent.fleet.web.services import Services
@@ -21,13 +22,13 @@ from tests.support.times import START
 HEALTHY = documents.Health(broker="connected", behind_events=0, last_commit=START)
 
 
-@dataclass
-class FixedFleet:
-    """The live fleet that a test wants."""
+class FixedFleet(LiveFleet):
+    """The live fleet that a test wants, without the messages that would have made it."""
 
-    hosts: dict[str, HostRow] = field(default_factory=dict)
-    standing: list[StandingAlert] = field(default_factory=list)
-    position: str = "boot.1.0"
+    def __init__(self) -> None:
+        super().__init__("boot")
+        self.hosts: dict[str, HostRow] = {}
+        self.standing: list[StandingAlert] = []
 
     def add(self, host: str = "gpu-07", **values: Any) -> None:
         self.hosts[host] = HostRow(host=host, **({"state": "online"} | values))
@@ -35,8 +36,8 @@ class FixedFleet:
     def rows(self) -> list[HostRow]:
         return list(self.hosts.values())
 
-    def row(self, host: str) -> HostRow | None:
-        return self.hosts.get(host)
+    def row(self, name: str) -> HostRow | None:
+        return self.hosts.get(name)
 
     def totals(self) -> totals.Totals:
         return totals.of(self.rows(), self.standing)
@@ -61,7 +62,10 @@ class Monitor:
         self.client = ClientSession()
 
     async def start(self, **services: Any) -> None:
+        """Start, or start again with other services."""
         self.services = replace(self.services, **services)
+        if self.server is not None:
+            await self.server.close()
         self.server = TestServer(app.make_app(self.services, self.page))
         await self.server.start_server()
 

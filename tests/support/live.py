@@ -28,8 +28,8 @@ def status(host: str = "gpu-07", *, at: datetime = START, retain: bool = False, 
     return StatusChange(host, make_status(at=at, **fields), at, retain)
 
 
-def info(host: str = "gpu-07", *, at: datetime = START, **fields: object) -> InfoChange:
-    return InfoChange(host, payloads.Info.model_validate(make_info(host).model_dump() | {"at": at, **fields}), at)
+def info(host: str = "gpu-07", *, at: datetime = START, **fields: Any) -> InfoChange:
+    return InfoChange(host, make_info(host, at=at, **fields), at)
 
 
 def inventory(

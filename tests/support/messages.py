@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from agent.adapters.broker import Message
 from agent.core.protocol import payloads
 from tests.support.times import START
 
@@ -11,6 +12,11 @@ BASE = "torchkeeper/v1/hosts"
 
 def topic(rest: str, host: str = "gpu-07") -> str:
     return f"{BASE}/{host}/{rest}"
+
+
+def as_message(rest: str, payload: bytes, host: str = "gpu-07", *, retain: bool = False) -> Message:
+    """A message of a host, as its agent publishes it."""
+    return Message(topic(rest, host), payload, retain)
 
 
 def make_status(state: str = "online", session: int = 1, *, at: object = START, agent_id: str = "a") -> payloads.Status:

@@ -13,6 +13,7 @@ from tests.support import orphans, proc
 
 PORTS = range(10_000, 32_000)  # below the ports that Linux assigns to clients, 32768 to 60999
 # A host may write only below its own name, and read the messages for it; `collector` may read and write everything.
+# `torchkeeper-monitor` has the rights of a monitor.
 ACL = """\
 pattern write torchkeeper/v1/hosts/%u/#
 pattern read torchkeeper/v1/hosts/%u/status
@@ -22,6 +23,11 @@ topic read torchkeeper/v1/collectors/+/status
 
 user collector
 topic readwrite torchkeeper/#
+
+user torchkeeper-monitor
+topic read torchkeeper/v1/hosts/#
+topic write torchkeeper/v1/control/+/ack
+topic write torchkeeper/v1/collectors/main/status
 """
 
 

@@ -198,10 +198,10 @@ def torchkeeper(
     A command with an environment of its own is started anew: Python reads some variables only then.
     """
     if env is None:
-        return forked_commands.run(args, _environment(config, env), timeout)
+        return forked_commands.run(args, environment(config, env), timeout)
     return subprocess.run(
         [*command(), *args],
-        env=_environment(config, env),
+        env=environment(config, env),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -226,7 +226,7 @@ def agent(
     The log is in `folder` (`<verb>.log`). `verb="monitor"` runs the fleet's monitor in the same way. `forked`: not
     started anew, if it has no environment of its own; its memory then has all that any command imports.
     """
-    log, variables = folder / f"{verb}.log", _environment(config, env)
+    log, variables = folder / f"{verb}.log", environment(config, env)
     daemon = (
         ForkedDaemon(["torchkeeper", verb, *args], log, variables)
         if forked and env is None
@@ -258,7 +258,7 @@ def _toml(value: object) -> str:
     return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
-def _environment(config: Path | None, env: Mapping[str, str] | None) -> dict[str, str]:
+def environment(config: Path | None, env: Mapping[str, str] | None = None) -> dict[str, str]:
     """The caller's environment without variables that influence the command, except `config` and `env`."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("TORCHKEEPER_", "DOCKER_"))}
     chosen = {"TORCHKEEPER_CONFIG": str(config)} if config else {}

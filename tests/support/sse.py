@@ -12,8 +12,8 @@ import aiohttp
 from aiohttp import web
 
 from agent.fleet.live.live_fleet import LiveFleet
-from agent.fleet.live.snapshot import Snapshots
 from agent.fleet.web import documents
+from agent.fleet.web.snapshots import Snapshots
 from agent.fleet.web.stream import LIMITS, Limits, Stream
 from tests.support.fakes.clock import FakeClock
 from tests.support.times import START

@@ -67,7 +67,10 @@ class Committer:
                 await self._store_alone(message)
 
     async def _store(self, messages: Sequence[Incoming]) -> None:
-        fold, self._fold = self._fold or await self._retrying(self._load), None
+        fold = self._fold
+        if fold is None:
+            fold = await self._retrying(self._load)
+        self._fold = None
         batch = fold.apply(messages, self._clock.now())
         await self._commit(batch)
         self._fold = fold

@@ -2,8 +2,8 @@
 
 A watermark is published after each commit, at most once per host and second. It is also repeated: for every stream
 after a new connection, as a broker that was killed has lost it; and for a stream with missing events, after longer and
-longer pauses. A host that removed rows from its outbox when the broker acknowledged them sends them again when it sees a
-watermark below them.
+longer pauses. A host that removed rows from its outbox when the broker acknowledged them sends them again when it sees
+a watermark below them.
 """
 
 import heapq

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from sqlalchemy import Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -37,6 +38,22 @@ class Database:
         with _unavailable():
             async with self._writing.begin() as connection:
                 yield connection
+
+    async def vacuum(self, pages: int) -> None:
+        """Give all free pages of an SQLite file back to the file system, so many at a time between two commits.
+
+        PostgreSQL does that by itself. Raises HistoryUnavailable.
+        """
+        while self._writing.dialect.name == "sqlite" and await self._free_pages():
+            with _unavailable():
+                async with self._writing.connect() as connection:
+                    raw: Any = (await connection.get_raw_connection()).driver_connection
+                    # Each step of this statement frees one page, and `execute` takes a single step.
+                    await raw.executescript(f"PRAGMA incremental_vacuum({pages})")
+
+    async def _free_pages(self) -> int:
+        async with self.reader() as connection:
+            return int((await connection.exec_driver_sql("PRAGMA freelist_count")).scalar_one())
 
     async def close(self) -> None:
         await self._reading.dispose()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from agent.core import text
-from agent.fleet.live.fields import ms
+from agent.fleet.live.build_row import milliseconds
 from agent.fleet.live.row import StandingAlert
 
 ALIVE_FOR = timedelta(minutes=3)  # after a status: two more would have come in this time
@@ -108,7 +108,7 @@ def _same_name(host: str, since: datetime, agents: list[str]) -> StandingAlert:
         f"Two agents call themselves {host} (ids {ids}). "
         "One is probably a clone of the other: set `agent.host` to another name on one of the machines."
     )
-    return StandingAlert(host=host, id=SAME_NAME, severity="warning", message=message, since=ms(since))
+    return StandingAlert(host=host, id=SAME_NAME, severity="warning", message=message, since=milliseconds(since))
 
 
 def _same_agent(since: datetime, hosts: list[str]) -> list[StandingAlert]:
@@ -117,5 +117,6 @@ def _same_agent(since: datetime, hosts: list[str]) -> list[StandingAlert]:
         "state folder: stop the agent on one of them, and start it with an empty `agent.state_dir`."
     )
     return [
-        StandingAlert(host=host, id=SAME_AGENT, severity="warning", message=message, since=ms(since)) for host in hosts
+        StandingAlert(host=host, id=SAME_AGENT, severity="warning", message=message, since=milliseconds(since))
+        for host in hosts
     ]

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from agent.core import text
 from agent.core.policy.decision import Outcome
 from agent.core.protocol import payloads
-from agent.fleet.live import conditions, fields
-from agent.fleet.live.fields import ms
-from agent.fleet.live.row import HostRow, StandingAlert, State
+from agent.fleet.live import build_row, conditions
+from agent.fleet.live.build_row import STALE_AFTER, milliseconds
+from agent.fleet.live.row import HostRow, StandingAlert
 
-STALE_AFTER = timedelta(minutes=3)  # three status messages are missing
 # A sign of life alone is shown this late: at one each minute from each host it would be nearly all that viewers get.
 SHOW_SEEN_AFTER = timedelta(minutes=2)
 MAX_ALERTS = 100  # of one host; an agent has two dozen
@@ -36,7 +35,7 @@ class LiveHost:
     """A host, from the messages that it sent. Its methods replace `row`; decoded messages are not kept."""
 
     row: HostRow
-    online: bool | None = None  # by its last status; None: it has none
+    status: Literal["online", "offline"] | None = None  # as its last status says; None: it has none
     has_info: bool = False
     has_inventory: bool = False
     next_eviction: int | None = None  # as in the inventory, whatever the mode
@@ -58,7 +57,7 @@ class LiveHost:
     def is_known(self) -> bool:
         """Whether it has any retained topic."""
         own_alerts = self.alerts.keys() - conditions.ALERTS
-        return self.online is not None or self.has_info or self.has_inventory or bool(own_alerts)
+        return self.status is not None or self.has_info or self.has_inventory or bool(own_alerts)
 
     @property
     def silent_at(self) -> int | None:
@@ -74,35 +73,34 @@ class LiveHost:
         self.sent_seen = seen
         return True
 
-    def state(self, now: int) -> State:
-        if self.online is None:
-            return "unknown"
-        if not self.online:
-            return "offline"
-        silent = self.row.last_seen is None or now - self.row.last_seen > _STALE_AFTER_MS
-        return "stale" if silent else "online"
-
     def see(self, at: int | None) -> None:
         """It was alive at this time; None: nothing shows that."""
         if at is not None and (self.row.last_seen is None or at > self.row.last_seen):
             self.row = replace(self.row, last_seen=at)
 
     def set_status(self, status: payloads.Status | None) -> None:
-        self.online = None if status is None else status.state == "online"
+        self.status = status.state if status else None
 
-    def set_info(self, info: payloads.Info | None) -> None:
+    def set_info(self, info: payloads.Info | None, now: datetime) -> None:
         self.has_info = info is not None
-        self._set(**fields.of_info(info))
+        self.row = build_row.with_info(self.row, info, now)
         self._show_next_eviction()
 
     def set_inventory(self, inventory: payloads.Inventory | None) -> None:
+        """Take over what an inventory shows; what was freed is counted from events."""
         self.has_inventory = inventory is not None
-        self.next_eviction = fields.next_eviction(inventory) if inventory else None
-        self._set(**fields.of_inventory(inventory))
+        summary = build_row.summary_of(inventory) if inventory else build_row.InventorySummary()
+        self.next_eviction = summary.next_eviction
+        self._set(
+            images=summary.images,
+            images_left_out=summary.images_left_out,
+            disk_used_bytes=summary.disk_used_bytes,
+            disk_total_bytes=summary.disk_total_bytes,
+            reclaimable_bytes=summary.reclaimable_bytes,
+        )
         self._show_next_eviction()
-        last = fields.last_decision(inventory) if inventory else None
-        if last is not None:
-            self._show_decision(ms(last.at), last.outcome)
+        if summary.last_decision_at is not None:
+            self._show_decision(summary.last_decision_at, summary.last_outcome)
 
     def set_alert(self, alert_id: str, alert: StandingAlert | None) -> bool:
         """Raise or end an alert. Returns False if that changes nothing."""
@@ -122,7 +120,7 @@ class LiveHost:
 
     def decide(self, data: payloads.DecisionData, at: datetime) -> None:
         self.decided = Decided(data.decision_id, data.reason, data.mode.value, data.estimated_bytes)
-        self._show_decision(ms(at), None)
+        self._show_decision(milliseconds(at), None)
 
     def end(self, data: payloads.OutcomeData, at: datetime) -> Decided | None:
         """The outcome of a decision. Returns the decision, if it was the last one."""
@@ -131,7 +129,7 @@ class LiveHost:
         if decided is not None:
             self._set(last_outcome=data.outcome.value)
         else:
-            self._show_decision(ms(at), data.outcome.value)
+            self._show_decision(milliseconds(at), data.outcome.value)
         return decided
 
     def add_figures(self, *, freed: int = 0, regrets: int = 0) -> None:
@@ -141,7 +139,7 @@ class LiveHost:
         self._set(freed_24h_bytes=freed, regrets_30d=regrets)
 
     def show_state(self, now: int) -> None:
-        state = self.state(now)
+        state = build_row.state_of(self.status, self.row.last_seen, now)
         if state != self.row.state:
             self._set(state=state)
 
@@ -150,8 +148,7 @@ class LiveHost:
             self._set(last_decision_at=at, last_outcome=outcome)
 
     def _show_next_eviction(self) -> None:
-        observes = self.row.mode == "observe"
-        self._set(next_eviction=None if observes else self.next_eviction)
+        self._set(next_eviction=build_row.next_eviction_in(self.row.mode, self.next_eviction))
 
     def _set(self, **changes: Any) -> None:
         self.row = replace(self.row, **changes)

@@ -10,9 +10,9 @@ from agent.core.protocol.alerts import AlertId
 from agent.fleet.collector import batch as messages
 from agent.fleet.collector.batch import Batch, Committed, Source, StoredEvent, StreamState
 from agent.fleet.live import signs, totals
+from agent.fleet.live.build_row import milliseconds
 from agent.fleet.live.conditions import Identities
 from agent.fleet.live.counters import Counters
-from agent.fleet.live.fields import ms
 from agent.fleet.live.host import LiveHost
 from agent.fleet.live.position import Position
 from agent.fleet.live.row import HostRow, StandingAlert
@@ -88,7 +88,7 @@ class LiveFleet:
     def apply(self, batch: Batch, committed: Committed) -> None:
         """Add the changes of a batch that was committed."""
         self.counters.add(batch, committed)
-        now = ms(batch.at)
+        now = milliseconds(batch.at)
         for change in batch.changes:
             self._apply_change(change, now)
         for stored in batch.events:
@@ -109,7 +109,7 @@ class LiveFleet:
 
     def tick(self, now: datetime) -> bool:
         """Close a tick. Returns False if nothing changed since the last one; `position` is as before then."""
-        at = ms(now)
+        at = milliseconds(now)
         for name in self._silence.due(at):
             self._show_state(name, at)
         self._show_conditions(now)
@@ -126,11 +126,11 @@ class LiveFleet:
                 host.set_status(status)
                 self._identify(change)
             case messages.InfoChange(info=info):
-                host.set_info(info)
+                host.set_info(info, change.at)
             case messages.InventoryChange(inventory=inventory):
                 host.set_inventory(inventory)
             case messages.AlertChange():
-                self._set_alert((change.host, change.alert_id), signs.standing(change), ms(change.at))
+                self._set_alert((change.host, change.alert_id), signs.standing(change), milliseconds(change.at))
         host.see(signs.of_life(change))
         if cleared and not host.is_known:
             self._remove(change.host, now)
@@ -197,9 +197,9 @@ class LiveFleet:
         found = {(alert.host, alert.id): alert for alert in self._identities.alerts(now)}
         wanted = {key: alert for key, alert in found.items() if not self._has(key[0], AlertId.TWO_AGENTS)}
         for key in self._conditions - wanted.keys():
-            self._set_alert(key, None, ms(now))
+            self._set_alert(key, None, milliseconds(now))
         for key, alert in wanted.items():
-            self._set_alert(key, alert, ms(now))
+            self._set_alert(key, alert, milliseconds(now))
         self._conditions = set(wanted)
 
     def _has(self, name: str, alert_id: str) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from agent.fleet.collector.batch import AlertChange, Change, InfoChange, InventoryChange, Seen, StatusChange
-from agent.fleet.live.fields import ms
+from agent.fleet.live.build_row import milliseconds
 from agent.fleet.live.row import StandingAlert
 
 
@@ -32,7 +32,7 @@ def of_life(change: Change) -> int | None:
         case InventoryChange(inventory=inventory) if inventory is not None:
             return _written(inventory.at, change.at, is_old=change.retain)
         case Seen(at=at):
-            return ms(at)
+            return milliseconds(at)
         case _:
             return None
 
@@ -42,4 +42,4 @@ def standing(change: AlertChange) -> StandingAlert | None:
 
 
 def _written(own: datetime, arrived: datetime, *, is_old: bool) -> int:
-    return ms(min(own, arrived)) if is_old else ms(arrived)
+    return milliseconds(min(own, arrived)) if is_old else milliseconds(arrived)

@@ -3,14 +3,21 @@
 from dataclasses import replace
 from typing import Any
 
+import structlog
 from aiohttp import web
 
-from agent.fleet.web import parameters, sheets
+from agent.fleet.history.errors import HistoryUnavailable
+from agent.fleet.web import columns, parameters, sheets
 from agent.fleet.web.documents import Document
 from agent.fleet.web.guard import VISITOR
 from agent.fleet.web.routing import Asked, Route
 from agent.fleet.web.services import SERVICES
 from agent.fleet.web.shared import SHARED
+from agent.fleet.web.snapshots import Snapshots
+
+log = structlog.get_logger()
+
+SNAPSHOTS = web.AppKey("snapshots", Snapshots)
 
 PAYS = 1400  # bytes; a shorter answer fits into one packet without compression
 IN_A_THREAD = 64 * 1024  # bytes from which compressing takes longer than handing over to a thread
@@ -27,6 +34,8 @@ async def answer(route: Route, request: web.Request) -> web.StreamResponse:
         now=services.clock.now(),
         visitor=request[VISITOR],
     )
+    if getattr(query, "format", "") == "columns":
+        return await columns.answer(request, request.app[SNAPSHOTS])
     if route.rows and _wants_sheet(request, query):
         return await _sheet(route, request, asked)
     document = await _document(route, request, asked)
@@ -63,16 +72,25 @@ async def _sheet(route: Route, request: web.Request, asked: Asked[Any]) -> web.S
     response.headers["Vary"] = "Accept, Accept-Encoding"
     await response.prepare(request)
     await response.write(sheets.head(sheets.row_model(route.answer, route.rows)).encode())
-    document: Document = first
-    while True:
+    document: Document | None = first
+    while document is not None:
         await response.write(sheets.lines(getattr(document, route.rows)).encode())
-        following = getattr(document, "next", None)
-        if following is None or left <= 0:
-            break
+        following = getattr(document, "next", None) if left > 0 else None
         asked = replace(asked, query=asked.query.model_copy(update={"after": following, "limit": left}))
-        document, left = await _sheet_page(route, asked, left)
+        try:
+            document, left = await _sheet_page(route, asked, left) if following else (None, 0)
+        except HistoryUnavailable as error:
+            _cut_off(request, error)
+            return response
     await response.write_eof()
     return response
+
+
+def _cut_off(request: web.Request, error: Exception) -> None:
+    """End the connection: the status is sent already, and a table that ends early must not look like a whole one."""
+    log.warning("a table was cut off", action="request", path=request.path, error=str(error))
+    if request.transport is not None:
+        request.transport.abort()
 
 
 async def _sheet_page(route: Route, asked: Asked[Any], most: int) -> tuple[Document, int]:

@@ -5,13 +5,19 @@ from pathlib import Path
 
 from aiohttp import web
 
-from agent.fleet.web import access_rules, answers, openapi, page_files, problems, routes
+from agent.fleet.history.queries import decisions
+from agent.fleet.history.reading import read
+from agent.fleet.web import access_rules, answers, documents, openapi, page_files, problems, routes
 from agent.fleet.web import page as page_handlers
+from agent.fleet.web.answers import SNAPSHOTS
 from agent.fleet.web.guard import Guard
+from agent.fleet.web.metrics import Metrics
 from agent.fleet.web.page import PAGE
 from agent.fleet.web.routing import Route
 from agent.fleet.web.services import SERVICES, Services
 from agent.fleet.web.shared import SHARED, SharedDocuments
+from agent.fleet.web.snapshots import Snapshots
+from agent.fleet.web.stream import Stream
 
 LARGEST_BODY = 64 * 1024  # bytes; the only body that is taken is a login form
 
@@ -28,6 +34,7 @@ def make_app(services: Services, page: Path) -> web.Application:
     app[SHARED] = SharedDocuments(services.clock)
     app[PAGE] = page_files.load(page, services.version)
     app.on_response_prepare.append(_add_headers)
+    _attach_live(app, services)
     for route in routes.ALL:
         app.router.add_get(route.path, _handler(route))
     app.router.add_get("/api/openapi.json", _described(openapi.document(routes.ALL, services.version)))
@@ -37,6 +44,19 @@ def make_app(services: Services, page: Path) -> web.Application:
     app.router.add_post("/login", guard.login)
     app.router.add_post("/logout", guard.logout)
     return app
+
+
+def _attach_live(app: web.Application, services: Services) -> None:
+    """The stream and the metrics, which are made from the live fleet and not from documents."""
+    live, clock, version = services.live, services.clock, services.version
+    app[SNAPSHOTS] = Snapshots(live, clock)
+
+    async def decisions_after(last: int, limit: int) -> list[documents.Decision]:
+        return await read(services.database, lambda connection: decisions.arrived_after(connection, last, limit))
+
+    stream = Stream(live, app[SNAPSHOTS], decisions_after, services.health, clock, version)
+    stream.attach(app)
+    Metrics(live, lambda: stream.viewers, services.health, clock, version).attach(app)
 
 
 def _handler(route: Route) -> Handler:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from agent.fleet.live.snapshot import Snapshots
+from agent.fleet.web.snapshots import Snapshots
 
 
 async def answer(request: web.Request, snapshots: Snapshots) -> web.Response:

@@ -324,9 +324,13 @@ class Version(Document):
 
 
 class Health(Document):
+    """`unreachable`: without a broker for a minute or longer. `error`: what does not work now, and why."""
+
     broker: Literal["connected", "connecting", "unreachable"]
     behind_events: int
     last_commit: Time | None
+    database: Literal["working", "failing"] = "working"
+    error: str | None = None
 
 
 class Problem(Document):

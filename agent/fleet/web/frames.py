@@ -9,8 +9,9 @@ import structlog
 
 from agent.fleet.live.live_fleet import Changes, LiveFleet
 from agent.fleet.live.position import Position
-from agent.fleet.live.snapshot import Snapshots, encode_rows
+from agent.fleet.live.snapshot import encode_rows
 from agent.fleet.web import documents, events
+from agent.fleet.web.snapshots import Snapshots
 
 PAGE = 100  # decisions in one frame
 # A viewer that lacks more decisions is told which ones it is not sent, and outcomes of older ones are not sent:

@@ -11,11 +11,11 @@ from agent.core.protocol.alerts import AlertId
 from agent.fleet.live import conditions, totals
 from agent.fleet.live.counters import COMMIT_BUCKETS, OTHER, Counters
 from agent.fleet.live.row import HostRow, StandingAlert
+from agent.fleet.totals import badness
 from agent.fleet.web import documents
 
 HOSTS_SHOWN = 2000  # with metrics of their own; in a larger fleet only hosts in trouble have them
 _ALERT_IDS = frozenset(AlertId) | conditions.ALERTS
-_WORST_FIRST = ("online", "stale", "offline", "unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +42,11 @@ def shown_hosts(rows: list[HostRow], limit: int) -> list[HostRow]:
     """All hosts; of more than `limit` those in trouble, the worst first."""
     if len(rows) <= limit:
         return rows
-    return sorted((row for row in rows if _in_trouble(row)), key=_badness)[:limit]
+    return sorted((row for row in rows if _in_trouble(row)), key=badness)[:limit]
 
 
 def _in_trouble(row: HostRow) -> bool:
     return row.state in ("stale", "offline") or row.criticals > 0 or totals.is_over_high(row)
-
-
-def _badness(row: HostRow) -> tuple[object, ...]:
-    return -row.criticals, not totals.is_over_high(row), _WORST_FIRST.index(row.state), row.host
 
 
 def _fleet(facts: Facts) -> Iterator[Metric]:

@@ -62,8 +62,9 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
 def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     if error.status < HTTPStatus.BAD_REQUEST:
         raise error
-    status, headers = HTTPStatus(error.status), {}
-    detail = status.description or status.phrase
+    status = HTTPStatus(error.status)
+    headers = {name: error.headers[name] for name in ("Retry-After",) if name in error.headers}
+    detail = error.text or ""
     if isinstance(error, web.HTTPMethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         detail = f"{text.quoted(request.path)} does not take {text.quoted(request.method)}; it takes {headers['Allow']}"
@@ -71,6 +72,8 @@ def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamRes
         detail = f"there is no {text.quoted(request.path)}; /api/openapi.json lists what there is"
     elif status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = "the body is too long"
+    elif detail == f"{error.status}: {error.reason}":  # what aiohttp writes by itself
+        detail = status.description or status.phrase
     return _response(status, detail, headers)
 
 

@@ -12,9 +12,9 @@ from aiohttp_sse import EventSourceResponse
 from agent.adapters.clock import Clock
 from agent.fleet.live.live_fleet import LiveFleet
 from agent.fleet.live.position import Position
-from agent.fleet.live.snapshot import Snapshots
 from agent.fleet.web import documents, events
 from agent.fleet.web.frames import DecisionsAfter, Frames
+from agent.fleet.web.snapshots import Snapshots
 from agent.fleet.web.viewer import MonitorNews, Viewer
 
 INTERVAL = 0.25  # seconds between two ticks

@@ -173,7 +173,7 @@ def test_the_bucket_of_a_spell_is_the_power_of_two_at_or_below_its_hours(length:
 
 
 async def test_a_use_ends_the_idle_spell_of_an_image_and_adds_it_to_its_repository(collector: Collector) -> None:
-    idle = {"last_used": START - 5 * HOUR, "idle_since": START - 5 * HOUR}
+    idle: dict[str, Any] = {"last_used": START - 5 * HOUR, "idle_since": START - 5 * HOUR}
     used = {"last_used": START, "idle_since": None, "running": True}
     for number, host in enumerate(("gpu-07", "gpu-08")):
         for fields in (idle, used, {**used, "last_used": START + MINUTE}):
@@ -185,13 +185,13 @@ async def test_a_use_ends_the_idle_spell_of_an_image_and_adds_it_to_its_reposito
 
 
 async def test_an_image_that_only_changed_its_name_ends_no_spell(collector: Collector) -> None:
-    idle = {"last_used": START - 5 * HOUR, "idle_since": START - 5 * HOUR}
+    idle: dict[str, Any] = {"last_used": START - 5 * HOUR, "idle_since": START - 5 * HOUR}
     await collector.receive(inventory(image(A, **idle)))
     await collector.receive(inventory(image(A, "team/b:1", **idle)))
     assert await history.rows(collector.database, idle_spells) == []
 
 
-TTL = {"ttl_seconds": DAY.total_seconds()}
+TTL: dict[str, Any] = {"ttl_seconds": DAY.total_seconds()}
 DECISION = event(messages.make_decision(1, **TTL))
 REMOVED = event(messages.make_outcome(2, at=START + MINUTE))
 

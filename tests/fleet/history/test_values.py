@@ -1,6 +1,7 @@
 """Values as both databases accept them, and that no message of a host can stop a commit."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,7 +43,7 @@ def test_numbers_have_bounds() -> None:
     assert (values.whole(10**30), values.whole(-(10**30))) == (2**63 - 1, -(2**63))
 
 
-HOSTILE = {
+HOSTILE: dict[str, Any] = {
     "explanation": "a\0b",
     "reason": "r" * 5000,
     "idle_seconds": math.inf,

@@ -37,7 +37,7 @@ def test_a_row_has_what_status_info_inventory_and_alerts_say() -> None:
     disk = payloads.Disk(total_bytes=1000, used_bytes=900, reclaimable_bytes=70)
     made = fleet(
         make.status(),
-        make.info(version="0.9.1", policy={"pressure": {"high": 0.8}}),
+        make.info(version="0.9.1", policy={"pressure": {"high": 0.8}}, paused={"until": None, "reason": ""}),
         make.inventory(make_inventory_image(), disk=disk, left_out=4),
         make.alert(severity="critical"),
         make.alert("other"),
@@ -46,6 +46,7 @@ def test_a_row_has_what_status_info_inventory_and_alerts_say() -> None:
         host="gpu-07",
         state="online",
         mode="enforce",
+        paused=True,
         version="0.9.1",
         last_seen=NOW,
         images=5,
@@ -125,9 +126,6 @@ def test_the_next_eviction_is_the_first_deadline_of_what_is_neither_kept_nor_hel
         ),
     )
     assert row(made).next_eviction == int((START + 2 * DAY).timestamp() * 1000)
-    pressed = image(6, reason="disk-pressure", action="evict", deadline=START + DAY)
-    made.apply(batch(make.inventory(pressed)), Committed())
-    assert row(made).next_eviction == NOW
 
 
 def test_a_host_that_only_observes_evicts_nothing_next() -> None:

@@ -126,7 +126,7 @@ async def test_of_a_large_fleet_only_hosts_in_trouble_have_metrics_and_the_worst
 
     assert len(await shown(23)) == 23
     assert await shown(10) == {"host=critical", "host=full", "host=off"}
-    assert await shown(2) == {"host=critical", "host=full"}
+    assert await shown(2) == {"host=critical", "host=off"}
     assert (await samples(made, 2))["torchkeeper_hosts", "state=online"] == 22
 
 

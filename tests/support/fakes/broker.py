@@ -97,6 +97,10 @@ class FakeBroker:
         """Stop delivering for a subscription that was granted."""
         self._clients[client_id].filters.remove(topic)
 
+    def unacknowledged(self, client_id: str) -> int:
+        """How many messages a collector has not acknowledged, delivered or not."""
+        return len(self._sessions[client_id].unacknowledged)
+
     def route(self, message: Message) -> None:
         """Accept a message and deliver it, as if a client had published it."""
         self.published.append(message)
@@ -173,7 +177,7 @@ class _Client:
             ended.cancel()
         self._check()
 
-    async def subscribe(self, topic: str) -> None:
+    async def subscribe(self, topic: str, qos: Literal[0, 1] = 1) -> None:
         self._check()
         self._server.subscriptions.append(topic)
         if topic in self._server.unreadable:

@@ -2,11 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agent.core.policy.decision import Outcome
 from agent.fleet.history import times
+from agent.fleet.history.queries.sums import total
 from agent.fleet.history.tables import decisions, freed_days, hosts
 from agent.fleet.web import documents
 
@@ -18,11 +19,11 @@ async def in_time(connection: AsyncConnection, since: datetime) -> documents.Rec
     days = freed_days.c
     images = days.reason != BUILD_CACHE
     statement = select(
-        _sum(days.measured).label("measured"),
-        _sum(days.estimated).label("estimated"),
-        _sum(case((images, days.evicted), else_=0)).label("evicted"),
-        _sum(case((images, days.would), else_=0)).label("would"),
-        _sum(days.regrets).label("regrets"),
+        total(days.measured).label("measured"),
+        total(days.estimated).label("estimated"),
+        total(case((images, days.evicted), else_=0)).label("evicted"),
+        total(case((images, days.would), else_=0)).label("would"),
+        total(days.regrets).label("regrets"),
     ).where(days.day >= times.day_of(times.to_ms(since)))
     row = (await connection.execute(statement)).one()
     return documents.Reclaimed(
@@ -37,7 +38,7 @@ async def in_time(connection: AsyncConnection, since: datetime) -> documents.Rec
 async def by_host(connection: AsyncConnection, now: datetime, span: timedelta) -> dict[str, int]:
     """The bytes that evictions of the last `span` freed on each host: measured ones, else their estimate."""
     statement = (
-        select(hosts.c.name, _sum(func.coalesce(decisions.c.measured, decisions.c.estimated)).label("bytes"))
+        select(hosts.c.name, total(func.coalesce(decisions.c.measured, decisions.c.estimated)).label("bytes"))
         .join(hosts, hosts.c.id == decisions.c.host_id)
         .where(decisions.c.outcome == Outcome.REMOVED, decisions.c.outcome_at > times.to_ms(now - span))
         # a decision comes before its outcome; this lets the index on the outcome leave out the years before
@@ -56,7 +57,3 @@ async def regrets_by_host(connection: AsyncConnection, now: datetime, span: time
         .group_by(hosts.c.name)
     )
     return {row.name: row.regrets for row in (await connection.execute(statement)).all()}
-
-
-def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(column), 0)

@@ -7,6 +7,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agent.core.policy.decision import Action
+from agent.fleet.history.queries.sums import total
 from agent.fleet.history.tables import host_images, hosts
 from agent.fleet.reasons import holding
 from agent.fleet.web import documents
@@ -27,7 +28,7 @@ def _statement(names: Sequence[str]) -> Select[Any]:
     images = host_images.c
     key = func.coalesce(images.held_by, images.reason).label("key")
     return (
-        select(hosts.c.name, key, func.count().label("images"), func.sum(images.estimated).label("bytes"))
+        select(hosts.c.name, key, func.count().label("images"), total(images.estimated).label("bytes"))
         .join(hosts, hosts.c.id == images.host_id)
         .where(hosts.c.name.in_(names), (images.action != Action.EVICT) | images.held_by.is_not(None))
         .group_by(hosts.c.name, key)

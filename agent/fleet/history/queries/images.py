@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from agent.core.policy.decision import Reason
 from agent.fleet.history import times
 from agent.fleet.history.queries import decisions, image_hosts, paging, values
+from agent.fleet.history.queries.sums import total
 from agent.fleet.history.tables import decisions as decided
 from agent.fleet.history.tables import host_images, images
 from agent.fleet.web import documents
@@ -72,7 +73,7 @@ def _totals(*conditions: ColumnElement[bool]) -> Subquery:
             func.sum(case((present.reason == Reason.IN_USE, 1), else_=0)).label("in_use"),
             func.sum(case((present.reason == Reason.LOCAL_ONLY, 1), else_=0)).label("local_only"),
             func.max(present.last_used).label("last_used"),
-            func.sum(present.estimated).label("estimated"),
+            total(present.estimated).label("estimated"),
         )
         .where(*conditions)
         .group_by(present.image_id)

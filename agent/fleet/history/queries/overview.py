@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agent.fleet.history.queries import decisions, freed, held
+from agent.fleet.history.queries.sums import total
 from agent.fleet.history.tables import dropped, missing
 from agent.fleet.web import documents
 
@@ -38,4 +39,4 @@ async def figures(connection: AsyncConnection, blocked: Sequence[str], now: date
 
 
 async def _sum(connection: AsyncConnection, column: ColumnElement[int]) -> int:
-    return int((await connection.execute(select(func.coalesce(func.sum(column), 0)))).scalar_one())
+    return int((await connection.execute(select(total(column)))).scalar_one())

@@ -40,4 +40,4 @@ def cut(rows: Sequence[Row[Any]], limit: int, *names: str) -> tuple[Sequence[Row
     if len(rows) <= limit:
         return rows, None
     last = rows[limit - 1]
-    return rows[:limit], write(*(getattr(last, name) for name in names))
+    return rows[:limit], write(*(int(getattr(last, name)) for name in names))

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agent.fleet.history import times
 from agent.fleet.history.queries import idle
+from agent.fleet.history.queries.sums import total
 from agent.fleet.history.tables import disk_days, disk_hours, freed_days, hosts, idle_spells
 from agent.fleet.web import documents
 
@@ -33,7 +34,7 @@ async def reclaimed(connection: AsyncConnection, host: str | None, since: dateti
     """The bytes freed on each day in UTC, zeros included. `estimated`: of evictions without measured bytes."""
     first, last = times.day_of(times.to_ms(since)), times.day_of(times.to_ms(now))
     days = freed_days.c
-    statement = select(days.day, func.sum(days.measured).label("measured"), func.sum(days.estimated).label("estimated"))
+    statement = select(days.day, total(days.measured).label("measured"), total(days.estimated).label("estimated"))
     if host is not None:
         statement = statement.join(hosts, hosts.c.id == days.host_id).where(hosts.c.name == host)
     statement = statement.where(days.day >= first).group_by(days.day)

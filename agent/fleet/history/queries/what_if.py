@@ -16,6 +16,7 @@ from agent.core.policy.decision import Outcome, Reason
 from agent.fleet.history import times
 from agent.fleet.history.queries import idle
 from agent.fleet.history.queries.policies import ttl_of
+from agent.fleet.history.queries.sums import total
 from agent.fleet.history.tables import decisions, host_images, hosts, idle_spells, policies
 from agent.fleet.web import documents
 
@@ -73,7 +74,7 @@ def _statement(ttl: timedelta, now: datetime, present: dict[timedelta, tuple[lis
     image = host_images.c
     own = (image.deadline - image.idle_since).label("own_ttl")
     sums = (
-        select(image.host_id, own, func.count().label("images"), func.sum(image.estimated).label("bytes"))
+        select(image.host_id, own, func.count().label("images"), total(image.estimated).label("bytes"))
         .where(image.reason.in_(_BY_TTL), image.idle_since <= times.to_ms(now - ttl))
         .group_by(image.host_id, own)
         .subquery("sums")

@@ -28,7 +28,7 @@ _FORGET = (
     .where(_ROW, hosts.c.state == "unknown", hosts.c.version.is_(None), hosts.c.inventory_digest.is_(None))
     .values(forgotten_at=_NOW)
 )
-_INFO_COLUMNS = ("agent_id", "version", "mode", "engine", "policy_digest")
+_INFO_COLUMNS = ("agent_id", "version", "mode", "engine", "policy_digest", "started")
 _INFO = update(hosts).where(_ROW).values({name: bindparam(f"new_{name}") for name in _INFO_COLUMNS})
 
 
@@ -97,6 +97,7 @@ def _info(row: int, info: payloads.Info | None) -> dict[str, Any]:
         "new_version": values.text(info.version),
         "new_mode": info.mode.value,
         "new_engine": values.document(info.engine),
+        "new_started": times.to_ms(info.started),
         "new_policy_digest": blake2b(document.encode(), digest_size=16).hexdigest(),
     }
 

@@ -7,12 +7,10 @@ from pydantic import Field
 
 from agent.fleet.history.queries import hosts as queries
 from agent.fleet.history.reading import read
-from agent.fleet.live.row import COLUMNS, HostRow, State
+from agent.fleet.live.row import HostRow, State
 from agent.fleet.web import documents, host_documents, problems
 from agent.fleet.web.parameters import Page, Text
 from agent.fleet.web.routing import Asked, Route
-
-_values = attrgetter(*COLUMNS)
 
 
 class HostsQuery(Page):
@@ -23,10 +21,9 @@ class HostsQuery(Page):
     ] = "json"
 
 
-async def hosts(asked: Asked[HostsQuery]) -> documents.Hosts | documents.HostColumns:
+async def hosts(asked: Asked[HostsQuery]) -> documents.Hosts:
+    """`format=columns` is answered before this, from the snapshot that everybody shares."""
     live, query = asked.services.live, asked.query
-    if query.format == "columns":
-        return columns(str(live.position), sorted(live.rows(), key=attrgetter("host")))
     wanted = sorted((row for row in live.rows() if _wanted(row, query)), key=attrgetter("host"))
     shown, alerts = wanted[: query.limit], host_documents.by_host(live.alerts())
     return documents.Hosts(
@@ -53,10 +50,6 @@ async def host(asked: Asked[Any]) -> documents.HostDetail:
         held=found.held,
         streams=found.streams,
     )
-
-
-def columns(position: str, rows: list[HostRow]) -> documents.HostColumns:
-    return documents.HostColumns(at=position, columns=list(COLUMNS), hosts=[list(_values(row)) for row in rows])
 
 
 def _wanted(row: HostRow, query: HostsQuery) -> bool:

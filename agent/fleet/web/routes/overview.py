@@ -9,6 +9,7 @@ from agent.fleet.history.reading import read
 from agent.fleet.live.row import HostRow, StandingAlert
 from agent.fleet.web import documents, host_documents
 from agent.fleet.web.routing import Asked, Route
+from agent.fleet.web.services import Services
 
 MOST_BLOCKED = 50  # hosts whose bytes are listed; the alerts count all
 
@@ -36,6 +37,19 @@ async def overview(asked: Asked[Any]) -> documents.Overview:
         decisions=figures.decisions,
         missing_events=figures.missing_events,
         dropped_events=figures.dropped_events,
+        monitor=_monitor(asked.services),
+    )
+
+
+def _monitor(services: Services) -> documents.Monitor:
+    health = services.health()
+    return documents.Monitor(
+        broker=health.broker,
+        broker_url=services.mqtt_name,
+        prefix=services.mqtt_prefix,
+        collector=services.collector,
+        behind_events=health.behind_events,
+        last_commit=health.last_commit,
     )
 
 

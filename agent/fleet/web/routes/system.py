@@ -12,7 +12,8 @@ async def health(asked: Asked[Any]) -> documents.Health:
 
 
 def _status(answer: documents.Health) -> HTTPStatus:
-    return HTTPStatus.SERVICE_UNAVAILABLE if answer.broker == "unreachable" else HTTPStatus.OK
+    fails = answer.broker == "unreachable" or answer.database == "failing"
+    return HTTPStatus.SERVICE_UNAVAILABLE if fails else HTTPStatus.OK
 
 
 async def version(asked: Asked[Any]) -> documents.Version:

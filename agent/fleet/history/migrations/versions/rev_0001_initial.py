@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("engine", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="unknown", nullable=False),
         sa.Column("state_since", sa.BigInteger(), nullable=True),
+        sa.Column("started", sa.BigInteger(), nullable=True),
         sa.Column("first_seen", sa.BigInteger(), nullable=False),
         sa.Column("last_seen", sa.BigInteger(), nullable=True),
         sa.Column("policy_digest", sa.Text(), nullable=True),
@@ -152,11 +153,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("host_id", "image_id", name="pk_host_images"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_host_images_image_id", "host_images", ["image_id"], unique=False)
     op.create_index(
-        "ix_host_images_reason_idle_since_estimated_host_id",
+        "ix_host_images_totals",
         "host_images",
-        ["reason", "idle_since", "estimated", "host_id"],
+        ["image_id", "reason", "last_used", "estimated", "host_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_host_images_what_if",
+        "host_images",
+        ["reason", "idle_since", "deadline", "estimated", "host_id"],
         unique=False,
     )
     op.create_table(

@@ -8,7 +8,7 @@ from agent.fleet.collector.batch import Committed
 from agent.fleet.live.live_fleet import LiveFleet
 from agent.fleet.live.position import Position
 from agent.fleet.live.row import COLUMNS
-from agent.fleet.live.snapshot import Snapshots
+from agent.fleet.web.snapshots import Snapshots
 from tests.support import live as make
 from tests.support.fakes.clock import FakeClock
 from tests.support.live import BOOT, batch, fleet
