@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.fleet.history.test_writer import SOURCE, commit_killed_at, facts, make_story
 from tests.support import history
 from tests.support.history import Collector
+from tests.support.times import START
 
 LAST = 10
 NUMBERS = st.lists(st.integers(1, LAST), min_size=1, max_size=6)
@@ -40,7 +41,7 @@ async def take(folder: Path, step: Step) -> None:
         if what == "deliver":
             await collector.receive(*make_story(*numbers))
         elif what == "kill":
-            batch = collector.fold.apply(make_story(*numbers), history.START)
+            batch = collector.fold.apply(make_story(*numbers), START)
             await commit_killed_at(database, batch, statement)
     if what == "copy":
         shutil.copy(folder / "fleet.db", folder / "copy.db")  # closed, so its log is empty
