@@ -9,7 +9,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agent.fleet.history import postgres, sqlite
+from agent.fleet.history import sqlite
 from agent.fleet.history.errors import HistoryError, HistoryTooNew, HistoryUnavailable
 from agent.fleet.history.migrations import HEAD, REVISIONS
 from agent.fleet.history.writer import HistoryWriter
@@ -82,12 +82,22 @@ def _engines(url: str) -> Database:
         sqlite.prepare(parsed)
         return Database(sqlite.writer(parsed), sqlite.readers(parsed))
     if parsed.drivername in ("postgresql", "postgres"):
-        return Database(postgres.writer(url), postgres.readers(url))
+        return _postgres(url)
     raise HistoryError(f"monitor.database: {parsed.drivername} is no database that the monitor knows; {_URLS}")
+
+
+def _postgres(url: str) -> Database:
+    try:
+        from agent.fleet.history import postgres  # its driver is an extra of its own
+    except ModuleNotFoundError:
+        raise HistoryError("monitor.database: PostgreSQL needs: pip install 'torchkeeper[monitor,postgres]'") from None
+    return Database(postgres.writer(url), postgres.readers(url))
 
 
 def _migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
+        from agent.fleet.history import postgres
+
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgres.MIGRATION_LOCK})
     version = _version(connection)
     if version == HEAD:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from agent.core.policy.decision import Action, Outcome, Reason
 from agent.core.protocol import payloads
+from agent.fleet.live import bounds
 from agent.fleet.live.row import HostRow, State
 
 STALE_AFTER = timedelta(minutes=3)  # three status messages are missing
@@ -78,7 +79,9 @@ def with_info(row: HostRow, info: payloads.Info | None, now: datetime) -> HostRo
     """The row with what the host's info says. A pause that has ended counts as none."""
     if info is None:
         return replace(row, mode=None, paused=None, version=None, high=None)
-    return replace(row, mode=info.mode.value, paused=info.is_paused(now), version=info.version, high=high_of(info))
+    return replace(
+        row, mode=info.mode.value, paused=info.is_paused(now), version=bounds.word(info.version), high=high_of(info)
+    )
 
 
 def high_of(info: payloads.Info) -> float | None:
@@ -96,15 +99,16 @@ def high_in(policy: Mapping[str, Any]) -> float | None:
 def summary_of(inventory: payloads.Inventory | InventoryOutline) -> InventorySummary:
     """The part of an inventory that a row shows."""
     last = max(inventory.decisions, key=lambda decision: decision.at, default=None)
+    left_out = bounds.count(inventory.images_left_out)
     return InventorySummary(
-        images=len(inventory.images) + inventory.images_left_out,
-        images_left_out=inventory.images_left_out,
-        disk_used_bytes=inventory.disk.used_bytes,
-        disk_total_bytes=inventory.disk.total_bytes,
-        reclaimable_bytes=inventory.disk.reclaimable_bytes,
+        images=len(inventory.images) + left_out,
+        images_left_out=left_out,
+        disk_used_bytes=bounds.size(inventory.disk.used_bytes),
+        disk_total_bytes=bounds.size(inventory.disk.total_bytes),
+        reclaimable_bytes=bounds.size(inventory.disk.reclaimable_bytes),
         next_eviction=next_eviction(inventory.images),
         last_decision_at=milliseconds(last.at) if last else None,
-        last_outcome=last.outcome if last else None,
+        last_outcome=bounds.word(last.outcome) if last and last.outcome else None,
         freed=freed(inventory.decisions),
     )
 
@@ -127,10 +131,14 @@ def _goes_at_deadline(image: payloads.InventoryImage | ImageOutline) -> bool:
 def freed(decisions: Iterable[payloads.LastDecision | DecisionOutline]) -> tuple[tuple[int, int], ...]:
     """When removals freed how many bytes: the measured ones, else the estimate."""
     return tuple(
-        (milliseconds(item.at), item.estimated_bytes if item.measured_bytes is None else item.measured_bytes)
+        (milliseconds(item.at), bounds.freed(_first(item.measured_bytes, item.estimated_bytes)))
         for item in decisions
         if item.outcome == Outcome.REMOVED
     )
+
+
+def _first(measured: int | None, estimated: int) -> int:
+    return estimated if measured is None else measured
 
 
 def with_inventory(row: HostRow, summary: InventorySummary, now: int) -> HostRow:

@@ -16,6 +16,7 @@ from agent.fleet.history.migrations import migrate
 from agent.fleet.history.tables import metadata
 from tests.support import history, messages, postgres
 from tests.support.history import Collector, event
+from tests.support.proc import COMMAND
 from tests.support.times import START
 
 
@@ -175,3 +176,15 @@ async def test_a_deadlock_or_a_full_disk_of_the_server_passes_and_a_wrong_value_
                 await fail(database, code)
         with pytest.raises(DBAPIError):
             await fail(database, "22003")
+
+
+def test_without_the_driver_of_postgresql_only_postgresql_is_refused(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys; sys.modules['asyncpg'] = None\n"
+        "from agent.fleet.history import database, errors\n"
+        f"asyncio.run(database.open_database('sqlite:///{tmp_path}/fleet.db'))\n"
+        "try:\n    asyncio.run(database.open_database('postgresql://localhost/fleet'))\n"
+        "except errors.HistoryError as error:\n    print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=COMMAND)
+    assert ended.stdout == "monitor.database: PostgreSQL needs: pip install 'torchkeeper[monitor,postgres]'\n"

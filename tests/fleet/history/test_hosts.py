@@ -37,6 +37,14 @@ async def test_an_info_fills_in_the_agent_and_hosts_share_the_row_of_a_policy(co
     assert first == agent | {"engine": '{"version":"26.1"}'}
 
 
+async def test_an_info_that_is_cleared_beside_others_clears_only_its_host(collector: Collector) -> None:
+    await collector.receive(info(), history.message("info", messages.make_info(), host="gpu-08"))
+    await collector.receive(history.message("info", b""), history.message("info", messages.make_info(), host="gpu-08"))
+    found = await history.rows(collector.database, hosts, "version", "started", "policy_digest")
+    assert found[0] == {"version": None, "started": None, "policy_digest": None}
+    assert (found[1]["version"], found[1]["started"]) == ("0.1.0", NOW)
+
+
 async def test_a_state_keeps_the_time_at_which_it_began(collector: Collector) -> None:
     async def state() -> dict[str, Any]:
         (row,) = await history.rows(collector.database, hosts, "state", "state_since", "last_seen")

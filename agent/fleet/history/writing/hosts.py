@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Connection, Text, bindparam, case, null, or_,
 
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import AlertChange, Change, InfoChange, InventoryChange, Seen, StatusChange
-from agent.fleet.history import times, values
+from agent.fleet.history import policy, times, values
 from agent.fleet.history.tables import hosts, policies
 from agent.fleet.history.writing import statements
 
@@ -86,8 +86,9 @@ def forget(connection: Connection, changes: Iterable[Change], host_ids: Mapping[
 
 def _write_infos(connection: Connection, infos: Mapping[int, payloads.Info | None]) -> None:
     rows = [_info(row, infos[row]) for row in sorted(infos)]
-    known = {row["new_policy_digest"]: row.pop("document") for row in rows}
-    documents = [{"digest": digest, "document": text} for digest, text in sorted(known.items()) if digest]
+    found = {row["new_policy_digest"]: row.pop("document") for row in rows}
+    known = sorted((digest, text) for digest, text in found.items() if digest is not None)
+    documents = [{"digest": digest, "document": text, "ttl": policy.ttl(text)} for digest, text in known]
     statements.add_if_new(connection, policies, documents)
     statements.execute_many(connection, _INFO, rows)
 
