@@ -144,6 +144,12 @@ def test_a_monitor_that_is_open_on_another_address_is_refused_as_it_says() -> No
         access_rules.load(sections.Monitor(listen="0.0.0.0:9478"))
 
 
+def test_the_number_of_hosts_from_which_a_broker_may_drop_messages_is_the_one_in_force() -> None:
+    from agent.cli import fleet
+
+    assert f"With more than {fleet.MANY} hosts set" in README
+
+
 def test_the_paths_of_the_api_that_it_names_are_there() -> None:
     named = set(re.findall(r"`(/(?:api|metrics|healthz)[a-z/.]*)`", README))
     document = openapi.document(routes.ALL, "0")

@@ -16,10 +16,10 @@ from agent.config import loading, sections
 from agent.core import units
 
 if TYPE_CHECKING:  # slow to import, so inside the commands otherwise: `torchkeeper --help` needs none of it
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from agent.fleet.terminal import Render
-    from agent.fleet.view import Detail, FleetView
+    from agent.fleet.view import Detail, FleetView, Host
 
 T = TypeVar("T")
 
@@ -169,6 +169,20 @@ ONLY_ITS_OWN = (
 )
 
 
+MANY = 300  # hosts; the retained messages of fewer fit into the queue that mosquitto has for a reader by default
+
+
+def drop_notes(hosts: "Sequence[Host]") -> list[str]:
+    """A note if a large fleet misses inventories, which agents publish right after their info."""
+    missing = sum(host.row.mode is not None and host.summary.images is None for host in hosts)
+    if len(hosts) <= MANY or missing * 100 <= len(hosts):
+        return []
+    return [
+        f"the inventories of {missing:,} of {len(hosts):,} hosts did not arrive: the broker drops messages for a reader"
+        " that has many to receive; in mosquitto's configuration set max_queued_messages 0"
+    ]
+
+
 class _Source:
     """The broker of the configuration. Raises ConfigError and UsageError."""
 
@@ -193,6 +207,7 @@ class _Source:
             raise common.CommandError(self._explain(NOTHING_RETAINED))
         if self._mqtt.username and view.shows_only_status_of(self._mqtt.username):
             raise common.CommandError(self._explain(ONLY_ITS_OWN))
+        common.print_notes(drop_notes(view.hosts()))
         return view
 
     def _explain(self, sentence: str) -> str:

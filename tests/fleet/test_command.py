@@ -13,6 +13,7 @@ from agent.adapters.mqtt import broker
 from agent.cli import fleet
 from agent.config import loading, sections
 from agent.core.protocol import payloads
+from agent.fleet.view import FleetView
 from tests.support import mosquitto, proc
 from tests.support.messages import (
     make_info,
@@ -23,6 +24,7 @@ from tests.support.messages import (
     topic,
 )
 from tests.support.mosquitto import Mosquitto
+from tests.support.times import START
 
 
 def publish(server: Mosquitto, login: Path | None = None, **messages: bytes) -> None:
@@ -203,3 +205,27 @@ def test_what_if_without_a_monitor_is_one_sentence_and_a_failure(tmp_path: Path)
 )
 def test_the_monitor_that_is_asked_is_that_of_the_configuration(listen: str, public_url: str, expected: str) -> None:
     assert fleet.monitor_url(sections.Monitor(listen=listen, public_url=public_url)) == expected
+
+
+@pytest.mark.parametrize(
+    ("hosts", "with_inventory", "missing"),
+    [
+        (301, 301, ""),
+        (301, 298, ""),
+        (301, 297, "4 of 301"),
+        (1000, 990, ""),
+        (1000, 400, "600 of 1,000"),
+        (300, 0, ""),
+    ],
+)
+def test_a_large_fleet_whose_inventories_the_broker_dropped_is_noted(
+    hosts: int, with_inventory: int, missing: str
+) -> None:
+    view = FleetView("torchkeeper", ())
+    for number in range(hosts):
+        view.apply(topic("info", f"gpu-{number}"), make_info().encode(), START, retained=True)
+        if number < with_inventory:
+            view.apply(topic("inventory", f"gpu-{number}"), make_inventory().encode(), START, retained=True)
+    notes = fleet.drop_notes(view.hosts())
+    assert [note.split(" hosts")[0] for note in notes] == ([f"the inventories of {missing}"] if missing else [])
+    assert all("max_queued_messages 0" in note for note in notes)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from agent.core.protocol import payloads
 from agent.fleet import json_documents
+from agent.fleet.web import documents
 from tests.fleet.test_view import fold
 from tests.support.messages import (
     make_alert,
@@ -107,3 +108,8 @@ def test_the_other_documents_name_their_host() -> None:
             }
         ]
     }
+
+
+def test_the_fields_of_a_host_are_those_of_the_api_of_the_monitor() -> None:
+    (host,) = json_documents.status(fold(("status", make_status().encode())), START)["hosts"]
+    assert set(host) == set(documents.Host.model_fields) - {"regrets_30d"}  # which only the monitor knows

@@ -1,5 +1,6 @@
 """Asks a monitor over its HTTP API, for commands in the terminal."""
 
+import os
 from typing import TypeVar
 
 import aiohttp
@@ -46,9 +47,16 @@ async def _get(document: type[D], url: str, path: str, query: dict[str, str], to
         raise MonitorUnavailable(f"{url}: the monitor did not answer within {TIMEOUT.total:.0f} s") from None
     except (aiohttp.ClientError, ValueError, OSError) as error:
         raise MonitorUnavailable(
-            f"{url}: no monitor answers there ({error}); start one with `torchkeeper monitor`, "
+            f"{url}: no monitor answers there ({_reason(error)}); start one with `torchkeeper monitor`, "
             "or give the address of yours with --monitor"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection, like `Connection refused`."""
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return os.strerror(error.os_error.errno)
+    return str(error)
 
 
 def _refusal(url: str, status: int, body: bytes) -> str:

@@ -73,7 +73,16 @@ async def test_another_answer_is_one_sentence_with_the_way_out(body: str, status
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://[::1", "http://", "http://127.0.0.1:x"])
+async def test_a_monitor_that_is_not_there_is_one_plain_sentence() -> None:
+    with pytest.raises(client.MonitorUnavailable) as caught:
+        await client.what_if("http://127.0.0.1:1", "7d")
+    assert str(caught.value) == (
+        "http://127.0.0.1:1: no monitor answers there (Connection refused); start one with `torchkeeper monitor`, "
+        "or give the address of yours with --monitor"
+    )
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://", "http://127.0.0.1:x", "http://none.invalid"])
 async def test_no_monitor_names_the_command_that_starts_one(url: str) -> None:
     with pytest.raises(client.MonitorUnavailable, match="start one with `torchkeeper monitor`"):
         await client.what_if(url, "7d")
