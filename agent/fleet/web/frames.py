@@ -48,7 +48,8 @@ class Frames:
             self._frames[position] = asyncio.create_task(self._make(position), name="frame")
             if len(self._frames) > _SHARED:
                 self._frames.popitem(last=False)
-        return await asyncio.shield(self._frames[position])
+        making = self._frames[position]
+        return making.result() if making.done() else await asyncio.shield(making)
 
     async def _make(self, mine: Position) -> Frame:
         target = self._live.position

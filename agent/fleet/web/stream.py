@@ -54,7 +54,7 @@ class Stream:
         version: str,
         limits: Limits = LIMITS,
     ) -> None:
-        self.viewers = 0
+        self._viewers: set[Viewer] = set()
         self._limits = limits
         self._live = live
         self._snapshots = snapshots
@@ -69,6 +69,10 @@ class Stream:
         self._pinged_at = clock.monotonic()
         self._monitor = MonitorNews(health(), clock)
 
+    @property
+    def viewers(self) -> int:
+        return len(self._viewers)
+
     def attach(self, app: web.Application) -> None:
         app[STREAM] = self
         app.router.add_get("/api/stream", self.handle, allow_head=False)
@@ -81,11 +85,17 @@ class Stream:
             raise web.HTTPServiceUnavailable(
                 headers={"Retry-After": str(RETRY_AFTER)}, text=f"{self.viewers} viewers are connected already"
             )
-        self.viewers += 1
+        response = EventSourceResponse(
+            sep="\n", send_timeout=self._limits.send_timeout, ping_interval=self._limits.ping_every
+        )
+        response.headers["Cache-Control"] = "no-store"
+        viewer = Viewer(request, response, self._clock)
+        self._viewers.add(viewer)
         try:
-            return await self._answer(request)
+            await self._answer(request, response, viewer)
         finally:
-            self.viewers -= 1
+            self._viewers.discard(viewer)
+        return response
 
     async def run(self) -> None:
         """Close a tick every INTERVAL, for ever."""
@@ -102,6 +112,8 @@ class Stream:
             self._pinged_at = self._clock.monotonic()
             self._frames.renew()
             self._wake_all()
+        for viewer in self._viewers:
+            viewer.end_if_stalled(self._limits.send_timeout)
         changes = self._live.changes(before.tick)
         return BUSY_INTERVAL if changes and len(changes.rows) > BUSY_ROWS else INTERVAL
 
@@ -124,16 +136,11 @@ class Stream:
         self._wake.set()
         self._wake = asyncio.Event()
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        timeout = self._limits.send_timeout
-        response = EventSourceResponse(sep="\n", send_timeout=timeout, ping_interval=self._limits.ping_every)
-        response.headers["Cache-Control"] = "no-store"
+    async def _answer(self, request: web.Request, response: EventSourceResponse, viewer: Viewer) -> None:
         await response.prepare(request)
         async with response:
             with contextlib.suppress(ConnectionError):
-                viewer = Viewer(request, response, timeout)
                 await self._follow(viewer, await self._begin(request, viewer))
-        return response
 
     async def _begin(self, request: web.Request, viewer: Viewer) -> Position:
         """Greet the viewer, and find out what it has; one that has nothing gets a snapshot."""

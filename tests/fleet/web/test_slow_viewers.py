@@ -162,7 +162,7 @@ async def test_a_viewer_that_does_not_read_is_ended_and_does_not_hinder_others()
             while server.stream.viewers > 1:
                 number += 1
                 server.live.apply(batch(*(make.info(host, version=str(number)) for host in hosts)), Committed())
-                server.stream.step()
+                await server.clock.advance(0.25)
                 await quick.next()
         stalled.close()
         assert server.stream.viewers == 1
