@@ -55,8 +55,8 @@ class Burst:
     def __str__(self) -> str:
         rate = self.stored / self.seconds
         return (
-            f"{self.stored} events stored, {self.rows} rows, {rate:,.0f}/s, {1e6 * self.cpu / self.stored:.0f} us of CPU"
-            f" an event, {self.duplicates} came again,"
+            f"{self.stored} events stored, {self.rows} rows, {rate:,.0f}/s,"
+            f" {1e6 * self.cpu / self.stored:.0f} us of CPU an event, {self.duplicates} came again,"
             f" {self.peak_mb:.0f} MB at most"
         )
 

@@ -12,7 +12,7 @@ HOST = "gpu-07"
 async def fill(monitor: Monitor, name: str = "teamai/a:1") -> None:
     """`name`: of the image, and in every text that a host sends."""
     history = monitor.history
-    await history.add(tables.policies, digest="p1", document=POLICY)
+    await history.add(tables.policies, digest="p1", document=POLICY, ttl=14 * times.DAY)
     host_id = await history.host(
         HOST, version="0.9.1", agent_id="a1", mode="enforce", engine={"version": "28.5"}, policy_digest="p1"
     )

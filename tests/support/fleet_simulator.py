@@ -76,7 +76,7 @@ class Fleet:
             agent_id=host.epoch,
             epoch=host.epoch,
             mode="enforce",
-            policy={"ttl": "14d", "pressure": {"high": 0.85}},
+            policy={"policy": {"ttl": "14d"}, "pressure": {"high": 0.85}},
             started=self.now,
             at=self.now,
         )

@@ -2,18 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, event, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from agent.fleet.history import tables, times
 from tests.support.builders import GB, make_id
 from tests.support.times import START
+
+Connections = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 
 NOW = times.to_ms(START)
 
@@ -21,8 +23,9 @@ NOW = times.to_ms(START)
 class TableHistory:
     """A database with the tables of the history. `error`: what a read fails with."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
+    def __init__(self, reading: Connections, writing: Connections) -> None:
+        self._reading = reading
+        self._writing = writing
         self.error: Exception | None = None
         self._ids: dict[tuple[str, str], int] = {}
 
@@ -30,18 +33,22 @@ class TableHistory:
     async def reader(self) -> AsyncIterator[AsyncConnection]:
         if self.error is not None:
             raise self.error
-        async with self.engine.connect() as connection:
+        async with self._reading() as connection:
             yield connection
 
     async def add(self, table: Table, **values: Any) -> int:
         """Insert one row. Returns its ID; 0 if the table has none."""
-        async with self.engine.begin() as connection:
+        async with self._writing() as connection:
             key = (await connection.execute(insert(table).values(_stored(values)))).inserted_primary_key
         return int(key[0]) if key is not None and "id" in table.c else 0
 
     async def host(self, name: str = "gpu-07", **values: Any) -> int:
         """The ID of a host, which is added if it is not there."""
         return await self._once(tables.hosts, "name", name, {"first_seen": NOW, "state": "online"} | values)
+
+    async def policy(self, digest: str, document: dict[str, Any], **values: Any) -> None:
+        """Add a policy if it is not there."""
+        await self._once(tables.policies, "digest", digest, {"document": document} | values)
 
     async def image(self, name: str = "image", **values: Any) -> int:
         return await self._once(tables.images, "digest", make_id(name), {"first_seen": NOW, "size": 9 * GB} | values)
@@ -79,7 +86,7 @@ class TableHistory:
     async def digest(self) -> str:
         """A digest of all rows of all tables."""
         found = hashlib.sha256()
-        async with self.engine.connect() as connection:
+        async with self._reading() as connection:
             for table in tables.metadata.sorted_tables:
                 rows = (await connection.execute(select(table).order_by(*table.primary_key))).all()
                 found.update(repr((table.name, rows)).encode())
@@ -110,7 +117,7 @@ async def table_history(folder: Path) -> AsyncIterator[TableHistory]:
     async with engine.begin() as connection:
         await connection.run_sync(tables.metadata.create_all)
     try:
-        yield TableHistory(engine)
+        yield TableHistory(engine.connect, engine.begin)
     finally:
         await engine.dispose()
 

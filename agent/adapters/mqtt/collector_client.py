@@ -123,7 +123,7 @@ class CollectorClient(Client):
             receipt = int.from_bytes(packet[end : end + 2], "big")
             end += 2
         if self._has_properties:
-            length, size = VariableByteIntegers.decode(packet[end : end + 4])
+            length, size = VariableByteIntegers.decode(packet[end : end + 4])  # type: ignore[no-untyped-call]
             end += size + length
         if end > len(packet) or qos > 1:
             raise ConnectionError("a message is malformed, or has a QoS above that of the subscription")

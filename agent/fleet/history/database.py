@@ -39,21 +39,19 @@ class Database:
             async with self._writing.begin() as connection:
                 yield connection
 
-    async def vacuum(self, pages: int) -> None:
-        """Give all free pages of an SQLite file back to the file system, so many at a time between two commits.
+    async def vacuum(self, pages: int) -> bool:
+        """Give so many free pages of an SQLite file back to the file system. Returns whether there are more.
 
         PostgreSQL does that by itself. Raises HistoryUnavailable.
         """
-        while self._writing.dialect.name == "sqlite" and await self._free_pages():
-            with _unavailable():
-                async with self._writing.connect() as connection:
-                    raw: Any = (await connection.get_raw_connection()).driver_connection
-                    # Each step of this statement frees one page, and `execute` takes a single step.
-                    await raw.executescript(f"PRAGMA incremental_vacuum({pages})")
-
-    async def _free_pages(self) -> int:
-        async with self.reader() as connection:
-            return int((await connection.exec_driver_sql("PRAGMA freelist_count")).scalar_one())
+        if self._writing.dialect.name != "sqlite":
+            return False
+        with _unavailable():
+            async with self._writing.connect() as connection:
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                # Each step of this statement frees one page, and `execute` takes a single step.
+                await raw.executescript(f"PRAGMA incremental_vacuum({pages})")
+                return bool((await connection.exec_driver_sql("PRAGMA freelist_count")).scalar())
 
     async def close(self) -> None:
         await self._reading.dispose()

@@ -81,6 +81,7 @@ policies = Table(
     metadata,
     Column("digest", Text, primary_key=True),
     Column("document", Text, nullable=False),  # JSON object, as in `info`
+    Column("ttl", BigInteger),  # its policy.ttl in milliseconds
 )
 
 streams = Table(
@@ -137,9 +138,10 @@ host_images = Table(
     Column("estimated", BigInteger, nullable=False),
     Column("warnings", Text, nullable=False, server_default="[]"),  # JSON array
     Column("row_digest", LargeBinary, nullable=False),  # of the image in the inventory
-    # With all columns that the sums over the fleet need, so that they read the index alone
-    Index("ix_host_images_totals", "image_id", "reason", "last_used", "estimated", "host_id"),
-    Index("ix_host_images_what_if", "reason", "idle_since", "deadline", "estimated", "host_id"),
+    # With all columns that the sums over the fleet need, so that they read the index alone. The one by host begins with
+    # the host, as an inventory then changes pages that are next to each other.
+    Index("ix_host_images_by_image", "image_id", "reason", "last_used", "estimated", "host_id"),
+    Index("ix_host_images_by_host", "host_id", "reason", "idle_since", "deadline", "estimated"),
     sqlite_with_rowid=False,
 )
 

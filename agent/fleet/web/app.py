@@ -74,6 +74,7 @@ def _described(document: dict[str, object]) -> Handler:
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "torchkeeper"  # without the versions of Python and aiohttp
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")

@@ -43,6 +43,7 @@ async def test_events_are_committed_acknowledged_shown_and_answered_by_a_retaine
         await rig.until(lambda: not rig.unacknowledged())
         assert await rig.streams() == {SOURCE: StreamState(2, (), 2)}
         assert seqs(rig) == [1, 2]
+        assert len(rig.took) == len(rig.shown)  # each commit is timed
         ack = payloads.Ack(collector="main", epoch="e", seq=2)
         assert rig.server.retained["torchkeeper/v1/control/gpu-07/ack"] == ack.encode()
 

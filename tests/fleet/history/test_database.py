@@ -32,8 +32,8 @@ def modes(folder: Path) -> dict[str, str]:
     return {path.name: oct(path.stat().st_mode)[-3:] for path in folder.iterdir()}
 
 
-async def test_the_migrations_make_the_tables_that_the_program_uses(database: Database) -> None:
-    async with database.reader() as connection:
+async def test_the_migrations_make_the_tables_that_the_program_uses(url: str) -> None:
+    async with history.opened(url) as database, database.reader() as connection:
         assert await connection.run_sync(differences) == []
 
 
@@ -68,8 +68,6 @@ async def test_what_is_committed_is_there_after_opening_again(url: str) -> None:
 async def test_a_reader_cannot_change_anything_and_its_queries_see_one_state(collector: Collector) -> None:
     async with collector.database.reader() as connection:
         count = text("SELECT count(*) FROM hosts")
-        if connection.dialect.name == "postgresql":
-            await connection.execution_options(isolation_level="REPEATABLE READ")
         assert (await connection.execute(count)).scalar() == 0
         await collector.receive(event(messages.make_decision(1)))
         assert (await connection.execute(count)).scalar() == 0

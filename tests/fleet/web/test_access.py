@@ -122,6 +122,7 @@ CASES: list[tuple[str, Rules, list[Headers], dict[str, Any], int | Visitor]] = [
     ("metrics: from this machine", TOKEN, [LOOPBACK], {"path": "/metrics", "peer": "127.0.0.1"}, ANYBODY),
     ("metrics: IPv6", TOKEN, [{"Host": "[::1]:9478"}], {"path": "/metrics", "peer": "::1"}, ANYBODY),
     ("metrics: IPv4 in IPv6", TOKEN, [LOOPBACK], {"path": "/metrics", "peer": "::ffff:127.0.0.1"}, ANYBODY),
+    ("metrics: from elsewhere under a name of this machine", TOKEN, [LOOPBACK], {"path": "/metrics"}, 401),
     ("metrics: a proxy's name", TOKEN, [FLEET], {"path": "/metrics", "peer": "127.0.0.1"}, 401),
     (
         "metrics: passed on by a proxy here",

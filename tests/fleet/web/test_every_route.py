@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import jsonschema
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -23,6 +24,21 @@ EXAMPLES = {  # what stands for the variable parts, and the parameters that a ro
 PATHS = [route.path for route in routes.ALL]
 SHEETS = [route.path for route in routes.ALL if route.rows]
 WITHOUT_TEXTS = {"/healthz", "/api/me", "/api/version", "/api/policies", "/api/series", "/api/what-if"}
+STRANGE = (
+    "\0",
+    "é",
+    "\N{SPOUTING WHALE}",
+    "%",
+    "_",
+    "'\"\\",
+    "1e999",
+    "-1",
+    "9" * 400,
+    "NaN",
+    "../..",
+    "a" * 600,
+    "1.1",
+)
 WITHOUT_HISTORY = {"/healthz", "/api/me", "/api/version", "/api/hosts"}
 
 
@@ -118,6 +134,24 @@ async def test_an_unknown_parameter_is_refused_by_name_everywhere(monitor: Monit
         status, problem = await monitor.get(example(path, "colour=red"))
         assert (path, status, problem["title"]) == (path, 400, "Bad Request")
         assert problem["detail"].startswith("'colour': is an unknown parameter; known here: ")
+
+
+async def test_no_value_of_a_parameter_is_an_error_of_the_monitor(monitor: Monitor) -> None:
+    await fleet_history.fill(monitor)
+    answers = {
+        (route.path, name, value): await monitor.request("GET", f"{path}?{urlencode({**needed, name: value})}")
+        for route in routes.ALL
+        for path, needed in [_split(example(route.path))]
+        for name in route.query.model_fields
+        for value in STRANGE
+    }
+    assert {key: response.status for key, response in answers.items() if response.status not in (200, 400)} == {}
+    assert len(answers) > 300
+
+
+def _split(address: str) -> tuple[str, dict[str, str]]:
+    path, _, query = address.partition("?")
+    return path, dict(parse_qsl(query))
 
 
 async def test_a_database_that_does_not_answer_is_503_without_its_details(monitor: Monitor) -> None:

@@ -95,6 +95,21 @@ async def test_the_list_has_each_host_by_name_with_its_alerts_and_the_sums_witho
     )
 
 
+async def test_one_host_has_what_the_list_shows_and_its_alerts_beside_its_history(monitor: Monitor) -> None:
+    monitor.live.add("gpu-07", images=1)
+    monitor.live.add("gpu-08")
+    for host in ("gpu-07", "gpu-08"):
+        monitor.live.standing.append(StandingAlert(host=host, id="disk", severity="warning", message="x", since=NOW))
+    await monitor.history.host_image(reason="in-use")
+    _, answer = await monitor.get("/api/hosts/gpu-07")
+    _, listed = await monitor.get("/api/hosts?limit=1")
+    assert answer["host"] == listed["hosts"][0]
+    assert answer["alerts"] == listed["hosts"][0]["alerts"]
+    assert [alert["host"] for alert in answer["alerts"]] == ["gpu-07"]
+    assert [(image["reason"], image["class"]) for image in answer["images"]] == [("in-use", "pytorch")]
+    assert [held["reason"] for held in answer["held"]] == ["in-use"]
+
+
 async def test_the_hosts_as_columns_are_all_hosts_as_lists(monitor: Monitor) -> None:
     for number in range(1001):
         monitor.live.add(f"gpu-{number:04}")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Row, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from agent.core import units
 from agent.fleet.history import times
 from agent.fleet.history.queries import paging
 from agent.fleet.history.tables import build_cache, dropped, gaps, hosts, sweeps
@@ -62,5 +63,5 @@ def _document(kind: Kind, row: Row[Any]) -> documents.HistoryEvent:
 
 def _value(name: str, value: Any) -> Any:
     if name in _TIMES:
-        return times.from_ms(value)
+        return units.format_time(times.from_ms(value))
     return json.loads(value) if name in _OBJECTS else value

@@ -1,13 +1,10 @@
 """The policies in force, and how many hosts run each."""
 
 import json
-from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agent.core import units
 from agent.fleet.history.tables import hosts, policies
 from agent.fleet.web import documents
 
@@ -30,12 +27,3 @@ async def in_force(connection: AsyncConnection) -> documents.Policies:
             for row in (await connection.execute(statement)).all()
         ]
     )
-
-
-def ttl_of(policy: dict[str, Any]) -> timedelta | None:
-    """`policy.ttl` of a policy in force; None if a newer agent writes it in another way."""
-    section = policy.get("policy")
-    try:
-        return units.parse_duration(section.get("ttl")) if isinstance(section, dict) else None
-    except ValueError:
-        return None

@@ -5,17 +5,15 @@ go under another TTL once it is idle for that long. One whose TTL is not that of
 a label, and keeps it. Every other reason keeps an image under any TTL.
 """
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agent.core.policy.decision import Outcome, Reason
 from agent.fleet.history import times
 from agent.fleet.history.queries import idle
-from agent.fleet.history.queries.policies import ttl_of
 from agent.fleet.history.queries.sums import total
 from agent.fleet.history.tables import decisions, host_images, hosts, idle_spells, policies
 from agent.fleet.web import documents
@@ -26,10 +24,8 @@ _BY_TTL = (Reason.RECENT, Reason.IDLE_TTL)
 
 
 async def what_if(connection: AsyncConnection, ttl: timedelta, now: datetime) -> documents.WhatIf:
-    present = await _present_ttls(connection)
-    rows = list((await connection.execute(_statement(ttl, now, present))).all()) if present else []
-    rows.sort(key=lambda row: (-row.bytes, row.name))
-    spells, ended = await _spells(connection, ttl, now, _usual(present))
+    rows = sorted((await connection.execute(_statement(ttl, now))).all(), key=lambda row: (-row.bytes, row.name))
+    spells, ended = await _spells(connection, ttl, now, await _usual_ttl(connection))
     return documents.WhatIf(
         ttl_seconds=ttl.total_seconds(),
         at=now,
@@ -43,25 +39,28 @@ async def what_if(connection: AsyncConnection, ttl: timedelta, now: datetime) ->
     )
 
 
-async def _present_ttls(connection: AsyncConnection) -> dict[timedelta, tuple[list[str], int]]:
-    """For each TTL in force: the digests of the policies that have it, and the number of hosts."""
-    statement = (
-        select(policies, func.count().label("hosts"))
-        .join(hosts, hosts.c.policy_digest == policies.c.digest)
-        .where(_counted())
-        .group_by(policies.c.digest, policies.c.document)
+def _statement(ttl: timedelta, now: datetime) -> Select[Any]:
+    """The images that would go, by host. Of the images it reads one index alone, host by host."""
+    image = host_images.c
+    return (
+        select(
+            hosts.c.name,
+            hosts.c.disk_used,
+            hosts.c.disk_total,
+            func.count().label("images"),
+            total(image.estimated).label("bytes"),
+        )
+        .select_from(hosts)
+        .join(policies, policies.c.digest == hosts.c.policy_digest)
+        .join(host_images, image.host_id == hosts.c.id)
+        .where(
+            _counted(),
+            image.reason.in_(_BY_TTL),
+            image.idle_since <= times.to_ms(now - ttl),
+            image.deadline - image.idle_since == policies.c.ttl,
+        )
+        .group_by(hosts.c.id)
     )
-    found: dict[timedelta, tuple[list[str], int]] = {}
-    for row in (await connection.execute(statement)).all():
-        if (ttl := ttl_of(json.loads(row.document))) is not None:
-            digests, number = found.get(ttl, ([], 0))
-            found[ttl] = ([*digests, row.digest], number + row.hosts)
-    return found
-
-
-def _usual(present: dict[timedelta, tuple[list[str], int]]) -> timedelta:
-    """The TTL that most hosts have."""
-    return max(present, key=lambda ttl: present[ttl][1], default=timedelta())
 
 
 def _counted() -> ColumnElement[bool]:
@@ -69,27 +68,18 @@ def _counted() -> ColumnElement[bool]:
     return and_(hosts.c.state != "offline", hosts.c.forgotten_at.is_(None))
 
 
-def _statement(ttl: timedelta, now: datetime, present: dict[timedelta, tuple[list[str], int]]) -> Select[Any]:
-    """The images that would go, by host. The inner part reads one index alone."""
-    image = host_images.c
-    own = (image.deadline - image.idle_since).label("own_ttl")
-    sums = (
-        select(image.host_id, own, func.count().label("images"), total(image.estimated).label("bytes"))
-        .where(image.reason.in_(_BY_TTL), image.idle_since <= times.to_ms(now - ttl))
-        .group_by(image.host_id, own)
-        .subquery("sums")
+async def _usual_ttl(connection: AsyncConnection) -> timedelta:
+    """The TTL that most hosts have."""
+    number = func.count()
+    statement = (
+        select(policies.c.ttl)
+        .join(hosts, hosts.c.policy_digest == policies.c.digest)
+        .where(_counted(), policies.c.ttl.is_not(None))
+        .group_by(policies.c.ttl)
+        .order_by(number.desc(), policies.c.ttl)
+        .limit(1)
     )
-    from_policy = or_(
-        *(
-            and_(hosts.c.policy_digest.in_(digests), sums.c.own_ttl == _milliseconds(ttl))
-            for ttl, (digests, _) in present.items()
-        )
-    )
-    return (
-        select(hosts.c.name, hosts.c.disk_used, hosts.c.disk_total, sums.c.images, sums.c.bytes)
-        .join(sums, sums.c.host_id == hosts.c.id)
-        .where(_counted(), from_policy)
-    )
+    return timedelta(milliseconds=(await connection.execute(statement)).scalar() or 0)
 
 
 async def _spells(connection: AsyncConnection, ttl: timedelta, now: datetime, present: timedelta) -> tuple[int, int]:
@@ -113,10 +103,6 @@ async def _spells(connection: AsyncConnection, ttl: timedelta, now: datetime, pr
 async def _offline(connection: AsyncConnection) -> int:
     statement = select(func.count()).where(hosts.c.state == "offline", hosts.c.forgotten_at.is_(None))
     return (await connection.execute(statement)).scalar_one()
-
-
-def _milliseconds(value: timedelta) -> int:
-    return value // timedelta(milliseconds=1)
 
 
 def _host(row: Row[Any]) -> documents.WhatIfHost:

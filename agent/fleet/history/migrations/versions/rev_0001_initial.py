@@ -40,6 +40,7 @@ def upgrade() -> None:
         "policies",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("ttl", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name="pk_policies"),
     )
     op.create_table(
@@ -154,15 +155,15 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
-        "ix_host_images_totals",
+        "ix_host_images_by_image",
         "host_images",
         ["image_id", "reason", "last_used", "estimated", "host_id"],
         unique=False,
     )
     op.create_index(
-        "ix_host_images_what_if",
+        "ix_host_images_by_host",
         "host_images",
-        ["reason", "idle_since", "deadline", "estimated", "host_id"],
+        ["host_id", "reason", "idle_since", "deadline", "estimated"],
         unique=False,
     )
     op.create_table(
