@@ -12,6 +12,7 @@ from agent.core.protocol import payloads
 from agent.fleet import upkeep
 from agent.fleet.history.database import Database
 from agent.fleet.history.errors import HistoryUnavailable
+from agent.fleet.history.retention import Retention
 from agent.fleet.history.tables import alerts, sweeps
 from agent.fleet.live.live_fleet import LiveFleet
 from agent.fleet.upkeep import FIGURES_EVERY, SETTLED_AFTER
@@ -76,7 +77,7 @@ async def test_figures_and_old_rows_are_tried_again_after_the_database_was_away(
         raise HistoryUnavailable("the disk is full")
 
     monkeypatch.setattr(upkeep, "set_figures", fail)
-    monkeypatch.setattr(upkeep.Retention, "run", fail)
+    monkeypatch.setattr(Retention, "run", fail)
     loops = [
         upkeep.refresh_figures(LiveFleet("boot"), rig.database, rig.clock),
         upkeep.apply_retention(rig.database, timedelta(days=400), rig.clock),
