@@ -12,9 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from paho.mqtt.client import PUBACK
+from paho.mqtt.client import PUBACK, PUBLISH
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.properties import VariableByteIntegers
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.adapters.broker import Delivery, Message, Options
@@ -116,19 +115,35 @@ class CollectorClient(Client):
 
     def _take_publish(self) -> MQTTErrorCode:
         """Take in the packet of a message. Paho calls this instead of its own; it acknowledges nothing."""
-        command, packet = self._client._in_packet["command"], bytes(self._client._in_packet["packet"])
+        packet = self._client._in_packet
+        self._take_message(packet["command"], bytes(packet["packet"]))
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _take_read_ahead(self) -> bool:
+        """Take in the next packet without paho, if it is a message and was read whole. Paho takes all others."""
+        data, at = self._ahead, self._at
+        if at + 5 > len(data) or data[at] & 0xF0 != PUBLISH or self._client._in_packet["command"]:
+            return False
+        length, begin = _read_length(data, at + 1)
+        if begin + length > len(data):
+            return False
+        self._at = begin + length
+        self._take_message(data[at], data[begin : self._at])
+        return True
+
+    def _take_message(self, command: int, packet: bytes) -> None:
+        """Decode a message. `packet`: what follows its length."""
         end = 2 + int.from_bytes(packet[:2], "big")  # of the topic
         topic, qos, receipt = packet[2:end].decode(errors="replace"), command >> 1 & 3, 0
         if qos:
             receipt = int.from_bytes(packet[end : end + 2], "big")
             end += 2
         if self._has_properties:
-            length, size = VariableByteIntegers.decode(packet[end : end + 4])  # type: ignore[no-untyped-call]
-            end += size + length
+            length, end = _read_length(packet, end)
+            end += length
         if end > len(packet) or qos > 1:
             raise ConnectionError("a message is malformed, or has a QoS above that of the subscription")
         self._deliver(Delivery(topic, packet[end:], bool(command & RETAIN), receipt))
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _deliver(self, delivery: Delivery) -> None:
         self._deliveries.append(delivery)
@@ -153,7 +168,8 @@ class CollectorClient(Client):
             for _ in range(PACKETS_AT_ONCE):
                 if self._paused:
                     return
-                self._client.loop_read()
+                if not self._take_read_ahead():
+                    self._client.loop_read()
                 if not self._has_more():
                     return
         except Exception as error:  # the connection broke
@@ -184,3 +200,14 @@ class CollectorClient(Client):
             if self._client.loop_misc() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return
             await asyncio.sleep(1)
+
+
+def _read_length(data: bytes, at: int) -> tuple[int, int]:
+    """A length of 1 to 4 bytes, and where it ends. Raises IndexError where the data end before, and ConnectionError."""
+    length = 0
+    for shift in (0, 7, 14, 21):
+        length += (data[at] & 0x7F) << shift
+        at += 1
+        if data[at - 1] < 0x80:
+            return length, at
+    raise ConnectionError("a length of more than 4 bytes")

@@ -14,6 +14,9 @@ from agent.core.protocol.topics import Topics
 from agent.fleet.collector.batch import Source, StreamState
 from agent.fleet.collector.watermarks import Watermarks
 
+BACKLOG = 500  # messages that wait to be stored: then storing them comes first
+BACKLOG_PAUSE = 0.25  # seconds from one window of watermarks to the next, while there is a backlog
+
 log = structlog.get_logger()
 
 
@@ -44,6 +47,8 @@ class WatermarkPublisher:
             self._changed.clear()
             if due := self._watermarks.due(self._clock.monotonic()):
                 await asyncio.gather(*(self._publish(connection, source, seq) for source, seq in due))
+                if connection.waiting > BACKLOG:
+                    await self._clock.sleep(BACKLOG_PAUSE)
             else:
                 await self._wait()
 

@@ -10,7 +10,7 @@ import pytest
 from agent.adapters.broker import Options
 from agent.adapters.mqtt import broker, collector_client, connect
 from agent.adapters.mqtt.collector_client import CollectorClient
-from tests.support import mosquitto
+from tests.support import hanging_broker, mosquitto
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import make_collector_options, make_options
 from tests.support.proc import PATIENCE, eventually_async
@@ -146,3 +146,21 @@ async def test_the_broker_withholds_messages_larger_than_a_collector_can_take(se
         await publish(server, 1)
         (only,) = await client.take(9, 9_000_000)
         assert only.payload == b"0 "
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"\x30\x03\x00\x09x",  # a topic that is longer than the packet
+        b"\x34\x05\x00\x01x\x00\x01",  # QoS 2
+        b"\x30\xff\xff\xff\xff\x01",  # a length of five bytes
+    ],
+)
+async def test_a_malformed_message_ends_the_connection(packet: bytes) -> None:
+    async with hanging_broker.running() as server:
+        options = Options(host="127.0.0.1", port=server.port, client_id="hub", version="3.1.1")
+        async with collecting(options) as client:
+            server.clients[0].writer.write(packet)
+            with pytest.raises(broker.BrokerUnavailable, match="the connection is lost"):
+                async with asyncio.timeout(PATIENCE):
+                    await client.take(1, 1)
