@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -183,10 +182,7 @@ class _Source:
             raise common.UsageError("--watch: needs a terminal; leave it out, or use --json")
         self._mqtt = loading.load(file).mqtt
         self._details = details
-        # no limit: this reader asks for the retained messages of the whole fleet
-        addresses = broker.all_options(self._mqtt, broker.viewer_client_id())
-        several = (replace(options, largest_incoming=0, answer_timeout=ANSWER_TIMEOUT) for options in addresses)
-        self._connect = broker.connector(several)
+        self._connect = broker.viewer_connector(self._mqtt, ANSWER_TIMEOUT)
 
     def snapshot(self) -> "FleetView":
         """What is retained. Raises CommandError where nothing is: that does not mean that the fleet is empty."""

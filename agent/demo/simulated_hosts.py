@@ -22,8 +22,10 @@ from agent.core.protocol.topics import Topics
 PREFIX = "simulated-"
 TTL = timedelta(days=14)
 HISTORY = 14  # days
-DISK = 4_000_000_000_000  # bytes
+DISK = 500_000_000_000  # bytes
 GB = 1_000_000_000
+NIGHTLY = 11 * GB  # bytes of one nightly build
+CUDA = ("cuda12.6", "cuda12.8")
 LOCAL = "lab/"  # images that were built on a host
 # repository, tags from old to new, gigabytes of one image
 SERIES = (
@@ -44,12 +46,13 @@ class SimulatedHost:
     mode: Mode = Mode.ENFORCE
     is_paused: bool = False
     is_online: bool = True
+    has_regret: bool = False  # an image was pulled again soon after its eviction
     is_blocked: bool = False  # its disk is full, and nothing may be evicted
 
 
 HOSTS = (
     SimulatedHost(name=f"{PREFIX}gpu-01", used=0.61),
-    SimulatedHost(name=f"{PREFIX}gpu-02", used=0.83),
+    SimulatedHost(name=f"{PREFIX}gpu-02", used=0.83, has_regret=True),
     SimulatedHost(name=f"{PREFIX}gpu-03", used=0.97, is_blocked=True),
     SimulatedHost(name=f"{PREFIX}gpu-04", used=0.44, mode=Mode.OBSERVE),
     SimulatedHost(name=f"{PREFIX}gpu-05", used=0.72, is_paused=True),
@@ -60,12 +63,8 @@ HOSTS = (
 def events(host: SimulatedHost, now: datetime) -> Iterator[Message]:
     """The decisions and outcomes of the last two weeks, in their order. Not retained."""
     topics, chance, seq = Topics("torchkeeper", host.name), _chance(host.name), 0
-    pulled = [item for item in _images() if not item[0].startswith(LOCAL)]
-    for number, (reference, size) in enumerate(pulled):
-        at = now - timedelta(days=HISTORY) * (1 - number / len(pulled)) + timedelta(hours=chance.randint(1, 8))
-        if chance.random() < 0.3 or at > now:
-            continue
-        for data in _decided(host, f"{number}", reference, size, at, chance):
+    for reference, at in evicted(host, now):
+        for data in _decided(host, reference, at, chance):
             seq += 1
             event = payloads.event(
                 host=host.name,
@@ -79,14 +78,25 @@ def events(host: SimulatedHost, now: datetime) -> Iterator[Message]:
             yield Message(topics.events, event.encode())
 
 
+def evicted(host: SimulatedHost, now: datetime) -> list[tuple[str, datetime]]:
+    """What became due in the last two weeks, and when: on most days nightly builds of two weeks before."""
+    chance = _chance(f"evicted on {host.name}")
+    found = []
+    for days in range(HISTORY, 0, -1):
+        at = now - timedelta(days=days) + timedelta(hours=chance.randint(1, 8))
+        for cuda in CUDA[: chance.randint(0, len(CUDA))]:
+            found.append((f"teamai/nightly:{at - TTL:%Y%m%d}-{cuda}", at))
+    return found
+
+
 def _decided(
-    host: SimulatedHost, number: str, reference: str, size: int, at: datetime, chance: random.Random
+    host: SimulatedHost, reference: str, at: datetime, chance: random.Random
 ) -> tuple[payloads.DecisionData, payloads.OutcomeData]:
     """A decision and its outcome, one in twelve of which is a refusal by the engine."""
-    idle, freed = TTL + timedelta(hours=chance.randint(1, 40)), int(size * 0.6)
-    image = payloads.ImageRef(id=_id(reference), references=[reference], size_bytes=size, origin=_origin(reference))
+    idle, freed = TTL + timedelta(minutes=chance.randint(1, 90)), int(NIGHTLY * 0.6)
+    image = payloads.ImageRef(id=_id(reference), references=[reference], size_bytes=NIGHTLY, origin=_origin(reference))
     decision = payloads.DecisionData(
-        decision_id=f"{host.name}-{number}",
+        decision_id=f"{host.name}-{reference}",
         action="evict",
         reason="idle-ttl",
         mode=host.mode,
@@ -169,6 +179,8 @@ def _info(host: SimulatedHost, now: datetime) -> payloads.Info:
 def _inventory(host: SimulatedHost, now: datetime) -> payloads.Inventory:
     chance = _chance(f"inventory of {host.name}")
     shown = [item for item in _images() if chance.random() < 0.7]
+    if host.has_regret:
+        shown.append((evicted(host, now)[-1][0], NIGHTLY))
     images = [_image(reference, size, now, chance, blocked=host.is_blocked) for reference, size in shown]
     due = sum(image.estimated_bytes for image in images if image.action == "evict")
     return payloads.Inventory(

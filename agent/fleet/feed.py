@@ -12,7 +12,8 @@ from agent.fleet.view import ALL, Detail, FleetView
 
 QUIET = 0.3  # seconds without a message, after which all retained messages have arrived
 LONGEST_SETTLE = 3.0  # seconds to wait for that; a large fleet sends messages all the time
-TURNS = 20  # of the event loop; the reader needs three for each message
+TURNS = 20  # of the event loop; the reader needs three for what has arrived
+BATCH, BATCH_BYTES = 500, 4_000_000  # messages that are taken at once
 RECONNECT_BACKOFF_MAX = 15.0  # seconds between two attempts to connect
 
 # Events last: mosquitto sends the retained messages of a filter after its SUBACK and before the next one. So the SUBACK
@@ -21,7 +22,7 @@ TOPICS = ("status", "info", "inventory", "alerts/+", "events")
 
 
 async def snapshot(
-    connect: broker.Connect,
+    connect: broker.ConnectCollector,
     prefix: str,
     clock: Clock,
     quiet: float = QUIET,
@@ -45,7 +46,7 @@ class Feed:
 
     def __init__(
         self,
-        connect: broker.Connect,
+        connect: broker.ConnectCollector,
         prefix: str,
         clock: Clock,
         quiet: float = QUIET,
@@ -87,7 +88,7 @@ class Feed:
 
 @asynccontextmanager
 async def _reading(
-    connect: broker.Connect,
+    connect: broker.ConnectCollector,
     prefix: str,
     view: FleetView,
     clock: Clock,
@@ -108,9 +109,12 @@ async def _reading(
             await asyncio.gather(reader, return_exceptions=True)
 
 
-async def _read(connection: broker.Connection, view: FleetView, clock: Clock) -> None:
-    async for message in connection.messages():
-        view.apply(message.topic, message.payload, clock.now(), retained=message.retain)
+async def _read(connection: broker.CollectorConnection, view: FleetView, clock: Clock) -> None:
+    while True:
+        taken = await connection.take(BATCH, BATCH_BYTES)
+        for message in taken:
+            view.apply(message.topic, message.payload, clock.now(), retained=message.retain)
+        connection.acknowledge(taken)
 
 
 async def _settle(reader: asyncio.Task[None], view: FleetView, quiet: float, longest: float) -> None:

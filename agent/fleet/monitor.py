@@ -24,6 +24,7 @@ from agent.fleet.history.lease import Lease, LeaseTaken
 from agent.fleet.history.queries import decisions
 from agent.fleet.live.live_fleet import LiveFleet
 from agent.fleet.web import app, documents, server
+from agent.fleet.web.stream import STREAM, Stream
 
 PAGE = Path(__file__).parent / "page"
 UNREACHABLE_AFTER = timedelta(seconds=60)  # without a broker; before that the monitor counts as connecting
@@ -89,7 +90,9 @@ async def build(
     live = await _load_live(database)
     topics = Topics(settings.mqtt.prefix, "+")
     watermarks = WatermarkPublisher(settings.mqtt.prefix, identity, clock)
-    committer = Committer(topics, database.writer, clock, watermarks=watermarks, show=live.apply)
+    committer = Committer(
+        topics, database.writer, clock, watermarks=watermarks, show=live.apply, took=live.counters.commit_took
+    )
     collector = Collector(
         connect=connect, topics=topics, identity=identity, clock=clock, committer=committer, watermarks=watermarks
     )
@@ -131,18 +134,20 @@ async def _run(monitor: Monitor) -> None:
     listen = monitor.settings.monitor.listen
     log.info("starting", action="start", version=__version__, listen=listen)
     try:
-        async with server.serving(make_web(monitor), *monitor.settings.monitor.address):
+        made = make_web(monitor)
+        async with server.serving(made, *monitor.settings.monitor.address):
             log.info("the page is served", action="listen", url=f"http://{listen}")
-            await _run_loops(monitor)
+            await _run_loops(monitor, made[STREAM])
     finally:
         await _release(monitor.lease)
 
 
-async def _run_loops(monitor: Monitor) -> None:
+async def _run_loops(monitor: Monitor, stream: Stream) -> None:
     live, database, clock = monitor.live, monitor.database, monitor.clock
     loops = {
         "collector": monitor.collector.run(),
         "lease": monitor.lease.keep(),
+        "ticks": stream.watch(),
         "retention": upkeep.apply_retention(database, monitor.settings.monitor.retention, clock),
         "figures": upkeep.refresh_figures(live, database, clock),
     }

@@ -26,6 +26,7 @@ from agent.fleet.shown import ago, largest, sanitize
 from agent.fleet.view import DecisionLine, FleetView
 
 REFRESH = 1.0  # seconds
+PATIENCE = 9  # times as long as a screen takes: ten thousand hosts then take a tenth of a core
 FOOT = 1  # lines at the bottom of the screen
 WIDTH = 80  # columns, if the output is not a terminal
 _OUTCOME_STYLE = {"removed": "green", "refused": "yellow", "failed": "red", "would-remove": "cyan"}
@@ -113,15 +114,16 @@ def images_table(images: list[list[payloads.InventoryImage]], now: datetime) -> 
 
 
 async def watch(feed: Feed, render: Render, console: Console, clock: Clock) -> None:
-    """Redraw the fleet every second, endlessly. Raises any error of the feed's first connection."""
+    """Redraw the fleet, a large one less often, endlessly. Raises errors of the feed's first connection."""
     feeding = asyncio.create_task(feed.run(), name="fleet-feed")
     try:
         with Live(Text("Waiting for the broker ..."), console=console, screen=True, auto_refresh=False) as live:
             while not feeding.done():
+                began = clock.monotonic()
                 if feed.view is not None:
                     content = render(feed.view, console.height - FOOT)
                     live.update(Group(content, _foot(feed, clock.now())), refresh=True)
-                await clock.sleep(REFRESH)
+                await clock.sleep(max(REFRESH, PATIENCE * (clock.monotonic() - began)))
         await feeding
     finally:
         feeding.cancel()

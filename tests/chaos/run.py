@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.chaos import api, verdict
 from tests.chaos.load import Load
-from tests.support import collector, dockerd, mosquitto, orphans, proc
+from tests.support import dockerd, monitor, mosquitto, orphans, proc
 
 WATCHING = "watching the engine"  # what the agent logs once it is proven
 
@@ -21,7 +21,7 @@ HOST = "gpu-01"
 TTL = 2.0  # seconds
 # part -> seconds from its start to its death, and from its death to its start
 LIVES = {"agent": ((2.0, 9.0), (0.0, 1.5)), "broker": ((3.0, 9.0), (0.0, 2.0)),
-         "collector": ((3.0, 12.0), (0.0, 3.0)), "engine": ((8.0, 16.0), (0.0, 1.0))}  # fmt: skip
+         "monitor": ((4.0, 14.0), (0.0, 3.0)), "engine": ((8.0, 16.0), (0.0, 1.0))}  # fmt: skip
 FREEZES = ((3.0, 12.0), 1.0, 60.0)  # seconds from one freeze of the agent to the next, the shortest and the longest
 FROZEN = 0.2  # of a run that one freeze may take at the most
 AMID = 0.6  # of the kills come as soon as a removal has begun, where one does
@@ -36,7 +36,7 @@ class Place:
     folder: Path
     engine: dockerd.Dockerd
     broker: mosquitto.Mosquitto
-    collector: collector.Collector
+    monitor: monitor.Monitor
     agent: proc.Daemon
     kills: Counter[str]
     faults: list[str]
@@ -45,7 +45,7 @@ class Place:
 
     def part(self, name: str) -> proc.Daemon:
         parts: dict[str, proc.Daemon] = {
-            "agent": self.agent, "broker": self.broker, "collector": self.collector, "engine": self.engine
+            "agent": self.agent, "broker": self.broker, "monitor": self.monitor, "engine": self.engine
         }  # fmt: skip
         return parts[name]
 
@@ -58,10 +58,10 @@ class Place:
         part.kill()
 
     def begin_anew(self) -> None:
-        """Collector and agent, in this order: neither still waits to connect, and nothing is sent to nobody."""
+        """Monitor and agent, in this order: neither still waits to connect, and nothing is sent to nobody."""
         self.kill("agent")
-        self.kill("collector")
-        self.collector.start_subscribed()
+        self.kill("monitor")
+        self.monitor.start_connected()
         before = self.agent.output().count(WATCHING)
         self.agent.start()
         self.agent.wait_until(lambda: self.agent.output().count(WATCHING) > before)  # a signal before it is there kills
@@ -99,7 +99,7 @@ def _place() -> Iterator[Place]:
     try:
         with dockerd.running() as engine, mosquitto.running() as broker:
             config = _configure(folder, engine, broker)
-            with collector.running(broker.port, folder) as hub, proc.agent(folder=folder, config=config) as agent:
+            with monitor.running(broker.url, folder) as hub, proc.agent(folder=folder, config=config) as agent:
                 yield Place(folder, engine, broker, hub, agent, Counter(), [])
     finally:
         shutil.rmtree(folder)
@@ -170,7 +170,7 @@ async def _removal_begun(load: Load, timeout: float) -> None:
 async def _settle(place: Place, load: Load, client: api.Api) -> verdict.Verdict:
     """Wait until nothing is due and nothing waits; then stop the agent and judge."""
     await asyncio.to_thread(place.begin_anew)
-    case = verdict.Case(place.folder, load.truth, TTL)
+    case = verdict.Case(place.folder, HOST, load.truth, TTL)
     at_rest = await _await(lambda: case.at_rest(place.engine), SETTLING)
     unrest = "" if at_rest else await asyncio.to_thread(case.why_unrest, place.engine)
     for box in load.truth.boxes:
@@ -179,7 +179,10 @@ async def _settle(place: Place, load: Load, client: api.Api) -> verdict.Verdict:
     code = await asyncio.to_thread(place.agent.stop)
     place.faults += [] if at_rest else [f"not at rest after {SETTLING:.0f} s: {unrest}\n{place.agent.tail(40)}"]
     place.faults += [] if code == 0 else [f"the agent ended with {code} on SIGTERM:\n{place.agent.tail(15)}"]
+    ended = await asyncio.to_thread(place.monitor.stop)
+    place.faults += [] if ended == 0 else [f"the monitor ended with {ended} on SIGTERM:\n{place.monitor.tail(15)}"]
     place.faults += _traceback(place.agent.output().splitlines())
+    place.faults += _traceback(place.monitor.output().splitlines())
     return case.judge(place.engine, _done_to(place, load), place.faults)
 
 

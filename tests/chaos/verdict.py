@@ -1,4 +1,4 @@
-"""What must hold after a run: the driver's truth against the agent's state, the collector's store and the engine."""
+"""What must hold after a run: the driver's truth against the agent's state, the monitor's history and the engine."""
 
 import json
 import re
@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.history import History, HostEvent
 from tests.chaos.truth import Span, Truth
 from tests.support import dockerd
-from tests.support.collector import Received
 
 RACE = timedelta(seconds=1)  # from the last look at the engine to the decision: a create from then on races
 KIND = "torchkeeper."
@@ -45,9 +45,10 @@ class Eviction:
 class Case:
     """One run's evidence."""
 
-    def __init__(self, folder: Path, truth: Truth, ttl: float) -> None:
+    def __init__(self, folder: Path, host: str, truth: Truth, ttl: float) -> None:
         self._state = folder / "state" / "state.db"
-        self._received = Received(folder / "collector.db")
+        self._host = host
+        self._history = History(folder / "fleet.db")
         self._truth = truth
         self._ttl = timedelta(seconds=ttl)
 
@@ -111,7 +112,7 @@ class Case:
             **{f"where {cause}": count for cause, count in sorted(causes.items())},
             "seconds in gaps": round(sum((until - since).total_seconds() for since, until in gaps), 1),
             "events": len(events),
-            "duplicates": self._received.duplicates(),
+            **{f"in the history {table}": count for table, count in self._history.counts().items()},
             "faults": len(found),
         }
         return Verdict(figures, tuple(found))
@@ -172,17 +173,11 @@ class Case:
                 yield f"{made} was used at {max(seen)}, and the record says {last and _time(last)}"
 
     def _not_collected(self) -> Iterator[str]:
-        """Promise 6: each event is in the collector once, or still waits on the host; and nothing else is there."""
-        there = {key[1:]: event for key, event in self._received.events().items()}
+        """Promise 6: what the host has decided and done is in the monitor's history once."""
         epoch = self._rows("SELECT value FROM meta WHERE key = 'epoch'")[0]["value"]
-        for row in self._rows("SELECT * FROM events"):
-            told = there.pop((epoch, row["seq"]), None)
-            if told is None and row["retired"]:
-                yield f"{row['type']} {row['seq']} is neither in the collector nor in the outbox"
-            elif told is not None and (told["type"], told["subject"]) != (row["type"], row["subject"]):
-                yield f"the collector has {told} as {row['seq']}, a {row['type']}"
-        for key in there:
-            yield f"the collector has {key}, which the host does not know"
+        rows = self._rows("SELECT * FROM events ORDER BY seq")
+        events = [HostEvent(row["seq"], row["type"], bool(row["retired"]), json.loads(row["data"])) for row in rows]
+        yield from self._history.faults(self._host, epoch, events)
 
     # The agent's state
 

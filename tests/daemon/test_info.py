@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from agent.adapters import overrides
+from agent.adapters.engine import EngineUnavailable
 from agent.config.settings import Settings
 from agent.core.policy.overrides import Overrides
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.daemon import housekeeping
 from agent.daemon.build import Components
 from tests.support.fake_host import FakeHost, HostedAgent
-from tests.support.times import HOUR, SECOND
+from tests.support.times import HOUR, MINUTE, SECOND
 
 
 @asynccontextmanager
@@ -100,12 +103,13 @@ async def test_the_end_of_a_pause_is_reported_when_it_comes(host: FakeHost) -> N
     assert reported(agent).paused is None
 
 
-async def test_a_pause_is_reported_although_the_engine_is_away(host: FakeHost) -> None:
-    agent = host.agent()
+async def test_a_pause_and_its_end_are_reported_although_sweeps_fail_and_wait(host: FakeHost, image: str) -> None:
+    agent = host.agent(ttl=30 * SECOND, min_age=timedelta())
     async with reporting(agent):
         await agent.start()
-        host.docker.stop()
-        await agent.wait(60)
+        agent.engine.on("images", EngineUnavailable(404, "a list"), once=False)
+        await agent.wait(50 * MINUTE)  # the ninth try comes after 85
+        assert AlertId.SWEEP_FAILED in agent.host_report.alerts
         pause(host, paused_until=host.clock.now() + 5 * SECOND)
         await agent.wait(3)
         assert reported(agent).paused is not None

@@ -1,4 +1,4 @@
-"""The hosts that the demo's page shows beside the real one: as agents would report them, and named as simulated."""
+"""The simulated hosts on the page of the demo: as agents would report them, and named as simulated."""
 
 from datetime import timedelta
 
@@ -46,6 +46,16 @@ def test_the_host_that_is_full_may_evict_nothing_and_its_alert_says_what_holds_i
     (alert,) = host.alerts.values()
     assert reasons == {"in-use", "local-only", "protected-tag"}
     assert all(reason in alert.message for reason in reasons)
+
+
+def test_of_what_was_evicted_only_the_image_of_one_host_was_pulled_again() -> None:
+    again = []
+    for host in shown().hosts():
+        (simulated,) = [item for item in HOSTS if item.name == host.name]
+        gone = {reference for reference, _ in simulated_hosts.evicted(simulated, START)}
+        assert host.inventory is not None
+        again += [host.name for image in host.inventory.images if gone & set(image.references)]
+    assert again == ["simulated-gpu-02"]
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=NAMES)

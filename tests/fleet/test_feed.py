@@ -53,7 +53,7 @@ async def test_a_snapshot_has_all_that_is_retained() -> None:
     server = FakeBroker()
     fill(server, "a", "b")
     server.retained[topic("alerts/disk", "a")] = make_alert().encode()
-    view = await collector.snapshot(server.connector("viewer"), "torchkeeper", FakeClock(), QUIET)
+    view = await collector.snapshot(server.collector_connector("viewer"), "torchkeeper", FakeClock(), QUIET)
     assert [(host.name, host.summary.images, list(host.alerts)) for host in view.hosts()] == [
         ("a", 1, ["disk"]),
         ("b", 1, []),
@@ -62,7 +62,7 @@ async def test_a_snapshot_has_all_that_is_retained() -> None:
 
 
 async def test_a_snapshot_of_a_broker_without_agents_is_empty() -> None:
-    view = await collector.snapshot(FakeBroker().connector("viewer"), "torchkeeper", FakeClock(), QUIET)
+    view = await collector.snapshot(FakeBroker().collector_connector("viewer"), "torchkeeper", FakeClock(), QUIET)
     assert view.hosts() == []
 
 
@@ -76,14 +76,16 @@ async def test_a_snapshot_ends_although_a_large_fleet_is_never_quiet() -> None:
 
     chattering = asyncio.create_task(chatter())
     async with asyncio.timeout(PATIENCE):
-        view = await collector.snapshot(server.connector("viewer"), "torchkeeper", FakeClock(), quiet=0.1, longest=0.2)
+        view = await collector.snapshot(
+            server.collector_connector("viewer"), "torchkeeper", FakeClock(), quiet=0.1, longest=0.2
+        )
     chattering.cancel()
     assert names(view) == ["gpu-07"]
 
 
 async def test_a_snapshot_that_fails_names_the_reason() -> None:
     server = FakeBroker()
-    connect = server.connector("viewer")
+    connect = server.collector_connector("viewer")
     server.unreadable.add("torchkeeper/v1/hosts/+/status")
     with pytest.raises(broker.SubscribeRefused):
         await collector.snapshot(connect, "torchkeeper", FakeClock(), QUIET)
@@ -97,7 +99,9 @@ async def test_a_snapshot_that_fails_names_the_reason() -> None:
 
 async def test_a_connection_that_is_lost_while_it_settles_is_an_error_and_no_half_view() -> None:
     server, clock = FakeBroker(), FakeClock()
-    asking = asyncio.create_task(collector.snapshot(server.connector("viewer"), "torchkeeper", clock, quiet=PATIENCE))
+    asking = asyncio.create_task(
+        collector.snapshot(server.collector_connector("viewer"), "torchkeeper", clock, quiet=PATIENCE)
+    )
     await clock.advance()  # until it has subscribed, and waits for more
     server.cut("viewer")
     with pytest.raises(broker.BrokerUnavailable):
@@ -107,12 +111,13 @@ async def test_a_connection_that_is_lost_while_it_settles_is_an_error_and_no_hal
 async def test_a_feed_follows_the_fleet_and_outlives_the_broker() -> None:
     server, clock = FakeBroker(), FakeClock()
     fill(server, "a", "gone")
-    feed = Feed(server.connector("viewer"), "torchkeeper", clock, QUIET)
+    feed = Feed(server.collector_connector("viewer"), "torchkeeper", clock, QUIET)
     running = asyncio.create_task(feed.run())
     await until(lambda: names(feed.view) == ["a", "gone"], clock)
     server.route(Message(topic("status", "b"), make_status().encode(), retain=True))
     server.route(Message(topic("events", "a"), make_decision().encode()))
     await until(lambda: names(feed.view) == ["a", "b", "gone"], clock)
+    await until(lambda: feed.view and feed.view.decisions() and not server.unacknowledged("viewer"), clock)
     server.stop()
     await until(lambda: feed.error == "fake: down", clock)
     assert names(feed.view) == ["a", "b", "gone"]
@@ -131,7 +136,7 @@ async def test_a_feed_whose_first_connection_fails_says_so_at_once() -> None:
     server = FakeBroker()
     server.login_refused = True
     with pytest.raises(broker.LoginRefused):
-        await Feed(server.connector("viewer"), "torchkeeper", FakeClock(), QUIET).run()
+        await Feed(server.collector_connector("viewer"), "torchkeeper", FakeClock(), QUIET).run()
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
@@ -146,7 +151,7 @@ async def test_a_fresh_view_of_many_hosts_is_complete_on_mosquitto(broker: Mosqu
                 ("info", make_info().encode()),
             ):
                 await connection.publish(topic(rest, f"gpu-{number:03}"), payload, retain=True)
-    view = await collector.snapshot(connect, "torchkeeper", SystemClock(), quiet=0.001)
+    view = await collector.snapshot(viewer(broker, version), "torchkeeper", SystemClock(), quiet=0.001)
     assert len(view.hosts()) == count
     assert all(host.status and host.summary.images == 0 and host.row.mode for host in view.hosts())
 
@@ -156,17 +161,24 @@ async def test_a_host_whose_agent_is_cut_off_is_offline_in_the_next_snapshot(bro
     will = Message(topic("status"), make_status("offline", session=7).encode(), retain=True)
     async with connect(will) as first:
         await first.publish(topic("status"), make_status(session=7).encode(), retain=True)
-        before = await collector.snapshot(connector(broker, "5", "viewer"), "torchkeeper", SystemClock())
+        before = await collector.snapshot(viewer(broker, "5"), "torchkeeper", SystemClock())
         async with connect(None):  # the same client id: the broker drops the first one
-            after = await collector.snapshot(connector(broker, "5", "viewer"), "torchkeeper", SystemClock())
+            after = await collector.snapshot(viewer(broker, "5"), "torchkeeper", SystemClock())
     now = SystemClock().now()
     assert [host.status and host.status.state for host in before.hosts()] == ["online"]
     assert [host.state(now) for host in after.hosts()] == ["offline"]
 
 
-def connector(server: Mosquitto, version: str, client_id: str = "agent") -> broker.Connect:
-    mqtt = sections.Mqtt.model_validate({"url": server.url, "version": version})
-    return partial(broker.connect, broker.options(mqtt, client_id))
+def connector(server: Mosquitto, version: str) -> broker.Connect:
+    return partial(broker.connect, broker.options(mqtt_of(server, version), "agent"))
+
+
+def viewer(server: Mosquitto, version: str) -> broker.ConnectCollector:
+    return broker.viewer_connector(mqtt_of(server, version), answer_timeout=PATIENCE)
+
+
+def mqtt_of(server: Mosquitto, version: str) -> sections.Mqtt:
+    return sections.Mqtt.model_validate({"url": server.url, "version": version})
 
 
 async def test_the_topics_asked_for_are_those_of_the_wire() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -168,7 +169,7 @@ def test_an_empty_fleet_says_so_with_the_way_out() -> None:
 async def test_watching_draws_what_changes_and_says_when_the_broker_is_away() -> None:
     server, clock, out = FakeBroker(), FakeClock(), io.StringIO()
     server.retained[topic("status")] = make_status().encode()
-    feed = Feed(server.connector("viewer"), "torchkeeper", clock, quiet=0.01)
+    feed = Feed(server.collector_connector("viewer"), "torchkeeper", clock, quiet=0.01)
     console = Console(file=out, width=80, height=20, force_terminal=True)
     watching = asyncio.create_task(
         terminal.watch(feed, lambda view, height: status_view.status_view(view, clock.now(), height), console, clock)
@@ -193,9 +194,58 @@ async def test_watching_draws_what_changes_and_says_when_the_broker_is_away() ->
 async def test_watching_ends_with_the_reason_where_the_broker_was_never_there() -> None:
     server, clock = FakeBroker(), FakeClock()
     server.stop()
-    feed = Feed(server.connector("viewer"), "torchkeeper", clock, quiet=0.01)
+    feed = Feed(server.collector_connector("viewer"), "torchkeeper", clock, quiet=0.01)
     console = Console(file=io.StringIO(), width=80, height=20, force_terminal=True)
     watching = asyncio.create_task(terminal.watch(feed, lambda _, height: "", console, clock))
     await clock.advance(2)
     with pytest.raises(broker.BrokerUnavailable):
         await watching
+
+
+async def test_a_screen_that_takes_long_to_draw_is_drawn_less_often() -> None:
+    server, clock = FakeBroker(), FakeClock()
+    server.retained[topic("status")] = make_status().encode()
+    feed = Feed(server.collector_connector("viewer"), "torchkeeper", clock, quiet=0.01)
+    drawn: list[float] = []
+
+    def draw(view: FleetView, height: int) -> RenderableType:
+        drawn.append(clock.monotonic())
+        clock.freeze(2)
+        return ""
+
+    console = Console(file=io.StringIO(), width=80, height=20, force_terminal=True)
+    watching = asyncio.create_task(terminal.watch(feed, draw, console, clock))
+    async with asyncio.timeout(PATIENCE):
+        while len(drawn) < 3:
+            await clock.advance(1)
+            await asyncio.sleep(0.005)
+    assert drawn[2] - drawn[1] >= 20
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+
+
+async def test_a_screen_is_as_high_as_the_console_with_its_last_line_at_the_bottom() -> None:
+    server, clock, out = FakeBroker(), FakeClock(), io.StringIO()
+    for number in range(50):
+        server.retained[topic("status", f"gpu-{number:02}")] = make_status().encode()
+    feed = Feed(server.collector_connector("viewer"), "torchkeeper", clock, quiet=0.01)
+    console = Console(file=out, width=80, height=20, force_terminal=True)
+    watching = asyncio.create_task(
+        terminal.watch(feed, lambda view, height: status_view.status_view(view, clock.now(), height), console, clock)
+    )
+    async with asyncio.timeout(PATIENCE):
+        while "Ctrl-C ends" not in out.getvalue():
+            await clock.advance(1)
+            await asyncio.sleep(0.005)
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    frame = out.getvalue().split("Waiting for the broker")[1].split("\x1b[H")[-1]
+    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line).rstrip() for line in frame.splitlines()]
+    assert (len(lines), lines[0][:9], lines[-2], lines[-1][-12:]) == (
+        20,
+        "50 hosts:",
+        "and 36 more hosts",
+        "Ctrl-C ends.",
+    )

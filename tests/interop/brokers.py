@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from agent.adapters.broker import ANSWER_TIMEOUT
 from agent.adapters.mqtt import broker
 from agent.config import sections
 from tests.support import mosquitto, nats
@@ -95,9 +96,13 @@ class Place:
 
     def connect(self, user: str, client_id: str) -> broker.Connect:
         several = broker.all_options(self.mqtt(user), client_id)
-        if user == COLLECTOR:  # it reads the retained messages of the whole fleet, as `fleet` does
+        if user == COLLECTOR:  # it reads the retained messages of the whole fleet
             several = tuple(replace(options, largest_incoming=0) for options in several)
         return broker.connector(several)
+
+    def connect_viewer(self, user: str) -> broker.ConnectCollector:
+        """As `torchkeeper fleet` connects."""
+        return broker.viewer_connector(self.mqtt(user), ANSWER_TIMEOUT)
 
     def denials(self) -> int:
         """How many publishes it has denied."""

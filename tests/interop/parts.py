@@ -102,7 +102,7 @@ async def _confirm(connection: Connection, received: Received, source: Source) -
 
 async def view(place: Place) -> FleetView:
     """The fleet as a reader who comes now finds it."""
-    return await fleet.snapshot(place.connect(COLLECTOR, "viewer"), "torchkeeper", FakeClock())
+    return await fleet.snapshot(place.connect_viewer(COLLECTOR), "torchkeeper", FakeClock())
 
 
 async def until(true: Callable[[], object]) -> None:

@@ -62,6 +62,7 @@ class CollectorRig:
     server: FakeBroker = field(default_factory=FakeBroker)
     clock: FakeClock = field(default_factory=FakeClock)
     shown: list[tuple[Batch, Committed]] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         topics = Topics("torchkeeper", "+")
@@ -72,6 +73,7 @@ class CollectorRig:
             self.clock,
             watermarks=self.watermarks,
             show=lambda batch, committed: self.shown.append((batch, committed)),
+            took=self.took.append,
         )
         self.collector = Collector(
             connect=self.server.collector_connector(CLIENT_ID),

@@ -44,14 +44,14 @@ class Postgres(proc.Daemon):
         ready = [str(self._programs / "pg_isready"), "--quiet", "--host", str(self.folder)]
         return subprocess.run(ready, check=False).returncode == 0
 
-    def new_database(self) -> str:
-        """Create an empty database. Returns its URL."""
+    def new_database(self, like: str = "") -> str:
+        """Create a database, empty or as a copy of the one with the URL `like`. Returns its URL."""
         name = f"test{next(self._numbers)}"
-        self.run(f"CREATE DATABASE {name} STRATEGY file_copy")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {_name(like) if like else 'template0'} STRATEGY file_copy")
         return self.url(name)
 
     def drop(self, url: str) -> None:
-        self.run(f"DROP DATABASE {url.partition('@/')[2].partition('?')[0]} WITH (FORCE)")
+        self.run(f"DROP DATABASE {_name(url)} WITH (FORCE)")
 
     def url(self, name: str) -> str:
         return f"postgresql://{USER}@/{name}?host={self.folder}"
@@ -82,6 +82,10 @@ def running() -> Iterator[Postgres]:
             server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+def _name(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
 
 
 def _programs() -> Path | None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import aiohttp
 from aiohttp import web
 
+from agent.fleet.history.errors import HistoryUnavailable
 from agent.fleet.live.live_fleet import LiveFleet
 from agent.fleet.web import documents
 from agent.fleet.web.snapshots import Snapshots
@@ -95,7 +96,7 @@ class FakeHistory:
     async def after(self, row: int, limit: int) -> list[documents.Decision]:
         self.reads += 1
         if self.fails:
-            raise OSError("the database is away")
+            raise HistoryUnavailable("the database is away")
         return [self.decisions[found] for found in sorted(self.decisions) if found > row][:limit]
 
     def add(self, *rows: int, **fields: Any) -> None:
@@ -122,6 +123,7 @@ class Server:
     limits: Limits = LIMITS
     broker: Literal["connected", "connecting", "unreachable"] = "connected"
     behind: int = 0
+    error: str = ""  # what does not work
     send_buffer: int = 0  # bytes that the system keeps for a connection; 0: as many as it likes
 
     def __post_init__(self) -> None:
@@ -164,4 +166,6 @@ class Server:
             yield reader
 
     def _health(self) -> documents.Health:
-        return documents.Health(broker=self.broker, behind_events=self.behind, last_commit=None)
+        return documents.Health(
+            broker=self.broker, behind_events=self.behind, last_commit=None, error=self.error or None
+        )

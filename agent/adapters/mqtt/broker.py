@@ -64,7 +64,7 @@ __all__ = [
     "connect",
     "connector",
     "options",
-    "viewer_client_id",
+    "viewer_connector",
 ]
 
 C = TypeVar("C", bound=Client)
@@ -117,9 +117,16 @@ def check_client_id(host: str) -> str:
     return f"torchkeeper-{host.replace('.', '-')}-check"
 
 
-def viewer_client_id() -> str:
-    """A new client ID for each run of a command that only reads."""
-    return f"torchkeeper-fleet-{secrets.token_hex(4)}"
+def viewer_connector(mqtt: sections.Mqtt, answer_timeout: float) -> ConnectCollector:
+    """The connections of a command that only reads: as fast as those of a collector, without a session that is kept.
+
+    There is no limit on what it receives: it asks for the retained messages of the whole fleet.
+    Raises ConfigError if there is no address.
+    """
+    several = all_options(mqtt, f"torchkeeper-fleet-{secrets.token_hex(4)}")  # a new client ID for each run
+    return collector_connector(
+        replace(options, largest_incoming=0, answer_timeout=answer_timeout) for options in several
+    )
 
 
 def collector_options(mqtt: sections.Mqtt, identity: str) -> tuple[Options, ...]:

@@ -28,6 +28,10 @@ Show = Callable[[Batch, Committed], None]
 log = structlog.get_logger()
 
 
+def _ignore(_seconds: float) -> None:
+    pass
+
+
 class History(Protocol):
     """What the committer needs of the history. Its methods raise HistoryUnavailable."""
 
@@ -40,14 +44,22 @@ class Committer:
     """Stores messages. While the database does not take them, it waits and tries again, for as long as it takes."""
 
     def __init__(
-        self, topics: Topics, history: History, clock: Clock, *, watermarks: WatermarkPublisher, show: Show
+        self,
+        topics: Topics,
+        history: History,
+        clock: Clock,
+        *,
+        watermarks: WatermarkPublisher,
+        show: Show,
+        took: Callable[[float], None] = _ignore,
     ) -> None:
-        """`show` is called with each batch after its commit."""
+        """`show` is called with each batch after its commit, `took` with the seconds that the commit took."""
         self._topics = topics
         self._history = history
         self._clock = clock
         self._watermarks = watermarks
         self._show = show
+        self._took = took
         self._undecodable = UndecodableAlerts(topics)
         self._fold: Fold | None = None  # None: to be made from the database
         self.last_commit: datetime | None = None
@@ -88,7 +100,9 @@ class Committer:
         batch.changes += self._undecodable.changes(batch.undecodable, batch.at)
 
         async def commit() -> None:
+            began = self._clock.monotonic()
             committed = await self._history.commit(batch)
+            self._took(self._clock.monotonic() - began)
             batch.streams.update(committed.streams)
             self._watermarks.update(batch.streams)
             self._show(batch, committed)

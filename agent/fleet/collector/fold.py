@@ -45,8 +45,8 @@ class _Numbered:
 
     @property
     def dropped(self) -> Sequence[tuple[int, int]]:
-        """The numbers that it says will never be sent."""
-        return streams.valid(self.data.ranges) if isinstance(self.data, payloads.DroppedData) else ()
+        """The earlier numbers that it says will never be sent; of later ones no host can know that."""
+        return streams.valid(self.data.ranges, self.seq) if isinstance(self.data, payloads.DroppedData) else ()
 
 
 class Fold:

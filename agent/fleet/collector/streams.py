@@ -45,9 +45,9 @@ def take_ranges(
     return state, tuple(accepted)
 
 
-def valid(ranges: Iterable[Range]) -> tuple[Range, ...]:
-    """Those of the ranges that are ranges of numbers of events."""
-    return tuple((first, last) for first, last in ranges if 1 <= first <= last <= LARGEST)
+def valid(ranges: Iterable[Range], below: int = LARGEST + 1) -> tuple[Range, ...]:
+    """Those of the ranges that are ranges of numbers of events, all below one number."""
+    return tuple((first, last) for first, last in ranges if 1 <= first <= last < below)
 
 
 def has(state: StreamState, seq: int) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from agent.fleet.history import postgres, sqlite
+from agent.fleet.history import sqlite
 from agent.fleet.history.errors import HistoryError, HistoryTooNew, HistoryUnavailable
 from agent.fleet.history.migrations import HEAD, REVISIONS
 from agent.fleet.history.writer import HistoryWriter
@@ -39,21 +39,19 @@ class Database:
             async with self._writing.begin() as connection:
                 yield connection
 
-    async def vacuum(self, pages: int) -> None:
-        """Give all free pages of an SQLite file back to the file system, so many at a time between two commits.
+    async def vacuum(self, pages: int) -> bool:
+        """Give so many free pages of an SQLite file back to the file system. Returns whether there are more.
 
         PostgreSQL does that by itself. Raises HistoryUnavailable.
         """
-        while self._writing.dialect.name == "sqlite" and await self._free_pages():
-            with _unavailable():
-                async with self._writing.connect() as connection:
-                    raw: Any = (await connection.get_raw_connection()).driver_connection
-                    # Each step of this statement frees one page, and `execute` takes a single step.
-                    await raw.executescript(f"PRAGMA incremental_vacuum({pages})")
-
-    async def _free_pages(self) -> int:
-        async with self.reader() as connection:
-            return int((await connection.exec_driver_sql("PRAGMA freelist_count")).scalar_one())
+        if self._writing.dialect.name != "sqlite":
+            return False
+        with _unavailable():
+            async with self._writing.connect() as connection:
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                # Each step of this statement frees one page, and `execute` takes a single step.
+                await raw.executescript(f"PRAGMA incremental_vacuum({pages})")
+                return bool((await connection.exec_driver_sql("PRAGMA freelist_count")).scalar())
 
     async def close(self) -> None:
         await self._reading.dispose()
@@ -82,12 +80,22 @@ def _engines(url: str) -> Database:
         sqlite.prepare(parsed)
         return Database(sqlite.writer(parsed), sqlite.readers(parsed))
     if parsed.drivername in ("postgresql", "postgres"):
-        return Database(postgres.writer(url), postgres.readers(url))
+        return _postgres(url)
     raise HistoryError(f"monitor.database: {parsed.drivername} is no database that the monitor knows; {_URLS}")
+
+
+def _postgres(url: str) -> Database:
+    try:
+        from agent.fleet.history import postgres  # its driver is an extra of its own
+    except ModuleNotFoundError:
+        raise HistoryError("monitor.database: PostgreSQL needs: pip install 'torchkeeper[monitor,postgres]'") from None
+    return Database(postgres.writer(url), postgres.readers(url))
 
 
 def _migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
+        from agent.fleet.history import postgres
+
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgres.MIGRATION_LOCK})
     version = _version(connection)
     if version == HEAD:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Float, case, cast, func, select
 from agent.core.policy.decision import Outcome
 from agent.fleet.history import times
 from agent.fleet.history.tables import alerts, decisions, freed_days, hosts, policies
+from agent.fleet.live import build_row
 from agent.fleet.live.row import HostRow
 
 REGRETS_FOR = 30 * times.DAY
@@ -33,19 +34,11 @@ def _row(row: Any, found: dict[str, Any]) -> HostRow:
         images_left_out=row.images_left_out or 0,
         disk_used_bytes=row.disk_used,
         disk_total_bytes=row.disk_total,
-        high=_high(row.document),
+        high=build_row.high_in(json.loads(row.document) if row.document else {}),
         reclaimable_bytes=row.reclaimable,
-        next_eviction=None if row.mode == "observe" else row.next_eviction,
+        next_eviction=build_row.next_eviction_in(row.mode, row.next_eviction),
         **found,
     )
-
-
-def _high(document: str | None) -> float | None:
-    """`pressure.high` of a policy, which a host may fill with anything."""
-    policy = json.loads(document) if document else {}
-    pressure = policy.get("pressure")
-    high = pressure.get("high") if isinstance(pressure, dict) else None
-    return high if isinstance(high, float) and 0 < high < 1 else None
 
 
 def _found(connection: Connection, now: int) -> dict[int, dict[str, Any]]:

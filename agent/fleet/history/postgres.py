@@ -27,6 +27,7 @@ def _engine(url: str, *, size: int, read_only: bool) -> AsyncEngine:
         async_creator=_connector(url, read_only=read_only),
         pool_size=size,
         max_overflow=0,
+        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",  # all queries of a reader see one state
         pool_pre_ping=True,  # a connection that a restart of the server ended is replaced unnoticed
     )
 

@@ -56,8 +56,8 @@ class Retention:
             deleted += await self._delete(table, column < times.to_ms(before))
         deleted += await self._delete_by_host(history, details, now - min(self._keep, HOURS))
         deleted += await self._delete_unused()
-        if deleted:
-            await self._database.vacuum(PAGES)
+        while deleted and await self._database.vacuum(PAGES):
+            pass
         return deleted
 
     async def _delete_by_host(self, history: datetime, details: datetime, hours: datetime) -> int:

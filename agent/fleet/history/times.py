@@ -12,7 +12,8 @@ DAY = 24 * HOUR
 
 def to_ms(at: datetime) -> int:
     """A time with a zone. One outside 1970 to 9999 becomes the nearest in it: a host may send any, pages show all."""
-    return min(max((at - _EPOCH) // _MILLISECOND, 0), _LAST)
+    value = (at - _EPOCH) // _MILLISECOND
+    return value if 0 <= value <= _LAST else min(max(value, 0), _LAST)
 
 
 def to_ms_or_none(at: datetime | None) -> int | None:

@@ -43,7 +43,7 @@ class HistoryWriter:
         """Write a batch in one transaction. Raises HistoryUnavailable; then the same batch can be committed again."""
         async with self._transaction() as connection:
             host_ids, committed = await connection.run_sync(_write, batch, self._host_ids)
-        self._host_ids |= host_ids  # not before the rows are on disk
+        self._host_ids = host_ids  # not before the rows are on disk
         return committed
 
     async def end_alerts(self, standing: Collection[tuple[str, str]], now: datetime) -> None:
@@ -81,9 +81,12 @@ def _write(connection: Connection, batch: Batch, known: dict[str, int]) -> tuple
     decided = decisions.write(connection, fresh, at)
     streams.save(connection, [(stored[source], state) for source, state in states.items()], at)
     returned = _write_changes(connection, batch, host_ids, at)
+    forgotten = host_rows.forget(connection, batch.changes, host_ids)
     every = {change.id: change for change in (*decided.changed, *returned)}
     regretted = Counter(change.host for change in (*decided.regretted, *returned))
-    return host_ids, Committed(tuple(every[row] for row in sorted(every)), dict(regretted), states)
+    return {name: row for name, row in {**known, **host_ids}.items() if name not in forgotten}, Committed(
+        tuple(every[row] for row in sorted(every)), dict(regretted), states
+    )
 
 
 def _fresh(
@@ -108,9 +111,7 @@ def _write_changes(connection: Connection, batch: Batch, host_ids: Mapping[str, 
     host_rows.write(connection, changes, host_ids)
     alerts.write(connection, [change for change in changes if isinstance(change, AlertChange)], host_ids)
     inventoried = [change for change in changes if isinstance(change, InventoryChange)]
-    returned = inventories.write(connection, inventoried, host_ids, at)
-    host_rows.forget(connection, changes, host_ids)
-    return returned
+    return inventories.write(connection, inventoried, host_ids, at)
 
 
 def _end_alerts(connection: Connection, standing: Collection[tuple[str, str]], at: int) -> None:

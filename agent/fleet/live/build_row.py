@@ -4,13 +4,14 @@ The rows are the same in the monitor and in the terminal. Neither keeps decoded 
 262 kB. Times are milliseconds since 1970.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from agent.core.policy.decision import Action, Outcome, Reason
 from agent.core.protocol import payloads
+from agent.fleet.live import bounds
 from agent.fleet.live.row import HostRow, State
 
 STALE_AFTER = timedelta(minutes=3)  # three status messages are missing
@@ -78,12 +79,19 @@ def with_info(row: HostRow, info: payloads.Info | None, now: datetime) -> HostRo
     """The row with what the host's info says. A pause that has ended counts as none."""
     if info is None:
         return replace(row, mode=None, paused=None, version=None, high=None)
-    return replace(row, mode=info.mode.value, paused=info.is_paused(now), version=info.version, high=high_of(info))
+    return replace(
+        row, mode=info.mode.value, paused=info.is_paused(now), version=bounds.word(info.version), high=high_of(info)
+    )
 
 
 def high_of(info: payloads.Info) -> float | None:
     """`pressure.high` of the policy in force, as a share; None if it is not set."""
-    pressure = info.policy.get("pressure")
+    return high_in(info.policy)
+
+
+def high_in(policy: Mapping[str, Any]) -> float | None:
+    """`pressure.high` of a policy, which a host may fill with anything."""
+    pressure = policy.get("pressure")
     high = pressure.get("high") if isinstance(pressure, dict) else None
     return high if isinstance(high, float) and 0 < high < 1 else None
 
@@ -91,15 +99,16 @@ def high_of(info: payloads.Info) -> float | None:
 def summary_of(inventory: payloads.Inventory | InventoryOutline) -> InventorySummary:
     """The part of an inventory that a row shows."""
     last = max(inventory.decisions, key=lambda decision: decision.at, default=None)
+    left_out = bounds.count(inventory.images_left_out)
     return InventorySummary(
-        images=len(inventory.images) + inventory.images_left_out,
-        images_left_out=inventory.images_left_out,
-        disk_used_bytes=inventory.disk.used_bytes,
-        disk_total_bytes=inventory.disk.total_bytes,
-        reclaimable_bytes=inventory.disk.reclaimable_bytes,
+        images=len(inventory.images) + left_out,
+        images_left_out=left_out,
+        disk_used_bytes=bounds.size(inventory.disk.used_bytes),
+        disk_total_bytes=bounds.size(inventory.disk.total_bytes),
+        reclaimable_bytes=bounds.size(inventory.disk.reclaimable_bytes),
         next_eviction=next_eviction(inventory.images),
         last_decision_at=milliseconds(last.at) if last else None,
-        last_outcome=last.outcome if last else None,
+        last_outcome=bounds.word(last.outcome) if last and last.outcome else None,
         freed=freed(inventory.decisions),
     )
 
@@ -122,10 +131,14 @@ def _goes_at_deadline(image: payloads.InventoryImage | ImageOutline) -> bool:
 def freed(decisions: Iterable[payloads.LastDecision | DecisionOutline]) -> tuple[tuple[int, int], ...]:
     """When removals freed how many bytes: the measured ones, else the estimate."""
     return tuple(
-        (milliseconds(item.at), item.estimated_bytes if item.measured_bytes is None else item.measured_bytes)
+        (milliseconds(item.at), bounds.freed(_first(item.measured_bytes, item.estimated_bytes)))
         for item in decisions
         if item.outcome == Outcome.REMOVED
     )
+
+
+def _first(measured: int | None, estimated: int) -> int:
+    return estimated if measured is None else measured
 
 
 def with_inventory(row: HostRow, summary: InventorySummary, now: int) -> HostRow:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from agent.core.policy.decision import Reason
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import Batch, Committed, Source, StreamState
+from agent.fleet.live import bounds
 from agent.fleet.live.host import Decided, freed_bytes
 
 OTHER = "other"  # the label of what a newer agent, or anybody, made up
@@ -51,7 +52,7 @@ class Counters:
         for stored in batch.events:
             self.events[stored.event.type if stored.data is not None else OTHER] += 1
             if isinstance(stored.data, payloads.DroppedData):
-                self.dropped += stored.data.count
+                self.dropped += bounds.count(stored.data.count)
 
     def add_eviction(self, data: payloads.OutcomeData, decided: Decided | None) -> None:
         reason = decided.reason if decided is not None and Reason.of(decided.reason) else OTHER
@@ -60,7 +61,7 @@ class Counters:
         self.freed_bytes[kind] += freed_bytes(data, decided)
 
     def add_build_cache(self, data: payloads.BuildCacheData) -> None:
-        self.freed_bytes["measured"] += max(data.measured_bytes or 0, 0)
+        self.freed_bytes["measured"] += bounds.freed(data.measured_bytes or 0)
 
     def commit_took(self, seconds: float) -> None:
         """A batch was written to the database in this time."""

@@ -7,14 +7,14 @@ from typing import Any, Literal
 from agent.core import text
 from agent.core.policy.decision import Outcome
 from agent.core.protocol import payloads
-from agent.fleet.live import build_row, conditions
+from agent.fleet.live import bounds, build_row, conditions
 from agent.fleet.live.build_row import STALE_AFTER, milliseconds
 from agent.fleet.live.row import HostRow, StandingAlert
 
 # A sign of life alone is shown this late: at one each minute from each host it would be nearly all that viewers get.
 SHOW_SEEN_AFTER = timedelta(minutes=2)
+SEEN_EVERY = 1000  # milliseconds
 MAX_ALERTS = 100  # of one host; an agent has two dozen
-LONGEST_MESSAGE = 2000  # characters
 
 _STALE_AFTER_MS = STALE_AFTER // timedelta(milliseconds=1)
 _SHOW_SEEN_AFTER_MS = SHOW_SEEN_AFTER // timedelta(milliseconds=1)
@@ -41,7 +41,8 @@ class LiveHost:
     next_eviction: int | None = None  # as in the inventory, whatever the mode
     alerts: dict[str, StandingAlert] = field(default_factory=dict)
     decided: Decided | None = None
-    sent_seen: int = 0  # the `last_seen` that viewers were sent
+    is_changed: bool = True  # in more than `last_seen`, since `take_news`
+    sent_seen: int = 0  # the `last_seen` of the last `take_news`
 
     @classmethod
     def of(cls, row: HostRow) -> "LiveHost":
@@ -51,6 +52,7 @@ class LiveHost:
             has_info=row.version is not None,
             has_inventory=row.images is not None,
             next_eviction=row.next_eviction,
+            is_changed=False,
         )
 
     @property
@@ -65,17 +67,17 @@ class LiveHost:
         online = self.row.state == "online" and self.row.last_seen is not None
         return (self.row.last_seen or 0) + _STALE_AFTER_MS + 1 if online else None
 
-    def has_news(self, before: HostRow) -> bool:
-        """Whether viewers lack something, if they had the row `before`."""
+    def take_news(self) -> bool:
+        """Whether viewers lack something of the row. They have it from then on."""
         seen = self.row.last_seen or 0
-        if replace(before, last_seen=self.row.last_seen) == self.row and seen - self.sent_seen < _SHOW_SEEN_AFTER_MS:
+        if not self.is_changed and seen - self.sent_seen < _SHOW_SEEN_AFTER_MS:
             return False
-        self.sent_seen = seen
+        self.is_changed, self.sent_seen = False, seen
         return True
 
     def see(self, at: int | None) -> None:
-        """It was alive at this time; None: nothing shows that."""
-        if at is not None and (self.row.last_seen is None or at > self.row.last_seen):
+        """It was alive at this time; None: nothing shows that. In a burst of messages, one a second counts."""
+        if at is not None and (self.row.last_seen is None or at - self.row.last_seen >= SEEN_EVERY):
             self.row = replace(self.row, last_seen=at)
 
     def set_status(self, status: payloads.Status | None) -> None:
@@ -83,7 +85,8 @@ class LiveHost:
 
     def set_info(self, info: payloads.Info | None, now: datetime) -> None:
         self.has_info = info is not None
-        self.row = build_row.with_info(self.row, info, now)
+        row = build_row.with_info(self.row, info, now)
+        self._set(mode=row.mode, paused=row.paused, version=row.version, high=row.high)
         self._show_next_eviction()
 
     def set_inventory(self, inventory: payloads.Inventory | None) -> None:
@@ -107,7 +110,7 @@ class LiveHost:
         if alert is not None and len(self.alerts) >= MAX_ALERTS and alert_id not in self.alerts:
             return False
         if alert is not None:
-            alert = replace(alert, message=text.shortened(alert.message, LONGEST_MESSAGE))
+            alert = replace(alert, message=text.shortened(alert.message, bounds.LONGEST_MESSAGE))
         if self.alerts.get(alert_id) == alert:
             return False
         if alert is None:
@@ -119,29 +122,28 @@ class LiveHost:
         return True
 
     def decide(self, data: payloads.DecisionData, at: datetime) -> None:
-        self.decided = Decided(data.decision_id, data.reason, data.mode.value, data.estimated_bytes)
+        self.decided = Decided(data.decision_id, data.reason, data.mode.value, bounds.freed(data.estimated_bytes))
         self._show_decision(milliseconds(at), None)
 
     def end(self, data: payloads.OutcomeData, at: datetime) -> Decided | None:
         """The outcome of a decision. Returns the decision, if it was the last one."""
         decided = self.decided if self.decided and self.decided.decision_id == data.decision_id else None
-        self.add_figures(freed=freed_bytes(data, decided))
+        freed = self.row.freed_24h_bytes + freed_bytes(data, decided)
         if decided is not None:
-            self._set(last_outcome=data.outcome.value)
+            self._set(last_outcome=data.outcome.value, freed_24h_bytes=freed)
         else:
+            self._set(freed_24h_bytes=freed)
             self._show_decision(milliseconds(at), data.outcome.value)
         return decided
 
     def add_figures(self, *, freed: int = 0, regrets: int = 0) -> None:
-        self._set(freed_24h_bytes=self.row.freed_24h_bytes + max(freed, 0), regrets_30d=self.row.regrets_30d + regrets)
+        self._set(freed_24h_bytes=self.row.freed_24h_bytes + freed, regrets_30d=self.row.regrets_30d + regrets)
 
     def set_figures(self, *, freed: int, regrets: int) -> None:
         self._set(freed_24h_bytes=freed, regrets_30d=regrets)
 
     def show_state(self, now: int) -> None:
-        state = build_row.state_of(self.status, self.row.last_seen, now)
-        if state != self.row.state:
-            self._set(state=state)
+        self._set(state=build_row.state_of(self.status, self.row.last_seen, now))
 
     def _show_decision(self, at: int, outcome: str | None) -> None:
         if self.row.last_decision_at is None or at >= self.row.last_decision_at:
@@ -151,11 +153,14 @@ class LiveHost:
         self._set(next_eviction=build_row.next_eviction_in(self.row.mode, self.next_eviction))
 
     def _set(self, **changes: Any) -> None:
-        self.row = replace(self.row, **changes)
+        row = self.row
+        if any(getattr(row, name) != value for name, value in changes.items()):
+            self.row = replace(row, **changes)
+            self.is_changed = True
 
 
 def freed_bytes(data: payloads.OutcomeData, decided: Decided | None) -> int:
     """What an eviction freed: as the host measured it, else the estimate of its decision."""
     if data.measured_bytes is not None:
-        return max(data.measured_bytes, 0)
+        return bounds.freed(data.measured_bytes)
     return decided.estimated_bytes if decided and data.outcome is Outcome.REMOVED else 0

@@ -9,7 +9,7 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.fleet.collector import batch as messages
 from agent.fleet.collector.batch import Batch, Committed, Source, StoredEvent, StreamState
-from agent.fleet.live import signs, totals
+from agent.fleet.live import bounds, signs, totals
 from agent.fleet.live.build_row import milliseconds
 from agent.fleet.live.conditions import Identities
 from agent.fleet.live.counters import Counters
@@ -95,23 +95,23 @@ class LiveFleet:
             self._apply_event(stored, now)
         for name, regrets in committed.regrets.items():
             self._host(name).add_figures(regrets=regrets)
-            self._tracker.change_host(name)
+            self._show(name, now)
         for decision in committed.decisions:
             self._tracker.change_decision(decision.id, now)
 
     def set_figures(self, freed_24h: Mapping[str, int], regrets_30d: Mapping[str, int]) -> None:
         """Figures of the last day and month by host, from the history, as they shrink with time alone."""
         for name, host in self._hosts.items():
-            before = host.row
             host.set_figures(freed=freed_24h.get(name, 0), regrets=regrets_30d.get(name, 0))
-            if host.row != before:
+            if host.is_changed and host.take_news():
                 self._tracker.change_host(name)
 
     def tick(self, now: datetime) -> bool:
         """Close a tick. Returns False if nothing changed since the last one; `position` is as before then."""
         at = milliseconds(now)
         for name in self._silence.due(at):
-            self._show_state(name, at)
+            if name in self._hosts:
+                self._show(name, at)
         self._show_conditions(now)
         return self._tracker.close(at)
 
@@ -120,7 +120,6 @@ class LiveFleet:
         if cleared and change.host not in self._hosts:
             return
         host = self._host(change.host)
-        before = host.row
         match change:
             case messages.StatusChange(status=status):
                 host.set_status(status)
@@ -135,36 +134,33 @@ class LiveFleet:
         if cleared and not host.is_known:
             self._remove(change.host, now)
         else:
-            self._show(change.host, before, now)
+            self._show(change.host, now)
 
     def _apply_event(self, stored: StoredEvent, now: int) -> None:
         host = self._host(stored.host)
-        before = host.row
         match stored.data:
             case payloads.DecisionData(action=Action.EVICT) as data:
                 host.decide(data, stored.event.time)
             case payloads.OutcomeData() as data:
                 self.counters.add_eviction(data, host.end(data, stored.event.time))
             case payloads.BuildCacheData() as data:
-                host.add_figures(freed=data.measured_bytes or 0)
+                host.add_figures(freed=bounds.freed(data.measured_bytes or 0))
                 self.counters.add_build_cache(data)
-        self._show(stored.host, before, now)
+        self._show(stored.host, now)
 
     def _host(self, name: str) -> LiveHost:
-        return self._hosts.setdefault(name, LiveHost(HostRow(host=name)))
+        if name not in self._hosts:
+            self._hosts[name] = LiveHost(HostRow(host=name))
+        return self._hosts[name]
 
-    def _show(self, name: str, before: HostRow, now: int) -> None:
+    def _show(self, name: str, now: int) -> None:
         """Note what viewers lack, and when the host will be silent for too long."""
         host = self._hosts[name]
         host.show_state(now)
         if host.silent_at is not None:
             self._silence.watch(name, host.silent_at)
-        if host.has_news(before):
+        if host.take_news():
             self._tracker.change_host(name)
-
-    def _show_state(self, name: str, now: int) -> None:
-        if name in self._hosts:
-            self._show(name, self._hosts[name].row, now)
 
     def _remove(self, name: str, now: int) -> None:
         for alert_id in self._hosts[name].alerts:
@@ -177,7 +173,7 @@ class LiveFleet:
         name, alert_id = key
         if name not in self._hosts or not self._hosts[name].set_alert(alert_id, alert):
             return
-        self._tracker.change_host(name)
+        self._show(name, at)
         if alert is None:
             self._tracker.end_alert(key, at)
         else:

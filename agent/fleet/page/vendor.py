@@ -87,8 +87,8 @@ def _install(work: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unreachable(f"npm did not work: {error}") from None
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-6:]
-        raise Unreachable(f"npm could not bring its libraries: {' / '.join(last) or done.returncode}")
+        lines = [line.removeprefix("npm error ").strip() for line in done.stderr.splitlines()]
+        raise Unreachable(f"npm could not bring its libraries: {'; '.join(lines[:2]) or done.returncode}")
 
 
 def npm() -> list[str]:

@@ -1,13 +1,11 @@
 """Encodes server-sent events. All data is JSON in ASCII on one line, so that no name can end an event."""
 
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from agent.core import units
 from agent.fleet.live.position import Position
 from agent.fleet.live.row import StandingAlert
-from agent.fleet.web import documents
 
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999, which is the last that a datetime can have
 
@@ -24,10 +22,6 @@ def with_id(events: list[bytes], position: Position) -> bytes:
 
 def as_json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode("ascii")
-
-
-def decisions_json(decisions: Iterable[documents.Decision]) -> bytes:
-    return as_json([decision.model_dump(mode="json") for decision in decisions])
 
 
 def alert_fields(alert: StandingAlert) -> dict[str, str]:

@@ -13,7 +13,8 @@ from agent.adapters.clock import Clock
 from agent.fleet.live.live_fleet import LiveFleet
 from agent.fleet.live.position import Position
 from agent.fleet.web import documents, events
-from agent.fleet.web.frames import DecisionsAfter, Frames
+from agent.fleet.web.decision_pages import DecisionsAfter
+from agent.fleet.web.frames import Frames
 from agent.fleet.web.snapshots import Snapshots
 from agent.fleet.web.viewer import MonitorNews, Viewer
 
@@ -27,6 +28,8 @@ _FIRST_RETRY, _LAST_RETRY = 1000, 5000  # milliseconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
+    """How many viewers there may be, and how long one may be silent."""
+
     viewers: int = 1000
     send_timeout: float = 10.0  # seconds in which a viewer takes nothing; then its connection is ended
     ping_every: float = 15.0  # seconds
@@ -38,7 +41,7 @@ LIMITS = Limits()
 class Stream:
     """Ticks, and all viewers of them. A viewer has no queue: it is sent what it lacks when it can take it.
 
-    `attach` adds the route to an application, in whose life the ticks run.
+    `attach` adds the route to an application, in whose life the ticks run; whoever serves it has to `watch` them.
     """
 
     def __init__(
@@ -61,11 +64,13 @@ class Stream:
         self._version = version
         self._wake = asyncio.Event()  # of the next tick
         self._is_closed = False
+        self._ticks: asyncio.Task[None] | None = None
         self._sent = live.position
         self._pinged_at = clock.monotonic()
         self._monitor = MonitorNews(health(), clock)
 
     def attach(self, app: web.Application) -> None:
+        app[STREAM] = self
         app.router.add_get("/api/stream", self.handle, allow_head=False)
         app.cleanup_ctx.append(self._ticking)
         app.on_shutdown.append(self._close)
@@ -100,12 +105,16 @@ class Stream:
         changes = self._live.changes(before.tick)
         return BUSY_INTERVAL if changes and len(changes.rows) > BUSY_ROWS else INTERVAL
 
+    async def watch(self) -> None:
+        """Wait for as long as the ticks run. Raises what ended them: viewers would get nothing new."""
+        if self._ticks is not None:
+            await asyncio.shield(self._ticks)
+
     async def _ticking(self, _app: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.run(), name="ticks")
+        self._ticks = asyncio.create_task(self.run(), name="ticks")
         yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        self._ticks.cancel()
+        await asyncio.wait([self._ticks])
 
     async def _close(self, _app: web.Application) -> None:
         self._is_closed = True
@@ -156,3 +165,6 @@ class Stream:
                 continue
             await viewer.write(frame.body)
             position = frame.position
+
+
+STREAM = web.AppKey("stream", Stream)

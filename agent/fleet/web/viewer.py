@@ -45,35 +45,46 @@ def _is_cancelled() -> bool:
 
 
 class MonitorNews:
-    """The state of the broker and of the collector, as the last event said it."""
+    """What works in the monitor itself, as the last event said it."""
 
     def __init__(self, health: documents.Health, clock: Clock) -> None:
         self.number = 0  # of the event
         self._clock = clock
-        self._broker = health.broker
-        self._behind = health.behind_events
-        self._since = clock.now()
+        self._health = health
+        self._since = clock.now()  # of the broker's state
         self._told_at = clock.monotonic()
 
     @property
     def broker(self) -> str:
-        return self._broker
+        return self._health.broker
 
     @property
     def is_well(self) -> bool:
-        return self._broker == "connected" and not self._behind
+        return self._state(self._health) == ("connected", "working", None) and not self._health.behind_events
 
     @property
     def event(self) -> bytes:
-        fields = {"broker": self._broker, "since": units.format_time(self._since), "behind_events": self._behind}
+        fields = {
+            "broker": self._health.broker,
+            "since": units.format_time(self._since),
+            "database": self._health.database,
+            "detail": self._health.error or "",
+            "behind_events": self._health.behind_events,
+        }
         return events.event("monitor", events.as_json(fields))
 
     def look(self, health: documents.Health) -> bool:
         """Compare with the last event. Returns whether there is a new one."""
-        if health.broker != self._broker:
-            self._broker, self._since = health.broker, self._clock.now()
-        elif health.behind_events == self._behind or self._clock.monotonic() - self._told_at < BEHIND_EVERY:
+        before, now = self._health, self._clock.monotonic()
+        is_behind = health.behind_events != before.behind_events and now - self._told_at >= BEHIND_EVERY
+        if self._state(health) == self._state(before) and not is_behind:
             return False
-        self._behind, self._told_at = health.behind_events, self._clock.monotonic()
+        if health.broker != before.broker:
+            self._since = self._clock.now()
+        self._health, self._told_at = health, now
         self.number += 1
         return True
+
+    @staticmethod
+    def _state(health: documents.Health) -> tuple[str, str, str | None]:
+        return health.broker, health.database, health.error

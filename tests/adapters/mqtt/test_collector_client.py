@@ -17,6 +17,7 @@ from tests.support.proc import PATIENCE, eventually_async
 
 pytestmark = pytest.mark.real
 
+KEEPALIVE = 15  # seconds, by default
 MANY = 3000  # messages
 LIMIT = 200  # messages that may wait
 SLACK = 50  # packets that one call of the client library may handle after the limit
@@ -31,7 +32,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[Mosquitto]:
 @asynccontextmanager
 async def collecting(options: Options) -> AsyncIterator[CollectorClient]:
     """A collector that is subscribed to `events`, with QoS 0: nothing but its reading holds the broker up."""
-    client = await connect.open_client(replace(options, session=0), None, CollectorClient)
+    # without pings, whose answers would make the socket readable
+    keepalive = 3600 if options.keepalive == KEEPALIVE else options.keepalive
+    client = await connect.open_client(replace(options, session=0, keepalive=keepalive), None, CollectorClient)
     try:
         await client.request("events", qos=0)
         yield client
@@ -88,6 +91,17 @@ async def test_many_bytes_that_wait_pause_reading_and_all_are_taken_in_their_ord
         assert await take_all(client, 300) == list(range(300))
 
 
+async def test_what_was_read_from_the_socket_already_is_taken_although_nothing_more_comes(
+    server: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector_client, "MOST_WAITING", 20)
+    async with collecting(make_collector_options(server)) as client:
+        client.pause_reading()
+        await publish(server, 70)
+        client.resume_reading()
+        assert await take_all(client, 70) == list(range(70))
+
+
 async def test_a_collector_that_does_not_read_for_long_pings_and_keeps_its_connection(server: Mosquitto) -> None:
     options = replace(make_collector_options(server), keepalive=1, client_id="slow")
     async with collecting(options) as client:
@@ -102,6 +116,17 @@ async def test_a_collector_that_does_not_read_for_long_pings_and_keeps_its_conne
         assert client.waiting == 0
         client.resume_reading()
         assert await take_all(client, 1) == [0]
+
+
+async def test_an_answer_that_stands_behind_many_messages_is_waited_for(server: Mosquitto) -> None:
+    async with collecting(replace(make_collector_options(server), answer_timeout=5.0)) as client:
+        client.pause_reading()
+        publishing = asyncio.create_task(client.send("x", b"1", False))
+        await asyncio.wait({publishing}, timeout=6.0)  # longer than an answer may take by itself
+        assert not publishing.done()
+        client.resume_reading()
+        async with asyncio.timeout(PATIENCE):
+            assert (await publishing).value == 0x10  # nobody has subscribed to it
 
 
 async def test_a_collector_that_does_not_read_learns_of_a_lost_connection_once_it_reads_again() -> None:

@@ -171,6 +171,21 @@ def test_a_dropped_event_with_more_ranges_than_fit_must_come_again_and_those_tha
     assert batch.streams == {GPU_07: StreamState(end, (), end)}
 
 
+def test_a_dropped_event_is_not_taken_before_all_of_its_ranges_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MAX_RANGES", 2)
+    fold = make_fold(streams={GPU_07: StreamState(1, ((2, 2), (4, 8)), 9)})
+    refused = applied(dropped(10, (6, 6)), fold=fold)
+    assert (refused.events, refused.refused) == ([], 1)
+    assert refused.streams == {GPU_07: StreamState(1, ((2, 2), (4, 8)), 9)}
+    batch = applied(event(2), dropped(10, (6, 6)), fold=fold)
+    assert ([item.seq for item in batch.events], batch.gone) == ([2, 10], {GPU_07: [(6, 6)]})
+
+
+def test_a_dropped_event_cannot_name_numbers_that_come_after_it() -> None:
+    batch = applied(dropped(2, (1, 1), (2, 5), (7, 9)))
+    assert (batch.streams, batch.gone) == ({GPU_07: StreamState(2, (), 2)}, {GPU_07: [(1, 1)]})
+
+
 def test_a_host_that_sends_every_second_number_of_many_streams_opens_no_more_ranges_than_one_host_may() -> None:
     numbers = range(2, 1000, 2)
     made_up = [

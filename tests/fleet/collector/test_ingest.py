@@ -43,6 +43,7 @@ async def test_events_are_committed_acknowledged_shown_and_answered_by_a_retaine
         await rig.until(lambda: not rig.unacknowledged())
         assert await rig.streams() == {SOURCE: StreamState(2, (), 2)}
         assert seqs(rig) == [1, 2]
+        assert len(rig.took) == len(rig.shown)  # each commit is timed
         ack = payloads.Ack(collector="main", epoch="e", seq=2)
         assert rig.server.retained["torchkeeper/v1/control/gpu-07/ack"] == ack.encode()
 
@@ -85,15 +86,21 @@ async def test_a_commit_that_succeeded_and_looked_as_if_it_had_failed_is_not_sto
 async def test_a_commit_goes_on_when_the_connection_is_lost_and_what_comes_again_is_a_duplicate(
     rig: CollectorRig,
 ) -> None:
-    rig.history.released.clear()
     async with rig.running():
-        rig.send(*decisions(1, 3))
+        rig.server.acknowledging.clear()
+        rig.send(make_decision(1))
+        await rig.until(rig.watermarks_of)  # its acknowledgement is awaited when the connection is lost
+        rig.history.begun.clear()
+        rig.history.released.clear()
+        rig.send(*decisions(2, 4))
         await rig.until(rig.history.begun.is_set)
         rig.server.cut(CLIENT_ID)
+        rig.server.acknowledging.set()
+        await rig.clock.advance(0)
         rig.history.released.set()
         await rig.until(lambda: rig.server.connects == 2 and not rig.unacknowledged(), tick=1)
         await rig.until(lambda: sum(batch.duplicates for batch, _ in rig.shown) == 3)
-        assert (await rig.stored(), seqs(rig)) == (3, [1, 2, 3])
+        assert (await rig.stored(), seqs(rig)) == (4, [1, 2, 3, 4])
 
 
 async def test_what_arrived_before_a_kill_and_was_not_committed_is_stored_by_the_next_run(

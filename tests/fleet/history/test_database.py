@@ -16,6 +16,7 @@ from agent.fleet.history.migrations import migrate
 from agent.fleet.history.tables import metadata
 from tests.support import history, messages, postgres
 from tests.support.history import Collector, event
+from tests.support.proc import COMMAND
 from tests.support.times import START
 
 
@@ -31,8 +32,8 @@ def modes(folder: Path) -> dict[str, str]:
     return {path.name: oct(path.stat().st_mode)[-3:] for path in folder.iterdir()}
 
 
-async def test_the_migrations_make_the_tables_that_the_program_uses(database: Database) -> None:
-    async with database.reader() as connection:
+async def test_the_migrations_make_the_tables_that_the_program_uses(url: str) -> None:
+    async with history.opened(url) as database, database.reader() as connection:
         assert await connection.run_sync(differences) == []
 
 
@@ -67,8 +68,6 @@ async def test_what_is_committed_is_there_after_opening_again(url: str) -> None:
 async def test_a_reader_cannot_change_anything_and_its_queries_see_one_state(collector: Collector) -> None:
     async with collector.database.reader() as connection:
         count = text("SELECT count(*) FROM hosts")
-        if connection.dialect.name == "postgresql":
-            await connection.execution_options(isolation_level="REPEATABLE READ")
         assert (await connection.execute(count)).scalar() == 0
         await collector.receive(event(messages.make_decision(1)))
         assert (await connection.execute(count)).scalar() == 0
@@ -162,3 +161,15 @@ async def test_a_restart_of_the_server_ends_no_monitor(postgres_server: postgres
             await database.writer.commit(batch)
         postgres_server.start()
         assert len((await collector.commit(batch)).decisions) == 1
+
+
+def test_without_the_driver_of_postgresql_only_postgresql_is_refused(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys; sys.modules['asyncpg'] = None\n"
+        "from agent.fleet.history import database, errors\n"
+        f"asyncio.run(database.open_database('sqlite:///{tmp_path}/fleet.db'))\n"
+        "try:\n    asyncio.run(database.open_database('postgresql://localhost/fleet'))\n"
+        "except errors.HistoryError as error:\n    print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=COMMAND)
+    assert ended.stdout == "monitor.database: PostgreSQL needs: pip install 'torchkeeper[monitor,postgres]'\n"

@@ -28,12 +28,13 @@ async def test_an_info_fills_in_the_agent_and_hosts_share_the_row_of_a_policy(co
     policy = {"ttl": "14d", "pressure": {"high": 0.85}}
     made = messages.make_info().model_copy(update={"policy": policy, "engine": {"version": "26.1"}})
     await collector.receive(history.message("info", made), history.message("info", made, host="gpu-08"))
-    names = ("agent_id", "version", "mode", "engine")
+    names = ("agent_id", "version", "mode", "engine", "started")
     first, second = await history.rows(collector.database, hosts, *names, "policy_digest")
     assert first == second
     (shared,) = await history.rows(collector.database, policies)
     assert (shared["digest"], json.loads(shared["document"])) == (first.pop("policy_digest"), policy)
-    assert first == {"agent_id": "a", "version": "0.1.0", "mode": "enforce", "engine": '{"version":"26.1"}'}
+    agent = {"agent_id": "a", "version": "0.1.0", "mode": "enforce", "started": NOW}
+    assert first == agent | {"engine": '{"version":"26.1"}'}
 
 
 async def test_a_state_keeps_the_time_at_which_it_began(collector: Collector) -> None:

@@ -1,14 +1,17 @@
 """What is deleted when, and that what tells which events have arrived stays."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Select
 
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import StreamState
 from agent.fleet.history import retention, times
+from agent.fleet.history.database import Database
 from agent.fleet.history.retention import Retention
 from agent.fleet.history.tables import metadata
 from tests.core.protocol.test_new_events import EXAMPLES
@@ -118,6 +121,22 @@ async def test_an_image_stays_while_a_host_has_it_or_a_decision_names_it(collect
     assert [row["digest"] for row in stored] == ids[:2]
 
 
+async def test_an_image_that_is_used_again_while_unused_ones_are_deleted_stays(collector: Collector) -> None:
+    image = messages.make_inventory_image()
+    await collector.receive(message("inventory", messages.make_inventory(image)))
+    await collector.receive(message("inventory", messages.make_inventory()))
+
+    class Slow(Retention):
+        async def _select(self, query: Select[Any]) -> Sequence[dict[str, Any]]:
+            found = await super()._select(query)
+            if "FROM images" in str(query):
+                await collector.receive(message("inventory", messages.make_inventory(image)))
+            return found
+
+    await Slow(collector.database, timedelta(days=400)).run(START)
+    assert len(await history.rows(collector.database, metadata.tables["host_images"])) == 1
+
+
 async def test_a_policy_stays_while_a_host_has_it(collector: Collector) -> None:
     def info(ttl: str) -> payloads.Info:
         return messages.make_info().model_copy(update={"policy": {"ttl": ttl}})
@@ -148,11 +167,25 @@ async def test_the_file_gets_smaller_when_rows_are_deleted(tmp_path: Path) -> No
         await collector.receive(
             *(event(messages.make_decision(seq, f"d{seq}", at=old, explanation=long)) for seq in range(1, 2001))
         )
-        async with database.reader() as connection:
-            before = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
+        before = await pages(database)
         await Retention(database, timedelta(days=400)).run(START)
-        async with database.reader() as connection:
-            after = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
-            assert (await connection.exec_driver_sql("PRAGMA freelist_count")).scalar_one() == 0
+        after = await pages(database)
     assert after < before / 3
     assert path.stat().st_size == after * 4096
+
+
+async def pages(database: Database) -> int:
+    async with database.reader() as connection:
+        return int((await connection.exec_driver_sql("PRAGMA page_count")).scalar_one())
+
+
+async def test_so_many_free_pages_are_given_back_at_a_time(tmp_path: Path) -> None:
+    async with history.opened(f"sqlite:///{tmp_path}/fleet.db") as database:
+        async with database.transaction() as connection:
+            await connection.execute(metadata.tables["meta"].insert().values(key="k", value="x" * 4096 * 100))
+        async with database.transaction() as connection:
+            await connection.execute(metadata.tables["meta"].delete())
+        before = await pages(database)
+        assert await database.vacuum(60)
+        assert await pages(database) == before - 60
+        assert not await database.vacuum(60)

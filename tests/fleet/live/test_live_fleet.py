@@ -280,6 +280,20 @@ def test_a_tick_of_the_future_and_one_of_before_what_is_remembered_are_unknown()
     assert made.changes(tick) is None
 
 
+def test_made_up_numbers_and_texts_stay_within_bounds() -> None:
+    huge, long = 10**4000, "v" * 100_000
+    disk = payloads.Disk(total_bytes=3, used_bytes=huge, reclaimable_bytes=-huge)
+    last = make_last_decision(outcome=long, estimated_bytes=huge)
+    made = fleet(make.info(version=long), make.inventory(disk=disk, left_out=huge, decisions=(last,)))
+    made.apply(batch(events=[make_decision(at=START), make_outcome(at=START, measured_bytes=huge)]), committed(1))
+    found = row(made)
+    assert (found.disk_used_bytes, found.reclaimable_bytes, found.freed_24h_bytes) == (10**15, -(10**15), 10**15)
+    assert (found.images, found.version) == (2**31 - 1, "v" * 63 + "…")
+    assert made.totals().over_high == 1
+    before = fleet(make.inventory(decisions=(last,)))
+    assert row(before).last_outcome == "v" * 63 + "…"
+
+
 def test_totals_leave_out_hosts_that_are_offline() -> None:
     def disk(used: int) -> payloads.Disk:
         return payloads.Disk(total_bytes=100, used_bytes=used, reclaimable_bytes=used // 10)

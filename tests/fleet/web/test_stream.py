@@ -170,6 +170,14 @@ async def test_many_decisions_come_in_pages_and_none_is_missing_or_twice(server:
         assert [page.id for page in pages] == [f"{BOOT}.2.100", f"{BOOT}.2.200", f"{BOOT}.2.250"]
 
 
+async def test_large_decisions_come_in_smaller_pages(server: Server) -> None:
+    async with server.viewer(f"{BOOT}.1.0") as viewer:
+        decide(server, *range(1, 6), explanation="x" * 240_000)
+        pages = await viewer.take(3)
+        assert [ids(page) for page in pages] == [[1, 2], [3, 4], [5]]
+        assert [page.id for page in pages] == [f"{BOOT}.2.2", f"{BOOT}.2.4", f"{BOOT}.2.5"]
+
+
 async def test_a_viewer_far_behind_is_told_which_decisions_it_is_not_sent(server: Server) -> None:
     decide(server, *range(1, 5001))
     async with server.viewer(f"{BOOT}.1.91") as viewer:
@@ -209,15 +217,22 @@ async def test_viewers_that_lack_the_same_share_one_frame(server: Server) -> Non
 
 async def test_the_state_of_the_broker_is_news_and_a_new_viewer_is_told_it(server: Server) -> None:
     async with server.viewer(f"{BOOT}.1.0") as viewer:
-        server.broker = "unreachable"
+        server.broker, server.error = "unreachable", "connection refused"
         server.stream.step()
-        gone = {"broker": "unreachable", "since": "2026-03-01T12:00:00Z", "behind_events": 0}
+        gone = {
+            "broker": "unreachable",
+            "since": "2026-03-01T12:00:00Z",
+            "database": "working",
+            "detail": "connection refused",
+            "behind_events": 0,
+        }
         assert await viewer.next() == Event("monitor", gone, "")
         async with server.viewer(f"{BOOT}.1.0") as later:
             assert await later.next() == Event("monitor", gone, "")
-        server.broker = "connected"
+        server.broker, server.error = "connected", ""
         server.stream.step()
-        assert (await viewer.next()).data["broker"] == "connected"
+        back = (await viewer.next()).data
+        assert (back["broker"], back["detail"]) == ("connected", "")
 
 
 async def test_how_far_the_collector_is_behind_is_told_at_most_once_a_second(server: Server) -> None:
@@ -285,6 +300,18 @@ async def test_ticks_are_a_second_apart_while_much_changes(server: Server) -> No
     server.live.apply(batch(*(make.status(f"h{number}") for number in range(501))), Committed())
     assert server.stream.step() == 1.0
     assert server.stream.step() == 0.25
+
+
+async def test_an_error_that_ends_the_ticks_is_told_to_whoever_watches_them(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watching = asyncio.create_task(server.stream.watch())
+    await server.clock.advance(1)
+    assert not watching.done()
+    monkeypatch.setattr(server.live, "tick", None)
+    await server.clock.advance(1)
+    with pytest.raises(TypeError):
+        await watching
 
 
 async def test_only_a_get_opens_a_stream(server: Server) -> None:

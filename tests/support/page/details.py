@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from agent.core.policy.decision import Mode
-from agent.core.protocol import payloads
 from agent.fleet.live.row import COLUMNS, HostRow
 from agent.fleet.web import documents
-from tests.support.page.fleet import DAY, POLICY, Fleet, now
+from tests.support.page.fleet import DAY, HOUR, POLICY, Fleet, now
 
 
 def host(row: HostRow, alerts: list[documents.Alert]) -> documents.Host:
@@ -106,17 +104,16 @@ def everywhere(fleet: Fleet) -> dict[str, list[tuple[str, documents.HostImage]]]
     return found
 
 
-def _info(row: HostRow) -> payloads.Info:
-    return payloads.Info(
-        host=row.host,
+def _info(row: HostRow) -> documents.AgentInfo:
+    return documents.AgentInfo(
         version=row.version or "0.1.0",
-        engine={"version": "28.5", "driver": "overlay2"},
         agent_id="9b20",
-        epoch="e-1",
-        mode=Mode(row.mode or "enforce"),
+        mode=row.mode,
+        engine={"version": "28.5", "driver": "overlay2"},
         policy=POLICY,
         started=now() - 27 * DAY,
-        at=now(),
+        state_since=now() - 3 * HOUR,
+        first_seen=now() - 27 * DAY,
     )
 
 

@@ -49,7 +49,7 @@ class FakeMonitor:
         self.asked: list[str] = []  # paths of requests
         self.viewers = 0
         self._streams: set[asyncio.Transport] = set()
-        self._changed = asyncio.Condition()
+        self._news = asyncio.Event()  # of the next frame
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake monitor", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -124,8 +124,8 @@ class FakeMonitor:
         self._run(self._wake())
 
     async def _wake(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _start(self) -> None:
         app = web.Application(middlewares=[self._note])
@@ -166,9 +166,10 @@ class FakeMonitor:
 
     async def _next_frame(self, sent: int) -> None:
         """Until there are more frames than these; at most a second, as a viewer may have left."""
-        async with self._changed:
+        news = self._news
+        if len(self.frames) == sent:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait_for(lambda: len(self.frames) > sent), 1.0)
+                await asyncio.wait_for(news.wait(), 1.0)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """From the position that the viewer names on; another boot is a reset."""

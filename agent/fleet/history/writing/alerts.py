@@ -13,6 +13,8 @@ from agent.fleet.history.writing import statements
 
 Key = tuple[int, str]  # host, alert
 
+_STANDING = select(alerts).where(alerts.c.until.is_(None))
+_ADD = alerts.insert()
 _UPDATE = (
     update(alerts)
     .where(alerts.c.id == bindparam("row"))
@@ -23,9 +25,8 @@ _UPDATE = (
 def write(connection: Connection, changes: Iterable[AlertChange], host_ids: Mapping[str, int]) -> None:
     """Write which alerts began, changed and ended."""
     ordered = [((host_ids[change.host], values.key(change.alert_id)), change) for change in changes]
-    query = select(alerts).where(alerts.c.until.is_(None))
     keys = {key for key, _ in ordered}
-    rows = statements.rows_of_pairs(connection, query, alerts.c.host_id, alerts.c.alert_id, keys)
+    rows = statements.rows_of_pairs(connection, _STANDING, alerts.c.host_id, alerts.c.alert_id, keys)
     known = [dict(row._mapping) for row in rows]
     before = [dict(row) for row in known]
     standing = {(row["host_id"], row["alert_id"]): row for row in known}
@@ -35,7 +36,7 @@ def write(connection: Connection, changes: Iterable[AlertChange], host_ids: Mapp
     changed = [row for row, old in zip(known, before, strict=True) if row != old]
     # those that ended come first, as only one alert of an ID may stand
     statements.execute_many(connection, _UPDATE, [_values(row) for row in changed])
-    statements.execute_many(connection, alerts.insert(), added)
+    statements.execute_many(connection, _ADD, added)
 
 
 def end_others(
@@ -43,7 +44,7 @@ def end_others(
 ) -> None:
     """End the alerts that stand in the table and are none of these: nobody saw them end."""
     kept = {(host_ids[host], values.key(alert_id)) for host, alert_id in standing if host in host_ids}
-    found = connection.execute(select(alerts).where(alerts.c.until.is_(None)))
+    found = connection.execute(_STANDING)
     rows = [
         dict(row._mapping) | {"until": max(at, row.since)} for row in found if (row.host_id, row.alert_id) not in kept
     ]

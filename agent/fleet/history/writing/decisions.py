@@ -15,8 +15,8 @@ from agent.fleet.history.writing.streams import Stored
 
 Key = tuple[int, str]  # host, decision ID
 Fields = dict[str, Any]
-Found = tuple[Stored, StoredEvent, payloads.DecisionData | payloads.OutcomeData]
 
+_Data = payloads.DecisionData | payloads.OutcomeData
 _COLUMNS = tuple(column.name for column in decisions.c if column.name != "id")
 _EMPTY: Fields = {
     "stream_id": None, "seq": None, "action": "", "reason": "", "mode": "", "held_by": None, "explanation": "",
@@ -24,6 +24,9 @@ _EMPTY: Fields = {
     "estimated": 0, "evidence": "[]", "outcome": None, "outcome_at": None, "measured": None, "error": None,
     "also_removed": "[]", "regret_at": None,
 }  # fmt: skip
+_ADD = decisions.insert()
+_ALL = select(decisions)
+_IDS = select(decisions.c.id, decisions.c.host_id, decisions.c.decision_id)
 _UPDATE = (
     update(decisions)
     .where(decisions.c.id == bindparam("row"))
@@ -39,26 +42,38 @@ class Written:
     regretted: tuple[DecisionChange, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A decision or an outcome among the events."""
+
+    key: Key
+    stored: Stored
+    event: StoredEvent
+    data: _Data
+    image: images.Facts
+
+    @classmethod
+    def of(cls, stored: Stored, event: StoredEvent, data: _Data) -> "_Found":
+        key = (stored.host_id, values.key(data.decision_id))
+        return cls(key, stored, event, data, images.Facts.of(data.image))
+
+
 def write(connection: Connection, events: Iterable[tuple[Stored, StoredEvent]], at: int) -> Written:
     """Write the decisions and outcomes among the events."""
-    found: list[Found] = [
-        (stored, event, event.data)
-        for stored, event in events
-        if isinstance(event.data, payloads.DecisionData | payloads.OutcomeData)
-    ]
+    found = [_Found.of(stored, event, event.data) for stored, event in events if isinstance(event.data, _Data)]
     if not found:
         return Written()
-    image_ids = images.write(connection, (images.Facts.of(data.image) for _, _, data in found), at)
-    before = _rows(connection, {_key(stored, data) for stored, _, data in found})
+    image_ids = images.write(connection, (item.image for item in found), at)
+    before = _load(connection, {item.key for item in found})
     after = {key: dict(row) for key, row in before.items()}
-    for stored, event, data in found:
-        _apply(after, stored, event, data, image_ids[values.key(data.image.id)])
+    for item in found:
+        _apply(after, item, image_ids[item.image.digest])
     regrets.mark_returned(connection, list(after.values()))
     _save(connection, before, after)
-    names = {stored.host_id: event.host for stored, event, _ in found}
+    hosts = {item.stored.host_id: item.event.host for item in found}
     changes = {
-        key: DecisionChange(id=row["id"], host=names[key[0]], decision_id=key[1])
-        for key, row in _rows(connection, after.keys()).items()
+        key: DecisionChange(id=row, host=hosts[key[0]], decision_id=key[1])
+        for key, row in _ids(connection, before, after).items()
     }
     back = [key for key, row in after.items() if row["regret_at"] is not None and _regret_at(before.get(key)) is None]
     return Written(tuple(changes.values()), tuple(changes[key] for key in back))
@@ -68,30 +83,29 @@ def _regret_at(row: Fields | None) -> int | None:
     return row["regret_at"] if row else None
 
 
-def _key(stored: Stored, data: payloads.DecisionData | payloads.OutcomeData) -> Key:
-    return stored.host_id, values.key(data.decision_id)
-
-
-def _rows(connection: Connection, keys: Collection[Key]) -> dict[Key, Fields]:
-    rows = statements.rows_of_pairs(connection, select(decisions), decisions.c.host_id, decisions.c.decision_id, keys)
+def _load(connection: Connection, keys: Collection[Key]) -> dict[Key, Fields]:
+    rows = statements.rows_of_pairs(connection, _ALL, decisions.c.host_id, decisions.c.decision_id, keys)
     return {(row.host_id, row.decision_id): dict(row._mapping) for row in rows}
 
 
-def _apply(
-    rows: dict[Key, Fields],
-    stored: Stored,
-    event: StoredEvent,
-    data: payloads.DecisionData | payloads.OutcomeData,
-    image_id: int,
-) -> None:
-    key = _key(stored, data)
-    at = times.to_ms(event.event.time)
-    new = {"host_id": key[0], "decision_id": key[1], "image_id": image_id, "at": at}
-    row = rows.setdefault(key, _EMPTY | new | {"names": values.array(data.image.references)})
-    if isinstance(data, payloads.DecisionData):
-        row |= new | _decision(stored, event, data)
+def _ids(connection: Connection, before: Mapping[Key, Fields], after: Collection[Key]) -> dict[Key, int]:
+    """The IDs of the rows, those of new ones as the database has chosen them."""
+    new = [key for key in after if key not in before]
+    rows = statements.rows_of_pairs(connection, _IDS, decisions.c.host_id, decisions.c.decision_id, new)
+    return {key: row["id"] for key, row in before.items()} | {(row.host_id, row.decision_id): row.id for row in rows}
+
+
+def _apply(rows: dict[Key, Fields], item: _Found, image_id: int) -> None:
+    at = times.to_ms(item.event.event.time)
+    host, decision = item.key
+    new = {"host_id": host, "decision_id": decision, "image_id": image_id, "at": at}
+    row = rows.get(item.key)
+    if row is None:
+        row = rows[item.key] = _EMPTY | new | {"names": values.array(item.data.image.references)}
+    if isinstance(item.data, payloads.DecisionData):
+        row |= new | _decision(item.stored, item.event, item.data)
     elif row["outcome_at"] is None or at >= row["outcome_at"]:  # a later one counts, whichever came first
-        row |= _outcome(at, data)
+        row |= _outcome(at, item.data)
 
 
 def _decision(stored: Stored, event: StoredEvent, data: payloads.DecisionData) -> Fields:
@@ -130,7 +144,7 @@ def _save(connection: Connection, before: Mapping[Key, Fields], after: Mapping[K
         sums.replace(key[0], before.get(key), row)
     added = [row for key, row in after.items() if key not in before]
     changed = [row for key, row in sorted(after.items()) if key in before and row != before[key]]
-    statements.execute_many(connection, decisions.insert(), added)
+    statements.execute_many(connection, _ADD, added)
     statements.execute_many(connection, _UPDATE, [_update(row) for row in changed])
     sums.write(connection)
 

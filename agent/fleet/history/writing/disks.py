@@ -1,6 +1,7 @@
 """How full each disk was, by hour and by day: the last and the largest value. It needs no job that sums up."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table, case
@@ -37,14 +38,15 @@ def _add(rows: dict[tuple[int, int], dict[str, Any]], key: tuple[int, int], row:
 
 
 def _upsert(connection: Connection, table: Table, span: str, rows: Mapping[tuple[int, int], dict[str, Any]]) -> None:
-    if not rows:
-        return
-    statement = statements.insert(connection, table)
+    values = [{"host_id": host, span: begin} | row for (host, begin), row in sorted(rows.items())]
+    statements.execute_many(connection, _latest_and_largest(connection.dialect.name, table, span), values)
+
+
+@cache
+def _latest_and_largest(dialect: str, table: Table, span: str) -> statements.Insert:
+    statement = statements.insert(dialect, table)
     new, old = statement.excluded, table.c
     is_largest = old.used_max.is_(None) | (new.used_max > old.used_max)
     latest = {name: new[name] for name in ("used_last", "total", "reclaimable")}
     changes = latest | {"used_max": case((is_largest, new.used_max), else_=old.used_max)}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["host_id", span], set_=changes),
-        [{"host_id": host, span: begin} | row for (host, begin), row in sorted(rows.items())],
-    )
+    return statement.on_conflict_do_update(index_elements=["host_id", span], set_=changes)

@@ -12,6 +12,7 @@ from agent.fleet.history.tables import build_cache, dropped, gaps, sweeps
 from agent.fleet.history.writing import freed, statements
 from agent.fleet.history.writing.streams import Stored
 
+_ADD = {table: table.insert() for table in (sweeps, gaps, build_cache, dropped)}
 BUILD_CACHE = "build-cache"  # the reason of its bytes among those of evictions
 
 
@@ -35,7 +36,7 @@ def write(connection: Connection, events: Iterable[tuple[Stored, StoredEvent]]) 
             case _:
                 pass
     for table, found in rows.items():
-        statements.execute_many(connection, table.insert(), found)
+        statements.execute_many(connection, _ADD[table], found)
     sums.write(connection)
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, literal_column, text
 
 from agent.core.policy.decision import Outcome
 from agent.fleet.history import times
 from agent.fleet.history.tables import freed_days
 from agent.fleet.history.writing import statements
 
-_FULL = 2**62  # bytes; a sum stays there, as PostgreSQL refuses one of more than 64 bits
+_FULL: ColumnElement[int] = literal_column(
+    str(2**62)
+)  # bytes; a sum stays there, as PostgreSQL refuses one of more than 64 bits
 
 Key = tuple[int, int, str]  # day, host, reason
 
@@ -55,24 +58,25 @@ class Sums:
             for (day, host, reason), freed in sorted(self._sums.items())
             if freed != NOTHING
         ]
-        if rows:
-            statement = statements.insert(connection, freed_days)
-            new, old = statement.excluded, freed_days.c
-            sums: dict[str, ColumnElement[int]] = {name: old[name] + new[name] for name in _NAMES}
-            sums |= {name: case((old[name] > _FULL, old[name]), else_=sums[name]) for name in ("estimated", "measured")}
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["day", "host_id", "reason"], set_=sums), rows
-            )
+        statements.execute_many(connection, _add(connection.dialect.name), rows)
         moved = [{"of_day": day, "of_host": host} for day, host, reason in self._sums if not reason]
         statements.execute_many(connection, _UNEXPLAINED, moved)
+
+
+@cache
+def _add(dialect: str) -> statements.Insert:
+    statement = statements.insert(dialect, freed_days)
+    new, old = statement.excluded, freed_days.c
+    sums: dict[str, ColumnElement[int]] = {name: old[name] + new[name] for name in _NAMES}
+    sums |= {name: case((old[name] > _FULL, old[name]), else_=sums[name]) for name in ("estimated", "measured")}
+    return statement.on_conflict_do_update(index_elements=["day", "host_id", "reason"], set_=sums)
 
 
 # The reason of an outcome without its decision is "" until that arrives; then its sums are 0 again.
 _UNEXPLAINED = delete(freed_days).where(
     freed_days.c.day == bindparam("of_day"),
     freed_days.c.host_id == bindparam("of_host"),
-    freed_days.c.reason == "",
-    *(freed_days.c[name] == 0 for name in ("evicted", "would", "regrets")),
+    text("reason = '' AND evicted = 0 AND would = 0 AND regrets = 0"),
 )
 
 

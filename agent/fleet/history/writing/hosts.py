@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, case, or_, update
+from sqlalchemy import BigInteger, Connection, Text, bindparam, case, null, or_, text, update
 
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import AlertChange, Change, InfoChange, InventoryChange, Seen, StatusChange
@@ -22,10 +22,10 @@ _STATE = (
     .values(state=_NEW_STATE, state_since=case((hosts.c.state == _NEW_STATE, hosts.c.state_since), else_=_NOW))
 )
 _SEEN = update(hosts).where(_ROW, or_(hosts.c.last_seen.is_(None), hosts.c.last_seen < _LATER)).values(last_seen=_LATER)
-_KNOWN = update(hosts).where(_ROW, hosts.c.forgotten_at.is_not(None)).values(forgotten_at=None)
+_KNOWN = update(hosts).where(_ROW).values(forgotten_at=null())
 _FORGET = (
     update(hosts)
-    .where(_ROW, hosts.c.state == "unknown", hosts.c.version.is_(None), hosts.c.inventory_digest.is_(None))
+    .where(_ROW, text("state = 'unknown' AND version IS NULL AND inventory_digest IS NULL"))
     .values(forgotten_at=_NOW)
 )
 _INFO_COLUMNS = ("agent_id", "version", "mode", "engine", "policy_digest", "started")
@@ -33,14 +33,21 @@ _INFO = update(hosts).where(_ROW).values({name: bindparam(f"new_{name}") for nam
 
 
 def ids(connection: Connection, names: Iterable[str], known: Mapping[str, int], at: int) -> dict[str, int]:
-    """The IDs of these hosts' rows, which are created where they are not there. `known`: IDs from earlier commits."""
+    """The IDs of these hosts' rows, which are created where they are not there. `known`: IDs from earlier commits.
+
+    A host that was forgotten and is in a message again is no longer forgotten. `known` must not have one that was.
+    """
     wanted = set(names)
     found = {name: known[name] for name in wanted if name in known}
     new = sorted(wanted - found.keys())
     statements.add_if_new(connection, hosts, [{"name": name, "first_seen": at} for name in new])
-    found |= {
-        row.name: row.id for row in statements.rows_where(connection, [hosts.c.id, hosts.c.name], hosts.c.name, new)
-    }
+    rows = statements.rows_where(connection, [hosts.c.id, hosts.c.name, hosts.c.forgotten_at], hosts.c.name, new)
+    returned = []
+    for row in rows:
+        found[row.name] = row.id
+        if row.forgotten_at is not None:
+            returned.append({"row": row.id})
+    statements.execute_many(connection, _KNOWN, returned)
     return found
 
 
@@ -49,14 +56,9 @@ def write(connection: Connection, changes: Iterable[Change], host_ids: Mapping[s
     states: dict[int, dict[str, Any]] = {}
     infos: dict[int, payloads.Info | None] = {}
     seen: dict[int, int] = {}
-    cleared: dict[int, int] = {}
     for change in changes:
         row = host_ids[change.host]
         at = times.to_ms(change.at)
-        if _clears(change):
-            cleared[row] = at
-        else:
-            cleared.pop(row, None)
         if isinstance(change, StatusChange):
             state = change.status.state if change.status else "unknown"
             since = _own_time(change) if change.retain else None
@@ -68,14 +70,17 @@ def write(connection: Connection, changes: Iterable[Change], host_ids: Mapping[s
     statements.execute_many(connection, _STATE, _sorted(states))
     _write_infos(connection, infos)
     statements.execute_many(connection, _SEEN, [{"row": row, "seen": seen[row]} for row in sorted(seen)])
-    returned = {host_ids[change.host] for change in changes} - cleared.keys()
-    statements.execute_many(connection, _KNOWN, [{"row": row} for row in sorted(returned)])
 
 
-def forget(connection: Connection, changes: Iterable[Change], host_ids: Mapping[str, int]) -> None:
-    """Mark hosts whose topics are all cleared. Call it when everything else of the batch is written."""
-    cleared = {host_ids[change.host]: times.to_ms(change.at) for change in changes if _clears(change)}
-    statements.execute_many(connection, _FORGET, [{"row": row, "now": cleared[row]} for row in sorted(cleared)])
+def forget(connection: Connection, changes: Iterable[Change], host_ids: Mapping[str, int]) -> frozenset[str]:
+    """Mark hosts whose topics are all cleared. Call it when everything else of the batch is written.
+
+    Returns the hosts that may be forgotten now.
+    """
+    cleared = {change.host: times.to_ms(change.at) for change in changes if _clears(change)}
+    rows = [{"row": host_ids[host], "now": cleared[host]} for host in sorted(cleared)]
+    statements.execute_many(connection, _FORGET, rows)
+    return frozenset(cleared)
 
 
 def _write_infos(connection: Connection, infos: Mapping[int, payloads.Info | None]) -> None:

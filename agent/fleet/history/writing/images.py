@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, case, func
+from sqlalchemy import Connection, case, func, literal_column
 
 from agent.core.protocol import payloads
 from agent.fleet.history import values
@@ -42,7 +43,7 @@ def write(connection: Connection, facts: Iterable[Facts], at: int) -> dict[str, 
     found = {row.digest: row for row in _rows(connection, wanted)}
     changed = [fact for digest, fact in sorted(wanted.items()) if _is_news(fact, found.get(digest))]
     if changed:
-        connection.execute(_upsert(connection), [_row(fact, at) for fact in changed])
+        statements.execute_many(connection, _upsert(connection.dialect.name), [_row(fact, at) for fact in changed])
         found |= {row.digest: row for row in _rows(connection, [fact.digest for fact in changed])}
     return {digest: row.id for digest, row in found.items()}
 
@@ -74,9 +75,10 @@ def _row(fact: Facts, at: int) -> Mapping[str, Any]:
     }
 
 
-def _upsert(connection: Connection) -> statements.Insert:
-    statement = statements.insert(connection, images)
+@cache
+def _upsert(dialect: str) -> statements.Insert:
+    statement = statements.insert(dialect, images)
     new, old = statement.excluded, images.c
     known = {name: func.coalesce(new[name], old[name]) for name in ("torch_version", "accelerator", "origin")}
-    size = case((new.size > 0, new.size), else_=old.size)
+    size = case((new.size > literal_column("0"), new.size), else_=old.size)
     return statement.on_conflict_do_update(index_elements=["digest"], set_={**known, "size": size})

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from agent.core.policy.decision import Action, Reason
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import DecisionChange, InventoryChange
 from agent.fleet.history import times, values
@@ -15,10 +15,12 @@ from agent.fleet.history.tables import host_images, hosts, images
 from agent.fleet.history.writing import disks, regrets, statements
 from agent.fleet.history.writing import images as image_rows
 from agent.fleet.history.writing.spells import Spells
+from agent.fleet.live import build_row
 
 IMAGES_AT_A_TIME = 5000  # rows that are compared together: some megabytes
 
-_COMPARED = ("row_digest", "last_used", "idle_since", "running")
+_TIMES = ("last_used", "idle_since", "deadline")
+_COMPARED = ("row_digest", "idle_since")
 _GONE = delete(host_images).where(
     host_images.c.host_id == bindparam("host"), host_images.c.image_id == bindparam("image")
 )
@@ -33,16 +35,17 @@ _HOST = (
 
 @dataclass(frozen=True, slots=True)
 class _Latest:
-    """The last inventory of one host in a batch; `rows`: its images by digest, as `_row` makes them."""
+    """The last inventory of one host in a batch, with its images by digest."""
 
     host_id: int
     at: int
     change: InventoryChange
-    rows: Mapping[str, dict[str, Any]]
+    images: Mapping[str, payloads.InventoryImage]
 
-    @property
-    def images(self) -> Sequence[payloads.InventoryImage]:
-        return self.change.inventory.images if self.change.inventory else ()
+    @classmethod
+    def of(cls, host_id: int, at: int, change: InventoryChange) -> "_Latest":
+        found = change.inventory.images if change.inventory else ()
+        return cls(host_id, at, change, {values.key(image.id): image for image in found})
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class _Difference:
 
     rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # image's digest, row without its ID
     gone: list[dict[str, int]] = field(default_factory=list)
-    facts: list[image_rows.Facts] = field(default_factory=list)
+    facts: dict[str, image_rows.Facts] = field(default_factory=dict)  # by digest
     appeared: dict[tuple[int, str], int] = field(default_factory=dict)  # host, image's digest -> when
     spells: Spells = field(default_factory=Spells)
 
@@ -65,7 +68,7 @@ def write(
     latest = {host: (at, change) for host, at, change in timed}
     names = {host_ids[change.host]: change.host for change in changes}
     regretted: list[DecisionChange] = []
-    for part in _parts(_Latest(host, *latest[host], _rows(host, latest[host][1])) for host in sorted(latest)):
+    for part in _parts(_Latest.of(host, *latest[host]) for host in sorted(latest)):
         regretted += _write(connection, part, names, at)
     return regretted
 
@@ -81,7 +84,7 @@ def _parts(inventories: Iterable[_Latest]) -> Iterator[list[_Latest]]:
     count = 0
     for inventory in inventories:
         part.append(inventory)
-        count += len(inventory.rows)
+        count += len(inventory.images)
         if count >= IMAGES_AT_A_TIME:
             yield part
             part, count = [], 0
@@ -94,7 +97,7 @@ def _write(connection: Connection, part: Sequence[_Latest], names: Mapping[int, 
     difference = _Difference()
     for inventory in part:
         _compare(difference, inventory, stored.get(inventory.host_id, {}))
-    ids = image_rows.write(connection, difference.facts, at)
+    ids = image_rows.write(connection, difference.facts.values(), at)
     statements.execute_many(connection, _GONE, difference.gone)
     rows = [{**row, "image_id": ids[digest]} for digest, row in difference.rows]
     statements.upsert(connection, host_images, rows)
@@ -117,28 +120,34 @@ def _stored(connection: Connection, host_ids: Iterable[int]) -> dict[int, dict[s
 
 def _compare(difference: _Difference, inventory: _Latest, stored: Mapping[str, dict[str, Any]]) -> None:
     host = inventory.host_id
-    for image in inventory.images:
-        digest = values.key(image.id)
-        row, before = inventory.rows[digest], stored.get(digest)
-        if before is not None and before["row_digest"] == row["row_digest"]:
+    for digest, image in inventory.images.items():
+        content, before = _content(image), stored.get(digest)
+        if before is not None and before["row_digest"] == content:
             continue
+        row = _row(host, image, content)
         difference.rows.append((digest, row))
-        difference.facts.append(image_rows.Facts.of(image))
+        if digest not in difference.facts:
+            difference.facts[digest] = image_rows.Facts.of(image)
         if before is None:
             difference.appeared[host, digest] = inventory.at
         else:
             difference.spells.note(before, row, image.references[0] if image.references else "")
-    gone = [row for digest, row in stored.items() if digest not in inventory.rows]
+    gone = [row for digest, row in stored.items() if digest not in inventory.images]
     difference.gone += [{"host": host, "image": row["image_id"]} for row in gone]
 
 
-def _rows(host: int, change: InventoryChange) -> dict[str, dict[str, Any]]:
-    found = change.inventory.images if change.inventory else ()
-    return {values.key(image.id): _row(host, image) for image in found}
+def _content(image: payloads.InventoryImage) -> bytes:
+    """A digest of all that the inventory says about an image."""
+    said = image.__dict__ | {name: _seconds(getattr(image, name)) for name in _TIMES}
+    return blake2b(repr(said).encode(errors="replace"), digest_size=8).digest()
 
 
-def _row(host: int, image: payloads.InventoryImage) -> dict[str, Any]:
-    row = {
+def _seconds(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
+
+
+def _row(host: int, image: payloads.InventoryImage, content: bytes) -> dict[str, Any]:
+    return {
         "host_id": host,
         "names": values.array(image.references),
         "class": values.text(image.kind),
@@ -154,9 +163,8 @@ def _row(host: int, image: payloads.InventoryImage) -> dict[str, Any]:
         "size": values.size(image.size_bytes),
         "estimated": values.size(image.estimated_bytes),
         "warnings": values.array(image.warnings),
+        "row_digest": content,
     }
-    content = repr((*row.values(), image.torch_version, image.accelerator))
-    return row | {"row_digest": blake2b(content.encode(errors="replace"), digest_size=8).digest()}
 
 
 def _host(inventory: _Latest) -> dict[str, Any]:
@@ -173,20 +181,5 @@ def _host(inventory: _Latest) -> dict[str, Any]:
         "new_disk_total": values.size_or_none(found.disk.total_bytes),
         "new_images_bytes": values.size(found.disk.images_bytes),
         "new_reclaimable": values.size(found.disk.reclaimable_bytes),
-        "new_next_eviction": min(_ends(found), default=None),
+        "new_next_eviction": build_row.next_eviction(found.images),
     }
-
-
-def _ends(inventory: payloads.Inventory) -> Iterator[int]:
-    """When each image goes that nothing keeps or holds, if it is not used until then."""
-    for image in inventory.images:
-        if image.action == Action.EVICT:
-            if image.held_by is None:  # it goes now; under disk pressure before its deadline
-                yield times.to_ms(min(image.deadline or inventory.at, inventory.at))
-        elif image.deadline is not None and _is_pending(image.reason):
-            yield times.to_ms(image.deadline)
-
-
-def _is_pending(text: str) -> bool:
-    reason = Reason.of(text)
-    return reason is not None and reason.pending

@@ -18,6 +18,10 @@ SETTLED = 60_000  # milliseconds; an inventory from so soon after a removal may 
 
 Place = tuple[int, int]  # host, image
 
+_GONE = select(decisions).where(text(REMOVED))
+_PRESENT = select(host_images.c.host_id, host_images.c.image_id, hosts.c.inventory_at).join(
+    hosts, hosts.c.id == host_images.c.host_id
+)
 _MARK = update(decisions).where(decisions.c.id == bindparam("row")).values(regret_at=bindparam("when"))
 
 
@@ -57,14 +61,10 @@ def _end(row: Mapping[str, Any]) -> float:
 
 def _present(connection: Connection, places: Collection[Place]) -> dict[Place, int]:
     """Which of the images are in the inventories of their hosts, and when those were made."""
-    query = select(host_images.c.host_id, host_images.c.image_id, hosts.c.inventory_at).join(
-        hosts, hosts.c.id == host_images.c.host_id
-    )
-    rows = statements.rows_of_pairs(connection, query, host_images.c.host_id, host_images.c.image_id, places)
+    rows = statements.rows_of_pairs(connection, _PRESENT, host_images.c.host_id, host_images.c.image_id, places)
     return {(row.host_id, row.image_id): row.inventory_at for row in rows if row.inventory_at is not None}
 
 
 def _removed(connection: Connection, places: Collection[Place]) -> list[dict[str, Any]]:
-    query = select(decisions).where(text(REMOVED))
-    rows = statements.rows_of_pairs(connection, query, decisions.c.host_id, decisions.c.image_id, places)
+    rows = statements.rows_of_pairs(connection, _GONE, decisions.c.host_id, decisions.c.image_id, places)
     return [dict(row._mapping) for row in rows]

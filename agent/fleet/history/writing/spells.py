@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -22,8 +23,9 @@ class Spells:
 
     def note(self, before: Mapping[str, Any], after: Mapping[str, Any], reference: str) -> None:
         """An image changed from one row to another: if it was used again, a spell ended."""
+        # while a container runs, an image is not idle: its inventory has no idle_since then
         begin, end = before["idle_since"], after["last_used"]
-        if begin is None or end is None or end <= begin or before["running"]:
+        if begin is None or end is None or end <= begin:
             return
         repository = values.key(tags.parse(reference).repository) if reference else ""
         self._counts[times.day_of(end), repository, bucket(end - begin)] += 1
@@ -33,11 +35,14 @@ class Spells:
             {"day": day, "repository": repository, "bucket": hours, "n": count}
             for (day, repository, hours), count in sorted(self._counts.items())
         ]
-        if rows:
-            statement = statements.insert(connection, idle_spells)
-            total = idle_spells.c.n + statement.excluded.n
-            keys = ["day", "repository", "bucket"]
-            connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={"n": total}), rows)
+        statements.execute_many(connection, _add(connection.dialect.name), rows)
+
+
+@cache
+def _add(dialect: str) -> statements.Insert:
+    statement = statements.insert(dialect, idle_spells)
+    total = idle_spells.c.n + statement.excluded.n
+    return statement.on_conflict_do_update(index_elements=["day", "repository", "bucket"], set_={"n": total})
 
 
 def bucket(length: int) -> int:

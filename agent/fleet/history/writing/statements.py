@@ -1,11 +1,14 @@
 """Statements for both databases, and executing them with many rows."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import CTE, BigInteger, Column, Connection, Row, Select, Table, Text, column, select, text
+from sqlalchemy import CTE, BigInteger, Column, Connection, Dialect, Row, Select, Table, Text, column, select, text
+from sqlalchemy import Insert as PlainInsert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import Executable
 
@@ -18,29 +21,64 @@ Pair = tuple[int, int | str]
 Insert = sqlite.Insert | postgresql.Insert
 
 
-def insert(connection: Connection, table: Table) -> Insert:
-    """INSERT in the dialect of this database, as only the dialects know ON CONFLICT."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+def insert(dialect: str, table: Table) -> Insert:
+    """INSERT in the dialect of a database, as only the dialects know ON CONFLICT."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def execute_many(connection: Connection, statement: Executable, rows: Sequence[Values]) -> None:
-    """Execute the statement once for each row; not at all without one."""
+    """Execute the statement once for each row; not at all without one. All rows have all its parameters.
+
+    The driver gets its rows at once: SQLAlchemy takes three times as long to look at each parameter of each row. The
+    compiled statement is kept for ever, so it must be one that is made once.
+    """
     if rows:
-        connection.execute(statement, rows)
+        sql, values = _compiled(_Dialect(connection.dialect.name, connection.dialect), statement, tuple(rows[0]))
+        connection.exec_driver_sql(sql, [values(row) for row in rows])
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """A dialect that is the same key as any other of its name."""
+
+    name: str
+    found: Dialect = field(compare=False)
+
+
+@cache
+def _compiled(
+    dialect: _Dialect, statement: Executable, columns: tuple[str, ...]
+) -> tuple[str, Callable[[Values], Sequence[Any]]]:
+    """The text of the statement, and what takes its parameters from a row in their order."""
+    if isinstance(statement, PlainInsert):
+        statement = statement.inline()  # without RETURNING
+    compiled = statement.compile(dialect=dialect.found, column_keys=columns)  # type: ignore[attr-defined]
+    names = compiled.positiontup
+    return str(compiled), itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
 
 
 def add_if_new(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
     """Insert rows, except those that are there."""
-    execute_many(connection, insert(connection, table).on_conflict_do_nothing(), rows)
+    execute_many(connection, _add_if_new(connection.dialect.name, table), rows)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
     """Insert rows, or replace all columns that the rows have. All rows have the same columns."""
     if rows:
-        statement = insert(connection, table)
-        keys = {column.name for column in table.primary_key}
-        others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others), rows)
+        execute_many(connection, _upsert(connection.dialect.name, table, tuple(rows[0])), rows)
+
+
+@cache
+def _add_if_new(dialect: str, table: Table) -> Insert:
+    return insert(dialect, table).on_conflict_do_nothing()
+
+
+@cache
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
+    statement = insert(dialect, table)
+    keys = {key.name for key in table.primary_key}
+    others = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
 
 
 def chunks(values: Iterable[T], size: int = IN_ONE_LIST) -> Iterator[list[T]]:
@@ -64,16 +102,22 @@ def rows_of_pairs(
     """The rows of the query whose two columns are one of these pairs, which differ.
 
     SQLite scans the whole table for `(a, b) IN (...)`, and SQLAlchemy takes long to compile a long VALUES. A table that
-    is made of one parameter is joined by the index, and its statement is always the same.
+    is made of one parameter is joined by the index, and its statement is always the same. It is kept for ever, so the
+    query must be one that is made once.
     """
     if not pairs:
         return []
-    wanted = _wanted(connection.dialect.name, isinstance(second.type, Text))
-    statement = query.join(wanted, (first == wanted.c.first) & (second == wanted.c.second))
+    statement = _joined(connection.dialect.name, query, first, second)
     if connection.dialect.name == "sqlite":
         return connection.execute(statement, {"pairs": json.dumps(list(pairs))}).all()
     firsts, seconds = zip(*pairs, strict=True)
     return connection.execute(statement, {"firsts": list(firsts), "seconds": list(seconds)}).all()
+
+
+@cache
+def _joined(dialect: str, query: Select[Any], first: Column[Any], second: Column[Any]) -> Select[Any]:
+    wanted = _wanted(dialect, isinstance(second.type, Text))
+    return query.join(wanted, (first == wanted.c.first) & (second == wanted.c.second))
 
 
 _SQLITE_PAIRS = (

@@ -10,6 +10,8 @@ from agent.fleet.collector.batch import Range, Source, StreamState
 from agent.fleet.history.tables import hosts, missing, streams
 from agent.fleet.history.writing import statements
 
+# in one order, so that two collectors do not wait for each other
+_LOCKED = select(streams).order_by(streams.c.id).with_for_update(of=streams)
 _UPDATE = (
     update(streams)
     .where(streams.c.id == bindparam("stream"))
@@ -78,9 +80,7 @@ def load(connection: Connection) -> dict[Source, StreamState]:
 
 
 def _lock_known(connection: Connection, wanted: Mapping[tuple[int, str], Source]) -> dict[Source, Stored]:
-    # in one order, so that two collectors do not wait for each other
-    query = select(streams).order_by(streams.c.id).with_for_update(of=streams)
-    rows = statements.rows_of_pairs(connection, query, streams.c.host_id, streams.c.epoch, wanted)
+    rows = statements.rows_of_pairs(connection, _LOCKED, streams.c.host_id, streams.c.epoch, wanted)
     ranges, since = defaultdict[int, list[Range]](list), defaultdict[int, dict[int, int]](dict)
     for row in statements.rows_where(connection, list(missing.c), missing.c.stream_id, [row.id for row in rows]):
         ranges[row.stream_id].append((row.lo, row.hi))

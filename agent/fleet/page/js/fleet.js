@@ -7,6 +7,7 @@ const MOST_DECISIONS = 200; // kept in memory; the history has them all
 const OVERVIEW_EVERY = 30_000; // ms
 const OVERVIEW_BEHIND = 3_000; // ms, while the monitor catches up
 const OVERVIEW_SOON = 700; // ms after a change that it shows
+const OVERVIEW_PAUSE = 5_000; // ms between two, as the monitor makes it no more often
 export const DISK_FULL = "disk-full-nothing-evictable";
 
 export const hosts = new Map(); // name -> row
@@ -24,6 +25,8 @@ export const critical = computed(() => [...alerts.value.values()].filter((alert)
 
 let columns = [];
 let timer = 0;
+let soon = 0; // when it is loaded, if that is soon
+let overviewAt = 0;
 
 export function setSnapshot(snapshot) {
   columns = snapshot.columns;
@@ -77,6 +80,8 @@ export async function loadAlerts() {
 
 export async function loadOverview() {
   clearTimeout(timer);
+  soon = 0;
+  overviewAt = Date.now();
   try {
     const next = await get("overview");
     batch(() => {
@@ -88,13 +93,21 @@ export async function loadOverview() {
   timer = setTimeout(loadWhenSeen, behind.value > 0 ? OVERVIEW_BEHIND : OVERVIEW_EVERY);
 }
 
+// The last ones before the stream begins; those of the overview may be some seconds older.
+export async function loadDecisions() {
+  const last = await get("decisions?limit=60").catch(() => null);
+  if (last) addDecisions(last.decisions);
+}
+
 export async function loadMe() {
   me.value = await get("me").catch(() => me.value);
 }
 
 export function refreshSoon() {
+  if (soon) return; // else a change each second would put it off for ever
+  soon = Math.max(OVERVIEW_SOON, overviewAt + OVERVIEW_PAUSE - Date.now());
   clearTimeout(timer);
-  timer = setTimeout(loadWhenSeen, OVERVIEW_SOON);
+  timer = setTimeout(loadWhenSeen, soon);
 }
 
 function loadWhenSeen() {

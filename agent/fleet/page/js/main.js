@@ -68,7 +68,7 @@ function Live() {
 
 function Zone() {
   const { local } = time;
-  return html`<button type="button" class="quiet" aria-pressed=${local.value ? "true" : "false"} aria-label="Times in the local zone" title="Times in UTC, or in the zone of this machine"
+  return html`<button type="button" class="quiet" aria-label=${`${local.value ? "local" : "UTC"} times, change`} title="Times in UTC, or in the zone of this machine"
     onClick=${() => time.setLocal(!local.value)}>${local.value ? "local" : "UTC"}</button>`;
 }
 

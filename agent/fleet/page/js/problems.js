@@ -11,7 +11,7 @@ import { clock, now } from "./time.js";
 import { holds } from "./words.js";
 
 const MOST_BLOCKED = 3; // shown each; the others as one line
-const MOST_CRITICAL = 5;
+const MOST_CRITICAL = 3;
 const BEHIND = 500; // events that wait before the page says so: fewer are the normal delay
 
 export const problems = signal(0); // for the title and the icon
@@ -71,10 +71,9 @@ export function Incomplete() {
 export function Blocked() {
   changed.value;
   const rows = [...blocked.value].sort((a, b) => fill(b.host) - fill(a.host));
-  return html`${rows.slice(0, MOST_BLOCKED).map((each) => html`<${BlockedHost} key=${each.host} of=${each} linked />`)}
+  return html`${rows.slice(0, MOST_BLOCKED).map((each, i) => html`<${BlockedHost} key=${each.host} of=${each} linked bar=${i === 0} />`)}
     ${rows.length > MOST_BLOCKED && html`<p class="strip critical"><span class="sign critical" aria-hidden="true"></span><span>
-      ${format.plural(rows.length - MOST_BLOCKED, "more host is", "more hosts are")} full and nothing may be evicted.
-      <a href=${link("", "", { only: "blocked" })}>Show all ${format.count(rows.length)}</a></span></p>`}`;
+      ${format.plural(rows.length - MOST_BLOCKED, "more host is", "more hosts are")} full and nothing may be evicted.${" "}<a href=${link("", "", { only: "blocked" })}>Show all ${format.count(rows.length)}</a></span></p>`}`;
 }
 
 function fill(host) {
@@ -82,7 +81,8 @@ function fill(host) {
   return row ? used(row) ?? 0 : 0;
 }
 
-export function BlockedHost({ of, linked = false }) {
+// With several of them only the first has a bar, so that the hosts below stay in sight.
+export function BlockedHost({ of, linked = false, bar = false }) {
   const [open, setOpen] = useState(false);
   const share = fill(of.host);
   const held = [...of.held].sort((a, b) => b.bytes - a.bytes).filter((each) => each.bytes > 0);
@@ -91,8 +91,8 @@ export function BlockedHost({ of, linked = false }) {
     <div class="band-head"><span class="sign critical" aria-hidden="true"></span>
       <h2>${linked ? html`<${HostLink} host=${of.host} />` : of.host} is ${share ? `${format.percent(share)} full` : "full"} and nothing may be evicted</h2>
       <span class="since">for ${format.roughly(now.value - Date.parse(of.since))}</span></div>
-    <p>${held.length ? html`What holds it: ${sentence(held)}.` : of.message}</p>
-    ${linked && whole > 0 && html`<${Shares} held=${held} whole=${whole} />`}
+    <p class="held">${held.length ? html`What holds it: ${sentence(held)}.` : of.message}</p>
+    ${bar && whole > 0 && html`<${Shares} held=${held} whole=${whole} />`}
     <p class="ways"><a href=${link("hosts", of.host, { only: "held" })}>Show what holds it</a>
       <button type="button" class="as-link" aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>Why nothing else may go</button></p>
     ${open && html`<${Ways} held=${held} host=${of.host} message=${of.message} />`}

@@ -47,7 +47,7 @@ async function load() {
   const [boot, tick, decision] = snapshot.at.split(".");
   position = [boot, tick, position?.split(".")[2] ?? decision].join(".");
   fleet.setSnapshot(snapshot);
-  await Promise.all([fleet.loadOverview(), fleet.loadAlerts(), fleet.loadMe()]);
+  await Promise.all([fleet.loadOverview(), fleet.loadDecisions(), fleet.loadAlerts(), fleet.loadMe()]);
 }
 
 function open() {
@@ -61,7 +61,10 @@ function open() {
   on("hello", greet);
   on("hosts", (rows) => later(() => fleet.setRows(rows)));
   on("gone", (names) => later(() => fleet.removeRows(names)));
-  on("decisions", (added) => later(() => fleet.addDecisions(added)));
+  on("decisions", (added) => later(() => {
+    fleet.addDecisions(added);
+    fleet.refreshSoon();
+  }));
   on("alerts", (changes) => later(() => fleet.changeAlerts(changes)));
   on("monitor", setMonitor);
   on("reset", reset);

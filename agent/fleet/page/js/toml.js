@@ -1,6 +1,19 @@
 // A policy as it stands in a configuration file. Values that are not set are left out.
 export function toml(policy) {
-  return Object.entries(policy).map(([name, section]) => table(name, section)).filter(Boolean).join("\n\n");
+  const tables = Object.entries(policy).filter(([, value]) => isTable(value));
+  const keys = Object.entries(policy).filter(([, value]) => !isTable(value) && value !== null);
+  const first = keys.map(([key, value]) => `${key} = ${text(value)}`).join("\n");
+  return [first, ...tables.map(([name, section]) => table(name, section))].filter(Boolean).join("\n\n");
+}
+
+// Every setting as [key with its section, value]
+export function settings(policy) {
+  return Object.entries(policy).flatMap(([name, value]) =>
+    (isTable(value) ? Object.entries(value).map(([key, each]) => [`${name}.${key}`, each]) : [[name, value]]));
+}
+
+function isTable(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function table(name, section) {

@@ -24,13 +24,13 @@ export function Alerts() {
   const { q = "" } = route.value.view;
   const all = alerts.value;
   const shown = useMemo(() => standing(all, q.toLowerCase()), [all, q]);
-  if (!loaded.value) return html`<h1 tabindex="-1">Alerts</h1><${Waiting} />`;
   return html`<div class="tools"><h1 tabindex="-1">Alerts <span class="figure">${format.count(all.size)}</span></h1>
       <${Filter} main label="Filter by host, alert or text" value=${q} onInput=${(text) => setView({ q: text }, { typing: true })} />
       <a class="quiet-link" href="api/alerts?standing=true&limit=100000&format=csv" download="alerts.csv">CSV</a></div>
     ${shown.length > 0 && html`<${Rows} id="alert" label="Standing alerts" columns=${STANDING} count=${shown.length} at=${(i) => shown[i]} keyOf=${alertKey}
       onOpen=${(alert) => go(link("hosts", alert.host))} top=${q} />`}
-    ${shown.length === 0 && html`<p class="nothing">${all.size ? html`No alert matches '${q}'. <button type="button" class="as-link" onClick=${() => setView({ q: "" })}>Show all</button>` : "No alert stands. Every host says that it works."}</p>`}
+    ${!loaded.value && html`<${Waiting} />`}
+    ${loaded.value && shown.length === 0 && html`<p class="nothing">${all.size ? html`No alert matches '${q}'. <button type="button" class="as-link" onClick=${() => setView({ q: "" })}>Show all</button>` : "No alert stands."}</p>`}
     <${Past} again=${all.size} />`;
 }
 

@@ -18,9 +18,11 @@ const SORT_EVERY = 2_000; // ms; values change at once, their order does not jum
 const openGroups = signal(new Set());
 
 export function Fleet() {
-  if (!loaded.value) return html`<${Waiting} />`;
-  return html`<h1 class="unseen" tabindex="-1">Fleet</h1>
-    <${Broker} /><${Behind} /><${Blocked} /><${Critical} /><${Incomplete} />
+  return html`<h1 class="unseen" tabindex="-1">Fleet</h1>${loaded.value ? html`<${Loaded} />` : html`<${Waiting} />`}`;
+}
+
+function Loaded() {
+  return html`<${Broker} /><${Behind} /><${Blocked} /><${Critical} /><${Incomplete} />
     ${changed.value && hosts.size === 0 ? html`<${FirstRun} />` : html`<${Body} />`}`;
 }
 

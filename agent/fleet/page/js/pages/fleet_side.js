@@ -18,6 +18,7 @@ export function Reclaimed({ host = "" }) {
   const names = Object.keys(data.series);
   const sums = data.at.map((_, i) => names.reduce((sum, name) => sum + (data.series[name][i] ?? 0), 0));
   const whole = sums.reduce((sum, each) => sum + each, 0);
+  if (!whole) return html`<${Nothing} title="Reclaimed by day" text="Nothing was reclaimed in 30 days." />`;
   return html`<${Chart} title="Reclaimed by day" x=${data.at} height=${120} summary=${`${format.bytes(whole)} in ${format.plural(data.at.length, "day")}.`}
     series=${[{ label: "Reclaimed", values: sums, kind: "bars", color: "series" }]} />`;
 }
@@ -28,11 +29,16 @@ export function Idle() {
   const policies = useApi("policies");
   const [name] = Object.keys(data?.series ?? {});
   if (!data?.at.length || !name) return null;
+  if (!data.series[name].some(Boolean)) return html`<${Nothing} title="Idle before the next use" text="No idle image was used again yet." />`;
   const labels = data.at.map((hours) => (hours < 24 ? `${hours} h` : `${Math.round(hours / 24)} d`));
   const ttl = ttlHours(policies.data);
   const marks = ttl ? [{ x: place(data.at, ttl), label: `TTL ${Math.round(ttl / 24)} d` }] : [];
   return html`<${Chart} title="Idle before the next use" x=${data.at.map((_, i) => i)} labels=${labels} height=${120} unit="count" marks=${marks}
     summary="Each bar counts idle times of images that ended with a use." series=${[{ label: "Idle times", values: data.series[name], kind: "bars", color: "series" }]} />`;
+}
+
+function Nothing({ title, text }) {
+  return html`<section><h2 class="small">${title}</h2><p class="dim">${text}</p></section>`;
 }
 
 // The TTL of the policy that most hosts have, in hours; null if it is not known

@@ -7,7 +7,7 @@ import { html } from "../html.js";
 import { Ago, At, Failure, State, Waiting } from "../parts.js";
 import { BlockedHost, Broker, Shares, Strip } from "../problems.js";
 import { back, link } from "../router.js";
-import { absolute, clock } from "../time.js";
+import { absolute, clock, ms } from "../time.js";
 import { holds } from "../words.js";
 import { Disk } from "./host_disk.js";
 import { Images } from "./host_images.js";
@@ -19,12 +19,14 @@ export function Host({ id }) {
   const again = useChanges(id);
   const { data, error, reload } = useApi(`hosts/${encodeURIComponent(id)}`, { again });
   const row = useRow(id);
-  if (!loaded.value || (!data && !error)) return html`<h1 tabindex="-1">${id}</h1><${Waiting} />`;
-  if (!data) return html`<h1 tabindex="-1">${id}</h1><${Failure} ...${{ error, reload }} /><p><a href=${back("")}>All hosts</a></p>`;
-  const host = { ...data.host, ...(row ?? {}) };
+  const host = { host: id, state: "unknown", last_seen: null, ...data?.host, ...row };
+  return html`<${Head} host=${host} info=${data?.info} />
+    ${data && loaded.value ? html`<${Body} ...${{ id, host, data, again }} />` : error ? html`<${Failure} ...${{ error, reload }} />` : html`<${Waiting} />`}`;
+}
+
+function Body({ id, host, data, again }) {
   const full = blocked.value.find((each) => each.host === id);
-  return html`<${Head} host=${host} info=${data.info} />
-    <${Broker} /><${Silence} host=${host} />
+  return html`<${Broker} /><${Silence} host=${host} since=${ms(data.info?.state_since) ?? lastHeard(host)} />
     ${full && html`<${BlockedHost} of=${full} />`}
     <${Standing} alerts=${data.alerts} full=${full} /><${Missing} streams=${data.streams} />
     <div class="two"><${Disk} host=${host} /><${Holding} host=${id} held=${data.held} /></div>
@@ -59,16 +61,16 @@ function Head({ host, info }) {
     <p class="dim about">${[
       host.version && `torchkeeper ${host.version}`,
       engine.version && `Docker ${engine.version} ${engine.driver ?? ""}`,
-      info && html`agent up since <${At} at=${info.started} />`,
+      info?.started && html`agent up since <${At} at=${info.started} />`,
       html`last heard <${Ago} at=${host.last_seen} />`,
     ].filter(Boolean).map((part, i) => html`<span key=${i}>${part}</span>`)}</p>`;
 }
 
-function Silence({ host }) {
+function Silence({ host, since }) {
   const heard = lastHeard(host);
   if (host.state === "stale") return html`<${Strip} kind="warning">Silent since ${heard ? clock(heard) : "an unknown time"}. Its last list is shown.<//>`;
   if (host.state === "offline") {
-    return html`<${Strip} kind="warning">Offline${heard ? ` since ${absolute(heard)}` : ""}: the agent said goodbye, or the broker lost it. Its last list is shown; it evicts nothing while its agent does not run.<//>`;
+    return html`<${Strip} kind="warning">Offline${since ? ` since ${absolute(since)}` : ""}: the agent said goodbye, or the broker lost it. Its last list is shown; it evicts nothing while its agent does not run.<//>`;
   }
   return null;
 }

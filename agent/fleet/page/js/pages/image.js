@@ -35,10 +35,13 @@ const COLUMNS = [
 
 export function Image({ id }) {
   const { data, error, reload } = useApi(`images/${encodeURIComponent(id)}`, { again: beat(AGAIN_EVERY) });
-  if (!data && !error) return html`<h1 tabindex="-1">${format.shortId(id)}</h1><${Waiting} />`;
-  if (!data) return html`<h1 tabindex="-1">${format.shortId(id)}</h1><${Failure} ...${{ error, reload }} /><p><a href=${back("images")}>All images</a></p>`;
-  return html`<${Head} image=${data.image} />
-    <${Fate} ...${data} />
+  const image = data?.image ?? { id, references: [], size_bytes: null };
+  return html`<${Head} image=${image} />
+    ${data ? html`<${Body} data=${data} />` : error ? html`<${Failure} ...${{ error, reload }} />` : html`<${Waiting} />`}`;
+}
+
+function Body({ data }) {
+  return html`<${Fate} ...${data} />
     <${Where} image=${data.image} hosts=${data.hosts} pull=${data.pull} />
     <${Decisions} of=${data.decisions} />`;
 }

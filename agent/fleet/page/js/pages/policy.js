@@ -5,7 +5,7 @@ import { useApi } from "../api.js";
 import { html } from "../html.js";
 import { Copy, Failure, Waiting } from "../parts.js";
 import { link, route } from "../router.js";
-import { toml } from "../toml.js";
+import { settings, toml } from "../toml.js";
 import { WhatIf } from "./what_if.js";
 
 export function Policy() {
@@ -31,13 +31,10 @@ function InForce({ of, first, usual }) {
 
 // What sets it apart from the policy that most hosts have
 function differences(policy, usual) {
-  const lines = [];
-  for (const [section, keys] of Object.entries(policy)) {
-    for (const [key, value] of Object.entries(keys)) {
-      const other = usual[section]?.[key];
-      if (JSON.stringify(value) !== JSON.stringify(other)) lines.push([`${section}.${key}`, written(value), written(other)]);
-    }
-  }
+  const known = new Map(settings(usual));
+  const lines = settings(policy)
+    .filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(known.get(key)))
+    .map(([key, value]) => [key, written(value), written(known.get(key))]);
   if (!lines.length) return "The same settings, written by another version.";
   return html`${lines.map(([key, mine, other], i) => html`<span key=${key}>${i > 0 && "; "}<code>${key}</code> is <b>${mine}</b>, not ${other}</span>`)}`;
 }
