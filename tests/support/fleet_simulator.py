@@ -76,7 +76,7 @@ class Fleet:
             agent_id=host.epoch,
             epoch=host.epoch,
             mode="enforce",
-            policy={"policy": {"ttl": "14d"}, "pressure": {"high": 0.85}},
+            policy={"policy": {"ttl": "7d"}, "pressure": {"high": 0.85}},
             started=self.now,
             at=self.now,
         )
@@ -233,11 +233,11 @@ def _decision(identity: str, image: payloads.ImageRef) -> payloads.DecisionData:
         action="evict",
         reason="idle-ttl",
         mode="enforce",
-        explanation="idle 15 d 3 h, TTL 14 d; frees about 4.8 GB",
+        explanation="idle 15 d 3 h, TTL 7 d; frees about 4.8 GB",
         image=image,
         last_used=None,
         idle_seconds=15 * 86400.0,
-        ttl_seconds=14 * 86400.0,
+        ttl_seconds=7 * 86400.0,
         estimated_bytes=4_800_000_000,
         evidence=["ENV PYTORCH_VERSION=2.9.0"],
     )

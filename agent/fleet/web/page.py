@@ -15,7 +15,8 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 async def index(request: web.Request) -> web.StreamResponse:
     page = request.app[PAGE]
     headers = {"Cache-Control": "no-cache", "ETag": page.etag, "Content-Security-Policy": page.policy}
-    if request.headers.get("If-None-Match") == page.etag:
+    known = {tag.value for tag in request.if_none_match or ()}  # weak ones, too: a proxy that compresses makes them so
+    if page.etag.strip('"') in known:
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     return _response(request, page.index, headers)
 
