@@ -125,3 +125,16 @@ def test_a_silent_host_still_shows_its_images(browser: Browser, monitor: FakeMon
     browser.wait_for(words)
 
     assert len(browser.rows()) == len(monitor.fleet.images["gpu-00-05"])
+
+
+def test_a_page_that_was_left_holds_no_connection(browser: Browser, monitor: FakeMonitor) -> None:
+    for _ in range(8):  # a browser opens six connections to one origin
+        open_live(browser, monitor)
+
+    eventually(lambda: monitor.viewers == 1)
+
+    browser.driver.back()
+    browser.driver.back()
+    browser.wait_for("live", "header")
+    monitor.decide(make_decision(980, "gpu-00-01", "lab/back:1"))
+    browser.wait_for("lab/back:1", ".live")

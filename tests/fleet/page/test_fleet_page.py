@@ -221,7 +221,8 @@ def test_a_full_host_is_above_everything_with_its_bytes_and_the_way_out(
     )
     assert "for 40 min" in band
     browser.wait_for("docker ps -a --filter status=exited", ".way-list")
-    assert browser.run("return document.title") == "(1) Fleet - torchkeeper"
+    problems = sum(row.criticals for row in fleet.hosts.values())
+    assert browser.run("return document.title") == f"({problems}) Fleet - torchkeeper"
 
 
 def test_the_icon_and_the_title_count_problems(browser: Browser, monitor: FakeMonitor) -> None:

@@ -23,6 +23,8 @@ let waiting = []; // changes since the last frame
 
 export async function start() {
   addEventListener("visibilitychange", onVisibility);
+  addEventListener("pagehide", pause); // a page that a browser keeps for "back" would keep its connection, too
+  addEventListener("pageshow", resume);
   setInterval(checkSilence, SILENT_FOR / 3);
   await connect();
 }
@@ -157,13 +159,15 @@ let hiddenTimer = 0;
 
 function onVisibility() {
   clearTimeout(hiddenTimer);
-  if (document.hidden) {
-    hiddenTimer = setTimeout(pause, HIDDEN_FOR);
-  } else if (link.value.state === "paused") {
-    link.value = { state: "connecting", since: null };
-    reconnect();
-    fleet.loadOverview();
-  }
+  if (document.hidden) hiddenTimer = setTimeout(pause, HIDDEN_FOR);
+  else resume();
+}
+
+function resume() {
+  if (link.value.state !== "paused") return;
+  link.value = { state: "connecting", since: null };
+  reconnect();
+  fleet.loadOverview();
 }
 
 function pause() {
