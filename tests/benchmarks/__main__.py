@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import footprint, latency, planning, recognition, viewers, what_if
+from tests.benchmarks import footprint, history, latency, planning, recognition, viewers, what_if
 from tests.support import dockerd, images
 
 IMAGES = 155  # as many as the peers were measured with
@@ -20,7 +20,13 @@ def main() -> None:
             print(line, flush=True)
         for line in footprint.measure(engine, Path(folder)):
             print(line, flush=True)
-    for line in [*planning.measure(), *recognition.measure(), *viewers.measure(), *what_if.measure()]:
+    for line in [
+        *planning.measure(),
+        *recognition.measure(),
+        *viewers.measure(),
+        *what_if.measure(),
+        *history.measure(),
+    ]:
         print(line, flush=True)
 
 
