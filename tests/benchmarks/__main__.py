@@ -4,7 +4,16 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import fleet_status, footprint, latency, planning, recognition, viewers, what_if
+from tests.benchmarks import (
+    fleet_status,
+    footprint,
+    history,
+    latency,
+    planning,
+    recognition,
+    viewers,
+    what_if,
+)
 from tests.support import dockerd, images
 
 IMAGES = 155  # as many as the peers were measured with
@@ -20,8 +29,8 @@ def main() -> None:
             print(line, flush=True)
         for line in footprint.measure(engine, Path(folder)):
             print(line, flush=True)
-    for measure in (planning.measure, recognition.measure, fleet_status.measure, viewers.measure, what_if.measure):
-        for line in measure():
+    for module in (planning, recognition, fleet_status, viewers, what_if, history):
+        for line in module.measure():
             print(line, flush=True)
 
 
