@@ -1,8 +1,9 @@
 """Opens the history's database, migrates it, and lends its connections: one to write, some to read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -10,9 +11,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agent.fleet.history import sqlite
+from agent.fleet.history.batches import AsyncBatches, Batches, ThreadBatches, Work
 from agent.fleet.history.errors import HistoryError, HistoryTooNew, HistoryUnavailable
 from agent.fleet.history.migrations import HEAD, REVISIONS
 from agent.fleet.history.writer import HistoryWriter
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _URLS = "write sqlite:////var/lib/torchkeeper/fleet.db, or postgresql://user@server/database"
 # Classes of PostgreSQL's errors: connections, deadlocks, a full disk, locks, an administrator's stop, the system
@@ -22,10 +27,12 @@ _PASSING = ("08", "40", "53", "55", "57", "58")
 class Database:
     """The open database. `writer` writes the history; `reader` lends a connection that cannot change anything."""
 
-    def __init__(self, writing: AsyncEngine, reading: AsyncEngine) -> None:
+    def __init__(self, writing: AsyncEngine, reading: AsyncEngine, batches: Batches) -> None:
         self._writing = writing
         self._reading = reading
-        self.writer = HistoryWriter(self.transaction)
+        self._batches = batches
+        self._turn = asyncio.Lock()  # SQLite has one writer at a time, and two connections that may be it
+        self.writer = HistoryWriter(self.write)
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AsyncConnection]:
@@ -38,8 +45,14 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """The connection that writes. It commits at the end of the block. Raises HistoryUnavailable."""
         with _unavailable():
-            async with self._writing.begin() as connection:
+            async with self._turn, self._writing.begin() as connection:
                 yield connection
+
+    async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of a function that writes, in one transaction. Raises HistoryUnavailable."""
+        with _unavailable():
+            async with self._turn:
+                return await self._batches.run(work, *args, **kwargs)
 
     async def vacuum(self, pages: int) -> bool:
         """Give so many free pages of an SQLite file back to the file system. Returns whether there are more.
@@ -49,13 +62,14 @@ class Database:
         if self._writing.dialect.name != "sqlite":
             return False
         with _unavailable():
-            async with self._writing.connect() as connection:
+            async with self._turn, self._writing.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
                 # Each step of this statement frees one page, and `execute` takes a single step.
                 await raw.executescript(f"PRAGMA incremental_vacuum({pages})")
                 return bool((await connection.exec_driver_sql("PRAGMA freelist_count")).scalar())
 
     async def close(self) -> None:
+        await self._batches.close()
         await self._reading.dispose()
         await self._writing.dispose()
 
@@ -65,8 +79,7 @@ async def open_database(url: str) -> Database:
     database = _engines(url)
     try:
         with _unusable():
-            async with database.transaction() as connection:
-                await connection.run_sync(_migrate)
+            await database.write(_migrate)
     except BaseException:
         await database.close()
         raise
@@ -80,7 +93,7 @@ def _engines(url: str) -> Database:
         raise HistoryError(f"monitor.database: this is not a URL; {_URLS}") from None
     if parsed.drivername == "sqlite":
         sqlite.prepare(parsed)
-        return Database(sqlite.writer(parsed), sqlite.readers(parsed))
+        return Database(sqlite.writer(parsed), sqlite.readers(parsed), ThreadBatches(sqlite.batch_writer(parsed)))
     if parsed.drivername in ("postgresql", "postgres"):
         return _postgres(url)
     raise HistoryError(f"monitor.database: {parsed.drivername} is no database that the monitor knows; {_URLS}")
@@ -91,7 +104,8 @@ def _postgres(url: str) -> Database:
         from agent.fleet.history import postgres  # its driver is an extra of its own
     except ModuleNotFoundError:
         raise HistoryError("monitor.database: PostgreSQL needs: pip install 'torchkeeper[monitor,postgres]'") from None
-    return Database(postgres.writer(url), postgres.readers(url))
+    writing = postgres.writer(url)
+    return Database(writing, postgres.readers(url), AsyncBatches(writing))
 
 
 def _migrate(connection: Connection) -> None:

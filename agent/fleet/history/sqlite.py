@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -23,6 +23,8 @@ _WRITER = (
     f"PRAGMA journal_size_limit = {LARGEST_LOG}",
 )
 _READER = ("PRAGMA query_only = ON",)
+# Locked from its begin: a transaction that first reads would fail if another process wrote before it does.
+LOCKED = "BEGIN IMMEDIATE"
 
 
 def prepare(url: URL) -> Path:
@@ -46,16 +48,22 @@ def prepare(url: URL) -> Path:
 def writer(url: URL) -> AsyncEngine:
     """One connection, as SQLite has one writer at a time."""
     engine = _engine(url, size=1)
-    _on_connect(engine, _WRITER)
-    # Locked from its begin: a transaction that first reads would fail if another process wrote before it does.
-    _on_begin(engine, "BEGIN IMMEDIATE")
+    _set_up(engine.sync_engine, _WRITER, LOCKED)
+    return engine
+
+
+def batch_writer(url: URL) -> Engine:
+    """One connection without asyncio, for the thread that writes batches; see `Batches`."""
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"), pool_size=1, max_overflow=0, connect_args={"timeout": BUSY_TIMEOUT}
+    )
+    _set_up(engine, _WRITER, LOCKED)
     return engine
 
 
 def readers(url: URL) -> AsyncEngine:
     engine = _engine(url, size=READERS)
-    _on_connect(engine, _READER)
-    _on_begin(engine, "BEGIN")
+    _set_up(engine.sync_engine, _READER, "BEGIN")
     return engine
 
 
@@ -69,17 +77,15 @@ def _engine(url: URL, size: int) -> AsyncEngine:
     )
 
 
-def _on_connect(engine: AsyncEngine, pragmas: tuple[str, ...]) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_up(connection: DBAPIConnection, _record: object) -> None:
+def _set_up(engine: Engine, pragmas: tuple[str, ...], begin: str) -> None:
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: DBAPIConnection, _record: object) -> None:
         connection.isolation_level = None  # the driver begins no transaction of its own
         cursor = connection.cursor()
         for pragma in pragmas:
             cursor.execute(pragma)
         cursor.close()
 
-
-def _on_begin(engine: AsyncEngine, statement: str) -> None:
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: object) -> None:
-        connection.exec_driver_sql(statement)  # type: ignore[attr-defined]
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: object) -> None:
+        connection.exec_driver_sql(begin)  # type: ignore[attr-defined]

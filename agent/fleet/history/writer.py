@@ -6,13 +6,12 @@ again, after a commit of which nobody learned whether it succeeded, writes no ro
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agent.fleet.collector import streams as numbers
 from agent.fleet.collector.batch import (
@@ -26,24 +25,33 @@ from agent.fleet.collector.batch import (
     StreamState,
 )
 from agent.fleet.history import times
+from agent.fleet.history.batches import Work
 from agent.fleet.history.loading import load_rows
 from agent.fleet.history.tables import hosts
 from agent.fleet.history.writing import alerts, decisions, events, inventories, streams
 from agent.fleet.history.writing import hosts as host_rows
 from agent.fleet.live.row import HostRow
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Write(Protocol):
+    """See `Database.write`."""
+
+    async def __call__(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+
 
 class HistoryWriter:
-    """The writer of one database. `transaction` lends its connection, and commits at the end of the block."""
+    """The writer of one database. `write` runs a function on its connection, in one transaction."""
 
-    def __init__(self, transaction: Callable[[], AbstractAsyncContextManager[AsyncConnection]]) -> None:
-        self._transaction = transaction
+    def __init__(self, write: Write) -> None:
+        self._write = write
         self._host_ids: dict[str, int] = {}
 
     async def commit(self, batch: Batch) -> Committed:
         """Write a batch in one transaction. Raises HistoryUnavailable; then the same batch can be committed again."""
-        async with self._transaction() as connection:
-            written = await connection.run_sync(_write, batch, self._host_ids)
+        written = await self._write(_write, batch, self._host_ids)
         self._host_ids |= written.host_ids  # not before the rows are on disk
         for host in written.forgotten:
             self._host_ids.pop(host, None)
@@ -54,24 +62,19 @@ class HistoryWriter:
 
         Call it when all retained messages have arrived.
         """
-        async with self._transaction() as connection:
-            await connection.run_sync(_end_alerts, standing, times.to_ms(now))
+        await self._write(_end_alerts, standing, times.to_ms(now))
 
     async def load_streams(self) -> dict[Source, StreamState]:
         """Which events are stored."""
-        async with self._transaction() as connection:
-            return await connection.run_sync(streams.load)
+        return await self._write(streams.load)
 
     async def load_digests(self) -> dict[str, bytes]:
         """The digest of each host's stored inventory."""
-        query = select(hosts.c.name, hosts.c.inventory_digest).where(hosts.c.inventory_digest.is_not(None))
-        async with self._transaction() as connection:
-            return {row.name: bytes(row.inventory_digest) for row in await connection.execute(query)}
+        return await self._write(_load_digests)
 
     async def load_rows(self) -> list[HostRow]:
         """All hosts as of the last commit, sorted by name; their state is unknown until a message says more."""
-        async with self._transaction() as connection:
-            return await connection.run_sync(load_rows)
+        return await self._write(load_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +131,8 @@ def _write_changes(connection: Connection, batch: Batch, host_ids: Mapping[str, 
 def _end_alerts(connection: Connection, standing: Collection[tuple[str, str]], at: int) -> None:
     host_ids = {row.name: row.id for row in connection.execute(select(hosts.c.id, hosts.c.name))}
     alerts.end_others(connection, standing, host_ids, at)
+
+
+def _load_digests(connection: Connection) -> dict[str, bytes]:
+    query = select(hosts.c.name, hosts.c.inventory_digest).where(hosts.c.inventory_digest.is_not(None))
+    return {row.name: bytes(row.inventory_digest) for row in connection.execute(query)}

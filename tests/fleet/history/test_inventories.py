@@ -94,9 +94,9 @@ async def written(database: Database, collector: Collector, *received: Incoming)
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    hooks.listen(database._writing.sync_engine, "before_cursor_execute", note)
+    hooks.listen(database._batches.engine, "before_cursor_execute", note)
     await collector.receive(*received)
-    hooks.remove(database._writing.sync_engine, "before_cursor_execute", note)
+    hooks.remove(database._batches.engine, "before_cursor_execute", note)
     starts = ("INSERT INTO host_images", "DELETE FROM host_images", "INSERT INTO images")
     return [start for statement in statements for start in starts if statement.startswith(start)]
 

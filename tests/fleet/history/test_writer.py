@@ -149,7 +149,7 @@ async def commit_killed_at(database: Database, batch: Batch, statement: int) -> 
         if seen == statement:
             raise Killed
 
-    engine = database._writing.sync_engine
+    engine = database._batches.engine
     hooks.listen(engine, "before_cursor_execute", kill)
     try:
         await database.writer.commit(batch)
