@@ -41,7 +41,7 @@ def test_end_moves_to_the_last_row_and_home_to_the_first(browser: Browser, monit
     browser.keys(Keys.HOME)
     browser.wait_for("gpu-00-00", ".rows")
 
-    assert last == "host-300"
+    assert last == "host-299"
     assert browser.run("return document.activeElement.getAttribute('aria-activedescendant')") == "host-0"
 
 
