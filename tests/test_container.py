@@ -216,7 +216,7 @@ async def test_the_agent_records_evicts_and_reports_from_inside(
         assert decision.last_used is not None
         assert decision.last_used >= used_until
         assert (outcome.decision_id, outcome.outcome, outcome.error) == (decision.decision_id, "removed", None)
-        assert host.references() == {BASE, IMAGE, BUSY}
+        assert host.references() == {BASE, IMAGE, MONITOR, BUSY}
         recorded = json.loads(host.docker("exec", "torchkeeper", "torchkeeper", "history", "--json"))
         assert {seen[kind].id for kind in ("torchkeeper.decision", "torchkeeper.outcome")} <= {
             event["id"] for event in recorded["events"]

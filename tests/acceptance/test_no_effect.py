@@ -67,7 +67,7 @@ def test_a_pin_by_hand_that_means_nothing_stops_every_eviction_and_is_named(
     with host.agent() as agent:
         proc.eventually(lambda: "holds-unreadable" in collector.alerts(NAME))
         alert = collector.read(f"{NAME}/alerts/holds-unreadable")
-        assert host.row(image)["held_by"] == "paused"
+        proc.eventually(lambda: host.row(image)["held_by"] == "paused")  # once it is due
         code, found = host.checks()
         assert (agent.returncode(), host.has_image(image)) == (None, True)
         write_pins(host, {"reference": "team/kept:1"})

@@ -10,7 +10,7 @@ from tests.support.page.browser import Browser
 PAGES = {
     "hosts/simulated-00003": "What the images hold",
     "images": "registry.example.com/teamai/pytorch",
-    "history": "idle 15 d 3 h, TTL 14 d",
+    "history": "idle 15 d 3 h, TTL 7 d",
     "alerts": "No alert stands.",
     "policy?ttl=3d": "TTL 3d would evict",
 }
