@@ -51,6 +51,10 @@ def test_no_file_loads_anything_from_elsewhere(path: Path) -> None:
     assert re.findall(r"https?://|url\(|@import", text) == []
 
 
+def test_the_lock_file_carries_no_address() -> None:
+    assert "://" not in (PAGE / "package-lock.json").read_text()
+
+
 def test_no_module_makes_markup_of_text() -> None:
     written = [
         path
