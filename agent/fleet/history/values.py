@@ -1,4 +1,7 @@
-"""Values as both databases accept them. Hosts send any number and any text, and a bad one must not stop a commit."""
+"""Values as both databases accept them. Hosts send any number and any text, and a bad one must not stop a commit.
+
+Numbers of bytes and counts have the bounds that the live fleet has; see `bounds`.
+"""
 
 import json
 import math
@@ -7,8 +10,6 @@ from hashlib import blake2b
 
 from agent.core import text as texts
 
-LARGEST_BYTES = 10**15  # of one value: a sum of thousands of them still fits into 64 bits
-LARGEST_COUNT = 2**31 - 1
 LONGEST_SECONDS = 1e11  # about 3000 years
 LONGEST_KEY = 200  # characters: PostgreSQL indexes no value above 2,700 bytes
 
@@ -42,19 +43,6 @@ def array(values: Sequence[str]) -> str:
 def document(value: object) -> str:
     """A JSON object, the same text for the same content."""
     return text(json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True))
-
-
-def size(value: int) -> int:
-    """A number of bytes."""
-    return min(max(value, -LARGEST_BYTES), LARGEST_BYTES)
-
-
-def size_or_none(value: int | None) -> int | None:
-    return None if value is None else size(value)
-
-
-def count(value: int) -> int:
-    return min(max(value, 0), LARGEST_COUNT)
 
 
 def seconds(value: float) -> float:

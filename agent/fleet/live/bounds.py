@@ -8,9 +8,13 @@ LONGEST_WORD = 64  # characters of a version or an outcome
 LONGEST_MESSAGE = 2000  # characters of an alert
 
 
-def size(value: int | None) -> int | None:
+def size(value: int) -> int:
     """A number of bytes that floating-point numbers can show and sums can hold."""
-    return None if value is None else min(max(value, -LARGEST_BYTES), LARGEST_BYTES)
+    return min(max(value, -LARGEST_BYTES), LARGEST_BYTES)
+
+
+def size_or_none(value: int | None) -> int | None:
+    return None if value is None else size(value)
 
 
 def count(value: int) -> int:

@@ -103,8 +103,8 @@ def summary_of(inventory: payloads.Inventory | InventoryOutline) -> InventorySum
     return InventorySummary(
         images=len(inventory.images) + left_out,
         images_left_out=left_out,
-        disk_used_bytes=bounds.size(inventory.disk.used_bytes),
-        disk_total_bytes=bounds.size(inventory.disk.total_bytes),
+        disk_used_bytes=bounds.size_or_none(inventory.disk.used_bytes),
+        disk_total_bytes=bounds.size_or_none(inventory.disk.total_bytes),
         reclaimable_bytes=bounds.size(inventory.disk.reclaimable_bytes),
         next_eviction=next_eviction(inventory.images),
         last_decision_at=milliseconds(last.at) if last else None,

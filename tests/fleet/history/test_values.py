@@ -11,6 +11,7 @@ from agent.fleet.collector.batch import Incoming
 from agent.fleet.history import times, values
 from agent.fleet.history.database import Database
 from agent.fleet.history.tables import freed_days
+from agent.fleet.live import bounds
 from tests.fleet.collector.test_fold import damaged
 from tests.support import history, messages
 from tests.support.history import Collector, event
@@ -38,8 +39,8 @@ def test_a_number_of_seconds_is_finite(value: float, stored: float) -> None:
 
 
 def test_numbers_have_bounds() -> None:
-    assert (values.size(10**30), values.size(-(10**30)), values.size(5)) == (10**15, -(10**15), 5)
-    assert (values.count(10**30), values.count(-1), values.count(5)) == (2**31 - 1, 0, 5)
+    assert (bounds.size(10**30), bounds.size(-(10**30)), bounds.size(5)) == (10**15, -(10**15), 5)
+    assert (bounds.count(10**30), bounds.count(-1), bounds.count(5)) == (2**31 - 1, 0, 5)
     assert (values.whole(10**30), values.whole(-(10**30))) == (2**63 - 1, -(2**63))
 
 
@@ -62,7 +63,7 @@ async def test_a_decision_with_hostile_values_is_stored(collector: Collector) ->
 
 
 async def test_sums_of_large_values_stay_in_bounds(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(values, "LARGEST_BYTES", 2**61)
+    monkeypatch.setattr(bounds, "LARGEST_BYTES", 2**61)
     for number in range(1, 7):
         await collector.receive(event(messages.make_outcome(number, f"d{number}", measured_bytes=2**61)))
     (day,) = await history.rows(collector.database, freed_days, "measured", "evicted")

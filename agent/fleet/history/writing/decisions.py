@@ -12,6 +12,7 @@ from agent.fleet.history import times, values
 from agent.fleet.history.tables import decisions
 from agent.fleet.history.writing import freed, images, regrets, statements
 from agent.fleet.history.writing.streams import Stored
+from agent.fleet.live import bounds
 
 Key = tuple[int, str]  # host, decision ID
 Fields = dict[str, Any]
@@ -123,7 +124,7 @@ def _decision(stored: Stored, event: StoredEvent, data: payloads.DecisionData) -
         "idle_since": times.to_ms_or_none(data.idle_since),
         "idle_seconds": values.seconds(data.idle_seconds),
         "ttl_seconds": values.seconds(data.ttl_seconds),
-        "estimated": values.size(data.estimated_bytes),
+        "estimated": bounds.size(data.estimated_bytes),
         "evidence": values.array(data.evidence),
     }
 
@@ -132,7 +133,7 @@ def _outcome(at: int, data: payloads.OutcomeData) -> Fields:
     return {
         "outcome": data.outcome.value,
         "outcome_at": at,
-        "measured": values.size_or_none(data.measured_bytes),
+        "measured": bounds.size_or_none(data.measured_bytes),
         "error": values.text_or_none(data.error),
         "also_removed": values.array(data.also_removed),
     }

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, case
 
 from agent.fleet.collector.batch import InventoryChange
-from agent.fleet.history import times, values
+from agent.fleet.history import times
 from agent.fleet.history.tables import disk_days, disk_hours
 from agent.fleet.history.writing import statements
+from agent.fleet.live import bounds
 
 
 def write(connection: Connection, inventories: Iterable[tuple[int, int, InventoryChange]]) -> None:
@@ -19,12 +20,12 @@ def write(connection: Connection, inventories: Iterable[tuple[int, int, Inventor
     for host, at, change in inventories:
         if change.inventory is not None:
             disk = change.inventory.disk
-            used, total = values.size_or_none(disk.used_bytes), values.size_or_none(disk.total_bytes)
+            used, total = bounds.size_or_none(disk.used_bytes), bounds.size_or_none(disk.total_bytes)
             row = {
                 "used_last": used,
                 "used_max": used,
                 "total": total,
-                "reclaimable": values.size(disk.reclaimable_bytes),
+                "reclaimable": bounds.size(disk.reclaimable_bytes),
             }
             _add(hours, (host, times.hour_of(at)), row)
             _add(days, (host, times.day_of(at)), row)

@@ -11,6 +11,7 @@ from agent.fleet.history import times, values
 from agent.fleet.history.tables import build_cache, dropped, gaps, sweeps
 from agent.fleet.history.writing import freed, statements
 from agent.fleet.history.writing.streams import Stored
+from agent.fleet.live import bounds
 
 _ADD = {table: table.insert() for table in (sweeps, gaps, build_cache, dropped)}
 BUILD_CACHE = "build-cache"  # the reason of its bytes among those of evictions
@@ -45,8 +46,8 @@ def _sweep(data: payloads.SweepData) -> dict[str, Any]:
         "mode": data.mode.value,
         "reasons": values.document(data.reasons),
         "outcomes": values.document(data.outcomes),
-        "estimated": values.size(data.estimated_bytes),
-        "measured": values.size_or_none(data.measured_bytes),
+        "estimated": bounds.size(data.estimated_bytes),
+        "measured": bounds.size_or_none(data.measured_bytes),
     }
 
 
@@ -64,9 +65,9 @@ def _build_cache(data: payloads.BuildCacheData) -> dict[str, Any]:
         "mode": data.mode.value,
         "state": data.state,
         "unused_seconds": values.seconds(data.unused_seconds),
-        "records": values.count(data.records),
-        "estimated": values.size(data.estimated_bytes),
-        "measured": values.size_or_none(data.measured_bytes),
+        "records": bounds.count(data.records),
+        "estimated": bounds.size(data.estimated_bytes),
+        "measured": bounds.size_or_none(data.measured_bytes),
         "error": values.text_or_none(data.error),
     }
 
@@ -84,5 +85,5 @@ def _freed(data: payloads.BuildCacheData) -> freed.Freed:
     if data.state != "pruned":
         return freed.NOTHING
     if data.measured_bytes is None:
-        return freed.Freed(estimated=values.size(data.estimated_bytes))
-    return freed.Freed(measured=values.size(data.measured_bytes))
+        return freed.Freed(estimated=bounds.size(data.estimated_bytes))
+    return freed.Freed(measured=bounds.size(data.measured_bytes))

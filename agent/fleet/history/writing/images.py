@@ -11,6 +11,7 @@ from agent.core.protocol import payloads
 from agent.fleet.history import values
 from agent.fleet.history.tables import images
 from agent.fleet.history.writing import statements
+from agent.fleet.live import bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Facts:
             values.key(image.id),
             values.text_or_none(image.torch_version),
             values.text_or_none(image.accelerator),
-            values.size(image.size_bytes),
+            bounds.size(image.size_bytes),
             values.text_or_none(image.origin) if isinstance(image, payloads.ImageRef) else None,
         )
 

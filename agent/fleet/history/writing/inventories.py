@@ -15,7 +15,7 @@ from agent.fleet.history.tables import host_images, hosts, images
 from agent.fleet.history.writing import disks, regrets, statements
 from agent.fleet.history.writing import images as image_rows
 from agent.fleet.history.writing.spells import Spells
-from agent.fleet.live import build_row
+from agent.fleet.live import bounds, build_row
 
 IMAGES_AT_A_TIME = 5000  # rows that are compared together: some megabytes
 
@@ -160,8 +160,8 @@ def _row(host: int, image: payloads.InventoryImage, content: bytes) -> dict[str,
         "last_used_by": values.text(image.last_used_by),
         "idle_since": times.to_ms_or_none(image.idle_since),
         "deadline": times.to_ms_or_none(image.deadline),
-        "size": values.size(image.size_bytes),
-        "estimated": values.size(image.estimated_bytes),
+        "size": bounds.size(image.size_bytes),
+        "estimated": bounds.size(image.estimated_bytes),
         "warnings": values.array(image.warnings),
         "row_digest": content,
     }
@@ -175,11 +175,11 @@ def _host(inventory: _Latest) -> dict[str, Any]:
         "row": inventory.host_id,
         "new_inventory_digest": inventory.change.digest,
         "new_inventory_at": inventory.at,
-        "new_images": values.count(len(found.images) + found.images_left_out),
-        "new_images_left_out": values.count(found.images_left_out),
-        "new_disk_used": values.size_or_none(found.disk.used_bytes),
-        "new_disk_total": values.size_or_none(found.disk.total_bytes),
-        "new_images_bytes": values.size(found.disk.images_bytes),
-        "new_reclaimable": values.size(found.disk.reclaimable_bytes),
+        "new_images": bounds.count(len(found.images) + found.images_left_out),
+        "new_images_left_out": bounds.count(found.images_left_out),
+        "new_disk_used": bounds.size_or_none(found.disk.used_bytes),
+        "new_disk_total": bounds.size_or_none(found.disk.total_bytes),
+        "new_images_bytes": bounds.size(found.disk.images_bytes),
+        "new_reclaimable": bounds.size(found.disk.reclaimable_bytes),
         "new_next_eviction": build_row.next_eviction(found.images),
     }
