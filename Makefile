@@ -1,7 +1,7 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-core lint format bench recognition chaos fuzz page schema man lock dist deb test-install clean
+.PHONY: help demo test test-engines test-core lint format bench recognition chaos fuzz page schema man lock dist deb test-install audit clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
@@ -84,6 +84,9 @@ deb: ## build dist/torchkeeper_VERSION_ARCHITECTURE.deb, the program with its ow
 
 test-install: lint ## set up, and carry out each way to install, upgrade and remove the program, in some ten minutes
 	@TEST_INSTALL=1 $(BIN)/pytest tests/install $(ARGS)
+
+audit: ## ask PyPI for known vulnerabilities of the packages in requirements.lock and requirements-monitor.lock
+	@$$(.ci/bootstrap release)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock -r requirements-monitor.lock
 
 clean: ## remove everything that set-up and tests created in this tree
 	@rm -rf agent/fleet/page/vendor .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
