@@ -65,4 +65,4 @@ def unpacked(tar: Path) -> Iterator[Chroot]:
         finally:
             subprocess.run(["umount", folder / "proc"], check=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["rm", "-rf", "--one-file-system", folder], check=True)
