@@ -1,7 +1,7 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-core lint format bench recognition chaos fuzz page schema lock clean
+.PHONY: help demo test test-engines test-core lint format bench recognition chaos fuzz page schema docs lock clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
@@ -68,6 +68,12 @@ schema: ## generate config/torchkeeper.schema.json from the settings
 	@.ci/bootstrap test
 	@$(BIN)/python -c "import json; from agent.config import settings; print(json.dumps(settings.schema(), indent=2))" \
 		>config/torchkeeper.schema.json
+
+docs: ## generate docs/configuration.md from the settings and config/torchkeeper.toml
+	@.ci/bootstrap test
+	@$(BIN)/python -c "import pathlib; from agent.config import reference, settings; \
+		print(reference.markdown(settings.schema(), pathlib.Path('config/torchkeeper.toml').read_text()), end='')" \
+		>docs/configuration.md
 
 lock: ## generate the lock files from pyproject.toml
 	@.ci/lock

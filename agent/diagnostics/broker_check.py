@@ -92,7 +92,7 @@ async def _next(connection: Connection, wanted: Callable[[Message], bool], secon
 
 def _rights(mqtt: sections.Mqtt, host: str) -> str:
     own = f"{mqtt.prefix}/v1/hosts/{host}"
-    hint = f"let the user write to {own}/# and read {own}/status; the README has an ACL"
+    hint = f"let the user write to {own}/# and read {own}/status; docs/mqtt.md has an ACL"
     if not mqtt.username or mqtt.username == host:
         return hint
     return _join(hint, f"the user is {mqtt.username!r} and the host {host!r}: by that ACL they are the same")

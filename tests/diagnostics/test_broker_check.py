@@ -100,7 +100,7 @@ async def test_a_right_that_is_missing_is_named(tmp_path: Path, version: str, ri
     assert detail.startswith(server.url)
     assert hint == (
         "let the user write to torchkeeper/v1/hosts/gpu-07/# and read torchkeeper/v1/hosts/gpu-07/status;"
-        " the README has an ACL"
+        " docs/mqtt.md has an ACL"
     )
 
 
