@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
 import yaml  # type: ignore[import-untyped]  # its types are a package of their own, for this one use
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
