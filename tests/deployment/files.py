@@ -16,7 +16,7 @@ def run(*command: str | Path, timeout: float = proc.COMMAND, **options: Any) -> 
     """What a program prints. Raises AssertionError, with all of its output, if it fails."""
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=timeout, **options)
     assert done.returncode == 0, f"{command[0]}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    return str(done.stdout)
 
 
 def fetched(name: str) -> Path:
