@@ -1,15 +1,20 @@
 """The files below config/, and the programs that check them."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml  # type: ignore[import-untyped]  # its types are a package of their own, for tests only
 
 from tests.support import proc
 
 ROOT = proc.ROOT
 CONFIG = ROOT / "config"
+for_real = pytest.mark.skipif(
+    not os.environ.get("TEST_DEPLOYMENT"), reason="starts what it tests, some minutes: make test-deployment"
+)
 
 
 def run(*command: str | Path, timeout: float = proc.COMMAND, **options: Any) -> str:

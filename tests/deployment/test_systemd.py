@@ -1,6 +1,5 @@
-"""systemd's own tools accept the units; and, by `make test-systemd`, a real systemd runs them."""
+"""systemd's own tools accept the units; and, by `make test-deployment`, a real systemd runs them."""
 
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployment import systemd_host
-from tests.deployment.files import CONFIG, run
+from tests.deployment.files import CONFIG, for_real, run
 from tests.deployment.systemd_host import SystemdHost
 from tests.support import proc
 
@@ -19,9 +18,6 @@ AGENT, PROXY = "torchkeeper.service", "torchkeeper-proxy.service"
 AGENT_TOML = '[agent]\nhost = "gpu-07"\nmode = "observe"\n'
 BEHIND_PROXY = '[docker]\nurl = "unix:///run/torchkeeper/docker.sock"\n'
 WATCHING = "watching the engine"
-in_a_real_systemd = pytest.mark.skipif(
-    not os.environ.get("TEST_SYSTEMD"), reason="a minute on a systemd in a container: make test-systemd"
-)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +83,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdHost]:
         yield running
 
 
-@in_a_real_systemd
+@for_real
 def test_the_agent_runs_without_any_privilege_but_the_socket(host: SystemdHost) -> None:
     status = host.status_of(host.pid(AGENT))
     assert {name: status[name] for name in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp")} == {
@@ -101,7 +97,7 @@ def test_the_agent_runs_without_any_privilege_but_the_socket(host: SystemdHost) 
     ]
 
 
-@in_a_real_systemd
+@for_real
 def test_a_reload_and_a_person_who_pauses_it_leave_it_running(host: SystemdHost) -> None:
     as_its_user = ("setpriv", "--reuid=torchkeeper", "--regid=torchkeeper", "--init-groups")
     pid = host.pid(AGENT)
@@ -111,7 +107,7 @@ def test_a_reload_and_a_person_who_pauses_it_leave_it_running(host: SystemdHost)
     assert host.pid(AGENT) == pid
 
 
-@in_a_real_systemd
+@for_real
 def test_the_watchdog_restarts_an_agent_that_hangs(host: SystemdHost) -> None:
     host.write(f"/run/systemd/system/{AGENT}.d/watchdog.conf", "[Service]\nWatchdogSec=5\nTimeoutAbortSec=5\n")
     host.run("systemctl", "daemon-reload")
@@ -124,7 +120,7 @@ def test_the_watchdog_restarts_an_agent_that_hangs(host: SystemdHost) -> None:
     host.run("systemctl", "daemon-reload")
 
 
-@in_a_real_systemd
+@for_real
 def test_behind_the_proxy_the_agent_watches_without_the_group_of_docker(host: SystemdHost) -> None:
     host.write("/etc/torchkeeper/haproxy.cfg", (CONFIG / "proxy/haproxy.cfg").read_text())
     host.write(f"/etc/systemd/system/{AGENT}.d/proxy.conf", (SYSTEMD / "torchkeeper.proxy.conf").read_text())
@@ -144,7 +140,7 @@ def test_behind_the_proxy_the_agent_watches_without_the_group_of_docker(host: Sy
     assert "403" not in host.journal(PROXY)
 
 
-@in_a_real_systemd
+@for_real
 def test_the_agent_stops_at_once_and_without_an_error(host: SystemdHost) -> None:
     host.run("systemctl", "stop", AGENT)
     assert host.show(AGENT, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}

@@ -1,4 +1,4 @@
-"""What /metrics shows, and that config/prometheus/monitor.yml and config/grafana/fleet.json ask for nothing else."""
+"""What /metrics shows, and that config/prometheus/monitor.yml and config/grafana/dashboards/fleet.json ask for nothing else."""
 
 import asyncio
 import json
@@ -210,7 +210,7 @@ def test_every_alert_rule_asks_for_metrics_that_exist() -> None:
 
 
 def test_every_panel_of_the_dashboard_asks_for_metrics_that_exist() -> None:
-    dashboard = json.loads((ROOT / "config/grafana/fleet.json").read_text())
+    dashboard = json.loads((ROOT / "config/grafana/dashboards/fleet.json").read_text())
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
             assert asked(target["expr"])
