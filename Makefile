@@ -1,7 +1,7 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-core lint format bench recognition chaos fuzz page schema docs lock clean
+.PHONY: help demo test test-engines test-deployment test-core lint format bench recognition chaos fuzz page schema docs lock clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
@@ -27,6 +27,9 @@ test: lint ## set up, lint, and run every test on the built package
 
 test-engines: lint ## set up, and run the slow tests of real engines on one more version, some ten minutes
 	@TEST_ENGINES=all $(BIN)/pytest tests/acceptance tests/faults tests/chaos -k 26.1 $(WORKERS) $(ARGS)
+
+test-deployment: lint ## set up, and start the units and compose files of config/ for real, some minutes
+	@TEST_DEPLOYMENT=1 $(BIN)/pytest tests/deployment $(ARGS)
 
 test-core: ## run the tests of the pure core on the source tree, with a tenth of the examples, in half a minute
 	@[[ -x $(BIN)/pytest ]] || .ci/bootstrap test
