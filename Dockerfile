@@ -20,13 +20,19 @@ RUN python -m venv /build
 COPY extra-ca.cr[t] ./
 COPY wheel[s] wheels/
 
-# The package itself. The build brings the libraries of the monitor's page by npm, unless they are in the build context.
+# The package itself, without the libraries of the monitor's page, and so without Node.js
 FROM build AS package
-COPY requirements-monitor.lock requirements-build.loc[k] ./
-RUN pip install --require-hashes -r "$(ls requirements-build.lock requirements-monitor.lock 2>/dev/null | head -n 1)"
+COPY requirements-build.lock ./
+RUN sed '/^nodejs/,/[^\\]$/d' requirements-build.lock >backend.lock \
+    && pip install --no-compile --require-hashes -r backend.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent/
 RUN pip wheel --no-build-isolation --no-deps --wheel-dir /package .
+
+# The same with these libraries, which npm brings, unless they are in the build context
+FROM package AS package-with-page
+RUN pip install --no-compile --require-hashes -r requirements-build.lock \
+    && pip wheel --no-build-isolation --no-deps --wheel-dir /package-with-page .
 
 # What both images have: the interpreter with what it needs
 FROM build AS system
@@ -36,11 +42,10 @@ RUN python rootfs.py system /system
 # Each image gets the package with its own requirements only, from the locked wheels.
 FROM system AS build-agent
 COPY requirements.lock ./
-RUN pip wheel --require-hashes --wheel-dir /wheels -r requirements.lock
-COPY --from=package /package /package/
 RUN python -m venv --without-pip /opt/torchkeeper \
-    && pip --python /opt/torchkeeper/bin/python install --no-compile \
-        --no-index --find-links /wheels --find-links /package torchkeeper \
+    && pip --python /opt/torchkeeper/bin/python install --no-compile --require-hashes -r requirements.lock
+COPY --from=package /package /package/
+RUN pip --python /opt/torchkeeper/bin/python install --no-compile --no-index --no-deps /package/*.whl \
     && python rootfs.py program /opt/torchkeeper /program /system
 
 FROM scratch AS runtime
@@ -72,11 +77,10 @@ CMD ["run"]
 
 FROM system AS build-monitor
 COPY requirements-monitor.lock ./
-RUN pip wheel --require-hashes --wheel-dir /wheels -r requirements-monitor.lock
-COPY --from=package /package /package/
 RUN python -m venv --without-pip /opt/torchkeeper \
-    && pip --python /opt/torchkeeper/bin/python install --no-compile \
-        --no-index --find-links /wheels --find-links /package 'torchkeeper[monitor,postgres]' \
+    && pip --python /opt/torchkeeper/bin/python install --no-compile --require-hashes -r requirements-monitor.lock
+COPY --from=package-with-page /package-with-page /package/
+RUN pip --python /opt/torchkeeper/bin/python install --no-compile --no-index --no-deps /package/*.whl \
     && python rootfs.py program /opt/torchkeeper /program /system
 
 FROM runtime AS monitor

@@ -1,7 +1,7 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-proxy test-core lint format bench recognition chaos fuzz page schema proxy image lock clean
+.PHONY: help demo test test-engines test-proxy test-core lint format bench recognition chaos fuzz page schema man proxy image lock clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
@@ -71,6 +71,10 @@ schema: ## generate config/torchkeeper.schema.json from the settings
 	@.ci/bootstrap test
 	@$(BIN)/python -c "import json; from agent.config import settings; print(json.dumps(settings.schema(), indent=2))" \
 		>config/torchkeeper.schema.json
+
+man: ## generate the manual page agent/cli/torchkeeper.1 from the commands
+	@.ci/bootstrap test
+	@$(BIN)/python -c "from agent.cli import man; man.PAGE.write_text(man.page())"
 
 proxy: ## generate the rules of the socket proxies, and the tables of calls in the documents
 	@.ci/bootstrap test

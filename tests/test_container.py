@@ -26,7 +26,7 @@ BASE = "python:3.13-slim"  # the Dockerfile's default
 IMAGE = "torchkeeper:test"
 MONITOR = "torchkeeper-monitor:test"
 IDLE, BUSY = "teamai/pytorch:2.4.0-cuda12.1", "teamai/pytorch:2.5.1-cuda12.4"
-LOCKS = ("requirements.lock", "requirements-monitor.lock")
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-monitor.lock")
 CONTEXT = ("Dockerfile", ".dockerignore", "agent", "pyproject.toml", "README.md", "LICENSE", *LOCKS)
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "http_proxy", "https_proxy", "no_proxy")
@@ -55,7 +55,7 @@ def build(engine: dockerd.Dockerd, context: Path) -> None:
             shutil.copytree(source, target)
         else:
             shutil.copy(source, target)
-    for lock in LOCKS:  # the wheels of the second are those of the first, and more
+    for lock in LOCKS:  # a package that is in several of them has one version
         shutil.copytree(wheels(engine, ROOT / lock), context / "wheels", dirs_exist_ok=True)
     offline = ("--network=none", "--build-arg=PIP_NO_INDEX=1", "--build-arg=PIP_FIND_LINKS=/src/wheels")
     engine.docker("build", *offline, f"--tag={IMAGE}", str(context), buildkit=True)
