@@ -49,6 +49,12 @@ RUN pip --python /opt/torchkeeper/bin/python install --no-compile --no-index --n
     && python rootfs.py program /opt/torchkeeper /program /system
 
 FROM scratch AS runtime
+COPY --from=system /system/ /
+ENV PATH=/opt/torchkeeper/bin HOME=/var/lib/torchkeeper
+USER 65532:65532
+VOLUME /var/lib/torchkeeper
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["torchkeeper"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG SOURCE=unknown
@@ -59,12 +65,6 @@ LABEL org.opencontainers.image.title="torchkeeper" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
       torchkeeper.keep="true"
-COPY --from=system /system/ /
-ENV PATH=/opt/torchkeeper/bin HOME=/var/lib/torchkeeper
-USER 65532:65532
-VOLUME /var/lib/torchkeeper
-STOPSIGNAL SIGTERM
-ENTRYPOINT ["torchkeeper"]
 
 # Its user does not own the engine's socket: run with --group-add "$(stat -c %g /var/run/docker.sock)".
 FROM runtime AS agent
