@@ -176,12 +176,13 @@ def test_it_has_what_the_package_needs_and_no_tools_to_build(files: Files) -> No
 
 
 def test_every_module_is_compiled(files: Files) -> None:
-    sources = {path for path in files if path.endswith(".py") and "/site-packages/bin/" not in path}
+    sources = {path for path in files if path.endswith(".py")}
     compiled = {
         re.sub(r"__pycache__/(.*)\.cpython-313\.pyc$", r"\1.py", path) for path in files if path.endswith("pyc")
     }
-    assert sources - compiled - {"/opt/torchkeeper/healthcheck.py"} == set()
-    assert len(compiled) > 1500
+    without = {path for path in sources - compiled if "/pygments/lexers/" not in path}
+    assert without == {"/opt/torchkeeper/healthcheck.py"}  # a link
+    assert len(compiled) > 1000
 
 
 def test_its_debian_packages_are_recorded_for_scanners_with_their_licences(files: Files) -> None:

@@ -28,9 +28,11 @@ INTERPRETER = Path(sys._base_executable)  # type: ignore[attr-defined]  # the on
 NOT_NEEDED = (
     *("test", "tests", "_test*", "_ctypes_test*", "_xxtestfuzz*", "xxlimited*"),
     *("idlelib", "tkinter", "_tkinter*", "turtle.py", "turtledemo", "pydoc_data", "lib2to3"),
+    *("doctest.py", "unittest", "_pyrepl", "wsgiref", "xmlrpc"),
     *("curses", "_curses*", "readline*", "_dbm*", "_gdbm*"),  # with large libraries that nothing here uses
     *("ensurepip", "venv", "site-packages", "dist-packages", "config-*", "__pycache__"),
 )
+NOT_COMPILED = r"/pygments/lexers/[^_]"  # 4 MB for languages that nothing here prints
 LIBRARIES = ("libgcc_s.so.1",)  # glibc loads it by name when a thread ends
 PLAIN_FILES = ("/etc/os-release", "/etc/debian_version", "/etc/ld.so.conf", "/etc/ld.so.conf.d/*.conf")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -253,7 +255,7 @@ def isolate(script: Path, packages: Path) -> None:
 def compile_modules(folder: Path, strip: Path | None = None) -> None:
     """Compile the modules of a folder. `strip`: what their paths in the image do not begin with."""
     paths = ["-s", str(strip), "-p", "/"] if strip else []
-    options = ["-q", "-j", "0", "--invalidation-mode", "unchecked-hash", *paths]
+    options = ["-q", "-j", "0", "-x", NOT_COMPILED, "--invalidation-mode", "unchecked-hash", *paths]
     subprocess.run([sys.executable, "-m", "compileall", *options, folder], check=True)
 
 
