@@ -45,6 +45,7 @@ def somebody_elses(path: Path, mode: int) -> Iterator[None]:
         path.chmod(before.st_mode & 0o7777)
 
 
+@pytest.mark.direct
 def test_check_finds_nothing_wrong(
     host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
 ) -> None:
@@ -85,6 +86,7 @@ def test_check_names_a_missing_engine(lone_host: RealHost) -> None:
     assert (planned.returncode, "torchkeeper check" in planned.stderr) == (1, True)
 
 
+@pytest.mark.direct
 def test_check_names_a_socket_without_permission(lone_host: RealHost) -> None:
     with somebody_elses(lone_host.engine.socket, 0o600):
         checked, planned = as_plain_user(lone_host, "check"), as_plain_user(lone_host, "plan")
