@@ -1,7 +1,7 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deployment test-proxy test-core lint format bench recognition chaos fuzz page schema docs man proxy image lock clean
+.PHONY: help demo test test-engines test-deployment test-proxy test-core lint format bench recognition chaos fuzz page schema docs man proxy image lock dist deb test-install audit clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
@@ -30,6 +30,7 @@ test-engines: lint ## set up, and run the slow tests of real engines on one more
 
 test-deployment: lint ## set up, and start the units and compose files of config/ for real, some minutes
 	@TEST_DEPLOYMENT=1 $(BIN)/pytest tests/deployment $(ARGS)
+
 test-proxy: lint ## set up, and run the acceptance tests on engines behind HAProxy, some ten minutes
 	@TEST_PROXY=1 $(BIN)/pytest tests/proxy tests/acceptance $(WORKERS) $(ARGS)
 
@@ -79,10 +80,13 @@ docs: ## generate docs/configuration.md from the settings and config/torchkeeper
 	@$(BIN)/python -c "import pathlib; from agent.config import reference, settings; \
 		print(reference.markdown(settings.schema(), pathlib.Path('config/torchkeeper.toml').read_text()), end='')" \
 		>docs/configuration.md
+
 man: ## generate the manual page agent/cli/torchkeeper.1 from the commands
+	@.ci/bootstrap test
 	@$(BIN)/python -c "from agent.cli import man; man.PAGE.write_text(man.page())"
 
 proxy: ## generate the rules of the socket proxies, and the tables of calls in the documents
+	@.ci/bootstrap test
 	@$(BIN)/python -m agent.adapters.docker.proxy_rules
 
 image: ## build the image, by Docker, with its version and revision
@@ -91,6 +95,18 @@ image: ## build the image, by Docker, with its version and revision
 
 lock: ## generate the lock files from pyproject.toml
 	@.ci/lock
+
+dist: ## build wheel, source and bill of materials into dist/
+	@.ci/dist
+
+deb: ## build dist/torchkeeper_VERSION_ARCHITECTURE.deb, the program with its own Python, in some minutes
+	@.ci/deb
+
+test-install: lint ## set up, and carry out each way to install, upgrade and remove the program, in some ten minutes
+	@TEST_INSTALL=1 $(BIN)/pytest tests/install $(ARGS)
+
+audit: ## ask PyPI for known vulnerabilities of the packages in requirements.lock and requirements-monitor.lock
+	@$$(.ci/bootstrap release)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock -r requirements-monitor.lock
 
 clean: ## remove everything that set-up and tests created in this tree
 	@rm -rf agent/fleet/page/vendor .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

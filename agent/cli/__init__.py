@@ -19,7 +19,7 @@ app = typer.Typer(
     name="torchkeeper",
     help="Evicts idle PyTorch images from a Docker host by when they were last used, and says why.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 

@@ -12,6 +12,7 @@ NAMES = (
     "requirements-monitor.lock",
     "requirements-build.lock",
     "requirements-dev.lock",
+    ".ci/freeze.lock",
     ".ci/release.lock",
 )
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -54,4 +55,5 @@ def test_each_has_the_requirements_that_it_is_for() -> None:
     assert names_of(project["dependencies"]) <= pins("requirements.lock").keys()
     assert names_of(project["dependencies"] + extras) <= pins("requirements-monitor.lock").keys()
     assert names_of([text for text in groups["dev"] if isinstance(text, str)]) <= pins("requirements-dev.lock").keys()
+    assert names_of(groups["freeze"]) <= pins(".ci/freeze.lock").keys()
     assert names_of(groups["release"]) <= pins(".ci/release.lock").keys()
