@@ -22,6 +22,7 @@ from agent.core.protocol.alerts import AlertId
 from agent.core.pytorch import bounds
 from agent.fleet import extra
 from agent.fleet.web import access_rules, openapi, routes
+from tests.support import overrides_by_hand
 from tests.support.builders import NOW, container_of, decide, idle_usage, pulled_image, pytorch_image
 
 ROOT = Path(__file__).parent.parent
@@ -158,7 +159,7 @@ def test_the_paths_of_the_api_that_it_names_are_there() -> None:
 
 
 def test_its_pin_is_one_that_is_read(tmp_path: Path) -> None:
-    (tmp_path / overrides.FILE).write_text(README.split("```json\n")[1].split("```")[0])
+    overrides_by_hand.path(tmp_path).write_text(README.split("```json\n")[1].split("```")[0])
     assert [pin.reference for pin in overrides.load(tmp_path).pins] == ["team/pytorch:2.9-cuda12.8"]
 
 

@@ -32,6 +32,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     history.history,
     pins.pin,
     pins.unpin,
+    pins.pins,
     pause.pause,
     pause.resume,
     lint.lint,

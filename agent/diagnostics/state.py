@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.adapters import folder, overrides
+from agent.adapters import folder, overrides, sharing
 from agent.adapters.sqlite import state_dir
 from agent.adapters.state_errors import StateError, StateTooNew
 from agent.core.policy.decision import Plan
@@ -21,7 +21,7 @@ def check_folder(configured: Path) -> Check:
     where = [f"{place.folder}: an agent runs on it"] if running else []
     try:
         if folder.is_there(place.folder):
-            folder.probe(place.folder)
+            folder.probe(place.folder / overrides.FOLDER if sharing.is_guest(place.folder) else place.folder)
         look = state_dir.open_read_only(place.folder)
     except StateTooNew as error:
         return Check("state", False, str(error), "a newer torchkeeper, or another agent.state_dir, can read it")

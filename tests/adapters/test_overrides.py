@@ -10,17 +10,20 @@ import pytest
 
 from agent.adapters import overrides
 from agent.core.policy.overrides import Overrides, Pin
+from tests.support import overrides_by_hand
 from tests.support.builders import make_id
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UNTIL = datetime(2026, 4, 1, 12, tzinfo=UTC)
 ID = make_id("torch")
-PIN = Pin(id=ID, reference="team/torch:1", at=AT, until=UNTIL, reason="a paper")
-EVERYTHING = Overrides(pins=(PIN,), paused=True, paused_at=AT, paused_until=UNTIL, pause_reason="a demo")
+PIN = Pin(id=ID, reference="team/torch:1", at=AT, until=UNTIL, reason="a paper", by="alice")
+EVERYTHING = Overrides(
+    pins=(PIN,), paused=True, paused_at=AT, paused_until=UNTIL, pause_reason="a demo", paused_by="bob"
+)
 
 
 def write(folder: Path, text: str) -> None:
-    (folder / overrides.FILE).write_text(text)
+    overrides_by_hand.path(folder).write_text(text)
 
 
 def test_without_a_file_nothing_is_held(tmp_path: Path) -> None:
@@ -42,6 +45,7 @@ def test_the_file_is_one_that_people_can_read(tmp_path: Path) -> None:
             "at": "2026-03-01T12:00:00Z",
             "until": "2026-04-01T12:00:00Z",
             "reason": "a paper",
+            "by": "alice",
         }
     ]
 
@@ -66,13 +70,13 @@ def test_a_file_that_is_not_understood_is_unreadable(tmp_path: Path, text: str) 
 
 
 def test_bytes_that_are_not_text_are_unreadable(tmp_path: Path) -> None:
-    (tmp_path / overrides.FILE).write_bytes(b'{"pins": [], "\xff": 1}')
+    overrides_by_hand.path(tmp_path).write_bytes(b'{"pins": [], "\xff": 1}')
     with pytest.raises(overrides.OverridesUnreadable):
         overrides.load(tmp_path)
 
 
 def test_a_folder_in_its_place_is_unreadable(tmp_path: Path) -> None:
-    (tmp_path / overrides.FILE).mkdir()
+    overrides_by_hand.path(tmp_path).mkdir()
     with pytest.raises(overrides.OverridesUnreadable, match=r"is not a file; .*; nothing is evicted until then"):
         overrides.load(tmp_path)
 

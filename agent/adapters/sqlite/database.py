@@ -3,17 +3,18 @@
 SQLite with WAL and `synchronous=FULL`: a committed transaction survives a SIGKILL and a power failure.
 """
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from importlib import resources
 from itertools import chain, count
 from pathlib import Path
 
-from agent.adapters import reserve
+from agent.adapters import reserve, sharing
 from agent.adapters.state_errors import StateDamaged, StateError, StateFull, StateTooNew
 
 FILE = "state.db"
@@ -67,6 +68,8 @@ def open_copy(folder: Path) -> sqlite3.Connection:
     copy = _connect(":memory:")
     path = folder / FILE
     if exists(path):
+        if not os.access(path, os.R_OK, effective_ids=True):
+            raise StateError(f"{path}: Permission denied for uid {os.geteuid()}; {sharing.way_in(path)}")
         with reading_errors(path):
             try:
                 _copy(path, "mode=ro", copy)
@@ -97,11 +100,12 @@ def exists(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise StateError(f"{path}: {error.strerror}; run this as the agent's user") from None
+        raise StateError(f"{path}: {error.strerror}; {sharing.way_in(path)}") from None
     return True
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:
+    _make_private(path)
     with reading_errors(path):
         connection = _connect(str(path))
         try:
@@ -113,6 +117,15 @@ def _open_sound(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Create the file, if it does not exist, with a mode of its own: SQLite would let everybody read it.
+
+    SQLite gives its other files the mode of this one. An error is left for SQLite to report.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, sharing.PRIVATE_FILE))
 
 
 def _connect(path: str) -> sqlite3.Connection:
