@@ -14,13 +14,20 @@ from importlib import resources
 from itertools import chain, count
 from pathlib import Path
 
+import structlog
+
+from agent.adapters import folder as folders
 from agent.adapters import reserve, sharing
+from agent.adapters.sqlite import former_schema
 from agent.adapters.state_errors import StateDamaged, StateError, StateFull, StateTooNew
+
+log = structlog.get_logger()
 
 FILE = "state.db"
 FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", reserve.FILE)
 BUSY_TIMEOUT = 10.0  # seconds to wait for another process that reads
-_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHMSIZE")  # no permission, or no space, for the index of the WAL
+# No permission, or no space, for the index of the WAL.
+_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_READONLY_DIRECTORY", "SQLITE_IOERR_SHMSIZE")
 
 
 @cache
@@ -112,7 +119,7 @@ def _open_sound(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             _check(connection, path)
-            _migrate(connection, path)
+            _migrate_file(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -141,11 +148,52 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise StateDamaged(f"{path} is damaged ({answer})")
 
 
+def _migrate_file(connection: sqlite3.Connection, path: Path) -> None:
+    """Migrate the state file; before the first migration, keep a copy for a way back."""
+    version, newest = _version(connection), migrations()[-1][0]
+    kept = 0 < version < newest and _keep_copy(connection, path, version)
+    _migrate(connection, path)
+    if kept:
+        copy = former_schema.path_of(path, version).name
+        log.info(
+            f"migrated the state; to go back to the version before: stop the agent, remove {FILE}-wal and {FILE}-shm, "
+            f"rename {copy} to {FILE}, and start that version; what happened in between is a gap for it",
+            action="migrate",
+            schema=newest,
+            before=version,
+        )
+
+
+def _keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> bool:
+    """Whether there is a copy now. On a full disk there is none: freeing the disk is more urgent than a way back."""
+    try:
+        former_schema.keep(connection, path, version)
+    except (OSError, sqlite3.OperationalError) as error:
+        if not is_full(error):
+            why = error.strerror if isinstance(error, OSError) else error
+            raise StateError(f"{path} cannot be copied before its migration: {why}; nothing was changed") from error
+        log.warning("the disk is full: the state is migrated without keeping a copy of it", action="migrate")
+        return False
+    return True
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _too_new(path: Path, version: int, newest: int) -> StateTooNew:
+    copy = former_schema.newest_copy(path, newest)
+    way_back = f", or rename {copy.name} to {FILE}, which is the state from before the upgrade" if copy else ""
+    return StateTooNew(
+        f"{path} was written by a newer torchkeeper (schema {version}, this one knows {newest}); "
+        f"install that version again{way_back}"
+    )
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    newest = migrations()[-1][0]
+    version, newest = _version(connection), migrations()[-1][0]
     if version > newest:
-        raise StateTooNew(f"{path} was written by a newer torchkeeper (schema {version}, this one knows {newest})")
+        raise _too_new(path, version, newest)
     for number, script in migrations():
         if number > version:
             # one transaction, so that a SIGKILL leaves the version before
@@ -167,8 +215,10 @@ def reading_errors(path: Path) -> Iterator[None]:
         raise StateDamaged(f"{path} is damaged ({error})") from error
 
 
-def is_full(error: sqlite3.Error) -> bool:
+def is_full(error: Exception) -> bool:
     """Whether the disk is full, even if only the WAL's index did not fit, which SQLite reports as an I/O error."""
+    if isinstance(error, OSError):
+        return error.errno in folders.FULL
     return "disk is full" in str(error) or getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE"
 
 
