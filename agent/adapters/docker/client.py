@@ -23,6 +23,7 @@ from agent.adapters.engine import (
     NotFound,
     PermissionDenied,
 )
+from agent.config.sections import NO_SSH
 
 ENDLESS = 0.0  # as a time-out in aiohttp: none
 LIST_TRIES = 10  # a containerd store answers 404 to a list while images are deleted: up to 11 of 13 when measured
@@ -156,6 +157,8 @@ class DockerClient:
 
 
 def _client(url: str, api_version: str) -> aiodocker.Docker:
+    if url.startswith("ssh://"):  # DOCKER_HOST, as docker.url is checked
+        raise EngineUnavailable(0, f"{url}: {NO_SSH}")
     try:
         client = aiodocker.Docker(url=url, api_version=api_version)
     except (ValueError, OSError) as error:
