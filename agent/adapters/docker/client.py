@@ -83,6 +83,7 @@ class DockerClient:
         timeout: float | None = None,
         *,
         body: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and yield the response. Raises EngineError and its subclasses.
 
@@ -98,6 +99,7 @@ class DockerClient:
                 method,
                 params=params,
                 data=body,
+                headers=headers,
                 timeout=limits,
                 versioned_api=path not in ("_ping", "version"),
             ) as response:
