@@ -22,13 +22,8 @@ class DockerPuller(DockerEngine):
         """Pull a digest reference, with the login of this user. Raises EngineError, also while progress is read."""
         repository, _, digest = reference.partition("@")
         login = await credentials.header(repository, os.environ)
-        async with self._request(
-            "images/create",
-            "POST",
-            {"fromImage": repository, "tag": digest},
-            ENDLESS,
-            headers={"X-Registry-Auth": login} if login else None,
-        ) as response:
+        params, headers = {"fromImage": repository, "tag": digest}, {"X-Registry-Auth": login} if login else None
+        async with self._request("images/create", "POST", params, ENDLESS, headers=headers) as response:
             yield _progress(response)
 
 
