@@ -14,6 +14,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 # All names that torchkeeper gives to files in the folder; the monitor's database may be there, too.
 _OURS = (
+    "lost+found",
     "state.db",
     "overrides",
     "holds.json",
@@ -150,7 +151,7 @@ def _why(folder: Path, error: OSError) -> str:
 
 def _way_in(folder: Path) -> str:
     way, owner = sharing.way_in(folder), owner_of(folder)
-    if sharing.GROUP in way:
+    if way != sharing.AS_OWNER:
         return way
     return f"{f'it belongs to {owner}; run this as that user' if owner else way}, or set another folder"
 

@@ -16,6 +16,7 @@ FOLDER = 0o2750  # setgid: files that are made in it get its group
 WRITABLE_FOLDER = 0o2770
 FILE = 0o640
 PRIVATE_FILE = 0o600
+AS_OWNER = "run this as the agent's user"
 
 
 def user_name() -> str:
@@ -53,10 +54,10 @@ def is_guest(folder: Path) -> bool:
 
 
 def way_in(path: Path) -> str:
-    """What a user must do who may not use a file or folder of the state."""
+    """What a user must do who may not use a file or folder of the state; AS_OWNER if the group would not help."""
     group = _group()
-    if group is None or group.gr_gid in _own_groups() or not _is_shared(path, group.gr_gid):
-        return "run this as the agent's user"
+    if group is None or {0, group.gr_gid} & {os.geteuid(), *_own_groups()} or not _is_shared(path, group.gr_gid):
+        return AS_OWNER
     name = user_name()
     if name in group.gr_mem:
         return f"{name} joined the group {GROUP} after this login: log in again"
