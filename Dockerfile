@@ -27,6 +27,7 @@ RUN sed '/^nodejs/,/[^\\]$/d' requirements-build.lock >backend.lock \
     && pip install --no-compile --require-hashes -r backend.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent/
+COPY config config/
 RUN pip wheel --no-build-isolation --no-deps --wheel-dir /package .
 
 # The same with these libraries, which npm brings, unless they are in the build context

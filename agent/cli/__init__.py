@@ -10,7 +10,23 @@ from agent.adapters.lock import StateBusy
 from agent.adapters.overrides import OverridesUnreadable
 from agent.adapters.sqlite.state_dir import StateElsewhere
 from agent.adapters.state_errors import StateError
-from agent.cli import check, demo, explain, fleet, history, images, lint, monitor, pause, pins, plan, run, sweep
+from agent.cli import (
+    check,
+    config,
+    demo,
+    explain,
+    fleet,
+    history,
+    images,
+    lint,
+    monitor,
+    pause,
+    pins,
+    plan,
+    restore,
+    run,
+    sweep,
+)
 from agent.cli.common import CommandError, UsageError
 from agent.config.settings import ConfigError
 from agent.core import text
@@ -30,12 +46,15 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     images.images,
     explain.explain,
     history.history,
+    restore.restore,
     pins.pin,
     pins.unpin,
+    pins.pins,
     pause.pause,
     pause.resume,
     lint.lint,
     check.check,
+    config.config,
     demo.demo,
     monitor.monitor,
 )

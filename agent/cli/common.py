@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from agent.config.settings import Settings
-from agent.core import text, units
+from agent.core import units
 from agent.core.model import Image
 from agent.core.policy.overrides import Overrides
+from agent.core.text import clean
 
 ConfigOption = Annotated[
     Path | None,
@@ -50,6 +51,15 @@ def parse_duration(text: str | None, option: str) -> timedelta | None:
     return value
 
 
+def parse_reason(text: str) -> str:
+    """The text of --reason, without characters that a terminal would obey. Raises UsageError if it is too long."""
+    from agent.adapters import overrides_file
+
+    if len(text) > overrides_file.LONGEST:
+        raise UsageError(f"--reason: has more than {overrides_file.LONGEST} characters; write less")
+    return clean(text)
+
+
 def print_json(document: Any) -> None:
     """Print one document, with characters that a terminal would obey escaped."""
     written = json.dumps(document, indent=2, ensure_ascii=False)
@@ -66,7 +76,7 @@ def quiet() -> None:
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes to standard error, so that the result stays alone on standard output."""
     for note in notes:
-        print(f"note: {text.clean(note)}", file=sys.stderr)
+        print(f"note: {clean(note)}", file=sys.stderr)
 
 
 def change_overrides(settings: Settings, edit: Callable[[Overrides], Overrides]) -> Overrides:
@@ -89,7 +99,9 @@ def change_overrides(settings: Settings, edit: Callable[[Overrides], Overrides])
 
 
 def _way_out(error: OSError) -> str:
-    return "; run this as the agent's user" if isinstance(error, PermissionError) else ""
+    from agent.adapters import sharing
+
+    return f"; {sharing.way_in(Path(error.filename or '/'))}" if isinstance(error, PermissionError) else ""
 
 
 def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -> Image:

@@ -45,7 +45,7 @@ def _absent(path: Path) -> bool:
 def load(file: Path | None = None, default: Path = DEFAULT_FILE) -> Settings:
     """The settings in force. Raises ConfigError; its message names each wrong key, its source and the way out."""
     path = find_file(file, os.environ, default)
-    data = _read(path) if path else {}
+    data = read(path) if path else {}
     _refuse_unknown_environment(os.environ)
     try:
         return Settings(**data)
@@ -56,7 +56,8 @@ def load(file: Path | None = None, default: Path = DEFAULT_FILE) -> Settings:
         raise ConfigError(f"the environment: {error}; lists and tables are written as JSON, like '[\"a/*\"]'") from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """The sections of a file, as they are written. Raises ConfigError if it cannot be read."""
     try:
         with path.open("rb") as stream:
             data = tomllib.load(stream)

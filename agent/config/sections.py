@@ -24,6 +24,11 @@ from agent.core.protocol.topics import slug, valid_host
 from agent.core.pytorch import operators
 from agent.core.usage import attribution
 
+NO_SSH = (
+    "ssh:// is not supported; run torchkeeper on that host, or forward its socket with "
+    "`ssh -N -L /run/gpu-07.sock:/var/run/docker.sock gpu-07` and use unix:///run/gpu-07.sock"
+)
+
 
 def _positive(value: timedelta) -> timedelta:
     if value <= timedelta():
@@ -226,8 +231,10 @@ class Docker(Section):
 
     @model_validator(mode="after")
     def _url(self) -> "Docker":
-        if self.url and not re.match(r"(unix|tcp|http|https|ssh)://.", self.url):
-            raise ValueError(f"url: {self.url!r} is not unix://PATH, tcp://HOST:PORT, https:// or ssh://")
+        if self.url.startswith("ssh://"):
+            raise ValueError(f"url: {NO_SSH}")
+        if self.url and not re.match(r"(unix|tcp|http|https)://.", self.url):
+            raise ValueError(f"url: {self.url!r} is not unix:///PATH, tcp://HOST:PORT or https://HOST:PORT")
         return self
 
 

@@ -64,6 +64,15 @@ def parse_size(text: object) -> int:
     return value
 
 
+def size_text(value: int) -> str:
+    """The shortest text from which `parse_size` gives the same value: `200GB`, `10GiB`, `1B`."""
+    for power in range(len(_PREFIXES) - 1, 0, -1):
+        for base, infix in ((1000, ""), (1024, "i")):
+            if value and not value % base**power:
+                return f"{value // base**power}{_PREFIXES[power]}{infix}B"
+    return f"{value}B"
+
+
 _SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)\s*%")
 
 
@@ -75,6 +84,11 @@ def parse_percent(text: object) -> float:
     if match is None or float(match[1]) == 0:
         raise ValueError(f'{quoted(text)} is not a share; write it with its sign, between 0 and 100, like "85%"')
     return float(match[1]) / 100
+
+
+def percent_text(value: float) -> str:
+    """The text from which `parse_percent` gives the same value: `85%`, `75.5%`."""
+    return f"{value * 100:.5g}%"
 
 
 def format_duration(value: timedelta) -> str:

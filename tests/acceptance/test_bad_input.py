@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from agent.adapters import overrides
 from tests.acceptance.collector import AcceptanceCollector
 from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, images, proc
@@ -112,5 +113,5 @@ def test_an_unknown_image_cannot_be_pinned_and_half_an_id_may_mean_two(lone_host
     first = max("0123456789abcdef", key=lambda digit: sum(image[7] == digit for image in ids))
     done = lone_host.run("pin", first)
     assert (done.returncode, "is ambiguous" in done.stderr, "give more of it" in done.stderr) == (1, True, True)
-    assert not (lone_host.state / "holds.json").exists()
+    assert not (lone_host.state / overrides.FILE).exists()
     assert images.image_id(lone_host.engine, "team/many:0") == ids[0]

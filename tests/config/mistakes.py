@@ -86,6 +86,16 @@ MISTAKES = [
     ("a list that is a string", "[images]\ninclude = 'x'", "images.include: 'x' is not a list; write it in"),
     ("an empty pattern", "[images]\ninclude = ['']", "images.include.0: is an empty pattern"),
     (
+        "an engine over ssh",
+        "[docker]\nurl = 'ssh://gpu-07'",
+        "docker.url: ssh:// is not supported; run torchkeeper on that host, or forward its socket with `ssh -N -L",
+    ),
+    (
+        "a home folder",
+        "[agent]\nstate_dir = '~/tk'",
+        "agent.state_dir: '~/tk' is not an absolute path; write one like /var/lib/torchkeeper",
+    ),
+    (
         "an engine's address of no known kind",
         "[docker]\nurl = '/var/run/docker.sock'",
         "docker.url: '/var/run/docker.sock' is not",

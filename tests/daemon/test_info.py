@@ -14,6 +14,7 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.daemon import housekeeping
 from agent.daemon.build import Components
+from tests.support import overrides_by_hand
 from tests.support.fake_host import FakeHost, HostedAgent
 from tests.support.times import HOUR, MINUTE, SECOND
 
@@ -118,7 +119,7 @@ async def test_a_pause_and_its_end_are_reported_although_sweeps_fail_and_wait(ho
 
 
 async def test_overrides_that_cannot_be_read_are_reported_as_a_pause(host: FakeHost) -> None:
-    (host.folder / overrides.FILE).write_text("[")
+    overrides_by_hand.path(host.folder).write_text("[")
     agent = host.agent()
     async with reporting(agent):
         await agent.start()

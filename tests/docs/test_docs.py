@@ -16,6 +16,7 @@ from agent.core.pytorch import bounds
 from agent.fleet import extra
 from agent.fleet.live import conditions
 from agent.fleet.web import access_rules, openapi, routes
+from tests.support import overrides_by_hand
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -53,7 +54,7 @@ def test_the_commands_are_those_of_the_program() -> None:
 
 
 def test_the_pin_is_one_that_is_read(tmp_path: Path) -> None:
-    (tmp_path / overrides.FILE).write_text(PAGES["commands.md"].split("```json\n")[1].split("```")[0])
+    overrides_by_hand.path(tmp_path).write_text(PAGES["commands.md"].split("```json\n")[1].split("```")[0])
     assert [pin.reference for pin in overrides.load(tmp_path).pins] == ["team/pytorch:2.9-cuda12.8"]
 
 

@@ -23,6 +23,7 @@ from agent.adapters.engine import (
     NotFound,
     PermissionDenied,
 )
+from agent.config.sections import NO_SSH
 
 ENDLESS = 0.0  # as a time-out in aiohttp: none
 LIST_TRIES = 10  # a containerd store answers 404 to a list while images are deleted: up to 11 of 13 when measured
@@ -82,6 +83,7 @@ class DockerClient:
         timeout: float | None = None,
         *,
         body: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and yield the response. Raises EngineError and its subclasses.
 
@@ -97,6 +99,7 @@ class DockerClient:
                 method,
                 params=params,
                 data=body,
+                headers=headers,
                 timeout=limits,
                 versioned_api=path not in ("_ping", "version"),
             ) as response:
@@ -156,6 +159,8 @@ class DockerClient:
 
 
 def _client(url: str, api_version: str) -> aiodocker.Docker:
+    if url.startswith("ssh://"):  # DOCKER_HOST, as docker.url is checked
+        raise EngineUnavailable(0, f"{url}: {NO_SSH}")
     try:
         client = aiodocker.Docker(url=url, api_version=api_version)
     except (ValueError, OSError) as error:
