@@ -81,11 +81,11 @@ def example() -> Plan:
 
 
 def test_the_plan_that_it_shows_is_what_plan_prints() -> None:
-    assert blocks()["plan"] == printed(tables.plan(example(), show_all=False))
+    assert blocks()["plan"] == printed(tables.plan(example()))
 
 
 def test_the_images_that_it_shows_are_what_images_prints() -> None:
-    assert blocks()["images"] == printed(tables.images(example(), show_all=False))
+    assert blocks()["images"] == printed(tables.images(example()))
 
 
 def test_it_names_every_command() -> None:

@@ -1,26 +1,29 @@
 """What the commands share: options, errors, printing, and finding the image that a person means."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from agent.cli import output
 from agent.config.settings import Settings
 from agent.core import text, units
 from agent.core.model import Image
 from agent.core.policy.overrides import Overrides
+
+print_json = output.print_json  # the commands import what they share from here
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Configuration file.",
-        show_default="/etc/torchkeeper/torchkeeper.toml",
+        help="Configuration file. Default: TORCHKEEPER_CONFIG, then /etc/torchkeeper/torchkeeper.toml, then the"
+        " built-in defaults.",
+        show_default=False,
         readable=False,  # `loading` says why a file cannot be read, and what to do
     ),
 ]
@@ -48,12 +51,6 @@ def parse_duration(text: str | None, option: str) -> timedelta | None:
     if value <= timedelta():
         raise UsageError(f"{option}: must be longer than 0")
     return value
-
-
-def print_json(document: Any) -> None:
-    """Print one document, with characters that a terminal would obey escaped."""
-    written = json.dumps(document, indent=2, ensure_ascii=False)
-    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written))
 
 
 def quiet() -> None:

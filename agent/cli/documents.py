@@ -24,9 +24,11 @@ def plan(
     outcomes: Mapping[str, Outcome] | None = None,
     errors: Mapping[str, str] | None = None,
     stopped: Iterable[StoppedOnly] = (),
+    shown: Iterable[Decision] | None = None,
 ) -> dict[str, Any]:
-    """`plan --json`, `images --json`, and with outcomes `sweep --json`."""
-    images = [_image(item, outcomes, errors) for item in sorted(seen.decisions, key=inventory.rank)]
+    """`plan --json`, `images --json`, and with outcomes `sweep --json`. `shown`: the images to list; None: all."""
+    listed = sorted(seen.decisions, key=inventory.rank) if shown is None else shown
+    images = [_image(item, outcomes, errors) for item in listed]
     return {
         "at": units.format_time(seen.at),
         "host": host,
