@@ -1,5 +1,6 @@
 """What the commands share: options, errors, printing, and finding the image that a person means."""
 
+import difflib
 import sys
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -13,6 +14,7 @@ from agent.config.settings import Settings
 from agent.core import text, units
 from agent.core.model import Image
 from agent.core.policy.overrides import Overrides
+from agent.core.text import listed
 
 print_json = output.print_json  # the commands import what they share from here
 
@@ -26,6 +28,10 @@ ConfigOption = Annotated[
         show_default=False,
         readable=False,  # `loading` says why a file cannot be read, and what to do
     ),
+]
+ImageArgument = Annotated[
+    str,
+    typer.Argument(metavar="IMAGE", help="A name with its tag or digest, an image ID, or the start of one."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
 ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Duration (default: until removed).")]
@@ -92,12 +98,14 @@ def _way_out(error: OSError) -> str:
 def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -> Image:
     """The image that a person means by a reference, a digest reference, an ID or the start of one.
 
-    With `by_prefix` the start of a reference is enough, if nothing else matches.
-    Raises CommandError where there is none, and where there are several, which it then names.
+    With `by_prefix` the start of a reference is enough, if nothing else matches. A repository without a tag never
+    means its `latest` alone if it has other tags. Raises CommandError where there is no image, and names those that may
+    be meant; and where there are several, which it then names.
     """
     from agent.core.images.references import familiar
 
     images = tuple(images)
+    _refuse_missing_tag(text, images)
     named = [image for image in images if familiar(text) in image.all_references]
     prefix = text if text.startswith("sha256:") else f"sha256:{text}"
     found = named or [image for image in images if len(prefix) > len("sha256:") and image.id.startswith(prefix)]
@@ -108,4 +116,23 @@ def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -
     if found:
         names = ", ".join(f"{image.id[7:19]} ({' '.join(image.standalone) or 'untagged'})" for image in found)
         raise CommandError(f"{text!r} is ambiguous: {names}; give more of it")
-    raise CommandError(f"no image {text!r} here; `torchkeeper images --all` lists them")
+    raise CommandError(f"no image {text!r} here{_near(text, images)} lists them")
+
+
+def _refuse_missing_tag(text: str, images: Iterable[Image]) -> None:
+    """Raises CommandError for a repository without a tag that has several: Docker would silently take `latest`."""
+    from agent.core.images.references import familiar, repository
+
+    if repository(text) != text:
+        return
+    tags = [name for image in images for name in image.references if repository(name) == repository(familiar(text))]
+    if len(tags) > 1 and familiar(text) in tags:
+        raise CommandError(f"{text!r} names no tag; write one of {listed(tags)}")
+
+
+def _near(text: str, images: Iterable[Image]) -> str:
+    """The names that may be meant, and the command that lists all, as part of a sentence."""
+    names = sorted({name for image in images for name in image.standalone})
+    near = [name for name in names if text in name] or difflib.get_close_matches(text, names, n=4, cutoff=0.6)
+    asked = f". Did you mean {listed(near)}?" if near else ";"
+    return f"{asked} `torchkeeper images --all`"
