@@ -226,8 +226,12 @@ class Docker(Section):
 
     @model_validator(mode="after")
     def _url(self) -> "Docker":
-        if self.url and not re.match(r"(unix|tcp|http|https|ssh)://.", self.url):
-            raise ValueError(f"url: {self.url!r} is not unix://PATH, tcp://HOST:PORT, https:// or ssh://")
+        if self.url.startswith("ssh://"):
+            raise ValueError(
+                "url: ssh:// is not supported; run torchkeeper on that host, or forward its socket with ssh -L"
+            )
+        if self.url and not re.match(r"(unix|tcp|http|https)://.", self.url):
+            raise ValueError(f"url: {self.url!r} is not unix://PATH, tcp://HOST:PORT or https://HOST:PORT")
         return self
 
 
