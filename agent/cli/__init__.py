@@ -1,5 +1,6 @@
 """The command line: parse, one call, print, exit code."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,7 +11,23 @@ from agent.adapters.lock import StateBusy
 from agent.adapters.overrides import OverridesUnreadable
 from agent.adapters.sqlite.state_dir import StateElsewhere
 from agent.adapters.state_errors import StateError
-from agent.cli import check, demo, explain, fleet, history, images, lint, monitor, output, pause, pins, plan, run, sweep
+from agent.cli import (
+    check,
+    completion,
+    demo,
+    explain,
+    fleet,
+    history,
+    images,
+    lint,
+    monitor,
+    output,
+    pause,
+    pins,
+    plan,
+    run,
+    sweep,
+)
 from agent.cli.common import CommandError, UsageError
 from agent.cli.help import Command, Group
 from agent.config.settings import ConfigError
@@ -60,6 +77,8 @@ def _version(
 def main() -> None:
     """Run a command. What a user can cause ends in one sentence and an exit code, never in a traceback."""
     output.prepare()
+    if completion.is_asked(os.environ):
+        sys.exit(completion.answer(lambda: app(prog_name="torchkeeper")))
     try:
         try:
             _run()
@@ -84,6 +103,10 @@ def _run() -> None:
         _stop(f"{error}; `torchkeeper check` shows what to do", 1)
     except (CommandError, StateError, StateBusy, StateElsewhere, OverridesUnreadable) as error:
         _stop(str(error), 1)
+    except OSError as error:
+        if "--install-completion" not in sys.argv:
+            raise
+        _stop(f"the completion cannot be installed: {error}; put the output of --show-completion where it can be", 1)
     except KeyboardInterrupt:
         sys.exit(130)
 

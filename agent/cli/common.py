@@ -29,10 +29,6 @@ ConfigOption = Annotated[
         readable=False,  # `loading` says why a file cannot be read, and what to do
     ),
 ]
-ImageArgument = Annotated[
-    str,
-    typer.Argument(metavar="IMAGE", help="A name with its tag or digest, an image ID, or the start of one."),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
 ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Duration (default: until removed).")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason shown to others.")]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli import documents, output
-from agent.cli.common import ConfigOption, ImageArgument, JsonOption, find_image, print_notes, quiet
+from agent.cli import completion, documents, output
+from agent.cli.common import ConfigOption, JsonOption, find_image, print_notes, quiet
 from agent.config import loading
 from agent.config.settings import Settings
 from agent.core.policy import rules
@@ -20,7 +20,14 @@ USES_LISTED = 100  # the latest, in a JSON document
 
 
 def explain(
-    image: ImageArgument,
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="A name, an image ID, or the start of one.",
+            autocompletion=completion.image_names,
+        ),
+    ],
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
     look_inside: Annotated[
