@@ -56,7 +56,7 @@ def form_of(shown: Sequence[Decision], width: int | None, beside: int, room: int
         return Form(flat=width is None)
     most = width - beside - room - GAP
     lengths = [len(name) for item in shown for name in names_of(item)]
-    name_width = max((length for length in lengths if length <= most), default=most)
+    name_width = min(max(lengths, default=0), most)
     return Form(flat=True, name_width=name_width, room=width - beside - name_width - GAP)
 
 

@@ -90,8 +90,8 @@ def _row(
 ) -> Row:
     """A row about an image. Where there is no terminal, its name and its details are one line."""
     name = text.one_line(" ".join(image.references)) or f"untagged {image.id[7:19]}"
-    more = [text.one_line(line) for line in why if line]
-    body = Text("  ".join(filter(None, [name, "; ".join(more)]))) if width is None else Text("\n".join([name, *more]))
+    more = text.one_line("; ".join(filter(None, why)))
+    body = Text(("  " if width is None else "\n").join(filter(None, [name, more])))
     return Row((_when(event), Text(what, style=STYLE.get(what, "")), body), copyable)
 
 

@@ -38,9 +38,8 @@ STYLE = {"evict": "bold yellow", "keep": "green", "removed": "bold yellow", "fai
 def plan(seen: Plan, *, chosen: Selection = Selection(), width: int | None = 80) -> RenderableType:
     """Every image, its decision, and why."""
     shown = chosen.of(seen)
-    columns = max((len(_action(item)) for item in shown), default=0) + max(
-        (len(item.reason) for item in shown), default=0
-    )
+    columns = max(len(word) for word in ["DECISION", *map(_action, shown)])
+    columns += max(len(word) for word in ["REASON", *(item.reason for item in shown)])
     form = form_of(shown, width, beside=columns + 4)
     listed = table("DECISION", "REASON", *form.heads("WHY"), name_width=form.name_width)
     for item in shown:
