@@ -56,7 +56,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("lint --json", "Print them as JSON."),
     ),
     "check": (
-        ("check", "Check configuration, engine, broker and state, and say how to fix what fails."),
+        ("check", "Check configuration, engine, broker and state; say how to fix faults."),
         ("check --config ./torchkeeper.toml", "Check a configuration before it is installed."),
     ),
     "run": (
