@@ -75,7 +75,7 @@ def example() -> Plan:
 
 
 def test_the_plan_that_it_shows_is_what_plan_prints() -> None:
-    assert blocks()["plan"] == printed(tables.plan(example(), show_all=False))
+    assert blocks()["plan"] == printed(tables.plan(example()))
 
 
 def test_its_configuration_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

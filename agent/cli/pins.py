@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from agent.cli import completion
 from agent.cli.common import (
     CommandError,
     ConfigOption,
@@ -31,7 +32,9 @@ from agent.core.policy.overrides import Overrides, Pin
 
 DROPPED_AFTER = timedelta(days=730)  # an ended pin leaves the file this long after its end
 
-ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="A reference, an ID, or the start of an ID.")]
+_HELP = "A reference, an ID, or the start of an ID."
+ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help=_HELP, autocompletion=completion.image_names)]
+PinnedArgument = Annotated[str, typer.Argument(metavar="IMAGE", help=_HELP, autocompletion=completion.pinned_names)]
 
 
 def pin(
@@ -61,7 +64,7 @@ def pin(
     print(f"pinned {reference or image_id[7:19]}" + (f" until {units.format_time(until)}" if until else ""))
 
 
-def unpin(image: ImageArgument, config_file: ConfigOption = None) -> None:
+def unpin(image: PinnedArgument, config_file: ConfigOption = None) -> None:
     """Let the policy decide about an image again. Its idle time starts anew."""
     settings, now = loading.load(config_file), datetime.now(UTC)
     ended: list[Pin] = []

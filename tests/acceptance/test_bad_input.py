@@ -15,16 +15,16 @@ pytestmark = engines.ON_ONE
 @pytest.mark.parametrize(
     ("section", "keys", "named"),
     [
-        ("policy", {"tll": "3d"}, "policy.tll: is an unknown key; known here: ttl,"),
-        ("polcy", {"ttl": "3d"}, "polcy: is an unknown key; the sections are [agent],"),
+        ("policy", {"tll": "3d"}, "policy.tll: is an unknown key; did you mean ttl?"),
+        ("polcy", {"ttl": "3d"}, "polcy: is an unknown key; did you mean [policy]?"),
         ("policy", {"ttl": 14}, "policy.ttl: 14 is not a duration; write a number and a unit"),
         ("policy", {"ttl": "0s"}, "policy.ttl: must be longer than 0"),
-        ("policy", {"protect": "*:latest"}, "policy.protect: "),
-        ("policy", {"rules": [{"match": "a:*"}]}, "policy.rules.0: has no effect"),
+        ("policy", {"protect": "*:latest"}, 'policy.protect: must be a list: protect = ["*:latest"]'),
+        ("policy", {"rules": [{"match": "a:*"}]}, 'policy.rules: the 1st rule (match = "a:*"): has no effect'),
         ("agent", {"mode": "dry"}, "agent.mode: "),
         ("agent", {"host": "gpu 01"}, "agent.host: 'gpu 01' cannot be part of a topic; try 'gpu-01'"),
         ("mqtt", {"url": "mqtt://user:pass@broker"}, "mqtt.url: "),
-        ("images", {"exclude": [""]}, "images.exclude.0: is an empty pattern"),
+        ("images", {"exclude": [""]}, "images.exclude: the 1st entry: is an empty pattern"),
     ],
 )
 def test_a_bad_key_is_named_with_the_way_out(
