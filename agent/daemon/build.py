@@ -12,10 +12,14 @@ from agent.adapters.engine import Engine
 from agent.adapters.outbox import Outbox
 from agent.adapters.sqlite.store import Store
 from agent.config.settings import Settings
+from agent.config.source import SettingsSource
 from agent.core.policy.settings import Policy
 from agent.core.protocol.topics import Topics
 from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.fold import UsageFold
+from agent.daemon import in_force
+from agent.daemon.in_force import SettingsInForce
+from agent.daemon.reload import Reloader
 from agent.daemon.timing import Timing
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import Evictor
@@ -71,13 +75,7 @@ def make_agent(
 ) -> Components:
     """One agent on one state folder. `patience`: seconds that a listing waits for layers to be read."""
     host_report = HostReport()
-    probes = LayerProbes(
-        engine,
-        wanted=settings.images.probe_layers,
-        lifts=settings.images.ambiguous == "evict",
-        known=settings.images.known,
-        patience=patience,
-    )
+    probes = LayerProbes(engine, probing=in_force.probing(settings), patience=patience)
     ingestor = make_ingestor(
         engine,
         store,
@@ -101,6 +99,21 @@ def make_agent(
     sweeper = Sweeper(ingestor, store, clock, host_report, steps=steps, folder=folder, pacing=pacing)
     watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking)
     return Components(engine, store, host_report, ingestor, watcher, steps.planner, sweeper)
+
+
+def make_reloader(
+    source: SettingsSource, present: SettingsInForce, components: Components, folder: Path, clock: Clock
+) -> Reloader:
+    """What reads the configuration again. `present`: the settings that the components were made with."""
+    applier = in_force.Applier(
+        present,
+        sweeper=components.sweeper,
+        ingestor=components.ingestor,
+        host_report=components.host_report,
+        folder=folder,
+        clock=clock,
+    )
+    return Reloader(source, present, applier.apply, components.host_report, clock)
 
 
 def make_ingestor(
