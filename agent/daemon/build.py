@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agent.adapters import boot
 from agent.adapters.broker import Connect
@@ -49,6 +49,9 @@ from agent.tracking.stalls import StallDetector
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
 from agent.tracking.writer import UsageWriter
+
+if TYPE_CHECKING:
+    from agent.daemon.credentials import CredentialWatch  # an agent without a broker does not load the MQTT client
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +162,47 @@ def make_sweep_steps(
     )
 
 
-def make_agent_publisher(
-    settings: Settings, host: str, components: Components, clock: Clock, timing: Timing = Timing()
-) -> Publisher:
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """The loops that report an agent to its broker."""
+
+    publisher: Publisher
+    credentials: "CredentialWatch"
+
+
+def make_reporting(settings: Settings, host: str, components: Components, clock: Clock) -> Reporting:
     """What reports an agent to the broker of its settings. Raises ConfigError where none is set."""
+    from agent.adapters.mqtt import broker
+    from agent.adapters.mqtt.credentials import CredentialFiles
+    from agent.daemon.credentials import CredentialWatch
+
+    options = broker.all_options(settings.mqtt, broker.agent_client_id(host, components.store.agent_id))
+    files = CredentialFiles(options)
+    connect = files.noting(broker.connector(options))
+    publisher = make_agent_publisher(settings, host, components, clock, connect=connect)
+    return Reporting(publisher, CredentialWatch(files, publisher.reconnect, components.host_report, clock))
+
+
+def make_agent_publisher(
+    settings: Settings,
+    host: str,
+    components: Components,
+    clock: Clock,
+    timing: Timing = Timing(),
+    *,
+    connect: Connect | None = None,
+) -> Publisher:
+    """The publisher of an agent. `connect`: its connections; None: to the broker of the settings.
+
+    Raises ConfigError where none is set.
+    """
     from agent.adapters.mqtt import broker
 
     agent_id = components.store.agent_id
+    if connect is None:
+        connect = broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id)))
     return make_publisher(
-        connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
+        connect=connect,
         topics=Topics(settings.mqtt.prefix, host),
         host_report=components.host_report,
         outbox=components.store,
@@ -176,6 +211,7 @@ def make_agent_publisher(
         settings=publisher.Settings(
             collector=settings.mqtt.collector,
             confirm=settings.mqtt.confirm,
+            username=settings.mqtt.username,
             inventory_every=settings.mqtt.inventory_every.total_seconds(),
             timing=timing.reporting,
         ),

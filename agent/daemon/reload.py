@@ -43,11 +43,14 @@ class Reloader:
         self._clock = clock
         self._requested = asyncio.Event()
         self._waiting: tuple[str, ...] = ()  # the keys that wait for a restart
+        self.on_request: list[Callable[[], None]] = []  # what else happens on SIGHUP
         self.last_successful = True  # whether the settings could be read the last time
 
     def request(self) -> None:
         """Read the settings again now, as on SIGHUP."""
         self._requested.set()
+        for call in self.on_request:
+            call()
 
     async def run(self) -> None:
         """Read the settings again whenever that is requested or the file has changed, endlessly."""

@@ -71,7 +71,7 @@ async def _run_loops(
         config=str(file or "built-in defaults"),
         state_dir=str(folder),
     )
-    publisher = build.make_agent_publisher(settings, host, components, clock) if settings.mqtt.url else None
+    reporting = build.make_reporting(settings, host, components, clock) if settings.mqtt.url else None
     loops = {
         "watcher": components.watcher.run(),
         "sweeper": components.sweeper.run(),
@@ -83,8 +83,9 @@ async def _run_loops(
         ),
     }
     loops["reload"] = reloader.run()
-    if publisher is not None:
-        loops["publisher"] = publisher.run()
+    if reporting is not None:
+        loops["publisher"], loops["credentials"] = reporting.publisher.run(), reporting.credentials.run()
+        reloader.on_request.append(reporting.credentials.request)
     async with asyncio.TaskGroup() as group:
         for name, loop in loops.items():
             group.create_task(aio.run_forever(loop, name), name=name)

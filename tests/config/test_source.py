@@ -39,7 +39,7 @@ def overwrite(path: Path) -> None:
 
 def rename(path: Path) -> None:
     """As editors and `mv` do."""
-    os.replace(write(path.with_suffix(".new"), "7d"), path)
+    write(path.with_suffix(".new"), "7d").replace(path)
 
 
 def keep_times(path: Path) -> None:

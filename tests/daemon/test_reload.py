@@ -1,7 +1,6 @@
 """A running agent takes over its changed configuration, and keeps the last one that could be read."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -79,8 +78,8 @@ class ReloadingHost:
 
 
 @pytest.fixture
-async def running(host: FakeHost, tmp_path: Path) -> AsyncIterator[ReloadingHost]:
-    yield await ReloadingHost(host, tmp_path / "c.toml").start()
+async def running(host: FakeHost, tmp_path: Path) -> ReloadingHost:
+    return await ReloadingHost(host, tmp_path / "c.toml").start()
 
 
 async def test_a_ttl_that_the_file_changes_evicts_after_the_grace(running: ReloadingHost) -> None:
@@ -182,7 +181,7 @@ async def test_info_shows_the_policy_and_the_mode_in_force(running: ReloadingHos
     await running.write(HASTY + "[agent]\nmode = 'observe'\n")
     info = running.agent.host_report.info
     assert info is not None
-    assert (info.mode, info.policy["policy"]["ttl"]) == ("observe", "2m")  # type: ignore[index]
+    assert (info.mode, info.policy["policy"]["ttl"]) == ("observe", "2m")
     await running.agent.wait(2 * GRACE)
     assert running.left() == REFS
 
@@ -194,7 +193,7 @@ async def test_a_later_connection_to_the_engine_reports_the_new_policy_as_well(r
     await running.agent.wait(MINUTE)
     info = running.agent.host_report.info
     assert info is not None
-    assert info.policy["policy"]["ttl"] == "2m"  # type: ignore[index]
+    assert info.policy["policy"]["ttl"] == "2m"
 
 
 async def test_a_pattern_that_can_match_nothing_raises_its_alert_until_it_is_removed(running: ReloadingHost) -> None:
