@@ -41,20 +41,26 @@ class BuildCachePruner:
         self._next = clock.monotonic()
         self._last_found = StaleCache(0, 0)  # reported last; observe mode does not report the same again
 
+    def take(self, after: timedelta | None) -> None:
+        """Use another `after` from the next look on."""
+        self._after = after
+
     async def find_stale(self) -> StaleCache:
         """The records that are stale now. Raises EngineError."""
-        if self._after is None:
-            return StaleCache(0, 0)
-        found = build_cache.stale(await self._engine.build_cache(), self._after, self._clock.now())
+        return StaleCache(0, 0) if self._after is None else await self._find_stale(self._after)
+
+    async def _find_stale(self, after: timedelta) -> StaleCache:
+        found = build_cache.stale(await self._engine.build_cache(), after, self._clock.now())
         return StaleCache(len(found), sum(record.size_bytes for record in found))
 
     async def sweep(self, hold: HeldBy | None) -> None:
         """Prune once an hour. `hold`: why evictions wait; observe mode only reports. Retries an hour after an error."""
-        if self._after is None or hold not in (None, HeldBy.OBSERVE) or self._clock.monotonic() < self._next:
+        after = self._after  # a reload may change it meanwhile
+        if after is None or hold not in (None, HeldBy.OBSERVE) or self._clock.monotonic() < self._next:
             return
         self._next = self._clock.monotonic() + LOOK_EVERY
         try:
-            found = await self.find_stale()
+            found = await self._find_stale(after)
         except EngineError as error:
             log.warning("cannot read build cache usage", action="build-cache", error=str(error))
             return
@@ -62,9 +68,9 @@ class BuildCachePruner:
             return
         self._last_found = found
         if hold is HeldBy.OBSERVE:
-            await self._record("would-prune", found, self._after)
+            await self._record("would-prune", found, after)
         else:
-            await self._prune(found, self._after)
+            await self._prune(found, after)
 
     async def _prune(self, found: StaleCache, after: timedelta) -> None:
         """Record the decision, prune, and record the outcome."""

@@ -131,7 +131,7 @@ MISTAKES = [
     (
         "one bad address of several",
         "[mqtt]\nurl = ['mqtt://a', 'tcp://b']",
-        "mqtt.url: entry 2 of the list: 'tcp://b' is not mqtt://host[:port] or mqtts://host[:port]",
+        "mqtt.url: entry 2 of the list: 'tcp://b' is not mqtt://host[:port], mqtts://host[:port] or wss://host[:port]/path",
     ),
     (
         "an empty address of several",
@@ -152,6 +152,19 @@ MISTAKES = [
         "a password without a user",
         "[mqtt]\nurl = 'mqtt://h'\npassword_file = '/p'",
         "mqtt.username: is empty, but mqtt",
+    ),
+    (
+        "certificates for a WebSocket without TLS",
+        "[mqtt]\nurl = 'ws://b/mqtt'\nca_file = '/ca'",
+        "mqtt.url: 'ws://b/mqtt' is not encrypted, but certificates are set; use wss://",
+    ),
+    ("a WebSocket with a query", "[mqtt]\nurl = 'wss://b/mqtt?token=x'", "mqtt.url: 'wss://b/mqtt?token=x' is not"),
+    ("a path without a WebSocket", "[mqtt]\nurl = 'mqtt://b/mqtt'", "mqtt.url: 'mqtt://b/mqtt' is not mqtt://host"),
+    ("a WebSocket's port of no use", "[mqtt]\nurl = 'wss://b:0/mqtt'", "mqtt.url: 'wss://b:0/mqtt' has a port that"),
+    (
+        "a key without its certificate",
+        "[mqtt]\nurl = 'mqtts://b'\nkey_file = '/k'",
+        "mqtt.cert_file: is empty, but mqtt.key_file is set; set both",
     ),
     ("an unknown version of MQTT", "[mqtt]\nversion = '4'", "mqtt.version: must be 'auto', '5' or '3.1.1'"),
     ("a prefix with a wildcard", "[mqtt]\nprefix = 'a/+'", "mqtt.prefix: 'a/+' cannot begin a topic"),

@@ -14,6 +14,7 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.daemon import housekeeping
 from agent.daemon.build import Components
+from agent.daemon.in_force import SettingsInForce
 from tests.support import overrides_by_hand
 from tests.support.fake_host import FakeHost, HostedAgent
 from tests.support.times import HOUR, MINUTE, SECOND
@@ -25,7 +26,7 @@ async def reporting(agent: HostedAgent) -> AsyncIterator[None]:
     components = Components(
         agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.planner, agent.sweeper
     )
-    task = asyncio.create_task(housekeeping.report_info(Settings(), components, agent.clock))
+    task = asyncio.create_task(housekeeping.report_info(SettingsInForce(Settings()), components, agent.clock))
     try:
         yield
     finally:
