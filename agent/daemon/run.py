@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from agent import __version__, aio
+from agent import __version__, aio, logs
 from agent.adapters import signals
 from agent.adapters.clock import Clock, SystemClock
 from agent.adapters.docker import factory
@@ -32,13 +32,10 @@ async def run(settings: Settings, folder: Path, source: Path | None) -> None:
     store, word = state_dir.open_store(folder, clock.now())
     components = build.make_agent(settings, store, folder, clock, factory.make_engine(settings.docker))
     if word:
-        log.error(word, action="open-state")
         components.host_report.raise_alert(AlertId.STATE_DAMAGED, word, clock.now(), "critical")
     for alert, message in no_effect.alerts(settings, folder, clock.now()).items():
-        log.warning(message, action="configure")
         components.host_report.raise_alert(alert, message, clock.now())
     if store.copied:
-        log.warning(store.copied, action="state-copied")
         components.host_report.raise_alert(AlertId.STATE_COPIED, store.copied, clock.now())
     try:
         with signals.stopping("agent"):
@@ -53,6 +50,7 @@ async def _run_loops(
     settings: Settings, folder: Path, components: Components, clock: Clock, source: Path | None
 ) -> None:
     host = await learn_host(settings, components.store, components.engine, clock)
+    logs.configure(settings.agent.log, host=host)
     log.info(
         "starting",
         action="start",

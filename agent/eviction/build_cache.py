@@ -95,4 +95,11 @@ class BuildCachePruner:
             error=error,
         )
         await self._store.log(event)
-        log.info("build cache", action="build-cache", state=state, records=found.records, error=error)
+        log.info(
+            "build cache",
+            action="build-cache",
+            state=state,
+            records=found.records,
+            freed_bytes=freed,
+            error=error,
+        )

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import structlog
-
 from agent.adapters import overrides, reserve
 from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineError
@@ -30,8 +28,6 @@ from agent.eviction.results import SweepResult
 from agent.eviction.timing import EvictionTiming
 from agent.reporting.host_report import HostReport
 from agent.tracking.ingestor import EventIngestor
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +111,6 @@ class Sweeper:
         self._host_report.raise_alert(
             alert, message, self._clock.now(), "critical" if alert == AlertId.STATE_FULL else "warning"
         )
-        log.warning("the sweep stopped", action="sweep", error=str(error), failures=self._failures)
 
     async def sweep(self, *, dry_run: bool = False) -> SweepResult:
         """Plan for all images and evict. Raises EngineError, StateFull; evictions until then are recorded."""

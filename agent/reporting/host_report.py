@@ -4,8 +4,13 @@ import asyncio
 from datetime import datetime
 from typing import Literal
 
+import structlog
+
+from agent.core import units
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
+
+log = structlog.get_logger()
 
 
 class HostReport:
@@ -45,15 +50,29 @@ class HostReport:
         since: datetime,
         severity: Literal["warning", "critical"] = "warning",
     ) -> None:
-        """Show an alert until it is cleared. Raised again, it keeps its first `since`."""
+        """Show an alert until it is cleared. Raised again, it keeps its first `since`.
+
+        It is logged when it begins, and again only if it becomes critical: its message may change often.
+        """
         standing = self.alerts.get(alert_id)
-        if standing is not None and standing.message == message:
+        if standing is not None and (standing.message, standing.severity) == (message, severity):
             return
-        self.alerts[alert_id] = payloads.Alert(
+        alert = payloads.Alert(
             id=alert_id, severity=severity, message=message, since=standing.since if standing else since
         )
+        self.alerts[alert_id] = alert
         self.changed.set()
+        if standing is None or standing.severity != severity:
+            _log_begin(alert)
 
     def clear_alert(self, alert_id: AlertId) -> None:
-        if self.alerts.pop(alert_id, None) is not None:
+        ended = self.alerts.pop(alert_id, None)
+        if ended is not None:
             self.changed.set()
+            since = units.format_time(ended.since.replace(microsecond=0))
+            log.info("an alert ended", action="alert", state="ended", alert=ended.id, since=since)
+
+
+def _log_begin(alert: payloads.Alert) -> None:
+    write = log.error if alert.severity == "critical" else log.warning
+    write(alert.message, action="alert", state="began", alert=alert.id, severity=alert.severity)

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
-import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never, wait_exponential, wait_random
 
 from agent import aio
@@ -21,8 +20,6 @@ from agent.reporting.host_report import HostReport
 from agent.tracking.buffer import StreamEnded
 from agent.tracking.ingestor import EventIngestor
 from agent.tracking.timing import TrackingTiming
-
-log = structlog.get_logger()
 
 
 class Watcher:
@@ -44,7 +41,6 @@ class Watcher:
         self._position = ingestor.position
         self._stream = ingestor.view.stream
         self.ready = self._stream.ready  # set while the stream is proven
-        self._outages: set[str] = set()  # alert IDs of current outages, which are logged already
 
     async def run(self) -> None:
         """Watch for ever, also across restarts of the engine and while the state's disk is full."""
@@ -77,23 +73,14 @@ class Watcher:
         if error is not None:
             self._report_outage(error)
 
-    # Failures: one log line when something fails and one when it works again, each with its own name
-
     def _report_outage(self, error: BaseException) -> None:
-        full = isinstance(error, StateFull)
-        outage = AlertId.STATE_FULL if full else AlertId.ENGINE_DOWN
-        if outage not in self._outages:
-            message = "the state cannot be written" if full else "lost the Docker event stream"
-            log.warning(message, action="watch", error=str(error))
-        self._outages.add(outage)
-        if not full or outage not in self._host_report.alerts:  # the sweeper may have raised it, with its own message
-            self._host_report.raise_alert(outage, str(error), self._clock.now(), "critical")
-
-    def _recovered(self, outage: AlertId, message: str) -> None:
-        if outage in self._outages:
-            log.info(message, action="watch")
-        self._outages.discard(outage)
-        self._host_report.clear_alert(outage)
+        now = self._clock.now()
+        if not isinstance(error, StateFull):
+            message = f"lost the Docker event stream: {error}"
+            self._host_report.raise_alert(AlertId.ENGINE_DOWN, message, now, "critical")
+        elif AlertId.STATE_FULL not in self._host_report.alerts:  # the sweeper may have raised it, with its own message
+            message = f"the state cannot be written: {error}"
+            self._host_report.raise_alert(AlertId.STATE_FULL, message, now, "critical")
 
     # One connection
 
@@ -107,7 +94,7 @@ class Watcher:
             async with self._engine.events(since) as stream:
                 await self._watch(stream, since)
         except StateFull:
-            self._recovered(AlertId.ENGINE_DOWN, "the engine answers again")
+            self._host_report.clear_alert(AlertId.ENGINE_DOWN)  # it answers
             raise
         finally:
             self._stream.close()
@@ -170,8 +157,8 @@ class Watcher:
     async def _catch_up(self, since_ns: int) -> None:
         await self._ingestor.catch_up(since_ns)
         if self._stream.proven:
-            self._recovered(AlertId.ENGINE_DOWN, "Docker event stream restored")
-            self._recovered(AlertId.STATE_FULL, "the state can be written again")
+            for alert in (AlertId.ENGINE_DOWN, AlertId.STATE_FULL):
+                self._host_report.clear_alert(alert)
 
     async def _record_session_end(self, *, stopping: bool = False) -> None:
         """Record that the watch lasted until now, and who ended it; nothing if events may be lost."""
@@ -231,7 +218,7 @@ class Watcher:
                 await self._engine.ping()
                 self._stream.resume()
                 if self._stream.proven:
-                    self._recovered(AlertId.ENGINE_DOWN, "Docker event stream restored")
+                    self._host_report.clear_alert(AlertId.ENGINE_DOWN)
 
     async def _audit_silence(self) -> None:
         """Audit a stream that is silent for long: there may be no events, or it may be dead."""
