@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-PACKAGES = ("aiohttp_sse", "aiosqlite", "alembic", "prometheus_client", "sqlalchemy")
+PACKAGES = ("aiohttp_sse", "aiosqlite", "alembic", "sqlalchemy")
 INSTALL = "pip install 'torchkeeper[monitor]'"
 
 

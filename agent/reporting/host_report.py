@@ -7,6 +7,8 @@ from typing import Literal
 import structlog
 
 from agent.core import units
+from agent.core.figures import Figures
+from agent.core.policy.decision import Plan
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 
@@ -19,12 +21,18 @@ class HostReport:
     The pause is part of the info. It is reported apart, because it changes without a new connection to the engine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, figures: Figures | None = None) -> None:
+        """`figures`: those that the tracking counts in; all parts of one agent share them."""
         self.info: payloads.Info | None = None
         self.inventory: payloads.Inventory | None = None
         self.alerts: dict[str, payloads.Alert] = {}
         self.pause: payloads.Pause | None = None
         self.changed = asyncio.Event()
+        self.alerts_changed = asyncio.Event()  # apart, as each event has one reader that clears it
+        self.figures = figures or Figures()
+        self.plan: Plan | None = None  # of the last sweep
+        self.planned = asyncio.Event()  # set once there is a plan
+        self.certificate_expires: datetime | None = None  # the end of this agent's certificate at the broker
 
     def show_info(self, info: payloads.Info) -> None:
         self.info = info.model_copy(update={"paused": self.pause})
@@ -42,6 +50,12 @@ class HostReport:
     def show_inventory(self, inventory: payloads.Inventory) -> None:
         self.inventory = inventory
         self.changed.set()
+
+    def show_plan(self, plan: Plan) -> None:
+        """Keep the plan after a sweep, for the metrics and the daily line in the log."""
+        self.plan = plan
+        self.figures.last_sweep = plan.at
+        self.planned.set()
 
     def raise_alert(
         self,
@@ -62,6 +76,7 @@ class HostReport:
         )
         self.alerts[alert_id] = alert
         self.changed.set()
+        self.alerts_changed.set()
         if standing is None or standing.severity != severity:
             _log_begin(alert)
 
@@ -69,6 +84,7 @@ class HostReport:
         ended = self.alerts.pop(alert_id, None)
         if ended is not None:
             self.changed.set()
+            self.alerts_changed.set()
             since = units.format_time(ended.since.replace(microsecond=0))
             log.info("an alert ended", action="alert", state="ended", alert=ended.id, since=since)
 

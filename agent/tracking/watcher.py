@@ -16,6 +16,7 @@ from agent.adapters.engine import Engine, EngineDown, EngineError, EngineInfo
 from agent.adapters.state_errors import StateFull
 from agent.core.protocol.alerts import AlertId
 from agent.core.usage.events import EngineEvent
+from agent.pulse import Pulse
 from agent.reporting.host_report import HostReport
 from agent.tracking.buffer import StreamEnded
 from agent.tracking.ingestor import EventIngestor
@@ -32,12 +33,14 @@ class Watcher:
         clock: Clock,
         host_report: HostReport,
         timing: TrackingTiming = TrackingTiming(),
+        pulse: Pulse | None = None,
     ) -> None:
         self._engine = engine
         self._ingestor = ingestor
         self._clock = clock
         self._host_report = host_report
         self._timing = timing
+        self._pulse = pulse or Pulse()
         self._position = ingestor.position
         self._stream = ingestor.view.stream
         self.ready = self._stream.ready  # set while the stream is proven
@@ -87,9 +90,12 @@ class Watcher:
     async def session(self) -> None:
         """Connect, catch up, follow. Always ends with an exception; it is StreamEnded if the stream was proven."""
         self._stream.begin()
-        info = await self._connect()
+        with self._pulse.busy("connection to the engine"):
+            info = await self._connect()
+        self._ingestor.view.figures.engine_connections += 1
         try:
-            await self._ingestor.restore(info)
+            with self._pulse.busy("connection to the engine"):
+                await self._ingestor.restore(info)
             since = self._position.resume_ns()
             async with self._engine.events(since) as stream:
                 await self._watch(stream, since)
@@ -116,6 +122,7 @@ class Watcher:
         try:
             await aio.isolated(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
+            self._ingestor.view.figures.buffer_overflows += self._ingestor.buffer.overflowed
             cause = _transient_cause(errors)
             if isinstance(cause, StreamEnded):
                 await aio.isolated(self._record_session_end())
@@ -155,7 +162,8 @@ class Watcher:
         raise StreamEnded(0, "the engine ended the event stream")
 
     async def _catch_up(self, since_ns: int) -> None:
-        await self._ingestor.catch_up(since_ns)
+        with self._pulse.busy("catch-up with the engine"):
+            await self._ingestor.catch_up(since_ns)
         if self._stream.proven:
             for alert in (AlertId.ENGINE_DOWN, AlertId.STATE_FULL):
                 self._host_report.clear_alert(alert)
@@ -243,7 +251,8 @@ class Watcher:
         while True:
             await self._clock.sleep(self._timing.heartbeat_interval)
             await self.ready.wait()
-            await self._ingestor.heartbeat()
+            with self._pulse.busy("watch of the engine"):
+                await self._ingestor.heartbeat()
 
 
 def _transient_cause(errors: ExceptionGroup[Exception]) -> EngineError | StateFull:

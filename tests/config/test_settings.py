@@ -54,6 +54,8 @@ def test_the_commented_default_names_every_key() -> None:
         "limits": {"evictions_per_sweep", "bytes_per_hour"},
     }
     assert all(f"# {key} = " in text for keys in commented.values() for key in keys)
+    assert "# [http]\n" in text  # the section itself opens a port
+    assert [key for key in known.pop("http") if f"# {key} = " not in text] == []
     assert {name: set(section) | commented.get(name, set()) for name, section in written.items()} == known
     assert set(written["monitor"]["auth"]) == set(sections.MonitorAuth.model_fields)
 

@@ -256,7 +256,9 @@ def event(
 class Disk(Payload):
     """The file system of the engine's root directory. Its sizes are None if the agent cannot see it."""
 
-    total_bytes: int | None = None
+    total_bytes: int | None = (
+        None  # used and available; without the space reserved for root, as in the percentage of df
+    )
     used_bytes: int | None = None
     images_bytes: int = 0  # sum of the listed sizes; a shared layer counts each time
     reclaimable_bytes: int = 0  # the space that all images due now would free together

@@ -7,7 +7,6 @@ from agent.core.policy.disk import DiskUsage
 
 def space(used: int, free: int, used_inodes: int = 0, free_inodes: int = 0) -> DiskUsage:
     return DiskUsage(
-        total_bytes=10**9,
         used_bytes=used,
         available_bytes=free,
         used_inodes=used_inodes,
@@ -32,7 +31,7 @@ def test_the_share_is_that_of_bytes_or_inodes_whichever_is_worse(given: DiskUsag
 
 
 def test_what_only_root_may_fill_is_neither_used_nor_free() -> None:
-    assert DiskUsage(total_bytes=100, used_bytes=45, available_bytes=45).used_fraction == 0.5
+    assert DiskUsage(used_bytes=45, available_bytes=45).used_fraction == 0.5
 
 
 @pytest.mark.parametrize(
