@@ -8,6 +8,8 @@ from prometheus_client.metrics_core import Metric
 
 from agent import __version__
 from agent.core.figures import EventCounts, Figures, Histogram
+from agent.core.policy.decision import Outcome, Reason
+from agent.core.protocol import payloads
 from agent.core.usage import continuity
 from agent.http import plan_families
 from agent.http.facts import Facts
@@ -60,8 +62,10 @@ def _tracking(figures: Figures) -> Iterator[Metric]:
 
 def _counts(counts: EventCounts) -> Iterator[Metric]:
     evictions = CounterMetricFamily("torchkeeper_evictions", "Evictions that ended", labels=("reason", "outcome"))
-    for reason, outcomes in sorted(counts.evictions.items()):
-        for outcome, count in sorted(outcomes.items()):
+    # From 0: the first failure in a series that was not there before is no increase to Prometheus.
+    known = {reason.value: dict.fromkeys(map(str, Outcome), 0) for reason in Reason if reason.evicts}
+    for reason in sorted(known.keys() | counts.evictions.keys()):
+        for outcome, count in {**known.get(reason, {}), **counts.evictions.get(reason, {})}.items():
             evictions.add_metric((reason, outcome), count)
     yield evictions
     freed = {"measured": counts.measured_bytes, "estimated": counts.estimated_bytes}
@@ -101,7 +105,8 @@ def _reports(facts: Facts) -> Iterator[Metric]:
         yield gauge("outbox_rows", "Events that wait until the collector has them", facts.waiting.rows)
         yield gauge("outbox_oldest_seconds", "Age of the oldest of them", age)
     if facts.counts is not None:
-        yield _by_label("outbox_dropped", "Events that were given up", "reason", facts.counts.dropped)
+        dropped = {**dict.fromkeys(payloads.DROPPED_REASONS, 0), **facts.counts.dropped}
+        yield _by_label("outbox_dropped", "Events that were given up", "reason", dropped)
     if facts.certificate_expires is not None:
         expires = facts.certificate_expires.timestamp()
         yield gauge("mqtt_certificate_expiry_timestamp_seconds", "The end of the agent's certificate", expires)

@@ -178,6 +178,9 @@ class BuildCacheData(EventData):
     error: str | None
 
 
+DROPPED_REASONS = ("outbox-full", "retention", "undeliverable", "missing")
+
+
 class DroppedData(EventData):
     """Events that will never be sent. A collector treats their numbers as received."""
 
@@ -186,7 +189,7 @@ class DroppedData(EventData):
     first_seq: int
     last_seq: int
     count: int
-    reason: str  # outbox-full, retention, undeliverable, missing
+    reason: str  # one of DROPPED_REASONS
     ranges: list[tuple[int, int]]  # of their numbers, both ends included, ascending; numbers in between do arrive
 
 
