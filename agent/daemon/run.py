@@ -1,8 +1,10 @@
 """The agent as a process: runs its loops in one TaskGroup, and stops them on SIGTERM and SIGINT."""
 
 import asyncio
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -52,24 +54,46 @@ async def run(settings: Settings, folder: Path, source: Path | None) -> None:
 async def _run_loops(
     settings: Settings, folder: Path, components: Components, clock: Clock, source: Path | None
 ) -> None:
-    host = await learn_host(settings, components.store, components.engine, clock)
-    logs.configure(settings.agent.log, host=host)
-    log.info(
-        "starting",
-        action="start",
-        host=host,
-        version=__version__,
-        mode=settings.agent.mode,
-        config=str(source or "built-in defaults"),
-        state_dir=str(folder),
-    )
+    async with asyncio.TaskGroup() as group:
+        _start(group, _first_loops(settings, folder, components, clock))
+        host = await learn_host(settings, components.store, components.engine, clock)
+        logs.configure(settings.agent.log, host=host)
+        log.info(
+            "starting",
+            action="start",
+            host=host,
+            version=__version__,
+            mode=settings.agent.mode,
+            config=str(source or "built-in defaults"),
+            state_dir=str(folder),
+        )
+        _start(group, _loops(settings, host, folder, components, clock))
+
+
+def _start(group: asyncio.TaskGroup, loops: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+    for name, loop in loops.items():
+        group.create_task(aio.run_forever(loop, name), name=name)
+
+
+def _first_loops(
+    settings: Settings, folder: Path, components: Components, clock: Clock
+) -> dict[str, Coroutine[Any, Any, None]]:
+    """The loops that also run while the agent waits for the engine to learn the host's name: others watch by them."""
+    loops = {"standing-alerts": standing_alerts.record(folder, components.host_report, clock)}
+    if settings.http.address is not None:
+        loops["http"] = build.make_http_server(settings, components, clock, folder).run()
+    return loops
+
+
+def _loops(
+    settings: Settings, host: str, folder: Path, components: Components, clock: Clock
+) -> dict[str, Coroutine[Any, Any, None]]:
     publisher = build.make_agent_publisher(settings, host, components, clock) if settings.mqtt.url else None
     loops = {
         "watcher": components.watcher.run(),
         "sweeper": components.sweeper.run(),
         "info": housekeeping.report_info(settings, components, clock),
         "daily-summary": summary.log_daily(components, clock),
-        "standing-alerts": standing_alerts.record(folder, components.host_report, clock),
         "forget-old-history": housekeeping.prune_history(settings, components, clock),
         "keep-reserve": housekeeping.keep_reserve(folder, clock),
         "tidy-looks": housekeeping.remove_left_containers(
@@ -78,11 +102,7 @@ async def _run_loops(
     }
     if publisher is not None:
         loops["publisher"] = publisher.run()
-    if settings.http.address is not None:
-        loops["http"] = build.make_http_server(settings, components, clock, folder).run()
-    async with asyncio.TaskGroup() as group:
-        for name, loop in loops.items():
-            group.create_task(aio.run_forever(loop, name), name=name)
+    return loops
 
 
 async def learn_host(settings: Settings, store: Store, engine: Engine, clock: Clock) -> str:

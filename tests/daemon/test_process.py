@@ -25,8 +25,8 @@ def free_port() -> int:
         return int(unused.getsockname()[1])
 
 
-def config(folder: Path, **sections: Any) -> Path:
-    known = {"agent": {"host": "gpu-07", "state_dir": folder / "state", "log": "json"}}
+def config(folder: Path, host: str = "gpu-07", **sections: Any) -> Path:
+    known = {"agent": {"host": host, "state_dir": folder / "state", "log": "json"}}
     return proc.write_config(folder / "c.toml", **known, docker={"url": f"unix://{folder}/none.sock"}, **sections)
 
 
@@ -73,6 +73,15 @@ def test_it_serves_health_and_check_lists_its_alerts(tmp_path: Path) -> None:
     assert alerts.check_alerts(tmp_path / "state") == [Check("alerts", True, "no agent runs here, so there are none")]
     assert {(line["host"], "level" in line) for line in lines(tmp_path)} == {("gpu-07", True)}
     assert {line["level"] for line in lines(tmp_path) if line.get("alert") == "engine-down"} == {"error"}
+
+
+def test_an_agent_that_waits_for_the_engine_to_learn_its_name_lives(tmp_path: Path) -> None:
+    port = free_port()
+    file = config(tmp_path, host="", http={"listen": f"127.0.0.1:{port}"})
+    with proc.agent(folder=tmp_path, config=file, ready=lambda: proc.listens(port)):
+        assert healthcheck.main([str(port)]) == 0
+        proc.eventually(lambda: any("no engine yet" in line["event"] for line in lines(tmp_path)))
+        assert alerts.check_alerts(tmp_path / "state") == [Check("alerts", True, "none")]
 
 
 def test_a_machine_without_http_opens_no_port_and_imports_none_of_it(tmp_path: Path) -> None:
