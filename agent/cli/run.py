@@ -1,12 +1,14 @@
 """`torchkeeper run`: the agent."""
 
 import asyncio
+import platform
 from typing import Annotated
 
 import typer
 
 from agent.cli.common import ConfigOption
 from agent.config.source import SettingsSource
+from agent.core.protocol.topics import slug
 
 
 def run(
@@ -24,7 +26,7 @@ def run(
     signals.ignore_hangups()
     source = SettingsSource(config_file, observe=observe)
     settings = source.read()
-    logs.configure(settings.agent.log)
+    logs.configure(settings.agent.log, host=settings.agent.host or slug(platform.node()))
     place = state_dir.place_for_run(settings.agent.state_dir)
     for note in place.notes:
         structlog.get_logger().warning(note, action="open-state")

@@ -59,7 +59,7 @@ async def prune_history(in_force: SettingsInForce, components: Components, clock
         await components.watcher.ready.wait()  # by then the clocks were compared with those of the last watch
         now, settings = clock.now(), in_force.settings
         if components.ingestor.view.clock_trusted:
-            with contextlib.suppress(StateFull):
+            with contextlib.suppress(StateFull), components.pulse.busy("deletion of old history"):
                 await components.store.prune(
                     now - settings.history.retention, now, declare_dropped=bool(settings.mqtt.url)
                 )

@@ -129,6 +129,8 @@ class Publisher:
                 await self._subscriptions.request(connection)  # before the birth, to see the status from before it
                 await self._publish_birth(connection)
                 self._log_connect(connection.peer)
+                self._host_report.figures.broker_connections += 1
+                self._host_report.figures.broker_connected = True
                 await aio.first(self._work(connection), self._renewal.wait())
                 self._sender.connection_closed()
                 self._was_cut_off = False
@@ -136,6 +138,7 @@ class Publisher:
                 await self._learn_from_loss(error)
                 raise
             finally:
+                self._host_report.figures.broker_connected = False
                 await self._publish_offline(connection)
 
     async def _learn_from_loss(self, error: broker.BrokerUnavailable) -> None:

@@ -23,6 +23,9 @@ class AlertId(StrEnum):
     POLICY_CHANGE = "policy-change"
     RESTART_NEEDED = "restart-needed"
 
+    # health and metrics over HTTP
+    HTTP_UNAVAILABLE = "http-unavailable"
+
     # eviction: sweeps, images and the disk
     DISK_FULL_NOTHING_EVICTABLE = "disk-full-nothing-evictable"
     IMAGE_UNREADABLE = "image-unreadable"
