@@ -8,8 +8,10 @@ from agent.core import text
 from agent.core.policy.decision import Outcome
 from agent.core.protocol import payloads
 from agent.fleet.live import bounds, build_row, conditions
-from agent.fleet.live.build_row import STALE_AFTER, milliseconds
+from agent.fleet.live.build_row import STALE_AFTER
+from agent.fleet.live.moments import milliseconds
 from agent.fleet.live.row import HostRow, StandingAlert
+from agent.fleet.live.summary import NO_INVENTORY, InventorySummary
 
 # A sign of life alone is shown this late: at one each minute from each host it would be nearly all that viewers get.
 SHOW_SEEN_AFTER = timedelta(minutes=2)
@@ -89,10 +91,10 @@ class LiveHost:
         self._set(mode=row.mode, paused=row.paused, version=row.version, high=row.high)
         self._show_next_eviction()
 
-    def set_inventory(self, inventory: payloads.Inventory | None) -> None:
+    def set_inventory(self, found: InventorySummary | None) -> None:
         """Take over what an inventory shows; what was freed is counted from events."""
-        self.has_inventory = inventory is not None
-        summary = build_row.summary_of(inventory) if inventory else build_row.InventorySummary()
+        self.has_inventory = found is not None
+        summary = found or NO_INVENTORY
         self.next_eviction = summary.next_eviction
         self._set(
             images=summary.images,
