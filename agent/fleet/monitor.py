@@ -51,9 +51,10 @@ class Monitor:
         away = not link.connected and self.clock.now() - link.since >= UNREACHABLE_AFTER
         return documents.Health(
             broker="connected" if link.connected else "unreachable" if away else "connecting",
-            database="failing" if self.committer.error else "working",
-            error=link.error or self.committer.error or self.watermarks.error or None,
+            database="failing" if self.committer.retry.error else "working",
+            error=link.error or self.committer.retry.error or self.watermarks.error or None,
             behind_events=self.collector.behind,
+            incomplete_hosts=self.committer.inventories.waiting,
             last_commit=self.committer.last_commit,
         )
 
@@ -126,6 +127,8 @@ def make_web(monitor: Monitor) -> server.Application:
         mqtt_name=" ".join(monitor.settings.mqtt.urls),
         mqtt_prefix=monitor.settings.mqtt.prefix,
         collector=_identity(monitor.settings),
+        incomplete=lambda: monitor.committer.inventories.waiting,
+        complete=monitor.committer.inventories.store_of,
     )
     return app.make_app(services, PAGE)
 
@@ -146,6 +149,7 @@ async def _run_loops(monitor: Monitor, stream: Stream) -> None:
     live, database, clock = monitor.live, monitor.database, monitor.clock
     loops = {
         "collector": monitor.collector.run(),
+        "inventories": monitor.committer.inventories.run(lambda: monitor.collector.is_busy),
         "lease": monitor.lease.keep(),
         "ticks": stream.watch(),
         "retention": upkeep.apply_retention(database, monitor.settings.monitor.retention, clock),

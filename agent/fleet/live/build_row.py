@@ -30,11 +30,15 @@ def state_of(status: Literal["online", "offline"] | None, last_seen: int | None,
 
 def with_info(row: HostRow, info: payloads.Info | None, now: datetime) -> HostRow:
     """The row with what the host's info says. A pause that has ended counts as none."""
+    return replace(row, **said_by(info, now))
+
+
+def said_by(info: payloads.Info | None, now: datetime) -> dict[str, Any]:
+    """The fields of a row that an info has."""
     if info is None:
-        return replace(row, mode=None, paused=None, version=None, high=None)
-    return replace(
-        row, mode=info.mode.value, paused=info.is_paused(now), version=bounds.word(info.version), high=high_of(info)
-    )
+        return {"mode": None, "paused": None, "version": None, "high": None}
+    paused, version = info.is_paused(now), bounds.word(info.version)
+    return {"mode": info.mode.value, "paused": paused, "version": version, "high": high_of(info)}
 
 
 def high_of(info: payloads.Info) -> float | None:
