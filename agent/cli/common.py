@@ -53,7 +53,11 @@ def parse_duration(text: str | None, option: str) -> timedelta | None:
 def print_json(document: Any) -> None:
     """Print one document, with characters that a terminal would obey escaped."""
     written = json.dumps(document, indent=2, ensure_ascii=False)
-    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written))
+    print("\n".join(line if line.isprintable() else _escaped(line) for line in written.split("\n")))
+
+
+def _escaped(line: str) -> str:
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
 def quiet() -> None:
