@@ -23,7 +23,7 @@ from agent.fleet.history.errors import HistoryUnavailable
 from agent.fleet.history.lease import Lease, LeaseTaken
 from agent.fleet.history.queries import decisions
 from agent.fleet.live.live_fleet import LiveFleet
-from agent.fleet.web import app, documents, server
+from agent.fleet.web import access_rules, app, documents, server
 from agent.fleet.web.stream import STREAM, Stream
 
 PAGE = Path(__file__).parent / "page"
@@ -61,6 +61,7 @@ class Monitor:
 
 async def run(settings: Settings) -> None:
     """Run the monitor until SIGTERM or SIGINT. Raises ConfigError, HistoryError and LeaseTaken."""
+    access_rules.load(settings.monitor)  # an address that is open to everybody is refused before anything is created
     clock, identity = SystemClock(), _identity(settings)
     connect = broker.collector_connector(broker.collector_options(settings.mqtt, identity))
     try:

@@ -149,6 +149,7 @@ def test_a_configuration_that_cannot_be_used_is_refused_with_its_key(
     ended = proc.torchkeeper("monitor", config=stopped.config)
     assert (ended.returncode, "Traceback" in ended.stderr) == (2, False)
     assert message in ended.stderr
+    assert not stopped.database.exists()
 
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,9 @@ SILENCE = 0.002  # seconds without a message, after which it waits no longer
 RECONNECT_MAX = 15.0  # seconds between two attempts to connect
 STABLE_AFTER = 60.0  # seconds; a connection that lasted longer resets the back-off
 FEW = 50  # messages that wait in a calm fleet
-GOODBYE = 2.0  # seconds at most to publish `offline` at the end
+# Seconds at most that `offline` may wait for its acknowledgement at the end. The broker has it without that, too, and
+# in a burst the acknowledgement stands behind messages that nobody takes any more.
+GOODBYE = 0.5
 
 log = structlog.get_logger()
 
