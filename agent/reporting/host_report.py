@@ -6,6 +6,7 @@ from typing import Literal
 
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
+from agent.reporting.pending_inventory import PendingInventory
 
 
 class HostReport:
@@ -16,7 +17,7 @@ class HostReport:
 
     def __init__(self) -> None:
         self.info: payloads.Info | None = None
-        self.inventory: payloads.Inventory | None = None
+        self.inventory: PendingInventory | None = None
         self.alerts: dict[str, payloads.Alert] = {}
         self.pause: payloads.Pause | None = None
         self.changed = asyncio.Event()
@@ -34,7 +35,7 @@ class HostReport:
             self.info = self.info.model_copy(update={"paused": pause, "at": at})
             self.changed.set()
 
-    def show_inventory(self, inventory: payloads.Inventory) -> None:
+    def show_inventory(self, inventory: PendingInventory) -> None:
         self.inventory = inventory
         self.changed.set()
 
