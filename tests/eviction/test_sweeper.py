@@ -66,7 +66,7 @@ async def test_an_image_that_the_agent_removed_is_shown_as_gone(host: FakeHost, 
     await sweep(agent)
     assert agent.host_report.inventory is not None
     assert agent.host_report.inventory.images == []
-    assert [(item.references, item.outcome) for item in agent.host_report.inventory.decisions] == [([REF], "removed")]
+    assert [(item.references, item.outcome) for item in shown.decisions] == [([REF], "removed")]
 
 
 async def test_the_least_recently_used_is_evicted_first(host: FakeHost) -> None:
