@@ -20,13 +20,13 @@ from agent.adapters import reserve, sharing
 from agent.adapters.sqlite import former_schema
 from agent.adapters.state_errors import StateDamaged, StateError, StateFull, StateTooNew
 
+if TYPE_CHECKING:
+    import structlog
+
 FILE = "state.db"
 FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", reserve.FILE)
 BUSY_TIMEOUT = 10.0  # seconds to wait for another process that reads
 # No permission, or no space, for the index of the WAL.
-if TYPE_CHECKING:
-    import structlog
-
 _NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_READONLY_DIRECTORY", "SQLITE_IOERR_SHMSIZE")
 
 
