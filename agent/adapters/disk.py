@@ -7,10 +7,13 @@ from agent.core.policy.disk import DiskUsage
 
 
 def space(root: str) -> DiskUsage | None:
-    """The usage of the file system that contains a directory; None if it does not exist, as in most containers."""
-    if not root or not Path(root).is_dir():
-        return None
+    """The usage of the file system that contains a directory; None if this process cannot see it.
+
+    It does not exist in most containers, and its parent may be private to root.
+    """
     try:
+        if not root or not Path(root).is_dir():
+            return None
         status = os.statvfs(root)
     except OSError:
         return None

@@ -1,6 +1,7 @@
 """`torchkeeper check`: all checks, in the order in which a person would fix things."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.adapters.engine import EngineInfo
@@ -45,7 +46,9 @@ async def _broker(settings: Settings, info: EngineInfo | None) -> list[Check]:
 
     host = settings.agent.host or _known_host(settings.agent.state_dir)
     host = host or (slug(info.name) if info is not None else "check")
-    return [Check("broker", *found) for found in await broker_check.run(settings.mqtt, host)]
+    connections = [Check("broker", *found) for found in await broker_check.run(settings.mqtt, host)]
+    files = broker_check.check_files(settings.mqtt, datetime.now(UTC))
+    return [*connections, *(Check(name, *found) for name, found in files)]
 
 
 def _known_host(folder: Path) -> str:

@@ -42,22 +42,28 @@ class BuildCachePruner:
         self.total_bytes: int | None = None  # of all records, as of the last look; None before it
         self._last_found = StaleCache(0, 0)  # reported last; observe mode does not report the same again
 
+    def take(self, after: timedelta | None) -> None:
+        """Use another `after` from the next look on."""
+        self._after = after
+
     async def find_stale(self) -> StaleCache:
         """The records that are stale now. Raises EngineError."""
-        if self._after is None:
-            return StaleCache(0, 0)
+        return StaleCache(0, 0) if self._after is None else await self._find_stale(self._after)
+
+    async def _find_stale(self, after: timedelta) -> StaleCache:
         records = await self._engine.build_cache()
         self.total_bytes = sum(record.size_bytes for record in records)
-        found = build_cache.stale(records, self._after, self._clock.now())
+        found = build_cache.stale(records, after, self._clock.now())
         return StaleCache(len(found), sum(record.size_bytes for record in found))
 
     async def sweep(self, hold: HeldBy | None) -> None:
         """Prune once an hour. `hold`: why evictions wait; observe mode only reports. Retries an hour after an error."""
-        if self._after is None or hold not in (None, HeldBy.OBSERVE) or self._clock.monotonic() < self._next:
+        after = self._after  # a reload may change it meanwhile
+        if after is None or hold not in (None, HeldBy.OBSERVE) or self._clock.monotonic() < self._next:
             return
         self._next = self._clock.monotonic() + LOOK_EVERY
         try:
-            found = await self.find_stale()
+            found = await self._find_stale(after)
         except EngineError as error:
             log.warning("cannot read build cache usage", action="build-cache", error=str(error))
             return
@@ -65,9 +71,9 @@ class BuildCachePruner:
             return
         self._last_found = found
         if hold is HeldBy.OBSERVE:
-            await self._record("would-prune", found, self._after)
+            await self._record("would-prune", found, after)
         else:
-            await self._prune(found, self._after)
+            await self._prune(found, after)
 
     async def _prune(self, found: StaleCache, after: timedelta) -> None:
         """Record the decision, prune, and record the outcome."""

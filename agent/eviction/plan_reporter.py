@@ -27,6 +27,10 @@ class PlanReporter:
         self._store = store
         self._policy = policy
 
+    def take(self, policy: Policy) -> None:
+        """Report later plans as made by another policy."""
+        self._policy = policy
+
     async def show(self, plan: Plan) -> None:
         """Update the inventory and the alerts from a plan."""
         if plan.held_by is not HeldBy.UNPROVEN:  # that is temporary, and is not about the disk

@@ -19,6 +19,7 @@ from agent.adapters.state_errors import StateFull
 from agent.core import timekeeping
 from agent.core.policy import planning
 from agent.core.policy.decision import Action, Decision, HeldBy, Outcome, Plan
+from agent.core.policy.settings import Policy
 from agent.core.protocol import new_events
 from agent.core.protocol.alerts import AlertId
 from agent.eviction.build_cache import BuildCachePruner
@@ -84,6 +85,14 @@ class Sweeper:
         self._pause = pacing.pause.total_seconds()
         self._pulse = pulse or Pulse()
         self._failures = 0  # sweeps in a row that failed because of the engine or the disk
+
+    def take(self, rules: Policy, *, pause: timedelta, grace: timedelta) -> None:
+        """Use another policy from the next plan on, and make that now: the recheck of a removal in progress, too."""
+        self._planner.take(rules, grace)
+        self._build_cache.take(rules.build_cache_after)
+        self._reporter.take(rules)
+        self._pause = pause.total_seconds()
+        self._view.changed.set()
 
     async def run(self) -> None:
         """Sweep for ever. If the engine or the disk fails, wait and try again; nothing is evicted meanwhile."""
@@ -223,9 +232,9 @@ class Sweeper:
 
     async def _watch_disk(self) -> None:
         """Poll the disk, as it can fill up without an event: a training run writes, or a pull is in progress."""
-        while self._planner.depends_on_disk:
+        while True:
             await self._clock.sleep(self._timing.disk_poll)
-            if self._planner.disk_changes_pressure():
+            if self._planner.depends_on_disk and self._planner.disk_changes_pressure():
                 self._view.changed.set()
 
 

@@ -1,6 +1,7 @@
 """Gathers what one answer shows from the parts of the agent."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -49,10 +50,10 @@ class Gatherer:
         store: Store,
         clock: Clock,
         folder: Path,
-        observe: bool,
+        observe: Callable[[], bool],
         broker: bool,
     ) -> None:
-        """`observe`: whether the settings ask for observe mode. `broker`: whether one is set."""
+        """`observe`: whether the settings ask for observe mode now. `broker`: whether one is set."""
         self._view = view
         self._host_report = host_report
         self._store = store
@@ -78,7 +79,7 @@ class Gatherer:
             now=self._clock.now(),
             engine_version=engine.version if engine is not None else "",
             watched=self._view.proven,
-            enforcing=not self._observe and not (engine is not None and engine.observe_only),
+            enforcing=not self._observe() and not (engine is not None and engine.observe_only),
             alerts=tuple(self._host_report.alerts.values()),
             figures=self._host_report.figures,
             counts=counts,

@@ -237,6 +237,7 @@ class HeldFirst:
     """A connection that acknowledges all but the first row, until the test releases it."""
 
     peer = "held"
+    certificate_expires = None
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -505,7 +506,7 @@ async def test_a_refused_inventory_is_logged_once_and_delays_nothing(rig: Publis
             await rig.until(lambda: rig.sent() == [1])
             rig.host_report.show_inventory(make_inventory(left_out=1))
             await rig.clock.advance(10)
-    assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.inventory]
+    assert [line["topics"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.inventory]
 
 
 async def test_where_its_own_status_may_not_be_read_it_publishes_all_the_same(rig: PublisherRig) -> None:

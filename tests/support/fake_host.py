@@ -25,7 +25,7 @@ from agent.eviction.removal_answers import Answers
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
 from agent.tracking.engine_view import EngineView
-from agent.tracking.layer_probes import LayerProbes
+from agent.tracking.layer_probes import LayerProbes, Probing
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
 from tests.support.builders import make_engine_info
@@ -114,7 +114,7 @@ class HostedAgent:
             self.store,
             self.clock,
             gap_tolerance=tolerance,
-            probes=LayerProbes(self.engine, wanted=False),
+            probes=LayerProbes(self.engine, probing=Probing(wanted=False)),
             ignored=ignored,
             stalls=self.stalls,
             timing=timing,

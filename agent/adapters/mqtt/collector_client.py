@@ -183,7 +183,8 @@ class CollectorClient(Client):
         sock = self._client.socket()
         if sock is None:
             return False
-        return self._at < len(self._ahead) or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
+        pending = getattr(sock, "pending", None)  # of a socket with TLS, and of a WebSocket
+        return self._at < len(self._ahead) or (pending is not None and pending() > 0)
 
     def _receive_ahead(self, size: int) -> bytes:
         if self._at == len(self._ahead):
