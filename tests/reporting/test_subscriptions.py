@@ -103,7 +103,7 @@ async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: Publishe
     with capture_logs() as logs:
         async with rig.running():
             await rig.pass_time(300)
-    assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.ack]
+    assert [line["topics"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.ack]
 
 
 async def test_its_own_status_that_it_may_read_late_is_not_taken_for_a_second_agent(rig: PublisherRig) -> None:
