@@ -11,18 +11,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from agent.core import text
+
 GROUP = "torchkeeper"
 FOLDER = 0o2750  # setgid: files that are made in it get its group
 WRITABLE_FOLDER = 0o2770
 FILE = 0o640
 PRIVATE_FILE = 0o600
+LONGEST_NAME = 100  # characters
 AS_OWNER = "run this as the agent's user"
 
 
+def person() -> str:
+    """Who runs this command: the user, or who became that user by sudo. Everybody may pretend to be another."""
+    return text.shortened(text.one_line(os.environ.get("SUDO_USER") or user_name()), LONGEST_NAME)
+
+
 def user_name() -> str:
-    """The person who runs this command, also by sudo."""
-    if os.getuid() == 0 and os.environ.get("SUDO_USER"):
-        return os.environ["SUDO_USER"]
+    """The user whose rights this process has."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -51,6 +57,16 @@ def is_guest(folder: Path) -> bool:
         return False
     others = os.geteuid() not in (0, found.st_uid) and found.st_gid in _own_groups()
     return others and found.st_mode & 0o070 == 0o050
+
+
+def why_not_shared(folder: Path) -> str:
+    """Why the group, which exists, has no access to the state; "" if it has, or if there is no such group."""
+    group = _group()
+    if group is None or _is_shared(folder, group.gr_gid):
+        return ""
+    if _gid() is None:
+        return f"the group {GROUP} exists, but cannot read {folder}: {user_name()} is not in it"
+    return f"the group {GROUP} exists, but cannot read {folder}: that folder has files of other programs"
 
 
 def way_in(path: Path) -> str:
