@@ -36,15 +36,23 @@ def user_name() -> str:
 
 
 def share_file(path: Path) -> None:
-    """Let the group read a file of this user. Without the group, only the owner may. Links are not followed."""
+    """Let the group read a file of this user. Without the group, only the owner may.
+
+    Links are not followed, and a file with several names stays as it is: the folder's owner could have linked to one of
+    root's files.
+    """
     with _opened(path, os.O_NOFOLLOW) as handle:
-        if handle is not None and stat.S_ISREG(os.fstat(handle).st_mode):
+        found = os.fstat(handle) if handle is not None else None
+        if handle is not None and found is not None and stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
             _share(handle, FILE if _gid() is not None else PRIVATE_FILE)
 
 
-def share_folder(path: Path, mode: int) -> None:
-    """Let the group use a folder of this user, with this mode. Without the group, others lose their access to it."""
-    with _opened(path, os.O_DIRECTORY) as handle:
+def share_folder(path: Path, mode: int, *, follow: bool) -> None:
+    """Let the group use a folder of this user, with this mode. Without the group, others lose their access to it.
+
+    `follow`: whether the path may be a link, which it may only if nobody but root could have made it.
+    """
+    with _opened(path, os.O_DIRECTORY | (0 if follow else os.O_NOFOLLOW)) as handle:
         if handle is not None:
             _share(handle, mode if _gid() is not None else os.fstat(handle).st_mode & 0o750)
 
@@ -72,7 +80,7 @@ def why_not_shared(folder: Path) -> str:
 def way_in(path: Path) -> str:
     """What a user must do who may not use a file or folder of the state; AS_OWNER if the group would not help."""
     group = _group()
-    if group is None or {0, group.gr_gid} & {os.geteuid(), *_own_groups()} or not _is_shared(path, group.gr_gid):
+    if group is None or os.geteuid() == 0 or group.gr_gid in _own_groups() or not _is_shared(path, group.gr_gid):
         return AS_OWNER
     name = user_name()
     if name in group.gr_mem:

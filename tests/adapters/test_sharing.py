@@ -94,12 +94,18 @@ def test_a_person_is_the_user_or_who_used_sudo(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.usefixtures("group")
-def test_nothing_is_shared_through_a_link(state: Path) -> None:
-    secret = state / "secret"
+def test_nothing_is_shared_or_written_through_a_link(state: Path, tmp_path: Path) -> None:
+    secret, private = tmp_path / "secret", tmp_path / "private"
     secret.touch(mode=0o600)
+    private.mkdir(mode=0o700)
     (state / "state.db").symlink_to(secret)
-    sharing.share_file(state / "state.db")
-    assert mode(secret) == ("0o600", 0)
+    (state / "reserve").hardlink_to(secret)
+    (state / overrides.FOLDER).symlink_to(private)
+    for name in ("state.db", "reserve"):
+        sharing.share_file(state / name)
+    with pytest.raises(NotADirectoryError):
+        overrides.change(state, lambda held: held)
+    assert (mode(secret), mode(private), list(private.iterdir())) == (("0o600", 0), ("0o700", 0), [])
 
 
 @pytest.mark.usefixtures("group")
