@@ -1,4 +1,4 @@
-"""What /metrics shows, and that config/prometheus/monitor.yml and config/grafana/dashboards/fleet.json ask for nothing else."""
+"""What /metrics shows, and that the rules and the dashboard of the monitor in config/ ask for nothing else."""
 
 import asyncio
 import json
