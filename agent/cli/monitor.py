@@ -23,7 +23,7 @@ def monitor(
     from agent.fleet import extra
 
     if not extra.is_installed():
-        raise common.UsageError(f"torchkeeper monitor needs: {extra.INSTALL}")
+        raise common.UsageError(f"torchkeeper monitor needs: {extra.how_to_install()}")
     signals.ignore_hangups()
     settings = loading.load(config_file)
     if listen is not None:

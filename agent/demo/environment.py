@@ -8,7 +8,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -180,7 +179,7 @@ class DemoEnvironment:
 
     async def start_agent(self, image_ids: set[str]) -> process.Daemon:
         """Start `torchkeeper run`, and wait until it knows these images. Raises DemoError."""
-        argv = [*_torchkeeper(), "run", "--config", str(self.config)]
+        argv = [*process.own_command(), "run", "--config", str(self.config)]
         daemon = process.Daemon("the agent", argv, self.kept / "agent.log", self._command_env())
         self._undo.push_async_callback(daemon.stop)
 
@@ -193,7 +192,7 @@ class DemoEnvironment:
     async def command(self, *args: str) -> str:
         """Run a command of torchkeeper. Returns its output. Raises DemoError if it fails."""
         running = await asyncio.create_subprocess_exec(
-            *(*_torchkeeper(), *args, "--config", str(self.config)),
+            *(*process.own_command(), *args, "--config", str(self.config)),
             env=self._command_env(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -219,10 +218,6 @@ class DemoEnvironment:
     async def close(self) -> None:
         """Undo all steps, the last one first, also after one of them fails."""
         await self._undo.aclose()
-
-
-def _torchkeeper() -> list[str]:
-    return [sys.executable, "-P", "-m", "agent"]  # -P: ignore a package of that name in the working directory
 
 
 def _free_port() -> int:

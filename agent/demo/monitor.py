@@ -1,7 +1,6 @@
 """The monitor of the demo, in a process of its own, and simulated hosts beside the demo's real one."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -23,12 +22,12 @@ SIGN_OF_LIFE = 60.0  # seconds between two statuses of a simulated host, as of a
 def require() -> None:
     """Raise DemoUsageError if the packages of the monitor are not installed."""
     if not extra.is_installed():
-        raise DemoUsageError(f"torchkeeper demo --page needs: {extra.INSTALL}")
+        raise DemoUsageError(f"torchkeeper demo --page needs: {extra.how_to_install()}")
 
 
 async def start(config: Path, url: str, log: Path, env: Mapping[str, str]) -> process.Daemon:
     """Start the monitor, and wait until it is connected to the broker. The caller stops it. Raises DemoError."""
-    argv = [sys.executable, "-P", "-m", "agent", "monitor", "--config", str(config)]
+    argv = [*process.own_command(), "monitor", "--config", str(config)]
     daemon = process.Daemon("the monitor", argv, log, env)
 
     async def is_connected() -> bool:

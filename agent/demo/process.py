@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,13 @@ from agent.demo.errors import DemoError
 POLL = 0.05  # seconds between two checks
 GRACE = 15.0  # seconds from SIGTERM to SIGKILL
 AFTER_KILL = 5.0  # seconds until a killed process must be gone
+
+
+def own_command() -> list[str]:
+    """How to start this program again. In the Debian package `sys.executable` is the program itself, not Python."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable]
+    return [sys.executable, "-P", "-m", "agent"]  # -P: ignore a package of that name in the working directory
 
 
 class Daemon:

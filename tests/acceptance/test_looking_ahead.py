@@ -179,14 +179,22 @@ def test_check_says_where_pressure_has_no_effect_for_the_engines_directory_canno
         ("pressure", {"high": "85%", "low": "85%"}, "pressure.low: 85% is not below high, 85%"),
         ("pressure", {"high": "85%"}, "pressure.low: is missing"),
         ("pressure", {"budget": "0GB"}, "pressure.budget: must be more than 0 bytes"),
-        ("schedule", {"windows": ["Mon-Fri 02:00-02:00"]}, "schedule.windows.0: 'Mon-Fri 02:00-02:00' is not a window"),
+        (
+            "schedule",
+            {"windows": ["Mon-Fri 02:00-02:00"]},
+            "schedule.windows: the 1st entry: 'Mon-Fri 02:00-02:00' is not a window",
+        ),
         ("schedule", {"timezone": "Mars/Base"}, "schedule.timezone: 'Mars/Base' is not a time zone known here"),
         (
             "images",
             {"exclude": ["a/*", "*"]},
-            "images.exclude.1: '*' matches every image, so none would ever be evicted",
+            "images.exclude: the 2nd entry: '*' matches every image, so none would ever be evicted",
         ),
-        ("images", {"exclude": ["*:*"]}, "images.exclude.0: '*:*' matches every image, so none would ever be evicted"),
+        (
+            "images",
+            {"exclude": ["*:*"]},
+            "images.exclude: the 1st entry: '*:*' matches every image, so none would ever be evicted",
+        ),
     ],
 )
 def test_bad_input_is_named_and_evicts_nothing(
