@@ -1,34 +1,38 @@
-"""Whether the program in this container answers: the HEALTHCHECK of the image.
+"""Asks the agent on this machine whether it lives: `python -IS healthcheck.py [PORT [PATH]]`.
 
-    python -IS healthcheck.py [PORT [PATH]]
-
-It asks `http://127.0.0.1:PORT/PATH` (default: 9477, /healthz/live) and exits with 0 if the answer is 200, else with 1.
-Only the modules of the interpreter itself are imported: Docker runs it every minute, and it must cost nothing.
+Exit code 0 if so, else 1. For the HEALTHCHECK of a container. It imports one module of the standard library and nothing of the package, and is run
+by its path: with -IS Python starts it in 18 ms of CPU time, where the `torchkeeper` command takes 224 ms.
 """
 
 import socket
 import sys
 
-TIMEOUT = 4.0  # seconds
+PORT = 9477  # of [http] listen, by default
+PATH = "/healthz/live"  # the monitor has another
+TIMEOUT = 5.0  # seconds for the connection, and for the answer
 
 
-def is_alive(port: int, path: str) -> bool:
-    """Whether a GET of the path is answered with 200 in time."""
-    request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
+def ask(port: int, path: str) -> str:
+    """The first line of the answer to a GET. Raises OSError."""
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode("ascii"))
+        answer = b""
+        while b"\r\n" not in answer and len(answer) < 1000:
+            more = connection.recv(1000)
+            if not more:
+                break
+            answer += more
+    return answer.partition(b"\r\n")[0].decode("ascii", "replace")
+
+
+def main(arguments: "list[str]") -> int:
     try:
-        with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
-            connection.sendall(request)
-            return connection.recv(64).split(b" ")[1:2] == [b"200"]
-    except OSError:
-        return False
-
-
-def main(arguments: list[str]) -> int:
-    port, path = [*arguments, *("9477", "/healthz/live")[len(arguments) :]][:2]
-    if is_alive(int(port), path):
-        return 0
-    print(f"no answer from 127.0.0.1:{port}{path}", file=sys.stderr)
-    return 1
+        line = ask(int(arguments[0]) if arguments else PORT, arguments[1] if len(arguments) > 1 else PATH)
+    except (OSError, OverflowError, ValueError) as error:
+        print(f"it does not answer: {error}")
+        return 1
+    print(line)
+    return 0 if line.split()[1:2] == ["200"] else 1
 
 
 if __name__ == "__main__":

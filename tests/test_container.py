@@ -247,20 +247,36 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
-@pytest.mark.parametrize(
-    ("image", "address"),
-    [(AGENT, ("9477", "/healthz/live")), (MONITOR, ("9478", "/healthz"))],
-    ids=["agent", "monitor"],
-)
-@pytest.mark.parametrize(("status", "health"), [("200", "healthy"), ("503", "unhealthy")])
+PROBED = [
+    pytest.param(AGENT, ("9477", "/healthz/live"), "503", "unhealthy", id="agent"),
+    pytest.param(MONITOR, ("9478", "/healthz"), "200", "healthy", id="monitor"),
+    pytest.param(MONITOR, ("9478", "/healthz"), "503", "unhealthy", id="monitor-unhealthy"),
+]
+OFTEN = ("--health-interval=1s", "--health-retries=1", "--health-start-period=1ms")
+
+
+@pytest.mark.parametrize(("image", "address", "status", "health"), PROBED)
 def test_a_container_is_healthy_as_long_as_its_program_says_so(
     host: dockerd.Dockerd, image: str, address: tuple[str, str], status: str, health: str
 ) -> None:
-    options = ("--network=none", "--health-interval=1s", "--health-retries=1", "--health-start-period=0s")
     command = (f"--entrypoint={PYTHON}", image, "-I", "-c", ANSWERS, *address, status)
-    container = host.docker("run", "--detach", *options, *command)
+    container = host.docker("run", "--detach", "--network=none", *OFTEN, *command)
     try:
-        proc.eventually(lambda: host.docker("inspect", "--format={{.State.Health.Status}}", container) == health)
+        proc.eventually(lambda: health_of(host, container) == health)
+    finally:
+        host.docker("rm", "--force", container)
+
+
+def health_of(engine: dockerd.Dockerd, container: str) -> str:
+    return engine.docker("inspect", "--format={{.State.Health.Status}}", container)
+
+
+def test_an_agent_without_a_configuration_is_healthy(host: dockerd.Dockerd) -> None:
+    access = (f"--group-add={host.socket.stat().st_gid}", f"--volume={host.socket}:/var/run/docker.sock")
+    options = ("--network=none", "--read-only", "--health-interval=1s", *access)
+    container = host.docker("run", "--detach", *options, AGENT, "run", "--observe")
+    try:
+        proc.eventually(lambda: health_of(host, container) == "healthy")
     finally:
         host.docker("rm", "--force", container)
 

@@ -15,7 +15,6 @@ def space(root: str) -> DiskUsage | None:
     except OSError:
         return None
     return DiskUsage(
-        total_bytes=status.f_blocks * status.f_frsize,
         used_bytes=(status.f_blocks - status.f_bfree) * status.f_frsize,
         available_bytes=status.f_bavail * status.f_frsize,
         used_inodes=status.f_files - status.f_ffree,

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import platform
 from typing import Annotated
 
 import typer
 
 from agent.cli.common import ConfigOption
 from agent.config import loading
+from agent.core.protocol.topics import slug
 
 
 def run(
@@ -26,7 +28,7 @@ def run(
     settings = loading.load(config_file)
     if observe:
         settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"mode": "observe"})})
-    logs.configure(settings.agent.log)
+    logs.configure(settings.agent.log, host=settings.agent.host or slug(platform.node()))
     place = state_dir.place_for_run(settings.agent.state_dir)
     for note in place.notes:
         structlog.get_logger().warning(note, action="open-state")

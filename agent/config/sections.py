@@ -352,6 +352,20 @@ class History(Section):
     retention: PositiveDuration = timedelta(days=90)
 
 
+class Http(Section):
+    """Health and metrics of the agent. Without this section in the configuration it is `NO_HTTP`."""
+
+    listen: monitor_values.OptionalListen = "127.0.0.1:9477"  # "": nothing is served
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """The host and the port of `listen`; None if nothing is served."""
+        return monitor_values.split(self.listen) if self.listen else None
+
+
+NO_HTTP = Http(listen="")
+
+
 class MonitorAuth(Section):
     """Who may read the monitor. `open`: everybody who reaches it, so it listens on loopback only."""
 
@@ -380,5 +394,4 @@ class Monitor(Section):
     @property
     def address(self) -> tuple[str, int]:
         """The host and the port of `listen`."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return monitor_values.split(self.listen)

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     usage: UsageSection = UsageSection()
     history: History = History()
+    http: sections.Http = sections.NO_HTTP
     monitor: Monitor = Monitor()
 
     @classmethod

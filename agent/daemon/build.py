@@ -1,9 +1,9 @@
 """The object graph of one agent, on one page: each object is made here, from those that it works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agent.adapters import boot
 from agent.adapters.broker import Connect
@@ -22,6 +22,7 @@ from agent.eviction.evictor import Evictor
 from agent.eviction.plan_reporter import PlanReporter
 from agent.eviction.planner import Planner
 from agent.eviction.sweeper import Pacing, Sweeper, SweepSteps
+from agent.pulse import Pulse
 from agent.reporting import outbox_sender, publisher
 from agent.reporting.collectors import Collectors
 from agent.reporting.confirmation import Confirmation
@@ -46,6 +47,9 @@ from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
 from agent.tracking.writer import UsageWriter
 
+if TYPE_CHECKING:
+    from agent.http.server import HttpServer
+
 
 @dataclass(frozen=True, slots=True)
 class Components:
@@ -58,6 +62,7 @@ class Components:
     watcher: Watcher
     planner: Planner
     sweeper: Sweeper
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 def make_agent(
@@ -70,7 +75,6 @@ def make_agent(
     timing: Timing = Timing(),
 ) -> Components:
     """One agent on one state folder. `patience`: seconds that a listing waits for layers to be read."""
-    host_report = HostReport()
     probes = LayerProbes(
         engine,
         wanted=settings.images.probe_layers,
@@ -87,6 +91,7 @@ def make_agent(
         ignored=IgnoredContainers(settings.usage.ignore_containers),
         timing=timing.tracking,
     )
+    host_report, pulse = HostReport(ingestor.view.figures), Pulse(clock.monotonic)
     pacing = Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction)
     steps = make_sweep_steps(
         engine,
@@ -98,9 +103,9 @@ def make_agent(
         folder=folder,
         pacing=pacing,
     )
-    sweeper = Sweeper(ingestor, store, clock, host_report, steps=steps, folder=folder, pacing=pacing)
-    watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking)
-    return Components(engine, store, host_report, ingestor, watcher, steps.planner, sweeper)
+    sweeper = Sweeper(ingestor, store, clock, host_report, steps=steps, folder=folder, pacing=pacing, pulse=pulse)
+    watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking, pulse)
+    return Components(engine, store, host_report, ingestor, watcher, steps.planner, sweeper, pulse)
 
 
 def make_ingestor(
@@ -144,6 +149,26 @@ def make_sweep_steps(
         build_cache=BuildCachePruner(engine, store, clock, after=rules.build_cache_after),
         reporter=PlanReporter(host_report, view, store, rules),
     )
+
+
+def make_http_server(settings: Settings, components: Components, clock: Clock, folder: Path) -> "HttpServer":
+    """What serves health and metrics. Only here are its libraries imported: most agents serve nothing."""
+    from agent.http.app import make_app
+    from agent.http.facts import Gatherer
+    from agent.http.server import HttpServer
+
+    if settings.http.address is None:
+        raise ValueError("http.listen is empty")
+    gatherer = Gatherer(
+        view=components.ingestor.view,
+        host_report=components.host_report,
+        store=components.store,
+        clock=clock,
+        folder=folder,
+        observe=settings.agent.mode == "observe",
+        broker=bool(settings.mqtt.url),
+    )
+    return HttpServer(make_app(gatherer, components.pulse), settings.http.address, components.host_report, clock)
 
 
 def make_agent_publisher(

@@ -72,7 +72,7 @@ async def prune_history(settings: Settings, components: Components, clock: Clock
         await components.watcher.ready.wait()  # by then the clocks were compared with those of the last watch
         now = clock.now()
         if components.ingestor.view.clock_trusted:
-            with contextlib.suppress(StateFull):
+            with contextlib.suppress(StateFull), components.pulse.busy("deletion of old history"):
                 await components.store.prune(
                     now - settings.history.retention, now, declare_dropped=bool(settings.mqtt.url)
                 )

@@ -1,12 +1,13 @@
 """The agent as a process: runs its loops in one TaskGroup, and stops them on SIGTERM and SIGINT."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from agent import __version__, aio
-from agent.adapters import signals
+from agent import __version__, aio, logs
+from agent.adapters import signals, systemd
 from agent.adapters.clock import Clock, SystemClock
 from agent.adapters.docker import factory
 from agent.adapters.engine import Engine, EngineError
@@ -15,7 +16,7 @@ from agent.adapters.sqlite.store import Store
 from agent.config.settings import Settings
 from agent.core.protocol.alerts import AlertId
 from agent.core.protocol.topics import slug
-from agent.daemon import build, housekeeping, no_effect
+from agent.daemon import build, housekeeping, no_effect, standing_alerts, summary, watchdog
 from agent.daemon.build import Components
 
 log = structlog.get_logger()
@@ -32,17 +33,16 @@ async def run(settings: Settings, folder: Path, source: Path | None) -> None:
     store, word = state_dir.open_store(folder, clock.now())
     components = build.make_agent(settings, store, folder, clock, factory.make_engine(settings.docker))
     if word:
-        log.error(word, action="open-state")
         components.host_report.raise_alert(AlertId.STATE_DAMAGED, word, clock.now(), "critical")
     for alert, message in no_effect.alerts(settings, folder, clock.now()).items():
-        log.warning(message, action="configure")
         components.host_report.raise_alert(alert, message, clock.now())
     if store.copied:
-        log.warning(store.copied, action="state-copied")
         components.host_report.raise_alert(AlertId.STATE_COPIED, store.copied, clock.now())
+    describe = partial(watchdog.describe, components.ingestor.view, components.host_report)
     try:
         with signals.stopping("agent"):
-            await _run_loops(settings, folder, components, clock, source)
+            async with watchdog.notifying(systemd.notifier(), components.pulse, describe, clock):
+                await _run_loops(settings, folder, components, clock, source)
     except asyncio.CancelledError:
         log.info("stopped", action="stop")
     finally:
@@ -53,6 +53,7 @@ async def _run_loops(
     settings: Settings, folder: Path, components: Components, clock: Clock, source: Path | None
 ) -> None:
     host = await learn_host(settings, components.store, components.engine, clock)
+    logs.configure(settings.agent.log, host=host)
     log.info(
         "starting",
         action="start",
@@ -67,6 +68,8 @@ async def _run_loops(
         "watcher": components.watcher.run(),
         "sweeper": components.sweeper.run(),
         "info": housekeeping.report_info(settings, components, clock),
+        "daily-summary": summary.log_daily(components, clock),
+        "standing-alerts": standing_alerts.record(folder, components.host_report, clock),
         "forget-old-history": housekeeping.prune_history(settings, components, clock),
         "keep-reserve": housekeeping.keep_reserve(folder, clock),
         "tidy-looks": housekeeping.remove_left_containers(
@@ -75,6 +78,8 @@ async def _run_loops(
     }
     if publisher is not None:
         loops["publisher"] = publisher.run()
+    if settings.http.address is not None:
+        loops["http"] = build.make_http_server(settings, components, clock, folder).run()
     async with asyncio.TaskGroup() as group:
         for name, loop in loops.items():
             group.create_task(aio.run_forever(loop, name), name=name)

@@ -9,7 +9,7 @@ from agent.adapters.state_errors import StateError
 from agent.config import loading
 from agent.config.settings import ConfigError, Settings
 from agent.core.protocol.topics import slug
-from agent.diagnostics import configuration, engine, images, state
+from agent.diagnostics import alerts, configuration, engine, images, state
 from agent.diagnostics.check import Check
 
 
@@ -27,8 +27,9 @@ async def run(config_file: Path | None) -> list[Check]:
         *configuration.check_cleanup(settings),
         state_check,
         *state.check_pins(settings.agent.state_dir, seen.plan if seen is not None else None),
+        *(alerts.check_alerts(settings.agent.state_dir) if state_check.ok else []),
         engine_check,
-        engine.check_disk(settings, info),
+        engine.check_disk(settings, info, seen.plan if seen is not None else None),
         *engine.check_layers(settings, info),
         *images.check_stopped(seen),
         *images.check_doubtful(seen),

@@ -39,13 +39,16 @@ class BuildCachePruner:
         self._clock = clock
         self._after = after
         self._next = clock.monotonic()
+        self.total_bytes: int | None = None  # of all records, as of the last look; None before it
         self._last_found = StaleCache(0, 0)  # reported last; observe mode does not report the same again
 
     async def find_stale(self) -> StaleCache:
         """The records that are stale now. Raises EngineError."""
         if self._after is None:
             return StaleCache(0, 0)
-        found = build_cache.stale(await self._engine.build_cache(), self._after, self._clock.now())
+        records = await self._engine.build_cache()
+        self.total_bytes = sum(record.size_bytes for record in records)
+        found = build_cache.stale(records, self._after, self._clock.now())
         return StaleCache(len(found), sum(record.size_bytes for record in found))
 
     async def sweep(self, hold: HeldBy | None) -> None:
@@ -74,6 +77,7 @@ class BuildCachePruner:
         except EngineError as error:
             await self._record("failed", found, after, error=str(error))
             return
+        self.total_bytes = max(0, (self.total_bytes or 0) - freed)
         await self._record("pruned", found, after, freed=freed)
 
     async def _record(
@@ -95,4 +99,11 @@ class BuildCachePruner:
             error=error,
         )
         await self._store.log(event)
-        log.info("build cache", action="build-cache", state=state, records=found.records, error=error)
+        log.info(
+            "build cache",
+            action="build-cache",
+            state=state,
+            records=found.records,
+            freed_bytes=freed,
+            error=error,
+        )

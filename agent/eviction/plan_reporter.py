@@ -30,12 +30,13 @@ class PlanReporter:
     async def show(self, plan: Plan) -> None:
         """Update the inventory and the alerts from a plan."""
         if plan.held_by is not HeldBy.UNPROVEN:  # that is temporary, and is not about the disk
-            self._alert(AlertId.DISK_FULL_NOTHING_EVICTABLE, _disk_full(plan), plan, "critical")
+            self._alert(AlertId.DISK_FULL_NOTHING_EVICTABLE, disk_full(plan), plan, "critical")
         self._alert(AlertId.PRESSURE_UNSEEN, self._disk_unseen(), plan)
         self._alert(AlertId.POLICY_CHANGE, _policy_change(plan), plan)
         self._alert(AlertId.IMAGE_UNREADABLE, _image_unreadable(plan), plan)
         taken = await self._store.load_also_removed(plan.at - REMOVED_ANOTHER_STANDS)
         self._alert(AlertId.REMOVED_ANOTHER_IMAGE, _removed_another(taken), plan, "critical")
+        self._host_report.show_plan(plan)
         last = await self._store.load_last_decisions(payloads.LAST_DECISIONS)
         host, disk = self._store.host, self._disk(plan)
         self._host_report.show_inventory(await asyncio.to_thread(inventory.build, plan, host, disk, last))
@@ -51,7 +52,7 @@ class PlanReporter:
     def _disk(self, plan: Plan) -> payloads.Disk:
         space = self._view.space()
         return payloads.Disk(
-            total_bytes=space.total_bytes if space else None,
+            total_bytes=space.usable_bytes if space else None,
             used_bytes=space.used_bytes if space else None,
             images_bytes=sum(item.image.size_bytes for item in plan.decisions),
             reclaimable_bytes=plan.estimated_bytes,
@@ -67,7 +68,8 @@ class PlanReporter:
         )
 
 
-def _disk_full(plan: Plan) -> str:
+def disk_full(plan: Plan) -> str:
+    """The alert text if the disk is full and nothing may be evicted; "" if that is not so."""
     if not plan.under_pressure or plan.evictions:
         return ""
     shares = {reason: share.bytes for reason, share in totals.by_reason(plan).items() if share.bytes}

@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import structlog
-
 from agent.adapters import overrides
 from agent.adapters.clock import Clock
 from agent.adapters.sqlite.store import Store
@@ -20,8 +18,6 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.reporting.host_report import HostReport
 from agent.tracking.ingestor import EventIngestor
-
-log = structlog.get_logger()
 
 
 class Planner:
@@ -118,8 +114,6 @@ class Planner:
         engine = self._view.engine
         why = engine.observe_only if engine is not None else ""
         if why and not self._rules.observe:
-            if AlertId.ENGINE_OBSERVE_ONLY not in self._host_report.alerts:
-                log.warning("observe mode is forced", action="observe", why=why)
             self._host_report.raise_alert(
                 AlertId.ENGINE_OBSERVE_ONLY, f"nothing is removed here, whatever agent.mode says: {why}", now
             )

@@ -116,11 +116,14 @@ class Publisher:
                 await self._subscriptions.request(connection)  # before the birth, to see the status from before it
                 await self._publish_birth(connection)
                 self._log_connect(connection.peer)
+                self._host_report.figures.broker_connections += 1
+                self._host_report.figures.broker_connected = True
                 await aio.isolated(self._work(connection), "mqtt")
             except broker.BrokerUnavailable as error:
                 await self._learn_from_loss(error)
                 raise
             finally:
+                self._host_report.figures.broker_connected = False
                 await self._publish_offline(connection)
 
     async def _learn_from_loss(self, error: broker.BrokerUnavailable) -> None:

@@ -34,7 +34,7 @@ class Subscriptions:
         self._host_report = host_report
         self._clock = clock
         self._missing = set(self._topics)
-        self._logged: set[str] = set()  # topics whose refusal is logged
+        self._logged: set[str] = set()  # topics whose refusal is logged; that of acknowledgements is an alert
         self._subscribed_at = 0.0  # when this connection first requested them
         self._not_before = 0.0  # no request until then
         self._pause = FIRST_PAUSE
@@ -71,11 +71,7 @@ class Subscriptions:
     def note_flood(self, error: broker.Flooded) -> None:
         """Record that the client ended the connection because the broker sent far too much."""
         self._not_before = self._clock.monotonic() + self._pause
-        if not self.flooding:
-            self.flooding = True
-            log.warning(
-                "the broker sends far too much; not subscribing for now", action="mqtt-flood", reason=str(error)
-            )
+        self.flooding = True
         message = (
             f"{error}; the agent publishes without subscriptions for {self._pause / 60:.0f} min: "
             f"who publishes to {' or '.join(self._topics)}?"
@@ -86,7 +82,6 @@ class Subscriptions:
     def _end_flood(self) -> None:
         self.flooding, self._pause = False, FIRST_PAUSE
         self._host_report.clear_alert(AlertId.BROKER_FLOOD)
-        log.info("the flood is over; subscribed again", action="mqtt-flood-over")
 
     async def _request(self, connection: broker.Connection, topic: str) -> None:
         try:
@@ -100,11 +95,11 @@ class Subscriptions:
             self._host_report.clear_alert(AlertId.ACKS_DENIED)
 
     def _note_refusal(self, topic: str, refused: broker.SubscribeRefused) -> None:
-        if topic not in self._logged:
-            self._logged.add(topic)
-            log.warning("the broker refuses a topic", action="mqtt-refused", topic=topic, reason=str(refused))
         if topic == self._ack:
             message = (
                 f"the agent cannot receive the collector's acknowledgements; it subscribes again each minute: {refused}"
             )
             self._host_report.raise_alert(AlertId.ACKS_DENIED, message, self._clock.now())
+        elif topic not in self._logged:
+            self._logged.add(topic)
+            log.warning("the broker refuses a topic", action="mqtt-refused", topic=topic, reason=str(refused))

@@ -2,8 +2,8 @@
 
     rootfs.py system ROOT             what every image needs: the interpreter, the standard library, the libraries of
                                       both, certificates, accounts, and the records of the Debian packages
-    rootfs.py program VENV ROOT BASE  a virtual environment with torchkeeper, and the libraries that it needs and that
-                                      BASE, a folder made by `system`, does not have
+    rootfs.py program VENV ROOT BASE  the libraries that a virtual environment with torchkeeper needs and that BASE, a
+                                      folder made by `system`, does not have; the environment itself is made ready
 
 ROOT is created. Every module is compiled without a time stamp or a check of its source, because the image is read-only.
 It runs on a base with glibc, and with dpkg if the packages are to be recorded. It ends with an error if a library, or
@@ -28,7 +28,7 @@ INTERPRETER = Path(sys._base_executable)  # type: ignore[attr-defined]  # the on
 NOT_NEEDED = (
     *("test", "tests", "_test*", "_ctypes_test*", "_xxtestfuzz*", "xxlimited*"),
     *("idlelib", "tkinter", "_tkinter*", "turtle.py", "turtledemo", "pydoc_data", "lib2to3"),
-    *("doctest.py", "unittest", "_pyrepl", "wsgiref", "xmlrpc"),
+    *("sitecustomize.py", "doctest.py", "unittest", "_pyrepl", "wsgiref", "xmlrpc"),
     *("curses", "_curses*", "readline*", "_dbm*", "_gdbm*"),  # with large libraries that nothing here uses
     *("ensurepip", "venv", "site-packages", "dist-packages", "config-*", "__pycache__"),
 )
@@ -226,9 +226,6 @@ def program(venv: Path, folder: Path, base: Path) -> None:
     isolate(venv / "bin" / "torchkeeper", packages)
     (venv / "healthcheck.py").symlink_to((packages / "agent" / "healthcheck.py").relative_to(venv))
     compile_modules(packages)
-    target = folder / venv.relative_to("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(venv, target)
 
 
 def tidy_programs(programs: Path) -> None:

@@ -51,7 +51,7 @@ def test_check_finds_nothing_wrong(
 ) -> None:
     code, found = host.checks()
     assert (code, [item["name"] for item in found.values() if not item["ok"]]) == (0, [])
-    assert found.keys() == {"configuration", "state", "pins", "engine", "disk", "layers", "broker"}
+    assert found.keys() == {"configuration", "state", "pins", "alerts", "engine", "disk", "layers", "broker"}
     assert all(item.keys() == {"name", "ok", "detail", "hint"} for item in found.values())
     assert host.engine.url in found["engine"]["detail"]
     assert fleet_broker.url in found["broker"]["detail"]
@@ -72,6 +72,7 @@ def test_a_running_agent_is_not_disturbed(
             assert late.read(f"{NAME}/status") == before
         states = collector.states(NAME)
     assert (code, found["broker"]["ok"]) == (0, True)
+    assert found["alerts"] == {"name": "alerts", "ok": True, "detail": "none", "hint": ""}
     assert set(states) == {("online", before["session"])}
     assert host.count_in_log("calls itself") == 0
 

@@ -19,6 +19,12 @@ MISTAKES = [
         "monitor.listen: '127.0.0.1' is not an address and a port; write it like 127.0.0.1:9478",
     ),
     (
+        "an address of health and metrics without a port",
+        "[http]\nlisten = 'localhost'",
+        "http.listen: 'localhost' is not an address and a port; write it like 127.0.0.1:9477",
+    ),
+    ("an unknown key of [http]", "[http]\nport = 9477", "http.port: is an unknown key; known here: listen"),
+    (
         "a port that is too large",
         "[monitor]\nlisten = '127.0.0.1:65536'",
         "monitor.listen: '127.0.0.1:65536' is not an",

@@ -108,7 +108,6 @@ class HostedAgent:
         self.faults = StoreFaults()
         self.executor = InlineExecutor()
         self.store = named_store(host.db, host.folder, "gpu-07", executor=self.executor, before=self.faults)
-        self.host_report = HostReport()
         self.stalls = FakeStallDetector()
         self.ingestor = build.make_ingestor(
             self.engine,
@@ -121,6 +120,7 @@ class HostedAgent:
             timing=timing,
         )
         self.view = self.ingestor.view
+        self.host_report = HostReport(self.view.figures)
         self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report, timing)
         self.steps = build.make_sweep_steps(
             self.engine,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from agent.adapters import alerts_file, reserve
 from agent.adapters import folder as folders
-from agent.adapters import reserve
 from agent.adapters.lock import StateBusy, busy
 from agent.adapters.sqlite import database, identity
 from agent.adapters.sqlite.store import Store
@@ -148,6 +148,8 @@ def open_store(folder: Path, now: datetime) -> tuple[Store, str]:
             raise
         opened = _open(folder, now)
     reserve.keep(folder)
+    with suppress(OSError):  # `check` sees by its age that it is no longer written
+        alerts_file.remove(folder)
     for name in database.FILES:
         folders.give_to_owner(folder / name)
     return opened

@@ -21,6 +21,9 @@ class AlertId(StrEnum):
     PINS_ELSEWHERE = "pins-elsewhere"
     POLICY_CHANGE = "policy-change"
 
+    # health and metrics over HTTP
+    HTTP_UNAVAILABLE = "http-unavailable"
+
     # eviction: sweeps, images and the disk
     DISK_FULL_NOTHING_EVICTABLE = "disk-full-nothing-evictable"
     IMAGE_UNREADABLE = "image-unreadable"
