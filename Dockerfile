@@ -47,6 +47,7 @@ RUN python -m venv --without-pip /opt/torchkeeper \
     && pip --python /opt/torchkeeper/bin/python install --no-compile --require-hashes -r requirements.lock
 COPY --from=package /package /package/
 RUN pip --python /opt/torchkeeper/bin/python install --no-compile --no-index --no-deps /package/*.whl \
+    && pip --python /opt/torchkeeper/bin/python check \
     && python rootfs.py program /opt/torchkeeper /libraries /system
 
 FROM scratch AS runtime
@@ -84,6 +85,7 @@ RUN python -m venv --without-pip /opt/torchkeeper \
     && pip --python /opt/torchkeeper/bin/python install --no-compile --require-hashes -r requirements-monitor.lock
 COPY --from=package-with-page /package-with-page /package/
 RUN pip --python /opt/torchkeeper/bin/python install --no-compile --no-index --no-deps /package/*.whl \
+    && pip --python /opt/torchkeeper/bin/python check \
     && python rootfs.py program /opt/torchkeeper /libraries /system
 
 FROM runtime AS monitor
