@@ -66,13 +66,13 @@ class Root:
             here = done / part
             if here.is_symlink():
                 target = here.readlink()
-                self._link(here, str(target))
+                self.link(here, str(target))
                 return self.bring(Path(os.path.normpath(Path(done, target, *path.parts[number:]))))
             done = here
         self._copy(done)
         return None
 
-    def _link(self, path: Path, target: str) -> None:
+    def link(self, path: Path, target: str) -> None:
         place = self._place(path)
         if not place.is_symlink():
             place.symlink_to(target)
@@ -166,11 +166,13 @@ def certificates(root: Root) -> None:
         raise Missing(f"the base has no {CERTIFICATES}; install ca-certificates in it")
     root.bring(CERTIFICATES)
     asked = Path(ssl.get_default_verify_paths().openssl_cafile)
-    for path in (asked, asked.with_name("openssl.cnf")):
-        if path.exists():
-            root.bring(path)
-    if not (root.folder / asked.relative_to("/")).exists():
-        root.bring(asked) if asked.exists() else root._link(asked, str(CERTIFICATES))
+    if asked.exists():
+        root.bring(asked)
+    else:
+        root.link(asked, str(CERTIFICATES))
+    settings = asked.with_name("openssl.cnf")
+    if settings.exists():
+        root.bring(settings)
 
 
 # The records of Debian packages, for scanners of vulnerabilities and for their licences
