@@ -27,8 +27,7 @@ from pathlib import Path
 INTERPRETER = Path(sys._base_executable)  # type: ignore[attr-defined]  # the one of the base, not of a venv
 NOT_NEEDED = (
     *("test", "tests", "_test*", "_ctypes_test*", "_xxtestfuzz*", "xxlimited*"),
-    *("idlelib", "tkinter", "_tkinter*", "turtle.py", "turtledemo", "pydoc_data", "lib2to3"),
-    *("sitecustomize.py", "doctest.py", "unittest", "_pyrepl", "wsgiref", "xmlrpc"),
+    *("idlelib", "tkinter", "_tkinter*", "turtle.py", "turtledemo", "pydoc_data", "sitecustomize.py"),
     *("curses", "_curses*", "readline*", "_dbm*", "_gdbm*"),  # with large libraries that nothing here uses
     *("ensurepip", "venv", "site-packages", "dist-packages", "config-*", "__pycache__"),
 )
