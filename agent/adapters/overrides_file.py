@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from agent.core import units
 from agent.core.policy import pins
@@ -12,6 +13,7 @@ from agent.core.policy.overrides import Overrides, Pin
 from agent.core.protocol.payloads import Time
 
 SHOWN = 120  # characters of an entry in a message
+LONGEST = 1000  # characters of a reason: it is sent with each report
 
 
 def _time(value: object) -> object:
@@ -25,6 +27,9 @@ def _time(value: object) -> object:
 _At = Annotated[Time, BeforeValidator(_time)]
 
 
+_Text = Annotated[str, Field(max_length=LONGEST)]
+
+
 class _Pin(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -32,7 +37,8 @@ class _Pin(BaseModel):
     reference: Annotated[str, AfterValidator(pins.reference)] = ""
     at: _At
     until: _At | None = None
-    reason: str = ""
+    reason: _Text = ""
+    by: _Text = ""
 
     @model_validator(mode="after")
     def _names_an_image(self) -> "_Pin":
@@ -46,7 +52,8 @@ class _Pause(BaseModel):
 
     at: _At
     until: _At | None = None
-    reason: str = ""
+    reason: _Text = ""
+    by: _Text = ""
 
 
 class _File(BaseModel):
@@ -71,21 +78,23 @@ def read(data: bytes) -> Overrides:
 
 
 def text(overrides: Overrides) -> str:
-    pins = [_Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in overrides.pins]
+    pins = [_Pin(**asdict(pin)) for pin in overrides.pins]
     pause = None
     if overrides.paused and overrides.paused_at is not None:
-        pause = _Pause(at=overrides.paused_at, until=overrides.paused_until, reason=overrides.pause_reason)
+        until, reason, by = overrides.paused_until, overrides.pause_reason, overrides.paused_by
+        pause = _Pause(at=overrides.paused_at, until=until, reason=reason, by=by)
     return _File(pins=pins, pause=pause).model_dump_json(indent=2) + "\n"
 
 
 def _overrides(file: _File) -> Overrides:
     pause = file.pause
     return Overrides(
-        pins=tuple(Pin(id=p.id, reference=p.reference, at=p.at, until=p.until, reason=p.reason) for p in file.pins),
+        pins=tuple(Pin(**pin.model_dump()) for pin in file.pins),
         paused=pause is not None,
         paused_at=pause.at if pause else None,
         paused_until=pause.until if pause else None,
         pause_reason=pause.reason if pause else "",
+        paused_by=pause.by if pause else "",
     )
 
 

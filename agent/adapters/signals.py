@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
@@ -13,8 +14,11 @@ log = structlog.get_logger()
 
 
 @contextmanager
-def stopping(program: str) -> Iterator[None]:
-    """Cancel the current task on SIGTERM and SIGINT, until it has ended. SIGHUP changes nothing."""
+def stopping(program: str, on_hangup: Callable[[], None] | None = None) -> Iterator[None]:
+    """Cancel the current task on SIGTERM and SIGINT, until it has ended.
+
+    On SIGHUP call `on_hangup`; without it SIGHUP changes nothing.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - run inside asyncio.run
     again: list[asyncio.TimerHandle] = []
@@ -26,7 +30,7 @@ def stopping(program: str) -> Iterator[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, _ignore_hangup, program)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup or partial(_ignore_hangup, program))
     try:
         yield
     finally:

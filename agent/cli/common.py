@@ -1,26 +1,31 @@
 """What the commands share: options, errors, printing, and finding the image that a person means."""
 
-import json
+import difflib
 import sys
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from agent.cli import output
 from agent.config.settings import Settings
-from agent.core import text, units
+from agent.core import units
 from agent.core.model import Image
 from agent.core.policy.overrides import Overrides
+from agent.core.text import clean, listed
+
+print_json = output.print_json  # the commands import what they share from here
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Configuration file.",
-        show_default="/etc/torchkeeper/torchkeeper.toml",
+        help="Configuration file. Default: TORCHKEEPER_CONFIG, then /etc/torchkeeper/torchkeeper.toml, then the"
+        " built-in defaults.",
+        show_default=False,
         readable=False,  # `loading` says why a file cannot be read, and what to do
     ),
 ]
@@ -50,10 +55,13 @@ def parse_duration(text: str | None, option: str) -> timedelta | None:
     return value
 
 
-def print_json(document: Any) -> None:
-    """Print one document, with characters that a terminal would obey escaped."""
-    written = json.dumps(document, indent=2, ensure_ascii=False)
-    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written))
+def parse_reason(text: str) -> str:
+    """The text of --reason, without characters that a terminal would obey. Raises UsageError if it is too long."""
+    from agent.adapters import overrides_file
+
+    if len(text) > overrides_file.LONGEST:
+        raise UsageError(f"--reason: has more than {overrides_file.LONGEST} characters; write less")
+    return clean(text)
 
 
 def quiet() -> None:
@@ -66,7 +74,7 @@ def quiet() -> None:
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes to standard error, so that the result stays alone on standard output."""
     for note in notes:
-        print(f"note: {text.clean(note)}", file=sys.stderr)
+        print(f"note: {clean(note)}", file=sys.stderr)
 
 
 def change_overrides(settings: Settings, edit: Callable[[Overrides], Overrides]) -> Overrides:
@@ -89,18 +97,22 @@ def change_overrides(settings: Settings, edit: Callable[[Overrides], Overrides])
 
 
 def _way_out(error: OSError) -> str:
-    return "; run this as the agent's user" if isinstance(error, PermissionError) else ""
+    from agent.adapters import sharing
+
+    return f"; {sharing.way_in(Path(error.filename or '/'))}" if isinstance(error, PermissionError) else ""
 
 
 def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -> Image:
     """The image that a person means by a reference, a digest reference, an ID or the start of one.
 
-    With `by_prefix` the start of a reference is enough, if nothing else matches.
-    Raises CommandError where there is none, and where there are several, which it then names.
+    With `by_prefix` the start of a reference is enough, if nothing else matches. A repository without a tag never
+    means its `latest` alone if it has other tags. Raises CommandError where there is no image, and names those that may
+    be meant; and where there are several, which it then names.
     """
     from agent.core.images.references import familiar
 
     images = tuple(images)
+    _refuse_missing_tag(text, images)
     named = [image for image in images if familiar(text) in image.all_references]
     prefix = text if text.startswith("sha256:") else f"sha256:{text}"
     found = named or [image for image in images if len(prefix) > len("sha256:") and image.id.startswith(prefix)]
@@ -111,4 +123,23 @@ def find_image(text: str, images: Iterable[Image], *, by_prefix: bool = False) -
     if found:
         names = ", ".join(f"{image.id[7:19]} ({' '.join(image.standalone) or 'untagged'})" for image in found)
         raise CommandError(f"{text!r} is ambiguous: {names}; give more of it")
-    raise CommandError(f"no image {text!r} here; `torchkeeper images --all` lists them")
+    raise CommandError(f"no image {text!r} here{_near(text, images)} lists them")
+
+
+def _refuse_missing_tag(text: str, images: Iterable[Image]) -> None:
+    """Raises CommandError for a repository without a tag that has several: Docker would silently take `latest`."""
+    from agent.core.images.references import familiar, repository
+
+    if repository(text) != text:
+        return
+    tags = [name for image in images for name in image.references if repository(name) == repository(familiar(text))]
+    if len(tags) > 1 and familiar(text) in tags:
+        raise CommandError(f"{text!r} names no tag; write one of {listed(tags)}")
+
+
+def _near(text: str, images: Iterable[Image]) -> str:
+    """The names that may be meant, and the command that lists all, as part of a sentence."""
+    names = sorted({name for image in images for name in image.standalone})
+    near = [name for name in names if text in name] or difflib.get_close_matches(text, names, n=4, cutoff=0.6)
+    asked = f". Did you mean {listed(near)}?" if near else ";"
+    return f"{asked} `torchkeeper images --all`"

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from agent.cli import advice
 from agent.core import units
 from agent.core.lint.linter import Finding
 from agent.core.policy import newest
@@ -13,6 +14,9 @@ from agent.core.protocol import inventory, new_events
 from agent.core.pytorch import deciding
 from agent.core.pytorch.version_file import LookedInside
 from agent.core.usage.tracker import IgnoredRuns, Use
+
+if TYPE_CHECKING:
+    from agent.cli.explanation import Facts
 
 NEXT = 10  # next evictions
 
@@ -24,9 +28,11 @@ def plan(
     outcomes: Mapping[str, Outcome] | None = None,
     errors: Mapping[str, str] | None = None,
     stopped: Iterable[StoppedOnly] = (),
+    shown: Iterable[Decision] | None = None,
 ) -> dict[str, Any]:
-    """`plan --json`, `images --json`, and with outcomes `sweep --json`."""
-    images = [_image(item, outcomes, errors) for item in sorted(seen.decisions, key=inventory.rank)]
+    """`plan --json`, `images --json`, and with outcomes `sweep --json`. `shown`: the images to list; None: all."""
+    listed = sorted(seen.decisions, key=inventory.rank) if shown is None else shown
+    images = [_image(item, outcomes, errors) for item in listed]
     return {
         "at": units.format_time(seen.at),
         "host": host,
@@ -85,6 +91,14 @@ def explain(
         "at": units.format_time(at),
         "host": host,
         "notes": list(notes),
+    }
+
+
+def ways(facts: "Facts") -> dict[str, list[str]]:
+    """The advice of `explain`, line by line: how the image is kept, and how it is removed."""
+    return {
+        "to_keep": [line.text for line in advice.to_keep(facts.decision)],
+        "to_remove": [line.text for line in advice.to_remove(facts.decision, facts.containers, facts.pin)],
     }
 
 

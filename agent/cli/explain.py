@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli import documents
-from agent.cli.common import ConfigOption, JsonOption, find_image, print_json, print_notes, quiet
+from agent.cli import completion, documents, output
+from agent.cli.common import ConfigOption, JsonOption, find_image, print_notes, quiet
 from agent.config import loading
 from agent.config.settings import Settings
+from agent.core.policy import rules
 from agent.core.pytorch.version_file import LookedInside
 
 if TYPE_CHECKING:
@@ -19,7 +20,14 @@ USES_LISTED = 100  # the latest, in a JSON document
 
 
 def explain(
-    image: Annotated[str, typer.Argument(metavar="IMAGE")],
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="A name, an image ID, or the start of one.",
+            autocompletion=completion.image_names,
+        ),
+    ],
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
     look_inside: Annotated[
@@ -29,17 +37,18 @@ def explain(
         ),
     ] = False,
 ) -> None:
-    """The evidence, the uses, the rule that decides, and the bytes that would be freed."""
-    from agent.cli import explanation, tables
+    """Show why an image is kept or removed: evidence, uses, rule, bytes, and how to change it."""
+    from agent.cli import explanation
 
     settings = loading.load(config_file)
     facts, host, notes = asyncio.run(_explain(settings, image, look_inside=look_inside))
     if as_json:
         document = documents.explain(facts.decision, facts.uses, facts.ignored, facts.at, host, notes)
-        print_json(document | {"inside": documents.inside(facts.inside)})
+        extra = {"inside": documents.inside(facts.inside), **documents.ways(facts)}
+        output.print_json(document | extra)
         return
     print_notes(notes)
-    tables.show(explanation.render(facts, settings.core_policy()))
+    output.show(explanation.render(facts, settings.core_policy()))
 
 
 async def _explain(
@@ -59,6 +68,7 @@ async def _explain(
             decision=next(item for item in plan.decisions if item.image.id == image.id),
             uses=await engine_store.load_uses(image.id, USES_LISTED),
             ignored=await engine_store.load_ignored_runs(image.id),
+            pin=rules.pin_for(image, components.planner.load_overrides(plan.at), plan.at),
             containers=[
                 item for item in components.ingestor.view.snapshot(plan.at).containers if item.image_id == image.id
             ],

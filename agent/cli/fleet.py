@@ -12,6 +12,7 @@ import typer
 
 from agent.adapters.clock import SystemClock
 from agent.cli import common
+from agent.cli.help import Command, Group
 from agent.config import loading, sections
 from agent.core import units
 
@@ -25,10 +26,15 @@ T = TypeVar("T")
 
 ANSWER_TIMEOUT = 60.0  # seconds; the broker sends the retained messages of ten thousand hosts between two answers
 
-app = typer.Typer(help="The fleet in the terminal: every host that reports to the broker.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group,
+    help="The fleet in the terminal: every host that reports to the broker.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
-WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it, as it changes.")]
-SinceOption = Annotated[str, typer.Option("--since", metavar="DURATION", help="How far back.")]
+WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Show it until Ctrl-C, as it changes.")]
+SinceOption = Annotated[str, typer.Option("--since", metavar="DURATION", help="How far back, like 7d.")]
 HostOption = Annotated[str | None, typer.Option("--host", metavar="NAME", help="Only this host.", show_default=False)]
 
 
@@ -50,7 +56,7 @@ TokenOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=Command)
 def status(file: common.ConfigOption = None, as_json: common.JsonOption = False, watch: WatchOption = False) -> None:
     """Each host, the worst first: its alerts, whether it is there, its disk, what goes next; then the whole fleet."""
     from agent.fleet import json_documents, status_view, terminal
@@ -67,7 +73,7 @@ def status(file: common.ConfigOption = None, as_json: common.JsonOption = False,
         terminal.make_console().print(status_view.status_view(fleet, clock.now()))
 
 
-@app.command()
+@app.command(cls=Command)
 def decisions(
     file: common.ConfigOption = None,
     as_json: common.JsonOption = False,
@@ -94,7 +100,7 @@ def decisions(
         terminal.make_console().print(terminal.decisions_view(lines, clock.now()))
 
 
-@app.command()
+@app.command(cls=Command)
 def images(file: common.ConfigOption = None, as_json: common.JsonOption = False, watch: WatchOption = False) -> None:
     """The PyTorch images of the fleet: how many hosts have each, when it was last used, when it comes due."""
     from agent.fleet import json_documents, terminal, view
@@ -111,7 +117,7 @@ def images(file: common.ConfigOption = None, as_json: common.JsonOption = False,
         terminal.make_console().print(terminal.images_view(fleet, clock.now()))
 
 
-@app.command(name="what-if")
+@app.command(name="what-if", cls=Command)
 def what_if(
     ttl: TtlOption,
     file: common.ConfigOption = None,

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from agent.cli import documents
-from agent.cli.common import ConfigOption, JsonOption, print_json, print_notes, quiet
+from agent.cli import documents, output
+from agent.cli.common import ConfigOption, JsonOption, print_notes, quiet
 from agent.config import loading
 from agent.config.settings import Settings
 from agent.core.lint import linter as rules
@@ -11,7 +11,7 @@ from agent.core.policy.decision import Plan
 
 
 def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Names that mislead: outside the convention, look-alikes, a tag that contradicts its image. Changes nothing.
+    """List names that mislead: outside the convention, look-alikes, tags that contradict their image. Changes nothing.
 
     The convention is org/framework:version-cuda<version>. Exit code 0 with findings, too: they are advice.
     """
@@ -21,10 +21,10 @@ def lint(config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
     verdicts = {item.image.id: item.verdict for item in seen.decisions}
     findings = rules.find((item.image for item in seen.decisions), verdicts)
     if as_json:
-        print_json(documents.lint(findings, seen, host, notes))
+        output.print_json(documents.lint(findings, seen, host, notes))
         return
     print_notes(notes)
-    tables.show(tables.lint(findings))
+    output.show(tables.lint(findings, output.width()))
 
 
 async def _look(settings: Settings) -> tuple[Plan, str, tuple[str, ...]]:

@@ -1,162 +1,127 @@
-"""Results for people: tables that fit 80 columns, plain where they are piped, colour never the only sign."""
+"""Results for people: tables that fit 80 columns, plain where they are piped, colour never the only sign.
+
+`width` is that of the terminal. From WIDE columns each image is one line, unless its name or its reason is longer
+than its column. None is no terminal: each image is one line, and nothing is folded.
+"""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
+from agent.cli import output
+from agent.cli.forms import Form, form_of, table, with_line
+from agent.cli.rows import Row, stacked
+from agent.cli.selection import Selection, names_of
 from agent.core import text, units
 from agent.core.images import layers
 from agent.core.lint.linter import Finding
 from agent.core.policy import totals
 from agent.core.policy.decision import Action, Decision, Outcome, Plan
-from agent.core.protocol import inventory, new_events, payloads
 from agent.core.pytorch import deciding
 from agent.diagnostics.check import Check
 from agent.eviction.results import SweepResult
 
+if TYPE_CHECKING:
+    from agent.cli.plan import Ahead
+
+show = output.show  # the commands import it from here
+
 NEXT_SHOWN = 3  # next evictions, listed below a plan
 STOPPED_SHOWN = 10  # containers that keep images
 
-_STYLE = {"evict": "bold yellow", "keep": "green", "removed": "bold yellow", "failed": "bold red", "refused": "red"}
+STYLE = {"evict": "bold yellow", "keep": "green", "removed": "bold yellow", "failed": "bold red", "refused": "red"}
 
 
-def show(content: RenderableType) -> None:
-    """Print to standard output: the terminal's width, 80 columns in a file."""
-    console = Console(highlight=False, soft_wrap=False)
-    console.print(content)
-
-
-def plan(seen: Plan, *, show_all: bool) -> RenderableType:
+def plan(seen: Plan, *, chosen: Selection = Selection(), width: int | None = 80) -> RenderableType:
     """Every image, its decision, and why."""
-    table = _table("DECISION", "REASON", "IMAGE AND WHY")
-    for item in _shown(seen, show_all=show_all):
-        what = Text(_action(item), style=_STYLE[item.action])
-        table.add_row(what, Text(item.reason), _with_line(_name(item), item.explanation, _sign(item)))
-    return Group(table, Text(), *_totals(seen, show_all=show_all), Text(), _reasons(seen), *_ahead(seen))
+    shown = chosen.of(seen)
+    columns = max(len(word) for word in ["DECISION", *map(_action, shown)])
+    columns += max(len(word) for word in ["REASON", *(item.reason for item in shown)])
+    form = form_of(shown, width, beside=columns + 4)
+    listed = table("DECISION", "REASON", *form.heads("WHY"), name_width=form.name_width)
+    for item in shown:
+        what = Text(_action(item), style=STYLE[item.action])
+        listed.add_row(what, Text(item.reason), *form.cells(names_of(item), item.explanation, if_it_fits=_sign(item)))
+    above: list[RenderableType] = [listed, Text()] if shown else []
+    return Group(*above, *_totals(seen, chosen), Text(), _reasons(seen), *_ahead(seen))
 
 
-def images(seen: Plan, *, show_all: bool) -> RenderableType:
+def images(seen: Plan, *, chosen: Selection = Selection(), width: int | None = 80) -> RenderableType:
     """Versions, times, size and decision of each image."""
-    table = _table("TORCH", "ACCEL", "USED", "IDLE", "DUE", "SIZE", "IMAGE AND STATE")
-    for item in _shown(seen, show_all=show_all):
-        table.add_row(
+    shown = chosen.of(seen)
+    form = form_of(shown, width, beside=50, room=20)
+    heads = ("TORCH", "ACCEL", "USED", "IDLE", "DUE", "SIZE", *form.heads("STATE"))
+    listed = table(*heads, name_width=form.name_width)
+    for item in shown:
+        listed.add_row(
             item.verdict.torch_version or "-",
             item.verdict.accelerator or "-",
             _used(item, seen.at),
             _short(item.idle_since, seen.at),
             _due(item, seen.at),
             units.format_bytes(item.image.size_bytes),
-            _with_line(_name(item), f"{_action(item)}: {item.reason}"),
+            *form.cells(names_of(item), f"{_action(item)}: {item.reason}"),
         )
-    return Group(table, Text(), *_totals(seen, show_all=show_all))
+    above: list[RenderableType] = [listed, Text()] if shown else []
+    return Group(*above, *_totals(seen, chosen))
 
 
 def sweep(done: SweepResult) -> RenderableType:
     """The outcome of each eviction that was due."""
-    table = _table("OUTCOME", "IMAGE AND WHY")
     due = [item for item in done.initial_plan.decisions if item.action is Action.EVICT]
+    form = form_of(due, output.width(), beside=15)
+    listed = table("OUTCOME", *form.heads("WHY"), name_width=form.name_width)
     for item in due:
         outcome = done.outcomes.get(item.image.id)
         word = outcome.value if outcome is not None else f"held: {item.held_by}" if item.held_by else "kept"
         why = done.errors.get(item.image.id, item.explanation)
-        table.add_row(Text(word, style=_STYLE.get(word, "")), _with_line(_name(item), why))
+        listed.add_row(Text(word, style=STYLE.get(word, "")), *form.cells(names_of(item), why))
     removed = sum(one is Outcome.REMOVED for one in done.outcomes.values())
     line = f"{_count(done.initial_plan.decisions)} looked at, {len(due)} due, {removed} removed"
     if done.measured_bytes is not None:
         line += f", {units.format_bytes(done.measured_bytes)} freed"
-    return Group(table, Text(), Text(line)) if due else Group(Text(line))
+    return Group(listed, Text(), Text(line)) if due else Group(Text(line))
 
 
-def history(events: Sequence[payloads.Event], since: str) -> RenderableType:
-    """Decisions with their outcomes, oldest first, and how to pull removed images again."""
-    rows = [row for row in map(_event_row, events) if row is not None]
-    if not rows:
-        return Text(f"nothing was decided in the last {since}")
-    table = _table("WHEN (UTC)", "WHAT", "IMAGE AND WHY")
-    for at, what, body in rows:
-        table.add_row(f"{at:%Y-%m-%d %H:%M:%S}", Text(what, style=_STYLE.get(what, "")), body)
-    return table
-
-
-def _event_row(event: payloads.Event) -> tuple[datetime, str, RenderableType] | None:
-    """When, what, and the details; None for an event that is not for people."""
-    match payloads.data_of(event):
-        case payloads.DecisionData() as decided:
-            why = _with_line(_ref_name(decided.image), decided.explanation)
-            return event.time, f"decided: {decided.reason}", why
-        case payloads.OutcomeData() as ended:
-            return event.time, ended.outcome.value, _with_line(_ref_name(ended.image), *_outcome_lines(ended))
-        case payloads.GapData() as gap:
-            return event.time, "gap", Text(f"{gap.cause}: {gap.seconds:.0f} s")
-        case payloads.BuildCacheData() as cache:
-            return event.time, f"build cache {cache.state}", Text(text.clean(_cache_line(cache)))
-        case payloads.DroppedData() as lost:
-            numbers = f"{lost.count} events, {lost.first_seq} to {lost.last_seq}"
-            return event.time, "dropped", Text(f"{lost.reason}: {numbers}")
-        case _:
-            return None
-
-
-def _outcome_lines(ended: payloads.OutcomeData) -> list[str]:
-    """The error or what was freed, and how to pull again what was removed."""
-    lines = [ended.error or _freed(ended.measured_bytes)]
-    if ended.outcome is Outcome.REMOVED and ended.image.origin:
-        lines.append(f"docker pull {ended.image.origin}")
-    if ended.also_removed:
-        lines += [f"also removed: {', '.join(ended.also_removed)}", new_events.pull_again(ended.also_removed)]
-    return lines
-
-
-def _cache_line(cache: payloads.BuildCacheData) -> str:
-    size = units.format_bytes(cache.estimated_bytes if cache.measured_bytes is None else cache.measured_bytes)
-    idle = units.format_duration(timedelta(seconds=cache.unused_seconds))
-    return cache.error or f"{cache.records} records unused for {idle}: {size}"
+def nothing_due(coming: "Ahead", command: str) -> RenderableType:
+    """What the plan of a later time would show, for a host on which nothing is due now."""
+    due = [item for item in coming.plan.decisions if item.action is Action.EVICT]
+    shows = f"{_count(due)}, {units.format_bytes(coming.plan.estimated_bytes)}"
+    return Group(Text(), Text(f"nothing is due yet; `{command}` shows {shows}"))
 
 
 def checks(found: Iterable[Check]) -> RenderableType:
     """Each finding, with what to do about it."""
-    table = _table("CHECK", "", "DETAIL")
+    listed = table("CHECK", "", "DETAIL")
     for item in found:
         word = Text("ok" if item.ok else "FAILED", style="green" if item.ok else "bold red")
-        table.add_row(item.name, word, _with_line(item.detail, f"-> {item.hint}" if item.hint else ""))
-    return table
+        listed.add_row(item.name, word, with_line(item.detail, f"-> {item.hint}" if item.hint else ""))
+    return listed
 
 
-def lint(findings: Sequence[Finding]) -> RenderableType:
+def lint(findings: Sequence[Finding], width: int | None = 80) -> RenderableType:
     """Each name that misleads, and why."""
     images = len({item.image_id for item in findings})
     counted = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
     if not findings:
         return Text(counted)
-    table = _table("RULE", "IMAGE AND WHY")
+    form = Form(flat=width is None)
+    listed = table("RULE", *form.heads("WHY"))
     for item in findings:
-        table.add_row(item.rule, _with_line(item.reference, item.explanation))
-    return Group(table, Text(), Text(f"{counted} on {images} image{'' if images == 1 else 's'}"))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, column in enumerate(columns):
-        last = number == len(columns) - 1
-        table.add_column(column, overflow="fold", ratio=None, no_wrap=not last)
-    return table
-
-
-def _shown(seen: Plan, *, show_all: bool) -> list[Decision]:
-    ranked = sorted(seen.decisions, key=inventory.rank)
-    return [item for item in ranked if show_all or item.image.references or item.image.digests]
+        listed.add_row(item.rule, *form.cells((text.one_line(item.reference),), item.explanation))
+    return Group(listed, Text(), Text(f"{counted} on {images} image{'' if images == 1 else 's'}"))
 
 
 def _reasons(seen: Plan) -> RenderableType:
     """Images and bytes by reason."""
-    table = _table("REASON", "IMAGES", "BYTES")
-    table.columns[1].justify = table.columns[2].justify = "right"
+    listed = table("REASON", "IMAGES", "BYTES")
+    listed.columns[1].justify = listed.columns[2].justify = "right"
     for reason, share in totals.by_reason(seen).items():
-        table.add_row(reason, str(share.images), units.format_bytes(share.bytes))
-    return table
+        listed.add_row(reason, str(share.images), units.format_bytes(share.bytes))
+    return listed
 
 
 def _ahead(seen: Plan) -> Iterable[RenderableType]:
@@ -166,27 +131,33 @@ def _ahead(seen: Plan) -> Iterable[RenderableType]:
         yield Text()
     for item in coming:
         left = units.format_duration((item.due or seen.at) - seen.at)
-        yield Text(f"next, in {left}: {_name(item).splitlines()[0]}")
+        yield output.unfolded(f"next, in {left}: {names_of(item)[0]}")
 
 
-def stopped(found: Sequence[totals.StoppedOnly], now: datetime) -> RenderableType:
+def stopped(found: Sequence[totals.StoppedOnly], now: datetime, width: int | None = 80) -> RenderableType:
     """Stopped containers that keep images, and the commands that would free them."""
     if not found:
         return Text()
-    table = _table("STOPPED", "HOLDS", "IMAGE THAT ONLY STOPPED CONTAINERS KEEP")
-    for item in found[:STOPPED_SHOWN]:
-        holds = units.format_bytes(item.decision.estimated_bytes)
-        line = f"docker rm {' '.join(item.names)}"
-        table.add_row(_short(item.since, now), holds, _with_line(_name(item.decision), line))
+    rows = [_stopped_row(item, now, width) for item in found[:STOPPED_SHOWN]]
+    heads = ("STOPPED", "HOLDS", "IMAGE THAT ONLY STOPPED CONTAINERS KEEP")
     more = len(found) - STOPPED_SHOWN
-    return Group(Text(), table, *([Text(f"and {more} more")] if more > 0 else []))
+    return Group(Text(), stacked(heads, rows), *([Text(f"and {more} more")] if more > 0 else []))
 
 
-def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
+def _stopped_row(item: totals.StoppedOnly, now: datetime, width: int | None) -> Row:
+    """Where there is no terminal, the command stands in the same line as the image."""
+    holds, names = units.format_bytes(item.decision.estimated_bytes), ", ".join(names_of(item.decision))
+    command = text.one_line(f"docker rm {' '.join(item.names)}")
+    last = names if width is not None else f"{names}  {command}"
+    cells = (Text(_short(item.since, now)), Text(holds), Text(last))
+    return Row(cells, (command,) if width is not None else ())
+
+
+def _totals(seen: Plan, chosen: Selection) -> Iterable[RenderableType]:
     evicting = [item for item in seen.decisions if item.action is Action.EVICT]
     freed = f"{layers.about(item.image for item in evicting)} {units.format_bytes(seen.estimated_bytes)}"
     yield Text(f"{_count(seen.decisions)}, {len(evicting)} to evict, {freed} to free")
-    left_out = len(seen.decisions) - len(_shown(seen, show_all=show_all))
+    left_out = 0 if chosen.show_all else sum(item.image.untagged for item in seen.decisions)
     if left_out:
         yield Text(f"{left_out} untagged not shown (--all shows them)")
     if seen.pressure:
@@ -195,7 +166,7 @@ def _totals(seen: Plan, *, show_all: bool) -> Iterable[RenderableType]:
         )
         yield Text(f"{seen.pressure}{shortfall}")
     if seen.held_by is not None and evicting:
-        until = f", until {units.format_time(seen.opens)}" if seen.opens is not None else ""
+        until = f", until {units.time_for_people(seen.opens, seen.at)}" if seen.opens is not None else ""
         yield Text(f"nothing is removed now: {seen.held_by}{until}")
     if seen.deferred:
         bytes_waiting = units.format_bytes(seen.deferred_bytes)
@@ -215,22 +186,6 @@ def _sign(item: Decision) -> str:
     return f"PyTorch: {deciding.phrase(item.verdict)}" if item.action is Action.EVICT else ""
 
 
-def _name(item: Decision) -> str:
-    names = item.image.references or item.image.digests
-    return text.clean("\n".join(names)) if names else f"untagged {item.image.id[7:19]}"
-
-
-def _ref_name(image: payloads.ImageRef) -> str:
-    return text.clean(" ".join(image.references)) or f"untagged {image.id[7:19]}"
-
-
-def _with_line(first: str, *more: str) -> RenderableType:
-    lines = Text(text.clean(first), overflow="fold")
-    for line in filter(None, more):
-        lines.append("\n" + text.clean(line), style="dim")
-    return lines
-
-
 def _used(item: Decision, now: datetime) -> str:
     """How long ago it was last used; `-` if the agent has seen no use."""
     return "now" if item.last_used == now else _short(item.last_used, now)
@@ -245,7 +200,3 @@ def _due(item: Decision, now: datetime) -> str:
     if item.due is None:
         return "-"
     return _short(now, item.due) if item.due > now else "now"
-
-
-def _freed(measured: int | None) -> str:
-    return f"freed {units.format_bytes(measured)}" if measured is not None else ""

@@ -10,9 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from agent.config.sections import Rule
+from agent.config import messages
 from agent.config.settings import PREFIX, ConfigError, Settings
-from agent.core.text import quoted
 
 DEFAULT_FILE = Path("/etc/torchkeeper/torchkeeper.toml")
 
@@ -45,18 +44,19 @@ def _absent(path: Path) -> bool:
 def load(file: Path | None = None, default: Path = DEFAULT_FILE) -> Settings:
     """The settings in force. Raises ConfigError; its message names each wrong key, its source and the way out."""
     path = find_file(file, os.environ, default)
-    data = _read(path) if path else {}
+    data = read(path) if path else {}
     _refuse_unknown_environment(os.environ)
     try:
         return Settings(**data)
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors(include_url=False)]
-        raise ConfigError(f"{path or 'the environment'}: " + "; ".join(lines)) from None
+        mistakes = messages.describe(error, data, os.environ)
+        raise ConfigError(f"{path or 'the environment'}: {mistakes}") from None
     except (SettingsError, RecursionError) as error:
         raise ConfigError(f"the environment: {error}; lists and tables are written as JSON, like '[\"a/*\"]'") from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """The sections of a file, as they are written. Raises ConfigError if it cannot be read."""
     try:
         with path.open("rb") as stream:
             data = tomllib.load(stream)
@@ -70,7 +70,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: nests lists too deeply; no key takes such a value") from None
     for key, value in data.items():
         if not isinstance(value, dict):
-            raise ConfigError(f"{path}: {key}: is a value outside a section; {_sections()}")
+            raise ConfigError(f"{path}: {key}: is a value outside a section; {messages.outside_section(key)}")
     return data
 
 
@@ -92,32 +92,4 @@ def _refuse_unknown_environment(environ: Iterable[str]) -> None:
     for name in sorted(environ):
         section = name.upper().removeprefix(PREFIX).split("__")[0].lower()
         if name.upper().startswith(PREFIX) and name != "TORCHKEEPER_CONFIG" and section not in known:
-            raise ConfigError(f"the environment: {name}: is an unknown key; {_sections()}")
-
-
-def _sections() -> str:
-    return "the sections are " + ", ".join(f"[{name}]" for name in Settings.model_fields)
-
-
-def _explain(item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"{where}: is an unknown key; {_known_keys(item['loc'])}"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "value_error" and message.split(":")[0] in _fields_at(item["loc"]):
-        return f"{where}.{message}"
-    return f"{where}: {message}" + ("" if item["type"] == "value_error" else f" (it is {quoted(item['input'])})")
-
-
-def _known_keys(location: tuple[str | int, ...]) -> str:
-    return "known here: " + ", ".join(_fields_at(location[:-1])) if len(location) > 1 else _sections()
-
-
-def _fields_at(location: tuple[str | int, ...]) -> list[str]:
-    current: Any = Settings
-    for part in location:
-        if isinstance(part, int):
-            current = Rule
-        elif part in getattr(current, "model_fields", {}):
-            current = current.model_fields[part].annotation
-    return list(getattr(current, "model_fields", {}))
+            raise ConfigError(f"the environment: {name}: is an unknown key; {messages.unknown_variable(name)}")

@@ -1,4 +1,4 @@
-"""Values of `[monitor]`. Each check raises ValueError, whose message says what to write instead."""
+"""Values of `[monitor]` and `[http]`. Each check raises ValueError, whose message says what to write instead."""
 
 import ipaddress
 import re
@@ -34,11 +34,21 @@ def _header(value: str) -> str:
     return value
 
 
-def _listen(value: str) -> str:
+def _listen(value: str, port: int = 9478) -> str:
     parts = _LISTEN.fullmatch(value)
     if parts is None or int(parts[2]) > 65535:
-        raise ValueError(f"{value!r} is not an address and a port; write it like 127.0.0.1:9478 or [::1]:9478")
+        raise ValueError(f"{value!r} is not an address and a port; write it like 127.0.0.1:{port} or [::1]:{port}")
     return value
+
+
+def _listen_or_not(value: str) -> str:
+    return _listen(value, 9477) if value else value
+
+
+def split(listen: str) -> tuple[str, int]:
+    """The host and the port of an address to listen on."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _public_url(value: str) -> str:
@@ -49,4 +59,5 @@ def _public_url(value: str) -> str:
 
 HeaderName = Annotated[str, AfterValidator(_header)]
 Listen = Annotated[str, AfterValidator(_listen)]
+OptionalListen = Annotated[str, AfterValidator(_listen_or_not)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]

@@ -24,6 +24,11 @@ from agent.core.protocol.topics import slug, valid_host
 from agent.core.pytorch import operators
 from agent.core.usage import attribution
 
+NO_SSH = (
+    "ssh:// is not supported; run torchkeeper on that host, or forward its socket with "
+    "`ssh -N -L /run/gpu-07.sock:/var/run/docker.sock gpu-07` and use unix:///run/gpu-07.sock"
+)
+
 
 def _positive(value: timedelta) -> timedelta:
     if value <= timedelta():
@@ -137,10 +142,11 @@ def _check_address(value: object, place: str) -> None:
         raise ValueError(
             f"{place}the address contains a user or a password; set mqtt.username and mqtt.password_file instead"
         )
-    parts = re.fullmatch(r"mqtts?://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", str(value))
+    address = r"://([^/:@\s]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
+    parts = re.fullmatch(rf"(?:mqtts?{address}/?)|(?:wss?{address}(?:/[^?#\s]*)?)", str(value))
     if parts is None:
-        raise ValueError(f"{place}{value!r} is not mqtt://host[:port] or mqtts://host[:port]")
-    if int(parts[2] or 1) not in range(1, 65536):
+        raise ValueError(f"{place}{value!r} is not mqtt://host[:port], mqtts://host[:port] or wss://host[:port]/path")
+    if int(parts[2] or parts[4] or 1) not in range(1, 65536):
         raise ValueError(f"{place}{value!r} has a port that is not between 1 and 65535")
 
 
@@ -226,8 +232,10 @@ class Docker(Section):
 
     @model_validator(mode="after")
     def _url(self) -> "Docker":
-        if self.url and not re.match(r"(unix|tcp|http|https|ssh)://.", self.url):
-            raise ValueError(f"url: {self.url!r} is not unix://PATH, tcp://HOST:PORT, https:// or ssh://")
+        if self.url.startswith("ssh://"):
+            raise ValueError(f"url: {NO_SSH}")
+        if self.url and not re.match(r"(unix|tcp|http|https)://.", self.url):
+            raise ValueError(f"url: {self.url!r} is not unix:///PATH, tcp://HOST:PORT or https://HOST:PORT")
         return self
 
 
@@ -261,9 +269,12 @@ class Mqtt(Section):
 
     @model_validator(mode="after")
     def _login(self) -> "Mqtt":
-        plain = [url for url in self.urls if url.startswith("mqtt://")]
+        plain = [url for url in self.urls if url.startswith(("mqtt://", "ws://"))]
         if plain and (self.ca_file or self.cert_file or self.key_file):
-            raise ValueError(f"url: {plain[0]!r} is not encrypted, but certificates are set; use mqtts://")
+            encrypted = "wss" if plain[0].startswith("ws") else "mqtts"
+            raise ValueError(f"url: {plain[0]!r} is not encrypted, but certificates are set; use {encrypted}://")
+        if self.key_file and not self.cert_file:
+            raise ValueError("cert_file: is empty, but mqtt.key_file is set; set both")
         if self.password_file and not self.username:
             raise ValueError("username: is empty, but mqtt.password_file is set; set both")
         return self
@@ -352,6 +363,20 @@ class History(Section):
     retention: PositiveDuration = timedelta(days=90)
 
 
+class Http(Section):
+    """Health and metrics of the agent. Without this section in the configuration it is `NO_HTTP`."""
+
+    listen: monitor_values.OptionalListen = "127.0.0.1:9477"  # "": nothing is served
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """The host and the port of `listen`; None if nothing is served."""
+        return monitor_values.split(self.listen) if self.listen else None
+
+
+NO_HTTP = Http(listen="")
+
+
 class MonitorAuth(Section):
     """Who may read the monitor. `open`: everybody who reaches it, so it listens on loopback only."""
 
@@ -380,5 +405,4 @@ class Monitor(Section):
     @property
     def address(self) -> tuple[str, int]:
         """The host and the port of `listen`."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return monitor_values.split(self.listen)

@@ -64,6 +64,15 @@ def parse_size(text: object) -> int:
     return value
 
 
+def size_text(value: int) -> str:
+    """The shortest text from which `parse_size` gives the same value: `200GB`, `10GiB`, `1B`."""
+    for power in range(len(_PREFIXES) - 1, 0, -1):
+        for base, infix in ((1000, ""), (1024, "i")):
+            if value and not value % base**power:
+                return f"{value // base**power}{_PREFIXES[power]}{infix}B"
+    return f"{value}B"
+
+
 _SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)\s*%")
 
 
@@ -73,8 +82,13 @@ def parse_percent(text: object) -> float:
         return text
     match = _SHARE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None or float(match[1]) == 0:
-        raise ValueError(f'{quoted(text)} is not a share; write it with its sign, between 0 and 100, like "85%"')
+        raise ValueError(f'{quoted(text)} is not a percentage; write it with its sign, between 0 and 100, like "85%"')
     return float(match[1]) / 100
+
+
+def percent_text(value: float) -> str:
+    """The text from which `parse_percent` gives the same value: `85%`, `75.5%`."""
+    return f"{value * 100:.5g}%"
 
 
 def format_duration(value: timedelta) -> str:
@@ -110,6 +124,16 @@ def format_time(at: datetime) -> str:
         raise ValueError(f"a time without a zone: {at!r}")
     text = at.astimezone(UTC).isoformat(timespec="microseconds")
     return text.replace(".000000", "").replace("+00:00", "Z")
+
+
+def time_for_people(at: datetime, now: datetime) -> str:
+    """A time to the minute, with its distance: `2026-11-24 23:07 UTC (9 min ago)`, `... (in 3 d 2 h)`, `... (now)`."""
+    distance = now - at
+    if abs(distance) < timedelta(seconds=1):
+        beside = "now"
+    else:
+        beside = f"{format_duration(distance)} ago" if distance > timedelta() else f"in {format_duration(-distance)}"
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({beside})"
 
 
 _DATE, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}"

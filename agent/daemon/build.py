@@ -1,9 +1,9 @@
 """The object graph of one agent, on one page: each object is made here, from those that it works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agent.adapters import boot
 from agent.adapters.broker import Connect
@@ -12,16 +12,21 @@ from agent.adapters.engine import Engine
 from agent.adapters.outbox import Outbox
 from agent.adapters.sqlite.store import Store
 from agent.config.settings import Settings
+from agent.config.source import SettingsSource
 from agent.core.policy.settings import Policy
 from agent.core.protocol.topics import Topics
 from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.fold import UsageFold
+from agent.daemon import in_force
+from agent.daemon.in_force import SettingsInForce
+from agent.daemon.reload import Reloader
 from agent.daemon.timing import Timing
 from agent.eviction.build_cache import BuildCachePruner
 from agent.eviction.evictor import Evictor
 from agent.eviction.plan_reporter import PlanReporter
 from agent.eviction.planner import Planner
 from agent.eviction.sweeper import Pacing, Sweeper, SweepSteps
+from agent.pulse import Pulse
 from agent.reporting import outbox_sender, publisher
 from agent.reporting.collectors import Collectors
 from agent.reporting.confirmation import Confirmation
@@ -46,6 +51,10 @@ from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
 from agent.tracking.writer import UsageWriter
 
+if TYPE_CHECKING:
+    from agent.daemon.credentials import CredentialWatch  # an agent without a broker does not load the MQTT client
+    from agent.http.server import HttpServer
+
 
 @dataclass(frozen=True, slots=True)
 class Components:
@@ -58,6 +67,7 @@ class Components:
     watcher: Watcher
     planner: Planner
     sweeper: Sweeper
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 def make_agent(
@@ -70,14 +80,7 @@ def make_agent(
     timing: Timing = Timing(),
 ) -> Components:
     """One agent on one state folder. `patience`: seconds that a listing waits for layers to be read."""
-    host_report = HostReport()
-    probes = LayerProbes(
-        engine,
-        wanted=settings.images.probe_layers,
-        lifts=settings.images.ambiguous == "evict",
-        known=settings.images.known,
-        patience=patience,
-    )
+    probes = LayerProbes(engine, probing=in_force.probing(settings), patience=patience)
     ingestor = make_ingestor(
         engine,
         store,
@@ -87,6 +90,7 @@ def make_agent(
         ignored=IgnoredContainers(settings.usage.ignore_containers),
         timing=timing.tracking,
     )
+    host_report, pulse = HostReport(ingestor.view.figures), Pulse(clock.monotonic)
     pacing = Pacing(pause=settings.limits.pause, grace=settings.policy.change_grace, timing=timing.eviction)
     steps = make_sweep_steps(
         engine,
@@ -98,9 +102,24 @@ def make_agent(
         folder=folder,
         pacing=pacing,
     )
-    sweeper = Sweeper(ingestor, store, clock, host_report, steps=steps, folder=folder, pacing=pacing)
-    watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking)
-    return Components(engine, store, host_report, ingestor, watcher, steps.planner, sweeper)
+    sweeper = Sweeper(ingestor, store, clock, host_report, steps=steps, folder=folder, pacing=pacing, pulse=pulse)
+    watcher = Watcher(engine, ingestor, clock, host_report, timing.tracking, pulse)
+    return Components(engine, store, host_report, ingestor, watcher, steps.planner, sweeper, pulse)
+
+
+def make_reloader(
+    source: SettingsSource, present: SettingsInForce, components: Components, folder: Path, clock: Clock
+) -> Reloader:
+    """What reads the configuration again. `present`: the settings that the components were made with."""
+    applier = in_force.Applier(
+        present,
+        sweeper=components.sweeper,
+        ingestor=components.ingestor,
+        host_report=components.host_report,
+        folder=folder,
+        clock=clock,
+    )
+    return Reloader(source, present, applier.apply, components.host_report, clock)
 
 
 def make_ingestor(
@@ -146,15 +165,68 @@ def make_sweep_steps(
     )
 
 
-def make_agent_publisher(
-    settings: Settings, host: str, components: Components, clock: Clock, timing: Timing = Timing()
-) -> Publisher:
+def make_http_server(present: SettingsInForce, components: Components, clock: Clock, folder: Path) -> "HttpServer":
+    """What serves health and metrics. Only here are its libraries imported: most agents serve nothing."""
+    from agent.http.app import make_app
+    from agent.http.facts import Gatherer
+    from agent.http.server import HttpServer
+
+    settings = present.settings
+    if settings.http.address is None:
+        raise ValueError("http.listen is empty")
+    gatherer = Gatherer(
+        view=components.ingestor.view,
+        host_report=components.host_report,
+        store=components.store,
+        clock=clock,
+        folder=folder,
+        observe=lambda: present.settings.agent.mode == "observe",
+        broker=bool(settings.mqtt.url),
+    )
+    return HttpServer(make_app(gatherer, components.pulse), settings.http.address, components.host_report, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """The loops that report an agent to its broker."""
+
+    publisher: Publisher
+    credentials: "CredentialWatch"
+
+
+def make_reporting(settings: Settings, host: str, components: Components, clock: Clock) -> Reporting:
     """What reports an agent to the broker of its settings. Raises ConfigError where none is set."""
+    from agent.adapters.mqtt import broker
+    from agent.adapters.mqtt.credentials import CredentialFiles
+    from agent.daemon.credentials import CredentialWatch
+
+    options = broker.all_options(settings.mqtt, broker.agent_client_id(host, components.store.agent_id))
+    files = CredentialFiles(options)
+    connect = files.noting(broker.connector(options))
+    publisher = make_agent_publisher(settings, host, components, clock, connect=connect)
+    return Reporting(publisher, CredentialWatch(files, publisher.reconnect, components.host_report, clock))
+
+
+def make_agent_publisher(
+    settings: Settings,
+    host: str,
+    components: Components,
+    clock: Clock,
+    timing: Timing = Timing(),
+    *,
+    connect: Connect | None = None,
+) -> Publisher:
+    """The publisher of an agent. `connect`: its connections; None: to the broker of the settings.
+
+    Raises ConfigError where none is set.
+    """
     from agent.adapters.mqtt import broker
 
     agent_id = components.store.agent_id
+    if connect is None:
+        connect = broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id)))
     return make_publisher(
-        connect=broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id))),
+        connect=connect,
         topics=Topics(settings.mqtt.prefix, host),
         host_report=components.host_report,
         outbox=components.store,
@@ -163,6 +235,7 @@ def make_agent_publisher(
         settings=publisher.Settings(
             collector=settings.mqtt.collector,
             confirm=settings.mqtt.confirm,
+            username=settings.mqtt.username,
             inventory_every=settings.mqtt.inventory_every.total_seconds(),
             timing=timing.reporting,
         ),

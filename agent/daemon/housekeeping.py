@@ -10,24 +10,24 @@ from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineInfo
 from agent.adapters.inside import Inside
 from agent.adapters.state_errors import StateFull
-from agent.config.settings import Settings
-from agent.core.policy.decision import Mode
 from agent.core.protocol import payloads
 from agent.daemon import look_inside
 from agent.daemon.build import Components
+from agent.daemon.in_force import SettingsInForce, mode_in_force, policy_in_force
 
 RESERVE_INTERVAL = 600.0  # seconds between looks at the reserve
 TIDY_INTERVAL = 600.0  # seconds between searches for what a killed look inside an image left
 ONE_DAY = 86400.0  # seconds
 
 
-async def report_info(settings: Settings, components: Components, clock: Clock) -> None:
+async def report_info(in_force: SettingsInForce, components: Components, clock: Clock) -> None:
     """Report who this agent is and which engine it watches: once each connection to the engine is proven."""
     started, view = clock.now(), components.ingestor.view
     while True:
         await view.connected.wait()
         await components.watcher.ready.wait()
         view.connected.clear()
+        settings = in_force.settings
         if view.engine is not None:
             components.host_report.show_info(
                 payloads.Info(
@@ -36,7 +36,7 @@ async def report_info(settings: Settings, components: Components, clock: Clock) 
                     engine=_engine_facts(view.engine),
                     agent_id=components.store.agent_id,
                     epoch=components.store.epoch,
-                    mode=Mode.OBSERVE if view.engine.observe_only else Mode(settings.agent.mode),
+                    mode=mode_in_force(settings, view.engine),
                     policy=policy_in_force(settings),
                     started=started,
                     at=clock.now(),
@@ -49,20 +49,7 @@ def _engine_facts(engine: EngineInfo) -> dict[str, str]:
     return {name: str(getattr(engine, name)) for name in names}
 
 
-def policy_in_force(settings: Settings) -> dict[str, object]:
-    """The settings that decide, as they stand in a configuration file. Never a secret."""
-    return {
-        "images": settings.images.model_dump(mode="json"),
-        "policy": settings.policy.model_dump(mode="json"),
-        "pressure": settings.pressure.model_dump(mode="json"),
-        "schedule": settings.schedule.model_dump(mode="json"),
-        "cleanup": settings.cleanup.model_dump(mode="json"),
-        "limits": settings.limits.model_dump(mode="json"),
-        "usage": settings.usage.model_dump(mode="json"),
-    }
-
-
-async def prune_history(settings: Settings, components: Components, clock: Clock) -> None:
+async def prune_history(in_force: SettingsInForce, components: Components, clock: Clock) -> None:
     """Once a day, delete history older than the retention.
 
     Rows that still wait for the broker then are listed in a `dropped` event, if a broker is set. Nothing is deleted
@@ -70,9 +57,9 @@ async def prune_history(settings: Settings, components: Components, clock: Clock
     """
     while True:
         await components.watcher.ready.wait()  # by then the clocks were compared with those of the last watch
-        now = clock.now()
+        now, settings = clock.now(), in_force.settings
         if components.ingestor.view.clock_trusted:
-            with contextlib.suppress(StateFull):
+            with contextlib.suppress(StateFull), components.pulse.busy("deletion of old history"):
                 await components.store.prune(
                     now - settings.history.retention, now, declare_dropped=bool(settings.mqtt.url)
                 )

@@ -22,6 +22,7 @@ from agent.core.pytorch.version_file import LookedInside, Torch
 log = structlog.get_logger()
 
 PATIENCE = 10.0  # seconds to wait for another look to end
+NOTHING_MADE = (403, 404)  # a socket proxy refused the call, or there is no such image: there is no container
 IN_FLIGHT = 600.0  # seconds after a request in which an engine may still make the container
 
 
@@ -44,8 +45,9 @@ async def _read_all(
     journal.save(folder, [*journal.load(folder), entry])
     try:
         container = await engine.make(image_id, entry.token)
-    except NotFound:
-        _drop(folder, entry)  # there is no such image, and so no container
+    except EngineError as error:
+        if error.status in NOTHING_MADE:
+            _drop(folder, entry)
         raise
     try:
         read = {path: await engine.read(container, path) for path in paths}

@@ -15,9 +15,13 @@ from typing import NamedTuple
 
 from agent.adapters.broker import Connection, Message
 from agent.adapters.mqtt import broker
+from agent.adapters.mqtt.credentials import CredentialFiles
 from agent.config import sections
+from agent.core import units
 from agent.core.protocol import payloads
 from agent.core.protocol.topics import Topics, slug
+from agent.daemon.credentials import certificate_expires
+from agent.reporting import refusals
 
 PATIENCE = 30.0  # seconds for one address
 ANSWER = 4.0  # seconds for any one answer
@@ -45,17 +49,30 @@ async def _find(mqtt: sections.Mqtt, options: broker.Options, host: str) -> Find
         async with asyncio.timeout(PATIENCE), broker.connect(options) as connection:
             # Whether this user may write: this clears an alert that does not exist.
             await connection.publish(topics.alert("check"), b"", retain=True)
-            return _judge(mqtt, host, connection.peer, topics.status, await _heard_back(connection, topics.status))
+            found = _judge(mqtt, host, connection.peer, topics.status, await _heard_back(connection, topics.status))
+            soon = certificate_expires("the broker's certificate", connection.certificate_expires, datetime.now(UTC))
+            return found._replace(hint=_join(soon, found.hint))
     except broker.LoginRefused as error:
-        keys = "the file named here" if str(error).startswith("mqtt.") else "mqtt.username and mqtt.password_file"
-        return Finding(False, str(error), f"correct {keys}, or the broker's users")
+        return Finding(False, error.detail, error.hint)
     except (broker.PublishRefused, broker.SubscribeRefused) as error:
         return Finding(False, f"{options.name}: {error}", _rights(mqtt, host))
-    except (broker.BrokerUnavailable, TimeoutError) as error:
-        detail = str(error) or f"{options.name}: no answer in time"
-        return Finding(
-            False, detail, _join("start the broker, or correct mqtt.url and the TLS files", _dots(mqtt, host))
-        )
+    except broker.BrokerUnavailable as error:
+        return Finding(False, error.detail, _join(error.hint, _dots(mqtt, host)))
+    except TimeoutError:
+        return Finding(False, f"{options.name}: no answer in time", _join("is it an MQTT broker?", _dots(mqtt, host)))
+
+
+def check_files(mqtt: sections.Mqtt, now: datetime) -> list[tuple[str, Finding]]:
+    """Findings about the files of certificates and the password, each with its name; none where none is set."""
+    files = CredentialFiles(broker.all_options(mqtt, "check"))
+    found = []
+    if mqtt.cert_file and (at := files.own_certificate_expires()) is not None:
+        soon = certificate_expires(f"mqtt.cert_file, {mqtt.cert_file},", at, now)
+        detail = soon or f"mqtt.cert_file, {mqtt.cert_file}, expires on {units.format_time(at)}"
+        hint = "issue a new certificate and replace mqtt.cert_file and mqtt.key_file" if soon else ""
+        found.append(("certificate", Finding(at > now, detail, hint)))
+    exposed = ((item.detail, item.hint) for item in files.exposures())
+    return [*found, *(("credentials", Finding(True, detail, hint)) for detail, hint in exposed)]
 
 
 def _judge(mqtt: sections.Mqtt, host: str, peer: str, topic: str, heard_on: str | None) -> Finding:
@@ -91,11 +108,7 @@ async def _next(connection: Connection, wanted: Callable[[Message], bool], secon
 
 
 def _rights(mqtt: sections.Mqtt, host: str) -> str:
-    own = f"{mqtt.prefix}/v1/hosts/{host}"
-    hint = f"let the user write to {own}/# and read {own}/status; the README has an ACL"
-    if not mqtt.username or mqtt.username == host:
-        return hint
-    return _join(hint, f"the user is {mqtt.username!r} and the host {host!r}: by that ACL they are the same")
+    return refusals.rights(Topics(mqtt.prefix, host), mqtt.username)
 
 
 def _dots(mqtt: sections.Mqtt, host: str) -> str:

@@ -1,6 +1,7 @@
 """`torchkeeper check`: all checks, in the order in which a person would fix things."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.adapters.engine import EngineInfo
@@ -9,7 +10,7 @@ from agent.adapters.state_errors import StateError
 from agent.config import loading
 from agent.config.settings import ConfigError, Settings
 from agent.core.protocol.topics import slug
-from agent.diagnostics import configuration, engine, images, state
+from agent.diagnostics import alerts, configuration, engine, images, state
 from agent.diagnostics.check import Check
 
 
@@ -27,8 +28,9 @@ async def run(config_file: Path | None) -> list[Check]:
         *configuration.check_cleanup(settings),
         state_check,
         *state.check_pins(settings.agent.state_dir, seen.plan if seen is not None else None),
+        *(alerts.check_alerts(settings.agent.state_dir) if state_check.ok else []),
         engine_check,
-        engine.check_disk(settings, info),
+        engine.check_disk(settings, info, seen.plan if seen is not None else None),
         *engine.check_layers(settings, info),
         *images.check_stopped(seen),
         *images.check_doubtful(seen),
@@ -44,7 +46,9 @@ async def _broker(settings: Settings, info: EngineInfo | None) -> list[Check]:
 
     host = settings.agent.host or _known_host(settings.agent.state_dir)
     host = host or (slug(info.name) if info is not None else "check")
-    return [Check("broker", *found) for found in await broker_check.run(settings.mqtt, host)]
+    connections = [Check("broker", *found) for found in await broker_check.run(settings.mqtt, host)]
+    files = broker_check.check_files(settings.mqtt, datetime.now(UTC))
+    return [*connections, *(Check(name, *found) for name, found in files)]
 
 
 def _known_host(folder: Path) -> str:

@@ -8,8 +8,9 @@ from agent.adapters.docker import factory
 from agent.adapters.engine import EngineError, EngineInfo, PermissionDenied
 from agent.adapters.layers import folders as layer_folders
 from agent.config.settings import Settings
-from agent.core import units
+from agent.core.policy.decision import Plan
 from agent.diagnostics.check import TIMEOUT, Check
+from agent.eviction import plan_reporter
 
 
 async def check_connection(settings: Settings) -> tuple[Check, EngineInfo | None]:
@@ -41,8 +42,11 @@ def _observing(found: Check, settings: Settings, info: EngineInfo) -> Check:
     return replace(found, ok=not asked, detail=detail, hint=hint)
 
 
-def check_disk(settings: Settings, info: EngineInfo | None) -> Check:
-    """Whether the engine's file system can be seen from here, as disk pressure and measured bytes need it."""
+def check_disk(settings: Settings, info: EngineInfo | None, plan: Plan | None = None) -> Check:
+    """Whether the engine's file system can be seen from here, and whether it is full and nothing may be evicted.
+
+    Disk pressure and measured bytes need to see it. `plan`: of all images; None if the engine cannot be watched.
+    """
     space = file_system.space(info.root) if info is not None else None
     if info is None or space is None:
         detail = "the engine's directory cannot be seen from here; freed bytes stay an estimate"
@@ -50,9 +54,11 @@ def check_disk(settings: Settings, info: EngineInfo | None) -> Check:
             return Check("disk", True, detail)
         hint = f"mount {info.root} into the agent's container (read-only), or set pressure.budget"
         return Check("disk", False, f"{detail}, and pressure.high has no effect", hint)
-    return Check(
-        "disk", True, f"{info.root}: {space.used_fraction:.0%} of {units.format_bytes(space.total_bytes)} used"
-    )
+    full = plan_reporter.disk_full(plan) if plan is not None else ""
+    detail = f"{info.root}: {space.describe()}"
+    if full:
+        return Check("disk", False, f"{detail}; {full}", "torchkeeper plan shows what keeps each image, and why")
+    return Check("disk", True, detail)
 
 
 def check_layers(settings: Settings, info: EngineInfo | None) -> list[Check]:

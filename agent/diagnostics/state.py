@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.adapters import folder, overrides
+from agent.adapters import folder, overrides, sharing
 from agent.adapters.sqlite import state_dir
 from agent.adapters.state_errors import StateError, StateTooNew
 from agent.core.policy.decision import Plan
@@ -21,12 +21,14 @@ def check_folder(configured: Path) -> Check:
     where = [f"{place.folder}: an agent runs on it"] if running else []
     try:
         if folder.is_there(place.folder):
-            folder.probe(place.folder)
+            folder.probe(place.folder / overrides.FOLDER if sharing.is_guest(place.folder) else place.folder)
         look = state_dir.open_read_only(place.folder)
     except StateTooNew as error:
         return Check("state", False, str(error), "a newer torchkeeper, or another agent.state_dir, can read it")
     except StateError as error:
-        hint = "make the folder usable, or set agent.state_dir to another one"
+        # A user who only has to join the group must not be told to change the folder.
+        as_owner = sharing.way_in(place.folder) == sharing.AS_OWNER
+        hint = "make the folder usable, or set agent.state_dir to another one" if as_owner else ""
         return Check("state", False, "; ".join([str(error), *where]), hint)
     detail = "; ".join([*(where or [f"{place.folder}: no agent runs on it now"]), *place.notes, *look.notes])
     if any("damaged" in note for note in look.notes):

@@ -39,22 +39,31 @@ class BuildCachePruner:
         self._clock = clock
         self._after = after
         self._next = clock.monotonic()
+        self.total_bytes: int | None = None  # of all records, as of the last look; None before it
         self._last_found = StaleCache(0, 0)  # reported last; observe mode does not report the same again
+
+    def take(self, after: timedelta | None) -> None:
+        """Use another `after` from the next look on."""
+        self._after = after
 
     async def find_stale(self) -> StaleCache:
         """The records that are stale now. Raises EngineError."""
-        if self._after is None:
-            return StaleCache(0, 0)
-        found = build_cache.stale(await self._engine.build_cache(), self._after, self._clock.now())
+        return StaleCache(0, 0) if self._after is None else await self._find_stale(self._after)
+
+    async def _find_stale(self, after: timedelta) -> StaleCache:
+        records = await self._engine.build_cache()
+        self.total_bytes = sum(record.size_bytes for record in records)
+        found = build_cache.stale(records, after, self._clock.now())
         return StaleCache(len(found), sum(record.size_bytes for record in found))
 
     async def sweep(self, hold: HeldBy | None) -> None:
         """Prune once an hour. `hold`: why evictions wait; observe mode only reports. Retries an hour after an error."""
-        if self._after is None or hold not in (None, HeldBy.OBSERVE) or self._clock.monotonic() < self._next:
+        after = self._after  # a reload may change it meanwhile
+        if after is None or hold not in (None, HeldBy.OBSERVE) or self._clock.monotonic() < self._next:
             return
         self._next = self._clock.monotonic() + LOOK_EVERY
         try:
-            found = await self.find_stale()
+            found = await self._find_stale(after)
         except EngineError as error:
             log.warning("cannot read build cache usage", action="build-cache", error=str(error))
             return
@@ -62,9 +71,9 @@ class BuildCachePruner:
             return
         self._last_found = found
         if hold is HeldBy.OBSERVE:
-            await self._record("would-prune", found, self._after)
+            await self._record("would-prune", found, after)
         else:
-            await self._prune(found, self._after)
+            await self._prune(found, after)
 
     async def _prune(self, found: StaleCache, after: timedelta) -> None:
         """Record the decision, prune, and record the outcome."""
@@ -74,6 +83,7 @@ class BuildCachePruner:
         except EngineError as error:
             await self._record("failed", found, after, error=str(error))
             return
+        self.total_bytes = max(0, (self.total_bytes or 0) - freed)
         await self._record("pruned", found, after, freed=freed)
 
     async def _record(
@@ -95,4 +105,11 @@ class BuildCachePruner:
             error=error,
         )
         await self._store.log(event)
-        log.info("build cache", action="build-cache", state=state, records=found.records, error=error)
+        log.info(
+            "build cache",
+            action="build-cache",
+            state=state,
+            records=found.records,
+            freed_bytes=freed,
+            error=error,
+        )

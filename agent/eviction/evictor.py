@@ -62,15 +62,17 @@ class Evictor:
         after = self._used_bytes()
         measured = before - after if before is not None and after is not None else None
         await self._end(item.image.id, identity, image, result, measured)
+        removed = result.outcome is Outcome.REMOVED
         log.info(
-            "evicted" if result.outcome is Outcome.REMOVED else "not evicted",
+            "evicted" if removed else "not evicted",
             action="evict",
             image=name_of(item),
             why=item.explanation,
-            outcome=result.outcome.value,
+            freed_bytes=measured if removed and (measured or 0) > 0 else None,  # others may have written more meanwhile
+            outcome=None if removed else result.outcome.value,
             error=result.error,
         )
-        return EvictionResult(result.outcome, result.error, measured if result.outcome is Outcome.REMOVED else None)
+        return EvictionResult(result.outcome, result.error, measured if removed else None)
 
     async def _begin(self, target: Image, decision: new_events.NewEvent, image: payloads.ImageRef) -> None:
         identity = str(decision.decision_id)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import structlog
-
+from agent import pulse as pulses
 from agent.adapters import overrides, reserve
 from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineError
@@ -20,6 +19,7 @@ from agent.adapters.state_errors import StateFull
 from agent.core import timekeeping
 from agent.core.policy import planning
 from agent.core.policy.decision import Action, Decision, HeldBy, Outcome, Plan
+from agent.core.policy.settings import Policy
 from agent.core.protocol import new_events
 from agent.core.protocol.alerts import AlertId
 from agent.eviction.build_cache import BuildCachePruner
@@ -28,10 +28,9 @@ from agent.eviction.plan_reporter import PlanReporter
 from agent.eviction.planner import Planner
 from agent.eviction.results import SweepResult
 from agent.eviction.timing import EvictionTiming
+from agent.pulse import Pulse
 from agent.reporting.host_report import HostReport
 from agent.tracking.ingestor import EventIngestor
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +53,7 @@ class SweepSteps:
 
 
 _AT_ONCE = Pacing()
+SWEEP = "sweep"  # the work of the pulse
 
 
 class Sweeper:
@@ -69,6 +69,7 @@ class Sweeper:
         steps: SweepSteps,
         folder: Path,
         pacing: Pacing = _AT_ONCE,
+        pulse: Pulse | None = None,
     ) -> None:
         self._ingestor = ingestor
         self._view = ingestor.view
@@ -82,7 +83,16 @@ class Sweeper:
         self._reporter = steps.reporter
         self._timing = pacing.timing
         self._pause = pacing.pause.total_seconds()
+        self._pulse = pulse or Pulse()
         self._failures = 0  # sweeps in a row that failed because of the engine or the disk
+
+    def take(self, rules: Policy, *, pause: timedelta, grace: timedelta) -> None:
+        """Use another policy from the next plan on, and make that now: the recheck of a removal in progress, too."""
+        self._planner.take(rules, grace)
+        self._build_cache.take(rules.build_cache_after)
+        self._reporter.take(rules)
+        self._pause = pause.total_seconds()
+        self._view.changed.set()
 
     async def run(self) -> None:
         """Sweep for ever. If the engine or the disk fails, wait and try again; nothing is evicted meanwhile."""
@@ -97,11 +107,14 @@ class Sweeper:
     async def _try_sweep(self) -> SweepResult | None:
         if self._view.engine is None:
             return None
+        began = self._clock.monotonic()
         try:
-            latest = await self.sweep()
+            with self._pulse.busy(SWEEP, pulses.LIMIT + self._pause):
+                latest = await self.sweep()
         except (EngineError, StateFull) as error:
             self._note_failure(error)
             return None
+        self._host_report.figures.sweep_seconds.observe(self._clock.monotonic() - began)
         self._failures = 0
         for alert in (AlertId.SWEEP_FAILED, AlertId.STATE_FULL):
             self._host_report.clear_alert(alert)  # a finished sweep shows that the engine and the disk work
@@ -115,7 +128,6 @@ class Sweeper:
         self._host_report.raise_alert(
             alert, message, self._clock.now(), "critical" if alert == AlertId.STATE_FULL else "warning"
         )
-        log.warning("the sweep stopped", action="sweep", error=str(error), failures=self._failures)
 
     async def sweep(self, *, dry_run: bool = False) -> SweepResult:
         """Plan for all images and evict. Raises EngineError, StateFull; evictions until then are recorded."""
@@ -130,6 +142,7 @@ class Sweeper:
         await self._observe(done)
         await self._evict(done)
         await self._build_cache.sweep(done.plan.held_by)
+        self._host_report.figures.build_cache_bytes = self._build_cache.total_bytes
         await self._report(done)
         return done
 
@@ -152,6 +165,7 @@ class Sweeper:
                 else:
                     await self._ingestor.audit()
                 tried.add(planned.image.id)
+                self._pulse.renew(SWEEP)
                 await self._ingestor.refresh()
                 done.plan = await self._planner.plan()
                 if planning.passes_recheck(planned, done.plan):
@@ -218,9 +232,9 @@ class Sweeper:
 
     async def _watch_disk(self) -> None:
         """Poll the disk, as it can fill up without an event: a training run writes, or a pull is in progress."""
-        while self._planner.depends_on_disk:
+        while True:
             await self._clock.sleep(self._timing.disk_poll)
-            if self._planner.disk_changes_pressure():
+            if self._planner.depends_on_disk and self._planner.disk_changes_pressure():
                 self._view.changed.set()
 
 

@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 
-PACKAGES = ("aiohttp_sse", "aiosqlite", "alembic", "prometheus_client", "sqlalchemy")
+PACKAGES = ("aiohttp_sse", "aiosqlite", "alembic", "sqlalchemy")
 INSTALL = "pip install 'torchkeeper[monitor]'"
 
 

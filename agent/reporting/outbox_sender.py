@@ -84,6 +84,11 @@ class OutboxSender:
         if self.confirmation.is_behind():
             await self._probe_collector(connection)
 
+    def connection_closed(self) -> None:
+        """Record that the agent itself closed the connection, so that no message is to blame for its end."""
+        self._in_flight.clear()
+        self._rejections.connection_closed()
+
     async def connection_lost(self) -> bool:
         """Record that the connection was lost. Returns whether a message of this sender probably ended it."""
         unanswered = [row for row, task in self._in_flight if not _succeeded(task)]

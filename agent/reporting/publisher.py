@@ -26,6 +26,7 @@ from agent.reporting.collectors import Collectors
 from agent.reporting.host_report import HostReport
 from agent.reporting.inventory_topic import InventoryTopic
 from agent.reporting.outbox_sender import OutboxSender
+from agent.reporting.refusals import Refusals
 from agent.reporting.subscriptions import Subscriptions
 from agent.reporting.timing import ReportingTiming
 
@@ -39,6 +40,7 @@ class Settings:
     collector: str = "main"  # the collector whose acknowledgements count
     confirm: Literal["broker", "collector"] = "broker"  # whose acknowledgement removes an event from the outbox
     inventory_every: float = 2.0  # seconds
+    username: str = ""  # at the broker; "": none, or that of a certificate
     chance: Callable[[], float] = random.random  # a number from 0 up to 1
     timing: ReportingTiming = ReportingTiming()
 
@@ -87,11 +89,20 @@ class Publisher:
         self._overwritten = asyncio.Event()  # somebody else wrote to our status topic
         self._births: tuple[datetime, ...] = ()  # times of the first two births of this run
         self._foreign_at: float | None = None  # when the other agent was last seen
-        self._logged_error: type[BaseException] | None = None  # the last logged kind of error; None while connected
-        self._refused: set[str] = set()  # topics whose refusal is logged
+        self._logged_error: tuple[type[BaseException], str] | None = None  # the last logged one; None while connected
+        self._refusals = Refusals(topics, settings.username)
+        self._renewal = asyncio.Event()  # this connection is to be replaced by another one
 
     async def run(self) -> None:
         """Serve one connection after the other, endlessly. Retries BrokerUnavailable; any other exception escapes."""
+        while True:
+            await self._serve_until_renewal()
+
+    def reconnect(self) -> None:
+        """Replace the present connection by another one, at once and without a back-off."""
+        self._renewal.set()
+
+    async def _serve_until_renewal(self) -> None:
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(broker.BrokerUnavailable),
             wait=tenacity.wait_random_exponential(min=0.2, max=self._timing.reconnect_backoff_max),
@@ -107,20 +118,27 @@ class Publisher:
                         attempt.retry_state.attempt_number = 1
 
     async def _serve(self) -> None:
-        """Serve one connection, from its birth message to its loss. Raises BrokerUnavailable."""
+        """Serve one connection, from its birth message to its renewal. Raises BrokerUnavailable if it is lost."""
         self._session += 1
+        self._renewal.clear()
         will = Message(self._topics.status, self._status("offline").encode(), retain=True)
         async with self._connect(will) as connection:
             try:
                 self._subscriptions.begin()
+                self._refusals.begin()
                 await self._subscriptions.request(connection)  # before the birth, to see the status from before it
                 await self._publish_birth(connection)
                 self._log_connect(connection.peer)
-                await aio.isolated(self._work(connection), "mqtt")
+                self._host_report.figures.broker_connections += 1
+                self._host_report.figures.broker_connected = True
+                await aio.first(self._work(connection), self._renewal.wait())
+                self._sender.connection_closed()
+                self._was_cut_off = False
             except broker.BrokerUnavailable as error:
                 await self._learn_from_loss(error)
                 raise
             finally:
+                self._host_report.figures.broker_connected = False
                 await self._publish_offline(connection)
 
     async def _learn_from_loss(self, error: broker.BrokerUnavailable) -> None:
@@ -180,6 +198,7 @@ class Publisher:
             await self._retain(connection, self._topics.info, host_report.info.encode())
         await self._show_alerts(connection)
         await self._inventory.show(partial(self._retain, connection))
+        self._refusals.log()
 
     async def _show_alerts(self, connection: Connection) -> None:
         standing = dict(self._host_report.alerts)
@@ -283,17 +302,11 @@ class Publisher:
             self._host_report.clear_alert(AlertId.TWO_AGENTS)
 
     async def _retain(self, connection: Connection, topic: str, payload: bytes) -> None:
-        """Publish a retained message. A refusal is logged once per topic and does not stop anything else."""
+        """Publish a retained message. A refusal does not stop anything else; all of them are logged in one line."""
         try:
             await connection.publish(topic, payload, retain=True)
-            self._refused.discard(topic)
         except broker.PublishRefused as refused:
-            self._log_refusal(topic, refused)
-
-    def _log_refusal(self, topic: str, refused: Exception) -> None:
-        if topic not in self._refused:
-            self._refused.add(topic)
-            log.warning("the broker refuses a topic", action="mqtt-refused", topic=topic, reason=str(refused))
+            self._refusals.note(topic, str(refused))
 
     async def _publish_offline(self, connection: Connection) -> None:
         """Publish `offline` if the connection is still open: after a clean disconnect the broker sends no will."""
@@ -307,8 +320,9 @@ class Publisher:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, broker.Flooded):
             return  # `Subscriptions` logs it once
-        if error is not None and type(error) is not self._logged_error:
-            self._logged_error = type(error)
+        kind = (type(error), getattr(error, "hint", "")) if error is not None else None
+        if kind is not None and kind != self._logged_error:
+            self._logged_error = kind
             log.warning("the broker is not reachable; retrying", action="mqtt-down", reason=str(error))
 
     def _log_connect(self, peer: str) -> None:

@@ -92,6 +92,10 @@ class Rejections:
             return False
         return await self._reject(row, str(error))
 
+    def connection_closed(self) -> None:
+        """Record that the agent itself closed the connection: a probe in flight stays without an answer."""
+        self._denial.probing = False
+
     async def connection_ended(self, unanswered: list[OutboxRow]) -> bool:
         """Handle the end of a connection with these rows in flight. Returns whether one of them probably ended it."""
         if self._denial.probing:

@@ -8,6 +8,7 @@ from datetime import datetime
 from agent.adapters import disk
 from agent.adapters.engine import EngineInfo
 from agent.adapters.sqlite.engine_store import EngineStore
+from agent.core.figures import Figures
 from agent.core.model import Container, Details, Image, Snapshot, Verdict
 from agent.core.policy.disk import DiskUsage
 from agent.core.pytorch import classify
@@ -35,6 +36,7 @@ class EngineView:
     def __init__(self, fold: UsageFold, stalls: StallDetector) -> None:
         self.fold = fold  # only the writer changes it
         self.stalls = stalls
+        self.figures = Figures()
         self.changed = asyncio.Event()  # usage, inventory or trust changed, and not by the agent's own removals
         self.stream = StreamState(self.changed, stalls)
         self.engine: EngineInfo | None = None

@@ -112,7 +112,7 @@ class GapDetector:
 
     async def _record_jump(self, moved: timedelta, now: ClockReading) -> None:
         way = "forward" if moved > timedelta() else "back"
-        cause = f"the clock jumped {way} by {units.format_duration(abs(moved))}"
+        cause = f"{continuity.CLOCK_JUMPED} {way} by {units.format_duration(abs(moved))}"
         await self.record(BlindPeriod(now.wall - abs(moved), now.wall, cause))
 
     def _distrust_clock(self, now: ClockReading) -> None:

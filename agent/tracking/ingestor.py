@@ -19,13 +19,14 @@ from agent.adapters.sqlite.usage_tables import StoredEngine
 from agent.adapters.state_errors import StateFull
 from agent.core.policy.decision import Decision
 from agent.core.usage import replay
+from agent.core.usage.attribution import IgnoredContainers
 from agent.core.usage.events import EngineEvent
 from agent.core.usage.tracker import UsageTracker
 from agent.tracking.audit import StreamAudit
 from agent.tracking.buffer import Buffer
 from agent.tracking.engine_view import Listing
 from agent.tracking.gaps import GapDetector
-from agent.tracking.layer_probes import LayerProbes
+from agent.tracking.layer_probes import LayerProbes, Probing
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.writer import FoldedEvent, UsageWriter
 
@@ -62,6 +63,13 @@ class EventIngestor:
         self._lock = writer.lock
         self._auditor = auditor
         self._probes = probes
+
+    def take(self, ignored: IgnoredContainers, gap_tolerance: timedelta, probing: Probing) -> None:
+        """Use other settings from the next event on, and list again. Uses that are recorded already stay."""
+        self._fold.ignored = ignored
+        self._gaps.tolerance = self.position.tolerance = gap_tolerance
+        self._probes.take(probing)
+        self.relist_due.set()
 
     @property
     def buffer(self) -> Buffer:

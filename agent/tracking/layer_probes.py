@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -28,6 +29,15 @@ PATIENCE = 2.0  # seconds that a listing waits for probes
 GIVE_UP = 600.0  # seconds for one image; otherwise a file system that hangs would be waited for without end
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probing:
+    """The settings of `[images]` that concern probes."""
+
+    wanted: bool = True  # images.probe_layers
+    lifts: bool = False  # an ambiguous image becomes PyTorch if a probe finds torch in it
+    known: tuple[str, ...] = ()  # the patterns of images.known; images that they match are always probed
+
+
 class LayerProbes:
     """The probes of the images of the engine that is connected now."""
 
@@ -35,22 +45,14 @@ class LayerProbes:
         self,
         engine: Engine,
         *,
-        wanted: bool = True,
-        lifts: bool = False,
-        known: tuple[str, ...] = (),
+        probing: Probing = Probing(),
         patience: float = PATIENCE,
         give_up_after: float = GIVE_UP,
         make_reader: Callable[[], Reader] = Reader,
     ) -> None:
-        """`wanted`: images.probe_layers. `lifts`: an ambiguous image becomes PyTorch if a probe finds torch in it.
-
-        `known`: the patterns of images.known; images that they match are always probed.
-        `patience`: seconds that a listing waits. `give_up_after`: seconds for one image; then probing stops.
-        """
+        """`patience`: seconds that a listing waits. `give_up_after`: seconds for one image; then probing stops."""
         self._engine = engine
-        self._wanted = wanted
-        self._lifts = lifts
-        self._known = known
+        self._settings = probing
         self.patience = patience
         self._give_up_after = give_up_after
         self._make_reader = make_reader
@@ -59,23 +61,33 @@ class LayerProbes:
         self._engine_store: EngineStore | None = None
         self._why_not = "no engine is known yet"
         self._probes: dict[str, LayerProbe] = {}
+        self._loaded = False  # whether the stored probes of this connection are in `_probes`
         self._running: tuple[str, asyncio.Future[LayerProbe], float] | None = None  # image ID, and when it began
 
     async def begin(self, info: EngineInfo, engine_store: EngineStore) -> None:
         """Start a connection. Drop the probes of another engine, image store or root directory."""
-        if not self._wanted:
-            return
         if self._info is None or self._info.key != info.key:
             self._probes, self._running, self._reader = {}, None, self._make_reader()
-        self._info, self._engine_store = info, engine_store
+        self._info, self._engine_store, self._loaded = info, engine_store, False
+
+    def take(self, probing: Probing) -> None:
+        """Use other settings from the next listing on. The results of probes stay."""
+        self._settings = probing
+
+    async def _load(self, info: EngineInfo, engine_store: EngineStore) -> None:
+        """Load the stored probes, once for each connection and only if probes are wanted."""
         self._probes |= await engine_store.load_layer_probes()
         self._why_not = await asyncio.to_thread(layer_folders.why_not, info)
+        self._loaded = True
 
     async def settle(self, images: Sequence[Image], verdicts: Mapping[str, Verdict]) -> tuple[dict[str, Verdict], bool]:
         """The verdicts after the probes, and whether some probes are not done yet. Raises EngineUnavailable."""
-        if not self._wanted:
+        settings = self._settings  # a reload may replace them meanwhile
+        if not settings.wanted:
             return dict(verdicts), False
-        listed = self._listed(images)
+        if not self._loaded and self._info is not None and self._engine_store is not None:
+            await self._load(self._info, self._engine_store)
+        listed = _listed(images, settings.known)
         needed = [
             image.id
             for image in images
@@ -87,18 +99,11 @@ class LayerProbes:
         waiting = {image_id for image_id in needed if image_id not in self._probes and not self._why_not}
         found = {
             image_id: layer_probe.apply(
-                verdict, self._probe_of(image_id, waiting), lifts=self._lifts, listed=image_id in listed
+                verdict, self._probe_of(image_id, waiting), lifts=settings.lifts, listed=image_id in listed
             )
             for image_id, verdict in verdicts.items()
         }
         return found, bool(waiting)
-
-    def _listed(self, images: Iterable[Image]) -> set[str]:
-        """IDs of the images that images.known matches. Images with unreadable names are kept anyway, and left out."""
-        if not self._known:
-            return set()
-        named, _ = isolation.each(images, lambda image: operators.naming(image, self._known))
-        return {image_id for image_id, pattern in named.items() if pattern}
 
     def _probe_of(self, image_id: str, waiting: set[str]) -> LayerProbe | None:
         return None if image_id in waiting else self._probes.get(image_id, layer_probe.unknown(self._why_not))
@@ -156,6 +161,14 @@ class LayerProbes:
         assert self._engine_store is not None  # noqa: S101 - `begin` comes before the first probe
         with contextlib.suppress(StateError):  # the next process then probes the image again
             await self._engine_store.save_layer_probe(image_id, probe)
+
+
+def _listed(images: Iterable[Image], known: tuple[str, ...]) -> set[str]:
+    """IDs of the images that images.known matches. Images with unreadable names are kept anyway, and left out."""
+    if not known:
+        return set()
+    named, _ = isolation.each(images, lambda image: operators.naming(image, known))
+    return {image_id for image_id, pattern in named.items() if pattern}
 
 
 def _result(future: "asyncio.Future[LayerProbe]") -> LayerProbe:

@@ -28,7 +28,7 @@ class ReadPosition:
         self.down: EngineDowntime | None = None  # since the last watch ended
         self._view = view
         self._clock = clock
-        self._tolerance = tolerance
+        self.tolerance = tolerance
 
     def resume_ns(self) -> int:
         """The time to resume from: the last event, else the end of the last watch, else now; minus the overlap."""
@@ -65,7 +65,7 @@ class ReadPosition:
         """Record an attempt to reach the engine that began at `at`. `down`: the engine was certainly not running."""
         if self.down is None:
             return
-        before, self.down = self.down, self.down.record_probe(at, down=down, tolerance=self._tolerance)
+        before, self.down = self.down, self.down.record_probe(at, down=down, tolerance=self.tolerance)
         if self.down.found and not before.found:
             await self._view.engine_store.record_heartbeat(replace(self.cursor, engine_ended=True))
 

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
-import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never, wait_exponential, wait_random
 
 from agent import aio
@@ -17,12 +16,11 @@ from agent.adapters.engine import Engine, EngineDown, EngineError, EngineInfo
 from agent.adapters.state_errors import StateFull
 from agent.core.protocol.alerts import AlertId
 from agent.core.usage.events import EngineEvent
+from agent.pulse import Pulse
 from agent.reporting.host_report import HostReport
 from agent.tracking.buffer import StreamEnded
 from agent.tracking.ingestor import EventIngestor
 from agent.tracking.timing import TrackingTiming
-
-log = structlog.get_logger()
 
 
 class Watcher:
@@ -35,16 +33,17 @@ class Watcher:
         clock: Clock,
         host_report: HostReport,
         timing: TrackingTiming = TrackingTiming(),
+        pulse: Pulse | None = None,
     ) -> None:
         self._engine = engine
         self._ingestor = ingestor
         self._clock = clock
         self._host_report = host_report
         self._timing = timing
+        self._pulse = pulse or Pulse()
         self._position = ingestor.position
         self._stream = ingestor.view.stream
         self.ready = self._stream.ready  # set while the stream is proven
-        self._outages: set[str] = set()  # alert IDs of current outages, which are logged already
 
     async def run(self) -> None:
         """Watch for ever, also across restarts of the engine and while the state's disk is full."""
@@ -77,37 +76,31 @@ class Watcher:
         if error is not None:
             self._report_outage(error)
 
-    # Failures: one log line when something fails and one when it works again, each with its own name
-
     def _report_outage(self, error: BaseException) -> None:
-        full = isinstance(error, StateFull)
-        outage = AlertId.STATE_FULL if full else AlertId.ENGINE_DOWN
-        if outage not in self._outages:
-            message = "the state cannot be written" if full else "lost the Docker event stream"
-            log.warning(message, action="watch", error=str(error))
-        self._outages.add(outage)
-        if not full or outage not in self._host_report.alerts:  # the sweeper may have raised it, with its own message
-            self._host_report.raise_alert(outage, str(error), self._clock.now(), "critical")
-
-    def _recovered(self, outage: AlertId, message: str) -> None:
-        if outage in self._outages:
-            log.info(message, action="watch")
-        self._outages.discard(outage)
-        self._host_report.clear_alert(outage)
+        now = self._clock.now()
+        if not isinstance(error, StateFull):
+            message = f"lost the Docker event stream: {error}"
+            self._host_report.raise_alert(AlertId.ENGINE_DOWN, message, now, "critical")
+        elif AlertId.STATE_FULL not in self._host_report.alerts:  # the sweeper may have raised it, with its own message
+            message = f"the state cannot be written: {error}"
+            self._host_report.raise_alert(AlertId.STATE_FULL, message, now, "critical")
 
     # One connection
 
     async def session(self) -> None:
         """Connect, catch up, follow. Always ends with an exception; it is StreamEnded if the stream was proven."""
         self._stream.begin()
-        info = await self._connect()
+        with self._pulse.busy("connection to the engine"):
+            info = await self._connect()
+        self._ingestor.view.figures.engine_connections += 1
         try:
-            await self._ingestor.restore(info)
+            with self._pulse.busy("connection to the engine"):
+                await self._ingestor.restore(info)
             since = self._position.resume_ns()
             async with self._engine.events(since) as stream:
                 await self._watch(stream, since)
         except StateFull:
-            self._recovered(AlertId.ENGINE_DOWN, "the engine answers again")
+            self._host_report.clear_alert(AlertId.ENGINE_DOWN)  # it answers
             raise
         finally:
             self._stream.close()
@@ -129,6 +122,7 @@ class Watcher:
         try:
             await aio.isolated(self._read_and_follow(stream, since_ns), "watch")
         except ExceptionGroup as errors:
+            self._ingestor.view.figures.buffer_overflows += self._ingestor.buffer.overflowed
             cause = _transient_cause(errors)
             if isinstance(cause, StreamEnded):
                 await aio.isolated(self._record_session_end())
@@ -168,10 +162,11 @@ class Watcher:
         raise StreamEnded(0, "the engine ended the event stream")
 
     async def _catch_up(self, since_ns: int) -> None:
-        await self._ingestor.catch_up(since_ns)
+        with self._pulse.busy("catch-up with the engine"):
+            await self._ingestor.catch_up(since_ns)
         if self._stream.proven:
-            self._recovered(AlertId.ENGINE_DOWN, "Docker event stream restored")
-            self._recovered(AlertId.STATE_FULL, "the state can be written again")
+            for alert in (AlertId.ENGINE_DOWN, AlertId.STATE_FULL):
+                self._host_report.clear_alert(alert)
 
     async def _record_session_end(self, *, stopping: bool = False) -> None:
         """Record that the watch lasted until now, and who ended it; nothing if events may be lost."""
@@ -231,7 +226,7 @@ class Watcher:
                 await self._engine.ping()
                 self._stream.resume()
                 if self._stream.proven:
-                    self._recovered(AlertId.ENGINE_DOWN, "Docker event stream restored")
+                    self._host_report.clear_alert(AlertId.ENGINE_DOWN)
 
     async def _audit_silence(self) -> None:
         """Audit a stream that is silent for long: there may be no events, or it may be dead."""
@@ -256,7 +251,8 @@ class Watcher:
         while True:
             await self._clock.sleep(self._timing.heartbeat_interval)
             await self.ready.wait()
-            await self._ingestor.heartbeat()
+            with self._pulse.busy("watch of the engine"):
+                await self._ingestor.heartbeat()
 
 
 def _transient_cause(errors: ExceptionGroup[Exception]) -> EngineError | StateFull:

@@ -78,6 +78,9 @@ class UsageWriter:
         except BaseException:
             buffer.give_back(waiting)  # those that were applied already are skipped next time
             raise
+        now = self._clock.now()
+        for event in committed:
+            self.view.figures.event_lag_seconds.observe(max(0.0, (now - event.at).total_seconds()))
         if any(not self._fold.own.caused(event) for event in committed):
             self.view.changed.set()
         return folded
@@ -142,3 +145,4 @@ class UsageWriter:
         except BaseException:  # a cancellation, too: a commit still queued for the store's thread then never runs
             tracker.requeue_changes(changes)
             raise
+        self.view.figures.uses += len(changes.uses)

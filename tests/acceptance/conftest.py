@@ -1,5 +1,6 @@
 """A host on each kind of engine, a broker with accounts and the fleet's ACL, and a collector on it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.acceptance.collector import PASSWORD, USER, AcceptanceCollector, collecting
 from tests.acceptance.host import NAME, RealHost
-from tests.support import dockerd, engines, mosquitto
+from tests.support import dockerd, engines, haproxy, mosquitto
 
 USERS = {NAME: "secret", "gpu-02": "other", USER: PASSWORD}
 # What the broker has acknowledged survives even a SIGKILL: it writes its file after every change.
@@ -33,9 +34,19 @@ def collector(fleet_broker: mosquitto.Mosquitto) -> Iterator[AcceptanceCollector
 
 
 @pytest.fixture
-def lone_host(fresh_engine: dockerd.Dockerd, tmp_path: Path) -> RealHost:
-    """A host without a broker, on the shared engine."""
-    return RealHost(fresh_engine, tmp_path)
+def lone_host(fresh_engine: dockerd.Dockerd, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RealHost]:
+    """A host without a broker, on the shared engine; with TEST_PROXY=1 behind HAProxy, which may not refuse a call.
+
+    A test with the mark `direct` has the engine's own socket in any case.
+    """
+    host = RealHost(fresh_engine, tmp_path)
+    if not os.environ.get("TEST_PROXY") or request.node.get_closest_marker("direct"):
+        yield host
+        return
+    with haproxy.running(fresh_engine.socket, build_cache=True) as proxy:
+        host.configure(docker={"url": proxy.url})
+        yield host
+        assert proxy.refusals() == []
 
 
 @pytest.fixture

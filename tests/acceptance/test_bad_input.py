@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from agent.adapters import overrides
 from tests.acceptance.collector import AcceptanceCollector
 from tests.acceptance.host import NAME, RealHost
 from tests.support import engines, images, proc
@@ -14,16 +15,16 @@ pytestmark = engines.ON_ONE
 @pytest.mark.parametrize(
     ("section", "keys", "named"),
     [
-        ("policy", {"tll": "3d"}, "policy.tll: is an unknown key; known here: ttl,"),
-        ("polcy", {"ttl": "3d"}, "polcy: is an unknown key; the sections are [agent],"),
+        ("policy", {"tll": "3d"}, "policy.tll: is an unknown key; did you mean ttl?"),
+        ("polcy", {"ttl": "3d"}, "polcy: is an unknown key; did you mean [policy]?"),
         ("policy", {"ttl": 14}, "policy.ttl: 14 is not a duration; write a number and a unit"),
         ("policy", {"ttl": "0s"}, "policy.ttl: must be longer than 0"),
-        ("policy", {"protect": "*:latest"}, "policy.protect: "),
-        ("policy", {"rules": [{"match": "a:*"}]}, "policy.rules.0: has no effect"),
+        ("policy", {"protect": "*:latest"}, 'policy.protect: must be a list: protect = ["*:latest"]'),
+        ("policy", {"rules": [{"match": "a:*"}]}, 'policy.rules: the 1st rule (match = "a:*"): has no effect'),
         ("agent", {"mode": "dry"}, "agent.mode: "),
         ("agent", {"host": "gpu 01"}, "agent.host: 'gpu 01' cannot be part of a topic; try 'gpu-01'"),
         ("mqtt", {"url": "mqtt://user:pass@broker"}, "mqtt.url: "),
-        ("images", {"exclude": [""]}, "images.exclude.0: is an empty pattern"),
+        ("images", {"exclude": [""]}, "images.exclude: the 1st entry: is an empty pattern"),
     ],
 )
 def test_a_bad_key_is_named_with_the_way_out(
@@ -112,5 +113,5 @@ def test_an_unknown_image_cannot_be_pinned_and_half_an_id_may_mean_two(lone_host
     first = max("0123456789abcdef", key=lambda digit: sum(image[7] == digit for image in ids))
     done = lone_host.run("pin", first)
     assert (done.returncode, "is ambiguous" in done.stderr, "give more of it" in done.stderr) == (1, True, True)
-    assert not (lone_host.state / "holds.json").exists()
+    assert not (lone_host.state / overrides.FILE).exists()
     assert images.image_id(lone_host.engine, "team/many:0") == ids[0]

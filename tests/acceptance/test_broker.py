@@ -80,11 +80,13 @@ def test_an_agent_cannot_speak_for_another_host_and_evicts_all_the_same(
     host.configure(agent={"host": "gpu-02"})
     with host.agent():
         host.evict_a_control_image()
-        proc.eventually(lambda: host.count_in_log("the broker refuses a topic"))
+        proc.eventually(lambda: host.count_in_log("the broker refuses topics of this host"))
         host.evict_a_control_image()
         refused = host.log.read_text()
         proc.eventually(lambda: len(host.json("history")["events"]) >= 4)
     assert "torchkeeper/v1/hosts/gpu-02/status" in refused
+    assert "the login is 'gpu-01' but the host is 'gpu-02'" in refused
+    assert refused.count("the broker refuses topics") == refused.count("connected to the broker")
     assert "Not authorized" in refused
     assert (collector.events(), collector.messages) == ([], [])
 

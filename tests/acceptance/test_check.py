@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.adapters import overrides
 from tests.acceptance.collector import AcceptanceCollector, collecting
 from tests.acceptance.host import NAME, RealHost
-from tests.support import engines, mosquitto, proc
+from tests.support import engines, mosquitto, overrides_by_hand, proc
 
 pytestmark = engines.ON_ONE
 
@@ -45,12 +46,13 @@ def somebody_elses(path: Path, mode: int) -> Iterator[None]:
         path.chmod(before.st_mode & 0o7777)
 
 
+@pytest.mark.direct
 def test_check_finds_nothing_wrong(
     host: RealHost, collector: AcceptanceCollector, fleet_broker: mosquitto.Mosquitto
 ) -> None:
     code, found = host.checks()
     assert (code, [item["name"] for item in found.values() if not item["ok"]]) == (0, [])
-    assert found.keys() == {"configuration", "state", "pins", "engine", "disk", "layers", "broker"}
+    assert found.keys() == {"configuration", "state", "pins", "alerts", "engine", "disk", "layers", "broker"}
     assert all(item.keys() == {"name", "ok", "detail", "hint"} for item in found.values())
     assert host.engine.url in found["engine"]["detail"]
     assert fleet_broker.url in found["broker"]["detail"]
@@ -71,6 +73,7 @@ def test_a_running_agent_is_not_disturbed(
             assert late.read(f"{NAME}/status") == before
         states = collector.states(NAME)
     assert (code, found["broker"]["ok"]) == (0, True)
+    assert found["alerts"] == {"name": "alerts", "ok": True, "detail": "none", "hint": ""}
     assert set(states) == {("online", before["session"])}
     assert host.count_in_log("calls itself") == 0
 
@@ -85,6 +88,7 @@ def test_check_names_a_missing_engine(lone_host: RealHost) -> None:
     assert (planned.returncode, "torchkeeper check" in planned.stderr) == (1, True)
 
 
+@pytest.mark.direct
 def test_check_names_a_socket_without_permission(lone_host: RealHost) -> None:
     with somebody_elses(lone_host.engine.socket, 0o600):
         checked, planned = as_plain_user(lone_host, "check"), as_plain_user(lone_host, "plan")
@@ -155,7 +159,7 @@ def test_check_names_a_missing_password_file(host: RealHost) -> None:
     code, found = host.checks()
     assert (code, found["broker"]["ok"]) == (1, False)
     assert str(host.folder / "none") in found["broker"]["detail"]
-    assert "the file named here" in found["broker"]["hint"]
+    assert found["broker"]["hint"] == "put the file there, or correct mqtt.password_file"
 
 
 def test_a_broker_with_tls_is_trusted_by_its_ca_alone(lone_host: RealHost) -> None:
@@ -179,24 +183,24 @@ def test_check_names_a_wrong_key(lone_host: RealHost) -> None:
 @pytest.mark.parametrize("text", ['{"pins": 3}', ""])
 def test_pins_that_cannot_be_read_stop_eviction_until_they_can(lone_host: RealHost, text: str) -> None:
     lone_host.state.mkdir()
-    (lone_host.state / "holds.json").write_text(text)
+    overrides_by_hand.path(lone_host.state).write_text(text)
     code, found = lone_host.checks()
     assert (code, found["pins"]["ok"]) == (1, False)
     assert "correct that in the file" in found["pins"]["hint"]
     assert "remove" not in str(found["pins"])
     assert lone_host.run("pause").returncode == 1
-    assert (lone_host.state / "holds.json").read_text() == text
+    assert (lone_host.state / overrides.FILE).read_text() == text
 
 
 def test_pins_damaged_beside_a_running_agent_stop_every_eviction_until_they_are_corrected(lone_host: RealHost) -> None:
     host = lone_host
     host.state.mkdir()
-    (host.state / "holds.json").write_text("rubbish")
+    overrides_by_hand.path(host.state).write_text("rubbish")
     image = host.torch("team/idle:1")
     with host.agent():
         proc.eventually(lambda: host.row(image)["held_by"] == "paused")
         assert host.has_image(image)
-        (host.state / "holds.json").unlink()
+        (host.state / overrides.FILE).unlink()
         host.await_gone(image)
 
 

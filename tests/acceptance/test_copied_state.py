@@ -31,11 +31,11 @@ def test_it_is_reported_and_the_host_name_is_learned_anew(lone_host: RealHost) -
             alert, info = collector.read(f"{name}/alerts/state-copied"), collector.read(f"{name}/info")
         assert (alert["severity"], "the state of the-other" in alert["message"]) == ("warning", True)
         assert info["epoch"] == meta(host, "epoch") != epoch
-        assert host.count_in_log("action=state-copied") == 1
+        assert host.count_in_log("alert=state-copied severity=warning state=began") == 1
         assert host.row(image)["idle_since"] == first_seen
         with host.agent():
             proc.eventually(lambda: collector.alerts(name) == set())
-    assert host.count_in_log("action=state-copied") == 1
+    assert host.count_in_log("alert=state-copied severity=warning state=began") == 1
 
 
 def pretend_to_be_copied(host: RealHost) -> None:

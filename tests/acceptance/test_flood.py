@@ -63,10 +63,12 @@ def test_one_huge_message_that_is_retained_for_the_agent_costs_it_nothing(
         with staying_small(agent.pid):
             another.publish(ACK, bytes(HUGE), qos=1, retain=True).wait_for_publish(proc.PATIENCE)
             if version == "3.1.1":
-                proc.eventually(lambda: host.count_in_log("action=mqtt-flood"))
+                proc.eventually(
+                    lambda: host.count_in_log("action=alert alert=broker-flood severity=warning state=began")
+                )
                 proc.eventually(lambda: "broker-flood" in collector.alerts(NAME))
             collector.await_event("outcome", host.torch("team/second:1"))
-    assert host.count_in_log("action=mqtt-flood") == (version == "3.1.1")
+    assert host.count_in_log("action=alert alert=broker-flood severity=warning state=began") == (version == "3.1.1")
 
 
 def test_a_stream_of_small_messages_costs_it_nothing_and_it_continues_reporting(
@@ -80,4 +82,4 @@ def test_a_stream_of_small_messages_costs_it_nothing_and_it_continues_reporting(
                 another.publish(ACK, json.dumps({"collector": "main", "epoch": epoch, "seq": number % 2}))
             proc.eventually(lambda: "broker-flood" in collector.alerts(NAME))
             collector.await_event("outcome", host.torch("team/second:1"))
-    assert host.count_in_log("action=mqtt-flood") == 1
+    assert host.count_in_log("action=alert alert=broker-flood severity=warning state=began") == 1

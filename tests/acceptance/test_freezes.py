@@ -46,9 +46,15 @@ def test_a_use_that_the_stream_lost_in_a_freeze_keeps_its_image(lone_host: RealH
 
 
 @ON_ONE
-def test_a_hangup_changes_nothing(lone_host: RealHost) -> None:
+def test_a_hangup_reloads_the_configuration_and_ends_nothing(lone_host: RealHost) -> None:
     """As when the terminal closes in which it was started, or a unit asks it to reload."""
+    lone_host.configure(policy={"ttl": "1d"})
     with lone_host.agent() as agent:
         agent.send_signal(signal.SIGHUP)
-        proc.eventually(lambda: lone_host.count_in_log("SIGHUP was ignored"))
+        proc.eventually(lambda: lone_host.count_in_log("no setting in force has changed"))
+        lone_host.configure(policy={"ttl": "1x"})
+        agent.send_signal(signal.SIGHUP)
+        proc.eventually(lambda: lone_host.count_in_log("the configuration was refused"))
+        lone_host.configure(policy={"ttl": "1s"})  # noticed without a signal
+        proc.eventually(lambda: lone_host.count_in_log("policy.ttl"))
         lone_host.await_gone(lone_host.torch("team/torch:1"))

@@ -4,7 +4,7 @@ import json
 
 from tests.acceptance.collector import AcceptanceCollector
 from tests.acceptance.host import NAME, RealHost
-from tests.support import engines, proc
+from tests.support import engines, overrides_by_hand, proc
 
 pytestmark = engines.ON_ONE
 
@@ -36,7 +36,7 @@ def test_a_pattern_that_can_match_nothing_is_logged_and_an_alert_until_it_is_cor
 def write_pins(host: RealHost, *pins: dict[str, str]) -> None:
     host.state.mkdir(exist_ok=True)
     written = [{"at": "2026-03-01T12:00:00Z", **pin} for pin in pins]
-    (host.state / "holds.json").write_text(json.dumps({"pins": written}))
+    overrides_by_hand.path(host.state).write_text(json.dumps({"pins": written}))
 
 
 def test_pins_written_by_hand_in_any_form_keep_their_images(lone_host: RealHost) -> None:

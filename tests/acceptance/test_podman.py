@@ -52,7 +52,7 @@ def test_what_is_due_is_reported_and_stays_with_the_reason_in_the_log_the_plan_a
     }
     assert [row["held_by"] for row in planned["images"] if row["id"] == due] == ["observe"]
     assert f"nothing is removed here, whatever agent.mode says: {WHY}" in " ".join(planned["notes"])
-    assert host.count_in_log("observe mode is forced") == 1
+    assert host.count_in_log("nothing is removed here") == 1
     decision, outcome = (event["data"] for event in host.events(due))
     assert (decision["mode"], decision["held_by"], outcome["outcome"]) == ("observe", "observe", "would-remove")
     assert {row["outcome"] for row in host.json("sweep")["images"]} <= {"would-remove", None}

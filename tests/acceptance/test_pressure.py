@@ -104,6 +104,7 @@ def test_a_full_disk_where_nothing_may_be_evicted_raises_an_alert_until_there_is
         proc.eventually(lambda: "disk-full-nothing-evictable" in collector.alerts(NAME))
         alert = collector.read(f"{NAME}/alerts/disk-full-nothing-evictable")
         planned = host.output_of("plan")
+        code, checked = host.checks()
         filler.unlink()
         host.engine.docker("tag", "team/web:1", "team/web:2")  # what else happens on the host, so that it looks
         proc.eventually(lambda: not collector.alerts(NAME))
@@ -114,6 +115,11 @@ def test_a_full_disk_where_nothing_may_be_evicted_raises_an_alert_until_there_is
     assert (alert["severity"], next(iter(named))) == ("critical", "min-age")  # the most first
     assert named == pytest.approx(sizes, abs=0.1)
     assert "disk 92% full (high 90%, low 70%); " in planned
+    assert (code, checked["alerts"]["ok"], checked["disk"]["ok"]) == (1, False, False)
+    assert "critical disk-full-nothing-evictable for " in checked["alerts"]["detail"]
+    assert "92% of " in checked["disk"]["detail"]
+    lines = [line for line in host.log.read_text().splitlines() if "alert=disk-full-nothing-evictable" in line]
+    assert [("state=began" in line, "[error" in line) for line in lines] == [(True, True), (False, False)]
     assert collector.events() == []
     assert {image["Id"] for image in host.engine.images()} == kept.keys()
 

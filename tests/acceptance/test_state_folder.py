@@ -239,7 +239,7 @@ def test_pins_that_stayed_in_the_fallback_are_an_alert_and_fail_the_check(lone_h
         assert user.run("pin", "team/kept:1").returncode == 0
     configured.mkdir()
     user.owns(configured)
-    words = f"1 pin(s) in {user.fallback}/holds.json have no effect: this agent reads {configured}"
+    words = f"1 pin(s) in {user.fallback}/overrides/holds.json have no effect: this agent reads {configured}"
     with user.agent():
         assert user.count_in_log(words) == 1
     checked = user.run("check", "--json")

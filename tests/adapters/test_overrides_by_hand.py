@@ -11,6 +11,7 @@ import pytest
 
 from agent.adapters import overrides
 from agent.core.policy.overrides import Overrides, Pin
+from tests.support import overrides_by_hand
 from tests.support.builders import make_id, make_image
 
 AT = "2026-03-01T12:00:00Z"
@@ -20,7 +21,7 @@ LAST = "nothing is evicted until then"
 
 
 def write(folder: Path, *pins: object) -> None:
-    (folder / overrides.FILE).write_text(json.dumps({"pins": pins}))
+    overrides_by_hand.path(folder).write_text(json.dumps({"pins": pins}))
 
 
 def pin(**written: Any) -> dict[str, Any]:
@@ -141,7 +142,7 @@ RUBBISH = [
 
 @pytest.mark.parametrize(("data", "message"), RUBBISH, ids=range(len(RUBBISH)))
 def test_rubbish_is_unreadable_and_never_a_crash(tmp_path: Path, data: bytes, message: str) -> None:
-    (tmp_path / overrides.FILE).write_bytes(data)
+    overrides_by_hand.path(tmp_path).write_bytes(data)
     with pytest.raises(overrides.OverridesUnreadable) as caught:
         overrides.load(tmp_path)
     error = str(caught.value)
@@ -152,7 +153,7 @@ def test_rubbish_is_unreadable_and_never_a_crash(tmp_path: Path, data: bytes, me
 
 
 def test_a_link_that_leads_nowhere_and_a_pipe_are_unreadable(tmp_path: Path) -> None:
-    file = tmp_path / overrides.FILE
+    file = overrides_by_hand.path(tmp_path)
     file.symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(overrides.OverridesUnreadable, match=r"is a dangling link; restore .*elsewhere\.json"):
         overrides.load(tmp_path)

@@ -25,7 +25,7 @@ from agent.core.protocol import payloads
 from agent.daemon import build
 from agent.eviction.evictor import Evictor
 from agent.tracking.engine_view import EngineView
-from agent.tracking.layer_probes import LayerProbes
+from agent.tracking.layer_probes import LayerProbes, Probing
 from tests.chaos import api, archive
 from tests.support import dockerd
 from tests.support.fake_host import TOLERANCE, prove, remove_image
@@ -139,7 +139,7 @@ class Evicting:
             store,
             SystemClock(),
             gap_tolerance=TOLERANCE,
-            probes=LayerProbes(agent, wanted=False),
+            probes=LayerProbes(agent, probing=Probing(wanted=False)),
             stalls=FakeStallDetector(),
         )
         view = ingestor.view

@@ -31,12 +31,12 @@ def explained(item: Decision, policy: Policy | None = None) -> dict[str, list[st
 
 def test_a_plan_names_the_sign_of_each_eviction_and_of_nothing_else() -> None:
     plan = decide(pytorch_image("a", "corp/app:1"), pytorch_image("b", "corp/app:latest"), pulled_image("web"))
-    shown = [line.strip() for line in printed(tables.plan(plan, show_all=False)) if "PyTorch:" in line]
+    shown = [line.strip() for line in printed(tables.plan(plan)) if "PyTorch:" in line]
     assert shown == ["PyTorch: ENV PYTORCH_VERSION=2.9.0"]
 
 
 def test_a_plan_with_a_long_sign_is_plain_and_fits_80_columns() -> None:
-    lines = printed(tables.plan(decide(pulled_image("a", LONG)), show_all=False))
+    lines = printed(tables.plan(decide(pulled_image("a", LONG))))
     assert any("PyTorch: named" in line for line in lines)
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in "".join(lines)

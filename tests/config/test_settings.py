@@ -54,6 +54,8 @@ def test_the_commented_default_names_every_key() -> None:
         "limits": {"evictions_per_sweep", "bytes_per_hour"},
     }
     assert all(f"# {key} = " in text for keys in commented.values() for key in keys)
+    assert "# [http]\n" in text  # the section itself opens a port
+    assert [key for key in known.pop("http") if f"# {key} = " not in text] == []
     assert {name: set(section) | commented.get(name, set()) for name, section in written.items()} == known
     assert set(written["monitor"]["auth"]) == set(sections.MonitorAuth.model_fields)
 
@@ -317,3 +319,19 @@ def test_the_error_for_a_forbidden_file_names_the_agents_user(tmp_path: Path, mo
     with pytest.raises(ConfigError) as caught:
         loading.load(tmp_path / "c.toml")
     assert "c.toml: cannot be read: Permission denied; run this as the agent's user, or let uid" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("", None),
+        ("[http]", ("127.0.0.1", 9477)),
+        ("[http]\nlisten = ''", None),
+        ("[http]\nlisten = '[::1]:9000'", ("::1", 9000)),
+        ("[http]\nlisten = 'localhost:9000'", ("localhost", 9000)),
+    ],
+)
+def test_health_is_served_only_if_the_configuration_has_its_section(  # type: ignore[no-untyped-def]
+    text: str, address: tuple[str, int] | None, load
+) -> None:
+    assert load(text).http.address == address

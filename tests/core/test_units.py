@@ -153,3 +153,13 @@ def test_a_time_survives_being_written(at: datetime) -> None:
 
 def test_what_a_terminal_would_obey_is_replaced() -> None:
     assert text.clean("a\x1b[31mb\r\u202ec\nd é") == "a\ufffd[31mb\ufffd\ufffdc\nd é"
+
+
+@pytest.mark.parametrize("written", ["1B", "999B", "200GB", "10GiB", "1500MB", "1PB", "7kB", "1000PB"])
+def test_a_size_is_written_as_it_is_read(written: str) -> None:
+    assert units.size_text(units.parse_size(written)) == written
+
+
+@pytest.mark.parametrize("written", ["85%", "75.5%", "0.1%", "99.999%", "7%"])
+def test_a_percentage_is_written_as_it_is_read(written: str) -> None:
+    assert units.percent_text(units.parse_percent(written)) == written

@@ -14,6 +14,8 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.daemon import housekeeping
 from agent.daemon.build import Components
+from agent.daemon.in_force import SettingsInForce
+from tests.support import overrides_by_hand
 from tests.support.fake_host import FakeHost, HostedAgent
 from tests.support.times import HOUR, MINUTE, SECOND
 
@@ -24,7 +26,7 @@ async def reporting(agent: HostedAgent) -> AsyncIterator[None]:
     components = Components(
         agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.planner, agent.sweeper
     )
-    task = asyncio.create_task(housekeeping.report_info(Settings(), components, agent.clock))
+    task = asyncio.create_task(housekeeping.report_info(SettingsInForce(Settings()), components, agent.clock))
     try:
         yield
     finally:
@@ -118,7 +120,7 @@ async def test_a_pause_and_its_end_are_reported_although_sweeps_fail_and_wait(ho
 
 
 async def test_overrides_that_cannot_be_read_are_reported_as_a_pause(host: FakeHost) -> None:
-    (host.folder / overrides.FILE).write_text("[")
+    overrides_by_hand.path(host.folder).write_text("[")
     agent = host.agent()
     async with reporting(agent):
         await agent.start()

@@ -52,6 +52,14 @@ async def test_a_look_at_an_image_that_is_gone_leaves_nothing(docker: FakeDocker
     assert journal.load(tmp_path) == ()
 
 
+async def test_a_look_that_a_socket_proxy_refuses_leaves_nothing_to_look_for(
+    docker: FakeDocker, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError):
+        await look_inside.look(FakeInside(docker, ("make", "before", EngineError(403, "no"))), tmp_path, IMAGE.id)
+    assert journal.load(tmp_path) == ()
+
+
 async def test_a_container_that_the_engine_says_it_could_not_make_is_looked_for_all_the_same(
     docker: FakeDocker, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from agent.config.settings import Settings
 from agent.core.protocol.new_events import NewEvent
 from agent.daemon import housekeeping
 from agent.daemon.build import Components
+from agent.daemon.in_force import SettingsInForce
 from tests.support.fake_host import FakeHost, HostedAgent
 from tests.support.times import DAY, START
 
@@ -22,7 +23,7 @@ async def forgetting(agent: HostedAgent) -> AsyncIterator[None]:
         agent.engine, agent.store, agent.host_report, agent.ingestor, agent.watcher, agent.planner, agent.sweeper
     )
     settings = Settings(history={"retention": f"{KEPT}d"})
-    task = asyncio.create_task(housekeeping.prune_history(settings, parts, agent.clock))
+    task = asyncio.create_task(housekeeping.prune_history(SettingsInForce(settings), parts, agent.clock))
     try:
         yield
     finally:

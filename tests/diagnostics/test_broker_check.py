@@ -100,7 +100,7 @@ async def test_a_right_that_is_missing_is_named(tmp_path: Path, version: str, ri
     assert detail.startswith(server.url)
     assert hint == (
         "let the user write to torchkeeper/v1/hosts/gpu-07/# and read torchkeeper/v1/hosts/gpu-07/status;"
-        " the README has an ACL"
+        " docs/mqtt.md has an ACL"
     )
 
 
@@ -108,7 +108,10 @@ async def test_a_right_that_is_missing_is_named(tmp_path: Path, version: str, ri
 async def test_a_user_with_another_name_than_the_host_is_named(secured: Mosquitto, tmp_path: Path) -> None:
     found = await find(make_settings(secured, tmp_path), "gpu-08")
     assert not found.ok
-    assert found.hint.endswith("the user is 'gpu-07' and the host 'gpu-08': by that ACL they are the same")
+    assert found.hint.endswith(
+        "the login is 'gpu-07' but the host is 'gpu-08': with that ACL both names must be the same,"
+        " so set mqtt.username to 'gpu-08' or agent.host to 'gpu-07'"
+    )
 
 
 async def test_each_address_is_tried_and_reported(broker: Mosquitto) -> None:

@@ -42,7 +42,7 @@ class Disk:
 
     def space(self, _root: str) -> DiskUsage | None:
         used = self.other_bytes + self.image_bytes * len(self.host.docker.images)
-        return DiskUsage(total_bytes=TOTAL, used_bytes=used, available_bytes=TOTAL - used) if self.seen else None
+        return DiskUsage(used_bytes=used, available_bytes=TOTAL - used) if self.seen else None
 
 
 @pytest.fixture

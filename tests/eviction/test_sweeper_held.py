@@ -12,6 +12,7 @@ from agent.core.policy.decision import HeldBy, Outcome
 from agent.core.policy.overrides import Overrides
 from agent.core.policy.schedule import Schedule
 from agent.core.protocol import payloads
+from tests.support import overrides_by_hand
 from tests.support.builders import REF, pytorch_image
 from tests.support.fake_host import PAST_TTL, FakeHost, agent_past_ttl, event_types, sweep
 from tests.support.times import DAY, HOUR, MINUTE, SECOND
@@ -102,7 +103,7 @@ async def test_an_image_due_after_the_window_waits_for_the_next_one(host: FakeHo
 
 async def test_while_the_overrides_cannot_be_read_nothing_is_evicted(host: FakeHost, image: str) -> None:
     agent = await agent_past_ttl(host)
-    (host.folder / overrides.FILE).write_text("{")
+    overrides_by_hand.path(host.folder).write_text("{")
     assert (await sweep(agent), list(agent.host_report.alerts)) == ({}, ["holds-unreadable"])
     (host.folder / overrides.FILE).unlink()
     assert (await sweep(agent), list(agent.host_report.alerts)) == ({REF: Outcome.REMOVED}, [])

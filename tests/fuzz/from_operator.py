@@ -10,7 +10,7 @@ from agent.config import loading
 from agent.config.settings import ConfigError
 from agent.core import globs, units
 from agent.core.policy import rules, schedule
-from agent.daemon import housekeeping
+from agent.daemon import in_force
 from tests.fuzz import outcome
 from tests.support.times import START
 
@@ -55,7 +55,7 @@ def configuration(data: bytes) -> None:
         assert str(error)
         return
     policy = settings.core_policy()
-    json.dumps(housekeeping.policy_in_force(settings))
+    json.dumps(in_force.policy_in_force(settings))
     for pattern in (*policy.include, *policy.exclude, *policy.protect, *settings.usage.ignore_containers):
         globs.matches(pattern, "team/torch:1")
         rules.why_never_matches(pattern)

@@ -18,7 +18,7 @@ from agent.core.usage.fold import UsageFold
 from agent.tracking.audit import StreamAudit
 from agent.tracking.gaps import GapDetector
 from agent.tracking.ingestor import EventIngestor
-from agent.tracking.layer_probes import LayerProbes
+from agent.tracking.layer_probes import LayerProbes, Probing
 from agent.tracking.position import ReadPosition
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.writer import UsageWriter
@@ -58,7 +58,7 @@ class ModelAgent:
             writer=writer,
             gaps=gaps,
             auditor=StreamAudit(engine, writer, gaps, clock, TIMING),
-            probes=LayerProbes(engine, wanted=False),
+            probes=LayerProbes(engine, probing=Probing(wanted=False)),
             timing=TIMING,
         )
 

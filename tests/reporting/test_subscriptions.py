@@ -98,12 +98,17 @@ async def test_while_no_acknowledgement_is_due_none_is_subscribed_to_again(rig: 
 
 
 async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: PublisherRig) -> None:
-    rig.server.unreadable.add(TOPICS.ack)
+    rig.server.unreadable |= {TOPICS.ack, TOPICS.collectors}
     structlog.reset_defaults()
     with capture_logs() as logs:
         async with rig.running():
             await rig.pass_time(300)
-    assert [line["topic"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.ack]
+    lines = [(line["action"], line.get("topics"), line.get("alert"), line.get("state")) for line in logs]
+    assert lines == [
+        ("alert", None, "acks-denied", "began"),
+        ("mqtt-refused", TOPICS.collectors, None, None),
+        ("mqtt-up", None, None, None),
+    ]
 
 
 async def test_its_own_status_that_it_may_read_late_is_not_taken_for_a_second_agent(rig: PublisherRig) -> None:
@@ -150,7 +155,7 @@ async def test_each_further_flood_makes_the_pause_longer_and_is_logged_once(rig:
                 pauses.append(rig.clock.monotonic() - since)
     assert all(later > 1.4 * earlier for earlier, later in pairwise(pauses))
     assert pauses[0] >= subscriptions.FIRST_PAUSE
-    assert [line["action"] for line in logs] == ["mqtt-up", "mqtt-flood"]
+    assert [line["action"] for line in logs] == ["mqtt-up", "alert"]
 
 
 async def test_a_flood_that_is_over_begins_the_pauses_anew(rig: PublisherRig) -> None:

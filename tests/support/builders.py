@@ -138,7 +138,7 @@ def make_engine_info(engine_id: str = "engine", driver: str = "overlay2", root: 
 
 def make_disk(used_bytes: int, total_bytes: int = 1000) -> DiskUsage:
     """A file system without a reserve, that counts no inodes."""
-    return DiskUsage(total_bytes=total_bytes, used_bytes=used_bytes, available_bytes=total_bytes - used_bytes)
+    return DiskUsage(used_bytes=used_bytes, available_bytes=total_bytes - used_bytes)
 
 
 # Plans

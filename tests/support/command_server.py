@@ -8,6 +8,7 @@ each.
 """
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ import sys
 from typing import Any
 
 LARGEST = 1_000_000  # bytes of a request
+CLONE_NEWNS = 0x20000  # of sched.h
 UNUSED = ("agent.__main__", "agent.demo", "agent.fleet.history", "agent.fleet.web")  # by the commands that tests repeat
 
 
@@ -61,9 +63,24 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["folder"])
+    if request["user"]:
+        _switch_to(**request["user"])
     if request["session"]:
         os.setsid()
     sys.argv[:] = ["torchkeeper", *request["args"]]
+
+
+def _switch_to(namespace: str, uid: int, groups: list[int]) -> None:
+    """Enter a mount namespace, and become a user, whose number is that of the first group, too."""
+    handle = os.open(namespace, os.O_RDONLY)
+    if ctypes.CDLL(None, use_errno=True).setns(handle, CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")
+    os.close(handle)
+    os.chdir("/")
+    if uid:
+        os.setgroups(groups)
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)  # without capabilities from here on
 
 
 def import_everything() -> None:

@@ -25,7 +25,7 @@ from agent.eviction.removal_answers import Answers
 from agent.eviction.sweeper import Pacing, Sweeper
 from agent.reporting.host_report import HostReport
 from agent.tracking.engine_view import EngineView
-from agent.tracking.layer_probes import LayerProbes
+from agent.tracking.layer_probes import LayerProbes, Probing
 from agent.tracking.timing import TrackingTiming
 from agent.tracking.watcher import Watcher
 from tests.support.builders import make_engine_info
@@ -108,19 +108,19 @@ class HostedAgent:
         self.faults = StoreFaults()
         self.executor = InlineExecutor()
         self.store = named_store(host.db, host.folder, "gpu-07", executor=self.executor, before=self.faults)
-        self.host_report = HostReport()
         self.stalls = FakeStallDetector()
         self.ingestor = build.make_ingestor(
             self.engine,
             self.store,
             self.clock,
             gap_tolerance=tolerance,
-            probes=LayerProbes(self.engine, wanted=False),
+            probes=LayerProbes(self.engine, probing=Probing(wanted=False)),
             ignored=ignored,
             stalls=self.stalls,
             timing=timing,
         )
         self.view = self.ingestor.view
+        self.host_report = HostReport(self.view.figures)
         self.watcher = Watcher(self.engine, self.ingestor, self.clock, self.host_report, timing)
         self.steps = build.make_sweep_steps(
             self.engine,

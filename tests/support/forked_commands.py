@@ -24,12 +24,19 @@ class ForkedCommand:
     """A command that was started by the server; the same methods as those of `subprocess.Popen`."""
 
     def __init__(
-        self, args: Sequence[str], env: Mapping[str, str], folder: Path, streams: Sequence[IO[bytes]], *, session: bool
+        self,
+        args: Sequence[str],
+        env: Mapping[str, str],
+        folder: Path,
+        streams: Sequence[IO[bytes]],
+        *,
+        session: bool,
+        user: Mapping[str, object] | None = None,
     ) -> None:
-        """`streams`: standard input, output and error. `session`: in a session of its own."""
+        """`streams`: standard input, output and error. `session`: in a session of its own. `user`: see `run`."""
         self._args = args
         self.returncode: int | None = None  # negative for a signal
-        request = {"args": args, "env": dict(env), "folder": str(folder), "session": session}
+        request = {"args": args, "env": dict(env), "folder": str(folder), "session": session, "user": user}
         self._answer = _ask(request, streams)
         self.pid = int(self._answer.readline())
 
@@ -63,10 +70,15 @@ class ForkedCommand:
         return self.returncode
 
 
-def run(args: Sequence[str], env: Mapping[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end, like `subprocess.run`. Raises TimeoutExpired."""
+def run(
+    args: Sequence[str], env: Mapping[str, str], timeout: float, user: Mapping[str, object] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, like `subprocess.run`. Raises TimeoutExpired.
+
+    `user`: None, or who runs it and in which mount namespace: the arguments of `command_server._switch_to`.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, Path(os.devnull).open("rb") as nothing:
-        command = ForkedCommand(args, env, Path.cwd(), (nothing, out, err), session=False)
+        command = ForkedCommand(args, env, Path.cwd(), (nothing, out, err), session=False, user=user)
         try:
             code = command.wait(timeout)
         except subprocess.TimeoutExpired:

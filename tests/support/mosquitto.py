@@ -18,8 +18,8 @@ ACL = """\
 pattern write torchkeeper/v1/hosts/%u/#
 pattern read torchkeeper/v1/hosts/%u/status
 pattern read torchkeeper/v1/control/%u/#
-topic read torchkeeper/v1/control/all/#
-topic read torchkeeper/v1/collectors/+/status
+pattern read torchkeeper/v1/control/all/#
+pattern read torchkeeper/v1/collectors/+/status
 
 user collector
 topic readwrite torchkeeper/#

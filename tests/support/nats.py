@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.support import proc
 from tests.support.mosquitto import free_port, make_certificates
@@ -26,6 +27,7 @@ class Nats(proc.Daemon):
         self.port = free_port()
         self.ca_file = ca_file
         self.url = f"{'mqtts' if ca_file else 'mqtt'}://{self.host}:{self.port}"
+        self.websocket_url = f"{'wss' if ca_file else 'ws'}://{self.host}:{free_port()}/mqtt"
         self.route_port = free_port()
         self._name = name
         self._client_port = free_port()
@@ -44,9 +46,12 @@ class Nats(proc.Daemon):
         }
         if users:
             settings["authorization"] = {"users": [_user(name, users[name], name in denied) for name in users]}
+        settings["websocket"] = {"listen": f"127.0.0.1:{urlsplit(self.websocket_url).port}"}
         if self.ca_file:
             files = {"cert_file": str(self.folder / "server.crt"), "key_file": str(self.folder / "server.key")}
-            settings["mqtt"]["tls"] = files
+            settings["mqtt"]["tls"] = settings["websocket"]["tls"] = files
+        else:
+            settings["websocket"]["no_tls"] = True
         if routes:
             settings["cluster"] = {
                 "name": "fleet",

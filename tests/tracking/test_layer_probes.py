@@ -14,7 +14,7 @@ from agent.adapters.sqlite.store import Store
 from agent.core.model import Class, Image, Verdict
 from agent.core.pytorch import classify, layer_probe, operators
 from agent.core.pytorch.layer_probe import LayerProbe, ProbeResult
-from agent.tracking.layer_probes import LayerProbes
+from agent.tracking.layer_probes import LayerProbes, Probing
 from tests.support import builders, torch_file
 from tests.support.fake_host import FakeHost
 from tests.support.fakes.docker import FakeDocker
@@ -84,7 +84,7 @@ async def test_an_image_without_torch_is_ambiguous_and_one_with_it_is_confirmed(
 
 async def test_the_layers_of_an_image_without_a_sign_of_pytorch_are_not_read(layered: LayeredEngine) -> None:
     plain = layered.add(builders.make_image("plain", "postgres:16"), torch="2.5.1")
-    assert await settle(await layered.looks(lifts=True), plain) == ([Class.OTHER], False)
+    assert await settle(await layered.looks(probing=Probing(lifts=True)), plain) == ([Class.OTHER], False)
     assert layered.asked() == 0
 
 
@@ -96,7 +96,7 @@ async def test_an_image_that_only_the_operator_names_is_read_and_what_has_no_tor
     real = layered.add(
         builders.make_image("real", "team/plain:2", details=builders.make_details("real")), torch="2.9.0+cu128"
     )
-    looks = await layered.looks(known=known)
+    looks = await layered.looks(probing=Probing(known=known))
     found, waits = await looks.settle([plain, real], classify.classify([plain, real]))
     assert ({id_: verdict.kind for id_, verdict in found.items()}, waits) == (
         {plain.id: Class.OTHER, real.id: Class.OTHER},
@@ -214,7 +214,7 @@ async def test_switched_off_no_layers_are_read_and_earlier_results_do_not_count(
 ) -> None:
     image = layered.add(IMAGE)
     await settle(await layered.looks(), image)
-    assert await settle(await layered.looks(wanted=False), image) == ([Class.PYTORCH], False)
+    assert await settle(await layered.looks(probing=Probing(wanted=False)), image) == ([Class.PYTORCH], False)
 
 
 async def test_a_look_is_forgotten_with_its_image(layered: LayeredEngine) -> None:

@@ -225,11 +225,9 @@ async def test_several_images_at_once_are_one_listing(host: FakeHost, image: str
 # Failures, each logged by its name
 
 
-def messages_in(logged: list[MutableMapping[str, Any]]) -> list[str]:
-    return [entry["event"] for entry in logged if entry["action"] == "watch" and entry["event"] != CAUGHT_UP]
-
-
-CAUGHT_UP = "watching the engine"
+def alerts_in(logged: list[MutableMapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """The alert, its state and the level of each line about an alert."""
+    return [(entry["alert"], entry["state"], entry["log_level"]) for entry in logged if entry["action"] == "alert"]
 
 
 async def test_an_engine_that_is_lost_and_comes_back_is_reported_once_each(host: FakeHost, image: str) -> None:
@@ -239,7 +237,7 @@ async def test_an_engine_that_is_lost_and_comes_back_is_reported_once_each(host:
         await agent.wait(600)
         host.docker.start()
         await agent.wait(60)
-    assert messages_in(logged) == ["lost the Docker event stream", "Docker event stream restored"]
+    assert alerts_in(logged) == [("engine-down", "began", "error"), ("engine-down", "ended", "info")]
 
 
 async def test_a_full_disk_is_reported_once_by_its_own_name(
@@ -255,8 +253,8 @@ async def test_a_full_disk_is_reported_once_by_its_own_name(
             alerts.add(tuple(agent.host_report.alerts))
         agent.faults.clear()
         await agent.wait(120)
-    assert (messages_in(logged), alerts) == (
-        ["the state cannot be written", "the state can be written again"],
+    assert (alerts_in(logged), alerts) == (
+        [("state-full", "began", "error"), ("state-full", "ended", "info")],
         {("state-full",)},
     )
 

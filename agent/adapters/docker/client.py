@@ -1,6 +1,8 @@
 """Requests to the engine through aiodocker's client, and the translation of their errors."""
 
 import errno
+import os
+import socket
 import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +25,7 @@ from agent.adapters.engine import (
     NotFound,
     PermissionDenied,
 )
+from agent.config.sections import NO_SSH
 
 ENDLESS = 0.0  # as a time-out in aiohttp: none
 LIST_TRIES = 10  # a containerd store answers 404 to a list while images are deleted: up to 11 of 13 when measured
@@ -82,6 +85,7 @@ class DockerClient:
         timeout: float | None = None,
         *,
         body: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and yield the response. Raises EngineError and its subclasses.
 
@@ -97,6 +101,7 @@ class DockerClient:
                 method,
                 params=params,
                 data=body,
+                headers=headers,
                 timeout=limits,
                 versioned_api=path not in ("_ping", "version"),
             ) as response:
@@ -107,7 +112,9 @@ class DockerClient:
         except DockerError as error:
             cause = error.__context__
             if isinstance(cause, UnixClientConnectorError) and cause.errno in NOBODY and self.url == self._direct:
-                raise EngineDown(error.status, f"{self.url}: {cause}") from error
+                raise EngineDown(error.status, _unreachable(self.url, cause)) from error
+            if isinstance(cause, aiohttp.ClientConnectorError):
+                raise _translate(self.url, error.status, _why_unreachable(cause)) from error
             raise _translate(self.url, error.status, str(error.message)) from error
         except TimeoutError as error:
             raise EngineUnavailable(0, f"no answer to {method} /{path} in time") from error
@@ -156,10 +163,16 @@ class DockerClient:
 
 
 def _client(url: str, api_version: str) -> aiodocker.Docker:
+    if url.startswith("ssh://"):  # DOCKER_HOST, as docker.url is checked
+        raise EngineUnavailable(0, f"{url}: {NO_SSH}")
     try:
         client = aiodocker.Docker(url=url, api_version=api_version)
     except (ValueError, OSError) as error:
         raise EngineUnavailable(0, f"docker.url: {url!r} cannot be used: {error}") from error
+    except DockerError as error:  # aiodocker knows ssh://, but needs another library for it
+        raise EngineUnavailable(
+            0, f"{url}: ssh:// is not supported; run torchkeeper on that host, or forward its socket with ssh -L"
+        ) from error
     # aiohttp repeats GET and DELETE by itself if the connection drops before the answer. By then a name may point to
     # another image, so a DELETE must be sent only once. Without the repetition, each call needs its own connection: a
     # reused one may have ended meanwhile, which says nothing about the engine. aiodocker has no option for either.
@@ -168,11 +181,22 @@ def _client(url: str, api_version: str) -> aiodocker.Docker:
     return client
 
 
+def _unreachable(url: str, cause: aiohttp.ClientConnectorError) -> str:
+    return f"cannot connect to Docker at {url}: {_why_unreachable(cause)}"
+
+
+def _why_unreachable(cause: aiohttp.ClientConnectorError) -> str:
+    """The system's own words. Those of aiohttp repeat the address, and name its settings of TLS without any TLS."""
+    error = cause.os_error
+    known = isinstance(error.errno, int) and error.errno in errno.errorcode and not isinstance(error, socket.gaierror)
+    return (os.strerror(error.errno) if known and error.errno else str(error.strerror or error)).lower()
+
+
 def _translate(url: str, status: int, message: str) -> EngineError:
     """Turn a status code into one of our errors; 900 is aiodocker's own for "cannot connect"."""
     if status in (0, 900):
         kind = PermissionDenied if "ermission denied" in message else EngineUnavailable
-        return kind(status, f"{url}: {message}")
+        return kind(status, f"cannot connect to Docker at {url}: {message}")
     if status == 404:
         return NotFound(status, message)
     if status == 409:

@@ -32,7 +32,8 @@ class Addresses(Generic[C]):
                 failures.append(error)
                 self.go_on()
         kind = LoginRefused if isinstance(failures[-1], LoginRefused) else BrokerUnavailable
-        raise kind("; ".join(map(str, failures)))
+        hints = sorted({failure.hint for failure in failures} - {""})
+        raise kind("; ".join(failure.detail for failure in failures), "; ".join(hints))
 
     def go_on(self) -> None:
         """Move to the next address after a failure to connect or the loss of a connection."""

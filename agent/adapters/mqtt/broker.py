@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Generic, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -69,7 +70,7 @@ __all__ = [
 
 C = TypeVar("C", bound=Client)
 
-PORT, TLS_PORT = 1883, 8883
+PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # where the address names none
 COLLECTOR_SESSION = 7 * 24 * 3600  # seconds for which the broker keeps events while the collector is away
 COLLECTOR_RECEIVE_MAXIMUM = 100  # unacknowledged messages; not all brokers obey, see collector_client
 LARGEST_FOR_COLLECTOR = 2 * payloads.MAX_PAYLOAD  # bytes per packet
@@ -90,12 +91,12 @@ def options(mqtt: sections.Mqtt, client_id: str) -> Options:
 
 def _options(mqtt: sections.Mqtt, url: str, client_id: str) -> Options:
     parts = urlsplit(url)
-    tls = parts.scheme == "mqtts"
     return Options(
         host=parts.hostname or "",
-        port=(TLS_PORT if tls else PORT) if parts.port is None else parts.port,
+        port=PORTS[parts.scheme] if parts.port is None else parts.port,
         client_id=client_id,
-        tls=tls,
+        tls=parts.scheme in ("mqtts", "wss"),
+        path=(parts.path or "/") if parts.scheme in ("ws", "wss") else "",
         username=mqtt.username,
         password_file=mqtt.password_file,
         ca_file=mqtt.ca_file,
@@ -212,6 +213,10 @@ class _Sender(Generic[C]):
     @property
     def peer(self) -> str:
         return self._client.peer
+
+    @property
+    def certificate_expires(self) -> datetime | None:
+        return self._client.certificate_expires
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         code = await self._client.send(topic, payloads.packed(payload) if self._client.compress else payload, retain)

@@ -5,11 +5,13 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
 import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, WebsocketConnectionError
+from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -23,7 +25,8 @@ from agent.adapters.broker import (
     Options,
     PublishRefused,
 )
-from agent.adapters.mqtt.errors import HungUp, NotMqtt, TlsFailed, TooMuch
+from agent.adapters.mqtt import certificates
+from agent.adapters.mqtt.errors import HungUp, NotMqtt, NoWebSocket, TlsFailed, TooMuch
 from agent.adapters.mqtt.incoming import IncomingLimit
 
 T = TypeVar("T")
@@ -61,6 +64,8 @@ class Client(aiomqtt.Client):
             keepalive=options.keepalive,
             timeout=options.answer_timeout,
             tls_context=context,
+            transport="websockets" if options.path else "tcp",
+            websocket_path=options.path or None,
             properties=_properties(options),
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=will.retain) if will else None,
             # with Nagle's algorithm on either side, a publish waits 45 to 90 ms for its acknowledgement
@@ -73,10 +78,17 @@ class Client(aiomqtt.Client):
         self._receive: Callable[[int], bytes] = self._client._sock_recv
         self._client._sock_recv = self._receive_mqtt  # type: ignore[method-assign, assignment]
         if context is not None:
-            self._client._ssl_wrap_socket = partial(_handshake, context, options.host)  # type: ignore[method-assign]
+            self._client._ssl_wrap_socket = partial(self._encrypt, context, options.host)  # type: ignore[method-assign]
+        if options.path:
+            self._client._create_socket = self._open_websocket  # type: ignore[method-assign]
+            self._connect_tcp = self._client._create_socket_connection
+            self._client._create_socket_connection = self._connect_and_note  # type: ignore[method-assign]
         self.name = options.name
         self.compress = options.compress
         self.peer = f"{options.name}, MQTT {options.version}"
+        self.certificate_expires: datetime | None = None  # the broker's
+        self._sockets: list[socket.socket] = []  # of this connection, the one with TLS last
+        self.tls_alert = ""  # OpenSSL's name of the alert with which the broker ended TLS, like CERTIFICATE_EXPIRED
         self.opened = False  # whether the connection is open, including TLS if configured
         self._answered = False  # whether anything was received
         self._not_mqtt = b""  # the beginning of an answer that is not MQTT
@@ -188,9 +200,35 @@ class Client(aiomqtt.Client):
         self.opened = True
         super()._on_socket_open(client, userdata, sock)
 
+    def _encrypt(self, context: ssl.SSLContext, host: str, tcp: socket.socket) -> ssl.SSLSocket:
+        encrypted = _handshake(context, host, tcp)
+        self._sockets.append(encrypted)
+        self.certificate_expires = certificates.expiry_of_peer(encrypted)
+        return encrypted
+
+    def _connect_and_note(self) -> socket.socket:
+        self._sockets.append(self._connect_tcp())
+        return self._sockets[-1]
+
+    def _open_websocket(self) -> Any:
+        """Open a WebSocket. If that fails, close the sockets below it, which paho would leave open."""
+        try:
+            return PahoClient._create_socket(self._client)
+        except BaseException as error:
+            for opened in self._sockets:
+                opened.close()
+            if self._sockets and isinstance(error, WebsocketConnectionError | TimeoutError):
+                raise NoWebSocket(str(error)) from None
+            raise
+
     def _receive_mqtt(self, size: int) -> bytes:
         """Receive, and check that the first byte is MQTT: paho would take an HTTP answer for a packet and wait."""
-        received: bytes = self._receive(size)
+        try:
+            received: bytes = self._receive(size)
+        except ssl.SSLError as error:  # with TLS 1.3 the broker rejects a client certificate only after the handshake
+            if not isinstance(error, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+                self.tls_alert = error.reason or ""
+            raise
         if received and not self._answered:
             self._answered = True
             if received[0] not in _FIRST_BYTES:

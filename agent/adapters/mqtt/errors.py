@@ -22,6 +22,10 @@ class NotMqtt(aiomqtt.MqttError):
         self.answer = answer
 
 
+class NoWebSocket(OSError):
+    """The port is open, but the server does not accept a WebSocket at this path."""
+
+
 class TlsFailed(OSError):
     """The port is open, but the TLS handshake failed."""
 

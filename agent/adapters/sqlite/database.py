@@ -3,23 +3,31 @@
 SQLite with WAL and `synchronous=FULL`: a committed transaction survives a SIGKILL and a power failure.
 """
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from importlib import resources
 from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.adapters import reserve
+from agent.adapters import folder as folders
+from agent.adapters import reserve, sharing
+from agent.adapters.sqlite import former_schema
 from agent.adapters.state_errors import StateDamaged, StateError, StateFull, StateTooNew
+
+if TYPE_CHECKING:
+    import structlog
 
 FILE = "state.db"
 FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", reserve.FILE)
 BUSY_TIMEOUT = 10.0  # seconds to wait for another process that reads
-_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_IOERR_SHMSIZE")  # no permission, or no space, for the index of the WAL
+# No permission, or no space, for the index of the WAL.
+_NO_INDEX = ("SQLITE_CANTOPEN", "SQLITE_READONLY_DIRECTORY", "SQLITE_IOERR_SHMSIZE")
 
 
 @cache
@@ -67,6 +75,8 @@ def open_copy(folder: Path) -> sqlite3.Connection:
     copy = _connect(":memory:")
     path = folder / FILE
     if exists(path):
+        if not os.access(path, os.R_OK, effective_ids=True):
+            raise StateError(f"{path}: Permission denied for uid {os.geteuid()}; {sharing.way_in(path)}")
         with reading_errors(path):
             try:
                 _copy(path, "mode=ro", copy)
@@ -97,22 +107,32 @@ def exists(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise StateError(f"{path}: {error.strerror}; run this as the agent's user") from None
+        raise StateError(f"{path}: {error.strerror}; {sharing.way_in(path)}") from None
     return True
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:
+    _make_private(path)
     with reading_errors(path):
         connection = _connect(str(path))
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             _check(connection, path)
-            _migrate(connection, path)
+            _migrate_file(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Create the file, if it does not exist, with a mode of its own: SQLite would let everybody read it.
+
+    SQLite gives its other files the mode of this one. An error is left for SQLite to report.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, sharing.PRIVATE_FILE))
 
 
 def _connect(path: str) -> sqlite3.Connection:
@@ -128,11 +148,52 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise StateDamaged(f"{path} is damaged ({answer})")
 
 
+def _migrate_file(connection: sqlite3.Connection, path: Path) -> None:
+    """Migrate the state file; before the first migration, keep a copy for a way back."""
+    version, newest = _version(connection), migrations()[-1][0]
+    kept = 0 < version < newest and _keep_copy(connection, path, version)
+    _migrate(connection, path)
+    if kept:
+        copy = former_schema.path_of(path, version).name
+        _log().info(
+            f"migrated the state; to go back to the version before: stop the agent, remove {FILE}-wal and {FILE}-shm, "
+            f"rename {copy} to {FILE}, and start that version; what happened in between is a gap for it",
+            action="migrate",
+            schema=newest,
+            before=version,
+        )
+
+
+def _keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> bool:
+    """Whether there is a copy now. On a full disk there is none: freeing the disk is more urgent than a way back."""
+    try:
+        former_schema.keep(connection, path, version)
+    except (OSError, sqlite3.OperationalError) as error:
+        if not is_full(error):
+            why = error.strerror if isinstance(error, OSError) else error
+            raise StateError(f"{path} cannot be copied before its migration: {why}; nothing was changed") from error
+        _log().warning("the disk is full: the state is migrated without keeping a copy of it", action="migrate")
+        return False
+    return True
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _too_new(path: Path, version: int, newest: int) -> StateTooNew:
+    copy = former_schema.newest_copy(path, newest)
+    way_back = f", or rename {copy.name} to {FILE}, which is the state from before the upgrade" if copy else ""
+    return StateTooNew(
+        f"{path} was written by a newer torchkeeper (schema {version}, this one knows {newest}); "
+        f"install that version again{way_back}"
+    )
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    newest = migrations()[-1][0]
+    version, newest = _version(connection), migrations()[-1][0]
     if version > newest:
-        raise StateTooNew(f"{path} was written by a newer torchkeeper (schema {version}, this one knows {newest})")
+        raise _too_new(path, version, newest)
     for number, script in migrations():
         if number > version:
             # one transaction, so that a SIGKILL leaves the version before
@@ -154,8 +215,10 @@ def reading_errors(path: Path) -> Iterator[None]:
         raise StateDamaged(f"{path} is damaged ({error})") from error
 
 
-def is_full(error: sqlite3.Error) -> bool:
+def is_full(error: Exception) -> bool:
     """Whether the disk is full, even if only the WAL's index did not fit, which SQLite reports as an I/O error."""
+    if isinstance(error, OSError):
+        return error.errno in folders.FULL
     return "disk is full" in str(error) or getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE"
 
 
@@ -167,3 +230,11 @@ def _move_aside(path: Path, now: datetime) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
+
+
+def _log() -> "structlog.typing.FilteringBoundLogger":
+    """The logger. Only a migration logs here, and the library takes longer to load than `--help` may take."""
+    import structlog
+
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from agent.adapters import alerts_file, overrides, reserve, sharing
 from agent.adapters import folder as folders
-from agent.adapters import reserve
 from agent.adapters.lock import StateBusy, busy
 from agent.adapters.sqlite import database, identity
 from agent.adapters.sqlite.store import Store
@@ -69,7 +69,10 @@ def agents_on(configured: Path) -> list[Path]:
 
 
 def place_for_run(configured: Path) -> Place:
-    """Prepare and return the folder for `run` and `sweep`. Raises StateError, and StateBusy if an agent runs there."""
+    """Prepare and return the folder for `run` and `sweep`. Raises StateError, and StateBusy if an agent runs there.
+
+    A note says if the group exists and has no access.
+    """
     place = resolve(configured)
     running = agents_on(configured)
     if running:
@@ -77,7 +80,8 @@ def place_for_run(configured: Path) -> Place:
     _prepare(place)
     if place.folder != configured:
         _note_instead_of(place.folder, configured)
-    return place
+        return place
+    return Place(place.folder, tuple(filter(None, (*place.notes, sharing.why_not_shared(place.folder)))))
 
 
 def place_to_change(configured: Path) -> Place:
@@ -92,7 +96,7 @@ def place_to_change(configured: Path) -> Place:
             f"nothing was changed: an agent reads {elsewhere[0]}, not {place.folder} (agent.state_dir); "
             f"restart that agent, or set agent.state_dir to {elsewhere[0]}"
         )
-    _prepare(place)
+    _prepare_to_change(place)
     if running:
         return place
     return Place(place.folder, (*place.notes, f"no agent runs on {place.folder} now; one that starts there reads this"))
@@ -101,8 +105,30 @@ def place_to_change(configured: Path) -> Place:
 def _prepare(place: Place) -> None:
     try:
         folders.prepare(place.folder)
+        _prepare_overrides(place.folder)
     except StateError as error:
         raise type(error)("; ".join([*place.notes, str(error)])) from None
+
+
+def _prepare_overrides(folder: Path) -> None:
+    try:
+        overrides.prepare(folder)
+    except OSError as error:
+        raise folders.unusable(folder / overrides.FOLDER, error) from None
+
+
+def _prepare_to_change(place: Place) -> None:
+    """Prepare the folder. A member of its group may write only to the folder with the overrides."""
+    inside = place.folder / overrides.FOLDER
+    if not folders.is_there(inside):
+        _prepare(place)
+        return
+    try:
+        folders.probe(inside)
+    except StateFull:
+        if not reserve.release(place.folder):
+            raise
+        folders.probe(inside)
 
 
 def place_to_look_at(configured: Path) -> Place:
@@ -148,8 +174,11 @@ def open_store(folder: Path, now: datetime) -> tuple[Store, str]:
             raise
         opened = _open(folder, now)
     reserve.keep(folder)
+    with suppress(OSError):  # `check` sees by its age that it is no longer written
+        alerts_file.remove(folder)
     for name in database.FILES:
         folders.give_to_owner(folder / name)
+        sharing.share_file(folder / name)
     return opened
 
 

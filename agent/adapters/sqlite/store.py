@@ -15,11 +15,13 @@ from agent.adapters.engine import EngineInfo
 from agent.adapters.outbox import OutboxRow, Watermark
 from agent.adapters.sqlite import event_log
 from agent.adapters.sqlite.engine_store import EngineStore
+from agent.adapters.sqlite.event_counts import EventCounter
 from agent.adapters.sqlite.event_log import EventLog
 from agent.adapters.sqlite.queries import Queries
 from agent.adapters.sqlite.removal_journal import RemovalJournal
 from agent.adapters.sqlite.usage_tables import StoredEngine, UsageTables
 from agent.adapters.sqlite.worker import Worker
+from agent.core.figures import EventCounts, Freed, Waiting
 from agent.core.policy.limits import PastEviction
 from agent.core.protocol import payloads
 from agent.core.protocol.new_events import NewEvent
@@ -50,6 +52,7 @@ class Store:
         self._log = EventLog(self._db, bound, most_ranges)
         self._usage = UsageTables(self._db, self._log)
         self._journal = RemovalJournal(self._db, self._log)
+        self._counter = EventCounter(self._db, self._log)
         self._worker = Worker(folder, executor=executor, before=before)
         self._run = self._worker.run
         self._append = self._worker.append
@@ -83,6 +86,7 @@ class Store:
         `declare_dropped`: keep unsent decisions and outcomes, and list the other deleted unsent events in a `dropped`
         event. False, for an agent without a broker: delete all, and list none.
         """
+        await self._run(self._counter.count)  # while the events are still there
         await self._append(self._usage.prune, before, now, declare_dropped=declare_dropped)
 
     # The policies in force
@@ -129,6 +133,20 @@ class Store:
     async def load_past_evictions(self, since: datetime) -> tuple[PastEviction, ...]:
         """The evictions since a time on all engines, with their estimated bytes, oldest first."""
         return await self._run(self._journal.load_past_evictions, since)
+
+    # Figures
+
+    async def count_events(self) -> EventCounts:
+        """What the event log has counted since its first event."""
+        return await self._run(self._counter.count)
+
+    async def load_freed(self, since: datetime) -> Freed:
+        """What evictions and prunes of the build cache freed since a time."""
+        return await self._run(self._counter.freed, since)
+
+    async def load_waiting(self) -> Waiting:
+        """The rows in the outbox, and when the oldest was written."""
+        return await self._run(self._counter.waiting)
 
     # The outbox
 

@@ -25,6 +25,12 @@ def familiar(name: str) -> str:
     return name if ":" in last else f"{name}:latest"
 
 
+def repository(reference: str) -> str:
+    """A reference without its tag or digest."""
+    name = reference.partition("@")[0]
+    return name.rpartition(":")[0] if ":" in name.rsplit("/", 1)[-1] else name
+
+
 class ReferenceIndex:
     """Reference, digest reference or ID -> image ID, as of the events applied so far."""
 

@@ -3,16 +3,22 @@
 from dataclasses import dataclass
 from math import ceil
 
+from agent.core import units
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskUsage:
     """Bytes and inodes of a file system. Both inode counts are 0 if it does not count inodes."""
 
-    total_bytes: int = 0
     used_bytes: int
     available_bytes: int  # to all users: without the space reserved for root
     used_inodes: int = 0
     available_inodes: int = 0
+
+    @property
+    def usable_bytes(self) -> int:
+        """The size without the space reserved for root: `used_bytes` of it is the percentage that `df` shows."""
+        return self.used_bytes + self.available_bytes
 
     @property
     def used_fraction(self) -> float:
@@ -21,6 +27,12 @@ class DiskUsage:
             _used_fraction(self.used_bytes, self.available_bytes),
             _used_fraction(self.used_inodes, self.available_inodes),
         )
+
+    def describe(self) -> str:
+        """How full it is, for people: `33% of 109 GB used`; the inodes if a larger part of them is used."""
+        share = f"{_used_fraction(self.used_bytes, self.available_bytes):.0%}"
+        by_bytes = f"{share} of {units.format_bytes(self.usable_bytes)} used"
+        return by_bytes if self.bottleneck == "bytes" else f"{self.used_fraction:.0%} of its inodes used; {by_bytes}"
 
     @property
     def bottleneck(self) -> str:

@@ -15,6 +15,7 @@ class Pin:
     at: datetime
     until: datetime | None = None  # its end, also if it was unpinned; None: no end
     reason: str = ""
+    by: str = ""  # the user who pinned it, as that user's system names them; "" if it was written by hand
 
     def over(self, now: datetime) -> bool:
         return self.until is not None and self.until <= now
@@ -37,6 +38,7 @@ class Overrides:
     paused_at: datetime | None = None
     paused_until: datetime | None = None
     pause_reason: str = ""
+    paused_by: str = ""
     readable: bool = True
 
     def is_paused(self, now: datetime) -> bool:

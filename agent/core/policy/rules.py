@@ -178,7 +178,8 @@ def _why_pinned(pin: Pin | None) -> str:
     if pin is None:
         return ""
     until = f" until {units.format_time(pin.until)}" if pin.until else ""
-    return f"pinned{until}" + (f": {pin.reason}" if pin.reason else "")
+    by = f" by {pin.by}" if pin.by else ""
+    return f"pinned{by}{until}" + (f": {pin.reason}" if pin.reason else "")
 
 
 def _why_labelled(image: Image) -> str:

@@ -16,10 +16,15 @@ class AlertId(StrEnum):
     STATE_FULL = "state-full"
 
     # configuration and overrides
+    CONFIG_REFUSED = "config-refused"
     HOLDS_UNREADABLE = "holds-unreadable"
     PATTERN_MATCHES_NOTHING = "pattern-matches-nothing"
     PINS_ELSEWHERE = "pins-elsewhere"
     POLICY_CHANGE = "policy-change"
+    RESTART_NEEDED = "restart-needed"
+
+    # health and metrics over HTTP
+    HTTP_UNAVAILABLE = "http-unavailable"
 
     # eviction: sweeps, images and the disk
     DISK_FULL_NOTHING_EVICTABLE = "disk-full-nothing-evictable"
@@ -31,6 +36,9 @@ class AlertId(StrEnum):
     # reporting: the broker and the collector
     ACKS_DENIED = "acks-denied"
     BROKER_FLOOD = "broker-flood"
+    CERTIFICATE_EXPIRES = "certificate-expires"
+    CREDENTIALS_EXPOSED = "credentials-exposed"
+    CREDENTIALS_UNUSABLE = "credentials-unusable"
     EVENTS_DENIED = "events-denied"
     INVENTORY_NOT_TAKEN = "inventory-not-taken"
     OUTBOX_BEHIND = "outbox-behind"

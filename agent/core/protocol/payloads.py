@@ -178,6 +178,9 @@ class BuildCacheData(EventData):
     error: str | None
 
 
+DROPPED_REASONS = ("outbox-full", "retention", "undeliverable", "missing")
+
+
 class DroppedData(EventData):
     """Events that will never be sent. A collector treats their numbers as received."""
 
@@ -186,7 +189,7 @@ class DroppedData(EventData):
     first_seq: int
     last_seq: int
     count: int
-    reason: str  # outbox-full, retention, undeliverable, missing
+    reason: str  # one of DROPPED_REASONS
     ranges: list[tuple[int, int]]  # of their numbers, both ends included, ascending; numbers in between do arrive
 
 
@@ -256,7 +259,9 @@ def event(
 class Disk(Payload):
     """The file system of the engine's root directory. Its sizes are None if the agent cannot see it."""
 
-    total_bytes: int | None = None
+    total_bytes: int | None = (
+        None  # used and available; without the space reserved for root, as in the percentage of df
+    )
     used_bytes: int | None = None
     images_bytes: int = 0  # sum of the listed sizes; a shared layer counts each time
     reclaimable_bytes: int = 0  # the space that all images due now would free together

@@ -15,6 +15,9 @@ from agent.core.usage.events import EngineEvent, Key
 RING_SIZE = 256  # events; measured on 20.10 to 29.7
 RESTARTED = "the engine restarted while nobody watched"
 OVERRUN = "more happened than the engine remembers"
+CLOCK_JUMPED = "the clock jumped"  # begins the cause, which says how far
+_KINDS = {RESTARTED: "engine-restart", OVERRUN: "overrun"}
+GAP_KINDS = (*_KINDS.values(), "clock", "unknown-image")
 # an engine whose oldest event is later than this after the boot may have restarted since the boot
 BOOT_TO_ENGINE = timedelta(minutes=10)
 
@@ -87,6 +90,13 @@ class BlindPeriod:
     @property
     def length(self) -> timedelta:
         return self.until - self.since
+
+
+def kind_of_cause(cause: str) -> str:
+    """The kind of a gap, for figures: `overrun`, `engine-restart`, `clock`, or `unknown-image`."""
+    if cause in _KINDS:
+        return _KINDS[cause]
+    return "clock" if cause.startswith(CLOCK_JUMPED) else "unknown-image"
 
 
 def nanoseconds(at: datetime) -> int:

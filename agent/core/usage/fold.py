@@ -48,7 +48,7 @@ class UsageFold:
         self.images: tuple[Image, ...] = ()  # as last listed
         self.watched = False  # some process of the agent has listed this engine before
         self.missed: BlindPeriod | None = None  # from the first to the last event without a known image
-        self._ignored = ignored
+        self.ignored = ignored
         self._arrivals = ImageArrivals()
         self._removed_looks: dict[str, None] = {}  # removed containers of looks inside images
         self._by_name: dict[str, EngineEvent] = {}  # image name -> the last use matched by name only, until a listing
@@ -104,7 +104,7 @@ class UsageFold:
             return False
         listing_due = resolved.listing_due or image_id not in self.tracker.usages  # the image arrived without an event
         run = Run(name=event.name, image=event.image, image_id=image_id, labels=event.labels)
-        pattern = self._ignored.pattern_for(run)
+        pattern = self.ignored.pattern_for(run)
         if pattern and not self.seen.is_replay(event):
             self.tracker.count_ignored(event, image_id, pattern, now)
         ignored = bool(pattern) or self._is_look(event)
@@ -199,7 +199,7 @@ class UsageFold:
         labels = container.labels
         run = Run(name=container.name, image=container.image, image_id=container.image_id, labels=labels)
         looks = container.state == look_inside.NEVER_STARTED and look_inside.is_look(container.name, labels)
-        ignored = looks or bool(self._ignored.pattern_for(run))
+        ignored = looks or bool(self.ignored.pattern_for(run))
         return replace(container, by=attribution.describe_container(container.name, labels), ignored=ignored)
 
     def reconcile(self, listing: Snapshot, now: datetime, *, alive_until: datetime | None, first: bool) -> None:

@@ -128,7 +128,7 @@ async def test_a_wrong_password_is_distinguished_from_a_missing_broker(tmp_path:
             await connect_once(options)
         with pytest.raises(broker.LoginRefused, match="a client without a user name"):
             await connect_once(replace(options, username="", password_file=""))
-    with pytest.raises(broker.BrokerUnavailable, match="is it running") as caught:
+    with pytest.raises(broker.BrokerUnavailable, match=r"start the broker, or correct mqtt\.url") as caught:
         await connect_once(options)
     assert type(caught.value) is broker.BrokerUnavailable
 
@@ -183,11 +183,11 @@ async def test_tls_needs_the_right_authority() -> None:
         options = make_options(server)
         assert options.name.startswith("mqtts://")
         await connect_once(options)
-        with pytest.raises(broker.BrokerUnavailable, match=r"certificate verify failed: .* set mqtt\.ca_file"):
+        with pytest.raises(broker.BrokerUnavailable, match=r"not signed by an authority .* set mqtt\.ca_file"):
             await connect_once(replace(options, ca_file=""))
-        with pytest.raises(broker.LoginRefused, match=r"mqtt\.ca_file: /nowhere: cannot be used: No such file"):
+        with pytest.raises(broker.LoginRefused, match=r"mqtt\.ca_file: /nowhere: cannot be read: No such file"):
             await connect_once(replace(options, ca_file="/nowhere"))
-        with pytest.raises(broker.LoginRefused, match=r"mqtt\.cert_file, mqtt\.key_file: /nowhere, "):
+        with pytest.raises(broker.LoginRefused, match=r"mqtt\.cert_file: /nowhere: cannot be read: No such file"):
             await connect_once(replace(options, cert_file="/nowhere"))
 
 

@@ -1,9 +1,11 @@
 """Which state folder: the rule that every command asks, without a command."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from agent.adapters import overrides
 from agent.adapters.lock import StateBusy, locked
 from agent.adapters.sqlite import state_dir
 from agent.adapters.state_errors import StateError
@@ -61,7 +63,7 @@ def test_a_home_that_is_not_known_is_nothing_to_fall_back_to(configured: Path, m
 def test_as_long_as_an_agent_runs_on_the_fallback_it_is_the_one(xdg: Path, configured: Path) -> None:
     used_instead(xdg, configured)
     assert state_dir.place_to_change(configured).folder == configured
-    configured.rmdir()
+    shutil.rmtree(configured)
     with locked(xdg):
         assert state_dir.place_to_change(configured).folder == state_dir.place_to_look_at(configured).folder == xdg
         with pytest.raises(StateBusy, match=str(xdg)):
@@ -106,4 +108,4 @@ def test_what_the_fallback_is_used_for_is_noted_once_and_survives(
         assert state_dir.place_for_run(configured).folder == xdg
     assert state_dir.used_instead_of(configured)
     assert not state_dir.used_instead_of(xdg)
-    assert [path.name for path in xdg.iterdir()] == [state_dir.INSTEAD_OF]
+    assert {path.name for path in xdg.iterdir()} == {state_dir.INSTEAD_OF, overrides.FOLDER}

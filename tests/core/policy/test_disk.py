@@ -7,7 +7,6 @@ from agent.core.policy.disk import DiskUsage
 
 def space(used: int, free: int, used_inodes: int = 0, free_inodes: int = 0) -> DiskUsage:
     return DiskUsage(
-        total_bytes=10**9,
         used_bytes=used,
         available_bytes=free,
         used_inodes=used_inodes,
@@ -31,8 +30,24 @@ def test_the_share_is_that_of_bytes_or_inodes_whichever_is_worse(given: DiskUsag
     assert (given.used_fraction, given.bottleneck) == (share, worse)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (space(330, 670), "33% of 1.0 kB used"),
+        (space(25, 75, 90, 10), "90% of its inodes used; 25% of 100 B used"),
+    ],
+)
+def test_it_is_described_by_what_is_used_more(given: DiskUsage, words: str) -> None:
+    assert given.describe() == words
+
+
+def test_its_size_is_without_what_only_root_may_fill() -> None:
+    given = space(30, 70)
+    assert given.used_bytes / given.usable_bytes == given.used_fraction == 0.3
+
+
 def test_what_only_root_may_fill_is_neither_used_nor_free() -> None:
-    assert DiskUsage(total_bytes=100, used_bytes=45, available_bytes=45).used_fraction == 0.5
+    assert DiskUsage(used_bytes=45, available_bytes=45).used_fraction == 0.5
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -154,6 +155,7 @@ class _Client:
     """One connection."""
 
     peer = "fake, MQTT 5"
+    certificate_expires: datetime | None = None
 
     def __init__(self, server: FakeBroker, will: Message | None) -> None:
         self.will = will

@@ -249,3 +249,50 @@ ON CONFLICT (engine, image_id) DO UPDATE SET
 -- Of images whose usage is deleted. An image that is probed before its usage is written is probed again.
 DELETE FROM layer_looks WHERE NOT EXISTS
     (SELECT 1 FROM usage WHERE usage.engine = layer_looks.engine AND usage.image_id = layer_looks.image_id)
+
+-- name: count_outcomes
+-- Sums by reason and outcome of the outcomes with a number above :after and since :since. `freed`: measured, else estimated.
+SELECT coalesce(json_extract(decisions.data, '$.reason'), 'other') AS reason,
+    json_extract(outcomes.data, '$.outcome') AS outcome,
+    count(*) AS evictions,
+    sum(max(0, coalesce(json_extract(outcomes.data, '$.measured_bytes'), 0))) AS measured,
+    sum(coalesce(json_extract(decisions.data, '$.estimated_bytes'), 0)) AS estimated,
+    sum(max(0, coalesce(json_extract(outcomes.data, '$.measured_bytes'),
+        json_extract(decisions.data, '$.estimated_bytes'), 0))) AS freed,
+    sum(json_extract(outcomes.data, '$.measured_bytes') IS NULL) AS unmeasured
+FROM events AS outcomes
+LEFT JOIN events AS decisions
+    ON decisions.decision_id = outcomes.decision_id AND decisions.type = 'torchkeeper.decision'
+WHERE outcomes.type = 'torchkeeper.outcome' AND outcomes.seq > :after AND outcomes.at > :since
+GROUP BY 1, 2
+
+-- name: count_gaps
+SELECT json_extract(data, '$.cause') AS cause, count(*) AS gaps, sum(json_extract(data, '$.seconds')) AS seconds
+FROM events WHERE type = 'torchkeeper.gap' AND seq > :after
+GROUP BY 1
+
+-- name: count_dropped
+SELECT json_extract(data, '$.reason') AS reason, sum(json_extract(data, '$.count')) AS events
+FROM events WHERE type = 'torchkeeper.dropped' AND seq > :after
+GROUP BY 1
+
+-- name: freed_build_cache
+SELECT coalesce(sum(max(0, coalesce(json_extract(data, '$.measured_bytes'), 0))), 0) AS bytes
+FROM events WHERE type = 'torchkeeper.build-cache' AND seq > :after AND at > :since
+
+-- name: regrets
+-- The evictions whose image came back before the TTL had passed that it had when it was evicted.
+SELECT outcomes.seq AS seq
+FROM usage
+JOIN events AS outcomes ON outcomes.subject = usage.image_id
+JOIN events AS decisions
+    ON decisions.decision_id = outcomes.decision_id AND decisions.type = 'torchkeeper.decision'
+WHERE outcomes.type = 'torchkeeper.outcome' AND json_extract(outcomes.data, '$.outcome') = 'removed'
+  AND usage.arrived > outcomes.at
+  AND usage.arrived <= outcomes.at + 1000000 * json_extract(decisions.data, '$.ttl_seconds')
+
+-- name: first_seq
+SELECT min(seq) AS seq FROM events
+
+-- name: waiting_rows
+SELECT count(*) AS waiting, min(at) AS oldest FROM events WHERE retired = 0 AND set_aside IS NULL

@@ -1,0 +1,69 @@
+"""Which keys differ between two settings, and which of them a running agent takes over."""
+
+from datetime import timedelta
+
+import pytest
+from pydantic import BaseModel
+
+from agent.config import changes
+from agent.config.changes import Changes
+from agent.config.settings import Settings
+
+NOW = Settings()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Settings(), Changes()),
+        (
+            Settings(policy={"ttl": "7d", "protect": []}, agent={"mode": "observe"}),
+            Changes(applied=("agent.mode", "policy.ttl", "policy.protect")),
+        ),
+        (
+            Settings(images={"known": ["a/b"]}, usage={"gap_tolerance": "2m"}, history={"retention": "1d"}),
+            Changes(applied=("images.known", "usage.gap_tolerance", "history.retention")),
+        ),
+        (
+            Settings(mqtt={"url": "mqtt://b"}, docker={"url": "unix:///d"}, agent={"host": "a", "log": "json"}),
+            Changes(restart=("agent.host", "agent.log", "docker.url", "mqtt.url")),
+        ),
+        (
+            Settings(agent={"state_dir": "/s", "mode": "observe"}),
+            Changes(applied=("agent.mode",), restart=("agent.state_dir",)),
+        ),
+        (Settings(monitor={"listen": "127.0.0.1:1"}), Changes()),
+    ],
+)
+def test_each_key_that_differs_is_named_once_and_on_its_side(wanted: Settings, found: Changes) -> None:
+    assert changes.between(NOW, wanted) == found
+
+
+def test_what_needs_a_restart_stays_and_the_rest_is_taken_over() -> None:
+    wanted = Settings(
+        agent={"host": "b", "mode": "observe"},
+        mqtt={"url": "mqtt://b"},
+        policy={"ttl": "7d"},
+        pressure={"budget": "9GB"},
+    )
+    merged = changes.merge(NOW, wanted)
+    assert (merged.policy, merged.pressure, merged.agent.mode) == (wanted.policy, wanted.pressure, "observe")
+    assert (merged.agent.host, merged.mqtt) == (NOW.agent.host, NOW.mqtt)
+    assert changes.between(merged, wanted) == Changes(restart=("agent.host", "mqtt.url"))
+
+
+def test_settings_that_were_taken_over_differ_no_more() -> None:
+    wanted = Settings(policy={"ttl": timedelta(days=1)})
+    assert changes.between(changes.merge(NOW, wanted), wanted) == Changes()
+
+
+def test_a_section_that_is_not_listed_needs_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that a later release adds."""
+    monkeypatch.setattr(changes, "APPLIED", changes.APPLIED - {"limits"})
+    assert changes.between(NOW, Settings(limits={"pause": "9s"})) == Changes(restart=("limits.pause",))
+
+
+def test_each_listed_name_is_a_section_or_a_key() -> None:
+    sections: dict[str, type[BaseModel]] = {name: type(getattr(NOW, name)) for name in Settings.model_fields}
+    keys = {f"{name}.{key}" for name, section in sections.items() for key in section.model_fields}
+    assert sections.keys() | keys >= changes.APPLIED | changes.UNUSED
