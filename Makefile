@@ -1,7 +1,7 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deployment test-proxy test-core lint format bench recognition chaos fuzz page schema docs man proxy image lock dist deb test-install audit clean
+.PHONY: help demo test test-engines test-deployment test-proxy test-core lint format bench bench-fleet recognition chaos fuzz page schema docs man proxy image lock dist deb test-install audit clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
@@ -53,6 +53,10 @@ format: ## sort the imports and format the code
 bench: ## set up, and run the benchmarks
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-fleet: ## set up, and measure the monitor and fleet status with ten thousand hosts, half an hour; ARGS="--hosts 1000"
+	@.ci/bootstrap test
+	@$(BIN)/python -m tests.benchmarks.fleet $(ARGS)
 
 recognition: ## set up, and count the images that are recognised, of CORPUS=FILE or of the project's own
 	@.ci/bootstrap test

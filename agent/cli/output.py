@@ -147,7 +147,11 @@ def unfolded(written: str, style: str = "") -> "Text":
 def print_json(document: Any) -> None:
     """Print one document, with characters escaped that a terminal would obey, or that the output cannot encode."""
     written = json.dumps(document, indent=2, ensure_ascii=not _is_unicode(sys.stdout.encoding))
-    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written))
+    print("\n".join(line if line.isprintable() else _escaped(line) for line in written.split("\n")))
+
+
+def _escaped(line: str) -> str:
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
 def _is_unicode(encoding: str | None) -> bool:

@@ -74,9 +74,9 @@ class Reloader:
 
     def _refuse(self, error: ConfigError) -> None:
         self.last_successful = False
-        message = f"the configuration was refused: {error}; the agent continues with the settings that it read before"
+        message = f"{error}; the agent continues with the settings that it read before"
         if AlertId.CONFIG_REFUSED in self._host_report.alerts:  # its begin is a line of its own
-            log.warning(message, action="reload")
+            log.warning("the configuration was refused", action="reload", error=message)
         self._host_report.raise_alert(AlertId.CONFIG_REFUSED, message, self._clock.now())
 
     def _take(self, found: changes.Changes, wanted: Settings, *, answered: bool) -> None:

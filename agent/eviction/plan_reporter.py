@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 
 from agent.adapters.sqlite.store import Store
@@ -10,9 +11,11 @@ from agent.core import text, units
 from agent.core.policy import totals
 from agent.core.policy.decision import Action, Decision, HeldBy, Plan
 from agent.core.policy.settings import Policy
-from agent.core.protocol import inventory, new_events, payloads
+from agent.core.protocol import new_events, payloads
 from agent.core.protocol.alerts import AlertId
+from agent.core.protocol.inventory import InventoryBuilder
 from agent.reporting.host_report import HostReport
+from agent.reporting.pending_inventory import PendingInventory
 from agent.tracking.engine_view import EngineView
 
 REMOVED_ANOTHER_STANDS = timedelta(days=7)  # after the eviction; the agent cannot know when somebody has fixed it
@@ -26,6 +29,8 @@ class PlanReporter:
         self._view = view
         self._store = store
         self._policy = policy
+        self._builder = InventoryBuilder()
+        self._building = asyncio.Lock()
 
     def take(self, policy: Policy) -> None:
         """Report later plans as made by another policy."""
@@ -41,9 +46,14 @@ class PlanReporter:
         taken = await self._store.load_also_removed(plan.at - REMOVED_ANOTHER_STANDS)
         self._alert(AlertId.REMOVED_ANOTHER_IMAGE, _removed_another(taken), plan, "critical")
         self._host_report.show_plan(plan)
+        actions = {item.image.id: item.action.value for item in plan.decisions}
+        build = partial(self._build_inventory, plan, self._disk(plan))
+        self._host_report.show_inventory(PendingInventory(actions, build))
+
+    async def _build_inventory(self, plan: Plan, disk: payloads.Disk) -> payloads.Inventory:
         last = await self._store.load_last_decisions(payloads.LAST_DECISIONS)
-        host, disk = self._store.host, self._disk(plan)
-        self._host_report.show_inventory(await asyncio.to_thread(inventory.build, plan, host, disk, last))
+        async with self._building:  # in a thread, one after the other
+            return await asyncio.to_thread(self._builder.build, plan, self._store.host, disk, last)
 
     def _alert(
         self, alert_id: AlertId, message: str, plan: Plan, severity: Literal["warning", "critical"] = "warning"

@@ -12,6 +12,7 @@ from agent.core.policy import limits, planning, pressure
 from agent.core.policy.decide import Context
 from agent.core.policy.decision import Plan
 from agent.core.policy.grace import PendingPolicy, PolicyHistory
+from agent.core.policy.kept_answers import KeptAnswers
 from agent.core.policy.overrides import Overrides
 from agent.core.policy.settings import Policy
 from agent.core.protocol import payloads
@@ -52,6 +53,7 @@ class Planner:
         self._terms = _Terms(rules, grace)
         self._folder = folder
         self._folder_identity = overrides.identity(folder)
+        self._kept = KeptAnswers()
         self.under_pressure = False  # as of the last plan
 
     async def plan(self, *, ahead: timedelta = timedelta(), instead: Policy | None = None) -> Plan:
@@ -66,7 +68,8 @@ class Planner:
         if instead is not None:
             context = replace(context, pending_policy=None)
         rules = instead or terms.rules
-        found = planning.plan(view.snapshot(now), view.verdicts, view.tracker.usages, rules, now + ahead, context)
+        kept = None if ahead or instead else self._kept  # what people look at counts time to the second
+        found = planning.plan(view.snapshot(now), view.verdicts, view.tracker.usages, rules, now + ahead, context, kept)
         self.under_pressure = found.under_pressure
         return found
 

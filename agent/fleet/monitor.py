@@ -23,7 +23,7 @@ from agent.fleet.history.errors import HistoryUnavailable
 from agent.fleet.history.lease import Lease, LeaseTaken
 from agent.fleet.history.queries import decisions
 from agent.fleet.live.live_fleet import LiveFleet
-from agent.fleet.web import app, documents, server
+from agent.fleet.web import access_rules, app, documents, server
 from agent.fleet.web.stream import STREAM, Stream
 
 PAGE = Path(__file__).parent / "page"
@@ -51,15 +51,17 @@ class Monitor:
         away = not link.connected and self.clock.now() - link.since >= UNREACHABLE_AFTER
         return documents.Health(
             broker="connected" if link.connected else "unreachable" if away else "connecting",
-            database="failing" if self.committer.error else "working",
-            error=link.error or self.committer.error or self.watermarks.error or None,
+            database="failing" if self.committer.retry.error else "working",
+            error=link.error or self.committer.retry.error or self.watermarks.error or None,
             behind_events=self.collector.behind,
+            incomplete_hosts=self.committer.inventories.waiting,
             last_commit=self.committer.last_commit,
         )
 
 
 async def run(settings: Settings) -> None:
     """Run the monitor until SIGTERM or SIGINT. Raises ConfigError, HistoryError and LeaseTaken."""
+    access_rules.load(settings.monitor)  # an address that is open to everybody is refused before anything is created
     clock, identity = SystemClock(), _identity(settings)
     connect = broker.collector_connector(broker.collector_options(settings.mqtt, identity))
     try:
@@ -126,6 +128,8 @@ def make_web(monitor: Monitor) -> server.Application:
         mqtt_name=" ".join(monitor.settings.mqtt.urls),
         mqtt_prefix=monitor.settings.mqtt.prefix,
         collector=_identity(monitor.settings),
+        incomplete=lambda: monitor.committer.inventories.waiting,
+        complete=monitor.committer.inventories.store_of,
     )
     return app.make_app(services, PAGE)
 
@@ -146,6 +150,7 @@ async def _run_loops(monitor: Monitor, stream: Stream) -> None:
     live, database, clock = monitor.live, monitor.database, monitor.clock
     loops = {
         "collector": monitor.collector.run(),
+        "inventories": monitor.committer.inventories.run(lambda: monitor.collector.is_busy),
         "lease": monitor.lease.keep(),
         "ticks": stream.watch(),
         "retention": upkeep.apply_retention(database, monitor.settings.monitor.retention, clock),

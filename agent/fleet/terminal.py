@@ -21,7 +21,7 @@ from agent.core.model import Class
 from agent.core.policy.decision import Action, Reason
 from agent.core.protocol import payloads
 from agent.fleet.feed import Feed
-from agent.fleet.live.build_row import next_eviction
+from agent.fleet.live.summary import next_eviction
 from agent.fleet.shown import ago, largest, sanitize
 from agent.fleet.view import DecisionLine, FleetView
 

@@ -13,13 +13,12 @@ from agent.core.policy.decision import Action
 from agent.core.protocol import payloads
 from agent.core.protocol.topics import Topics
 from agent.fleet.live import build_row
-from agent.fleet.live.build_row import InventorySummary, milliseconds
+from agent.fleet.live.moments import milliseconds
 from agent.fleet.live.row import HostRow, State
+from agent.fleet.live.summary import NO_INVENTORY, InventoryOutline, InventorySummary, summary_of
 
 STALE_AFTER = build_row.STALE_AFTER
 MAX_EVENTS = 500  # the latest events of the whole fleet that are kept
-
-NO_INVENTORY = InventorySummary()
 
 Detail = Literal["images", "decisions"]  # a part of each inventory
 IMAGES: Detail = "images"
@@ -149,16 +148,16 @@ class FleetView:
             _see(host, min(own_time, at) if retained else at)
 
     def _apply_inventory(self, host: Host, payload: bytes) -> datetime | None:
-        inventory: payloads.Inventory | build_row.InventoryOutline | None
+        inventory: payloads.Inventory | InventoryOutline | None
         if self._details:
             inventory = payloads.decode(payloads.Inventory, payload)
         else:
-            inventory = payloads.decode(build_row.InventoryOutline, payload)
+            inventory = payloads.decode(InventoryOutline, payload)
         if inventory is None:
             if not payload:
                 host.summary, host.inventory = NO_INVENTORY, None
             return None
-        host.summary = build_row.summary_of(inventory)
+        host.summary = summary_of(inventory)
         if isinstance(inventory, payloads.Inventory):
             left_out: dict[str, object] = {name: [] for name in ALL if name not in self._details}
             host.inventory = inventory.model_copy(update=left_out)

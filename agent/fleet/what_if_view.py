@@ -55,6 +55,9 @@ def _caveats(answer: WhatIf, ttl: str) -> str:
     if answer.offline_left_out:
         noun = "host that is" if answer.offline_left_out == 1 else "hosts that are"
         sentences.append(f"Left out: {answer.offline_left_out:,} {noun} offline.")
+    if answer.incomplete_hosts:
+        count = "1 host" if answer.incomplete_hosts == 1 else f"{answer.incomplete_hosts:,} hosts"
+        sentences.append(f"Not complete yet: the monitor is still storing the images of {count}; ask again soon.")
     if answer.idle_spells:
         sentences.append(
             f"In the last 90 days, {answer.ended_with_use:,} of {answer.idle_spells:,} idle times longer than {ttl}"

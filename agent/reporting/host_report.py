@@ -11,6 +11,7 @@ from agent.core.figures import Figures
 from agent.core.policy.decision import Plan
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
+from agent.reporting.pending_inventory import PendingInventory
 
 log = structlog.get_logger()
 
@@ -24,7 +25,7 @@ class HostReport:
     def __init__(self, figures: Figures | None = None) -> None:
         """`figures`: those that the tracking counts in; all parts of one agent share them."""
         self.info: payloads.Info | None = None
-        self.inventory: payloads.Inventory | None = None
+        self.inventory: PendingInventory | None = None
         self.alerts: dict[str, payloads.Alert] = {}
         self.pause: payloads.Pause | None = None
         self.changed = asyncio.Event()
@@ -47,7 +48,7 @@ class HostReport:
             self.info = self.info.model_copy(update={"paused": pause, "at": at})
             self.changed.set()
 
-    def show_inventory(self, inventory: payloads.Inventory) -> None:
+    def show_inventory(self, inventory: PendingInventory) -> None:
         self.inventory = inventory
         self.changed.set()
 

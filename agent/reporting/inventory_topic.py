@@ -36,11 +36,14 @@ class InventoryTopic:
 
     async def show(self, retain: Retain) -> None:
         """Publish the inventory if it may be published now. Raises BrokerUnavailable; then call `connection_ended`."""
-        inventory = self._host_report.inventory
-        if inventory is None or self.wait() != 0:
+        pending = self._host_report.inventory
+        if pending is None or self.wait() != 0:
+            return
+        inventory = await pending.built()
+        if not self._pace.is_new(pending, inventory):
             return
         payload = inventory.encode()
-        self._pace.published(inventory, self._clock.monotonic())
+        self._pace.published(pending, inventory, self._clock.monotonic())
         self._in_flight = len(payload)
         await retain(self._topic, payload)
         self._in_flight = 0

@@ -1,6 +1,9 @@
 """When the inventory may be published: rarely, as it is by far the largest message and most of it does not change."""
 
+from collections.abc import Mapping
+
 from agent.core.protocol import payloads
+from agent.reporting.pending_inventory import PendingInventory
 
 ROUNDING = 0.01  # seconds; a sleep may end slightly early
 ENDS = 2  # connections in a row that end while the inventory is sent, before it is left out for a while
@@ -9,12 +12,17 @@ LONGEST_PAUSE = 600.0  # seconds; each try may cost a connection
 
 
 class Pace:
-    """Compares each inventory with the last published one. Times are seconds of a monotonic clock."""
+    """Compares each inventory with the last published one. Times are seconds of a monotonic clock.
+
+    The contents are compared only once the inventory may be published, because it is built only then.
+    """
 
     def __init__(self, every: float) -> None:
         """`every`: seconds between two inventories, if no action changes."""
         self._every = every
         self._published: payloads.Inventory | None = None  # None: not yet on this connection
+        self._actions: Mapping[str, str] = {}  # of the published one
+        self._considered: PendingInventory | None = None  # published, or found to contain nothing new
         self._not_before = 0.0
         self.ends = 0  # connections in a row that ended while the inventory was sent
         self._pause = FIRST_PAUSE
@@ -22,19 +30,26 @@ class Pace:
 
     def begin(self, now: float, pause: float) -> None:
         """Start a new connection: publish again after `pause` seconds, as the broker may have lost everything."""
-        self._published, self._not_before = None, now + pause
+        self._published, self._considered, self._not_before = None, None, now + pause
 
-    def wait(self, inventory: payloads.Inventory | None, now: float) -> float | None:
-        """Seconds until this inventory may be published; None if it contains nothing new."""
-        last = self._published
-        if inventory is None or (last is not None and _same_content(inventory, last)):
+    def wait(self, pending: PendingInventory | None, now: float) -> float | None:
+        """Seconds until this inventory may be published; None if it is known to contain nothing new."""
+        if pending is None or pending is self._considered:
             return None
-        urgent = last is not None and _actions(inventory) != _actions(last)
+        urgent = self._published is not None and pending.actions != self._actions
         left = (self._barred_until if urgent else max(self._not_before, self._barred_until)) - now
         return left if left > ROUNDING else 0.0
 
-    def published(self, inventory: payloads.Inventory, now: float) -> None:
+    def is_new(self, pending: PendingInventory, inventory: payloads.Inventory) -> bool:
+        """Whether it differs from the last published one by more than its time. If not, `wait` returns None for it."""
+        if self._published is not None and _same_content(inventory, self._published):
+            self._considered = pending
+            return False
+        return True
+
+    def published(self, pending: PendingInventory, inventory: payloads.Inventory, now: float) -> None:
         """Record that this inventory was sent."""
+        self._considered, self._actions = pending, pending.actions
         self._published, self._not_before = inventory, now + self._every
 
     def answered(self) -> None:
@@ -51,8 +66,3 @@ class Pace:
 
 def _same_content(one: payloads.Inventory, other: payloads.Inventory) -> bool:
     return one.model_copy(update={"at": other.at}) == other
-
-
-def _actions(inventory: payloads.Inventory) -> dict[str, str]:
-    """The action of each image, by its ID. A change of these is published at once."""
-    return {image.id: image.action for image in inventory.images}

@@ -65,8 +65,9 @@ async def test_an_image_that_the_agent_removed_is_shown_as_gone(host: FakeHost, 
     agent = await agent_past_ttl(host)
     await sweep(agent)
     assert agent.host_report.inventory is not None
-    assert agent.host_report.inventory.images == []
-    assert [(item.references, item.outcome) for item in agent.host_report.inventory.decisions] == [([REF], "removed")]
+    shown = await agent.host_report.inventory.built()
+    assert shown.images == []
+    assert [(item.references, item.outcome) for item in shown.decisions] == [([REF], "removed")]
 
 
 async def test_the_least_recently_used_is_evicted_first(host: FakeHost) -> None:

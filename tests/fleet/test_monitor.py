@@ -82,6 +82,28 @@ def test_a_monitor_that_is_killed_in_a_burst_has_all_of_it_once_after_its_restar
 
 
 @pytest.mark.real
+def test_a_monitor_that_is_killed_between_the_images_of_two_hosts_has_those_of_all_after_its_restart(
+    tmp_path: Path,
+) -> None:
+    fleet, stored = Fleet.make(400), "SELECT count(*) FROM host_images"
+    with mosquitto.running() as server:
+        simulator = Simulator(fleet, server.port)
+        simulator.publish(fleet.births())
+        simulator.flush()
+        simulator.close()
+        running = process.Monitor(server.url, tmp_path)
+        running.start_connected()
+        try:
+            proc.eventually(lambda: count(running.database, stored))
+            running.kill()
+            running.start_connected()
+            proc.eventually(lambda: count(running.database, stored) == 400 * fleet.images)
+            assert count(running.database, "SELECT count(DISTINCT host_id) FROM host_images") == 400
+        finally:
+            running.stop()
+
+
+@pytest.mark.real
 async def test_it_ends_on_sigterm_with_0_and_says_goodbye_and_the_next_one_starts_at_once(
     broker_: Mosquitto, tmp_path: Path
 ) -> None:
@@ -127,6 +149,7 @@ def test_a_configuration_that_cannot_be_used_is_refused_with_its_key(
     ended = proc.torchkeeper("monitor", config=stopped.config)
     assert (ended.returncode, "Traceback" in ended.stderr) == (2, False)
     assert message in ended.stderr
+    assert not stopped.database.exists()
 
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +184,7 @@ async def test_its_health_says_what_does_not_work_and_since_when_the_broker_coun
     assert built.health().broker == "connecting"
     await clock.advance(1)
     assert built.health().broker == "unreachable"
-    built.committer.error = "the disk is full"
+    built.committer.retry.error = "the disk is full"
     assert (built.health().database, built.health().error) == ("failing", "the disk is full")
 
 

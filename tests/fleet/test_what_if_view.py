@@ -58,3 +58,8 @@ def test_everything_fits_80_columns_and_names_from_strangers_do_no_harm() -> Non
     shown = render(what_if_view(answer(hosts=[HOST | {"host": EVIL + "x" * 100}]), "7d"))
     assert max(map(len, shown.splitlines())) <= 80
     assert not set(shown) & set("\x1b\u202e\x07\r")
+
+
+def test_an_answer_without_the_images_of_all_hosts_says_so() -> None:
+    shown = " ".join(render(what_if_view(answer(incomplete_hosts=8000), "7d")).split())
+    assert "Not complete yet: the monitor is still storing the images of 8,000 hosts; ask again soon." in shown

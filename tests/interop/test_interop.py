@@ -13,6 +13,7 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.diagnostics import broker_check
 from agent.fleet.view import Host
+from agent.reporting.pending_inventory import PendingInventory
 from tests.interop.brokers import COLLECTOR, Place
 from tests.interop.parts import PATIENCE, ROOT, collecting, confirmed, reporting, take, until, view
 from tests.support.messages import make_info, make_inventory, make_inventory_image
@@ -58,7 +59,7 @@ async def test_a_wrong_password_is_reported(place: Place, tmp_path: Path) -> Non
 
 async def test_a_later_reader_finds_what_is_retained(place: Place, rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
-    rig.host_report.show_inventory(make_inventory(left_out=3))
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory(left_out=3)))
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", make_info().at)
     async with reporting(place.connect, rig, "gpu-01"):
         found = await eventually_online(place, "gpu-01")
@@ -168,7 +169,7 @@ async def test_a_host_cannot_speak_for_another_one(place: Place) -> None:
 
 async def test_names_with_dots_arrive_as_they_are(place: Place, rig: PublisherRig, tmp_path: Path) -> None:
     host = "gpu-07.lab"
-    rig.host_report.show_inventory(make_inventory(left_out=1))
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory(left_out=1)))
     async with collecting(place.connect, tmp_path) as received, reporting(place.connect, rig, host):
         await rig.add(5)
         await confirmed(rig, 5)
@@ -182,7 +183,7 @@ async def test_an_inventory_of_900_kb_arrives_whole(place: Place, rig: Publisher
     images = [make_inventory_image(f"sha256:{number:064}", f"team/torch:{'x' * 100}{number}") for number in range(1900)]
     large = make_inventory().model_copy(update={"images": images})
     assert 850_000 < len(large.encode()) < payloads.MAX_PAYLOAD
-    rig.host_report.show_inventory(large)
+    rig.host_report.show_inventory(PendingInventory.of(large))
     async with reporting(place.connect, rig, "gpu-06"):
         assert (await eventually_online(place, "gpu-06")).inventory == large
 

@@ -9,6 +9,7 @@ from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.reporting import collectors
 from agent.reporting.collectors import Collectors
+from agent.reporting.pending_inventory import PendingInventory
 from tests.support.fakes.clock import FakeClock
 from tests.support.messages import make_info, make_inventory
 from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig
@@ -20,7 +21,7 @@ LONG = collectors.LONGEST_JITTER + collectors.BETWEEN
 @pytest.fixture
 async def rig(rig: PublisherRig) -> PublisherRig:
     rig.host_report.show_info(make_info())
-    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     return rig
 

@@ -12,6 +12,7 @@ from agent.core.protocol import inventory, payloads
 from agent.core.protocol.alerts import AlertId
 from agent.reporting import publisher
 from agent.reporting.pace import Pace
+from agent.reporting.pending_inventory import PendingInventory
 from agent.reporting.timing import ReportingTiming
 from tests.support.builders import NOW, container_of, decide, idle_usage, pulled_image, pytorch_image
 from tests.support.messages import make_info, make_inventory, make_inventory_image
@@ -26,11 +27,15 @@ def settings(every: float = EVERY, chance: float = 0.0) -> publisher.Settings:
 
 
 def test_an_inventory_that_says_the_same_later_is_nothing_new() -> None:
-    pace = Pace(EVERY)
-    pace.published(make_inventory(make_inventory_image()), now=0.0)
+    pace, first = Pace(EVERY), make_inventory(make_inventory_image())
+    pace.published(PendingInventory.of(first), first, now=0.0)
     later = make_inventory(make_inventory_image(), at=NOW + timedelta(days=1))
-    assert pace.wait(later, now=86400.0) is None
-    assert pace.wait(make_inventory(make_inventory_image(), disk=payloads.Disk(used_bytes=1)), now=86400.0) == 0.0
+    other = make_inventory(make_inventory_image(), disk=payloads.Disk(used_bytes=1))
+    pending = PendingInventory.of(later)
+    assert pace.wait(pending, now=86400.0) == 0.0
+    assert pace.is_new(pending, other)
+    assert not pace.is_new(pending, later)
+    assert pace.wait(pending, now=86400.0) is None
 
 
 @pytest.mark.parametrize(
@@ -48,14 +53,17 @@ def test_an_image_that_comes_goes_or_changes_its_action_is_published_at_once_and
     images: list[payloads.InventoryImage], urgent: bool
 ) -> None:
     pace = Pace(EVERY)
-    pace.published(make_inventory(make_inventory_image("a"), make_inventory_image("b")), now=100.0)
-    assert pace.wait(make_inventory(*images), now=110.0) == (0.0 if urgent else 50.0)
-    assert pace.wait(make_inventory(*images), now=170.0) == 0.0
+    before = make_inventory(make_inventory_image("a"), make_inventory_image("b"))
+    pace.published(PendingInventory.of(before), before, now=100.0)
+    pending = PendingInventory.of(make_inventory(*images))
+    assert pace.wait(pending, now=110.0) == (0.0 if urgent else 50.0)
+    assert pace.wait(pending, now=170.0) == 0.0
 
 
 def test_a_new_connection_gets_the_inventory_after_its_pause_whatever_the_last_one_had() -> None:
-    pace, same = Pace(EVERY), make_inventory(make_inventory_image())
-    pace.published(same, now=100.0)
+    pace, inventory_of_both = Pace(EVERY), make_inventory(make_inventory_image())
+    same = PendingInventory.of(inventory_of_both)
+    pace.published(same, inventory_of_both, now=100.0)
     pace.begin(now=110.0, pause=25.0)
     assert [pace.wait(same, now) for now in (110.0, 134.0, 135.0)] == [25.0, 1.0, 0.0]
     assert pace.wait(None, now=135.0) is None
@@ -65,23 +73,23 @@ async def test_while_only_times_move_an_inventory_comes_every_so_often_and_with_
     async with rig.running(settings=settings()):
         for second in range(300):
             rig.host_report.show_inventory(
-                make_inventory(make_inventory_image(last_used=NOW + timedelta(seconds=second)))
+                PendingInventory.of(make_inventory(make_inventory_image(last_used=NOW + timedelta(seconds=second))))
             )
             await rig.clock.advance(1)
         sent = rig.payloads(TOPICS.inventory)
         assert 5 <= len(sent) <= 6
         await rig.clock.advance(EVERY)
-        assert rig.payloads(TOPICS.inventory)[-1] == rig.host_report.inventory.encode()  # type: ignore[union-attr]
+        assert rig.payloads(TOPICS.inventory)[-1] == (await rig.host_report.inventory.built()).encode()  # type: ignore[union-attr]
 
 
 async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(rig: PublisherRig) -> None:
     async with rig.running(settings=settings(every=3600.0)):
-        rig.host_report.show_inventory(make_inventory(make_inventory_image()))
+        rig.host_report.show_inventory(PendingInventory.of(make_inventory(make_inventory_image())))
         await rig.clock.advance(5)
-        rig.host_report.show_inventory(make_inventory(make_inventory_image(last_used=NOW)))
+        rig.host_report.show_inventory(PendingInventory.of(make_inventory(make_inventory_image(last_used=NOW))))
         await rig.clock.advance(5)
         assert len(rig.payloads(TOPICS.inventory)) == 1
-        rig.host_report.show_inventory(make_inventory(make_inventory_image(action="evict")))
+        rig.host_report.show_inventory(PendingInventory.of(make_inventory(make_inventory_image(action="evict"))))
         rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", NOW)
         await rig.clock.advance(ReportingTiming().report_interval)
         assert len(rig.payloads(TOPICS.inventory)) == 2
@@ -91,20 +99,22 @@ async def test_an_action_that_changes_is_published_at_once_and_alerts_are_too(ri
 async def test_actions_that_change_all_the_time_make_one_inventory_in_two_seconds(rig: PublisherRig) -> None:
     async with rig.running(settings=settings(every=3600.0)):
         for number in range(100):
-            rig.host_report.show_inventory(make_inventory(make_inventory_image(action=("keep", "evict")[number % 2])))
+            rig.host_report.show_inventory(
+                PendingInventory.of(make_inventory(make_inventory_image(action=("keep", "evict")[number % 2])))
+            )
             await rig.clock.advance(0.1)
         assert len(rig.payloads(TOPICS.inventory)) <= 6
 
 
 async def test_the_first_inventory_is_published_at_the_birth(rig: PublisherRig) -> None:
-    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
     async with rig.running(settings=settings(chance=1.0)):
         assert len(rig.payloads(TOPICS.inventory)) == 1
 
 
 async def test_a_fleet_that_lost_its_broker_does_not_bring_all_inventories_at_once(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
-    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
     async with rig.running(settings=settings(chance=0.5)):
         await rig.clock.advance(100)
         rig.server.stop()
@@ -117,7 +127,7 @@ async def test_a_fleet_that_lost_its_broker_does_not_bring_all_inventories_at_on
 
 
 async def test_after_a_flood_or_a_row_that_ended_the_connection_the_inventory_does_not_wait(rig: PublisherRig) -> None:
-    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
     async with rig.running(settings=settings(chance=1.0)):
         rig.server.retained.clear()
         rig.server.end(CLIENT_ID, broker.Flooded("fake: too much"))
@@ -137,7 +147,7 @@ async def test_after_a_flood_or_a_row_that_ended_the_connection_the_inventory_do
 async def test_an_inventory_that_ends_connections_delays_nothing_else_and_is_tried_again(rig: PublisherRig) -> None:
     rig.server.poison = lambda message: message.topic == TOPICS.inventory
     rig.host_report.show_info(make_info())
-    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
     await rig.add(2)
     async with rig.running(tick=1):
         await rig.until(lambda: rig.sent() == [1, 2], tick=1)
@@ -199,6 +209,6 @@ async def published(rig: PublisherRig, inventories: list[payloads.Inventory], ev
     """The inventories that were published, where one is shown each second of the fake clock."""
     async with rig.running(settings=settings(every)):
         for shown in inventories:
-            rig.host_report.show_inventory(shown)
+            rig.host_report.show_inventory(PendingInventory.of(shown))
             await rig.clock.advance(1)
         return rig.payloads(TOPICS.inventory)

@@ -21,6 +21,7 @@ from agent.core.protocol.alerts import AlertId
 from agent.core.protocol.topics import PROBE
 from agent.daemon import build
 from agent.reporting import outbox_sender, poison, publisher, rejection
+from agent.reporting.pending_inventory import PendingInventory
 from agent.reporting.timing import ReportingTiming
 from tests.support import mosquitto
 from tests.support.messages import make_info, make_inventory, make_status
@@ -40,7 +41,7 @@ from tests.support.times import START
 
 async def test_birth_publishes_everything_retained(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
-    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
         await rig.settle()
@@ -61,7 +62,7 @@ async def test_the_will_bears_the_session_of_the_birth_and_each_connection_has_i
 
 async def test_everything_retained_comes_again_after_the_broker_forgot_it(rig: PublisherRig) -> None:
     rig.host_report.show_info(make_info())
-    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
         await rig.settle()
@@ -178,7 +179,7 @@ async def test_a_broker_that_was_restored_from_an_old_state_shows_no_second_agen
 async def test_inventories_are_coalesced_and_the_latest_wins(rig: PublisherRig) -> None:
     async with rig.running():
         for number in range(20):
-            rig.host_report.show_inventory(make_inventory(left_out=number))
+            rig.host_report.show_inventory(PendingInventory.of(make_inventory(left_out=number)))
             await rig.clock.advance(0.5)
         await rig.clock.advance(2)
         published = rig.payloads(TOPICS.inventory)
@@ -190,7 +191,7 @@ async def test_unchanged_values_are_not_published_again(rig: PublisherRig) -> No
     rig.host_report.show_info(make_info())
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     async with rig.running():
-        rig.host_report.show_inventory(make_inventory())
+        rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
         await rig.clock.advance(10)
         assert len(rig.payloads(TOPICS.info)) == len(rig.payloads(TOPICS.alert("state-full"))) == 1
 
@@ -498,13 +499,13 @@ async def test_it_is_logged_once_when_the_broker_is_lost_and_once_when_it_is_bac
 
 async def test_a_refused_inventory_is_logged_once_and_delays_nothing(rig: PublisherRig) -> None:
     rig.server.denied[TOPICS.inventory] = broker.PACKET_TOO_LARGE
-    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
     await rig.add(1)
     structlog.reset_defaults()
     with capture_logs() as logs:
         async with rig.running():
             await rig.until(lambda: rig.sent() == [1])
-            rig.host_report.show_inventory(make_inventory(left_out=1))
+            rig.host_report.show_inventory(PendingInventory.of(make_inventory(left_out=1)))
             await rig.clock.advance(10)
     assert [line["topics"] for line in logs if line["action"] == "mqtt-refused"] == [TOPICS.inventory]
 
@@ -576,7 +577,7 @@ async def test_retained_values_that_mosquitto_forgot_when_it_was_killed_are_publ
     rig: PublisherRig, broker: Mosquitto
 ) -> None:
     rig.host_report.show_info(make_info())
-    rig.host_report.show_inventory(make_inventory())
+    rig.host_report.show_inventory(PendingInventory.of(make_inventory()))
     rig.host_report.raise_alert(AlertId.STATE_FULL, "nearly full", START)
     topics = {TOPICS.status, TOPICS.info, TOPICS.inventory, TOPICS.alert("state-full")}
     async with on_mosquitto(rig, broker):

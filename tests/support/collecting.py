@@ -15,6 +15,7 @@ from agent.core.protocol.topics import Topics
 from agent.fleet.collector.batch import Batch, Committed, Source, StreamState
 from agent.fleet.collector.committer import Committer
 from agent.fleet.collector.ingest import Collector
+from agent.fleet.collector.inventory_writer import InventoryWriter
 from agent.fleet.collector.publishing import WatermarkPublisher
 from agent.fleet.history.database import Database, open_database
 from agent.fleet.history.writer import HistoryWriter
@@ -63,6 +64,7 @@ class CollectorRig:
     clock: FakeClock = field(default_factory=FakeClock)
     shown: list[tuple[Batch, Committed]] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
+    is_busy: bool = False  # as if the broker had more all the time
 
     def __post_init__(self) -> None:
         topics = Topics("torchkeeper", "+")
@@ -84,17 +86,23 @@ class CollectorRig:
             watermarks=self.watermarks,
         )
 
+    @property
+    def inventories(self) -> InventoryWriter:
+        return self.committer.inventories
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the collector for the block, which begins when it is connected."""
+        storing = asyncio.create_task(self.inventories.run(lambda: self.is_busy or self.collector.is_busy))
         task = asyncio.create_task(self.collector.run())
         try:
             await self.until(lambda: self.collector.link.connected or task.done())
             yield
         finally:
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            for each in (task, storing):
+                each.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await each
 
     async def until(self, true: Callable[[], object], tick: float = 0.05) -> None:
         """Let tasks and the database's thread run until the condition is true; each check moves the clock."""

@@ -18,6 +18,7 @@ from agent.fleet.collector.batch import (
     StoredEvent,
 )
 from agent.fleet.live.live_fleet import LiveFleet
+from agent.fleet.live.summary import summary_of
 from tests.support.messages import make_info, make_inventory, make_status
 from tests.support.times import START
 
@@ -41,7 +42,7 @@ def inventory(
     left_out: int = 0,
 ) -> InventoryChange:
     made = make_inventory(*images, host=host, at=at, disk=disk, decisions=decisions, left_out=left_out)
-    return InventoryChange(host, made, b"", at)
+    return InventoryChange(host, summary_of(made), made.encode(), b"", at)
 
 
 def alert(
@@ -62,7 +63,7 @@ def no_alert(alert_id: str = "disk", *, host: str = "gpu-07", at: datetime = STA
 
 def cleared(host: str = "gpu-07", *, at: datetime = START) -> list[Change]:
     """All topics of a host are empty."""
-    return [StatusChange(host, None, at), InfoChange(host, None, at), InventoryChange(host, None, b"", at)]
+    return [StatusChange(host, None, at), InfoChange(host, None, at), InventoryChange(host, None, b"", b"", at)]
 
 
 def seen(host: str = "gpu-07", *, at: datetime = START) -> Seen:

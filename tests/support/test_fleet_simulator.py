@@ -21,8 +21,8 @@ def test_births_are_a_status_an_info_and_an_inventory_of_about_10_kb_for_each_ho
     batch = fold(*births)
     assert [type(change) for change in batch.changes] == 3 * [StatusChange, InfoChange, InventoryChange]
     assert batch.undecodable == []
-    inventories = [change.inventory for change in batch.changes if isinstance(change, InventoryChange)]
-    assert [len(inventory.images) for inventory in inventories if inventory is not None] == [15, 15, 15]
+    inventories = [change.summary for change in batch.changes if isinstance(change, InventoryChange)]
+    assert [summary.images for summary in inventories if summary is not None] == [15, 15, 15]
     assert all(message.retain for message in births)
     assert 8_000 < len(births[2].payload) < 12_000
 

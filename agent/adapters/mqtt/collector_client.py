@@ -22,7 +22,7 @@ from agent.adapters.mqtt.incoming import IncomingLimit
 
 # If these were much lower, the broker would often wait for us: with 1000 messages the rate is half.
 MOST_WAITING = 4000  # messages that wait to be taken, before reading pauses; it goes on below half of that
-MOST_WAITING_BYTES = 16_000_000
+MOST_WAITING_BYTES = 8_000_000
 READ_AHEAD = 65_536  # bytes that are read at once; paho by itself reads each packet in at least three pieces
 RETAIN = 0x01  # in the first byte of a packet
 PACKETS_AT_ONCE = 100  # before other tasks may run

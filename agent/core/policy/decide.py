@@ -84,6 +84,7 @@ class Evaluation:
             warnings=rules.label_warnings(self.image),
             failure=self._failure,
             steps=steps,
+            valid_until=min((at for at in times.thresholds if at > self.now), default=idle.NEVER),
         )
 
     def _times(self, usage: Usage, *, protected: bool) -> IdleTimes:

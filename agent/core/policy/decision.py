@@ -1,6 +1,6 @@
 """A decision for each image, and the plan of all decisions. Frozen; times are aware and in UTC."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -137,6 +137,8 @@ class Decision:
     warnings: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()  # the reasons that were checked for this image alone, up to the one that applies
     failure: str = ""  # why the image could not be read or judged; "" if it could
+    # when time alone may change the decision (not its texts); None: unknown
+    valid_until: datetime | None = field(default=None, compare=False)
 
     @property
     def mode(self) -> Mode:
@@ -163,3 +165,13 @@ class Plan:
     @property
     def mode(self) -> Mode:
         return Mode.of(self.held_by)
+
+
+def without_time(decision: Decision) -> Decision:
+    """The decision without what counts time, unless it is an eviction: only that changes while nothing happens."""
+    if decision.action is Action.EVICT:
+        return decision
+    timeless = replace(decision, explanation="", idle=None, steps=())
+    if not decision.running:
+        return timeless
+    return replace(timeless, last_used=None, idle_since=None, idle_since_ignoring_gaps=None, deadline=None)

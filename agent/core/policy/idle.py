@@ -10,7 +10,7 @@ from agent.core.policy import rules
 from agent.core.policy.settings import Policy
 from agent.core.timekeeping import MachineOff
 
-_NEVER = datetime.max.replace(tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,12 @@ class IdleTimes:
     min_age_ends: datetime  # the end of min_age
     dangling_at: datetime | None  # when an untagged image is due as dangling; None: only its TTL counts
     seen_dangling_at: datetime | None  # the same without the effect of gaps
+
+    @property
+    def thresholds(self) -> tuple[datetime, ...]:
+        """The moments at which a decision by these times may change."""
+        moments = (self.deadline, self.seen_deadline, self.min_age_ends, self.dangling_at, self.seen_dangling_at)
+        return tuple(at for at in moments if at is not None)
 
 
 def times(
@@ -78,7 +84,7 @@ def times(
 
 def add_saturating(at: datetime, by: timedelta) -> datetime:
     """`at + by`, or the largest datetime if that overflows."""
-    return at + by if by < _NEVER - at else _NEVER
+    return at + by if by < NEVER - at else NEVER
 
 
 def _dangling_at(image: Image, since: datetime, policy: Policy) -> datetime | None:

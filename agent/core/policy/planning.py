@@ -6,15 +6,17 @@ Both the `plan` command and the real sweep use this function, so the command sho
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
-from agent.core.images import isolation, layers
-from agent.core.images.layers import LayerIndex
+from agent.core.images import isolation
 from agent.core.images.references import ReferenceIndex
 from agent.core.model import Class, Container, Image, Snapshot, Usage, Verdict
 from agent.core.policy import decide, grace, limits, newest, pressure, schedule
 from agent.core.policy.decide import Context, Evaluation
 from agent.core.policy.decision import Action, Decision, HeldBy, Plan
-from agent.core.policy.parents import ParentGraph, children_of, order
+from agent.core.policy.kept_answers import AnswersOfPlan, KeptAnswers
+from agent.core.policy.listing_facts import ListingFacts
+from agent.core.policy.parents import children_of, order
 from agent.core.policy.settings import Policy
 from agent.core.pytorch import operators
 
@@ -28,9 +30,13 @@ def plan(
     policy: Policy,
     now: datetime,
     context: Context,
+    kept: KeptAnswers | None = None,
 ) -> Plan:
-    """Decide about every image of the snapshot. An image without a usage counts as first seen now."""
-    inputs = _PlanInputs.of(snapshot, verdicts, usages, context, now)
+    """Decide about every image of the snapshot. An image without a usage counts as first seen now.
+
+    `kept`: the answers of earlier plans, to which this one adds; None evaluates every image.
+    """
+    inputs = _PlanInputs.of(snapshot, verdicts, usages, context, now, kept or KeptAnswers())
     decisions = inputs.decide(policy)
     waiting: dict[str, Decision] = {}
     if context.pending_policy is not None and now < context.pending_policy.until:
@@ -47,16 +53,14 @@ def plan(
 class _PlanInputs:
     """All facts of one moment, for any policy."""
 
-    images: tuple[Image, ...]
+    facts: ListingFacts
     verdicts: Mapping[str, Verdict]
     usages: Mapping[str, Usage]
     containers: Mapping[str, tuple[Container, ...]]
-    parents: ParentGraph
-    layer_index: LayerIndex  # of all images; copied before anything is released
-    images_bytes: int  # of all layers, each counted once
     watched_since: datetime  # the first listing ever; earlier uses are unknown
     context: Context
     now: datetime
+    kept: KeptAnswers
 
     @classmethod
     def of(
@@ -66,43 +70,62 @@ class _PlanInputs:
         usages: Mapping[str, Usage],
         context: Context,
         now: datetime,
+        kept: KeptAnswers,
     ) -> "_PlanInputs":
-        layer_index = LayerIndex(snapshot.images)
-        images = isolation.readable(snapshot.images, layer_index.failures)
-        containers = _containers_by_image(replace(snapshot, images=images))
+        facts = kept.facts(snapshot.images)
         return cls(
-            images=images,
+            facts=facts,
             verdicts=verdicts,
             usages=usages,
-            containers=containers,
-            parents=ParentGraph(images),
-            layer_index=layer_index,
-            images_bytes=layer_index.total_bytes,
+            containers=_containers_by_image(snapshot.containers, facts.names),
             watched_since=min((usage.first_seen for usage in usages.values()), default=now),
             context=context,
             now=now,
+            kept=kept,
         )
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        return self.facts.images
 
     def decide(self, policy: Policy) -> dict[str, Decision]:
         """A decision for every image: by its own facts, then by disk pressure, then by its children's decisions."""
         verdicts = operators.lifted(self.verdicts, self.images, policy.known)
         kept = newest.kept(self.images, verdicts, policy)
+        answers_of_plan = self.kept.for_policy(policy, self.context, self.now)
 
         def answer(image: Image) -> Decision:
-            return self._answer(image, verdicts.get(image.id, _UNKNOWN), policy, kept.why.get(image.id, ""))
+            verdict, why = verdicts.get(image.id, _UNKNOWN), kept.why.get(image.id, "")
+            return self._answer(image, verdict, policy, why, answers_of_plan)
 
         found, failed = isolation.each(self.images, answer)
+        answers_of_plan.forget_all_but(self.facts.reclaimable.keys())
         failures = {**kept.failures, **failed}
         answers = {
             image.id: decide.unknown(image, failures[image.id]) if image.id in failures else found[image.id]
             for image in self.images
         }
         if self.is_under_pressure(policy):
-            wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.images_bytes)
+            wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.facts.images_bytes)
             state = self.describe_pressure(policy)
-            for key in pressure.select_victims(answers, self.parents, self.layer_index.copy(), wanted):
-                answers[key] = pressure.evict(answers[key], state)
-        return self.parents.apply_to(answers)
+            for key in pressure.select_victims(answers, self.facts.parents, self.facts.layer_index.copy(), wanted):
+                answers[key] = pressure.evict(self._evaluate_anew(key, verdicts, policy, kept), state)
+        return self.facts.parents.apply_to(answers)
+
+    def _evaluate_anew(
+        self, image_id: str, verdicts: Mapping[str, Verdict], policy: Policy, kept: newest.Kept
+    ) -> Decision:
+        """The answer for an image that is to be evicted: a kept one has the idle time of an earlier plan."""
+        image = self.facts.by_id[image_id]
+        return self._evaluate(
+            image,
+            verdicts.get(image_id, _UNKNOWN),
+            self.usages.get(image_id),
+            self.containers.get(image_id, ()),
+            policy,
+            kept.why.get(image_id, ""),
+            self.facts.reclaimable[image_id],
+        )
 
     def without_active_pressure(self) -> "_PlanInputs":
         """The same inputs without active disk pressure, which belongs to the policy that caused it."""
@@ -110,30 +133,49 @@ class _PlanInputs:
 
     def is_under_pressure(self, policy: Policy) -> bool:
         before = self.context.under_pressure
-        return pressure.is_under_pressure(policy.pressure, self.context.disk, self.images_bytes, before=before)
+        return pressure.is_under_pressure(policy.pressure, self.context.disk, self.facts.images_bytes, before=before)
 
     def describe_pressure(self, policy: Policy) -> str:
-        at_least = layers.understated(self.images)
-        return pressure.describe(policy.pressure, self.context.disk, self.images_bytes, at_least=at_least)
+        at_least = self.facts.understated
+        return pressure.describe(policy.pressure, self.context.disk, self.facts.images_bytes, at_least=at_least)
 
     def shortfall_bytes(self, policy: Policy, freed_bytes: int) -> int:
         """The bytes that still have to be freed under pressure, after `freed_bytes` were."""
-        wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.images_bytes)
+        wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.facts.images_bytes)
         return max(0, wanted - freed_bytes) if self.is_under_pressure(policy) else 0
 
-    def _answer(self, image: Image, verdict: Verdict, policy: Policy, newest_clause: str) -> Decision:
-        usage = self.usages.get(image.id)
+    def _answer(
+        self, image: Image, verdict: Verdict, policy: Policy, newest_clause: str, answers: AnswersOfPlan
+    ) -> Decision:
+        usage, containers = self.usages.get(image.id), self.containers.get(image.id, ())
+        estimated_bytes = self.facts.reclaimable[image.id]
+        evaluation = partial(self._evaluate, image, verdict, usage, containers, policy, newest_clause, estimated_bytes)
+        if usage is None:  # first seen now, whenever now is
+            return evaluation()
+        inputs = (image, verdict, usage, containers, newest_clause, self.watched_since, estimated_bytes)
+        return answers.answer(inputs, evaluation)
+
+    def _evaluate(
+        self,
+        image: Image,
+        verdict: Verdict,
+        usage: Usage | None,
+        containers: tuple[Container, ...],
+        policy: Policy,
+        newest_clause: str,
+        estimated_bytes: int,
+    ) -> Decision:
         answer = Evaluation(
             image=image,
             verdict=verdict,
             usage=usage or Usage(image_id=image.id, first_seen=self.now),
-            containers=self.containers.get(image.id, ()),
+            containers=containers,
             policy=policy,
             now=self.now,
             context=self.context,
             newest=newest_clause,
             watched_since=self.watched_since if usage is not None else self.now,
-            estimated_bytes=self.layer_index.reclaimable_bytes(image.id),
+            estimated_bytes=estimated_bytes,
         ).decide()
         signs = (sign.text for sign in answer.verdict.evidence)
         # raises for an image whose texts cannot be encoded, and so cannot be published
@@ -155,12 +197,10 @@ def passes_recheck(decision: Decision, fresh: Plan) -> bool:
     return now.may_cascade and decision.image.id not in with_children and fresh.held_by is None
 
 
-def _containers_by_image(snapshot: Snapshot) -> dict[str, tuple[Container, ...]]:
+def _containers_by_image(containers: Iterable[Container], names: ReferenceIndex) -> dict[str, tuple[Container, ...]]:
     """Image ID -> the containers in any state that use it as their image or as a mount."""
-    names = ReferenceIndex()
-    names.replace(snapshot.images)
     by_image: dict[str, tuple[Container, ...]] = {}
-    for container in snapshot.containers:
+    for container in containers:
         mounted = {names.resolve(name) or name for name in container.image_mounts}
         for image_id in {container.image_id, *mounted}:
             by_image[image_id] = (*by_image.get(image_id, ()), container)
@@ -181,7 +221,7 @@ def _assemble(
         _ready_now([by_id[key] for key in evicting]), policy.limits, context.past_evictions, now
     ):
         by_id[key] = replace(by_id[key], held_by=HeldBy.RATE_LIMIT)
-    estimated = inputs.layer_index.reclaimable_together(evicting)
+    estimated = inputs.facts.layer_index.reclaimable_together(evicting)
     opens = schedule.next_opening(policy.schedule, now) if held_by is HeldBy.WINDOW else None
     return Plan(
         at=now,
@@ -193,7 +233,7 @@ def _assemble(
         pressure=inputs.describe_pressure(policy),
         shortfall_bytes=inputs.shortfall_bytes(policy, estimated),
         deferred=deferred,
-        deferred_bytes=inputs.layer_index.reclaimable_together(item.image.id for item in deferred),
+        deferred_bytes=inputs.facts.layer_index.reclaimable_together(item.image.id for item in deferred),
         next_due=_next_due(by_id.values(), policy, context, now, opens),
         estimated_bytes=estimated,
     )

@@ -1,10 +1,10 @@
 """Builds the inventory of a host, small enough for one message."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from agent.core.images import isolation
 from agent.core.lint import linter
-from agent.core.model import Class, Image
+from agent.core.model import Class, Image, Verdict
 from agent.core.policy.decision import Action, Decision, Plan
 from agent.core.protocol import new_events, payloads
 
@@ -14,38 +14,62 @@ WARNINGS_SHOWN = 10
 _RANK = {Class.PYTORCH: 0, Class.AMBIGUOUS: 1, Class.OTHER: 2}
 
 
-def build(
-    plan: Plan,
-    host: str,
-    disk: payloads.Disk,
-    last: Iterable[tuple[payloads.Event, payloads.Event | None]],
-) -> payloads.Inventory:
-    """All images of a plan, and the last decisions with their outcome, cut to below MAX_PAYLOAD.
+Last = Iterable[tuple[payloads.Event, payloads.Event | None]]  # decisions with their outcomes, the latest first
 
-    PyTorch images come first, sorted by deadline. `images_left_out` counts images that are cut or cannot be encoded.
-    At most NAMES_SHOWN names of one image are listed.
-    """
-    ranked = {item.image.id: item for item in sorted(plan.decisions, key=rank)}
-    images = [item.image for item in ranked.values()]
-    misleading = linter.warnings_by_image(linter.find(images, {key: item.verdict for key, item in ranked.items()}))
 
-    def show(image: Image) -> payloads.InventoryImage:
-        row = _image(ranked[image.id], misleading.get(image.id, ()))
-        # raises if the payload could not be encoded
+def build(plan: Plan, host: str, disk: payloads.Disk, last: Last) -> payloads.Inventory:
+    """The inventory of one plan (`InventoryBuilder`)."""
+    return InventoryBuilder().build(plan, host, disk, last)
+
+
+class InventoryBuilder:
+    """Builds one inventory after the other. What did not change since the last one is not made again."""
+
+    def __init__(self) -> None:
+        self._linted: tuple[tuple[Image, ...], tuple[Verdict, ...]] = ((), ())
+        self._misleading: Mapping[str, tuple[str, ...]] = {}  # image ID -> the warnings about its names
+        self._rows: dict[str, tuple[Decision, payloads.InventoryImage]] = {}
+
+    def build(self, plan: Plan, host: str, disk: payloads.Disk, last: Last) -> payloads.Inventory:
+        """All images of a plan, and the last decisions with their outcome, cut to below MAX_PAYLOAD.
+
+        PyTorch images come first, sorted by deadline. `images_left_out` counts images that are cut or cannot be
+        encoded. At most NAMES_SHOWN names of one image are listed.
+        """
+        self._lint(plan)
+        ranked = {item.image.id: item for item in sorted(plan.decisions, key=rank)}
+        shown, failed = isolation.each(
+            [item.image for item in ranked.values()], lambda image: self._row(ranked[image.id])
+        )
+        self._rows = {key: (ranked[key], row) for key, row in shown.items()}
+        whole = payloads.Inventory(
+            host=host,
+            at=plan.at,
+            disk=disk,
+            totals=new_events.totals(plan),
+            images=list(shown.values()),
+            images_left_out=len(failed),
+            decisions=[_last_decision(decision, outcome) for decision, outcome in last],
+        )
+        return _cut(whole)
+
+    def _lint(self, plan: Plan) -> None:
+        """Find misleading names; they depend on all images and verdicts, so any change of these drops all rows."""
+        images, verdicts = tuple(item.image for item in plan.decisions), tuple(item.verdict for item in plan.decisions)
+        if (images, verdicts) == self._linted:
+            return
+        by_id = {item.image.id: item.verdict for item in plan.decisions}
+        self._misleading = linter.warnings_by_image(linter.find(images, by_id))
+        self._linted, self._rows = (images, verdicts), {}
+
+    def _row(self, item: Decision) -> payloads.InventoryImage:
+        """The row of an image. Raises if it could not be encoded."""
+        before = self._rows.get(item.image.id)
+        if before is not None and before[0] is item:
+            return before[1]
+        row = _image(item, self._misleading.get(item.image.id, ()))
         " ".join((row.explanation, row.last_used_by, *row.references, *row.warnings)).encode()
         return _shortened(row)
-
-    shown, failed = isolation.each(images, show)
-    whole = payloads.Inventory(
-        host=host,
-        at=plan.at,
-        disk=disk,
-        totals=new_events.totals(plan),
-        images=list(shown.values()),
-        images_left_out=len(failed),
-        decisions=[_last_decision(decision, outcome) for decision, outcome in last],
-    )
-    return _cut(whole)
 
 
 def rank(item: Decision) -> tuple[object, ...]:
@@ -75,10 +99,10 @@ def _shortened(row: payloads.InventoryImage) -> payloads.InventoryImage:
 
 
 def _cut(inventory: payloads.Inventory) -> payloads.Inventory:
-    """Halve the list of images until it fits."""
+    """Leave out images from the end until it fits: by the share that is too much, and some more."""
     images = inventory.images
-    while images and len(inventory.encode()) > payloads.MAX_PAYLOAD:
-        images = images[: len(images) // 2]
+    while images and (size := len(inventory.encode())) > payloads.MAX_PAYLOAD:
+        images = images[: min(len(images) - 1, len(images) * payloads.MAX_PAYLOAD * 49 // (size * 50))]
         left_out = len(inventory.images) + inventory.images_left_out - len(images)
         inventory = inventory.model_copy(update={"images": images, "images_left_out": left_out})
     return inventory

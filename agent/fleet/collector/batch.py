@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent.core.protocol import payloads
+from agent.fleet.live.summary import InventorySummary
 
 Range = tuple[int, int]  # both ends included
 Source = tuple[str, str]  # host, epoch
@@ -37,10 +38,14 @@ class InfoChange:
 
 @dataclass(frozen=True, slots=True)
 class InventoryChange:
-    """An inventory that differs from the last one. `digest`: BLAKE2b-64 of its payload."""
+    """An inventory that differs from the last one, as JSON: its images are not decoded before they are stored.
+
+    `digest`: BLAKE2b-64 of its payload.
+    """
 
     host: str
-    inventory: payloads.Inventory | None
+    summary: InventorySummary | None  # None: it was cleared
+    text: bytes
     digest: bytes
     at: datetime
     retain: bool = False
@@ -115,3 +120,4 @@ class Committed:
     decisions: tuple[DecisionChange, ...] = ()
     regrets: dict[str, int] = field(default_factory=dict)  # host -> decisions whose image came back in this commit
     streams: dict[Source, StreamState] = field(default_factory=dict)  # of the batch, as they are on disk now
+    unreadable: tuple[str, ...] = ()  # hosts whose inventory was not written, as its images cannot be read

@@ -2,28 +2,27 @@
 
 The fold counts events as stored before they are on disk. So after a commit that failed or that nobody waited for, it is
 made anew from the database, which alone says what has arrived.
+
+Inventories are shown at once, and stored when there is time; see `InventoryWriter`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import structlog
-import tenacity
 
 from agent import aio
 from agent.adapters.clock import Clock
 from agent.core.protocol.topics import Topics
-from agent.fleet.collector.batch import Batch, Committed, Incoming, Source, StreamState
+from agent.fleet.collector.batch import Batch, Change, Committed, Incoming, InventoryChange, Source, StreamState
 from agent.fleet.collector.fold import Fold
+from agent.fleet.collector.inventory_writer import InventoryWriter, Show
 from agent.fleet.collector.publishing import WatermarkPublisher
+from agent.fleet.collector.retry import Retry
 from agent.fleet.collector.undecodable import UndecodableAlerts
-from agent.fleet.history.errors import HistoryUnavailable
-
-RETRY_MAX = 15.0  # seconds between two attempts to commit
-
-T = TypeVar("T")
-Show = Callable[[Batch, Committed], None]
 
 log = structlog.get_logger()
 
@@ -62,26 +61,33 @@ class Committer:
         self._took = took
         self._undecodable = UndecodableAlerts(topics)
         self._fold: Fold | None = None  # None: to be made from the database
+        self._turn = asyncio.Lock()
+        self.retry = Retry(clock)
+        self.inventories = InventoryWriter(
+            history, clock, retry=self.retry, turn=self._turn, show=show, discard=self._discard_inventories
+        )
         self.last_commit: datetime | None = None
-        self.error = ""  # why the database takes nothing now; "" while it does
 
     async def begin(self) -> None:
         """Load what has arrived so far."""
-        self._fold = await self._retrying(self._load)
+        self._fold = await self.retry.run(self._load)
 
     async def store(self, messages: Sequence[Incoming]) -> None:
         """Return once these messages are on disk, or cannot be stored in any way; then they may be acknowledged."""
-        try:
-            await self._store(messages)
-        except Exception:
-            log.exception("a batch of messages cannot be stored; trying one by one", action="discard")
-            for message in messages:
-                await self._store_alone(message)
+        async with self._turn:
+            try:
+                await self._store(messages)
+            except Exception:
+                log.exception("a batch of messages cannot be stored; trying one by one", action="discard")
+                for message in messages:
+                    await self._store_alone(message)
+        while self.inventories.is_full:
+            await self.inventories.store()
 
     async def _store(self, messages: Sequence[Incoming]) -> None:
         fold = self._fold
         if fold is None:
-            fold = await self._retrying(self._load)
+            fold = await self.retry.run(self._load)
         self._fold = None
         batch = fold.apply(messages, self._clock.now())
         await self._commit(batch)
@@ -98,17 +104,19 @@ class Committer:
 
     async def _commit(self, batch: Batch) -> None:
         batch.changes += self._undecodable.changes(batch.undecodable, batch.at)
+        now = replace(batch, changes=[change for change in batch.changes if not _may_wait(change)])
 
         async def commit() -> None:
             began = self._clock.monotonic()
-            committed = await self._history.commit(batch)
+            committed = await self._history.commit(now)
             self._took(self._clock.monotonic() - began)
             batch.streams.update(committed.streams)
             self._watermarks.update(batch.streams)
             self._show(batch, committed)
+            self.inventories.note(batch.changes)
 
         # If it is cancelled, the database may or may not have the batch, and viewers would never see it.
-        await self._retrying(lambda: aio.uninterrupted(commit()))
+        await self.retry.run(lambda: aio.uninterrupted(commit()))
         self.last_commit = self._clock.now()
 
     async def _load(self) -> Fold:
@@ -116,26 +124,10 @@ class Committer:
         self._watermarks.load(streams)
         return Fold(self._topics, streams, await self._history.load_digests())
 
-    async def _retrying(self, work: Callable[[], Awaitable[T]]) -> T:
-        """The result of work on the database, once that is available."""
-        async for attempt in tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(HistoryUnavailable),
-            wait=tenacity.wait_random_exponential(min=0.2, max=RETRY_MAX),
-            sleep=self._clock.sleep,
-            before_sleep=self._note_failure,
-        ):
-            with attempt:
-                result = await work()
-        self._note_success()
-        return result
+    async def _discard_inventories(self, hosts: Sequence[str]) -> None:
+        topics = [self._topics.inventory.replace("/+/", f"/{host}/") for host in hosts]
+        await self._commit(Batch(self._clock.now(), undecodable=topics))
 
-    def _note_failure(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if not self.error:
-            log.error("the database takes nothing; nothing is acknowledged", action="history-down", reason=str(error))
-        self.error = str(error)
 
-    def _note_success(self) -> None:
-        if self.error:
-            self.error = ""
-            log.info("the database works again", action="history-up")
+def _may_wait(change: Change) -> bool:
+    return isinstance(change, InventoryChange) and change.summary is not None

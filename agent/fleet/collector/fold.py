@@ -26,6 +26,7 @@ from agent.fleet.collector.batch import (
     StoredEvent,
     StreamState,
 )
+from agent.fleet.live import summary as summaries
 
 MAX_EPOCHS = 10_000  # of one host; each state file that it had is one, and each takes 0.3 kB here
 DIGEST_BYTES = 8
@@ -117,16 +118,17 @@ class Fold:
     def _inventory(self, host: str, message: Incoming) -> Change | bool:
         if not message.payload:
             self._digests.pop(host, None)
-            return InventoryChange(host, None, b"", message.at, message.retain)
+            return InventoryChange(host, None, b"", b"", message.at, message.retain)
         digest = blake2b(message.payload, digest_size=DIGEST_BYTES).digest()
         if self._digests.get(host) == digest:
             # a retained one may be from long ago, so it is no sign of life
             return message.retain or Seen(host, message.at)
-        inventory = payloads.decode(payloads.Inventory, message.payload)
-        if inventory is None:
+        text = _unpacked(message.payload)
+        summary = summaries.read(text)
+        if summary is None:
             return False
         self._digests[host] = digest
-        return InventoryChange(host, inventory, digest, message.at, message.retain)
+        return InventoryChange(host, summary, text, digest, message.at, message.retain)
 
     def _event(self, host: str, message: Incoming, batch: Batch, seen: set[str]) -> bool:
         if message.payload == PROBE:
@@ -179,6 +181,14 @@ class Fold:
         before = self._streams.get(source, _EMPTY)
         self._ranges[source[0]] += len(state.missing) - len(before.missing)
         self._streams[source] = state
+
+
+def _unpacked(payload: bytes) -> bytes:
+    """The payload as JSON; nothing if it is damaged."""
+    try:
+        return payloads.unpacked(payload)
+    except ValueError:
+        return b""
 
 
 def _numbered(host: str, payload: bytes) -> _Numbered | None:

@@ -31,7 +31,10 @@ LINGER = 0.02  # seconds at most that a commit waits for more messages
 SILENCE = 0.002  # seconds without a message, after which it waits no longer
 RECONNECT_MAX = 15.0  # seconds between two attempts to connect
 STABLE_AFTER = 60.0  # seconds; a connection that lasted longer resets the back-off
-GOODBYE = 2.0  # seconds at most to publish `offline` at the end
+FEW = 50  # messages that wait in a calm fleet
+# Seconds at most that `offline` may wait for its acknowledgement at the end. The broker has it without that, too, and
+# in a burst the acknowledgement stands behind messages that nobody takes any more.
+GOODBYE = 0.5
 
 log = structlog.get_logger()
 
@@ -73,6 +76,11 @@ class Collector:
     def behind(self) -> int:
         """How many messages have arrived and are not stored yet."""
         return self._connection.waiting if self._connection else 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the broker has more for us: what it retained, before it answers the subscriptions, or a burst."""
+        return self._connection is not None and (not self.link.connected or self.behind > FEW)
 
     async def run(self) -> None:
         """Collect, endlessly. Retries BrokerUnavailable; any other exception escapes."""

@@ -189,6 +189,7 @@ sweeps = Table(
     Column("estimated", BigInteger, nullable=False),
     Column("measured", BigInteger),
     Index(None, "host_id", "at"),
+    Index(None, "at", "stream_id", "seq"),
 )
 
 gaps = Table(
@@ -200,6 +201,7 @@ gaps = Table(
     Column("seconds", Float, nullable=False),
     Column("cause", Text, nullable=False),
     Index(None, "host_id", "at"),
+    Index(None, "at", "stream_id", "seq"),
 )
 
 build_cache = Table(
@@ -214,6 +216,7 @@ build_cache = Table(
     Column("measured", BigInteger),
     Column("error", Text),
     Index(None, "host_id", "at"),
+    Index(None, "at", "stream_id", "seq"),
 )
 
 dropped = Table(
@@ -225,6 +228,7 @@ dropped = Table(
     Column("count", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Index(None, "host_id", "at"),
+    Index(None, "at", "stream_id", "seq"),
 )
 
 freed_days = Table(

@@ -18,7 +18,6 @@ from agent.fleet.collector.batch import (
     AlertChange,
     Batch,
     Committed,
-    DecisionChange,
     InventoryChange,
     Source,
     StoredEvent,
@@ -95,11 +94,11 @@ def _write(connection: Connection, batch: Batch, known: Mapping[str, int]) -> _W
     events.write(connection, fresh)
     decided = decisions.write(connection, fresh, at)
     streams.save(connection, [(stored[source], state) for source, state in states.items()], at)
-    returned = _write_changes(connection, batch, host_ids, at)
+    found = _write_changes(connection, batch, host_ids, at)
     forgotten = host_rows.forget(connection, batch.changes, host_ids)
-    every = {change.id: change for change in (*decided.changed, *returned)}
-    regretted = Counter(change.host for change in (*decided.regretted, *returned))
-    committed = Committed(tuple(every[row] for row in sorted(every)), dict(regretted), states)
+    every = {change.id: change for change in (*decided.changed, *found.regretted)}
+    regretted = Counter(change.host for change in (*decided.regretted, *found.regretted))
+    committed = Committed(tuple(every[row] for row in sorted(every)), dict(regretted), states, tuple(found.unreadable))
     return _Written(host_ids, forgotten, committed)
 
 
@@ -119,8 +118,8 @@ def _fresh(
     return fresh, states
 
 
-def _write_changes(connection: Connection, batch: Batch, host_ids: Mapping[str, int], at: int) -> list[DecisionChange]:
-    """Write what the retained topics say. Returns the decisions whose images have come back."""
+def _write_changes(connection: Connection, batch: Batch, host_ids: Mapping[str, int], at: int) -> inventories.Written:
+    """Write what the retained topics say."""
     changes = batch.changes
     host_rows.write(connection, changes, host_ids)
     alerts.write(connection, [change for change in changes if isinstance(change, AlertChange)], host_ids)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from agent.core import text
-from agent.fleet.live.build_row import milliseconds
+from agent.fleet.live.moments import milliseconds
 from agent.fleet.live.row import StandingAlert
 
 ALIVE_FOR = timedelta(minutes=3)  # after a status: two more would have come in this time

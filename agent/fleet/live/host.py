@@ -8,8 +8,10 @@ from agent.core import text
 from agent.core.policy.decision import Outcome
 from agent.core.protocol import payloads
 from agent.fleet.live import bounds, build_row, conditions
-from agent.fleet.live.build_row import STALE_AFTER, milliseconds
+from agent.fleet.live.build_row import STALE_AFTER
+from agent.fleet.live.moments import milliseconds
 from agent.fleet.live.row import HostRow, StandingAlert
+from agent.fleet.live.summary import NO_INVENTORY, InventorySummary
 
 # A sign of life alone is shown this late: at one each minute from each host it would be nearly all that viewers get.
 SHOW_SEEN_AFTER = timedelta(minutes=2)
@@ -32,9 +34,13 @@ class Decided:
 
 @dataclass(slots=True)
 class LiveHost:
-    """A host, from the messages that it sent. Its methods replace `row`; decoded messages are not kept."""
+    """A host, from the messages that it sent. Decoded messages are not kept.
 
-    row: HostRow
+    Its `row` is made when somebody looks at it: many messages may come before that.
+    """
+
+    _row: HostRow
+    _news: dict[str, Any] = field(default_factory=dict)  # fields that differ from `_row`
     status: Literal["online", "offline"] | None = None  # as its last status says; None: it has none
     has_info: bool = False
     has_inventory: bool = False
@@ -56,6 +62,13 @@ class LiveHost:
         )
 
     @property
+    def row(self) -> HostRow:
+        """As of the last message."""
+        if self._news:
+            self._row, self._news = replace(self._row, **self._news), {}
+        return self._row
+
+    @property
     def is_known(self) -> bool:
         """Whether it has any retained topic."""
         own_alerts = self.alerts.keys() - conditions.ALERTS
@@ -64,12 +77,12 @@ class LiveHost:
     @property
     def silent_at(self) -> int | None:
         """When it will be stale, unless it gives a sign of life before; None: it is not online."""
-        online = self.row.state == "online" and self.row.last_seen is not None
-        return (self.row.last_seen or 0) + _STALE_AFTER_MS + 1 if online else None
+        seen = self._get("last_seen")
+        return seen + _STALE_AFTER_MS + 1 if seen is not None and self._get("state") == "online" else None
 
     def take_news(self) -> bool:
         """Whether viewers lack something of the row. They have it from then on."""
-        seen = self.row.last_seen or 0
+        seen = self._get("last_seen") or 0
         if not self.is_changed and seen - self.sent_seen < _SHOW_SEEN_AFTER_MS:
             return False
         self.is_changed, self.sent_seen = False, seen
@@ -77,22 +90,22 @@ class LiveHost:
 
     def see(self, at: int | None) -> None:
         """It was alive at this time; None: nothing shows that. In a burst of messages, one a second counts."""
-        if at is not None and (self.row.last_seen is None or at - self.row.last_seen >= SEEN_EVERY):
-            self.row = replace(self.row, last_seen=at)
+        seen = self._get("last_seen")
+        if at is not None and (seen is None or at - seen >= SEEN_EVERY):
+            self._news["last_seen"] = at
 
     def set_status(self, status: payloads.Status | None) -> None:
         self.status = status.state if status else None
 
     def set_info(self, info: payloads.Info | None, now: datetime) -> None:
         self.has_info = info is not None
-        row = build_row.with_info(self.row, info, now)
-        self._set(mode=row.mode, paused=row.paused, version=row.version, high=row.high)
+        self._set(**build_row.said_by(info, now))
         self._show_next_eviction()
 
-    def set_inventory(self, inventory: payloads.Inventory | None) -> None:
+    def set_inventory(self, found: InventorySummary | None) -> None:
         """Take over what an inventory shows; what was freed is counted from events."""
-        self.has_inventory = inventory is not None
-        summary = build_row.summary_of(inventory) if inventory else build_row.InventorySummary()
+        self.has_inventory = found is not None
+        summary = found or NO_INVENTORY
         self.next_eviction = summary.next_eviction
         self._set(
             images=summary.images,
@@ -128,7 +141,7 @@ class LiveHost:
     def end(self, data: payloads.OutcomeData, at: datetime) -> Decided | None:
         """The outcome of a decision. Returns the decision, if it was the last one."""
         decided = self.decided if self.decided and self.decided.decision_id == data.decision_id else None
-        freed = self.row.freed_24h_bytes + freed_bytes(data, decided)
+        freed = self._get("freed_24h_bytes") + freed_bytes(data, decided)
         if decided is not None:
             self._set(last_outcome=data.outcome.value, freed_24h_bytes=freed)
         else:
@@ -137,26 +150,31 @@ class LiveHost:
         return decided
 
     def add_figures(self, *, freed: int = 0, regrets: int = 0) -> None:
-        self._set(freed_24h_bytes=self.row.freed_24h_bytes + freed, regrets_30d=self.row.regrets_30d + regrets)
+        self._set(freed_24h_bytes=self._get("freed_24h_bytes") + freed, regrets_30d=self._get("regrets_30d") + regrets)
 
     def set_figures(self, *, freed: int, regrets: int) -> None:
         self._set(freed_24h_bytes=freed, regrets_30d=regrets)
 
     def show_state(self, now: int) -> None:
-        self._set(state=build_row.state_of(self.status, self.row.last_seen, now))
+        self._set(state=build_row.state_of(self.status, self._get("last_seen"), now))
 
     def _show_decision(self, at: int, outcome: str | None) -> None:
-        if self.row.last_decision_at is None or at >= self.row.last_decision_at:
+        last = self._get("last_decision_at")
+        if last is None or at >= last:
             self._set(last_decision_at=at, last_outcome=outcome)
 
     def _show_next_eviction(self) -> None:
-        self._set(next_eviction=build_row.next_eviction_in(self.row.mode, self.next_eviction))
+        self._set(next_eviction=build_row.next_eviction_in(self._get("mode"), self.next_eviction))
 
     def _set(self, **changes: Any) -> None:
-        row = self.row
-        if any(getattr(row, name) != value for name, value in changes.items()):
-            self.row = replace(row, **changes)
-            self.is_changed = True
+        for name, value in changes.items():
+            if self._get(name) != value:
+                self._news[name] = value
+                self.is_changed = True
+
+    def _get(self, name: str) -> Any:
+        """A field of the row."""
+        return self._news[name] if name in self._news else getattr(self._row, name)
 
 
 def freed_bytes(data: payloads.OutcomeData, decided: Decided | None) -> int:

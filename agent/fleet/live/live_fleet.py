@@ -10,10 +10,10 @@ from agent.core.protocol.alerts import AlertId
 from agent.fleet.collector import batch as messages
 from agent.fleet.collector.batch import Batch, Committed, Source, StoredEvent, StreamState
 from agent.fleet.live import bounds, signs, totals
-from agent.fleet.live.build_row import milliseconds
 from agent.fleet.live.conditions import Identities
 from agent.fleet.live.counters import Counters
 from agent.fleet.live.host import LiveHost
+from agent.fleet.live.moments import milliseconds
 from agent.fleet.live.position import Position
 from agent.fleet.live.row import HostRow, StandingAlert
 from agent.fleet.live.silence import SilenceTimer
@@ -126,8 +126,8 @@ class LiveFleet:
                 self._identify(change)
             case messages.InfoChange(info=info):
                 host.set_info(info, change.at)
-            case messages.InventoryChange(inventory=inventory):
-                host.set_inventory(inventory)
+            case messages.InventoryChange(summary=summary):
+                host.set_inventory(summary)
             case messages.AlertChange():
                 self._set_alert((change.host, change.alert_id), signs.standing(change), milliseconds(change.at))
         host.see(signs.of_life(change))

@@ -3,14 +3,14 @@
 from datetime import datetime
 
 from agent.fleet.collector.batch import AlertChange, Change, InfoChange, InventoryChange, Seen, StatusChange
-from agent.fleet.live.build_row import milliseconds
+from agent.fleet.live.moments import milliseconds
 from agent.fleet.live.row import StandingAlert
 
 
 def is_cleared(change: Change) -> bool:
     """Whether a topic of the host is empty now."""
     match change:
-        case StatusChange(status=content) | InfoChange(info=content) | InventoryChange(inventory=content):
+        case StatusChange(status=content) | InfoChange(info=content) | InventoryChange(summary=content):
             return content is None
         case AlertChange(alert=alert):
             return alert is None
@@ -29,8 +29,8 @@ def of_life(change: Change) -> int | None:
             return _written(status.at, change.at, is_old=change.retain or status.state == "offline")
         case InfoChange(info=info) if info is not None:
             return _written(info.at, change.at, is_old=change.retain)
-        case InventoryChange(inventory=inventory) if inventory is not None:
-            return _written(inventory.at, change.at, is_old=change.retain)
+        case InventoryChange(summary=summary) if summary is not None and summary.at is not None:
+            return _written(summary.at, change.at, is_old=change.retain)
         case Seen(at=at):
             return milliseconds(at)
         case _:

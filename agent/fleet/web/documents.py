@@ -11,6 +11,8 @@ from agent.core.protocol import payloads
 from agent.core.protocol.payloads import Time
 from agent.fleet.live.row import State
 
+_INCOMPLETE = "hosts whose last images have arrived and are not stored yet; in lists of images they are as before"
+
 
 class Document(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -179,6 +181,7 @@ class ImageSummary(Document):
 
 class Images(Document):
     images: list[ImageSummary]
+    incomplete_hosts: int = Field(0, description=_INCOMPLETE)
     next: str | None
 
 
@@ -198,6 +201,7 @@ class ImageOnHost(Document):
 
 class ImageDetail(Document):
     image: ImageSummary
+    incomplete_hosts: int = Field(0, description=_INCOMPLETE)
     pull: str | None
     hosts: list[ImageOnHost]
     decisions: list[Decision]
@@ -294,6 +298,7 @@ class WhatIf(Document):
     bytes: int
     hosts_with: int
     offline_left_out: int
+    incomplete_hosts: int = Field(0, description=_INCOMPLETE)
     idle_spells: int = Field(description="idle spells of the last 90 days that were longer than this TTL")
     ended_with_use: int = Field(description="those of them that ended with a use before the present TTL")
     hosts: list[WhatIfHost]  # most bytes first, at most 1,000
@@ -328,6 +333,7 @@ class Health(Document):
 
     broker: Literal["connected", "connecting", "unreachable"]
     behind_events: int
+    incomplete_hosts: int = Field(0, description=_INCOMPLETE)
     last_commit: Time | None
     database: Literal["working", "failing"] = "working"
     error: str | None = None

@@ -25,6 +25,7 @@ from agent.fleet.collector.batch import (
     StreamState,
 )
 from agent.fleet.collector.fold import Fold
+from agent.fleet.live.summary import summary_of
 from tests.support import messages
 from tests.support.times import START
 
@@ -72,7 +73,7 @@ def test_the_retained_topics_of_a_host_become_changes_in_their_order() -> None:
         changes=[
             StatusChange("gpu-07", status, START, retain=True),
             InfoChange("gpu-07", info, START),
-            InventoryChange("gpu-07", inventory, digest, START, retain=True),
+            InventoryChange("gpu-07", summary_of(inventory), inventory.encode(), digest, START, retain=True),
             AlertChange("gpu-07", "disk", alert, START),
         ],
     )
@@ -83,7 +84,7 @@ def test_an_empty_payload_clears_a_topic() -> None:
     assert batch.changes == [
         StatusChange("gpu-07", None, START),
         InfoChange("gpu-07", None, START),
-        InventoryChange("gpu-07", None, b"", START),
+        InventoryChange("gpu-07", None, b"", b"", START),
         AlertChange("gpu-07", "disk", None, START),
     ]
 
@@ -106,7 +107,7 @@ def test_an_inventory_that_was_cleared_is_decoded_when_it_is_back() -> None:
     applied(message("inventory", inventory), message("inventory", b""), fold=fold)
     (change,) = applied(message("inventory", inventory), fold=fold).changes
     assert isinstance(change, InventoryChange)
-    assert change.inventory == inventory
+    assert (change.summary, change.text) == (summary_of(inventory), inventory.encode())
 
 
 def test_the_late_will_of_an_earlier_connection_is_ignored_and_that_of_the_present_one_is_not() -> None:

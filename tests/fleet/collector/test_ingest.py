@@ -61,12 +61,12 @@ async def test_nothing_is_acknowledged_while_the_database_fails_and_then_all_is_
     rig.history.before = fail
     async with rig.running():
         rig.send(*decisions(1, 3))
-        await rig.until(lambda: rig.committer.error)
+        await rig.until(lambda: rig.committer.retry.error)
         await rig.pass_time(60)
-        assert (rig.committer.error, rig.unacknowledged(), rig.watermarks_of()) == ("the disk is full", 3, [])
+        assert (rig.committer.retry.error, rig.unacknowledged(), rig.watermarks_of()) == ("the disk is full", 3, [])
         rig.history.before = lambda _: None
         await rig.until(lambda: not rig.unacknowledged(), tick=1)
-        assert (rig.committer.error, await rig.stored(), seqs(rig)) == ("", 3, [1, 2, 3])
+        assert (rig.committer.retry.error, await rig.stored(), seqs(rig)) == ("", 3, [1, 2, 3])
 
 
 async def test_a_commit_that_succeeded_and_looked_as_if_it_had_failed_is_not_stored_twice(rig: CollectorRig) -> None:
@@ -109,7 +109,7 @@ async def test_what_arrived_before_a_kill_and_was_not_committed_is_stored_by_the
     rig.history.before = fail
     async with rig.running():
         rig.send(*decisions(1, 3))
-        await rig.until(lambda: rig.committer.error)
+        await rig.until(lambda: rig.committer.retry.error)
     async with collector_rig(tmp_path, server=rig.server) as second, second.running():
         await second.until(lambda: not second.unacknowledged())
         assert (await second.stored(), seqs(second)) == (3, [1, 2, 3])

@@ -7,8 +7,9 @@ import pytest
 
 from agent.core.protocol import payloads
 from agent.fleet.live import build_row
-from agent.fleet.live.build_row import InventorySummary, milliseconds
+from agent.fleet.live.moments import milliseconds
 from agent.fleet.live.row import HostRow
+from agent.fleet.live.summary import InventorySummary, next_eviction, summary_of
 from tests.support.messages import make_alert, make_info, make_inventory, make_inventory_image, make_last_decision
 from tests.support.times import DAY, HOUR, START
 
@@ -38,7 +39,7 @@ def test_the_row_has_what_the_inventory_says() -> None:
     before = make_last_decision("d4", START - DAY, outcome="removed", measured_bytes=1000)
     soon = make_inventory_image(deadline=START + HOUR)
     inventory = make_inventory(soon, disk=disk, left_out=3, decisions=(refused, removed, estimated, before))
-    row = build_row.with_inventory(ROW, build_row.summary_of(inventory), NOW)
+    row = build_row.with_inventory(ROW, summary_of(inventory), NOW)
     assert row == HostRow(
         host="gpu-07",
         images=4,
@@ -69,11 +70,11 @@ def test_the_next_eviction_is_that_of_an_image_that_only_a_use_keeps(fields: dic
     image = make_inventory_image(deadline=START, **fields)
     later = make_inventory_image(deadline=START + DAY)
     expected = START if is_next else START + DAY
-    assert build_row.next_eviction([later, image]) == milliseconds(expected)
+    assert next_eviction([later, image]) == milliseconds(expected)
 
 
 def test_nothing_is_next_where_no_image_has_a_deadline() -> None:
-    assert build_row.next_eviction([make_inventory_image()]) is None
+    assert next_eviction([make_inventory_image()]) is None
 
 
 def test_the_row_counts_its_alerts_by_severity() -> None:

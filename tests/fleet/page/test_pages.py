@@ -179,3 +179,12 @@ def test_times_are_shown_in_utc_or_in_the_local_zone(browser: Browser, monitor: 
     browser.click_on("local")
 
     browser.wait_for("UTC", ".rows")
+
+
+def test_pages_of_images_say_when_the_monitor_is_still_storing_some(
+    browser: Browser, fleet: Fleet, monitor: FakeMonitor
+) -> None:
+    fleet.incomplete_hosts = 8_000
+    for page in ("images", "policy?ttl=7d"):
+        browser.open(f"{monitor.url}#/{page}")
+        browser.wait_for("Not complete yet: the monitor is still storing the images of 8,000 hosts.")

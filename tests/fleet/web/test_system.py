@@ -10,7 +10,14 @@ from tests.support.fleet_web import Monitor
 
 @pytest.mark.parametrize(("broker", "status"), [("connected", 200), ("connecting", 200), ("unreachable", 503)])
 async def test_health_is_503_while_the_broker_is_unreachable(monitor: Monitor, broker: str, status: int) -> None:
-    said = {"broker": broker, "behind_events": 3, "last_commit": None, "database": "working", "error": None}
+    said = {
+        "broker": broker,
+        "behind_events": 3,
+        "incomplete_hosts": 2,
+        "last_commit": None,
+        "database": "working",
+        "error": None,
+    }
     monitor.health = documents.Health.model_validate(said)
     assert await monitor.get("/healthz") == (status, said)
 

@@ -54,7 +54,9 @@ def overview(fleet: Fleet, monitor: documents.Monitor) -> documents.Overview:
 def images(fleet: Fleet, q: str = "") -> documents.Images:
     found = [details.summary(fleet, identity) for identity in details.everywhere(fleet)]
     wanted = [each for each in found if not q or any(q in name for name in each.references)]
-    return documents.Images(images=sorted(wanted, key=lambda each: -each.hosts), next=None)
+    return documents.Images(
+        images=sorted(wanted, key=lambda each: -each.hosts), next=None, incomplete_hosts=fleet.incomplete_hosts
+    )
 
 
 def series(kind: str) -> documents.Series:
@@ -108,6 +110,7 @@ def what_if(fleet: Fleet, ttl: timedelta) -> documents.WhatIf:
         for i, row in enumerate(list(fleet.hosts.values())[:1000])
     ]
     return documents.WhatIf(
+        incomplete_hosts=fleet.incomplete_hosts,
         ttl_seconds=ttl.total_seconds(),
         at=now(),
         images=sum(row.images for row in hosts),

@@ -39,6 +39,7 @@ class Fleet:
     blocked: list[documents.Blocked] = field(default_factory=list)
     missing: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     events: list[documents.HistoryEvent] = field(default_factory=list)
+    incomplete_hosts: int = 0
 
 
 def make_row(host: str, **values: Any) -> HostRow:

@@ -10,7 +10,6 @@ from agent.fleet.collector.batch import InventoryChange
 from agent.fleet.history import times
 from agent.fleet.history.tables import disk_days, disk_hours
 from agent.fleet.history.writing import statements
-from agent.fleet.live import bounds
 
 
 def write(connection: Connection, inventories: Iterable[tuple[int, int, InventoryChange]]) -> None:
@@ -18,14 +17,12 @@ def write(connection: Connection, inventories: Iterable[tuple[int, int, Inventor
     hours: dict[tuple[int, int], dict[str, Any]] = {}
     days: dict[tuple[int, int], dict[str, Any]] = {}
     for host, at, change in inventories:
-        if change.inventory is not None:
-            disk = change.inventory.disk
-            used, total = bounds.size_or_none(disk.used_bytes), bounds.size_or_none(disk.total_bytes)
+        if (summary := change.summary) is not None:
             row = {
-                "used_last": used,
-                "used_max": used,
-                "total": total,
-                "reclaimable": bounds.size(disk.reclaimable_bytes),
+                "used_last": summary.disk_used_bytes,
+                "used_max": summary.disk_used_bytes,
+                "total": summary.disk_total_bytes,
+                "reclaimable": summary.reclaimable_bytes,
             }
             _add(hours, (host, times.hour_of(at)), row)
             _add(days, (host, times.day_of(at)), row)

@@ -111,7 +111,7 @@ def _info(row: int, info: payloads.Info | None) -> dict[str, Any]:
 
 def _clears(change: Change) -> bool:
     match change:
-        case StatusChange(status=None) | InfoChange(info=None) | InventoryChange(inventory=None):
+        case StatusChange(status=None) | InfoChange(info=None) | InventoryChange(summary=None):
             return True
         case _:
             return False
@@ -135,8 +135,9 @@ def _alive(change: Change) -> int | None:
 def _own_time(change: Change) -> int | None:
     """The time in the payload, which no clock of a host puts after the message's arrival."""
     match change:
-        case StatusChange(status=payload) | InfoChange(info=payload) | InventoryChange(inventory=payload):
-            return min(times.to_ms(payload.at), times.to_ms(change.at)) if payload is not None else None
+        case StatusChange(status=content) | InfoChange(info=content) | InventoryChange(summary=content):
+            made = content.at if content is not None else None
+            return min(times.to_ms(made), times.to_ms(change.at)) if made is not None else None
         case _:
             return None
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -12,14 +10,14 @@ from agent.core.protocol import payloads
 from agent.fleet.collector.batch import DecisionChange, InventoryChange
 from agent.fleet.history import times, values
 from agent.fleet.history.tables import host_images, hosts, images
-from agent.fleet.history.writing import disks, regrets, statements
+from agent.fleet.history.writing import disks, image_row, regrets, statements
 from agent.fleet.history.writing import images as image_rows
 from agent.fleet.history.writing.spells import Spells
-from agent.fleet.live import bounds, build_row
+from agent.fleet.live import bounds
+from agent.fleet.live.summary import NO_INVENTORY
 
 IMAGES_AT_A_TIME = 5000  # rows that are compared together: some megabytes
 
-_TIMES = ("last_used", "idle_since", "deadline")
 _COMPARED = ("row_digest", "idle_since")
 _GONE = delete(host_images).where(
     host_images.c.host_id == bindparam("host"), host_images.c.image_id == bindparam("image")
@@ -40,12 +38,19 @@ class _Latest:
     host_id: int
     at: int
     change: InventoryChange
+    images_bytes: int | None
     images: Mapping[str, payloads.InventoryImage]
 
     @classmethod
-    def of(cls, host_id: int, at: int, change: InventoryChange) -> "_Latest":
-        found = change.inventory.images if change.inventory else ()
-        return cls(host_id, at, change, {values.key(image.id): image for image in found})
+    def of(cls, host_id: int, at: int, change: InventoryChange) -> "_Latest | None":
+        """None: its images cannot be read."""
+        if change.summary is None:
+            return cls(host_id, at, change, None, {})
+        found = payloads.decode(payloads.Inventory, change.text)
+        if found is None:
+            return None
+        by_digest = {values.key(image.id): image for image in found.images}
+        return cls(host_id, at, change, bounds.size(found.disk.images_bytes), by_digest)
 
 
 @dataclass(slots=True)
@@ -59,30 +64,41 @@ class _Difference:
     spells: Spells = field(default_factory=Spells)
 
 
-def write(
-    connection: Connection, changes: Sequence[InventoryChange], host_ids: Mapping[str, int], at: int
-) -> list[DecisionChange]:
-    """Write the inventories of a batch. Returns the decisions whose images have come back."""
+@dataclass(slots=True)
+class Written:
+    """The decisions whose images have come back, and the hosts whose inventories cannot be read."""
+
+    regretted: list[DecisionChange] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def write(connection: Connection, changes: Sequence[InventoryChange], host_ids: Mapping[str, int], at: int) -> Written:
+    """Write the inventories of a batch. Of one that cannot be read nothing is written, as if it had not come."""
     timed = [(host_ids[change.host], _time(change), change) for change in changes]
-    disks.write(connection, timed)
     latest = {host: (at, change) for host, at, change in timed}
     names = {host_ids[change.host]: change.host for change in changes}
-    regretted: list[DecisionChange] = []
-    for part in _parts(_Latest.of(host, *latest[host]) for host in sorted(latest)):
-        regretted += _write(connection, part, names, at)
-    return regretted
+    written = Written()
+    disks.write(connection, timed)
+    for part in _parts(latest, written.unreadable):
+        written.regretted += _write(connection, part, names, at)
+    return written
 
 
 def _time(change: InventoryChange) -> int:
     """When it was made; no clock of a host puts that after its arrival."""
     arrived = times.to_ms(change.at)
-    return min(times.to_ms(change.inventory.at), arrived) if change.inventory else arrived
+    made = change.summary.at if change.summary else None
+    return arrived if made is None else min(times.to_ms(made), arrived)
 
 
-def _parts(inventories: Iterable[_Latest]) -> Iterator[list[_Latest]]:
+def _parts(latest: Mapping[int, tuple[int, InventoryChange]], unreadable: list[str]) -> Iterator[list[_Latest]]:
     part: list[_Latest] = []
     count = 0
-    for inventory in inventories:
+    for host in sorted(latest):
+        inventory = _Latest.of(host, *latest[host])
+        if inventory is None:
+            unreadable.append(latest[host][1].host)
+            continue
         part.append(inventory)
         count += len(inventory.images)
         if count >= IMAGES_AT_A_TIME:
@@ -99,8 +115,9 @@ def _write(connection: Connection, part: Sequence[_Latest], names: Mapping[int, 
         _compare(difference, inventory, stored.get(inventory.host_id, {}))
     ids = image_rows.write(connection, difference.facts.values(), at)
     statements.execute_many(connection, _GONE, difference.gone)
-    rows = [{**row, "image_id": ids[digest]} for digest, row in difference.rows]
-    statements.upsert(connection, host_images, rows)
+    for digest, row in difference.rows:
+        row["image_id"] = ids[digest]
+    statements.upsert(connection, host_images, [row for _, row in difference.rows])
     statements.execute_many(connection, _HOST, [_host(inventory) for inventory in part])
     difference.spells.write(connection)
     appeared = {(host, ids[digest]): when for (host, digest), when in difference.appeared.items()}
@@ -121,10 +138,10 @@ def _stored(connection: Connection, host_ids: Iterable[int]) -> dict[int, dict[s
 def _compare(difference: _Difference, inventory: _Latest, stored: Mapping[str, dict[str, Any]]) -> None:
     host = inventory.host_id
     for digest, image in inventory.images.items():
-        content, before = _content(image), stored.get(digest)
-        if before is not None and before["row_digest"] == content:
+        row, before = image_row.of(image), stored.get(digest)
+        if before is not None and before["row_digest"] == row["row_digest"]:
             continue
-        row = _row(host, image, content)
+        row["host_id"] = host
         difference.rows.append((digest, row))
         if digest not in difference.facts:
             difference.facts[digest] = image_rows.Facts.of(image)
@@ -136,50 +153,18 @@ def _compare(difference: _Difference, inventory: _Latest, stored: Mapping[str, d
     difference.gone += [{"host": host, "image": row["image_id"]} for row in gone]
 
 
-def _content(image: payloads.InventoryImage) -> bytes:
-    """A digest of all that the inventory says about an image."""
-    said = image.__dict__ | {name: _seconds(getattr(image, name)) for name in _TIMES}
-    return blake2b(repr(said).encode(errors="replace"), digest_size=8).digest()
-
-
-def _seconds(at: datetime | None) -> float | None:
-    return None if at is None else at.timestamp()
-
-
-def _row(host: int, image: payloads.InventoryImage, content: bytes) -> dict[str, Any]:
-    return {
-        "host_id": host,
-        "names": values.array(image.references),
-        "class": values.text(image.kind),
-        "action": values.text(image.action),
-        "reason": values.key(image.reason),
-        "held_by": values.text_or_none(image.held_by),
-        "explanation": values.text(image.explanation),
-        "running": int(image.running),
-        "last_used": times.to_ms_or_none(image.last_used),
-        "last_used_by": values.text(image.last_used_by),
-        "idle_since": times.to_ms_or_none(image.idle_since),
-        "deadline": times.to_ms_or_none(image.deadline),
-        "size": bounds.size(image.size_bytes),
-        "estimated": bounds.size(image.estimated_bytes),
-        "warnings": values.array(image.warnings),
-        "row_digest": content,
-    }
-
-
 def _host(inventory: _Latest) -> dict[str, Any]:
-    found = inventory.change.inventory
-    if found is None:
-        return {"row": inventory.host_id} | {f"new_{name}": None for name in _COLUMNS}
+    found = inventory.change.summary
+    summary = found or NO_INVENTORY
     return {
         "row": inventory.host_id,
-        "new_inventory_digest": inventory.change.digest,
-        "new_inventory_at": inventory.at,
-        "new_images": bounds.count(len(found.images) + found.images_left_out),
-        "new_images_left_out": bounds.count(found.images_left_out),
-        "new_disk_used": bounds.size_or_none(found.disk.used_bytes),
-        "new_disk_total": bounds.size_or_none(found.disk.total_bytes),
-        "new_images_bytes": bounds.size(found.disk.images_bytes),
-        "new_reclaimable": bounds.size(found.disk.reclaimable_bytes),
-        "new_next_eviction": build_row.next_eviction(found.images),
+        "new_inventory_digest": inventory.change.digest if found else None,
+        "new_inventory_at": inventory.at if found else None,
+        "new_images": summary.images,
+        "new_images_left_out": summary.images_left_out if found else None,
+        "new_disk_used": summary.disk_used_bytes,
+        "new_disk_total": summary.disk_total_bytes,
+        "new_images_bytes": inventory.images_bytes,
+        "new_reclaimable": summary.reclaimable_bytes,
+        "new_next_eviction": summary.next_eviction,
     }

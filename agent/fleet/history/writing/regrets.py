@@ -7,7 +7,7 @@ and is no regret.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, exists, select, update
 
 from agent.core.policy.decision import Outcome
 from agent.fleet.collector.batch import DecisionChange
@@ -22,6 +22,7 @@ _ALL = select(decisions)  # a condition could make SQLite choose another index, 
 _PRESENT = select(host_images.c.host_id, host_images.c.image_id, hosts.c.inventory_at).join(
     hosts, hosts.c.id == host_images.c.host_id
 )
+_DECIDED = select(hosts.c.id).where(exists().where(decisions.c.host_id == hosts.c.id))
 _MARK = update(decisions).where(decisions.c.id == bindparam("row")).values(regret_at=bindparam("when"))
 
 
@@ -39,7 +40,8 @@ def mark(connection: Connection, appeared: Mapping[Place, int], names: Mapping[i
     """Find the decisions whose images have appeared on their hosts. `appeared`: when. Returns those that changed."""
     found = []
     sums = freed.Sums()
-    for row in _of_places(connection, appeared):
+    decided = _with_decisions(connection, {host for host, _ in appeared})
+    for row in _of_places(connection, [place for place in appeared if place[0] in decided]):
         after = row | {"regret_at": appeared[row["host_id"], row["image_id"]]}
         if _is_open(row) and row["outcome_at"] <= after["regret_at"] < _end(row):
             sums.replace(row["host_id"], row, after)
@@ -63,6 +65,11 @@ def _present(connection: Connection, places: Collection[Place]) -> dict[Place, i
     """Which of the images are in the inventories of their hosts, and when those were made."""
     rows = statements.rows_of_pairs(connection, _PRESENT, host_images.c.host_id, host_images.c.image_id, places)
     return {(row.host_id, row.image_id): row.inventory_at for row in rows if row.inventory_at is not None}
+
+
+def _with_decisions(connection: Connection, host_ids: Collection[int]) -> set[int]:
+    """Which of the hosts have any decision: of a new fleet none, and all of its images appear at once."""
+    return {row.id for row in statements.rows_where(connection, _DECIDED, hosts.c.id, host_ids)}
 
 
 def _of_places(connection: Connection, places: Collection[Place]) -> list[dict[str, Any]]:

@@ -51,9 +51,9 @@ export function useApi(path, { again } = {}) {
   return { ...state, reload: () => setAsked((times) => times + 1) };
 }
 
-// A list in pages, each asked for with `after`: {rows, error, busy, more, reload}. `path` has no `after`.
+// A list in pages, each asked for with `after`: {rows, last, error, busy, more, reload}; `last`: the last answer. `path` has no `after`.
 export function usePages(path, field, { again } = {}) {
-  const [state, setState] = useState({ rows: [], next: null, error: null, busy: true });
+  const [state, setState] = useState({ rows: [], last: null, next: null, error: null, busy: true });
   const current = useRef(null);
   const load = (after) => {
     current.current?.abort();
@@ -62,7 +62,7 @@ export function usePages(path, field, { again } = {}) {
     const address = after === null ? path : `${path}${path.includes("?") ? "&" : "?"}after=${encodeURIComponent(after)}`;
     get(address, { signal: control.signal }).then(
       (data) => setState((old) => ({
-        rows: after === null ? data[field] : [...old.rows, ...data[field]], next: data.next, error: null, busy: false,
+        rows: after === null ? data[field] : [...old.rows, ...data[field]], last: data, next: data.next, error: null, busy: false,
       })),
       (error) => error.name === "AbortError" || setState((old) => ({ ...old, error, busy: false })),
     );

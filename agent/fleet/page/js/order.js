@@ -50,8 +50,10 @@ export function comparison(sort, keys = KEYS, name = (row) => row.host) {
   const down = sort.startsWith("-");
   const key = keys[down ? sort.slice(1) : sort] ?? name;
   return (a, b) => {
-    const [x, y] = [key(a), key(b)];
-    const [unknownX, unknownY] = [x === null || x === undefined, y === null || y === undefined];
+    const x = key(a);
+    const y = key(b);
+    const unknownX = x === null || x === undefined;
+    const unknownY = y === null || y === undefined;
     if (unknownX || unknownY) return unknownX - unknownY || compareNames(name(a), name(b));
     const order = typeof x === "string" ? compareNames(x, y) : x - y;
     return (down ? -order : order) || compareNames(name(a), name(b));
@@ -61,7 +63,8 @@ export function comparison(sort, keys = KEYS, name = (row) => row.host) {
 // gpu-9 before gpu-10. Ten thousand names are compared at each sort, and Intl.Collator takes ten times as long.
 const padded = new Map();
 function compareNames(a, b) {
-  const [x, y] = [pad(a), pad(b)];
+  const x = pad(a);
+  const y = pad(b);
   return x < y ? -1 : Number(x > y);
 }
 

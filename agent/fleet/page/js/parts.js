@@ -128,6 +128,11 @@ export function Waiting() {
   return html`<p class="dim waiting" role="status">Loading\u2026</p>`;
 }
 
+// Said above what is made from the images of all hosts, while those of some are on their way into the database.
+export function Incomplete({ hosts = 0 }) {
+  return hosts > 0 && html`<p class="note" role="status">Not complete yet: the monitor is still storing the images of ${format.plural(hosts, "host")}.</p>`;
+}
+
 // A panel over or beside the page. It takes the focus, and gives it back when it closes; `Esc` closes it.
 export function Panel({ title, onClose, children }) {
   const heading = useRef(null);

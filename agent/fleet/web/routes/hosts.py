@@ -41,6 +41,7 @@ async def host(asked: Asked[Any]) -> documents.HostDetail:
         raise problems.not_found("host", name)
     alerts = host_documents.by_host(live.alerts()).get(name, [])
 
+    await asked.services.complete(name)
     found = await read(asked.services.database, lambda connection: queries.detail(connection, name, asked.now))
     return documents.HostDetail(
         host=host_documents.host(row, alerts),

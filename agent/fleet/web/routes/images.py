@@ -23,10 +23,12 @@ class ImagesQuery(Page, Sheet):
 async def images(asked: Asked[ImagesQuery]) -> documents.Images:
     query = asked.query
     wanted = queries.Filter(q=query.q, every=query.all, sort=query.sort)
-    return await read(
+    incomplete = asked.services.incomplete()
+    found = await read(
         asked.services.database,
         lambda connection: queries.page(connection, wanted, query.after, query.limit, asked.now),
     )
+    return found.model_copy(update={"incomplete_hosts": incomplete})
 
 
 async def image(asked: Asked[Any]) -> documents.ImageDetail:
@@ -35,10 +37,11 @@ async def image(asked: Asked[Any]) -> documents.ImageDetail:
         digits = values.image_id(named)
     except ValueError as error:
         raise problems.bad_value("image", str(error)) from None
+    incomplete = asked.services.incomplete()
     found = await read(asked.services.database, lambda connection: queries.detail(connection, digits, asked.now))
     if found is None:
         raise problems.not_found("image", named)
-    return found
+    return found.model_copy(update={"incomplete_hosts": incomplete})
 
 
 ROUTES = (

@@ -23,7 +23,9 @@ async def what_if(asked: Asked[WhatIfQuery]) -> documents.WhatIf:
     ttl = asked.query.ttl
     if ttl <= timedelta():
         raise problems.bad_value("ttl", "must be longer than 0")
-    return await read(asked.services.database, lambda connection: what_if_queries.what_if(connection, ttl, asked.now))
+    incomplete = asked.services.incomplete()
+    found = await read(asked.services.database, lambda connection: what_if_queries.what_if(connection, ttl, asked.now))
+    return found.model_copy(update={"incomplete_hosts": incomplete})
 
 
 ROUTES = (

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+from sqlalchemy import event as hooks
+
 from agent.fleet.history import tables
 from agent.fleet.history.queries import alerts, events, policies
 from agent.fleet.history.queries.events import Filter
@@ -169,3 +172,29 @@ async def test_a_page_of_events_goes_on_across_their_kinds(history: TableHistory
     await fill(history)
     *first, following = await kinds(history, limit=3)
     assert (first, await kinds(history, after=following, limit=3)) == (["build-cache", "sweep", "dropped"], ["gap"])
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("wanted", [Filter(), Filter(kind="sweep", since=START - DAY), Filter(host="gpu-07")])
+async def test_events_of_a_page_are_read_in_the_order_of_an_index_and_never_sorted(
+    history: TableHistory, wanted: Filter
+) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        asked.append((statement, parameters))
+
+    await history.host("gpu-07")
+    async with history.reader() as connection:
+        hooks.listen(connection.sync_connection, "before_cursor_execute", note)
+        await events.page(connection, wanted, "", 100)
+        queries = [query for query in asked if query[0].startswith("SELECT")]
+        plans = [
+            row.detail
+            for statement, parameters in queries
+            for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+    assert len(queries) == (1 if wanted.kind else len(events.TABLES))
+    assert [plan for plan in plans if "SCAN" in plan and "USING INDEX" not in plan] == []
+    if wanted.host is None:
+        assert [plan for plan in plans if "TEMP B-TREE" in plan] == []

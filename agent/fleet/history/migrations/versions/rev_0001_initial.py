@@ -196,6 +196,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["stream_id"], ["streams.id"], name="fk_build_cache_stream_id"),
         sa.PrimaryKeyConstraint("stream_id", "seq", name="pk_build_cache"),
     )
+    op.create_index("ix_build_cache_at_stream_id_seq", "build_cache", ["at", "stream_id", "seq"], unique=False)
     op.create_index("ix_build_cache_host_id_at", "build_cache", ["host_id", "at"], unique=False)
     op.create_table(
         "decisions",
@@ -251,6 +252,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["stream_id"], ["streams.id"], name="fk_dropped_stream_id"),
         sa.PrimaryKeyConstraint("stream_id", "seq", name="pk_dropped"),
     )
+    op.create_index("ix_dropped_at_stream_id_seq", "dropped", ["at", "stream_id", "seq"], unique=False)
     op.create_index("ix_dropped_host_id_at", "dropped", ["host_id", "at"], unique=False)
     op.create_table(
         "gaps",
@@ -266,6 +268,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["stream_id"], ["streams.id"], name="fk_gaps_stream_id"),
         sa.PrimaryKeyConstraint("stream_id", "seq", name="pk_gaps"),
     )
+    op.create_index("ix_gaps_at_stream_id_seq", "gaps", ["at", "stream_id", "seq"], unique=False)
     op.create_index("ix_gaps_host_id_at", "gaps", ["host_id", "at"], unique=False)
     op.create_table(
         "missing",
@@ -291,4 +294,5 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["stream_id"], ["streams.id"], name="fk_sweeps_stream_id"),
         sa.PrimaryKeyConstraint("stream_id", "seq", name="pk_sweeps"),
     )
+    op.create_index("ix_sweeps_at_stream_id_seq", "sweeps", ["at", "stream_id", "seq"], unique=False)
     op.create_index("ix_sweeps_host_id_at", "sweeps", ["host_id", "at"], unique=False)

@@ -5,7 +5,7 @@ import { useApi } from "../api.js";
 import { columnsOf, DecisionPanel } from "../decisions.js";
 import { html } from "../html.js";
 import { comparison } from "../order.js";
-import { Ago, Copy, Failure, Filter, HostLink, Waiting } from "../parts.js";
+import { Ago, Copy, Failure, Filter, HostLink, Incomplete, Waiting } from "../parts.js";
 import { back, go, link, route, setView } from "../router.js";
 import { Rows } from "../rows.js";
 import { beat, exactNow, ms } from "../time.js";
@@ -41,7 +41,7 @@ export function Image({ id }) {
 }
 
 function Body({ data }) {
-  return html`<${Fate} ...${data} />
+  return html`<${Incomplete} hosts=${data.incomplete_hosts} /><${Fate} ...${data} />
     <${Where} image=${data.image} hosts=${data.hosts} pull=${data.pull} />
     <${Decisions} of=${data.decisions} />`;
 }

@@ -2,7 +2,7 @@
 import * as format from "../format.js";
 import { query, usePages } from "../api.js";
 import { html } from "../html.js";
-import { Ago, Failure, Filter, ImageLink, useSlowly, Waiting } from "../parts.js";
+import { Ago, Failure, Filter, ImageLink, Incomplete, useSlowly, Waiting } from "../parts.js";
 import { go, link, route, setView } from "../router.js";
 import { Rows } from "../rows.js";
 
@@ -23,10 +23,11 @@ const COLUMNS = [
 export function Images() {
   const { q = "", sort = SORT } = route.value.view;
   const text = useSlowly(q);
-  const { rows, error, busy, more, reload } = usePages(query("images", { q: text, sort }), "images");
+  const { rows, last, error, busy, more, reload } = usePages(query("images", { q: text, sort }), "images");
   return html`<div class="tools"><h1 tabindex="-1">Images</h1>
       <${Filter} main label="Filter by name or ID" value=${q} onInput=${(value) => setView({ q: value }, { typing: true })} />
       <a class="quiet-link" href=${query("api/images", { q: text, sort, limit: 100000, format: "csv" })} download="images.csv">CSV</a></div>
+    <${Incomplete} hosts=${last?.incomplete_hosts} />
     ${error && html`<${Failure} ...${{ error, reload }} />`}
     ${busy && !rows.length && html`<${Waiting} />`}
     ${rows.length > 0 && html`<${Rows} id="image" label="Images" columns=${COLUMNS} count=${rows.length} at=${(i) => rows[i]} keyOf=${(image) => image.id} more=${more}

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import * as format from "../format.js";
 import { query, useApi } from "../api.js";
 import { html } from "../html.js";
-import { At, Copy, Failure, HostLink, Meter, Waiting } from "../parts.js";
+import { At, Copy, Failure, HostLink, Incomplete, Meter, Waiting } from "../parts.js";
 import { go, link, route, setView } from "../router.js";
 import { Rows } from "../rows.js";
 import { DEFAULT_HIGH, hosts } from "../fleet.js";
@@ -46,6 +46,7 @@ function Answer({ ttl }) {
   const shown = [...data.hosts].sort(comparison(sort, KEYS));
   return html`<div class="answer"><p class="headline">TTL ${ttl} would evict <b>${format.plural(data.images, "image")}</b> on <b>${format.plural(data.hosts_with, "host")}</b>, at least <b>${format.bytes(data.bytes)}</b>.</p>
       <p>"At least": layers that several of them share are not counted. Images with a rule or a label of their own keep their TTL.${data.offline_left_out > 0 && ` ${format.plural(data.offline_left_out, "offline host is", "offline hosts are")} left out.`}</p>
+      <${Incomplete} hosts=${data.incomplete_hosts} />
       <${Expected} of=${data} ttl=${ttl} />
       <p class="dim">As of <${At} at=${data.at} />. A shorter TTL is set in each host's own file: <${Copy} label="Copy as TOML" text=${`[policy]\nttl = "${ttl}"`} /></p></div>
     ${shown.length > 0 && html`<div class="tools"><h3>By host${data.hosts_with > shown.length && html` <span class="dim">the first ${format.count(shown.length)}</span>`}</h3>
