@@ -1,4 +1,4 @@
-"""What /metrics shows, and that the rules and the dashboard of the fleet ask for nothing else."""
+"""What /metrics shows, and that the rules of Prometheus and the dashboard of Grafana ask for nothing else."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # its types are a package of their own, for this one use
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
