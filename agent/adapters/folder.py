@@ -62,7 +62,7 @@ def prepare(folder: Path) -> None:
             raise
         probe(folder)
     if _is_only_ours(folder):
-        sharing.share_folder(folder, sharing.FOLDER)
+        sharing.share_folder(folder, sharing.FOLDER, follow=True)
 
 
 def _is_only_ours(folder: Path) -> bool:

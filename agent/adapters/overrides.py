@@ -117,7 +117,7 @@ def _make(folder: Path) -> None:
     with suppress(FileExistsError):
         place.mkdir(mode=0o700)
         folders.give_to_owner(place)
-    sharing.share_folder(place, sharing.WRITABLE_FOLDER)
+    sharing.share_folder(place, sharing.WRITABLE_FOLDER, follow=False)
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """Be the only writer. The lock is on the folder: a file for it could be replaced by a link to another file."""
     from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed  # slow to load
 
-    handle = os.open(folder / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    handle = os.open(folder / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     trying = Retrying(
         retry=retry_if_exception_type(BlockingIOError), stop=stop_after_delay(PATIENCE), wait=wait_fixed(0.05)
     )
