@@ -11,19 +11,21 @@ from agent import healthcheck
 from tests.support.proc import ROOT
 
 
-def answered(answer: bytes) -> int:
-    """The exit code of the probe where the agent gives this answer."""
+def answered(answer: bytes, *path: str, asked: list[bytes] | None = None) -> int:
+    """The exit code of the probe where the agent gives this answer. `asked`: gets what it was asked."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             connection, _ = server.accept()
             with connection:
-                connection.recv(1000)
+                request = connection.recv(1000)
+                if asked is not None:
+                    asked.append(request)
                 connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        code = healthcheck.main([str(server.getsockname()[1])])
+        code = healthcheck.main([str(server.getsockname()[1]), *path])
         thread.join()
     return code
 
@@ -40,6 +42,13 @@ def answered(answer: bytes) -> int:
 )
 def test_only_an_agent_that_lives_is_healthy(answer: bytes, code: int) -> None:
     assert answered(answer) == code
+
+
+def test_it_asks_for_the_path_that_it_is_given() -> None:
+    asked: list[bytes] = []
+    assert answered(b"HTTP/1.1 200 OK\r\n\r\n", "/healthz", asked=asked) == 0
+    assert answered(b"HTTP/1.1 200 OK\r\n\r\n", asked=asked) == 0
+    assert [request.split(b" ")[1] for request in asked] == [b"/healthz", b"/healthz/live"]
 
 
 @pytest.mark.parametrize("port", ["x", "0", "99999", "-1"])

@@ -37,8 +37,9 @@ class User:
         assert code in (ALLOWED, NOBODY, DENIED), code
         return code != DENIED
 
-    def subscribe(self, topic: str) -> None:
-        self._answer(self._client.subscribe(topic, qos=1)[1] or 0)
+    def subscribe(self, topic: str) -> int:
+        """The reason code of the broker's answer: below 128 it says yes, which does not mean that it sends anything."""
+        return self._answer(self._client.subscribe(topic, qos=1)[1] or 0)
 
     def next_topic(self) -> str:
         """The topic of the next message that arrives."""
