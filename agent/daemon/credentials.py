@@ -104,7 +104,8 @@ class CredentialWatch:
         if not message:
             self._host_report.clear_alert(alert)
         elif standing is None or standing.message != message:
-            log.warning(message, action="credentials")
+            if standing is not None:  # the begin of the alert is a line of its own
+                log.warning(message, action="credentials")
             severity: Literal["warning", "critical"] = "critical" if critical else "warning"
             self._host_report.raise_alert(alert, message, self._clock.now(), severity)
 

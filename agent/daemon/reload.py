@@ -75,7 +75,8 @@ class Reloader:
     def _refuse(self, error: ConfigError) -> None:
         self.last_successful = False
         message = f"{error}; the agent continues with the settings that it read before"
-        log.warning("the configuration was refused", action="reload", error=message)
+        if AlertId.CONFIG_REFUSED in self._host_report.alerts:  # its begin is a line of its own
+            log.warning("the configuration was refused", action="reload", error=message)
         self._host_report.raise_alert(AlertId.CONFIG_REFUSED, message, self._clock.now())
 
     def _take(self, found: changes.Changes, wanted: Settings, *, answered: bool) -> None:
@@ -90,10 +91,11 @@ class Reloader:
     def _show_restart(self, keys: tuple[str, ...]) -> None:
         """Raise or clear the alert about keys that only a restart applies."""
         message = f"{', '.join(keys)}: changed in the configuration; restart the agent to apply that"
+        stands = AlertId.RESTART_NEEDED in self._host_report.alerts
         if keys:
             self._host_report.raise_alert(AlertId.RESTART_NEEDED, message, self._clock.now())
         else:
             self._host_report.clear_alert(AlertId.RESTART_NEEDED)
-        if keys and keys != self._waiting:
+        if stands and keys and keys != self._waiting:  # the begin of the alert is a line of its own
             log.warning(message, action="reload")
         self._waiting = keys

@@ -54,7 +54,7 @@ def test_a_hangup_reloads_the_configuration_and_ends_nothing(lone_host: RealHost
         proc.eventually(lambda: lone_host.count_in_log("no setting in force has changed"))
         lone_host.configure(policy={"ttl": "1x"})
         agent.send_signal(signal.SIGHUP)
-        proc.eventually(lambda: lone_host.count_in_log("the configuration was refused"))
+        proc.eventually(lambda: lone_host.count_in_log("alert=config-refused severity=warning state=began"))
         lone_host.configure(policy={"ttl": "1s"})  # noticed without a signal
         proc.eventually(lambda: lone_host.count_in_log("policy.ttl"))
         lone_host.await_gone(lone_host.torch("team/torch:1"))
