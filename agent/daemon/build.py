@@ -202,44 +202,21 @@ def make_reporting(settings: Settings, host: str, components: Components, clock:
 
     options = broker.all_options(settings.mqtt, broker.agent_client_id(host, components.store.agent_id))
     files = CredentialFiles(options)
-    connect = files.noting(broker.connector(options))
-    publisher = make_agent_publisher(settings, host, components, clock, connect=connect)
-    return Reporting(publisher, CredentialWatch(files, publisher.reconnect, components.host_report, clock))
-
-
-def make_agent_publisher(
-    settings: Settings,
-    host: str,
-    components: Components,
-    clock: Clock,
-    timing: Timing = Timing(),
-    *,
-    connect: Connect | None = None,
-) -> Publisher:
-    """The publisher of an agent. `connect`: its connections; None: to the broker of the settings.
-
-    Raises ConfigError where none is set.
-    """
-    from agent.adapters.mqtt import broker
-
-    agent_id = components.store.agent_id
-    if connect is None:
-        connect = broker.connector(broker.all_options(settings.mqtt, broker.agent_client_id(host, agent_id)))
-    return make_publisher(
-        connect=connect,
+    made = make_publisher(
+        connect=files.noting(broker.connector(options)),
         topics=Topics(settings.mqtt.prefix, host),
         host_report=components.host_report,
         outbox=components.store,
         clock=clock,
-        agent_id=agent_id,
+        agent_id=components.store.agent_id,
         settings=publisher.Settings(
             collector=settings.mqtt.collector,
             confirm=settings.mqtt.confirm,
             username=settings.mqtt.username,
             inventory_every=settings.mqtt.inventory_every.total_seconds(),
-            timing=timing.reporting,
         ),
     )
+    return Reporting(made, CredentialWatch(files, made.reconnect, components.host_report, clock))
 
 
 def make_publisher(

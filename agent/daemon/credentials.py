@@ -91,7 +91,7 @@ class CredentialWatch:
             self._reconnect()
 
     def _show_expiry(self, now: datetime) -> None:
-        own = certificate_expires("mqtt.cert_file", self.certificate_expiry, now)
+        own = certificate_expires(self._files.own_certificate, self.certificate_expiry, now)
         theirs = certificate_expires("the broker's certificate", self._files.broker_certificate_expires, now)
         expired = any(
             at is not None and at <= now for at in (self.certificate_expiry, self._files.broker_certificate_expires)

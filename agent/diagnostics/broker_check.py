@@ -67,8 +67,8 @@ def check_files(mqtt: sections.Mqtt, now: datetime) -> list[tuple[str, Finding]]
     files = CredentialFiles(broker.all_options(mqtt, "check"))
     found = []
     if mqtt.cert_file and (at := files.own_certificate_expires()) is not None:
-        soon = certificate_expires(f"mqtt.cert_file, {mqtt.cert_file},", at, now)
-        detail = soon or f"mqtt.cert_file, {mqtt.cert_file}, expires on {units.format_time(at)}"
+        soon = certificate_expires(files.own_certificate, at, now)
+        detail = soon or f"{files.own_certificate} expires on {units.format_time(at)}"
         hint = "issue a new certificate and replace mqtt.cert_file and mqtt.key_file" if soon else ""
         found.append(("certificate", Finding(at > now, detail, hint)))
     exposed = ((item.detail, item.hint) for item in files.exposures())

@@ -99,14 +99,14 @@ class Publisher:
             await self._serve_until_renewal()
 
     def reconnect(self) -> None:
-        """Replace the present connection by another one, at once and without a back-off."""
+        """Replace the present connection, if there is one, by another one: at once, without a back-off."""
         self._renewal.set()
 
     async def _serve_until_renewal(self) -> None:
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(broker.BrokerUnavailable),
             wait=tenacity.wait_random_exponential(min=0.2, max=self._timing.reconnect_backoff_max),
-            sleep=self._clock.sleep,
+            sleep=self._back_off,
             before_sleep=self._log_disconnect,
         ):
             with attempt:
@@ -116,6 +116,10 @@ class Publisher:
                 finally:
                     if self._clock.monotonic() - began > self._timing.stable_after:
                         attempt.retry_state.attempt_number = 1
+
+    async def _back_off(self, seconds: float) -> None:
+        """Wait before the next attempt, but not once somebody has replaced the files that made the last one fail."""
+        await aio.first(self._clock.sleep(seconds), self._renewal.wait())
 
     async def _serve(self) -> None:
         """Serve one connection, from its birth message to its renewal. Raises BrokerUnavailable if it is lost."""

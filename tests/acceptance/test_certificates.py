@@ -62,7 +62,7 @@ def test_a_renewed_certificate_is_used_at_a_hangup_and_ends_the_warning(host: Ho
     assert f"mqtt.cert_file, {host.pair.cert}, expires on " in found["certificate"]["detail"]
     assert found["certificate"]["hint"].startswith("issue a new certificate")
     with proc.agent(folder=host.folder, config=host.config, ready=lambda: CONNECTED in host.log()) as agent:
-        proc.eventually(lambda: "mqtt.cert_file expires on " in host.log())
+        proc.eventually(lambda: f"mqtt.cert_file, {host.pair.cert}, expires on " in host.log())
         host.pair.replace_with(host.secured.authority.issue("gpu-07", days=90, file="renewed"))
         agent.send_signal(signal.SIGHUP)
         proc.eventually(lambda: host.log().count(CONNECTED) == 2)

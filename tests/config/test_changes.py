@@ -67,3 +67,22 @@ def test_each_listed_name_is_a_section_or_a_key() -> None:
     sections: dict[str, type[BaseModel]] = {name: type(getattr(NOW, name)) for name in Settings.model_fields}
     keys = {f"{name}.{key}" for name, section in sections.items() for key in section.model_fields}
     assert sections.keys() | keys >= changes.APPLIED | changes.UNUSED
+
+
+def test_each_key_of_a_section_that_is_applied_is_given_to_the_part_that_uses_it() -> None:
+    """A new key fails here: let `Applier` in agent/daemon/in_force.py apply it, and then add it to this list."""
+    applied = {
+        f"{name}.{key}"
+        for name in Settings.model_fields
+        if name in changes.APPLIED
+        for key in type(getattr(NOW, name)).model_fields
+    }
+    by_core_policy = {
+        *("images.include", "images.exclude", "images.ambiguous", "images.known", "policy.ttl", "policy.min_age"),
+        *("policy.protect", "policy.keep_newest", "policy.local_images", "policy.rules", "pressure.high"),
+        *("pressure.low", "pressure.budget", "schedule.windows", "schedule.timezone", "cleanup.dangling_after"),
+        *("cleanup.build_cache_after", "limits.evictions_per_sweep", "limits.bytes_per_hour"),
+    }
+    by_their_own = {"policy.change_grace", "limits.pause", "usage.ignore_containers", "usage.gap_tolerance"}
+    others = {"images.probe_layers", "history.retention"}
+    assert applied == by_core_policy | by_their_own | others

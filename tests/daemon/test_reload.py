@@ -91,6 +91,26 @@ async def test_a_ttl_that_the_file_changes_evicts_after_the_grace(running: Reloa
     assert (running.left(), running.alerts()) == ([], set())
 
 
+async def test_a_file_that_an_editor_replaces_is_taken_over(running: ReloadingHost, tmp_path: Path) -> None:
+    (tmp_path / "c.toml.new").write_text(HASTY)
+    (tmp_path / "c.toml.new").rename(running.file)
+    await running.agent.wait(NOTICED)
+    assert running.in_force.settings.policy.ttl == 2 * MINUTE
+
+
+async def test_a_config_map_whose_link_is_swapped_is_taken_over(host: FakeHost, tmp_path: Path) -> None:
+    for name, text in (("1", CAUTIOUS), ("2", HASTY)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "c.toml").write_text(text)
+    (tmp_path / "..data").symlink_to("1")
+    (tmp_path / "c.toml").symlink_to("..data/c.toml")
+    running = await ReloadingHost(host, tmp_path / "c.toml").start()
+    (tmp_path / "..new").symlink_to("2")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    await running.agent.wait(NOTICED)
+    assert running.in_force.settings.policy.ttl == 2 * MINUTE
+
+
 async def test_a_hangup_takes_over_a_changed_file_at_once(running: ReloadingHost) -> None:
     running.file.write_text(HASTY)
     await running.hang_up()

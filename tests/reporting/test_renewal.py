@@ -12,8 +12,9 @@ from agent.adapters.mqtt import broker
 from agent.core.protocol import payloads
 from agent.core.protocol.alerts import AlertId
 from agent.reporting.publisher import Publisher, Settings
+from agent.reporting.timing import ReportingTiming
 from tests.support.messages import make_info
-from tests.support.publishing import TOPICS, PublisherRig
+from tests.support.publishing import CLIENT_ID, TOPICS, PublisherRig
 
 MANY = 12  # more than the ends of connections after which a row counts as poison
 
@@ -49,19 +50,40 @@ async def test_the_connection_is_closed_cleanly_and_the_next_one_follows_at_once
     assert [line["action"] for line in logs] == ["mqtt-up", "mqtt-up"]
 
 
-async def test_rows_in_flight_are_sent_again_and_blamed_for_nothing(rig: PublisherRig) -> None:
-    async with running(rig) as publisher:
-        rig.server.withheld = {TOPICS.events}
+async def test_rows_in_flight_are_blamed_for_nothing_even_if_the_next_connection_is_lost(rig: PublisherRig) -> None:
+    impatient = Settings(timing=ReportingTiming(offline_timeout=0.01, reconnect_backoff_max=1.0))
+    async with running(rig, impatient) as publisher:
         await rig.add(2)
         for _ in range(MANY):
-            await rig.until(lambda: len(rig.sent()) >= 2)
+            rig.server.withheld = {TOPICS.events}
+            await rig.until(lambda: len(rig.sent()) >= 2, tick=1.0)
+            rig.server.acknowledging.clear()  # the next birth waits for its answer
+            connects = rig.server.connects
+            publisher.reconnect()
+            await rig.until(lambda before=connects: rig.server.connects > before)  # type: ignore[misc]
+            rig.server.cut(CLIENT_ID)
             rig.server.published.clear()
-            await replace(rig, publisher)
+            rig.server.acknowledging.set()
         rig.server.withheld = set()
+        await rig.until(rig.online, tick=1.0)
         await replace(rig, publisher)
         await rig.until(rig.is_empty)
         assert AlertId.OUTBOX_POISON not in rig.host_report.alerts
     assert not any(event.type == payloads.DroppedData.type for event in await rig.history())
+
+
+async def test_a_broker_that_is_not_reached_is_tried_at_once(rig: PublisherRig) -> None:
+    rig.server.stop()
+    publisher = rig.make()
+    task = asyncio.create_task(publisher.run())
+    try:
+        await rig.pass_time(600)
+        rig.server.start()
+        publisher.reconnect()
+        await rig.until(rig.online)  # no time passes
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_refused_topics_are_logged_in_one_line_for_each_connection_with_the_way_out(rig: PublisherRig) -> None:

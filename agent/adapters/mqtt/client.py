@@ -1,4 +1,4 @@
-"""aiomqtt's client with corrections. Only this module and `collector_client` use its private parts."""
+"""aiomqtt's client with corrections. Only this module, `sockets` and `collector_client` use private parts."""
 
 import asyncio
 import contextlib
@@ -6,12 +6,10 @@ import socket
 import ssl
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from typing import Any, TypeVar
 
 import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, WebsocketConnectionError
-from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -25,13 +23,12 @@ from agent.adapters.broker import (
     Options,
     PublishRefused,
 )
-from agent.adapters.mqtt import certificates
-from agent.adapters.mqtt.errors import HungUp, NotMqtt, NoWebSocket, TlsFailed, TooMuch
+from agent.adapters.mqtt.errors import HungUp, NotMqtt, TooMuch
 from agent.adapters.mqtt.incoming import IncomingLimit
+from agent.adapters.mqtt.sockets import CONNECT_TIMEOUT, Sockets
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT = 5.0  # seconds, for the TCP connection and again for the TLS handshake
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 _UNSPECIFIED = 128
 _FIRST_BYTES = (0x20, 0xE0)  # how a broker's first packet begins: CONNACK, or DISCONNECT
@@ -77,17 +74,10 @@ class Client(aiomqtt.Client):
         self._client._reconnect_on_failure = False  # paho would try MQTT 3.1 by itself, and block the loop
         self._receive: Callable[[int], bytes] = self._client._sock_recv
         self._client._sock_recv = self._receive_mqtt  # type: ignore[method-assign, assignment]
-        if context is not None:
-            self._client._ssl_wrap_socket = partial(self._encrypt, context, options.host)  # type: ignore[method-assign]
-        if options.path:
-            self._client._create_socket = self._open_websocket  # type: ignore[method-assign]
-            self._connect_tcp = self._client._create_socket_connection
-            self._client._create_socket_connection = self._connect_and_note  # type: ignore[method-assign]
+        self._sockets = Sockets(self._client, options.host, context, websocket=bool(options.path))
         self.name = options.name
         self.compress = options.compress
         self.peer = f"{options.name}, MQTT {options.version}"
-        self.certificate_expires: datetime | None = None  # the broker's
-        self._sockets: list[socket.socket] = []  # of this connection, the one with TLS last
         self.tls_alert = ""  # OpenSSL's name of the alert with which the broker ended TLS, like CERTIFICATE_EXPIRED
         self.opened = False  # whether the connection is open, including TLS if configured
         self._answered = False  # whether anything was received
@@ -97,6 +87,11 @@ class Client(aiomqtt.Client):
         self._closed = False
         self._disconnected.add_done_callback(lambda _: self._give_up_connecting())
         self._incoming = self._limit_incoming(options.largest_incoming)
+
+    @property
+    def certificate_expires(self) -> datetime | None:
+        """When the broker's certificate expires; None without TLS."""
+        return self._sockets.certificate_expires
 
     async def send(self, topic: str, payload: bytes, retain: bool) -> ReasonCode:
         """Publish with QoS 1. Returns the reason code of the PUBACK."""
@@ -200,27 +195,6 @@ class Client(aiomqtt.Client):
         self.opened = True
         super()._on_socket_open(client, userdata, sock)
 
-    def _encrypt(self, context: ssl.SSLContext, host: str, tcp: socket.socket) -> ssl.SSLSocket:
-        encrypted = _handshake(context, host, tcp)
-        self._sockets.append(encrypted)
-        self.certificate_expires = certificates.expiry_of_peer(encrypted)
-        return encrypted
-
-    def _connect_and_note(self) -> socket.socket:
-        self._sockets.append(self._connect_tcp())
-        return self._sockets[-1]
-
-    def _open_websocket(self) -> Any:
-        """Open a WebSocket. If that fails, close the sockets below it, which paho would leave open."""
-        try:
-            return PahoClient._create_socket(self._client)
-        except BaseException as error:
-            for opened in self._sockets:
-                opened.close()
-            if self._sockets and isinstance(error, WebsocketConnectionError | TimeoutError):
-                raise NoWebSocket(str(error)) from None
-            raise
-
     def _receive_mqtt(self, size: int) -> bytes:
         """Receive, and check that the first byte is MQTT: paho would take an HTTP answer for a packet and wait."""
         try:
@@ -290,18 +264,3 @@ def _properties(options: Options) -> Properties | None:
         if value:
             setattr(properties, name, value)
     return properties
-
-
-def _handshake(context: ssl.SSLContext, host: str, tcp: socket.socket) -> ssl.SSLSocket:
-    """Start TLS on an open socket, which is closed if that fails. Raises TlsFailed."""
-    encrypted = context.wrap_socket(tcp, server_hostname=host, do_handshake_on_connect=False)
-    try:
-        encrypted.settimeout(CONNECT_TIMEOUT)
-        encrypted.do_handshake()
-    except OSError as error:
-        encrypted.close()
-        raise TlsFailed(error) from None
-    except BaseException:
-        encrypted.close()
-        raise
-    return encrypted

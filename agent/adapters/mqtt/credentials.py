@@ -76,6 +76,11 @@ class CredentialFiles:
             return str(error)
         return ""
 
+    @property
+    def own_certificate(self) -> str:
+        """The certificate of this host for people: its key and its file."""
+        return f"mqtt.cert_file, {self._options.cert_file},"
+
     def own_certificate_expires(self) -> datetime | None:
         """When the certificate in mqtt.cert_file expires; None if there is none or it cannot be read."""
         if not self._options.cert_file:

@@ -85,9 +85,12 @@ def describe_failure(reason: OSError, options: Options) -> tuple[str, str]:
     """Why a handshake failed, and what to do."""
     if isinstance(reason, ssl.SSLCertVerificationError):
         return _describe_server_certificate(reason, options)
-    code = _alert(getattr(reason, "reason", None) or "")
+    name = getattr(reason, "reason", None) or ""
+    code = _alert(name)
     if found := describe_alert(code, options):
         return found
+    if code != name:  # an alert: the broker speaks TLS
+        return f"the broker ended TLS: {code.lower().replace('_', ' ')}", "does it allow TLS 1.2 or 1.3?"
     if code in _NO_TLS or isinstance(reason, ConnectionError):
         return "its port does not answer in TLS", f"write {_without_tls(options)} in mqtt.url, or the broker's TLS port"
     why = code.lower().replace("_", " ") if code else reason.strerror or str(reason)

@@ -2,13 +2,14 @@
 
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from agent.adapters.mqtt import broker
+from agent.adapters.mqtt import broker, tls
 from agent.config import sections
 from tests.support import secured_broker
 from tests.support.certificates import Authority, end_of
@@ -108,8 +109,8 @@ async def test_tls_to_a_port_without_it_and_the_reverse_are_told_apart(secured: 
     plain = await failure(**secured.keys(url=f"mqtts://localhost:{secured.plain_port}"))
     assert plain.detail == f"mqtts://localhost:{secured.plain_port}: its port does not answer in TLS"
     assert plain.hint == "write mqtt:// in mqtt.url, or the broker's TLS port"
-    tls = await failure(url=f"mqtt://localhost:{secured.server.port}")
-    assert "mqtts://" in tls.hint
+    reverse = await failure(url=f"mqtt://localhost:{secured.server.port}")
+    assert "mqtts://" in reverse.hint
 
 
 def unreadable(path: Path) -> None:
@@ -165,3 +166,28 @@ async def test_a_certificate_of_the_broker_that_was_renewed_is_used_by_the_next_
     while expires is not None and expires < datetime.now(UTC) + timedelta(days=60):
         expires = await connect(**secured.keys())
     assert expires == end_of(files.cert)
+
+
+@pytest.mark.parametrize(
+    ("alert", "own", "detail", "hint"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "", "the broker requires a client certificate", "set mqtt.cert_file and"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "", "the broker requires a client certificate", "set mqtt.cert_file and"),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", "", "the broker requires a client certificate", "set mqtt.cert_file and"),
+        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "/c", "rejects mqtt.cert_file, /c: it has expired", "issue a new one"),
+        ("SSLV3_ALERT_CERTIFICATE_REVOKED", "/c", "rejects mqtt.cert_file, /c: it has been revoked", "issue a new one"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "/c", "does not know the authority that signed it", "the broker must trust its"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "/c", "the broker ended TLS: handshake failure", "does it allow TLS 1.2"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "", "the broker ended TLS: protocol version", "does it allow TLS 1.2 or 1.3?"),
+        ("WRONG_VERSION_NUMBER", "", "its port does not answer in TLS", "write mqtt:// in mqtt.url"),
+        ("SOMETHING_NEW", "", "TLS failed: something new", "is it a port with TLS?"),
+    ],
+)
+def test_each_alert_of_a_broker_has_its_words(alert: str, own: str, detail: str, hint: str) -> None:
+    """Brokers differ in which alert they send."""
+    error = ssl.SSLError()
+    error.reason = alert
+    options = broker.Options(host="b", port=1, client_id="a", tls=True, cert_file=own)
+    found = tls.describe_failure(error, options)
+    assert detail in found[0]
+    assert found[1].startswith(hint)
