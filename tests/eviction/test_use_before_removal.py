@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from agent.adapters.engine import Conflict, EngineUnavailable
-from agent.cli import tables
+from agent.cli import history_table
 from agent.core.model import Image
 from agent.core.policy.decision import Reason
 from agent.core.protocol import payloads
@@ -216,7 +216,7 @@ async def test_the_history_shows_anything_removed_together_with_an_image_and_how
 ) -> None:
     agent = await evict_with_another(host)
     console = Console(width=300, file=io.StringIO())
-    console.print(tables.history(await agent.events(), "7d"))
+    console.print(history_table.history(await agent.events(), "7d", verbose=False))
     shown = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     assert f"also removed: {REFS[1]}" in shown
     assert (f"docker pull {NEW}" in shown) is not host.docker.containerd
