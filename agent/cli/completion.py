@@ -132,7 +132,7 @@ def answer(run: Callable[[], None]) -> int:
             code = ended.code if isinstance(ended.code, int) else 0
         except Exception:
             return 0
-    lines = (line.removeprefix(prefix) for line in out.getvalue().splitlines())
+    lines = (line.removeprefix(prefix) for line in out.getvalue().splitlines() if line)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return code
 

@@ -234,3 +234,20 @@ def test_a_pulled_image_is_evicted_with_a_hint_to_pull_it_again_and_an_imported_
         host.engine.docker(*step.split()[1:])
     assert images.image_id(host.engine, ref) == image
     assert "nothing was decided" in host.output_of("history", "--since", "1ms")
+
+
+@engines.ON_ONE
+def test_names_are_printed_and_completed_and_plan_ends_with_what_a_later_plan_shows(lone_host: RealHost) -> None:
+    host = lone_host
+    host.configure(policy={"ttl": "1h"})
+    host.torch("team/train:1", size_mb=5, extra_refs=["team/train:2"])
+    host.plain("team/web:1")
+    assert host.run("images", "-q", "--sort", "name").stdout.splitlines() == [
+        *("team/train:1", "team/train:2", "team/web:1"),
+    ]
+    assert host.run("plan", "-q", "--evict").stdout == ""
+    assert host.run("plan", "-q", "--evict", "--at", "2h").stdout.splitlines() == ["team/train:1", "team/train:2"]
+    assert host.output_of("plan").endswith("nothing is due yet; `torchkeeper plan --at 1h` shows 1 image, 7.0 MB")
+    typed = {"COMP_WORDS": "torchkeeper\nexplain\nteam/train\n:", "COMP_CWORD": "3"}  # as bash takes it apart
+    offered = proc.eventually(lambda: host.run(env={"_TORCHKEEPER_COMPLETE": "complete_bash", **typed}).stdout)
+    assert offered.splitlines() == ["1", "2"]

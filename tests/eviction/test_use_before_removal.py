@@ -216,7 +216,7 @@ async def test_the_history_shows_anything_removed_together_with_an_image_and_how
 ) -> None:
     agent = await evict_with_another(host)
     console = Console(width=300, file=io.StringIO())
-    console.print(history_table.history(await agent.events(), "7d", verbose=True, width=300))
+    console.print(history_table.history(await agent.events(), "7d", verbose=False))
     shown = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     assert f"also removed: {REFS[1]}" in shown
     assert (f"docker pull {NEW}" in shown) is not host.docker.containerd
