@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
-
 from agent.adapters import folder as folders
 from agent.adapters import overrides_file, reserve, sharing
 from agent.core import text, units
@@ -125,6 +123,9 @@ def _make(folder: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Be the only writer. The lock is on the folder: a file for it could be replaced by a link to another file."""
+    # Imported here, as every command imports this module for its error.
+    from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
     handle = os.open(folder / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     trying = Retrying(
         retry=retry_if_exception_type(BlockingIOError), stop=stop_after_delay(PATIENCE), wait=wait_fixed(0.05)
