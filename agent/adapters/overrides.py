@@ -123,7 +123,8 @@ def _make(folder: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Be the only writer. The lock is on the folder: a file for it could be replaced by a link to another file."""
-    from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed  # slow to load
+    # Imported here, as every command imports this module for its error.
+    from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
     handle = os.open(folder / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     trying = Retrying(

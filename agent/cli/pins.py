@@ -71,10 +71,9 @@ def unpin(image: PinnedArgument, config_file: ConfigOption = None) -> None:
 
     def edit(old: Overrides) -> Overrides:
         ended.extend(_meant(image, [item for item in old.pins if not item.over(now)]))
+        # An ended pin stays in the file: the agent counts idle time from its end.
         changed = (replace(item, until=now) if item in ended else item for item in old.pins)
-        return replace(
-            old, pins=tuple(changed)
-        )  # an ended pin stays in the file: the agent counts idle time from its end
+        return replace(old, pins=tuple(changed))
 
     left = [item for item in change_overrides(settings, edit).pins if not item.over(now)]
     if not ended:

@@ -13,15 +13,12 @@ from functools import cache
 from importlib import resources
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from agent.adapters import folder as folders
 from agent.adapters import reserve, sharing
 from agent.adapters.sqlite import former_schema
 from agent.adapters.state_errors import StateDamaged, StateError, StateFull, StateTooNew
-
-if TYPE_CHECKING:
-    import structlog
 
 FILE = "state.db"
 FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", reserve.FILE)
@@ -177,6 +174,12 @@ def _keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> bool
     return True
 
 
+def _log() -> Any:
+    import structlog  # here, as every command imports this module for its errors
+
+    return structlog.get_logger()
+
+
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
@@ -230,11 +233,3 @@ def _move_aside(path: Path, now: datetime) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
-
-
-def _log() -> "structlog.typing.FilteringBoundLogger":
-    """The logger. Only a migration logs here, and the library takes longer to load than `--help` may take."""
-    import structlog
-
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-    return logger
