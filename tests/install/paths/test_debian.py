@@ -13,6 +13,7 @@ from tests.install.paths import chroots
 from tests.install.paths.chroots import Chroot
 from tests.install.paths.conftest import bootstrap
 from tests.support import dockerd, images
+from tests.support.proc import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]  # seconds, on a busy machine with a cold cache
 
@@ -31,6 +32,7 @@ class Installed:
     berlin: int  # exit code of a command with a time zone that the system does not have
     listed: list[str]  # references that `torchkeeper images` shows of a real engine
     demo: str
+    default: str  # what `torchkeeper config` prints
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def install(root: Chroot, package: Path, engine: dockerd.Dockerd) -> Installed:
         berlin=berlin.returncode,
         listed=[reference for image in listed for reference in image["references"]],
         demo=root.run("torchkeeper", "demo", "--page").stderr,
+        default=root.must("torchkeeper", "config"),
     )
 
 
@@ -133,6 +136,10 @@ def test_it_says_that_it_has_no_monitor_and_what_to_do(life: Life) -> None:
         "torchkeeper: torchkeeper demo --page needs: packages that the Debian package does not contain; "
         "in an environment of its own: pip install 'torchkeeper[monitor]'\n"
     )
+
+
+def test_it_prints_the_default_configuration(life: Life) -> None:
+    assert life.installed.default == (ROOT / "config/torchkeeper.toml").read_text()
 
 
 def test_an_upgrade_keeps_the_configuration(life: Life) -> None:

@@ -143,3 +143,30 @@ def test_a_backup_of_a_running_agent_has_its_history(folder: Folder, own_engine:
     assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert copy.execute("SELECT count(*) FROM engines").fetchall() == [(1,)]
     copy.close()
+
+
+def test_after_a_migration_the_older_state_is_put_back(tmp_path: Path, own_engine: dockerd.Dockerd) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o750)
+    with sqlite3.connect(state / "state.db") as connection:
+        connection.executescript((ROOT / "tests/data/state-0001.sql").read_text())
+    config = proc.write_config(
+        tmp_path / "torchkeeper.toml",
+        agent={"mode": "observe", "state_dir": str(state)},
+        docker={"url": own_engine.url},
+    )
+    with proc.agent(folder=tmp_path, config=config) as running:
+        proc.eventually(lambda: "action=watch" in running.output())
+    assert schema(state / "state.db") > 1
+    commands = [line for line in block("Roll back", "systemctl stop").splitlines() if not line.startswith("systemctl")]
+    script = "\n".join(commands).replace("/var/lib/torchkeeper", str(state))
+    subprocess.run(["bash", "-euc", re.sub(r"schema-\d+", "schema-1", script)], check=True)
+    assert schema(state / "state.db") == 1
+
+
+def schema(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
