@@ -32,7 +32,8 @@ RUN pip wheel --no-build-isolation --no-deps --wheel-dir /package .
 
 # The same with these libraries, which npm brings, unless they are in the build context
 FROM package AS package-with-page
-RUN pip install --no-compile --require-hashes -r requirements-build.lock \
+RUN { cmp -s agent/fleet/page/vendor/.lock agent/fleet/page/package-lock.json \
+        || pip install --no-compile --require-hashes -r requirements-build.lock; } \
     && pip wheel --no-build-isolation --no-deps --wheel-dir /package-with-page .
 
 # What both images have: the interpreter with what it needs
@@ -47,7 +48,8 @@ RUN python -m venv --without-pip /opt/torchkeeper \
     && pip --python /opt/torchkeeper/bin/python install --no-compile --require-hashes -r requirements.lock
 COPY --from=package /package /package/
 RUN pip --python /opt/torchkeeper/bin/python install --no-compile --no-index --no-deps /package/*.whl \
-    && python rootfs.py program /opt/torchkeeper /program /system
+    && pip --python /opt/torchkeeper/bin/python check \
+    && python rootfs.py program /opt/torchkeeper /libraries /system
 
 FROM scratch AS runtime
 COPY --from=system /system/ /
@@ -69,10 +71,12 @@ LABEL org.opencontainers.image.title="torchkeeper" \
 
 # Its user does not own the engine's socket: run with --group-add "$(stat -c %g /var/run/docker.sock)".
 FROM runtime AS agent
-COPY --from=build-agent /program/ /
+COPY --from=build-agent /libraries/ /
+COPY --from=build-agent /opt/torchkeeper /opt/torchkeeper
+COPY config/image/torchkeeper.toml /etc/torchkeeper/
 # This fails if a file is missing
 RUN ["/opt/torchkeeper/bin/torchkeeper", "--version"]
-HEALTHCHECK --interval=60s --timeout=5s --start-period=30s \
+HEALTHCHECK --interval=60s --timeout=10s --start-period=30s \
     CMD ["/opt/torchkeeper/bin/python", "-IS", "/opt/torchkeeper/healthcheck.py", "9477"]
 CMD ["run"]
 
@@ -82,13 +86,15 @@ RUN python -m venv --without-pip /opt/torchkeeper \
     && pip --python /opt/torchkeeper/bin/python install --no-compile --require-hashes -r requirements-monitor.lock
 COPY --from=package-with-page /package-with-page /package/
 RUN pip --python /opt/torchkeeper/bin/python install --no-compile --no-index --no-deps /package/*.whl \
-    && python rootfs.py program /opt/torchkeeper /program /system
+    && pip --python /opt/torchkeeper/bin/python check \
+    && python rootfs.py program /opt/torchkeeper /libraries /system
 
 FROM runtime AS monitor
-COPY --from=build-monitor /program/ /
+COPY --from=build-monitor /libraries/ /
+COPY --from=build-monitor /opt/torchkeeper /opt/torchkeeper
 RUN ["/opt/torchkeeper/bin/torchkeeper", "monitor", "--help"]
 EXPOSE 9478
-HEALTHCHECK --interval=60s --timeout=5s --start-period=30s \
+HEALTHCHECK --interval=60s --timeout=10s --start-period=30s \
     CMD ["/opt/torchkeeper/bin/python", "-IS", "/opt/torchkeeper/healthcheck.py", "9478", "/healthz"]
 CMD ["monitor"]
 

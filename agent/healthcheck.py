@@ -9,26 +9,33 @@ Only the modules of the interpreter itself are imported: Docker runs it every mi
 import socket
 import sys
 
-TIMEOUT = 4.0  # seconds
+PORT = "9477"  # of [http] listen, by default
+PATH = "/healthz/live"
+TIMEOUT = 4.0  # seconds for the connection, and for each part of the answer
 
 
-def is_alive(port: int, path: str) -> bool:
-    """Whether a GET of the path is answered with 200 in time."""
-    request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
-    try:
-        with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
-            connection.sendall(request)
-            return connection.recv(64).split(b" ")[1:2] == [b"200"]
-    except OSError:
-        return False
+def ask(port: int, path: str) -> str:
+    """The first line of the answer to a GET of the path. Raises OSError."""
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        answer = b""
+        while b"\r\n" not in answer and len(answer) < 1000:
+            more = connection.recv(1000)
+            if not more:
+                break
+            answer += more
+    return answer.partition(b"\r\n")[0].decode("ascii", "replace")
 
 
 def main(arguments: list[str]) -> int:
-    port, path = [*arguments, *("9477", "/healthz/live")[len(arguments) :]][:2]
-    if is_alive(int(port), path):
-        return 0
-    print(f"no answer from 127.0.0.1:{port}{path}", file=sys.stderr)
-    return 1
+    port, path = [*arguments, *(PORT, PATH)[len(arguments) :]][:2]
+    try:
+        line = ask(int(port), path)
+    except (OSError, OverflowError, ValueError) as error:
+        print(f"no answer from 127.0.0.1:{port}{path}: {error}", file=sys.stderr)
+        return 1
+    print(line)
+    return 0 if line.split()[1:2] == ["200"] else 1
 
 
 if __name__ == "__main__":

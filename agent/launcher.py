@@ -19,7 +19,7 @@ def main() -> None:
         sys.exit(
             f"torchkeeper: its package `agent` is not in {FOLDER}, or another package replaced it; {INSTALL_AGAIN}"
         )
-    from agent.cli import main as run
+    from agent.__main__ import main as run
 
     run()
 

@@ -221,6 +221,25 @@ def test_the_image_of_the_monitor_has_what_the_monitor_needs_and_no_node(host: d
     assert config["ExposedPorts"] == {"9478/tcp": {}}
 
 
+IMPORT_ALL = """
+import importlib, pkgutil, agent
+missing = set()
+for module in pkgutil.walk_packages(agent.__path__, "agent."):
+    if not module.name.startswith("agent.fleet.history.migrations."):  # Alembic runs those
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            missing.add(error.name)
+print(*sorted(missing))
+"""
+
+
+def test_each_module_finds_what_it_imports_and_those_of_the_monitor_in_its_image(host: dockerd.Dockerd) -> None:
+    missing = inside(host, PYTHON, "-I", "-c", IMPORT_ALL).split()
+    assert {name.partition(".")[0] for name in missing} == {"aiohttp_sse", "alembic", "sqlalchemy"}
+    assert inside(host, PYTHON, "-I", "-c", IMPORT_ALL, image=MONITOR) == ""
+
+
 # The health check
 
 
@@ -229,7 +248,7 @@ def test_the_health_check_costs_a_fraction_of_a_command(host: dockerd.Dockerd) -
         "import resource, subprocess, sys\n"
         "probe = [sys.executable, '-IS', '/opt/torchkeeper/healthcheck.py', '1']\n"
         "for _ in range(5):\n"
-        "    subprocess.run(probe, stderr=subprocess.DEVNULL)\n"
+        "    subprocess.run(probe, stdout=subprocess.DEVNULL)\n"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
         "print((used.ru_utime + used.ru_stime) / 5)"
     )
@@ -247,20 +266,37 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
-@pytest.mark.parametrize(
-    ("image", "address"),
-    [(AGENT, ("9477", "/healthz/live")), (MONITOR, ("9478", "/healthz"))],
-    ids=["agent", "monitor"],
-)
-@pytest.mark.parametrize(("status", "health"), [("200", "healthy"), ("503", "unhealthy")])
+PROBED = [
+    pytest.param(AGENT, ("9477", "/healthz/live"), "503", "unhealthy", id="agent"),
+    pytest.param(MONITOR, ("9478", "/healthz"), "200", "healthy", id="monitor"),
+    pytest.param(MONITOR, ("9478", "/healthz"), "503", "unhealthy", id="monitor-unhealthy"),
+]
+OFTEN = ("--health-interval=1s", "--health-retries=1", "--health-start-period=1ms")
+
+
+@pytest.mark.parametrize(("image", "address", "status", "health"), PROBED)
 def test_a_container_is_healthy_as_long_as_its_program_says_so(
     host: dockerd.Dockerd, image: str, address: tuple[str, str], status: str, health: str
 ) -> None:
-    options = ("--network=none", "--health-interval=1s", "--health-retries=1", "--health-start-period=0s")
     command = (f"--entrypoint={PYTHON}", image, "-I", "-c", ANSWERS, *address, status)
-    container = host.docker("run", "--detach", *options, *command)
+    container = host.docker("run", "--detach", "--network=none", *OFTEN, *command)
     try:
-        proc.eventually(lambda: host.docker("inspect", "--format={{.State.Health.Status}}", container) == health)
+        proc.eventually(lambda: health_of(host, container) == health)
+    finally:
+        host.docker("rm", "--force", container)
+
+
+def health_of(engine: dockerd.Dockerd, container: str) -> str:
+    return engine.docker("inspect", "--format={{.State.Health.Status}}", container)
+
+
+def test_an_agent_without_a_configuration_is_healthy(host: dockerd.Dockerd) -> None:
+    access = (f"--group-add={host.socket.stat().st_gid}", f"--volume={host.socket}:/var/run/docker.sock")
+    options = ("--network=none", "--read-only", "--health-interval=1s", *access)
+    container = host.docker("run", "--detach", *options, AGENT, "run", "--observe")
+    try:
+        proc.eventually(lambda: health_of(host, container) in ("healthy", "unhealthy"))
+        assert health_of(host, container) == "healthy", host.logs(container)
     finally:
         host.docker("rm", "--force", container)
 

@@ -22,8 +22,8 @@ class Standing(payloads.Payload):
 
 
 def save(folder: Path, standing: Standing) -> None:
-    """Replace the file atomically. Raises OSError."""
-    folders.replace_file(folder / FILE, standing.encode())
+    """Replace the file atomically; members of the folder's group may read it. Raises OSError."""
+    folders.replace_file(folder / FILE, standing.encode(), readable=True)
 
 
 def load(folder: Path) -> Standing | None:

@@ -62,7 +62,7 @@ def prepare(folder: Path) -> None:
             raise
         probe(folder)
     if _is_only_ours(folder):
-        sharing.share_folder(folder, sharing.FOLDER)
+        sharing.share_folder(folder, sharing.FOLDER, follow=True)
 
 
 def _is_only_ours(folder: Path) -> bool:
@@ -101,16 +101,18 @@ def give_to_owner(path: Path) -> None:
                 os.close(handle)
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, *, readable: bool = False) -> None:
     """Replace a file atomically: a reader finds either the old file or the new one, complete. Raises OSError.
 
-    Whoever may write to the folder may write to the file.
+    Whoever may write to the folder may write to the file. `readable`: whoever may read the folder may read the file.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as stream:
             if path.parent.stat().st_mode & stat.S_IWGRP:
                 os.fchmod(handle, 0o660)
+            elif readable and path.parent.stat().st_mode & stat.S_IRGRP:
+                os.fchmod(handle, 0o640)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

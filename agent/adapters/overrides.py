@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
-
 from agent.adapters import folder as folders
 from agent.adapters import overrides_file, reserve, sharing
 from agent.core import text, units
@@ -119,13 +117,15 @@ def _make(folder: Path) -> None:
     with suppress(FileExistsError):
         place.mkdir(mode=0o700)
         folders.give_to_owner(place)
-    sharing.share_folder(place, sharing.WRITABLE_FOLDER)
+    sharing.share_folder(place, sharing.WRITABLE_FOLDER, follow=False)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Be the only writer. The lock is on the folder: a file for it could be replaced by a link to another file."""
-    handle = os.open(folder / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed  # slow to load
+
+    handle = os.open(folder / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     trying = Retrying(
         retry=retry_if_exception_type(BlockingIOError), stop=stop_after_delay(PATIENCE), wait=wait_fixed(0.05)
     )

@@ -11,18 +11,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from agent.core import text
+
 GROUP = "torchkeeper"
 FOLDER = 0o2750  # setgid: files that are made in it get its group
 WRITABLE_FOLDER = 0o2770
 FILE = 0o640
 PRIVATE_FILE = 0o600
+LONGEST_NAME = 100  # characters
 AS_OWNER = "run this as the agent's user"
 
 
+def person() -> str:
+    """Who runs this command: the user, or who became that user by sudo. Everybody may pretend to be another."""
+    return text.shortened(text.one_line(os.environ.get("SUDO_USER") or user_name()), LONGEST_NAME)
+
+
 def user_name() -> str:
-    """The person who runs this command, also by sudo."""
-    if os.getuid() == 0 and os.environ.get("SUDO_USER"):
-        return os.environ["SUDO_USER"]
+    """The user whose rights this process has."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -30,15 +36,23 @@ def user_name() -> str:
 
 
 def share_file(path: Path) -> None:
-    """Let the group read a file of this user. Without the group, only the owner may. Links are not followed."""
+    """Let the group read a file of this user. Without the group, only the owner may.
+
+    Links are not followed, and a file with several names stays as it is: the folder's owner could have linked to one of
+    root's files.
+    """
     with _opened(path, os.O_NOFOLLOW) as handle:
-        if handle is not None and stat.S_ISREG(os.fstat(handle).st_mode):
+        found = os.fstat(handle) if handle is not None else None
+        if handle is not None and found is not None and stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
             _share(handle, FILE if _gid() is not None else PRIVATE_FILE)
 
 
-def share_folder(path: Path, mode: int) -> None:
-    """Let the group use a folder of this user, with this mode. Without the group, others lose their access to it."""
-    with _opened(path, os.O_DIRECTORY) as handle:
+def share_folder(path: Path, mode: int, *, follow: bool) -> None:
+    """Let the group use a folder of this user, with this mode. Without the group, others lose their access to it.
+
+    `follow`: whether the path may be a link, which it may only if nobody but root could have made it.
+    """
+    with _opened(path, os.O_DIRECTORY | (0 if follow else os.O_NOFOLLOW)) as handle:
         if handle is not None:
             _share(handle, mode if _gid() is not None else os.fstat(handle).st_mode & 0o750)
 
@@ -53,10 +67,20 @@ def is_guest(folder: Path) -> bool:
     return others and found.st_mode & 0o070 == 0o050
 
 
+def why_not_shared(folder: Path) -> str:
+    """Why the group, which exists, has no access to the state; "" if it has, or if there is no such group."""
+    group = _group()
+    if group is None or _is_shared(folder, group.gr_gid):
+        return ""
+    if _gid() is None:
+        return f"the group {GROUP} exists, but cannot read {folder}: {user_name()} is not in it"
+    return f"the group {GROUP} exists, but cannot read {folder}: that folder has files of other programs"
+
+
 def way_in(path: Path) -> str:
     """What a user must do who may not use a file or folder of the state; AS_OWNER if the group would not help."""
     group = _group()
-    if group is None or {0, group.gr_gid} & {os.geteuid(), *_own_groups()} or not _is_shared(path, group.gr_gid):
+    if group is None or os.geteuid() == 0 or group.gr_gid in _own_groups() or not _is_shared(path, group.gr_gid):
         return AS_OWNER
     name = user_name()
     if name in group.gr_mem:

@@ -43,7 +43,7 @@ class _Plain(_Command):
         except Exception as error:
             near = getattr(error, "possibilities", None)
             if near:
-                error.message = f"{error.message}. Did you mean {' or '.join(sorted(near))}?"  # type: ignore[attr-defined]
+                error.message = f"{error.message}. Did you mean {near[0]}?"  # type: ignore[attr-defined]
                 error.possibilities = None  # type: ignore[attr-defined]
             raise
 

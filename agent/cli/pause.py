@@ -14,7 +14,7 @@ def pause(config_file: ConfigOption = None, for_: ForOption = None, reason: Reas
 
     settings = loading.load(config_file)
     length, why, now = parse_duration(for_, "--for"), parse_reason(reason), datetime.now(UTC)
-    until, by = now + length if length else None, sharing.user_name()
+    until, by = now + length if length else None, sharing.person()
     change_overrides(
         settings,
         lambda old: replace(old, paused=True, paused_at=now, paused_until=until, pause_reason=why, paused_by=by),

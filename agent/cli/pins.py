@@ -58,7 +58,7 @@ def pin(
     length, why, now = parse_duration(for_, "--for"), parse_reason(reason), datetime.now(UTC)
     image_id, reference, notes = asyncio.run(_find(settings, image))
     until = now + length if length else None
-    made = Pin(id=image_id, reference=reference, at=now, until=until, reason=why, by=sharing.user_name())
+    made = Pin(id=image_id, reference=reference, at=now, until=until, reason=why, by=sharing.person())
     change_overrides(settings, lambda old: replace(old, pins=(*_without(old, image_id, reference), made)))
     print_notes(notes)
     print(f"pinned {reference or image_id[7:19]}" + (f" until {units.format_time(until)}" if until else ""))

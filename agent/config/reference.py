@@ -15,7 +15,7 @@ else the defaults below. A file that exists and cannot be read is an error. An e
 settings in force, each with its source. `torchkeeper check` shows mistakes.
 """
 
-_SECTION = re.compile(r"^\[([a-z_.]+)\]$")
+_SECTION = re.compile(r"^(?:# )?\[([a-z_.]+)\]$")  # one that stands as a comment is off by default
 _KEY = re.compile(r"^(?:# )?([a-z_]+) = .+$")
 _VALUE = re.compile(r'(?<!`)\[?"[^"]*"(?:, "[^"]*")*\]?(?!`)')
 _FORMS = {"s|m|h|d|w": "duration", "i?)?B": "size", "%$": "percentage", "[0-9]{2} ?-": "window"}

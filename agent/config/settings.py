@@ -99,7 +99,9 @@ def _core_rule(rule: Rule) -> policy_settings.Rule:
 def schema() -> dict[str, Any]:
     """The JSON Schema of the configuration file, for editors. It is generated from the sections."""
     document = Settings.model_json_schema(mode="validation")
-    for section, keys in Settings.model_construct().model_dump(mode="json").items():
+    defaults = Settings.model_construct().model_dump(mode="json")
+    defaults["http"] = sections.Http().model_dump(mode="json")  # of the keys of a section that is there
+    for section, keys in defaults.items():
         document["properties"][section].pop("default")
         name = document["properties"][section]["$ref"].rpartition("/")[2]
         for key, default in keys.items():  # in the form of the file, like "14d", not as Python objects

@@ -180,7 +180,7 @@ def make_http_server(present: SettingsInForce, components: Components, clock: Cl
         store=components.store,
         clock=clock,
         folder=folder,
-        observes=lambda: present.settings.agent.mode == "observe",
+        observe=lambda: present.settings.agent.mode == "observe",
         broker=bool(settings.mqtt.url),
     )
     return HttpServer(make_app(gatherer, components.pulse), settings.http.address, components.host_report, clock)

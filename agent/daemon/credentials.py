@@ -63,7 +63,7 @@ class CredentialWatch:
 
     async def _look(self, *, requested: bool) -> None:
         self.certificate_expiry = await asyncio.to_thread(self._files.own_certificate_expires)
-        self._host_report.certificate_expires = self.certificate_expiry  # for the metrics
+        self._host_report.certificate_expires = self.certificate_expiry
         exposed = await asyncio.to_thread(self._files.exposures)
         found = "; ".join(f"{item.detail}; {item.hint}" for item in exposed)
         self._show(AlertId.CREDENTIALS_EXPOSED, found)

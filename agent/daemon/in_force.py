@@ -3,8 +3,6 @@
 from datetime import datetime
 from pathlib import Path
 
-import structlog
-
 from agent.adapters.clock import Clock
 from agent.adapters.engine import EngineInfo
 from agent.config.settings import Settings
@@ -16,8 +14,6 @@ from agent.eviction.sweeper import Sweeper
 from agent.reporting.host_report import HostReport
 from agent.tracking.ingestor import EventIngestor
 from agent.tracking.layer_probes import Probing
-
-log = structlog.get_logger()
 
 
 class SettingsInForce:
@@ -70,7 +66,6 @@ def show_useless_settings(settings: Settings, host_report: HostReport, folder: P
     found = no_effect.alerts(settings, folder, now)
     for alert in (AlertId.PATTERN_MATCHES_NOTHING, AlertId.PINS_ELSEWHERE):
         if alert in found:
-            log.warning(found[alert], action="configure")
             host_report.raise_alert(alert, found[alert], now)
         else:
             host_report.clear_alert(alert)

@@ -77,7 +77,7 @@ async def _run_loops(
             config=str(file or "built-in defaults"),
             state_dir=str(folder),
         )
-        _start(group, _loops(in_force, host, folder, components, clock, reloader))
+        _start(group, {**_loops(in_force, host, folder, components, clock, reloader), "reload": reloader.run()})
 
 
 def _start(group: asyncio.TaskGroup, loops: Mapping[str, Coroutine[Any, Any, None]]) -> None:
@@ -111,7 +111,6 @@ def _loops(
             factory.make_inside(settings.docker), folder, components.watcher.ready, clock
         ),
     }
-    loops["reload"] = reloader.run()
     if reporting is not None:
         loops["publisher"], loops["credentials"] = reporting.publisher.run(), reporting.credentials.run()
         reloader.on_request.append(reporting.credentials.request)

@@ -68,7 +68,7 @@ class Evictor:
             action="evict",
             image=name_of(item),
             why=item.explanation,
-            freed_bytes=measured if removed else None,
+            freed_bytes=measured if removed and (measured or 0) > 0 else None,  # others may have written more meanwhile
             outcome=None if removed else result.outcome.value,
             error=result.error,
         )

@@ -50,16 +50,16 @@ class Gatherer:
         store: Store,
         clock: Clock,
         folder: Path,
-        observes: Callable[[], bool],
+        observe: Callable[[], bool],
         broker: bool,
     ) -> None:
-        """`observes`: whether the settings ask for observe mode now. `broker`: whether one is set."""
+        """`observe`: whether the settings ask for observe mode now. `broker`: whether one is set."""
         self._view = view
         self._host_report = host_report
         self._store = store
         self._clock = clock
         self._folder = folder
-        self._observes = observes
+        self._observe = observe
         self._broker = broker
 
     async def condition(self) -> Condition:
@@ -79,7 +79,7 @@ class Gatherer:
             now=self._clock.now(),
             engine_version=engine.version if engine is not None else "",
             watched=self._view.proven,
-            enforcing=not self._observes() and not (engine is not None and engine.observe_only),
+            enforcing=not self._observe() and not (engine is not None and engine.observe_only),
             alerts=tuple(self._host_report.alerts.values()),
             figures=self._host_report.figures,
             counts=counts,

@@ -10,11 +10,10 @@ from agent import __version__
 from agent.core.figures import EventCounts, Figures, Histogram
 from agent.core.policy.decision import Outcome, Reason
 from agent.core.protocol import payloads
+from agent.core.protocol.alerts import AlertId
 from agent.core.usage import continuity
 from agent.http import plan_families
 from agent.http.facts import Facts
-
-CONFIG_REFUSED = "config-refused"  # the alert while a changed configuration file cannot be used
 
 
 def of(facts: Facts) -> Iterator[Metric]:
@@ -44,7 +43,7 @@ def _working(facts: Facts) -> Iterator[Metric]:
         last = facts.figures.last_sweep.timestamp()
         yield gauge("last_sweep_timestamp_seconds", "The end of the last sweep without an error", last)
     yield _histogram("sweep_duration_seconds", "Duration of sweeps without an error", facts.figures.sweep_seconds)
-    refused = any(alert.id == CONFIG_REFUSED for alert in facts.alerts)
+    refused = any(alert.id == AlertId.CONFIG_REFUSED for alert in facts.alerts)
     yield gauge("config_last_reload_successful", "0 while a changed configuration file is refused", not refused)
 
 

@@ -51,8 +51,11 @@ class Subscriptions:
             return
         if self._missing == set(self._topics):
             self._subscribed_at = now
+        refused: dict[str, str] = {}
         for topic in [topic for topic in self._topics if topic in self._missing]:
-            await self._request(connection, topic)
+            if why := await self._request(connection, topic):
+                refused[topic] = why
+        self._log_refusals(refused)
         if self.flooding and now - self._subscribed_at >= CALM:
             self._end_flood()
 
@@ -83,23 +86,30 @@ class Subscriptions:
         self.flooding, self._pause = False, FIRST_PAUSE
         self._host_report.clear_alert(AlertId.BROKER_FLOOD)
 
-    async def _request(self, connection: broker.Connection, topic: str) -> None:
+    async def _request(self, connection: broker.Connection, topic: str) -> str:
+        """Request one topic. Returns why the broker refuses it; "" if it grants it."""
         try:
             await connection.subscribe(topic)
         except broker.SubscribeRefused as refused:
-            self._note_refusal(topic, refused)
-            return
+            if topic == self._ack:
+                self._alert(refused)
+            return str(refused)
         self._missing.discard(topic)
         self._logged.discard(topic)
         if topic == self._ack:
             self._host_report.clear_alert(AlertId.ACKS_DENIED)
+        return ""
 
-    def _note_refusal(self, topic: str, refused: broker.SubscribeRefused) -> None:
-        if topic == self._ack:
-            message = (
-                f"the agent cannot receive the collector's acknowledgements; it subscribes again each minute: {refused}"
-            )
-            self._host_report.raise_alert(AlertId.ACKS_DENIED, message, self._clock.now())
-        elif topic not in self._logged:
-            self._logged.add(topic)
-            log.warning("the broker refuses a topic", action="mqtt-refused", topic=topic, reason=str(refused))
+    def _log_refusals(self, refused: dict[str, str]) -> None:
+        """Log the topics whose refusal is new, in one line; that of acknowledgements is an alert, which is logged."""
+        new = [topic for topic in refused if topic not in self._logged and topic != self._ack]
+        self._logged.update(new)
+        if new:
+            topics, reason = ", ".join(new), refused[new[0]]
+            log.warning("the broker refuses subscriptions", action="mqtt-refused", topics=topics, reason=reason)
+
+    def _alert(self, refused: broker.SubscribeRefused) -> None:
+        message = (
+            f"the agent cannot receive the collector's acknowledgements; it subscribes again each minute: {refused}"
+        )
+        self._host_report.raise_alert(AlertId.ACKS_DENIED, message, self._clock.now())

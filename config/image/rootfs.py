@@ -2,8 +2,8 @@
 
     rootfs.py system ROOT             what every image needs: the interpreter, the standard library, the libraries of
                                       both, certificates, accounts, and the records of the Debian packages
-    rootfs.py program VENV ROOT BASE  a virtual environment with torchkeeper, and the libraries that it needs and that
-                                      BASE, a folder made by `system`, does not have
+    rootfs.py program VENV ROOT BASE  the libraries that a virtual environment with torchkeeper needs and that BASE, a
+                                      folder made by `system`, does not have; the environment itself is made ready
 
 ROOT is created. Every module is compiled without a time stamp or a check of its source, because the image is read-only.
 It runs on a base with glibc, and with dpkg if the packages are to be recorded. It ends with an error if a library, or
@@ -27,8 +27,7 @@ from pathlib import Path
 INTERPRETER = Path(sys._base_executable)  # type: ignore[attr-defined]  # the one of the base, not of a venv
 NOT_NEEDED = (
     *("test", "tests", "_test*", "_ctypes_test*", "_xxtestfuzz*", "xxlimited*"),
-    *("idlelib", "tkinter", "_tkinter*", "turtle.py", "turtledemo", "pydoc_data", "lib2to3"),
-    *("doctest.py", "unittest", "_pyrepl", "wsgiref", "xmlrpc"),
+    *("idlelib", "tkinter", "_tkinter*", "turtle.py", "turtledemo", "pydoc_data", "sitecustomize.py"),
     *("curses", "_curses*", "readline*", "_dbm*", "_gdbm*"),  # with large libraries that nothing here uses
     *("ensurepip", "venv", "site-packages", "dist-packages", "config-*", "__pycache__"),
 )
@@ -66,13 +65,13 @@ class Root:
             here = done / part
             if here.is_symlink():
                 target = here.readlink()
-                self._link(here, str(target))
+                self.link(here, str(target))
                 return self.bring(Path(os.path.normpath(Path(done, target, *path.parts[number:]))))
             done = here
         self._copy(done)
         return None
 
-    def _link(self, path: Path, target: str) -> None:
+    def link(self, path: Path, target: str) -> None:
         place = self._place(path)
         if not place.is_symlink():
             place.symlink_to(target)
@@ -166,11 +165,13 @@ def certificates(root: Root) -> None:
         raise Missing(f"the base has no {CERTIFICATES}; install ca-certificates in it")
     root.bring(CERTIFICATES)
     asked = Path(ssl.get_default_verify_paths().openssl_cafile)
-    for path in (asked, asked.with_name("openssl.cnf")):
-        if path.exists():
-            root.bring(path)
-    if not (root.folder / asked.relative_to("/")).exists():
-        root.bring(asked) if asked.exists() else root._link(asked, str(CERTIFICATES))
+    if asked.exists():
+        root.bring(asked)
+    else:
+        root.link(asked, str(CERTIFICATES))
+    settings = asked.with_name("openssl.cnf")
+    if settings.exists():
+        root.bring(settings)
 
 
 # The records of Debian packages, for scanners of vulnerabilities and for their licences
@@ -226,9 +227,6 @@ def program(venv: Path, folder: Path, base: Path) -> None:
     isolate(venv / "bin" / "torchkeeper", packages)
     (venv / "healthcheck.py").symlink_to((packages / "agent" / "healthcheck.py").relative_to(venv))
     compile_modules(packages)
-    target = folder / venv.relative_to("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(venv, target)
 
 
 def tidy_programs(programs: Path) -> None:

@@ -159,7 +159,7 @@ def test_check_names_a_missing_password_file(host: RealHost) -> None:
     code, found = host.checks()
     assert (code, found["broker"]["ok"]) == (1, False)
     assert str(host.folder / "none") in found["broker"]["detail"]
-    assert "the file named here" in found["broker"]["hint"]
+    assert found["broker"]["hint"] == "put the file there, or correct mqtt.password_file"
 
 
 def test_a_broker_with_tls_is_trusted_by_its_ca_alone(lone_host: RealHost) -> None:

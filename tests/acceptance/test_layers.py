@@ -44,6 +44,7 @@ def test_without_the_probe_of_layers_names_and_history_decide_alone(lone_host: R
     assert "probe_layers is false" in lone_host.checks()[1]["layers"]["detail"]
 
 
+@pytest.mark.direct
 def test_a_look_inside_beside_an_agent_finds_torch_is_not_a_use_and_leaves_nothing(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "1h"})
@@ -60,6 +61,7 @@ def test_a_look_inside_beside_an_agent_finds_torch_is_not_a_use_and_leaves_nothi
     assert left(host) == []
 
 
+@pytest.mark.direct
 def test_a_look_inside_that_finds_nothing_says_that_this_proves_nothing(lone_host: RealHost) -> None:
     lone_host.plain("team/web:1")
     assert lone_host.json("explain", "team/web:1")["inside"] is None
@@ -67,6 +69,7 @@ def test_a_look_inside_that_finds_nothing_says_that_this_proves_nothing(lone_hos
     assert "so this proves nothing" in lone_host.output_of("explain", "team/web:1", "--look-inside")
 
 
+@pytest.mark.direct
 def test_what_a_killed_look_left_is_removed_by_the_agent_and_is_not_a_use(lone_host: RealHost) -> None:
     host = lone_host
     host.configure(policy={"ttl": "1h"})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import folder, lock, overrides, sharing
+from agent.adapters.sqlite import state_dir
 from tests.support import proc
 
 GID = 64_900  # no system has such a group
@@ -52,6 +53,7 @@ def test_with_the_group_its_members_may_read_and_change_the_overrides(state: Pat
         ("0o2770", GID),
         ("0o660", GID),
     ]
+    assert sharing.why_not_shared(state) == ""
 
 
 @pytest.mark.usefixtures("no_group")
@@ -70,15 +72,40 @@ def test_a_folder_of_other_programs_keeps_its_mode(state: Path) -> None:
     folder.prepare(state)
     overrides.prepare(state)
     assert (mode(state), mode(state / overrides.FOLDER)) == (("0o755", 0), ("0o2770", GID))
+    assert sharing.why_not_shared(state).endswith(f"cannot read {state}: that folder has files of other programs")
 
 
 @pytest.mark.usefixtures("group")
-def test_nothing_is_shared_through_a_link(state: Path) -> None:
-    secret = state / "secret"
+def test_an_agent_that_is_not_in_the_group_says_that_its_state_stays_private(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 64_001)
+    monkeypatch.setattr(sharing, "user_name", lambda: "agent")
+    place = state_dir.place_for_run(state)
+    assert place.notes == (f"the group torchkeeper exists, but cannot read {state}: agent is not in it",)
+    assert mode(state) == ("0o750", 0)
+
+
+def test_a_person_is_the_user_or_who_used_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert sharing.person() == sharing.user_name()
+    monkeypatch.setenv("SUDO_USER", "bob\x1b[31m" + "x" * 200)
+    assert (sharing.person()[:8], len(sharing.person())) == ("bob\ufffd[31m", sharing.LONGEST_NAME)
+
+
+@pytest.mark.usefixtures("group")
+def test_nothing_is_shared_or_written_through_a_link(state: Path, tmp_path: Path) -> None:
+    secret, private = tmp_path / "secret", tmp_path / "private"
     secret.touch(mode=0o600)
+    private.mkdir(mode=0o700)
     (state / "state.db").symlink_to(secret)
-    sharing.share_file(state / "state.db")
-    assert mode(secret) == ("0o600", 0)
+    (state / "reserve").hardlink_to(secret)
+    (state / overrides.FOLDER).symlink_to(private)
+    for name in ("state.db", "reserve"):
+        sharing.share_file(state / name)
+    with pytest.raises(NotADirectoryError):
+        overrides.change(state, lambda held: held)
+    assert (mode(secret), mode(private), list(private.iterdir())) == (("0o600", 0), ("0o700", 0), [])
 
 
 @pytest.mark.usefixtures("group")

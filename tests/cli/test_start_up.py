@@ -20,3 +20,21 @@ def test_the_command_line_loads_neither_an_engine_nor_a_broker_nor_tables() -> N
 
 def test_an_agent_without_a_broker_does_not_load_mqtt() -> None:
     assert loaded_by("import agent.daemon.run") & {"aiomqtt", "paho"} == set()
+
+
+def test_ctrl_c_ends_a_command_quietly_even_while_its_libraries_are_loaded() -> None:
+    program = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class CtrlC(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "agent.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, CtrlC())
+from agent.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -50,7 +50,8 @@ def test_a_key_without_a_comment_in_the_default_file_is_refused() -> None:
 
 def test_the_commands_are_those_of_the_program() -> None:
     known = set(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
-    assert {name.split()[0] for name in first_column(PAGES["commands.md"].split("| command |")[1])} == known
+    table = PAGES["commands.md"].split("| command |")[1].split("\n\n")[0]
+    assert {name.split()[0] for name in first_column(table)} == known
 
 
 def test_the_pin_is_one_that_is_read(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def gatherer(agent: HostedAgent, host: FakeHost, *, broker: bool = False, observ
         store=agent.store,
         clock=agent.clock,
         folder=host.folder,
-        observes=lambda: observe,
+        observe=lambda: observe,
         broker=broker,
     )
 

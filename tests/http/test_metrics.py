@@ -163,7 +163,7 @@ async def test_a_state_that_cannot_be_read_leaves_the_other_figures(host: FakeHo
 
 async def test_a_refused_configuration_file_is_shown(host: FakeHost) -> None:
     agent = host.agent()
-    agent.host_report.raise_alert(metric_families.CONFIG_REFUSED, "policy.ttl: '1x'", START)  # type: ignore[arg-type]
+    agent.host_report.raise_alert(AlertId.CONFIG_REFUSED, "policy.ttl: '1x'", START)
     facts = await gatherer(agent, host).facts()
     found = {sample.name: sample.value for family in metric_families.of(facts) for sample in family.samples}
     assert found["torchkeeper_config_last_reload_successful"] == 0

@@ -28,7 +28,7 @@ def fake_program(folder: Path) -> Path:
 def build(program: Path, folder: Path) -> Path:
     """The package around `program`, with this tree's units and proxy, or small ones if it has none."""
     done = subprocess.run(
-        [ROOT / ".ci/deb", "--program", program, "--output", folder, *_parts(folder / "parts")],
+        [ROOT / ".ci/deb", "--program", program, "--output", folder, "--fast", *_parts(folder / "parts")],
         capture_output=True,
         text=True,
         check=False,

@@ -37,7 +37,7 @@ def test_its_name_says_version_and_architecture(package: Path) -> None:
 
 def test_it_needs_the_glibc_of_its_program(root: Path) -> None:
     control = (root / "DEBIAN/control").read_text()
-    assert re.search(r"(?m)^Depends: libc6 \(>= 2\.\d+\), adduser, ", control)
+    assert re.search(r"(?m)^Depends: libc6 \(>= 2\.\d+\), libgcc-s1, libstdc\+\+6, adduser, ", control)
 
 
 def test_everything_in_it_belongs_to_root(package: Path) -> None:

@@ -103,7 +103,7 @@ async def test_a_refusal_is_logged_once_until_the_topic_is_granted(rig: Publishe
     with capture_logs() as logs:
         async with rig.running():
             await rig.pass_time(300)
-    lines = [(line["action"], line.get("topic"), line.get("alert"), line.get("state")) for line in logs]
+    lines = [(line["action"], line.get("topics"), line.get("alert"), line.get("state")) for line in logs]
     assert lines == [
         ("alert", None, "acks-denied", "began"),
         ("mqtt-refused", TOPICS.collectors, None, None),

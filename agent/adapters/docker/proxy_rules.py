@@ -4,7 +4,6 @@
 query that is encoded in another way than the agent encodes it is refused.
 """
 
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -96,7 +95,7 @@ def files(root: Path) -> dict[Path, str]:
 def main() -> None:
     for path, content in files(Path.cwd()).items():
         path.write_text(content)
-        print(re.sub(r"^.*/(?=config/|docs/)", "", str(path)), file=sys.stderr)
+        print(path.relative_to(Path.cwd()), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def _failure(error: Exception, client: Client, options: Options) -> BrokerUnavai
         return BrokerUnavailable(f"{options.name}: {detail}", hint)
     if isinstance(cause, NoWebSocket):
         detail = f"{options.name}: it does not accept MQTT over WebSockets there"
-        return BrokerUnavailable(detail, "check the port and the path in mqtt.url (mosquitto: /, NATS: /mqtt)")
+        return BrokerUnavailable(detail, "check the port and the path in mqtt.url; the path is often /mqtt")
     if not client.opened:
         return BrokerUnavailable(detail, hint)
     if found := tls.describe_alert(client.tls_alert, options):

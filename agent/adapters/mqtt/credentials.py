@@ -33,6 +33,7 @@ class CredentialFiles:
         self._addresses = addresses
         self._options = addresses[0]
         self._used = self._seen = self._stamp()
+        self._tried: tuple[Stamp, str] = ((), "")  # the version of the files that `problem` tried last, and its answer
         self.broker_certificate_expires: datetime | None = None  # of the last connection; None without TLS
 
     def noting(self, connect: Connect) -> Connect:
@@ -57,7 +58,16 @@ class CredentialFiles:
         return now != self._used and (now == before or not settled)
 
     def problem(self) -> str:
-        """Why a connection could not be made with the files as they are now; "" if it could."""
+        """Why a connection could not be made with the files as they are now; "" if it could.
+
+        Each version of the files is tried once: to load the system's authorities takes a tenth of a second.
+        """
+        now = self._stamp()
+        if now != self._tried[0]:
+            self._tried = now, self._find_problem()
+        return self._tried[1]
+
+    def _find_problem(self) -> str:
         try:
             read_password(self._options)
             for options in self._addresses:

@@ -13,15 +13,15 @@ from functools import cache
 from importlib import resources
 from itertools import chain, count
 from pathlib import Path
-
-import structlog
+from typing import TYPE_CHECKING
 
 from agent.adapters import folder as folders
 from agent.adapters import reserve, sharing
 from agent.adapters.sqlite import former_schema
 from agent.adapters.state_errors import StateDamaged, StateError, StateFull, StateTooNew
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    import structlog
 
 FILE = "state.db"
 FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", reserve.FILE)
@@ -155,7 +155,7 @@ def _migrate_file(connection: sqlite3.Connection, path: Path) -> None:
     _migrate(connection, path)
     if kept:
         copy = former_schema.path_of(path, version).name
-        log.info(
+        _log().info(
             f"migrated the state; to go back to the version before: stop the agent, remove {FILE}-wal and {FILE}-shm, "
             f"rename {copy} to {FILE}, and start that version; what happened in between is a gap for it",
             action="migrate",
@@ -172,7 +172,7 @@ def _keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> bool
         if not is_full(error):
             why = error.strerror if isinstance(error, OSError) else error
             raise StateError(f"{path} cannot be copied before its migration: {why}; nothing was changed") from error
-        log.warning("the disk is full: the state is migrated without keeping a copy of it", action="migrate")
+        _log().warning("the disk is full: the state is migrated without keeping a copy of it", action="migrate")
         return False
     return True
 
@@ -230,3 +230,11 @@ def _move_aside(path: Path, now: datetime) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
+
+
+def _log() -> "structlog.typing.FilteringBoundLogger":
+    """The logger. Only a migration logs here, and the library takes longer to load than `--help` may take."""
+    import structlog
+
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger

@@ -69,7 +69,10 @@ def agents_on(configured: Path) -> list[Path]:
 
 
 def place_for_run(configured: Path) -> Place:
-    """Prepare and return the folder for `run` and `sweep`. Raises StateError, and StateBusy if an agent runs there."""
+    """Prepare and return the folder for `run` and `sweep`. Raises StateError, and StateBusy if an agent runs there.
+
+    A note says if the group exists and has no access.
+    """
     place = resolve(configured)
     running = agents_on(configured)
     if running:
@@ -77,7 +80,8 @@ def place_for_run(configured: Path) -> Place:
     _prepare(place)
     if place.folder != configured:
         _note_instead_of(place.folder, configured)
-    return place
+        return place
+    return Place(place.folder, tuple(filter(None, (*place.notes, sharing.why_not_shared(place.folder)))))
 
 
 def place_to_change(configured: Path) -> Place:

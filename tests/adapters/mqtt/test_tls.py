@@ -3,7 +3,6 @@
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,47 +10,18 @@ import pytest
 
 from agent.adapters.mqtt import broker
 from agent.config import sections
-from tests.support import mosquitto
-from tests.support.certificates import Authority, Pair, end_of
-from tests.support.mosquitto import Mosquitto
+from tests.support import secured_broker
+from tests.support.certificates import Authority, end_of
+from tests.support.secured_broker import SecuredBroker
 
 pytestmark = pytest.mark.real
 MISSING = "cannot be read: No such file or directory; put the file there, or correct"
 
 
-@dataclass(frozen=True)
-class Secured:
-    """A broker that requires certificates of its authority, and takes the user from them."""
-
-    server: Mosquitto
-    authority: Authority
-    mine: Pair  # a client certificate for gpu-07
-    plain_port: int  # the same broker without TLS
-
-    def keys(self, **keys: str) -> dict[str, str]:
-        """Those of `[mqtt]` with which it works, and others instead."""
-        return {"url": self.server.url, "ca_file": str(self.authority.ca), **self.mine.keys(), **keys}
-
-
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    folder = tmp_path_factory.mktemp("tls")
-    authority, plain_port = Authority(folder), mosquitto.free_port()
-    with mosquitto.running(tls=True, extra=(f"listener {plain_port} 127.0.0.1",)) as server:
-        server.stop()
-        Pair(server.folder / "server.crt", server.folder / "server.key").replace_with(authority.issue("localhost"))
-        config = server.folder / "mosquitto.conf"
-        asks = f"certfile {server.folder}/server.crt\nrequire_certificate true\nuse_identity_as_username true\ncafile"
-        config.write_text(config.read_text().replace(f"certfile {server.folder}/server.crt", f"{asks} {authority.ca}"))
-        config.write_text(_own_listener_last(config.read_text(), plain_port))
-        server.start()
-        yield Secured(server, authority, authority.issue("gpu-07"), plain_port)
-
-
-def _own_listener_last(text: str, plain_port: int) -> str:
-    """The lines of TLS belong to the listener above them, so the other one comes after all of them."""
-    line = f"listener {plain_port} 127.0.0.1\n"
-    return text.replace(line, "") + line
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    with secured_broker.running(tmp_path_factory.mktemp("tls")) as running:
+        yield running
 
 
 async def failure(**keys: str) -> broker.BrokerUnavailable:
@@ -68,11 +38,11 @@ async def connect(**keys: str) -> datetime | None:
         return opened.certificate_expires
 
 
-async def test_a_client_certificate_logs_in_and_the_brokers_own_end_is_known(secured: Secured) -> None:
-    assert await connect(**secured.keys()) == end_of(secured.server.folder / "server.crt")
+async def test_a_client_certificate_logs_in_and_the_brokers_own_end_is_known(secured: SecuredBroker) -> None:
+    assert await connect(**secured.keys()) == end_of(secured.own.cert)
 
 
-async def test_a_client_certificate_that_is_missing_is_asked_for(secured: Secured) -> None:
+async def test_a_client_certificate_that_is_missing_is_asked_for(secured: SecuredBroker) -> None:
     error = await failure(**secured.keys(cert_file="", key_file=""))
     assert error.detail == f"{secured.server.url}: the broker requires a client certificate" or (
         error.detail.endswith("it ended the connection after the TLS handshake")
@@ -80,7 +50,7 @@ async def test_a_client_certificate_that_is_missing_is_asked_for(secured: Secure
     assert "mqtt.cert_file and mqtt.key_file" in error.hint
 
 
-async def test_a_client_certificate_that_expired_is_named_with_its_end(secured: Secured) -> None:
+async def test_a_client_certificate_that_expired_is_named_with_its_end(secured: SecuredBroker) -> None:
     old = secured.authority.issue("gpu-07", days=-1, file="old")
     error = await failure(**secured.keys(**old.keys()))
     assert f"mqtt.cert_file, {old.cert}: " in error.detail
@@ -88,7 +58,7 @@ async def test_a_client_certificate_that_expired_is_named_with_its_end(secured: 
     assert error.hint == "issue a new one"
 
 
-async def test_a_client_certificate_of_another_authority_is_named(secured: Secured, tmp_path: Path) -> None:
+async def test_a_client_certificate_of_another_authority_is_named(secured: SecuredBroker, tmp_path: Path) -> None:
     foreign = Authority(tmp_path, "other").issue("gpu-07")
     error = await failure(**secured.keys(**foreign.keys()))
     assert str(foreign.cert) in str(error)
@@ -96,7 +66,7 @@ async def test_a_client_certificate_of_another_authority_is_named(secured: Secur
 
 
 async def test_an_authority_that_did_not_sign_the_brokers_certificate_is_named(
-    secured: Secured, tmp_path: Path
+    secured: SecuredBroker, tmp_path: Path
 ) -> None:
     other = Authority(tmp_path, "other").ca
     error = await failure(**secured.keys(ca_file=str(other)))
@@ -104,13 +74,13 @@ async def test_an_authority_that_did_not_sign_the_brokers_certificate_is_named(
     assert error.hint == "write the certificate of the authority that signed the broker's there"
 
 
-async def test_without_an_authority_of_ones_own_its_key_is_named(secured: Secured) -> None:
+async def test_without_an_authority_of_ones_own_its_key_is_named(secured: SecuredBroker) -> None:
     error = await failure(**secured.keys(ca_file=""))
     assert error.hint == "set mqtt.ca_file to the certificate of your own authority"
 
 
 async def test_a_name_that_the_brokers_certificate_does_not_have_is_named(
-    secured: Secured, monkeypatch: pytest.MonkeyPatch
+    secured: SecuredBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", secured.server.port))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
@@ -119,8 +89,8 @@ async def test_a_name_that_the_brokers_certificate_does_not_have_is_named(
     assert error.hint.startswith("write a name in mqtt.url that its certificate has")
 
 
-async def test_an_expired_certificate_of_the_broker_is_told_apart(secured: Secured) -> None:
-    files = Pair(secured.server.folder / "server.crt", secured.server.folder / "server.key")
+async def test_an_expired_certificate_of_the_broker_is_told_apart(secured: SecuredBroker) -> None:
+    files = secured.own
     kept = files.cert.read_bytes(), files.key.read_bytes()
     files.replace_with(secured.authority.issue("localhost", days=-1, file="late"))
     secured.server.restart()
@@ -134,7 +104,7 @@ async def test_an_expired_certificate_of_the_broker_is_told_apart(secured: Secur
     assert error.hint == "renew it on the broker; is this host's clock right?"
 
 
-async def test_tls_to_a_port_without_it_and_the_reverse_are_told_apart(secured: Secured) -> None:
+async def test_tls_to_a_port_without_it_and_the_reverse_are_told_apart(secured: SecuredBroker) -> None:
     plain = await failure(**secured.keys(url=f"mqtts://localhost:{secured.plain_port}"))
     assert plain.detail == f"mqtts://localhost:{secured.plain_port}: its port does not answer in TLS"
     assert plain.hint == "write mqtt:// in mqtt.url, or the broker's TLS port"
@@ -160,7 +130,7 @@ def no_pem(_: Path) -> None:
     ],
 )
 async def test_a_file_that_cannot_be_used_is_named_by_its_key_and_path(
-    secured: Secured, tmp_path: Path, key: str, spoil: Callable[[Path], None], said: str
+    secured: SecuredBroker, tmp_path: Path, key: str, spoil: Callable[[Path], None], said: str
 ) -> None:
     path = tmp_path / key
     path.write_text("no PEM")
@@ -170,23 +140,25 @@ async def test_a_file_that_cannot_be_used_is_named_by_its_key_and_path(
     assert str(error).startswith(f"mqtt.{key}: {path}: {said}")
 
 
-async def test_a_key_of_another_certificate_is_named(secured: Secured) -> None:
+async def test_a_key_of_another_certificate_is_named(secured: SecuredBroker) -> None:
     other = secured.authority.issue("gpu-08")
     error = await failure(**secured.keys(key_file=str(other.key)))
     assert error.detail == (
-        f"mqtt.key_file: {other.key}: is not the key of the certificate in mqtt.cert_file, {secured.mine.cert}"
+        f"mqtt.key_file: {other.key}: is not the key of the certificate in mqtt.cert_file, {secured.client.cert}"
     )
     assert error.hint == "replace both files together"
 
 
-async def test_a_pair_without_pem_is_named(secured: Secured, tmp_path: Path) -> None:
+async def test_a_pair_without_pem_is_named(secured: SecuredBroker, tmp_path: Path) -> None:
     (tmp_path / "c").write_text("no PEM")
     error = await failure(**secured.keys(cert_file=str(tmp_path / "c")))
-    assert f"{tmp_path / 'c'}, {secured.mine.key}: cannot be used: " in str(error)
+    assert f"{tmp_path / 'c'}, {secured.client.key}: cannot be used: " in str(error)
 
 
-async def test_a_certificate_of_the_broker_that_was_renewed_is_used_by_the_next_connection(secured: Secured) -> None:
-    files = Pair(secured.server.folder / "server.crt", secured.server.folder / "server.key")
+async def test_a_certificate_of_the_broker_that_was_renewed_is_used_by_the_next_connection(
+    secured: SecuredBroker,
+) -> None:
+    files = secured.own
     files.replace_with(secured.authority.issue("localhost", days=90, file="renewed"))
     secured.server.send_signal(signal.SIGHUP)
     expires = await connect(**secured.keys())

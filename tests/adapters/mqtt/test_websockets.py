@@ -71,7 +71,7 @@ async def failure(settings: sections.Mqtt) -> broker.BrokerUnavailable:
     return caught.value
 
 
-async def test_another_path_is_named_with_those_of_usual_brokers(server: Nats, tmp_path: Path) -> None:
+async def test_another_path_is_named_not_taken_for_a_broker_that_is_down(server: Nats, tmp_path: Path) -> None:
     url = server.websocket_url.replace("/mqtt", "/other")
     error = await failure(make_settings(server, tmp_path, url=url))
     said = str(error)
@@ -84,7 +84,7 @@ async def test_a_server_that_is_no_websocket_is_named(server: Nats, tmp_path: Pa
     url = f"{kind}://localhost:{server.port}/mqtt"  # MQTT without WebSockets
     error = await failure(make_settings(server, tmp_path, url=url))
     assert error.detail == f"{url}: it does not accept MQTT over WebSockets there"
-    assert error.hint == "check the port and the path in mqtt.url (mosquitto: /, NATS: /mqtt)"
+    assert error.hint == "check the port and the path in mqtt.url; the path is often /mqtt"
 
 
 async def test_a_wrong_password_is_told_apart(server: Nats, tmp_path: Path) -> None:

@@ -76,27 +76,44 @@ def contents(path: Path) -> tuple[int, dict[str, int]]:
     return found
 
 
-def test_the_first_migration_is_still_the_schema_that_was_released(folder: Path) -> None:
+FIXTURES = sorted((ROOT / "tests" / "data").glob("state-*.sql"))
+
+
+def number_of(fixture: Path) -> int:
+    return int(fixture.stem.removeprefix("state-"))
+
+
+def made_from(fixture: Path, folder: Path) -> Path:
+    """The state file of a fixture."""
+    connection = sqlite3.connect(folder / database.FILE)
+    connection.executescript(fixture.read_text())
+    connection.close()
+    return folder / database.FILE
+
+
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda fixture: fixture.stem)
+def test_the_migrations_still_lead_to_the_schema_that_was_released(fixture: Path, tmp_path: Path) -> None:
     fresh = sqlite3.connect(":memory:")
-    fresh.executescript(dict(database.migrations())[1])
-    released = sqlite3.connect(folder / database.FILE)
+    for number, script in database.migrations():
+        if number <= number_of(fixture):
+            fresh.executescript(script)
+    released = sqlite3.connect(made_from(fixture, tmp_path))
     assert schema(fresh) == schema(released)
     released.close()
 
 
-def test_a_file_of_schema_1_is_migrated_with_every_row(folder: Path) -> None:
-    _, before = contents(folder / database.FILE)
-    assert len(before) == 10  # the fixture has every kind of row
-    connection, word = database.open_file(folder, START)
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda fixture: fixture.stem)
+def test_a_file_of_each_schema_is_migrated_with_every_row(fixture: Path, tmp_path: Path) -> None:
+    number, before = contents(made_from(fixture, tmp_path))
+    assert (number, len(before) >= 10) == (number_of(fixture), True)  # the fixture has every kind of row
+    connection, word = database.open_file(tmp_path, START)
     assert (word, counts(connection) | before) == ("", counts(connection))  # later schemas may have more tables
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    (tmp_path / "new").mkdir()
+    made, _ = database.open_file(tmp_path / "new", START)
+    assert schema(connection) == schema(made)
     connection.close()
-
-
-def test_a_migrated_file_has_the_schema_of_a_new_one(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    migrated, _ = database.open_file(folder, START)
-    made, _ = database.open_file(tmp_path_factory.mktemp("new"), START)
-    assert schema(migrated) == schema(made)
+    made.close()
 
 
 def open_store(folder: Path) -> Store:

@@ -1,4 +1,4 @@
-"""What /metrics shows, and that the rules and the dashboard of the fleet ask for nothing else."""
+"""What /metrics shows, and that the rules of Prometheus and the dashboard of Grafana ask for nothing else."""
 
 import asyncio
 import json

@@ -14,7 +14,7 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noni
 
 
 class Chroot:
-    """A root folder. Nothing is mounted into it, and no service runs in it."""
+    """A root folder. Only /proc is mounted into it, where a program finds its own file, and no service runs in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,6 +59,10 @@ def unpacked(tar: Path) -> Iterator[Chroot]:
                 os.mknod(folder / "dev" / device, 0o020666, os.makedev(*numbers))
         for name in ("proc", "sys"):
             (folder / name).mkdir(exist_ok=True)
-        yield Chroot(folder)
+        subprocess.run(["mount", "-t", "proc", "proc", folder / "proc"], check=True)
+        try:
+            yield Chroot(folder)
+        finally:
+            subprocess.run(["umount", folder / "proc"], check=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["rm", "-rf", "--one-file-system", folder], check=True)
