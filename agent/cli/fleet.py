@@ -185,7 +185,7 @@ def drop_notes(hosts: "Sequence[Host]") -> list[str]:
         return []
     return [
         f"the inventories of {missing:,} of {len(hosts):,} hosts did not arrive: the broker drops messages for a reader"
-        " that has many to receive; in mosquitto's configuration set max_queued_messages 0"
+        " that has many to receive; in mosquitto's configuration set max_queued_messages 200000"
     ]
 
 

@@ -93,7 +93,7 @@ def running(folder: Path) -> Iterator[SystemdHost]:
         }
         engine.docker(
             "run", "--detach", f"--name={NAME}", "--network=none", "--env=container=docker", *_like_a_machine(),
-            *(f"--volume={source}:{target}" for source, target in mounts.items()), IMAGE,
+            *(f"--volume={source}:{target}" for source, target in mounts.items()), IMAGE, *_first_process(),
         )  # fmt: skip
         host = SystemdHost(engine)
         try:
@@ -108,11 +108,18 @@ def _like_a_machine() -> list[str]:
     """What systemd needs in a container: to mount, and a tree of control groups that is not that of the machine."""
     options = ["--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
     options += ["--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp"]
-    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+    if _has_one_tree():
         return [*options, "--cgroupns=private"]
-    return [
-        *options,
-        "--cgroupns=host",
-        "--tmpfs=/sys/fs/cgroup",
-        "--volume=/sys/fs/cgroup/systemd:/sys/fs/cgroup/systemd",
-    ]
+    # A folder of its own, because systemd also changes the one in which the trees are mounted.
+    own = "--tmpfs=/sys/fs/cgroup"
+    return [*options, "--cgroupns=host", own, "--volume=/sys/fs/cgroup/systemd:/sys/fs/cgroup/systemd"]
+
+
+def _first_process() -> list[str]:
+    """Version 2 of control groups is read-only in a container, also where it may mount."""
+    return ["sh", "-c", "mount -o remount,rw /sys/fs/cgroup && exec /sbin/init"] if _has_one_tree() else []
+
+
+def _has_one_tree() -> bool:
+    """Whether the machine has version 2 of control groups."""
+    return Path("/sys/fs/cgroup/cgroup.controllers").exists()

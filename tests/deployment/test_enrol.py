@@ -103,13 +103,42 @@ def test_a_host_without_its_own_good_certificate_gets_one(damage: str, host: Pat
     assert run("openssl", "x509", "-in", certificate, "-noout", "-subject").strip() == "subject=CN = gpu-09"
 
 
-def test_a_configuration_that_is_there_stays_and_what_it_lacks_is_printed(centre: Centre, tmp_path: Path) -> None:
+def test_the_default_configuration_gets_what_is_empty_and_nothing_else(centre: Centre, tmp_path: Path) -> None:
+    default = (CONFIG / "torchkeeper.toml").read_text()
     (tmp_path / ETC).mkdir(parents=True)
-    (tmp_path / ETC / "torchkeeper.toml").write_text('[policy]\nttl = "7d"\n')
+    (tmp_path / ETC / "torchkeeper.toml").write_text(default)
+    centre.must_enrol("gpu-09", "--root", str(tmp_path))
+    found = loading.load(tmp_path / ETC / "torchkeeper.toml")
+    assert (found.agent.host, found.agent.mode, found.mqtt.url) == ("gpu-09", "enforce", centre.url)
+    assert str(found.mqtt.key_file) == "/etc/torchkeeper/credentials/mqtt.key"
+    before, after = default.splitlines(), settings(tmp_path).splitlines()
+    assert len([line for line in after if line not in before]) == 5  # host, url, and three files
+    assert [line for line in before if line not in after] == [
+        'host = ""',
+        'ca_file = ""',
+        'cert_file = ""',
+        'key_file = ""',
+    ]
+    assert (tmp_path / ETC / "torchkeeper.toml.before-enrol").read_text() == default
+
+
+def test_a_short_configuration_gets_the_sections_that_it_lacks(centre: Centre, tmp_path: Path) -> None:
+    (tmp_path / ETC).mkdir(parents=True)
+    (tmp_path / ETC / "torchkeeper.toml").write_text('[policy]\nttl = "7d"\n\n[agent] # mine\nmode = "enforce"\n')
+    centre.must_enrol("gpu-09", "--root", str(tmp_path), PROXY="1")
+    found = loading.load(tmp_path / ETC / "torchkeeper.toml")
+    assert (found.agent.host, found.agent.mode, found.policy.ttl.days) == ("gpu-09", "enforce", 7)
+    assert (found.mqtt.url, found.docker.url) == (centre.url, "unix:///run/torchkeeper/docker.sock")
+
+
+def test_values_that_are_set_stay_and_what_the_certificate_needs_is_printed(centre: Centre, tmp_path: Path) -> None:
+    paths = 'ca_file = "/a"\ncert_file = "/b"\nkey_file = "/c"\n'
+    own = f'[agent]\nhost = "mine"\n[mqtt]\nurl = "mqtts://other:8883"\n{paths}'
+    (tmp_path / ETC).mkdir(parents=True)
+    (tmp_path / ETC / "torchkeeper.toml").write_text(own)
     said = centre.must_enrol("gpu-09", "--root", str(tmp_path))
-    assert settings(tmp_path) == '[policy]\nttl = "7d"\n'
-    assert "stays as it is" in said
-    assert f'[mqtt]\nurl = "{centre.url}"\n' in said
+    assert settings(tmp_path) == own
+    assert "stay; for the certificate, it needs:" in said
     assert 'key_file = "/etc/torchkeeper/credentials/mqtt.key"' in said
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import loading
+from agent.diagnostics import broker_check
 from tests.deployment.centre import HOSTS, Centre
 from tests.deployment.files import CONFIG, run
 from tests.deployment.mqtt_user import V311, User, connected
@@ -103,6 +105,15 @@ def test_what_is_retained_reaches_a_reader_that_comes_later_and_no_other_host(
         host.subscribe("$MQTT/#")
         with pytest.raises(queue.Empty):
             host.received.get(timeout=0.5)
+
+
+async def test_check_finds_that_the_server_takes_an_enrolled_host(server: int, centre: Centre, tmp_path: Path) -> None:
+    root = centre.root("gpu-07")
+    config = tmp_path / "torchkeeper.toml"
+    text = (root / "etc/torchkeeper/torchkeeper.toml").read_text().replace('"/etc/', f'"{root}/etc/')
+    config.write_text(text.replace(f":{centre.port}", f":{server}"))
+    [found] = await broker_check.run(loading.load(config).mqtt, "gpu-07")
+    assert (found.ok, "hosts/gpu-07/status comes back" in found.detail) == (True, True), found
 
 
 def test_nobody_gets_in_without_a_certificate_or_without_lines_of_his_own(server: int, centre: Centre) -> None:

@@ -1,6 +1,7 @@
 """Prometheus' own tool accepts its configuration and the rules, and each rule fires when it should and only then."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_the_ten_rules_are_there_and_each_has_a_unit_test() -> None:
         test["alertname"] for case in yaml_of(UNIT_TESTS / "hosts.yml")["tests"] for test in case["alert_rule_test"]
     }
     assert alerts("hosts.yml") == tested == TEN
+
+
+def test_the_rules_and_the_dashboard_of_the_agents_ask_for_metrics_that_agents_have() -> None:
+    """docs/monitoring.md names exactly those: tests/http/test_documented.py."""
+    names = set(re.findall(r"torchkeeper_[a-z_]+", (ROOT / "docs/monitoring.md").read_text()))
+    files = (PROMETHEUS / "hosts.yml", CONFIG / "grafana/dashboards/hosts.json")
+    asked = {name for file in files for name in re.findall(r"torchkeeper_[a-z_]+", file.read_text())}
+    assert len(asked) > 20
+    assert {name for name in asked if name.removesuffix("_bucket") not in names} == set()
 
 
 def test_the_jobs_are_those_that_the_rules_select() -> None:

@@ -98,10 +98,12 @@ def test_the_agent_runs_without_any_privilege_but_the_socket(host: SystemdHost) 
 
 
 @for_real
-def test_a_reload_and_a_person_who_pauses_it_leave_it_running(host: SystemdHost) -> None:
+def test_a_reload_takes_the_new_policy_and_a_person_may_pause_it_meanwhile(host: SystemdHost) -> None:
     as_its_user = ("setpriv", "--reuid=torchkeeper", "--regid=torchkeeper", "--init-groups")
     pid = host.pid(AGENT)
+    host.write("/etc/torchkeeper/torchkeeper.toml", AGENT_TOML + '[policy]\nttl = "7d"\n')
     host.run("systemctl", "reload", AGENT)
+    host.wait_for(AGENT, "action=reload")
     for command in ("pause", "resume"):
         host.run(*as_its_user, "/opt/torchkeeper/bin/torchkeeper", command)
     assert host.pid(AGENT) == pid

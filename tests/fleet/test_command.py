@@ -228,4 +228,4 @@ def test_a_large_fleet_whose_inventories_the_broker_dropped_is_noted(
             view.apply(topic("inventory", f"gpu-{number}"), make_inventory().encode(), START, retained=True)
     notes = fleet.drop_notes(view.hosts())
     assert [note.split(" hosts")[0] for note in notes] == ([f"the inventories of {missing}"] if missing else [])
-    assert all("max_queued_messages 0" in note for note in notes)
+    assert all("max_queued_messages 200000" in note for note in notes)
