@@ -13,12 +13,15 @@ ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PATH=/build/bin:$PATH
+# For the stages that are built on this one; pip ignores a variable without a value
+ENV PIP_CERT=$PIP_CERT PIP_INDEX_URL=$PIP_INDEX_URL PIP_EXTRA_INDEX_URL=$PIP_EXTRA_INDEX_URL \
+    PIP_NO_INDEX=$PIP_NO_INDEX PIP_FIND_LINKS=$PIP_FIND_LINKS \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PATH=/build/bin:$PATH
 WORKDIR /src
 RUN python -m venv /build
-# The brackets make a file or folder optional.
-COPY extra-ca.cr[t] ./
-COPY wheel[s] wheels/
+# The brackets make a file or folder optional. The classic builder wants one of the sources to exist, hence LICENSE.
+COPY LICENSE extra-ca.cr[t] ./
+COPY LICENSE wheel[s] wheels/
 
 # The package itself, without the libraries of the monitor's page, and so without Node.js
 FROM build AS package

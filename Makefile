@@ -40,15 +40,15 @@ test-core: ## run the tests of the pure core on the source tree, with a tenth of
 
 lint: ## set up, and run ruff, mypy and the import lint
 	@.ci/bootstrap test
-	@echo "make: ruff check" >&2 && $(BIN)/ruff check --quiet agent tests config
-	@echo "make: ruff format --check" >&2 && $(BIN)/ruff format --quiet --check agent tests config
-	@echo "make: mypy" >&2 && $(BIN)/mypy --no-error-summary agent tests config
+	@echo "make: ruff check" >&2 && $(BIN)/ruff check --quiet agent tests config/image
+	@echo "make: ruff format --check" >&2 && $(BIN)/ruff format --quiet --check agent tests config/image
+	@echo "make: mypy" >&2 && $(BIN)/mypy --no-error-summary agent tests config/image
 	@echo "make: lint-imports" >&2 && $(BIN)/lint-imports --no-logo
 
 format: ## sort the imports and format the code
 	@[[ -x $(BIN)/ruff ]] || .ci/bootstrap test
-	@$(BIN)/ruff check --quiet --select I --fix agent tests config
-	@$(BIN)/ruff format --quiet agent tests config
+	@$(BIN)/ruff check --quiet --select I --fix agent tests config/image
+	@$(BIN)/ruff format --quiet agent tests config/image
 
 bench: ## set up, and run the benchmarks
 	@.ci/bootstrap test

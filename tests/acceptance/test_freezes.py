@@ -25,6 +25,7 @@ def come_and_go(host: RealHost, image: str) -> None:
 
 @ON_ONE
 @pytest.mark.timeout(300)
+@pytest.mark.direct  # HAProxy reads ahead, so that the stream loses nothing here
 def test_a_use_that_the_stream_lost_in_a_freeze_keeps_its_image(lone_host: RealHost) -> None:
     lone_host.configure(policy={"ttl": "8s"}, usage={"gap_tolerance": "0s"})
     other = lone_host.plain("other/base:1")

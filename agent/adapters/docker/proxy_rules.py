@@ -43,7 +43,7 @@ def _sentence(when: str) -> str:
 
 
 def wollomatic() -> str:
-    """A service of Docker Compose with the flags of wollomatic/socket-proxy, which adds the anchors itself."""
+    """A file of Docker Compose with the flags of wollomatic/socket-proxy, which adds the anchors itself."""
     flags = [_flag(call) for call in calls.permitted(Need.OBSERVE)]
     for need, title in ((Need.ENFORCE, "for enforce mode"), (Need.BUILD_CACHE, "for cleanup.build_cache_after")):
         flags += [f"      # {title}:", *(_flag(call).replace("- ", "# - ", 1) for call in calls.permitted(need))]
