@@ -20,8 +20,9 @@ from agent.adapters.broker import Delivery, Message, Options
 from agent.adapters.mqtt.client import Client
 from agent.adapters.mqtt.incoming import IncomingLimit
 
-# If these were much lower, the broker would often wait for us: with 1000 messages the rate is half.
-MOST_WAITING = 4000  # messages that wait to be taken, before reading pauses; it goes on below half of that
+# If these were much lower, the broker would often wait for us: with 1000 messages the rate is half. And of what waits
+# there mosquitto drops all above 1000 messages, if nobody has configured it, so that hosts must send it again.
+MOST_WAITING = 10_000  # messages that wait to be taken, before reading pauses; it goes on below half of that
 MOST_WAITING_BYTES = 8_000_000
 READ_AHEAD = 65_536  # bytes that are read at once; paho by itself reads each packet in at least three pieces
 RETAIN = 0x01  # in the first byte of a packet

@@ -25,7 +25,7 @@ from agent.fleet.collector.batch import Incoming
 from agent.fleet.collector.committer import Committer
 from agent.fleet.collector.publishing import WatermarkPublisher
 
-MOST_MESSAGES = 500  # in one commit
+MOST_MESSAGES = 2000  # in one commit: a slow disk takes as long for it as for a few
 MOST_BYTES = 4_000_000  # of payloads in one commit
 LINGER = 0.02  # seconds at most that a commit waits for more messages
 SILENCE = 0.002  # seconds without a message, after which it waits no longer

@@ -157,6 +157,7 @@ class AgentInfo(Document):
 class HostDetail(Document):
     host: Host
     info: AgentInfo | None
+    incomplete: bool = Field(False, description="newer images have arrived and are not stored yet")
     images: list[HostImage]
     alerts: list[Alert]
     held: list[Held]  # most bytes first

@@ -216,11 +216,14 @@ async def test_a_refused_watermark_is_told_and_stops_nothing(rig: CollectorRig) 
         assert rig.watermarks.error == ""
 
 
-async def test_many_messages_are_committed_in_batches_of_a_bounded_size(rig: CollectorRig) -> None:
+async def test_many_messages_are_committed_in_batches_of_a_bounded_size(
+    rig: CollectorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "MOST_MESSAGES", 500)
     rig.history.released.clear()
     async with rig.running():
         rig.send(*decisions(1, 1200))
-        await rig.until(lambda: rig.collector.behind == 1200 - ingest.MOST_MESSAGES)
+        await rig.until(lambda: rig.collector.behind == 1200 - 500)
         rig.history.released.set()
         await rig.until(lambda: not rig.unacknowledged())
     assert [len(batch.events) for batch, _ in rig.shown] == [500, 500, 200]

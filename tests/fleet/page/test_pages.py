@@ -188,3 +188,5 @@ def test_pages_of_images_say_when_the_monitor_is_still_storing_some(
     for page in ("images", "policy?ttl=7d"):
         browser.open(f"{monitor.url}#/{page}")
         browser.wait_for("Not complete yet: the monitor is still storing the images of 8,000 hosts.")
+    browser.open(f"{monitor.url}#/hosts/gpu-00-01")
+    browser.wait_for("Not complete yet: the monitor is still storing the images of 1 host.")

@@ -1,5 +1,10 @@
 """What the API says while images of some hosts are not stored yet."""
 
+import asyncio
+
+import pytest
+
+from agent.fleet.web.routes import hosts
 from tests.support import fleet_history
 from tests.support.builders import make_id
 from tests.support.fleet_web import Monitor
@@ -23,5 +28,19 @@ async def test_the_images_of_one_host_are_stored_before_they_are_shown(monitor: 
         stored.append(host)
 
     await monitor.start(complete=complete)
-    assert (await monitor.get(f"/api/hosts/{fleet_history.HOST}"))[0] == 200
-    assert stored == [fleet_history.HOST]
+    status, answer = await monitor.get(f"/api/hosts/{fleet_history.HOST}")
+    assert (status, answer["incomplete"], stored) == (200, False, [fleet_history.HOST])
+
+
+async def test_a_host_is_shown_with_its_old_images_and_says_so_while_the_database_takes_nothing(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fleet_history.fill(monitor)
+
+    async def complete(_host: str) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(hosts, "COMPLETE_WITHIN", 0.01)
+    await monitor.start(complete=complete)
+    status, answer = await monitor.get(f"/api/hosts/{fleet_history.HOST}")
+    assert (status, answer["incomplete"], len(answer["images"])) == (200, True, 1)

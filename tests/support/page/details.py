@@ -25,6 +25,7 @@ def host_detail(fleet: Fleet, name: str) -> documents.HostDetail:
     blocked = next((each.held for each in fleet.blocked if each.host == name), None)
     missing = fleet.missing.get(name, [])
     return documents.HostDetail(
+        incomplete=fleet.incomplete_hosts > 0,
         host=host(row, alerts),
         info=_info(row),
         images=images,

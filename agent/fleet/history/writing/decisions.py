@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Update, bindparam, select, update
 
 from agent.core.protocol import payloads
 from agent.fleet.collector.batch import DecisionChange, StoredEvent
@@ -28,11 +28,18 @@ _EMPTY: Fields = {
 _ADD = decisions.insert()
 _ALL = select(decisions)
 _IDS = select(decisions.c.id, decisions.c.host_id, decisions.c.decision_id)
-_UPDATE = (
-    update(decisions)
-    .where(decisions.c.id == bindparam("row"))
-    .values({name: bindparam(f"new_{name}") for name in _COLUMNS})
-)
+# What follows a decision. To write the other columns, too, would write each index of the table.
+_AFTERWARDS = ("outcome", "outcome_at", "measured", "error", "also_removed", "regret_at")
+_BEFORE = tuple(name for name in _COLUMNS if name not in _AFTERWARDS)
+
+
+def _make_update(names: Iterable[str]) -> Update:
+    changes: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+    return update(decisions).where(decisions.c.id == bindparam("row")).values(changes)
+
+
+_UPDATE = _make_update(_COLUMNS)
+_END = _make_update(_AFTERWARDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +151,14 @@ def _save(connection: Connection, before: Mapping[Key, Fields], after: Mapping[K
     for key, row in after.items():
         sums.replace(key[0], before.get(key), row)
     added = [row for key, row in after.items() if key not in before]
-    changed = [row for key, row in sorted(after.items()) if key in before and row != before[key]]
+    changed = [(row, before[key]) for key, row in sorted(after.items()) if key in before and row != before[key]]
+    ended = [row for row, old in changed if all(row[name] == old[name] for name in _BEFORE)]
+    others = [row for row, old in changed if any(row[name] != old[name] for name in _BEFORE)]
     statements.execute_many(connection, _ADD, added)
-    statements.execute_many(connection, _UPDATE, [_update(row) for row in changed])
+    statements.execute_many(connection, _END, [_update(row, _AFTERWARDS) for row in ended])
+    statements.execute_many(connection, _UPDATE, [_update(row, _COLUMNS) for row in others])
     sums.write(connection)
 
 
-def _update(row: Fields) -> Fields:
-    return {"row": row["id"]} | {f"new_{name}": row[name] for name in _COLUMNS}
+def _update(row: Fields, names: Iterable[str]) -> Fields:
+    return {"row": row["id"]} | {f"new_{name}": row[name] for name in names}

@@ -128,7 +128,7 @@ export function Waiting() {
   return html`<p class="dim waiting" role="status">Loading\u2026</p>`;
 }
 
-// Said above what is made from the images of all hosts, while those of some are on their way into the database.
+// Said above what is made from the images of hosts, while those of some are on their way into the database.
 export function Incomplete({ hosts = 0 }) {
   return hosts > 0 && html`<p class="note" role="status">Not complete yet: the monitor is still storing the images of ${format.plural(hosts, "host")}.</p>`;
 }

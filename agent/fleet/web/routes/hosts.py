@@ -1,5 +1,6 @@
 """Hosts: the list, and one of them."""
 
+import asyncio
 from operator import attrgetter
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,8 @@ from agent.fleet.live.row import HostRow, State
 from agent.fleet.web import documents, host_documents, problems
 from agent.fleet.web.parameters import Page, Text
 from agent.fleet.web.routing import Asked, Route
+
+COMPLETE_WITHIN = 2.0  # seconds that an answer waits until the images of its host are stored
 
 
 class HostsQuery(Page):
@@ -41,16 +44,27 @@ async def host(asked: Asked[Any]) -> documents.HostDetail:
         raise problems.not_found("host", name)
     alerts = host_documents.by_host(live.alerts()).get(name, [])
 
-    await asked.services.complete(name)
+    incomplete = not await _completed(asked, name)
     found = await read(asked.services.database, lambda connection: queries.detail(connection, name, asked.now))
     return documents.HostDetail(
         host=host_documents.host(row, alerts),
         info=found.info,
+        incomplete=incomplete,
         images=found.images,
         alerts=[host_documents.alert(alert) for alert in alerts],
         held=found.held,
         streams=found.streams,
     )
+
+
+async def _completed(asked: Asked[Any], name: str) -> bool:
+    """Whether all images of the host are stored now. A database that takes nothing can still be read."""
+    try:
+        async with asyncio.timeout(COMPLETE_WITHIN):
+            await asked.services.complete(name)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _wanted(row: HostRow, query: HostsQuery) -> bool:

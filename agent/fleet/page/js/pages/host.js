@@ -4,7 +4,7 @@ import * as format from "../format.js";
 import { useApi } from "../api.js";
 import { blocked, changed, DISK_FULL, hosts, lastHeard, loaded } from "../fleet.js";
 import { html } from "../html.js";
-import { Ago, At, Failure, State, Waiting } from "../parts.js";
+import { Ago, At, Failure, Incomplete, State, Waiting } from "../parts.js";
 import { BlockedHost, Broker, Shares, Strip } from "../problems.js";
 import { back, link } from "../router.js";
 import { absolute, clock, ms } from "../time.js";
@@ -30,6 +30,7 @@ function Body({ id, host, data, again }) {
     ${full && html`<${BlockedHost} of=${full} />`}
     <${Standing} alerts=${data.alerts} full=${full} /><${Missing} streams=${data.streams} />
     <div class="two"><${Disk} host=${host} /><${Holding} host=${id} held=${data.held} /></div>
+    <${Incomplete} hosts=${data.incomplete ? 1 : 0} />
     <${Images} host=${host} images=${data.images} leftOut=${host.images_left_out} />
     <${Past} host=${id} info=${data.info} again=${again} />`;
 }
