@@ -5,7 +5,7 @@ import pytest
 from tests.acceptance.host import RealHost, age
 from tests.support import engines, images, proc, registry
 
-pytestmark = engines.ON_BOTH_ENDS
+pytestmark = [engines.ON_BOTH_ENDS, pytest.mark.direct]  # the proxy lets nobody pull
 
 
 @pytest.fixture
