@@ -3,7 +3,7 @@
 import functools
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from tests.support import dockerd, proc
 # CI too: a change in Debian must not stop this project. The other kinds are required in CI.
 KINDS = ("20.10", "26.1-containerd", "current", "current-containerd")
 ALL = ("20.10", "26.1", *KINDS[1:])  # also the graph driver of 26.1, for cheap tests that may differ there
-# For slow tests: the oldest and the newest, each with its store; `make test-engines` adds one between them.
+# For slow tests: the oldest and the newest, each with its store, in turn (`in_turn`). `make test-engines` runs each
+# test on both, and on one between them.
 HEAVY = ("20.10", "26.1-containerd", "current-containerd")[:: 1 if os.environ.get("TEST_ENGINES") == "all" else 2]
 # Behaviour of engines that tests must know, because the agent cannot change it.
 FORGETS_WHAT_LOST_ITS_TAG = {"26.1-containerd"}  # it deletes an image whose tag an import takes, even in use
@@ -29,6 +30,31 @@ ON_ONE = pytest.mark.parametrize("kind", KINDS[:1], indirect=True, scope="sessio
 ON_CURRENT = pytest.mark.parametrize("kind", KINDS[2:], indirect=True, scope="session")
 # For a test that hardly depends on the engine: the oldest with a graph driver, and the current with containerd.
 ON_BOTH_ENDS = pytest.mark.parametrize("kind", [KINDS[0], KINDS[-1]], indirect=True, scope="session")
+
+
+def in_turn(items: Sequence[pytest.Item]) -> set[pytest.Item]:
+    """Which of the slow tests run: each on one of its kinds, in turn; with TEST_ENGINES=all on all of them.
+
+    A test is slow if its `kind` is one of HEAVY. It is the same choice in each process.
+    """
+    if os.environ.get("TEST_ENGINES") == "all":
+        return set(items)
+    on_kinds: dict[tuple[str, str], list[pytest.Item]] = {}
+    for item in items:
+        kind = getattr(getattr(item, "callspec", None), "params", {}).get("kind")
+        if kind in HEAVY:
+            on_kinds.setdefault((item.nodeid.partition("[")[0], _other_parameters(item)), []).append(item)
+    spared = [
+        kinds[:index] + kinds[index + 1 :]
+        for turn, kinds in enumerate(on_kinds.values())
+        for index in (turn % len(kinds),)
+    ]
+    return set(items) - {item for group in spared for item in group}
+
+
+def _other_parameters(item: pytest.Item) -> str:
+    params = getattr(item, "callspec").params  # noqa: B009 - only a parametrized test has it
+    return repr(sorted((name, repr(value)) for name, value in params.items() if name != "kind"))
 
 
 @contextmanager
