@@ -49,7 +49,7 @@ class Refusals:
 def rights(topics: Topics, username: str) -> str:
     """What to do about refusals: let the user write its host's topics, or use the names that the ACL expects."""
     own = topics.status.removesuffix("/status")
-    hint = f"let the user write to {own}/# and read {topics.status}; the README has an ACL"
+    hint = f"let the user write to {own}/# and read {topics.status}; docs/mqtt.md has an ACL"
     if not username or username == topics.host:
         return hint
     return (

@@ -46,7 +46,7 @@ def test_the_agent_lets_the_group_read_its_state_and_write_only_the_overrides(sh
     with shared.agent(WATCHING):
         found = modes(shared)
     readable = ("0o640", 0, GROUP)
-    files = {"state.db", "state.db-wal", "state.db-shm", "agent.lock", "reserve"}
+    files = {"state.db", "state.db-wal", "state.db-shm", "agent.lock", "alerts.json", "reserve"}
     assert found == {
         ".": ("0o2750", 0, GROUP),
         "overrides": ("0o2770", 0, GROUP),

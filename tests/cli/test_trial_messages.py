@@ -42,7 +42,10 @@ CONFIGURATION = [  # what the file had -> what is said about it
         "schedule.windows: the 1st entry: '2am-5am' is not a window; write days, if not every day, and times, like"
         " Mon-Fri 02:00-05:00 or 22:00-04:00",
     ),
-    ("[mqtt]\nurl = 'tcp://x'", "mqtt.url: 'tcp://x' is not mqtt://host[:port] or mqtts://host[:port]"),
+    (
+        "[mqtt]\nurl = 'tcp://x'",
+        "mqtt.url: 'tcp://x' is not mqtt://host[:port], mqtts://host[:port] or wss://host[:port]/path",
+    ),
     (
         "[mqtt]\npassword = 'secret'",
         "mqtt.password: is an unknown key; put the password into a file, and set mqtt.password_file to its path",
@@ -65,7 +68,8 @@ CONFIGURATION = [  # what the file had -> what is said about it
     ),
     (
         "[docker]\nurl = 'ssh://gpu-07'",
-        "docker.url: ssh:// is not supported; run torchkeeper on that host, or forward its socket with ssh -L",
+        "docker.url: ssh:// is not supported; run torchkeeper on that host, or forward its socket with"
+        " `ssh -N -L /run/gpu-07.sock:/var/run/docker.sock gpu-07` and use unix:///run/gpu-07.sock",
     ),
     ("[policy", "is not valid TOML: Expected ']' at the end of a table declaration (at end of document)"),
 ]

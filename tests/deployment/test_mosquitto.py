@@ -69,7 +69,10 @@ def test_a_host_reads_what_is_meant_for_it_and_nothing_of_another(users: dict[st
     monitor.publish(f"{V1}/control/gpu-08/ack", "read")
     host.publish(f"{V1}/hosts/gpu-08/status", "last")
     wanted = [f"{V1}/{topic}" for topic in ("collectors/main/status", "control/gpu-08/ack", "hosts/gpu-08/status")]
-    assert [host.next_topic() for _ in wanted] == wanted
+    found = [host.next_topic()]
+    while found[-1] != wanted[-1]:
+        found.append(host.next_topic())
+    assert list(dict.fromkeys(found)) == wanted  # one that is retained may arrive twice
 
 
 def test_nobody_gets_in_without_a_certificate_of_the_fleet(centre: Centre, tmp_path: Path) -> None:

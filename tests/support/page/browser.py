@@ -97,7 +97,9 @@ class Browser:
         return [
             line
             for line in lines
-            if "ERR_CONNECTION" not in line and "ERR_INCOMPLETE" not in line and "ERR_EMPTY" not in line
+            if not any(
+                error in line for error in ("ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY", "ERR_SOCKET_NOT_CONNECTED")
+            )
         ]
 
     def picture(self, path: Any) -> None:
