@@ -20,6 +20,10 @@ HASTE = """
 """
 
 
+# How the console says that a server is away
+AWAY = ("ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY", "ERR_SOCKET_NOT_CONNECTED")
+
+
 class Browser:
     """One window of Chromium."""
 
@@ -94,13 +98,7 @@ class Browser:
     def severe(self) -> list[str]:
         """What the console says is wrong since the last call. A server that is away is none of it."""
         lines = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
-        return [
-            line
-            for line in lines
-            if not any(
-                error in line for error in ("ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY", "ERR_SOCKET_NOT_CONNECTED")
-            )
-        ]
+        return [line for line in lines if not any(error in line for error in AWAY)]
 
     def picture(self, path: Any) -> None:
         self.driver.save_screenshot(str(path))
