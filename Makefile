@@ -25,8 +25,9 @@ test: lint ## set up, lint, and run every test on the built package
 	@site=$$(echo .venv/lib/python3.*/site-packages) && \
 		TEST_BUILT_PACKAGE=1 $(BIN)/pytest -o "pythonpath=$$site ." $(WORKERS) $(ARGS)
 
-test-engines: lint ## set up, and run the slow tests of real engines on each version, some twenty minutes
-	@TEST_ENGINES=all $(BIN)/pytest tests/acceptance tests/faults tests/chaos $(WORKERS) $(ARGS)
+test-engines: lint ## set up, and run the tests of real engines on each version and store, half an hour
+	@TEST_ENGINES=all $(BIN)/pytest tests/acceptance tests/faults tests/chaos tests/contracts tests/adapters/docker \
+		$(WORKERS) $(ARGS)
 
 test-deployment: lint ## set up, and start the units and compose files of config/ for real, some minutes
 	@TEST_DEPLOYMENT=1 $(BIN)/pytest tests/deployment $(ARGS)

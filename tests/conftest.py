@@ -87,7 +87,7 @@ def own_engine(kind: str) -> Iterator[dockerd.Dockerd]:
         yield own
 
 
-@pytest.fixture(scope="session", params=engines.ALL)
+@pytest.fixture(scope="session", params=engines.FACTS)
 def any_kind(request: pytest.FixtureRequest) -> str:
     """Each kind of engine in turn."""
     return str(request.param)

@@ -29,7 +29,7 @@ def make_subject(kind: str, request: pytest.FixtureRequest) -> Subject:
     return RealSubject(daemon, containerd=kind.endswith("-containerd"))
 
 
-@pytest.fixture(params=["fake", *(pytest.param(kind, marks=pytest.mark.real) for kind in engines.KINDS)])
+@pytest.fixture(params=["fake", *(pytest.param(kind, marks=pytest.mark.real) for kind in engines.CONTRACT)])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

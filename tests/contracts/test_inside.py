@@ -65,7 +65,7 @@ class RealSubject:
 Subject = FakeSubject | RealSubject
 
 
-@pytest.fixture(params=["fake", *(pytest.param(kind, marks=pytest.mark.real) for kind in engines.KINDS)])
+@pytest.fixture(params=["fake", *(pytest.param(kind, marks=pytest.mark.real) for kind in engines.CONTRACT)])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     made: Subject = FakeSubject()
     if request.param != "fake":

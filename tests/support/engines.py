@@ -14,10 +14,14 @@ from tests.support import dockerd, proc
 # "current" is the version that Debian sid has now. If it is not available or does not start, its tests are skipped, in
 # CI too: a change in Debian must not stop this project. The other kinds are required in CI.
 KINDS = ("20.10", "26.1-containerd", "current", "current-containerd")
-ALL = ("20.10", "26.1", *KINDS[1:])  # also the graph driver of 26.1, for cheap tests that may differ there
+EVERY = os.environ.get("TEST_ENGINES") == "all"  # of `make test-engines`
+BOTH_ENDS = (KINDS[0], KINDS[-1])  # the oldest with a graph driver, and the current with containerd
+# For tests of one fact about engines: with EVERY also the graph driver of 26.1, which may differ there.
+FACTS = ("20.10", "26.1", *KINDS[1:]) if EVERY else BOTH_ENDS
+CONTRACT = KINDS if EVERY else BOTH_ENDS  # for what the fake and the real engines have in common
 # For slow tests: the oldest and the newest, each with its store, in turn (`in_turn`). `make test-engines` runs each
 # test on both, and on one between them.
-HEAVY = ("20.10", "26.1-containerd", "current-containerd")[:: 1 if os.environ.get("TEST_ENGINES") == "all" else 2]
+HEAVY = ("20.10", "26.1-containerd", "current-containerd") if EVERY else BOTH_ENDS
 # Behaviour of engines that tests must know, because the agent cannot change it.
 FORGETS_WHAT_LOST_ITS_TAG = {"26.1-containerd"}  # it deletes an image whose tag an import takes, even in use
 FORGETS_WHAT_A_BUILD_REPLACED = {"26.1-containerd", "current-containerd"}  # it deletes a BuildKit image without tags
@@ -28,8 +32,8 @@ TELLS_COMMITS_APART = {"20.10", "26.1"}  # a commit can be distinguished from a 
 ON_ONE = pytest.mark.parametrize("kind", KINDS[:1], indirect=True, scope="session")
 # For a test of something that only the current engine has.
 ON_CURRENT = pytest.mark.parametrize("kind", KINDS[2:], indirect=True, scope="session")
-# For a test that hardly depends on the engine: the oldest with a graph driver, and the current with containerd.
-ON_BOTH_ENDS = pytest.mark.parametrize("kind", [KINDS[0], KINDS[-1]], indirect=True, scope="session")
+# For a test that hardly depends on the engine.
+ON_BOTH_ENDS = pytest.mark.parametrize("kind", BOTH_ENDS, indirect=True, scope="session")
 
 
 def in_turn(items: Sequence[pytest.Item]) -> set[pytest.Item]:
@@ -37,7 +41,7 @@ def in_turn(items: Sequence[pytest.Item]) -> set[pytest.Item]:
 
     A test is slow if its `kind` is one of HEAVY. It is the same choice in each process.
     """
-    if os.environ.get("TEST_ENGINES") == "all":
+    if EVERY:
         return set(items)
     on_kinds: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
@@ -59,7 +63,7 @@ def _other_parameters(item: pytest.Item) -> str:
 
 @contextmanager
 def running(kind: str) -> Iterator[dockerd.Dockerd]:
-    """Run a private engine of one of ALL for the block; skips the test if it is not available."""
+    """Run a private engine of one of FACTS for the block; skips the test if it is not available."""
     programs, config = parts(kind)
     with ExitStack() as stack:
         with may_not_start(kind):
