@@ -70,5 +70,6 @@ def test_each_make_target_that_they_name_exists() -> None:
     targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
     text = "".join(file.read_text() for file in WORKFLOWS)
     named = set(re.findall(r"(?m)(?:run: |\[|, )make ([a-z-]+)(?=[],]|$)", text))
-    assert named == {"dist", "deb", "audit", "fuzz", "test-install"}
+    weekly = {"audit", "fuzz", "test-install", "test-deployment", "test-engines", "test-proxy"}
+    assert named == {"dist", "deb", *weekly}
     assert named <= targets
