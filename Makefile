@@ -1,7 +1,7 @@
 # .ci/bootstrap installs everything on a Debian machine with Python 3.11 and make; run it as root the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deployment test-proxy test-core lint format bench bench-fleet recognition chaos fuzz page schema docs man proxy image lock dist deb test-install audit clean
+.PHONY: help demo test test-engines test-deployment test-proxy test-core lint format bench bench-fleet recognition chaos soak fuzz page schema docs man proxy image lock dist deb test-install audit clean
 
 BIN := .venv/bin
 # Extra arguments: make test ARGS="tests/eviction -k sweep", make demo ARGS="--page"
@@ -66,6 +66,10 @@ recognition: ## set up, and count the images that are recognised, of CORPUS=FILE
 chaos: ## set up, and kill parts at random for ten minutes, race creates with removals, break a broker cluster
 	@.ci/bootstrap test
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+soak: ## set up, and watch for ten minutes whether an agent grows while containers run on 500 images
+	@.ci/bootstrap test
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 fuzz: ## set up, and feed random input to each reader of outside data for a minute
 	@.ci/bootstrap test

@@ -80,6 +80,33 @@ def load_image(
     return image_id(engine, ref)
 
 
+def load_many(engine: Dockerd, repository: str, count: int) -> list[str]:
+    """Load PyTorch images that share their only layer and can run, in one archive. Returns their references."""
+    layer = _root_file_system(0, torch_file.of(repository, "2.9.0"))
+    digest = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+    references = [f"{repository}:{number}" for number in range(count)]
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        _add(tar, "layer.tar", layer)
+        for reference in references:
+            config = {"Env": ["PYTORCH_VERSION=2.9.0"], "Labels": {"number": reference}, "Cmd": ["true"]}
+            document = {
+                "architecture": "amd64",
+                "os": "linux",
+                "config": config,
+                "rootfs": {"type": "layers", "diff_ids": [digest]},
+                "history": [{"created_by": "COPY payload"}],
+            }
+            _add(tar, f"{reference}.json", json.dumps(document).encode())
+        manifest = [
+            {"Config": f"{reference}.json", "RepoTags": [reference], "Layers": ["layer.tar"]}
+            for reference in references
+        ]
+        _add(tar, "manifest.json", json.dumps(manifest).encode())
+    engine.docker("load", stdin=archive.getvalue())
+    return references
+
+
 def _layer(files: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:

@@ -1,0 +1,1 @@
+"""Whether the agent grows: memory, descriptors and threads under constant churn (`make soak`)."""
