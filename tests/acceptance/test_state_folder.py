@@ -179,6 +179,7 @@ def test_a_full_disk_without_a_reserve_is_named(lone_host: RealHost, own_disk: P
 # The fallback of a user without root
 
 
+@pytest.mark.direct  # another user may not use the proxy of the test
 def test_a_user_without_root_falls_back_aloud_and_a_pin_acts_where_the_agent_reads(
     lone_host: RealHost, user: User
 ) -> None:
@@ -208,6 +209,7 @@ def test_a_user_without_root_falls_back_aloud_and_a_pin_acts_where_the_agent_rea
     assert not configured.exists()
 
 
+@pytest.mark.direct  # another user may not use the proxy of the test
 def test_where_both_folders_exist_a_pin_fails_and_names_the_one_that_the_agent_reads(
     lone_host: RealHost, user: User
 ) -> None:
