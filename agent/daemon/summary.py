@@ -10,9 +10,8 @@ from agent.core.figures import Freed
 from agent.core.policy.decision import Action, Plan
 from agent.core.policy.disk import DiskUsage
 from agent.daemon.build import Components
+from agent.daemon.housekeeping import ONE_DAY
 from agent.reporting.host_report import HostReport
-
-ONE_DAY = 86400.0  # seconds
 
 log = structlog.get_logger()
 

@@ -26,7 +26,7 @@ def check_folder(configured: Path) -> Check:
     except StateTooNew as error:
         return Check("state", False, str(error), "a newer torchkeeper, or another agent.state_dir, can read it")
     except StateError as error:
-        # A user who only has to join the group must not be told to change the folder.
+        # If the user only has to join the group, advice to change the folder would be wrong.
         as_owner = sharing.way_in(place.folder) == sharing.AS_OWNER
         hint = "make the folder usable, or set agent.state_dir to another one" if as_owner else ""
         return Check("state", False, "; ".join([str(error), *where]), hint)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agent.core.model import Container, Image, Snapshot, Usage
 from agent.core.policy import planning
 from agent.core.policy.decide import Context
-from agent.core.policy.decision import Decision, Plan, without_time
+from agent.core.policy.decision import Action, Decision, Plan
 from agent.core.policy.grace import PendingPolicy
 from agent.core.policy.kept_answers import KeptAnswers
 from agent.core.policy.overrides import Overrides, Pin
@@ -138,6 +138,16 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     st.integers(600, 950).map(lambda used: with_context(disk=make_disk(used))),
     st.booleans().map(lambda paused: with_context(overrides=Overrides(readable=not paused))),
 )
+
+
+def without_time(decision: Decision) -> Decision:
+    """The decision without what counts time, unless it is an eviction: only that changes while nothing happens."""
+    if decision.action is Action.EVICT:
+        return decision
+    timeless = replace(decision, explanation="", idle=None, steps=())
+    if not decision.running:
+        return timeless
+    return replace(timeless, last_used=None, idle_since=None, idle_since_ignoring_gaps=None, deadline=None)
 
 
 def comparable(plan: Plan) -> tuple[Plan, dict[str, Decision]]:

@@ -1,6 +1,6 @@
 """A decision for each image, and the plan of all decisions. Frozen; times are aware and in UTC."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -165,13 +165,3 @@ class Plan:
     @property
     def mode(self) -> Mode:
         return Mode.of(self.held_by)
-
-
-def without_time(decision: Decision) -> Decision:
-    """The decision without what counts time, unless it is an eviction: only that changes while nothing happens."""
-    if decision.action is Action.EVICT:
-        return decision
-    timeless = replace(decision, explanation="", idle=None, steps=())
-    if not decision.running:
-        return timeless
-    return replace(timeless, last_used=None, idle_since=None, idle_since_ignoring_gaps=None, deadline=None)

@@ -2,21 +2,20 @@
 
 An answer is kept while everything that it depends on stands, and only until the first moment at which time alone may
 change it. An eviction is never kept: it is decided anew in every plan. What counts time in a kept answer (`idle`, the
-sentence for people) is as old as the answer, and nobody reads it: an inventory has such texts for evictions only
-(`decision.without_time`). A plan with kept answers is otherwise equal to one without.
+sentence for people) is as old as the answer, and nobody reads it: an inventory has such texts for evictions only.
+A plan with kept answers is otherwise equal to one without.
 """
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from agent.core.model import Container, Image, Usage, Verdict
+from agent.core.policy import idle
 from agent.core.policy.decide import Context
 from agent.core.policy.decision import Action, Decision
 from agent.core.policy.listing_facts import ListingFacts
 from agent.core.policy.settings import Policy
-
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 OwnInputs = tuple[Image, Verdict, Usage, tuple[Container, ...], str, datetime, int]
 
@@ -51,7 +50,7 @@ class KeptAnswers:
         found = next((item for item in self._answers if item.policy == policy), None)
         if found is None or found.shared != shared or not found.made_until <= now < found.valid_until:
             pins_end = [pin.until for pin in context.overrides.pins if pin.until is not None and pin.until > now]
-            found = _Answers(policy, shared, now, min(pins_end, default=_NEVER))
+            found = _Answers(policy, shared, now, min(pins_end, default=idle.NEVER))
         found.made_until = now
         self._answers = [found, *(item for item in self._answers if item.policy != policy)][:2]
         known_future = context.gap_end is not None and context.gap_end > now

@@ -109,23 +109,10 @@ class _PlanInputs:
             wanted = pressure.bytes_to_free(policy.pressure, self.context.disk, self.facts.images_bytes)
             state = self.describe_pressure(policy)
             for key in pressure.select_victims(answers, self.facts.parents, self.facts.layer_index.copy(), wanted):
-                answers[key] = pressure.evict(self._evaluate_anew(key, verdicts, policy, kept), state)
+                image, verdict = self.facts.by_id[key], verdicts.get(key, _UNKNOWN)
+                # evaluated anew: a kept answer has the idle time of an earlier plan
+                answers[key] = pressure.evict(self._evaluate(image, verdict, policy, kept.why.get(key, "")), state)
         return self.facts.parents.apply_to(answers)
-
-    def _evaluate_anew(
-        self, image_id: str, verdicts: Mapping[str, Verdict], policy: Policy, kept: newest.Kept
-    ) -> Decision:
-        """The answer for an image that is to be evicted: a kept one has the idle time of an earlier plan."""
-        image = self.facts.by_id[image_id]
-        return self._evaluate(
-            image,
-            verdicts.get(image_id, _UNKNOWN),
-            self.usages.get(image_id),
-            self.containers.get(image_id, ()),
-            policy,
-            kept.why.get(image_id, ""),
-            self.facts.reclaimable[image_id],
-        )
 
     def without_active_pressure(self) -> "_PlanInputs":
         """The same inputs without active disk pressure, which belongs to the policy that caused it."""
@@ -147,35 +134,27 @@ class _PlanInputs:
     def _answer(
         self, image: Image, verdict: Verdict, policy: Policy, newest_clause: str, answers: AnswersOfPlan
     ) -> Decision:
-        usage, containers = self.usages.get(image.id), self.containers.get(image.id, ())
-        estimated_bytes = self.facts.reclaimable[image.id]
-        evaluation = partial(self._evaluate, image, verdict, usage, containers, policy, newest_clause, estimated_bytes)
+        evaluation = partial(self._evaluate, image, verdict, policy, newest_clause)
+        usage = self.usages.get(image.id)
         if usage is None:  # first seen now, whenever now is
             return evaluation()
+        containers, estimated_bytes = self.containers.get(image.id, ()), self.facts.reclaimable[image.id]
         inputs = (image, verdict, usage, containers, newest_clause, self.watched_since, estimated_bytes)
         return answers.answer(inputs, evaluation)
 
-    def _evaluate(
-        self,
-        image: Image,
-        verdict: Verdict,
-        usage: Usage | None,
-        containers: tuple[Container, ...],
-        policy: Policy,
-        newest_clause: str,
-        estimated_bytes: int,
-    ) -> Decision:
+    def _evaluate(self, image: Image, verdict: Verdict, policy: Policy, newest_clause: str) -> Decision:
+        usage = self.usages.get(image.id)
         answer = Evaluation(
             image=image,
             verdict=verdict,
             usage=usage or Usage(image_id=image.id, first_seen=self.now),
-            containers=containers,
+            containers=self.containers.get(image.id, ()),
             policy=policy,
             now=self.now,
             context=self.context,
             newest=newest_clause,
             watched_since=self.watched_since if usage is not None else self.now,
-            estimated_bytes=estimated_bytes,
+            estimated_bytes=self.facts.reclaimable[image.id],
         ).decide()
         signs = (sign.text for sign in answer.verdict.evidence)
         # raises for an image whose texts cannot be encoded, and so cannot be published
